@@ -1,0 +1,57 @@
+# mezcal: `make` alone lists the targets.
+.DEFAULT_GOAL := help
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+PYTHON ?= python3
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# What is installed is what the lock files say, hash by hash; a stamp makes the second run fast.
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/run.stamp: requirements/run.txt pyproject.toml | $(BIN)/python
+	$(PIP) install --require-hashes -r requirements/run.txt
+	$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/dev.stamp: requirements/dev.txt $(VENV)/run.stamp
+	$(PIP) install --require-hashes -r requirements/dev.txt
+	@touch $@
+
+.PHONY: install
+install: $(VENV)/run.stamp ## Make .venv and install mezcal in it
+
+.PHONY: run
+run: install ## Start everything on this machine, at port 5000
+	@exec $(BIN)/mezcal up $(ARGS)
+
+.PHONY: check
+check: $(VENV)/dev.stamp ## Lint, types, import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+.PHONY: test
+test: check ## Everything that must be green before a change lands
+	$(BIN)/pytest -m "not slow"
+
+.PHONY: test-slow
+test-slow: $(VENV)/dev.stamp ## The tests that take minutes
+	$(BIN)/pytest -m slow
+
+.PHONY: lock
+lock: $(VENV)/dev.stamp ## Pin anew what pyproject.toml asks for
+	$(PIP) install uv
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade \
+		pyproject.toml requirements/build.in --extra dev -o requirements/dev.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+		pyproject.toml requirements/build.in -c requirements/dev.txt -o requirements/run.txt
+
+.PHONY: clean
+clean: ## Remove what can be made again (never the data folder)
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage

@@ -1,0 +1,192 @@
+"""Every way in which asking for a derivative can end without one, and what the asker is told."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any, ClassVar
+
+
+class Memory(StrEnum):
+    """How long a failure is remembered; `settings.Settings` gives each its seconds."""
+
+    NONE = "none"
+    BRIEF = "brief"  # the origin may be back at any moment
+    MISSING = "missing"  # somebody may still deposit it
+    LASTING = "lasting"  # the master itself is the fault: until it changes or an operator retries
+
+
+class Failure(Exception):  # noqa: N818 - the domain's word for it, see DESIGN
+    """A derivative could not be given; *detail* is one sentence for whoever asked."""
+
+    slug: ClassVar[str] = "failure"
+    title: ClassVar[str] = "The derivative could not be made"
+    status: ClassVar[int] = 500
+    retryable: ClassVar[bool] = False
+    memory: ClassVar[Memory] = Memory.NONE
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+        self.detail = detail
+
+    def as_record(self) -> dict[str, str]:
+        """The failure as small JSON; `from_record` is its inverse."""
+        return {"class": self.slug, "detail": self.detail}
+
+    @staticmethod
+    def from_record(record: dict[str, Any]) -> Failure:
+        """The failure that *record* describes; one of an unknown class comes back as `Failure`."""
+        kinds = {kind.slug: kind for kind in _all_kinds(Failure)}
+        return kinds.get(record.get("class", ""), Failure)(record.get("detail", "no detail was recorded"))
+
+
+def _all_kinds(kind: type[Failure]) -> list[type[Failure]]:
+    return [kind, *(deeper for sub in kind.__subclasses__() for deeper in _all_kinds(sub))]
+
+
+# --- what was asked for -------------------------------------------------------------------------------------
+
+
+class BadRecipe(Failure):
+    """What was asked for is no recipe: a path that climbs, a page that is no number."""
+
+    slug, title, status = "bad-recipe", "The request names no master", 400
+
+
+class Unauthorized(Failure):
+    """A token is needed here and none, or a wrong one, came with the request."""
+
+    slug, title, status = "unauthorized", "A valid token is needed", 401
+
+
+class Forbidden(Failure):
+    """What was asked for is closed, whatever the token."""
+
+    slug, title, status = "forbidden", "This is closed", 403
+
+
+# --- the origin ---------------------------------------------------------------------------------------------
+
+
+class MasterMissing(Failure):
+    """The origin has no such master (404, 410)."""
+
+    slug, title, status = "master-missing", "The repository has no such master", 404
+    memory = Memory.MISSING
+
+
+class MasterDenied(Failure):
+    """The origin does not let us have the master (401, 403): ours is the credential, so 502."""
+
+    slug, title, status = "master-denied", "The repository refused our credential", 502
+    memory = Memory.BRIEF
+
+
+class MasterForbidden(Failure):
+    """As `MasterDenied`, told as 403 where ORIGIN_DENIED_STATUS says so."""
+
+    slug, title, status = "master-forbidden", "The repository forbids this master", 403
+    memory = Memory.BRIEF
+
+
+class OriginFailed(Failure):
+    """The origin answered 5xx or nonsense, broke off, or could not be reached."""
+
+    slug, title, status = "origin-failed", "The repository could not deliver the master", 502
+    retryable = True
+    memory = Memory.BRIEF
+
+
+class OriginTimeout(Failure):
+    """The origin was too slow, to connect, between two reads or altogether."""
+
+    slug, title, status = "origin-timeout", "The repository was too slow", 504
+    retryable = True
+    memory = Memory.BRIEF
+
+
+class OriginAstray(Failure):
+    """The origin redirected to a host that is neither its own nor on the allow-list."""
+
+    slug, title, status = "origin-astray", "The repository points to another host", 502
+    memory = Memory.BRIEF
+
+
+# --- the master ---------------------------------------------------------------------------------------------
+
+
+class NotAnImage(Failure):
+    """The master's content, or its declared type, is not that of an image."""
+
+    slug, title, status = "not-an-image", "The master is not an image", 415
+    memory = Memory.LASTING
+
+
+class Undecodable(Failure):
+    """The master is an image that cannot be decoded whole; *detail* has the decoder's reason."""
+
+    slug, title, status = "undecodable", "The master cannot be decoded", 422
+    memory = Memory.LASTING
+
+
+class TooLarge(Failure):
+    """The master has more pixels or bytes than the settings allow."""
+
+    slug, title, status = "too-large", "The master is too large", 413
+    memory = Memory.LASTING
+
+
+# --- ourselves ----------------------------------------------------------------------------------------------
+
+
+class TimedOut(Failure):
+    """A conversion ran past JOB_TIME_LIMIT and its process was ended."""
+
+    slug, title, status = "timed-out", "The conversion took too long", 504
+    memory = Memory.LASTING
+
+
+class Quarantined(Failure):
+    """The job ended its worker MAX_ATTEMPTS times; only an operator's retry, DELETE or an event lifts it."""
+
+    slug, title, status = "quarantined", "The master is in quarantine", 422
+    memory = Memory.LASTING
+
+
+class Unavailable(Failure):
+    """Nothing is wrong with the request: ask again in `retry_after` seconds."""
+
+    slug, title, status = "unavailable", "Not now", 503
+    retryable = True
+    retry_after: ClassVar[int] = 5
+
+
+class StillWorking(Unavailable):
+    """The job goes on, but the asker's patience is over; the next one joins it."""
+
+    slug, title = "still-working", "The derivative is being made"
+    retry_after = 2
+
+
+class Busy(Unavailable):
+    """As many wait, or are queued, as may be."""
+
+    slug, title = "busy", "Too many are waiting"
+
+
+class BrokerDown(Unavailable):
+    """Redis cannot be reached, so nothing that is not in the store can be had."""
+
+    slug, title = "broker-down", "The queue cannot be reached"
+
+
+class StoreDown(Unavailable):
+    """The store cannot be written or read: full, read-only or gone."""
+
+    slug, title = "store-down", "The store cannot be used"
+
+
+class Superseded(Failure):
+    """Whoever runs this job no longer holds it: the lease went to another, or an event came between."""
+
+    slug, title, status = "superseded", "The job was given to another worker", 503
+    retryable = True

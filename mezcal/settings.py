@@ -1,0 +1,281 @@
+"""Every setting, with its type, its default and its reason; read once, where a process is put together."""
+
+from __future__ import annotations
+
+import os
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+
+DEFAULT_MAX_PIXELS = 2_000_000_000  # what MAX_IMAGE_PIXELS=0 means: above any single master that was met
+
+
+class WrongSetting(Exception):  # noqa: N818 - an error page of its own would help nobody
+    """A setting cannot be used: the message names the variable, what it holds and what it may hold."""
+
+
+class AuthType(StrEnum):
+    """How mezcal shows itself to the repository; the names are umd-lib/mezcal's."""
+
+    NONE = "NONE"
+    BASIC = "BASIC"
+    JWT_TOKEN = "JWT_TOKEN"  # noqa: S105 - the name of a scheme
+    JWT_SECRET = "JWT_SECRET"  # noqa: S105
+
+
+class Layout(StrEnum):
+    """Where in the store a mezzanine lies; the names are umd-lib/mezcal's."""
+
+    BASIC = "basic"
+    MD5_ENCODED = "md5_encoded"
+    MD5_ENCODED_PAIRTREE = "md5_encoded_pairtree"
+
+
+Names = Annotated[tuple[str, ...], NoDecode]
+Secrets = Annotated[tuple[SecretStr, ...], NoDecode]
+
+
+class Settings(BaseSettings):
+    """The table in docs/configuration.md is generated from these fields."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env", extra="ignore", frozen=True, case_sensitive=False, env_ignore_empty=True
+    )
+
+    # --- the origin
+    repo_base_url: str | None = Field(
+        None,
+        description="Where masters are: `http(s)://host/path`, with or without the final slash, or "
+        "`file:///folder`. Unset, `mezcal up` serves its built-in samples.",
+    )
+    auth_type: AuthType = Field(AuthType.NONE, description="How mezcal shows itself to the repository.")
+    jwt_token: SecretStr | None = Field(
+        None, description="Bearer token; set without AUTH_TYPE it means AUTH_TYPE=JWT_TOKEN."
+    )
+    jwt_secret: SecretStr | None = Field(
+        None, description="Key with which mezcal signs its own HS256 tokens (AUTH_TYPE=JWT_SECRET)."
+    )
+    repo_username: str | None = Field(None, description="User name for AUTH_TYPE=BASIC.")
+    repo_password: SecretStr | None = Field(None, description="Password for AUTH_TYPE=BASIC.")
+    origin_connect_timeout: float = Field(5, gt=0, description="Seconds to reach the repository.")
+    origin_read_timeout: float = Field(30, gt=0, description="Seconds between two pieces of a master.")
+    origin_total_timeout: float = Field(600, gt=0, description="Seconds one master may take to arrive.")
+    origin_max_bytes: int = Field(
+        20 * 2**30, gt=0, description="Bytes a master may have; a larger one is refused with 413."
+    )
+    origin_retries: int = Field(
+        2, ge=0, le=10, description="How often a failed request is tried again before the job fails."
+    )
+    origin_redirect_hosts: Names = Field(
+        (), description="Hosts, comma-separated, that the repository may redirect to besides itself."
+    )
+    origin_denied_status: Literal[502, 403] = Field(
+        502, description="What a client gets where the repository answers 401 or 403."
+    )
+
+    # --- the store
+    data_dir: Path = Field(
+        Path("mezcal-data"),
+        description="Folder of `mezcal up`: the broker's state, and the cache if STORAGE_DIR is unset.",
+    )
+    storage_dir: Path | None = Field(None, description="Folder of the cache; unset, DATA_DIR/cache.")
+    storage_layout: Layout = Field(
+        Layout.BASIC,
+        validation_alias=AliasChoices("STORAGE_LAYOUT", "DIRECTORY_LAYOUT"),
+        description="`basic` (the repository's paths), `md5_encoded` or `md5_encoded_pairtree`.",
+    )
+    tmp_dir: Path | None = Field(
+        None,
+        description="Folder for masters on their way; unset, one beside the cache. Files in it "
+        "have no name and vanish with their process.",
+    )
+
+    # --- the picture
+    mezzanine_quality: int = Field(90, ge=1, le=100, description="JPEG quality.")
+    mezzanine_subsampling: Literal["4:4:4", "4:2:0"] = Field(
+        "4:4:4",
+        description="Chroma subsampling: 90 with 4:4:4 looks better and is smaller than 95 with 4:2:0.",
+    )
+    mezzanine_progressive: bool = Field(
+        False,
+        description="Progressive JPEG: 1-6 % smaller, 3-6 times the time, and the whole image in memory.",
+    )
+    mezzanine_max_edge: int = Field(
+        0, ge=0, le=65_500, description="Longest side in pixels; 0 is the master's own size."
+    )
+    color: Literal["srgb", "keep"] = Field(
+        "srgb", description="`srgb` converts by the master's ICC profile; `keep` embeds the profile instead."
+    )
+    background: str = Field(
+        "#ffffff",
+        pattern=r"^#[0-9a-fA-F]{6}$",
+        description="What shows through transparent masters, `#rrggbb`.",
+    )
+    keep_metadata: bool = Field(
+        False, description="Carry EXIF, XMP and IPTC over (less orientation and thumbnail)."
+    )
+    oversize: Literal["scale", "refuse"] = Field(
+        "scale", description="Masters beyond JPEG's 65,500 pixels a side: scaled to fit, or refused with 413."
+    )
+    max_image_pixels: int = Field(
+        0,
+        description=f"Pixels a master may have: 0 is the default limit of {DEFAULT_MAX_PIXELS:,}, "
+        "a negative number no limit (for trusted repositories only).",
+    )
+
+    # --- the queue
+    redis_url: SecretStr | None = Field(
+        None,
+        description="Broker and job table, `redis://`, `rediss://` or `redis+socket://`. Unset, "
+        "`mezcal up` starts its own.",
+    )
+    key_prefix: str = Field(
+        "mezcal:",
+        pattern=r"^[\w.:-]{1,64}$",
+        description="Begins every Redis key: two installations, one server.",
+    )
+    wait_seconds: float = Field(
+        25,
+        ge=0,
+        le=300,
+        description="How long a miss waits before it is answered 503; IIIF servers give up at 30.",
+    )
+    waiters_max: int = Field(
+        48, ge=1, le=1000, description="How many requests may wait at once in one API process; past it, 503."
+    )
+    lease_seconds: float = Field(
+        6, ge=1, le=60, description="A running job is taken for dead when not renewed for so long."
+    )
+    max_attempts: int = Field(
+        3, ge=1, le=20, description="How often a job may start before it is quarantined."
+    )
+    job_time_limit: int = Field(900, ge=5, description="Seconds one job may run before its process is ended.")
+    queue_max: int = Field(2_000_000, ge=1, description="Jobs that may be queued in one lane; past it, 503.")
+    drain_seconds: float = Field(
+        30, ge=0, description="How long a process that is told to stop may finish what it began."
+    )
+    failure_brief_seconds: int = Field(
+        10, ge=0, description="How long an unreachable or refusing origin is remembered, per master."
+    )
+    failure_missing_seconds: int = Field(120, ge=0, description="How long a missing master is remembered.")
+    failure_lasting_seconds: int = Field(
+        30 * 86_400,
+        ge=0,
+        description="How long an undecodable master is remembered; a retry, DELETE or event lifts it sooner.",
+    )
+
+    # --- the API
+    api_tokens: Secrets = Field(
+        (), description="Bearer tokens, comma-separated, for whatever changes state; with none it is closed."
+    )
+    read_tokens: Secrets = Field(
+        (), description="Bearer tokens, comma-separated, for reading; with none, reading is open."
+    )
+    api_processes: int = Field(2, ge=1, le=64, description="API processes of `mezcal up`.")
+    http_max_age: int = Field(
+        3600, ge=0, description="Seconds for which `Cache-Control` lets browsers keep an image unasked."
+    )
+    loopback_trusted: bool = Field(
+        False,
+        description="Let loopback clients change state without a token while API_TOKENS is unset; "
+        "`mezcal up` turns this on where it listens on loopback only.",
+    )
+    flask_debug: bool = Field(False, description="Flask's debug mode, for development.")
+
+    # --- the logs
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", description="The least that is logged."
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """What is given in code, then NAME, then NAME_FILE, then `.env`."""
+        return init_settings, env_settings, SecretFiles(settings_cls), dotenv_settings
+
+    @field_validator("api_tokens", "read_tokens", "origin_redirect_hosts", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+
+    @field_validator("storage_layout", "auth_type", "log_level", "color", "oversize", mode="before")
+    @classmethod
+    def _any_case(cls, value: object, info: Any) -> object:
+        if not isinstance(value, str):
+            return value
+        return value.upper() if info.field_name in {"auth_type", "log_level"} else value.lower()
+
+    @field_validator("repo_base_url")
+    @classmethod
+    def _known_scheme(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith(("http://", "https://", "file:///")):
+            raise ValueError("must begin with http://, https:// or file:///")
+        return value
+
+    @model_validator(mode="before")
+    @classmethod
+    def _token_means_auth(cls, values: dict[str, Any]) -> dict[str, Any]:
+        if values.get("jwt_token") and not values.get("auth_type"):
+            values["auth_type"] = AuthType.JWT_TOKEN
+        return values
+
+    @property
+    def cache_dir(self) -> Path:
+        """The store's root, absolute."""
+        return (self.storage_dir or self.data_dir / "cache").absolute()
+
+    @property
+    def pixel_limit(self) -> int | None:
+        """MAX_IMAGE_PIXELS as a number of pixels; None is no limit."""
+        if self.max_image_pixels < 0:
+            return None
+        return self.max_image_pixels or DEFAULT_MAX_PIXELS
+
+
+class SecretFiles(PydanticBaseSettingsSource):
+    """`NAME_FILE` for every secret: a container's way of handing one over without an environment entry."""
+
+    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
+        """The content of the file that `NAME_FILE` names, less the final newline."""
+        named = os.environ.get(f"{field_name.upper()}_FILE")
+        if named is None or "SecretStr" not in str(field.annotation):
+            return None, field_name, False
+        try:
+            return Path(named).read_text(encoding="utf-8").strip(), field_name, False
+        except OSError as error:
+            raise WrongSetting(f"{field_name.upper()}_FILE names {named}: {error.strerror}") from error
+
+    def __call__(self) -> dict[str, Any]:
+        """Every secret that came by file."""
+        found = {
+            name: self.get_field_value(field, name)[0]
+            for name, field in self.settings_cls.model_fields.items()
+        }
+        return {name: value for name, value in found.items() if value is not None}
+
+
+def load(**given: Any) -> Settings:
+    """The settings of this process; `WrongSetting` has one line per value that cannot be used."""
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        raise WrongSetting("\n".join(_explain(problem) for problem in error.errors())) from None
+
+
+def _explain(problem: Any) -> str:
+    name = str(problem["loc"][0]).upper() if problem["loc"] else "settings"
+    field = Settings.model_fields.get(name.lower())
+    secret = field is not None and "SecretStr" in str(field.annotation)
+    holds = "a value that is not shown" if secret else repr(problem.get("input"))
+    return f"{name} is {holds}: {problem['msg'].removeprefix('Value error, ')}"
