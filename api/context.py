@@ -15,6 +15,7 @@ from mezcal.store import Store, open_store
 if TYPE_CHECKING:
     from flask import Flask
     from mezcal.origin import Origin
+
     from mezcal.settings import Settings
 
 EXTENSION = "mezcal"
