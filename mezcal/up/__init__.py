@@ -1,0 +1,98 @@
+"""The whole of mezcal on one machine, in one foreground process: broker, worker, API and dashboard."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mezcal import settings
+from mezcal.up import broker, environment, parts
+from mezcal.up.claim import Address, CannotStart, claimed, free_address
+from mezcal.up.journal import Journal
+from mezcal.up.supervise import Supervisor
+
+if TYPE_CHECKING:
+    from mezcal.up.claim import Folder
+
+SAMPLES = Path(__file__).parents[1] / "sample"
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What the command line asks for; None leaves it to the settings."""
+
+    host: str
+    port: int
+    workers: int
+    origin: str | None = None
+    data_dir: Path | None = None
+    flower_port: int | None = None  # None is no dashboard
+
+
+def up(wish: Wish) -> int:
+    """Start everything, say so in one line on stdout, keep it running until a signal; the exit code.
+
+    Raises `CannotStart` or `WrongSetting` before anything was started.
+    """
+    chosen = settings_for(wish)
+    with ExitStack() as stack:
+        folder = stack.enter_context(claimed(chosen.data_dir.absolute()))
+        at = free_address(wish.host, wish.port)
+        board = None if wish.flower_port is None else free_address("127.0.0.1", wish.flower_port)
+        if board is not None and board.port == at.port:
+            raise CannotStart(f"port {at.port} is wanted for the API and for the dashboard")
+        sock = stack.enter_context(broker.socket_place(folder.run))
+        cast = the_parts(chosen, wish, folder, (at, board, sock))
+        journal = Journal(sys.stderr.fileno())
+        return Supervisor(cast, journal, keep=(folder.lock,)).run(lambda: announce(journal, at, board))
+
+
+def announce(journal: Journal, at: Address, board: Address | None) -> None:
+    """The one line on stdout; whoever waits for it may be gone."""
+    if board is not None:
+        journal.say(f"the dashboard is at {board.url}")
+    with suppress(OSError):
+        print(f"mezcal is ready at {at.url}", flush=True)
+
+
+def settings_for(wish: Wish) -> settings.Settings:
+    """The settings, with what the command line says above all else."""
+    given = {"data_dir": wish.data_dir, "repo_base_url": origin_url(wish.origin)}
+    chosen = settings.load(**{name: value for name, value in given.items() if value is not None})
+    if chosen.repo_base_url is None:
+        chosen = settings.load(**(given | {"repo_base_url": SAMPLES.as_uri()}))
+    return chosen
+
+
+def origin_url(origin: str | None) -> str | None:
+    """--origin as a URL: a plain folder becomes file:///."""
+    if origin is None or "://" in origin:
+        return origin
+    folder = Path(origin).absolute()
+    if not folder.is_dir():
+        raise CannotStart(f"--origin {origin} is neither a URL nor a folder")
+    return folder.as_uri()
+
+
+def the_parts(
+    chosen: settings.Settings, wish: Wish, folder: Folder, places: tuple[Address, Address | None, Path]
+) -> list[parts.Part]:
+    """What is to run: with REDIS_URL no broker of our own, but that one must answer first."""
+    at, board, sock = places
+    env = environment.handed_on(chosen, os.environ)
+    if at.loopback and "loopback_trusted" not in chosen.model_fields_set:
+        env["LOOPBACK_TRUSTED"] = "1"
+    cast = []
+    if chosen.redis_url is None:
+        env["REDIS_URL"] = f"redis+socket://{sock}"
+        cast.append(broker.broker(folder, sock, env))
+    else:
+        broker.await_given_broker(env)
+    cast += [parts.worker(chosen, folder, wish.workers, env), parts.api(chosen, folder, at, env)]
+    if board is not None:
+        cast.append(parts.dashboard(folder, board, env))
+    return cast

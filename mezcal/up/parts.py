@@ -1,0 +1,120 @@
+"""What `mezcal up` starts: each part's command, when it is ready, how it is ended."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import sys
+from dataclasses import dataclass
+from enum import IntEnum
+from functools import partial
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from mezcal.settings import Settings
+    from mezcal.up.claim import Address, Folder
+
+PYTHON = (sys.executable, "-P", "-m")  # -P: no module is taken from whatever folder we were started in
+PAST_DRAIN = 3.0  # seconds, beyond DRAIN_SECONDS, in which a drained part may close what it holds
+ANSWER_WITHIN = 2.0  # seconds
+
+
+class Rank(IntEnum):
+    """Parts start in this order, each rank once the one before is ready, and end in the opposite one."""
+
+    BROKER = 0
+    DASHBOARD = 1
+    SERVICE = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One program: *grace* is the seconds from the signal *stop* to SIGKILL."""
+
+    name: str
+    argv: tuple[str, ...]
+    env: Mapping[str, str]
+    cwd: Path
+    ready: Callable[[], bool]
+    rank: Rank = Rank.SERVICE
+    stop: signal.Signals = signal.SIGTERM
+    grace: float = 5.0
+    orphaned: signal.Signals = signal.SIGKILL  # what the kernel sends it when `up` is gone
+    leftovers: tuple[Path, ...] = ()  # files that must not outlast it
+
+
+def worker(settings: Settings, folder: Folder, processes: int, env: Mapping[str, str]) -> Part:
+    """The Celery worker; ready when its event loop has begun to touch its heartbeat file."""
+    heartbeat = folder.run / "worker.alive"
+    options = {
+        "pool": "prefork",
+        "concurrency": str(processes),
+        "queues": "interactive,bulk",
+        "hostname": "mezcal@%h",
+        "loglevel": settings.log_level,
+    }
+    return Part(
+        name="worker",
+        argv=(
+            *(*PYTHON, "celery", "-A", "worker.app", "worker", "--without-mingle", "--without-gossip"),
+            *(f"--{name}={value}" for name, value in options.items()),
+        ),
+        env={**env, "WORKER_HEARTBEAT": str(heartbeat)},
+        cwd=folder.run,
+        ready=heartbeat.exists,
+        grace=settings.drain_seconds + PAST_DRAIN,
+        leftovers=(heartbeat,),
+    )
+
+
+def api(settings: Settings, folder: Folder, at: Address, env: Mapping[str, str]) -> Part:
+    """The API under gunicorn."""
+    return Part(
+        name="api",
+        argv=(
+            *(*PYTHON, "gunicorn", "--config", "python:api.gunicorn", "--bind", at.bind),
+            *("--workers", str(settings.api_processes), "api:create_app()"),
+        ),
+        env=env,
+        cwd=folder.run,
+        ready=partial(answers, at, "/readyz"),
+        grace=settings.drain_seconds + PAST_DRAIN,
+    )
+
+
+def dashboard(folder: Folder, at: Address, env: Mapping[str, str]) -> Part:
+    """Flower, which asks nobody for a password: *at* must be loopback."""
+    state = folder.root / "flower"
+    state.mkdir(mode=0o700, exist_ok=True)
+    options = {
+        "address": at.host,
+        "port": str(at.port),
+        "max_tasks": "10000",  # the default of 100,000 takes 580 MB
+        "persistent": "True",
+        "db": str(state / "state"),
+        "state_save_interval": "10000",  # ms
+    }
+    return Part(
+        name="flower",
+        argv=(
+            *(*PYTHON, "celery", "-A", "worker.app", "flower"),
+            *(f"--{name}={value}" for name, value in options.items()),
+        ),
+        env=env,
+        cwd=folder.run,
+        ready=partial(answers, at, "/healthcheck"),
+        rank=Rank.DASHBOARD,
+    )
+
+
+def answers(at: Address, path: str) -> bool:
+    """Whether GET *path* gets a 200; asked by hand, to keep an HTTP client out of the memory of `up`."""
+    try:
+        with socket.create_connection(at.near, timeout=ANSWER_WITHIN) as line:
+            line.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
+            return line.recv(64).split(b" ")[1:2] == [b"200"]
+    except OSError:
+        return False
