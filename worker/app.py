@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from celery import bootsteps, signals
-from mezcal.lifeline import follow_parent
-from mezcal.origin import open_origin
 from redis import RedisError
 
 from mezcal.convert import Choices
 from mezcal.errors import Failure
 from mezcal.jobs import Keys, Table, Terms
 from mezcal.jobs.broker import MAKER_SECONDS, Pipe, celery_app, connect
+from mezcal.lifeline import follow_parent
+from mezcal.origin import open_origin
 from mezcal.recipe import from_json
 from mezcal.settings import Settings, load
 from mezcal.store import open_store
@@ -28,7 +28,6 @@ from mezcal.telemetry import set_up_logs
 
 if TYPE_CHECKING:
     from mezcal.origin import Origin
-
     from mezcal.store import Store
 
 log = logging.getLogger(__name__)

@@ -33,6 +33,9 @@ class Origin(Protocol):
     def path_of(self, url: str) -> str | None:
         """The path under the base that *url* names, decoded; None if it lies elsewhere."""
 
+    def listing(self, most: int) -> list[str]:
+        """Some masters' paths, to show to people; none where the origin cannot tell."""
+
 
 def open_origin(settings: Settings) -> Origin:
     """The origin of REPO_BASE_URL; `WrongSetting` names the variable that cannot be used.

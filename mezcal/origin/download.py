@@ -28,9 +28,7 @@ logger = logging.getLogger(__name__)
 class Download:
     """One master on its way: `start` it, read its scratch file, `cancel` it in every ending."""
 
-    def __init__(
-        self, wire: Wire, url: str, answer: Answer, scratch: Scratch, tries: Tries, limit: int
-    ) -> None:
+    def __init__(self, wire: Wire, url: str, answer: Answer, scratch: Scratch, tries: Tries, limit: int) -> None:
         self._wire, self._url, self._scratch, self._tries, self._limit = wire, url, scratch, tries, limit
         self._answer: Answer | None = answer
         self._etag = strong(answer.headers.get("ETag"))

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 ABSENT = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENXIO}
 
+SHOWN = {".tif", ".tiff", ".jp2", ".png", ".jpg", ".jpeg"}
+
 logger = logging.getLogger(__name__)
 
 
@@ -43,6 +45,17 @@ class FolderOrigin:
     def path_of(self, url: str) -> str | None:
         """The path under the folder that *url* names, decoded; None if it lies elsewhere."""
         return addresses.path_under(self.base_url, url)
+
+    def listing(self, most: int) -> list[str]:
+        """The first masters' paths, by their names; a large folder is not read to its end."""
+        found: list[str] = []
+        for folder, below, names in os.walk(self._folder):
+            below.sort()
+            images = sorted(name for name in names if Path(name).suffix.lower() in SHOWN)
+            found += [os.path.relpath(Path(folder, name), self._folder) for name in images]
+            if len(found) >= most:
+                break
+        return found[:most]
 
     @contextmanager
     def open(self, path: str) -> Iterator[Master]:

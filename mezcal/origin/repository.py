@@ -39,6 +39,10 @@ class OriginRepository:
         """The path under the base that *url* names, decoded; None if it lies elsewhere."""
         return addresses.path_under(self.base_url, url)
 
+    def listing(self, most: int) -> list[str]:  # noqa: ARG002 - the protocol's
+        """Nothing: a repository does not tell what it has."""
+        return []
+
     @contextmanager
     def open(self, path: str) -> Iterator[Master]:
         """The master at *path*, readable from its first byte on while the rest is still arriving.
@@ -89,7 +93,5 @@ def _base(given: str) -> str:
         )
     base = addresses.normalised(given)
     if base is None or "?" in base or "#" in base:
-        raise WrongSetting(
-            f"REPO_BASE_URL is {given!r}: it may hold http(s)://host/path without query or fragment"
-        )
+        raise WrongSetting(f"REPO_BASE_URL is {given!r}: it may hold http(s)://host/path without query or fragment")
     return base.rstrip("/") + "/"

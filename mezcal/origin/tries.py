@@ -18,9 +18,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 FIRST_PAUSE = 0.2  # seconds, doubled with every try; a repository that restarts behind a proxy is back in one
-LONGEST_PAUSE = (
-    20.0  # a worker that sleeps longer than its askers wait serves nobody: fail and be asked again
-)
+LONGEST_PAUSE = 20.0  # a worker that sleeps longer than its askers wait serves nobody: fail and be asked again
 
 logger = logging.getLogger(__name__)
 

@@ -39,9 +39,7 @@ def judge_status(status: int, headers: Mapping[str, str], *, ranged: bool, denie
     if status in {200, 203} or (ranged and status == 206):
         return
     if status == 429 or status >= 500:
-        raise Again(
-            OriginFailed(f"the repository answered {status}"), retry_after(headers.get("Retry-After"))
-        )
+        raise Again(OriginFailed(f"the repository answered {status}"), retry_after(headers.get("Retry-After")))
     raise _final(status, denied)
 
 

@@ -19,9 +19,7 @@ SMOOTH = 2  # drawn at so many times the size: Pillow's shapes have hard edges
 class Canvas:
     """A picture drawn on in units of its own, *width* x *height*; each becomes *scale* pixels."""
 
-    def __init__(
-        self, width: int, height: int, ink: Ink | int = 0, mode: str = "RGB", scale: float = 1
-    ) -> None:
+    def __init__(self, width: int, height: int, ink: Ink | int = 0, mode: str = "RGB", scale: float = 1) -> None:
         self.width, self.height = width, height
         self.unit = SMOOTH * scale
         self.image = Image.new(mode, (round(width * self.unit), round(height * self.unit)), ink)
@@ -77,10 +75,7 @@ def grid(width: int, height: int) -> tuple[Pixels, Pixels]:
 def curve(start: tuple[float, float], bend: tuple[float, float], end: tuple[float, float]) -> Points:
     """Points along the quadratic Bezier curve that leaves *start* towards *bend* and arrives at *end*."""
     return [
-        tuple(
-            (1 - t) ** 2 * a + 2 * t * (1 - t) * b + t * t * c
-            for a, b, c in zip(start, bend, end, strict=True)
-        )
+        tuple((1 - t) ** 2 * a + 2 * t * (1 - t) * b + t * t * c for a, b, c in zip(start, bend, end, strict=True))
         for t in np.linspace(0, 1, 18)
     ]
 
@@ -89,6 +84,4 @@ def ridge(width: int, rng: np.random.Generator, waves: int, rough: float) -> Pix
     """A mountain's outline: heights about 0, one a pixel, from sines of halving size."""
     x = np.arange(width) / width
     sizes = [rough**n for n in range(waves)]
-    return np.asarray(
-        sum(size * np.sin(2 * np.pi * (1.6**n * x + rng.random())) for n, size in enumerate(sizes))
-    )
+    return np.asarray(sum(size * np.sin(2 * np.pi * (1.6**n * x + rng.random())) for n, size in enumerate(sizes)))

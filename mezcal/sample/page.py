@@ -64,9 +64,7 @@ def _initial(canvas: Canvas) -> None:
     left, top, side = LEFT - 4, TOP + 8, INITIAL * RULE - 24
     box = [(left, top), (left + side, top), (left + side, top + side), (left, top + side)]
     for grow, ink in ((7, INK), (4, PAPER), (0, INK)):
-        canvas.polygon(
-            [(x + grow * (1 if x > left else -1), y + grow * (1 if y > top else -1)) for x, y in box], ink
-        )
+        canvas.polygon([(x + grow * (1 if x > left else -1), y + grow * (1 if y > top else -1)) for x, y in box], ink)
     for column in range(4):
         for row in range(4):
             _curl(

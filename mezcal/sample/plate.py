@@ -51,9 +51,7 @@ def _stem(canvas: Canvas, rng: np.random.Generator) -> None:
         y, reach = 610 - step * 46, 190 * (1 - step / 11.5)
         for side in (-1, 1):
             tip = 450 + side * reach, y - 34 - reach * 0.3
-            canvas.line(
-                curve((450, y), (450 + side * reach * 0.8, y - 4), tip), rgb("#5c7a52"), 6 - step * 0.35
-            )
+            canvas.line(curve((450, y), (450 + side * reach * 0.8, y - 4), tip), rgb("#5c7a52"), 6 - step * 0.35)
             _cluster(canvas, tip, 46 - step * 2.6, rng)
 
 
@@ -108,9 +106,7 @@ def _seeds(canvas: Canvas, x: float, y: float) -> None:
     for column in (-58, 0, 58):
         half = [(x + column + 22 * cos(radians(a)), y - 24 * sin(radians(a))) for a in range(0, 181, 10)]
         canvas.polygon([*half, (x + column, y + 12)], INK)
-        canvas.line(
-            [(x + column - 12, y - 5), (x + column, y - 16), (x + column + 12, y - 5)], rgb("#8a7458"), 2
-        )
+        canvas.line([(x + column - 12, y - 5), (x + column, y - 16), (x + column + 12, y - 5)], rgb("#8a7458"), 2)
 
 
 def _inks(pixels: Pixels) -> Pixels:

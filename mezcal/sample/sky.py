@@ -69,8 +69,8 @@ def _add(light: Pixels, place: Pixels, brightness: float) -> None:
     away = np.hypot(dx - place[0] % 1, dy - place[1] % 1)
     spread = brightness * (np.exp(-((away / 1.5) ** 2)) + 0.03 * np.exp(-away / 6))
     if brightness > 0.35:
-        thin = np.exp(-np.abs(dx) / 1.1) * np.exp(-np.abs(dy) / (reach / 5)) + np.exp(
-            -np.abs(dy) / 1.1
-        ) * np.exp(-np.abs(dx) / (reach / 5))
+        thin = np.exp(-np.abs(dx) / 1.1) * np.exp(-np.abs(dy) / (reach / 5)) + np.exp(-np.abs(dy) / 1.1) * np.exp(
+            -np.abs(dx) / (reach / 5)
+        )
         spread += 0.16 * brightness * thin
     light[rows, columns] += spread

@@ -97,15 +97,11 @@ def _grid(canvas: Canvas) -> None:
     for step in range(0, WIDTH, 100):
         for y in (0, HEIGHT - 14):
             canvas.polygon([(step, y), (step + 50, y), (step + 50, y + 14), (step, y + 14)], INK)
-            canvas.polygon(
-                [(step + 50, y), (step + 100, y), (step + 100, y + 14), (step + 50, y + 14)], rgb("#f6efe4")
-            )
+            canvas.polygon([(step + 50, y), (step + 100, y), (step + 100, y + 14), (step + 50, y + 14)], rgb("#f6efe4"))
     for step in range(0, HEIGHT, 100):
         for x in (0, WIDTH - 14):
             canvas.polygon([(x, step), (x + 14, step), (x + 14, step + 50), (x, step + 50)], INK)
-            canvas.polygon(
-                [(x, step + 50), (x + 14, step + 50), (x + 14, step + 100), (x, step + 100)], rgb("#f6efe4")
-            )
+            canvas.polygon([(x, step + 50), (x + 14, step + 50), (x + 14, step + 100), (x, step + 100)], rgb("#f6efe4"))
     for x in range(200, WIDTH, 200):
         for y in range(200, HEIGHT, 200):
             canvas.line([(x - 9, y), (x + 9, y)], INK, 1)

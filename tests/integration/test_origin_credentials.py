@@ -36,9 +36,7 @@ def stranger():
 @pytest.fixture
 def repository(origin, tmp_path):
     def make(**settings):
-        return open_origin(
-            load(**{"repo_base_url": origin.url, "tmp_dir": tmp_path, "_env_file": None} | settings)
-        )
+        return open_origin(load(**{"repo_base_url": origin.url, "tmp_dir": tmp_path, "_env_file": None} | settings))
 
     return make
 
@@ -112,9 +110,7 @@ def test_a_redirect_to_another_host_is_not_followed(origin, stranger, repository
 
 
 @pytest.mark.parametrize("allowed", ["localhost", "cdn, LOCALHOST:{port}"])
-def test_a_redirect_to_an_allowed_host_is_followed_without_the_credential(
-    origin, stranger, repository, allowed
-):
+def test_a_redirect_to_an_allowed_host_is_followed_without_the_credential(origin, stranger, repository, allowed):
     origin.script("old.tif", redirect=f"http://localhost:{stranger.port}/rest/a.tif")
     hosts = allowed.format(port=stranger.port)
     assert fetch(repository(**TOKEN, origin_redirect_hosts=hosts), "old.tif") == MASTER
@@ -135,9 +131,7 @@ def test_a_redirect_loop_ends(origin, repository):
     assert origin.count() == 6
 
 
-@pytest.mark.parametrize(
-    "path", ["@127.0.0.1:{port}/a.tif", "@localhost:{port}/rest/a.tif", "\\\\127.0.0.1:{port}\\x"]
-)
+@pytest.mark.parametrize("path", ["@127.0.0.1:{port}/a.tif", "@localhost:{port}/rest/a.tif", "\\\\127.0.0.1:{port}\\x"])
 def test_no_path_sends_the_credential_elsewhere(origin, stranger, repository, path):
     origins = repository(**TOKEN, repo_base_url=origin.url.removesuffix("/rest/"))
     name = path.format(port=stranger.port)

@@ -57,9 +57,7 @@ def test_the_root_may_be_the_folder():
     assert open_origin(load(repo_base_url="file:///")).base_url == "file:///"
 
 
-@pytest.mark.parametrize(
-    "path", ["none.tif", "sub", "sub/100% a?b#c.tif/x", "x" * 300, "loop", "pipe", "broken"]
-)
+@pytest.mark.parametrize("path", ["none.tif", "sub", "sub/100% a?b#c.tif/x", "x" * 300, "loop", "pipe", "broken"])
 def test_what_is_no_file_is_missing(origin, folder, path):
     (folder / "loop").symlink_to("loop")
     (folder / "broken").symlink_to("nowhere")

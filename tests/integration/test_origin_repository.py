@@ -188,9 +188,7 @@ def test_a_tail_is_fetched_by_a_request_of_its_own(origin, repository):
     assert origin.count() == 2
 
 
-@pytest.mark.parametrize(
-    "without", [{"ranges": False}, {"etag": ""}, {"etag": 'W/"weak"'}, {"chunked": True}]
-)
+@pytest.mark.parametrize("without", [{"ranges": False}, {"etag": ""}, {"etag": 'W/"weak"'}, {"chunked": True}])
 def test_a_tail_is_waited_for_where_parts_may_not_match(origin, repository, without):
     origin.script("big.tif", rate=40_000_000, **without)
     with repository().open("big.tif") as master:
@@ -205,9 +203,7 @@ def test_a_tail_of_another_version_is_never_mixed_in(origin, repository):
         master.file.read(100_000)
         script.body = os.urandom(len(BIG))
         reader = threading.Timer(0, script.go.set)
-        origin_asked = threading.Thread(
-            target=lambda: (origin.wait_for_requests("big.tif", 2), reader.start())
-        )
+        origin_asked = threading.Thread(target=lambda: (origin.wait_for_requests("big.tif", 2), reader.start()))
         origin_asked.start()
         master.file.seek(-10, os.SEEK_END)
         assert master.file.read() == BIG[-10:]
@@ -341,9 +337,7 @@ def test_a_type_that_cannot_be_an_image_is_refused_before_its_body(origin, repos
         fetch(repository())
 
 
-@pytest.mark.parametrize(
-    "kind", ["", "image/tiff", "application/octet-stream", "application/fits", "x-odd/thing"]
-)
+@pytest.mark.parametrize("kind", ["", "image/tiff", "application/octet-stream", "application/fits", "x-odd/thing"])
 def test_other_types_are_judged_by_their_content(origin, repository, kind):
     origin.script("a.tif", content_type=kind)
     assert fetch(repository()) == MASTER
@@ -418,9 +412,7 @@ def test_a_broken_download_goes_on_where_it_was(origin, repository):
     assert "if-range" in again
 
 
-@pytest.mark.parametrize(
-    "without", [{"ranges": False}, {"etag": ""}, {"etag": 'W/"weak"'}, {"chunked": True}]
-)
+@pytest.mark.parametrize("without", [{"ranges": False}, {"etag": ""}, {"etag": 'W/"weak"'}, {"chunked": True}])
 def test_without_ranges_a_broken_download_starts_again(origin, repository, without):
     origin.script("a.tif", cut_at=100_000, cuts=1, **without)
     assert fetch(repository()) == MASTER
