@@ -1,1 +1,31 @@
-"""The API."""
+"""The web side of mezcal: serves what is stored, asks for what is not, and never does the work itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flask import Flask
+
+from api import images, jobs, ops, problems
+from api.context import Desk, place
+from api.hits import HitsFirst
+from mezcal.settings import load
+
+if TYPE_CHECKING:
+    from mezcal.settings import Settings
+
+
+def create_app(settings: Settings | None = None) -> Flask:
+    """The application; *settings* come from the environment unless given. Connects when first asked."""
+    desk = Desk.of(settings or load())
+    app = Flask("api")
+    app.debug = desk.settings.flask_debug
+    app.url_map.merge_slashes = False  # an empty segment is refused, not redirected
+    app.config["MAX_CONTENT_LENGTH"] = 1 << 20
+    place(app, desk)
+    for blueprint in (images.images, jobs.jobs, ops.ops):
+        app.register_blueprint(blueprint)
+    problems.register(app)
+    if not desk.settings.read_tokens:
+        app.wsgi_app = HitsFirst(app.wsgi_app, desk.store, desk.settings.http_max_age)  # type: ignore[method-assign]
+    return app

@@ -27,6 +27,7 @@ class Failure(Exception):  # noqa: N818 - the domain's word for it, see DESIGN
     def __init__(self, detail: str) -> None:
         super().__init__(detail)
         self.detail = detail
+        self.job: str | None = None  # the key of the job that ended so, where there is one
 
     def as_record(self) -> dict[str, str]:
         """The failure as small JSON; `from_record` is its inverse."""
@@ -35,12 +36,13 @@ class Failure(Exception):  # noqa: N818 - the domain's word for it, see DESIGN
     @staticmethod
     def from_record(record: dict[str, Any]) -> Failure:
         """The failure that *record* describes; one of an unknown class comes back as `Failure`."""
-        kinds = {kind.slug: kind for kind in _all_kinds(Failure)}
-        return kinds.get(record.get("class", ""), Failure)(record.get("detail", "no detail was recorded"))
+        named = {kind.slug: kind for kind in kinds()}
+        return named.get(record.get("class", ""), Failure)(record.get("detail", "no detail was recorded"))
 
 
-def _all_kinds(kind: type[Failure]) -> list[type[Failure]]:
-    return [kind, *(deeper for sub in kind.__subclasses__() for deeper in _all_kinds(sub))]
+def kinds(of: type[Failure] = Failure) -> list[type[Failure]]:
+    """Every class of failure there is, *of* itself first."""
+    return [of, *(deeper for sub in of.__subclasses__() for deeper in kinds(sub))]
 
 
 # --- what was asked for -------------------------------------------------------------------------------------

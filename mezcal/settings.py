@@ -197,7 +197,7 @@ class Settings(BaseSettings):
         init_settings: PydanticBaseSettingsSource,
         env_settings: PydanticBaseSettingsSource,
         dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - pydantic calls it by name
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """What is given in code, then NAME, then NAME_FILE, then `.env`."""
         return init_settings, env_settings, SecretFiles(settings_cls), dotenv_settings

@@ -1,1 +1,1 @@
-"""The worker."""
+"""The worker: Celery processes that claim jobs and make derivatives."""

@@ -1,0 +1,61 @@
+"""Where derivatives are kept: what every store promises."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from mezcal.store.entry import Opened, Sidecar, Stored
+from mezcal.store.local import LocalStore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    from mezcal.recipe import Recipe
+    from mezcal.settings import Settings
+    from mezcal.store.usage import Usage
+
+__all__ = ["Opened", "Sidecar", "Store", "Stored", "open_store"]
+
+
+class Store(Protocol):
+    """A derivative appears whole or not at all, and finding one takes no lock.
+
+    Every method raises `StoreDown` where the store itself fails.
+    """
+
+    def find(self, recipe: Recipe) -> Stored | None:
+        """What is stored for *recipe*, at the price of one look."""
+
+    def open(self, recipe: Recipe) -> Opened | None:
+        """As `find`, with the bytes to send."""
+
+    def sidecar(self, recipe: Recipe) -> Sidecar | None:
+        """Where the derivative comes from and what it is, as far as known."""
+
+    def draft(self) -> AbstractContextManager[Path]:
+        """A local file to write a derivative to, gone at the end."""
+
+    def put(self, recipe: Recipe, draft: Path, sidecar: Sidecar, guard: Callable[[], None]) -> Stored:
+        """Publish *draft*, unless *guard* raises `Superseded`."""
+
+    def delete(self, recipe: Recipe) -> bool:
+        """Forget the derivative; whether there was one."""
+
+    def sweep(self) -> int:
+        """Remove what killed writers left; how many files."""
+
+    def check(self) -> None:
+        """Raise `StoreDown` unless a derivative could be stored now."""
+
+    def usage(self) -> Usage | None:
+        """What the store holds; None where it is too much to count in a moment."""
+
+    def free_bytes(self) -> int:
+        """Bytes that can still be stored."""
+
+
+def open_store(settings: Settings) -> Store:
+    """The store that *settings* name; nothing is made on disk before it is needed."""
+    return LocalStore(settings.cache_dir, settings.storage_layout)

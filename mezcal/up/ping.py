@@ -5,51 +5,48 @@ from __future__ import annotations
 import signal
 import sys
 import time
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-import redis
+from redis import RedisError
 
-from mezcal import settings
+from mezcal.jobs.broker import connect, redis_url
 from mezcal.lifeline import follow_parent
+from mezcal.settings import load
 
-PATIENCE = 30.0  # seconds: a server that starts beside us is there by then
+if TYPE_CHECKING:
+    from mezcal.settings import Settings
+
+PATIENCE = 30.0  # seconds: a server that is started beside us is there by then
 AGAIN_EVERY = 0.5
 ANSWER_WITHIN = 3.0
 
 
 def main() -> int:
-    """Ask until it answers or patience ends; waiting is told once, on stderr."""
+    """Ask until it answers or patience ends; that it waits is told once, on stderr."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends the waiting without a traceback
     follow_parent()
-    secret = settings.load().redis_url
-    url = secret.get_secret_value() if secret else ""
-    end, told = time.monotonic() + PATIENCE, False
-    while reason := unreachable(url):
+    settings = load()
+    place, end, told = shown(redis_url(settings)), time.monotonic() + PATIENCE, False
+    while reason := unreachable(settings):
         if time.monotonic() >= end:
-            print(f"REDIS_URL: no answer from {shown(url)} for {PATIENCE:.0f} s: {reason}")
+            print(f"REDIS_URL: no answer from {place} for {PATIENCE:.0f} s: {reason}")
             return 1
         if not told:
-            print(f"up     | waiting for the broker at {shown(url)}: {reason}", file=sys.stderr, flush=True)
+            print(f"up     | waiting for the broker at {place}: {reason}", file=sys.stderr, flush=True)
             told = True
         time.sleep(AGAIN_EVERY)
     return 0
 
 
-def unreachable(url: str) -> str | None:
-    """Why the server at *url* does not answer, in one line; None if it does."""
+def unreachable(settings: Settings) -> str | None:
+    """Why the server does not answer, in one line; None if it does."""
     try:
-        with redis.Redis.from_url(
-            for_redis(url), socket_timeout=ANSWER_WITHIN, socket_connect_timeout=ANSWER_WITHIN
-        ) as client:
+        with connect(settings, ANSWER_WITHIN) as client:
             client.ping()
-    except (redis.RedisError, ValueError, OSError) as error:
-        return " ".join(str(error).split())
+    except (RedisError, ValueError, OSError) as error:
+        return " ".join(str(error).split()) or type(error).__name__
     return None
-
-
-def for_redis(url: str) -> str:
-    """*url* as redis-py writes it: kombu's `redis+socket://..?virtual_host=1` is its `unix://..?db=1`."""
-    return url.replace("redis+socket://", "unix://", 1).replace("virtual_host=", "db=", 1)
 
 
 def shown(url: str) -> str:

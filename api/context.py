@@ -1,0 +1,47 @@
+"""What every view works with: one desk per application, given to it when it is made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+from flask import current_app
+from mezcal.origin import open_origin
+
+from api.health import Health
+from mezcal.jobs import Jobs
+from mezcal.store import Store, open_store
+
+if TYPE_CHECKING:
+    from flask import Flask
+    from mezcal.origin import Origin
+    from mezcal.settings import Settings
+
+EXTENSION = "mezcal"
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """The parts that answer requests."""
+
+    settings: Settings
+    store: Store
+    jobs: Jobs
+    origin: Origin
+    health: Health
+
+    @classmethod
+    def of(cls, settings: Settings) -> Desk:
+        """The desk that *settings* describe."""
+        store, jobs = open_store(settings), Jobs.of(settings)
+        return cls(settings, store, jobs, open_origin(settings), Health(jobs, store))
+
+
+def place(app: Flask, desk: Desk) -> None:
+    """Give *desk* to *app*'s views."""
+    app.extensions[EXTENSION] = desk
+
+
+def here() -> Desk:
+    """The desk of the application that handles this request."""
+    return cast("Desk", current_app.extensions[EXTENSION])

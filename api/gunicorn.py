@@ -1,0 +1,43 @@
+"""gunicorn's settings for the API, each with its reason; measured in benchmarks/hits.py."""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import TYPE_CHECKING, Any
+
+from mezcal.lifeline import follow_parent
+
+from mezcal.settings import load
+from mezcal.telemetry import set_up_logs
+
+if TYPE_CHECKING:
+    from gunicorn.workers.base import Worker
+
+_settings = load()
+
+HIT_THREADS = 16  # never taken by those who wait for a miss: WAITERS_MAX bounds these
+
+worker_class = "gthread"  # sendfile, and a thread may wait without a process of its own
+threads = _settings.waiters_max + HIT_THREADS
+workers = _settings.api_processes
+preload_app = True  # the processes share what the application takes; it connects only when first asked
+keepalive = 75  # longer than the 60 s for which proxies keep a connection: the proxy, not we, closes it
+timeout = 120  # of a process that no longer turns; a waiting thread does not count
+graceful_timeout = int(_settings.drain_seconds) or 1
+control_socket_disable = True  # it would open one under the home folder
+worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108, PTH112 - gunicorn's own names there
+accesslog = None  # a line per hit costs more than the hit
+errorlog = "-"
+loglevel = "warning"
+forwarded_allow_ips = ""  # nothing here believes a forwarded address
+
+
+def on_starting(_arbiter: Any) -> None:
+    """Set the logs up once, before the application is loaded."""
+    set_up_logs(_settings)
+
+
+def post_fork(_arbiter: Any, _worker: Worker) -> None:
+    """End with the master, even if it is killed."""
+    follow_parent(signal.SIGTERM)

@@ -1,0 +1,113 @@
+"""The home page, and what tells machines and people how the service is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flask import Blueprint, Response, jsonify, redirect, request, url_for
+from redis import RedisError
+from werkzeug.exceptions import NotFound
+
+from api import pages
+from api.auth import may_read
+from api.context import here
+from mezcal.errors import kinds
+from mezcal.recipe import Mezzanine, from_json
+
+if TYPE_CHECKING:
+    from werkzeug.wrappers import Response as AnyResponse
+
+    from mezcal.recipe import Recipe
+
+ops = Blueprint("ops", __name__)
+
+TILES = 12
+LANES = ("interactive", "bulk")
+
+
+@ops.get("/")
+def home() -> AnyResponse | str:
+    """The form of old, what was made last, and how full and how busy the service is."""
+    may_read()
+    if "url" in request.args:
+        return redirect(url_for("images.image", source=_path_of(request.args["url"])))
+    depths = _depths()
+    queue = (
+        None
+        if depths is None
+        else pages.QueueState(
+            queued={lane: depths[lane] for lane in LANES}, running=depths["running"], failed=depths["failed"]
+        )
+    )
+    return pages.home([_tile(recipe) for recipe in _shown()], _cache_use(), queue, here().origin.base_url)
+
+
+@ops.get("/healthz")
+def alive() -> Response:
+    """The process answers; that is all."""
+    return jsonify(status="ok")
+
+
+@ops.get("/readyz")
+def ready() -> tuple[Response, int]:
+    """Whether a miss could be made: broker and store, each `ok` or what is wrong; 503 if one is not."""
+    checks = here().health.now()
+    sound = all(said == "ok" for said in checks.values())
+    response = jsonify(status="ok" if sound else "unavailable", **checks)
+    response.headers["Cache-Control"] = "no-store"
+    return response, 200 if sound else 503
+
+
+@ops.get("/problems/<slug>")
+def problem(slug: str) -> Response:
+    """What a problem's `type` points to: its meaning in one sentence."""
+    kind = {kind.slug: kind for kind in kinds()}.get(slug)
+    if kind is None:
+        raise NotFound("there is no problem of this name")
+    return jsonify(type=slug, title=kind.title, status=kind.status, meaning=(kind.__doc__ or "").strip())
+
+
+def _path_of(url: str) -> str:
+    path = here().origin.path_of(url)
+    if path is None:
+        raise NotFound(f"the URL does not begin with {here().origin.base_url}")
+    return Mezzanine.parse(path).path
+
+
+def _shown() -> list[Recipe]:
+    """What was made last, and then what the origin has, where it can tell."""
+    try:
+        recent = here().jobs.table.recent(TILES)
+    except RedisError:
+        recent = []
+    chosen = [from_json(wanted) for wanted in recent]
+    chosen += [Mezzanine.parse(path) for path in here().origin.listing(TILES)]
+    return list(dict.fromkeys(chosen))[:TILES]
+
+
+def _tile(recipe: Recipe) -> pages.Tile:
+    stored, sidecar = here().store.find(recipe), here().store.sidecar(recipe)
+    return pages.Tile(
+        path=recipe.label,
+        href=url_for("images.image", source=recipe.path, page=recipe.page),
+        width=sidecar.width if sidecar else None,
+        height=sidecar.height if sidecar else None,
+        cached=stored is not None,
+        bytes=stored.size if stored else None,
+    )
+
+
+def _cache_use() -> pages.CacheUse:
+    use = here().store.usage()
+    return pages.CacheUse(
+        derivatives=use.derivatives if use else None,
+        bytes=use.bytes if use else None,
+        free_bytes=here().store.free_bytes(),
+    )
+
+
+def _depths() -> dict[str, int] | None:
+    try:
+        return here().jobs.table.depths()
+    except RedisError:
+        return None

@@ -1,0 +1,89 @@
+"""All the work in one place: fetch the master, convert it, store the derivative."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from mezcal.convert import convert
+from mezcal.errors import Failure
+from mezcal.store.entry import Sidecar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from mezcal.convert import Choices, Picture
+    from mezcal.origin import Master, Origin
+    from mezcal.recipe import Recipe
+    from mezcal.store import Store, Stored
+
+PIPELINE = 1  # raised whenever the same choices begin to make other pixels
+
+
+def _unguarded() -> None:
+    """Nobody else makes this derivative."""
+
+
+def derive(
+    recipe: Recipe,
+    origin: Origin,
+    store: Store,
+    choices: Choices,
+    *,
+    guard: Callable[[], None] = _unguarded,
+    remake: bool = False,
+) -> Stored:
+    """Make the derivative unless it is there. Safe to run twice, even at once.
+
+    *guard* is asked just before publishing and raises `Superseded` where another has taken over. Raises the
+    `Failure` that says why there is no derivative; nothing is left behind then.
+    """
+    found = None if remake else store.find(recipe)
+    if found is not None:
+        return found
+    with origin.open(recipe.path) as master, store.draft() as draft:
+        picture = _whole(master, draft, choices, recipe.page)
+        return store.put(recipe, draft, _sidecar(recipe, master, picture, draft, choices), guard)
+
+
+def _whole(master: Master, draft: Path, choices: Choices, page: int | None) -> Picture:
+    """Convert *master*, and say that it broke off where a decoder would call it damaged."""
+    try:
+        picture = convert(master.file, draft, choices, page)
+    except Failure:
+        master.check()
+        raise
+    master.complete()
+    return picture
+
+
+def _sidecar(recipe: Recipe, master: Master, picture: Picture, draft: Path, choices: Choices) -> Sidecar:
+    now = time.time()
+    with draft.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return Sidecar(
+        recipe=recipe.as_json(),
+        recipe_version=version(choices),
+        source=master.source,
+        master_etag=master.etag,
+        master_last_modified=master.last_modified,
+        master_size=master.size,
+        master_format=picture.master_format,
+        size=draft.stat().st_size,
+        width=picture.width,
+        height=picture.height,
+        sha256=digest,
+        made=now,
+        fresh=now,
+        note=picture.note,
+    )
+
+
+def version(choices: Choices) -> str:
+    """Twelve hex digits for all that makes pixels: other settings, or a better pipeline, other digits."""
+    canonical = json.dumps([PIPELINE, asdict(choices)], sort_keys=True)
+    return hashlib.sha256(canonical.encode()).hexdigest()[:12]

@@ -1,0 +1,41 @@
+"""Which folder of a local store belongs to which recipe: umd-lib/mezcal's three layouts, made safe."""
+
+from __future__ import annotations
+
+from hashlib import md5
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from mezcal.settings import Layout
+
+if TYPE_CHECKING:
+    from mezcal.recipe import Recipe
+
+IMAGE = "image.jpg"
+SIDECAR = "image.json"
+OURS = ".mezcal"  # scratch files, locks and mapped derivatives; no mapped path begins with it
+NAME_MAX = 255  # bytes of one name on every common file system
+
+
+def folder(recipe: Recipe, layout: Layout) -> PurePosixPath:
+    """The folder, relative to the root, that holds *recipe*'s `image.jpg` and nothing of another's."""
+    if recipe.page is not None or not _fits(recipe.path, layout):
+        return PurePosixPath(OURS, "by-key", recipe.key[:2], recipe.key)
+    if layout is Layout.BASIC:
+        return PurePosixPath(recipe.path)
+    digest = md5(recipe.path.encode(), usedforsecurity=False).hexdigest()
+    if layout is Layout.MD5_ENCODED:
+        return PurePosixPath(digest)
+    return PurePosixPath(digest[0:2], digest[2:4], digest[4:6], digest)
+
+
+def _fits(path: str, layout: Layout) -> bool:
+    """Whether *path* may name a folder: `a/image.jpg` would collide with the file of `a`, and `a.lock` with
+    the lock that umd-lib/mezcal left beside `a`.
+    """
+    if layout is not Layout.BASIC:
+        return True
+    names = path.split("/")
+    return names[0] != OURS and not any(
+        name in {IMAGE, SIDECAR} or name.endswith(".lock") or len(name.encode()) > NAME_MAX for name in names
+    )
