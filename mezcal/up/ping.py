@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from redis import RedisError
+from redis import AuthenticationError, ConnectionError, RedisError, TimeoutError  # noqa: A004
 
 from mezcal.jobs.broker import connect, redis_url
 from mezcal.lifeline import follow_parent
@@ -27,26 +27,37 @@ def main() -> int:
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends the waiting without a traceback
     follow_parent()
     settings = load()
-    place, end, told = shown(redis_url(settings)), time.monotonic() + PATIENCE, False
-    while reason := unreachable(settings):
-        if time.monotonic() >= end:
-            print(f"REDIS_URL: no answer from {place} for {PATIENCE:.0f} s: {reason}")
-            return 1
-        if not told:
-            print(f"up     | waiting for the broker at {place}: {reason}", file=sys.stderr, flush=True)
-            told = True
-        time.sleep(AGAIN_EVERY)
+    place = shown(redis_url(settings))
+    try:
+        await_answer(settings, place)
+    except (RedisError, ValueError) as error:
+        print(f"REDIS_URL: {place} cannot be used: {one_line(error)}")
+        return 1
     return 0
 
 
-def unreachable(settings: Settings) -> str | None:
-    """Why the server does not answer, in one line; None if it does."""
-    try:
-        with connect(settings, ANSWER_WITHIN) as client:
-            client.ping()
-    except (RedisError, ValueError, OSError) as error:
-        return " ".join(str(error).split()) or type(error).__name__
-    return None
+def await_answer(settings: Settings, place: str) -> None:
+    """Return once the server answers; raises what is wrong, at once if waiting cannot mend it."""
+    end, told = time.monotonic() + PATIENCE, False
+    while True:
+        try:
+            with connect(settings, ANSWER_WITHIN) as client:
+                client.ping()
+            return
+        except AuthenticationError:
+            raise
+        except (ConnectionError, TimeoutError) as error:
+            if time.monotonic() >= end:
+                raise
+            if not told:
+                print(f"up     | waiting for {place}: {one_line(error)}", file=sys.stderr, flush=True)
+                told = True
+        time.sleep(AGAIN_EVERY)
+
+
+def one_line(error: Exception) -> str:
+    """What *error* says, for a log."""
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def shown(url: str) -> str:
