@@ -5,7 +5,7 @@ from __future__ import annotations
 from kombu.entity import Queue
 
 # Celery is the pipe, the job table is the truth: a message is acknowledged before it is worked on, so that
-# no running job is ever "unacked" and handed out twice by a restart or a visibility time-out: leases see to it.
+# no running job is "unacked", to be handed out twice by a restart or a visibility time-out. Leases see to it.
 task_acks_late = False
 worker_prefetch_multiplier = 1
 worker_disable_prefetch = True

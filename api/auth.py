@@ -54,7 +54,7 @@ def _digest(token: str) -> bytes:
 def _from_this_machine() -> bool:
     """Whether a person or script at this machine asks.
 
-    Not a proxy on it, and not a page from elsewhere in its browser, nor one whose name was made to point here.
+    Not a proxy on it, not a page from elsewhere in its browser, nor one whose name was made to point here.
     """
     try:
         near = ipaddress.ip_address(request.remote_addr or "").is_loopback

@@ -6,14 +6,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from flask import current_app
-from mezcal.origin import open_origin
 
 from api.health import Health
 from mezcal.jobs import Jobs
+from mezcal.origin import open_origin
 from mezcal.store import Store, open_store
 
 if TYPE_CHECKING:
     from flask import Flask
+
     from mezcal.origin import Origin
     from mezcal.settings import Settings
 

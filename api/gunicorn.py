@@ -7,7 +7,6 @@ import signal
 from typing import TYPE_CHECKING, Any
 
 from mezcal.lifeline import follow_parent
-
 from mezcal.settings import load
 from mezcal.telemetry import set_up_logs
 
@@ -30,6 +29,7 @@ worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108
 accesslog = None  # a line per hit costs more than the hit
 errorlog = "-"
 loglevel = "warning"
+limit_request_line = 8190  # the most that gunicorn takes: PATH_MAX, most of it percent-encoded
 forwarded_allow_ips = ""  # nothing here believes a forwarded address
 
 
@@ -40,4 +40,4 @@ def on_starting(_arbiter: Any) -> None:
 
 def post_fork(_arbiter: Any, _worker: Worker) -> None:
     """End with the master, even if it is killed."""
-    follow_parent(signal.SIGTERM)
+    follow_parent(signal.SIGKILL)

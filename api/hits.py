@@ -47,7 +47,7 @@ class HitsFirst:
         if environ["REQUEST_METHOD"] == "HEAD":
             opened.file.close()
             return []
-        return wrap_file(environ, opened.file, BLOCK)  # type: ignore[arg-type]
+        return wrap_file(environ, opened.file, BLOCK)
 
     def _hit(self, environ: WSGIEnvironment) -> Opened | None:
         path = environ["PATH_INFO"]

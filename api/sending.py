@@ -36,15 +36,15 @@ def send(opened: Opened, cache_status: str = HIT) -> Response:
     """*opened* as 200, 206, 304 or 416, as RFC 9110 and this request's conditions have it."""
     settings = here().settings
     _ignore_strange_ranges()
-    body = wrap_file(request.environ, opened.file, BLOCK)  # type: ignore[arg-type]
+    body = wrap_file(request.environ, opened.file, BLOCK)
     response = Response(body, direct_passthrough=True)
-    response.headers.extend([("Cache-Status", cache_status)])
-    for name, value in image_headers(
-        opened.stored, settings.http_max_age, private=bool(settings.read_tokens)
-    ):
+    response.headers["Cache-Status"] = cache_status
+    private = bool(settings.read_tokens)
+    for name, value in image_headers(opened.stored, settings.http_max_age, private=private):
         response.headers[name] = value
     response.call_on_close(opened.file.close)
-    return response.make_conditional(request.environ, accept_ranges=True, complete_length=opened.stored.size)
+    response.make_conditional(request.environ, accept_ranges=True, complete_length=opened.stored.size)
+    return response
 
 
 def _ignore_strange_ranges() -> None:

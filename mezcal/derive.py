@@ -9,7 +9,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from mezcal.convert import convert
-from mezcal.errors import Failure
+from mezcal.errors import Undecodable
 from mezcal.store.entry import Sidecar
 
 if TYPE_CHECKING:
@@ -54,8 +54,8 @@ def _whole(master: Master, draft: Path, choices: Choices, page: int | None) -> P
     """Convert *master*, and say that it broke off where a decoder would call it damaged."""
     try:
         picture = convert(master.file, draft, choices, page)
-    except Failure:
-        master.check()
+    except Undecodable:
+        master.complete()  # raises what is truer: that the master was cut on its way
         raise
     master.complete()
     return picture

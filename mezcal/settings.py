@@ -114,9 +114,7 @@ class Settings(BaseSettings):
         pattern=r"^#[0-9a-fA-F]{6}$",
         description="What shows through transparent masters, `#rrggbb`.",
     )
-    keep_metadata: bool = Field(
-        False, description="Carry EXIF, XMP and IPTC over (less orientation and thumbnail)."
-    )
+    keep_metadata: bool = Field(False, description="Carry EXIF, XMP and IPTC over (less orientation and thumbnail).")
     oversize: Literal["scale", "refuse"] = Field(
         "scale", description="Masters beyond JPEG's 65,500 pixels a side: scaled to fit, or refused with 413."
     )
@@ -149,9 +147,7 @@ class Settings(BaseSettings):
     lease_seconds: float = Field(
         6, ge=1, le=60, description="A running job is taken for dead when not renewed for so long."
     )
-    max_attempts: int = Field(
-        3, ge=1, le=20, description="How often a job may start before it is quarantined."
-    )
+    max_attempts: int = Field(3, ge=1, le=20, description="How often a job may start before it is quarantined.")
     job_time_limit: int = Field(900, ge=5, description="Seconds one job may run before its process is ended.")
     queue_max: int = Field(2_000_000, ge=1, description="Jobs that may be queued in one lane; past it, 503.")
     drain_seconds: float = Field(
@@ -186,9 +182,7 @@ class Settings(BaseSettings):
     flask_debug: bool = Field(False, description="Flask's debug mode, for development.")
 
     # --- the logs
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
-        "INFO", description="The least that is logged."
-    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="The least that is logged.")
 
     @classmethod
     def settings_customise_sources(
@@ -258,10 +252,7 @@ class SecretFiles(PydanticBaseSettingsSource):
 
     def __call__(self) -> dict[str, Any]:
         """Every secret that came by file."""
-        found = {
-            name: self.get_field_value(field, name)[0]
-            for name, field in self.settings_cls.model_fields.items()
-        }
+        found = {name: self.get_field_value(field, name)[0] for name, field in self.settings_cls.model_fields.items()}
         return {name: value for name, value in found.items() if value is not None}
 
 

@@ -14,7 +14,7 @@ FORMAT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
 def set_up_logs(settings: Settings) -> None:
     """One line per event on standard error; called once, where a process is put together."""
     logging.basicConfig(level=settings.log_level, format=FORMAT, force=True)
-    for noisy in ("urllib3", "PIL", "pyvips", "tifffile"):
+    for noisy in ("urllib3", "PIL", "pyvips", "tifffile", "celery.worker.strategy", "celery.app.trace"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     if settings.max_image_pixels < 0:
         logging.getLogger(__name__).warning(

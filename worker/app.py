@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from celery import bootsteps, signals
-from mezcal.lifeline import follow_parent
-from mezcal.origin import open_origin
 from redis import RedisError
 
 from mezcal.convert import Choices
 from mezcal.errors import Failure
 from mezcal.jobs import Keys, Table, Terms
 from mezcal.jobs.broker import MAKER_SECONDS, Pipe, celery_app, connect
+from mezcal.lifeline import follow_parent
+from mezcal.origin import open_origin
 from mezcal.recipe import from_json
 from mezcal.settings import Settings, load
 from mezcal.store import open_store
@@ -28,7 +28,6 @@ from mezcal.telemetry import set_up_logs
 
 if TYPE_CHECKING:
     from mezcal.origin import Origin
-
     from mezcal.store import Store
 
 log = logging.getLogger(__name__)
@@ -56,7 +55,7 @@ class Bench:
 
 @cache
 def here() -> Bench:
-    """This process' bench, made when first used: after the fork, so that no connection is shared."""
+    """The bench of this process, made when first used: after the fork, so that no connection is shared."""
     return Bench(
         settings=settings,
         origin=open_origin(settings),
@@ -75,23 +74,24 @@ def _logs(**_: Any) -> None:
 
 @signals.worker_process_init.connect
 def _pool_process(**_: Any) -> None:
-    """End with the worker, however it ends: an orphan would go on working on a job that is another's by now."""
+    """End with the worker, however it ends: an orphan would go on with a job that is another's by now."""
     follow_parent(signal.SIGKILL)
     here.cache_clear()
     here()
 
 
-class Housekeeping(bootsteps.StartStopStep):
+class Housekeeping(bootsteps.StartStopStep):  # type: ignore[misc]  # celery ships no types
     """Puts right what nobody else will, every two seconds, from the worker's own event loop.
 
-    In the event loop, so that the heartbeat tells that it turns, and that no thread stands beside a fork. A step
-    of the consumer, since that forgets its timers whenever it loses the broker, and starts its steps again.
+    In the event loop, so that the heartbeat tells that it turns, and that no thread stands beside a fork. A
+    step of the consumer, since that forgets its timers when it loses the broker, and starts its steps again.
     """
 
     requires = ("celery.worker.consumer.tasks:Tasks",)
 
-    def __init__(self, consumer: Any, **_: Any) -> None:
-        self._seen = 0.0
+    def __init__(self, _consumer: Any, **_: Any) -> None:
+        self._seen = 0.0  # when Redis last answered, on this process' monotonic clock
+        self._held_until = 0.0
 
     def start(self, consumer: Any) -> None:
         """Begin, now and after every reconnection."""
@@ -110,8 +110,10 @@ class Housekeeping(bootsteps.StartStopStep):
             log.warning("housekeeping has to wait: %s", error)
 
     def _reap(self) -> None:
-        """Hold still for one lease after a gap in our own contact: running jobs need that long to renew theirs,
-        and would be started again if the first thing after an outage were to count them out.
+        """Hold still for one lease after a gap in our own contact with Redis.
+
+        Running jobs need that long to renew theirs; else the first thing after an outage would be to count
+        them out and start each of them again.
         """
         bench = here()
         bench.table.redis.ping()

@@ -192,9 +192,7 @@ class Table:
         folder = files("mezcal.jobs") / "lua"
         common = (folder / "common.lua").read_text()
         names = ("ensure", "begin", "renew", "finish", "reap", "forget")
-        return {
-            name: self.redis.register_script(common + (folder / f"{name}.lua").read_text()) for name in names
-        }
+        return {name: self.redis.register_script(common + (folder / f"{name}.lua").read_text()) for name in names}
 
     def _run(self, script: str, key: str, *args: str | float) -> Any:
         keys = self.keys

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from mezcal.settings import Layout
     from mezcal.store.usage import Usage
 
-ABSENT = (FileNotFoundError, NotADirectoryError)
+ABSENT = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 
 
 class LocalStore:

@@ -94,9 +94,7 @@ class Supervisor:
             yield
         finally:
             for signum in STOPS:
-                signal.signal(
-                    signum, signal.SIG_IGN
-                )  # all is done but the exit: impatience must not spoil it
+                signal.signal(signum, signal.SIG_IGN)  # all is done but the exit: impatience must not spoil it
             signal.set_wakeup_fd(-1)
             ear.close()
             mouth.close()

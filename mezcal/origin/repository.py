@@ -1,0 +1,97 @@
+"""A repository over HTTP: Fedora, or any server that gives its masters by GET."""
+
+from __future__ import annotations
+
+import io
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING, BinaryIO
+
+from mezcal.settings import WrongSetting
+
+from . import addresses
+from .arriving import Arriving, Scratch
+from .download import Download
+from .master import Master
+from .tries import Tries
+from .verdict import judge_content
+from .wire import Wire
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mezcal.settings import Settings
+
+    from .wire import Answer
+
+BUFFER = 64 * 1024  # bytes: decoders read headers in small steps
+
+
+class OriginRepository:
+    """The masters under REPO_BASE_URL; makes no connection before the first `open`."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.base_url = _base(settings.repo_base_url or "")
+        self._settings = settings
+        self._wire = Wire(self.base_url, settings)
+        self._scratch_folder = settings.tmp_dir or settings.cache_dir / ".mezcal" / "scratch"
+
+    def path_of(self, url: str) -> str | None:
+        """The path under the base that *url* names, decoded; None if it lies elsewhere."""
+        return addresses.path_under(self.base_url, url)
+
+    def listing(self, most: int) -> list[str]:  # noqa: ARG002 - the protocol's
+        """Nothing: a repository does not tell what it has."""
+        return []
+
+    @contextmanager
+    def open(self, path: str) -> Iterator[Master]:
+        """The master at *path*, readable from its first byte on while the rest is still arriving.
+
+        Returns as soon as the origin's answer is known to bring one; leaving the context ends the download.
+        """
+        url = addresses.join(self.base_url, path)
+        tries = Tries(self._settings)
+        answer = tries.persist(lambda: self._wire.get(url, tries))
+        scratch = self._begin(answer, tries)
+        download = Download(self._wire, url, answer, scratch, tries, self._settings.origin_max_bytes)
+        download.start()
+        try:
+            with closing(io.BufferedReader(Arriving(scratch, download.fetch_ahead), BUFFER)) as file:
+                yield _master(file, url, answer, scratch)
+        finally:
+            download.cancel()
+
+    def _begin(self, answer: Answer, tries: Tries) -> Scratch:
+        try:
+            size = judge_content(answer.headers, self._settings.origin_max_bytes)
+            return Scratch(self._scratch_folder, size, tries)
+        except Exception:
+            answer.close()
+            raise
+
+
+def _master(file: BinaryIO, url: str, answer: Answer, scratch: Scratch) -> Master:
+    def arrived() -> None:
+        scratch.wait_whole()
+
+    return Master(
+        file=file,
+        source=url,
+        etag=answer.headers.get("ETag"),
+        last_modified=answer.headers.get("Last-Modified"),
+        size=scratch.size,
+        content_type=answer.headers.get("Content-Type"),
+        arrival=arrived,
+    )
+
+
+def _base(given: str) -> str:
+    """REPO_BASE_URL as it will be sent, with its final slash."""
+    if "@" in given.split("://", 1)[-1].split("/", 1)[0]:
+        raise WrongSetting(
+            "REPO_BASE_URL holds a user name: give it as REPO_USERNAME and REPO_PASSWORD with AUTH_TYPE=BASIC"
+        )
+    base = addresses.normalised(given)
+    if base is None or "?" in base or "#" in base:
+        raise WrongSetting(f"REPO_BASE_URL is {given!r}: it may hold http(s)://host/path without query or fragment")
+    return base.rstrip("/") + "/"

@@ -1,0 +1,150 @@
+"""A credential goes to the origin's own scheme, host and port, and nowhere else."""
+
+from __future__ import annotations
+
+import base64
+import os
+
+import jwt
+import pytest
+
+from mezcal.errors import MasterDenied, OriginAstray, OriginFailed
+from mezcal.origin import open_origin
+from mezcal.settings import load
+from tests.origin_server import OriginServer
+
+MASTER = os.urandom(5000)
+SECRET = "0123456789abcdef0123456789abcdef"
+TOKEN = {"auth_type": "JWT_TOKEN", "jwt_token": "t0k3n"}
+
+
+@pytest.fixture
+def origin():
+    with OriginServer() as server:
+        server.script("a.tif", body=MASTER)
+        yield server
+
+
+@pytest.fixture
+def stranger():
+    """Another server, at another port of the same address."""
+    with OriginServer() as server:
+        server.script("a.tif", body=MASTER)
+        yield server
+
+
+@pytest.fixture
+def repository(origin, tmp_path):
+    def make(**settings):
+        return open_origin(load(**{"repo_base_url": origin.url, "tmp_dir": tmp_path, "_env_file": None} | settings))
+
+    return make
+
+
+def fetch(repository, path="a.tif"):
+    with repository.open(path) as master:
+        return master.file.read()
+
+
+def sent(server):
+    return [request.headers.get("authorization") for request in server.seen()]
+
+
+def test_without_a_credential_none_is_sent(origin, repository):
+    assert fetch(repository()) == MASTER
+    assert sent(origin) == [None]
+
+
+def test_a_user_name_and_password_are_sent_as_basic(origin, repository):
+    fetch(repository(auth_type="BASIC", repo_username="é", repo_password="pass:word"))
+    assert sent(origin) == ["Basic " + base64.b64encode("é:pass:word".encode()).decode()]
+
+
+def test_a_token_is_sent_as_bearer(origin, repository):
+    fetch(repository(jwt_token="t0k3n"))
+    assert sent(origin) == ["Bearer t0k3n"]
+
+
+def test_a_secret_signs_the_claims_fedora_expects(origin, repository):
+    fetch(repository(auth_type="JWT_SECRET", jwt_secret=SECRET))
+    claims = jwt.decode(sent(origin)[0].removeprefix("Bearer "), SECRET, algorithms=["HS256"])
+    assert (claims["sub"], claims["iss"], claims["role"]) == ("mezcal", "fcrepo", "fedoraAdmin")
+    assert claims["exp"] > claims["iat"]
+
+
+def test_a_wrong_credential_is_denied(origin, repository):
+    origin.script("a.tif", body=MASTER, authorization="Bearer other")
+    with pytest.raises(MasterDenied):
+        fetch(repository(**TOKEN))
+
+
+def test_netrc_and_proxy_variables_are_not_read(origin, repository, tmp_path, monkeypatch):
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login me password secret\n")
+    (tmp_path / "netrc").chmod(0o600)
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:9")
+    assert fetch(repository()) == MASTER
+    assert sent(origin) == [None]
+
+
+def test_a_redirect_on_the_origin_itself_keeps_the_credential(origin, repository):
+    origin.script("old.tif", redirect="a.tif")
+    assert fetch(repository(**TOKEN), "old.tif") == MASTER
+    assert sent(origin) == ["Bearer t0k3n"] * 2
+
+
+@pytest.mark.parametrize("form", ["http://127.0.0.1:{port}/rest/a.tif", "//127.0.0.1:{port}/rest/a.tif"])
+def test_a_redirect_to_another_port_is_not_followed(origin, stranger, repository, form):
+    origin.script("old.tif", redirect=form.format(port=stranger.port))
+    with pytest.raises(OriginAstray, match=str(stranger.port)):
+        fetch(repository(**TOKEN), "old.tif")
+    assert stranger.count() == 0
+
+
+def test_a_redirect_to_another_host_is_not_followed(origin, stranger, repository):
+    origin.script("old.tif", redirect=f"http://localhost:{stranger.port}/rest/a.tif")
+    with pytest.raises(OriginAstray):
+        fetch(repository(**TOKEN), "old.tif")
+    assert stranger.count() == 0
+
+
+@pytest.mark.parametrize("allowed", ["localhost", "cdn, LOCALHOST:{port}"])
+def test_a_redirect_to_an_allowed_host_is_followed_without_the_credential(origin, stranger, repository, allowed):
+    origin.script("old.tif", redirect=f"http://localhost:{stranger.port}/rest/a.tif")
+    hosts = allowed.format(port=stranger.port)
+    assert fetch(repository(**TOKEN, origin_redirect_hosts=hosts), "old.tif") == MASTER
+    assert sent(stranger) == [None]
+
+
+def test_an_allowed_host_cannot_send_us_on_to_another(origin, stranger, repository):
+    origin.script("old.tif", redirect=f"http://localhost:{stranger.port}/rest/on.tif")
+    stranger.script("on.tif", redirect="http://127.0.0.2:1/x")
+    with pytest.raises(OriginAstray):
+        fetch(repository(**TOKEN, origin_redirect_hosts="localhost"), "old.tif")
+
+
+def test_a_redirect_loop_ends(origin, repository):
+    origin.script("loop", redirect="loop")
+    with pytest.raises(OriginFailed, match="5 times"):
+        fetch(repository(), "loop")
+    assert origin.count() == 6
+
+
+@pytest.mark.parametrize("path", ["@127.0.0.1:{port}/a.tif", "@localhost:{port}/rest/a.tif", "\\\\127.0.0.1:{port}\\x"])
+def test_no_path_sends_the_credential_elsewhere(origin, stranger, repository, path):
+    origins = repository(**TOKEN, repo_base_url=origin.url.removesuffix("/rest/"))
+    name = path.format(port=stranger.port)
+    origin.script("/" + name, fails=-1, status=404)
+    with pytest.raises(Exception, match="404"):
+        fetch(origins, name)
+    assert stranger.count() == 0
+
+
+def test_a_tail_fetched_ahead_carries_the_credential_too(origin, repository):
+    big = os.urandom(4 * 2**20)
+    origin.script("big.tif", body=big, hold_at=1000, authorization="Bearer t0k3n")
+    with repository(**TOKEN).open("big.tif") as master:
+        master.file.seek(-4, os.SEEK_END)
+        assert master.file.read() == big[-4:]
+    assert sent(origin) == ["Bearer t0k3n"] * 2

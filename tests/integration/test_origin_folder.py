@@ -1,0 +1,140 @@
+"""A folder as origin: its regular files, and nothing else."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+
+import pytest
+
+from mezcal.errors import MasterDenied, MasterForbidden, MasterMissing, NotAnImage, OriginFailed, TooLarge
+from mezcal.origin import open_origin
+from mezcal.settings import WrongSetting, load
+
+
+@pytest.fixture
+def folder(tmp_path):
+    folder = tmp_path / "my masters"
+    (folder / "sub").mkdir(parents=True)
+    (folder / "sub" / "100% a?b#c.tif").write_bytes(b"II*\0master")
+    (folder / "closed.tif").write_bytes(b"II*\0closed")
+    (folder / "closed.tif").chmod(0)
+    return folder
+
+
+@pytest.fixture
+def origin(folder):
+    def make(**settings):
+        return open_origin(load(**{"repo_base_url": f"file://{folder}", "_env_file": None} | settings))
+
+    return make
+
+
+def test_a_file_is_opened_where_it_lies(origin, folder):
+    with origin().open("sub/100% a?b#c.tif") as master:
+        assert os.path.samestat(os.fstat(master.file.fileno()), (folder / "sub/100% a?b#c.tif").stat())
+        assert master.file.read() == b"II*\0master"
+        master.complete()
+        assert master.size == 10
+        assert master.etag.startswith('"')
+        assert master.last_modified.endswith("GMT")
+    assert master.file.closed
+
+
+def test_its_url_names_the_file_again(origin, folder):
+    assert origin().base_url == folder.as_uri() + "/"
+    with origin().open("sub/100% a?b#c.tif") as master:
+        assert origin().path_of(master.source) == "sub/100% a?b#c.tif"
+    assert origin().path_of("file:///etc/passwd") is None
+
+
+@pytest.mark.parametrize("slash", ["", "/"])
+def test_the_final_slash_makes_no_difference(folder, slash):
+    assert open_origin(load(repo_base_url=f"{folder.as_uri()}{slash}")).base_url == folder.as_uri() + "/"
+
+
+def test_the_root_may_be_the_folder():
+    assert open_origin(load(repo_base_url="file:///")).base_url == "file:///"
+
+
+@pytest.mark.parametrize("path", ["none.tif", "sub", "sub/100% a?b#c.tif/x", "x" * 300, "loop", "pipe", "broken"])
+def test_what_is_no_file_is_missing(origin, folder, path):
+    (folder / "loop").symlink_to("loop")
+    (folder / "broken").symlink_to("nowhere")
+    os.mkfifo(folder / "pipe")
+    with pytest.raises(MasterMissing), origin().open(path):
+        pass
+
+
+def test_a_link_inside_the_folder_is_followed(origin, folder):
+    (folder / "link.tif").symlink_to("sub/100% a?b#c.tif")
+    with origin().open("link.tif") as master:
+        assert master.file.read() == b"II*\0master"
+
+
+@pytest.mark.parametrize("path", ["out.tif", "up/out.tif"])
+def test_a_link_out_of_the_folder_leads_nowhere(origin, folder, path):
+    (folder.parent / "out.tif").write_bytes(b"II*\0secret")
+    (folder / "out.tif").symlink_to(folder.parent / "out.tif")
+    (folder / "up").symlink_to(folder.parent)
+    with pytest.raises(MasterMissing), origin().open(path):
+        pass
+
+
+def test_the_folder_itself_may_be_a_link(folder, tmp_path):
+    (tmp_path / "link").symlink_to(folder)
+    with open_origin(load(repo_base_url=f"file://{tmp_path}/link")).open("sub/100% a?b#c.tif") as master:
+        assert master.size == 10
+
+
+@contextlib.contextmanager
+def without_root():
+    """Root may read everything: be nobody for a while."""
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(65534)
+    yield
+    os.seteuid(user)
+
+
+@pytest.mark.parametrize(("status", "failure"), [(502, MasterDenied), (403, MasterForbidden)])
+def test_a_file_that_may_not_be_read_is_denied(origin, status, failure):
+    masters = origin(origin_denied_status=status)
+    with without_root(), pytest.raises(failure), masters.open("closed.tif"):
+        pass
+
+
+def test_an_empty_file_is_not_an_image(origin, folder):
+    (folder / "empty.tif").touch()
+    with pytest.raises(NotAnImage), origin().open("empty.tif"):
+        pass
+
+
+def test_a_file_beyond_the_limit_is_too_large(origin):
+    with pytest.raises(TooLarge), origin(origin_max_bytes=9).open("sub/100% a?b#c.tif"):
+        pass
+
+
+def test_a_file_that_changes_while_it_is_read_is_noticed(origin, folder):
+    with origin().open("sub/100% a?b#c.tif") as master:
+        (folder / "sub/100% a?b#c.tif").write_bytes(b"II*\0another")
+        with pytest.raises(OriginFailed, match="changed"):
+            master.complete()
+
+
+def test_a_changed_file_has_another_etag(origin, folder):
+    with origin().open("sub/100% a?b#c.tif") as master:
+        before = master.etag
+    os.utime(folder / "sub/100% a?b#c.tif", (1, 1))
+    with origin().open("sub/100% a?b#c.tif") as master:
+        assert master.etag != before
+
+
+def test_a_folder_that_is_not_there_is_a_wrong_setting(folder):
+    with pytest.raises(WrongSetting, match="REPO_BASE_URL"):
+        open_origin(load(repo_base_url=f"file://{folder}/none"))
+
+
+def test_a_file_is_no_folder_of_masters(folder):
+    with pytest.raises(WrongSetting, match="REPO_BASE_URL"):
+        open_origin(load(repo_base_url=f"file://{folder}/closed.tif"))

@@ -1,0 +1,34 @@
+"""Failures: what clients are told, and that a remembered one comes back as it was."""
+
+from __future__ import annotations
+
+import pytest
+
+from mezcal.errors import Failure, Memory, Unavailable, kinds
+
+STATUSES = {
+    "bad-recipe": 400, "unauthorized": 401, "forbidden": 403, "master-missing": 404, "master-denied": 502,
+    "master-forbidden": 403, "origin-failed": 502, "origin-timeout": 504, "origin-astray": 502, "not-an-image": 415,
+    "undecodable": 422, "too-large": 413, "timed-out": 504, "quarantined": 422, "unavailable": 503,
+    "still-working": 503, "busy": 503, "broker-down": 503, "store-down": 503, "superseded": 503, "failure": 500,
+}  # fmt: skip
+
+
+def test_every_failure_has_the_status_that_the_contract_gives_it() -> None:
+    assert {kind.slug: kind.status for kind in kinds()} == STATUSES
+
+
+@pytest.mark.parametrize("kind", kinds())
+def test_a_recorded_failure_comes_back_as_it_was(kind: type[Failure]) -> None:
+    again = Failure.from_record(kind("the reason").as_record())
+    assert type(again) is kind
+    assert again.detail == "the reason"
+
+
+def test_a_record_of_another_version_is_still_a_failure() -> None:
+    assert type(Failure.from_record({"class": "of-next-year", "detail": "x"})) is Failure
+    assert Failure.from_record({}).status == 500
+
+
+def test_what_is_only_for_now_is_never_remembered() -> None:
+    assert all(kind.memory is Memory.NONE for kind in kinds(Unavailable))

@@ -1,0 +1,102 @@
+"""Recipes: what is a path, and that a recipe's key never changes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from mezcal.errors import BadRecipe
+from mezcal.recipe import PATH_MAX, Mezzanine, from_json
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "a",
+        "dc/2021/2/ab/cd/image.tif",
+        "with space",
+        "100%",
+        "what?",
+        "naïve/東京.tif",
+        "a..b",
+        "...",
+        ".hidden",
+        "a\\b",
+    ],
+)
+def test_a_plain_relative_path_is_taken_as_it_stands(path: str) -> None:
+    assert Mezzanine.parse(path).path == path
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        ("", "empty"),
+        ("/etc/passwd", "segment ''"),
+        ("a//b", "segment ''"),
+        ("a/", "segment ''"),
+        ("../x", r"segment '\.\.'"),
+        ("a/../../x", r"segment '\.\.'"),
+        ("a/./b", r"segment '\.'"),
+        ("a\0b", "control character"),
+        ("a\r\nSet-Cookie: x", "control character"),
+        ("a\x7f", "control character"),
+        ("a\ufffd", "not UTF-8"),
+        ("x" * (PATH_MAX + 1), "longer than"),
+        ("é" * PATH_MAX, "longer than"),
+    ],
+)
+def test_any_other_path_is_refused_with_the_reason(path: str, reason: str) -> None:
+    with pytest.raises(BadRecipe, match=reason):
+        Mezzanine.parse(path)
+
+
+@given(st.text(max_size=200))
+@example("a\ud800")
+def test_a_path_is_either_refused_or_plain(path: str) -> None:
+    try:
+        recipe = Mezzanine.parse(path)
+    except BadRecipe:
+        return
+    assert recipe.path == path
+    assert all(part not in {"", ".", ".."} for part in path.split("/"))
+    assert "\0" not in path
+
+
+@pytest.mark.parametrize("page", ["0", "-1", "1.5", "x", "", "65536", "9" * 500, "²", "1 "])
+def test_a_page_is_a_whole_number_from_one(page: str) -> None:
+    with pytest.raises(BadRecipe, match="page is"):
+        Mezzanine.parse("a", page)
+
+
+def test_a_page_has_a_key_of_its_own() -> None:
+    assert Mezzanine.parse("a", "2").key != Mezzanine.parse("a").key
+    assert Mezzanine.parse("a", "2") == Mezzanine.parse("a", "02")
+
+
+def test_the_key_is_the_same_on_every_day_and_in_every_process() -> None:
+    """The literal is a promise: caches and job URLs of last year hold it."""
+    code = "from mezcal.recipe import Mezzanine; print(Mezzanine.parse('dc/ä.tif').key)"
+    elsewhere = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert elsewhere.stdout.strip() == Mezzanine.parse("dc/ä.tif").key == "43dbdf91ee04fbf35e8a39128537c563"
+
+
+@given(st.text(min_size=1, max_size=50).filter(lambda text: "/" not in text), st.none() | st.integers(1, 65535))
+def test_a_message_brings_the_recipe_back(path: str, page: int | None) -> None:
+    try:
+        recipe = Mezzanine.parse(path, page)
+    except BadRecipe:
+        return
+    assert from_json(recipe.as_json()) == recipe
+
+
+@pytest.mark.parametrize(
+    "message", [{}, {"kind": "mezzanine"}, {"kind": "x", "path": "a"}, {"kind": "mezzanine", "path": "../a"}]
+)
+def test_a_message_is_checked_like_any_input(message: dict[str, object]) -> None:
+    with pytest.raises(BadRecipe):
+        from_json(message)
