@@ -5,51 +5,59 @@ from __future__ import annotations
 import signal
 import sys
 import time
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-import redis
+from redis import AuthenticationError, ConnectionError, RedisError, TimeoutError  # noqa: A004
 
-from mezcal import settings
+from mezcal.jobs.broker import connect, redis_url
 from mezcal.lifeline import follow_parent
+from mezcal.settings import load
 
-PATIENCE = 30.0  # seconds: a server that starts beside us is there by then
+if TYPE_CHECKING:
+    from mezcal.settings import Settings
+
+PATIENCE = 30.0  # seconds: a server that is started beside us is there by then
 AGAIN_EVERY = 0.5
 ANSWER_WITHIN = 3.0
 
 
 def main() -> int:
-    """Ask until it answers or patience ends; waiting is told once, on stderr."""
+    """Ask until it answers or patience ends; that it waits is told once, on stderr."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends the waiting without a traceback
     follow_parent()
-    secret = settings.load().redis_url
-    url = secret.get_secret_value() if secret else ""
-    end, told = time.monotonic() + PATIENCE, False
-    while reason := unreachable(url):
-        if time.monotonic() >= end:
-            print(f"REDIS_URL: no answer from {shown(url)} for {PATIENCE:.0f} s: {reason}")
-            return 1
-        if not told:
-            print(f"up     | waiting for the broker at {shown(url)}: {reason}", file=sys.stderr, flush=True)
-            told = True
-        time.sleep(AGAIN_EVERY)
+    settings = load()
+    place = shown(redis_url(settings))
+    try:
+        await_answer(settings, place)
+    except (RedisError, ValueError) as error:
+        print(f"REDIS_URL: {place} cannot be used: {one_line(error)}")
+        return 1
     return 0
 
 
-def unreachable(url: str) -> str | None:
-    """Why the server at *url* does not answer, in one line; None if it does."""
-    try:
-        with redis.Redis.from_url(
-            for_redis(url), socket_timeout=ANSWER_WITHIN, socket_connect_timeout=ANSWER_WITHIN
-        ) as client:
-            client.ping()
-    except (redis.RedisError, ValueError, OSError) as error:
-        return " ".join(str(error).split())
-    return None
+def await_answer(settings: Settings, place: str) -> None:
+    """Return once the server answers; raises what is wrong, at once if waiting cannot mend it."""
+    end, told = time.monotonic() + PATIENCE, False
+    while True:
+        try:
+            with connect(settings, ANSWER_WITHIN) as client:
+                client.ping()
+            return
+        except AuthenticationError:
+            raise
+        except (ConnectionError, TimeoutError) as error:
+            if time.monotonic() >= end:
+                raise
+            if not told:
+                print(f"up     | waiting for {place}: {one_line(error)}", file=sys.stderr, flush=True)
+                told = True
+        time.sleep(AGAIN_EVERY)
 
 
-def for_redis(url: str) -> str:
-    """*url* as redis-py writes it: kombu's `redis+socket://..?virtual_host=1` is its `unix://..?db=1`."""
-    return url.replace("redis+socket://", "unix://", 1).replace("virtual_host=", "db=", 1)
+def one_line(error: Exception) -> str:
+    """What *error* says, for a log."""
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def shown(url: str) -> str:
