@@ -87,9 +87,7 @@ def error(
 ) -> str:
     """A problem (RFC 9457) for browsers that prefer HTML; *instance* is the path that was asked for."""
     page = _environment().get_template("error.html")
-    return page.render(
-        status=status, title=title, detail=detail, instance=instance, retry=retry, home_href=home_href
-    )
+    return page.render(status=status, title=title, detail=detail, instance=instance, retry=retry, home_href=home_href)
 
 
 @cache

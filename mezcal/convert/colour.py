@@ -13,9 +13,7 @@ if TYPE_CHECKING:
 FLOAT_MAX = 3.4e38
 
 
-def displayable(
-    loaded: Loaded, choices: Choices, span: tuple[float, float] | None
-) -> tuple[Any, bytes | None]:
+def displayable(loaded: Loaded, choices: Choices, span: tuple[float, float] | None) -> tuple[Any, bytes | None]:
     """The picture as 8-bit grey or RGB without alpha, and the profile to embed, if any.
 
     *span* is the data's range, needed where `Loaded.peak` is None.
@@ -135,9 +133,7 @@ def _fitting(icc: bytes | None, space: str) -> bytes | None:
     if space == "grey":
         return icc
     try:
-        probe = _probe(3 if space == "rgb" else 4, 2).copy(
-            interpretation="srgb" if space == "rgb" else "cmyk"
-        )
+        probe = _probe(3 if space == "rgb" else 4, 2).copy(interpretation="srgb" if space == "rgb" else "cmyk")
         _transform(_with_profile(probe, icc), "relative").avg()
     except pyvips.Error:
         pyvips.vips_lib.vips_error_clear()

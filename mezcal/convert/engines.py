@@ -19,9 +19,7 @@ PAGED = {"GIF", "WebP", "AVIF"}
 
 def tiff_page(engine: str, master: Watched, page: Page) -> Loaded:
     """*page* of a TIFF by *engine*; `CannotRead` if that engine cannot."""
-    opened = {LIBVIPS: _tiff_by_libvips, PILLOW: _tiff_by_pillow, TIFFFILE: _tiff_by_tifffile}[engine](
-        master, page
-    )
+    opened = {LIBVIPS: _tiff_by_libvips, PILLOW: _tiff_by_pillow, TIFFFILE: _tiff_by_tifffile}[engine](master, page)
     if (opened.image.width, opened.image.height) != (page.width, page.height):
         raise CannotRead("the decoder finds another size than the header declares")
     return opened

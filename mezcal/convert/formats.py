@@ -39,9 +39,7 @@ FORMATS = {
     each.name: each
     for each in (
         Format("TIFF", (), "by mode: the table of TIFF modes"),
-        Format(
-            "JPEG", (LIBVIPS, PILLOW), "decoded as it streams in; Adobe's inverted CMYK is understood", "JPEG"
-        ),
+        Format("JPEG", (LIBVIPS, PILLOW), "decoded as it streams in; Adobe's inverted CMYK is understood", "JPEG"),
         Format(
             "PNG",
             (LIBVIPS, PILLOW),
@@ -114,9 +112,7 @@ MODES = (
     ),
     Mode(
         "inks other than cyan, magenta, yellow, black",
-        lambda page: (
-            page.photometric == SEPARATED and (page.directory.number(332, 1) != 1 or page.samples < 4)
-        ),
+        lambda page: page.photometric == SEPARATED and (page.directory.number(332, 1) != 1 or page.samples < 4),
         (),
         "its inks are not cyan, magenta, yellow and black",
     ),
@@ -146,9 +142,7 @@ MODES = (
     ),
     Mode(
         "half floats, 64-bit integers",
-        lambda page: (
-            (page.sample_format == 3 and page.depth == 16) or (page.sample_format != 3 and page.depth == 64)
-        ),
+        lambda page: (page.sample_format == 3 and page.depth == 16) or (page.sample_format != 3 and page.depth == 64),
         (TIFFFILE,),
         "scaled to the range of the data",
     ),

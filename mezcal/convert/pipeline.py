@@ -91,9 +91,7 @@ class Conversion:
             raise TooLarge(f"{width} x {height} pixels are more than the {most:,} that are allowed")
         unscaled = self.choices.oversize == "refuse" and not self.choices.max_edge
         if unscaled and max(width, height) > jpeg.SIDE_MAX:
-            raise TooLarge(
-                f"{width} x {height} pixels do not fit a JPEG, whose sides end at {jpeg.SIDE_MAX:,}"
-            )
+            raise TooLarge(f"{width} x {height} pixels do not fit a JPEG, whose sides end at {jpeg.SIDE_MAX:,}")
 
     def _write(self, opened: Callable[[], Loaded], kind: str) -> Picture:
         loaded = opened()

@@ -175,9 +175,7 @@ def _directory(reader: Reader, at: int, index: int, sub: int | None) -> Director
 
 
 def _entry(reader: Reader, raw: bytes, at: int) -> tuple[int, Entry]:
-    tag, kind, count = struct.unpack(
-        reader.order + ("HHQ" if reader.big else "HHI"), raw[: 12 if reader.big else 8]
-    )
+    tag, kind, count = struct.unpack(reader.order + ("HHQ" if reader.big else "HHI"), raw[: 12 if reader.big else 8])
     inline = 8 if reader.big else 4
     place = at + len(raw) - inline
     if SIZES.get(kind, 0) * count > inline:

@@ -264,9 +264,7 @@ def test_sizes_are_written_for_people(count, text):
 def test_text_has_the_contrast_that_wcag_asks_for(theme, over, under):
     """WCAG 2.2, 1.4.3: at least 4.5 to 1."""
     css = files("api").joinpath("static", "mezcal.css").read_text()
-    first, second = (
-        luminance(re.findall(rf"--{name}: #([0-9a-f]{{6}});", css)[theme]) for name in (over, under)
-    )
+    first, second = (luminance(re.findall(rf"--{name}: #([0-9a-f]{{6}});", css)[theme]) for name in (over, under))
     assert (max(first, second) + 0.05) / (min(first, second) + 0.05) >= 4.5
 
 
