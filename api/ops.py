@@ -12,7 +12,9 @@ from api import pages
 from api.auth import may_read
 from api.context import here
 from mezcal.errors import kinds
+from mezcal.jobs import Lane
 from mezcal.recipe import Mezzanine, from_json
+from mezcal.sample import FOLDER
 
 if TYPE_CHECKING:
     from werkzeug.wrappers import Response as AnyResponse
@@ -21,25 +23,16 @@ if TYPE_CHECKING:
 
 ops = Blueprint("ops", __name__)
 
-TILES = 12
-LANES = ("interactive", "bulk")
-
 
 @ops.get("/")
-def home() -> AnyResponse | str:
+def home() -> AnyResponse:
     """The form of old, what was made last, and how full and how busy the service is."""
     may_read()
     if "url" in request.args:
         return redirect(url_for("images.image", source=_path_of(request.args["url"])))
-    depths = _depths()
-    queue = (
-        None
-        if depths is None
-        else pages.QueueState(
-            queued={lane: depths[lane] for lane in LANES}, running=depths["running"], failed=depths["failed"]
-        )
-    )
-    return pages.home([_tile(recipe) for recipe in _shown()], _cache_use(), queue, here().origin.base_url)
+    base = here().origin.base_url
+    shown = "" if base.startswith("file:") else base  # nobody needs to know this machine's folders
+    return pages.response(pages.home([_tile(recipe) for recipe in _shown()], _cache_use(), _queue(), shown))
 
 
 @ops.get("/healthz")
@@ -77,12 +70,12 @@ def _path_of(url: str) -> str:
 def _shown() -> list[Recipe]:
     """What was made last, and then what the origin has, where it can tell."""
     try:
-        recent = here().jobs.table.recent(TILES)
+        recent = here().jobs.table.recent(pages.TILES_MAX)
     except RedisError:
         recent = []
     chosen = [from_json(wanted) for wanted in recent]
-    chosen += [Mezzanine.parse(path) for path in here().origin.listing(TILES)]
-    return list(dict.fromkeys(chosen))[:TILES]
+    chosen += [Mezzanine.parse(path) for path in here().origin.listing(pages.TILES_MAX)]
+    return list(dict.fromkeys(chosen))[: pages.TILES_MAX]
 
 
 def _tile(recipe: Recipe) -> pages.Tile:
@@ -94,6 +87,7 @@ def _tile(recipe: Recipe) -> pages.Tile:
         height=sidecar.height if sidecar else None,
         cached=stored is not None,
         bytes=stored.size if stored else None,
+        sample=here().settings.repo_base_url == FOLDER.as_uri(),
     )
 
 
@@ -106,8 +100,10 @@ def _cache_use() -> pages.CacheUse:
     )
 
 
-def _depths() -> dict[str, int] | None:
+def _queue() -> pages.QueueState | None:
     try:
-        return here().jobs.table.depths()
+        depths = here().jobs.table.depths()
     except RedisError:
         return None
+    queued = {str(lane): depths[lane] for lane in Lane}
+    return pages.QueueState(queued, running=depths["running"], failed=depths["failed"])

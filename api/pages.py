@@ -10,6 +10,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from flask import Response
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
@@ -88,6 +89,15 @@ def error(
     """A problem (RFC 9457) for browsers that prefer HTML; *instance* is the path that was asked for."""
     page = _environment().get_template("error.html")
     return page.render(status=status, title=title, detail=detail, instance=instance, retry=retry, home_href=home_href)
+
+
+def response(page: str, status: int = 200) -> Response:
+    """A page to send: nothing of it may be kept, framed, or load anything but our own images."""
+    answer = Response(page, status, mimetype="text/html")
+    answer.headers["Content-Security-Policy"] = content_security_policy()
+    answer.headers["Cache-Control"] = "no-store"
+    answer.headers["Referrer-Policy"] = "same-origin"
+    return answer
 
 
 @cache

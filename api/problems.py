@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from flask import Response, request, url_for
 from werkzeug.exceptions import HTTPException, InternalServerError
 
 from api import pages
-from mezcal.errors import Failure, Unauthorized, Unavailable
+from mezcal.errors import Failure, StillWorking, Unauthorized, Unavailable
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -28,7 +29,7 @@ def register(app: Flask) -> None:
 
 def _of_failure(failure: Failure) -> Response:
     kind = url_for("ops.problem", slug=failure.slug)
-    response = _problem(failure.status, failure.title, failure.detail, kind, failure.job)
+    response = Problem(failure.status, failure.title, failure.detail, kind, failure.job, _retry(failure)).response()
     if isinstance(failure, Unavailable):
         response.headers["Retry-After"] = str(failure.retry_after)
     if isinstance(failure, Unauthorized):
@@ -36,11 +37,18 @@ def _of_failure(failure: Failure) -> Response:
     return response
 
 
+def _retry(failure: Failure) -> pages.Retry | None:
+    """A page loads itself anew only while a job goes on: forgotten tabs shall not poll a broken service."""
+    if not isinstance(failure, Unavailable):
+        return None
+    return pages.Retry(failure.retry_after, reload=isinstance(failure, StillWorking))
+
+
 def _of_http(error: HTTPException) -> Response:
     plain = error.get_response()
     if plain.status_code < 400:  # a redirect
         return Response(plain.get_data(), plain.status_code, plain.headers)
-    response = _problem(plain.status_code, error.name, error.description or error.name, "about:blank")
+    response = Problem(plain.status_code, error.name, error.description or error.name).response()
     for name in ("Allow", "Content-Range", "Retry-After", "WWW-Authenticate"):
         if name in plain.headers:
             response.headers[name] = plain.headers[name]
@@ -52,17 +60,31 @@ def _of_bug(error: Exception) -> Response:
     return _of_http(InternalServerError("mezcal failed; its log has the details"))
 
 
-def _problem(status: int, title: str, detail: str, kind: str, job: str | None = None) -> Response:
-    """The response: never kept by a cache, for some keep whatever they are given as the image."""
-    wants = request.accept_mimetypes.best_match([JSON_TYPE, "application/json", "text/html"])
-    if wants == "text/html":
-        body, content_type = pages.error(status, title, detail), "text/html; charset=utf-8"
-    else:
-        fields: dict[str, Any] = {"type": kind, "title": title, "status": status, "detail": detail}
-        fields |= {"instance": request.path} | ({"job": job} if job else {})
-        body, content_type = json.dumps(fields), JSON_TYPE
-    response = Response(body, status, content_type=content_type)
-    response.headers["Cache-Control"] = "no-store"
-    response.headers["X-Content-Type-Options"] = "nosniff"
-    response.vary.add("Accept")
-    return response
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What went wrong, in the words of RFC 9457; *kind* is its `type`."""
+
+    status: int
+    title: str
+    detail: str
+    kind: str = "about:blank"
+    job: str | None = None
+    retry: pages.Retry | None = None
+
+    def response(self) -> Response:
+        """JSON, or a page for browsers. Never kept by a cache: some keep whatever they are given as the image."""
+        wants = request.accept_mimetypes.best_match([JSON_TYPE, "application/json", "text/html"])
+        response = self._page() if wants == "text/html" else self._json()
+        response.headers["Cache-Control"] = "no-store"
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        response.vary.add("Accept")
+        return response
+
+    def _page(self) -> Response:
+        page = pages.error(self.status, self.title, self.detail, instance=request.path, retry=self.retry)
+        return pages.response(page, self.status)
+
+    def _json(self) -> Response:
+        fields: dict[str, Any] = {"type": self.kind, "title": self.title, "status": self.status}
+        fields |= {"detail": self.detail, "instance": request.path} | ({"job": self.job} if self.job else {})
+        return Response(json.dumps(fields), self.status, content_type=JSON_TYPE)

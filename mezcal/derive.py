@@ -53,7 +53,7 @@ def derive(
 def _whole(master: Master, draft: Path, choices: Choices, page: int | None) -> Picture:
     """Convert *master*, and say that it broke off where a decoder would call it damaged."""
     try:
-        picture = convert(master.file, draft, choices, page)
+        picture = convert(master.file, draft, choices, page, scratch=draft.parent)
     except Undecodable:
         master.complete()  # raises what is truer: that the master was cut on its way
         raise

@@ -15,6 +15,7 @@ from redis import Redis
 
 from mezcal.jobs import Keys, Table, Terms
 from mezcal.recipe import Mezzanine
+from mezcal.sample import FOLDER
 from mezcal.settings import Settings, load
 from mezcal.store import open_store
 from tests.waiting import until
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from mezcal.jobs import Record
     from mezcal.store import Stored
 
-SAMPLES = Path(__file__).parents[1] / "mezcal" / "sample"
+SAMPLES = FOLDER
 MEZCAL = str(Path(sys.executable).with_name("mezcal"))
 
 

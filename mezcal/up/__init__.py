@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mezcal import settings
+from mezcal import sample, settings
 from mezcal.up import broker, environment, parts
 from mezcal.up.claim import Address, CannotStart, claimed, free_address
 from mezcal.up.journal import Journal
@@ -17,8 +17,6 @@ from mezcal.up.supervise import Supervisor
 
 if TYPE_CHECKING:
     from mezcal.up.claim import Folder
-
-SAMPLES = Path(__file__).parents[1] / "sample"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +62,7 @@ def settings_for(wish: Wish) -> settings.Settings:
     given = {"data_dir": wish.data_dir, "repo_base_url": origin_url(wish.origin)}
     chosen = settings.load(**{name: value for name, value in given.items() if value is not None})
     if chosen.repo_base_url is None:
-        chosen = settings.load(**(given | {"repo_base_url": SAMPLES.as_uri()}))
+        chosen = settings.load(**(given | {"repo_base_url": sample.FOLDER.as_uri()}))
     return chosen
 
 

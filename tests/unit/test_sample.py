@@ -1,17 +1,15 @@
 """The masters that come with mezcal are what their names promise, and small."""
 
 from io import BytesIO
-from pathlib import Path
 
 import numpy as np
 import pytest
 import tifffile
 from PIL import Image, ImageCms
 
-import mezcal.sample
-from mezcal.sample import make, profile
+from mezcal.sample import FOLDER
+from tools.draw_samples import make, profile
 
-FOLDER = Path(mezcal.sample.__file__).parent
 NAMES = sorted(path.relative_to(FOLDER).as_posix() for path in FOLDER.rglob("*.tif"))
 
 

@@ -6,8 +6,8 @@ from math import cos, radians, sin
 
 import numpy as np
 
-from mezcal.sample.agave import Light, plant, rosette
-from mezcal.sample.canvas import Canvas, Pixels, Points, blend, curve, gradient, grid, rgb, ridge
+from tools.draw_samples.agave import Light, plant, rosette
+from tools.draw_samples.canvas import Canvas, Pixels, Points, blend, curve, gradient, grid, rgb, ridge
 
 DUSK = (
     (0.0, "#1d1b4b"),

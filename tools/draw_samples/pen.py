@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mezcal.sample.canvas import Canvas, Ink
+    from tools.draw_samples.canvas import Canvas, Ink
 
 Stroke: TypeAlias = tuple[tuple[float, float], ...]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from mezcal.sample.canvas import Pixels
+    from tools.draw_samples.canvas import Pixels
 
 NAME = "mezcal wide RGB"
 LICENCE = "Copyright the mezcal authors, Apache-2.0"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mezcal.sample.canvas import Pixels, grid
+from tools.draw_samples.canvas import Pixels, grid
 
 SIZE = 960
 STEP = 192  # counts that the camera tells apart; a finer one would be noise, which no compression likes

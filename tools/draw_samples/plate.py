@@ -6,9 +6,9 @@ from math import cos, radians, sin
 
 import numpy as np
 
-from mezcal.sample import pen
-from mezcal.sample.agave import Leaf, Light, plant, rosette
-from mezcal.sample.canvas import Canvas, Pixels, curve, rgb
+from tools.draw_samples import pen
+from tools.draw_samples.agave import Leaf, Light, plant, rosette
+from tools.draw_samples.canvas import Canvas, Pixels, curve, rgb
 
 PAPER, INK = rgb("#f4ead2"), rgb("#3b2a20")
 GREEN = Light(rgb("#8fb59a"), rgb("#2c5a52"), rgb("#dfe8c4"), from_left=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mezcal.sample.canvas import Canvas, Ink, Points, blend, curve
+from tools.draw_samples.canvas import Canvas, Ink, Points, blend, curve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,9 +6,9 @@ from math import cos, radians, sin
 
 import numpy as np
 
-from mezcal.sample import pen
-from mezcal.sample.agave import Leaf, rosette
-from mezcal.sample.canvas import Canvas, Pixels
+from tools.draw_samples import pen
+from tools.draw_samples.agave import Leaf, rosette
+from tools.draw_samples.canvas import Canvas, Pixels
 
 INK, PAPER = 0, 255
 LEFT, RIGHT, TOP, RULE, LINES = 290, 1090, 160, 74, 14

@@ -1,8 +1,7 @@
-"""Draws the masters that come with mezcal: `python -m mezcal.sample.make`, by hand, where one changes."""
+"""Draws the masters that come with mezcal: `python -m tools.draw_samples.make`, by hand, where one changes."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,17 +9,19 @@ import pyvips
 import tifffile
 from PIL import Image
 
-from mezcal.sample import page, plate, profile, scenes, sky, valley
+from mezcal.sample import FOLDER
+from tools.draw_samples import page, plate, profile, scenes, sky, valley
 
 if TYPE_CHECKING:
-    from mezcal.sample.canvas import Pixels
+    from pathlib import Path
 
-HERE = Path(__file__).parent
+    from tools.draw_samples.canvas import Pixels
+
 UPRIGHT_AFTER_90 = (274, "H", 1, 6, True)  # tag Orientation: turn clockwise to see it upright
 PRINT_DPI = (300.0, 300.0)
 
 
-def make(folder: Path = HERE) -> None:
+def make(folder: Path = FOLDER) -> None:
     """Write every sample below *folder*."""
     (folder / "maps").mkdir(parents=True, exist_ok=True)
     _deflated(folder / "agave-p3.tif", scenes.field(), predictor=False, iccprofile=profile.wide_rgb())

@@ -6,8 +6,8 @@ from math import cos, radians, sin
 
 import numpy as np
 
-from mezcal.sample import pen
-from mezcal.sample.canvas import Canvas, Pixels, gradient, grid, rgb
+from tools.draw_samples import pen
+from tools.draw_samples.canvas import Canvas, Pixels, gradient, grid, rgb
 
 WIDTH, HEIGHT = 1400, 1000
 INK, WATER, ROAD = rgb("#5a4632"), rgb("#5f9fb0"), rgb("#b4502c")

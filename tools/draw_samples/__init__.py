@@ -1,0 +1,1 @@
+"""Draws the masters of `mezcal/sample` from numbers alone; see `make.py`."""
