@@ -22,7 +22,7 @@ images = Blueprint("images", __name__)
 
 
 @images.get("/images/<path:source>")
-@images.get("/mezzanine/<path:source>.jpg")
+@images.get("/mezzanine/<path:source>.jpg", endpoint="named_jpg")
 def image(source: str) -> Response:
     """Serve the mezzanine of *source*, waiting for a worker to make it if need be."""
     may_read()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from mezcal.settings import Settings
@@ -51,14 +52,24 @@ class Picture:
     note: str | None = None
 
 
-def convert(master: BinaryIO, target: Path, choices: Choices, page: int | None = None) -> Picture:
+def convert(
+    master: BinaryIO,
+    target: Path,
+    choices: Choices,
+    page: int | None = None,
+    *,
+    scratch: Path | None = None,
+    progress: Callable[[float], None] | None = None,
+) -> Picture:
     """Write *master* to *target* as JPEG.
 
     *master* is seekable and open for reading; it may still be growing, then a read blocks until the bytes are
-    there. Raises `NotAnImage`, `Undecodable` or `TooLarge`; *target* may then hold anything.
-    """
-    import pyvips  # noqa: PLC0415
+    there, and a seek to the end until the length is known. *scratch* is the folder of a nameless file that
+    turned pictures pass through. *progress* gets the fraction of rows done.
 
-    image = pyvips.Image.new_from_buffer(master.read(), "").autorot()
-    image.write_to_file(str(target) + "[Q=90]")
-    return Picture(image.width, image.height, "TIFF")
+    Raises `NotAnImage`, `Undecodable`, `TooLarge`, `BadRecipe` for a page that is not there, or what reading
+    *master* raised; *target* may then hold anything.
+    """
+    from mezcal.convert.pipeline import Conversion  # noqa: PLC0415 - starts libvips, which only workers need
+
+    return Conversion(master, target, choices, page, scratch, progress).run()

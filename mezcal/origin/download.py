@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 AHEAD = 2 * 2**20  # bytes beyond the front from which a request of its own is quicker than to wait
 SPAN = 2**20  # bytes fetched at once: a TIFF's directory with its offsets is seldom larger
 SPANS_MAX = 16  # a reader that jumps about shall wait, not load the origin with a request for each jump
-LEAVE = 2.0  # seconds that whoever leaves waits for the thread; it ends on its own, a moment later
+LEAVE = 0.5  # seconds that whoever leaves waits for a thread that is just connecting; it ends on its own then
 
 logger = logging.getLogger(__name__)
 

@@ -28,7 +28,7 @@ class Master:
     last_modified: str | None = None
     size: int | None = None
     content_type: str | None = None
-    arrival: Callable[[], None] = field(default=_nothing_to_wait_for, repr=False, compare=False)
+    arrival: Callable[[], object] = field(default=_nothing_to_wait_for, repr=False, compare=False)
 
     def complete(self) -> None:
         """Wait until the whole master has arrived.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from contextlib import closing, contextmanager
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 from mezcal.settings import WrongSetting
 
@@ -53,11 +53,20 @@ class OriginRepository:
         tries = Tries(self._settings)
         answer = tries.persist(lambda: self._wire.get(url, tries))
         scratch = self._begin(answer, tries)
+        size = scratch.size  # as announced: the download learns it in any case
         download = Download(self._wire, url, answer, scratch, tries, self._settings.origin_max_bytes)
         download.start()
         try:
             with closing(io.BufferedReader(Arriving(scratch, download.fetch_ahead), BUFFER)) as file:
-                yield _master(file, url, answer, scratch)
+                yield Master(
+                    file=file,
+                    source=url,
+                    etag=answer.headers.get("ETag"),
+                    last_modified=answer.headers.get("Last-Modified"),
+                    size=size,
+                    content_type=answer.headers.get("Content-Type"),
+                    arrival=scratch.wait_whole,
+                )
         finally:
             download.cancel()
 
@@ -68,21 +77,6 @@ class OriginRepository:
         except Exception:
             answer.close()
             raise
-
-
-def _master(file: BinaryIO, url: str, answer: Answer, scratch: Scratch) -> Master:
-    def arrived() -> None:
-        scratch.wait_whole()
-
-    return Master(
-        file=file,
-        source=url,
-        etag=answer.headers.get("ETag"),
-        last_modified=answer.headers.get("Last-Modified"),
-        size=scratch.size,
-        content_type=answer.headers.get("Content-Type"),
-        arrival=arrived,
-    )
 
 
 def _base(given: str) -> str:

@@ -1,0 +1,224 @@
+"""The one table of what is done with every format and mode; docs/formats.md is generated from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mezcal.convert.page import CIELAB, ICCLAB, PALETTE, SEPARATED, YCBCR
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mezcal.convert.page import Page
+
+LIBVIPS, PILLOW, TIFFFILE = "libvips", "Pillow", "tifffile"
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """A file format: its name, who decodes it in which order, what is done, and Pillow's name for it."""
+
+    name: str
+    engines: tuple[str, ...]
+    treatment: str
+    pillow: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Mode:
+    """A kind of TIFF page: *fits* tells it; with no engines it is refused, and *treatment* is the reason."""
+
+    name: str
+    fits: Callable[[Page], bool]
+    engines: tuple[str, ...]
+    treatment: str
+
+
+FORMATS = {
+    each.name: each
+    for each in (
+        Format("TIFF", (), "by mode: the table of TIFF modes"),
+        Format("JPEG", (LIBVIPS, PILLOW), "decoded as it streams in; Adobe's inverted CMYK is understood", "JPEG"),
+        Format(
+            "PNG",
+            (LIBVIPS, PILLOW),
+            "8 and 16 bits, palette, transparency; interlaced ones are held whole",
+            "PNG",
+        ),
+        Format("GIF", (LIBVIPS, PILLOW), "the first frame, or `page`", "GIF"),
+        Format("WebP", (LIBVIPS, PILLOW), "lossy and lossless, the first frame, or `page`", "WEBP"),
+        Format("AVIF", (LIBVIPS, PILLOW), "8 to 12 bits; the primary image, or `page`", "AVIF"),
+        Format("HEIF", (PILLOW,), "HEIC by pillow-heif; the primary image", "HEIF"),
+        Format("JPEG 2000", (PILLOW,), "JP2 and bare codestreams, 8 to 16 bits; held whole", "JPEG2000"),
+        Format("BMP", (PILLOW,), "all of Windows' variants; held whole", "BMP"),
+        Format("PNM", (PILLOW,), "PBM, PGM, PPM and PFM; held whole", "PPM"),
+        Format("PSD", (PILLOW,), "the flattened composite that Photoshop stores; held whole", "PSD"),
+        Format("QOI", (PILLOW,), "held whole", "QOI"),
+        Format("SGI", (PILLOW,), "held whole", "SGI"),
+        Format("PCX", (PILLOW,), "held whole", "PCX"),
+    )
+}
+
+BY_LIBVIPS = {1, 2, 3, 4, 5, 7, 8, 32771, 32773, 32809, 32946, 34676, 34677}
+BY_TIFFFILE = {
+    33003,
+    33004,
+    33005,
+    33007,
+    34712,
+    34887,
+    34892,
+    34925,
+    34926,
+    34933,
+    34934,
+    22610,
+    50000,
+    50001,
+    50002,
+}
+BY_TIFFFILE |= {52546, 50013, 32766, 32908, 32909}
+
+
+def _split_tiles(page: Page) -> bool:
+    return page.tile is not None and page.planar
+
+
+MODES = (
+    Mode(
+        "complex samples",
+        lambda page: page.sample_format in (5, 6),
+        (),
+        "complex samples are no picture",
+    ),
+    Mode(
+        "old-style JPEG (compression 6)",
+        lambda page: page.compression == 6,
+        (PILLOW,),
+        "Pillow's libtiff has the decoder; the picture is held whole",
+    ),
+    Mode(
+        "an unknown compression",
+        lambda page: page.compression not in BY_LIBVIPS | BY_TIFFFILE,
+        (),
+        "no decoder is known for its compression",
+    ),
+    Mode(
+        "raw sensor data, depth maps, masks and other photometrics that are no colours",
+        lambda page: page.photometric not in (*range(4), SEPARATED, YCBCR, CIELAB, ICCLAB, 32844, 32845),
+        (),
+        "its photometric interpretation is none that can be shown",
+    ),
+    Mode(
+        "inks other than cyan, magenta, yellow, black",
+        lambda page: page.photometric == SEPARATED and (page.directory.number(332, 1) != 1 or page.samples < 4),
+        (),
+        "its inks are not cyan, magenta, yellow and black",
+    ),
+    Mode(
+        "LZMA, Zstandard, LERC, JPEG 2000, JPEG XL, WebP, PNG .. in TIFF",
+        lambda page: page.compression in BY_TIFFFILE and page.photometric != YCBCR,
+        (TIFFFILE, PILLOW),
+        "a strip or tile at a time by imagecodecs",
+    ),
+    Mode(
+        "the same as YCbCr",
+        lambda page: page.compression in BY_TIFFFILE,
+        (PILLOW, TIFFFILE),
+        "held whole",
+    ),
+    Mode(
+        "CIELAB and ICCLAB, 8 bits",
+        lambda page: page.photometric in (CIELAB, ICCLAB) and page.depth == 8,
+        (TIFFFILE,),
+        "samples as they are, then to sRGB",
+    ),
+    Mode(
+        "depths other than 1, 2, 4, 8, 16, 32, 64",
+        lambda page: len(set(page.depths)) > 1 or page.depth not in (1, 2, 4, 8, 16, 32, 64),
+        (TIFFFILE,),
+        "scaled by the true bit depth",
+    ),
+    Mode(
+        "half floats, 64-bit integers",
+        lambda page: (page.sample_format == 3 and page.depth == 16) or (page.sample_format != 3 and page.depth == 64),
+        (TIFFFILE,),
+        "scaled to the range of the data",
+    ),
+    Mode(
+        "tiles with separate planes",
+        _split_tiles,
+        (TIFFFILE,),
+        "a row of tiles at a time",
+    ),
+    Mode(
+        "palette with further samples",
+        lambda page: page.photometric == PALETTE and page.samples > 1,
+        (TIFFFILE,),
+        "looked up, alpha kept",
+    ),
+    Mode(
+        "YCbCr 4:4:4, not JPEG",
+        lambda page: page.photometric == YCBCR and page.compression != 7 and page.subsampling == (1, 1),
+        (PILLOW,),
+        "held whole",
+    ),
+    Mode(
+        "YCbCr, subsampled or JPEG",
+        lambda page: page.photometric == YCBCR,
+        (LIBVIPS, PILLOW),
+        "to RGB by libtiff",
+    ),
+    Mode(
+        "float and signed samples, 32-bit integers",
+        lambda page: page.sample_format != 1 or page.depth > 16,
+        (LIBVIPS, TIFFFILE),
+        "scaled to the range of the data; floats within 0..1 as they are",
+    ),
+    Mode(
+        "bilevel, grey, RGB, palette, CMYK, LAB, LogLuv: 1, 2, 4, 8 and 16 bits, strips or tiles",
+        lambda _page: True,
+        (LIBVIPS, TIFFFILE),
+        "decoded as it streams in",
+    ),
+)
+
+MAGIC = (
+    (b"II*\0", "TIFF"), (b"MM\0*", "TIFF"), (b"II+\0", "TIFF"), (b"MM\0+", "TIFF"),
+    (b"\xff\xd8\xff", "JPEG"), (b"\x89PNG\r\n\x1a\n", "PNG"), (b"GIF87a", "GIF"), (b"GIF89a", "GIF"),
+    (b"\0\0\0\x0cjP  \r\n\x87\n", "JPEG 2000"), (b"\xffO\xffQ", "JPEG 2000"), (b"BM", "BMP"),
+    (b"8BPS", "PSD"),
+    (b"qoif", "QOI"), (b"\x01\xda\0", "SGI"), (b"\x01\xda\x01", "SGI"), (b"\x0a\x05\x01", "PCX"),
+)  # fmt: skip
+AVIF_BRANDS = (b"avif", b"avis")
+HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
+
+
+def sniff(head: bytes) -> Format | None:
+    """The format of a file that begins with *head* (64 bytes are enough); None if it is none of ours."""
+    for magic, name in MAGIC:
+        if head.startswith(magic):
+            return FORMATS[name]
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return FORMATS["WebP"]
+    if head[:1] == b"P" and head[1:2] in b"1234567fF" and head[2:3] in b" \t\r\n":
+        return FORMATS["PNM"]
+    if head[4:8] == b"ftyp":
+        return _by_brand(head)
+    return None
+
+
+def _by_brand(head: bytes) -> Format | None:
+    brands = [
+        head[8:12],
+        *(head[at : at + 4] for at in range(16, min(len(head), int.from_bytes(head[:4])), 4)),
+    ]
+    if any(brand in AVIF_BRANDS for brand in brands):
+        return FORMATS["AVIF"]
+    return FORMATS["HEIF"] if any(brand in HEIF_BRANDS for brand in brands) else None
+
+
+def mode_of(page: Page) -> Mode:
+    """The row of `MODES` that *page* falls under."""
+    return next(mode for mode in MODES if mode.fits(page))

@@ -1,0 +1,150 @@
+"""Pillow: the engine for formats that libvips' build lacks, and the second opinion on TIFF.
+
+It holds the whole picture, so it has a cap of its own. It is told which formats it may try: left alone it
+runs Ghostscript on whatever calls itself PostScript.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pillow_heif
+import pyvips
+from PIL import Image, ImageCms
+
+from mezcal.convert import vips
+from mezcal.convert.loaded import CannotRead, Loaded
+from mezcal.errors import TooLarge
+
+if TYPE_CHECKING:
+    from mezcal.convert.watched import Watched
+
+HELD_MAX = 400_000_000  # pixels; four bytes each
+SPACES = {
+    "L": "grey",
+    "LA": "grey",
+    "RGB": "rgb",
+    "RGBA": "rgb",
+    "CMYK": "cmyk",
+    "I;16": "grey",
+    "F": "grey",
+    "I": "grey",
+}
+
+
+def load(name: str, master: Watched, page: int = 0) -> Loaded:
+    """The decoded *master*, which must be of Pillow's format *name*; `CannotRead` has Pillow's reason."""
+    master.seek(0)
+    if name == "HEIF":
+        pillow_heif.register_heif_opener()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return _decoded(_opened(name, master, page))
+    except (TooLarge, CannotRead):
+        raise
+    except Exception as error:
+        raise CannotRead(vips.first_line(f"{error}" or type(error).__name__)) from error
+
+
+def size(name: str, master: Watched) -> tuple[int, int]:
+    """Width and height from the header."""
+    master.seek(0)
+    if name == "HEIF":
+        pillow_heif.register_heif_opener()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return _opened(name, master, 0).size
+    except Exception as error:
+        raise CannotRead(vips.first_line(f"{error}" or type(error).__name__)) from error
+
+
+def _opened(name: str, master: Watched, page: int) -> Image.Image:
+    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None  # ours is checked, with its own answer
+    try:
+        image = Image.open(master, formats=[name])  # type: ignore[arg-type]
+        image.seek(page)
+    finally:
+        Image.MAX_IMAGE_PIXELS = limit
+    return image
+
+
+def _decoded(image: Image.Image) -> Loaded:
+    if image.width * image.height > HELD_MAX:
+        raise TooLarge(f"{image.width} x {image.height} pixels, and this format is held in memory whole")
+    info = dict(image.info)
+    exif = image.getexif()
+    orientation = exif.get(274, 1)
+    image.load()
+    image = _plain(image)
+    array = np.asarray(image)
+    array = array[..., None] if array.ndim == 2 else array
+    return Loaded(
+        image=_wrapped(array),
+        space=SPACES[image.mode],
+        peak={"uint8": 255, "uint16": 65535}.get(array.dtype.name),
+        alpha={"LA": 1, "RGBA": 3}.get(image.mode),
+        orientation=orientation if orientation in range(1, 9) else 1,
+        dpi=_dpi(info.get("dpi")),
+        icc=info.get("icc_profile"),
+        exif=exif.tobytes() or None,
+        xmp=info.get("xmp") if isinstance(info.get("xmp"), bytes) else None,
+    )
+
+
+def _plain(image: Image.Image) -> Image.Image:
+    """The picture in a mode of `SPACES`."""
+    if image.mode == "P":
+        return image.convert("RGBA" if "transparency" in image.info else "RGB")
+    if image.mode == "1":
+        return image.convert("L")
+    if image.mode == "I" and image.format in ("PPM", "PNG", "JPEG2000"):
+        return Image.fromarray(np.asarray(image).clip(0, 65535).astype("uint16"))
+    if image.mode in ("I;16B", "I;16L", "I;16N"):
+        return Image.fromarray(np.asarray(image).astype("uint16"))
+    if image.mode in ("LAB", "YCbCr", "HSV", "PA", "La", "RGBa", "RGBX"):
+        return _to_rgb(image)
+    if image.mode not in SPACES:
+        raise CannotRead(f"Pillow's mode {image.mode} has no meaning as colours")
+    return image
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode == "LAB":
+        lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
+        return ImageCms.profileToProfile(image, lab, srgb, outputMode="RGB") or image
+    return image.convert({"PA": "RGBA", "La": "LA", "RGBa": "RGBA"}.get(image.mode, "RGB"))
+
+
+def _wrapped(array: Any) -> Any:
+    vips.start()
+    height, width, bands = array.shape
+    kind = {"uint8": "uchar", "uint16": "ushort", "int32": "int", "float32": "float"}[array.dtype.name]
+    return pyvips.Image.new_from_memory(np.ascontiguousarray(array).data, width, height, bands, kind)
+
+
+def _dpi(value: Any) -> tuple[float, float] | None:
+    try:
+        return (float(value[0]), float(value[1])) if value else None
+    except (TypeError, ValueError, ZeroDivisionError):
+        return None
+
+
+def exif_without(data: bytes, *, size: tuple[int, int]) -> bytes | None:
+    """The EXIF block *data* less orientation and thumbnail, with *size* in pixels; None if it is broken."""
+    exif = Image.Exif()
+    try:
+        exif.load(data)
+        kept = Image.Exif()
+        for tag, value in exif.items():
+            if tag not in (0x0112, 0x0201, 0x0202, 0x8769, 0x8825, 0xA005):
+                kept[tag] = value
+        for block in (0x8769, 0x8825):
+            kept.get_ifd(block).update(exif.get_ifd(block))
+        kept.get_ifd(0x8769).update({0xA002: size[0], 0xA003: size[1]})
+        return kept.tobytes()
+    except Exception:  # noqa: BLE001 - a broken note is no reason to refuse the picture
+        return None

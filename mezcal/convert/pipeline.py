@@ -1,0 +1,141 @@
+"""One conversion from end to end: sniff, choose the page, try the engines, scale, turn, encode."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import pyvips
+
+from mezcal.convert import colour, engines, jpeg, metadata, vips
+from mezcal.convert.formats import mode_of, sniff
+from mezcal.convert.loaded import CannotRead, Loaded
+from mezcal.convert.mezzanine import Choices, Picture
+from mezcal.convert.page import Page, choose, pages_of
+from mezcal.convert.tiff import BadTiff
+from mezcal.convert.turn import upright
+from mezcal.convert.watched import Watched
+from mezcal.errors import Failure, NotAnImage, TooLarge, Undecodable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from mezcal.convert.formats import Format
+
+
+@dataclass
+class Conversion:
+    """What `convert` was given, on its way."""
+
+    master: BinaryIO
+    target: Path
+    choices: Choices
+    page: int | None
+    scratch: Path | None
+    progress: Callable[[float], None] | None
+
+    def run(self) -> Picture:
+        """The picture that was written; raises as `convert` does."""
+        watched = Watched(self.master)
+        try:
+            return self._convert(watched)
+        except Failure:
+            raise
+        except Exception:
+            if watched.failure is not None:  # the origin's fault, not the picture's
+                raise watched.failure from None
+            raise
+
+    def _convert(self, master: Watched) -> Picture:
+        master.seek(0)
+        kind = sniff(master.read(64))
+        if kind is None:
+            raise NotAnImage("its first bytes are those of no image format that is accepted")
+        reasons = []
+        for opened in self._attempts(kind, master):
+            try:
+                return self._write(opened, kind.name)
+            except CannotRead as error:
+                reasons.append(str(error))
+            if master.failure is not None:
+                raise master.failure
+        raise Undecodable(f"{kind.name}: {reasons[0]}")
+
+    def _attempts(self, kind: Format, master: Watched) -> Iterator[Callable[[], Loaded]]:
+        """Ways to open the master, the best first."""
+        if kind.name != "TIFF":
+            for engine in kind.engines:
+                yield partial(engines.picture, engine, kind, master, self.page)
+            return
+        page = self._tiff_page(master)
+        mode = mode_of(page)
+        if not mode.engines:
+            raise Undecodable(f"TIFF: {mode.treatment}")
+        for engine in mode.engines:
+            yield partial(engines.tiff_page, engine, master, page)
+
+    def _tiff_page(self, master: Watched) -> Page:
+        try:
+            page = choose(pages_of(master), self.page)
+            self._check_size(page.width, page.height)
+            page.check_content()
+        except BadTiff as error:
+            raise Undecodable(f"TIFF: {error}") from error
+        return page
+
+    def _check_size(self, width: int, height: int) -> None:
+        most = self.choices.max_pixels
+        if most is not None and width * height > most:
+            raise TooLarge(f"{width} x {height} pixels are more than the {most:,} that are allowed")
+        unscaled = self.choices.oversize == "refuse" and not self.choices.max_edge
+        if unscaled and max(width, height) > jpeg.SIDE_MAX:
+            raise TooLarge(f"{width} x {height} pixels do not fit a JPEG, whose sides end at {jpeg.SIDE_MAX:,}")
+
+    def _write(self, opened: Callable[[], Loaded], kind: str) -> Picture:
+        loaded = opened()
+        self._check_size(loaded.image.width, loaded.image.height)
+        try:
+            span = None
+            if colour.needs_span(loaded):
+                span = colour.span(loaded)
+                vips.check_errors()
+                loaded = opened()
+            image, icc = colour.displayable(loaded, self.choices, span)
+            image, note = self._scaled(image)
+            self._encode(image, loaded, icc)
+            vips.check_errors()
+        except pyvips.Error as error:
+            vips.forget_errors()
+            raise CannotRead(vips.reason(loaded.failures[0] if loaded.failures else error)) from error
+        size = (image.height, image.width) if loaded.orientation >= 5 else (image.width, image.height)
+        return Picture(*size, kind, note)
+
+    def _scaled(self, image: Any) -> tuple[Any, str | None]:
+        longest = max(image.width, image.height)
+        edge = min(self.choices.max_edge or longest, jpeg.SIDE_MAX)
+        if longest <= edge:
+            return image, None
+        width, height = (max(1, round(side * edge / longest)) for side in (image.width, image.height))
+        note = f"scaled from {image.width} x {image.height}"
+        return image.resize(width / image.width, vscale=height / image.height), note
+
+    def _encode(self, image: Any, loaded: Loaded, icc: bytes | None) -> None:
+        turned, scratch = upright(image, loaded.orientation, self.scratch)
+        try:
+            dpi = loaded.dpi[::-1] if loaded.dpi and loaded.orientation >= 5 else loaded.dpi
+            loaded = replace(loaded, dpi=dpi)
+            noted, keep = metadata.noted(turned, loaded, icc, self.choices)
+            if self.progress is not None:
+                _report(noted, self.progress)
+            with self.target.open("wb") as file:
+                jpeg.encode(noted, file, self.choices, dpi, keep)
+        finally:
+            if scratch is not None:
+                scratch.close()
+
+
+def _report(image: Any, progress: Callable[[float], None]) -> None:
+    image.set_progress(True)
+    image.signal_connect("eval", lambda _image, state: progress(state.percent / 100))

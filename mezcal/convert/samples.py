@@ -1,0 +1,111 @@
+"""TIFF layouts that libtiff does not read, decoded strip by strip by tifffile and imagecodecs.
+
+Only the strips or tiles of one row are in memory. What comes out are plain samples: true bit depth, palettes
+looked up, colours not touched.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING, Any, cast
+
+import numpy as np
+import tifffile
+
+from mezcal.convert.loaded import CannotRead
+from mezcal.convert.page import PALETTE, Page
+from mezcal.convert.strips import DTYPES, Strips
+from mezcal.convert.vips import first_line
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from mezcal.convert.watched import Watched
+
+
+def strips(master: Watched, page: Page) -> Strips:
+    """The samples of *page*, a row of chunks at a time; `CannotRead` if tifffile does not know the layout."""
+    try:
+        found = _find(master, page)
+        chunks = Chunks(page, found, master)
+        first = chunks.row(0)
+    except Exception as error:
+        raise CannotRead(first_line(f"{type(error).__name__}: {error}")) from error
+    return Strips(page.width, page.height, first.shape[2], first.dtype, chunks.rows, chunks.row)
+
+
+def _find(master: Watched, page: Page) -> Any:
+    master.seek(0)
+    pages: Any = tifffile.TiffFile(cast("IO[bytes]", master), _multifile=False).pages
+    found = pages[page.directory.index]
+    if page.directory.sub is not None:
+        found = found.pages[page.directory.sub]
+    return found
+
+
+@dataclass
+class Chunks:
+    """Strips or tiles of one page, put together to rows of full width."""
+
+    page: Page
+    found: Any
+    file: Watched
+    held: tuple[int, NDArray[Any]] | None = None
+
+    @property
+    def rows(self) -> int:
+        """Rows of a strip or tile."""
+        return self.page.tile[1] if self.page.tile else self.page.strip_rows
+
+    @property
+    def _across(self) -> int:
+        return -(-self.page.width // self.page.tile[0]) if self.page.tile else 1
+
+    def row(self, place: int) -> NDArray[Any]:
+        """The *place*-th row of strips or tiles: height x width x samples."""
+        planes = self.page.samples if self.page.planar else 1
+        per_plane = self._across * -(-self.page.height // self.rows)
+        first = place * self._across
+        wide = [
+            np.concatenate([self._chunk(plane * per_plane + first + i) for i in range(self._across)], axis=1)
+            for plane in range(planes)
+        ]
+        return self._plain(np.concatenate(wide, axis=2) if planes > 1 else wide[0])
+
+    def _chunk(self, index: int) -> NDArray[Any]:
+        offset, size = self.found.dataoffsets[index], self.found.databytecounts[index]
+        self.file.seek(offset)
+        data = bytearray()
+        while len(data) < size and (piece := self.file.read(size - len(data))):
+            data += piece
+        tables = {"jpegtables": self.found.jpegtables, "jpegheader": self.found.jpegheader}
+        array, _, shape = self.found.decode(bytes(data), index, **tables)
+        if array is None:
+            raise CannotRead(f"strip or tile {index} is empty")
+        whole: NDArray[Any] = array[0, : shape[1], : shape[2]]
+        if whole.shape[:2] != shape[1:3]:
+            raise CannotRead(f"strip or tile {index} is cut")
+        return whole
+
+    def _plain(self, samples: NDArray[Any]) -> NDArray[Any]:
+        if self.page.photometric == PALETTE:
+            samples = _looked_up(samples, self.page)
+        if samples.dtype.name in DTYPES:
+            return samples
+        if samples.dtype == bool:
+            return samples.astype("uint8")
+        if samples.dtype.itemsize == 8:
+            return samples.astype("float64")
+        if samples.dtype.kind == "f":
+            return samples.astype("float32")
+        raise CannotRead(f"samples of the type {samples.dtype} have no meaning as colours")
+
+
+def _looked_up(samples: NDArray[Any], page: Page) -> NDArray[Any]:
+    """Palette indices as 8-bit colours, further samples (alpha) kept."""
+    flat = np.asarray(page.directory.values(320), "uint16")
+    table = flat.reshape(3, -1).T
+    table = (table if table.max(initial=0) < 256 else table >> 8).astype("uint8")
+    if int(samples[..., 0].max(initial=0)) >= len(table):
+        raise CannotRead("an index is beyond the palette")
+    return np.concatenate([table[samples[..., 0]], samples[..., 1:].astype("uint8")], axis=2)

@@ -1,0 +1,123 @@
+"""Orientation, in memory that does not grow with the picture.
+
+Turning needs the last row before the first can be written. The finished 8-bit pixels go band by band to a
+nameless scratch file, and come back from it strip by strip: read where they lie for a picture upside down,
+one segment of each band for a picture on its side.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import numpy as np
+import pyvips
+
+from mezcal.convert.strips import Strips
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+BAND = 256  # rows that are turned at once
+STRIP = 64  # rows of the turned picture that are put together at once
+
+
+def upright(image: Any, orientation: int, scratch: Path | None) -> tuple[Any, BinaryIO | None]:
+    """*image* (8-bit, read once) turned as EXIF's *orientation* says, and the scratch file it now hangs on.
+
+    The file has no name and vanishes when it is closed; it takes width x height x bands bytes.
+    """
+    if orientation == 1:
+        return image, None
+    if orientation == 2:
+        return image.fliphor(), None
+    file = tempfile.TemporaryFile(dir=scratch)  # noqa: SIM115 - closed by the caller, after the last row
+    try:
+        kind = Sideways if orientation >= 5 else UpsideDown
+        turned = kind(file.fileno(), image.width, image.height, image.bands, orientation)
+        turned.take(image)
+        return turned.strips().image(), file
+    except BaseException:
+        file.close()
+        raise
+
+
+@dataclass
+class Turned:
+    """Pixels on their way through the scratch file *fd*; width and height are those before turning."""
+
+    fd: int
+    width: int
+    height: int
+    bands: int
+    orientation: int
+
+    def take(self, image: Any) -> None:
+        """Write *image* to the scratch file, top to bottom."""
+        region = pyvips.Region.new(image)
+        at = 0
+        for top in range(0, self.height, BAND):
+            rows = min(BAND, self.height - top)
+            raw = region.fetch(0, top, self.width, rows)
+            band = np.frombuffer(raw, "u1").reshape(rows, self.width, self.bands)
+            at += _write(self.fd, self.laid_out(band), at)
+
+    def laid_out(self, band: NDArray[Any]) -> NDArray[Any]:
+        """*band* as it is best read back."""
+        return band
+
+
+class UpsideDown(Turned):
+    """Orientation 3 (turned by 180 degrees) and 4 (mirrored top to bottom)."""
+
+    def strips(self) -> Strips:
+        """The turned picture."""
+        return Strips(self.width, self.height, self.bands, np.dtype("u1"), STRIP, self._strip)
+
+    def _strip(self, place: int) -> NDArray[Any]:
+        end = self.height - place * STRIP
+        rows = min(STRIP, end)
+        size = self.width * self.bands
+        raw = os.pread(self.fd, rows * size, (end - rows) * size)
+        lines = np.frombuffer(raw, "u1").reshape(rows, self.width, self.bands)[::-1]
+        return lines[:, ::-1] if self.orientation == 3 else lines
+
+
+class Sideways(Turned):
+    """Orientations 5 to 8: each band's columns become rows of a panel, written as they stand."""
+
+    def laid_out(self, band: NDArray[Any]) -> NDArray[Any]:
+        """Rows and columns exchanged, and mirrored where the orientation says so."""
+        turned = band.transpose(1, 0, 2)
+        if self.orientation in (7, 8):
+            turned = turned[::-1]
+        return turned[:, ::-1] if self.orientation in (6, 7) else turned
+
+    def strips(self) -> Strips:
+        """The turned picture."""
+        return Strips(self.height, self.width, self.bands, np.dtype("u1"), STRIP, self._strip)
+
+    def _strip(self, place: int) -> NDArray[Any]:
+        first = place * STRIP
+        lines = min(STRIP, self.width - first)
+        panels = [self._segment(top, first, lines) for top in range(0, self.height, BAND)]
+        return np.concatenate(panels[::-1] if self.orientation in (6, 7) else panels, axis=1)
+
+    def _segment(self, top: int, first: int, lines: int) -> NDArray[Any]:
+        wide = min(BAND, self.height - top)
+        at = top * self.width * self.bands + first * wide * self.bands
+        raw = os.pread(self.fd, lines * wide * self.bands, at)
+        return np.frombuffer(raw, "u1").reshape(lines, wide, self.bands)
+
+
+def _write(fd: int, pixels: NDArray[Any], at: int) -> int:
+    """Bytes written at *at*: all of *pixels*."""
+    view = np.ascontiguousarray(pixels).reshape(-1).data
+    done = 0
+    while done < len(view):
+        done += os.pwrite(fd, view[done : done + 2**26], at + done)
+    return done

@@ -1,0 +1,112 @@
+"""libvips, fenced in: safe loaders by name, no cache, one thread, and no error left unseen."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyvips
+
+from mezcal.convert.loaded import CannotRead
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mezcal.convert.watched import Watched
+
+LOADERS = {
+    "TIFF": ("VipsForeignLoadTiff", "tiffload_source"),
+    "JPEG": ("VipsForeignLoadJpeg", "jpegload_source"),
+    "PNG": ("VipsForeignLoadPng", "pngload_source"),
+    "WebP": ("VipsForeignLoadWebp", "webpload_source"),
+    "GIF": ("VipsForeignLoadNsgif", "gifload_source"),
+    "AVIF": ("VipsForeignLoadHeif", "heifload_source"),
+}
+
+
+@functools.cache
+def start() -> None:
+    """Set libvips up, once in a process.
+
+    All loaders are blocked and these few allowed again: SVG is compiled in. A cache would keep files and
+    memory of masters that nobody asks for twice. One thread: the pool of processes is what scales.
+    """
+    pyvips.operation_block_set("VipsForeignLoad", True)
+    for loader, _ in LOADERS.values():
+        pyvips.operation_block_set(loader, False)
+    pyvips.cache_set_max(0)
+    pyvips.concurrency_set(1)
+    logging.getLogger("pyvips").setLevel(logging.ERROR)  # what counts is raised; the rest is chatter by file
+
+
+def load(kind: str, master: Watched, **options: Any) -> Any:
+    """The lazily decoded *master* by libvips' loader of *kind*; `CannotRead` has the loader's reason."""
+    forget_errors()
+    try:
+        return load_from(source(master), kind, **options)
+    except pyvips.Error as error:
+        raise CannotRead(reason(error)) from error
+
+
+def load_from(origin: Any, kind: str, **options: Any) -> Any:
+    """The image in the libvips source *origin*, which lives as long as the image or anything made of it."""
+    start()
+    loader = getattr(pyvips.Image, LOADERS[kind][1])
+    image = loader(origin, access="sequential", fail_on="error", **options)
+    image._references.append(origin)  # noqa: SLF001 - as `Image.new_from_source` does: its callbacks are Python's
+    return image
+
+
+def source(master: Watched) -> Any:
+    """A libvips source: the descriptor of a real file, else callbacks."""
+    if master.path and Path(master.path).exists():
+        return pyvips.Source.new_from_file(master.path)
+    return reading(master.read, master.seek)
+
+
+def reading(read: Callable[[int], bytes], seek: Callable[[int, int], int]) -> Any:
+    """A libvips source made of two callbacks; one that raises ends the file."""
+
+    def read_or_end(size: int) -> bytes:
+        try:
+            return read(size)
+        except Exception:  # noqa: BLE001 - an exception cannot cross libvips; `Watched` keeps it
+            return b""
+
+    def seek_or_fail(offset: int, whence: int) -> int:
+        try:
+            return seek(offset, whence)
+        except Exception:  # noqa: BLE001 - as above
+            return -1
+
+    custom = pyvips.SourceCustom()
+    custom.on_read(read_or_end)
+    custom.on_seek(seek_or_fail)
+    return custom
+
+
+def forget_errors() -> None:
+    """Empty libvips' error buffer."""
+    pyvips.vips_lib.vips_error_clear()
+
+
+def check_errors() -> None:
+    """`CannotRead` if anything was written to the error buffer: libvips calls a cut tile a success."""
+    text = pyvips.ffi.string(pyvips.vips_lib.vips_error_buffer()).decode("utf-8", "replace").strip()
+    if text:
+        forget_errors()
+        raise CannotRead(first_line(text))
+
+
+def reason(error: Exception) -> str:
+    """The decoder's own words out of a `pyvips.Error`."""
+    text = str(getattr(error, "detail", "") or error)
+    return first_line(text)
+
+
+def first_line(text: str) -> str:
+    """The first line that says something, cut to what fits a response."""
+    lines = [line.strip() for line in text.replace("\0", "").splitlines() if line.strip()]
+    return lines[0][:200] if lines else "no reason was given"

@@ -1,0 +1,73 @@
+"""The master as a file that remembers what went wrong with reading it.
+
+Decoders turn every failure to read into their own complaint about the picture; a download that broke off must
+not be told as a broken master.
+"""
+
+from __future__ import annotations
+
+import io
+from typing import BinaryIO
+
+
+class Watched(io.RawIOBase):
+    """*master* for reading and seeking; `failure` is the first exception that it raised."""
+
+    def __init__(self, master: BinaryIO) -> None:
+        super().__init__()
+        self._master = master
+        self.failure: Exception | None = None
+
+    def readable(self) -> bool:
+        """Always."""
+        return True
+
+    def seekable(self) -> bool:
+        """Always."""
+        return True
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """At most *size* bytes, all that is left if negative; blocks as the master does."""
+        try:
+            return self._master.read(-1 if size is None else size)
+        except Exception as error:
+            self.failure = self.failure or error
+            raise
+
+    def readinto(self, buffer: object, /) -> int:
+        """Fill *buffer* as far as one read goes."""
+        view = memoryview(buffer)  # type: ignore[arg-type]
+        data = self.read(len(view))
+        view[: len(data)] = data
+        return len(data)
+
+    def readall(self) -> bytes:
+        """Whatever is left."""
+        return self.read(-1)
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        """The new position."""
+        try:
+            return self._master.seek(offset, whence)
+        except Exception as error:
+            self.failure = self.failure or error
+            raise
+
+    def tell(self) -> int:
+        """The position."""
+        return self._master.tell()
+
+    def fileno(self) -> int:
+        """The master's descriptor; `OSError` if it has none."""
+        fileno = getattr(self._master, "fileno", None)
+        if fileno is None:
+            raise io.UnsupportedOperation("fileno")
+        return int(fileno())
+
+    @property
+    def path(self) -> str | None:
+        """A path by which another reader has its own position in the same file, even a nameless one."""
+        try:
+            return f"/proc/self/fd/{self.fileno()}"
+        except OSError:
+            return None

@@ -1,0 +1,41 @@
+"""One installation for all tests of this folder, in front of one scripted repository."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import pytest
+
+from tests.house import SAMPLES, running_house
+from tests.origin_server import OriginServer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.house import House
+
+TOKEN = "a-token-of-the-tests"
+
+
+@pytest.fixture(scope="session")
+def repository() -> Iterator[OriginServer]:
+    """A real HTTP repository that holds the sample masters."""
+    with OriginServer(SAMPLES) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def house(repository: OriginServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """A running mezcal with two API processes and two pool processes."""
+    folder = tmp_path_factory.mktemp("house")
+    with running_house(folder, repository.url, API_TOKENS=TOKEN, ORIGIN_RETRIES="1", FAILURE_BRIEF_SECONDS="1") as up:
+        yield up
+
+
+@pytest.fixture
+def master(repository: OriginServer) -> str:
+    """The path of a master that no other test has asked for."""
+    path = f"{uuid4().hex}.tif"
+    repository.script(path, body=(SAMPLES / "maps" / "valley.tif").read_bytes())
+    return path
