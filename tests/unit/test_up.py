@@ -131,12 +131,12 @@ def test_a_socket_whose_path_would_not_do_gets_a_private_folder(tmp_path: Path, 
 
 
 def test_a_data_folder_is_for_one(tmp_path: Path) -> None:
-    with claimed(tmp_path / "data"):
-        with (
-            pytest.raises(CannotStart, match=rf"in use by another mezcal \(process {os.getpid()}\)"),
-            claimed(tmp_path / "data"),
-        ):
-            pass
+    with (
+        claimed(tmp_path / "data"),
+        pytest.raises(CannotStart, match=rf"in use by another mezcal \(process {os.getpid()}\)"),
+        claimed(tmp_path / "data"),
+    ):
+        pass
     with claimed(tmp_path / "data") as folder:
         assert folder.run.stat().st_mode & 0o777 == 0o700
 
