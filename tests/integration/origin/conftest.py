@@ -1,0 +1,49 @@
+"""A scripted origin, a client for it, and a scratch folder that must be empty in the end."""
+
+import contextlib
+from pathlib import Path
+
+import pytest
+
+from mezcal.origin import open_origin
+from mezcal.settings import load
+from tests.integration.origin import BIG, MASTER, downloads
+from tests.origin_server import OriginServer
+
+
+@pytest.fixture
+def origin(tmp_path):
+    folder = tmp_path / "masters"
+    folder.mkdir()
+    (folder / "a.tif").write_bytes(MASTER)
+    (folder / "big.tif").write_bytes(BIG)
+    with OriginServer(folder) as server:
+        yield server
+
+
+@pytest.fixture
+def scratch(tmp_path):
+    """The scratch folder; whatever a test does, nothing is left in it."""
+    folder = tmp_path / "scratch"
+    yield folder
+    assert not folder.exists() or not list(folder.iterdir())
+    assert not [name for name in open_files() if str(folder) in name]
+    assert not downloads()
+
+
+def open_files():
+    """What this process holds open, files without a name too."""
+    names = []
+    for entry in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            names.append(str(entry.readlink()))
+    return names
+
+
+@pytest.fixture
+def repository(origin, scratch):
+    def make(**settings):
+        given = {"repo_base_url": origin.url, "tmp_dir": scratch, "_env_file": None}
+        return open_origin(load(**given | settings))
+
+    return make

@@ -1,0 +1,121 @@
+"""What the origin may answer instead of a master, and what each answer means."""
+
+from __future__ import annotations
+
+import re
+import socket
+import time
+
+import pytest
+
+from mezcal.errors import (
+    MasterDenied,
+    MasterForbidden,
+    MasterMissing,
+    NotAnImage,
+    OriginFailed,
+)
+from tests.integration.origin import MASTER, fetch
+
+
+@pytest.mark.parametrize(
+    ("status", "failure"),
+    [
+        (404, MasterMissing),
+        (410, MasterMissing),
+        (401, MasterDenied),
+        (403, MasterDenied),
+        (400, OriginFailed),
+        (418, OriginFailed),
+        (202, OriginFailed),
+        (204, NotAnImage),
+        (206, OriginFailed),
+        (304, OriginFailed),
+    ],
+)
+def test_an_answer_that_will_not_change_is_asked_for_once(origin, repository, status, failure):
+    origin.script("a.tif", fails=-1, status=status)
+    with pytest.raises(failure) as told:
+        fetch(repository())
+    assert type(told.value) is failure
+    assert str(status) in told.value.detail or status == 204
+    assert origin.count() == 1
+
+
+def test_a_missing_master_is_missing(origin, repository):
+    with pytest.raises(MasterMissing):
+        fetch(repository(), "none.tif")
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_refusal_may_be_told_as_403(origin, repository, status):
+    origin.script("a.tif", fails=-1, status=status)
+    with pytest.raises(MasterForbidden):
+        fetch(repository(origin_denied_status=403))
+
+
+@pytest.mark.parametrize("trouble", [{"status": 500}, {"status": 503}, {"status": 429}])
+def test_an_answer_that_may_change_is_asked_for_again(origin, repository, trouble):
+    origin.script("a.tif", fails=2, **trouble)
+    assert fetch(repository()) == MASTER
+    assert origin.count() == 3
+
+
+def test_a_reset_connection_is_tried_again(origin, repository):
+    origin.script("a.tif", silent=2)
+    assert fetch(repository()) == MASTER
+    assert origin.count() == 3
+
+
+@pytest.mark.parametrize("trouble", [{"fails": -1, "status": 502}, {"silent": 9}])
+def test_an_origin_that_stays_away_fails_after_the_retries(origin, repository, trouble):
+    origin.script("a.tif", **trouble)
+    with pytest.raises(OriginFailed):
+        fetch(repository(origin_retries=1))
+    assert origin.count() == 2
+
+
+def test_an_origin_that_is_not_there_fails(repository):
+    with socket.create_server(("127.0.0.1", 0)) as bound:
+        url = f"http://127.0.0.1:{bound.getsockname()[1]}/"
+    with pytest.raises(OriginFailed, match="cannot be reached"):
+        fetch(repository(repo_base_url=url, origin_retries=1))
+
+
+def test_retry_after_is_kept_to(origin, repository):
+    origin.script("a.tif", fails=1, retry_after="1")
+    begun = time.monotonic()
+    assert fetch(repository()) == MASTER
+    assert time.monotonic() - begun >= 1
+
+
+@pytest.mark.parametrize("after", ["3600", "Fri, 31 Dec 2100 23:59:59 GMT"])
+def test_an_origin_that_wants_to_be_left_alone_for_long_fails_at_once(origin, repository, after):
+    origin.script("a.tif", fails=1, retry_after=after)
+    with pytest.raises(OriginFailed):
+        fetch(repository())
+    assert origin.count() == 1
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["text/html; charset=utf-8", "text/plain", "application/json", "application/ld+json", "application/xml",
+     "application/pdf", "video/mp4", "Audio/MPEG"],
+)  # fmt: skip
+def test_a_type_that_cannot_be_an_image_is_refused_before_its_body(origin, repository, kind):
+    origin.script("a.tif", content_type=kind, hold_at=0)
+    with pytest.raises(NotAnImage, match=re.escape(kind.split(";")[0].lower())):
+        fetch(repository())
+
+
+@pytest.mark.parametrize("kind", ["", "image/tiff", "application/octet-stream", "application/fits", "x-odd/thing"])
+def test_other_types_are_judged_by_their_content(origin, repository, kind):
+    origin.script("a.tif", content_type=kind)
+    assert fetch(repository()) == MASTER
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_an_empty_master_is_not_an_image(origin, repository, chunked):
+    origin.script("a.tif", body=b"", chunked=chunked)
+    with pytest.raises(NotAnImage):
+        fetch(repository())
