@@ -35,9 +35,10 @@ def _tiff_by_libvips(master: Watched, page: Page) -> Loaded:
     space = _space(image, page)
     if image.bands < {"grey": 1, "cmyk": 4}.get(space, 3):
         raise CannotRead(f"{image.bands} samples a pixel are too few")
+    # libvips has inverted unsigned MinIsWhite, looked palettes up and divided colours by associated alpha
+    inverted = page.photometric == WHITE_IS_ZERO and image.format in ("char", "short", "int", "float")
     image = _unsigned(image)
-    # libvips has inverted MinIsWhite, looked palettes up and divided colours by associated alpha
-    return Loaded(image, space, PEAKS.get(image.format), alpha=page.alpha, **_notes(page))
+    return Loaded(image, space, PEAKS.get(image.format), page.alpha, inverted=inverted, **_notes(page))
 
 
 def _unsigned(image: Any) -> Any:

@@ -83,10 +83,6 @@ BY_TIFFFILE = {
 BY_TIFFFILE |= {52546, 50013, 32766, 32908, 32909}
 
 
-def _split_tiles(page: Page) -> bool:
-    return page.tile is not None and page.planar
-
-
 MODES = (
     Mode(
         "complex samples",
@@ -145,18 +141,16 @@ MODES = (
         "scaled by the true bit depth",
     ),
     Mode(
-        "half floats, 64-bit integers",
-        lambda page: (
-            (page.sample_format == 3 and page.depth == 16) or (page.sample_format != 3 and page.depth == 64)
-        ),
+        "half and double floats, 64-bit integers",
+        lambda page: page.depth == 64 or (page.sample_format == 3 and page.depth == 16),
         (TIFFFILE,),
         "scaled to the range of the data",
     ),
     Mode(
-        "tiles with separate planes",
-        _split_tiles,
+        "separate planes: tiles, or other than three samples",
+        lambda page: page.planar and (page.tile is not None or page.samples != 3),
         (TIFFFILE,),
-        "a row of tiles at a time",
+        "a row of strips or tiles of every plane at a time",
     ),
     Mode(
         "palette with further samples",

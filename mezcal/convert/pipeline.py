@@ -96,14 +96,14 @@ class Conversion:
             )
 
     def _write(self, opened: Callable[[], Loaded], kind: str) -> Picture:
-        loaded = opened()
+        loaded = self._opened(opened)
         self._check_size(loaded.image.width, loaded.image.height)
         try:
             span = None
             if colour.needs_span(loaded):
                 span = colour.span(loaded)
                 vips.check_errors()
-                loaded = opened()
+                loaded = self._opened(opened)
             image, icc = colour.displayable(loaded, self.choices, span)
             image, note = self._scaled(image)
             self._encode(image, loaded, icc)
@@ -113,6 +113,13 @@ class Conversion:
             raise CannotRead(vips.reason(loaded.failures[0] if loaded.failures else error)) from error
         size = (image.height, image.width) if loaded.orientation >= 5 else (image.width, image.height)
         return Picture(*size, kind, note)
+
+    def _opened(self, opened: Callable[[], Loaded]) -> Loaded:
+        try:
+            return opened()
+        except pyvips.Error as error:
+            vips.forget_errors()
+            raise CannotRead(vips.reason(error)) from error
 
     def _scaled(self, image: Any) -> tuple[Any, str | None]:
         longest = max(image.width, image.height)
