@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mezcal.convert import pillow, samples, vips
+from mezcal.convert import pillow, samples, vips, ycbcr
 from mezcal.convert.formats import LIBVIPS, PILLOW, TIFFFILE, Format
 from mezcal.convert.loaded import CannotRead, Loaded
-from mezcal.convert.page import CIELAB, ICCLAB, WHITE_IS_ZERO, Page
+from mezcal.convert.page import CIELAB, ICCLAB, WHITE_IS_ZERO, YCBCR, Page
 from mezcal.errors import BadRecipe
 
 if TYPE_CHECKING:
@@ -62,6 +62,8 @@ def _tiff_by_tifffile(master: Watched, page: Page) -> Loaded:
     image = _unsigned(strips.image())
     if page.photometric in (CIELAB, ICCLAB):
         return Loaded(_lab(image, page), "lab", alpha=page.alpha, failures=strips.failures, **_notes(page))
+    if page.photometric == YCBCR and page.compression in ycbcr.PLAIN:
+        return Loaded(ycbcr.rgb(image, page), "rgb", failures=strips.failures, **_notes(page))
     space = "rgb" if page.photometric == 3 else {1: "grey", 4: "cmyk"}.get(page.colours, "rgb")
     peak = PEAKS.get(image.format)
     if page.sample_format == 1 and page.depth <= 16 and len(set(page.depths)) == 1 and page.photometric != 3:

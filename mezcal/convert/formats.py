@@ -58,7 +58,6 @@ FORMATS = {
         Format("PSD", (PILLOW,), "the flattened composite that Photoshop stores; held whole", "PSD"),
         Format("QOI", (PILLOW,), "held whole", "QOI"),
         Format("SGI", (PILLOW,), "held whole", "SGI"),
-        Format("PCX", (PILLOW,), "held whole", "PCX"),
     )
 }
 
@@ -118,15 +117,9 @@ MODES = (
     ),
     Mode(
         "LZMA, Zstandard, LERC, JPEG 2000, JPEG XL, WebP, PNG .. in TIFF",
-        lambda page: page.compression in BY_TIFFFILE and page.photometric != YCBCR,
-        (TIFFFILE, PILLOW),
-        "a strip or tile at a time by imagecodecs",
-    ),
-    Mode(
-        "the same as YCbCr",
         lambda page: page.compression in BY_TIFFFILE,
-        (PILLOW, TIFFFILE),
-        "held whole",
+        (TIFFFILE,),
+        "a strip or tile at a time by imagecodecs",
     ),
     Mode(
         "CIELAB and ICCLAB, 8 bits",
@@ -161,13 +154,13 @@ MODES = (
     Mode(
         "YCbCr 4:4:4, not JPEG",
         lambda page: page.photometric == YCBCR and page.compression != 7 and page.subsampling == (1, 1),
-        (PILLOW,),
-        "held whole",
+        (TIFFFILE,),
+        "samples as they are, then to RGB by the file's own coefficients",
     ),
     Mode(
         "YCbCr, subsampled or JPEG",
         lambda page: page.photometric == YCBCR,
-        (LIBVIPS, PILLOW),
+        (LIBVIPS,),
         "to RGB by libtiff",
     ),
     Mode(
@@ -189,7 +182,7 @@ MAGIC = (
     (b"\xff\xd8\xff", "JPEG"), (b"\x89PNG\r\n\x1a\n", "PNG"), (b"GIF87a", "GIF"), (b"GIF89a", "GIF"),
     (b"\0\0\0\x0cjP  \r\n\x87\n", "JPEG 2000"), (b"\xffO\xffQ", "JPEG 2000"), (b"BM", "BMP"),
     (b"8BPS", "PSD"),
-    (b"qoif", "QOI"), (b"\x01\xda\0", "SGI"), (b"\x01\xda\x01", "SGI"), (b"\x0a\x05\x01", "PCX"),
+    (b"qoif", "QOI"), (b"\x01\xda\0", "SGI"), (b"\x01\xda\x01", "SGI"),
 )  # fmt: skip
 AVIF_BRANDS = (b"avif", b"avis")
 HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
