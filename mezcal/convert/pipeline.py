@@ -43,6 +43,8 @@ class Conversion:
             return self._convert(watched)
         except Failure:
             raise
+        except BadTiff as error:
+            raise Undecodable(f"TIFF: {error}") from error
         except Exception:
             if watched.failure is not None:  # the origin's fault, not the picture's
                 raise watched.failure from None
@@ -77,12 +79,9 @@ class Conversion:
             yield partial(engines.tiff_page, engine, master, page)
 
     def _tiff_page(self, master: Watched) -> Page:
-        try:
-            page = choose(pages_of(master), self.page)
-            self._check_size(page.width, page.height)
-            page.check_content()
-        except BadTiff as error:
-            raise Undecodable(f"TIFF: {error}") from error
+        page = choose(pages_of(master), self.page)
+        self._check_size(page.width, page.height)
+        page.check_content()
         return page
 
     def _check_size(self, width: int, height: int) -> None:
