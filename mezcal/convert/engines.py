@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mezcal.convert import pillow, samples, vips
+from mezcal.convert import pillow, samples, vips, ycbcr
 from mezcal.convert.formats import LIBVIPS, PILLOW, TIFFFILE, Format
 from mezcal.convert.loaded import CannotRead, Loaded
-from mezcal.convert.page import CIELAB, ICCLAB, WHITE_IS_ZERO, Page
+from mezcal.convert.page import CIELAB, ICCLAB, WHITE_IS_ZERO, YCBCR, Page
 from mezcal.errors import BadRecipe
 
 if TYPE_CHECKING:
@@ -33,9 +33,10 @@ def _tiff_by_libvips(master: Watched, page: Page) -> Loaded:
     space = _space(image, page)
     if image.bands < {"grey": 1, "cmyk": 4}.get(space, 3):
         raise CannotRead(f"{image.bands} samples a pixel are too few")
+    # libvips has inverted unsigned MinIsWhite, looked palettes up and divided colours by associated alpha
+    inverted = page.photometric == WHITE_IS_ZERO and image.format in ("char", "short", "int", "float")
     image = _unsigned(image)
-    # libvips has inverted MinIsWhite, looked palettes up and divided colours by associated alpha
-    return Loaded(image, space, PEAKS.get(image.format), alpha=page.alpha, **_notes(page))
+    return Loaded(image, space, PEAKS.get(image.format), page.alpha, inverted=inverted, **_notes(page))
 
 
 def _unsigned(image: Any) -> Any:
@@ -59,6 +60,8 @@ def _tiff_by_tifffile(master: Watched, page: Page) -> Loaded:
     image = _unsigned(strips.image())
     if page.photometric in (CIELAB, ICCLAB):
         return Loaded(_lab(image, page), "lab", alpha=page.alpha, failures=strips.failures, **_notes(page))
+    if page.photometric == YCBCR and page.compression in ycbcr.PLAIN:
+        return Loaded(ycbcr.rgb(image, page), "rgb", failures=strips.failures, **_notes(page))
     space = "rgb" if page.photometric == 3 else {1: "grey", 4: "cmyk"}.get(page.colours, "rgb")
     peak = PEAKS.get(image.format)
     if page.sample_format == 1 and page.depth <= 16 and len(set(page.depths)) == 1 and page.photometric != 3:

@@ -56,7 +56,6 @@ FORMATS = {
         Format("PSD", (PILLOW,), "the flattened composite that Photoshop stores; held whole", "PSD"),
         Format("QOI", (PILLOW,), "held whole", "QOI"),
         Format("SGI", (PILLOW,), "held whole", "SGI"),
-        Format("PCX", (PILLOW,), "held whole", "PCX"),
     )
 }
 
@@ -79,10 +78,6 @@ BY_TIFFFILE = {
     50002,
 }
 BY_TIFFFILE |= {52546, 50013, 32766, 32908, 32909}
-
-
-def _split_tiles(page: Page) -> bool:
-    return page.tile is not None and page.planar
 
 
 MODES = (
@@ -118,15 +113,9 @@ MODES = (
     ),
     Mode(
         "LZMA, Zstandard, LERC, JPEG 2000, JPEG XL, WebP, PNG .. in TIFF",
-        lambda page: page.compression in BY_TIFFFILE and page.photometric != YCBCR,
-        (TIFFFILE, PILLOW),
-        "a strip or tile at a time by imagecodecs",
-    ),
-    Mode(
-        "the same as YCbCr",
         lambda page: page.compression in BY_TIFFFILE,
-        (PILLOW, TIFFFILE),
-        "held whole",
+        (TIFFFILE,),
+        "a strip or tile at a time by imagecodecs",
     ),
     Mode(
         "CIELAB and ICCLAB, 8 bits",
@@ -141,16 +130,16 @@ MODES = (
         "scaled by the true bit depth",
     ),
     Mode(
-        "half floats, 64-bit integers",
-        lambda page: (page.sample_format == 3 and page.depth == 16) or (page.sample_format != 3 and page.depth == 64),
+        "half and double floats, 64-bit integers",
+        lambda page: page.depth == 64 or (page.sample_format == 3 and page.depth == 16),
         (TIFFFILE,),
         "scaled to the range of the data",
     ),
     Mode(
-        "tiles with separate planes",
-        _split_tiles,
+        "separate planes: tiles, or other than three samples",
+        lambda page: page.planar and (page.tile is not None or page.samples != 3),
         (TIFFFILE,),
-        "a row of tiles at a time",
+        "a row of strips or tiles of every plane at a time",
     ),
     Mode(
         "palette with further samples",
@@ -161,13 +150,13 @@ MODES = (
     Mode(
         "YCbCr 4:4:4, not JPEG",
         lambda page: page.photometric == YCBCR and page.compression != 7 and page.subsampling == (1, 1),
-        (PILLOW,),
-        "held whole",
+        (TIFFFILE,),
+        "samples as they are, then to RGB by the file's own coefficients",
     ),
     Mode(
         "YCbCr, subsampled or JPEG",
         lambda page: page.photometric == YCBCR,
-        (LIBVIPS, PILLOW),
+        (LIBVIPS,),
         "to RGB by libtiff",
     ),
     Mode(
@@ -189,7 +178,7 @@ MAGIC = (
     (b"\xff\xd8\xff", "JPEG"), (b"\x89PNG\r\n\x1a\n", "PNG"), (b"GIF87a", "GIF"), (b"GIF89a", "GIF"),
     (b"\0\0\0\x0cjP  \r\n\x87\n", "JPEG 2000"), (b"\xffO\xffQ", "JPEG 2000"), (b"BM", "BMP"),
     (b"8BPS", "PSD"),
-    (b"qoif", "QOI"), (b"\x01\xda\0", "SGI"), (b"\x01\xda\x01", "SGI"), (b"\x0a\x05\x01", "PCX"),
+    (b"qoif", "QOI"), (b"\x01\xda\0", "SGI"), (b"\x01\xda\x01", "SGI"),
 )  # fmt: skip
 AVIF_BRANDS = (b"avif", b"avis")
 HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")

@@ -43,6 +43,8 @@ class Conversion:
             return self._convert(watched)
         except Failure:
             raise
+        except BadTiff as error:
+            raise Undecodable(f"TIFF: {error}") from error
         except Exception:
             if watched.failure is not None:  # the origin's fault, not the picture's
                 raise watched.failure from None
@@ -77,12 +79,9 @@ class Conversion:
             yield partial(engines.tiff_page, engine, master, page)
 
     def _tiff_page(self, master: Watched) -> Page:
-        try:
-            page = choose(pages_of(master), self.page)
-            self._check_size(page.width, page.height)
-            page.check_content()
-        except BadTiff as error:
-            raise Undecodable(f"TIFF: {error}") from error
+        page = choose(pages_of(master), self.page)
+        self._check_size(page.width, page.height)
+        page.check_content()
         return page
 
     def _check_size(self, width: int, height: int) -> None:
@@ -94,14 +93,14 @@ class Conversion:
             raise TooLarge(f"{width} x {height} pixels do not fit a JPEG, whose sides end at {jpeg.SIDE_MAX:,}")
 
     def _write(self, opened: Callable[[], Loaded], kind: str) -> Picture:
-        loaded = opened()
+        loaded = self._opened(opened)
         self._check_size(loaded.image.width, loaded.image.height)
         try:
             span = None
             if colour.needs_span(loaded):
                 span = colour.span(loaded)
                 vips.check_errors()
-                loaded = opened()
+                loaded = self._opened(opened)
             image, icc = colour.displayable(loaded, self.choices, span)
             image, note = self._scaled(image)
             self._encode(image, loaded, icc)
@@ -111,6 +110,13 @@ class Conversion:
             raise CannotRead(vips.reason(loaded.failures[0] if loaded.failures else error)) from error
         size = (image.height, image.width) if loaded.orientation >= 5 else (image.width, image.height)
         return Picture(*size, kind, note)
+
+    def _opened(self, opened: Callable[[], Loaded]) -> Loaded:
+        try:
+            return opened()
+        except pyvips.Error as error:
+            vips.forget_errors()
+            raise CannotRead(vips.reason(error)) from error
 
     def _scaled(self, image: Any) -> tuple[Any, str | None]:
         longest = max(image.width, image.height)

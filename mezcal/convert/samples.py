@@ -70,7 +70,11 @@ class Chunks:
             np.concatenate([self._chunk(plane * per_plane + first + i) for i in range(self._across)], axis=1)
             for plane in range(planes)
         ]
-        return self._plain(np.concatenate(wide, axis=2) if planes > 1 else wide[0])
+        whole = np.concatenate(wide, axis=2) if planes > 1 else wide[0]
+        rows = min(self.rows, self.page.height - place * self.rows)
+        if whole.shape[0] < rows or whole.shape[1] < self.page.width:
+            raise CannotRead(f"the strips or tiles from row {place * self.rows} on are cut")
+        return self._plain(whole[:rows, : self.page.width])  # tiles reach over the edges
 
     def _chunk(self, index: int) -> NDArray[Any]:
         offset, size = self.found.dataoffsets[index], self.found.databytecounts[index]
@@ -79,13 +83,11 @@ class Chunks:
         while len(data) < size and (piece := self.file.read(size - len(data))):
             data += piece
         tables = {"jpegtables": self.found.jpegtables, "jpegheader": self.found.jpegheader}
-        array, _, shape = self.found.decode(bytes(data), index, **tables)
+        array, _, _ = self.found.decode(bytes(data), index, **tables)
         if array is None:
             raise CannotRead(f"strip or tile {index} is empty")
-        whole: NDArray[Any] = array[0, : shape[1], : shape[2]]
-        if whole.shape[:2] != shape[1:3]:
-            raise CannotRead(f"strip or tile {index} is cut")
-        return whole
+        chunk: NDArray[Any] = array[0]
+        return chunk
 
     def _plain(self, samples: NDArray[Any]) -> NDArray[Any]:
         if self.page.photometric == PALETTE:
@@ -94,10 +96,8 @@ class Chunks:
             return samples
         if samples.dtype == bool:
             return samples.astype("uint8")
-        if samples.dtype.itemsize == 8:
-            return samples.astype("float64")
-        if samples.dtype.kind == "f":
-            return samples.astype("float32")
+        if samples.dtype.itemsize == 8 or samples.dtype.kind == "f":
+            return samples.astype("float32")  # the widest that libtiff passes on as it is
         raise CannotRead(f"samples of the type {samples.dtype} have no meaning as colours")
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-DTYPES = ("uint8", "uint16", "uint32", "int8", "int16", "int32", "float32", "float64")
+DTYPES = ("uint8", "uint16", "uint32", "int8", "int16", "int32", "float32")
 
 
 @dataclass(frozen=True, slots=True)

@@ -133,10 +133,12 @@ def directories(file: BinaryIO) -> list[Directory]:
         if at == 0 or at in seen:
             break
         seen.add(at)
+        if at >= reader.length:
+            raise BadTiff(f"directory {index + 1} at {at} lies beyond the file's end at {reader.length}")
         try:
             page = _directory(reader, at, index, None)
         except BadTiff:
-            if not found:
+            if all(page.number(254, 0) & 1 for page in found):
                 raise
             break  # what follows the pages that can be read is no page
         found.append(page)

@@ -6,6 +6,7 @@ not be told as a broken master.
 
 from __future__ import annotations
 
+import errno
 import io
 from typing import BinaryIO
 
@@ -47,10 +48,13 @@ class Watched(io.RawIOBase):
 
     def seek(self, offset: int, whence: int = 0, /) -> int:
         """The new position."""
+        if whence == 0 and offset < 0:
+            raise OSError(errno.EINVAL, "a position before the beginning")  # no fault of the master's
         try:
             return self._master.seek(offset, whence)
         except Exception as error:
-            self.failure = self.failure or error
+            if not isinstance(error, ValueError) and getattr(error, "errno", 0) != errno.EINVAL:
+                self.failure = self.failure or error
             raise
 
     def tell(self) -> int:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mezcal import cli, settings
-from mezcal.up import SAMPLES, Wish, broker, claim, environment, settings_for, the_parts
+from mezcal.sample import FOLDER
+from mezcal.up import Wish, broker, claim, environment, settings_for, the_parts
 from mezcal.up.claim import Address, CannotStart, Folder, claimed, free_address
 from mezcal.up.life import cause
 from tests.waiting import until
@@ -37,7 +38,7 @@ def _bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def test_with_no_origin_named_the_samples_are_served() -> None:
-    assert settings_for(WISH).repo_base_url == SAMPLES.as_uri()
+    assert settings_for(WISH).repo_base_url == FOLDER.as_uri()
 
 
 def test_the_command_line_is_above_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
