@@ -6,8 +6,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-import pyvips
-
 from mezcal.convert import colour, engines, jpeg, metadata, vips
 from mezcal.convert.formats import mode_of, sniff
 from mezcal.convert.loaded import CannotRead, Loaded
@@ -107,7 +105,7 @@ class Conversion:
             image, note = self._scaled(image)
             self._encode(image, loaded, icc)
             vips.check_errors()
-        except pyvips.Error as error:
+        except vips.FAILURES as error:
             vips.forget_errors()
             raise CannotRead(vips.reason(loaded.failures[0] if loaded.failures else error)) from error
         size = (image.height, image.width) if loaded.orientation >= 5 else (image.width, image.height)
@@ -116,7 +114,7 @@ class Conversion:
     def _opened(self, opened: Callable[[], Loaded]) -> Loaded:
         try:
             return opened()
-        except pyvips.Error as error:
+        except vips.FAILURES as error:
             vips.forget_errors()
             raise CannotRead(vips.reason(error)) from error
 
