@@ -158,8 +158,11 @@ class Page:
             raise BadTiff(
                 f"{self.samples} samples a pixel, tiles of {self.tile} are declared: beyond all reason"
             )
-        if self.compression == 6:
-            return  # old-style JPEG keeps its stream where it likes; its decoder checks
+        if self.compression == 6:  # old-style JPEG keeps its stream where it likes; its decoder looks for it
+            end = self.directory.number(513, 0) + self.directory.number(514, 0)
+            if max(end, *map(int, self.directory.values(273)), 0) > self.directory.reader.length:
+                raise BadTiff("its JPEG stream reaches beyond the file's end")
+            return
         tag = 324 if self.tile else 273
         offsets = self.directory.values(tag)
         counts = self.directory.values(tag + (1 if self.tile else 6))
