@@ -131,20 +131,3 @@ def _dpi(value: Any) -> tuple[float, float] | None:
         return (float(value[0]), float(value[1])) if value else None
     except (TypeError, ValueError, ZeroDivisionError):
         return None
-
-
-def exif_without(data: bytes, *, size: tuple[int, int]) -> bytes | None:
-    """The EXIF block *data* less orientation and thumbnail, with *size* in pixels; None if it is broken."""
-    exif = Image.Exif()
-    try:
-        exif.load(data)
-        kept = Image.Exif()
-        for tag, value in exif.items():
-            if tag not in (0x0112, 0x0201, 0x0202, 0x8769, 0x8825, 0xA005):
-                kept[tag] = value
-        for block in (0x8769, 0x8825):
-            kept.get_ifd(block).update(exif.get_ifd(block))
-        kept.get_ifd(0x8769).update({0xA002: size[0], 0xA003: size[1]})
-        return kept.tobytes()
-    except Exception:  # noqa: BLE001 - a broken note is no reason to refuse the picture
-        return None

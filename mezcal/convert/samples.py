@@ -16,15 +16,20 @@ from mezcal.convert.loaded import CannotRead
 from mezcal.convert.page import PALETTE, Page
 from mezcal.convert.strips import DTYPES, Strips
 from mezcal.convert.vips import first_line
+from mezcal.errors import TooLarge
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mezcal.convert.watched import Watched
 
+CHUNK_MAX = 2**30  # bytes of a strip that is decoded whole
+
 
 def strips(master: Watched, page: Page) -> Strips:
     """The samples of *page*, a row of chunks at a time; `CannotRead` if tifffile does not know the layout."""
+    if page.chunk_bytes > CHUNK_MAX:
+        raise TooLarge(f"its strips of {page.chunk_bytes:,} bytes would have to be in memory whole")
     try:
         found = _find(master, page)
         chunks = Chunks(page, found, master)
@@ -36,7 +41,7 @@ def strips(master: Watched, page: Page) -> Strips:
 
 def _find(master: Watched, page: Page) -> Any:
     master.seek(0)
-    pages: Any = tifffile.TiffFile(cast("IO[bytes]", master), _multifile=False).pages
+    pages: Any = tifffile.TiffFile(cast("IO[bytes]", master), name="master", _multifile=False).pages
     found = pages[page.directory.index]
     if page.directory.sub is not None:
         found = found.pages[page.directory.sub]

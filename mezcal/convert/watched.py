@@ -69,7 +69,7 @@ class Watched(io.RawIOBase):
         return int(fileno())
 
     @property
-    def path(self) -> str | None:
+    def other_way(self) -> str | None:
         """A path by which another reader has its own position in the same file, even a nameless one."""
         try:
             return f"/proc/self/fd/{self.fileno()}"
