@@ -64,9 +64,7 @@ def report(megapixels: float, given: argparse.Namespace, folder: Path) -> None:
     for case in given.only:
         master = folder / f"{case}.tif"
         make(case, megapixels, master)
-        found = {
-            engine: median([child(engine, master) for _ in range(given.runs)]) for engine in given.engines
-        }
+        found = {engine: median([child(engine, master) for _ in range(given.runs)]) for engine in given.engines}
         master.unlink()
         line = "   ".join(f"{name} {w:6.2f} {c:6.2f} {m:5.0f}" for name, (w, c, m) in found.items())
         print(f"{case:8} {line}", flush=True)

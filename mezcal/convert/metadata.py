@@ -86,9 +86,7 @@ def exif_of(page: Page) -> bytes | None:
         for block in (EXIF, GPS):
             if at := page.directory.number(block, 0):
                 noted = directory_at(page.directory.reader, at)
-                exif.get_ifd(block).update(
-                    {tag: value for tag in noted.entries if (value := _value(noted, tag))}
-                )
+                exif.get_ifd(block).update({tag: value for tag in noted.entries if (value := _value(noted, tag))})
         return exif.tobytes() if len(exif) or exif.get_ifd(EXIF) or exif.get_ifd(GPS) else None
     except Exception:  # noqa: BLE001 - as above
         return None

@@ -155,9 +155,7 @@ class Page:
     def check_content(self) -> None:
         """`BadTiff` unless the file holds every strip or tile that the picture needs."""
         if self.samples > SAMPLES_MAX or (self.tile and self.chunk_bytes > TILE_MAX):
-            raise BadTiff(
-                f"{self.samples} samples a pixel, tiles of {self.tile} are declared: beyond all reason"
-            )
+            raise BadTiff(f"{self.samples} samples a pixel, tiles of {self.tile} are declared: beyond all reason")
         if self.compression == 6:  # old-style JPEG keeps its stream where it likes; its decoder looks for it
             end = self.directory.number(513, 0) + self.directory.number(514, 0)
             if max(end, *map(int, self.directory.values(273)), 0) > self.directory.reader.length:

@@ -136,9 +136,7 @@ def test_the_longest_side_can_be_bounded(tmp_path):
     image, picture = made(tiff(), tmp_path, max_edge=100)
     assert max(image.size) == 100
     assert picture.note == f"scaled from {WIDTH} x {HEIGHT}"
-    assert_like(
-        image, np.asarray(Image.fromarray(RGB).resize(image.size, Image.Resampling.LANCZOS)).astype(float)
-    )
+    assert_like(image, np.asarray(Image.fromarray(RGB).resize(image.size, Image.Resampling.LANCZOS)).astype(float))
 
 
 def test_a_smaller_master_is_not_enlarged(tmp_path):
@@ -224,9 +222,7 @@ def test_the_resolution_is_kept(unit, given, wanted, tmp_path):
 
 
 def test_a_turned_picture_has_its_resolutions_exchanged(tmp_path):
-    image, _ = made(
-        tiff(resolution=(300, 150), resolutionunit=2, extratags=[(274, "H", 1, 6, True)]), tmp_path
-    )
+    image, _ = made(tiff(resolution=(300, 150), resolutionunit=2, extratags=[(274, "H", 1, 6, True)]), tmp_path)
     assert image.info["jfif_density"] == (150, 300)
 
 

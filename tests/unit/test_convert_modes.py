@@ -109,17 +109,13 @@ def test_a_rare_compression_is_decoded(scheme, tile, tmp_path):
 def test_an_odd_depth_is_scaled_by_its_own_white(bits, white_is_zero, tmp_path):
     top = 2**bits - 1
     levels = (GREY / 255 * top).round().astype("u4")
-    (tmp_path / "in.tif").write_bytes(
-        packed(top - levels if white_is_zero else levels, bits, not white_is_zero)
-    )
+    (tmp_path / "in.tif").write_bytes(packed(top - levels if white_is_zero else levels, bits, not white_is_zero))
     assert_like(converted(tmp_path / "in.tif", tmp_path), levels / top * 255, 6)
 
 
 def packed(levels: np.ndarray, bits: int, black_is_zero: bool) -> bytes:
     """A bare TIFF of one grey strip, each sample *bits* wide, each row beginning at a byte."""
-    raw = np.packbits(
-        (levels[..., None] >> np.arange(bits - 1, -1, -1) & 1).reshape(HEIGHT, -1).astype("u1"), axis=1
-    )
+    raw = np.packbits((levels[..., None] >> np.arange(bits - 1, -1, -1) & 1).reshape(HEIGHT, -1).astype("u1"), axis=1)
     data = raw.tobytes()
     fields = [(256, WIDTH), (257, HEIGHT), (258, bits), (259, 1), (262, int(black_is_zero))]
     fields += [(273, 8 + 2 + 12 * 9 + 4), (277, 1), (278, HEIGHT), (279, len(data))]
