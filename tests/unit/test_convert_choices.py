@@ -10,10 +10,10 @@ import tifffile
 from PIL import Image, ImageCms
 
 from mezcal.convert import Choices, convert
-from mezcal.convert.turn import BAND, STRIP
+from mezcal.convert.turn import ROWS_MAX
 from mezcal.errors import BadRecipe, OriginFailed, TooLarge, Undecodable
 
-HEIGHT, WIDTH = 2 * BAND + STRIP + 7, 90  # more than one band and strip, and odd ends of both
+HEIGHT, WIDTH = 4 * ROWS_MAX + 71, 90  # more than one band and strip, and odd ends of both
 ROWS, COLUMNS = np.mgrid[0:HEIGHT, 0:WIDTH]
 RGB = np.stack([COLUMNS * 2.5, ROWS * 0.4, (COLUMNS + ROWS) * 0.3], -1).round().astype("u1")
 UPRIGHT = {
