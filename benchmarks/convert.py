@@ -2,9 +2,9 @@
 
     .venv/bin/python benchmarks/convert.py [--megapixels 12 100] [--only lzw turn6] [--runs 3] [--folder F]
 
-Each run is a process of its own that has converted something small before the clock starts, as a worker has.
-Ratios of one run are comparable, seconds of two machines are not. `floor` is libvips decoding to RAM, and then
-encoding out of RAM, without colour conversion. `turn2` .. `turn8` are the orientations.
+Each run is a process of its own that has converted something small before the clock starts, as a worker
+has. Ratios of one run are comparable, seconds of two machines are not. `floor` is libvips decoding to RAM,
+and then encoding out of RAM, without colour conversion. `turn2` .. `turn8` are the orientations.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def child(engine: str, master: Path) -> list[float]:
 
 def make(case: str, megapixels: float, path: Path) -> None:
     """A photo-like master: smooth structure with fine noise, 4:3."""
-    import pyvips
+    import pyvips  # noqa: PLC0415 - each process loads its own engine only
 
     height = int((megapixels * 1e6 * 3 / 4) ** 0.5)
     width = int(megapixels * 1e6 / height)
@@ -135,7 +135,7 @@ def peak() -> float:
 
 
 def ours() -> Callable[[Path, Path], None]:
-    from mezcal.convert import Choices, convert
+    from mezcal.convert import Choices, convert  # noqa: PLC0415 - each process loads its own engine only
 
     def run(master: Path, target: Path) -> None:
         with master.open("rb") as file:
@@ -145,7 +145,7 @@ def ours() -> Callable[[Path, Path], None]:
 
 
 def pillow() -> Callable[[Path, Path], None]:
-    from PIL import Image
+    from PIL import Image  # noqa: PLC0415 - each process loads its own engine only
 
     Image.MAX_IMAGE_PIXELS = None
 
@@ -157,7 +157,7 @@ def pillow() -> Callable[[Path, Path], None]:
 
 
 def floor() -> Callable[[Path, Path], None]:
-    import pyvips
+    import pyvips  # noqa: PLC0415 - each process loads its own engine only
 
     def run(master: Path, target: Path) -> None:
         memory = pyvips.Image.tiffload(str(master), access="sequential", unlimited=True).copy_memory()
