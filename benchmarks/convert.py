@@ -94,7 +94,7 @@ def child(engine: str, master: Path) -> list[float]:
 
 def make(case: str, megapixels: float, path: Path) -> None:
     """A photo-like master: smooth structure with fine noise, 4:3."""
-    import pyvips  # noqa: PLC0415 - each process loads its own engine only
+    import pyvips
 
     height = int((megapixels * 1e6 * 3 / 4) ** 0.5)
     width = int(megapixels * 1e6 / height)
@@ -135,7 +135,7 @@ def peak() -> float:
 
 
 def ours() -> Callable[[Path, Path], None]:
-    from mezcal.convert import Choices, convert  # noqa: PLC0415 - each process loads its own engine only
+    from mezcal.convert import Choices, convert
 
     def run(master: Path, target: Path) -> None:
         with master.open("rb") as file:
@@ -145,7 +145,7 @@ def ours() -> Callable[[Path, Path], None]:
 
 
 def pillow() -> Callable[[Path, Path], None]:
-    from PIL import Image  # noqa: PLC0415 - each process loads its own engine only
+    from PIL import Image
 
     Image.MAX_IMAGE_PIXELS = None
 
@@ -157,7 +157,7 @@ def pillow() -> Callable[[Path, Path], None]:
 
 
 def floor() -> Callable[[Path, Path], None]:
-    import pyvips  # noqa: PLC0415 - each process loads its own engine only
+    import pyvips
 
     def run(master: Path, target: Path) -> None:
         memory = pyvips.Image.tiffload(str(master), access="sequential", unlimited=True).copy_memory()

@@ -55,14 +55,11 @@ def markdown() -> str:
     """The whole page."""
     lines = [INTRODUCTION, "## Formats", "", "| format | engines | what is done |", "| --- | --- | --- |"]
     lines += [
-        f"| {kind.name} | {', '.join(kind.engines) or 'by mode'} | {kind.treatment} |"
-        for kind in FORMATS.values()
+        f"| {kind.name} | {', '.join(kind.engines) or 'by mode'} | {kind.treatment} |" for kind in FORMATS.values()
     ]
     lines += ["", "## Modes of a TIFF page", "", "The first row that fits is the one that counts.", ""]
     lines += ["| mode | engines | what is done |", "| --- | --- | --- |"]
-    lines += [
-        f"| {mode.name} | {', '.join(mode.engines) or 'refused'} | {mode.treatment} |" for mode in MODES
-    ]
+    lines += [f"| {mode.name} | {', '.join(mode.engines) or 'refused'} | {mode.treatment} |" for mode in MODES]
     return "\n".join(lines) + "\n" + COLOUR
 
 
