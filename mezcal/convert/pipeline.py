@@ -70,7 +70,7 @@ class Conversion:
         """Ways to open the master, the best first."""
         if kind.name != "TIFF":
             for engine in kind.engines:
-                yield partial(engines.picture, engine, kind, master, self.page)
+                yield partial(engines.picture, engine, kind, master, self.page, self._check_size)
             return
         page = self._tiff_page(master)
         mode = mode_of(page)
