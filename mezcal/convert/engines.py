@@ -108,9 +108,7 @@ def _notes(page: Page) -> dict[str, Any]:
     }
 
 
-def picture(
-    engine: str, kind: Format, master: Watched, page: int | None, check: Callable[[int, int], None]
-) -> Loaded:
+def picture(engine: str, kind: Format, master: Watched, page: int | None, check: Callable[[int, int], None]) -> Loaded:
     """A master that is no TIFF, by *engine*; *check* raises if width and height are too large."""
     if engine == PILLOW:
         if page not in (None, 1):
