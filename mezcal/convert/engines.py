@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mezcal.convert import pillow, samples, vips, ycbcr
+from mezcal.convert import metadata, pillow, samples, vips, ycbcr
 from mezcal.convert.formats import LIBVIPS, PILLOW, TIFFFILE, Format
 from mezcal.convert.loaded import CannotRead, Loaded
 from mezcal.convert.page import CIELAB, ICCLAB, WHITE_IS_ZERO, YCBCR, Page
@@ -98,6 +98,7 @@ def _notes(page: Page) -> dict[str, Any]:
         "icc": directory.blob(34675),
         "xmp": directory.blob(700),
         "iptc": directory.blob(33723),
+        "exif": metadata.exif_of(page),
     }
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mezcal.settings import Settings
     from mezcal.store.usage import Usage
 
-__all__ = ["Opened", "Sidecar", "Store", "Stored", "open_store"]
+__all__ = ["LocalStore", "Opened", "Sidecar", "Store", "Stored", "open_store"]
 
 
 class Store(Protocol):

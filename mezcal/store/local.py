@@ -8,6 +8,7 @@ import os
 import shutil
 import stat
 from contextlib import contextmanager, suppress
+from io import FileIO
 from typing import TYPE_CHECKING, BinaryIO, cast
 from uuid import uuid4
 
@@ -57,9 +58,12 @@ class LocalStore:
 
     def open(self, recipe: Recipe) -> Opened | None:
         """As `find`, held open: what is sent is what was described, even if it is replaced meanwhile."""
-        path = self.path(recipe)
+        return self.open_at(self.path(recipe))
+
+    def open_at(self, path: Path) -> Opened | None:
+        """As `open`, where the *path* is known already."""
         try:
-            file = path.open("rb", buffering=0)
+            file = FileIO(path)
         except ABSENT:
             return None
         except OSError as error:
