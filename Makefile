@@ -44,6 +44,10 @@ test: check ## Everything that must be green before a change lands
 test-slow: $(VENV)/dev.stamp ## The tests that take minutes
 	$(BIN)/pytest -m slow
 
+.PHONY: docs
+docs: install ## Write the table of settings in docs/ anew
+	$(BIN)/python -m tools.settings_table
+
 .PHONY: lock
 lock: $(VENV)/dev.stamp ## Pin anew what pyproject.toml asks for
 	$(PIP) install uv

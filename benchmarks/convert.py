@@ -2,9 +2,9 @@
 
     .venv/bin/python benchmarks/convert.py [--megapixels 12 100] [--only lzw turn6] [--runs 3] [--folder F]
 
-Each run is a process of its own that has converted something small before the clock starts, as a worker has.
-Ratios of one run are comparable, seconds of two machines are not. `floor` is libvips decoding to RAM, and then
-encoding out of RAM, without colour conversion. `turn2` .. `turn8` are the orientations.
+Each run is a process of its own that has converted something small before the clock starts, as a worker
+has. Ratios of one run are comparable, seconds of two machines are not. `floor` is libvips decoding to RAM,
+and then encoding out of RAM, without colour conversion. `turn2` .. `turn8` are the orientations.
 """
 
 from __future__ import annotations

@@ -53,7 +53,7 @@ def span(loaded: Loaded) -> tuple[float, float]:
     half = colour.bands
     least = min(stats(0, 1 + band)[0] for band in range(half))
     most = max(stats(1, 1 + half + band)[0] for band in range(half))
-    if colour.format in ("float", "double") and least >= 0 and 0 < most <= 1:
+    if (colour.format in ("float", "double") and least >= 0 and most <= 1) or least == most == 0:
         return 0.0, 1.0
     return least, most
 

@@ -157,9 +157,9 @@ class Page:
         if self.samples > SAMPLES_MAX or (self.tile and self.chunk_bytes > TILE_MAX):
             raise BadTiff(f"{self.samples} samples a pixel, tiles of {self.tile} are declared: beyond all reason")
         if self.compression == 6:  # old-style JPEG keeps its stream where it likes; its decoder looks for it
-            end = self.directory.number(513, 0) + self.directory.number(514, 0)
-            if max(end, *map(int, self.directory.values(273)), 0) > self.directory.reader.length:
-                raise BadTiff("its JPEG stream reaches beyond the file's end")
+            places = self.directory.number(513, 0), *map(int, self.directory.values(273))
+            if max(places) >= self.directory.reader.length:
+                raise BadTiff("its JPEG stream lies beyond the file's end")
             return
         tag = 324 if self.tile else 273
         offsets = self.directory.values(tag)

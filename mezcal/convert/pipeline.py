@@ -140,6 +140,8 @@ class Conversion:
                 _report(noted, self.progress)
             with self.target.open("wb") as file:
                 jpeg.encode(noted, file, self.choices, dpi, keep)
+            if self.progress is not None:
+                self.progress(1.0)
         finally:
             if scratch is not None:
                 scratch.close()

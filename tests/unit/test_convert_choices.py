@@ -10,10 +10,10 @@ import tifffile
 from PIL import Image, ImageCms
 
 from mezcal.convert import Choices, convert
-from mezcal.convert.turn import BAND, STRIP
+from mezcal.convert.turn import ROWS_MAX
 from mezcal.errors import BadRecipe, OriginFailed, TooLarge, Undecodable
 
-HEIGHT, WIDTH = 2 * BAND + STRIP + 7, 90  # more than one band and strip, and odd ends of both
+HEIGHT, WIDTH = 4 * ROWS_MAX + 71, 90  # more than one band and strip, and odd ends of both
 ROWS, COLUMNS = np.mgrid[0:HEIGHT, 0:WIDTH]
 RGB = np.stack([COLUMNS * 2.5, ROWS * 0.4, (COLUMNS + ROWS) * 0.3], -1).round().astype("u1")
 UPRIGHT = {
@@ -282,6 +282,47 @@ def test_a_download_that_breaks_off_is_the_origins_failure(kind, tmp_path):
     Image.fromarray(noise).save(master, kind)
     with pytest.raises(OriginFailed, match="reset"):
         made(BrokenOff(master.getvalue()), tmp_path)
+
+
+class Growing(io.RawIOBase):
+    """A download: bytes arrive in small pieces, and only while somebody waits for them."""
+
+    def __init__(self, data, piece=50_000):
+        super().__init__()
+        self.data, self.piece, self.arrived, self.at = data, piece, 0, 0
+
+    def seek(self, offset, whence=0):
+        self.at = offset + {0: 0, 1: self.at, 2: len(self.data)}[whence]
+        return self.at
+
+    def tell(self):
+        return self.at
+
+    def read(self, size=-1):
+        end = len(self.data) if size < 0 else min(len(self.data), self.at + size)
+        while self.arrived < min(end, self.at + 1):
+            self.arrived = min(len(self.data), self.arrived + self.piece)
+        piece = self.data[self.at : min(end, self.arrived)]
+        self.at += len(piece)
+        return piece
+
+
+@pytest.mark.parametrize("kind", ["tiff", "zstd", "png", "jpeg", "bmp", "jpeg2000"])
+def test_a_master_that_is_still_arriving_is_converted(kind, tmp_path):
+    if kind in ("tiff", "zstd"):
+        master = tiff(compression={"tiff": "lzw"}.get(kind, kind), rowsperstrip=16)
+    else:
+        master = io.BytesIO()
+        Image.fromarray(RGB).save(master, kind)
+    assert_like(made(Growing(master.getvalue(), piece=777), tmp_path)[0], RGB, 6)
+
+
+def test_rows_are_written_while_the_rest_is_still_arriving(tmp_path):
+    noise = np.random.default_rng(1).integers(0, 255, (3000, 1000, 3), "u1")
+    master = Growing(tiff(noise, compression="lzw", rowsperstrip=16).getvalue())
+    arrived: list[int] = []
+    convert(master, tmp_path / "out.jpg", Choices(), progress=lambda _: arrived.append(master.arrived))
+    assert arrived[0] < len(master.data) / 2
 
 
 def test_progress_goes_from_nothing_to_all(tmp_path):
