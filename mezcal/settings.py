@@ -161,6 +161,24 @@ class Settings(BaseSettings):
     )
     max_attempts: int = Field(3, ge=1, le=20, description="How often a job may start before it is quarantined.")
     job_time_limit: int = Field(900, ge=5, description="Seconds one job may run before its process is ended.")
+    job_time_grace: int = Field(
+        15, ge=1, description="Seconds past JOB_TIME_LIMIT after which a job that did not end itself is killed."
+    )
+    retry_seconds: float = Field(
+        30, gt=0, description="From a bulk job's first failure that may pass to its next try; doubled each time."
+    )
+    origin_concurrency: int = Field(
+        0, ge=0, description="Jobs that may read from the repository at once, over all workers; 0 is no bound."
+    )
+    breaker_failures: int = Field(
+        5, ge=1, description="Jobs in a row that the repository may fail before it is left alone for a while."
+    )
+    breaker_seconds: float = Field(
+        15, gt=0, le=120, description="How long it is left alone at first; doubled each time, up to two minutes."
+    )
+    interactive_reserve: int = Field(
+        1, ge=0, description="Pool processes of each worker with two or more that bulk jobs never take."
+    )
     queue_max: int = Field(2_000_000, ge=1, description="Jobs that may be queued in one lane; past it, 503.")
     drain_seconds: float = Field(
         30, ge=0, description="How long a process that is told to stop may finish what it began."
