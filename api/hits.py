@@ -7,14 +7,16 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes
 
-from api.sending import HIT
+from api.sending import HIT, STALE
 from mezcal.errors import Failure
 from mezcal.recipe import Mezzanine
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from api.freshness import Freshness
     from api.sending import Manner
+    from mezcal.recipe import Recipe
     from mezcal.store import LocalStore, Opened, Stored
 
 HEAD_MAX = 16_384  # bytes; more than this, and all that is unusual, is gunicorn's to judge
@@ -36,9 +38,10 @@ class Hits:
     One `stat`, no lock, no Redis. Whatever is not a plain GET or HEAD of a stored mezzanine is another's.
     """
 
-    def __init__(self, store: LocalStore, manner: Manner) -> None:
+    def __init__(self, store: LocalStore, manner: Manner, freshness: Freshness) -> None:
         self._store = store
         self._manner = manner
+        self._freshness = freshness
         self._place = lru_cache(PATHS_KEPT)(self._placed)
         self._fields = lru_cache(PATHS_KEPT)(self._written)
 
@@ -47,16 +50,17 @@ class Hits:
         asked = PLAIN.fullmatch(request)
         if asked is None or not self._plain(request):
             return None
-        path = self._place(asked["path"] or asked["named"])
-        if path is None:
+        place = self._place(asked["path"] or asked["named"])
+        if place is None:
             return None
+        recipe, path = place
         try:
             opened = self._store.open_at(path)
         except Failure:
             return None
         if opened is None:
             return None
-        fields = self._fields(opened.stored)
+        fields = self._fields(opened.stored, self._freshness.old(opened.stored, recipe))
         if asked["method"] == b"GET" and self._manner.header is None:
             return fields, opened
         opened.file.close()
@@ -68,12 +72,13 @@ class Hits:
             return False
         return self._manner.header is not None or not CONDITIONS.search(request)
 
-    def _placed(self, quoted: bytes) -> Path | None:
+    def _placed(self, quoted: bytes) -> tuple[Recipe, Path] | None:
         try:
-            return self._store.path(Mezzanine.parse(unquote_to_bytes(quoted).decode()))
+            recipe = Mezzanine.parse(unquote_to_bytes(quoted).decode())
+            return recipe, self._store.path(recipe)
         except (Failure, UnicodeError):
             return None
 
-    def _written(self, stored: Stored) -> bytes:
-        headers = [("Cache-Status", HIT), *self._manner.headers(stored)]
+    def _written(self, stored: Stored, old: bool) -> bytes:
+        headers = [("Cache-Status", STALE if old else HIT), *self._manner.headers(stored)]
         return "".join(f"{name}: {value}\r\n" for name, value in headers).encode("ascii")

@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 BLOCK = 1 << 18  # bytes read at a time where sendfile cannot be used
 ONE_RANGE = re.compile(r"bytes=(\d+-\d*|-\d+)")
-HIT = "mezcal; hit"
+HIT = "mezcal; hit"  # Cache-Status, RFC 9211
+STALE = "mezcal; hit; detail=stale"
+MISS = "mezcal; fwd=miss"
+JOINED = "mezcal; fwd=miss; collapsed"
 
 
 @dataclass(frozen=True, slots=True)
