@@ -23,6 +23,8 @@ from worker.lanes import Lanes
 log = logging.getLogger(__name__)
 
 SWEEP_SECONDS = 2.0
+# Celery hears at once when a process closes its files, but finds it still dying then and looks again after 5 s.
+DEATHS_SECONDS = 0.2
 RECONNECT_MOST = 2.0  # seconds between two tries to reach the broker; Celery's own go up to 30
 
 
@@ -51,6 +53,7 @@ class Housekeeping(bootsteps.StartStopStep):  # type: ignore[misc]  # celery shi
         refuse_what_evicts()
         self._seen = 0.0
         consumer.timer.call_repeatedly(SWEEP_SECONDS, self._turn)
+        consumer.timer.call_repeatedly(DEATHS_SECONDS, consumer.pool.maintain_pool)
         self._turn()
 
     def _turn(self) -> None:
@@ -72,7 +75,7 @@ class Housekeeping(bootsteps.StartStopStep):  # type: ignore[misc]  # celery shi
         bench.table.redis.ping()
         now = time.monotonic()
         gap, self._seen = now - self._seen, now
-        if gap > bench.table.terms.lease:
+        if gap > SWEEP_SECONDS + bench.table.terms.lease / 3:
             self._held_until = now + bench.table.terms.lease
         if now < self._held_until:
             return
