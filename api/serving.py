@@ -19,6 +19,7 @@ from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, TConn, ThreadWorker
 
 from api.context import EXTENSION
 from api.hits import HEAD_MAX, Hits
+from api.sending import Manner
 from mezcal.store import LocalStore
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ class HitsFirst(ThreadWorker):  # type: ignore[misc]
         self.keepalived_conns = Line()
         desk: Desk = self.wsgi.extensions[EXTENSION]
         if isinstance(desk.store, LocalStore) and not desk.settings.read_tokens and not self.cfg.is_ssl:
-            self.hits = Hits(desk.store, desk.settings.http_max_age)
+            self.hits = Hits(desk.store, Manner.of(desk.settings), desk.freshness)
 
     def accept(self, listener: socket.socket) -> None:
         """Take a connection; it gets a thread when it has asked for what needs one."""

@@ -127,7 +127,8 @@ def test_a_killed_api_process_takes_its_askers_with_it_and_no_job(scene: Scene) 
 
 @pytest.fixture
 def hung(own: list[Scene], repository: object, tmp_path: object) -> Scene:
-    from tests.faults.scene import QUICK, Scene as Made  # noqa: PLC0415
+    from tests.faults.scene import QUICK  # noqa: PLC0415
+    from tests.faults.scene import Scene as Made  # noqa: PLC0415
     from tests.house import House  # noqa: PLC0415
 
     limits = {"JOB_TIME_LIMIT": "5", "JOB_TIME_GRACE": "1", "LEASE_SECONDS": "60"}
