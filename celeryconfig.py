@@ -15,12 +15,13 @@ result_backend = None
 task_ignore_result = True
 
 # Explicit routing keys, or both queues would bind to the default one.
-task_queues = [Queue("interactive", routing_key="interactive"), Queue("bulk", routing_key="bulk")]
+# "chores" is short work that is nobody's image; whoever takes from bulk takes from it as well, before bulk.
+task_queues = [Queue(name, routing_key=name) for name in ("interactive", "chores", "bulk")]
 task_default_queue = "bulk"
 task_create_missing_queues = False
 
 broker_transport_options = {
-    # Interactive before bulk, strictly, as --queues has them. Redis priorities would split each queue's key.
+    # Strictly one after the other; `worker.lanes` has the order. Redis priorities would split each queue's key.
     "queue_order_strategy": "priority",
     # These cover only what was delivered and not yet started; the defaults took 88 s to restore it.
     "visibility_timeout": 15,

@@ -9,7 +9,7 @@ from flask import Blueprint, Response, request, url_for
 from api.auth import may_change, may_read
 from api.clients import Wish, gone
 from api.context import here
-from api.sending import HIT, send
+from api.sending import HIT, JOINED, MISS, STALE, send
 from mezcal.errors import BadRecipe, StillWorking
 from mezcal.recipe import Mezzanine
 
@@ -29,13 +29,13 @@ def image(source: str) -> Response:
     recipe = Mezzanine.parse(source, request.args.get("page"))
     found = here().store.open(recipe)
     if found is not None:
-        return send(found, HIT)
+        return send(found, STALE if here().freshness.old(found.stored, recipe) else HIT)
     wish = Wish.of(request)
     job = here().jobs.ask(recipe)
     if wish.respond_async:
         return accepted(job)
     job.wait(min(wish.seconds, here().settings.wait_seconds), gone(request))
-    return send(made(recipe), "mezcal; fwd=miss; collapsed" if job.joined else "mezcal; fwd=miss")
+    return send(made(recipe), JOINED if job.joined else MISS)
 
 
 @images.delete("/images/<path:source>")

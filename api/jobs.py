@@ -1,14 +1,14 @@
-"""Jobs over HTTP: where one stands."""
+"""Jobs over HTTP: where one stands, which have failed, and another try."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from flask import Blueprint, Response, jsonify, url_for
+from flask import Blueprint, Response, jsonify, request, url_for
 from redis import RedisError
-from werkzeug.exceptions import NotFound
+from werkzeug.exceptions import BadRequest, NotFound
 
-from api.auth import may_read
+from api.auth import may_change, may_read
 from api.context import here
 from mezcal.errors import BrokerDown
 from mezcal.recipe import from_json
@@ -17,6 +17,20 @@ if TYPE_CHECKING:
     from mezcal.jobs import Record
 
 jobs = Blueprint("jobs", __name__)
+LISTED_MOST = 1000
+
+
+@jobs.get("/jobs")
+def failed() -> Response:
+    """The failed and quarantined jobs (`?state=failed`), those remembered longest first, at most `?limit=`."""
+    may_read()
+    if request.args.get("state") != "failed":
+        raise BadRequest("only failed jobs are listed: ask for /jobs?state=failed")
+    most = request.args.get("limit", 100, int)
+    found = here().jobs.failures(min(max(most, 1), LISTED_MOST))
+    response = jsonify(jobs=[described(record) for record in found])
+    response.headers["Cache-Control"] = "no-store"
+    return response
 
 
 @jobs.get("/jobs/<key>")
@@ -34,6 +48,18 @@ def job(key: str) -> Response:
     return response
 
 
+@jobs.post("/jobs/<key>/retry")
+def retry(key: str) -> Response:
+    """Try a failed or quarantined job again, as if it had not been tried; 404 where there is none."""
+    may_change()
+    if not here().jobs.retry(key):
+        raise NotFound("no failed job of this id: it was forgotten, or goes on already")
+    response = Response(status=202)
+    response.headers["Location"] = url_for("jobs.job", key=key)
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
 def described(record: Record) -> dict[str, Any]:
     """A job as JSON; times are seconds since 1970."""
     recipe = from_json(record.recipe)
@@ -47,4 +73,5 @@ def described(record: Record) -> dict[str, Any]:
         "ended": record.ended,
         "image": url_for("images.image", source=recipe.path, page=recipe.page),
         "failure": record.failure.as_record() if record.failure else None,
+        "history": [past | {"at": past["at"] / 1000} for past in record.history],
     }

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from mezcal.convert import convert
-from mezcal.errors import Undecodable
+from mezcal.errors import StoreDown, Undecodable
 from mezcal.store.entry import Sidecar
 
 if TYPE_CHECKING:
@@ -57,6 +57,8 @@ def _whole(master: Master, draft: Path, choices: Choices, page: int | None) -> P
     except Undecodable:
         master.complete()  # raises what is truer: that the master was cut on its way
         raise
+    except OSError as error:  # reading fails as a `Failure`, so it is writing that did: a full disk, most often
+        raise StoreDown(f"the picture could not be written: {error.strerror or error}") from error
     master.complete()
     return picture
 

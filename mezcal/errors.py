@@ -154,12 +154,20 @@ class Quarantined(Failure):
     memory = Memory.LASTING
 
 
+class Unforeseen(Failure):
+    """A fault of ours, for which no better name was thought of; the log has it."""
+
+    slug = "unforeseen"
+    retryable = True  # a bulk job is tried again, then listed; an asker is told at once
+    memory = Memory.BRIEF
+
+
 class Unavailable(Failure):
     """Nothing is wrong with the request: ask again in `retry_after` seconds."""
 
     slug, title, status = "unavailable", "Not now", 503
     retryable = True
-    retry_after: ClassVar[int] = 5
+    retry_after: int = 5
 
 
 class StillWorking(Unavailable):
@@ -173,6 +181,13 @@ class Busy(Unavailable):
     """As many wait, or are queued, as may be."""
 
     slug, title = "busy", "Too many are waiting"
+
+
+class OriginResting(Unavailable):
+    """The origin failed many jobs in a row: nobody asks it anything until it has had a rest."""
+
+    slug, title = "origin-resting", "The repository is not well"
+    retry_after = 15
 
 
 class BrokerDown(Unavailable):

@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Any
 from billiard.exceptions import SoftTimeLimitExceeded
 
 from mezcal.derive import derive
-from mezcal.errors import Failure, Superseded, TimedOut
-from mezcal.jobs import MAKE
+from mezcal.errors import BrokerDown, Failure, Superseded, TimedOut, Unforeseen
+from mezcal.jobs import MAKE, SPREAD, Lane
+from mezcal.jobs.broker import CHORE
+from mezcal.jobs.gate import GuardedOrigin, PutOff
 from mezcal.jobs.lease import Lease, persist
 from mezcal.recipe import from_json
 from worker.app import app, here
+from worker.chores import CHORES
 
 if TYPE_CHECKING:
     from mezcal.recipe import Recipe
@@ -21,12 +24,12 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-@app.task(name=MAKE)
-def make(wanted: dict[str, Any]) -> str:
+@app.task(name=MAKE, bind=True)
+def make(self: Any, wanted: dict[str, Any]) -> str:
     """Make one derivative, if it is still wanted and nobody else makes it; how it ended, for Flower."""
     recipe = from_json(wanted)
     bench = here()
-    claim = persist(lambda: bench.table.begin(recipe.key, bench.name))
+    claim = persist(lambda: bench.table.begin(recipe.key, bench.name, self.request.id))
     if claim is None:
         return "nothing to do"
     with Lease(bench.table, claim).kept() as lease:
@@ -38,6 +41,9 @@ def _report(recipe: Recipe, lease: Lease) -> str:
     began = time.monotonic()
     try:
         _work(recipe, lease)
+    except PutOff as put_off:
+        lease.defer(put_off.seconds)
+        outcome = str(put_off)
     except Superseded as failure:
         outcome = failure.slug
     except Failure as failure:
@@ -60,12 +66,41 @@ def _report(recipe: Recipe, lease: Lease) -> str:
 
 def _work(recipe: Recipe, lease: Lease) -> None:
     bench = here()
+    origin = GuardedOrigin(bench.origin, bench.gate, lease, recipe.kind)
     try:
-        derive(recipe, bench.origin, bench.store, bench.choices, guard=lease.check, remake=lease.claim.remake)
+        derive(recipe, origin, bench.store, bench.choices, guard=lease.check, remake=lease.claim.remake)
     except SoftTimeLimitExceeded as error:
         raise TimedOut(f"it took longer than {bench.settings.job_time_limit} s") from error
-    except Failure:
+    except (Failure, PutOff):
         raise
     except Exception as error:
         log.exception("%s failed in a way that nobody thought of", recipe.key)
-        raise Failure(f"an unforeseen {type(error).__name__}: the log has the details") from error
+        raise Unforeseen(f"an unforeseen {type(error).__name__}: the log has the details") from error
+
+
+@app.task(name=SPREAD)
+def spread(name: str) -> int:
+    """Queue the jobs of one chunk in the bulk lane; how many were not queued yet."""
+    bench = here()
+    chunk = persist(lambda: bench.chunks.take(name))
+    if chunk is None:
+        return 0
+    recipes = [from_json(wanted) for wanted in chunk.recipes]
+    verdicts = persist(lambda: bench.table.ensure_all(recipes, Lane.BULK, changed=chunk.changed))
+    wanted = [recipe.as_json() for recipe, verdict in zip(recipes, verdicts, strict=True) if verdict == "publish"]
+    try:
+        bench.pipe.send_all(wanted, Lane.BULK)
+    except BrokerDown as error:  # the reaper sends what was not
+        log.warning("%d messages are sent later: %s", len(wanted), error)
+    if "full" not in verdicts:
+        persist(lambda: bench.chunks.done(name))
+    return len(wanted)
+
+
+@app.task(name=CHORE)
+def chore(name: str) -> str:
+    """Do the periodic work *name*; one that fails has its next turn."""
+    if name not in CHORES:  # sent by a worker of another version
+        return "unknown"
+    CHORES[name].work()
+    return "done"

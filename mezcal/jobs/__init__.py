@@ -3,24 +3,46 @@
 from __future__ import annotations
 
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from redis import RedisError
 
 from mezcal.errors import BrokerDown, Busy, Failure, StillWorking
-from mezcal.jobs.broker import ASKER_SECONDS, MAKE, Pipe, celery_app, connect
+from mezcal.jobs.broker import ASKER_SECONDS, MAKE, SPREAD, Pipe, celery_app, connect
+from mezcal.jobs.chunks import Chunks
+from mezcal.jobs.gate import Gate, resting
 from mezcal.jobs.keys import Keys, Lane, State
 from mezcal.jobs.listener import Listener
-from mezcal.jobs.table import Claim, Record, Table, Terms
+from mezcal.jobs.record import Claim, Message, Record, Terms, failure_of
+from mezcal.jobs.table import Table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator
 
     from mezcal.recipe import Recipe
     from mezcal.settings import Settings
 
-__all__ = ["MAKE", "Claim", "Job", "Jobs", "Keys", "Lane", "Record", "State", "Table", "Terms"]
+__all__ = [
+    "MAKE",
+    "SPREAD",
+    "Chunks",
+    "Claim",
+    "Gate",
+    "Job",
+    "Jobs",
+    "Keys",
+    "Lane",
+    "Message",
+    "Record",
+    "State",
+    "Table",
+    "Terms",
+]
+
+
+SPREAD_AT_ONCE = 20  # chunks whose message is sent at once; the others' turn comes as the lane has room
 
 
 class Jobs:
@@ -30,6 +52,8 @@ class Jobs:
         self.table = table
         self.pipe = pipe
         self.listener = listener
+        self.chunks = Chunks(table.redis, table.keys)
+        self.gate = Gate(table)
 
     @classmethod
     def of(cls, settings: Settings) -> Jobs:
@@ -40,12 +64,12 @@ class Jobs:
 
     def ask(self, recipe: Recipe, lane: Lane = Lane.INTERACTIVE) -> Job:
         """Start *recipe*'s job or join it; raises the failure it is remembered to have ended in."""
-        try:
-            verdict, failure = self.table.ensure(recipe, lane)
-        except RedisError as error:
-            raise BrokerDown("the queue cannot be reached, and the derivative is not cached") from error
-        if failure is not None:
-            raise _of_job(failure, recipe)
+        with _reached("the queue cannot be reached, and the derivative is not cached"):
+            verdict, told = self.table.ensure(recipe, lane)
+        if verdict == "failed":
+            raise _of_job(failure_of(told), recipe)
+        if verdict == "resting":
+            raise resting(int(told or 0) / 1000)
         if verdict == "full":
             raise Busy(f"{self.table.terms.queue_max:,} jobs are queued already")
         if verdict == "publish":
@@ -54,13 +78,67 @@ class Jobs:
 
     def forget(self, recipe: Recipe) -> None:
         """Drop *recipe*'s job and its remembered failure; one that runs will publish nothing."""
-        try:
+        with _reached("the queue cannot be reached, so a running job could not be stopped"):
             self.table.forget(recipe.key)
-        except RedisError as error:
-            raise BrokerDown("the queue cannot be reached, so a running job could not be stopped") from error
+
+    def changed(self, recipe: Recipe, lane: Lane = Lane.BULK) -> None:
+        """Have *recipe* made anew from its changed master; the old derivative is served until then.
+
+        Whatever runs for it is fenced off, so what is stored in the end is no older than this call.
+        """
+        with _reached("the queue cannot be reached, so the change is not noted"):
+            verdict, lane = self.table.change(recipe, lane)
+        if verdict == "full":
+            raise Busy(f"{self.table.terms.queue_max:,} jobs are queued already")
+        if verdict == "publish":
+            self.pipe.send(recipe.as_json(), lane, recipe.label)
+
+    def spread(self, recipes: Iterable[Recipe], *, changed: bool = False) -> int:
+        """Have *recipes* made in bulk, *changed* or new; how many. Workers queue them as the bulk lane has room."""
+        count = _Counted(recipes)
+        with _reached("the queue cannot be reached, so not all was noted"):
+            names = list(self.chunks.leave(count, changed=changed))
+        for name in names[:SPREAD_AT_ONCE]:
+            self.pipe.spread(name)
+        return count.seen
+
+    def retry(self, key: str, lane: Lane = Lane.BULK) -> bool:
+        """Try a failed, quarantined or put-off job again; False where there is none."""
+        with _reached("the queue cannot be reached"):
+            message = self.table.retry(key, lane)
+        if message is not None:
+            self.pipe.send(message.recipe, message.lane, message.recipe.get("path", key))
+        return message is not None
+
+    def failures(self, most: int = 100) -> list[Record]:
+        """Failed and quarantined jobs, those remembered longest first."""
+        with _reached("the queue cannot be reached"):
+            return self.table.failures(most)
 
 
-def _of_job(failure: Failure, recipe: Recipe) -> Failure:
+class _Counted:
+    """Passes *recipes* on and counts them."""
+
+    def __init__(self, recipes: Iterable[Recipe]) -> None:
+        self._recipes = recipes
+        self.seen = 0
+
+    def __iter__(self) -> Iterator[Recipe]:
+        for recipe in self._recipes:
+            self.seen += 1
+            yield recipe
+
+
+@contextmanager
+def _reached(what: str) -> Iterator[None]:
+    try:
+        yield
+    except RedisError as error:
+        raise BrokerDown(what) from error
+
+
+def _of_job(failure: Failure | None, recipe: Recipe) -> Failure:
+    failure = failure or Failure("the job failed without a reason")
     failure.job = recipe.key
     return failure
 
@@ -86,10 +164,8 @@ class Job:
         deadline = time.monotonic() + seconds
         with self.jobs.listener.waiting(self.recipe.key, gone) as waiter:
             while not self._settled():
-                if not waiter.wait(deadline - time.monotonic()):
+                if not waiter.sleep(deadline):
                     raise _of_job(StillWorking("the derivative is being made: ask again soon"), self.recipe)
-                if waiter.left:
-                    raise StillWorking("the client has left")
 
     def _settled(self) -> bool:
         """Whether the derivative is made. A job that was forgotten meanwhile is asked for anew."""
@@ -101,5 +177,5 @@ class Job:
         except (RedisError, BrokerDown):
             return False
         if record.state in {State.FAILED, State.QUARANTINED}:
-            raise _of_job(record.failure or Failure("the job failed without a reason"), self.recipe)
+            raise _of_job(record.failure, self.recipe)
         return record.state is State.DONE

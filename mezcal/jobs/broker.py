@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, cast
 
 from celery import Celery
 from kombu.exceptions import OperationalError
-from redis import Redis
+from redis import BlockingConnectionPool, Redis, RedisError
 
 from mezcal.errors import BrokerDown
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from mezcal.jobs.keys import Lane
     from mezcal.settings import Settings
 
-MAKE = "mezcal.make"  # the one name that askers and makers share
+MAKE = "mezcal.make"  # the names that askers and makers share
+SPREAD = "mezcal.spread"
+CHORE = "mezcal.chore"
+REVALIDATE = "mezcal.revalidate"
+CHORES = "chores"  # the queue of short work that is nobody's image: after the interactive lane, before bulk
 CONNECT_SECONDS = 1.0
 ASKER_SECONDS = 2.0  # somebody waits: a frozen Redis is told from a slow one soon
 MAKER_SECONDS = 10.0  # nobody does: a worker rides out more
-POOL_MOST = 64  # redis-py's default is 100 a process; askers are bounded by WAITERS_MAX
+BATCH = 500  # messages in one round trip
+POOL_MOST = 64  # connections of a process; who finds none free waits for one
 
 
 def redis_url(settings: Settings) -> str:
@@ -34,15 +42,24 @@ def connect(settings: Settings, seconds: float = ASKER_SECONDS) -> Redis:
     if url.startswith("redis+socket://"):  # kombu's name for what redis-py calls unix://
         url = "unix://" + url.removeprefix("redis+socket://").replace("virtual_host=", "db=")
     options: dict[str, Any] = {} if url.startswith("unix://") else {"socket_keepalive": True}
-    return Redis.from_url(
+    pool = BlockingConnectionPool.from_url(
         url,
         decode_responses=True,
         socket_timeout=seconds,
         socket_connect_timeout=CONNECT_SECONDS,
         health_check_interval=10,
         max_connections=POOL_MOST,
+        timeout=seconds,
         **options,
     )
+    return Redis.from_pool(pool)
+
+
+def check_policy(redis: Redis) -> None:
+    """Raise `BrokerDown` where the server may throw keys away when its memory is full: jobs would vanish."""
+    policy = cast("dict[str, str]", redis.info("memory")).get("maxmemory_policy", "noeviction")
+    if policy != "noeviction":
+        raise BrokerDown(f"Redis may evict jobs (maxmemory-policy is {policy}): set it to noeviction")
 
 
 def celery_app(settings: Settings, seconds: float = ASKER_SECONDS) -> Celery:
@@ -57,28 +74,56 @@ def celery_app(settings: Settings, seconds: float = ASKER_SECONDS) -> Celery:
         "socket_keepalive": not app.conf.broker_url.startswith("redis+socket://"),
     }
     app.conf.task_soft_time_limit = settings.job_time_limit
-    app.conf.task_time_limit = settings.job_time_limit + 15
+    app.conf.task_time_limit = settings.job_time_limit + settings.job_time_grace
     app.conf.worker_soft_shutdown_timeout = 0.0
     return app
 
 
 class Pipe:
-    """Puts messages into Celery's lanes; a message is only a nudge, the job table is the truth."""
+    """Puts messages into Celery's queues; a message is only a nudge, the job table is the truth."""
 
     def __init__(self, app: Celery) -> None:
         self._app = app
 
     def send(self, recipe: dict[str, Any], lane: Lane, label: str) -> None:
         """Send one job's message. Raises `BrokerDown` at once where it cannot; the reaper sends it later."""
-        try:
+        self._send(MAKE, [recipe], str(lane), label)
+
+    def send_all(self, recipes: list[dict[str, Any]], lane: Lane) -> None:
+        """Send many jobs' messages in few round trips, which is three times as fast."""
+        with _reported(), self._app.producer_or_acquire() as producer, producer.batch(BATCH):
+            for recipe in recipes:
+                self._send(MAKE, [recipe], str(lane), recipe.get("path", ""), producer)
+
+    def spread(self, chunk: str) -> None:
+        """Have a worker queue the recipes of *chunk*."""
+        self._send(SPREAD, [chunk], CHORES, chunk)
+
+    def chore(self, name: str) -> None:
+        """Have a worker do the periodic work *name*."""
+        self._send(CHORE, [name], CHORES, name)
+
+    def revalidate(self, recipe: dict[str, Any], label: str) -> None:
+        """Have a worker ask whether the master of a stored derivative has changed, when nothing else is to do."""
+        self._send(REVALIDATE, [recipe], "bulk", label)
+
+    def _send(self, task: str, args: list[Any], queue: str, label: str, producer: Any = None) -> None:
+        with _reported():
             self._app.send_task(
-                MAKE,
-                args=[recipe],
-                queue=str(lane),
+                task,
+                args=args,
+                queue=queue,
                 retry=False,
                 argsrepr=label,
-                kwargsrepr=f"lane={lane}",
+                kwargsrepr=f"lane={queue}",
                 ignore_result=True,
+                producer=producer,
             )
-        except (OperationalError, OSError) as error:
-            raise BrokerDown("the queue cannot be reached") from error
+
+
+@contextmanager
+def _reported() -> Iterator[None]:
+    try:
+        yield
+    except (OperationalError, OSError, RedisError) as error:
+        raise BrokerDown("the queue cannot be reached") from error

@@ -34,9 +34,10 @@ class Keys:
     prefix: str
 
     def job(self, key: str) -> str:
-        """Hash: one job. Fields: state, lane, recipe (JSON), attempts, token, remake, asked, queued, started,
-        ended, worker, failure (JSON), history (JSON list of how past attempts ended), lapsed (the token of a
-        lease that ran out).
+        """Hash: one job. Fields: state, lane, recipe (JSON), attempts, token, message (its task's id), remake,
+        asked, queued, started, ended, worker, failure (JSON), until (when askers may start a failed one anew,
+        though it is still listed), history (JSON list of how past attempts ended), lapsed (the token of a lease
+        that ran out).
         """
         return f"{self.prefix}job:{key}"
 
@@ -68,6 +69,42 @@ class Keys:
     def failed(self) -> str:
         """Sorted set: the keys of failed and quarantined jobs, by when they are forgotten."""
         return f"{self.prefix}failed"
+
+    def breaker(self, host: str) -> str:
+        """Hash: the open or half-open circuit of the origin *host*; a closed one has none. Fields: until (when it
+        may be tried again), opened (how often in a row), probe (until when somebody tries).
+        """
+        return f"{self.prefix}breaker:{host}"
+
+    def sick(self, host: str) -> str:
+        """Set: the jobs that *host* failed lately, none of its answers having been good since."""
+        return f"{self.prefix}sick:{host}"
+
+    def slots(self, host: str) -> str:
+        """Sorted set: the tokens of the jobs that hold a place at *host*, by the end of their leases."""
+        return f"{self.prefix}slots:{host}"
+
+    def chore(self, name: str) -> str:
+        """String: who does the periodic work *name* in this interval; expires with it."""
+        return f"{self.prefix}chore:{name}"
+
+    def revalidating(self, key: str) -> str:
+        """String: somebody has asked for the revalidation of the derivative *key* lately; expires."""
+        return f"{self.prefix}revalidating:{key}"
+
+    @property
+    def walk(self) -> str:
+        """String: the folder of the store up to which the periodic walk has come."""
+        return f"{self.prefix}walk"
+
+    def chunk(self, name: str) -> str:
+        """String: recipes (JSON) that somebody wants made in bulk and nobody has queued yet."""
+        return f"{self.prefix}chunk:{name}"
+
+    @property
+    def chunks(self) -> str:
+        """Sorted set: the names of the chunks, by when they may be taken."""
+        return f"{self.prefix}chunks"
 
     @property
     def fence(self) -> str:

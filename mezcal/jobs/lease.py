@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import random
 import threading
 import time
 from contextlib import contextmanager
@@ -17,21 +18,22 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from mezcal.errors import Failure
-    from mezcal.jobs.table import Claim, Table
+    from mezcal.jobs.record import Claim
+    from mezcal.jobs.table import Table
 
 log = logging.getLogger(__name__)
 Answer = TypeVar("Answer")
 
 OUTAGE_SECONDS = 120.0  # how long a finished conversion waits for Redis before it is given up
-BACKOFF_SECONDS = 30.0  # before a bulk job's second attempt; twice as long before each one after
 SUPERSEDED = "the job was forgotten or given to another worker"
 
 
 class Lease:
-    """The lease on one claimed job."""
+    """The lease on one claimed job; *beside* is renewed with it, where something else hangs on it."""
 
     def __init__(self, table: Table, claim: Claim) -> None:
         self.claim = claim
+        self.beside: Callable[[], None] | None = None
         self._table = table
         self._over = threading.Event()
         self._lost = False
@@ -49,8 +51,11 @@ class Lease:
 
     def _keep(self) -> None:
         while not self._lost and not self._over.wait(self._table.terms.lease / 3):
+            beside = self.beside
             try:
                 self._lost = not self._table.renew(self.claim)
+                if beside is not None:
+                    beside()
             except RedisError as error:
                 log.warning("the lease on %s could not be renewed: %s", self.claim.key, error)
 
@@ -68,14 +73,23 @@ class Lease:
         """Report the derivative as stored."""
         persist(lambda: self._table.finish(self.claim))
 
+    def defer(self, seconds: float) -> None:
+        """Give the job back for *seconds*: nothing was tried."""
+        persist(lambda: self._table.defer(self.claim, seconds))
+
     def fail(self, failure: Failure) -> None:
         """Report *failure*; one that may pass puts a bulk job off, for nobody would ask for it again."""
         again = self.claim.attempt < self._table.terms.max_attempts
         if failure.retryable and again and self.claim.lane is Lane.BULK:
-            seconds = BACKOFF_SECONDS * 2 ** (self.claim.attempt - 1)
+            seconds = back_off(self.claim.attempt, self._table.terms.retry)
             persist(lambda: self._table.put_off(self.claim, failure, seconds))
         else:
             persist(lambda: self._table.fail(self.claim, failure))
+
+
+def back_off(attempt: int, first: float) -> float:
+    """Seconds from the *attempt*th failure to the next try: *first*, doubled each time, a half more or less."""
+    return first * 2.0 ** (attempt - 1) * random.uniform(0.5, 1.5)  # noqa: S311 - jitter
 
 
 def persist(call: Callable[[], Answer]) -> Answer:

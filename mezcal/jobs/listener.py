@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import threading
 import time
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from redis import RedisError
 
-from mezcal.errors import Busy
+from mezcal.errors import Busy, Unavailable
 from mezcal.jobs.keys import State
 
 if TYPE_CHECKING:
@@ -26,29 +27,38 @@ log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.25  # the net below the messages: one round trip for all who wait
 RECONNECT_SECONDS = 0.5
+LOOK_SECONDS = 0.5  # how often whoever waits looks whether its client is still there: it costs one system call
 UNSETTLED = {State.QUEUED, State.LATER, State.RUNNING}
 
 
 class Waiter:
     """One request that waits for one job. *gone* says whether its client has left."""
 
-    __slots__ = ("_woken", "gone", "key", "left")
+    __slots__ = ("_gone", "_listener", "_woken", "key")
 
-    def __init__(self, key: str, gone: Callable[[], bool]) -> None:
+    def __init__(self, key: str, gone: Callable[[], bool], listener: Listener) -> None:
         self.key = key
-        self.gone = gone
-        self.left = False
+        self._gone = gone
+        self._listener = listener
         self._woken = threading.Event()
 
     def wake(self) -> None:
         """Let it look again."""
         self._woken.set()
 
-    def wait(self, seconds: float) -> bool:
-        """Sleep until there is something to look at; False when *seconds* are over."""
-        woken = self._woken.wait(max(seconds, 0))
-        self._woken.clear()
-        return woken
+    def sleep(self, until: float) -> bool:
+        """Sleep until there is something to look at; False at *until* (monotonic), or when nobody waits any more.
+
+        The waiting thread itself looks for its client, so that the place is free within a second even while
+        the broker is away.
+        """
+        while True:
+            left = min(until, self._listener.ends) - time.monotonic()
+            if self._woken.wait(max(0.0, min(left, LOOK_SECONDS))):
+                self._woken.clear()
+                return True
+            if left <= 0 or self._gone():
+                return False
 
 
 class Listener:
@@ -61,12 +71,15 @@ class Listener:
         self._waiters: defaultdict[str, set[Waiter]] = defaultdict(set)
         self._count = 0
         self._pid = 0
+        self.ends = math.inf  # when the last wait ends, by the monotonic clock
 
     @contextmanager
     def waiting(self, key: str, gone: Callable[[], bool]) -> Iterator[Waiter]:
         """A place among those who wait for *key*; `Busy` where all are taken."""
-        waiter = Waiter(key, gone)
+        waiter = Waiter(key, gone, self)
         with self._lock:
+            if self.ends < math.inf:
+                raise Unavailable("this server is being stopped: ask again")
             if self._count >= self._most:
                 raise Busy(f"{self._most} requests wait already: ask again in a moment")
             self._count += 1
@@ -80,6 +93,10 @@ class Listener:
                 self._waiters[key].discard(waiter)
                 if not self._waiters[key]:
                     del self._waiters[key]
+
+    def drain(self, seconds: float) -> None:
+        """Let nobody else wait, and those who do for *seconds* at most. Takes no lock: signal handlers call it."""
+        self.ends = time.monotonic() + seconds
 
     def count(self) -> int:
         """How many wait."""
@@ -115,14 +132,9 @@ class Listener:
                 polled = time.monotonic()
 
     def _poll(self) -> None:
-        """Wake those whose job has settled unheard, and those whose clients have left."""
+        """Wake those whose job has settled unheard."""
         with self._lock:
             keys = list(self._waiters)
-            waiters = [waiter for group in self._waiters.values() for waiter in group]
-        for waiter in waiters:
-            if waiter.gone():
-                waiter.left = True
-                waiter.wake()
         if keys:
             for key, state in zip(keys, self._table.states(keys), strict=True):
                 if state not in UNSETTLED:

@@ -3,88 +3,25 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, cast
 
-from mezcal.errors import Failure, Memory, Quarantined
+from mezcal.errors import Memory, Quarantined
 from mezcal.jobs.keys import Keys, Lane, State
+from mezcal.jobs.record import Claim, Message, Record, Terms, as_json, record_of
 
 if TYPE_CHECKING:
     from redis import Redis
     from redis.commands.core import Script
 
+    from mezcal.errors import Failure
     from mezcal.recipe import Recipe
-    from mezcal.settings import Settings
 
 REAP_MOST = 100  # per sweep and reason: a sweep holds the server for a few milliseconds at most
 QUARANTINE_SECONDS = 365 * 86_400  # an operator lifts it sooner; but no key is for ever
 GRACE_MS = 5000  # a queued job whose message is not to be seen for so long has lost it
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """How long leases, attempts and memories last; seconds where nothing else is said."""
-
-    lease: float = 6
-    max_attempts: int = 3
-    queue_max: int = 2_000_000
-    memory: dict[Memory, int] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, settings: Settings) -> Terms:
-        """The terms that *settings* set."""
-        return cls(
-            lease=settings.lease_seconds,
-            max_attempts=settings.max_attempts,
-            queue_max=settings.queue_max,
-            memory={
-                Memory.BRIEF: settings.failure_brief_seconds,
-                Memory.MISSING: settings.failure_missing_seconds,
-                Memory.LASTING: settings.failure_lasting_seconds,
-            },
-        )
-
-    def seconds(self, memory: Memory) -> int:
-        """How long a failure of this class is remembered."""
-        return self.memory.get(memory, 0)
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One job as the table has it; times are seconds since 1970."""
-
-    key: str
-    state: State
-    lane: Lane
-    recipe: dict[str, Any]
-    attempts: int
-    asked: float
-    started: float | None
-    ended: float | None
-    worker: str | None
-    failure: Failure | None
-    history: list[dict[str, Any]]
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """A worker's hold on a job: the token fences off whoever held it before."""
-
-    key: str
-    token: str
-    attempt: int
-    lane: Lane
-    remake: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """A job whose message has to be sent."""
-
-    lane: Lane
-    recipe: dict[str, Any]
+SCRIPTS = ("ensure", "change", "retry", "begin", "renew", "finish", "lost", "reap", "forget")
 
 
 class Table:
@@ -97,20 +34,45 @@ class Table:
 
     # --- askers
 
-    def ensure(self, recipe: Recipe, lane: Lane, *, remake: bool = False) -> tuple[str, Failure | None]:
-        """Start or join *recipe*'s job: `publish` (send its message), `joined`, `full`, `failed` and why."""
+    def ensure(self, recipe: Recipe, lane: Lane) -> tuple[str, str | None]:
+        """Start or join *recipe*'s job: `publish` (send its message), `joined`, `full`; `failed` and the failure
+        as JSON; `resting` and for how many milliseconds, since its origin is sick.
+        """
         wanted = json.dumps(recipe.as_json())
-        verdict = self._run("ensure", recipe.key, lane, wanted, self.terms.queue_max, "1" if remake else "")
-        return verdict[0], _failure(verdict[1]) if len(verdict) > 1 else None
+        verdict = self._run("ensure", recipe.key, lane, wanted, self.terms.queue_max, kind=recipe.kind)
+        return verdict[0], verdict[1] if len(verdict) > 1 else None
+
+    def change(self, recipe: Recipe, lane: Lane) -> tuple[str, Lane]:
+        """Have *recipe* made anew because its master changed; one that runs is fenced off. `publish` (send its
+        message, in the lane that is told), `joined` or `full`.
+        """
+        wanted = json.dumps(recipe.as_json())
+        verdict = self._run("change", recipe.key, lane, wanted, self.terms.queue_max)
+        return verdict[0], Lane(verdict[1]) if len(verdict) > 1 else lane
+
+    def ensure_all(self, recipes: list[Recipe], lane: Lane, *, changed: bool) -> list[str]:
+        """The verdicts of `ensure` for *recipes*, or of `change`, in one round trip."""
+        pipe = self.redis.pipeline(transaction=False)
+        script = self._scripts["change" if changed else "ensure"]
+        for recipe in recipes:
+            args: list[str | float] = [recipe.key, lane, json.dumps(recipe.as_json()), self.terms.queue_max]
+            script(keys=self._named(recipe.key, recipe.kind), args=args, client=pipe)
+        return [verdict[0] for verdict in pipe.execute()]
+
+    def retry(self, key: str, lane: Lane = Lane.BULK) -> Message | None:
+        """Queue a failed, quarantined or put-off job again, as if it had not been tried; its message, to be sent."""
+        return _message(self._run("retry", key, lane))
 
     def forget(self, key: str) -> bool:
         """Drop the job; one that runs is fenced off. Whether it was known."""
         return bool(self._run("forget", key))
 
+    # --- whoever looks
+
     def read(self, key: str) -> Record | None:
         """The job as it stands, None if the table does not know it."""
         fields = cast("dict[str, str]", self.redis.hgetall(self.keys.job(key)))
-        return _record(key, fields) if fields.get("state") else None
+        return record_of(key, fields) if fields.get("state") else None
 
     def states(self, keys: list[str]) -> list[State | None]:
         """Where each of the jobs stands, in one round trip."""
@@ -122,7 +84,11 @@ class Table:
     def failures(self, most: int = 100) -> list[Record]:
         """Failed and quarantined jobs, those remembered longest first."""
         known = cast("list[str]", self.redis.zrange(self.keys.failed, 0, most - 1, desc=True))
-        return [record for key in known if (record := self.read(key)) is not None]
+        pipe = self.redis.pipeline(transaction=False)
+        for key in known:
+            pipe.hgetall(self.keys.job(key))
+        found = zip(known, pipe.execute(), strict=True)
+        return [record_of(key, fields) for key, fields in found if fields.get("state")]
 
     def depths(self) -> dict[str, int]:
         """How many jobs are queued per lane, running, in back-off, and remembered as failed."""
@@ -140,9 +106,9 @@ class Table:
 
     # --- makers
 
-    def begin(self, key: str, worker: str) -> Claim | None:
-        """Take a queued job; None where it is taken, done, forgotten or now in quarantine."""
-        found = self._run("begin", key, worker, self._lease_ms, self.terms.max_attempts, *self._quarantine)
+    def begin(self, key: str, worker: str, message: str = "") -> Claim | None:
+        """Take a queued job for the task *message*; None where it is taken, done, forgotten or now in quarantine."""
+        found = self._run("begin", key, worker, message, self._lease_ms, self.terms.max_attempts, *self._quarantine)
         if not found:
             return None
         token, attempt, lane, remake = found
@@ -154,20 +120,44 @@ class Table:
 
     def finish(self, claim: Claim) -> bool:
         """Report the derivative as stored; False where the job was no longer ours."""
-        return bool(self._run("finish", claim.key, claim.token, "done", "", 0))
+        return self._end(claim, "done")
 
     def fail(self, claim: Claim, failure: Failure) -> bool:
-        """Report *failure*, remembered for as long as its class deserves."""
-        seconds = self.terms.seconds(failure.memory)
-        return bool(self._run("finish", claim.key, claim.token, "failed", _json(failure), seconds))
+        """Report *failure*, for which askers are refused as long as its class deserves.
+
+        A bulk job's failure that would be forgotten soon is listed for longer: nobody has been told of it yet.
+        """
+        refused = self.terms.seconds(failure.memory)
+        return self._end(claim, "failed", failure, kept=self._kept(failure, claim.lane), refused=refused)
 
     def put_off(self, claim: Claim, failure: Failure, seconds: float) -> bool:
-        """Queue the job again in *seconds*, because of a *failure* that may pass."""
-        return bool(self._run("finish", claim.key, claim.token, "later", _json(failure), seconds))
+        """Queue the job again in *seconds*, because of a *failure* that may pass; where somebody waits for it by
+        now, report the failure.
+        """
+        refused = self.terms.seconds(failure.memory)
+        return self._end(claim, "later", failure, delay=seconds, kept=max(refused, 1), refused=refused)
+
+    def defer(self, claim: Claim, seconds: float) -> bool:
+        """Queue the job again in *seconds*, the attempt not counted: nothing was tried."""
+        return self._end(claim, "deferred", delay=seconds)
 
     def release(self, claim: Claim) -> bool:
         """Give the job back, the attempt not counted: the worker was told to stop."""
-        return bool(self._run("finish", claim.key, claim.token, "released", "", 0))
+        return self._end(claim, "released")
+
+    # --- those who look after makers
+
+    def died(self, key: str, message: str) -> Message | None:
+        """The process with the task *message* is gone: queue its job again, unless that was its last attempt."""
+        return self._lost(key, message, "died", *self._quarantine)
+
+    def ended(self, key: str, message: str, failure: Failure) -> None:
+        """The process with the task *message* had to be ended: *failure* is the job's."""
+        self._lost(key, message, "ended", as_json(failure), max(self.terms.seconds(failure.memory), 1))
+
+    def given_back(self, key: str, message: str) -> Message | None:
+        """The process with the task *message* is about to be ended by a shutdown: queue its job, not counted."""
+        return self._lost(key, message, "released", "", 0)
 
     def reap(self) -> list[Message]:
         """Queue again what dead workers held, what waited out its back-off, and what lost its message."""
@@ -178,6 +168,26 @@ class Table:
 
     # --- the scripts
 
+    def _end(
+        self,
+        claim: Claim,
+        end: str,
+        failure: Failure | None = None,
+        *,
+        delay: float = 0,
+        kept: float = 0,
+        refused: float = 0,
+    ) -> bool:
+        told = as_json(failure) if failure else ""
+        return bool(self._run("finish", claim.key, claim.token, end, told, delay, kept, refused))
+
+    def _kept(self, failure: Failure, lane: Lane) -> int:
+        listed = Memory.LASTING if lane is Lane.BULK and failure.retryable else failure.memory
+        return self.terms.seconds(listed)
+
+    def _lost(self, key: str, message: str, how: str, failure: str, seconds: int) -> Message | None:
+        return _message(self._run("lost", key, message, how, self.terms.max_attempts, failure, seconds))
+
     @property
     def _lease_ms(self) -> int:
         return int(self.terms.lease * 1000)
@@ -185,44 +195,24 @@ class Table:
     @property
     def _quarantine(self) -> tuple[str, int]:
         ended = Quarantined(f"its worker died or fell silent {self.terms.max_attempts} times while making it")
-        return _json(ended), QUARANTINE_SECONDS
+        return as_json(ended), QUARANTINE_SECONDS
 
     @cached_property
     def _scripts(self) -> dict[str, Script]:
         folder = files("mezcal.jobs") / "lua"
         common = (folder / "common.lua").read_text()
-        names = ("ensure", "begin", "renew", "finish", "reap", "forget")
-        return {name: self.redis.register_script(common + (folder / f"{name}.lua").read_text()) for name in names}
+        return {name: self.redis.register_script(common + (folder / f"{name}.lua").read_text()) for name in SCRIPTS}
 
-    def _run(self, script: str, key: str, *args: str | float) -> Any:
+    def _run(self, script: str, key: str, *args: str | float, kind: str = "") -> Any:
+        return self._scripts[script](keys=self._named(key, kind), args=[key, *args])
+
+    def _named(self, key: str, kind: str) -> list[str]:
+        """The keys of every script, as common.lua lists them."""
         keys = self.keys
         named = [keys.job(key), *map(keys.queued, Lane), keys.running, keys.later, keys.failed, keys.fence]
         named += [keys.ended, *map(keys.begun, Lane), *map(keys.pipe, Lane), keys.recent]
-        return self._scripts[script](keys=named, args=[key, *args])
+        return [*named, keys.breaker(self.terms.origins.get(kind, ""))]
 
 
-def _json(failure: Failure) -> str:
-    return json.dumps(failure.as_record())
-
-
-def _failure(record: str | None) -> Failure | None:
-    return Failure.from_record(json.loads(record)) if record else None
-
-
-def _record(key: str, fields: dict[str, str]) -> Record:
-    def moment(name: str) -> float | None:
-        return int(fields[name]) / 1000 if name in fields else None
-
-    return Record(
-        key=key,
-        state=State(fields["state"]),
-        lane=Lane(fields["lane"]),
-        recipe=json.loads(fields["recipe"]),
-        attempts=int(fields["attempts"]),
-        asked=moment("asked") or 0.0,
-        started=moment("started"),
-        ended=moment("ended"),
-        worker=fields.get("worker"),
-        failure=_failure(fields.get("failure")),
-        history=json.loads(fields.get("history", "[]")),
-    )
+def _message(found: list[str]) -> Message | None:
+    return Message(Lane(found[0]), json.loads(found[1])) if found else None

@@ -17,6 +17,7 @@ from mezcal.settings import WrongSetting
 
 from . import addresses
 from .master import Master
+from .standing import Standing, compare
 from .verdict import too_large
 
 if TYPE_CHECKING:
@@ -56,6 +57,14 @@ class FolderOrigin:
             if len(found) >= most:
                 break
         return found[:most]
+
+    def changed_since(self, path: str, etag: str | None, last_modified: str | None) -> Standing:
+        """Whether the file at *path* is still the one with these validators."""
+        try:
+            with self.open(path) as master:
+                return compare({"ETag": master.etag or ""}, etag, last_modified)
+        except MasterMissing:
+            return Standing.GONE
 
     @contextmanager
     def open(self, path: str) -> Iterator[Master]:

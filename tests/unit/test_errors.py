@@ -11,6 +11,7 @@ STATUSES = {
     "master-forbidden": 403, "origin-failed": 502, "origin-timeout": 504, "origin-astray": 502, "not-an-image": 415,
     "undecodable": 422, "too-large": 413, "timed-out": 504, "quarantined": 422, "unavailable": 503,
     "still-working": 503, "busy": 503, "broker-down": 503, "store-down": 503, "superseded": 503, "failure": 500,
+    "origin-resting": 503, "unforeseen": 500,
 }  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -10,7 +11,7 @@ import pytest
 
 from mezcal.errors import MasterMissing, Memory, OriginFailed, Quarantined
 from mezcal.jobs import Claim, Keys, Lane, State, Table, Terms
-from mezcal.jobs.table import Message
+from mezcal.jobs.record import Message, failure_of
 from mezcal.recipe import Mezzanine
 from tests.waiting import until
 
@@ -37,7 +38,7 @@ def table(redis: Any) -> Table:
 
 
 def with_lease(table: Table, lease: float) -> Table:
-    return Table(table.redis, table.keys, Terms(lease, TERMS.max_attempts, TERMS.queue_max, TERMS.memory))
+    return Table(table.redis, table.keys, replace(TERMS, lease=lease))
 
 
 def begun(table: Table, lane: Lane = Lane.INTERACTIVE) -> Claim:
@@ -104,8 +105,9 @@ def test_a_failure_is_remembered_for_as_long_as_its_class_deserves(table: Table)
     table.fail(begun(table), MasterMissing("no such file"))
     verdict, failure = table.ensure(RECIPE, Lane.INTERACTIVE)
     assert verdict == "failed"
-    assert isinstance(failure, MasterMissing)
-    assert failure.detail == "no such file"
+    told = failure_of(failure)
+    assert isinstance(told, MasterMissing)
+    assert told.detail == "no such file"
     assert 100 < table.redis.ttl(table.keys.job(KEY)) <= 120
     assert [record.key for record in table.failures()] == [KEY]
 
@@ -168,7 +170,7 @@ def test_a_job_that_keeps_ending_its_workers_is_quarantined(table: Table) -> Non
     until(lambda: not brief.reap() and state(table) is State.QUARANTINED, what="quarantine")
     verdict, failure = table.ensure(RECIPE, Lane.INTERACTIVE)
     assert verdict == "failed"
-    assert isinstance(failure, Quarantined)
+    assert isinstance(failure_of(failure), Quarantined)
     record = table.read(KEY)
     assert record is not None
     assert [past["attempt"] for past in record.history] == [1, 2, 3]
@@ -235,7 +237,7 @@ def test_no_job_is_kept_for_ever(table: Table) -> None:
         lambda: table.ensure(RECIPE, Lane.BULK),
         lambda: table.begin(KEY, "w"),
         lambda: table.forget(KEY),
-        lambda: table.put_off(begun(table), OriginFailed("x"), 5),
+        lambda: table.put_off(begun(table, Lane.BULK), OriginFailed("x"), 5),
         lambda: table.ensure(RECIPE, Lane.INTERACTIVE),
         lambda: table.fail(begun(table), MasterMissing("x")),
         lambda: table.forget(KEY),

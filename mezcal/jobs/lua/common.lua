@@ -1,6 +1,6 @@
 -- Put before every script. KEYS, in this order:
 --   1 job  2 queued:interactive  3 queued:bulk  4 running  5 later  6 failed  7 fence  8 ended (channel)
---   9 begun:interactive  10 begun:bulk  11 pipe interactive  12 pipe bulk  13 recent
+--   9 begun:interactive  10 begun:bulk  11 pipe interactive  12 pipe bulk  13 recent  14 breaker of the job's origin
 -- The server's clock is the only one: workers' clocks may differ.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -24,18 +24,33 @@ end
 local function enqueue(record, key, lane)
   unindex(key)
   redis.call('HSET', record, 'state', 'queued', 'lane', lane, 'queued', now)
-  redis.call('HDEL', record, 'token', 'lapsed', 'failure')
+  redis.call('HDEL', record, 'token', 'message', 'lapsed', 'failure', 'until')
   redis.call('EXPIRE', record, LIVING)
   redis.call('ZADD', queued_in(lane), now, key)
 end
 
-local function remember(record, key, state, failure, seconds)
+-- A job as if nobody had ever asked for it before.
+local function start(record, key, lane, recipe, remake)
+  redis.call('DEL', record)
+  redis.call('HSET', record, 'recipe', recipe, 'attempts', 0, 'asked', now, 'remake', remake)
+  enqueue(record, key, lane)
+end
+
+-- Keep a failure for so many seconds; askers are refused for as many of them as 'refused' says.
+local function remember(record, key, state, failure, seconds, refused)
   unindex(key)
-  redis.call('HSET', record, 'state', state, 'failure', failure, 'ended', now)
-  redis.call('HDEL', record, 'token', 'lapsed')
+  redis.call('HSET', record, 'state', state, 'failure', failure, 'ended', now, 'until', now + (refused or seconds) * 1000)
+  redis.call('HDEL', record, 'token', 'message', 'lapsed')
   redis.call('EXPIRE', record, seconds)
   redis.call('ZADD', KEYS[6], now + seconds * 1000, key)
   redis.call('PUBLISH', KEYS[8], key)
+end
+
+local function put_off(record, key, seconds)
+  unindex(key)
+  redis.call('HSET', record, 'state', 'later')
+  redis.call('HDEL', record, 'token', 'message', 'lapsed')
+  redis.call('ZADD', KEYS[5], now + seconds * 1000, key)
 end
 
 -- One line of history per attempt that came to nothing, the newest ten.

@@ -1,14 +1,19 @@
--- Start the job, or join it. ARGV: key, lane, recipe, most that may be queued, remake ('1' or '')
--- -> {verdict, failure}: 'publish' (the caller sends the message), 'joined', 'failed', 'full'
+-- Start the job, or join it. ARGV: key, lane, recipe, most that may be queued
+-- -> {verdict, what}: 'publish' (the caller sends the message), 'joined', 'failed' and the failure, 'full',
+--   'resting' and the milliseconds for which the origin is left alone
 local key, lane = ARGV[1], ARGV[2]
-local state, had = unpack(redis.call('HMGET', KEYS[1], 'state', 'lane'))
+local state, had, refused = unpack(redis.call('HMGET', KEYS[1], 'state', 'lane', 'until'))
 
-if state == 'failed' or state == 'quarantined' then
+if (state == 'failed' or state == 'quarantined') and now < tonumber(refused or '0') then
   return {'failed', redis.call('HGET', KEYS[1], 'failure')}
 end
 if state == 'running' then
   if lane == 'interactive' then redis.call('HSET', KEYS[1], 'lane', lane) end
   return {'joined'}
+end
+if lane == 'interactive' then
+  local rests = tonumber(redis.call('HGET', KEYS[14], 'until') or '0') - now
+  if rests > 0 then return {'resting', tostring(rests)} end
 end
 local waits = lane == 'interactive' and had == 'bulk'
 if state == 'queued' and not waits then return {'joined'} end
@@ -19,7 +24,5 @@ if state == 'queued' or state == 'later' then  -- somebody waits for it now: bef
 end
 
 if redis.call('ZCARD', queued_in(lane)) >= tonumber(ARGV[4]) then return {'full'} end
-redis.call('DEL', KEYS[1])
-redis.call('HSET', KEYS[1], 'recipe', ARGV[3], 'attempts', 0, 'asked', now, 'remake', ARGV[5])
-enqueue(KEYS[1], key, lane)
+start(KEYS[1], key, lane, ARGV[3], '')
 return {'publish'}

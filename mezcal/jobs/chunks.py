@@ -1,0 +1,113 @@
+"""Bulk requests on their way into the queue: recipes left in chunks, queued as the bulk lane has room.
+
+A million images are so a thousand small keys and not a million jobs with their messages. A chunk stays until all
+its recipes are queued, so whoever dies on the way loses none; to queue one twice does no harm.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from base64 import b85decode, b85encode
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
+from typing import TYPE_CHECKING, Any, cast
+from uuid import uuid4
+
+from mezcal.jobs.keys import Lane
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from redis import Redis
+
+    from mezcal.jobs.keys import Keys
+    from mezcal.recipe import Recipe
+
+SIZE = 1000  # recipes: a tenth of a second to queue, and small enough for one message's worth of memory
+AHEAD = 20_000  # jobs in the bulk lane: enough for the workers of some minutes, little for Redis
+SENT_MOST = 4  # chunks in one sweep
+HELD_SECONDS = 60  # whoever took a chunk and has not queued it by then has died
+LIVING = 90 * 86_400  # seconds for which a chunk is kept: nothing is for ever
+TAKE = """
+local function now() local t = redis.call('TIME') return t[1] * 1000 + math.floor(t[2] / 1000) end
+local body = redis.call('GET', KEYS[1])
+if not body then redis.call('ZREM', KEYS[2], ARGV[1]) return '' end
+if redis.call('ZCARD', KEYS[3]) >= tonumber(ARGV[2]) then redis.call('ZADD', KEYS[2], now(), ARGV[1]) return '' end
+if not redis.call('SET', KEYS[4], '1', 'NX', 'EX', ARGV[3]) then return '' end
+redis.call('ZADD', KEYS[2], now() + ARGV[3] * 1000, ARGV[1])
+return body
+"""
+DUE = """
+if redis.call('ZCARD', KEYS[2]) >= tonumber(ARGV[1]) then return {} end
+local t = redis.call('TIME')
+local now = t[1] * 1000 + math.floor(t[2] / 1000)
+local due = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, ARGV[2])
+for _, name in ipairs(due) do redis.call('ZADD', KEYS[1], now + ARGV[3] * 1000, name) end
+return due
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Recipes as JSON, whose jobs are to be queued; *changed* says that their masters have changed."""
+
+    name: str
+    recipes: list[dict[str, Any]]
+    changed: bool
+
+
+class Chunks:
+    """The chunks of one installation. Every method raises `redis.RedisError` where Redis cannot be reached."""
+
+    def __init__(self, redis: Redis, keys: Keys) -> None:
+        self._redis, self._keys = redis, keys
+
+    def leave(self, recipes: Iterable[Recipe], *, changed: bool) -> Iterator[str]:
+        """Leave *recipes*; the names of the chunks, each as soon as it is there."""
+        rest = iter(recipes)
+        while some := [recipe.as_json() for recipe in islice(rest, SIZE)]:
+            name = uuid4().hex
+            body = json.dumps({"changed": changed, "recipes": some})
+            pipe = self._redis.pipeline()
+            pipe.set(self._keys.chunk(name), b85encode(zlib.compress(body.encode(), 1)).decode(), ex=LIVING)
+            pipe.execute_command("ZADD", self._keys.chunks, 0, name)
+            pipe.execute()
+            yield name
+
+    def take(self, name: str) -> Chunk | None:
+        """A chunk to be queued now; None where another has it, it is done, or the bulk lane is full enough."""
+        keys = [self._keys.chunk(name), self._keys.chunks, self._keys.queued(Lane.BULK), self._held(name)]
+        body = self._take(keys=keys, args=[name, AHEAD, HELD_SECONDS])
+        if not body:
+            return None
+        told = json.loads(zlib.decompress(b85decode(body)))
+        return Chunk(name, told["recipes"], bool(told["changed"]))
+
+    def done(self, name: str) -> None:
+        """All of the chunk is queued."""
+        pipe = self._redis.pipeline()
+        pipe.delete(self._keys.chunk(name), self._held(name))
+        pipe.zrem(self._keys.chunks, name)
+        pipe.execute()
+
+    def due(self) -> list[str]:
+        """Chunks whose message is to be sent: those left while the bulk lane was full, or taken by one who died."""
+        keys = [self._keys.chunks, self._keys.queued(Lane.BULK)]
+        return cast("list[str]", self._due(keys=keys, args=[AHEAD, SENT_MOST, HELD_SECONDS]))
+
+    def count(self) -> int:
+        """How many there are."""
+        return int(self._redis.zcard(self._keys.chunks))
+
+    def _held(self, name: str) -> str:
+        return self._keys.chunk(name) + ":held"
+
+    @cached_property
+    def _take(self) -> Any:
+        return self._redis.register_script(TAKE)
+
+    @cached_property
+    def _due(self) -> Any:
+        return self._redis.register_script(DUE)

@@ -1,0 +1,55 @@
+"""The end of a worker that is told to stop: what runs may finish for DRAIN_SECONDS, then it goes back."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+from contextlib import suppress
+from typing import Any
+
+from celery import signals
+from celery.worker import state
+from redis import RedisError
+
+from mezcal.errors import Failure
+from mezcal.jobs import MAKE
+from mezcal.recipe import from_json
+from worker.app import here, settings
+
+log = logging.getLogger(__name__)
+
+
+@signals.worker_shutting_down.connect
+def _begin(how: str = "Warm", **_: Any) -> None:
+    """Celery waits for running tasks without end; we do not. No process is forked from here on."""
+    if how == "Warm":
+        threading.Thread(target=_watch, name="drain", daemon=True).start()
+
+
+def _watch() -> None:
+    threading.Event().wait(settings.drain_seconds)
+    running = list(state.active_requests)
+    log.warning("%d jobs did not end within %g s: they go back to the queue", len(running), settings.drain_seconds)
+    for request in running:
+        give_back(request)
+    for request in running:
+        with suppress(ProcessLookupError, TypeError):
+            os.kill(request.worker_pid, signal.SIGKILL)
+    with suppress(Failure):
+        here().store.sweep()
+    os._exit(0)  # the pool would wait for what was killed
+
+
+def give_back(request: Any) -> None:
+    """Queue the job of *request* again, which fences off the process that still works on it."""
+    if request.name != MAKE:
+        return
+    bench = here()
+    try:
+        message = bench.table.given_back(from_json(request.args[0]).key, request.id)
+        if message is not None:
+            bench.pipe.send(message.recipe, message.lane, from_json(message.recipe).label)
+    except (RedisError, Failure) as error:
+        log.warning("a job waits for the end of its lease: %s", error)
