@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import time
@@ -9,7 +10,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from mezcal.convert import convert
-from mezcal.errors import Undecodable
+from mezcal.errors import StoreDown, Undecodable
 from mezcal.store.entry import Sidecar
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from mezcal.recipe import Recipe
     from mezcal.store import Store, Stored
 
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
 PIPELINE = 1  # raised whenever the same choices begin to make other pixels
 
 
@@ -56,6 +58,10 @@ def _whole(master: Master, draft: Path, choices: Choices, page: int | None) -> P
         picture = convert(master.file, draft, choices, page, scratch=draft.parent)
     except Undecodable:
         master.complete()  # raises what is truer: that the master was cut on its way
+        raise
+    except OSError as error:
+        if error.errno in NO_ROOM:
+            raise StoreDown(f"the derivative cannot be written: {error.strerror}") from error
         raise
     master.complete()
     return picture
