@@ -44,6 +44,12 @@ test: check ## Everything that must be green before a change lands
 test-slow: $(VENV)/dev.stamp ## The tests that take minutes
 	$(BIN)/pytest -m slow
 
+SECONDS ?= 300
+SEED ?= 1
+.PHONY: chaos
+chaos: $(VENV)/dev.stamp ## Kill, freeze and restart every part under load (SECONDS=300 SEED=1)
+	$(BIN)/python -m tests.faults.chaos --seconds $(SECONDS) --seed $(SEED)
+
 .PHONY: lock
 lock: $(VENV)/dev.stamp ## Pin anew what pyproject.toml asks for
 	$(PIP) install uv
