@@ -20,6 +20,8 @@ from mezcal.convert.strips import Strips
 from mezcal.errors import TooLarge
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mezcal.convert.watched import Watched
 
 STRIP = 64  # rows
@@ -36,15 +38,20 @@ SPACES = {
 }
 
 
-def load(name: str, master: Watched, page: int = 0) -> Loaded:
-    """The decoded *master*, which must be of Pillow's format *name*; `CannotRead` has Pillow's reason."""
+def load(name: str, master: Watched, check: Callable[[int, int], None], page: int = 0) -> Loaded:
+    """The decoded *master*, which must be of Pillow's format *name*; `CannotRead` has Pillow's reason.
+
+    *check* is asked about width and height before anything is decoded, and raises if they are too large.
+    """
     master.seek(0)
     if name == "HEIF":
         pillow_heif.register_heif_opener()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            loaded = _decoded(_opened(name, master, page))
+            image = _opened(name, master, page)
+            check(image.width, image.height)
+            loaded = _decoded(image)
             return replace(loaded, icc=jp2.profile(master)) if name == "JPEG2000" else loaded
     except (TooLarge, CannotRead):
         raise

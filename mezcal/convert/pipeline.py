@@ -7,9 +7,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from mezcal.convert import colour, engines, jpeg, metadata, vips
+from mezcal.convert.choices import Choices, Picture
 from mezcal.convert.formats import mode_of, sniff
 from mezcal.convert.loaded import CannotRead, Damaged, Loaded
-from mezcal.convert.mezzanine import Choices, Picture
 from mezcal.convert.page import Page, choose, pages_of
 from mezcal.convert.tiff import BadTiff
 from mezcal.convert.turn import upright
@@ -70,7 +70,7 @@ class Conversion:
         """Ways to open the master, the best first."""
         if kind.name != "TIFF":
             for engine in kind.engines:
-                yield partial(engines.picture, engine, kind, master, self.page)
+                yield partial(engines.picture, engine, kind, master, self.page, self._check_size)
             return
         page = self._tiff_page(master)
         mode = mode_of(page)

@@ -107,3 +107,17 @@ def test_settings_in_examples_are_settings(page: Path) -> None:
         if language == "ini":
             named = re.findall(r"^#?\s?([A-Z_]+)=", block, re.MULTILINE)
             assert {name.removesuffix("_FILE") for name in named} <= VARIABLES
+
+
+def test_every_decision_is_in_the_index() -> None:
+    folder = ROOT / "docs/decisions"
+    linked = set(LINK.findall((folder / "README.md").read_text()))
+    assert linked == {page.name for page in folder.glob("*.md")} - {"README.md"}
+
+
+def test_every_redis_key_is_in_the_architecture() -> None:
+    built = set(re.findall(r"\{self\.prefix\}(\w+)", (ROOT / "mezcal/jobs/keys.py").read_text()))
+    page = (ROOT / "docs/architecture.md").read_text()
+    table = page.partition("### Redis keys")[2].partition("\n## ")[0]
+    told = {name.partition(":")[0] for name in re.findall(r"`([^`]+)`", table)}
+    assert built <= told, f"docs/architecture.md does not tell of {built - told}"
