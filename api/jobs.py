@@ -11,10 +11,11 @@ from werkzeug.exceptions import BadRequest, NotFound
 from api.auth import may_change, may_read
 from api.context import here
 from mezcal.errors import BrokerDown
-from mezcal.recipe import from_json
+from mezcal.recipe import Mezzanine, from_json
 
 if TYPE_CHECKING:
     from mezcal.jobs import Record
+    from mezcal.recipe import Recipe
 
 jobs = Blueprint("jobs", __name__)
 LISTED_MOST = 1000
@@ -60,6 +61,13 @@ def retry(key: str) -> Response:
     return response
 
 
+def address(recipe: Recipe) -> str | None:
+    """The URL path of a mezzanine; a thumbnail has none that would be good for whoever sees the job."""
+    if not isinstance(recipe, Mezzanine):
+        return None
+    return url_for("images.image", source=recipe.path, page=recipe.page)
+
+
 def described(record: Record) -> dict[str, Any]:
     """A job as JSON; times are seconds since 1970."""
     recipe = from_json(record.recipe)
@@ -71,7 +79,7 @@ def described(record: Record) -> dict[str, Any]:
         "asked": record.asked,
         "started": record.started,
         "ended": record.ended,
-        "image": url_for("images.image", source=recipe.path, page=recipe.page),
+        "image": address(recipe),
         "failure": record.failure.as_record() if record.failure else None,
         "history": [past | {"at": past["at"] / 1000} for past in record.history],
     }
