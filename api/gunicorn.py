@@ -7,17 +7,21 @@ import resource
 import signal
 from typing import TYPE_CHECKING, Any
 
+from api.context import EXTENSION
 from mezcal.lifeline import follow_parent
 from mezcal.settings import load
 from mezcal.telemetry import set_up_logs
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     from gunicorn.workers.base import Worker
 
 _settings = load()
 
 FILES = 4096  # open at once: a socket and a file for each of gunicorn's 1000 connections, and some
 SPARE_THREADS = 16  # never taken by those who wait for a miss: WAITERS_MAX bounds these
+ANSWERING_SECONDS = 1.0  # kept of DRAIN_SECONDS for sending the last answers
 
 worker_class = "api.serving.HitsFirst"  # hits from the event loop, all else from threads
 threads = _settings.waiters_max + SPARE_THREADS
@@ -25,7 +29,7 @@ workers = _settings.api_processes
 preload_app = True  # the processes share what the application takes; it connects only when first asked
 keepalive = 75  # longer than the 60 s for which proxies keep a connection: the proxy, not we, closes it
 timeout = 120  # of a process that no longer turns; a waiting thread does not count
-graceful_timeout = int(_settings.drain_seconds) or 1
+graceful_timeout = max(int(_settings.drain_seconds), 1)
 control_socket_disable = True  # it would open one under the home folder
 worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108, PTH112 - gunicorn's own names there
 accesslog = None  # a line per hit costs more than the hit
@@ -45,3 +49,15 @@ def post_fork(_arbiter: Any, _worker: Worker) -> None:
     follow_parent(signal.SIGKILL)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, FILES) if most > 0 else FILES, most))
+
+
+def post_worker_init(worker: Worker) -> None:
+    """On SIGTERM let nobody wait any more, and answer those who do while there still is time to."""
+    listener = worker.wsgi.extensions[EXTENSION].jobs.listener
+
+    def drain(signum: int, frame: FrameType | None) -> None:
+        listener.drain(max(0.0, graceful_timeout - ANSWERING_SECONDS))
+        worker.handle_exit(signum, frame)
+
+    signal.signal(signal.SIGTERM, drain)
+    signal.siginterrupt(signal.SIGTERM, False)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 from redis import RedisError
 
 from mezcal.errors import Failure
+from mezcal.jobs.broker import check_policy
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,7 +26,7 @@ class Health:
 
     def __init__(self, jobs: Jobs, store: Store) -> None:
         self._checks: dict[str, Callable[[], object]] = {
-            "broker": jobs.table.redis.ping,
+            "broker": partial(check_policy, jobs.table.redis),
             "store": store.check,
         }
         self._lock = threading.Lock()

@@ -8,7 +8,7 @@ import signal
 import sys
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,7 +31,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     if not words or (words[0].startswith("-") and words[0] not in {"-h", "--help", "--version"}):
         words.insert(0, "up")
-    return _up(_parser().parse_args(words))
+    options = _parser().parse_args(words)
+    return int(options.run(options))
 
 
 def _up(options: argparse.Namespace) -> int:
@@ -54,6 +55,24 @@ def _up(options: argparse.Namespace) -> int:
     except (WrongSetting, CannotStart) as error:
         print(f"mezcal: {error}", file=sys.stderr)
         return 2
+
+
+def _failures(options: argparse.Namespace) -> int:
+    """Show the failed and quarantined jobs, or try them again."""
+    from mezcal.errors import BrokerDown  # noqa: PLC0415 - --help needs none of it
+    from mezcal.jobs import Jobs  # noqa: PLC0415
+    from mezcal.jobs.report import lines, retried  # noqa: PLC0415
+    from mezcal.settings import WrongSetting, load  # noqa: PLC0415
+    from mezcal.up import own_broker  # noqa: PLC0415
+
+    try:
+        jobs = Jobs.of(own_broker(load(**({"data_dir": options.data_dir} if options.data_dir else {}))))
+        told = retried(jobs, options.retry) if options.retry else lines(jobs.failures(options.limit), full=options.full)
+    except (WrongSetting, BrokerDown) as error:
+        print(f"mezcal: {error}", file=sys.stderr)
+        return 2
+    print("\n".join(told))
+    return 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -102,7 +121,22 @@ def _parser() -> argparse.ArgumentParser:
         metavar="PORT",
         help="port of the dashboard (default: %(default)s)",
     )
+    up.set_defaults(run=_up)
+    _add_failures(commands)
     return parser
+
+
+def _add_failures(commands: Any) -> None:
+    failures = commands.add_parser(
+        "failures",
+        help="show failed and quarantined jobs, or try them again",
+        description="Show the jobs that failed, those remembered longest first: id, state, attempts, path, reason.",
+    )
+    failures.add_argument("--retry", nargs="+", metavar="ID|all", help="try these again, as if for the first time")
+    failures.add_argument("--full", action="store_true", help="with the history of each")
+    failures.add_argument("--limit", type=_at_least_one, default=100, metavar="N", help="(default: %(default)s)")
+    failures.add_argument("--data-dir", type=Path, metavar="DIR", help="of the `mezcal up` to ask, without REDIS_URL")
+    failures.set_defaults(run=_failures)
 
 
 def default_workers() -> int:

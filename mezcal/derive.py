@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mezcal.convert import Choices, Picture
     from mezcal.look import Look
     from mezcal.origin import Master, Origin
+    from mezcal.progress import Progress
     from mezcal.recipe import Mezzanine, Recipe
     from mezcal.store import Store, Stored
 
@@ -31,7 +32,7 @@ def _unguarded() -> None:
     """Nobody else makes this derivative."""
 
 
-def derive(
+def derive(  # noqa: PLR0913 - all the work, in one call
     recipe: Recipe,
     origin: Origin,
     store: Store,
@@ -39,11 +40,12 @@ def derive(
     *,
     guard: Callable[[], None] = _unguarded,
     remake: bool = False,
+    progress: Progress | None = None,
 ) -> Stored:
     """Make the derivative unless it is there. Safe to run twice, even at once.
 
-    *guard* is asked just before publishing and raises `Superseded` where another has taken over. Raises the
-    `Failure` that says why there is no derivative; nothing is left behind then.
+    *progress* is kept up to date. *guard* is asked just before publishing and raises `Superseded` where another
+    has taken over. Raises the `Failure` that says why there is no derivative; nothing is left behind then.
     """
     found = None if remake else store.find(recipe)
     if found is not None:
@@ -52,13 +54,15 @@ def derive(
         if isinstance(recipe, Thumbnail):
             sidecar = _thumbnail(recipe, origin, draft, choices)
         else:
-            sidecar = _mezzanine(recipe, origin, draft, choices)
+            sidecar = _mezzanine(recipe, origin, draft, choices, progress)
         return store.put(recipe, draft, sidecar, guard)
 
 
-def _mezzanine(recipe: Mezzanine, origin: Origin, draft: Path, choices: Choices) -> Sidecar:
+def _mezzanine(recipe: Mezzanine, origin: Origin, draft: Path, choices: Choices, progress: Progress | None) -> Sidecar:
     with origin.open(recipe.path) as master:
-        picture = _whole(master, draft, choices, recipe.page)
+        if progress is not None:
+            progress.reading(master)
+        picture = _whole(master, draft, choices, recipe.page, progress)
         return _sidecar(recipe, [master], picture, draft, version(choices))
 
 
@@ -82,10 +86,11 @@ def _drawn(masters: list[Master], draft: Path, look: Look, max_pixels: int | Non
     return picture
 
 
-def _whole(master: Master, draft: Path, choices: Choices, page: int | None) -> Picture:
+def _whole(master: Master, draft: Path, choices: Choices, page: int | None, progress: Progress | None) -> Picture:
     """Convert *master*, and say that it broke off where a decoder would call it damaged."""
+    tell = progress.converting if progress is not None else None
     try:
-        picture = convert(master.file, draft, choices, page, scratch=draft.parent)
+        picture = convert(master.file, draft, choices, page, scratch=draft.parent, progress=tell)
     except Undecodable:
         master.complete()  # raises what is truer: that the master was cut on its way
         raise

@@ -21,7 +21,14 @@ if TYPE_CHECKING:
 PAGE = Path("docs/configuration.md")
 BEGIN = "<!-- made from mezcal/settings.py by `make docs`: begin -->\n"
 END = "<!-- made from mezcal/settings.py by `make docs`: end -->\n"
-KINDS = {str: "text", Path: "a path", bool: "yes or no", int: "a whole number", float: "a number"}
+KINDS: dict[Any, str] = {
+    str: "text",
+    Path: "a path",
+    SecretStr: "a secret",
+    bool: "yes or no",
+    int: "a whole number",
+    float: "a number",
+}
 
 
 def main() -> None:
@@ -67,19 +74,19 @@ def alias(name: str, field: FieldInfo) -> str:
 
 def may_hold(field: FieldInfo) -> str:
     """What the variable may hold, in words."""
-    kind = next(kind for kind in (*get_args(field.annotation), field.annotation) if kind is not NoneType)
-    if get_origin(field.annotation) is Literal or (isinstance(kind, type) and issubclass(kind, StrEnum)):
-        return ", ".join(f"`{choice}`" for choice in choices(field.annotation))
-    if get_origin(field.annotation) is tuple:
-        return "secrets" if kind is SecretStr else "names"
-    if kind is SecretStr:
-        return "a secret"
+    kind = set_to(field.annotation)
+    if get_origin(kind) is Literal or (isinstance(kind, type) and issubclass(kind, StrEnum)):
+        return ", ".join(f"`{choice}`" for choice in get_args(kind) or kind)
+    if get_origin(kind) is tuple:
+        return "secrets" if SecretStr in get_args(kind) else "names"
     return KINDS[kind] + bounds(field)
 
 
-def choices(annotation: Any) -> list[str]:
-    """The values of a `Literal` or of an enumeration."""
-    return list(map(str, get_args(annotation) or annotation))
+def set_to(annotation: Any) -> Any:
+    """The type of a setting where it is set: *annotation* less None."""
+    if NoneType not in get_args(annotation):
+        return annotation
+    return next(kind for kind in get_args(annotation) if kind is not NoneType)
 
 
 def bounds(field: FieldInfo) -> str:

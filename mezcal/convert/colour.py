@@ -9,8 +9,8 @@ import pyvips
 from mezcal.convert import vips
 
 if TYPE_CHECKING:
+    from mezcal.convert.choices import Choices
     from mezcal.convert.loaded import Loaded
-    from mezcal.convert.mezzanine import Choices
 
 FLOAT_MAX = 3.4e38
 

@@ -10,8 +10,8 @@ from PIL import Image
 from mezcal.convert.tiff import directory_at
 
 if TYPE_CHECKING:
+    from mezcal.convert.choices import Choices
     from mezcal.convert.loaded import Loaded
-    from mezcal.convert.mezzanine import Choices
     from mezcal.convert.page import Page
     from mezcal.convert.tiff import Directory
 

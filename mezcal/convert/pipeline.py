@@ -7,9 +7,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from mezcal.convert import colour, engines, jpeg, metadata, vips
+from mezcal.convert.choices import Choices, Picture
 from mezcal.convert.formats import mode_of, sniff
 from mezcal.convert.loaded import CannotRead, Damaged, Loaded
-from mezcal.convert.mezzanine import Choices, Picture
 from mezcal.convert.page import Page, choose, pages_of
 from mezcal.convert.tiff import BadTiff
 from mezcal.convert.turn import upright

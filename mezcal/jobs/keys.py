@@ -88,6 +88,10 @@ class Keys:
         """String: who does the periodic work *name* in this interval; expires with it."""
         return f"{self.prefix}chore:{name}"
 
+    def progress(self, key: str) -> str:
+        """String: how far the running job *key* has come (JSON); expires."""
+        return f"{self.prefix}progress:{key}"
+
     def revalidating(self, key: str) -> str:
         """String: somebody has asked for the revalidation of the derivative *key* lately; expires."""
         return f"{self.prefix}revalidating:{key}"

@@ -84,6 +84,7 @@ class FolderOrigin:
                 last_modified=formatdate(seen.st_mtime, usegmt=True),
                 size=seen.st_size,
                 arrival=unchanged,
+                arrived=lambda: seen.st_size,
             )
 
     def _file(self, path: str) -> BinaryIO:

@@ -71,6 +71,7 @@ class OriginRepository:
                     size=size,
                     content_type=answer.headers.get("Content-Type"),
                     arrival=scratch.wait_whole,
+                    arrived=lambda: scratch.front,
                 )
         finally:
             download.cancel()

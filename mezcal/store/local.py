@@ -130,11 +130,11 @@ class LocalStore:
             with self._publishing(recipe):
                 guard()
                 distinguish(draft, path)
+                stored = described(path, draft.stat())  # before anybody may delete it again
+                if stored is None:
+                    raise StoreDown("the picture is empty: it was not written to the end")
                 rename(draft, path)
                 rename(beside, path.with_name(SIDECAR))
-            stored = described(path, path.stat())
-        if stored is None:
-            raise StoreDown(f"{path} vanished while it was stored")
         return stored
 
     def delete(self, recipe: Recipe) -> bool:

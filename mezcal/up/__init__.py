@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pydantic import SecretStr
+
 from mezcal import sample, settings
 from mezcal.front import nginx
 from mezcal.up import broker, environment, parts
@@ -77,6 +79,14 @@ def settings_for(wish: Wish) -> settings.Settings:
     if chosen.repo_base_url is None:
         chosen = settings.load(**given, repo_base_url=sample.FOLDER.as_uri())
     return chosen
+
+
+def own_broker(chosen: settings.Settings) -> settings.Settings:
+    """*chosen*, with the broker of the `mezcal up` that runs in its data folder where REDIS_URL names none."""
+    sock = chosen.data_dir.absolute() / "run" / "broker.sock"
+    if chosen.redis_url is not None or not sock.exists():
+        return chosen
+    return chosen.model_copy(update={"redis_url": SecretStr(f"redis+socket://{sock}")})
 
 
 def origin_url(origin: str | None) -> str | None:

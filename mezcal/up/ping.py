@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 
 from redis import AuthenticationError, ConnectionError, RedisError, TimeoutError  # noqa: A004
 
-from mezcal.jobs.broker import connect, redis_url
+from mezcal.errors import BrokerDown
+from mezcal.jobs.broker import check_policy, connect, redis_url
 from mezcal.lifeline import follow_parent
 from mezcal.settings import load
 
@@ -30,6 +31,9 @@ def main() -> int:
     place = shown(redis_url(settings))
     try:
         await_answer(settings, place)
+    except BrokerDown as unfit:
+        print(f"REDIS_URL: {place} cannot be used: {unfit.detail}")
+        return 1
     except (RedisError, ValueError) as error:
         print(f"REDIS_URL: {place} cannot be used: {one_line(error)}")
         return 1
@@ -37,12 +41,14 @@ def main() -> int:
 
 
 def await_answer(settings: Settings, place: str) -> None:
-    """Return once the server answers; raises what is wrong, at once if waiting cannot mend it."""
+    """Return once the server answers and keeps what it is given; raises what is wrong, at once if waiting cannot
+    mend it.
+    """
     end, told = time.monotonic() + PATIENCE, False
     while True:
         try:
             with connect(settings, ANSWER_WITHIN) as client:
-                client.ping()
+                check_policy(client)
             return
         except AuthenticationError:
             raise

@@ -1,4 +1,4 @@
-"""One installation for the faults of this folder, which is damaged and mends itself; some tests make their own."""
+"""One installation for the faults of each module, which is damaged and mends itself; some tests make their own."""
 
 from __future__ import annotations
 
@@ -7,16 +7,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.faults.scene import QUICK, Scene
-from tests.house import SAMPLES, running_house
+from tests.house import SAMPLES, House, running_house
 from tests.origin_server import OriginServer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Faults are asked to hold many times in a row: `pytest tests/faults --count 20`, see `pytest_addoption`."""
 
 
 @pytest.fixture(scope="session")
@@ -40,10 +36,17 @@ def scene(damaged: Scene) -> Scene:
 
 
 @pytest.fixture
-def own(repository: OriginServer, tmp_path: Path) -> Iterator[list[Scene]]:
-    """Installations that a test makes for itself, stopped at the end."""
+def install(repository: OriginServer, tmp_path: Path) -> Iterator[Callable[..., Scene]]:
+    """Makes an installation with settings of its own, stopped at the end."""
     made: list[Scene] = []
-    yield made
+
+    def start(**given: str) -> Scene:
+        house = House(tmp_path, repository.url, **(QUICK | given))
+        house.start()
+        made.append(Scene(house, repository))
+        return made[-1]
+
+    yield start
     for scene in made:
         scene.close()
         scene.house.stop()

@@ -7,23 +7,22 @@ import os
 import shutil
 import signal
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import requests
 import tifffile
+from PIL import Image
 from redis import RedisError
 
 from mezcal.jobs import Jobs, State
-from mezcal.recipe import Mezzanine
 from mezcal.settings import load
 from tests.house import House, command_line
 from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from mezcal.jobs import Record, Table
     from tests.origin_server import OriginServer, Script
@@ -175,8 +174,6 @@ def served(house: House, path: str) -> requests.Response:
 
 def stored_shade(house: House, path: str) -> int | None:
     """The grey value that is stored for *path*, None if nothing is."""
-    from PIL import Image  # noqa: PLC0415
-
     found = house.stored(path)
     if found is None:
         return None
@@ -184,21 +181,9 @@ def stored_shade(house: House, path: str) -> int | None:
         return int(np.asarray(image.convert("L"))[0, 0])
 
 
-def connections(scene: Scene) -> int:
-    """Clients of the broker."""
-    return len(scene.table.redis.client_list())
-
-
-def recipe(path: str) -> Mezzanine:
-    return Mezzanine.parse(path)
-
-
-def folder_of(house: House) -> Path:
-    return house.settings.cache_dir
-
-
-def frozen(pids: list[int]) -> Iterator[None]:
-    """For `contextmanager`: *pids* stand still."""
+@contextmanager
+def standing_still(*pids: int) -> Iterator[None]:
+    """*pids* do nothing, and hold on to what they have."""
     for pid in pids:
         os.kill(pid, signal.SIGSTOP)
     try:

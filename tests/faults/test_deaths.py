@@ -5,18 +5,15 @@ from __future__ import annotations
 import os
 import signal
 import time
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import pytest
-
-from tests.faults.scene import BEARER, frozen, served, tiff
+from tests.faults.scene import BEARER, served, standing_still, tiff
 from tests.waiting import until
 
 if TYPE_CHECKING:
-    from tests.faults.scene import Scene
+    from collections.abc import Callable
 
-standing_still = contextmanager(frozen)
+    from tests.faults.scene import Scene
 
 
 def process_of(worker: str | None) -> int:
@@ -69,7 +66,7 @@ def test_a_process_that_stood_still_and_comes_back_publishes_nothing(scene: Scen
     path, script = scene.held()
     asked = scene.asked(path)
     late = process_of(scene.running(path).worker)
-    with standing_still([late]):
+    with standing_still(late):
         script.body = tiff(90)
         scene.running(path, after=1)
         script.go.set()
@@ -99,8 +96,11 @@ def test_a_job_that_keeps_ending_its_process_is_quarantined_and_the_pool_goes_on
     scene.well(path, served(scene.house, path), most=4)
 
 
-def test_a_conversion_that_hangs_is_ended_with_its_process_and_not_started_again(own: list[Scene], hung: Scene) -> None:
+def test_a_conversion_that_hangs_is_ended_with_its_process_and_not_started_again(
+    install: Callable[..., Scene],
+) -> None:
     """Its process stands still: no time limit but the one that kills reaches it."""
+    hung = install(JOB_TIME_LIMIT="5", JOB_TIME_GRACE="1", LEASE_SECONDS="60")
     path, script = hung.held()
     asked = hung.asked(path)
     pid = process_of(hung.running(path).worker)
@@ -123,16 +123,3 @@ def test_a_killed_api_process_takes_its_askers_with_it_and_no_job(scene: Scene) 
     assert asked.exception() is not None
     script.go.set()
     scene.well(path, served(scene.house, path), most=1)
-
-
-@pytest.fixture
-def hung(own: list[Scene], repository: object, tmp_path: object) -> Scene:
-    from tests.faults.scene import QUICK  # noqa: PLC0415
-    from tests.faults.scene import Scene as Made  # noqa: PLC0415
-    from tests.house import House  # noqa: PLC0415
-
-    limits = {"JOB_TIME_LIMIT": "5", "JOB_TIME_GRACE": "1", "LEASE_SECONDS": "60"}
-    house = House(tmp_path, repository.url, **(QUICK | limits))  # type: ignore[attr-defined, arg-type]
-    house.start()
-    own.append(Made(house, repository))  # type: ignore[arg-type]
-    return own[0]
