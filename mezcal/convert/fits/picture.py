@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from PIL import Image
 
+from mezcal.convert.choices import Picture
 from mezcal.convert.fits import lco, robust
 from mezcal.convert.fits.aligning import Affine, affine_between, aligned, moved
 from mezcal.convert.fits.label import labelled
@@ -15,7 +16,6 @@ from mezcal.convert.fits.planes import Plane, twice
 from mezcal.convert.fits.reading import Frame, opened, reported
 from mezcal.convert.fits.shrinking import Size, factors, finished, fitted, shrunk
 from mezcal.convert.fits.turning import Turn, turn_of
-from mezcal.convert.mezzanine import Picture
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
