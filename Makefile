@@ -30,11 +30,13 @@ run: install ## Start everything on this machine, at port 5000
 	@exec $(BIN)/mezcal up $(ARGS)
 
 .PHONY: check
-check: $(VENV)/dev.stamp ## Lint, types, import contracts
+check: $(VENV)/dev.stamp ## Lint, types, import contracts, container files
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/hadolint Dockerfile
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec docker-compose.yml
 
 .PHONY: test
 test: check ## Everything that must be green before a change lands
@@ -49,6 +51,11 @@ SEED ?= 1
 .PHONY: chaos
 chaos: $(VENV)/dev.stamp ## Kill, freeze and restart every part under load (SECONDS=300 SEED=1)
 	$(BIN)/python -m tests.faults.chaos --seconds $(SECONDS) --seed $(SEED)
+
+.PHONY: docs
+docs: install ## Write the tables in docs/ anew
+	$(BIN)/python -m tools.settings_table
+	$(BIN)/python docs/make_formats.py > docs/formats.md
 
 .PHONY: lock
 lock: $(VENV)/dev.stamp ## Pin anew what pyproject.toml asks for

@@ -8,7 +8,6 @@ from flask import Flask
 
 from api import images, jobs, ops, problems
 from api.context import Desk, place
-from api.hits import HitsFirst
 from mezcal.settings import load
 
 if TYPE_CHECKING:
@@ -26,6 +25,4 @@ def create_app(settings: Settings | None = None) -> Flask:
     for blueprint in (images.images, jobs.jobs, ops.ops):
         app.register_blueprint(blueprint)
     problems.register(app)
-    if not desk.settings.read_tokens:
-        app.wsgi_app = HitsFirst(app.wsgi_app, desk.store, desk.settings.http_max_age)  # type: ignore[method-assign]
     return app

@@ -33,6 +33,19 @@ class Wish:
                 seconds = float(value)
         return cls(respond_async, seconds)
 
+    @property
+    def applied(self) -> str | None:
+        """`Preference-Applied`, None where nothing was preferred."""
+        if self.respond_async:
+            return "respond-async"
+        return f"wait={self.seconds:g}" if self.seconds < math.inf else None
+
+
+def navigates(request: Request) -> bool:
+    """Whether a person's browser loads the address as a page, and could show how far the image has come."""
+    opens = request.headers.get("Sec-Fetch-Dest") == "document"
+    return opens and request.accept_mimetypes.best_match(["application/json", "text/html"]) == "text/html"
+
 
 def gone(request: Request) -> Callable[[], bool]:
     """Tells, at no cost, whether the client has hung up: its socket says so, where the server shows it.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 from flask import current_app
 
+from api.freshness import Freshness
 from api.health import Health
 from mezcal.jobs import Jobs
 from mezcal.origin import open_origin
@@ -30,12 +31,14 @@ class Desk:
     jobs: Jobs
     origin: Origin
     health: Health
+    freshness: Freshness
 
     @classmethod
     def of(cls, settings: Settings) -> Desk:
         """The desk that *settings* describe."""
         store, jobs = open_store(settings), Jobs.of(settings)
-        return cls(settings, store, jobs, open_origin(settings), Health(jobs, store))
+        freshness = Freshness(settings.revalidate_after, jobs)
+        return cls(settings, store, jobs, open_origin(settings), Health(jobs, store), freshness)
 
 
 def place(app: Flask, desk: Desk) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 from typing import TYPE_CHECKING, Any
 
@@ -18,11 +19,12 @@ if TYPE_CHECKING:
 
 _settings = load()
 
+FILES = 4096  # open at once: a socket and a file for each of gunicorn's 1000 connections, and some
+SPARE_THREADS = 16  # never taken by those who wait for a miss: WAITERS_MAX bounds these
 ANSWERING_SECONDS = 1.0  # kept of DRAIN_SECONDS for sending the last answers
-HIT_THREADS = 16  # never taken by those who wait for a miss: WAITERS_MAX bounds these
 
-worker_class = "gthread"  # sendfile, and a thread may wait without a process of its own
-threads = _settings.waiters_max + HIT_THREADS
+worker_class = "api.serving.HitsFirst"  # hits from the event loop, all else from threads
+threads = _settings.waiters_max + SPARE_THREADS
 workers = _settings.api_processes
 preload_app = True  # the processes share what the application takes; it connects only when first asked
 keepalive = 75  # longer than the 60 s for which proxies keep a connection: the proxy, not we, closes it
@@ -43,8 +45,10 @@ def on_starting(_arbiter: Any) -> None:
 
 
 def post_fork(_arbiter: Any, _worker: Worker) -> None:
-    """End with the master, even if it is killed."""
+    """End with the master, even if it is killed; hold as many files as may be: each hit under way has two."""
     follow_parent(signal.SIGKILL)
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, FILES) if most > 0 else FILES, most))
 
 
 def post_worker_init(worker: Worker) -> None:

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flask import Blueprint, Response, request, url_for
+from flask import Blueprint, Response, after_this_request, request, url_for
 
 from api.auth import may_change, may_read
-from api.clients import Wish, gone
+from api.clients import Wish, gone, navigates
 from api.context import here
-from api.sending import HIT, send
+from api.sending import HIT, JOINED, MISS, STALE, send
 from mezcal.errors import BadRecipe, StillWorking
 from mezcal.recipe import Mezzanine
 
 if TYPE_CHECKING:
+    from werkzeug.wrappers import Response as AnyResponse
+
     from mezcal.jobs import Job
     from mezcal.recipe import Recipe
     from mezcal.store import Opened
 
 images = Blueprint("images", __name__)
+PEOPLE_WAIT = 1.5  # seconds before a browser is shown how far its image has come
 
 
 @images.get("/images/<path:source>")
@@ -29,13 +32,14 @@ def image(source: str) -> Response:
     recipe = Mezzanine.parse(source, request.args.get("page"))
     found = here().store.open(recipe)
     if found is not None:
-        return send(found, HIT)
+        return send(found, STALE if here().freshness.old(found.stored, recipe) else HIT)
     wish = Wish.of(request)
+    say_what_applied(wish)
     job = here().jobs.ask(recipe)
     if wish.respond_async:
         return accepted(job)
-    job.wait(min(wish.seconds, here().settings.wait_seconds), gone(request))
-    return send(made(recipe), "mezcal; fwd=miss; collapsed" if job.joined else "mezcal; fwd=miss")
+    job.wait(patience(wish), gone(request))
+    return send(made(recipe), JOINED if job.joined else MISS)
 
 
 @images.delete("/images/<path:source>")
@@ -55,6 +59,22 @@ def nameless() -> Response:
     raise BadRecipe("the path is empty: name a master, as in /images/<path>")
 
 
+def patience(wish: Wish) -> float:
+    """Seconds that the request may wait; a person sees the progress instead, and then the image."""
+    most = PEOPLE_WAIT if navigates(request) else here().settings.wait_seconds
+    return min(wish.seconds, most)
+
+
+def say_what_applied(wish: Wish) -> None:
+    """Have `Preference-Applied` in the answer, whatever that will be (RFC 7240, 3)."""
+
+    @after_this_request
+    def _say(response: AnyResponse) -> AnyResponse:
+        if wish.applied:
+            response.headers["Preference-Applied"] = wish.applied
+        return response
+
+
 def made(recipe: Recipe) -> Opened:
     """The derivative that was just made; `StillWorking` if somebody deleted it in this very moment."""
     found = here().store.open(recipe)
@@ -67,6 +87,5 @@ def accepted(job: Job) -> Response:
     """202, for those who asked for it (RFC 7240): real IIIF servers keep a 202 as the image."""
     response = Response(status=202)
     response.headers["Location"] = url_for("jobs.job", key=job.recipe.key)
-    response.headers["Preference-Applied"] = "respond-async"
     response.headers["Cache-Control"] = "no-store"
     return response

@@ -10,6 +10,7 @@ from werkzeug.exceptions import BadRequest, NotFound
 
 from api.auth import may_change, may_read
 from api.context import here
+from api.outlook import Outlook
 from mezcal.errors import BrokerDown
 from mezcal.recipe import from_json
 
@@ -35,16 +36,20 @@ def failed() -> Response:
 
 @jobs.get("/jobs/<key>")
 def job(key: str) -> Response:
-    """Where the job stands; 404 when it is neither wanted nor remembered."""
+    """Where the job stands; 404 when it is neither wanted nor remembered. Its ETag makes polling cheap."""
     may_read()
+    table = here().jobs.table
     try:
-        record = here().jobs.table.read(key)
+        record = table.read(key)
+        outlook = Outlook.of(table, record) if record else None
     except RedisError as error:
         raise BrokerDown("the queue cannot be reached") from error
     if record is None:
         raise NotFound("no such job: it was never asked for, or ended a while ago")
-    response = jsonify(described(record))
-    response.headers["Cache-Control"] = "no-store"
+    response = jsonify(described(record, outlook))
+    response.headers["Cache-Control"] = "no-cache"  # kept, but asked about each time
+    response.add_etag()
+    response.make_conditional(request)
     return response
 
 
@@ -60,9 +65,10 @@ def retry(key: str) -> Response:
     return response
 
 
-def described(record: Record) -> dict[str, Any]:
-    """A job as JSON; times are seconds since 1970."""
+def described(record: Record, outlook: Outlook | None = None) -> dict[str, Any]:
+    """A job as JSON; times are seconds since 1970. *outlook* says what lies before it, where that was asked."""
     recipe = from_json(record.recipe)
+    image = url_for("images.image", source=recipe.path, page=recipe.page)
     return {
         "id": record.key,
         "state": record.state,
@@ -71,7 +77,9 @@ def described(record: Record) -> dict[str, Any]:
         "asked": record.asked,
         "started": record.started,
         "ended": record.ended,
-        "image": url_for("images.image", source=recipe.path, page=recipe.page),
+        "image": image,
+        "links": {"self": url_for("jobs.job", key=record.key), "image": image},
+        **(outlook.as_json() if outlook else {}),
         "failure": record.failure.as_record() if record.failure else None,
         "history": [past | {"at": past["at"] / 1000} for past in record.history],
     }

@@ -62,10 +62,14 @@ class QueueState:
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """When to ask again: after *seconds*; by itself where the page will *reload*, since a job goes on."""
+    """When to ask again: after *seconds*; by itself where the page will *reload*, since a job goes on.
+
+    *job* is that job's address, at which the page may look more often than it loads itself anew.
+    """
 
     seconds: int
     reload: bool = False
+    job: str | None = None
 
 
 def home(tiles: Sequence[Tile], cache: CacheUse, queue: QueueState | None, base_url: str) -> str:
@@ -102,12 +106,17 @@ def response(page: str, status: int = 200) -> Response:
 
 @cache
 def content_security_policy() -> str:
-    """The header for both pages: nothing but our own images and the one style sheet, known by its hash."""
-    style = b64encode(hashlib.sha256(_asset("mezcal.css").encode()).digest()).decode()
+    """The header for both pages: nothing but our own images, and the style sheet and script known by their hashes."""
+    style, script = map(_hash, ("mezcal.css", "progress.js"))
     return (
-        f"default-src 'none'; img-src 'self' data:; style-src 'sha256-{style}'; "
+        f"default-src 'none'; img-src 'self' data:; style-src 'sha256-{style}'; script-src 'sha256-{script}'; "
+        "connect-src 'self'; "
         "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     )
+
+
+def _hash(name: str) -> str:
+    return b64encode(hashlib.sha256(_asset(name).encode()).digest()).decode()
 
 
 @cache
@@ -122,6 +131,7 @@ def _environment() -> Environment:
     )
     environment.filters["size"] = readable_size
     environment.globals["style"] = Markup(_asset("mezcal.css"))  # noqa: S704 - our own file
+    environment.globals["script"] = Markup(_asset("progress.js"))  # noqa: S704 - our own file
     environment.globals["icon"] = "data:image/svg+xml," + quote(_asset("favicon.svg"))
     return environment
 

@@ -41,7 +41,8 @@ def _retry(failure: Failure) -> pages.Retry | None:
     """A page loads itself anew only while a job goes on: forgotten tabs shall not poll a broken service."""
     if not isinstance(failure, Unavailable):
         return None
-    return pages.Retry(failure.retry_after, reload=isinstance(failure, StillWorking))
+    job = url_for("jobs.job", key=failure.job) if failure.job else None
+    return pages.Retry(failure.retry_after, reload=isinstance(failure, StillWorking), job=job)
 
 
 def _of_http(error: HTTPException) -> Response:

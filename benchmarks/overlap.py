@@ -21,7 +21,7 @@ import numpy as np
 import pyvips
 import tifffile
 
-from mezcal.convert.mezzanine import Choices, convert
+from mezcal.convert import Choices, convert
 from mezcal.origin import Origin, open_origin
 from mezcal.settings import load
 from tests.origin_server import OriginServer

@@ -48,6 +48,7 @@ def _up(options: argparse.Namespace) -> int:
         origin=options.origin,
         data_dir=options.data_dir,
         flower_port=options.flower_port if options.flower else None,
+        front=options.front,
     )
     try:
         return up(wish)
@@ -111,6 +112,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="folder for the queue and the cache, instead of DATA_DIR (default: mezcal-data)",
     )
+    up.add_argument("--front", action="store_true", help="let nginx serve what is cached; it takes HOST and PORT")
     up.add_argument("--flower", action="store_true", help="also run the dashboard, on loopback only")
     up.add_argument(
         "--flower-port",

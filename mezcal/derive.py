@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import time
@@ -19,10 +18,10 @@ if TYPE_CHECKING:
 
     from mezcal.convert import Choices, Picture
     from mezcal.origin import Master, Origin
+    from mezcal.progress import Progress
     from mezcal.recipe import Recipe
     from mezcal.store import Store, Stored
 
-NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
 PIPELINE = 1  # raised whenever the same choices begin to make other pixels
 
 
@@ -30,7 +29,7 @@ def _unguarded() -> None:
     """Nobody else makes this derivative."""
 
 
-def derive(
+def derive(  # noqa: PLR0913 - all the work, in one call
     recipe: Recipe,
     origin: Origin,
     store: Store,
@@ -38,31 +37,33 @@ def derive(
     *,
     guard: Callable[[], None] = _unguarded,
     remake: bool = False,
+    progress: Progress | None = None,
 ) -> Stored:
     """Make the derivative unless it is there. Safe to run twice, even at once.
 
-    *guard* is asked just before publishing and raises `Superseded` where another has taken over. Raises the
-    `Failure` that says why there is no derivative; nothing is left behind then.
+    *progress* is kept up to date. *guard* is asked just before publishing and raises `Superseded` where another
+    has taken over. Raises the `Failure` that says why there is no derivative; nothing is left behind then.
     """
     found = None if remake else store.find(recipe)
     if found is not None:
         return found
     with origin.open(recipe.path) as master, store.draft() as draft:
-        picture = _whole(master, draft, choices, recipe.page)
+        if progress is not None:
+            progress.reading(master)
+        picture = _whole(master, draft, choices, recipe.page, progress)
         return store.put(recipe, draft, _sidecar(recipe, master, picture, draft, choices), guard)
 
 
-def _whole(master: Master, draft: Path, choices: Choices, page: int | None) -> Picture:
+def _whole(master: Master, draft: Path, choices: Choices, page: int | None, progress: Progress | None) -> Picture:
     """Convert *master*, and say that it broke off where a decoder would call it damaged."""
+    tell = progress.converting if progress is not None else None
     try:
-        picture = convert(master.file, draft, choices, page, scratch=draft.parent)
+        picture = convert(master.file, draft, choices, page, scratch=draft.parent, progress=tell)
     except Undecodable:
         master.complete()  # raises what is truer: that the master was cut on its way
         raise
-    except OSError as error:
-        if error.errno in NO_ROOM:
-            raise StoreDown(f"the derivative cannot be written: {error.strerror}") from error
-        raise
+    except OSError as error:  # reading fails as a `Failure`, so it is writing that did: a full disk, most often
+        raise StoreDown(f"the picture could not be written: {error.strerror or error}") from error
     master.complete()
     return picture
 

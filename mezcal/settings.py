@@ -93,6 +93,18 @@ class Settings(BaseSettings):
         "have no name and vanish with their process.",
     )
 
+    pin_seconds: float = Field(
+        60, ge=0, description="How long an evicted derivative can still be had: a HEAD's answer holds for so long."
+    )
+    revalidate_after: int = Field(
+        0,
+        ge=0,
+        description="Seconds after which the repository is asked whether a cached image's master changed; 0 never.",
+    )
+    revalidate_per_minute: int = Field(
+        60, ge=1, description="How many cached images that nobody asks the API for are revalidated in a minute."
+    )
+
     # --- the picture
     mezzanine_quality: int = Field(90, ge=1, le=100, description="JPEG quality.")
     mezzanine_subsampling: Literal["4:4:4", "4:2:0"] = Field(
@@ -192,6 +204,22 @@ class Settings(BaseSettings):
     http_max_age: int = Field(
         3600, ge=0, description="Seconds for which `Cache-Control` lets browsers keep an image unasked."
     )
+    http_stale_while_revalidate: int = Field(
+        3600, ge=0, description="Seconds past that in which a cache may answer with what it has while it asks anew."
+    )
+    http_stale_if_error: int = Field(
+        604_800, ge=0, description="Seconds past that in which a cache may keep to what it has while mezcal fails."
+    )
+    sendfile_header: Literal["X-Accel-Redirect", "X-Sendfile"] | None = Field(
+        None,
+        description="Leave sending to the server in front: `X-Accel-Redirect` for nginx, `X-Sendfile` for Apache and "
+        "lighttpd. Unset, the API sends images itself.",
+    )
+    sendfile_prefix: str = Field(
+        "/.stored/",
+        pattern=r"^/[\w./-]*/$",
+        description="Internal location under which nginx has the cache (SENDFILE_HEADER=X-Accel-Redirect).",
+    )
     loopback_trusted: bool = Field(
         False,
         description="Let loopback clients change state without a token while API_TOKENS is unset; "
@@ -246,6 +274,17 @@ class Settings(BaseSettings):
     def cache_dir(self) -> Path:
         """The store's root, absolute."""
         return (self.storage_dir or self.data_dir / "cache").absolute()
+
+    @property
+    def image_cache_control(self) -> str:
+        """The `Cache-Control` of every image, whichever server sends it (RFC 9111, RFC 5861)."""
+        stale = {
+            "stale-while-revalidate": self.http_stale_while_revalidate,
+            "stale-if-error": self.http_stale_if_error,
+        }
+        scope = "private" if self.read_tokens else "public"
+        parts = [scope, f"max-age={self.http_max_age}", *(f"{name}={value}" for name, value in stale.items() if value)]
+        return ", ".join(parts)
 
     @property
     def pixel_limit(self) -> int | None:

@@ -33,8 +33,9 @@ MEZCAL = str(Path(sys.executable).with_name("mezcal"))
 class House:
     """A running installation; *given* are environment variables."""
 
-    def __init__(self, folder: Path, origin: str, **given: str) -> None:
+    def __init__(self, folder: Path, origin: str, *options: str, **given: str) -> None:
         self.folder = folder
+        self.options = options
         self.journal = folder / "journal.log"
         self.settings = load(_env_file=None, data_dir=folder / "data", repo_base_url=origin)
         bare = {name: value for name, value in os.environ.items() if name.lower() not in Settings.model_fields}
@@ -45,7 +46,7 @@ class House:
     def start(self) -> None:
         """Start it and wait until it says that it is ready."""
         out = self.folder / "out.log"
-        command = [MEZCAL, "up", "--port", "0", "--workers", "2"]
+        command = [MEZCAL, "up", "--port", "0", "--workers", "2", *self.options]
         with out.open("wb") as told, self.journal.open("ab") as journal:
             self.process = subprocess.Popen(command, env=self._env, cwd=self.folder, stdout=told, stderr=journal)
         line = until(lambda: out.read_text() or self.process_ended(), 60, "the ready line")
@@ -115,9 +116,9 @@ def command_line(pid: int) -> str:
 
 
 @contextmanager
-def running_house(folder: Path, origin: str, **given: str) -> Iterator[House]:
-    """An installation in *folder* in front of *origin*, stopped at the end."""
-    house = House(folder, origin, **given)
+def running_house(folder: Path, origin: str, *options: str, **given: str) -> Iterator[House]:
+    """An installation in *folder* in front of *origin*, started with *options*, stopped at the end."""
+    house = House(folder, origin, *options, **given)
     house.start()
     try:
         yield house

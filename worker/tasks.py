@@ -14,6 +14,7 @@ from mezcal.jobs import MAKE, SPREAD, Lane
 from mezcal.jobs.broker import CHORE
 from mezcal.jobs.gate import GuardedOrigin, PutOff
 from mezcal.jobs.lease import Lease, persist
+from mezcal.jobs.progress import shown
 from mezcal.recipe import from_json
 from worker.app import app, here
 from worker.chores import CHORES
@@ -67,8 +68,15 @@ def _report(recipe: Recipe, lease: Lease) -> str:
 def _work(recipe: Recipe, lease: Lease) -> None:
     bench = here()
     origin = GuardedOrigin(bench.origin, bench.gate, lease, recipe.kind)
+    claim = lease.claim
     try:
-        derive(recipe, origin, bench.store, bench.choices, guard=lease.check, remake=lease.claim.remake)
+        with shown(bench.table, claim.key) as progress:
+            derive(
+                *(recipe, origin, bench.store, bench.choices),
+                guard=lease.check,
+                remake=claim.remake,
+                progress=progress,
+            )
     except SoftTimeLimitExceeded as error:
         raise TimedOut(f"it took longer than {bench.settings.job_time_limit} s") from error
     except (Failure, PutOff):

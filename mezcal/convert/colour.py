@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import pyvips
 
+from mezcal.convert import vips
+
 if TYPE_CHECKING:
+    from mezcal.convert.choices import Choices
     from mezcal.convert.loaded import Loaded
-    from mezcal.convert.mezzanine import Choices
 
 FLOAT_MAX = 3.4e38
 
@@ -51,7 +53,7 @@ def span(loaded: Loaded) -> tuple[float, float]:
     half = colour.bands
     least = min(stats(0, 1 + band)[0] for band in range(half))
     most = max(stats(1, 1 + half + band)[0] for band in range(half))
-    if colour.format in ("float", "double") and least >= 0 and 0 < most <= 1:
+    if (colour.format in ("float", "double") and least >= 0 and most <= 1) or least == most == 0:
         return 0.0, 1.0
     return least, most
 
@@ -135,8 +137,8 @@ def _fitting(icc: bytes | None, space: str) -> bytes | None:
     try:
         probe = _probe(3 if space == "rgb" else 4, 2).copy(interpretation="srgb" if space == "rgb" else "cmyk")
         _transform(_with_profile(probe, icc), "relative").avg()
-    except pyvips.Error:
-        pyvips.vips_lib.vips_error_clear()
+    except vips.FAILURES:
+        vips.forget_errors()
         return None
     return icc
 

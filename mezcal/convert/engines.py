@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mezcal.convert import pillow, samples, vips, ycbcr
+from mezcal.convert import metadata, pillow, samples, vips, ycbcr
 from mezcal.convert.formats import LIBVIPS, PILLOW, TIFFFILE, Format
 from mezcal.convert.loaded import CannotRead, Loaded
 from mezcal.convert.page import CIELAB, ICCLAB, WHITE_IS_ZERO, YCBCR, Page
 from mezcal.errors import BadRecipe
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mezcal.convert.watched import Watched
 
 PEAKS = {"uchar": 255.0, "ushort": 65535.0}
@@ -85,9 +87,13 @@ def _lab(image: Any, page: Page) -> Any:
 def _tiff_by_pillow(master: Watched, page: Page) -> Loaded:
     if page.directory.sub is not None:
         raise CannotRead("a sub-directory in a layout that only Pillow reads")
-    found = pillow.load("TIFF", master, page.directory.index)
+    found = pillow.load("TIFF", master, _checked, page.directory.index)
     notes = _notes(page)
     return Loaded(found.image, found.space, found.peak, found.alpha, **notes)
+
+
+def _checked(_width: int, _height: int) -> None:
+    """A TIFF's size was checked when its header was read."""
 
 
 def _notes(page: Page) -> dict[str, Any]:
@@ -98,15 +104,16 @@ def _notes(page: Page) -> dict[str, Any]:
         "icc": directory.blob(34675),
         "xmp": directory.blob(700),
         "iptc": directory.blob(33723),
+        "exif": metadata.exif_of(page),
     }
 
 
-def picture(engine: str, kind: Format, master: Watched, page: int | None) -> Loaded:
-    """A master that is no TIFF, by *engine*."""
+def picture(engine: str, kind: Format, master: Watched, page: int | None, check: Callable[[int, int], None]) -> Loaded:
+    """A master that is no TIFF, by *engine*; *check* raises if width and height are too large."""
     if engine == PILLOW:
         if page not in (None, 1):
             raise BadRecipe(f"page {page} is asked for, and this kind of master has one")
-        return pillow.load(kind.pillow, master)
+        return pillow.load(kind.pillow, master, check)
     image = vips.load(kind.name, master, **_paged(kind, master, page))
     space = {"b-w": "grey", "grey16": "grey", "cmyk": "cmyk"}.get(image.interpretation, "rgb")
     return Loaded(

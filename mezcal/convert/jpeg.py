@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import pyvips
 
 if TYPE_CHECKING:
-    from mezcal.convert.mezzanine import Choices
+    from mezcal.convert.choices import Choices
 
 SIDE_MAX = 65_500  # libvips and libjpeg end there, JPEG itself at 65,535
 

@@ -10,6 +10,10 @@ class CannotRead(Exception):  # noqa: N818 - the word for it
     """An engine cannot decode the master; the message is its reason. Another engine may."""
 
 
+class Damaged(CannotRead):
+    """The engine knows the format and found it broken: a more lenient one would make a wrong picture."""
+
+
 @dataclass(frozen=True, slots=True)
 class Loaded:
     """A lazily decoded picture.
@@ -31,6 +35,7 @@ class Loaded:
     exif: bytes | None = None
     xmp: bytes | None = None
     iptc: bytes | None = None
+    known: frozenset[str] = frozenset()  # the decoder's complaints about the header
     failures: list[Exception] = field(default_factory=list)  # of Python code below libvips, while it decodes
 
     @property

@@ -9,6 +9,8 @@ from mezcal.convert.tiff import BadTiff, Directory, directories
 from mezcal.errors import BadRecipe
 
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, MASK, SEPARATED, YCBCR, CIELAB, ICCLAB = 0, 1, 2, 3, 4, 5, 6, 8, 9
+SAMPLES_MAX = 256  # decoders take memory for each before they look at the file
+TILE_MAX = 256 * 2**20  # bytes
 SIDE_MAX = 2**31 - 1  # what decoders count with
 
 
@@ -144,10 +146,21 @@ class Page:
             return None
         return (across[0] * unit, down[0] * unit) if unit and across and down else None
 
+    @property
+    def chunk_bytes(self) -> int:
+        """Bytes of a decoded strip or tile, all planes."""
+        width, rows = self.tile or (self.width, self.strip_rows)
+        return width * rows * self.samples * -(-self.depth // 8)
+
     def check_content(self) -> None:
         """`BadTiff` unless the file holds every strip or tile that the picture needs."""
-        if self.compression == 6:
-            return  # old-style JPEG keeps its stream where it likes; its decoder checks
+        if self.samples > SAMPLES_MAX or (self.tile and self.chunk_bytes > TILE_MAX):
+            raise BadTiff(f"{self.samples} samples a pixel, tiles of {self.tile} are declared: beyond all reason")
+        if self.compression == 6:  # old-style JPEG keeps its stream where it likes; its decoder looks for it
+            places = self.directory.number(513, 0), *map(int, self.directory.values(273))
+            if max(places) >= self.directory.reader.length:
+                raise BadTiff("its JPEG stream lies beyond the file's end")
+            return
         tag = 324 if self.tile else 273
         offsets = self.directory.values(tag)
         counts = self.directory.values(tag + (1 if self.tile else 6))

@@ -7,20 +7,24 @@ runs Ghostscript on whatever calls itself PostScript.
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pillow_heif
-import pyvips
 from PIL import Image, ImageCms
 
-from mezcal.convert import vips
+from mezcal.convert import jp2, vips
 from mezcal.convert.loaded import CannotRead, Loaded
+from mezcal.convert.strips import Strips
 from mezcal.errors import TooLarge
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mezcal.convert.watched import Watched
 
+STRIP = 64  # rows
 HELD_MAX = 400_000_000  # pixels; four bytes each
 SPACES = {
     "L": "grey",
@@ -34,30 +38,23 @@ SPACES = {
 }
 
 
-def load(name: str, master: Watched, page: int = 0) -> Loaded:
-    """The decoded *master*, which must be of Pillow's format *name*; `CannotRead` has Pillow's reason."""
+def load(name: str, master: Watched, check: Callable[[int, int], None], page: int = 0) -> Loaded:
+    """The decoded *master*, which must be of Pillow's format *name*; `CannotRead` has Pillow's reason.
+
+    *check* is asked about width and height before anything is decoded, and raises if they are too large.
+    """
     master.seek(0)
     if name == "HEIF":
         pillow_heif.register_heif_opener()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return _decoded(_opened(name, master, page))
+            image = _opened(name, master, page)
+            check(image.width, image.height)
+            loaded = _decoded(image)
+            return replace(loaded, icc=jp2.profile(master)) if name == "JPEG2000" else loaded
     except (TooLarge, CannotRead):
         raise
-    except Exception as error:
-        raise CannotRead(vips.first_line(f"{error}" or type(error).__name__)) from error
-
-
-def size(name: str, master: Watched) -> tuple[int, int]:
-    """Width and height from the header."""
-    master.seek(0)
-    if name == "HEIF":
-        pillow_heif.register_heif_opener()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return _opened(name, master, 0).size
     except Exception as error:
         raise CannotRead(vips.first_line(f"{error}" or type(error).__name__)) from error
 
@@ -66,7 +63,8 @@ def _opened(name: str, master: Watched, page: int) -> Image.Image:
     limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None  # ours is checked, with its own answer
     try:
         image = Image.open(master, formats=[name])  # type: ignore[arg-type]
-        image.seek(page)
+        if page:
+            image.seek(page)
     finally:
         Image.MAX_IMAGE_PIXELS = limit
     return image
@@ -80,12 +78,11 @@ def _decoded(image: Image.Image) -> Loaded:
     orientation = exif.get(274, 1)
     image.load()
     image = _plain(image)
-    array = np.asarray(image)
-    array = array[..., None] if array.ndim == 2 else array
+    strips = _strips(image)
     return Loaded(
-        image=_wrapped(array),
+        image=strips.image(),
         space=SPACES[image.mode],
-        peak={"uint8": 255, "uint16": 65535}.get(array.dtype.name),
+        peak={"uint8": 255, "uint16": 65535}.get(strips.dtype.name),
         alpha={"LA": 1, "RGBA": 3}.get(image.mode),
         orientation=orientation if orientation in range(1, 9) else 1,
         dpi=_dpi(info.get("dpi")),
@@ -119,32 +116,20 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     return image.convert({"PA": "RGBA", "La": "LA", "RGBa": "RGBA"}.get(image.mode, "RGB"))
 
 
-def _wrapped(array: Any) -> Any:
-    vips.start()
-    height, width, bands = array.shape
-    kind = {"uint8": "uchar", "uint16": "ushort", "int32": "int", "float32": "float"}[array.dtype.name]
-    return pyvips.Image.new_from_memory(np.ascontiguousarray(array).data, width, height, bands, kind)
+def _strips(image: Image.Image) -> Strips:
+    """The held picture, handed on strip by strip: a second copy of it would be as large again."""
+
+    def fetch(place: int) -> Any:
+        top = place * STRIP
+        rows = np.asarray(image.crop((0, top, image.width, min(top + STRIP, image.height))))
+        return rows if rows.ndim == 3 else rows[..., None]
+
+    first = fetch(0)
+    return Strips(image.width, image.height, first.shape[2], first.dtype, STRIP, fetch)
 
 
 def _dpi(value: Any) -> tuple[float, float] | None:
     try:
         return (float(value[0]), float(value[1])) if value else None
     except (TypeError, ValueError, ZeroDivisionError):
-        return None
-
-
-def exif_without(data: bytes, *, size: tuple[int, int]) -> bytes | None:
-    """The EXIF block *data* less orientation and thumbnail, with *size* in pixels; None if it is broken."""
-    exif = Image.Exif()
-    try:
-        exif.load(data)
-        kept = Image.Exif()
-        for tag, value in exif.items():
-            if tag not in (0x0112, 0x0201, 0x0202, 0x8769, 0x8825, 0xA005):
-                kept[tag] = value
-        for block in (0x8769, 0x8825):
-            kept.get_ifd(block).update(exif.get_ifd(block))
-        kept.get_ifd(0x8769).update({0xA002: size[0], 0xA003: size[1]})
-        return kept.tobytes()
-    except Exception:  # noqa: BLE001 - a broken note is no reason to refuse the picture
         return None

@@ -6,12 +6,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-import pyvips
-
 from mezcal.convert import colour, engines, jpeg, metadata, vips
+from mezcal.convert.choices import Choices, Picture
 from mezcal.convert.formats import mode_of, sniff
-from mezcal.convert.loaded import CannotRead, Loaded
-from mezcal.convert.mezzanine import Choices, Picture
+from mezcal.convert.loaded import CannotRead, Damaged, Loaded
 from mezcal.convert.page import Page, choose, pages_of
 from mezcal.convert.tiff import BadTiff
 from mezcal.convert.turn import upright
@@ -61,15 +59,18 @@ class Conversion:
                 return self._write(opened, kind.name)
             except CannotRead as error:
                 reasons.append(str(error))
+                broken = isinstance(error, Damaged)
             if master.failure is not None:
                 raise master.failure
+            if broken:
+                break
         raise Undecodable(f"{kind.name}: {reasons[0]}")
 
     def _attempts(self, kind: Format, master: Watched) -> Iterator[Callable[[], Loaded]]:
         """Ways to open the master, the best first."""
         if kind.name != "TIFF":
             for engine in kind.engines:
-                yield partial(engines.picture, engine, kind, master, self.page)
+                yield partial(engines.picture, engine, kind, master, self.page, self._check_size)
             return
         page = self._tiff_page(master)
         mode = mode_of(page)
@@ -99,22 +100,24 @@ class Conversion:
             span = None
             if colour.needs_span(loaded):
                 span = colour.span(loaded)
-                vips.check_errors()
+                vips.check_errors(loaded.known)
                 loaded = self._opened(opened)
             image, icc = colour.displayable(loaded, self.choices, span)
             image, note = self._scaled(image)
             self._encode(image, loaded, icc)
-            vips.check_errors()
-        except pyvips.Error as error:
+            vips.check_errors(loaded.known)
+        except vips.FAILURES as error:
             vips.forget_errors()
-            raise CannotRead(vips.reason(loaded.failures[0] if loaded.failures else error)) from error
+            reason = vips.reason(loaded.failures[0] if loaded.failures else error)
+            # what was wrong with the header alone says nothing about the pixels: another engine may read them
+            raise (CannotRead if reason in loaded.known else Damaged)(reason) from error
         size = (image.height, image.width) if loaded.orientation >= 5 else (image.width, image.height)
         return Picture(*size, kind, note)
 
     def _opened(self, opened: Callable[[], Loaded]) -> Loaded:
         try:
-            return opened()
-        except pyvips.Error as error:
+            return replace(opened(), known=vips.complaints())
+        except vips.FAILURES as error:
             vips.forget_errors()
             raise CannotRead(vips.reason(error)) from error
 
@@ -137,6 +140,8 @@ class Conversion:
                 _report(noted, self.progress)
             with self.target.open("wb") as file:
                 jpeg.encode(noted, file, self.choices, dpi, keep)
+            if self.progress is not None:
+                self.progress(1.0)
         finally:
             if scratch is not None:
                 scratch.close()

@@ -6,6 +6,7 @@ looked up, colours not touched.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, cast
 
@@ -16,15 +17,20 @@ from mezcal.convert.loaded import CannotRead
 from mezcal.convert.page import PALETTE, Page
 from mezcal.convert.strips import DTYPES, Strips
 from mezcal.convert.vips import first_line
+from mezcal.errors import TooLarge
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mezcal.convert.watched import Watched
 
+CHUNK_MAX = 2**30  # bytes of a strip that is decoded whole
+
 
 def strips(master: Watched, page: Page) -> Strips:
     """The samples of *page*, a row of chunks at a time; `CannotRead` if tifffile does not know the layout."""
+    if page.chunk_bytes > CHUNK_MAX:
+        raise TooLarge(f"its strips of {page.chunk_bytes:,} bytes would have to be in memory whole")
     try:
         found = _find(master, page)
         chunks = Chunks(page, found, master)
@@ -35,8 +41,9 @@ def strips(master: Watched, page: Page) -> Strips:
 
 
 def _find(master: Watched, page: Page) -> Any:
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what counts is raised
     master.seek(0)
-    pages: Any = tifffile.TiffFile(cast("IO[bytes]", master), _multifile=False).pages
+    pages: Any = tifffile.TiffFile(cast("IO[bytes]", master), name="master", _multifile=False).pages
     found = pages[page.directory.index]
     if page.directory.sub is not None:
         found = found.pages[page.directory.sub]
@@ -82,12 +89,25 @@ class Chunks:
         data = bytearray()
         while len(data) < size and (piece := self.file.read(size - len(data))):
             data += piece
+        self._check_inner(bytes(data[:24]), index)
         tables = {"jpegtables": self.found.jpegtables, "jpegheader": self.found.jpegheader}
         array, _, _ = self.found.decode(bytes(data), index, **tables)
         if array is None:
             raise CannotRead(f"strip or tile {index} is empty")
         chunk: NDArray[Any] = array[0]
         return chunk
+
+    def _check_inner(self, head: bytes, index: int) -> None:
+        """`CannotRead` if a chunk that is a picture of its own claims to be larger than its place."""
+        if head.startswith(b"\xff\x4f\xff\x51"):  # JPEG 2000
+            inner = int.from_bytes(head[8:12]), int.from_bytes(head[12:16])
+        elif head.startswith(b"\x89PNG"):
+            inner = int.from_bytes(head[16:20]), int.from_bytes(head[20:24])
+        else:
+            return
+        width, rows = self.page.tile or (self.page.width, self.page.strip_rows)
+        if inner[0] > width or inner[1] > rows:
+            raise CannotRead(f"strip or tile {index} claims {inner[0]} x {inner[1]} pixels")
 
     def _plain(self, samples: NDArray[Any]) -> NDArray[Any]:
         if self.page.photometric == PALETTE:

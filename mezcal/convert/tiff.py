@@ -149,6 +149,11 @@ def directories(file: BinaryIO) -> list[Directory]:
     return found
 
 
+def directory_at(reader: Reader, at: int) -> Directory:
+    """The directory at *at* that is no page, such as EXIF's."""
+    return _directory(reader, at, 0, None)
+
+
 def _start(file: BinaryIO) -> tuple[Reader, int]:
     length = file.seek(0, 2)
     file.seek(0)

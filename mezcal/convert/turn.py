@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-BAND = 256  # rows that are turned at once
-STRIP = 64  # rows of the turned picture that are put together at once
+BAND_BYTES = 8 * 2**20  # what is turned at once: several copies of it are in memory
+STRIP_BYTES = 2**20  # what libvips gets or gives at once: it takes memory for it in each step
+ROWS_MIN, ROWS_MAX = 8, 128
 
 
 def upright(image: Any, orientation: int, scratch: Path | None) -> tuple[Any, BinaryIO | None]:
@@ -56,15 +57,43 @@ class Turned:
     bands: int
     orientation: int
 
+    @property
+    def pixel(self) -> np.dtype[Any]:
+        """One pixel as one element: numpy moves those twice as fast as bytes."""
+        return np.dtype(f"V{self.bands}")
+
+    def strips(self) -> Strips:
+        """The turned picture."""
+        width, height = (self.height, self.width) if self.orientation >= 5 else (self.width, self.height)
+        return Strips(width, height, self.bands, np.dtype("u1"), self.strip_rows, self.strip)
+
+    @property
+    def band(self) -> int:
+        """Rows that are turned at once."""
+        return rows_of(self.width * self.bands, BAND_BYTES)
+
+    @property
+    def strip_rows(self) -> int:
+        """Rows of the turned picture that are put together at once."""
+        return rows_of((self.height if self.orientation >= 5 else self.width) * self.bands, STRIP_BYTES)
+
+    def strip(self, place: int) -> NDArray[Any]:
+        """The turned picture's rows from *place* x `strip_rows` on."""
+        raise NotImplementedError
+
     def take(self, image: Any) -> None:
         """Write *image* to the scratch file, top to bottom."""
         region = pyvips.Region.new(image)
+        band = np.empty((self.band, self.width), self.pixel)
+        fetch = rows_of(self.width * self.bands, STRIP_BYTES)
         at = 0
-        for top in range(0, self.height, BAND):
-            rows = min(BAND, self.height - top)
-            raw = region.fetch(0, top, self.width, rows)
-            band = np.frombuffer(raw, "u1").reshape(rows, self.width, self.bands)
-            at += _write(self.fd, self.laid_out(band), at)
+        for top in range(0, self.height, self.band):
+            rows = min(self.band, self.height - top)
+            for first in range(0, rows, fetch):
+                some = min(fetch, rows - first)
+                raw = region.fetch(0, top + first, self.width, some)
+                band[first : first + some] = np.frombuffer(raw, self.pixel).reshape(some, self.width)
+            at += _write(self.fd, self.laid_out(band[:rows]), at)
 
     def laid_out(self, band: NDArray[Any]) -> NDArray[Any]:
         """*band* as it is best read back."""
@@ -74,17 +103,14 @@ class Turned:
 class UpsideDown(Turned):
     """Orientation 3 (turned by 180 degrees) and 4 (mirrored top to bottom)."""
 
-    def strips(self) -> Strips:
-        """The turned picture."""
-        return Strips(self.width, self.height, self.bands, np.dtype("u1"), STRIP, self._strip)
-
-    def _strip(self, place: int) -> NDArray[Any]:
-        end = self.height - place * STRIP
-        rows = min(STRIP, end)
+    def strip(self, place: int) -> NDArray[Any]:
+        """Rows counted from the bottom."""
+        end = self.height - place * self.strip_rows
+        rows = min(self.strip_rows, end)
         size = self.width * self.bands
         raw = os.pread(self.fd, rows * size, (end - rows) * size)
-        lines = np.frombuffer(raw, "u1").reshape(rows, self.width, self.bands)[::-1]
-        return lines[:, ::-1] if self.orientation == 3 else lines
+        lines = np.frombuffer(raw, self.pixel).reshape(rows, self.width)[::-1]
+        return _bytes(lines[:, ::-1] if self.orientation == 3 else lines)
 
 
 class Sideways(Turned):
@@ -92,31 +118,37 @@ class Sideways(Turned):
 
     def laid_out(self, band: NDArray[Any]) -> NDArray[Any]:
         """Rows and columns exchanged, and mirrored where the orientation says so."""
-        turned = band.transpose(1, 0, 2)
+        turned = band.T
         if self.orientation in (7, 8):
             turned = turned[::-1]
         return turned[:, ::-1] if self.orientation in (6, 7) else turned
 
-    def strips(self) -> Strips:
-        """The turned picture."""
-        return Strips(self.height, self.width, self.bands, np.dtype("u1"), STRIP, self._strip)
-
-    def _strip(self, place: int) -> NDArray[Any]:
-        first = place * STRIP
-        lines = min(STRIP, self.width - first)
-        panels = [self._segment(top, first, lines) for top in range(0, self.height, BAND)]
-        return np.concatenate(panels[::-1] if self.orientation in (6, 7) else panels, axis=1)
+    def strip(self, place: int) -> NDArray[Any]:
+        """One segment of each panel, side by side."""
+        first = place * self.strip_rows
+        lines = min(self.strip_rows, self.width - first)
+        panels = [self._segment(top, first, lines) for top in range(0, self.height, self.band)]
+        return _bytes(np.concatenate(panels[::-1] if self.orientation in (6, 7) else panels, axis=1))
 
     def _segment(self, top: int, first: int, lines: int) -> NDArray[Any]:
-        wide = min(BAND, self.height - top)
+        wide = min(self.band, self.height - top)
         at = top * self.width * self.bands + first * wide * self.bands
         raw = os.pread(self.fd, lines * wide * self.bands, at)
-        return np.frombuffer(raw, "u1").reshape(lines, wide, self.bands)
+        return np.frombuffer(raw, self.pixel).reshape(lines, wide)
+
+
+def rows_of(row_bytes: int, most: int) -> int:
+    """How many rows of *row_bytes* make about *most* bytes, in the eights that JPEG counts in."""
+    return max(ROWS_MIN, min(ROWS_MAX, most // row_bytes // ROWS_MIN * ROWS_MIN))
+
+
+def _bytes(pixels: NDArray[Any]) -> NDArray[Any]:
+    return np.ascontiguousarray(pixels).view("u1")
 
 
 def _write(fd: int, pixels: NDArray[Any], at: int) -> int:
     """Bytes written at *at*: all of *pixels*."""
-    view = np.ascontiguousarray(pixels).reshape(-1).data
+    view = _bytes(pixels).reshape(-1).data
     done = 0
     while done < len(view):
         done += os.pwrite(fd, view[done : done + 2**26], at + done)

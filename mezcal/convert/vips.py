@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import pyvips
 
-from mezcal.convert.loaded import CannotRead
+from mezcal.convert.loaded import CannotRead, Damaged
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mezcal.convert.watched import Watched
 
+FAILURES = (pyvips.Error, UnicodeDecodeError)  # pyvips trips over reasons that quote the file's bytes
 LOADERS = {
     "TIFF": ("VipsForeignLoadTiff", "tiffload_source"),
     "JPEG": ("VipsForeignLoadJpeg", "jpegload_source"),
@@ -46,7 +47,7 @@ def load(kind: str, master: Watched, **options: Any) -> Any:
     forget_errors()
     try:
         return load_from(source(master), kind, **options)
-    except pyvips.Error as error:
+    except FAILURES as error:
         raise CannotRead(reason(error)) from error
 
 
@@ -61,8 +62,8 @@ def load_from(origin: Any, kind: str, **options: Any) -> Any:
 
 def source(master: Watched) -> Any:
     """A libvips source: the descriptor of a real file, else callbacks."""
-    if master.path and Path(master.path).exists():
-        return pyvips.Source.new_from_file(master.path)
+    if master.other_way and Path(master.other_way).exists():
+        return pyvips.Source.new_from_file(master.other_way)
     return reading(master.read, master.seek)
 
 
@@ -92,21 +93,33 @@ def forget_errors() -> None:
     pyvips.vips_lib.vips_error_clear()
 
 
-def check_errors() -> None:
-    """`CannotRead` if anything was written to the error buffer: libvips calls a cut tile a success."""
-    text = pyvips.ffi.string(pyvips.vips_lib.vips_error_buffer()).decode("utf-8", "replace").strip()
-    if text:
-        forget_errors()
-        raise CannotRead(first_line(text))
+def complaints() -> frozenset[str]:
+    """What stands in libvips' error buffer, which is empty after."""
+    text = pyvips.ffi.string(pyvips.vips_lib.vips_error_buffer()).decode("utf-8", "replace")
+    forget_errors()
+    return frozenset(line.strip() for line in text.splitlines() if line.strip())
+
+
+def check_errors(known: frozenset[str]) -> None:
+    """`Damaged` if the error buffer holds anything: libvips calls a cut tile a success.
+
+    *known* are complaints about the header: they come with every reading of it, and harm no pixel.
+    """
+    new = sorted(complaints() - known)
+    if new:
+        raise Damaged(first_line("\n".join(new)))
 
 
 def reason(error: Exception) -> str:
     """The decoder's own words out of a `pyvips.Error`."""
-    text = str(getattr(error, "detail", "") or error)
-    return first_line(text)
+    if isinstance(error, UnicodeDecodeError):
+        forget_errors()
+        return first_line(error.object.decode("utf-8", "replace"))
+    return first_line(str(getattr(error, "detail", "") or error))
 
 
 def first_line(text: str) -> str:
     """The first line that says something, cut to what fits a response."""
     lines = [line.strip() for line in text.replace("\0", "").splitlines() if line.strip()]
+    lines = [line for line in lines if "warning" not in line.lower()] or lines
     return lines[0][:200] if lines else "no reason was given"

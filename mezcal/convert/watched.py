@@ -28,12 +28,25 @@ class Watched(io.RawIOBase):
         return True
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """At most *size* bytes, all that is left if negative; blocks as the master does."""
+        """*size* bytes, fewer only at the end, all that is left if negative; blocks as the master does.
+
+        Decoders take a short read for the end, so a master that gives what has just arrived is asked on.
+        """
         try:
-            return self._master.read(-1 if size is None else size)
+            data = self._master.read(-1 if size is None else size)
+            if size is None or size < 0 or len(data) in (0, size):
+                return data
+            return data + self._rest(size - len(data))
         except Exception as error:
             self.failure = self.failure or error
             raise
+
+    def _rest(self, size: int) -> bytes:
+        pieces = []
+        while size and (piece := self._master.read(size)):
+            pieces.append(piece)
+            size -= len(piece)
+        return b"".join(pieces)
 
     def readinto(self, buffer: object, /) -> int:
         """Fill *buffer* as far as one read goes."""
@@ -69,7 +82,7 @@ class Watched(io.RawIOBase):
         return int(fileno())
 
     @property
-    def path(self) -> str | None:
+    def other_way(self) -> str | None:
         """A path by which another reader has its own position in the same file, even a nameless one."""
         try:
             return f"/proc/self/fd/{self.fileno()}"

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 MAKE = "mezcal.make"  # the names that askers and makers share
 SPREAD = "mezcal.spread"
 CHORE = "mezcal.chore"
+REVALIDATE = "mezcal.revalidate"
 CHORES = "chores"  # the queue of short work that is nobody's image: after the interactive lane, before bulk
 CONNECT_SECONDS = 1.0
 ASKER_SECONDS = 2.0  # somebody waits: a frozen Redis is told from a slow one soon
@@ -101,6 +102,10 @@ class Pipe:
     def chore(self, name: str) -> None:
         """Have a worker do the periodic work *name*."""
         self._send(CHORE, [name], CHORES, name)
+
+    def revalidate(self, recipe: dict[str, Any], label: str) -> None:
+        """Have a worker ask whether the master of a stored derivative has changed, when nothing else is to do."""
+        self._send(REVALIDATE, [recipe], "bulk", label)
 
     def _send(self, task: str, args: list[Any], queue: str, label: str, producer: Any = None) -> None:
         with _reported():

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from mezcal.jobs.lease import Lease
     from mezcal.jobs.table import Table
-    from mezcal.origin import Master, Origin
+    from mezcal.origin import Master, Origin, Standing
 
 log = logging.getLogger(__name__)
 
@@ -176,6 +176,10 @@ class GuardedOrigin:
     def listing(self, most: int) -> list[str]:
         """As the origin says."""
         return self._origin.listing(most)
+
+    def changed_since(self, path: str, etag: str | None, last_modified: str | None) -> Standing:
+        """As the origin says; no gate: it is one small request."""
+        return self._origin.changed_since(path, etag, last_modified)
 
     @contextmanager
     def open(self, path: str) -> Iterator[Master]:

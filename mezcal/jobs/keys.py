@@ -88,6 +88,19 @@ class Keys:
         """String: who does the periodic work *name* in this interval; expires with it."""
         return f"{self.prefix}chore:{name}"
 
+    def progress(self, key: str) -> str:
+        """String: how far the running job *key* has come (JSON); expires."""
+        return f"{self.prefix}progress:{key}"
+
+    def revalidating(self, key: str) -> str:
+        """String: somebody has asked for the revalidation of the derivative *key* lately; expires."""
+        return f"{self.prefix}revalidating:{key}"
+
+    @property
+    def walk(self) -> str:
+        """String: the folder of the store up to which the periodic walk has come."""
+        return f"{self.prefix}walk"
+
     def chunk(self, name: str) -> str:
         """String: recipes (JSON) that somebody wants made in bulk and nobody has queued yet."""
         return f"{self.prefix}chunk:{name}"

@@ -13,13 +13,14 @@ from mezcal.settings import WrongSetting
 from .folder import FolderOrigin
 from .master import Master
 from .repository import OriginRepository
+from .standing import Standing
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from mezcal.settings import Settings
 
-__all__ = ["FolderOrigin", "Master", "Origin", "OriginRepository", "open_origin"]
+__all__ = ["FolderOrigin", "Master", "Origin", "OriginRepository", "Standing", "open_origin"]
 
 
 class Origin(Protocol):
@@ -29,6 +30,9 @@ class Origin(Protocol):
 
     def open(self, path: str) -> AbstractContextManager[Master]:
         """The master at *path*, which is a `recipe.plain_path`; raises the origin's failures of `errors`."""
+
+    def changed_since(self, path: str, etag: str | None, last_modified: str | None) -> Standing:
+        """Whether the master at *path* is still the one that had these validators; raises as `open` does."""
 
     def path_of(self, url: str) -> str | None:
         """The path under the base that *url* names, decoded; None if it lies elsewhere."""

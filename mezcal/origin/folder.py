@@ -17,6 +17,7 @@ from mezcal.settings import WrongSetting
 
 from . import addresses
 from .master import Master
+from .standing import Standing, compare
 from .verdict import too_large
 
 if TYPE_CHECKING:
@@ -57,6 +58,14 @@ class FolderOrigin:
                 break
         return found[:most]
 
+    def changed_since(self, path: str, etag: str | None, last_modified: str | None) -> Standing:
+        """Whether the file at *path* is still the one with these validators."""
+        try:
+            with self.open(path) as master:
+                return compare({"ETag": master.etag or ""}, etag, last_modified)
+        except MasterMissing:
+            return Standing.GONE
+
     @contextmanager
     def open(self, path: str) -> Iterator[Master]:
         """The master at *path*, opened where it lies: nothing is copied."""
@@ -75,6 +84,7 @@ class FolderOrigin:
                 last_modified=formatdate(seen.st_mtime, usegmt=True),
                 size=seen.st_size,
                 arrival=unchanged,
+                arrived=lambda: seen.st_size,
             )
 
     def _file(self, path: str) -> BinaryIO:

@@ -13,6 +13,10 @@ def _nothing_to_wait_for() -> None:
     pass
 
 
+def _nobody_counts() -> int:
+    return 0
+
+
 @dataclass(frozen=True, slots=True)
 class Master:
     """One master, open for reading, with what its origin says about it.
@@ -29,6 +33,7 @@ class Master:
     size: int | None = None
     content_type: str | None = None
     arrival: Callable[[], object] = field(default=_nothing_to_wait_for, repr=False, compare=False)
+    arrived: Callable[[], int] = field(default=_nobody_counts, repr=False, compare=False)  # bytes, so far
 
     def complete(self) -> None:
         """Wait until the whole master has arrived.

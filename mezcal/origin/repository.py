@@ -12,6 +12,7 @@ from . import addresses
 from .arriving import Arriving, Scratch
 from .download import Download
 from .master import Master
+from .standing import Standing, ask
 from .tries import Tries
 from .verdict import judge_content
 from .wire import Wire
@@ -43,6 +44,10 @@ class OriginRepository:
         """Nothing: a repository does not tell what it has."""
         return []
 
+    def changed_since(self, path: str, etag: str | None, last_modified: str | None) -> Standing:
+        """Whether the master at *path* is still the one with these validators."""
+        return ask(self._wire, addresses.join(self.base_url, path), Tries(self._settings), etag, last_modified)
+
     @contextmanager
     def open(self, path: str) -> Iterator[Master]:
         """The master at *path*, readable from its first byte on while the rest is still arriving.
@@ -66,6 +71,7 @@ class OriginRepository:
                     size=size,
                     content_type=answer.headers.get("Content-Type"),
                     arrival=scratch.wait_whole,
+                    arrived=lambda: scratch.front,
                 )
         finally:
             download.cancel()

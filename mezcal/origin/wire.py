@@ -1,4 +1,4 @@
-"""One GET of the origin: connection, credential, redirects, and every fault of the network given its name.
+"""One request to the origin: connection, credential, redirects, and every fault of the network given its name.
 
 The transport adapter of `requests` is used without its Session: a session reads ~/.netrc and proxy variables,
 keeps cookies, and reads the whole body of a redirect. None of that may happen with a repository's credential.
@@ -94,9 +94,28 @@ class Wire:
             raise
         return answer
 
-    def _follow(self, url: str, tries: Tries, headers: Mapping[str, str]) -> Answer:
+    def look(
+        self,
+        url: str,
+        tries: Tries,
+        headers: Mapping[str, str],
+        *,
+        method: str = "HEAD",
+        passed: frozenset[int] = frozenset(),
+    ) -> Answer:
+        """As `get`, for the answer's head alone; 304 and the statuses in *passed* are answers too."""
+        answer = self._follow(url, tries, headers, method)
+        try:
+            if answer.status not in {304, 204} | passed:
+                judge_status(answer.status, answer.headers, ranged=False, denied=self._denied)
+        except Exception:
+            answer.close()
+            raise
+        return answer
+
+    def _follow(self, url: str, tries: Tries, headers: Mapping[str, str], method: str = "GET") -> Answer:
         for _ in range(REDIRECTS_MAX + 1):
-            answer = self._ask(url, tries, headers)
+            answer = self._ask(url, tries, headers, method)
             if answer.status not in REDIRECTS:
                 return answer
             answer.close()
@@ -114,8 +133,8 @@ class Wire:
             )
         return target
 
-    def _ask(self, url: str, tries: Tries, headers: Mapping[str, str]) -> Answer:
-        request = Request("GET", url, headers={**ASKED, **headers}).prepare()
+    def _ask(self, url: str, tries: Tries, headers: Mapping[str, str], method: str) -> Answer:
+        request = Request(method, url, headers={**ASKED, **headers}).prepare()
         credential = self._authorization() if addresses.server(str(request.url)) == self._home else None
         if credential:
             request.headers["Authorization"] = credential

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mezcal.settings import Settings
     from mezcal.store.usage import Usage
 
-__all__ = ["Opened", "Sidecar", "Store", "Stored", "open_store"]
+__all__ = ["LocalStore", "Opened", "Sidecar", "Store", "Stored", "open_store"]
 
 
 class Store(Protocol):
@@ -43,6 +43,9 @@ class Store(Protocol):
     def delete(self, recipe: Recipe) -> bool:
         """Forget the derivative; whether there was one."""
 
+    def refresh(self, recipe: Recipe, sidecar: Sidecar) -> bool:
+        """Note anew what is known, unless another derivative was stored meanwhile; whether it was noted."""
+
     def sweep(self) -> int:
         """Remove what killed writers left; how many files."""
 
@@ -58,4 +61,4 @@ class Store(Protocol):
 
 def open_store(settings: Settings) -> Store:
     """The store that *settings* name; nothing is made on disk before it is needed."""
-    return LocalStore(settings.cache_dir, settings.storage_layout)
+    return LocalStore(settings.cache_dir, settings.storage_layout, settings.pin_seconds)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import os
 import shutil
-import stat
+import time
 from contextlib import contextmanager, suppress
+from io import FileIO
 from typing import TYPE_CHECKING, BinaryIO, cast
 from uuid import uuid4
 
 from mezcal.errors import StoreDown
-from mezcal.store.entry import Opened, Sidecar, Stored
+from mezcal.store.entry import Opened, Sidecar
+from mezcal.store.files import ABSENT, described, distinguish, down, remove_orphan, rename, reported, sync
 from mezcal.store.layout import IMAGE, OURS, SIDECAR, folder
 from mezcal.store.usage import Counted
 
@@ -22,16 +23,19 @@ if TYPE_CHECKING:
 
     from mezcal.recipe import Recipe
     from mezcal.settings import Layout
+    from mezcal.store.entry import Stored
     from mezcal.store.usage import Usage
 
-ABSENT = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
+EVICTED = "evicted"
 
 
 class LocalStore:
     """`<root>/<folder>/image.jpg`, beside it `image.json`; see `layout` for the folder."""
 
-    def __init__(self, root: Path, layout: Layout) -> None:
+    def __init__(self, root: Path, layout: Layout, pin_seconds: float = 60) -> None:
         self.root = root
+        self.pin_seconds = pin_seconds
+        self.evicted = root / OURS / EVICTED
         self.layout = layout
         self.scratch = root / OURS / "scratch"
         self.locks = root / OURS / "locks"
@@ -49,22 +53,26 @@ class LocalStore:
         """
         path = self.path(recipe)
         try:
-            return _described(path, path.stat())
+            return described(path, path.stat())
         except ABSENT:
             return None
         except OSError as error:
-            raise _down(error) from error
+            raise down(error) from error
 
     def open(self, recipe: Recipe) -> Opened | None:
         """As `find`, held open: what is sent is what was described, even if it is replaced meanwhile."""
         path = self.path(recipe)
+        return self.open_at(path) or (self.open_at(path) if self._brought_back(recipe, path) else None)
+
+    def open_at(self, path: Path) -> Opened | None:
+        """What is stored at *path*, held open."""
         try:
-            file = path.open("rb", buffering=0)
+            file = FileIO(path)
         except ABSENT:
             return None
         except OSError as error:
-            raise _down(error) from error
-        stored = _described(path, os.fstat(file.fileno()))
+            raise down(error) from error
+        stored = described(path, os.fstat(file.fileno()))
         if stored is None:
             file.close()
             return None
@@ -85,7 +93,7 @@ class LocalStore:
 
         It is locked while its writer lives, so that `sweep` can tell what a killed one left behind.
         """
-        with _reported():
+        with reported():
             path, descriptor = self._claimed_scratch()
         try:
             yield path
@@ -112,30 +120,31 @@ class LocalStore:
         revalidation, where the reverse would call an old image fresh.
         """
         path = self.path(recipe)
-        with _reported(), self.draft() as beside:
+        with reported(), self.draft() as beside:
             beside.write_bytes(sidecar.as_bytes())
-            _sync(draft)
+            sync(draft)
             with self._publishing(recipe):
                 guard()
-                _distinguish(draft, path)
-                _rename(draft, path)
-                _rename(beside, path.with_name(SIDECAR))
-            stored = _described(path, path.stat())
-        if stored is None:
-            raise StoreDown(f"{path} vanished while it was stored")
+                distinguish(draft, path)
+                stored = described(path, draft.stat())  # before anybody may delete it again
+                if stored is None:
+                    raise StoreDown("the picture is empty: it was not written to the end")
+                rename(draft, path)
+                rename(beside, path.with_name(SIDECAR))
         return stored
 
     def delete(self, recipe: Recipe) -> bool:
         """Forget *recipe*'s derivative and the folders it leaves empty; whether there was one."""
         path = self.path(recipe)
-        with _reported(), self._publishing(recipe):
+        with reported(), self._publishing(recipe):
             try:
                 path.unlink()
                 existed = True
             except ABSENT:
                 existed = False
-            with suppress(*ABSENT):
-                path.with_name(SIDECAR).unlink()
+            for other in (path.with_name(SIDECAR), *self._put_aside(recipe)):
+                with suppress(*ABSENT):
+                    other.unlink()
             self._prune(path.parent)
         return existed
 
@@ -156,6 +165,50 @@ class LocalStore:
         finally:
             os.close(descriptor)
 
+    def refresh(self, recipe: Recipe, sidecar: Sidecar) -> bool:
+        """Note anew what is known of *recipe*'s derivative, unless another one was stored meanwhile."""
+        with reported(), self.draft() as beside, self._publishing(recipe):
+            now = self.sidecar(recipe)
+            if now is None or now.made != sidecar.made:
+                return False
+            beside.write_bytes(sidecar.as_bytes())
+            rename(beside, self.path(recipe).with_name(SIDECAR))
+        return True
+
+    # --- evicting: for PIN_SECONDS what is asked for again comes back, so a HEAD's 200 holds for as long
+
+    def evict(self, recipe: Recipe) -> bool:
+        """Put *recipe*'s derivative aside; `sweep` removes it after PIN_SECONDS. Whether there was one.
+
+        No reader has to mark what it has announced: nginx could not, nor could we on a read-only file system.
+        """
+        path = self.path(recipe)
+        image, sidecar = self._put_aside(recipe)
+        with reported(), self._publishing(recipe):
+            self.evicted.mkdir(parents=True, exist_ok=True)
+            try:
+                path.rename(image)
+            except ABSENT:
+                return False
+            with suppress(*ABSENT):
+                path.with_name(SIDECAR).rename(sidecar)
+            self._prune(path.parent)
+        return True
+
+    def _put_aside(self, recipe: Recipe) -> tuple[Path, Path]:
+        return self.evicted / f"{recipe.key}.jpg", self.evicted / f"{recipe.key}.json"
+
+    def _brought_back(self, recipe: Recipe, path: Path) -> bool:
+        """Undo the eviction of *recipe*, if that was just now."""
+        image, sidecar = self._put_aside(recipe)
+        if not image.exists():
+            return False
+        with reported(), self._publishing(recipe), suppress(*ABSENT):
+            if image.exists() and not path.exists():
+                rename(image, path)
+                rename(sidecar, path.with_name(SIDECAR))
+        return True
+
     # --- keeping house
 
     def sweep(self) -> int:
@@ -163,12 +216,16 @@ class LocalStore:
         removed = 0
         with suppress(*ABSENT):
             for path in self.scratch.iterdir():
-                removed += _remove_orphan(path)
+                removed += remove_orphan(path)
+        with suppress(*ABSENT):
+            for path in self.evicted.iterdir():
+                if time.time() - path.stat().st_ctime > self.pin_seconds:  # ctime: when it was put there
+                    path.unlink()
         return removed
 
     def check(self) -> None:
         """Raise `StoreDown`, with the reason, unless a derivative could be stored now."""
-        with self.draft() as draft, _reported():
+        with self.draft() as draft, reported():
             draft.write_bytes(b"\xff")
 
     def usage(self) -> Usage | None:
@@ -177,71 +234,6 @@ class LocalStore:
 
     def free_bytes(self) -> int:
         """Bytes that the file system still takes."""
-        with _reported():
+        with reported():
             self.root.mkdir(parents=True, exist_ok=True)
             return shutil.disk_usage(self.root).free
-
-
-def _described(path: Path, status: os.stat_result) -> Stored | None:
-    if not stat.S_ISREG(status.st_mode) or not status.st_size:
-        return None
-    return Stored(path, status.st_size, int(status.st_mtime))
-
-
-def _sync(path: Path) -> None:
-    with path.open("rb+") as file:
-        os.fsync(file.fileno())
-
-
-def _distinguish(draft: Path, published: Path) -> None:
-    """Give *draft* a modification time of its own: two versions of one size, made within one second, must not
-    share the entity tag that is made of both.
-    """
-    with suppress(*ABSENT):
-        before, now = published.stat(), draft.stat()
-        if before.st_size == now.st_size and int(before.st_mtime) >= int(now.st_mtime):
-            os.utime(draft, (now.st_atime, int(before.st_mtime) + 1))
-
-
-def _rename(draft: Path, path: Path) -> None:
-    """Rename within the file system, making the folders; again where a `delete` prunes them meanwhile."""
-    for _ in range(10):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with suppress(FileNotFoundError):
-            draft.replace(path)
-            return
-    raise StoreDown(f"{path.parent} is removed as fast as it is made")
-
-
-def _remove_orphan(path: Path) -> bool:
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        path.unlink()
-        return True
-    except OSError:  # locked: its writer lives; or gone: it was put
-        return False
-    finally:
-        os.close(descriptor)
-
-
-@contextmanager
-def _reported() -> Iterator[None]:
-    """Turn what the file system refuses into `StoreDown`, with the reason and no path of ours."""
-    try:
-        yield
-    except OSError as error:
-        raise _down(error) from error
-
-
-def _down(error: OSError) -> StoreDown:
-    reason = os.strerror(error.errno) if error.errno else str(error)
-    hint = {
-        errno.ENOSPC: ": free some space, or lower the cache's bound",
-        errno.EROFS: ": mount it writable",
-        errno.EACCES: ": give mezcal's user the right to write there",
-    }.get(error.errno or 0, "")
-    return StoreDown(f"the cache folder cannot be used ({reason}){hint}")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from pydantic import SecretStr
 
 from mezcal import sample, settings
+from mezcal.front import nginx
 from mezcal.up import broker, environment, parts
 from mezcal.up.claim import Address, CannotStart, claimed, free_address
 from mezcal.up.journal import Journal
@@ -31,6 +32,7 @@ class Wish:
     origin: str | None = None
     data_dir: Path | None = None
     flower_port: int | None = None  # None is no dashboard
+    front: bool = False  # nginx takes host and port, the API a free one on loopback
 
 
 def up(wish: Wish) -> int:
@@ -42,11 +44,12 @@ def up(wish: Wish) -> int:
     with ExitStack() as stack:
         folder = stack.enter_context(claimed(chosen.data_dir.absolute()))
         at = free_address(wish.host, wish.port)
+        program = front_program() if wish.front else None
         board = None if wish.flower_port is None else free_address("127.0.0.1", wish.flower_port)
         if board is not None and board.port == at.port:
             raise CannotStart(f"port {at.port} is wanted for the API and for the dashboard")
         sock = stack.enter_context(broker.socket_place(folder.run))
-        cast = the_parts(chosen, wish, folder, (at, board, sock))
+        cast = the_parts(chosen, wish, folder, (at, board, sock), program)
         journal = Journal(sys.stderr.fileno())
         return Supervisor(cast, journal, keep=(folder.lock,)).run(lambda: announce(journal, at, board))
 
@@ -59,9 +62,18 @@ def announce(journal: Journal, at: Address, board: Address | None) -> None:
         print(f"mezcal is ready at {at.url}", flush=True)
 
 
+def front_program() -> Path:
+    """nginx; `CannotStart` where there is none."""
+    program = nginx()
+    if program is None:
+        raise CannotStart("--front needs nginx: install it, or the package mezcal[front]")
+    return program
+
+
 def settings_for(wish: Wish) -> settings.Settings:
     """The settings, with what the command line says above all else."""
     said = {"data_dir": wish.data_dir, "repo_base_url": origin_url(wish.origin)}
+    said |= {"sendfile_header": "X-Accel-Redirect"} if wish.front else {}
     given = {name: value for name, value in said.items() if value is not None}
     chosen = settings.load(**given)
     if chosen.repo_base_url is None:
@@ -88,9 +100,13 @@ def origin_url(origin: str | None) -> str | None:
 
 
 def the_parts(
-    chosen: settings.Settings, wish: Wish, folder: Folder, places: tuple[Address, Address | None, Path]
+    chosen: settings.Settings,
+    wish: Wish,
+    folder: Folder,
+    places: tuple[Address, Address | None, Path],
+    program: Path | None = None,
 ) -> list[parts.Part]:
-    """What is to run: with REDIS_URL no broker of our own, but that one must answer first."""
+    """What is to run: with REDIS_URL no broker of our own, but that one must answer first; *program* is nginx."""
     at, board, sock = places
     env = environment.handed_on(chosen, os.environ)
     if at.loopback and "loopback_trusted" not in chosen.model_fields_set:
@@ -101,7 +117,10 @@ def the_parts(
         cast.append(broker.broker(folder, sock, chosen.log_level, env))
     else:
         broker.await_given_broker(env)
-    cast += [parts.worker(chosen, folder, wish.workers, env), parts.api(chosen, folder, at, env)]
+    behind = at if program is None else free_address("127.0.0.1", 0)
+    cast += [parts.worker(chosen, folder, wish.workers, env), parts.api(chosen, folder, behind, env)]
+    if program is not None:
+        cast.append(parts.front(chosen, folder, program, (at, behind), env))
     if board is not None:
         cast.append(parts.dashboard(folder, board, env))
     return cast

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import pwd
 import signal
 import socket
 import sys
@@ -9,6 +11,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from functools import partial
 from typing import TYPE_CHECKING
+
+from mezcal.front import Front, configuration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -28,6 +32,7 @@ class Rank(IntEnum):
     BROKER = 0
     DASHBOARD = 1
     SERVICE = 2
+    FRONT = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +87,31 @@ def api(settings: Settings, folder: Folder, at: Address, env: Mapping[str, str])
         cwd=folder.run,
         ready=partial(answers, at, "/readyz"),
         grace=settings.drain_seconds + PAST_DRAIN,
+    )
+
+
+def front(
+    settings: Settings, folder: Folder, program: Path, places: tuple[Address, Address], env: Mapping[str, str]
+) -> Part:
+    """The server nginx at the first of *places*, in front of the API at the second."""
+    at, behind = places
+    run = folder.run / "nginx"
+    run.mkdir(mode=0o700, exist_ok=True)
+    written = run / "nginx.conf"
+    user = pwd.getpwuid(0).pw_name if os.geteuid() == 0 else None  # `nobody` may not see the store
+    asked = Front(at.bind, behind.bind, run, trusted=at.loopback, user=user)
+    written.write_text(configuration(settings, asked), encoding="utf-8")
+    return Part(
+        name="front",
+        argv=(str(program), "-e", "stderr", "-p", str(run), "-c", str(written)),
+        env=env,
+        cwd=folder.run,
+        ready=partial(answers, at, "/healthz"),
+        rank=Rank.FRONT,
+        stop=signal.SIGQUIT,  # what was asked is answered, what is kept alive is closed
+        grace=settings.drain_seconds + PAST_DRAIN,
+        orphaned=signal.SIGTERM,  # its own children do not follow it, they are told
+        leftovers=(run / "nginx.pid",),
     )
 
 

@@ -1,0 +1,172 @@
+"""Converting masters: wall, CPU and peak memory of mezcal, of Pillow's open + save, and of the codecs alone.
+
+    .venv/bin/python benchmarks/convert.py [--megapixels 12 100] [--only lzw turn6] [--runs 3] [--folder F]
+
+Each run is a process of its own that has converted something small before the clock starts, as a worker
+has. Ratios of one run are comparable, seconds of two machines are not. `floor` is libvips decoding to RAM,
+and then encoding out of RAM, without colour conversion. `turn2` .. `turn8` are the orientations.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+CASES: dict[str, dict[str, object]] = {
+    "plain": {},
+    "lzw": {"compression": "lzw"},
+    "deflate": {"compression": "deflate"},
+    "tiles": {"tile": True, "tile_width": 256, "tile_height": 256},
+    "jpeg": {"compression": "jpeg", "Q": 90, "tile": True, "tile_width": 256, "tile_height": 256},
+    "16bit": {},
+    "cmyk": {},
+    "bilevel": {"compression": "ccittfax4"},
+}
+ENGINES = ("mezcal", "pillow", "floor")
+
+
+def main() -> None:
+    given = arguments()
+    if given.child:
+        measure(given.child[0], Path(given.child[1]))
+        return
+    with tempfile.TemporaryDirectory(dir=given.folder) as folder:
+        make("plain", 0.01, Path(folder) / "small.tif")
+        for megapixels in given.megapixels:
+            report(megapixels, given, Path(folder))
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--megapixels", type=float, nargs="+", default=[12, 100])
+    parser.add_argument("--only", nargs="+", default=list(CASES))
+    parser.add_argument("--engines", nargs="+", default=list(ENGINES))
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--folder")
+    parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+def report(megapixels: float, given: argparse.Namespace, folder: Path) -> None:
+    print(f"\n{megapixels:g} megapixels, medians of {given.runs}: wall s / CPU s / peak MB")
+    ratios: list[tuple[float, float, float]] = []
+    for case in given.only:
+        master = folder / f"{case}.tif"
+        make(case, megapixels, master)
+        found = {engine: median([child(engine, master) for _ in range(given.runs)]) for engine in given.engines}
+        master.unlink()
+        line = "   ".join(f"{name} {w:6.2f} {c:6.2f} {m:5.0f}" for name, (w, c, m) in found.items())
+        print(f"{case:8} {line}", flush=True)
+        if len(found) == len(ENGINES):
+            ours, pillow, floor = (found[engine] for engine in ENGINES)
+            ratios.append((ours[0] / pillow[0], ours[1] / pillow[1], ours[0] / floor[0]))
+    if ratios:
+        middle = [statistics.median(column) for column in zip(*ratios, strict=True)]
+        print(f"median of mezcal : Pillow, wall {middle[0]:.2f}, CPU {middle[1]:.2f}")
+        print(f"median of mezcal : floor,  wall {middle[2]:.2f}")
+
+
+def median(runs: list[list[float]]) -> list[float]:
+    return [statistics.median(column) for column in zip(*runs, strict=True)]
+
+
+def child(engine: str, master: Path) -> list[float]:
+    command = [sys.executable, __file__, "--child", engine, str(master)]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, env={**os.environ, "VIPS_CONCURRENCY": "1"}
+    )
+    if done.returncode:
+        raise SystemExit(f"{engine} on {master.name}: {done.stderr[-500:]}")
+    values: list[float] = json.loads(done.stdout.splitlines()[-1])
+    return values
+
+
+def make(case: str, megapixels: float, path: Path) -> None:
+    """A photo-like master: smooth structure with fine noise, 4:3."""
+    import pyvips
+
+    height = int((megapixels * 1e6 * 3 / 4) ** 0.5)
+    width = int(megapixels * 1e6 / height)
+    piece = pyvips.Image.gaussnoise(96, 72, sigma=60, mean=128).bandjoin(
+        [pyvips.Image.gaussnoise(96, 72, sigma=50, mean=120, seed=s) for s in (1, 2)]
+    )
+    piece = piece.resize(21.4, kernel="cubic").crop(0, 0, 2000, 1500)
+    piece = (piece + pyvips.Image.gaussnoise(2000, 1500, sigma=3)).cast("uchar").copy(interpretation="srgb")
+    image = piece.replicate(-(-width // 2000), -(-height // 1500)).crop(0, 0, width, height)
+    if case == "16bit":
+        image = (image.cast("ushort") * 257).cast("ushort").copy(interpretation="rgb16")
+    if case == "cmyk":
+        image = (255 - image).cast("uchar").bandjoin(20).copy(interpretation="cmyk")
+    if case == "bilevel":
+        image = (image.colourspace("b-w") > 128).copy(interpretation="b-w")
+    options = {**CASES.get(case, {}), "bigtiff": megapixels > 1000, "bitdepth": 1 if case == "bilevel" else 0}
+    if case.startswith("turn"):
+        image = image.copy()
+        image.set_type(pyvips.GValue.gint_type, "orientation", int(case[4:]))
+    image.tiffsave(str(path), **options)
+
+
+def measure(engine: str, master: Path) -> None:
+    """Print wall seconds, CPU seconds and the peak of resident megabytes."""
+    run = {"mezcal": ours, "pillow": pillow, "floor": floor}[engine]
+    with tempfile.TemporaryDirectory(dir=master.parent) as folder:
+        target = Path(folder) / "out.jpg"
+        convert = run()
+        convert(master.parent / "small.tif", target)
+        begin, cpu = time.perf_counter(), time.process_time()
+        convert(master, target)
+        print(json.dumps([time.perf_counter() - begin, time.process_time() - cpu, peak()]))
+
+
+def peak() -> float:
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) / 1024
+
+
+def ours() -> Callable[[Path, Path], None]:
+    from mezcal.convert import Choices, convert
+
+    def run(master: Path, target: Path) -> None:
+        with master.open("rb") as file:
+            convert(file, target, Choices(max_pixels=None), scratch=target.parent)
+
+    return run
+
+
+def pillow() -> Callable[[Path, Path], None]:
+    from PIL import Image
+
+    Image.MAX_IMAGE_PIXELS = None
+
+    def run(master: Path, target: Path) -> None:
+        with Image.open(master) as image:
+            image.save(target, "JPEG", quality=90, subsampling=0)
+
+    return run
+
+
+def floor() -> Callable[[Path, Path], None]:
+    import pyvips
+
+    def run(master: Path, target: Path) -> None:
+        memory = pyvips.Image.tiffload(str(master), access="sequential", unlimited=True).copy_memory()
+        if memory.format == "ushort":
+            memory = memory.cast("uchar", shift=True).copy_memory()
+        memory.jpegsave(str(target), Q=90, subsample_mode="off")
+
+    return run
+
+
+if __name__ == "__main__":
+    main()

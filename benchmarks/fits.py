@@ -1,0 +1,142 @@
+"""What a thumbnail costs next to decoding its frame: processor seconds, peak memory, and quality.
+
+    .venv/bin/python -m benchmarks.fits [--quick]
+
+Each line is a process of its own, which draws a tiny frame first: imports are paid once in a worker's life.
+`decode` is astropy's `hdu.data` in a fresh process; `x` is the thumbnail's processor time by that. The quality is
+that of the robust look against the same look with every pixel averaged in float64, without blocks, as PSNR; the
+lco look is compared pixel by pixel with thumbnail-service's own pictures in tests/unit/test_fits_lco.py.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from astropy.io import fits
+from PIL import Image
+
+from mezcal.convert.fits import robust
+from mezcal.convert.fits.picture import draw
+from mezcal.look import Look
+
+FRAMES = [
+    ("2048 float32 .fz", 2048, "f4", True),
+    ("2048 uint16 .fz", 2048, "u2", True),
+    ("4096 float32 .fz", 4096, "f4", True),
+    ("4096 uint16 .fz", 4096, "u2", True),
+    ("4096 float32 plain", 4096, "f4", False),
+    ("4096 uint16 plain", 4096, "u2", False),
+    ("9500 float32 .fz", 9500, "f4", True),
+]
+ROUNDS = 3
+
+
+def frame(path: Path, side: int, kind: str, packed: bool) -> None:
+    """Sky, noise and a star per 50,000 pixels, north up."""
+    random = np.random.default_rng(side)
+    pixels = random.standard_normal((side, side), np.float32) * 12 + 500
+    star = np.exp(-np.add.outer(np.arange(-12, 13) ** 2, np.arange(-12, 13) ** 2) / 8.0)
+    for y, x in random.integers(12, side - 12, (side * side // 50_000, 2)):
+        pixels[y - 12 : y + 13, x - 12 : x + 13] += star * 10 ** random.uniform(2, 4.6)
+    header = fits.Header({"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRVAL1": 150.0, "CRVAL2": 2.0})
+    header.update({"CRPIX1": side / 2, "CRPIX2": side / 2, "CD1_1": -1e-4, "CD2_2": 1e-4})
+    pixels = np.clip(pixels, 0, 65_535).astype(kind)
+    quantize = {"quantize_level": 16, "quantize_method": 1} if kind == "f4" else {}
+    hdu = fits.CompImageHDU(pixels, header, name="SCI", **quantize) if packed else fits.ImageHDU(pixels, header)
+    fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(path)
+
+
+def decode(paths: list[Path], _look: Look) -> None:
+    for path in paths:
+        with fits.open(path, memmap=False) as hdus:
+            np.ascontiguousarray(hdus[1].data).sum(dtype=np.float64)
+
+
+def thumbnail(paths: list[Path], look: Look) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        files = [path.open("rb") for path in paths]
+        draw(files, Path(folder) / "out.jpg", look, scratch=Path(folder))
+        for file in files:
+            file.close()
+
+
+def quality(paths: list[Path], look: Look) -> float:
+    """PSNR in dB of the robust look in blocks against the same in one piece."""
+    with tempfile.TemporaryDirectory() as folder, paths[0].open("rb") as file:
+        draw([file], Path(folder) / "out.png.jpg", look, scratch=Path(folder))
+        with Image.open(Path(folder) / "out.png.jpg") as image:
+            got = np.asarray(image.convert("L")).astype(float)
+    with fits.open(paths[0], memmap=False) as hdus:
+        whole = hdus[1].data[::-1].astype(np.float64)
+    box = max(1, int(whole.shape[0] / max(look.width, robust.STATISTICS_EDGE // 2) / 2))
+    side = whole.shape[0] // box * box
+    small = whole[:side, :side].reshape(side // box, box, side // box, box).mean((1, 3)).astype(np.float32)
+    wanted = robust.levels(Image.fromarray(small), look).resize(got.shape[::-1], Image.Resampling.LANCZOS)
+    error = ((got - np.asarray(wanted).astype(float)) ** 2).mean()
+    return 10 * math.log10(255**2 / error) if error else math.inf
+
+
+def measured(what: str, paths: list[Path], query: dict[str, str]) -> dict[str, float]:
+    """Processor seconds (best of some rounds) and peak MB, in a process of its own."""
+    best = {"cpu": math.inf, "mb": 0.0}
+    for _ in range(ROUNDS):
+        command = [sys.executable, "-m", "benchmarks.fits", "--one", what, json.dumps(query), *map(str, paths)]
+        told = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+        best = {"cpu": min(best["cpu"], told["cpu"]), "mb": max(best["mb"], told["mb"])}
+    return best
+
+
+def one(what: str, query: str, *names: str) -> None:
+    paths = [Path(name) for name in names]
+    warm = paths[0].parent / "warm.fits.fz"
+    work = {"decode": decode, "thumbnail": thumbnail}[what]
+    look = Look.parse(json.loads(query))
+    work([warm] * len(paths), look)
+    began = time.process_time()
+    work(paths, look)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps({"cpu": time.process_time() - began, "mb": peak}))
+
+
+def compare(name: str, paths: list[Path], color: bool) -> None:
+    alone = measured("decode", paths, {})
+    print(f"{name:22} {'decode':12} {alone['cpu']:6.3f} s       {alone['mb']:5.0f} MB")
+    for look in ("lco", "robust"):
+        for width in ("200", "1200"):
+            query = {"look": look, "width": width, "height": width, "color": str(color).lower(), "quality": "95"}
+            cost = measured("thumbnail", paths, query)
+            note = "" if color or look == "lco" else f"  {quality(paths, Look.parse(query)):.0f} dB"
+            ratio = cost["cpu"] / alone["cpu"]
+            print(f"{'':22} {look + ' ' + width:12} {cost['cpu']:6.3f} s {ratio:4.2f}x {cost['mb']:5.0f} MB{note}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="only the first two frames")
+    parser.add_argument("--one", nargs="+", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.one:
+        one(*options.one)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        frame(Path(folder) / "warm.fits.fz", 64, "f4", packed=True)
+        for name, side, kind, packed in FRAMES[: 2 if options.quick else None]:
+            path = Path(folder) / f"{name}.fits"
+            frame(path, side, kind, packed)
+            compare(name, [path], color=False)
+            if (side, kind, packed) == (4096, "f4", True):
+                compare("colour, 3 of these", [path] * 3, color=True)
+            path.unlink()
+
+
+if __name__ == "__main__":
+    main()

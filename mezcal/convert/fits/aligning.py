@@ -1,0 +1,115 @@
+"""Where a pixel of one frame is in another: by their sky coordinates, or by the stars both have."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from astropy.wcs import WCS
+from PIL import Image
+
+from mezcal.convert.fits.planes import HELD_MOST, Held
+
+if TYPE_CHECKING:
+    from mezcal.convert.fits.planes import Pixels, Plane
+    from mezcal.convert.fits.reading import Frame
+    from mezcal.convert.fits.shrinking import Size
+    from mezcal.convert.fits.turning import Turn
+
+GRID = 9  # points a side from which the affine map is fitted
+MISS_MOST = 2.0  # pixels by which the map may miss a point: else the two do not show the same sky
+BRIGHTEST = 60  # stars a frame that are compared
+NEAR = 3.0  # pixels within which two stars are the same
+MATCHES_LEAST = 6
+
+Affine = tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]  # matrix and shift, of points (x, y)
+
+
+def affine_between(red: Frame, other: Frame) -> tuple[Affine | None, str]:
+    """The map from *red*'s pixels to *other*'s, and how it was found: `wcs`, `catalog` or `none`."""
+    found = _by_coordinates(red, other)
+    if found is not None:
+        return found, "wcs"
+    found = _by_stars(_stars(red), _stars(other))
+    return found, "catalog" if found is not None else "none"
+
+
+def _by_coordinates(red: Frame, other: Frame) -> Affine | None:
+    here, there = (WCS(frame.header, naxis=2) for frame in (red, other))
+    if not (here.has_celestial and there.has_celestial):
+        return None
+    rows, columns = red.plane.shape
+    grid = np.stack(np.meshgrid(np.linspace(0, columns, GRID), np.linspace(0, rows, GRID)), -1).reshape(-1, 2)
+    points = there.all_world2pix(here.all_pix2world(grid - 0.5, 0), 0, quiet=True) + 0.5
+    return _fit(grid, points)
+
+
+def _fit(here: Pixels, there: Pixels) -> Affine | None:
+    """The affine map from *here* to *there*; None where there is none that fits."""
+    if not np.isfinite(there).all():
+        return None
+    solved, *_ = np.linalg.lstsq(np.column_stack([here, np.ones(len(here))]), there, rcond=None)
+    matrix, shift = solved[:2].T, solved[2]
+    missed = np.abs(here @ matrix.T + shift - there).max()
+    return (matrix, shift) if missed <= MISS_MOST else None
+
+
+def _stars(frame: Frame) -> Pixels:
+    """The brightest sources of the frame's own catalogue, x and y of each; none without one."""
+    table = frame.catalogue
+    if table is None:
+        return np.empty((0, 2))
+    x, y, flux = (np.asarray(table[name], float) for name in ("x", "y", "flux"))
+    sound = np.isfinite(x) & np.isfinite(y) & np.isfinite(flux)
+    order = np.argsort(-flux[sound])[:BRIGHTEST]
+    return np.stack([x[sound][order], y[sound][order]], 1) - 0.5
+
+
+def _by_stars(here: Pixels, there: Pixels) -> Affine | None:
+    """The shift that most pairs of stars share, refined to an affine map where enough of them agree."""
+    if len(here) < MATCHES_LEAST or len(there) < MATCHES_LEAST:
+        return None
+    shifts = (there[None, :, :] - here[:, None, :]).reshape(-1, 2)
+    near = (np.abs(shifts[:, None, :] - shifts[None, :, :]) < NEAR).all(-1)
+    best = shifts[near[near.sum(1).argmax()]].mean(0)
+    away = np.hypot(*(there[None, :, :] - here[:, None, :] - best).transpose(2, 0, 1))
+    pairs = [(row, int(line.argmin())) for row, line in enumerate(away) if line.min() < NEAR]
+    if len(pairs) < MATCHES_LEAST:
+        return None
+    first, second = np.array(pairs).T
+    return _fit(here[first], there[second])
+
+
+def moved(plane: Plane, affine: Affine | None, shape: Size) -> Plane | None:
+    """The whole *plane* with its pixels where the reference's are, which has so many rows and columns.
+
+    Interpolated between neighbours, as thumbnail-service does it; None where that would take too much memory.
+    """
+    rows, columns = plane.shape
+    if 4 * rows * columns > HELD_MOST or affine is None:
+        return None
+    (across, along), zero = affine[0], affine[1]
+    data = (across[0], across[1], zero[0], along[0], along[1], zero[1])
+    whole = Image.fromarray(np.ascontiguousarray(plane.rows(0, rows), dtype=np.float32))
+    method, size = Image.Transform.AFFINE, (shape[1], shape[0])
+    return Held(np.asarray(whole.transform(size, method, data, Image.Resampling.BILINEAR)))
+
+
+def aligned(
+    small: Image.Image, affine: Affine | None, turn: Turn, by: Size, shapes: tuple[Size, Size], size: Size
+) -> Image.Image:
+    """*small*, a shrunk picture of a frame, as it would be had its pixels been where the reference's are.
+
+    *shapes* are the rows and columns of the reference and of the frame, *size* that of the reference's
+    shrunk picture.
+    """
+    if affine is None and small.size == size:
+        return small
+    matrix, shift = affine or (np.eye(2), np.zeros(2))
+    corners = np.array([[0.0, 0.0], [size[0], 0.0], [0.0, size[1]]])
+    points = turn.back(corners * by, shapes[0]) @ matrix.T + shift
+    zero, right, down = turn.there(points, shapes[1]) / by
+    across, along = (right - zero) / size[0], (down - zero) / size[1]
+    data = (across[0], along[0], zero[0], across[1], along[1], zero[1])
+    unknown = float("nan") if small.mode == "F" else 0
+    return small.transform(size, Image.Transform.AFFINE, data, Image.Resampling.BICUBIC, fillcolor=unknown)

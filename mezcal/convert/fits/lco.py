@@ -1,0 +1,97 @@
+"""The look of OCS thumbnail-service 3.0 (fits2image): the same limits, the same tables, the same pixels."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mezcal.convert.fits.planes import blocks
+
+if TYPE_CHECKING:
+    from mezcal.convert.fits.planes import Pixels, Plane
+
+SAMPLES = 2000
+SLOPES = 5  # white lies so many times the samples' slope above the line's start
+GAMMA = np.array([int(256 * (level / 256) ** 0.4) for level in range(256)], np.uint8)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The pixel values that become black and white."""
+
+    black: float
+    white: float
+
+
+def limits(plane: Plane) -> Limits:
+    """Limits from a line fitted to some 2000 sorted samples; pixels that are no number are left out."""
+    values = _samples(plane).astype(np.float64)
+    values = np.sort(values[np.isfinite(values)])
+    if not len(values):
+        return Limits(0.0, 1.0)
+    slope, start = np.polyfit(np.arange(len(values)), values, 1) if len(values) > 1 else (0.0, values[0])
+    black = float(np.median(values))
+    white = min(float(values[-1]), float(start + SLOPES * len(values) * slope))
+    return Limits(black, white) if white != black else Limits(black - 1, white + 1)
+
+
+def _samples(plane: Plane) -> Pixels:
+    rows, columns = plane.shape
+    step = max(1, int(rows * columns / SAMPLES))
+    places = np.arange(step, rows * columns, step) if rows * columns > step else np.zeros(1, int)
+    found, first = np.unique(places // columns, return_index=True)
+    runs = np.split(places % columns, first[1:])
+    return np.concatenate([plane.rows(row, row + 1)[0, run] for row, run in zip(found, runs, strict=True)])
+
+
+class Levels:
+    """Blocks of pixels to 8-bit levels, by way of *table*; what is no number is black."""
+
+    def __init__(self, within: Limits, table: Pixels = GAMMA) -> None:
+        self._black = within.black
+        self._scale = 255 / (within.white - within.black)
+        self._table = table
+        self._every: Pixels | None = None
+
+    def __call__(self, block: Pixels) -> Pixels:
+        """*block* as levels."""
+        if block.dtype.kind in "iu" and block.dtype.itemsize == 2:
+            return self._looked_up(block)
+        work = np.subtract(block, np.float32(self._black), dtype=np.float32, casting="unsafe")
+        work *= np.float32(self._scale)
+        np.fmax(work, 0, out=work)  # also drops NaN
+        np.minimum(work, 255, out=work)
+        np.rint(work, out=work)
+        return self._table[work.astype(np.uint8)]
+
+    def _looked_up(self, block: Pixels) -> Pixels:
+        """16-bit integers: every value there can be is drawn once."""
+        if self._every is None:
+            kind = np.iinfo(block.dtype)
+            values = np.arange(kind.min, kind.max + 1, dtype=np.float64)
+            levels = np.rint(np.clip((values - self._black) * self._scale, 0, 255))
+            self._every = np.roll(self._table[levels.astype(np.uint8)], int(kind.min))
+        return self._every[block.astype(np.uint16, copy=False)]
+
+
+def median_table(plane: Plane, within: Limits, percentile: float) -> Pixels:
+    """The table for `median=true`: of the levels, the median becomes black and the percentile white."""
+    counts = np.zeros(256, np.int64)
+    levels = Levels(within)
+    for start, stop in blocks(plane.shape[0], 256):
+        counts += np.bincount(levels(plane.rows(start, stop)).ravel(), minlength=256)
+    median = _quantile(counts, 50)
+    white = max(_quantile(counts, percentile) - median, 1.0)
+    table: Pixels = np.clip((GAMMA - median) * 255.0 / white, 0, 255).astype(np.uint8)
+    return table
+
+
+def _quantile(counts: Pixels, percent: float) -> float:
+    """The percentile of values given by how often each occurs, interpolated as numpy does."""
+    place = (int(counts.sum()) - 1) * percent / 100
+    reached = np.cumsum(counts)
+    low, high = np.searchsorted(reached, [math.floor(place), math.ceil(place)], side="right")
+    return float(low + (high - low) * (place - math.floor(place)))

@@ -1,0 +1,125 @@
+"""The story of one thumbnail: read, shrink, draw, colour, label, encode."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, BinaryIO
+
+from PIL import Image
+
+from mezcal.convert.choices import Picture
+from mezcal.convert.fits import lco, robust
+from mezcal.convert.fits.aligning import Affine, affine_between, aligned, moved
+from mezcal.convert.fits.label import labelled
+from mezcal.convert.fits.planes import Plane, twice
+from mezcal.convert.fits.reading import Frame, opened, reported
+from mezcal.convert.fits.shrinking import Size, factors, finished, fitted, shrunk
+from mezcal.convert.fits.turning import Turn, turn_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from mezcal.look import Look
+
+
+def draw(
+    frames: Sequence[BinaryIO], target: Path, look: Look, *, scratch: Path, max_pixels: int | None = None
+) -> Picture:
+    """Write the thumbnail of *frames* (one, or red, visual and blue) to *target* as JPEG.
+
+    *scratch* is the folder of files without a name. Raises `NotAnImage`, `Undecodable`, `TooLarge` or what
+    reading the frames raised; *target* may then hold anything.
+    """
+    with reported(), ExitStack() as stack:
+        read = [stack.enter_context(opened(file, look, scratch, max_pixels)) for file in frames]
+        image, how = _drawn(read, look, scratch)
+    if look.label:
+        labelled(image, look.label, outlined=look.look != "lco")
+    image.save(target, "JPEG", quality=look.quality)
+    return Picture(image.width, image.height, "fits", None if how is None else f"aligned={how}")
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """What a picture is laid out on: the reference frame's pixels, how they are turned, averaged and scaled."""
+
+    shape: Size  # rows and columns
+    turn: Turn
+    angle: float
+    by: Size
+    final: Size
+
+    @classmethod
+    def of(cls, frame: Frame, look: Look) -> Sheet:
+        """The sheet for *frame* in *look*'s size."""
+        turn, angle = turn_of(frame.header)
+        size = turn.size(frame.plane.shape)
+        final = fitted(size, (look.width, look.height))
+        seen = final if look.look == "lco" else (max(final[0], _least(size, 0)), max(final[1], _least(size, 1)))
+        return cls(frame.plane.shape, turn, angle, factors(size, seen), final)
+
+    def finished(self, small: Image.Image) -> Image.Image:
+        """*small*, averaged by `by`, at its final size."""
+        return finished(small, self.turn.size(self.shape), self.by, self.final)
+
+
+def _least(size: Size, axis: int) -> int:
+    """Half the side that is left for finding limits: averaging leaves twice what it is told to."""
+    return max(1, size[axis] * robust.STATISTICS_EDGE // (2 * max(size)))
+
+
+def _drawn(frames: list[Frame], look: Look, scratch: Path) -> tuple[Image.Image, str | None]:
+    """The picture without its label, as RGB; and how its frames were aligned, where they are several."""
+    sheet = Sheet.of(frames[0], look)
+    ways = [(None, "wcs"), *(affine_between(frames[0], other) for other in frames[1:])]
+    order: Callable[[str], int] = ("wcs", "catalog", "none").index
+    how = max((way for _, way in ways), key=order) if len(frames) > 1 else None
+    affines = [affine for affine, _ in ways]
+    drawn = _as_lco if look.look == "lco" else _as_robust
+    return drawn(frames, affines, sheet, look, scratch), how
+
+
+def _as_lco(frames: list[Frame], affines: list[Affine | None], sheet: Sheet, look: Look, scratch: Path) -> Image.Image:
+    planes = []
+    for frame, affine in zip(frames, affines, strict=True):
+        whole = moved(frame.plane, affine, sheet.shape)
+        small = _lco_levels(whole or frame.plane, sheet, look, scratch)
+        planes.append(small if whole else _placed(small, frame, affine, sheet))
+    merged = planes[0] if len(planes) == 1 else Image.merge("RGB", planes)
+    return sheet.finished(merged).convert("RGB")
+
+
+def _lco_levels(plane: Plane, sheet: Sheet, look: Look, scratch: Path) -> Image.Image:
+    plane = twice(plane, scratch)
+    limits = lco.limits(plane)
+    table = lco.GAMMA
+    if look.median and look.percentile is not None:
+        table = lco.median_table(plane, limits, look.percentile)
+    return shrunk(plane, sheet.turn, sheet.by, lco.Levels(limits, table), "L")
+
+
+def _as_robust(
+    frames: list[Frame], affines: list[Affine | None], sheet: Sheet, look: Look, _scratch: Path
+) -> Image.Image:
+    planes = []
+    for frame, affine in zip(frames, affines, strict=True):
+        small = shrunk(frame.plane, sheet.turn, sheet.by, robust.drawn, "F")
+        planes.append(_placed(small, frame, affine, sheet))
+    levels = robust.levels(planes[0], look) if len(planes) == 1 else robust.colour_levels(planes, look)
+    if look.orient == "exact" and sheet.angle:
+        return robust.coloured(_rotated(levels, sheet.angle, look), look)
+    return robust.coloured(sheet.finished(levels), look)
+
+
+def _placed(small: Image.Image, frame: Frame, affine: Affine | None, sheet: Sheet) -> Image.Image:
+    """*small* with *frame*'s pixels where the reference's are."""
+    width, height = sheet.turn.size(sheet.shape)
+    size = -(-width // sheet.by[0]), -(-height // sheet.by[1])
+    return aligned(small, affine, sheet.turn, sheet.by, (sheet.shape, frame.plane.shape), size)
+
+
+def _rotated(levels: Image.Image, angle: float, look: Look) -> Image.Image:
+    turned = levels.rotate(angle, Image.Resampling.BICUBIC, expand=True)
+    return turned.resize(fitted(turned.size, (look.width, look.height)), Image.Resampling.LANCZOS)

@@ -1,0 +1,120 @@
+"""The default look: limits from all pixels, whatever is no number left out, hues that mean something."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from astropy.visualization import AsinhStretch, LinearStretch, LogStretch, SqrtStretch, ZScaleInterval
+from PIL import Image
+
+if TYPE_CHECKING:
+    from mezcal.convert.fits.planes import Pixels
+    from mezcal.look import Look
+
+STATISTICS_EDGE = 1024  # pixels: limits come from a picture of about this size, whatever size is asked for
+ZSCALE_SAMPLES = 20_000  # twenty times astropy's default: the phase of the samples no longer shows
+STRETCHES = {"linear": LinearStretch, "asinh": AsinhStretch, "sqrt": SqrtStretch, "log": LogStretch}
+
+ANCHORS = {
+    "viridis": "440154 46327e 365c8d 277f8e 1fa187 4ac16d a0da39 fde725",
+    "inferno": "000004 280b53 65156e 9f2a63 d44842 f57d15 fac127 fcffa4",
+    "heat": "000000 800000 ff0000 ff8000 ffff00 ffffff",
+    "ice": "000000 001a4d 00478f 1f86c7 7cc8e8 ffffff",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The pixel values that become black and white; always different."""
+
+    black: float
+    white: float
+
+    def apply(self, values: Pixels) -> Pixels:
+        """*values* from 0 to 1; what is no number is 0."""
+        share = (values - np.float32(self.black)) / np.float32(self.white - self.black)
+        clipped: Pixels = np.clip(np.nan_to_num(share, nan=0.0, posinf=1.0, neginf=0.0), 0, 1)
+        return clipped
+
+
+def drawn(values: Pixels) -> Pixels:
+    """A block of any kind of pixels as float32, which is what it is averaged in."""
+    with np.errstate(over="ignore"):
+        return np.ascontiguousarray(values, dtype=np.float32)
+
+
+def limits(small: Image.Image, look: Look) -> Limits:
+    """Black and white of an averaged plane, by the rule that *look* names."""
+    step = max(1, round(max(small.size) / STATISTICS_EDGE))
+    values = np.asarray(small.reduce(step) if step > 1 else small).ravel()
+    values = values[np.isfinite(values)]
+    if not len(values):
+        return Limits(0.0, 1.0)
+    if look.limits == "zscale" and len(values) > 25:
+        black, white = ZScaleInterval(n_samples=ZSCALE_SAMPLES).get_limits(values)
+    elif look.limits == "percentile" and look.percentile is not None:
+        low = 50 if look.median else 100 - look.percentile
+        black, white = np.percentile(values, [low, look.percentile])
+    else:
+        black, white = values.min(), values.max()
+    return Limits(float(black), float(white)) if white > black else Limits(float(black), float(black) + 1)
+
+
+def levels(small: Image.Image, look: Look) -> Image.Image:
+    """An averaged plane as 8-bit grey."""
+    share = limits(small, look).apply(np.asarray(small))
+    return Image.fromarray(_bytes(_stretched(share, look)))
+
+
+def colour_levels(planes: list[Image.Image], look: Look) -> Image.Image:
+    """Red, visual and blue as 8-bit RGB with linked limits, after Lupton et al. 2004 (PASP 116, 133).
+
+    Each plane loses its own sky, which is black; then one scale holds for all three, the stretch acts on their
+    mean alone, and what is too bright keeps its hue.
+    """
+    skies = [np.asarray(plane) - np.float32(_sky(plane)) for plane in planes]
+    mean = sum(skies[1:], start=skies[0]) / np.float32(3)
+    white = limits(Image.fromarray(mean), look).white
+    stretched = _stretched(Limits(0.0, white if white > 0 else 1.0).apply(mean), look)
+    with np.errstate(all="ignore"):
+        factor = np.where(mean > 0, stretched / mean, 0)
+    rgb = np.stack([sky * factor for sky in skies], axis=-1)
+    rgb = np.clip(np.nan_to_num(rgb, nan=0.0, posinf=0.0, neginf=0.0), 0, None)
+    return Image.fromarray(_bytes(rgb / np.maximum(rgb.max(axis=-1, keepdims=True), 1)))
+
+
+def _sky(plane: Image.Image) -> float:
+    values = np.asarray(plane)
+    values = values[np.isfinite(values)]
+    return float(np.median(values)) if len(values) else 0.0
+
+
+def _stretched(share: Pixels, look: Look) -> Pixels:
+    stretch = STRETCHES[look.stretch or "linear"]()
+    done: Pixels = np.clip(stretch(share), 0, 1)
+    return done
+
+
+def _bytes(share: Pixels) -> Pixels:
+    rounded: Pixels = np.rint(share * 255).astype(np.uint8)
+    return rounded
+
+
+def coloured(grey: Image.Image, look: Look) -> Image.Image:
+    """*grey*, inverted and in the colours of *look*."""
+    if look.invert:
+        grey = grey.point([255 - level for level in range(256)] * len(grey.getbands()))
+    if look.colormap == "gray" or grey.mode != "L":
+        return grey.convert("RGB")
+    return Image.merge("RGB", [grey.point(list(band)) for band in _colours(look.colormap).T])
+
+
+def _colours(name: str) -> Pixels:
+    """256 colours, interpolated between the anchors."""
+    anchors = np.array([list(bytes.fromhex(colour)) for colour in ANCHORS[name].split()], float)
+    places = np.linspace(0, len(anchors) - 1, 256)
+    bands = [np.interp(places, np.arange(len(anchors)), anchors[:, band]) for band in range(3)]
+    colours: Pixels = np.rint(np.stack(bands, 1)).astype(np.uint8)
+    return colours

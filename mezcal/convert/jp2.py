@@ -1,0 +1,52 @@
+"""The colour profile in a JP2's header, which Pillow passes over (ISO/IEC 15444-1, annex I)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mezcal.convert.watched import Watched
+
+BOXES_MAX = 200
+HEADER_MAX = 16 * 2**20  # bytes: a profile and a few numbers
+RESTRICTED, ANY = 2, 3  # methods of the colour specification that hold a profile
+
+
+def profile(master: Watched) -> bytes | None:
+    """The ICC profile of the JP2 file *master*, None if it has none or is a bare codestream."""
+    master.seek(0)
+    header = _header(master)
+    for kind, begin, end in _boxes(header, 0):
+        if kind == b"colr" and end - begin > 3 and header[begin] in (RESTRICTED, ANY):
+            return header[begin + 3 : end]
+    return None
+
+
+def _header(master: Watched) -> bytes:
+    """The content of the box `jp2h`; it comes before the codestream."""
+    at = 0
+    for _ in range(BOXES_MAX):
+        master.seek(at)
+        head = master.read(16)
+        size, kind = int.from_bytes(head[:4]), head[4:8]
+        inner = 16 if size == 1 else 8
+        size = int.from_bytes(head[8:16]) if size == 1 else size
+        if len(head) < 16 or size < inner or kind == b"jp2c":
+            break
+        if kind == b"jp2h" and size <= HEADER_MAX:
+            master.seek(at + inner)
+            return master.read(size - inner)
+        at += size
+    return b""
+
+
+def _boxes(data: bytes, at: int) -> Iterator[tuple[bytes, int, int]]:
+    """Kind, begin and end of the content of each box in *data*."""
+    while at + 8 <= len(data):
+        size = int.from_bytes(data[at : at + 4]) or len(data) - at
+        if size < 8 or at + size > len(data):
+            return
+        yield data[at + 4 : at + 8], at + 8, at + size
+        at += size

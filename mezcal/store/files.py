@@ -1,0 +1,88 @@
+"""What a local store does to single files, and what the file system's refusals mean."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import stat
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+from mezcal.errors import StoreDown
+from mezcal.store.entry import Stored
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+ABSENT = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
+
+
+def described(path: Path, status: os.stat_result) -> Stored | None:
+    """The derivative at *path*; None if it is no file, or an empty one."""
+    if not stat.S_ISREG(status.st_mode) or not status.st_size:
+        return None
+    return Stored(path, status.st_size, int(status.st_mtime))
+
+
+def sync(path: Path) -> None:
+    """Have *path* on the disk."""
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
+def distinguish(draft: Path, published: Path) -> None:
+    """Give *draft* a modification time of its own: two versions of one size, made within one second, must not
+    share the entity tag that is made of both.
+    """
+    with suppress(*ABSENT):
+        before, now = published.stat(), draft.stat()
+        if before.st_size == now.st_size and int(before.st_mtime) >= int(now.st_mtime):
+            os.utime(draft, (now.st_atime, int(before.st_mtime) + 1))
+
+
+def rename(draft: Path, path: Path) -> None:
+    """Rename within the file system, making the folders; again where a `delete` prunes them meanwhile."""
+    for _ in range(10):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileNotFoundError):
+            draft.replace(path)
+            return
+    raise StoreDown(f"{path.parent} is removed as fast as it is made")
+
+
+def remove_orphan(path: Path) -> bool:
+    """Remove a scratch file whose writer is dead; whether it was."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        path.unlink()
+        return True
+    except OSError:  # locked: its writer lives; or gone: it was put
+        return False
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def reported() -> Iterator[None]:
+    """Turn what the file system refuses into `StoreDown`, with the reason and no path of ours."""
+    try:
+        yield
+    except OSError as error:
+        raise down(error) from error
+
+
+def down(error: OSError) -> StoreDown:
+    """The failure that *error* means, with a hint for the operator."""
+    reason = os.strerror(error.errno) if error.errno else str(error)
+    hint = {
+        errno.ENOSPC: ": free some space, or lower the cache's bound",
+        errno.EROFS: ": mount it writable",
+        errno.EACCES: ": give mezcal's user the right to write there",
+    }.get(error.errno or 0, "")
+    return StoreDown(f"the cache folder cannot be used ({reason}){hint}")

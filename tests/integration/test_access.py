@@ -1,0 +1,135 @@
+"""Who may change state and who may read: tokens, loopback, and what only looks like loopback."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import pytest
+
+from api import create_app
+from mezcal.recipe import Mezzanine
+from mezcal.settings import load
+from mezcal.store import open_store
+from tests.house import SAMPLES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from flask import Flask
+    from werkzeug.test import TestResponse
+
+    from mezcal.settings import Settings
+    from tests.broker import Broker
+
+NEAR, FAR = "127.0.0.1", "192.0.2.7"
+CACHED = "cached.tif"
+
+
+@pytest.fixture
+def app_with(broker: Broker, tmp_path: Path) -> Callable[..., Flask]:
+    """An application with settings of its own, and one cached image."""
+
+    def make(**given: Any) -> Flask:
+        settings = load(
+            _env_file=None,
+            storage_dir=tmp_path,
+            redis_url=broker.url,
+            key_prefix=f"{uuid4().hex}:",
+            repo_base_url=SAMPLES.as_uri(),
+            **given,
+        )
+        cached(settings)
+        return create_app(settings)
+
+    return make
+
+
+def cached(settings: Settings) -> None:
+    path = open_store(settings).path(Mezzanine.parse(CACHED))  # type: ignore[attr-defined]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"\xff\xd8 an image \xff\xd9")
+
+
+def delete(app: Flask, near: str = NEAR, host: str = "localhost:5000", **headers: str) -> TestResponse:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    base = f"http://{host}"
+    environ = {"REMOTE_ADDR": near}
+    return app.test_client().delete(
+        f"/images/{CACHED}", base_url=base, environ_base=environ, headers=named, buffered=True
+    )
+
+
+def test_without_tokens_nobody_changes_anything_and_is_told_what_opens_it(app_with: Callable[..., Flask]) -> None:
+    answer = delete(app_with())
+    assert answer.status_code == 403
+    assert "API_TOKENS" in answer.get_json()["detail"]
+
+
+@pytest.mark.parametrize(("given", "status"), [("one", 204), ("two", 204), ("three", 401), ("", 401), ("one two", 401)])
+def test_each_of_several_tokens_opens(app_with: Callable[..., Flask], given: str, status: int) -> None:
+    assert delete(app_with(api_tokens="one,two"), Authorization=f"Bearer {given}").status_code == status
+
+
+def test_a_token_is_never_taken_from_another_scheme(app_with: Callable[..., Flask]) -> None:
+    assert delete(app_with(api_tokens="one"), Authorization="Basic one").status_code == 401
+
+
+def test_where_loopback_is_trusted_it_needs_no_token(app_with: Callable[..., Flask]) -> None:
+    app = app_with(loopback_trusted=True)
+    assert delete(app).status_code == 204
+    assert delete(app, near="::1", host="[::1]:5000").status_code == 204
+
+
+def test_once_tokens_are_set_loopback_needs_one_too(app_with: Callable[..., Flask]) -> None:
+    assert delete(app_with(loopback_trusted=True, api_tokens="one")).status_code == 401
+
+
+@pytest.mark.parametrize(
+    "request_from",
+    [
+        {"near": FAR},
+        {"X_Forwarded_For": "198.51.100.4"},
+        {"Forwarded": "for=198.51.100.4"},
+        {"Via": "1.1 proxy"},
+        {"host": "mezcal.evil.example"},
+        {"Origin": "http://evil.example"},
+        {"Origin": "null"},
+        {"Sec_Fetch_Site": "cross-site"},
+        {"Sec_Fetch_Site": "same-site"},
+    ],
+)
+def test_what_only_looks_like_loopback_is_not(app_with: Callable[..., Flask], request_from: dict[str, str]) -> None:
+    """A proxy on this machine, a page from elsewhere in its browser, a name that was made to point here."""
+    assert delete(app_with(loopback_trusted=True), **request_from).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("token", "status"), [(None, 401), ("Bearer reader", 200), ("Bearer writer", 200), ("Bearer x", 401)]
+)
+@pytest.mark.parametrize("target", [f"/images/{CACHED}", f"/mezzanine/{CACHED}.jpg", "/", "/jobs/x"])
+def test_reading_is_closed_where_read_tokens_are_set(
+    app_with: Callable[..., Flask], target: str, token: str | None, status: int
+) -> None:
+    """Hits too: what answers them early must not be a way around the token."""
+    app = app_with(read_tokens="reader", api_tokens="writer")
+    headers = {} if token is None else {"Authorization": token}
+    answer = app.test_client().get(target, headers=headers, buffered=True)
+    assert answer.status_code == (404 if target == "/jobs/x" and status == 200 else status)
+    if status == 200 and target.startswith("/images"):
+        assert "private" in answer.headers["Cache-Control"]
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize("query", ["", "?unknown=1"])
+def test_a_hit_is_the_same_whoever_answers_it(app_with: Callable[..., Flask], method: str, query: str) -> None:
+    """Plain hits are answered before Flask is asked; with a query the view answers: nobody can tell."""
+    client = app_with().test_client()
+    answer = client.open(f"/images/{CACHED}{query}", method=method, buffered=True)
+    other = client.open(f"/images/{CACHED}?another=query", method=method, buffered=True)
+    assert answer.status_code == 200
+    assert answer.data == other.data
+    for headers in (answer.headers, other.headers):
+        headers.pop("Date", None)  # the server's to give
+    assert set(answer.headers.items()) == set(other.headers.items())

@@ -1,0 +1,229 @@
+"""The whole machine behind nginx: what it answers itself is what the API would answer."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from typing import TYPE_CHECKING
+from urllib.parse import quote, urlsplit
+
+import pytest
+
+from mezcal.front import nginx
+from mezcal.recipe import Mezzanine
+from mezcal.settings import load
+from mezcal.store import LocalStore
+from tests.house import SAMPLES, running_house
+from tests.integration.conftest import TOKEN
+from tests.waiting import until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import requests
+
+    from tests.house import House
+    from tests.origin_server import OriginServer
+
+WARM = "maps/valley.tif"
+VALLEY = (SAMPLES / "maps" / "valley.tif").read_bytes()
+BEARER = {"Authorization": f"Bearer {TOKEN}"}
+CONNECTION = {"Date", "Server", "Connection", "Keep-Alive"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _installed() -> None:
+    if nginx() is None:
+        assert "CI" not in os.environ, "nginx is missing"
+        pytest.skip("there is no nginx here")
+
+
+@pytest.fixture(scope="module")
+def fronted(repository: OriginServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    with running_house(tmp_path_factory.mktemp("front"), repository.url, "--front", API_TOKENS=TOKEN) as up:
+        yield up
+
+
+def api_of(house: House) -> str:
+    """Where the API itself listens, behind nginx."""
+    conf = (house.settings.data_dir / "run" / "nginx" / "nginx.conf").read_text()
+    return "http://" + conf.partition("upstream mezcal_api {\n        server ")[2].partition(";")[0]
+
+
+def told(answer: requests.Response) -> dict[str, str]:
+    return {name: value for name, value in answer.headers.items() if name not in CONNECTION}
+
+
+@pytest.mark.parametrize(
+    ("method", "headers", "status"),
+    [
+        ("GET", {}, 200),
+        ("HEAD", {}, 200),
+        ("GET", {"Range": "bytes=0-31"}, 206),
+        ("GET", {"Range": "bytes=-10"}, 206),
+        ("GET", {"Range": "bytes=0-0,5-9"}, 200),
+        ("GET", {"Range": "pages=1-2"}, 200),
+        ("GET", {"Range": "bytes=99999999-"}, 416),
+        ("GET", {"Range": "bytes=0-9", "If-Range": '"other"'}, 200),
+        ("GET", {"If-None-Match": "*"}, 304),
+        ("HEAD", {"If-None-Match": "TAG"}, 304),
+        ("GET", {"If-Modified-Since": "DATE"}, 304),
+        ("GET", {"If-Modified-Since": "Fri, 01 Jan 2100 00:00:00 GMT"}, 304),
+        ("GET", {"If-Modified-Since": "Fri, 01 Jan 1990 00:00:00 GMT"}, 200),
+    ],
+)
+def test_nginx_answers_as_the_api_does(
+    fronted: House, house: House, method: str, headers: dict[str, str], status: int
+) -> None:
+    """Header by header; each from its own store, so what tells two stores' files apart is left out."""
+    answers = []
+    for one in (fronted, house):
+        known = one.ask(WARM).headers
+        given = {"TAG": known["ETag"], "DATE": known["Last-Modified"]}
+        asked = {name: given.get(value, value) for name, value in headers.items()}
+        answers.append(one.ask(WARM, method, headers=asked))
+    front, alone = answers
+    assert front.status_code == alone.status_code == status
+    assert front.content == alone.content or status == 416
+    assert told(front).keys() - {"Vary"} >= {"Cache-Control", "Cache-Status"} or status == 416
+    if status != 416:
+        differing = {name for name in told(front) | told(alone) if told(front).get(name) != told(alone).get(name)}
+        assert differing <= {"ETag", "Last-Modified"} | (
+            {"Accept-Ranges", "Content-Type"} if status in {206, 304} else set()
+        )
+
+
+def test_the_entity_tag_is_the_one_the_api_would_give(fronted: House) -> None:
+    stored = fronted.stored(WARM) or (fronted.ask(WARM) and fronted.stored(WARM))
+    assert stored is not None
+    assert fronted.ask(WARM).headers["ETag"] == stored.etag
+
+
+def test_a_hit_needs_no_api(fronted: House) -> None:
+    """Both API processes stand still; nginx answers from the store."""
+    fronted.ask(WARM)
+    stopped = fronted.pids("gunicorn")
+    for pid in stopped:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        assert fronted.ask(WARM).status_code == 200
+        assert fronted.request(f"/mezzanine/{WARM}.jpg", "HEAD").status_code == 200
+    finally:
+        for pid in stopped:
+            os.kill(pid, signal.SIGCONT)
+
+
+def test_a_miss_waits_and_is_then_sent_by_nginx(fronted: House, repository: OriginServer, master: str) -> None:
+    cold, warm = fronted.ask(master), fronted.ask(master)
+    assert (cold.headers["Cache-Status"], warm.headers["Cache-Status"]) == ("mezcal; fwd=miss", "mezcal; hit")
+    assert {**told(cold), "Cache-Status": ""} == {**told(warm), "Cache-Status": ""}
+    assert cold.content == warm.content
+    assert repository.count(master) == 1
+
+
+def test_a_deleted_image_is_gone_at_once(fronted: House, repository: OriginServer, master: str) -> None:
+    fronted.ask(master)
+    assert fronted.ask(master, "DELETE").status_code == 401
+    assert fronted.ask(master, "DELETE", headers=BEARER).status_code == 204
+    assert fronted.ask(master).headers["Cache-Status"] == "mezcal; fwd=miss"
+    assert repository.count(master) == 2
+
+
+@pytest.mark.parametrize(
+    "name", ["100%.tif", "what?.tif", "a b#c.tif", "naïve/東京.tif", "semi;colon&.tif", "a@b:80/c", "$named.tif"]
+)
+def test_any_name_is_looked_up_as_it_is(fronted: House, repository: OriginServer, name: str) -> None:
+    name = f"front/{name}"
+    repository.script(name, body=VALLEY)
+    for status in ("mezcal; fwd=miss", "mezcal; hit"):
+        assert fronted.ask(quote(name)).headers["Cache-Status"] == status
+        assert fronted.request(f"/mezzanine/{quote(name)}.jpg").status_code == 200
+
+
+@pytest.mark.parametrize("name", ["x/image.jpg", "x/image.json", "x.lock", "x.lock/y", ".mezcal/y", "n" * 300])
+def test_what_the_store_keeps_elsewhere_comes_from_there(fronted: House, repository: OriginServer, name: str) -> None:
+    """A file where nginx would look for it, as umd-lib/mezcal may have left, is not taken for it."""
+    planted = fronted.settings.cache_dir / name / "image.jpg"
+    if len(name) < 255:
+        planted.parent.mkdir(parents=True, exist_ok=True)
+        planted.write_bytes(b"another's")
+    repository.script(name, body=VALLEY, content_type="image/tiff")
+    assert fronted.ask(name).content == fronted.ask(name).content
+    assert fronted.ask(name).content.startswith(b"\xff\xd8")
+    assert repository.count(name) == 1
+
+
+def test_a_query_is_never_answered_from_the_plain_file(fronted: House) -> None:
+    fronted.ask(WARM)
+    assert fronted.ask(WARM + "?page=1").status_code == 200
+    assert LocalStore(fronted.settings.cache_dir, fronted.settings.storage_layout).find(Mezzanine.parse(WARM, 1))
+    assert fronted.ask(WARM + "?page=0").status_code == 400
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/images/../data/x",
+        "/images/maps/../maps/valley.tif",
+        "/images/maps/./valley.tif",
+        "/images/maps//valley.tif",
+        "/images//maps/valley.tif",
+        "/images/maps/valley.tif/",
+        "/images/%2e%2e/x",
+        "/images/maps/%2e%2e/maps/valley.tif",
+        "/images/maps/%2E/valley.tif",
+        "/mezzanine/maps/../maps/valley.tif.jpg",
+        "/images/a%00b",
+        "/images/.mezcal/../maps/valley.tif",
+    ],
+)
+def test_no_path_that_climbs_is_answered_with_an_image(fronted: House, target: str) -> None:
+    fronted.ask(WARM)
+    place = urlsplit(fronted.url)
+    with socket.create_connection((str(place.hostname), place.port)) as line:
+        line.sendall(f"GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
+        assert line.recv(4096).split(b" ")[1] in {b"400", b"404"}
+
+
+def test_the_files_behind_x_accel_redirect_are_not_to_be_asked_for(fronted: House) -> None:
+    fronted.ask(WARM)
+    assert fronted.request(f"/.stored/{WARM}/image.jpg").status_code == 404
+
+
+def test_the_other_pages_come_through(fronted: House) -> None:
+    assert fronted.request("/readyz").json()["status"] == "ok"
+    assert "text/html" in fronted.request("/").headers["Content-Type"]
+    assert fronted.request("/images/").headers["Content-Type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize("layout", ["md5_encoded", "md5_encoded_pairtree"])
+def test_the_md5_layouts_are_sent_by_nginx_too(repository: OriginServer, tmp_path: object, layout: str) -> None:
+    with running_house(tmp_path, repository.url, "--front", STORAGE_LAYOUT=layout) as up:  # type: ignore[arg-type]
+        up.settings = load(_env_file=None, data_dir=up.settings.data_dir, storage_layout=layout)
+        for status in ("mezcal; fwd=miss", "mezcal; hit"):
+            answer = up.ask(WARM)
+            assert answer.headers["Cache-Status"] == status
+            stored = up.stored(WARM)
+            assert stored is not None
+            assert answer.headers["ETag"] == stored.etag
+            assert up.ask(WARM, headers={"Range": "bytes=0-9"}).content == answer.content[:10]
+            assert up.ask(WARM, headers={"If-None-Match": stored.etag}).status_code == 304
+
+
+def test_nothing_of_nginx_outlives_a_killed_up(repository: OriginServer, tmp_path: object) -> None:
+    with running_house(tmp_path, repository.url, "--front") as up:  # type: ignore[arg-type]
+        masters = up.pids("nginx")
+        assert len(masters) >= 2
+        assert up.process is not None
+        up.process.kill()
+        up.process.wait()
+        until(lambda: not any(running(pid) for pid in masters), 10, "the end of nginx")
+
+
+def running(pid: int) -> bool:
+    try:
+        with open(f"/proc/{pid}/stat") as stat:  # noqa: PTH123
+            return stat.read().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False

@@ -1,0 +1,161 @@
+"""Every mode a TIFF can have, made here from known numbers and compared with them."""
+
+from __future__ import annotations
+
+import struct
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from mezcal.convert import Choices, convert
+from mezcal.errors import Undecodable
+
+HEIGHT, WIDTH = 75, 101
+ROWS, COLUMNS = np.mgrid[0:HEIGHT, 0:WIDTH]
+RGB = np.stack([COLUMNS * 2.5, ROWS * 3.4, (COLUMNS + ROWS) * 1.4], -1).round().astype("u1")
+GREY = (RGB @ [0.3, 0.5, 0.2]).round().astype("u1")
+ALPHA = np.broadcast_to((COLUMNS * 2.5).round().astype("u1"), (HEIGHT, WIDTH))
+TILE = (32, 48)
+
+
+def over_white(colour: np.ndarray) -> np.ndarray:
+    share = ALPHA[..., None] / 255
+    return colour * share + 255 * (1 - share)
+
+
+def converted(path: Any, tmp_path: Any, **choices: Any) -> np.ndarray:
+    with path.open("rb") as master:
+        convert(master, tmp_path / "out.jpg", Choices(quality=95, **choices))
+    with Image.open(tmp_path / "out.jpg") as image:
+        return np.asarray(image.convert("RGB")).astype(float)
+
+
+def assert_like(found: np.ndarray, wanted: np.ndarray, most: float = 5) -> None:
+    wanted = np.repeat(wanted[..., None], 3, -1) if wanted.ndim == 2 else wanted
+    assert found.shape == wanted.shape
+    assert np.sqrt(((found - wanted) ** 2).mean()) < most
+
+
+def wide(array: np.ndarray) -> np.ndarray:
+    return array.astype("u2") * 257
+
+
+PREMULTIPLIED = np.dstack([(RGB * (ALPHA[..., None] / 255)).round().astype("u1"), ALPHA])
+LAYOUTS = {
+    "rgb8": (RGB, RGB, {"photometric": "rgb"}),
+    "rgb16": (wide(RGB), RGB, {"photometric": "rgb"}),
+    "grey8": (GREY, GREY, {"photometric": "minisblack"}),
+    "grey16": (wide(GREY), GREY, {"photometric": "minisblack"}),
+    "white8": (255 - GREY, GREY, {"photometric": "miniswhite"}),
+    "white16": (65535 - wide(GREY), GREY, {"photometric": "miniswhite"}),
+    "planar8": (np.moveaxis(RGB, -1, 0), RGB, {"photometric": "rgb", "planarconfig": "separate"}),
+    "planar16": (np.moveaxis(wide(RGB), -1, 0), RGB, {"photometric": "rgb", "planarconfig": "separate"}),
+    "rgba": (
+        np.dstack([RGB, ALPHA]),
+        over_white(RGB),
+        {"photometric": "rgb", "extrasamples": ["unassalpha"]},
+    ),
+    "rgba16": (
+        wide(np.dstack([RGB, ALPHA])),
+        over_white(RGB),
+        {"photometric": "rgb", "extrasamples": ["unassalpha"]},
+    ),
+    "associated": (PREMULTIPLIED, over_white(RGB), {"photometric": "rgb", "extrasamples": ["assocalpha"]}),
+    "infrared": (np.dstack([RGB, ALPHA]), RGB, {"photometric": "rgb", "extrasamples": ["unspecified"]}),
+    "half": ((RGB / 255).astype("f2"), RGB, {"photometric": "rgb"}),
+    "float": ((RGB / 255).astype("f4"), RGB, {"photometric": "rgb"}),
+    "double": ((GREY / 255).astype("f8"), GREY, {"photometric": "minisblack"}),
+    "float_white": ((1 - GREY / 255).astype("f4"), GREY, {"photometric": "miniswhite"}),
+    "uint32": (RGB.astype("u4") * 2**24, RGB, {"photometric": "rgb"}),
+    "int16": ((GREY.astype("i2") - 128) * 200, GREY, {"photometric": "minisblack"}),
+    "bilevel": (GREY > 128, (GREY > 128) * 255, {"photometric": "minisblack"}),
+}
+SCHEMES: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "lzw": {"compression": "lzw", "predictor": True},
+    "deflate_tiles": {"compression": "deflate", "tile": TILE},
+    "zstd": {"compression": "zstd", "rowsperstrip": 16},
+    "big_endian": {"byteorder": ">", "bigtiff": True, "tile": TILE},
+}
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_mode_comes_out_as_the_numbers_that_went_in(layout, scheme, tmp_path):
+    pixels, wanted, options = LAYOUTS[layout]
+    scheme_options = dict(SCHEMES[scheme])
+    if layout == "bilevel" and scheme != "plain":
+        scheme_options.pop("predictor", None)
+    if pixels.dtype.kind == "f" and scheme_options.get("predictor"):
+        scheme_options["predictor"] = 3
+    tifffile.imwrite(tmp_path / "in.tif", pixels, **options, **scheme_options)
+    most = 14 if layout in ("bilevel", "int16") else 5
+    assert_like(converted(tmp_path / "in.tif", tmp_path), wanted, most)
+
+
+@pytest.mark.parametrize("scheme", ["lzma", "lerc", "jpegxl", "jpeg2000", "png", "webp"])
+@pytest.mark.parametrize("tile", [None, TILE], ids=["strips", "tiles"])
+def test_a_rare_compression_is_decoded(scheme, tile, tmp_path):
+    tile = (32, 64) if tile else None
+    tifffile.imwrite(tmp_path / "in.tif", RGB, photometric="rgb", compression=scheme, tile=tile)
+    assert_like(converted(tmp_path / "in.tif", tmp_path), RGB, 9)
+
+
+@pytest.mark.parametrize("bits", [2, 3, 4, 5, 6, 7, 9, 10, 11, 12, 13, 14, 15])
+@pytest.mark.parametrize("white_is_zero", [False, True])
+def test_an_odd_depth_is_scaled_by_its_own_white(bits, white_is_zero, tmp_path):
+    top = 2**bits - 1
+    levels = (GREY / 255 * top).round().astype("u4")
+    (tmp_path / "in.tif").write_bytes(packed(top - levels if white_is_zero else levels, bits, not white_is_zero))
+    assert_like(converted(tmp_path / "in.tif", tmp_path), levels / top * 255, 6)
+
+
+def packed(levels: np.ndarray, bits: int, black_is_zero: bool) -> bytes:
+    """A bare TIFF of one grey strip, each sample *bits* wide, each row beginning at a byte."""
+    raw = np.packbits((levels[..., None] >> np.arange(bits - 1, -1, -1) & 1).reshape(HEIGHT, -1).astype("u1"), axis=1)
+    data = raw.tobytes()
+    fields = [(256, WIDTH), (257, HEIGHT), (258, bits), (259, 1), (262, int(black_is_zero))]
+    fields += [(273, 8 + 2 + 12 * 9 + 4), (277, 1), (278, HEIGHT), (279, len(data))]
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in fields)
+    return struct.pack("<2sHIH", b"II", 42, 8, len(fields)) + entries + bytes(4) + data
+
+
+def test_signed_bytes_are_shown_as_every_viewer_does(tmp_path):
+    tifffile.imwrite(tmp_path / "in.tif", GREY.view("i1"), photometric="minisblack")
+    assert_like(converted(tmp_path / "in.tif", tmp_path), GREY)
+
+
+def test_floats_outside_0_to_1_are_stretched_and_odd_ones_ignored(tmp_path):
+    pixels = GREY.astype("f4") * 40 - 3000
+    pixels[0, :3] = [np.nan, np.inf, -np.inf]
+    tifffile.imwrite(tmp_path / "in.tif", pixels, photometric="minisblack")
+    low, high = float(GREY.min()), float(GREY.max())
+    assert_like(converted(tmp_path / "in.tif", tmp_path)[1:], (GREY[1:] - low) / (high - low) * 255)
+
+
+def test_the_background_shows_through(tmp_path):
+    clear = np.dstack([RGB, np.zeros_like(GREY)])
+    tifffile.imwrite(tmp_path / "in.tif", clear, photometric="rgb", extrasamples=["unassalpha"])
+    found = converted(tmp_path / "in.tif", tmp_path, background=(20, 120, 220))
+    assert_like(found, np.broadcast_to([20.0, 120.0, 220.0], RGB.shape), 3)
+
+
+def test_palette_with_alpha_is_looked_up_and_flattened(tmp_path):
+    table = np.stack([np.arange(256), 255 - np.arange(256), np.arange(256) // 2]).astype("u2") * 257
+    tifffile.imwrite(tmp_path / "in.tif", GREY, photometric="palette", colormap=table)
+    assert_like(converted(tmp_path / "in.tif", tmp_path), np.stack([GREY, 255 - GREY, GREY // 2], -1))
+
+
+def test_complex_numbers_are_refused(tmp_path):
+    tifffile.imwrite(tmp_path / "in.tif", (GREY + 1j * GREY).astype("c8"))
+    with pytest.raises(Undecodable, match="complex"):
+        converted(tmp_path / "in.tif", tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["png", "bmp", "ppm", "jp2", "j2k", "jpg", "webp", "avif", "sgi", "qoi"])
+def test_other_formats_come_out_as_they_went_in(kind, tmp_path):
+    Image.fromarray(RGB).save(tmp_path / f"in.{kind}")
+    assert_like(converted(tmp_path / f"in.{kind}", tmp_path), RGB, 9)

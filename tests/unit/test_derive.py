@@ -1,0 +1,118 @@
+"""Deriving: the whole work, and that each of its failures is told as what it is."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import pytest
+from PIL import Image
+
+from mezcal.convert import Choices
+from mezcal.derive import derive, version
+from mezcal.errors import OriginFailed, StoreDown, Undecodable
+from mezcal.origin import Master, open_origin
+from mezcal.recipe import Mezzanine
+from mezcal.sample import FOLDER
+from mezcal.settings import Layout, load
+from mezcal.store.local import LocalStore
+from tests.unit.test_local_store import files_no_larger_than
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+RECIPE = Mezzanine.parse("agave-p3.tif")
+AGAVE = (FOLDER / "agave-p3.tif").read_bytes()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> LocalStore:
+    return LocalStore(tmp_path, Layout.BASIC)
+
+
+@dataclass
+class HandMade:
+    """An origin that gives *content* and then says *ending*."""
+
+    content: bytes
+    ending: Exception | None = None
+    opened: int = 0
+    base_url: str = "http://origin.example/"
+
+    @contextmanager
+    def open(self, path: str) -> Iterator[Master]:
+        self.opened += 1
+        yield Master(io.BytesIO(self.content), self.base_url + path, size=len(self.content), arrival=self.end)
+
+    def end(self) -> None:
+        if self.ending is not None:
+            raise self.ending
+
+    def path_of(self, url: str) -> str | None:
+        return url
+
+    def listing(self, most: int) -> list[str]:
+        return []
+
+
+def left_behind(store: LocalStore) -> list[Path]:
+    return [path for path in store.root.rglob("*") if path.is_file() and path.parent.name != "locks"]
+
+
+def test_a_master_becomes_a_stored_jpeg_with_its_provenance(store: LocalStore) -> None:
+    origin = open_origin(load(_env_file=None, repo_base_url=FOLDER.as_uri()))
+    stored = derive(RECIPE, origin, store, Choices())
+    with Image.open(stored.path) as image:
+        assert (image.format, image.size) == ("JPEG", (1200, 800))
+    beside = store.sidecar(RECIPE)
+    assert beside is not None
+    assert beside.sha256 == hashlib.sha256(stored.path.read_bytes()).hexdigest()
+    assert (beside.width, beside.height, beside.size) == (1200, 800, stored.size)
+    assert beside.source.endswith("/agave-p3.tif")
+    assert beside.master_size == len(AGAVE)
+    assert beside.recipe_version == version(Choices())
+
+
+def test_what_is_there_is_not_made_again_unless_that_is_wanted(store: LocalStore) -> None:
+    origin = HandMade(AGAVE)
+    first = derive(RECIPE, origin, store, Choices())
+    assert derive(RECIPE, origin, store, Choices()) == first
+    assert origin.opened == 1
+    derive(RECIPE, origin, store, Choices(), remake=True)
+    assert origin.opened == 2
+
+
+def test_a_master_that_was_cut_on_its_way_is_no_broken_master(store: LocalStore) -> None:
+    cut = HandMade(AGAVE[:50_000], OriginFailed("the connection broke"))
+    with pytest.raises(OriginFailed, match="the connection broke"):
+        derive(RECIPE, cut, store, Choices())
+    assert left_behind(store) == []
+
+
+def test_a_broken_master_is_told_with_the_decoders_reason(store: LocalStore) -> None:
+    with pytest.raises(Undecodable, match="TIFF: "):
+        derive(RECIPE, HandMade(AGAVE[:50_000]), store, Choices())
+    assert left_behind(store) == []
+
+
+def test_a_master_whose_last_byte_never_came_is_not_published(store: LocalStore) -> None:
+    """The decoder may be content with less than the file: what counts is that it arrived whole."""
+    with pytest.raises(OriginFailed):
+        derive(RECIPE, HandMade(AGAVE, OriginFailed("it changed")), store, Choices())
+    assert left_behind(store) == []
+
+
+def test_a_full_disk_is_not_the_masters_fault(store: LocalStore) -> None:
+    with files_no_larger_than(20_000), pytest.raises(StoreDown):
+        derive(RECIPE, HandMade(AGAVE), store, Choices())
+    assert left_behind(store) == []
+
+
+def test_whatever_changes_pixels_changes_the_version() -> None:
+    assert version(Choices()) == version(Choices())
+    others = [replace(Choices(), quality=80), replace(Choices(), color="keep"), replace(Choices(), max_edge=100)]
+    assert len({version(choices) for choices in [Choices(), *others]}) == 4

@@ -1,0 +1,101 @@
+"""Keeps what is stored fresh: asks the origin about old derivatives, and walks the store for those nobody asks for."""
+
+from __future__ import annotations
+
+import logging
+import time
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from mezcal.derive import version
+from mezcal.errors import Failure
+from mezcal.jobs import Lane
+from mezcal.jobs.broker import REVALIDATE
+from mezcal.jobs.freshness import revalidate as ask_for
+from mezcal.origin import Standing
+from mezcal.recipe import from_json
+from mezcal.store import LocalStore
+from mezcal.store.layout import IMAGE
+from mezcal.store.walk import next_part, sidecar_at
+from worker.app import app, here
+from worker.chores import every
+
+if TYPE_CHECKING:
+    from mezcal.recipe import Recipe
+    from mezcal.store import Sidecar
+    from mezcal.store.walk import Seen
+
+log = logging.getLogger(__name__)
+
+WALK_SECONDS = 60.0
+FOLDERS_MOST = 20_000  # looked at in one turn: some seconds of a local disk
+CURSOR_KEPT = 7 * 86_400
+
+
+@app.task(name=REVALIDATE)
+def revalidate(wanted: dict[str, Any]) -> str:
+    """Ask the origin whether the master of a stored derivative has changed, and do what follows."""
+    recipe = from_json(wanted)
+    sidecar = here().store.sidecar(recipe)
+    if sidecar is None:
+        return "nothing is known of it"
+    try:
+        outcome = _settle(recipe, sidecar)
+    except Failure as failure:  # stale-if-error: what is stored stays
+        outcome = f"{failure.slug}: {failure.detail}"
+    log.info("%s %s revalidated: %s", recipe.key, recipe.label, outcome)
+    return outcome
+
+
+def _settle(recipe: Recipe, sidecar: Sidecar) -> str:
+    bench = here()
+    standing = bench.origin.changed_since(recipe.path, sidecar.master_etag, sidecar.master_last_modified)
+    if standing is Standing.GONE:
+        bench.table.forget(recipe.key)
+        bench.store.delete(recipe)
+        return "gone, deleted"
+    outdated = sidecar.recipe_version != version(bench.choices)
+    if standing is Standing.CHANGED or outdated:
+        verdict, lane = bench.table.change(recipe, Lane.BULK)
+        if verdict == "publish":
+            bench.pipe.send(recipe.as_json(), lane, recipe.label)
+        return "made by other settings, made anew" if outdated else "changed, made anew"
+    bench.store.refresh(recipe, replace(sidecar, fresh=time.time()))
+    return "unchanged"
+
+
+@every(WALK_SECONDS)
+def walk() -> None:
+    """Look at the next part of the store, and have what is old in it revalidated: nginx tells nobody of its hits.
+
+    Empty files, which umd-lib/mezcal left where its disk was full, go: nginx would serve them.
+    """
+    bench = here()
+    store, redis, cursor = bench.store, bench.table.redis, bench.table.keys.walk
+    if not isinstance(store, LocalStore):
+        return
+    part, ended = next_part(store.root, str(redis.get(cursor) or ""), FOLDERS_MOST)
+    left, last = bench.settings.revalidate_per_minute, ""
+    for seen in part:
+        if left <= 0:
+            ended = False
+            break
+        last = seen.folder
+        left -= _looked_after(store, seen)
+    redis.set(cursor, "" if ended else last, ex=CURSOR_KEPT)
+
+
+def _looked_after(store: LocalStore, seen: Seen) -> bool:
+    """Do what one folder of the store needs; whether that was to ask for a revalidation."""
+    bench = here()
+    if seen.size == 0:
+        (store.root / seen.folder / IMAGE).unlink(missing_ok=True)
+    after = bench.settings.revalidate_after
+    if not after or seen.noted is None or seen.noted > time.time() - after:
+        return False
+    sidecar = sidecar_at(store.root / seen.folder)
+    with suppress(Failure):
+        if sidecar is not None:
+            return ask_for(bench.table, bench.pipe, from_json(sidecar.recipe))
+    return False
