@@ -42,7 +42,7 @@ def lease(table: Table, path: str, lane: Lane = Lane.INTERACTIVE) -> Lease:
     table.ensure(recipe, Lane.BULK)
     if lane is Lane.INTERACTIVE:
         table.redis.hset(table.keys.job(recipe.key), "lane", lane)
-    claim = table.begin(recipe.key, "w")
+    claim = table.begin(recipe.key, "w", kind=KIND)
     assert claim is not None
     return Lease(table, claim)
 
