@@ -56,6 +56,12 @@ e2e: $(VENV)/dev.stamp ## A real IIIF server and viewer over mezcal: needs node,
 	npm --prefix tests/e2e/viewer ci --no-audit --no-fund
 	$(BIN)/pytest -m slow tests/e2e/test_viewer.py
 
+SECONDS ?= 300
+SEED ?= 1
+.PHONY: chaos
+chaos: $(VENV)/dev.stamp ## Kill, freeze and restart every part under load (SECONDS=300 SEED=1)
+	$(BIN)/python -m tests.faults.chaos --seconds $(SECONDS) --seed $(SEED)
+
 .PHONY: lock
 lock: $(VENV)/dev.stamp ## Pin anew what pyproject.toml asks for
 	$(PIP) install uv

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from flask import Flask
 
-from api import images, jobs, ops, problems
+from api import images, jobs, ops, problems, thumbnails
 from api.context import Desk, place
 from mezcal.settings import load
 
@@ -24,5 +24,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     place(app, desk)
     for blueprint in (images.images, jobs.jobs, ops.ops):
         app.register_blueprint(blueprint)
+    if desk.settings.archive_api_url:
+        app.register_blueprint(thumbnails.thumbnails)
     problems.register(app)
     return app
