@@ -6,17 +6,16 @@ from functools import cache
 from importlib import metadata
 from typing import Any
 
+from api.schemas import Json, job, jobs, problem, ref, status
 from mezcal.errors import Failure, kinds
-from mezcal.jobs import Lane, State
 
-Json = dict[str, Any]
-
+READS = ("get", "head")
 ORIGIN = (404, 403, 413, 415, 422, 500, 502, 503, 504)  # what making a derivative can end in
 
 
 @cache
-def document() -> Json:
-    """The whole document."""
+def document(archive: bool) -> Json:
+    """The whole document; *archive* says that there are thumbnails, too."""
     return {
         "openapi": "3.1.0",
         "info": {
@@ -25,9 +24,9 @@ def document() -> Json:
             "summary": "Cached JPEG derivatives of preservation masters.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
-        "paths": _paths(),
+        "paths": _paths() | (_of_thumbnails() if archive else {}),
         "components": {
-            "schemas": {"Problem": _problem(), "Job": _job()},
+            "schemas": {"Problem": problem(), "Job": job()},
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
         },
     }
@@ -51,15 +50,15 @@ def _paths() -> Json:
             "head": _does("What GET would answer.", image, [_prefer()]),
         },
         "/images/": {name: _does("A path is missing.", _problems(400, 401)) for name in ("get", "head", "delete")},
-        "/mezzanine/": {name: _does("A path is missing.", _problems(400, 401)) for name in ("get", "head")},
+        "/mezzanine/": {name: _does("A path is missing.", _problems(400, 401)) for name in READS},
         "/jobs": _reads(
-            "The failed and quarantined jobs.", {200: _json("The jobs.", _jobs())}, (400, 401, 503), _listed()
+            "The failed and quarantined jobs.", {200: _json("The jobs.", jobs())}, (400, 401, 503), _listed()
         ),
         "/jobs/{key}": {
             "parameters": [key],
             **_reads(
                 "Where a job stands.",
-                {200: _json("The job.", _ref("Job"), "ETag"), 304: _empty("Nothing has changed.")},
+                {200: _json("The job.", ref("Job"), "ETag"), 304: _empty("Nothing has changed.")},
                 (401, 404, 503),
             ),
         },
@@ -73,16 +72,39 @@ def _paths() -> Json:
             (400, 401, 404, 503),
             [_query("url", {"type": "string"})],
         ),
-        "/healthz": _reads("The process answers.", {200: _json("It does.", _status())}),
+        "/healthz": _reads("The process answers.", {200: _json("It does.", status())}),
         "/readyz": _reads(
             "Whether a miss could be made.",
-            {code: _json("Each part, `ok` or what is wrong with it.", _status()) for code in (200, 503)},
+            {code: _json("Each part, `ok` or what is wrong with it.", status()) for code in (200, 503)},
         ),
         "/problems/{slug}": {
             "parameters": [_path("slug", "The last part of a problem's type.")],
             **_reads("What a problem's type means.", {200: _json("Its meaning.", {"type": "object"})}, (404,)),
         },
         "/openapi.json": _reads("This document.", {200: _json("It.", {"type": "object"})}),
+    }
+
+
+def _of_thumbnails() -> Json:
+    frame = _path("frame", "The frame's id, or the name of its file less the extension.")
+    told = _json("Where the thumbnail is, for a week.", {"type": "object", "required": ["url"]})
+    asked = _empty("Only where `Prefer: respond-async` asked for it: the job.", "Location", "Preference-Applied")
+    there = _empty("To it.", "Location")
+    signed = [_query("expires", {"type": "string"}), _query("signature", {"type": "string"})]
+    stored = {code: answer for code, answer in _image_answers().items() if code in {"200", "206", "304", "412", "416"}}
+    return {
+        "/{frame}/": {
+            "parameters": [frame],
+            **_reads(
+                "A frame's thumbnail.", {200: told, 202: asked, 302: _empty("To it.", "Location")}, (400, 401, *ORIGIN)
+            ),
+        },
+        "/files/{key}.jpg": {
+            "parameters": [_path("key", "The thumbnail's key."), *signed],
+            **{name: _does("A stored thumbnail by its signed URL.", stored | _problems(403, 404)) for name in READS},
+        },
+        "/robots.txt": _reads("Crawlers keep out.", {200: _media("It.", "text/plain", {"type": "string"})}),
+        "/favicon.ico": _reads("The drawing.", {200: _media("It.", "image/svg+xml", {"type": "string"})}),
     }
 
 
@@ -96,7 +118,7 @@ def _does(summary: str, answers: Json, parameters: list[Json] | None = None) -> 
 def _reads(summary: str, answers: dict[int, Json], problems: tuple[int, ...] = (), parameters: Any = None) -> Json:
     """GET and HEAD with these answers and *problems*; reading may need a token (READ_TOKENS)."""
     said = {str(code): answer for code, answer in answers.items()} | _problems(*problems)
-    return {name: {**_does(summary, said, parameters), "security": [{}, {"token": []}]} for name in ("get", "head")}
+    return {name: {**_does(summary, said, parameters), "security": [{}, {"token": []}]} for name in READS}
 
 
 def _changes(summary: str, answers: dict[int, Json], problems: tuple[int, ...]) -> Json:
@@ -167,7 +189,7 @@ def _empty(text: str, *headers: str) -> Json:
 
 
 def _problem_answer(text: str) -> Json:
-    kinds_ = {"application/problem+json": {"schema": _ref("Problem")}, "text/html": {"schema": {"type": "string"}}}
+    kinds_ = {"application/problem+json": {"schema": ref("Problem")}, "text/html": {"schema": {"type": "string"}}}
     return {"description": text, "content": kinds_}
 
 
@@ -181,59 +203,3 @@ def _problems(*codes: int) -> Json:
 
 def _titles(code: int) -> list[str]:
     return sorted({kind.title for kind in kinds() if kind.status == code and kind is not Failure})
-
-
-# --- schemas
-
-
-def _ref(name: str) -> Json:
-    return {"$ref": f"#/components/schemas/{name}"}
-
-
-def _problem() -> Json:
-    """RFC 9457."""
-    text = {"type": "string"}
-    fields: Json = {"type": text, "title": text, "status": {"type": "integer"}, "detail": text, "instance": text}
-    return {
-        "type": "object",
-        "required": list(fields),
-        "properties": {**fields, "job": {**text, "description": "The job's id, where there is one."}},
-    }
-
-
-def _job() -> Json:
-    text, moment = {"type": "string"}, {"type": ["number", "null"], "description": "Seconds since 1970."}
-    stage: Json = {
-        "type": ["object", "null"],
-        "properties": {
-            "bytes": {"type": "integer"},
-            "bytes_total": {"type": ["integer", "null"]},
-            "converted": {"type": "number", "minimum": 0, "maximum": 1},
-        },
-    }
-    fields: Json = {
-        "id": text,
-        "state": {"enum": [str(state) for state in State]},
-        "lane": {"enum": [str(lane) for lane in Lane]},
-        "attempts": {"type": "integer"},
-        **dict.fromkeys(("asked", "started", "ended"), moment),
-        "image": text,
-        "links": {"type": "object", "properties": {"self": text, "image": text}},
-        "failure": {"type": ["object", "null"], "properties": {"class": text, "detail": text}},
-    }
-    outlook: Json = {
-        "place": {"type": ["integer", "null"], "description": "In the queue, from 1."},
-        "done": {"type": ["number", "null"], "minimum": 0, "maximum": 1},
-        "progress": stage,
-        "estimate": {"type": ["number", "null"], "description": "Seconds that are left."},
-        "history": {"type": "array", "items": {"type": "object"}},
-    }
-    return {"type": "object", "required": list(fields), "properties": fields | outlook}
-
-
-def _jobs() -> Json:
-    return {"type": "object", "required": ["jobs"], "properties": {"jobs": {"type": "array", "items": _ref("Job")}}}
-
-
-def _status() -> Json:
-    return {"type": "object", "required": ["status"], "additionalProperties": {"type": "string"}}

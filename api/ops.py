@@ -53,7 +53,7 @@ def ready() -> tuple[Response, int]:
 @ops.get("/openapi.json")
 def described() -> Response:
     """What the service answers, as OpenAPI 3.1."""
-    return jsonify(openapi.document())
+    return jsonify(openapi.document(bool(here().settings.archive_api_url)))
 
 
 @ops.get("/problems/<slug>")
