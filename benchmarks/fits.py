@@ -69,8 +69,8 @@ def thumbnail(paths: list[Path], look: Look) -> None:
 
 
 def quality(paths: list[Path], look: Look) -> float:
-    """PSNR in dB of a robust thumbnail: the reference goes from all pixels to the final size in one step of
-    Lanczos, linear and in float32, and is stretched then, between the same limits.
+    """PSNR in dB of a robust thumbnail: the reference goes from all pixels to the final size in one step,
+    linear and in float32, and is stretched then, between the same limits.
     """
     with tempfile.TemporaryDirectory() as folder, paths[0].open("rb") as file:
         draw([file], Path(folder) / "out.jpg", look, scratch=Path(folder))
@@ -80,7 +80,7 @@ def quality(paths: list[Path], look: Look) -> float:
         whole = Image.fromarray(np.ascontiguousarray(hdus[1].data[::-1], np.float32))
     box = max(1, whole.width // robust.STATISTICS_EDGE)
     limits = robust.limits(whole.reduce(box), look)
-    final = np.asarray(whole.resize(got.shape[::-1], Image.Resampling.LANCZOS))
+    final = np.asarray(whole.resize(got.shape[::-1], Image.Resampling.HAMMING))
     error = ((got - np.rint(limits.apply(final) * 255)) ** 2).mean()
     return 10 * math.log10(255**2 / error) if error else math.inf
 
