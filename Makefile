@@ -51,6 +51,12 @@ docs: install ## Write the tables in docs/ anew
 	$(BIN)/python -m tools.settings_table
 	$(BIN)/python docs/make_formats.py > docs/formats.md
 
+SECONDS ?= 300
+SEED ?= 1
+.PHONY: chaos
+chaos: $(VENV)/dev.stamp ## Kill, freeze and restart every part under load (SECONDS=300 SEED=1)
+	$(BIN)/python -m tests.faults.chaos --seconds $(SECONDS) --seed $(SEED)
+
 .PHONY: lock
 lock: $(VENV)/dev.stamp ## Pin anew what pyproject.toml asks for
 	$(PIP) install uv

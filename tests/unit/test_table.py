@@ -9,7 +9,7 @@ from uuid import uuid4
 import fakeredis
 import pytest
 
-from mezcal.errors import MasterMissing, Memory, OriginFailed, Quarantined
+from mezcal.errors import MasterMissing, Memory, OriginFailed, Quarantined, TimedOut
 from mezcal.jobs import Claim, Keys, Lane, State, Table, Terms
 from mezcal.jobs.record import Message, failure_of
 from mezcal.recipe import Mezzanine
@@ -253,3 +253,138 @@ def test_tokens_grow_even_if_redis_forgot_them(table: Table) -> None:
     first = begun(table)
     table.redis.delete(table.keys.fence, table.keys.job(KEY))
     assert int(begun(table).token) > int(first.token)
+
+
+def test_a_process_that_died_has_its_job_queued_at_once(table: Table) -> None:
+    table.ensure(RECIPE, Lane.BULK)
+    claim = table.begin(KEY, "w1", "message-1")
+    assert claim is not None
+    assert table.died(KEY, "another message") is None
+    assert table.died(KEY, "message-1") == Message(Lane.BULK, RECIPE.as_json())
+    assert not table.finish(claim), "it is dead: nothing of it counts"
+    again = table.begin(KEY, "w2", "message-2")
+    assert again is not None
+    assert again.attempt == 2
+    assert table.died(KEY, "message-1") is None
+
+
+def test_a_job_whose_processes_die_is_quarantined_without_any_lease(table: Table) -> None:
+    table.ensure(RECIPE, Lane.INTERACTIVE)
+    for number in range(TERMS.max_attempts):
+        assert table.begin(KEY, "w", str(number)) is not None
+        told = table.died(KEY, str(number))
+        assert (told is None) == (number == TERMS.max_attempts - 1)
+    assert state(table) is State.QUARANTINED
+
+
+def test_a_process_that_had_to_be_ended_gives_its_job_a_failure(table: Table) -> None:
+    table.ensure(RECIPE, Lane.INTERACTIVE)
+    table.begin(KEY, "w", "m")
+    table.ended(KEY, "m", TimedOut("too long"))
+    verdict, told = table.ensure(RECIPE, Lane.INTERACTIVE)
+    assert verdict == "failed"
+    assert isinstance(failure_of(told), TimedOut)
+
+
+def test_a_job_given_back_by_a_shutdown_is_not_counted(table: Table) -> None:
+    table.ensure(RECIPE, Lane.BULK)
+    table.begin(KEY, "w", "m")
+    assert table.given_back(KEY, "m") == Message(Lane.BULK, RECIPE.as_json())
+    again = table.begin(KEY, "w2", "m2")
+    assert again is not None
+    assert again.attempt == 1
+
+
+def test_a_change_fences_off_who_has_read_the_old_master(table: Table) -> None:
+    old = begun(table)
+    assert table.change(RECIPE, Lane.BULK) == ("publish", Lane.INTERACTIVE), "somebody waits for it"
+    assert not table.renew(old)
+    assert not table.finish(old)
+    new = table.begin(KEY, "w2")
+    assert new is not None
+    assert (new.attempt, new.remake) == (1, True)
+
+
+def test_a_change_of_what_is_queued_only_says_that_it_is_to_be_made_anew(table: Table) -> None:
+    table.ensure(RECIPE, Lane.INTERACTIVE)
+    assert table.change(RECIPE, Lane.BULK)[0] == "joined"
+    claim = table.begin(KEY, "w")
+    assert claim is not None
+    assert claim.remake
+
+
+def test_a_change_keeps_a_worker_that_was_out_of_touch_from_taking_its_job_back(table: Table) -> None:
+    brief = with_lease(table, SHORT)
+    old = begun(brief)
+    reaped(brief)
+    table.change(RECIPE, Lane.BULK)
+    assert not table.renew(old)
+
+
+@pytest.mark.parametrize("end", ["done", "failed", "quarantined", "later", "unknown"])
+def test_a_change_starts_anew_whatever_was_before(table: Table, end: str) -> None:
+    if end == "done":
+        table.finish(begun(table))
+    elif end == "failed":
+        table.fail(begun(table), MasterMissing("no such file"))
+    elif end == "quarantined":
+        for number in range(TERMS.max_attempts):
+            table.ensure(RECIPE, Lane.INTERACTIVE)
+            table.begin(KEY, "w", str(number))
+            table.died(KEY, str(number))
+    elif end == "later":
+        table.put_off(begun(table, Lane.BULK), OriginFailed("503"), 3600)
+    assert table.change(RECIPE, Lane.BULK) == ("publish", Lane.BULK)
+    claim = table.begin(KEY, "w")
+    assert claim is not None
+    assert (claim.attempt, claim.remake) == (1, True)
+
+
+def test_an_operator_has_a_failure_tried_again_with_its_history(table: Table) -> None:
+    assert table.retry(KEY) is None
+    table.fail(begun(table), MasterMissing("no such file"))
+    assert table.retry(KEY) == Message(Lane.BULK, RECIPE.as_json())
+    assert table.retry(KEY) is None, "it is queued already"
+    assert table.failures() == []
+    claim = table.begin(KEY, "w")
+    assert claim is not None
+    assert claim.attempt == 1
+    record = table.read(KEY)
+    assert record is not None
+    assert len(record.history) == 1
+
+
+def test_a_bulk_job_that_failed_for_good_is_listed_for_long_but_refuses_nobody_for_long(table: Table) -> None:
+    lasting = replace(TERMS, memory=TERMS.memory | {Memory.LASTING: 1000, Memory.BRIEF: 1})
+    long = Table(table.redis, table.keys, lasting)
+    long.fail(begun(long, Lane.BULK), OriginFailed("503"))
+    assert long.ensure(RECIPE, Lane.INTERACTIVE)[0] == "failed"
+    until(lambda: long.ensure(RECIPE, Lane.BULK)[0] == "publish", what="the end of its refusal")
+    long.forget(KEY)
+    long.fail(begun(long, Lane.BULK), OriginFailed("503"))
+    assert long.redis.ttl(long.keys.job(KEY)) > 900
+    assert len(long.failures()) == 1
+
+
+def test_a_put_off_job_that_somebody_waits_for_by_now_fails_instead(table: Table) -> None:
+    claim = begun(table, Lane.BULK)
+    table.ensure(RECIPE, Lane.INTERACTIVE)
+    assert table.put_off(claim, OriginFailed("503"), 3600)
+    assert state(table) is State.FAILED
+
+
+def test_a_deferred_job_has_not_been_tried(table: Table) -> None:
+    assert table.defer(begun(table, Lane.BULK), 0)
+    assert reaped(table) == [Message(Lane.BULK, RECIPE.as_json())]
+    claim = table.begin(KEY, "w")
+    assert claim is not None
+    assert claim.attempt == 1
+
+
+def test_many_jobs_are_queued_in_one_go(table: Table) -> None:
+    recipes = [Mezzanine.parse(f"dc/{number}") for number in range(150)]
+    table.ensure(recipes[3], Lane.BULK)
+    verdicts = table.ensure_all(recipes, Lane.BULK, changed=False)
+    assert verdicts[3] == "joined"
+    assert verdicts.count("publish") == 99
+    assert verdicts[-1] == "full"

@@ -1,0 +1,74 @@
+"""Processes that are told to stop: no job is lost, none is made twice, nobody is left without an answer."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from typing import TYPE_CHECKING
+
+from tests.faults.scene import served
+from tests.waiting import until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.faults.scene import Scene
+
+
+def test_a_worker_that_stops_finishes_what_it_began(scene: Scene) -> None:
+    path, script = scene.held()
+    asked = scene.asked(path)
+    scene.running(path)
+    worker = scene.worker()
+    os.kill(worker, signal.SIGTERM)
+    until(lambda: "Warm shutdown" in scene.house.journal.read_text(), what="the shutdown")
+    script.go.set()
+    scene.well(path, asked.result(), most=1)
+    until(lambda: scene.worker() != worker, what="another worker")
+
+
+def test_past_its_drain_a_worker_gives_its_jobs_back_uncounted(install: Callable[..., Scene]) -> None:
+    scene = install(DRAIN_SECONDS="1", LEASE_SECONDS="60", WAIT_SECONDS="60")
+    path, script = scene.held()
+    asked = scene.asked(path)
+    scene.running(path)
+    began = time.monotonic()
+    os.kill(scene.worker(), signal.SIGTERM)
+    scene.repository.wait_for_requests(path, 2)
+    assert time.monotonic() - began < 10, "without waiting for its lease"
+    job = scene.job(path)
+    assert job is not None
+    assert (job.attempts, job.history[0]["what"]) == (1, "released")
+    script.go.set()
+    scene.well(path, asked.result(), most=2)
+
+
+def test_an_api_that_stops_answers_those_who_wait_and_the_job_goes_on(install: Callable[..., Scene]) -> None:
+    scene = install(DRAIN_SECONDS="2", API_PROCESSES="1")
+    path, script = scene.held()
+    asked = scene.asked(path)
+    scene.running(path)
+    os.kill(scene.house.pids("api:create_app")[0], signal.SIGTERM)
+    answer = asked.result()
+    assert answer.status_code == 503
+    assert answer.headers["Retry-After"].isdigit()
+    script.go.set()
+    scene.well(path, served(scene.house, path), most=1)
+
+
+def test_stopped_and_started_again_it_goes_on_where_it_was(install: Callable[..., Scene]) -> None:
+    scene = install(DRAIN_SECONDS="1")
+    paths = [scene.held() for _ in range(4)]
+    for path, _ in paths:
+        assert scene.house.ask(path, headers={"Prefer": "respond-async"}).status_code == 202
+    scene.running(paths[0][0])
+    scene.house.stop()
+    assert scene.house.process is not None
+    assert scene.house.process.returncode == 0
+    for _, script in paths:
+        script.go.set()
+    scene.house.start()
+    until(lambda: all(scene.house.stored(path) for path, _ in paths), 30, "all of them, unasked")
+    for path, _ in paths:
+        scene.well(path, scene.house.ask(path), most=2)

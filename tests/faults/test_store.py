@@ -1,0 +1,119 @@
+"""The store fills up, turns read-only, or the master breaks off: no file is left, and the image is served later."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.faults.scene import served, tiff
+from tests.waiting import until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from tests.faults.scene import Scene
+
+
+@pytest.fixture
+def volume(tmp_path: Path) -> Iterator[Path]:
+    """A file system of one megabyte; only root may mount one."""
+    folder = tmp_path / "volume"
+    folder.mkdir()
+    options = ["mount", "-t", "tmpfs", "-o", "size=1m,mode=755", "tmpfs", str(folder)]
+    if os.geteuid() != 0 or subprocess.run(options, check=False, stderr=subprocess.DEVNULL).returncode:
+        pytest.skip("a small file system takes root to mount")
+    yield folder
+    until(lambda: subprocess.run(["umount", str(folder)], check=False).returncode == 0, what="the volume to be free")
+
+
+@contextmanager
+def read_only(volume: Path) -> Iterator[None]:
+    subprocess.run(["mount", "-o", "remount,ro", str(volume)], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["mount", "-o", "remount,rw", str(volume)], check=True)
+
+
+def test_a_full_disk_is_told_leaves_nothing_and_is_over_when_there_is_room(
+    install: Callable[..., Scene], volume: Path, tmp_path: Path
+) -> None:
+    scene = install(STORAGE_DIR=str(volume), TMP_DIR=str(tmp_path / "masters"))
+    warm, _ = scene.master()
+    assert scene.house.ask(warm).status_code == 200
+    ballast = volume / "ballast"
+    ballast.write_bytes(bytes(1024 * 1024 - used(volume) - 8192))
+    cold, _ = scene.master(tiff(99, edge=4000))
+    full = scene.house.ask(cold)
+    assert (full.status_code, full.json()["type"]) == (503, "/problems/store-down")
+    assert "space" in full.json()["detail"]
+    assert scene.house.ask(warm).status_code == 200
+    ballast.unlink()
+    scene.well(cold, served(scene.house, cold), most=3)
+    assert list((volume / ".mezcal" / "scratch").iterdir()) == []
+
+
+def used(volume: Path) -> int:
+    status = os.statvfs(volume)
+    return (status.f_blocks - status.f_bfree) * status.f_frsize
+
+
+def test_a_read_only_store_serves_what_it_has_and_the_rest_when_it_can(
+    install: Callable[..., Scene], volume: Path, tmp_path: Path
+) -> None:
+    scene = install(STORAGE_DIR=str(volume), TMP_DIR=str(tmp_path / "masters"))
+    warm, _ = scene.master()
+    cold, _ = scene.master()
+    assert scene.house.ask(warm).status_code == 200
+    with read_only(volume):
+        assert scene.house.ask(warm).status_code == 200
+        answer = scene.house.ask(cold)
+        assert (answer.status_code, answer.json()["type"]) == (503, "/problems/store-down")
+        until(lambda: scene.house.request("/readyz").status_code == 503, what="red readiness")
+    scene.well(cold, served(scene.house, cold), most=3)
+
+
+def test_a_master_cut_on_its_way_is_gone_on_with(scene: Scene) -> None:
+    path, _ = scene.master(cut_at=2000, cuts=1)
+    scene.well(path, scene.house.ask(path), most=2)
+
+
+def test_a_master_that_is_always_cut_is_told_and_served_when_it_is_whole(scene: Scene) -> None:
+    path, script = scene.master(cut_at=2000)
+    answer = scene.house.ask(path)
+    assert (answer.status_code, answer.json()["type"]) == (502, "/problems/origin-failed")
+    assert scene.house.scratch() == []
+    script.cut_at = None
+    scene.well(path, served(scene.house, path), most=4)
+
+
+def test_a_bulk_job_whose_origin_fails_is_tried_again_until_it_does_not(scene: Scene) -> None:
+    path, script = scene.master(fails=3)  # two requests in the first attempt, one in the second
+    from mezcal.jobs import Lane  # noqa: PLC0415
+    from mezcal.recipe import Mezzanine  # noqa: PLC0415
+
+    scene.jobs().ask(Mezzanine.parse(path), Lane.BULK)
+    job = until(lambda: (found := scene.job(path)) and found.attempts == 2 and found, what="a second attempt")
+    assert job.history[0]["what"]
+    scene.well(path, served(scene.house, path), most=4)
+    assert script.fails == 0
+
+
+def test_a_bulk_job_that_fails_too_often_is_listed_and_does_not_hold_up_an_asker(scene: Scene) -> None:
+    from mezcal.jobs import Lane, State  # noqa: PLC0415
+    from mezcal.recipe import Mezzanine  # noqa: PLC0415
+
+    path, script = scene.master(fails=-1)
+    scene.jobs().ask(Mezzanine.parse(path), Lane.BULK)
+    job = until(lambda: (found := scene.job(path)) and found.state is State.FAILED and found, what="its failure")
+    assert (job.attempts, len(job.history)) == (3, 3)
+    assert job.key in {record.key for record in scene.table.failures()}
+    assert scene.table.redis.ttl(scene.table.keys.job(job.key)) > 86_400
+    downloads = scene.repository.count(path)
+    script.fails = 0
+    scene.well(path, served(scene.house, path), most=downloads + 1)
