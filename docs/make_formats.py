@@ -8,6 +8,26 @@ from __future__ import annotations
 import sys
 
 from mezcal.convert.formats import FORMATS, MODES
+from mezcal.convert.held import BY_DECODER, BY_LIBVIPS, BY_PILLOW, HELD_BYTES, JPEG_2000, PNG_CHANNELS
+
+WHOLE = {
+    "progressive JPEG, 4:2:0": 4.5,
+    "progressive JPEG, 4:4:4": 7.5,
+    "interlaced PNG, RGB of 8 bits": PNG_CHANNELS[2] + 1,
+    "interlaced PNG, RGBA of 16 bits": 2 * PNG_CHANNELS[6] + 1,
+    "WebP": BY_LIBVIPS["WebP"],
+    "GIF": BY_LIBVIPS["GIF"],
+    "AVIF of 8 bits": BY_LIBVIPS["AVIF"],
+    "AVIF of 10 and 12 bits": BY_LIBVIPS["deep AVIF"],
+    "HEIF": BY_DECODER["HEIF"],
+    "JPEG 2000, grey of 8 bits, no tiles": BY_PILLOW["L"] + JPEG_2000,
+    "JPEG 2000, RGB, no tiles": BY_PILLOW["RGB"] + 3 * JPEG_2000,
+    "grey of 8 bits by Pillow": BY_PILLOW["L"],
+    "palette by Pillow": BY_PILLOW["P"],
+    "RGB or CMYK by Pillow": BY_PILLOW["RGB"],
+    "16-bit PNM": BY_PILLOW["I"],
+}
+ROWS = "\n".join(f"| {name} | {each:g} | {int(HELD_BYTES / each / 1e6)} |" for name, each in WHOLE.items())
 
 INTRODUCTION = """\
 # What becomes of every master
@@ -21,6 +41,19 @@ PDF, PostScript, ImageMagick) are closed.
 The engines are asked in the order given. The next one gets its turn only where the one before does not know
 the layout: data that an engine knows and finds damaged is refused, because a more lenient engine would make a
 wrong picture of it.
+"""
+
+HELD = f"""
+*Held whole* means that a decoder needs the whole picture in memory, of which one master may take
+{HELD_BYTES // 2**20} MB, so that a process that converts stays below 1 GB; a larger one is refused with 413 and the
+reason before anything is decoded. What that is in pixels depends on the kind:
+
+| held whole | bytes a pixel | megapixels at most |
+| --- | --- | --- |
+{ROWS}
+
+Everything else streams, in memory that does not grow with the picture. A JPEG or PNG that declares more pixels
+than a file of its size can hold is refused with 422, also before it is decoded.
 """
 
 COLOUR = """\
@@ -57,7 +90,7 @@ def markdown() -> str:
     lines += [
         f"| {kind.name} | {', '.join(kind.engines) or 'by mode'} | {kind.treatment} |" for kind in FORMATS.values()
     ]
-    lines += ["", "## Modes of a TIFF page", "", "The first row that fits is the one that counts.", ""]
+    lines += [HELD, "## Modes of a TIFF page", "", "The first row that fits is the one that counts.", ""]
     lines += ["| mode | engines | what is done |", "| --- | --- | --- |"]
     lines += [f"| {mode.name} | {', '.join(mode.engines) or 'refused'} | {mode.treatment} |" for mode in MODES]
     return "\n".join(lines) + "\n" + COLOUR

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mezcal.convert import metadata, pillow, samples, vips, ycbcr
+from mezcal.convert import held, metadata, pillow, samples, vips, ycbcr
 from mezcal.convert.formats import LIBVIPS, PILLOW, TIFFFILE, Format
 from mezcal.convert.loaded import CannotRead, Loaded
 from mezcal.convert.page import CIELAB, ICCLAB, WHITE_IS_ZERO, YCBCR, Page
@@ -115,6 +115,8 @@ def picture(engine: str, kind: Format, master: Watched, page: int | None, check:
             raise BadRecipe(f"page {page} is asked for, and this kind of master has one")
         return pillow.load(kind.pillow, master, check)
     image = vips.load(kind.name, master, **_paged(kind, master, page))
+    check(image.width, image.height)
+    held.check_libvips(kind.name, master, image.width, image.height, deep=image.format != "uchar")
     space = {"b-w": "grey", "grey16": "grey", "cmyk": "cmyk"}.get(image.interpretation, "rgb")
     return Loaded(
         image, space, PEAKS.get(image.format, 255.0), image.bands - 1 if image.hasalpha() else None,

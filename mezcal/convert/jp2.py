@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 BOXES_MAX = 200
 HEADER_MAX = 16 * 2**20  # bytes: a profile and a few numbers
+START = b"\xff\x4f\xff\x51"  # of a codestream
 RESTRICTED, ANY = 2, 3  # methods of the colour specification that hold a profile
 
 
@@ -24,8 +25,27 @@ def profile(master: Watched) -> bytes | None:
     return None
 
 
+def codestream(master: Watched) -> int | None:
+    """Where the codestream of *master* begins; None if no box says so."""
+    master.seek(0)
+    if master.read(4) == START:
+        return 0
+    return next((begin for kind, begin, _ in _outer(master) if kind == b"jp2c"), None)
+
+
 def _header(master: Watched) -> bytes:
     """The content of the box `jp2h`; it comes before the codestream."""
+    for kind, begin, size in _outer(master):
+        if kind == b"jp2c":
+            break
+        if kind == b"jp2h" and size <= HEADER_MAX:
+            master.seek(begin)
+            return master.read(size)
+    return b""
+
+
+def _outer(master: Watched) -> Iterator[tuple[bytes, int, int]]:
+    """Kind, begin and size of the content of the file's own boxes; the last may be of size 0, to the end."""
     at = 0
     for _ in range(BOXES_MAX):
         master.seek(at)
@@ -33,13 +53,12 @@ def _header(master: Watched) -> bytes:
         size, kind = int.from_bytes(head[:4]), head[4:8]
         inner = 16 if size == 1 else 8
         size = int.from_bytes(head[8:16]) if size == 1 else size
-        if len(head) < 16 or size < inner or kind == b"jp2c":
-            break
-        if kind == b"jp2h" and size <= HEADER_MAX:
-            master.seek(at + inner)
-            return master.read(size - inner)
+        if len(head) < 16 or (size and size < inner):
+            return
+        yield kind, at + inner, max(0, size - inner)
+        if size == 0:
+            return
         at += size
-    return b""
 
 
 def _boxes(data: bytes, at: int) -> Iterator[tuple[bytes, int, int]]:

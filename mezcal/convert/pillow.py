@@ -1,6 +1,6 @@
 """Pillow: the engine for formats that libvips' build lacks, and the second opinion on TIFF.
 
-It holds the whole picture, so it has a cap of its own. It is told which formats it may try: left alone it
+It holds the whole picture, so `held` is asked first. It is told which formats it may try: left alone it
 runs Ghostscript on whatever calls itself PostScript.
 """
 
@@ -14,10 +14,10 @@ import numpy as np
 import pillow_heif
 from PIL import Image, ImageCms
 
-from mezcal.convert import jp2, vips
+from mezcal.convert import held, jp2, vips
 from mezcal.convert.loaded import CannotRead, Loaded
 from mezcal.convert.strips import Strips
-from mezcal.errors import TooLarge
+from mezcal.errors import TooLarge, Undecodable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from mezcal.convert.watched import Watched
 
 STRIP = 64  # rows
-HELD_MAX = 400_000_000  # pixels; four bytes each
 SPACES = {
     "L": "grey",
     "LA": "grey",
@@ -51,9 +50,10 @@ def load(name: str, master: Watched, check: Callable[[int, int], None], page: in
             warnings.simplefilter("ignore")
             image = _opened(name, master, page)
             check(image.width, image.height)
+            held.check_pillow(name, master, image.size, image.mode)
             loaded = _decoded(image)
             return replace(loaded, icc=jp2.profile(master)) if name == "JPEG2000" else loaded
-    except (TooLarge, CannotRead):
+    except (TooLarge, Undecodable, CannotRead):
         raise
     except Exception as error:
         raise CannotRead(vips.first_line(f"{error}" or type(error).__name__)) from error
@@ -71,8 +71,6 @@ def _opened(name: str, master: Watched, page: int) -> Image.Image:
 
 
 def _decoded(image: Image.Image) -> Loaded:
-    if image.width * image.height > HELD_MAX:
-        raise TooLarge(f"{image.width} x {image.height} pixels, and this format is held in memory whole")
     info = dict(image.info)
     exif = image.getexif()
     orientation = exif.get(274, 1)

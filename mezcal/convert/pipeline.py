@@ -107,8 +107,8 @@ class Conversion:
             self._encode(image, loaded, icc)
             vips.check_errors(loaded.known)
         except vips.FAILURES as error:
-            vips.forget_errors()
             reason = vips.reason(loaded.failures[0] if loaded.failures else error)
+            vips.forget_errors()
             # what was wrong with the header alone says nothing about the pixels: another engine may read them
             raise (CannotRead if reason in loaded.known else Damaged)(reason) from error
         size = (image.height, image.width) if loaded.orientation >= 5 else (image.width, image.height)
@@ -118,8 +118,9 @@ class Conversion:
         try:
             return replace(opened(), known=vips.complaints())
         except vips.FAILURES as error:
+            reason = vips.reason(error)
             vips.forget_errors()
-            raise CannotRead(vips.reason(error)) from error
+            raise CannotRead(reason) from error
 
     def _scaled(self, image: Any) -> tuple[Any, str | None]:
         longest = max(image.width, image.height)

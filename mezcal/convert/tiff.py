@@ -14,7 +14,7 @@ from typing import BinaryIO
 DIRECTORIES_MAX = 10_000  # no real file has as many pages; a hostile one has for ever
 ENTRIES_MAX = 4_096
 ELEMENTS_MAX = 16_000_000  # offsets of one page: 128 MB of BigTIFF, tiles of 16 x 16 in a 4-gigapixel page
-BLOB_MAX = 64 * 2**20  # bytes of one profile or metadata packet
+BLOB_MAX = 16 * 2**20  # bytes of one profile or metadata packet; real profiles are under 4 MB
 SUB_DIRECTORIES_MAX = 64
 
 SIZES = {

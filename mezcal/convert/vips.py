@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,15 @@ LOADERS = {
     "GIF": ("VipsForeignLoadNsgif", "gifload_source"),
     "AVIF": ("VipsForeignLoadHeif", "heifload_source"),
 }
+WARNED: deque[str] = deque(maxlen=8)  # libvips' last warnings
+
+
+class Warnings(logging.Handler):
+    """Keeps what libvips warns of: its reader of interlaced PNG fails without another word."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep the message; `forget_errors` drops it."""
+        WARNED.append(record.getMessage().removeprefix("VIPS: "))
 
 
 @functools.cache
@@ -39,7 +49,10 @@ def start() -> None:
         pyvips.operation_block_set(loader, False)
     pyvips.cache_set_max(0)
     pyvips.concurrency_set(1)
-    logging.getLogger("pyvips").setLevel(logging.ERROR)  # what counts is raised; the rest is chatter by file
+    log = logging.getLogger("pyvips")
+    log.setLevel(logging.WARNING)
+    log.propagate = False  # what counts is raised; the rest is chatter by file
+    log.addHandler(Warnings())
 
 
 def load(kind: str, master: Watched, **options: Any) -> Any:
@@ -89,7 +102,8 @@ def reading(read: Callable[[int], bytes], seek: Callable[[int, int], int]) -> An
 
 
 def forget_errors() -> None:
-    """Empty libvips' error buffer."""
+    """Empty libvips' error buffer, and forget its warnings."""
+    WARNED.clear()
     pyvips.vips_lib.vips_error_clear()
 
 
@@ -115,7 +129,8 @@ def reason(error: Exception) -> str:
     if isinstance(error, UnicodeDecodeError):
         forget_errors()
         return first_line(error.object.decode("utf-8", "replace"))
-    return first_line(str(getattr(error, "detail", "") or error))
+    warned = "\n".join(WARNED)
+    return first_line(str(getattr(error, "detail", "") or warned or error))
 
 
 def first_line(text: str) -> str:

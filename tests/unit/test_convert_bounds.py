@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import io
+import struct
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
+import pyvips
 import tifffile
 from PIL import Image, ImageCms
 
 from mezcal.convert import Choices, convert
-from mezcal.errors import Failure, NotAnImage
+from mezcal.errors import Failure, NotAnImage, TooLarge, Undecodable
 
 MASTERS = Path(__file__).parent.parent / "data" / "masters"
 
@@ -95,3 +98,145 @@ def test_memory_does_not_grow_with_the_master(orientation, tmp_path):
     command = [sys.executable, "-c", MEASURED, str(tmp_path / "in.tif"), str(tmp_path / "out.jpg")]
     megabytes = int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     assert megabytes < 200
+
+
+def small(kind: str, mode: str = "RGB", **options) -> bytearray:
+    """A sound master of 64 x 64 pixels."""
+    file = io.BytesIO()
+    Image.new(mode, (64, 64), 90).save(file, kind, **options)
+    return bytearray(file.getvalue())
+
+
+def claiming(data: bytearray, places: dict[int, bytes], padding: int = 0) -> bytes:
+    """*data* with other bytes at *places*, and zeros behind its end."""
+    for at, new in places.items():
+        data[at : at + len(new)] = new
+    return bytes(data) + bytes(padding)
+
+
+def jpeg(marker: bytes = b"\xff\xc2", side: int = 40_000, padding: int = 0, **options) -> bytes:
+    data = small("JPEG", **({"progressive": True} if marker == b"\xff\xc2" else {}), **options)
+    return claiming(data, {data.index(marker) + 5: struct.pack(">HH", side, side)}, padding)
+
+
+def in_two_scans() -> bytes:
+    """A sequential JPEG whose first scan has one colour of three."""
+    data = jpeg(b"\xff\xc0", padding=10**6)
+    return data.replace(b"\xff\xda\0\x0c\3\1\0\2\x11\3\x11", b"\xff\xda\0\x08\1\1\0", 1)
+
+
+def interlaced(side: int, padding: int = 0) -> bytes:
+    data = bytearray(adam7())
+    head = struct.pack(">4sII", b"IHDR", side, side) + data[24:29]
+    return claiming(data, {12: head + struct.pack(">I", zlib.crc32(head))}, padding)
+
+
+def adam7() -> bytes:
+    noise = np.random.default_rng(1).integers(0, 255, (64, 64, 3), "u1")
+    return pyvips.Image.new_from_array(noise).copy(interpretation="srgb").pngsave_buffer(interlace=True)
+
+
+def jp2(box: int, stream: int, tile: int) -> bytes:
+    data = small("JPEG2000", "L")
+    head, siz = data.index(b"ihdr") + 4, data.index(b"\xff\x51") + 6
+    sides = struct.pack(">II", stream, stream)
+    tiles = struct.pack(">II", tile, tile)
+    return claiming(data, {head: struct.pack(">II", box, box), siz: sides, siz + 16: tiles})
+
+
+def gif(side: int) -> bytes:
+    """A GIF with the same size for its screen and its first frame."""
+    data, sides = small("GIF", "L"), struct.pack("<HH", side, side)
+    return claiming(data, {6: sides, data.index(b"\x2c\0\0\0\0") + 5: sides})
+
+
+HELD = {
+    "progressive JPEG": jpeg(padding=10**6),
+    "progressive JPEG with junk in its header": jpeg(padding=10**6).replace(b"\xff\xc2", b"junk\xff\0\xff\xff\xc2", 1),
+    "JPEG in several scans": in_two_scans(),
+    "interlaced PNG": interlaced(25_000, 2 * 10**6),
+    "JPEG 2000": jp2(20_000, 20_000, 20_000),
+    "JPEG 2000 of which the box tells less": jp2(64, 20_000, 20_000),
+    "GIF": gif(40_000),
+    "BMP": claiming(small("BMP"), {18: struct.pack("<II", 20_000, 20_000)}),
+    "PNM": b"P6\n20000 20000\n255\n",
+    "PSD": b"8BPS\0\1" + bytes(6) + struct.pack(">HIIHH", 3, 20_000, 20_000, 8, 3) + bytes(14),
+}
+
+
+@pytest.mark.parametrize("kind", HELD)
+def test_what_would_be_held_whole_is_refused_beyond_the_budget(kind, tmp_path):
+    with pytest.raises(TooLarge, match=r"decoded whole, in [\d,]+ MB of memory, and 800 are allowed"):
+        convert(io.BytesIO(HELD[kind]), tmp_path / "out.jpg", Choices(oversize="scale"))
+
+
+HOLLOW = {
+    "progressive JPEG": jpeg(),
+    "JPEG": jpeg(b"\xff\xc0"),
+    "PNG": interlaced(25_000),
+}
+
+
+@pytest.mark.parametrize("kind", HOLLOW)
+def test_more_pixels_than_the_file_can_hold_are_no_picture(kind, tmp_path):
+    with pytest.raises(Undecodable, match="bytes cannot hold"):
+        convert(io.BytesIO(HOLLOW[kind]), tmp_path / "out.jpg", Choices())
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"subsampling": 2, "quality": 1}])
+def test_an_empty_jpeg_is_as_small_as_a_jpeg_can_be_and_is_taken(options, tmp_path):
+    Image.new("L", (4_000, 4_000)).save(tmp_path / "in.jpg", optimize=True, **options)
+    with (tmp_path / "in.jpg").open("rb") as master:
+        assert convert(master, tmp_path / "out.jpg", Choices()).width == 4_000
+
+
+WHOLE = {
+    "progressive JPEG": small("JPEG", progressive=True),
+    "interlaced PNG": adam7(),
+    "PNG": small("PNG"),
+    "JPEG 2000": small("JPEG2000"),
+    "tiled JPEG 2000": small("JPEG2000", tile_size=(32, 32)),
+    "WebP": small("WEBP"),
+}
+
+
+@pytest.mark.parametrize("kind", WHOLE)
+def test_what_is_held_whole_within_the_budget_is_converted(kind, tmp_path):
+    assert convert(io.BytesIO(WHOLE[kind]), tmp_path / "out.jpg", Choices()).width == 64
+
+
+def test_a_broken_interlaced_png_comes_with_the_reason(tmp_path):
+    with pytest.raises(Undecodable, match="PNG: not enough data"):
+        convert(io.BytesIO(adam7()[:6_000]), tmp_path / "out.jpg", Choices())
+
+
+def test_a_profile_beyond_all_reason_is_passed_over(tmp_path):
+    tag = [(34675, "B", 17 * 2**20, bytes(17 * 2**20), True)]
+    tifffile.imwrite(tmp_path / "in.tif", np.zeros((9, 9, 3), "u1"), photometric="rgb", extratags=tag)
+    with (tmp_path / "in.tif").open("rb") as master:
+        convert(master, tmp_path / "out.jpg", Choices(color="keep"))
+    with Image.open(tmp_path / "out.jpg") as image:
+        assert "icc_profile" not in image.info
+
+
+REFUSED = """
+import sys
+from pathlib import Path
+from mezcal.convert import Choices, convert
+from mezcal.errors import Failure
+try:
+    with open(sys.argv[1], "rb") as master:
+        convert(master, Path(sys.argv[2]), Choices())
+except Failure as failure:
+    print(failure.slug, int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) // 1024)
+"""  # not ru_maxrss: it counts the process that started this one
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="measures in /proc")
+@pytest.mark.parametrize(("padding", "slug"), [(0, "undecodable"), (10**6, "too-large")])
+def test_a_small_file_that_claims_much_takes_no_memory(padding, slug, tmp_path):
+    (tmp_path / "in.jpg").write_bytes(jpeg(padding=padding))
+    command = [sys.executable, "-c", REFUSED, str(tmp_path / "in.jpg"), str(tmp_path / "out.jpg")]
+    told, megabytes = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    assert told == slug
+    assert int(megabytes) < 250
