@@ -46,16 +46,21 @@ test: check ## Everything that must be green before a change lands
 test-slow: $(VENV)/dev.stamp ## The tests that take minutes
 	$(BIN)/pytest -m slow
 
+.PHONY: docs
+docs: install ## Write the tables in docs/ anew
+	$(BIN)/python -m tools.settings_table
+	$(BIN)/python docs/make_formats.py > docs/formats.md
+
+.PHONY: e2e
+e2e: $(VENV)/dev.stamp ## A real IIIF server and viewer over mezcal: needs node, npm and Chromium
+	npm --prefix tests/e2e/viewer ci --no-audit --no-fund
+	$(BIN)/pytest -m slow tests/e2e/test_viewer.py
+
 SECONDS ?= 300
 SEED ?= 1
 .PHONY: chaos
 chaos: $(VENV)/dev.stamp ## Kill, freeze and restart every part under load (SECONDS=300 SEED=1)
 	$(BIN)/python -m tests.faults.chaos --seconds $(SECONDS) --seed $(SEED)
-
-.PHONY: docs
-docs: install ## Write the tables in docs/ anew
-	$(BIN)/python -m tools.settings_table
-	$(BIN)/python docs/make_formats.py > docs/formats.md
 
 .PHONY: lock
 lock: $(VENV)/dev.stamp ## Pin anew what pyproject.toml asks for

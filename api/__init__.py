@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from flask import Flask
 
-from api import images, jobs, ops, problems
+from api import images, jobs, ops, problems, thumbnails
 from api.context import Desk, place
 from mezcal.settings import load
 
@@ -17,12 +17,14 @@ if TYPE_CHECKING:
 def create_app(settings: Settings | None = None) -> Flask:
     """The application; *settings* come from the environment unless given. Connects when first asked."""
     desk = Desk.of(settings or load())
-    app = Flask("api")
+    app = Flask("api", static_folder=None)  # style and script go into the pages
     app.debug = desk.settings.flask_debug
     app.url_map.merge_slashes = False  # an empty segment is refused, not redirected
     app.config["MAX_CONTENT_LENGTH"] = 1 << 20
     place(app, desk)
     for blueprint in (images.images, jobs.jobs, ops.ops):
         app.register_blueprint(blueprint)
+    if desk.settings.archive_api_url:
+        app.register_blueprint(thumbnails.thumbnails)
     problems.register(app)
     return app

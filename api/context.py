@@ -9,8 +9,10 @@ from flask import current_app
 
 from api.freshness import Freshness
 from api.health import Health
+from mezcal.archive import Archive
 from mezcal.jobs import Jobs
 from mezcal.origin import open_origin
+from mezcal.signing import Signer, secret_of
 from mezcal.store import Store, open_store
 
 if TYPE_CHECKING:
@@ -32,13 +34,17 @@ class Desk:
     origin: Origin
     health: Health
     freshness: Freshness
+    archive: Archive
+    signer: Signer | None
 
     @classmethod
     def of(cls, settings: Settings) -> Desk:
         """The desk that *settings* describe."""
         store, jobs = open_store(settings), Jobs.of(settings)
         freshness = Freshness(settings.revalidate_after, jobs)
-        return cls(settings, store, jobs, open_origin(settings), Health(jobs, store), freshness)
+        signer = Signer(secret_of(settings)) if settings.archive_api_url else None
+        health, archive = Health(jobs, store), Archive(settings)
+        return cls(settings, store, jobs, open_origin(settings), health, freshness, archive, signer)
 
 
 def place(app: Flask, desk: Desk) -> None:

@@ -12,10 +12,11 @@ from api.auth import may_change, may_read
 from api.context import here
 from api.outlook import Outlook
 from mezcal.errors import BrokerDown
-from mezcal.recipe import from_json
+from mezcal.recipe import Mezzanine, from_json
 
 if TYPE_CHECKING:
     from mezcal.jobs import Record
+    from mezcal.recipe import Recipe
 
 jobs = Blueprint("jobs", __name__)
 LISTED_MOST = 1000
@@ -65,10 +66,17 @@ def retry(key: str) -> Response:
     return response
 
 
+def address(recipe: Recipe) -> str | None:
+    """The URL path of a mezzanine; a thumbnail has none that would be good for whoever sees the job."""
+    if not isinstance(recipe, Mezzanine):
+        return None
+    return url_for("images.image", source=recipe.path, page=recipe.page)
+
+
 def described(record: Record, outlook: Outlook | None = None) -> dict[str, Any]:
     """A job as JSON; times are seconds since 1970. *outlook* says what lies before it, where that was asked."""
     recipe = from_json(record.recipe)
-    image = url_for("images.image", source=recipe.path, page=recipe.page)
+    image = address(recipe)
     return {
         "id": record.key,
         "state": record.state,

@@ -8,7 +8,7 @@ from flask import Blueprint, Response, jsonify, redirect, request, url_for
 from redis import RedisError
 from werkzeug.exceptions import NotFound
 
-from api import pages
+from api import openapi, pages
 from api.auth import may_read
 from api.context import here
 from mezcal.errors import kinds
@@ -19,7 +19,6 @@ from mezcal.sample import FOLDER
 if TYPE_CHECKING:
     from werkzeug.wrappers import Response as AnyResponse
 
-    from mezcal.recipe import Recipe
 
 ops = Blueprint("ops", __name__)
 
@@ -51,6 +50,12 @@ def ready() -> tuple[Response, int]:
     return response, 200 if sound else 503
 
 
+@ops.get("/openapi.json")
+def described() -> Response:
+    """What the service answers, as OpenAPI 3.1."""
+    return jsonify(openapi.document(bool(here().settings.archive_api_url)))
+
+
 @ops.get("/problems/<slug>")
 def problem(slug: str) -> Response:
     """What a problem's `type` points to: its meaning in one sentence."""
@@ -67,18 +72,18 @@ def _path_of(url: str) -> str:
     return Mezzanine.parse(path).path
 
 
-def _shown() -> list[Recipe]:
+def _shown() -> list[Mezzanine]:
     """What was made last, and then what the origin has, where it can tell."""
     try:
         recent = here().jobs.table.recent(pages.TILES_MAX)
     except RedisError:
         recent = []
-    chosen = [from_json(wanted) for wanted in recent]
+    chosen = [recipe for recipe in map(from_json, recent) if isinstance(recipe, Mezzanine)]
     chosen += [Mezzanine.parse(path) for path in here().origin.listing(pages.TILES_MAX)]
     return list(dict.fromkeys(chosen))[: pages.TILES_MAX]
 
 
-def _tile(recipe: Recipe) -> pages.Tile:
+def _tile(recipe: Mezzanine) -> pages.Tile:
     stored, sidecar = here().store.find(recipe), here().store.sidecar(recipe)
     return pages.Tile(
         path=recipe.label,

@@ -88,4 +88,6 @@ class Problem:
     def _json(self) -> Response:
         fields: dict[str, Any] = {"type": self.kind, "title": self.title, "status": self.status}
         fields |= {"detail": self.detail, "instance": request.path} | ({"job": self.job} if self.job else {})
+        if request.blueprint == "thumbnails":
+            fields["message"] = self.detail  # what the clients of thumbnail-service read
         return Response(json.dumps(fields), self.status, content_type=JSON_TYPE)

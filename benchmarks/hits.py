@@ -1,10 +1,11 @@
-"""Hits: the API alone beside a bare Flask `send_file` on waitress, in one run.
+"""Hits: the API alone and nginx in front of it, beside a bare Flask `send_file` on waitress and plain nginx.
 
-    python benchmarks/hits.py [--seconds 3] [--rounds 3] [--processes 2] [--unpinned]
+    python -m benchmarks.hits [--seconds 3] [--rounds 3] [--processes 2] [--pinned] [--sizes ..] [--connections ..]
 
-Each server in its own processes, the same file, loopback, keep-alive; the servers on one core and the load on
-another unless `--unpinned`. Rounds are interleaved and medians taken. Prints requests per second, p50 and p99 in
-milliseconds, the server's CPU milliseconds per request, and how many times faster than waitress.
+Each server in its own processes, the same file, loopback, keep-alive; `--pinned` puts the servers on one core and
+the load on another. Rounds are interleaved and medians taken. Prints requests per second, p50 and p99 in
+milliseconds, the server's CPU milliseconds per request, how many times the rate and how small a part of the p99 of
+waitress that is, and the rate and the CPU as parts of plain nginx'. Where all is busy, the CPU is what tells.
 """
 
 from __future__ import annotations
@@ -22,13 +23,14 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from load import Run, load
+from benchmarks.load import Run, load
+from mezcal.front import Front, configuration, nginx
+from mezcal.settings import load as settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SIZES = {"100 KB": 100_000, "1 MB": 1_000_000, "8 MB": 8_000_000}
-CONNECTIONS = (1, 16, 64)
 BARE = """
 import sys
 from flask import Flask, send_file
@@ -41,10 +43,31 @@ serve(app, host="127.0.0.1", port=int(sys.argv[2]), threads=4)
 """
 
 
+PLAIN = """
+daemon off;
+{user}
+pid {run}/nginx.pid;
+error_log stderr warn;
+worker_processes {processes};
+events {{ worker_connections 4096; }}
+http {{
+    access_log off;
+    sendfile on;
+    keepalive_timeout 75s;
+    keepalive_requests 100000;
+    types {{ }}
+    default_type image/jpeg;
+    client_body_temp_path {run}/body; proxy_temp_path {run}/proxy; fastcgi_temp_path {run}/fastcgi;
+    uwsgi_temp_path {run}/uwsgi; scgi_temp_path {run}/scgi;
+    server {{ listen 127.0.0.1:{port}; root {cache}; }}
+}}
+"""
+
+
 def main() -> None:
     options = arguments()
-    servers_on = None if options.unpinned else {0}
-    if not options.unpinned:
+    cores = {0} if options.pinned else None
+    if options.pinned:
         os.sched_setaffinity(0, {1})
     with ExitStack() as stack:
         cache = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -52,18 +75,23 @@ def main() -> None:
             path = cache / name.replace(" ", "") / "image.jpg"
             path.parent.mkdir()
             path.write_bytes(b"\xff\xd8" + os.urandom(size - 4) + b"\xff\xd9")
+        cache.chmod(0o755)
+        api = stack.enter_context(mezcal(cache, cores, options.processes))
         servers = {
-            "waitress": stack.enter_context(waitress(cache, servers_on)),
-            "mezcal": stack.enter_context(mezcal(cache, servers_on, options.processes)),
+            "waitress": stack.enter_context(waitress(cache, cores)),
+            "API": api,
+            "front": stack.enter_context(front(cache, cores, options.processes, api.port)),
+            "nginx": stack.enter_context(plain(cache, cores, options.processes)),
         }
         print(
-            f"conditions: {'unpinned' if options.unpinned else 'servers on core 0, load on core 1'}, "
-            f"{options.processes} API processes, {options.rounds} rounds of {options.seconds:g} s, medians"
+            f"conditions: {'servers on core 0, load on core 1' if options.pinned else 'unpinned'}, "
+            f"{os.cpu_count()} cores, {options.processes} processes, {options.rounds} rounds of "
+            f"{options.seconds:g} s, medians; load average {os.getloadavg()[0]:.1f}"
         )
-        titles = ("req/s", "p50 ms", "p99 ms", "CPU ms", "failed", "rate x", "p99 /", "CPU /")
+        titles = ("req/s", "p50 ms", "p99 ms", "CPU ms", "failed", "rate x", "p99 /", "of nginx", "CPU of")
         print(f"{'size':8}{'conn.':>6}  {'server':10}" + "".join(f"{title:>9}" for title in titles))
-        for name in SIZES:
-            for connections in CONNECTIONS:
+        for name in options.sizes:
+            for connections in options.connections:
                 compare(servers, name, connections, options)
 
 
@@ -73,19 +101,23 @@ def compare(servers: dict[str, Server], name: str, connections: int, options: ar
     for _ in range(options.rounds):
         for title, server in servers.items():
             before = server.cpu_seconds()
-            run = load(("127.0.0.1", server.port), f"/images/{name.replace(' ', '')}", connections, options.seconds)
+            target = f"{server.prefix}{name.replace(' ', '')}{server.suffix}"
+            run = load(("127.0.0.1", server.port), target, connections, options.seconds)
             runs[title].append(run)
             cpu[title].append(1000 * (server.cpu_seconds() - before) / max(1, run.rate * options.seconds))
-    base, base_cpu = median(runs["waitress"]), statistics.median(cpu["waitress"])
+    base, best = median(runs["waitress"]), median(runs["nginx"])
+    best_cpu = statistics.median(cpu["nginx"])
     for title, measured in runs.items():
         run, cost = median(measured), statistics.median(cpu[title])
-        ratios = (run.rate / base.rate, base.p99 / run.p99, base_cpu / cost)
+        ratios = (run.rate / base.rate, base.p99 / run.p99, run.rate / best.rate, cost / best_cpu)
         figures = f"{run.rate:9.0f}{run.p50:9.2f}{run.p99:9.2f}{cost:9.3f}{run.failed:9}"
         print(f"{name:8}{connections:6}  {title:10}{figures}" + "".join(f"{x:9.2f}" for x in ratios), flush=True)
 
 
 class Server:
     """A server's process tree."""
+
+    prefix, suffix = "/images/", ""
 
     def __init__(self, pid: int, port: int) -> None:
         self.pid, self.port = pid, port
@@ -132,6 +164,38 @@ def mezcal(cache: Path, cores: set[int] | None, processes: int):
 
 
 @contextmanager
+def front(cache: Path, cores: set[int] | None, processes: int, api: int) -> Iterator[Server]:
+    port = free_port()
+    with tempfile.TemporaryDirectory() as run:
+        at = Front(f"127.0.0.1:{port}", f"127.0.0.1:{api}", Path(run), user=user())
+        text = configuration(settings(_env_file=None, storage_dir=cache), at)
+        with nginx_of(text.replace("processes auto", f"processes {processes}"), Path(run), port, cores) as server:
+            yield server
+
+
+@contextmanager
+def plain(cache: Path, cores: set[int] | None, processes: int) -> Iterator[Server]:
+    port = free_port()
+    with tempfile.TemporaryDirectory() as run:
+        whose = f"user {user()};" if user() else ""
+        text = PLAIN.format(run=run, cache=cache, port=port, processes=processes, user=whose)
+        with nginx_of(text, Path(run), port, cores) as server:
+            server.prefix, server.suffix = "/", "/image.jpg"
+            yield server
+
+
+def user() -> str | None:
+    return "root" if os.geteuid() == 0 else None
+
+
+@contextmanager
+def nginx_of(text: str, run: Path, port: int, cores: set[int] | None) -> Iterator[Server]:
+    (run / "nginx.conf").write_text(text)
+    with serving([str(nginx()), "-e", "stderr", "-p", str(run), "-c", str(run / "nginx.conf")], port, cores, {}) as up:
+        yield up
+
+
+@contextmanager
 def serving(command: list[str], port: int, cores: set[int] | None, env: dict[str, str]) -> Iterator[Server]:
     pin = None if cores is None else lambda: os.sched_setaffinity(0, cores)
     server = subprocess.Popen(command, env=os.environ | env, preexec_fn=pin, stderr=subprocess.DEVNULL)
@@ -165,7 +229,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=3)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--processes", type=int, default=2)
-    parser.add_argument("--unpinned", action="store_true")
+    parser.add_argument("--pinned", action="store_true")
+    parser.add_argument("--sizes", nargs="+", choices=SIZES, default=list(SIZES), metavar="SIZE")
+    parser.add_argument("--connections", nargs="+", type=int, default=[1, 16, 64])
     return parser.parse_args()
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+from contextlib import ExitStack
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from mezcal.convert import convert
 from mezcal.errors import StoreDown, Undecodable
+from mezcal.recipe import Thumbnail
 from mezcal.store.entry import Sidecar
 
 if TYPE_CHECKING:
@@ -17,9 +19,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mezcal.convert import Choices, Picture
+    from mezcal.look import Look
     from mezcal.origin import Master, Origin
     from mezcal.progress import Progress
-    from mezcal.recipe import Recipe
+    from mezcal.recipe import Mezzanine, Recipe
     from mezcal.store import Store, Stored
 
 PIPELINE = 1  # raised whenever the same choices begin to make other pixels
@@ -47,11 +50,40 @@ def derive(  # noqa: PLR0913 - all the work, in one call
     found = None if remake else store.find(recipe)
     if found is not None:
         return found
-    with origin.open(recipe.path) as master, store.draft() as draft:
+    with store.draft() as draft:
+        if isinstance(recipe, Thumbnail):
+            sidecar = _thumbnail(recipe, origin, draft, choices)
+        else:
+            sidecar = _mezzanine(recipe, origin, draft, choices, progress)
+        return store.put(recipe, draft, sidecar, guard)
+
+
+def _mezzanine(recipe: Mezzanine, origin: Origin, draft: Path, choices: Choices, progress: Progress | None) -> Sidecar:
+    with origin.open(recipe.path) as master:
         if progress is not None:
             progress.reading(master)
         picture = _whole(master, draft, choices, recipe.page, progress)
-        return store.put(recipe, draft, _sidecar(recipe, master, picture, draft, choices), guard)
+        return _sidecar(recipe, [master], picture, draft, version(choices))
+
+
+def _thumbnail(recipe: Thumbnail, origin: Origin, draft: Path, choices: Choices) -> Sidecar:
+    """Download the frames at once and draw them; *origin* gives them by their ids."""
+    with ExitStack() as stack:
+        masters = [stack.enter_context(origin.open(str(frame.id))) for frame in recipe.frames]
+        picture = _drawn(masters, draft, recipe.look, choices.max_pixels)
+        return _sidecar(recipe, masters, picture, draft, f"thumbnail {recipe.pipeline}")
+
+
+def _drawn(masters: list[Master], draft: Path, look: Look, max_pixels: int | None) -> Picture:
+    """Draw *masters*, and say that one broke off where it looks damaged; never a picture of half a frame."""
+    from mezcal.convert.fits.picture import draw  # noqa: PLC0415 - astropy: only for those who draw frames
+
+    try:
+        picture = draw([master.file for master in masters], draft, look, scratch=draft.parent, max_pixels=max_pixels)
+    finally:
+        for master in masters:
+            master.complete()
+    return picture
 
 
 def _whole(master: Master, draft: Path, choices: Choices, page: int | None, progress: Progress | None) -> Picture:
@@ -68,14 +100,15 @@ def _whole(master: Master, draft: Path, choices: Choices, page: int | None, prog
     return picture
 
 
-def _sidecar(recipe: Recipe, master: Master, picture: Picture, draft: Path, choices: Choices) -> Sidecar:
+def _sidecar(recipe: Recipe, masters: list[Master], picture: Picture, draft: Path, made_by: str) -> Sidecar:
+    master = masters[0]
     now = time.time()
     with draft.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return Sidecar(
         recipe=recipe.as_json(),
-        recipe_version=version(choices),
-        source=master.source,
+        recipe_version=made_by,
+        source=" ".join(master.source for master in masters),
         master_etag=master.etag,
         master_last_modified=master.last_modified,
         master_size=master.size,

@@ -113,6 +113,51 @@ class OriginAstray(Failure):
     memory = Memory.BRIEF
 
 
+# --- the science archive -------------------------------------------------------------------------------------
+
+
+class FrameUnfit(Failure):
+    """The archive's frame is of a kind of which no such thumbnail is made."""
+
+    slug, title, status = "frame-unfit", "No such thumbnail is made of this frame", 400
+
+
+class FrameMissing(Failure):
+    """The archive has no such frame for whoever asks, or not the three that a composite needs."""
+
+    slug, title, status = "frame-missing", "The archive has no such frame", 404
+
+
+class ArchiveRefused(Failure):
+    """The archive refuses whoever asks, with a status of its own, which is passed on."""
+
+    slug, title, status = "archive-refused", "The archive refuses", 403
+
+    def __init__(self, detail: str, status: int = 403) -> None:
+        super().__init__(detail)
+        self.status = status  # type: ignore[misc]  # the one failure whose status another service chooses
+
+
+class ArchiveFailed(Failure):
+    """The archive's API answered 5xx or nonsense, or cannot be reached."""
+
+    slug, title, status = "archive-failed", "The archive failed", 502
+    retryable = True
+
+
+class ArchiveTimeout(Failure):
+    """The archive's API took too long."""
+
+    slug, title, status = "archive-timeout", "The archive was too slow", 504
+    retryable = True
+
+
+class TicketExpired(Failure):
+    """The signed URL of a frame's file is not, or no longer, good: whoever asks again brings a new one."""
+
+    slug, title, status = "ticket-expired", "The frame's file is no longer given out", 403
+
+
 # --- the master ---------------------------------------------------------------------------------------------
 
 

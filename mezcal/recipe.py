@@ -9,9 +9,12 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from mezcal.errors import BadRecipe
+from mezcal.look import Look
 
 PATH_MAX = 2048  # bytes of UTF-8: servers in front accept 4 or 8 KiB of quoted URL, three bytes for each
 PAGE_MAX = 65_535
+THUMBNAIL_PIPELINE = 1  # raised whenever the same look of the same frames begins to have other pixels
+NAME_MAX = 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +36,7 @@ class Mezzanine:
     @property
     def key(self) -> str:
         """32 hex digits that name this recipe in Redis, in logs and in job URLs."""
-        canonical = json.dumps(self.as_json(), sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(canonical.encode()).hexdigest()[:32]
+        return key_of(self.as_json())
 
     @property
     def label(self) -> str:
@@ -46,14 +48,69 @@ class Mezzanine:
         return {"kind": self.kind, "path": self.path, "page": self.page}
 
 
-Recipe = Mezzanine
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One frame of a science archive: its id, its file's name, and what tells its file from earlier ones."""
+
+    id: int
+    name: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Thumbnail:
+    """A small picture of one frame, or of three as red, visual and blue; *pipeline* made or makes it."""
+
+    frames: tuple[Frame, ...]
+    look: Look
+    pipeline: int = THUMBNAIL_PIPELINE
+    kind: ClassVar[str] = "thumbnail"
+
+    @property
+    def key(self) -> str:
+        """32 hex digits: other pixels, or another version of a frame, other digits."""
+        return key_of(self.as_json())
+
+    @property
+    def label(self) -> str:
+        """The recipe for people, in logs and in Flower."""
+        return f"thumbnail of {'+'.join(frame.name for frame in self.frames)}"
+
+    def as_json(self) -> dict[str, Any]:
+        """Small JSON for messages; `from_json` is its inverse."""
+        frames = [[frame.id, frame.name, frame.version] for frame in self.frames]
+        return {"kind": self.kind, "frames": frames, "look": self.look.as_json(), "pipeline": self.pipeline}
+
+
+Recipe = Mezzanine | Thumbnail
+
+
+def key_of(data: dict[str, Any]) -> str:
+    """The key of a recipe's JSON: the same in every process, on every day."""
+    canonical = json.dumps(data, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()[:32]
 
 
 def from_json(data: dict[str, Any]) -> Recipe:
     """The recipe of a message, checked again: a message is input too."""
-    if data.get("kind") != Mezzanine.kind:
-        raise BadRecipe(f"there is no recipe of the kind {data.get('kind')!r}")
-    return Mezzanine.parse(str(data.get("path", "")), data.get("page"))
+    match data.get("kind"):
+        case Mezzanine.kind:
+            return Mezzanine.parse(str(data.get("path", "")), data.get("page"))
+        case Thumbnail.kind:
+            return _thumbnail(data)
+        case other:
+            raise BadRecipe(f"there is no recipe of the kind {other!r}")
+
+
+def _thumbnail(data: dict[str, Any]) -> Thumbnail:
+    try:
+        frames = tuple(Frame(int(number), str(name), str(version)) for number, name, version in data["frames"])
+        look, pipeline = dict(data["look"]), int(data["pipeline"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise BadRecipe("the message holds no thumbnail's recipe") from error
+    if len(frames) not in {1, 3} or any(len(frame.name) > NAME_MAX for frame in frames):
+        raise BadRecipe("a thumbnail has one frame or three")
+    return Thumbnail(frames, Look.parse(look, max_edge=PAGE_MAX), pipeline)
 
 
 def plain_path(path: str) -> str:

@@ -136,6 +136,51 @@ class Settings(BaseSettings):
         "a negative number no limit (for trusted repositories only).",
     )
 
+    # --- the science archive
+    archive_api_url: str | None = Field(
+        None, description="API of the science archive whose frames get thumbnails; unset, there are none."
+    )
+    archive_token: SecretStr | None = Field(
+        None, description="`Authorization` with which thumbnails that nobody asked for are made, as `Token 0123..`."
+    )
+    archive_file_hosts: Names = Field(
+        (), description="Hosts that frames are fetched from, comma-separated; unset, whichever the archive names."
+    )
+    thumbnail_look: Literal["lco", "robust"] = Field(
+        "robust", description="Look of thumbnails that ask for none: `lco` draws as thumbnail-service did."
+    )
+    thumbnail_max_edge: int = Field(4096, ge=1, le=20_000, description="Longest side in pixels that may be asked for.")
+    thumbnail_filters: str = Field(
+        "R,rp/V/B",
+        description="Filters for red/visual/blue, as `R,rp/V/B`; several sets, as `R,rp/V/B;ip/rp/gp`: the first "
+        "one that a request has complete.",
+    )
+    thumbnail_sizes: str = Field(
+        "small:200,medium:600,large:1200",
+        description="Names and pixels of the sizes that `mezcal warm --frames` makes.",
+    )
+    required_frame_validation_keys: Names = Field(
+        ("configuration_type",), description="What a frame's record must have; else 400."
+    )
+    valid_configuration_types: Names = Field(
+        (
+            *("ARC", "BIAS", "BPM", "DARK", "DOUBLE", "EXPERIMENTAL", "EXPOSE", "GUIDE", "LAMPFLAT"),
+            *("SCRIPT", "SKYFLAT", "SPECTRUM", "STANDARD", "TARGET", "TRAILED"),
+        ),
+        description="Configuration types that get thumbnails.",
+    )
+    valid_configuration_types_for_color_thumbs: Names = Field(
+        ("EXPOSE", "STANDARD"), description="Configuration types that get colour thumbnails."
+    )
+    url_secret: SecretStr | None = Field(
+        None,
+        description="Key that signs the URLs of thumbnails; unset, one is made in DATA_DIR. Hosts that answer for "
+        "each other need the same.",
+    )
+    public_url: str | None = Field(
+        None, description="What the URLs of thumbnails begin with, as `https://host`; unset, as the request says."
+    )
+
     # --- the queue
     redis_url: SecretStr | None = Field(
         None,
@@ -242,19 +287,45 @@ class Settings(BaseSettings):
         """What is given in code, then NAME, then NAME_FILE, then `.env`."""
         return init_settings, env_settings, SecretFiles(settings_cls), dotenv_settings
 
-    @field_validator("api_tokens", "read_tokens", "origin_redirect_hosts", mode="before")
+    @field_validator(
+        *("api_tokens", "read_tokens", "origin_redirect_hosts", "archive_file_hosts"),
+        *("required_frame_validation_keys", "valid_configuration_types", "valid_configuration_types_for_color_thumbs"),
+        mode="before",
+    )
     @classmethod
     def _split(cls, value: object) -> object:
         if not isinstance(value, str):
             return value
         return tuple(part.strip() for part in value.split(",") if part.strip())
 
-    @field_validator("storage_layout", "auth_type", "log_level", "color", "oversize", mode="before")
+    @field_validator("storage_layout", "auth_type", "log_level", "color", "oversize", "thumbnail_look", mode="before")
     @classmethod
     def _any_case(cls, value: object, info: Any) -> object:
         if not isinstance(value, str):
             return value
         return value.upper() if info.field_name in {"auth_type", "log_level"} else value.lower()
+
+    @field_validator("thumbnail_filters")
+    @classmethod
+    def _sets_of_three(cls, value: str) -> str:
+        if any(len(one) != 3 or not all(map(all, one)) for one in filter_sets(value)):
+            raise ValueError("must be sets of red/visual/blue, as R,rp/V/B;ip/rp/gp")
+        return value
+
+    @field_validator("thumbnail_sizes")
+    @classmethod
+    def _named_sizes(cls, value: str) -> str:
+        pairs = [pair.partition(":") for pair in value.split(",")]
+        if not all(name.isidentifier() and size.isdecimal() and int(size) for name, _, size in pairs):
+            raise ValueError("must be names with pixels, as small:200,large:1200")
+        return value
+
+    @field_validator("archive_api_url", "public_url")
+    @classmethod
+    def _http(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith(("http://", "https://")):
+            raise ValueError("must begin with http:// or https://")
+        return value
 
     @field_validator("repo_base_url")
     @classmethod
@@ -292,6 +363,11 @@ class Settings(BaseSettings):
         if self.max_image_pixels < 0:
             return None
         return self.max_image_pixels or DEFAULT_MAX_PIXELS
+
+
+def filter_sets(text: str) -> list[list[list[str]]]:
+    """THUMBNAIL_FILTERS: sets of red, visual and blue, each with its filters."""
+    return [[colour.split(",") for colour in one.split("/")] for one in text.replace(" ", "").split(";")]
 
 
 class SecretFiles(PydanticBaseSettingsSource):

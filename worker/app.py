@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -11,17 +12,21 @@ from typing import TYPE_CHECKING, Any
 
 from celery import signals
 
+from mezcal.archive import FrameOrigin
 from mezcal.convert import Choices
 from mezcal.jobs import Chunks, Gate, Keys, Table, Terms
 from mezcal.jobs.broker import MAKER_SECONDS, Pipe, celery_app, connect
+from mezcal.jobs.lease import persist
 from mezcal.lifeline import follow_parent
 from mezcal.origin import open_origin
+from mezcal.recipe import Thumbnail
 from mezcal.settings import Settings, load
 from mezcal.store import open_store
 from mezcal.telemetry import set_up_logs
 
 if TYPE_CHECKING:
     from mezcal.origin import Origin
+    from mezcal.recipe import Recipe
     from mezcal.store import Store
 
 settings = load()
@@ -44,6 +49,13 @@ class Bench:
     pipe: Pipe
     choices: Choices
     name: str
+
+    def origin_of(self, recipe: Recipe) -> Origin:
+        """Where *recipe*'s masters come from: the repository, or the archive by a ticket that an asker left."""
+        if not isinstance(recipe, Thumbnail):
+            return self.origin
+        ticket = persist(lambda: self.table.redis.get(self.table.keys.ticket(recipe.key)))
+        return FrameOrigin(self.settings, json.loads(str(ticket or "{}")))
 
 
 @cache

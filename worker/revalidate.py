@@ -14,7 +14,7 @@ from mezcal.jobs import Lane
 from mezcal.jobs.broker import REVALIDATE
 from mezcal.jobs.freshness import revalidate as ask_for
 from mezcal.origin import Standing
-from mezcal.recipe import from_json
+from mezcal.recipe import Mezzanine, from_json
 from mezcal.store import LocalStore
 from mezcal.store.layout import IMAGE
 from mezcal.store.walk import next_part, sidecar_at
@@ -22,7 +22,6 @@ from worker.app import app, here
 from worker.chores import every
 
 if TYPE_CHECKING:
-    from mezcal.recipe import Recipe
     from mezcal.store import Sidecar
     from mezcal.store.walk import Seen
 
@@ -37,6 +36,8 @@ CURSOR_KEPT = 7 * 86_400
 def revalidate(wanted: dict[str, Any]) -> str:
     """Ask the origin whether the master of a stored derivative has changed, and do what follows."""
     recipe = from_json(wanted)
+    if not isinstance(recipe, Mezzanine):
+        return "its frames' versions are in its key"
     sidecar = here().store.sidecar(recipe)
     if sidecar is None:
         return "nothing is known of it"
@@ -48,7 +49,7 @@ def revalidate(wanted: dict[str, Any]) -> str:
     return outcome
 
 
-def _settle(recipe: Recipe, sidecar: Sidecar) -> str:
+def _settle(recipe: Mezzanine, sidecar: Sidecar) -> str:
     bench = here()
     standing = bench.origin.changed_since(recipe.path, sidecar.master_etag, sidecar.master_last_modified)
     if standing is Standing.GONE:
@@ -96,6 +97,6 @@ def _looked_after(store: LocalStore, seen: Seen) -> bool:
         return False
     sidecar = sidecar_at(store.root / seen.folder)
     with suppress(Failure):
-        if sidecar is not None:
-            return ask_for(bench.table, bench.pipe, from_json(sidecar.recipe))
+        if sidecar is not None and isinstance(recipe := from_json(sidecar.recipe), Mezzanine):
+            return ask_for(bench.table, bench.pipe, recipe)
     return False

@@ -67,7 +67,7 @@ def _report(recipe: Recipe, lease: Lease) -> str:
 
 def _work(recipe: Recipe, lease: Lease) -> None:
     bench = here()
-    origin = GuardedOrigin(bench.origin, bench.gate, lease, recipe.kind)
+    origin = GuardedOrigin(bench.origin_of(recipe), bench.gate, lease, recipe.kind)
     claim = lease.claim
     try:
         with shown(bench.table, claim.key) as progress:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from mezcal.jobs.record import Claim, Message, Record, Terms, failure_of
 from mezcal.jobs.table import Table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from mezcal.recipe import Recipe
     from mezcal.settings import Settings
@@ -42,6 +43,7 @@ __all__ = [
 ]
 
 
+TICKET_SECONDS = 47 * 3600  # the archive signs for 48 hours
 SPREAD_AT_ONCE = 20  # chunks whose message is sent at once; the others' turn comes as the lane has room
 
 
@@ -75,6 +77,14 @@ class Jobs:
         if verdict == "publish":
             self.pipe.send(recipe.as_json(), lane, recipe.label)
         return Job(self, recipe, joined=verdict == "joined")
+
+    def hand_over(self, recipe: Recipe, ticket: Mapping[str, str]) -> None:
+        """Leave the signed URLs by which a worker may fetch *recipe*'s frames, by frame id; before it is asked for.
+
+        They are in no message, log or job record, and gone after `TICKET_SECONDS`.
+        """
+        with _reached("the queue cannot be reached, and the derivative is not cached"):
+            self.table.redis.set(self.table.keys.ticket(recipe.key), json.dumps(ticket), ex=TICKET_SECONDS)
 
     def forget(self, recipe: Recipe) -> None:
         """Drop *recipe*'s job and its remembered failure; one that runs will publish nothing."""

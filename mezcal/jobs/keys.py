@@ -96,6 +96,10 @@ class Keys:
         """String: somebody has asked for the revalidation of the derivative *key* lately; expires."""
         return f"{self.prefix}revalidating:{key}"
 
+    def ticket(self, key: str) -> str:
+        """String: the signed URLs (JSON, by frame id) by which a thumbnail's frames may be fetched; expires."""
+        return f"{self.prefix}ticket:{key}"
+
     @property
     def walk(self) -> str:
         """String: the folder of the store up to which the periodic walk has come."""

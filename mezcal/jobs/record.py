@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from mezcal.errors import Failure, Memory
 from mezcal.jobs.keys import Lane, State
-from mezcal.recipe import Mezzanine
+from mezcal.recipe import Mezzanine, Thumbnail
 
 if TYPE_CHECKING:
     from mezcal.settings import Settings
@@ -42,7 +42,10 @@ class Terms:
                 Memory.MISSING: settings.failure_missing_seconds,
                 Memory.LASTING: settings.failure_lasting_seconds,
             },
-            origins={Mezzanine.kind: urlsplit(settings.repo_base_url or "").netloc.rpartition("@")[2]},
+            origins={
+                Mezzanine.kind: urlsplit(settings.repo_base_url or "").netloc.rpartition("@")[2],
+                Thumbnail.kind: urlsplit(settings.archive_api_url or "").netloc.rpartition("@")[2],
+            },
             origin_places=settings.origin_concurrency,
             breaker_failures=settings.breaker_failures,
             breaker_rest=settings.breaker_seconds,

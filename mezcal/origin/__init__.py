@@ -10,17 +10,31 @@ from typing import TYPE_CHECKING, Protocol
 
 from mezcal.settings import WrongSetting
 
+from . import addresses
+from .fetching import fetched
 from .folder import FolderOrigin
 from .master import Master
 from .repository import OriginRepository
 from .standing import Standing
+from .wire import Wire, trusted_authorities
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from mezcal.settings import Settings
 
-__all__ = ["FolderOrigin", "Master", "Origin", "OriginRepository", "Standing", "open_origin"]
+__all__ = [
+    "FolderOrigin",
+    "Master",
+    "Origin",
+    "OriginRepository",
+    "Standing",
+    "Wire",
+    "addresses",
+    "fetched",
+    "open_origin",
+    "trusted_authorities",
+]
 
 
 class Origin(Protocol):

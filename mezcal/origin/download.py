@@ -30,6 +30,7 @@ class Download:
 
     def __init__(self, wire: Wire, url: str, answer: Answer, scratch: Scratch, tries: Tries, limit: int) -> None:
         self._wire, self._url, self._scratch, self._tries, self._limit = wire, url, scratch, tries, limit
+        self._shown = url.partition("?")[0]  # a signed URL is as good as a key: logs have it without
         self._answer: Answer | None = answer
         self._etag = strong(answer.headers.get("ETag"))
         self._ranges = _has_ranges(answer) and self._etag is not None and scratch.size is not None
@@ -57,7 +58,7 @@ class Download:
         except Failure as failure:
             self._scratch.end(failure)
         except Exception:  # whatever it is, the reader must not wait for ever
-            logger.exception("the download of %s ended unexpectedly", self._url)
+            logger.exception("the download of %s ended unexpectedly", self._shown)
             self._scratch.end(OriginFailed("the download ended unexpectedly"))
         finally:
             self._scratch.release()
@@ -137,7 +138,7 @@ class Download:
                 self._keep_span(answer, start)
         except (Again, Failure) as refused:
             self._spans_left = 0
-            logger.info("waiting for the tail of %s: %s", self._url, refused)
+            logger.info("waiting for the tail of %s: %s", self._shown, refused)
 
     def _keep_span(self, answer: Answer, start: int) -> None:
         if answer.status != 206 or not self._is_span(answer, start):

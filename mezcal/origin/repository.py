@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import io
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from mezcal.settings import WrongSetting
 
 from . import addresses
-from .arriving import Arriving, Scratch
-from .download import Download
-from .master import Master
+from .fetching import fetched
 from .standing import Standing, ask
 from .tries import Tries
-from .verdict import judge_content
 from .wire import Wire
 
 if TYPE_CHECKING:
@@ -22,9 +18,7 @@ if TYPE_CHECKING:
 
     from mezcal.settings import Settings
 
-    from .wire import Answer
-
-BUFFER = 64 * 1024  # bytes: decoders read headers in small steps
+    from .master import Master
 
 
 class OriginRepository:
@@ -34,7 +28,6 @@ class OriginRepository:
         self.base_url = _base(settings.repo_base_url or "")
         self._settings = settings
         self._wire = Wire(self.base_url, settings)
-        self._scratch_folder = settings.tmp_dir or settings.cache_dir / ".mezcal" / "scratch"
 
     def path_of(self, url: str) -> str | None:
         """The path under the base that *url* names, decoded; None if it lies elsewhere."""
@@ -55,34 +48,8 @@ class OriginRepository:
         Returns as soon as the origin's answer is known to bring one; leaving the context ends the download.
         """
         url = addresses.join(self.base_url, path)
-        tries = Tries(self._settings)
-        answer = tries.persist(lambda: self._wire.get(url, tries))
-        scratch = self._begin(answer, tries)
-        size = scratch.size  # as announced: the download learns it in any case
-        download = Download(self._wire, url, answer, scratch, tries, self._settings.origin_max_bytes)
-        download.start()
-        try:
-            with closing(io.BufferedReader(Arriving(scratch, download.fetch_ahead), BUFFER)) as file:
-                yield Master(
-                    file=file,
-                    source=url,
-                    etag=answer.headers.get("ETag"),
-                    last_modified=answer.headers.get("Last-Modified"),
-                    size=size,
-                    content_type=answer.headers.get("Content-Type"),
-                    arrival=scratch.wait_whole,
-                    arrived=lambda: scratch.front,
-                )
-        finally:
-            download.cancel()
-
-    def _begin(self, answer: Answer, tries: Tries) -> Scratch:
-        try:
-            size = judge_content(answer.headers, self._settings.origin_max_bytes)
-            return Scratch(self._scratch_folder, size, tries)
-        except Exception:
-            answer.close()
-            raise
+        with fetched(self._wire, url, self._settings, url) as master:
+            yield master
 
 
 def _base(given: str) -> str:

@@ -80,7 +80,7 @@ class Wire:
         self._authorization = authorization(settings)
         self._connect, self._read = settings.origin_connect_timeout, settings.origin_read_timeout
         self._denied = settings.origin_denied_status
-        self._trust = _trusted_authorities()
+        self._trust = trusted_authorities()
         self._kept: tuple[int, HTTPAdapter] | None = None
 
     def get(self, url: str, tries: Tries, headers: Mapping[str, str] | None = None) -> Answer:
@@ -166,7 +166,7 @@ class Wire:
         return self._kept[1]
 
 
-def _trusted_authorities() -> str | bool:
+def trusted_authorities() -> str | bool:
     """A private CA's certificates: of what `requests` reads from the environment, the one thing kept."""
     for variable in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
         if named := os.environ.get(variable):

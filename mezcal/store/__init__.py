@@ -31,6 +31,9 @@ class Store(Protocol):
     def open(self, recipe: Recipe) -> Opened | None:
         """As `find`, with the bytes to send."""
 
+    def open_key(self, key: str) -> Opened | None:
+        """As `open`, for a thumbnail of which only the key is known."""
+
     def sidecar(self, recipe: Recipe) -> Sidecar | None:
         """Where the derivative comes from and what it is, as far as known."""
 

@@ -6,6 +6,7 @@ from hashlib import md5
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
+from mezcal.recipe import Mezzanine
 from mezcal.settings import Layout
 
 if TYPE_CHECKING:
@@ -19,14 +20,19 @@ NAME_MAX = 255  # bytes of one name on every common file system
 
 def folder(recipe: Recipe, layout: Layout) -> PurePosixPath:
     """The folder, relative to the root, that holds *recipe*'s `image.jpg` and nothing of another's."""
-    if recipe.page is not None or not _fits(recipe.path, layout):
-        return PurePosixPath(OURS, "by-key", recipe.key[:2], recipe.key)
+    if not isinstance(recipe, Mezzanine) or recipe.page is not None or not _fits(recipe.path, layout):
+        return by_key(recipe.key)
     if layout is Layout.BASIC:
         return PurePosixPath(recipe.path)
     digest = md5(recipe.path.encode(), usedforsecurity=False).hexdigest()
     if layout is Layout.MD5_ENCODED:
         return PurePosixPath(digest)
     return PurePosixPath(digest[0:2], digest[2:4], digest[4:6], digest)
+
+
+def by_key(key: str) -> PurePosixPath:
+    """The folder of a derivative that no path names."""
+    return PurePosixPath(OURS, "by-key", key[:2], key)
 
 
 def _fits(path: str, layout: Layout) -> bool:

@@ -14,7 +14,7 @@ from uuid import uuid4
 from mezcal.errors import StoreDown
 from mezcal.store.entry import Opened, Sidecar
 from mezcal.store.files import ABSENT, described, distinguish, down, remove_orphan, rename, reported, sync
-from mezcal.store.layout import IMAGE, OURS, SIDECAR, folder
+from mezcal.store.layout import IMAGE, OURS, SIDECAR, by_key, folder
 from mezcal.store.usage import Counted
 
 if TYPE_CHECKING:
@@ -63,6 +63,10 @@ class LocalStore:
         """As `find`, held open: what is sent is what was described, even if it is replaced meanwhile."""
         path = self.path(recipe)
         return self.open_at(path) or (self.open_at(path) if self._brought_back(recipe, path) else None)
+
+    def open_key(self, key: str) -> Opened | None:
+        """As `open`, for a thumbnail of which only the key is known; *key* must be one."""
+        return self.open_at(self.root / by_key(key) / IMAGE)
 
     def open_at(self, path: Path) -> Opened | None:
         """What is stored at *path*, held open."""

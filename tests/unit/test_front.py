@@ -21,13 +21,13 @@ def test_the_configuration_in_deploy_is_the_one_that_is_printed() -> None:
 
 
 def test_where_only_some_may_read_nginx_looks_nothing_up() -> None:
-    assert "try_files /$named" in settings()
-    assert "try_files /$named" not in settings(read_tokens=("secret",))
+    assert "/$named/image.jpg" in settings()
+    assert "/$named/image.jpg" not in settings(read_tokens=("secret",))
 
 
 def test_where_nginx_cannot_compute_the_path_the_api_names_it() -> None:
     text = settings(storage_layout="md5_encoded")
-    assert "try_files /$named" not in text
+    assert "/$named/image.jpg" not in text
     assert "alias /var/cache/mezcal/;" in text
 
 

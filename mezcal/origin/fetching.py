@@ -1,0 +1,60 @@
+"""One master on its way, from the origin's answer to the end of its download."""
+
+from __future__ import annotations
+
+import io
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING
+
+from .arriving import Arriving, Scratch
+from .download import Download
+from .master import Master
+from .tries import Tries
+from .verdict import judge_content
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mezcal.settings import Settings
+
+    from .wire import Answer, Wire
+
+BUFFER = 64 * 1024  # bytes: decoders read headers in small steps
+
+
+@contextmanager
+def fetched(wire: Wire, url: str, settings: Settings, source: str) -> Iterator[Master]:
+    """The master at *url*, readable from its first byte on while the rest is still arriving.
+
+    Returns as soon as the answer is known to bring one; leaving the context ends the download. *source* is the
+    URL as it may be shown and kept.
+    """
+    tries = Tries(settings)
+    answer = tries.persist(lambda: wire.get(url, tries))
+    scratch = _begin(answer, settings, tries)
+    size = scratch.size  # as announced: the download learns it in any case
+    download = Download(wire, url, answer, scratch, tries, settings.origin_max_bytes)
+    download.start()
+    try:
+        with closing(io.BufferedReader(Arriving(scratch, download.fetch_ahead), BUFFER)) as file:
+            yield Master(
+                file=file,
+                source=source,
+                etag=answer.headers.get("ETag"),
+                last_modified=answer.headers.get("Last-Modified"),
+                size=size,
+                content_type=answer.headers.get("Content-Type"),
+                arrival=scratch.wait_whole,
+                arrived=lambda: scratch.front,
+            )
+    finally:
+        download.cancel()
+
+
+def _begin(answer: Answer, settings: Settings, tries: Tries) -> Scratch:
+    try:
+        size = judge_content(answer.headers, settings.origin_max_bytes)
+        return Scratch(settings.tmp_dir or settings.cache_dir / ".mezcal" / "scratch", size, tries)
+    except Exception:
+        answer.close()
+        raise

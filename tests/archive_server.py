@@ -1,0 +1,141 @@
+"""A real HTTP science archive: frames by id, basename and request, permissions, signed URLs that expire, faults.
+
+with ArchiveServer() as archive:
+    frame = archive.add(path, configuration_type="EXPOSE", public=False)
+    ... ARCHIVE_API_URL=archive.url ...
+    archive.expire_urls()            # those given out so far are refused from now on
+    archive.script("/frames/1/", status=503)
+    assert archive.count("/files/1") == 1
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import parse_qs, urlsplit
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+OWNER = "Token the-owner"
+
+
+class ArchiveServer:
+    """See the module. `url` is for ARCHIVE_API_URL; a frame that is not public is shown to `OWNER` alone."""
+
+    def __init__(self) -> None:
+        self.frames: dict[int, dict[str, Any]] = {}
+        self.requests: list[tuple[str, str | None]] = []  # path with query, Authorization
+        self.hold = threading.Event()  # files are sent while it is set
+        self.hold.set()
+        self.generation = 0
+        self._faults: dict[str, tuple[int, float]] = {}
+        self._lock = threading.Lock()
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _Answers)
+        self._server.daemon_threads = True
+        self._server.archive = self  # type: ignore[attr-defined]
+        self.root = f"http://127.0.0.1:{self._server.server_port}"
+        self.url = self.root + "/"
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.hold.set()
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def add(self, file: Path, *, public: bool = True, **fields: Any) -> int:
+        """A frame with *file* as its content; its id."""
+        number = 1000 + len(self.frames)
+        record = {
+            "id": number,
+            "filename": f"frame{number}-{file.name}",
+            "basename": f"frame{number}",
+            "configuration_type": "EXPOSE",
+            "request_id": None,
+            "proposal_id": "PROPOSAL-1",
+            "reduction_level": 91,
+            "primary_optical_element": "V",
+            "version_set": [{"md5": f"md5-{number}"}],
+            **fields,
+        }
+        self.frames[number] = {"record": record, "file": file, "public": public}
+        return number
+
+    def expire_urls(self) -> None:
+        """Refuse the URLs given out so far."""
+        self.generation += 1
+
+    def script(self, path: str, status: int = 200, delay: float = 0) -> None:
+        """Answer *path* with *status*, after *delay* seconds."""
+        self._faults[path] = status, delay
+
+    def fault(self, path: str) -> tuple[int, float]:
+        return self._faults.get(path, (200, 0))
+
+    def note(self, target: str, authorization: str | None) -> None:
+        with self._lock:
+            self.requests.append((target, authorization))
+
+    def count(self, beginning: str) -> int:
+        """How many requests began so."""
+        with self._lock:
+            return sum(target.startswith(beginning) for target, _ in self.requests)
+
+    def shown(self, number: int) -> dict[str, Any]:
+        signed = f"{self.root}/files/{number}?X-Signature=secret-{self.generation}"
+        return {**self.frames[number]["record"], "url": signed}
+
+
+class _Answers(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        archive: ArchiveServer = self.server.archive  # type: ignore[attr-defined]
+        parts = urlsplit(self.path)
+        who = self.headers.get("Authorization")
+        archive.note(self.path, who)
+        status, delay = archive.fault(parts.path)
+        if delay:
+            threading.Event().wait(delay)
+        if status != 200:
+            return self._send(status, b"{}")
+        query = {name: values[0] for name, values in parse_qs(parts.query).items()}
+        if parts.path.startswith("/files/"):
+            return self._file(archive, int(parts.path.split("/")[2]), query, who)
+        seen = [number for number, frame in archive.frames.items() if frame["public"] or who == OWNER]
+        if parts.path == "/frames/":
+            return self._list([archive.shown(number) for number in seen], query)
+        number = int(parts.path.strip("/").split("/")[1])
+        return self._json(archive.shown(number)) if number in seen else self._send(404, b"{}")
+
+    def _list(self, frames: list[dict[str, Any]], query: dict[str, str]) -> None:
+        names = {"basename_exact": "basename", "request_id": "request_id", "reduction_level": "reduction_level"}
+        wanted = [(names[name], value) for name, value in query.items()]
+        found = [frame for frame in frames if all(str(frame[name]) == value for name, value in wanted)]
+        self._json({"count": len(found), "results": found})
+
+    def _file(self, archive: ArchiveServer, number: int, query: dict[str, str], who: str | None) -> None:
+        if query.get("X-Signature") != f"secret-{archive.generation}" or who is not None:
+            return self._send(403, b"expired")
+        archive.hold.wait(20)
+        return self._send(200, archive.frames[number]["file"].read_bytes(), "application/octet-stream")
+
+    def _json(self, answer: dict[str, Any]) -> None:
+        self._send(200, json.dumps(answer).encode())
+
+    def _send(self, status: int, body: bytes, kind: str = "application/json") -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
