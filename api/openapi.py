@@ -95,9 +95,7 @@ def _of_thumbnails() -> Json:
     return {
         "/{frame}/": {
             "parameters": [frame],
-            **_reads(
-                "A frame's thumbnail.", {200: told, 202: asked, 302: _empty("To it.", "Location")}, (400, 401, *ORIGIN)
-            ),
+            **_reads("A frame's thumbnail.", {200: told, 202: asked, 302: there}, (400, 401, *ORIGIN)),
         },
         "/files/{key}.jpg": {
             "parameters": [_path("key", "The thumbnail's key."), *signed],
