@@ -3,9 +3,9 @@
     .venv/bin/python -m benchmarks.fits [--quick]
 
 Each line is a process of its own, which draws a tiny frame first: imports are paid once in a worker's life.
-`decode` is astropy's `hdu.data` in a fresh process; `x` is the thumbnail's processor time by that. The quality is
-that of the robust look against the same look with every pixel averaged in float64, without blocks, as PSNR; the
-lco look is compared pixel by pixel with thumbnail-service's own pictures in tests/unit/test_fits_lco.py.
+`decode` is astropy's `hdu.data`; `x` is the thumbnail's processor time by that. dB is the quality of the robust look
+(linear) next to a full-size reference, see `quality`. The lco look is compared pixel by pixel with thumbnail-service's
+own pictures in tests/unit/test_fits_lco.py.
 """
 
 from __future__ import annotations
@@ -69,18 +69,19 @@ def thumbnail(paths: list[Path], look: Look) -> None:
 
 
 def quality(paths: list[Path], look: Look) -> float:
-    """PSNR in dB of the robust look in blocks against the same in one piece."""
+    """PSNR in dB of a robust thumbnail: the reference goes from all pixels to the final size in one step,
+    linear and in float32, and is stretched then, between the same limits.
+    """
     with tempfile.TemporaryDirectory() as folder, paths[0].open("rb") as file:
-        draw([file], Path(folder) / "out.png.jpg", look, scratch=Path(folder))
-        with Image.open(Path(folder) / "out.png.jpg") as image:
+        draw([file], Path(folder) / "out.jpg", look, scratch=Path(folder))
+        with Image.open(Path(folder) / "out.jpg") as image:
             got = np.asarray(image.convert("L")).astype(float)
     with fits.open(paths[0], memmap=False) as hdus:
-        whole = hdus[1].data[::-1].astype(np.float64)
-    box = max(1, int(whole.shape[0] / max(look.width, robust.STATISTICS_EDGE // 2) / 2))
-    side = whole.shape[0] // box * box
-    small = whole[:side, :side].reshape(side // box, box, side // box, box).mean((1, 3)).astype(np.float32)
-    wanted = robust.levels(Image.fromarray(small), look).resize(got.shape[::-1], Image.Resampling.LANCZOS)
-    error = ((got - np.asarray(wanted).astype(float)) ** 2).mean()
+        whole = Image.fromarray(np.ascontiguousarray(hdus[1].data[::-1], np.float32))
+    box = max(1, whole.width // robust.STATISTICS_EDGE)
+    limits = robust.limits(whole.reduce(box), look)
+    final = np.asarray(whole.resize(got.shape[::-1], Image.Resampling.HAMMING))
+    error = ((got - np.rint(limits.apply(final) * 255)) ** 2).mean()
     return 10 * math.log10(255**2 / error) if error else math.inf
 
 

@@ -75,6 +75,25 @@ def _failures(options: argparse.Namespace) -> int:
     return 0
 
 
+def _warm(options: argparse.Namespace) -> int:
+    """Have the named sizes of frames made, and say what came of each."""
+    from mezcal.errors import Failure  # noqa: PLC0415 - --help needs none of it
+    from mezcal.jobs import Jobs  # noqa: PLC0415
+    from mezcal.settings import WrongSetting, load  # noqa: PLC0415
+    from mezcal.store import open_store  # noqa: PLC0415
+    from mezcal.up import own_broker  # noqa: PLC0415
+    from mezcal.warm import Warming  # noqa: PLC0415
+
+    try:
+        settings = own_broker(load(**({"data_dir": options.data_dir} if options.data_dir else {})))
+        for told in Warming(settings, Jobs.of(settings), open_store(settings)).frames(options.frames):
+            print(told)
+    except (WrongSetting, Failure) as error:
+        print(f"mezcal: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="mezcal",
@@ -123,7 +142,19 @@ def _parser() -> argparse.ArgumentParser:
     )
     up.set_defaults(run=_up)
     _add_failures(commands)
+    _add_warm(commands)
     return parser
+
+
+def _add_warm(commands: Any) -> None:
+    warm = commands.add_parser(
+        "warm",
+        help="have thumbnails made before anybody asks",
+        description="Queue the sizes of THUMBNAIL_SIZES of the archive's frames, in bulk, and say what came of each.",
+    )
+    warm.add_argument("--frames", nargs="+", type=_at_least_one, required=True, metavar="ID", help="frames' ids")
+    warm.add_argument("--data-dir", type=Path, metavar="DIR", help="of the `mezcal up` to ask, without REDIS_URL")
+    warm.set_defaults(run=_warm)
 
 
 def _add_failures(commands: Any) -> None:

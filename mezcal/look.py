@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from mezcal.errors import BadRecipe
@@ -67,11 +67,9 @@ class Look:
         return cls(**frame, **(_lco(asked) if look == "lco" else _robust(asked)))
 
     def as_json(self) -> dict[str, Any]:
-        """Small JSON, of which `parse` makes the same look again."""
-        return {name: value for name, value in asdict(self).items() if value != DEFAULTS[name] or name == "look"}
-
-
-DEFAULTS = {field.name: field.default for field in fields(Look)}
+        """Small JSON, of which `parse` makes the same look again. Defaults are said: they may change, keys may not."""
+        foreign = ROBUST_ONLY if self.look == "lco" else ()
+        return {name: value for name, value in asdict(self).items() if value is not None and name not in foreign}
 
 
 def _lco(asked: Asked) -> dict[str, Any]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from mezcal.recipe import from_json
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -32,8 +34,7 @@ def retried(jobs: Jobs, wanted: list[str]) -> list[str]:
 
 
 def _path(record: Record) -> str:
-    page = record.recipe.get("page")
-    return str(record.recipe.get("path")) + (f" page {page}" if page else "")
+    return from_json(record.recipe).label
 
 
 def _moment(milliseconds: int) -> str:

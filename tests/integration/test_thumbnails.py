@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +15,7 @@ from astropy.io import fits
 from PIL import Image
 
 from tests.archive_server import OWNER, ArchiveServer
-from tests.house import SAMPLES, running_house
+from tests.house import MEZCAL, SAMPLES, running_house
 from tests.waiting import until
 
 if TYPE_CHECKING:
@@ -282,3 +284,17 @@ def test_what_crawlers_and_pages_ask_for_is_there(observatory: House) -> None:
 def test_mezzanines_and_the_home_page_stay_as_they_are(observatory: House) -> None:
     assert observatory.request("/images/maps/valley.tif").headers["Content-Type"] == "image/jpeg"
     assert observatory.request("/", headers={"Accept": "text/html"}).status_code == 200
+
+
+def test_named_sizes_are_made_before_anybody_asks(observatory: House, archive: ArchiveServer) -> None:
+    number, hidden = archive.add(MONO), archive.add(MONO, public=False)
+    command = [MEZCAL, "warm", "--data-dir", "data", "--frames", str(number), str(hidden)]
+    env = {**os.environ, "ARCHIVE_API_URL": archive.url, "THUMBNAIL_LOOK": "lco"}
+    told_lines = subprocess.run(command, check=True, capture_output=True, text=True, env=env, cwd=observatory.folder)
+    lines = told_lines.stdout.splitlines()
+    assert lines[:3] == [f"{number} {size} queued" for size in ("small", "medium", "large")]
+    assert lines[3:] == [f"{hidden} {size} frame-missing: Not found" for size in ("small", "medium", "large")]
+    until(lambda: archive.count(f"/files/{number}") == 3 and not observatory.table.depths()["running"])
+    for edge in (200, 600, 1200):
+        told(observatory.request(f"/{number}/", params={"width": edge, "height": edge}))
+    assert archive.count(f"/files/{number}") == 3

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, BinaryIO
 
 from PIL import Image
@@ -41,7 +42,9 @@ def draw(
     return Picture(image.width, image.height, "fits", None if how is None else f"aligned={how}")
 
 
-ROBUST_GAP = 1.5  # pixels that Lanczos sees for one: 2 would mean four times the memory at 1200 of 4096 pixels
+ROBUST_GAP = (
+    1.5  # pixels that are left for each of the final size: 2 would mean four times the memory at 1200 of 4096 pixels
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +68,9 @@ class Sheet:
         seen = max(final[0], _least(size, 0)), max(final[1], _least(size, 1))
         return cls(frame.plane.shape, turn, angle, factors(size, seen, ROBUST_GAP), final)
 
-    def finished(self, small: Image.Image) -> Image.Image:
+    def finished(self, small: Image.Image, method: Image.Resampling) -> Image.Image:
         """*small*, averaged by `by`, at its final size."""
-        return finished(small, self.turn.size(self.shape), self.by, self.final)
+        return finished(small, self.turn.size(self.shape), self.by, self.final, method)
 
 
 def _least(size: Size, axis: int) -> int:
@@ -93,7 +96,7 @@ def _as_lco(frames: list[Frame], affines: list[Affine | None], sheet: Sheet, loo
         small = _lco_levels(whole or frame.plane, sheet, look, scratch)
         planes.append(small if whole else _placed(small, frame, affine, sheet))
     merged = planes[0] if len(planes) == 1 else Image.merge("RGB", planes)
-    return sheet.finished(merged).convert("RGB")
+    return sheet.finished(merged, Image.Resampling.LANCZOS).convert("RGB")
 
 
 def _lco_levels(plane: Plane, sheet: Sheet, look: Look, scratch: Path) -> Image.Image:
@@ -112,10 +115,12 @@ def _as_robust(
     for frame, affine in zip(frames, affines, strict=True):
         small = shrunk(frame.plane, sheet.turn, sheet.by, robust.drawn, "F")
         planes.append(_placed(small, frame, affine, sheet))
-    levels = robust.levels(planes[0], look) if len(planes) == 1 else robust.colour_levels(planes, look)
     if look.orient == "exact" and sheet.angle:
-        return robust.coloured(_rotated(levels, sheet.angle, look), look)
-    return robust.coloured(sheet.finished(levels), look)
+        finish = partial(_rotated, angle=sheet.angle, look=look)
+    else:
+        finish = partial(sheet.finished, method=Image.Resampling.HAMMING)
+    levels = robust.levels if len(planes) == 1 else robust.colour_levels
+    return robust.coloured(levels(planes, finish, look), look)
 
 
 def _placed(small: Image.Image, frame: Frame, affine: Affine | None, sheet: Sheet) -> Image.Image:
@@ -125,6 +130,6 @@ def _placed(small: Image.Image, frame: Frame, affine: Affine | None, sheet: Shee
     return aligned(small, affine, sheet.turn, sheet.by, (sheet.shape, frame.plane.shape), size)
 
 
-def _rotated(levels: Image.Image, angle: float, look: Look) -> Image.Image:
-    turned = levels.rotate(angle, Image.Resampling.BICUBIC, expand=True)
-    return turned.resize(fitted(turned.size, (look.width, look.height)), Image.Resampling.LANCZOS)
+def _rotated(small: Image.Image, angle: float, look: Look) -> Image.Image:
+    turned = small.rotate(angle, Image.Resampling.BILINEAR, expand=True, fillcolor=float("nan"))
+    return turned.resize(fitted(turned.size, (look.width, look.height)), Image.Resampling.HAMMING)

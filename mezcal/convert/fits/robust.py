@@ -10,12 +10,18 @@ from astropy.visualization import AsinhStretch, LinearStretch, LogStretch, SqrtS
 from PIL import Image
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mezcal.convert.fits.planes import Pixels
     from mezcal.look import Look
 
-STATISTICS_EDGE = 1024  # pixels: limits come from a picture of about this size, whatever size is asked for
+    Finish = Callable[[Image.Image], Image.Image]
+
+STATISTICS_EDGE = 512  # pixels: limits come from a picture of about this size, whatever size is asked for
 ZSCALE_SAMPLES = 20_000  # twenty times astropy's default: the phase of the samples no longer shows
 STRETCHES = {"linear": LinearStretch, "asinh": AsinhStretch, "sqrt": SqrtStretch, "log": LogStretch}
+
+STEPS = 65_535  # of brightness, before the stretch: the steepest one makes half a level of each
 
 ANCHORS = {
     "viridis": "440154 46327e 365c8d 277f8e 1fa187 4ac16d a0da39 fde725",
@@ -34,9 +40,11 @@ class Limits:
 
     def apply(self, values: Pixels) -> Pixels:
         """*values* from 0 to 1; what is no number is 0."""
-        share = (values - np.float32(self.black)) / np.float32(self.white - self.black)
-        clipped: Pixels = np.clip(np.nan_to_num(share, nan=0.0, posinf=1.0, neginf=0.0), 0, 1)
-        return clipped
+        share: Pixels = np.subtract(values, np.float32(self.black), dtype=np.float32)
+        share *= np.float32(1 / (self.white - self.black))
+        np.fmax(share, 0, out=share)  # also drops NaN
+        np.minimum(share, 1, out=share)
+        return share
 
 
 def drawn(values: Pixels) -> Pixels:
@@ -62,27 +70,38 @@ def limits(small: Image.Image, look: Look) -> Limits:
     return Limits(float(black), float(white)) if white > black else Limits(float(black), float(black) + 1)
 
 
-def levels(small: Image.Image, look: Look) -> Image.Image:
-    """An averaged plane as 8-bit grey."""
-    share = limits(small, look).apply(np.asarray(small))
-    return Image.fromarray(_bytes(_stretched(share, look)))
+def levels(planes: list[Image.Image], finish: Finish, look: Look) -> Image.Image:
+    """One averaged plane as 8-bit grey. It is brought to its final size before it is stretched: light adds up
+    linearly, and without negative lobes no star gets a dark ring.
+    """
+    share = limits(planes[0], look).apply(np.asarray(finish(planes[0])))
+    share *= STEPS
+    table = _bytes(_stretched(np.linspace(0, 1, STEPS + 1), look))  # quicker than to stretch every pixel
+    return Image.fromarray(table[share.astype(np.uint16)])
 
 
-def colour_levels(planes: list[Image.Image], look: Look) -> Image.Image:
+def colour_levels(planes: list[Image.Image], finish: Finish, look: Look) -> Image.Image:
     """Red, visual and blue as 8-bit RGB with linked limits, after Lupton et al. 2004 (PASP 116, 133).
 
     Each plane loses its own sky, which is black; then one scale holds for all three, the stretch acts on their
     mean alone, and what is too bright keeps its hue.
     """
-    skies = [np.asarray(plane) - np.float32(_sky(plane)) for plane in planes]
-    mean = sum(skies[1:], start=skies[0]) / np.float32(3)
-    white = limits(Image.fromarray(mean), look).white
+    skies = [np.float32(_sky(plane)) for plane in planes]
+    lit = [np.asarray(plane) - sky for plane, sky in zip(planes, skies, strict=True)]
+    white = limits(Image.fromarray(_mean(lit)), look).white
+    lit = [np.asarray(finish(plane)) - sky for plane, sky in zip(planes, skies, strict=True)]
+    mean = _mean(lit)
     stretched = _stretched(Limits(0.0, white if white > 0 else 1.0).apply(mean), look)
     with np.errstate(all="ignore"):
         factor = np.where(mean > 0, stretched / mean, 0)
-    rgb = np.stack([sky * factor for sky in skies], axis=-1)
+    rgb = np.stack([plane * factor for plane in lit], axis=-1)
     rgb = np.clip(np.nan_to_num(rgb, nan=0.0, posinf=0.0, neginf=0.0), 0, None)
     return Image.fromarray(_bytes(rgb / np.maximum(rgb.max(axis=-1, keepdims=True), 1)))
+
+
+def _mean(planes: list[Pixels]) -> Pixels:
+    mean: Pixels = sum(planes[1:], start=planes[0]) / np.float32(len(planes))
+    return mean
 
 
 def _sky(plane: Image.Image) -> float:

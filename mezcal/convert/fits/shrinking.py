@@ -38,7 +38,7 @@ def _nearest(side: float, miss: Callable[[int], float]) -> int:
 
 
 def factors(size: Size, final: Size, gap: float = 2.0) -> Size:
-    """By how much boxes of pixels may be averaged before Lanczos, which then still sees *gap* pixels for one."""
+    """By how much boxes of pixels may be averaged before resampling, which then still sees *gap* pixels for one."""
     return max(1, int(size[0] / final[0] / gap)), max(1, int(size[1] / final[1] / gap))
 
 
@@ -72,8 +72,8 @@ def _averaged(block: Pixels, by: Size) -> Image.Image:
         return Image.fromarray(np.where(weights > 0, np.asarray(values) / weights, np.float32(np.nan)))
 
 
-def finished(small: Image.Image, size: Size, by: Size, final: Size) -> Image.Image:
+def finished(small: Image.Image, size: Size, by: Size, final: Size, method: Image.Resampling) -> Image.Image:
     """*small* at its *final* size; *size* is what it had before it was averaged by *by*."""
     if small.size == final:
         return small
-    return small.resize(final, Image.Resampling.LANCZOS, box=(0, 0, size[0] / by[0], size[1] / by[1]))
+    return small.resize(final, method, box=(0, 0, size[0] / by[0], size[1] / by[1]))
