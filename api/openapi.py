@@ -89,6 +89,7 @@ def _of_thumbnails() -> Json:
     frame = _path("frame", "The frame's id, or the name of its file less the extension.")
     told = _json("Where the thumbnail is, for a week.", {"type": "object", "required": ["url"]})
     asked = _empty("Only where `Prefer: respond-async` asked for it: the job.", "Location", "Preference-Applied")
+    there = _empty("To it.", "Location")
     signed = [_query("expires", {"type": "string"}), _query("signature", {"type": "string"})]
     stored = {code: answer for code, answer in _image_answers().items() if code in {"200", "206", "304", "412", "416"}}
     return {
