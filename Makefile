@@ -51,6 +51,11 @@ docs: install ## Write the tables in docs/ anew
 	$(BIN)/python -m tools.settings_table
 	$(BIN)/python docs/make_formats.py > docs/formats.md
 
+.PHONY: e2e
+e2e: $(VENV)/dev.stamp ## A real IIIF server and viewer over mezcal: needs node, npm and Chromium
+	npm --prefix tests/e2e/viewer ci --no-audit --no-fund
+	$(BIN)/pytest -m slow tests/e2e/test_viewer.py
+
 SECONDS ?= 300
 SEED ?= 1
 .PHONY: chaos

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def create_app(settings: Settings | None = None) -> Flask:
     """The application; *settings* come from the environment unless given. Connects when first asked."""
     desk = Desk.of(settings or load())
-    app = Flask("api")
+    app = Flask("api", static_folder=None)  # style and script go into the pages
     app.debug = desk.settings.flask_debug
     app.url_map.merge_slashes = False  # an empty segment is refused, not redirected
     app.config["MAX_CONTENT_LENGTH"] = 1 << 20

@@ -8,7 +8,7 @@ from flask import Blueprint, Response, jsonify, redirect, request, url_for
 from redis import RedisError
 from werkzeug.exceptions import NotFound
 
-from api import pages
+from api import openapi, pages
 from api.auth import may_read
 from api.context import here
 from mezcal.errors import kinds
@@ -48,6 +48,12 @@ def ready() -> tuple[Response, int]:
     response = jsonify(status="ok" if sound else "unavailable", **checks)
     response.headers["Cache-Control"] = "no-store"
     return response, 200 if sound else 503
+
+
+@ops.get("/openapi.json")
+def described() -> Response:
+    """What the service answers, as OpenAPI 3.1."""
+    return jsonify(openapi.document(bool(here().settings.archive_api_url)))
 
 
 @ops.get("/problems/<slug>")

@@ -116,7 +116,7 @@ def content_security_policy() -> str:
 
 
 def _hash(name: str) -> str:
-    return b64encode(hashlib.sha256(_asset(name).encode()).digest()).decode()
+    return b64encode(hashlib.sha256(asset(name).encode()).digest()).decode()
 
 
 @cache
@@ -130,13 +130,14 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters["size"] = readable_size
-    environment.globals["style"] = Markup(_asset("mezcal.css"))  # noqa: S704 - our own file
-    environment.globals["script"] = Markup(_asset("progress.js"))  # noqa: S704 - our own file
-    environment.globals["icon"] = "data:image/svg+xml," + quote(_asset("favicon.svg"))
+    environment.globals["style"] = Markup(asset("mezcal.css"))  # noqa: S704 - our own file
+    environment.globals["script"] = Markup(asset("progress.js"))  # noqa: S704 - our own file
+    environment.globals["icon"] = "data:image/svg+xml," + quote(asset("favicon.svg"))
     return environment
 
 
-def _asset(name: str) -> str:
+def asset(name: str) -> str:
+    """One of the files in `static`."""
     return files("api").joinpath("static", name).read_text(encoding="utf-8")
 
 

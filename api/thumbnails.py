@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from flask import Blueprint, Response, current_app, jsonify, redirect, request, url_for
+from flask import Blueprint, Response, jsonify, redirect, request, url_for
 from werkzeug.exceptions import NotFound
 
+from api import pages
 from api.clients import Wish, gone
 from api.context import here
 from api.images import accepted
@@ -149,7 +150,7 @@ def robots() -> Response:
 @thumbnails.get("/favicon.ico")
 def favicon() -> Response:
     """The drawing that browsers ask for by this name."""
-    return current_app.send_static_file("favicon.svg")
+    return Response(pages.asset("favicon.svg"), mimetype="image/svg+xml")
 
 
 @thumbnails.after_request

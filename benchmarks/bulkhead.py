@@ -1,8 +1,9 @@
 """The bulkhead: hits while misses wait beside them: `python -m benchmarks.bulkhead` in the root folder.
 
-A whole `mezcal up` in front of an origin that holds its masters back. Hits come at a steady rate, first alone, then while 50, then while 200 clients wait for misses of their own, and while the pool
-converts. Prints p50 and p99 of the hits, how many failed, and the memory of the API processes. The converting pool
-runs with `nice` where that is asked for: two cores cannot do three things at once, and that is not what is measured.
+A whole `mezcal up` in front of an origin that holds its masters back. Hits come at a steady rate, first alone, then
+while 50, then while 200 clients wait for misses of their own, and while the pool converts. Prints p50 and p99 of
+the hits, how many failed, and the memory of the API processes. The converting pool is niced: two cores cannot do
+three things at once, and that is not what is measured.
 """
 
 from __future__ import annotations

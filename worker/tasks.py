@@ -30,7 +30,7 @@ def make(self: Any, wanted: dict[str, Any]) -> str:
     """Make one derivative, if it is still wanted and nobody else makes it; how it ended, for Flower."""
     recipe = from_json(wanted)
     bench = here()
-    claim = persist(lambda: bench.table.begin(recipe.key, bench.name, self.request.id))
+    claim = persist(lambda: bench.table.begin(recipe.key, bench.name, self.request.id, recipe.kind))
     if claim is None:
         return "nothing to do"
     with Lease(bench.table, claim).kept() as lease:

@@ -79,7 +79,9 @@ class Gate:
         if not host:  # a folder: nobody to be spared
             yield
             return
-        self._enter(host, lease)
+        guarded = lease.claim.suspect or bool(self._terms.origin_places)
+        if guarded:
+            self._enter(host, lease)
         well: bool | None = None  # nothing is known of the origin if the store or the lease was lost
         try:
             yield
@@ -93,7 +95,8 @@ class Gate:
             well = True
             raise
         finally:
-            self._leave(host, lease, well)
+            if guarded or well is False:  # the price of a word to Redis is paid only where it says something
+                self._leave(host, lease, well)
 
     def _enter(self, host: str, lease: Lease) -> None:
         deadline = time.monotonic() + PLACE_SECONDS
@@ -123,18 +126,14 @@ class Gate:
 
     def _leave(self, host: str, lease: Lease, well: bool | None) -> None:
         lease.beside = None
+        keys = [self._keys.breaker(host), self._keys.sick(host), self._keys.slots(host)]
+        told = {True: "1", False: "0", None: ""}[well]
+        terms = [self._terms.breaker_failures, WINDOW_SECONDS, self._terms.breaker_rest, REST_MOST]
         try:
-            if well is not None:
-                self._report(host, lease.claim.key, well=well)
-            self._redis.zrem(self._keys.slots(host), lease.claim.token)
+            if self._script("report")(keys=keys, args=[told, lease.claim.key, lease.claim.token, *terms]):
+                log.warning("%s failed job after job: it is left alone for a while", host)
         except RedisError as error:
             log.warning("the place at %s is left to its lease: %s", host, error)
-
-    def _report(self, host: str, key: str, *, well: bool) -> None:
-        keys = [self._keys.breaker(host), self._keys.sick(host)]
-        rest = [self._terms.breaker_failures, WINDOW_SECONDS, self._terms.breaker_rest, REST_MOST]
-        if self._script("report")(keys=keys, args=["1" if well else "0", key, *rest]) and not well:
-            log.warning("%s failed %d jobs in a row: it is left alone for a while", host, self._terms.breaker_failures)
 
     @property
     def _lease_ms(self) -> int:

@@ -82,6 +82,7 @@ class Claim:
     attempt: int
     lane: Lane
     remake: bool
+    suspect: bool = False  # its origin has failed jobs lately
 
 
 @dataclass(frozen=True, slots=True)

@@ -106,13 +106,17 @@ class Table:
 
     # --- makers
 
-    def begin(self, key: str, worker: str, message: str = "") -> Claim | None:
-        """Take a queued job for the task *message*; None where it is taken, done, forgotten or now in quarantine."""
-        found = self._run("begin", key, worker, message, self._lease_ms, self.terms.max_attempts, *self._quarantine)
+    def begin(self, key: str, worker: str, message: str = "", kind: str = "") -> Claim | None:
+        """Take a queued job, of a recipe of this *kind*, for the task *message*.
+
+        None where it is taken, done, forgotten or now in quarantine.
+        """
+        told = (worker, message, self._lease_ms, self.terms.max_attempts, *self._quarantine)
+        found = self._run("begin", key, *told, kind=kind)
         if not found:
             return None
-        token, attempt, lane, remake = found
-        return Claim(key, token, int(attempt), Lane(lane), bool(remake))
+        token, attempt, lane, remake, suspect = found
+        return Claim(key, token, int(attempt), Lane(lane), bool(remake), bool(suspect))
 
     def renew(self, claim: Claim) -> bool:
         """Keep the lease; False where the job has gone to another or was forgotten."""
@@ -211,7 +215,8 @@ class Table:
         keys = self.keys
         named = [keys.job(key), *map(keys.queued, Lane), keys.running, keys.later, keys.failed, keys.fence]
         named += [keys.ended, *map(keys.begun, Lane), *map(keys.pipe, Lane), keys.recent]
-        return [*named, keys.breaker(self.terms.origins.get(kind, ""))]
+        host = self.terms.origins.get(kind, "")
+        return [*named, keys.breaker(host), keys.sick(host)]
 
 
 def _message(found: list[str]) -> Message | None:

@@ -42,7 +42,7 @@ def lease(table: Table, path: str, lane: Lane = Lane.INTERACTIVE) -> Lease:
     table.ensure(recipe, Lane.BULK)
     if lane is Lane.INTERACTIVE:
         table.redis.hset(table.keys.job(recipe.key), "lane", lane)
-    claim = table.begin(recipe.key, "w")
+    claim = table.begin(recipe.key, "w", kind=KIND)
     assert claim is not None
     return Lease(table, claim)
 
@@ -136,13 +136,15 @@ def test_a_place_is_kept_with_its_lease_and_free_when_that_ran_out(table: Table)
 
 
 def test_nothing_of_the_gate_is_kept_for_ever(table: Table, gate: Gate) -> None:
-    fail(gate, table, "first")
+    fail(gate, table, "sick/0")
+    expiring(table)
     with gate.passed(lease(table, "one"), KIND):
-        opened(gate, table)
-        lasting(table)
+        for number in (1, 2):
+            fail(gate, table, f"sick/{number}")
+        expiring(table)
 
 
-def lasting(table: Table) -> None:
+def expiring(table: Table) -> None:
     for key in table.redis.scan_iter(f"{table.keys.prefix}*{HOST}"):
         assert table.redis.ttl(key) > 0, key
 

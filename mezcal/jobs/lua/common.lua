@@ -1,6 +1,7 @@
 -- Put before every script. KEYS, in this order:
 --   1 job  2 queued:interactive  3 queued:bulk  4 running  5 later  6 failed  7 fence  8 ended (channel)
---   9 begun:interactive  10 begun:bulk  11 pipe interactive  12 pipe bulk  13 recent  14 breaker of the job's origin
+--   9 begun:interactive  10 begun:bulk  11 pipe interactive  12 pipe bulk  13 recent  14 breaker and
+--   15 sick of the job's origin
 -- The server's clock is the only one: workers' clocks may differ.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)

@@ -1,0 +1,67 @@
+"""The shapes of what the API says in JSON, for its OpenAPI document."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mezcal.jobs import Lane, State
+
+Json = dict[str, Any]
+
+
+def ref(name: str) -> Json:
+    """A reference to the schema *name*."""
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def problem() -> Json:
+    """RFC 9457."""
+    text = {"type": "string"}
+    fields: Json = {"type": text, "title": text, "status": {"type": "integer"}, "detail": text, "instance": text}
+    return {
+        "type": "object",
+        "required": list(fields),
+        "properties": {**fields, "job": {**text, "description": "The job's id, where there is one."}},
+    }
+
+
+def job() -> Json:
+    """A job, as `GET /jobs/<id>` shows it."""
+    link = {"type": ["string", "null"], "description": "None for a thumbnail: its address is signed for its asker."}
+    text, moment = {"type": "string"}, {"type": ["number", "null"], "description": "Seconds since 1970."}
+    stage: Json = {
+        "type": ["object", "null"],
+        "properties": {
+            "bytes": {"type": "integer"},
+            "bytes_total": {"type": ["integer", "null"]},
+            "converted": {"type": "number", "minimum": 0, "maximum": 1},
+        },
+    }
+    fields: Json = {
+        "id": text,
+        "state": {"enum": [str(state) for state in State]},
+        "lane": {"enum": [str(lane) for lane in Lane]},
+        "attempts": {"type": "integer"},
+        **dict.fromkeys(("asked", "started", "ended"), moment),
+        "image": link,
+        "links": {"type": "object", "properties": {"self": text, "image": link}},
+        "failure": {"type": ["object", "null"], "properties": {"class": text, "detail": text}},
+    }
+    outlook: Json = {
+        "place": {"type": ["integer", "null"], "description": "In the queue, from 1."},
+        "done": {"type": ["number", "null"], "minimum": 0, "maximum": 1},
+        "progress": stage,
+        "estimate": {"type": ["number", "null"], "description": "Seconds that are left."},
+        "history": {"type": "array", "items": {"type": "object"}},
+    }
+    return {"type": "object", "required": list(fields), "properties": fields | outlook}
+
+
+def jobs() -> Json:
+    """A list of jobs."""
+    return {"type": "object", "required": ["jobs"], "properties": {"jobs": {"type": "array", "items": ref("Job")}}}
+
+
+def status() -> Json:
+    """How the service is, part by part."""
+    return {"type": "object", "required": ["status"], "additionalProperties": {"type": "string"}}

@@ -1,0 +1,110 @@
+"""Interactive jobs before a crowd of bulk jobs: `python -m benchmarks.lanes` in the root folder.
+
+A whole `mezcal up` with two pool processes in front of a repository on loopback. Cold requests one after the
+other, each for another small master, with 0, 1,000 and 100,000 bulk jobs queued; the bulk masters take a second
+each, so that one process is busy with them throughout. Prints p50 and p99 in milliseconds and the ratio to idle,
+which shall be at most 2 for p50 as long as a process is free; and, for comparison, the same with
+INTERACTIVE_RESERVE=0, where bulk may take both.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import tempfile
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import requests
+
+from mezcal.jobs import Jobs, Lane
+from mezcal.recipe import Mezzanine
+from mezcal.settings import load
+from tests.house import SAMPLES, running_house
+from tests.origin_server import OriginServer
+from tests.waiting import until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.house import House
+
+MASTER = (SAMPLES / "maps" / "valley.tif").read_bytes()
+BULK_SECONDS = 1.0
+BATCH = 5000
+
+
+class Slow(OriginServer):
+    """Gives every master, those of the bulk load slowly."""
+
+    def script_of(self, path: str):
+        slow = path.startswith("bulk/")
+        return self._scripts.setdefault(path, self.script(path, body=MASTER, rate=len(MASTER) / BULK_SECONDS * slow))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
+    parser.add_argument("--requests", type=int, default=200)
+    parser.add_argument("--queued", type=int, nargs="+", default=[0, 1000, 100_000])
+    options = parser.parse_args()
+    print(f"conditions: {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, 2 pool processes, {options.requests}")
+    print("cold requests each; milliseconds")
+    print("reserve   queued     p50     p99   p50 of idle   p99 of idle")
+    with Slow() as repository:
+        for reserve in ("1", "0"):
+            idle: list[float] = []
+            for queued in options.queued:
+                with crowded(repository, reserve, queued) as house:
+                    taken = cold_requests(house, options.requests if reserve == "1" else 40)
+                idle = idle or taken
+                ratios = (p50(taken) / p50(idle), p99(taken) / p99(idle))
+                figures = f"{p50(taken):8.1f}{p99(taken):8.1f}{ratios[0]:12.2f}x{ratios[1]:13.2f}x"
+                print(f"{reserve:>7}{queued:9,}{figures}", flush=True)
+
+
+@contextmanager
+def crowded(repository: OriginServer, reserve: str, queued: int) -> Iterator[House]:
+    """A house in which so many bulk jobs are queued, and as many run as may."""
+    with tempfile.TemporaryDirectory() as name:
+        given = {"LOG_LEVEL": "WARNING", "INTERACTIVE_RESERVE": reserve, "DRAIN_SECONDS": "2"}
+        with running_house(Path(name), repository.url, **given) as house:
+            cold_requests(house, 10)
+            fill(house, queued)
+            if queued:
+                until(lambda: house.table.depths()["running"] == 2 - int(reserve), what="the crowd at work")
+            yield house
+
+
+def fill(house: House, queued: int) -> None:
+    url = f"redis+socket://{house.folder}/data/run/broker.sock"
+    jobs = Jobs.of(load(_env_file=None, redis_url=url, repo_base_url=house.settings.repo_base_url))
+    for start in range(0, queued, BATCH):
+        recipes = [Mezzanine.parse(f"bulk/{number}.tif") for number in range(start, min(start + BATCH, queued))]
+        jobs.table.ensure_all(recipes, Lane.BULK, changed=False)
+        jobs.pipe.send_all([recipe.as_json() for recipe in recipes], Lane.BULK)
+
+
+def cold_requests(house: House, count: int) -> list[float]:
+    taken = []
+    with requests.Session() as client:
+        for _ in range(count):
+            began = time.perf_counter()
+            client.get(f"{house.url}/images/{uuid4().hex}.tif").raise_for_status()
+            taken.append(1000 * (time.perf_counter() - began))
+    return taken
+
+
+def p50(taken: list[float]) -> float:
+    return statistics.median(taken)
+
+
+def p99(taken: list[float]) -> float:
+    return statistics.quantiles(taken, n=100)[98]
+
+
+if __name__ == "__main__":
+    main()

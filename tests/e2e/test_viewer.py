@@ -1,0 +1,60 @@
+"""A real IIIF server and a real viewer over mezcal: `make e2e` installs them; without them there is nothing to run."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.house import SAMPLES, running_house
+from tests.origin_server import OriginServer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.house import House
+
+HERE = Path(__file__).parent / "viewer"
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+READY = (HERE / "node_modules").is_dir() and CHROMIUM is not None and shutil.which("node") is not None
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not READY, reason="needs node, Chromium and `npm ci` in tests/e2e/viewer: run `make e2e`"),
+]
+
+
+@pytest.fixture(scope="module", params=[(), ("--front",)], ids=["the API alone", "behind nginx"])
+def shown(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    with (
+        OriginServer(SAMPLES) as origin,
+        running_house(tmp_path_factory.mktemp("viewer"), origin.url, *request.param) as house,
+    ):
+        yield house
+
+
+def seen(house: House, source: str) -> dict[str, object]:
+    """What a reader of *source* sees, whose IIIF server has nothing in a cache of its own."""
+    command = ["node", "view.mjs", house.url, source, str(CHROMIUM)]
+    ended = subprocess.run(command, cwd=HERE, capture_output=True, text=True, timeout=100, check=False)
+    assert ended.returncode == 0, ended.stderr
+    told: dict[str, object] = json.loads(ended.stdout)
+    return told
+
+
+@pytest.mark.parametrize("state", ["cold", "warm"])
+@pytest.mark.parametrize("source", ["maps/valley.tif", "agave-p3.tif"])
+def test_a_reader_sees_every_tile(shown: House, source: str, state: str) -> None:
+    if state == "warm":
+        shown.ask(source)
+    else:
+        assert shown.stored(source) is None
+    told = seen(shown, source)
+    assert told["opened"]
+    assert told["failed"] == []
+    assert int(str(told["tiles"])) > 1
+    assert int(str(told["colours"])) > 50

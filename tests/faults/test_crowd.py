@@ -1,0 +1,124 @@
+"""Many at once, and many in all: one download, and nothing that grows."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import pytest
+
+from mezcal.jobs import Keys, Lane, Table, Terms
+from mezcal.recipe import Mezzanine
+from tests.waiting import until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.broker import Broker
+    from tests.faults.scene import Scene
+
+ASKERS = 1000
+
+
+async def crowd(url: str, path: str, count: int) -> list[int]:
+    """The statuses that so many clients get, each on a connection of its own."""
+    host, _, port = url.removeprefix("http://").partition(":")
+
+    async def ask() -> int:
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(f"GET /images/{path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+        head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+        writer.close()
+        assert body.endswith(b"\xff\xd9") or b" 200 " not in head
+        return int(head.split()[1])
+
+    return await asyncio.gather(*(ask() for _ in range(count)))
+
+
+def test_a_thousand_askers_at_two_api_processes_share_one_download(install: Callable[..., Scene]) -> None:
+    scene = install(WAITERS_MAX="1000", API_PROCESSES="2", WAIT_SECONDS="60")
+    path, script = scene.held()
+    scene.asked(path)
+    scene.running(path)
+
+    async def all_of_them() -> list[int]:
+        asking = asyncio.create_task(crowd(scene.house.url, path, ASKERS))
+        redis = scene.table.redis
+        await asyncio.sleep(0)
+        loop = asyncio.get_running_loop()
+        listening = lambda: redis.pubsub_numsub(scene.table.keys.ended)[0][1] == 2  # noqa: E731
+        await loop.run_in_executor(None, lambda: until(listening, what="both processes to wait"))
+        script.go.set()
+        return await asking
+
+    statuses = asyncio.run(all_of_them())
+    assert statuses == [200] * ASKERS
+    assert scene.repository.count(path) == 1
+    job = scene.job(path)
+    assert job is None or job.attempts == 1
+    scene.tidy()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_hundred_thousand_jobs_leave_nothing(broker: Broker) -> None:
+    """Asked for, made and forgotten after their minute: as many keys and as much memory as before."""
+    table = Table(broker.client(), Keys(f"{uuid4().hex}:"), Terms())
+    redis = table.redis
+
+    def some(first: int, count: int) -> None:
+        recipes = [Mezzanine.parse(f"dc/{number}.tif") for number in range(first, first + count)]
+        table.ensure_all(recipes, Lane.BULK, changed=False)
+        for recipe in recipes:
+            claim = table.begin(recipe.key, "w", "m")
+            assert claim is not None
+            assert table.finish(claim)
+            redis.expire(table.keys.job(recipe.key), 0)  # its minute is over
+
+    some(0, 1000)
+    keys, memory, clients = redis.dbsize(), redis.info("memory")["used_memory"], len(redis.client_list())
+    for start in range(1000, 101_000, 1000):
+        some(start, 1000)
+    assert redis.dbsize() <= keys
+    assert len(redis.client_list()) <= clients
+    assert redis.info("memory")["used_memory"] < memory + 1_000_000
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_thousands_of_images_leave_no_connection_no_descriptor_and_no_key(install: Callable[..., Scene]) -> None:
+    scene = install()
+    path, _ = scene.master()
+    assert scene.house.ask(path).status_code == 200
+
+    def descriptors() -> int:
+        pids = scene.house.pids("gunicorn") + scene.house.pids("celery")
+        return sum(len(list_open(pid)) for pid in pids)
+
+    def many(count: int) -> None:
+        paths = [scene.master()[0] for _ in range(count)]
+        assert {asked.result().status_code for asked in [scene.asked(path) for path in paths]} == {200}
+
+    many(300)
+    open_files, clients = descriptors(), len(scene.table.redis.client_list())
+    many(2000)
+    assert descriptors() <= open_files + 20
+    assert len(scene.table.redis.client_list()) <= clients + 5
+    scene.tidy()
+    prefix = scene.table.keys.prefix
+    until(lambda: not list(scene.table.redis.scan_iter(f"{prefix}job:*", count=1000)), 90, "the jobs to be forgotten")
+
+
+def list_open(pid: int) -> list[str]:
+    listed = subprocess.run(["ls", f"/proc/{pid}/fd"], capture_output=True, text=True, check=False)
+    return listed.stdout.split()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_minute_of_chaos_holds() -> None:
+    from tests.faults import chaos  # noqa: PLC0415
+
+    assert chaos.run(60, seed=11) == []
