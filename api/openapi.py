@@ -49,7 +49,8 @@ def _paths() -> Json:
             "get": _does("As /images, for servers that judge by the extension.", image, [_prefer()]),
             "head": _does("What GET would answer.", image, [_prefer()]),
         },
-        "/images/": {name: _does("A path is missing.", _problems(400, 401)) for name in ("get", "head", "delete")},
+        "/images": {name: _does("A path is missing.", _problems(400, 401)) for name in ("get", "head", "delete")},
+        "/mezzanine": {name: _does("A path is missing.", _problems(400, 401)) for name in READS},
         "/mezzanine/": {name: _does("A path is missing.", _problems(400, 401)) for name in READS},
         "/jobs": _reads(
             "The failed and quarantined jobs.", {200: _json("The jobs.", jobs())}, (400, 401, 503), _listed()

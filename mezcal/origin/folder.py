@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 ABSENT = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENXIO}
 
+LOOKED_AT_MOST = 2000  # entries: a page is waiting for this
 SHOWN = {".tif", ".tiff", ".jp2", ".png", ".jpg", ".jpeg"}
 
 logger = logging.getLogger(__name__)
@@ -50,11 +51,13 @@ class FolderOrigin:
     def listing(self, most: int) -> list[str]:
         """The first masters' paths, by their names; a large folder is not read to its end."""
         found: list[str] = []
+        seen = 0
         for folder, below, names in os.walk(self._folder):
             below.sort()
             images = sorted(name for name in names if Path(name).suffix.lower() in SHOWN)
             found += [os.path.relpath(Path(folder, name), self._folder) for name in images]
-            if len(found) >= most:
+            seen += len(names) + len(below)
+            if len(found) >= most or seen > LOOKED_AT_MOST:
                 break
         return found[:most]
 
