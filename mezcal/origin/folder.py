@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
 from mezcal.errors import MasterDenied, MasterForbidden, MasterMissing, NotAnImage, OriginFailed
+from mezcal.origin import addresses
+from mezcal.origin.master import Master
+from mezcal.origin.standing import Standing, compare
+from mezcal.origin.verdict import too_large
 from mezcal.settings import WrongSetting
-
-from . import addresses
-from .master import Master
-from .standing import Standing, compare
-from .verdict import too_large
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
