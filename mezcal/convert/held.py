@@ -2,7 +2,8 @@
 
 What streams takes the same memory whatever its size; what does not has a budget of bytes, so that a process
 that converts stays below 1 GB. The figures are peaks of `convert` over those of a small picture, measured with
-16-megapixel masters of every kind (libvips 8.18, Pillow 12, pillow-heif 1), rounded up.
+masters of 16 megapixels (libvips 8.18, Pillow, pillow-heif) and rounded up; 4 megapixels for deep AVIF. A GIF's
+second frame, QOI and Pillow's rarer modes are reckoned, not measured.
 """
 
 from __future__ import annotations
