@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import socket
 from http.client import HTTPConnection
@@ -10,6 +11,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from mezcal.recipe import Mezzanine
+from mezcal.store import open_store
 from tests.integration.conftest import TOKEN
 
 if TYPE_CHECKING:
@@ -121,3 +124,11 @@ def test_clients_that_say_nothing_take_no_thread(house: House, master: str) -> N
     assert house.ask(WARM).status_code == 200
     for client in idle:
         client.close()
+
+
+def test_a_named_pipe_in_an_images_place_is_no_image(house: House, master: str) -> None:
+    place = open_store(house.settings).path(Mezzanine.parse(master))
+    place.parent.mkdir(parents=True)
+    os.mkfifo(place)
+    assert house.ask(master).status_code == 200
+    assert place.is_file()
