@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import os
 import re
+import resource
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
 from http.client import HTTPConnection
 from typing import TYPE_CHECKING
@@ -246,3 +247,42 @@ def take(line: socket.socket, count: int) -> None:
         received = line.recv_into(buffer)
         assert received
         count -= received
+
+
+def test_half_a_head_has_ten_seconds_and_each_byte_no_more(house: House) -> None:
+    house.ask(WARM)
+    with client(house) as line, client(house) as kept, kept.makefile("rb") as told:
+        kept.sendall(request(method="HEAD"))
+        assert b"".join(iter(told.readline, b"\r\n")).startswith(b"HTTP/1.1 200")
+        line.settimeout(1)
+        began = time.monotonic()
+        with suppress(ConnectionError):
+            while byte_taken(line):
+                pass
+        assert 8 < time.monotonic() - began < 20
+        kept.sendall(request(method="HEAD"))
+        assert told.readline().startswith(b"HTTP/1.1 200")
+
+
+def byte_taken(line: socket.socket) -> bool:
+    """Send one; whether the server still listens a second later."""
+    line.sendall(b"G")
+    try:
+        return bool(line.recv(1))
+    except TimeoutError:
+        return True
+
+
+def test_more_half_heads_than_connections_lock_nobody_out(house: House, master: str) -> None:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, before[1]) if before[1] > 0 else 4096, before[1]))
+    try:
+        with ExitStack() as crowd:
+            for _ in range(2100):
+                crowd.enter_context(client(house)).sendall(b"G")
+            began = time.monotonic()
+            assert house.ask(WARM).status_code == 200
+            assert house.ask(master).status_code == 200
+            assert time.monotonic() - began < 8
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
