@@ -6,7 +6,24 @@ import json
 from email.utils import formatdate
 from http import HTTPStatus
 
+from gunicorn.http import errors
+
 from api.problems import JSON_TYPE
+
+OWN_FAULTS = (errors.InvalidResponseHeader, errors.InvalidResponseHeaderName, errors.ConfigurationProblem)
+STATUSES = {
+    errors.LimitRequestLine: 414,
+    errors.ExpectationFailed: 417,
+    errors.LimitRequestHeaders: 431,
+    errors.UnsupportedTransferCoding: 501,
+}
+
+
+def status_of(error: BaseException) -> int:
+    """The status that *error* means, as gunicorn has it: 500 for what is no fault of the client's."""
+    if isinstance(error, OWN_FAULTS) or not isinstance(error, errors.ParseException):
+        return 500
+    return next((status for kind, status in STATUSES.items() if isinstance(error, kind)), 400)
 
 
 def refusal(status: int) -> bytes:

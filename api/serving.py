@@ -7,6 +7,7 @@ Threads wait for misses; the loop neither waits nor computes. So whatever happen
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from email.utils import formatdate
 from functools import lru_cache, partial
 from selectors import EVENT_READ, EVENT_WRITE
@@ -17,7 +18,7 @@ from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, ThreadWorker
 
 from api.context import EXTENSION
 from api.hits import HEAD_MAX, Hits
-from api.refusals import refusal
+from api.refusals import refusal, status_of
 from api.sending import Manner
 from api.wire import HEAD_SECONDS, PARTING_SECONDS, TAKING_SECONDS, Answer, Connection, Waiting, Wire
 from mezcal.store import LocalStore
@@ -102,6 +103,23 @@ class HitsFirst(ThreadWorker):  # type: ignore[misc]
             conn.parser.unreader.unread(conn.read)
             conn.read = b""
         return super().handle(conn)
+
+    def handle_request(self, req: Any, conn: Any) -> Any:
+        """Have the application answer, unless HTTP/1.1's one Host is missing (RFC 9112, 3.2)."""
+        if req.version >= (1, 1) and sum(name == "HOST" for name, _ in req.headers) != 1:
+            conn.sock.sendall(refusal(400))
+            return False
+        return super().handle_request(req, conn)
+
+    def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: BaseException) -> None:
+        """Refuse what gunicorn cannot read, as the application would: gunicorn's own pages may be kept by caches."""
+        status = status_of(exc)
+        if status == 500:
+            self.log.error("a request failed outside of the application: %s", getattr(req, "uri", "-"), exc_info=exc)
+        else:
+            self.log.warning("refused a request from %s: %s", addr[0] if addr else "a socket", exc)
+        with suppress(OSError):
+            client.sendall(refusal(status))
 
     def finish_request(self, conn: Any, fs: Future[Any]) -> None:
         """Send what the thread has left to send; then wait for the next request, or part."""

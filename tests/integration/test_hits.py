@@ -221,6 +221,31 @@ def test_a_head_without_end_is_refused(house: House, head: bytes, status: int) -
     assert json.loads(body)["status"] == status
 
 
+GET = b"GET /images/maps/valley.tif HTTP/1.1\r\n"
+
+
+@pytest.mark.parametrize(
+    ("broken", "status"),
+    [
+        (GET + b"\r\n", 400),
+        (GET + b"Accept: */*\r\n\r\n", 400),
+        (GET + b"Host: a\r\nHost: b\r\n\r\n", 400),
+        (GET + b"Host: a\r\nX y: b\r\n\r\n", 400),
+        (b"GET /images/" + b"a" * 9_000 + b" HTTP/1.1\r\nHost: a\r\n\r\n", 414),
+        (b"GET /jobs HTTP/1.1\r\nHost: a\r\nX: " + b"a" * 9_000 + b"\r\n\r\n", 431),
+        (GET + b"Host: a\r\nTransfer-Encoding: strange\r\n\r\n", 501),
+    ],
+)
+def test_what_cannot_be_read_is_refused_as_all_else_and_kept_by_no_cache(
+    house: House, broken: bytes, status: int
+) -> None:
+    fields, _, body = exchange(house, broken).partition(b"\r\n\r\n")
+    assert fields.startswith(f"HTTP/1.1 {status} ".encode())
+    for field in (b"Cache-Control: no-store", b"Connection: close", b"Content-Type: application/problem+json"):
+        assert field in fields.split(b"\r\n")
+    assert json.loads(body)["status"] == status
+
+
 def test_a_big_image_leaves_the_others_their_turn(house: House) -> None:
     """More of them than there are processes; who takes all of it as fast as it comes is not done first."""
     place = open_store(house.settings).path(Mezzanine.parse("huge.tif"))
