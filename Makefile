@@ -46,6 +46,10 @@ test: check ## Everything that must be green before a change lands
 test-slow: $(VENV)/dev.stamp ## The tests that take minutes
 	$(BIN)/pytest -m slow
 
+.PHONY: fuzz
+fuzz: install ## Convert damaged masters for SECONDS=600, each seed anew
+	$(BIN)/python -m tools.fuzz_masters --seconds $(or $(SECONDS),600) $(if $(SEED),--seed $(SEED))
+
 .PHONY: docs
 docs: install ## Write the tables in docs/ anew
 	$(BIN)/python -m tools.settings_table

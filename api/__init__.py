@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from flask import Flask
+from werkzeug.routing import PathConverter
 
 from api import images, jobs, ops, problems, thumbnails
 from api.context import Desk, place
@@ -14,11 +15,19 @@ if TYPE_CHECKING:
     from mezcal.settings import Settings
 
 
+class Source(PathConverter):
+    """Whatever comes behind `/images/`: what is no plain path is for the recipe to refuse, with the reason."""
+
+    regex = r"[\s\S]*?"
+    part_isolating = False
+
+
 def create_app(settings: Settings | None = None) -> Flask:
     """The application; *settings* come from the environment unless given. Connects when first asked."""
     desk = Desk.of(settings or load())
     app = Flask("api", static_folder=None)  # style and script go into the pages
     app.debug = desk.settings.flask_debug
+    app.url_map.converters["source"] = Source
     app.url_map.merge_slashes = False  # an empty segment is refused, not redirected
     app.config["MAX_CONTENT_LENGTH"] = 1 << 20
     place(app, desk)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from pydantic import SecretStr
 
+# What proxies add; HTTP/1.0 is what nginx speaks to those behind it, unless it is told otherwise.
 PROXIED = ("Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP")
 LOCAL_NAMES = {"localhost", "127.0.0.1", "[::1]", "::1"}
 
@@ -63,5 +64,5 @@ def _from_this_machine() -> bool:
     named = request.host.rsplit(":", 1)[0] if not request.host.endswith("]") else request.host
     own_page = request.headers.get("Sec-Fetch-Site", "none") in {"none", "same-origin"}
     foreign = request.headers.get("Origin", request.host_url.rstrip("/")) != request.host_url.rstrip("/")
-    proxied = any(name in request.headers for name in PROXIED)
+    proxied = any(name in request.headers for name in PROXIED) or request.environ["SERVER_PROTOCOL"] == "HTTP/1.0"
     return near and named in LOCAL_NAMES and own_page and not foreign and not proxied

@@ -24,8 +24,8 @@ images = Blueprint("images", __name__)
 PEOPLE_WAIT = 1.5  # seconds before a browser is shown how far its image has come
 
 
-@images.get("/images/<path:source>")
-@images.get("/mezzanine/<path:source>.jpg", endpoint="named_jpg")
+@images.get("/images/<source:source>")
+@images.get("/mezzanine/<source:source>.jpg", endpoint="named_jpg")
 def image(source: str) -> Response:
     """Serve the mezzanine of *source*, waiting for a worker to make it if need be."""
     may_read()
@@ -42,7 +42,7 @@ def image(source: str) -> Response:
     return send(made(recipe), JOINED if job.joined else MISS)
 
 
-@images.delete("/images/<path:source>")
+@images.delete("/images/<source:source>")
 def forget(source: str) -> tuple[str, int]:
     """Forget the mezzanine of *source*, its job and its remembered failure, whichever there are."""
     may_change()
@@ -52,7 +52,8 @@ def forget(source: str) -> tuple[str, int]:
     return "", 204
 
 
-@images.route("/images/", methods=["GET", "DELETE"])
+@images.route("/images", methods=["GET", "DELETE"])
+@images.route("/mezzanine", methods=["GET"])
 @images.route("/mezzanine/", methods=["GET"])
 def nameless() -> Response:
     """Say that a path is missing."""

@@ -49,7 +49,8 @@ def _paths() -> Json:
             "get": _does("As /images, for servers that judge by the extension.", image, [_prefer()]),
             "head": _does("What GET would answer.", image, [_prefer()]),
         },
-        "/images/": {name: _does("A path is missing.", _problems(400, 401)) for name in ("get", "head", "delete")},
+        "/images": {name: _does("A path is missing.", _problems(400, 401)) for name in ("get", "head", "delete")},
+        "/mezzanine": {name: _does("A path is missing.", _problems(400, 401)) for name in READS},
         "/mezzanine/": {name: _does("A path is missing.", _problems(400, 401)) for name in READS},
         "/jobs": _reads(
             "The failed and quarantined jobs.", {200: _json("The jobs.", jobs())}, (400, 401, 503), _listed()
@@ -89,14 +90,13 @@ def _of_thumbnails() -> Json:
     frame = _path("frame", "The frame's id, or the name of its file less the extension.")
     told = _json("Where the thumbnail is, for a week.", {"type": "object", "required": ["url"]})
     asked = _empty("Only where `Prefer: respond-async` asked for it: the job.", "Location", "Preference-Applied")
+    there = _empty("To it.", "Location")
     signed = [_query("expires", {"type": "string"}), _query("signature", {"type": "string"})]
     stored = {code: answer for code, answer in _image_answers().items() if code in {"200", "206", "304", "412", "416"}}
     return {
         "/{frame}/": {
             "parameters": [frame],
-            **_reads(
-                "A frame's thumbnail.", {200: told, 202: asked, 302: _empty("To it.", "Location")}, (400, 401, *ORIGIN)
-            ),
+            **_reads("A frame's thumbnail.", {200: told, 202: asked, 302: there}, (400, 401, *ORIGIN)),
         },
         "/files/{key}.jpg": {
             "parameters": [_path("key", "The thumbnail's key."), *signed],

@@ -6,6 +6,7 @@ import json
 import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit, urlunsplit
 
 from flask import Response, request, url_for
 from werkzeug.exceptions import HTTPException, InternalServerError
@@ -15,6 +16,7 @@ from mezcal.errors import Failure, StillWorking, Unauthorized, Unavailable
 
 if TYPE_CHECKING:
     from flask import Flask
+    from werkzeug.wrappers import Response as AnyResponse
 
 log = logging.getLogger(__name__)
 JSON_TYPE = "application/problem+json"
@@ -47,12 +49,21 @@ def _retry(failure: Failure) -> pages.Retry | None:
 
 def _of_http(error: HTTPException) -> Response:
     plain = error.get_response()
-    if plain.status_code < 400:  # a redirect
-        return Response(plain.get_data(), plain.status_code, plain.headers)
+    if plain.status_code < 400:
+        return _redirect(plain)
     response = Problem(plain.status_code, error.name, error.description or error.name).response()
     for name in ("Allow", "Content-Range", "Retry-After", "WWW-Authenticate"):
         if name in plain.headers:
             response.headers[name] = plain.headers[name]
+    return response
+
+
+def _redirect(plain: AnyResponse) -> Response:
+    """A redirect that names no host: the request's `Host` is anybody's to choose, and a cache would keep it."""
+    place = urlsplit(plain.headers["Location"])
+    response = Response(status=plain.status_code)
+    response.headers["Location"] = urlunsplit(("", "", place.path, place.query, ""))
+    response.headers["Cache-Control"] = "no-store"
     return response
 
 

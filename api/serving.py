@@ -42,7 +42,9 @@ class HitsFirst(ThreadWorker):  # type: ignore[misc]
         """Load the application, and look up hits where it would."""
         super().load_wsgi()
         self.keepalived_conns = Waiting()
-        desk: Desk = self.wsgi.extensions[EXTENSION]
+        desk: Desk | None = getattr(self.wsgi, "extensions", {}).get(EXTENSION)
+        if desk is None:  # wrapped in something that wants to see every request
+            return
         if isinstance(desk.store, LocalStore) and not desk.settings.read_tokens:
             self.hits = Hits(desk.store, Manner.of(desk.settings), desk.freshness)
 

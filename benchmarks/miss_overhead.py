@@ -1,6 +1,6 @@
 """What a cold request costs besides the work itself: `python -m benchmarks.miss_overhead` in the root folder.
 
-A whole `mezcal up` (2 API processes, 2 pool processes, the bundled broker) in front of a repository on loopback;
+A whole `mezcal up` (an API process, 2 pool processes, the bundled broker) in front of a repository on loopback;
 each request is for another small master. Beside it, in this process, `derive()` alone for a master like it, from
 the same repository. The two take turns. Prints medians in milliseconds, and the difference, which is what HTTP,
 queue, lease and waking cost; it shall be below 15.

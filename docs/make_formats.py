@@ -9,6 +9,71 @@ import sys
 
 from mezcal.convert.formats import FORMATS, MODES
 
+# The pictures beside each row, by tools/tiny_masters.py's names for them.
+PICTURES: dict[str, tuple[str, ...]] = {
+    "JPEG": ("jpeg",),
+    "PNG": ("png",),
+    "GIF": ("gif",),
+    "WebP": ("webp",),
+    "AVIF": ("avif",),
+    "HEIF": ("heif",),
+    "JPEG 2000": ("jp2",),
+    "BMP": ("bmp",),
+    "PNM": ("pnm",),
+    "PSD": ("psd",),
+    "QOI": ("qoi",),
+    "SGI": ("sgi",),
+    "old-style JPEG (compression 6)": ("old-jpeg",),
+    "LZMA, Zstandard, LERC, JPEG 2000, JPEG XL, WebP, PNG .. in TIFF": (
+        "lzma", "zstd", "lerc", "jpeg2000", "jpegxl", "webp-tiles", "png-tiles",
+    ),
+    "CIELAB and ICCLAB, 8 bits": ("cielab", "icclab"),
+    "depths other than 1, 2, 4, 8, 16, 32, 64": ("grey12", "rgb10"),
+    "half and double floats, 64-bit integers": ("half", "double"),
+    "separate planes: tiles, or other than three samples": ("planar-tiles",),
+    "palette with further samples": ("palette-alpha",),
+    "YCbCr 4:4:4, not JPEG": ("ycc444",),
+    "YCbCr, subsampled or JPEG": ("ycc420", "ycc-jpeg"),
+    "LAB of 16 bits, LogLuv, LogL": ("lab16", "logluv"),
+    "float and signed samples, 32-bit integers": ("float", "int16", "uint32"),
+    "bilevel, grey, RGB, palette, CMYK: 1, 2, 4, 8 and 16 bits, strips or tiles": (
+        "bilevel", "grey4", "grey8", "rgb8", "rgb16", "palette", "cmyk",
+    ),
+}  # fmt: skip
+SAMPLES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
+    ("8-bit grey and RGB", "what they are", ("grey8", "rgb8")),
+    ("16-bit", "the upper eight bits, after the profile has been applied to all sixteen", ("rgb16",)),
+    ("2 to 15 bits", "scaled by their own white", ("grey4", "grey12", "rgb10")),
+    ("floats within 0..1", "0..255", ("float", "half")),
+    (
+        "other floats, signed integers, 32 and 64 bits",
+        "their least to their largest finite value, as 0..255",
+        ("stretched", "int16"),
+    ),
+    ("signed bytes", "taken as unsigned, as every viewer does", ("int8",)),
+    ("MinIsWhite", "inverted", ("miniswhite",)),
+    (
+        "RGB with a profile",
+        "sRGB (relative, black point compensated); with `COLOR=keep` the profile embedded",
+        ("p3",),
+    ),
+    ("grey with a grey profile", "what they are, profile embedded", ("grey-profile",)),
+    ("CMYK", "sRGB, perceptual, by the profile or by libvips' own", ("cmyk-plate",)),
+    ("LAB, LogLuv, YCbCr", "sRGB", ("lab16", "logluv", "ycc420")),
+    ("a profile that is damaged, or of another colour space", "as if there were none", ("bad-profile",)),
+    ("alpha, associated or not", "flattened over `BACKGROUND`", ("alpha", "associated")),
+    ("further samples (infrared, unspecified)", "dropped", ("infrared",)),
+    ("orientation", "applied once; the tag is removed", ("turned",)),
+    ("resolution", "kept as JFIF density; a turned picture has its two exchanged", ()),
+    ("EXIF, XMP, IPTC", "dropped, or kept less orientation and thumbnail with `KEEP_METADATA`", ()),
+    ("several pages", "the largest that is not a smaller copy or a mask; `?page=N` picks another", ("pages",)),
+    (
+        "a side of more than 65,500 pixels",
+        "scaled to fit with a note, or refused with 413 (`OVERSIZE`)",
+        (),
+    ),
+)
+
 INTRODUCTION = """\
 # What becomes of every master
 
@@ -23,44 +88,35 @@ the layout: data that an engine knows and finds damaged is refused, because a mo
 wrong picture of it.
 """
 
-COLOUR = """\
-
-## What is done with the samples
-
-| samples | become |
-| --- | --- |
-| 8-bit grey and RGB | what they are |
-| 16-bit | the upper eight bits, after the profile has been applied to all sixteen |
-| 2 to 15 bits | scaled by their own white |
-| floats within 0..1 | 0..255 |
-| other floats, signed integers, 32 and 64 bits | their least to their largest finite value, as 0..255 |
-| signed bytes | taken as unsigned, as every viewer does |
-| MinIsWhite | inverted |
-| RGB with a profile | sRGB (relative, black point compensated); with `COLOR=keep` the profile embedded |
-| grey with a grey profile | what they are, profile embedded |
-| CMYK | sRGB, perceptual, by the profile or by libvips' own |
-| LAB, LogLuv, YCbCr | sRGB |
-| a profile that is damaged, or of another colour space | as if there were none |
-| alpha, associated or not | flattened over `BACKGROUND` |
-| further samples (infrared, unspecified) | dropped |
-| orientation | applied once; the tag is removed |
-| resolution | kept as JFIF density; a turned picture has its two exchanged |
-| EXIF, XMP, IPTC | dropped, or kept less orientation and thumbnail with `KEEP_METADATA` |
-| several pages | the largest that is not a smaller copy or a mask; `?page=N` picks another |
-| a side of more than 65,500 pixels | scaled to fit with a note, or refused with 413 (`OVERSIZE`) |
+PROLOGUE = """\
+The pictures are mezcal's own output: each was made from a tiny master in just that mode
+(`tools/tiny_masters.py`), so those of one row, and most of the page, should look alike. The bilevel one is
+dithered in its master; CMYK's colours are those that ink has.
 """
 
 
 def markdown() -> str:
     """The whole page."""
-    lines = [INTRODUCTION, "## Formats", "", "| format | engines | what is done |", "| --- | --- | --- |"]
-    lines += [
-        f"| {kind.name} | {', '.join(kind.engines) or 'by mode'} | {kind.treatment} |" for kind in FORMATS.values()
-    ]
-    lines += ["", "## Modes of a TIFF page", "", "The first row that fits is the one that counts.", ""]
-    lines += ["| mode | engines | what is done |", "| --- | --- | --- |"]
-    lines += [f"| {mode.name} | {', '.join(mode.engines) or 'refused'} | {mode.treatment} |" for mode in MODES]
-    return "\n".join(lines) + "\n" + COLOUR
+    formats = [(each.name, ", ".join(each.engines) or "by mode", each.treatment) for each in FORMATS.values()]
+    modes = [(each.name, ", ".join(each.engines) or "refused", each.treatment) for each in MODES]
+    parts = [INTRODUCTION, PROLOGUE, "## Formats", ""]
+    parts += table(("format", "engines", "what is done"), formats)
+    parts += ["", "## Modes of a TIFF page", "", "The first row that fits is the one that counts.", ""]
+    parts += table(("mode", "engines", "what is done"), modes)
+    parts += ["", "## What is done with the samples", "", "| samples | become | |", "| --- | --- | --- |"]
+    parts += [f"| {samples} | {become} | {shown(names)} |" for samples, become, names in SAMPLES]
+    return "\n".join(parts) + "\n"
+
+
+def table(head: tuple[str, str, str], rows: list[tuple[str, str, str]]) -> list[str]:
+    """A table with the pictures of each row beside it."""
+    lines = [f"| {' | '.join(head)} | |", "| --- | --- | --- | --- |"]
+    return lines + [f"| {' | '.join(row)} | {shown(PICTURES.get(row[0], ()))} |" for row in rows]
+
+
+def shown(names: tuple[str, ...]) -> str:
+    """The pictures *names*."""
+    return " ".join(f"![{name}](formats/{name}.jpg)" for name in names)
 
 
 if __name__ == "__main__":

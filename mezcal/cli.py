@@ -102,6 +102,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"mezcal {metadata.version('mezcal')}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    _add_up(commands)
+    _add_failures(commands)
+    _add_warm(commands)
+    return parser
+
+
+def _add_up(commands: Any) -> None:
     up = commands.add_parser(
         "up",
         help="run everything on this machine",
@@ -141,9 +148,6 @@ def _parser() -> argparse.ArgumentParser:
         help="port of the dashboard (default: %(default)s)",
     )
     up.set_defaults(run=_up)
-    _add_failures(commands)
-    _add_warm(commands)
-    return parser
 
 
 def _add_warm(commands: Any) -> None:

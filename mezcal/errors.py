@@ -189,7 +189,7 @@ class TimedOut(Failure):
     """A conversion ran past JOB_TIME_LIMIT and its process was ended."""
 
     slug, title, status = "timed-out", "The conversion took too long", 504
-    memory = Memory.LASTING
+    memory = Memory.MISSING  # a slow origin or a busy machine may be the cause: not for long
 
 
 class Quarantined(Failure):

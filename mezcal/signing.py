@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from mezcal.errors import Forbidden
+from mezcal.settings import WrongSetting
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,8 +61,11 @@ def secret_of(settings: Settings) -> bytes:
     path = settings.data_dir.absolute() / FILE
     with suppress(FileNotFoundError):
         return path.read_bytes()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _make(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _make(path)
+    except OSError as error:
+        raise WrongSetting(f"URL_SECRET is not set, and none can be kept in {path}: {error.strerror}") from error
     return path.read_bytes()
 
 

@@ -6,10 +6,8 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any
 
-from billiard.exceptions import SoftTimeLimitExceeded
-
 from mezcal.derive import derive
-from mezcal.errors import BrokerDown, Failure, Superseded, TimedOut, Unforeseen
+from mezcal.errors import BrokerDown, Failure, Superseded, Unforeseen
 from mezcal.jobs import MAKE, SPREAD, Lane
 from mezcal.jobs.broker import CHORE
 from mezcal.jobs.gate import GuardedOrigin, PutOff
@@ -77,8 +75,6 @@ def _work(recipe: Recipe, lease: Lease) -> None:
                 remake=claim.remake,
                 progress=progress,
             )
-    except SoftTimeLimitExceeded as error:
-        raise TimedOut(f"it took longer than {bench.settings.job_time_limit} s") from error
     except (Failure, PutOff):
         raise
     except Exception as error:

@@ -4,8 +4,8 @@
 made of; `files.py` fetches them, in a worker, by the signed URLs of a ticket.
 """
 
-from .choice import chosen, fit, recipe_of
-from .client import Archive, FrameRecord
-from .files import FrameOrigin
+from mezcal.archive.choice import chosen, fit, recipe_of
+from mezcal.archive.client import Archive, FrameRecord
+from mezcal.archive.files import FrameOrigin
 
 __all__ = ["Archive", "FrameOrigin", "FrameRecord", "chosen", "fit", "recipe_of"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mezcal.convert.page import CIELAB, ICCLAB, PALETTE, SEPARATED, YCBCR
+from mezcal.convert.page import CIELAB, ICCLAB, LOGL, LOGLUV, PALETTE, SEPARATED, YCBCR
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -101,7 +101,7 @@ MODES = (
     ),
     Mode(
         "raw sensor data, depth maps, masks and other photometrics that are no colours",
-        lambda page: page.photometric not in (*range(4), SEPARATED, YCBCR, CIELAB, ICCLAB, 32844, 32845),
+        lambda page: page.photometric not in (*range(4), SEPARATED, YCBCR, CIELAB, ICCLAB, LOGL, LOGLUV),
         (),
         "its photometric interpretation is none that can be shown",
     ),
@@ -160,13 +160,19 @@ MODES = (
         "to RGB by libtiff",
     ),
     Mode(
+        "LAB of 16 bits, LogLuv, LogL",
+        lambda page: page.photometric in (CIELAB, ICCLAB, LOGL, LOGLUV),
+        (LIBVIPS, TIFFFILE),
+        "to sRGB by libvips",
+    ),
+    Mode(
         "float and signed samples, 32-bit integers",
         lambda page: page.sample_format != 1 or page.depth > 16,
         (LIBVIPS, TIFFFILE),
         "scaled to the range of the data; floats within 0..1 as they are",
     ),
     Mode(
-        "bilevel, grey, RGB, palette, CMYK, LAB, LogLuv: 1, 2, 4, 8 and 16 bits, strips or tiles",
+        "bilevel, grey, RGB, palette, CMYK: 1, 2, 4, 8 and 16 bits, strips or tiles",
         lambda _page: True,
         (LIBVIPS, TIFFFILE),
         "decoded as it streams in",

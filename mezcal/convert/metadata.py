@@ -19,6 +19,7 @@ EXIF, GPS = 0x8769, 0x8825  # the tags that lead to the two directories of EXIF
 STALE = (0x0112, 0x0201, 0x0202, EXIF, GPS, 0xA005)  # orientation, thumbnail; directories are copied apart
 TEXTS = (0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x8298)  # description, maker, model .. copyright
 VALUE_MAX = 4_096  # bytes; maker's notes are larger, and point into the file they came from
+DPI_MAX = 65_535  # what JFIF holds
 SEGMENT_MAX = 65_000  # bytes: what one JPEG segment holds, less its head
 
 
@@ -38,7 +39,7 @@ def noted(image: Any, loaded: Loaded, icc: bytes | None, choices: Choices) -> tu
             image.remove(name)
     blobs = {"icc": icc}
     if choices.keep_metadata:
-        if loaded.dpi:
+        if loaded.dpi and all(0 < dots <= DPI_MAX for dots in loaded.dpi):
             image = image.copy(xres=loaded.dpi[0] / 25.4, yres=loaded.dpi[1] / 25.4)
         blobs |= {
             "exif": exif_without(loaded.exif, (image.width, image.height)) if loaded.exif else None,

@@ -9,6 +9,7 @@ from mezcal.convert.tiff import BadTiff, Directory, directories
 from mezcal.errors import BadRecipe
 
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, MASK, SEPARATED, YCBCR, CIELAB, ICCLAB = 0, 1, 2, 3, 4, 5, 6, 8, 9
+LOGL, LOGLUV = 32844, 32845
 SAMPLES_MAX = 256  # decoders take memory for each before they look at the file
 TILE_MAX = 256 * 2**20  # bytes
 SIDE_MAX = 2**31 - 1  # what decoders count with
@@ -118,7 +119,7 @@ class Page:
         """Samples that make the colour: the rest is alpha or of no concern."""
         if self.photometric == SEPARATED:
             return 4
-        return 3 if self.photometric in (RGB, YCBCR, CIELAB, ICCLAB, 10, 32845) else 1
+        return 3 if self.photometric in (RGB, YCBCR, CIELAB, ICCLAB, 10, LOGLUV) else 1
 
     @property
     def alpha(self) -> int | None:

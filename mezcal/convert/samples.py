@@ -117,7 +117,8 @@ class Chunks:
         if samples.dtype == bool:
             return samples.astype("uint8")
         if samples.dtype.itemsize == 8 or samples.dtype.kind == "f":
-            return samples.astype("float32")  # the widest that libtiff passes on as it is
+            with np.errstate(over="ignore"):  # what is too large becomes infinite, and is no part of the range
+                return samples.astype("float32")  # the widest that libtiff passes on as it is
         raise CannotRead(f"samples of the type {samples.dtype} have no meaning as colours")
 
 

@@ -73,7 +73,7 @@ def celery_app(settings: Settings, seconds: float = ASKER_SECONDS) -> Celery:
         "socket_timeout": seconds,
         "socket_keepalive": not app.conf.broker_url.startswith("redis+socket://"),
     }
-    app.conf.task_soft_time_limit = settings.job_time_limit
+    # No soft limit: it is an exception out of the blue, which libvips' callbacks swallow. A lease knows its end.
     app.conf.task_time_limit = settings.job_time_limit + settings.job_time_grace
     app.conf.worker_soft_shutdown_timeout = 0.0
     return app

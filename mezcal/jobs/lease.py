@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from redis import RedisError
 
-from mezcal.errors import Superseded, Unavailable
+from mezcal.errors import Superseded, TimedOut, Unavailable
 from mezcal.jobs.keys import Lane
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ class Lease:
         self._table = table
         self._over = threading.Event()
         self._lost = False
+        self._ends = time.monotonic() + table.terms.time_limit
 
     @contextmanager
     def kept(self) -> Iterator[Lease]:
@@ -60,9 +61,14 @@ class Lease:
                 log.warning("the lease on %s could not be renewed: %s", self.claim.key, error)
 
     def abandon_if_lost(self) -> None:
-        """Raise `Superseded` where the last renewal was refused; asks nobody, so call it often."""
+        """Raise `Superseded` where the last renewal was refused, `TimedOut` where the job has had its time.
+
+        It asks nobody, so call it often.
+        """
         if self._lost:
             raise Superseded(SUPERSEDED)
+        if time.monotonic() > self._ends:
+            raise TimedOut(f"it took longer than {self._table.terms.time_limit:g} s")
 
     def check(self) -> None:
         """Raise `Superseded` unless the job is still ours at this moment."""

@@ -28,6 +28,7 @@ class Terms:
     origin_places: int = 0  # jobs that may use one origin at once; 0 is no bound
     breaker_failures: int = 5
     breaker_rest: float = 15
+    time_limit: float = 900  # of one job
 
     @classmethod
     def of(cls, settings: Settings) -> Terms:
@@ -49,6 +50,7 @@ class Terms:
             origin_places=settings.origin_concurrency,
             breaker_failures=settings.breaker_failures,
             breaker_rest=settings.breaker_seconds,
+            time_limit=settings.job_time_limit,
         )
 
     def seconds(self, memory: Memory) -> int:

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from mezcal.origin import addresses
+from mezcal.origin.fetching import fetched
+from mezcal.origin.folder import FolderOrigin
+from mezcal.origin.master import Master
+from mezcal.origin.repository import OriginRepository
+from mezcal.origin.standing import Standing
+from mezcal.origin.wire import Wire, trusted_authorities
 from mezcal.settings import WrongSetting
-
-from . import addresses
-from .fetching import fetched
-from .folder import FolderOrigin
-from .master import Master
-from .repository import OriginRepository
-from .standing import Standing
-from .wire import Wire, trusted_authorities
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager

@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     from typing import IO
 
     from mezcal.errors import Failure
-
-    from .tries import Tries
+    from mezcal.origin.tries import Tries
 
 
 class Scratch:

@@ -8,14 +8,13 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from mezcal.errors import Failure, NotAnImage, OriginFailed
-
-from .tries import Again
-from .verdict import judge_content, strong, too_large
+from mezcal.origin.tries import Again
+from mezcal.origin.verdict import judge_content, strong, too_large
 
 if TYPE_CHECKING:
-    from .arriving import Scratch
-    from .tries import Tries
-    from .wire import Answer, Wire
+    from mezcal.origin.arriving import Scratch
+    from mezcal.origin.tries import Tries
+    from mezcal.origin.wire import Answer, Wire
 
 AHEAD = 2 * 2**20  # bytes beyond the front from which a request of its own is quicker than to wait
 SPAN = 2**20  # bytes fetched at once: a TIFF's directory with its offsets is seldom larger

@@ -6,18 +6,17 @@ import io
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
-from .arriving import Arriving, Scratch
-from .download import Download
-from .master import Master
-from .tries import Tries
-from .verdict import judge_content
+from mezcal.origin.arriving import Arriving, Scratch
+from mezcal.origin.download import Download
+from mezcal.origin.master import Master
+from mezcal.origin.tries import Tries
+from mezcal.origin.verdict import judge_content
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from mezcal.origin.wire import Answer, Wire
     from mezcal.settings import Settings
-
-    from .wire import Answer, Wire
 
 BUFFER = 64 * 1024  # bytes: decoders read headers in small steps
 

@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
 from mezcal.errors import MasterDenied, MasterForbidden, MasterMissing, NotAnImage, OriginFailed
+from mezcal.origin import addresses
+from mezcal.origin.master import Master
+from mezcal.origin.standing import Standing, compare
+from mezcal.origin.verdict import too_large
 from mezcal.settings import WrongSetting
-
-from . import addresses
-from .master import Master
-from .standing import Standing, compare
-from .verdict import too_large
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
 
 ABSENT = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENXIO}
 
+LOOKED_AT_MOST = 2000  # entries: a page is waiting for this
 SHOWN = {".tif", ".tiff", ".jp2", ".png", ".jpg", ".jpeg"}
 
 logger = logging.getLogger(__name__)
@@ -50,11 +50,13 @@ class FolderOrigin:
     def listing(self, most: int) -> list[str]:
         """The first masters' paths, by their names; a large folder is not read to its end."""
         found: list[str] = []
+        seen = 0
         for folder, below, names in os.walk(self._folder):
             below.sort()
             images = sorted(name for name in names if Path(name).suffix.lower() in SHOWN)
             found += [os.path.relpath(Path(folder, name), self._folder) for name in images]
-            if len(found) >= most:
+            seen += len(names) + len(below)
+            if len(found) >= most or seen > LOOKED_AT_MOST:
                 break
         return found[:most]
 

@@ -5,20 +5,18 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from mezcal.origin import addresses
+from mezcal.origin.fetching import fetched
+from mezcal.origin.standing import Standing, ask
+from mezcal.origin.tries import Tries
+from mezcal.origin.wire import Wire
 from mezcal.settings import WrongSetting
-
-from . import addresses
-from .fetching import fetched
-from .standing import Standing, ask
-from .tries import Tries
-from .wire import Wire
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from mezcal.origin.master import Master
     from mezcal.settings import Settings
-
-    from .master import Master
 
 
 class OriginRepository:

@@ -11,8 +11,8 @@ from mezcal.errors import MasterMissing
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .tries import Tries
-    from .wire import Answer, Wire
+    from mezcal.origin.tries import Tries
+    from mezcal.origin.wire import Answer, Wire
 
 NO_HEAD = {400, 405, 501}  # a server that knows no HEAD is asked by GET, and hung up on
 

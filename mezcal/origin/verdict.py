@@ -15,8 +15,7 @@ from mezcal.errors import (
     OriginFailed,
     TooLarge,
 )
-
-from .tries import Again
+from mezcal.origin.tries import Again
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

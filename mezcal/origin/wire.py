@@ -19,19 +19,17 @@ from requests.exceptions import ConnectTimeout, ReadTimeout, RequestException, S
 from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from mezcal.errors import OriginAstray, OriginFailed, OriginTimeout
+from mezcal.origin import addresses
+from mezcal.origin.auth import authorization
+from mezcal.origin.tries import Again
+from mezcal.origin.verdict import judge_status
 from mezcal.settings import WrongSetting
-
-from . import addresses
-from .auth import authorization
-from .tries import Again
-from .verdict import judge_status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from mezcal.origin.tries import Tries
     from mezcal.settings import Settings
-
-    from .tries import Tries
 
 PIECE = 256 * 1024  # bytes at most that are in memory between socket and scratch file
 REDIRECTS_MAX = 5

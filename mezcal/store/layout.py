@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 IMAGE = "image.jpg"
 SIDECAR = "image.json"
 OURS = ".mezcal"  # scratch files, locks and mapped derivatives; no mapped path begins with it
+DEPTH_MAX = 100  # folders: deeper than any repository's, and making them is recursive
 NAME_MAX = 255  # bytes of one name on every common file system
 
 
@@ -42,6 +43,10 @@ def _fits(path: str, layout: Layout) -> bool:
     if layout is not Layout.BASIC:
         return True
     names = path.split("/")
-    return names[0] != OURS and not any(
-        name in {IMAGE, SIDECAR} or name.endswith(".lock") or len(name.encode()) > NAME_MAX for name in names
+    return (
+        names[0] != OURS
+        and len(names) <= DEPTH_MAX
+        and not any(
+            name in {IMAGE, SIDECAR} or name.endswith(".lock") or len(name.encode()) > NAME_MAX for name in names
+        )
     )

@@ -55,7 +55,11 @@ def up(wish: Wish) -> int:
 
 
 def announce(journal: Journal, at: Address, board: Address | None) -> None:
-    """The one line on stdout; whoever waits for it may be gone."""
+    """The one line on stdout; whoever waits for it may be gone. What is cached is served even where nothing can
+    be made: then it is said why.
+    """
+    if not parts.answers(at, "/readyz"):
+        journal.say(f"images that are not cached cannot be made now; {at.url}readyz tells why")
     if board is not None:
         journal.say(f"the dashboard is at {board.url}")
     with suppress(OSError):

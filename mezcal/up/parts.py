@@ -76,7 +76,7 @@ def worker(settings: Settings, folder: Folder, processes: int, env: Mapping[str,
 
 
 def api(settings: Settings, folder: Folder, at: Address, env: Mapping[str, str]) -> Part:
-    """The API under gunicorn."""
+    """The API under gunicorn; ready when it answers: hits are served whatever else cannot be used."""
     return Part(
         name="api",
         argv=(
@@ -85,7 +85,7 @@ def api(settings: Settings, folder: Folder, at: Address, env: Mapping[str, str])
         ),
         env=env,
         cwd=folder.run,
-        ready=partial(answers, at, "/readyz"),
+        ready=partial(answers, at, "/healthz"),
         grace=settings.drain_seconds + PAST_DRAIN,
     )
 

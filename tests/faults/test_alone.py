@@ -8,6 +8,8 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import pytest
+
 from mezcal.jobs import Jobs, Lane
 from mezcal.recipe import Mezzanine
 from mezcal.settings import load
@@ -38,6 +40,7 @@ def worker(broker: Broker, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
         process.wait(20)
 
 
+@pytest.mark.slow
 def test_a_worker_shows_that_it_lives_while_the_broker_is_away_and_comes_back(tmp_path: Path) -> None:
     (tmp_path / "masters").mkdir()
     (tmp_path / "masters" / "a.tif").write_bytes(tiff(10))

@@ -92,6 +92,7 @@ def test_a_full_broker_refuses_and_goes_on_where_it_was(scene: Scene) -> None:
     scene.well(cold, served(scene.house, cold), most=1)
 
 
+@pytest.mark.slow
 def test_a_message_that_was_lost_is_sent_again(scene: Scene) -> None:
     """As kombu loses one when its process dies between taking it and noting that it did."""
     path, _ = scene.master()
@@ -116,6 +117,7 @@ def test_many_faults_leave_no_connection_behind(scene: Scene) -> None:
     until(lambda: clients() <= before + 4, what=f"no more than the {before} clients of before")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", ["allkeys-lru", "volatile-ttl"])
 def test_a_broker_that_evicts_is_refused(install: Callable[..., Scene], policy: str) -> None:
     scene = install()

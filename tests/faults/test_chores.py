@@ -9,6 +9,8 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.waiting import until
 
 if TYPE_CHECKING:
@@ -40,6 +42,7 @@ def worker(broker: Broker, folder: Path, prefix: str) -> Iterator[subprocess.Pop
         process.wait(20)
 
 
+@pytest.mark.slow
 def test_two_workers_do_a_chore_once_and_one_goes_on_without_the_other(broker: Broker, tmp_path: Path) -> None:
     done = tmp_path / "done"
     done.touch()

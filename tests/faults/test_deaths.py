@@ -7,6 +7,8 @@ import signal
 import time
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.faults.scene import BEARER, served, standing_still, tiff
 from tests.waiting import until
 
@@ -96,6 +98,7 @@ def test_a_job_that_keeps_ending_its_process_is_quarantined_and_the_pool_goes_on
     scene.well(path, served(scene.house, path), most=4)
 
 
+@pytest.mark.slow
 def test_a_conversion_that_hangs_is_ended_with_its_process_and_not_started_again(
     install: Callable[..., Scene],
 ) -> None:

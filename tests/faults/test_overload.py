@@ -7,6 +7,8 @@ import socket
 import time
 from typing import TYPE_CHECKING
 
+import pytest
+
 from mezcal.jobs import Lane
 from mezcal.recipe import Mezzanine
 from tests.faults.scene import served
@@ -93,6 +95,7 @@ def test_a_full_lane_refuses_at_once(install: Callable[..., Scene]) -> None:
     scene.well(one_more, served(scene.house, one_more), most=1)
 
 
+@pytest.mark.slow
 def test_a_repository_has_so_many_readers_at_once_and_no_more(install: Callable[..., Scene]) -> None:
     """Whoever finds no place is put off, without an attempt being counted, and served in the end."""
     scene = install(ORIGIN_CONCURRENCY="1", WAIT_SECONDS="60")
@@ -109,6 +112,7 @@ def test_a_repository_has_so_many_readers_at_once_and_no_more(install: Callable[
         scene.well(path, scene.house.ask(path), most=1)
 
 
+@pytest.mark.slow
 def test_the_place_of_a_killed_process_is_free_again_when_its_lease_is_over(install: Callable[..., Scene]) -> None:
     scene = install(ORIGIN_CONCURRENCY="1", WAIT_SECONDS="60")
     path, script = scene.held()
@@ -120,6 +124,7 @@ def test_the_place_of_a_killed_process_is_free_again_when_its_lease_is_over(inst
     scene.well(path, asked.result(), most=2)
 
 
+@pytest.mark.slow
 def test_a_sick_repository_is_left_alone_then_tried_by_one(install: Callable[..., Scene]) -> None:
     scene = install(BREAKER_FAILURES="3", BREAKER_SECONDS="3", ORIGIN_RETRIES="0")
     host = scene.repository.url.split("/")[2]
@@ -148,6 +153,7 @@ def test_a_sick_repository_is_left_alone_then_tried_by_one(install: Callable[...
     assert until(lambda: scene.house.stored(queued), 30, "what was put off")
 
 
+@pytest.mark.slow
 def test_one_broken_master_makes_no_repository_sick(install: Callable[..., Scene]) -> None:
     scene = install(BREAKER_FAILURES="2", ORIGIN_RETRIES="0", FAILURE_BRIEF_SECONDS="0")
     broken, _ = scene.master(fails=-1)

@@ -7,6 +7,8 @@ import signal
 import time
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.faults.scene import served
 from tests.waiting import until
 
@@ -44,6 +46,7 @@ def test_past_its_drain_a_worker_gives_its_jobs_back_uncounted(install: Callable
     scene.well(path, asked.result(), most=2)
 
 
+@pytest.mark.slow
 def test_an_api_that_stops_answers_those_who_wait_and_the_job_goes_on(install: Callable[..., Scene]) -> None:
     scene = install(DRAIN_SECONDS="2", API_PROCESSES="1")
     path, script = scene.held()
@@ -57,6 +60,7 @@ def test_an_api_that_stops_answers_those_who_wait_and_the_job_goes_on(install: C
     scene.well(path, served(scene.house, path), most=1)
 
 
+@pytest.mark.slow
 def test_stopped_and_started_again_it_goes_on_where_it_was(install: Callable[..., Scene]) -> None:
     scene = install(DRAIN_SECONDS="1")
     paths = [scene.held() for _ in range(4)]

@@ -29,7 +29,9 @@ def repository() -> Iterator[OriginServer]:
 def house(repository: OriginServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     """A running mezcal with two API processes and two pool processes."""
     folder = tmp_path_factory.mktemp("house")
-    with running_house(folder, repository.url, API_TOKENS=TOKEN, ORIGIN_RETRIES="1", FAILURE_BRIEF_SECONDS="1") as up:
+    with running_house(
+        folder, repository.url, API_TOKENS=TOKEN, API_PROCESSES="2", ORIGIN_RETRIES="1", FAILURE_BRIEF_SECONDS="1"
+    ) as up:
         yield up
 
 

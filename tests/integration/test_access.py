@@ -52,6 +52,16 @@ def cached(settings: Settings) -> None:
     path.write_bytes(b"\xff\xd8 an image \xff\xd9")
 
 
+def test_a_proxy_that_adds_nothing_is_known_by_its_http_1_0(app_with: Callable[..., Flask]) -> None:
+    """Nginx's plain `proxy_pass` sends HTTP/1.0 and the address it was given as Host."""
+    environ = {"REMOTE_ADDR": NEAR, "SERVER_PROTOCOL": "HTTP/1.0"}
+    client = app_with(loopback_trusted=True).test_client()
+    answer = client.delete(
+        f"/images/{CACHED}", base_url="http://127.0.0.1:5000", environ_overrides=environ, buffered=True
+    )
+    assert answer.status_code == 403
+
+
 def delete(app: Flask, near: str = NEAR, host: str = "localhost:5000", **headers: str) -> TestResponse:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     base = f"http://{host}"

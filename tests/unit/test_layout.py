@@ -30,6 +30,11 @@ def test_the_three_layouts_are_those_of_umd_lib_mezcal(layout: Layout, expected:
     assert str(folder(Mezzanine.parse("dc/1/image.tif"), layout)) == expected
 
 
+def test_a_path_of_a_thousand_folders_is_stored_by_its_key() -> None:
+    deep = folder(Mezzanine.parse("/".join(["a"] * 1000)), Layout.BASIC)
+    assert deep.parts[:2] == (".mezcal", "by-key")
+
+
 @given(path=st.text(max_size=100) | PATHS, layout=st.sampled_from(Layout), page=st.none() | st.integers(1, 9))
 def test_every_path_is_refused_or_lies_inside_the_store(path: str, layout: Layout, page: int | None) -> None:
     try:

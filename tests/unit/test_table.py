@@ -177,6 +177,17 @@ def test_a_job_that_keeps_ending_its_workers_is_quarantined(table: Table) -> Non
     assert table.forget(KEY)
 
 
+def test_a_live_worker_takes_its_job_back_out_of_quarantine(table: Table) -> None:
+    """It lost touch at its last attempt: nothing had died, and its picture is as good as any."""
+    last = Table(table.redis, table.keys, Terms(SHORT, 1))
+    claim = begun(last)
+    until(lambda: not last.reap() and state(table) is State.QUARANTINED, what="quarantine")
+    assert last.renew(claim)
+    assert table.finish(claim)
+    assert state(table) is State.DONE
+    assert table.depths()["failed"] == 0
+
+
 def test_a_released_job_is_queued_again_and_the_attempt_not_counted(table: Table) -> None:
     assert table.release(begun(table))
     again = table.begin(KEY, "w2")

@@ -8,7 +8,7 @@ import numpy as np
 from astropy.wcs import WCS
 from PIL import Image
 
-from mezcal.convert.fits.planes import HELD_MOST, Held
+from mezcal.convert.fits.planes import HELD_MOST, Held, release
 
 if TYPE_CHECKING:
     from mezcal.convert.fits.planes import Pixels, Plane
@@ -91,6 +91,7 @@ def moved(plane: Plane, affine: Affine | None, shape: Size) -> Plane | None:
     (across, along), zero = affine[0], affine[1]
     data = (across[0], across[1], zero[0], along[0], along[1], zero[1])
     whole = Image.fromarray(np.ascontiguousarray(plane.rows(0, rows), dtype=np.float32))
+    release(plane)
     method, size = Image.Transform.AFFINE, (shape[1], shape[0])
     return Held(np.asarray(whole.transform(size, method, data, Image.Resampling.BILINEAR)))
 

@@ -48,24 +48,32 @@ def _samples(plane: Plane) -> Pixels:
 
 
 class Levels:
-    """Blocks of pixels to 8-bit levels, by way of *table*; what is no number is black."""
+    """Blocks of pixels to 8-bit levels, by way of *table*; what is no number is black.
+
+    A block's levels are good until the next block: memory that is taken anew costs as much as the arithmetic.
+    """
 
     def __init__(self, within: Limits, table: Pixels = GAMMA) -> None:
         self._black = within.black
         self._scale = 255 / (within.white - within.black)
         self._table = table
         self._every: Pixels | None = None
+        self._work = np.empty((0, 0), np.float32)
+        self._levels = np.empty((0, 0), np.uint8)
 
     def __call__(self, block: Pixels) -> Pixels:
         """*block* as levels."""
         if block.dtype.kind in "iu" and block.dtype.itemsize == 2:
             return self._looked_up(block)
-        work = np.subtract(block, np.float32(self._black), dtype=np.float32, casting="unsafe")
+        if self._work.shape != block.shape:
+            self._work, self._levels = np.empty(block.shape, np.float32), np.empty(block.shape, np.uint8)
+        work = np.subtract(block, np.float32(self._black), out=self._work, dtype=np.float32, casting="unsafe")
         work *= np.float32(self._scale)
         np.fmax(work, 0, out=work)  # also drops NaN
         np.minimum(work, 255, out=work)
         np.rint(work, out=work)
-        return self._table[work.astype(np.uint8)]
+        np.copyto(self._levels, work, casting="unsafe")
+        return np.take(self._table, self._levels, out=self._levels, mode="clip")
 
     def _looked_up(self, block: Pixels) -> Pixels:
         """16-bit integers: every value there can be is drawn once."""

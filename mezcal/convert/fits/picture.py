@@ -13,7 +13,7 @@ from mezcal.convert.choices import Picture
 from mezcal.convert.fits import lco, robust
 from mezcal.convert.fits.aligning import Affine, affine_between, aligned, moved
 from mezcal.convert.fits.label import labelled
-from mezcal.convert.fits.planes import Plane, twice
+from mezcal.convert.fits.planes import Plane, release, twice
 from mezcal.convert.fits.reading import Frame, opened, reported
 from mezcal.convert.fits.shrinking import Size, factors, finished, fitted, shrunk
 from mezcal.convert.fits.turning import Turn, turn_of
@@ -95,6 +95,7 @@ def _as_lco(frames: list[Frame], affines: list[Affine | None], sheet: Sheet, loo
         whole = moved(frame.plane, affine, sheet.shape)
         small = _lco_levels(whole or frame.plane, sheet, look, scratch)
         planes.append(small if whole else _placed(small, frame, affine, sheet))
+        release(frame.plane)
     merged = planes[0] if len(planes) == 1 else Image.merge("RGB", planes)
     return sheet.finished(merged, Image.Resampling.LANCZOS).convert("RGB")
 
@@ -114,6 +115,7 @@ def _as_robust(
     planes = []
     for frame, affine in zip(frames, affines, strict=True):
         small = shrunk(frame.plane, sheet.turn, sheet.by, robust.drawn, "F")
+        release(frame.plane)
         planes.append(_placed(small, frame, affine, sheet))
     if look.orient == "exact" and sheet.angle:
         finish = partial(_rotated, angle=sheet.angle, look=look)

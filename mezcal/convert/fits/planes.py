@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
     from typing import IO
 
@@ -46,6 +46,25 @@ class Held:
     def rows(self, start: int, stop: int) -> Pixels:
         """A view of the rows."""
         return self.pixels[start:stop]
+
+
+class Whole:
+    """Pixels decoded at once when they are first wanted, and forgotten when they are not any more."""
+
+    def __init__(self, shape: tuple[int, int], load: Callable[[], Pixels]) -> None:
+        self.shape = shape
+        self._load = load
+        self._pixels: Pixels | None = None
+
+    def rows(self, start: int, stop: int) -> Pixels:
+        """A view of the rows."""
+        if self._pixels is None:
+            self._pixels = self._load()
+        return self._pixels[start:stop]
+
+    def release(self) -> None:
+        """Give the memory back; the next `rows` decodes anew."""
+        self._pixels = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +113,12 @@ def blocks(rows: int, step: int) -> Iterator[tuple[int, int]]:
     """Start and stop of each block of *step* rows, the last one may be shorter."""
     for start in range(0, rows, step):
         yield start, min(start + step, rows)
+
+
+def release(plane: Plane) -> None:
+    """Give back what *plane* holds in memory, if it can be had again: of three frames one is worked on."""
+    if isinstance(plane, Whole):
+        plane.release()
 
 
 def twice(plane: Plane, folder: Path) -> Plane:

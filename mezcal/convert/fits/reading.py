@@ -13,10 +13,11 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
+import numpy as np
 from astropy.io import fits
 
 from mezcal.convert.fits.mosaic import Mosaic, quadrants
-from mezcal.convert.fits.planes import BLOCK, HELD_MOST, Held, Plane, Sections
+from mezcal.convert.fits.planes import BLOCK, HELD_MOST, Plane, Sections, Whole
 from mezcal.errors import NotAnImage, TooLarge, Undecodable
 
 if TYPE_CHECKING:
@@ -171,7 +172,7 @@ def _plane(hdu: Any, look: Look) -> Plane:
     tall = isinstance(hdu, fits.CompImageHDU) and hdu.tile_shape[-2] > BLOCK
     small = rows * columns * abs(hdu.header["BITPIX"]) // 8 <= HELD_MOST
     if tall or (small and not above):
-        return Held(hdu.data[at] if at else hdu.data)
+        return Whole((rows, columns), lambda: np.asarray(hdu.section[...])[at])
     return Sections(hdu.section, (rows, columns), at)
 
 

@@ -6,7 +6,8 @@
 -- -> 1, or 0 where the token is no longer the job's
 local key, seconds = ARGV[1], tonumber(ARGV[5])
 local state, token, lapsed, lane = unpack(redis.call('HMGET', KEYS[1], 'state', 'token', 'lapsed', 'lane'))
-local mine = (state == 'running' and token == ARGV[2]) or (state == 'queued' and lapsed == ARGV[2])
+local reaped = (state == 'queued' or state == 'quarantined') and lapsed == ARGV[2]
+local mine = (state == 'running' and token == ARGV[2]) or reaped
 if not mine then return 0 end
 
 if ARGV[3] == 'done' then

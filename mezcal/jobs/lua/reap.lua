@@ -21,6 +21,7 @@ for _, key in ipairs(redis.call('ZRANGEBYSCORE', KEYS[4], '-inf', now, 'LIMIT', 
     note(record, 'the worker died or lost its lease')
     if tonumber(attempts) >= most then
       remember(record, key, 'quarantined', ARGV[3], tonumber(ARGV[4]))
+      redis.call('HSET', record, 'lapsed', token)
     else
       enqueue(record, key, lane)
       redis.call('HSET', record, 'lapsed', token)
