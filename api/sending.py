@@ -84,7 +84,16 @@ def send(opened: Opened, cache_status: str = HIT) -> Response:
         response.headers[name] = value
     response.call_on_close(opened.file.close)
     response.make_conditional(request.environ, accept_ranges=True, complete_length=opened.stored.size)
+    _leave_ranges_to_sendfile(response, opened)
     return response
+
+
+def _leave_ranges_to_sendfile(response: Response, opened: Opened) -> None:
+    """The server sends from where the file stands, as much as Content-Length says, if it gave us its wrapper."""
+    part = response.content_range
+    if response.status_code == 206 and part.start is not None and "wsgi.file_wrapper" in request.environ:
+        opened.file.seek(part.start)
+        response.response = wrap_file(request.environ, opened.file, BLOCK)
 
 
 def _ignore_strange_ranges() -> None:

@@ -26,6 +26,11 @@ def described(path: Path, status: os.stat_result) -> Stored | None:
     return Stored(path, status.st_size, int(status.st_mtime))
 
 
+def at_once(path: str, flags: int) -> int:
+    """Open without waiting: a named pipe in an image's place would hold its reader until somebody writes."""
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
 def sync(path: Path) -> None:
     """Have *path* on the disk."""
     with path.open("rb+") as file:

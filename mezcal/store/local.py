@@ -13,7 +13,7 @@ from uuid import uuid4
 
 from mezcal.errors import StoreDown
 from mezcal.store.entry import Opened, Sidecar
-from mezcal.store.files import ABSENT, described, distinguish, down, remove_orphan, rename, reported, sync
+from mezcal.store.files import ABSENT, at_once, described, distinguish, down, remove_orphan, rename, reported, sync
 from mezcal.store.layout import IMAGE, OURS, SIDECAR, by_key, folder
 from mezcal.store.usage import Counted
 
@@ -71,7 +71,7 @@ class LocalStore:
     def open_at(self, path: Path) -> Opened | None:
         """What is stored at *path*, held open."""
         try:
-            file = FileIO(path)
+            file = FileIO(path, opener=at_once)
         except ABSENT:
             return None
         except OSError as error:

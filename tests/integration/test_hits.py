@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
+import resource
 import socket
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
+from functools import partial
 from http.client import HTTPConnection
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 import pytest
 
+from mezcal.recipe import Mezzanine
+from mezcal.store import open_store
 from tests.integration.conftest import TOKEN
 
 if TYPE_CHECKING:
@@ -121,3 +131,183 @@ def test_clients_that_say_nothing_take_no_thread(house: House, master: str) -> N
     assert house.ask(WARM).status_code == 200
     for client in idle:
         client.close()
+
+
+def test_a_named_pipe_in_an_images_place_is_no_image(house: House, master: str) -> None:
+    place = open_store(house.settings).path(Mezzanine.parse(master))
+    place.parent.mkdir(parents=True)
+    os.mkfifo(place)
+    assert house.ask(master).status_code == 200
+    assert place.is_file()
+
+
+NEVER_READ = [
+    ("", "If-Modified-Since: Thu, 01 Jan 1998 00:00:00 GMT"),
+    ("", "Range: bytes=0-"),
+    ("?any=1", "Accept: */*"),
+    ("", "Accept: */*"),
+]
+
+
+@pytest.fixture
+def big(house: House) -> tuple[str, bytes]:
+    """An image that fits no socket's buffer."""
+    name, content = f"{uuid4().hex}.tif", os.urandom(1 << 20) * 8
+    place = open_store(house.settings).path(Mezzanine.parse(name))
+    place.parent.mkdir(parents=True)
+    place.write_bytes(content)
+    return name, content
+
+
+def client(house: House, *, buffer: int = 0) -> socket.socket:
+    place, line = urlsplit(house.url), socket.socket()
+    if buffer:
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+    line.settimeout(30)
+    line.connect((str(place.hostname), place.port))
+    return line
+
+
+def test_clients_that_take_nothing_take_no_thread(house: House, master: str, big: tuple[str, bytes]) -> None:
+    with ExitStack() as crowd:
+        for number in range(200):
+            line = crowd.enter_context(client(house, buffer=4096))
+            query, field = NEVER_READ[number % len(NEVER_READ)]
+            line.sendall(request(big[0] + query, field))
+        assert house.ask(master).status_code == 200
+        assert house.ask(WARM).status_code == 200
+
+
+@pytest.mark.parametrize(("query", "field"), NEVER_READ)
+def test_a_slow_client_gets_every_byte_and_may_ask_again(
+    house: House, big: tuple[str, bytes], query: str, field: str
+) -> None:
+    name, content = big
+    with client(house, buffer=4096) as line, line.makefile("rb") as told:
+        for _ in range(2):
+            line.sendall(request(name + query, field))
+            head = b"".join(iter(told.readline, b"\r\n"))
+            assert head.startswith((b"HTTP/1.1 200", b"HTTP/1.1 206"))
+            assert told.read(len(content)) == content
+
+
+def test_a_slow_client_that_asks_once_gets_every_byte(house: House, big: tuple[str, bytes]) -> None:
+    name, content = big
+    with client(house, buffer=4096) as line, line.makefile("rb") as told:
+        line.sendall(request(name, "Range: bytes=1000000-", "Connection: close"))
+        assert told.read().partition(b"\r\n\r\n")[2] == content[1_000_000:]
+
+
+def test_a_client_that_stays_after_its_last_answer_holds_up_nobody(house: House) -> None:
+    house.ask(WARM)
+    with ExitStack() as crowd:
+        for _ in range(60):
+            line = crowd.enter_context(client(house))
+            line.sendall(request("../x", "Connection: close"))
+            assert line.recv(12) == b"HTTP/1.1 400"
+        began = time.monotonic()
+        assert house.ask(WARM).status_code == 200
+        assert time.monotonic() - began < 1.5
+
+
+@pytest.mark.parametrize(
+    ("head", "status"), [(request()[:-2] + b"X: " + b"a" * 20_000, 431), (b"GET /images/" + b"a" * 20_000, 414)]
+)
+def test_a_head_without_end_is_refused(house: House, head: bytes, status: int) -> None:
+    fields, _, body = exchange(house, head).partition(b"\r\n\r\n")
+    assert fields.startswith(f"HTTP/1.1 {status} ".encode())
+    for field in (b"Cache-Control: no-store", b"Connection: close", b"Content-Type: application/problem+json"):
+        assert field in fields.split(b"\r\n")
+    assert json.loads(body)["status"] == status
+
+
+GET = b"GET /images/maps/valley.tif HTTP/1.1\r\n"
+
+
+@pytest.mark.parametrize(
+    ("broken", "status"),
+    [
+        (GET + b"\r\n", 400),
+        (GET + b"Accept: */*\r\n\r\n", 400),
+        (GET + b"Host: a\r\nHost: b\r\n\r\n", 400),
+        (GET + b"Host: a\r\nX y: b\r\n\r\n", 400),
+        (b"GET /images/" + b"a" * 9_000 + b" HTTP/1.1\r\nHost: a\r\n\r\n", 414),
+        (b"GET /jobs HTTP/1.1\r\nHost: a\r\nX: " + b"a" * 9_000 + b"\r\n\r\n", 431),
+        (GET + b"Host: a\r\nTransfer-Encoding: strange\r\n\r\n", 501),
+    ],
+)
+def test_what_cannot_be_read_is_refused_as_all_else_and_kept_by_no_cache(
+    house: House, broken: bytes, status: int
+) -> None:
+    fields, _, body = exchange(house, broken).partition(b"\r\n\r\n")
+    assert fields.startswith(f"HTTP/1.1 {status} ".encode())
+    for field in (b"Cache-Control: no-store", b"Connection: close", b"Content-Type: application/problem+json"):
+        assert field in fields.split(b"\r\n")
+    assert json.loads(body)["status"] == status
+
+
+def test_a_big_image_leaves_the_others_their_turn(house: House) -> None:
+    """More of them than there are processes; who takes all of it as fast as it comes is not done first."""
+    place = open_store(house.settings).path(Mezzanine.parse("huge.tif"))
+    place.parent.mkdir(parents=True)
+    with place.open("wb") as file:
+        file.truncate(1 << 30)
+    with ThreadPoolExecutor(4) as fast, ExitStack() as lines:
+        taking = []
+        for _ in range(4):
+            line = lines.enter_context(client(house))
+            line.sendall(request("huge.tif", "Connection: keep-alive"))
+            taking.append(fast.submit(partial(take, line, 1 << 30)))
+        for _ in range(20):
+            assert house.ask(WARM).status_code == 200
+        assert not all(one.done() for one in taking)
+        for one in taking:
+            one.result()
+
+
+def take(line: socket.socket, count: int) -> None:
+    """Read *count* bytes, as fast as may be."""
+    buffer = bytearray(1 << 20)
+    while count > 0:
+        received = line.recv_into(buffer)
+        assert received
+        count -= received
+
+
+def test_half_a_head_has_ten_seconds_and_each_byte_no_more(house: House) -> None:
+    house.ask(WARM)
+    with client(house) as line, client(house) as kept, kept.makefile("rb") as told:
+        kept.sendall(request(method="HEAD"))
+        assert b"".join(iter(told.readline, b"\r\n")).startswith(b"HTTP/1.1 200")
+        line.settimeout(1)
+        began = time.monotonic()
+        with suppress(ConnectionError):
+            while byte_taken(line):
+                pass
+        assert 8 < time.monotonic() - began < 20
+        kept.sendall(request(method="HEAD"))
+        assert told.readline().startswith(b"HTTP/1.1 200")
+
+
+def byte_taken(line: socket.socket) -> bool:
+    """Send one; whether the server still listens a second later."""
+    line.sendall(b"G")
+    try:
+        return bool(line.recv(1))
+    except TimeoutError:
+        return True
+
+
+def test_more_half_heads_than_connections_lock_nobody_out(house: House, master: str) -> None:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, before[1]) if before[1] > 0 else 4096, before[1]))
+    try:
+        with ExitStack() as crowd:
+            for _ in range(2100):
+                crowd.enter_context(client(house)).sendall(b"G")
+            began = time.monotonic()
+            assert house.ask(WARM).status_code == 200
+            assert house.ask(master).status_code == 200
+            assert time.monotonic() - began < 8
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
