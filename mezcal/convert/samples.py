@@ -13,6 +13,7 @@ from typing import IO, TYPE_CHECKING, Any, cast
 import numpy as np
 import tifffile
 
+from mezcal.convert import inner
 from mezcal.convert.loaded import CannotRead
 from mezcal.convert.page import PALETTE, Page
 from mezcal.convert.strips import DTYPES, Strips
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from mezcal.convert.watched import Watched
 
+LERC, LERC_PARAMETERS = 34887, 50674
 CHUNK_MAX = 2**30  # bytes of a strip that is decoded whole
 
 
@@ -89,7 +91,7 @@ class Chunks:
         data = bytearray()
         while len(data) < size and (piece := self.file.read(size - len(data))):
             data += piece
-        self._check_inner(bytes(data[:24]), index)
+        self._check_inner(bytes(data[: inner.HEAD]), index)
         tables = {"jpegtables": self.found.jpegtables, "jpegheader": self.found.jpegheader}
         array, _, _ = self.found.decode(bytes(data), index, **tables)
         if array is None:
@@ -97,17 +99,23 @@ class Chunks:
         chunk: NDArray[Any] = array[0]
         return chunk
 
-    def _check_inner(self, head: bytes, index: int) -> None:
-        """`CannotRead` if a chunk that is a picture of its own claims to be larger than its place."""
-        if head.startswith(b"\xff\x4f\xff\x51"):  # JPEG 2000
-            inner = int.from_bytes(head[8:12]), int.from_bytes(head[12:16])
-        elif head.startswith(b"\x89PNG"):
-            inner = int.from_bytes(head[16:20]), int.from_bytes(head[20:24])
-        else:
+    def _check_inner(self, data: bytes, index: int) -> None:
+        """`CannotRead` if a chunk that is a picture of its own claims to be larger than its place, or hides it."""
+        compression = self.page.compression
+        if compression not in inner.READERS or (compression == LERC and self._packed):
             return
+        claimed = inner.size(compression, data)
+        if claimed is None:
+            raise CannotRead(f"strip or tile {index} does not tell its size")
         width, rows = self.page.tile or (self.page.width, self.page.strip_rows)
-        if inner[0] > width or inner[1] > rows:
-            raise CannotRead(f"strip or tile {index} claims {inner[0]} x {inner[1]} pixels")
+        if claimed[0] > width or claimed[1] > rows:
+            raise CannotRead(f"strip or tile {index} claims {claimed[0]} x {claimed[1]} pixels")
+
+    @property
+    def _packed(self) -> bool:
+        """Whether LERC's data are deflated or Zstandard's once more: then their header cannot be seen."""
+        parameters = self.page.directory.values(LERC_PARAMETERS, 16)
+        return len(parameters) > 1 and parameters[1] != 0
 
     def _plain(self, samples: NDArray[Any]) -> NDArray[Any]:
         if self.page.photometric == PALETTE:
