@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from mezcal.convert.watched import Watched
 
 LERC, LERC_PARAMETERS = 34887, 50674
+CHUNK_ROOM = 2**20  # bytes for tables and headers
 CHUNK_MAX = 2**30  # bytes of a strip that is decoded whole
 
 
@@ -70,6 +71,11 @@ class Chunks:
     def _across(self) -> int:
         return -(-self.page.width // self.page.tile[0]) if self.page.tile else 1
 
+    @property
+    def _bytes_max(self) -> int:
+        """Bytes of a chunk in the file; a compressed one may be larger than its pixels, but not by much."""
+        return self.page.chunk_bytes if self.page.compression == 1 else 2 * self.page.chunk_bytes + CHUNK_ROOM
+
     def row(self, place: int) -> NDArray[Any]:
         """The *place*-th row of strips or tiles: height x width x samples."""
         planes = self.page.samples if self.page.planar else 1
@@ -87,6 +93,7 @@ class Chunks:
 
     def _chunk(self, index: int) -> NDArray[Any]:
         offset, size = self.found.dataoffsets[index], self.found.databytecounts[index]
+        size = min(size, self._bytes_max, self.page.directory.reader.length)  # a count is a claim like any other
         self.file.seek(offset)
         data = bytearray()
         while len(data) < size and (piece := self.file.read(size - len(data))):
