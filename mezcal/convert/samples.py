@@ -13,6 +13,7 @@ from typing import IO, TYPE_CHECKING, Any, cast
 import numpy as np
 import tifffile
 
+from mezcal.convert import inner
 from mezcal.convert.loaded import CannotRead
 from mezcal.convert.page import PALETTE, Page
 from mezcal.convert.strips import DTYPES, Strips
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
     from mezcal.convert.watched import Watched
 
+LERC, LERC_PARAMETERS = 34887, 50674
+CHUNK_ROOM = 2**20  # bytes for tables and headers
 CHUNK_MAX = 2**30  # bytes of a strip that is decoded whole
 
 
@@ -68,6 +71,11 @@ class Chunks:
     def _across(self) -> int:
         return -(-self.page.width // self.page.tile[0]) if self.page.tile else 1
 
+    @property
+    def _bytes_max(self) -> int:
+        """Bytes of a chunk in the file; a compressed one may be larger than its pixels, but not by much."""
+        return self.page.chunk_bytes if self.page.compression == 1 else 2 * self.page.chunk_bytes + CHUNK_ROOM
+
     def row(self, place: int) -> NDArray[Any]:
         """The *place*-th row of strips or tiles: height x width x samples."""
         planes = self.page.samples if self.page.planar else 1
@@ -85,11 +93,12 @@ class Chunks:
 
     def _chunk(self, index: int) -> NDArray[Any]:
         offset, size = self.found.dataoffsets[index], self.found.databytecounts[index]
+        size = min(size, self._bytes_max, self.page.directory.reader.length)  # a count is a claim like any other
         self.file.seek(offset)
         data = bytearray()
         while len(data) < size and (piece := self.file.read(size - len(data))):
             data += piece
-        self._check_inner(bytes(data[:24]), index)
+        self._check_inner(bytes(data[: inner.HEAD]), index)
         tables = {"jpegtables": self.found.jpegtables, "jpegheader": self.found.jpegheader}
         array, _, _ = self.found.decode(bytes(data), index, **tables)
         if array is None:
@@ -97,17 +106,23 @@ class Chunks:
         chunk: NDArray[Any] = array[0]
         return chunk
 
-    def _check_inner(self, head: bytes, index: int) -> None:
-        """`CannotRead` if a chunk that is a picture of its own claims to be larger than its place."""
-        if head.startswith(b"\xff\x4f\xff\x51"):  # JPEG 2000
-            inner = int.from_bytes(head[8:12]), int.from_bytes(head[12:16])
-        elif head.startswith(b"\x89PNG"):
-            inner = int.from_bytes(head[16:20]), int.from_bytes(head[20:24])
-        else:
+    def _check_inner(self, data: bytes, index: int) -> None:
+        """`CannotRead` if a chunk that is a picture of its own claims to be larger than its place, or hides it."""
+        compression = self.page.compression
+        if compression not in inner.READERS or (compression == LERC and self._packed):
             return
+        claimed = inner.size(compression, data)
+        if claimed is None:
+            raise CannotRead(f"strip or tile {index} does not tell its size")
         width, rows = self.page.tile or (self.page.width, self.page.strip_rows)
-        if inner[0] > width or inner[1] > rows:
-            raise CannotRead(f"strip or tile {index} claims {inner[0]} x {inner[1]} pixels")
+        if claimed[0] > width or claimed[1] > rows:
+            raise CannotRead(f"strip or tile {index} claims {claimed[0]} x {claimed[1]} pixels")
+
+    @property
+    def _packed(self) -> bool:
+        """Whether LERC's data are deflated or Zstandard's once more: then their header cannot be seen."""
+        parameters = self.page.directory.values(LERC_PARAMETERS, 16)
+        return len(parameters) > 1 and parameters[1] != 0
 
     def _plain(self, samples: NDArray[Any]) -> NDArray[Any]:
         if self.page.photometric == PALETTE:

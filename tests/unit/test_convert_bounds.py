@@ -17,6 +17,7 @@ from PIL import Image, ImageCms
 
 from mezcal.convert import Choices, convert
 from mezcal.errors import Failure, NotAnImage, TooLarge, Undecodable
+from tools.tiny_masters import HEIGHT, WIDTH, bare, packed
 
 MASTERS = Path(__file__).parent.parent / "data" / "masters"
 
@@ -73,6 +74,23 @@ def with_profile(profile: bytes) -> io.BytesIO:
     new = (len(profile) + 11).to_bytes(4) + b"colr\2\0\0" + profile
     size = int.from_bytes(data[head : head + 4]) + len(new) - (end - box)
     return io.BytesIO(data[:head] + size.to_bytes(4) + data[head + 4 : box] + new + data[end:])
+
+
+class Asked(io.BytesIO):
+    """A master that remembers the most that was asked of it at once."""
+
+    most = 0
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self.most = max(self.most, size or 0)
+        return super().read(size)
+
+
+def test_a_strip_that_lies_about_its_size_is_read_no_further_than_it_can_reach(tmp_path):
+    strip = packed(np.full((HEIGHT, WIDTH), 2048), 12)
+    master = Asked(bare(strip, 1, [12], t279=("I", [2**32 - 1])))
+    assert convert(master, tmp_path / "out.jpg", Choices()).width == WIDTH
+    assert master.most <= 2 * len(strip)
 
 
 MEASURED = """
