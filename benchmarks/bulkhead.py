@@ -40,7 +40,7 @@ def main() -> None:
     parser.add_argument("--nice", type=int, default=19, help="of the converting pool (default: %(default)s)")
     options = parser.parse_args()
     front = ["--front"] if options.front else []
-    limits = {"WAITERS_MAX": "120", "WAIT_SECONDS": "120"}
+    limits = {"API_PROCESSES": "2", "WAITERS_MAX": "120", "WAIT_SECONDS": "120"}
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         origin = stack.enter_context(OriginServer(SAMPLES))
