@@ -1,0 +1,31 @@
+"""What several commands ask of their options."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mezcal.settings import Settings
+
+
+def add_data_dir(command: argparse.ArgumentParser) -> None:
+    """Let *command* be pointed at one `mezcal up` of several."""
+    command.add_argument("--data-dir", type=Path, metavar="DIR", help="of the `mezcal up` to ask, without REDIS_URL")
+
+
+def settings_of(options: argparse.Namespace) -> Settings:
+    """The settings of the installation that *options* mean; raises `WrongSetting`."""
+    from mezcal.settings import load  # noqa: PLC0415 - --help needs none of it
+    from mezcal.up import own_broker  # noqa: PLC0415
+
+    return own_broker(load(**({"data_dir": options.data_dir} if options.data_dir else {})))
+
+
+def at_least_one(text: str) -> int:
+    """An option's whole number above 0."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is less than 1")
+    return number
