@@ -52,6 +52,9 @@ class Store(Protocol):
     def sweep(self) -> int:
         """Remove what killed writers left; how many files."""
 
+    def make_room(self, needed: int) -> bool:
+        """Have *needed* bytes free on a local disk that is full; whether it is worth another try."""
+
     def check(self) -> None:
         """Raise `StoreDown` unless a derivative could be stored now."""
 

@@ -6,6 +6,7 @@ import errno
 import fcntl
 import os
 import stat
+import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ABSENT = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
+A_DAY = 86_400
 
 
 def described(path: Path, status: os.stat_result) -> Stored | None:
@@ -45,6 +47,24 @@ def distinguish(draft: Path, published: Path) -> None:
         before, now = published.stat(), draft.stat()
         if before.st_size == now.st_size and int(before.st_mtime) >= int(now.st_mtime):
             os.utime(draft, (now.st_atime, int(before.st_mtime) + 1))
+
+
+def note_use(descriptor: int, status: os.stat_result) -> None:
+    """Note that a file is used, where the file system has not for a day; its modification time stays.
+
+    Reading notes it anyway on most mounts (`relatime`: at most once a day), but not with `noatime`, and no HEAD reads.
+    """
+    if time.time() - status.st_atime > A_DAY:
+        with suppress(OSError):  # a read-only file system
+            os.utime(descriptor, ns=(time.time_ns(), status.st_mtime_ns))
+
+
+def prune(empty: Path, root: Path) -> None:
+    """Remove the folder *empty* and those above it that are empty then, up to *root*."""
+    with suppress(OSError):  # the first folder that still holds something ends it
+        while empty != root and root in empty.parents:
+            empty.rmdir()
+            empty = empty.parent
 
 
 def rename(draft: Path, path: Path) -> None:
