@@ -19,8 +19,6 @@ TURN_SECONDS = 30.0  # of every sixty: a pool process has other things to do
 def trim() -> None:
     """Go on with what the last turn left: counting what there is, or evicting what is too much."""
     store, settings = here().store, here().settings
-    if not isinstance(store, LocalStore):
-        return
     did = Trim(store.shelf, Bounds.of(settings), settings.pin_seconds).turn(TURN_SECONDS)
     if did.evicted:
         log.info("%d derivatives with %d bytes were evicted", did.evicted, did.bytes)

@@ -77,20 +77,31 @@ def rename(draft: Path, path: Path) -> None:
     raise StoreDown(f"{path.parent} is removed as fast as it is made")
 
 
-def remove_orphan(path: Path) -> bool:
-    """Remove a scratch file whose writer is dead; whether it was."""
+def remove_orphan(path: Path, *, only_look: bool = False) -> bool:
+    """Remove a scratch file whose writer is dead; whether it was one."""
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     except OSError:
         return False
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        path.unlink()
+        if not only_look:
+            path.unlink()
         return True
     except OSError:  # locked: its writer lives; or gone: it was put
         return False
     finally:
         os.close(descriptor)
+
+
+def lock_file(folder: Path, name: str) -> int:
+    """Open the lock *name*, to be locked; neither is ever removed."""
+    path, flags = str(folder / name), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+    try:
+        return os.open(path, flags, 0o644)
+    except FileNotFoundError:
+        folder.mkdir(parents=True, exist_ok=True)
+        return os.open(path, flags, 0o644)
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from mezcal.store.files import (
     described,
     distinguish,
     down,
+    lock_file,
     note_use,
     prune,
     remove_orphan,
@@ -175,8 +176,7 @@ class LocalStore:
     @contextmanager
     def publishing(self, own: PurePosixPath) -> Iterator[None]:
         """One publisher to the folder *own* at a time, on every host that shares the store."""
-        self.locks.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(self.locks / name_of(own)[:2], os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        descriptor = lock_file(self.locks, name_of(own)[:2])
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield

@@ -7,7 +7,7 @@ import heapq
 import logging
 import os
 from contextlib import suppress
-from itertools import chain, islice
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from mezcal.errors import StoreDown
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
-TRIES = 4  # each with twice the room of the one before
-LEAST_BYTES = 1 << 20  # that a job is taken to need, however little it had written
+TRIES = 6  # each with twice the room that the one before had used up
+LEAST_BYTES = 1 << 16  # that a job is taken to need, however little it had written
 LOOKED_AT = 20_000  # folders, among which the least used is sought: a job waits meanwhile
 FILES_LEAST = 64  # a file system may run out of files before it runs out of bytes
 PART_OF_DISK, PART_MOST = 100, 256 << 20  # of each disk a hundredth is made free, at most 256 MiB
@@ -50,7 +50,7 @@ def drafted(store: Store, work: Callable[[Path], Stored]) -> Stored:
         except (StoreDown, OSError) as error:
             if not is_full(error):
                 raise
-            if attempt == TRIES or not store.make_room(max(written, LEAST_BYTES) << attempt):
+            if attempt == TRIES or not store.make_room(2 * max(written, LEAST_BYTES)):
                 raise (down(error) if isinstance(error, OSError) else error) from error
             log.warning("the disk was full in mid-job: room was made, it goes on (%d of %d)", attempt, TRIES)
     raise AssertionError("the last try returns or raises")
@@ -96,18 +96,22 @@ class Room:
         victims = least_used(self._next(), lacking, files, before)
         freed = sum(self._shelf.remove(victim, before) for victim in victims)
         self._keep_place()
-        log.warning("the disk is full: %d derivatives with %d bytes were evicted at once", len(victims), freed)
+        log.warning("the disk is full: %d bytes of %d derivatives were evicted at once", freed, len(victims))
         return freed > 0
 
     def _next(self) -> Iterable[Found]:
-        """Go on where the last one who needed room stopped, and once from the beginning."""
+        """Go on where the last one who needed room stopped; from the store's end at its beginning."""
+        place = ""
         with suppress(OSError):
-            self._walk = self._shelf.walk(self._place.read_text())
-        found = list(islice(self._walk, LOOKED_AT))
-        if self._walk.cursor:
-            return found
-        self._walk = self._shelf.walk()
-        return chain(found, islice(self._walk, LOOKED_AT - len(found)))
+            place = self._place.read_text()
+        self._walk = self._shelf.walk(place)
+        if not place:
+            return islice(self._walk, LOOKED_AT)
+        found = {one.folder: one for one in islice(self._walk, LOOKED_AT)}
+        if not self._walk.cursor:
+            self._walk = self._shelf.walk()
+            found |= {one.folder: one for one in islice(self._walk, LOOKED_AT - len(found))}
+        return found.values()
 
     def _keep_place(self) -> None:
         with suppress(OSError):

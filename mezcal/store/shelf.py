@@ -14,7 +14,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Protocol
 
 from mezcal.errors import StoreDown
-from mezcal.store.files import ABSENT, prune, rename, reported
+from mezcal.store.files import ABSENT, lock_file, prune, rename, reported
 from mezcal.store.layout import IMAGE, SIDECAR
 from mezcal.store.room import Room
 from mezcal.store.walk import Walk
@@ -139,8 +139,7 @@ class LocalShelf:
     @contextmanager
     def _held(self, name: str, *, wait: bool) -> Iterator[bool]:
         with reported():
-            self._store.locks.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(self._store.locks / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            descriptor = lock_file(self._store.locks, name)
         try:
             yield _locked(descriptor, wait=wait)
         finally:
@@ -173,3 +172,42 @@ def _locked(descriptor: int, *, wait: bool) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+class Rehearsed:
+    """*shelf*, with nothing done to it: what would be evicted is counted as if it was."""
+
+    def __init__(self, shelf: Shelf) -> None:
+        self._shelf = shelf
+        self._notes = shelf.notes()
+
+    def walk(self, cursor: str = "") -> Steps:
+        """As the shelf."""
+        return self._shelf.walk(cursor)
+
+    def evict(self, found: Found, before: float) -> int:
+        """What would be freed."""
+        return found.bytes if found.used < before else 0
+
+    def clear(self, most: int) -> int:  # noqa: ARG002 - the protocol's
+        """Nothing."""
+        return 0
+
+    def tidy(self, folder: str) -> None:
+        """Nothing."""
+
+    def free_bytes(self) -> int | None:
+        """As the shelf."""
+        return self._shelf.free_bytes()
+
+    def alone(self, *, wait: bool) -> AbstractContextManager[bool]:
+        """As the shelf."""
+        return self._shelf.alone(wait=wait)
+
+    def notes(self) -> bytes:
+        """What was noted last, here or in the shelf."""
+        return self._notes
+
+    def note(self, notes: bytes) -> None:
+        """Keep *notes* here."""
+        self._notes = notes
