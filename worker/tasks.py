@@ -6,6 +6,8 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any
 
+from celery.exceptions import Retry
+
 from mezcal.derive import derive
 from mezcal.errors import BrokerDown, Failure, Superseded, Unforeseen
 from mezcal.jobs import MAKE, SPREAD, Lane
@@ -23,9 +25,21 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-@app.task(name=MAKE, bind=True)
+class NotMade(Exception):  # noqa: N818 - not an error: how the task ended, for Flower
+    """The job's end without a derivative, less what caused it: those texts may hold signed URLs."""
+
+    def __repr__(self) -> str:
+        """The reason alone: that is what Flower shows."""
+        return str(self)
+
+
+@app.task(name=MAKE, bind=True, throws=(NotMade,))
 def make(self: Any, wanted: dict[str, Any]) -> str:
-    """Make one derivative, if it is still wanted and nobody else makes it; how it ended, for Flower."""
+    """Make one derivative, if it is still wanted and nobody else makes it; how it ended.
+
+    The job table has been told when this returns. For Flower's sake it raises `NotMade` where the job failed,
+    `Retry` where it was put off; no message is sent by that: the reaper sends it when it is due.
+    """
     recipe = from_json(wanted)
     bench = here()
     claim = persist(lambda: bench.table.begin(recipe.key, bench.name, self.request.id, recipe.kind))
@@ -38,16 +52,17 @@ def make(self: Any, wanted: dict[str, Any]) -> str:
 def _report(recipe: Recipe, lease: Lease) -> str:
     """Work on the claimed job and report its end."""
     began = time.monotonic()
+    failed, again = False, None
     try:
         _work(recipe, lease)
     except PutOff as put_off:
         lease.defer(put_off.seconds)
-        outcome = str(put_off)
+        outcome, again = str(put_off), put_off.seconds
     except Superseded as failure:
         outcome = failure.slug
     except Failure as failure:
-        lease.fail(failure)
-        outcome = f"{failure.slug}: {failure.detail}"
+        again = lease.fail(failure)
+        failed, outcome = True, f"{failure.slug}: {failure.detail}"
     else:
         lease.finish()
         outcome = "made"
@@ -60,6 +75,10 @@ def _report(recipe: Recipe, lease: Lease) -> str:
         time.monotonic() - began,
         outcome,
     )
+    if again is not None:
+        raise Retry(f"again in {again:.0f} s", NotMade(f"again in {again:.0f} s: {outcome}"))
+    if failed:
+        raise NotMade(outcome)
     return outcome
 
 

@@ -10,6 +10,7 @@ from kombu.exceptions import OperationalError
 from redis import BlockingConnectionPool, Redis, RedisError
 
 from mezcal.errors import BrokerDown
+from mezcal.recipe import from_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -93,7 +94,7 @@ class Pipe:
         """Send many jobs' messages in few round trips, which is three times as fast."""
         with _reported(), self._app.producer_or_acquire() as producer, producer.batch(BATCH):
             for recipe in recipes:
-                self._send(MAKE, [recipe], str(lane), recipe.get("path", ""), producer)
+                self._send(MAKE, [recipe], str(lane), from_json(recipe).label, producer)
 
     def spread(self, chunk: str) -> None:
         """Have a worker queue the recipes of *chunk*."""
