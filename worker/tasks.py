@@ -14,6 +14,7 @@ from mezcal.jobs import MAKE, SPREAD, Lane
 from mezcal.jobs.broker import CHORE
 from mezcal.jobs.gate import GuardedOrigin, PutOff
 from mezcal.jobs.lease import Lease, persist
+from mezcal.jobs.notable import note_size
 from mezcal.jobs.progress import shown
 from mezcal.recipe import from_json
 from worker.app import app, here
@@ -21,6 +22,7 @@ from worker.chores import CHORES
 
 if TYPE_CHECKING:
     from mezcal.recipe import Recipe
+    from mezcal.store import Stored
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +56,7 @@ def _report(recipe: Recipe, lease: Lease) -> str:
     began = time.monotonic()
     failed, again = False, None
     try:
-        _work(recipe, lease)
+        stored = _work(recipe, lease)
     except PutOff as put_off:
         lease.defer(put_off.seconds)
         outcome, again = str(put_off), put_off.seconds
@@ -65,6 +67,7 @@ def _report(recipe: Recipe, lease: Lease) -> str:
         failed, outcome = True, f"{failure.slug}: {failure.detail}"
     else:
         lease.finish()
+        note_size(here().table, recipe, stored.size)
         outcome = "made"
     log.info(
         "%s %s lane=%s attempt=%d seconds=%.3f %s",
@@ -82,13 +85,13 @@ def _report(recipe: Recipe, lease: Lease) -> str:
     return outcome
 
 
-def _work(recipe: Recipe, lease: Lease) -> None:
+def _work(recipe: Recipe, lease: Lease) -> Stored:
     bench = here()
     origin = GuardedOrigin(bench.origin_of(recipe), bench.gate, lease, recipe.kind)
     claim = lease.claim
     try:
         with shown(bench.table, claim.key) as progress:
-            derive(
+            return derive(
                 *(recipe, origin, bench.store, bench.choices),
                 guard=lease.check,
                 remake=claim.remake,

@@ -22,6 +22,7 @@ MAKE = "mezcal.make"  # the names that askers and makers share
 SPREAD = "mezcal.spread"
 CHORE = "mezcal.chore"
 REVALIDATE = "mezcal.revalidate"
+PREVIEW = "mezcal.preview"
 CHORES = "chores"  # the queue of short work that is nobody's image: after the interactive lane, before bulk
 CONNECT_SECONDS = 1.0
 ASKER_SECONDS = 2.0  # somebody waits: a frozen Redis is told from a slow one soon
@@ -107,6 +108,10 @@ class Pipe:
     def revalidate(self, recipe: dict[str, Any], label: str) -> None:
         """Have a worker ask whether the master of a stored derivative has changed, when nothing else is to do."""
         self._send(REVALIDATE, [recipe], "bulk", label)
+
+    def preview(self, recipe: dict[str, Any], label: str) -> None:
+        """Have a worker make a small picture of a stored derivative."""
+        self._send(PREVIEW, [recipe], CHORES, label)
 
     def _send(self, task: str, args: list[Any], queue: str, label: str, producer: Any = None) -> None:
         with _reported():

@@ -1,0 +1,169 @@
+"""The operator's page as HTML, from values alone."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from importlib import metadata
+from typing import TYPE_CHECKING, Any, Self
+
+from markupsafe import Markup
+from redis import RedisError
+
+from api import pages, parts, pieces, plots
+from api import overview as looked
+from mezcal.errors import Failure
+from mezcal.telemetry.hour import last_hour
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+    from api.context import Desk
+    from mezcal.telemetry.hour import Minute
+
+REFRESH_SECONDS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class CacheUse:
+    """How full the store is, and the *bound* in bytes to which it may grow; None where it is not counted, or is none."""
+
+    derivatives: int | None
+    bytes: int | None
+    free_bytes: int | None
+    bound: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """All that the page shows; *seal* goes into its forms, *told* is what the last one did."""
+
+    parts: list[parts.Part]
+    queue: looked.Queue | None
+    running: list[looked.Running]
+    failures: looked.Failures | None
+    newest: list[pieces.Piece]
+    largest: list[pieces.Piece]
+    cache: CacheUse
+    plots: list[plots.Plot]
+    minutes: list[Minute]
+    seal: str
+    told: str | None
+    signed_in: bool
+
+    @classmethod
+    def of(cls, desk: Desk, seal: str, told: str | None) -> Self:
+        """What there is to show now; what cannot be reached is left out, and said to be down."""
+        minutes = _minutes(desk)
+        return cls(
+            parts=parts.parts(desk),
+            queue=looked.queue(desk),
+            running=looked.running(desk),
+            failures=looked.failures(desk),
+            newest=pieces.newest(desk),
+            largest=pieces.largest(desk),
+            cache=_cache(desk),
+            plots=drawn(minutes),
+            minutes=minutes,
+            seal=seal,
+            told=told,
+            signed_in=bool(desk.settings.api_tokens),
+        )
+
+
+def overview(shown: Shown) -> str:
+    """The page."""
+    return _environment().get_template("ops.html").render(shown=shown, now=time.time(), refresh=REFRESH_SECONDS)
+
+
+def sign_in(wrong: str | None = None) -> str:
+    """The way in; *wrong* says why the last try was none."""
+    return _environment().get_template("sign-in.html").render(wrong=wrong)
+
+
+def drawn(minutes: list[Minute]) -> list[plots.Plot]:
+    """The plots of these minutes; none where nothing is known of them."""
+    if not minutes:
+        return []
+
+    def line(name: str, value: Any) -> plots.Line:
+        return plots.Line(name, [value(minute) for minute in minutes])
+
+    return [
+        plots.Plot("Images served", [line("cached", lambda m: m.hits)], per_minute),
+        plots.Plot(
+            "Images that had to be made",
+            [line("asked for", lambda m: m.misses), line("refused", lambda m: m.errors)],
+            per_minute,
+        ),
+        plots.Plot(
+            "Wait for such an image",
+            [line("median", lambda m: m.waits.quantile(0.5)), line("95 %", lambda m: m.waits.quantile(0.95))],
+            duration,
+        ),
+        plots.Plot(
+            "Jobs",
+            [line("made", lambda m: m.jobs.get("made", 0)), line("failed", lambda m: m.failures)],
+            per_minute,
+        ),
+        plots.Plot(
+            "Time to make one",
+            [line("median", lambda m: m.conversions.quantile(0.5)), line("95 %", lambda m: m.conversions.quantile(0.95))],
+            duration,
+        ),
+    ]
+
+
+def _minutes(desk: Desk) -> list[Minute]:
+    try:
+        return last_hour(desk.jobs.table.redis, desk.jobs.table.keys)
+    except RedisError:
+        return []
+
+
+def _cache(desk: Desk) -> CacheUse:
+    bound = getattr(desk.settings, "cache_max_bytes", None) or None
+    try:
+        use, free = desk.store.usage(), desk.store.free_bytes()
+    except Failure:
+        return CacheUse(None, None, None, bound)
+    return CacheUse(use.derivatives if use else None, use.bytes if use else None, free, bound)
+
+
+# --- words
+
+
+def per_minute(value: float) -> str:
+    """*value* a minute, for people."""
+    return f"{value:,.0f} a minute"
+
+
+def duration(seconds: float) -> str:
+    """*seconds* for people: `40 ms`, `3.2 s`, `5 min`, `2 h`, `3 days`."""
+    if seconds < 0.9995:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    for size, unit, until in ((1, "s", 120), (60, "min", 7200), (3600, "h", 172_800)):
+        if seconds < until:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds / 86_400:.0f} days"
+
+
+def moment(seconds: float) -> str:
+    """A time since 1970 as RFC 3339 has it."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
+
+
+@cache
+def _environment() -> Environment:
+    made = pages.environment().overlay()
+    made.filters |= {"duration": duration, "moment": moment}
+    made.globals |= {
+        "ops_style": Markup(pages.asset("ops.css")),  # noqa: S704 - our own file
+        "ops_script": Markup(pages.asset("ops.js")),  # noqa: S704 - our own file
+        "version": metadata.version("mezcal"),
+    }
+    return made
