@@ -7,28 +7,34 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from importlib import metadata
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from markupsafe import Markup
 from redis import RedisError
 
-from api import pages, parts, pieces, plots
 from api import overview as looked
+from api import pages, parts, pieces, plots
 from mezcal.errors import Failure
 from mezcal.telemetry.hour import last_hour
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from jinja2 import Environment
 
     from api.context import Desk
+    from mezcal.jobs.standing import Queue
     from mezcal.telemetry.hour import Minute
 
 REFRESH_SECONDS = 10
+SLOW = 0.95  # one of twenty took longer than what is called slow
 
 
 @dataclass(frozen=True, slots=True)
 class CacheUse:
-    """How full the store is, and the *bound* in bytes to which it may grow; None where it is not counted, or is none."""
+    """How full the store is, and the *bound* to which it may grow, all but one in bytes; None where it is unknown, or
+    there is none.
+    """
 
     derivatives: int | None
     bytes: int | None
@@ -41,7 +47,7 @@ class Shown:
     """All that the page shows; *seal* goes into its forms, *told* is what the last one did."""
 
     parts: list[parts.Part]
-    queue: looked.Queue | None
+    queue: Queue | None
     running: list[looked.Running]
     failures: looked.Failures | None
     newest: list[pieces.Piece]
@@ -88,32 +94,25 @@ def drawn(minutes: list[Minute]) -> list[plots.Plot]:
     if not minutes:
         return []
 
-    def line(name: str, value: Any) -> plots.Line:
-        return plots.Line(name, [value(minute) for minute in minutes])
+    def plot(title: str, told: Callable[[float], str], **lines: Callable[[Minute], float | None]) -> plots.Plot:
+        found = [plots.Line(name.replace("_", " "), [value(one) for one in minutes]) for name, value in lines.items()]
+        return plots.Plot(title, found, told)
 
     return [
-        plots.Plot("Images served", [line("cached", lambda m: m.hits)], per_minute),
-        plots.Plot(
-            "Images that had to be made",
-            [line("asked for", lambda m: m.misses), line("refused", lambda m: m.errors)],
-            per_minute,
-        ),
-        plots.Plot(
-            "Wait for such an image",
-            [line("median", lambda m: m.waits.quantile(0.5)), line("95 %", lambda m: m.waits.quantile(0.95))],
-            duration,
-        ),
-        plots.Plot(
-            "Jobs",
-            [line("made", lambda m: m.jobs.get("made", 0)), line("failed", lambda m: m.failures)],
-            per_minute,
-        ),
-        plots.Plot(
-            "Time to make one",
-            [line("median", lambda m: m.conversions.quantile(0.5)), line("95 %", lambda m: m.conversions.quantile(0.95))],
-            duration,
-        ),
+        plot("Images from the cache", per_minute, served=lambda one: one.hits),
+        plot("Images to be made", per_minute, asked_for=lambda one: one.misses, refused=lambda one: one.errors),
+        plot("Wait for one", duration, median=lambda one: one.waits.quantile(0.5), slow=_slow_wait),
+        plot("Jobs", per_minute, made=lambda one: one.jobs.get("made", 0), failed=lambda one: one.failures),
+        plot("Making one", duration, median=lambda one: one.conversions.quantile(0.5), slow=_slow_making),
     ]
+
+
+def _slow_wait(minute: Minute) -> float | None:
+    return minute.waits.quantile(SLOW)
+
+
+def _slow_making(minute: Minute) -> float | None:
+    return minute.conversions.quantile(SLOW)
 
 
 def _minutes(desk: Desk) -> list[Minute]:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from api.context import EXTENSION
 from mezcal.lifeline import follow_parent
 from mezcal.settings import load
-from mezcal.telemetry import set_up_logs
+from mezcal.telemetry import set_up_logs, shared
+from mezcal.telemetry.hour import tell_requests
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -42,6 +43,7 @@ forwarded_allow_ips = ""  # nothing here believes a forwarded address
 def on_starting(_arbiter: Any) -> None:
     """Set the logs up once, before the application is loaded."""
     set_up_logs(_settings)
+    shared.share("api")
 
 
 def post_fork(_arbiter: Any, _worker: Worker) -> None:
@@ -53,7 +55,9 @@ def post_fork(_arbiter: Any, _worker: Worker) -> None:
 
 def post_worker_init(worker: Worker) -> None:
     """On SIGTERM let nobody wait any more, and answer those who do while there still is time to."""
-    listener = worker.wsgi.extensions[EXTENSION].jobs.listener
+    desk = worker.wsgi.extensions[EXTENSION]
+    listener = desk.jobs.listener
+    tell_requests(desk.jobs.table.redis, desk.jobs.table.keys)
 
     def drain(signum: int, frame: FrameType | None) -> None:
         listener.drain(max(0.0, graceful_timeout - ANSWERING_SECONDS))

@@ -90,9 +90,9 @@ def _told() -> str | None:
     return "1 job is tried again." if retried == 1 else f"{retried:,} jobs are tried again."
 
 
-def _back(**told: int) -> Response:
+def _back(retried: int | None = None) -> Response:
     """Back to the page, so that loading it again sends no form again."""
     response = Response(status=303)
-    response.headers["Location"] = url_for("operator.page", **told)
+    response.headers["Location"] = url_for("operator.page", retried=retried)
     response.headers["Cache-Control"] = "no-store"
     return response

@@ -11,34 +11,18 @@ from redis import RedisError
 
 from api.outlook import fraction
 from mezcal.errors import Failure, kinds
-from mezcal.jobs import Lane, State, progress
+from mezcal.jobs import State, progress
+from mezcal.jobs.standing import standing
 from mezcal.recipe import from_json
 
 if TYPE_CHECKING:
     from api.context import Desk
     from mezcal.jobs import Record
+    from mezcal.jobs.standing import Queue
 
 LOOKED_AT = 1000  # failures, of which those are counted by class
 NAMED = 10  # failures of a class that are named one by one
 RUNNING_MOST = 50
-
-
-@dataclass(frozen=True, slots=True)
-class LaneState:
-    """One lane: jobs *queued*, and for how many seconds the *oldest* of them has been."""
-
-    name: str
-    queued: int
-    oldest: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Queue:
-    """The lanes, and how many jobs are put off, how many bulk requests are not in a lane yet."""
-
-    lanes: list[LaneState]
-    later: int
-    chunks: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,22 +72,10 @@ class Failures:
 
 def queue(desk: Desk) -> Queue | None:
     """The queue, None where the broker cannot be reached."""
-    table = desk.jobs.table
-    pipe = table.redis.pipeline(transaction=False)
-    pipe.time()
-    for lane in Lane:
-        pipe.zcard(table.keys.queued(lane))
-        pipe.zrange(table.keys.queued(lane), 0, 0, withscores=True)
-    pipe.zcard(table.keys.later)
-    pipe.zcard(table.keys.chunks)
     try:
-        (seconds, micros), *told, later, chunks = pipe.execute()
+        return standing(desk.jobs.table)
     except RedisError:
         return None
-    now = seconds + micros / 1e6
-    oldest = [max(0.0, now - first[0][1] / 1000) if first else None for first in told[1::2]]
-    lanes = [LaneState(str(lane), *state) for lane, state in zip(Lane, zip(told[::2], oldest, strict=True), strict=True)]
-    return Queue(lanes, later, chunks)
 
 
 def running(desk: Desk) -> list[Running]:
@@ -115,9 +87,7 @@ def running(desk: Desk) -> list[Running]:
     except RedisError:
         return []
     told = [
-        _running(record, fraction(stage) if stage else None)
-        for record, stage in found
-        if record.state is State.RUNNING
+        _running(record, fraction(stage) if stage else None) for record, stage in found if record.state is State.RUNNING
     ]
     return sorted(told, key=lambda one: -one.seconds)
 

@@ -88,5 +88,3 @@ def _origin(desk: Desk, name: str, host: str) -> Part:
 
 def _count(number: int, one: str, many: str = "") -> str:
     return f"{number:,} {one if number == 1 else many or one + 's'}"
-
-

@@ -55,7 +55,8 @@ def largest(desk: Desk) -> list[Piece]:
 
 
 def _pieces(desk: Desk, recipes: Iterable[Recipe], *, forget: bool = False) -> list[Piece]:
-    stored, gone = [], []
+    stored: list[Recipe] = []
+    gone: list[Recipe] = []
     for recipe in recipes:
         if len(stored) == PIECES_MOST:
             break

@@ -281,7 +281,14 @@ class Settings(BaseSettings):
         "`mezcal` and kept in DATA_DIR/flower/password.",
     )
 
-    # --- the logs
+    # --- metrics and logs
+    metrics_token: SecretStr | None = Field(
+        None, description="Bearer token for `/metrics`; with none, only this machine may ask for it."
+    )
+    metrics_port: int = Field(0, ge=0, le=65_535, description="Port at which a worker shows its `/metrics`; 0 is none.")
+    metrics_address: str = Field(
+        "127.0.0.1", description="Address of METRICS_PORT; beyond loopback it answers only with METRICS_TOKEN."
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="The least that is logged.")
 
     @classmethod

@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from celery import signals
@@ -22,7 +22,8 @@ from mezcal.origin import open_origin
 from mezcal.recipe import Thumbnail
 from mezcal.settings import Settings, load
 from mezcal.store import open_store
-from mezcal.telemetry import set_up_logs
+from mezcal.telemetry import set_up_logs, shared
+from worker.recording import heard
 
 if TYPE_CHECKING:
     from mezcal.origin import Origin
@@ -55,7 +56,7 @@ class Bench:
         if not isinstance(recipe, Thumbnail):
             return self.origin
         ticket = persist(lambda: self.table.redis.get(self.table.keys.ticket(recipe.key)))
-        return FrameOrigin(self.settings, json.loads(str(ticket or "{}")))
+        return FrameOrigin(self.settings, json.loads(str(ticket or "{}")), partial(heard, "archive"))
 
 
 @cache
@@ -64,7 +65,7 @@ def here() -> Bench:
     table = Table(connect(settings, MAKER_SECONDS), Keys(settings.key_prefix), Terms.of(settings))
     return Bench(
         settings=settings,
-        origin=open_origin(settings),
+        origin=open_origin(settings, partial(heard, "repository")),
         store=open_store(settings),
         table=table,
         gate=Gate(table),
@@ -78,6 +79,12 @@ def here() -> Bench:
 @signals.setup_logging.connect
 def _logs(**_: Any) -> None:
     set_up_logs(settings)
+
+
+@signals.worker_init.connect
+def _main_process(**_: Any) -> None:
+    """Share what is counted, before the first process of the pool is forked."""
+    shared.share("worker")
 
 
 @signals.worker_process_init.connect

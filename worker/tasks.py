@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from typing import TYPE_CHECKING, Any
 
 from celery.exceptions import Retry
@@ -19,6 +18,7 @@ from mezcal.jobs.progress import shown
 from mezcal.recipe import from_json
 from worker.app import app, here
 from worker.chores import CHORES
+from worker.recording import Turn
 
 if TYPE_CHECKING:
     from mezcal.recipe import Recipe
@@ -52,45 +52,38 @@ def make(self: Any, wanted: dict[str, Any]) -> str:
 
 
 def _report(recipe: Recipe, lease: Lease) -> str:
-    """Work on the claimed job and report its end."""
-    began = time.monotonic()
-    failed, again = False, None
+    """Work on the claimed job and report its end, to Flower with nothing of what caused it."""
+    turn = Turn(recipe, lease.claim)
     try:
-        stored = _work(recipe, lease)
+        stored = _work(turn, lease)
     except PutOff as put_off:
         lease.defer(put_off.seconds)
-        outcome, again = str(put_off), put_off.seconds
+        turn.end("put-off")
+        raise _again(put_off.seconds, "it found no place at its origin") from None
     except Superseded as failure:
-        outcome = failure.slug
+        turn.end("superseded")
+        return failure.slug
     except Failure as failure:
-        again = lease.fail(failure)
-        failed, outcome = True, f"{failure.slug}: {failure.detail}"
-    else:
-        lease.finish()
-        note_size(here().table, recipe, stored.size)
-        outcome = "made"
-    log.info(
-        "%s %s lane=%s attempt=%d seconds=%.3f %s",
-        recipe.key,
-        recipe.label,
-        lease.claim.lane,
-        lease.claim.attempt,
-        time.monotonic() - began,
-        outcome,
-    )
-    if again is not None:
-        raise Retry(f"again in {again:.0f} s", NotMade(f"again in {again:.0f} s: {outcome}"))
-    if failed:
-        raise NotMade(outcome)
-    return outcome
+        seconds = lease.fail(failure)
+        turn.end("failed", failure)
+        told = f"{failure.slug}: {failure.detail}"
+        raise (NotMade(told) if seconds is None else _again(seconds, told)) from None
+    lease.finish()
+    note_size(here().table, recipe, stored.size)
+    turn.end("made")
+    return "made"
 
 
-def _work(recipe: Recipe, lease: Lease) -> Stored:
-    bench = here()
+def _again(seconds: float, why: str) -> Retry:
+    return Retry(why, NotMade(f"again in {seconds:.0f} s: {why}"))
+
+
+def _work(turn: Turn, lease: Lease) -> Stored:
+    bench, recipe = here(), turn.recipe
     origin = GuardedOrigin(bench.origin_of(recipe), bench.gate, lease, recipe.kind)
     claim = lease.claim
     try:
-        with shown(bench.table, claim.key) as progress:
+        with shown(bench.table, claim.key, turn.progress) as progress:
             return derive(
                 *(recipe, origin, bench.store, bench.choices),
                 guard=lease.check,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from mezcal.front import nginx
 from mezcal.up import broker, environment, parts
 from mezcal.up.claim import Address, CannotStart, claimed, free_address
 from mezcal.up.journal import Journal
+from mezcal.up.parts import HANDED
 from mezcal.up.supervise import Supervisor
 
 if TYPE_CHECKING:
@@ -107,6 +109,13 @@ def origin_url(origin: str | None) -> str | None:
     return folder.as_uri()
 
 
+def emptied(place: Path) -> Path:
+    """The folder *place* with nothing in it: what an earlier `up` counted is no part of this one's sums."""
+    shutil.rmtree(place, ignore_errors=True)
+    place.mkdir(mode=0o700, parents=True)
+    return place
+
+
 def the_parts(
     chosen: settings.Settings,
     wish: Wish,
@@ -119,6 +128,7 @@ def the_parts(
     env = environment.handed_on(chosen, os.environ)
     if at.loopback and "loopback_trusted" not in chosen.model_fields_set:
         env["LOOPBACK_TRUSTED"] = "1"
+    env[HANDED] = str(emptied(folder.run / "metrics"))
     cast = []
     if chosen.redis_url is None:
         env["REDIS_URL"] = f"redis+socket://{sock}"

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from mezcal.jobs import Keys, Table, Terms, notable, roster
-from mezcal.preview import EDGE, preview
+from mezcal.preview import preview
 from mezcal.recipe import Mezzanine
 
 if TYPE_CHECKING:
