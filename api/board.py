@@ -62,14 +62,15 @@ class Shown:
     @classmethod
     def of(cls, desk: Desk, seal: str, told: str | None) -> Self:
         """What there is to show now; what cannot be reached is left out, and said to be down."""
-        minutes = _minutes(desk)
+        reached = _reached(desk)  # asked once: a frozen broker costs two seconds each time
+        minutes = _minutes(desk) if reached else []
         return cls(
             parts=parts.parts(desk),
-            queue=looked.queue(desk),
-            running=looked.running(desk),
-            failures=looked.failures(desk),
-            newest=pieces.newest(desk),
-            largest=pieces.largest(desk),
+            queue=looked.queue(desk) if reached else None,
+            running=looked.running(desk) if reached else [],
+            failures=looked.failures(desk) if reached else None,
+            newest=pieces.newest(desk) if reached else [],
+            largest=pieces.largest(desk) if reached else [],
             cache=_cache(desk),
             plots=drawn(minutes),
             minutes=minutes,
@@ -79,14 +80,15 @@ class Shown:
         )
 
 
-def overview(shown: Shown) -> str:
-    """The page."""
-    return _environment().get_template("ops.html").render(shown=shown, now=time.time(), refresh=REFRESH_SECONDS)
+def overview(shown: Shown, root: str) -> str:
+    """The page; all addresses begin with *root*, under which the service is mounted."""
+    page = _environment().get_template("ops.html")
+    return page.render(shown=shown, root=root, now=time.time(), refresh=REFRESH_SECONDS)
 
 
-def sign_in(wrong: str | None = None) -> str:
+def sign_in(root: str, wrong: str | None = None) -> str:
     """The way in; *wrong* says why the last try was none."""
-    return _environment().get_template("sign-in.html").render(wrong=wrong)
+    return _environment().get_template("sign-in.html").render(root=root, wrong=wrong)
 
 
 def drawn(minutes: list[Minute]) -> list[plots.Plot]:
@@ -113,6 +115,13 @@ def _slow_wait(minute: Minute) -> float | None:
 
 def _slow_making(minute: Minute) -> float | None:
     return minute.conversions.quantile(SLOW)
+
+
+def _reached(desk: Desk) -> bool:
+    try:
+        return bool(desk.jobs.table.redis.ping())
+    except RedisError:
+        return False
 
 
 def _minutes(desk: Desk) -> list[Minute]:

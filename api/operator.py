@@ -26,9 +26,9 @@ def page() -> Response:
     try:
         session = sessions.visitor()
     except Unauthorized:
-        return pages.response(board.sign_in(), 401)
+        return pages.response(board.sign_in(request.script_root), 401)
     shown = board.Shown.of(here(), sessions.seal(session), _told())
-    answer = pages.response(board.overview(shown))
+    answer = pages.response(board.overview(shown, request.script_root))
     return answer if request.cookies.get(sessions.COOKIE) == session else sessions.remember(answer, session)
 
 
@@ -37,7 +37,7 @@ def sign_in() -> Response:
     """Open a session with one of API_TOKENS."""
     session = sessions.opened_by(request.form.get("token", ""))
     if session is None:
-        return pages.response(board.sign_in("That is none of this service's tokens."), 401)
+        return pages.response(board.sign_in(request.script_root, "That is none of this service's tokens."), 401)
     return sessions.remember(_back(), session)
 
 

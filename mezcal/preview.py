@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
 EDGE = 160  # pixels, the longer side
-SCALE = 8  # libjpeg's decoder leaves out all but every eighth pixel, a row at a time
+SCALE = 8  # libjpeg's decoder makes a picture of an eighth of the width and height, a row at a time
 BYTES_MOST = 64_000_000
 PROGRESSIVE_PIXELS_MOST = BYTES_MOST // 6  # its coefficients are held whole: two bytes for each of three channels
 
@@ -27,7 +27,7 @@ def preview(file: BinaryIO) -> bytes | None:
         image = _opened(file)
         if not _fits(image):
             return None
-        image.draft("RGB", (image.width // SCALE or 1, image.height // SCALE or 1))
+        image.draft("RGB", (EDGE, EDGE))
         image.thumbnail((EDGE, EDGE), Image.Resampling.BOX, reducing_gap=None)
     small = io.BytesIO()
     image.convert("RGB").save(small, "JPEG", quality=75)
@@ -44,6 +44,7 @@ def _opened(file: BinaryIO) -> Image.Image:
 
 
 def _fits(image: Image.Image) -> bool:
+    """Whether it is decoded in little memory. One that is too narrow to be decoded at an eighth has few pixels."""
     pixels = image.width * image.height
     if image.info.get("progressive"):
         return pixels <= PROGRESSIVE_PIXELS_MOST
