@@ -274,6 +274,13 @@ class Settings(BaseSettings):
     )
     flask_debug: bool = Field(False, description="Flask's debug mode, for development.")
 
+    # --- the dashboard
+    flower_basic_auth: SecretStr | None = Field(
+        None,
+        description="`user:password` of Flower, several comma-separated; unset, a password is made for the user "
+        "`mezcal` and kept in DATA_DIR/flower/password.",
+    )
+
     # --- metrics and logs
     metrics_token: SecretStr | None = Field(
         None, description="Bearer token for `/metrics`; with none, only this machine may ask for it."

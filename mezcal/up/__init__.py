@@ -54,17 +54,21 @@ def up(wish: Wish) -> int:
         sock = stack.enter_context(broker.socket_place(folder.run))
         cast = the_parts(chosen, wish, folder, (at, board, sock), program)
         journal = Journal(sys.stderr.fileno(), Mask.of(chosen), json=chosen.log_format == "json")
-        return Supervisor(cast, journal, keep=(folder.lock,)).run(lambda: announce(journal, at, board))
+        return Supervisor(cast, journal, keep=(folder.lock,)).run(lambda: announce(journal, chosen, at, board))
 
 
-def announce(journal: Journal, at: Address, board: Address | None) -> None:
+def announce(journal: Journal, chosen: settings.Settings, at: Address, board: Address | None) -> None:
     """The one line on stdout; whoever waits for it may be gone. What is cached is served even where nothing can
     be made: then it is said why.
     """
     if not parts.answers(at, "/readyz"):
         journal.say(f"images that are not cached cannot be made now; {at.url}readyz tells why")
     if board is not None:
-        journal.say(f"the dashboard is at {board.url}")
+        kept = chosen.data_dir.absolute() / "flower" / "password"
+        who = (
+            f"user mezcal, password in {kept}" if chosen.flower_basic_auth is None else "user as FLOWER_BASIC_AUTH says"
+        )
+        journal.say(f"the dashboard is at {board.url} ({who})")
     with suppress(OSError):
         print(f"mezcal is ready at {at.url}", flush=True)
 
