@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 REAP_MOST = 100  # per sweep and reason: a sweep holds the server for a few milliseconds at most
 QUARANTINE_SECONDS = 365 * 86_400  # an operator lifts it sooner; but no key is for ever
 GRACE_MS = 5000  # a queued job whose message is not to be seen for so long has lost it
-SCRIPTS = ("ensure", "change", "retry", "begin", "renew", "finish", "lost", "reap", "forget")
+SCRIPTS = ("ensure", "change", "retry", "begin", "renew", "finish", "lost", "reap", "forget", "withdraw")
 
 
 class Table:
@@ -66,6 +66,15 @@ class Table:
     def forget(self, key: str) -> bool:
         """Drop the job; one that runs is fenced off. Whether it was known."""
         return bool(self._run("forget", key))
+
+    def withdraw(self, keys: list[str], since: float) -> int:
+        """Take back those of the bulk jobs *keys* that were asked for first *since* then (Redis' clock, in seconds)
+        and that nobody waits for or works on; how many.
+        """
+        pipe = self.redis.pipeline(transaction=False)
+        for key in keys:
+            self._scripts["withdraw"](keys=self._named(key, ""), args=[key, int(since * 1000)], client=pipe)
+        return sum(pipe.execute())
 
     # --- whoever looks
 
