@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import os
 from contextlib import ExitStack
 from itertools import chain
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mezcal.commands.common import add_data_dir, at_least_one, settings_of
+from mezcal.commands.common import add_data_dir, add_lists, at_least_one, opened, path_of, settings_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from mezcal.jobs import Jobs
     from mezcal.manifests import Passed
@@ -41,15 +39,7 @@ def add(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     warm.add_argument("paths", nargs="*", metavar="PATH", help="a master")
-    warm.add_argument(
-        "--from",
-        dest="lists",
-        action="append",
-        default=[],
-        type=_readable,
-        metavar="FILE",
-        help="a list, one a line; - is stdin",
-    )
+    add_lists(warm)
     warm.add_argument(
         "--manifest", action="append", default=[], metavar="URL", help="all masters of a IIIF manifest or collection"
     )
@@ -113,31 +103,13 @@ def _wanted(
     from mezcal.manifests.places import Places  # noqa: PLC0415
     from mezcal.warm import Frames  # noqa: PLC0415
 
-    path_of = _path_of(settings)
-    files = [stack.enter_context(_opened(name)) for name in options.lists]
+    known = path_of(settings)
+    files = [stack.enter_context(opened(name)) for name in options.lists]
     listed = chain(options.paths, chain.from_iterable(map(lists.lines, files)))
-    places = Places(path_of, tuple(options.service_prefix))
+    places = Places(known, tuple(options.service_prefix))
     manifests = Manifests(places, Fetching(frozenset(options.manifest_host)), options.members)
     return chain(
-        lists.masters(listed, path_of),
+        lists.masters(listed, known),
         chain.from_iterable(map(manifests.masters, options.manifest)),
         Frames(settings, store, jobs).thumbnails(options.frames) if options.frames else (),
     )
-
-
-def _path_of(settings: Settings) -> Callable[[str], str | None]:
-    """What knows the repository's URLs; without REPO_BASE_URL there are none."""
-    from mezcal.origin import open_origin  # noqa: PLC0415
-
-    return open_origin(settings).path_of if settings.repo_base_url else lambda _: None
-
-
-def _opened(name: str) -> Any:
-    """A list; bytes that are no UTF-8 are kept, and refused as a path."""
-    return open(0 if name == "-" else name, encoding="utf-8", errors="surrogateescape", newline="\n")  # noqa: PTH123
-
-
-def _readable(name: str) -> str:
-    if name != "-" and not (os.access(name, os.R_OK) and not Path(name).is_dir()):
-        raise argparse.ArgumentTypeError(f"{name} is no file that can be read")
-    return name

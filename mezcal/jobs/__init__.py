@@ -125,6 +125,13 @@ class Jobs:
             self.pipe.send(message.recipe, message.lane, message.recipe.get("path", key))
         return message is not None
 
+    def forget_failure(self, key: str) -> bool:
+        """Forget a failed or quarantined job, so that the next asker starts it anew; False where there is none."""
+        with _reached("the queue cannot be reached"):
+            record = self.table.read(key)
+            failed = record is not None and record.state in {State.FAILED, State.QUARANTINED}
+            return failed and self.table.forget(key)
+
     def failures(self, most: int = 100) -> list[Record]:
         """Failed and quarantined jobs, those remembered longest first."""
         with _reached("the queue cannot be reached"):
