@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 DESCRIPTION = """\
 Look at configuration, secrets, repository, broker, workers, store, decoders and clocks: a line each, and what to do
-where something is wrong. It changes nothing, but makes the cache's folder if there is none. Run it as the user that mezcal runs as, with the same environment."""
+where something is wrong. It changes nothing, but makes the cache's folder if there is none. Run it as the user that
+mezcal runs as, with the same environment."""
 
 EXIT_CODES = "exit codes: 0 all is well, warnings included; 1 a check failed."
 
