@@ -24,10 +24,10 @@ SIZE = struct.pack("HHHH", 24, 100, 0, 0)  # rows and columns
 def run(house: House, *words: str, **options: Any) -> subprocess.CompletedProcess[str]:
     """Run `mezcal` with *words* in *house*'s folder and environment; *options* are those of `subprocess.run`."""
     env = house.environment | options.pop("env", {})
-    given: dict[str, Any] = {"capture_output": True, "text": True, "timeout": 60, "check": False} | options
+    given: dict[str, Any] = {"capture_output": True, "text": True, "timeout": 60} | options
     if "input" not in given:
         given["stdin"] = subprocess.DEVNULL
-    return subprocess.run([MEZCAL, *words], cwd=house.folder, env=env, **given)
+    return subprocess.run([MEZCAL, *words], check=False, cwd=house.folder, env=env, **given)
 
 
 @contextmanager

@@ -70,3 +70,5 @@ class Check:
             return Level.FAILED, " ".join(str(error).split()), self.hint
         except RedisError as error:
             return Level.FAILED, f"cannot be reached ({type(error).__name__})", self.hint
+        except Exception as error:  # noqa: BLE001 - whatever a check meets is what it has found
+            return Level.FAILED, " ".join(f"{type(error).__name__}: {error}".split()), self.hint

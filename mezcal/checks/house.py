@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 CLOCKS = 5.0  # seconds
 SAMPLE = "agave-p3.tif"
-WORKERS_WITHIN = 1.5  # seconds
+WORKERS_WITHIN = 1.0  # seconds
 
 
 def secrets() -> Check:
@@ -40,6 +40,11 @@ def codecs() -> Check:
 def clock(redis: Redis) -> Check:
     """That this machine and the broker's agree about the time."""
     return Check("clock", partial(_clock, redis), "let both machines follow NTP")
+
+
+def no_broker(settings: Settings) -> Check:
+    """What there is to say where no broker is named."""
+    return Check("broker", partial(_no_broker, settings), "start `mezcal up`, or set REDIS_URL")
 
 
 def workers(settings: Settings) -> Check:
@@ -94,6 +99,10 @@ def _clock(redis: Redis) -> str:
     if abs(ahead) > CLOCKS:
         raise Amiss(f"this machine is {abs(ahead):,.1f} s {'ahead of' if ahead > 0 else 'behind'} the broker")
     return f"{abs(ahead) * 1000:.0f} ms from the broker's"
+
+
+def _no_broker(settings: Settings) -> str:
+    raise Amiss(f"REDIS_URL is not set, and no `mezcal up` runs in {settings.data_dir.absolute()}")
 
 
 def _workers(settings: Settings) -> str:

@@ -14,7 +14,7 @@ from mezcal.commands.common import add_data_dir, settings_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mezcal.checks import Check, Finding
+    from mezcal.checks import Finding
     from mezcal.settings import Settings
 
 DESCRIPTION = """\
@@ -70,43 +70,45 @@ def _findings(options: argparse.Namespace) -> Iterator[Finding]:
     first = Check("settings", settings, "docs/configuration.md has what each may hold").finding()
     yield first
     if first.level is not Level.FAILED:
-        yield from (check.finding() for check in _checks(read[0], options.path))
+        yield from _asked(read[0], options.path)
+        yield from _of_broker(read[0])
+        yield from _here(read[0])
 
 
-def _checks(settings: Settings, path: str | None) -> Iterator[Check]:
-    from mezcal.checks import house, needed, origins  # noqa: PLC0415
-    from mezcal.errors import BrokerDown  # noqa: PLC0415
+def _asked(settings: Settings, path: str | None) -> Iterator[Finding]:
+    from mezcal.checks import house, origins  # noqa: PLC0415
+
+    yield house.secrets().finding()
+    yield origins.origin(settings).finding()
+    if path is not None:
+        yield origins.master(settings, path).finding()
+    if settings.archive_api_url:
+        yield origins.archive(settings).finding()
+
+
+def _of_broker(settings: Settings) -> Iterator[Finding]:
+    """Of a broker that is not there nothing else is asked."""
+    from mezcal.checks import Level, house, needed  # noqa: PLC0415
     from mezcal.jobs.broker import connect  # noqa: PLC0415
+
+    if settings.redis_url is None:
+        yield house.no_broker(settings).finding()
+        return
+    redis = connect(settings)
+    broker = needed.thorough_broker(redis).finding()
+    yield broker
+    if broker.level is not Level.FAILED:
+        yield house.clock(redis).finding()
+        yield house.workers(settings).finding()
+
+
+def _here(settings: Settings) -> Iterator[Finding]:
+    from mezcal.checks import house, needed  # noqa: PLC0415
     from mezcal.store import open_store  # noqa: PLC0415
 
-    yield house.secrets()
-    yield origins.origin(settings)
-    if path is not None:
-        yield origins.master(settings, path)
-    if settings.archive_api_url:
-        yield origins.archive(settings)
-    try:
-        redis = connect(settings)
-    except BrokerDown:
-        none = f"REDIS_URL is not set, and no `mezcal up` runs in {settings.data_dir.absolute()}"
-        yield _known("broker", none, "start `mezcal up`, or set one of them")
-    else:
-        yield needed.thorough_broker(redis)
-        yield house.clock(redis)
-        yield house.workers(settings)
-    yield needed.thorough_store(open_store(settings))
-    yield house.scratch(settings)
-    yield house.codecs()
-
-
-def _known(name: str, detail: str, hint: str) -> Check:
-    """A check whose result is known already."""
-    from mezcal.checks import Amiss, Check  # noqa: PLC0415
-
-    def look() -> str:
-        raise Amiss(detail)
-
-    return Check(name, look, hint)
+    yield needed.thorough_store(open_store(settings)).finding()
+    yield house.scratch(settings).finding()
+    yield house.codecs().finding()
 
 
 def _line(finding: Finding) -> str:

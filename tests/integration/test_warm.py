@@ -126,7 +126,9 @@ def test_the_masters_of_a_manifest_are_made(house: House, repository: OriginServ
     url = repository.url + name
     done = run(house, "warm", "--wait", "--manifest", url, "--service-prefix", "https://iiif.example/")
     assert (done.returncode, last(done)) == (1, "2 asked for: 2 made; 1 passed over")
-    assert re.search(r"^passed over  https://elsewhere.example/x.jpg: its URL does not begin", done.stdout, re.MULTILINE)
+    assert re.search(
+        r"^passed over  https://elsewhere.example/x.jpg: its URL does not begin", done.stdout, re.MULTILINE
+    )
     assert all(house.stored(path) for path in masters[:2])
 
 

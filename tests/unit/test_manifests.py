@@ -227,9 +227,7 @@ def test_a_document_has_bounds(web: OriginServer, script: dict[str, Any], fetchi
     assert why in told.why
 
 
-def test_no_credential_of_any_kind_is_sent(
-    web: OriginServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_credential_of_any_kind_is_sent(web: OriginServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither what ~/.netrc has for the host, nor a cookie that an answer has set."""
     netrc = tmp_path / ".netrc"
     netrc.write_text("machine 127.0.0.1 login somebody password secret\n")
