@@ -78,6 +78,11 @@ def _paths() -> Json:
             "Whether a miss could be made.",
             {code: _json("Each part, `ok` or what is wrong with it.", status()) for code in (200, 503)},
         ),
+        "/metrics": _reads(
+            "Counters, gauges and histograms for Prometheus: of this machine, or with METRICS_TOKEN.",
+            {200: _media("They.", "text/plain", {"type": "string"})},
+            (401, 403),
+        ),
         "/problems/{slug}": {
             "parameters": [_path("slug", "The last part of a problem's type.")],
             **_reads("What a problem's type means.", {200: _json("Its meaning.", {"type": "object"})}, (404,)),

@@ -16,6 +16,7 @@ from redis import RedisError
 from mezcal.errors import BrokerDown, Failure
 from mezcal.jobs.broker import check_policy
 from mezcal.recipe import from_json
+from mezcal.telemetry.hour import Told, of_jobs
 from worker.app import here
 from worker.chores import due
 from worker.lanes import Lanes
@@ -47,6 +48,7 @@ class Housekeeping(bootsteps.StartStopStep):  # type: ignore[misc]  # celery shi
     def __init__(self, _consumer: Any, **_: Any) -> None:
         self._seen = 0.0  # when Redis last answered, on this process' monotonic clock
         self._held_until = 0.0
+        self._hour: Told | None = None
 
     def start(self, consumer: Any) -> None:
         """Begin, now and after every reconnection."""
@@ -62,8 +64,14 @@ class Housekeeping(bootsteps.StartStopStep):  # type: ignore[misc]  # celery shi
             self._reap()
             self._send_what_is_due()
             here().store.sweep()
+            self._tell_of_jobs()
         except (RedisError, Failure) as error:
             log.warning("housekeeping has to wait: %s", error)
+
+    def _tell_of_jobs(self) -> None:
+        if self._hour is None:
+            self._hour = of_jobs(here().table.redis, here().table.keys)
+        self._hour.tell_if_due()
 
     def _reap(self) -> None:
         """Hold still for one lease after a gap in our own contact with Redis.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from typing import TYPE_CHECKING, Any
 
 from mezcal.derive import derive
@@ -16,6 +15,7 @@ from mezcal.jobs.progress import shown
 from mezcal.recipe import from_json
 from worker.app import app, here
 from worker.chores import CHORES
+from worker.recording import Turn
 
 if TYPE_CHECKING:
     from mezcal.recipe import Recipe
@@ -37,38 +37,31 @@ def make(self: Any, wanted: dict[str, Any]) -> str:
 
 def _report(recipe: Recipe, lease: Lease) -> str:
     """Work on the claimed job and report its end."""
-    began = time.monotonic()
+    turn = Turn(recipe, lease.claim)
     try:
-        _work(recipe, lease)
+        _work(turn, lease)
     except PutOff as put_off:
         lease.defer(put_off.seconds)
-        outcome = str(put_off)
+        turn.end("put-off")
+        return str(put_off)
     except Superseded as failure:
-        outcome = failure.slug
+        turn.end("superseded")
+        return failure.slug
     except Failure as failure:
         lease.fail(failure)
-        outcome = f"{failure.slug}: {failure.detail}"
-    else:
-        lease.finish()
-        outcome = "made"
-    log.info(
-        "%s %s lane=%s attempt=%d seconds=%.3f %s",
-        recipe.key,
-        recipe.label,
-        lease.claim.lane,
-        lease.claim.attempt,
-        time.monotonic() - began,
-        outcome,
-    )
-    return outcome
+        turn.end("failed", failure)
+        return f"{failure.slug}: {failure.detail}"
+    lease.finish()
+    turn.end("made")
+    return "made"
 
 
-def _work(recipe: Recipe, lease: Lease) -> None:
-    bench = here()
+def _work(turn: Turn, lease: Lease) -> None:
+    bench, recipe = here(), turn.recipe
     origin = GuardedOrigin(bench.origin_of(recipe), bench.gate, lease, recipe.kind)
     claim = lease.claim
     try:
-        with shown(bench.table, claim.key) as progress:
+        with shown(bench.table, claim.key, turn.progress) as progress:
             derive(
                 *(recipe, origin, bench.store, bench.choices),
                 guard=lease.check,

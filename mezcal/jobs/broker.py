@@ -10,6 +10,7 @@ from kombu.exceptions import OperationalError
 from redis import BlockingConnectionPool, Redis, RedisError
 
 from mezcal.errors import BrokerDown
+from mezcal.telemetry import trace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -117,6 +118,7 @@ class Pipe:
                 argsrepr=label,
                 kwargsrepr=f"lane={queue}",
                 ignore_result=True,
+                headers=trace.carried(),
                 producer=producer,
             )
 

@@ -142,8 +142,8 @@ class Table:
         found = self._run("begin", key, *told, kind=kind)
         if not found:
             return None
-        token, attempt, lane, remake, suspect = found
-        return Claim(key, token, int(attempt), Lane(lane), bool(remake), bool(suspect))
+        token, attempt, lane, remake, suspect, queued = found
+        return Claim(key, token, int(attempt), Lane(lane), bool(remake), bool(suspect), int(float(queued)) / 1000)
 
     def renew(self, claim: Claim) -> bool:
         """Keep the lease; False where the job has gone to another or was forgotten."""

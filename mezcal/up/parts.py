@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 PYTHON = (sys.executable, "-P", "-m")  # -P: no module is taken from whatever folder we were started in
 PAST_DRAIN = 3.0  # seconds, beyond DRAIN_SECONDS, in which a drained part may close what it holds
 ANSWER_WITHIN = 2.0  # seconds
+HANDED = "MEZCAL_METRICS_DIR"  # the folder in which API and worker count together, see telemetry/shared.py
 
 
 class Rank(IntEnum):
