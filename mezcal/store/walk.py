@@ -31,8 +31,8 @@ class Found:
     """A folder of the store and what it holds; sizes in bytes, times in seconds since 1970.
 
     *size* is the image's, None if there is none, *written* when that was; *beside* and *noted* are the sidecar's size
-    and time, *noted* None if there is none. *used* is when the image was last read, as far as that is known (to a day, most
-    often), or written.
+    and time, *noted* None if there is none. *used* is when the image was last read, as far as that is known (to a
+    day, most often), or written.
     """
 
     folder: str
