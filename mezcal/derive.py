@@ -58,7 +58,12 @@ def derive(  # noqa: PLR0913 - all the work, in one call
             if not masters:  # else the disk was full when they had arrived
                 masters.extend([stack.enter_context(origin.open(name)) for name in _names(recipe)])
             sidecar = _made(recipe, masters, draft, choices, progress)
-            return store.put(recipe, draft, sidecar, guard)
+            if progress is not None:
+                progress.drawn(sidecar)
+            stored = store.put(recipe, draft, sidecar, guard)
+            if progress is not None:
+                progress.stored()
+            return stored
 
         return drafted(store, make)
 
@@ -70,11 +75,11 @@ def _names(recipe: Recipe) -> list[str]:
 
 def _made(recipe: Recipe, masters: list[Master], draft: Path, choices: Choices, progress: Progress | None) -> Sidecar:
     """Write the picture of *recipe* to *draft*, and what is known of it."""
+    if progress is not None:
+        progress.reading(*masters)
     if isinstance(recipe, Thumbnail):
         picture = _drawn(masters, draft, recipe.look, choices.max_pixels)
         return _sidecar(recipe, masters, picture, draft, f"thumbnail {recipe.pipeline}")
-    if progress is not None:
-        progress.reading(masters[0])
     picture = _whole(masters[0], draft, choices, recipe.page, progress)
     return _sidecar(recipe, masters, picture, draft, version(choices))
 
