@@ -62,15 +62,15 @@ class Store(Protocol):
     def check(self) -> None:
         """Raise `StoreDown` unless a derivative could be stored now."""
 
+    @property
+    def shelf(self) -> Shelf:
+        """The same store for whoever keeps it within its bounds: what is found there is evicted by where it lies."""
+
     def entries(self) -> Iterator[Entry]:
         """Every derivative there is, one by one and in no promised order: a million are never held at once.
 
         What comes or goes meanwhile may be shown or not.
         """
-
-    @property
-    def shelf(self) -> Shelf:
-        """The same store for whoever keeps it within its bounds: what is found there is evicted by where it lies."""
 
     def usage(self) -> Usage | None:
         """What the store holds; None where it is too much to count in a moment."""

@@ -29,11 +29,10 @@ from mezcal.store.files import (
     sync,
 )
 from mezcal.store.layout import IMAGE, OURS, SIDECAR, by_key, folder
-from mezcal.store.listing import entries
 from mezcal.store.shelf import LocalShelf
 from mezcal.store.trim import State
 from mezcal.store.usage import Counted, Usage
-from mezcal.store.walk import Found, pages_in
+from mezcal.store.walk import Found, entries, pages_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
