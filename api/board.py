@@ -125,8 +125,9 @@ def _reached(desk: Desk) -> bool:
 
 
 def _minutes(desk: Desk) -> list[Minute]:
+    """The whole minutes of the last hour: the current one is not over, and would look like a fall."""
     try:
-        return last_hour(desk.jobs.table.redis, desk.jobs.table.keys)
+        return last_hour(desk.jobs.table.redis, desk.jobs.table.keys)[:-1]
     except RedisError:
         return []
 

@@ -32,7 +32,7 @@ CHOSEN = {
     "FLOWER_READ_ONLY": "true",  # a task revoked in Flower is sent again: it is the job table that says what is wanted
     "FLOWER_UNAUTHENTICATED_API": "false",
     "FLOWER_PURGE_OFFLINE_WORKERS": "3600",  # seconds; a container that is started again has a new name
-    "FLOWER_TASKS_COLUMNS": "state,args,kwargs,result,exception,received,started,runtime,worker,name,uuid",
+    "FLOWER_TASKS_COLUMNS": "name,state,args,kwargs,runtime,received,exception,result,worker,uuid",
     "FLOWER_INSPECT_TIMEOUT": "3000",  # ms; a busy machine needs more than one second
 }
 
