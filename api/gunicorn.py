@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from api.context import EXTENSION
 from mezcal.lifeline import follow_parent
 from mezcal.settings import load
-from mezcal.telemetry import set_up_logs, shared
+from mezcal.telemetry import shared
 from mezcal.telemetry.hour import tell_requests
+from mezcal.telemetry.logs import set_up_logs, take_over
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -33,7 +34,7 @@ timeout = 120  # of a process that no longer turns; a waiting thread does not co
 graceful_timeout = max(int(_settings.drain_seconds), 1)
 control_socket_disable = True  # it would open one under the home folder
 worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108, PTH112 - gunicorn's own names there
-accesslog = None  # a line per hit costs more than the hit
+accesslog = None  # ours has more to say, and less to do, see api/hitlog.py
 errorlog = "-"
 loglevel = "warning"
 limit_request_line = 8190  # the most that gunicorn takes: PATH_MAX, most of it percent-encoded
@@ -42,7 +43,8 @@ forwarded_allow_ips = ""  # nothing here believes a forwarded address
 
 def on_starting(_arbiter: Any) -> None:
     """Set the logs up once, before the application is loaded."""
-    set_up_logs(_settings)
+    set_up_logs(_settings, "api")
+    take_over()
     shared.share("api")
 
 

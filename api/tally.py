@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from mezcal.telemetry import metrics
+from mezcal.telemetry.metrics import metrics
 
 EVERY = 1.0  # seconds; a kill loses the hits of so long
 KIND, SERVER = "mezzanine", "loop"  # the only kind that the loop looks up

@@ -15,7 +15,7 @@ from flask import Blueprint, Response, jsonify, redirect, request, url_for
 from werkzeug.exceptions import NotFound
 
 from api import pages
-from api.access import note_cache
+from api.access import note_cache, note_recipe
 from api.clients import Wish, gone
 from api.context import here
 from api.images import accepted
@@ -60,6 +60,7 @@ def _answer(find: Callable[[str | None], FrameRecord]) -> AnyResponse:
     settings = here().settings
     look = Look.parse(request.args, default=settings.thumbnail_look, max_edge=settings.thumbnail_max_edge)
     wanted = Wanted.of(find, look)
+    note_recipe(wanted.recipe)
     found = here().store.find(wanted.recipe)
     if found is None:
         wish = Wish.of(request)

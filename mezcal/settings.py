@@ -290,6 +290,12 @@ class Settings(BaseSettings):
         "127.0.0.1", description="Address of METRICS_PORT; beyond loopback it answers only with METRICS_TOKEN."
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="The least that is logged.")
+    log_format: Literal["console", "json"] = Field(
+        "console", description="Lines for people, or JSON objects, one a line, for collectors."
+    )
+    access_log: Literal["all", "misses", "none"] = Field(
+        "all", description="Which requests get a line: all, all but hits, or none."
+    )
 
     @classmethod
     def settings_customise_sources(
@@ -314,7 +320,19 @@ class Settings(BaseSettings):
             return value
         return tuple(part.strip() for part in value.split(",") if part.strip())
 
-    @field_validator("storage_layout", "auth_type", "log_level", "color", "oversize", "thumbnail_look", mode="before")
+    @field_validator(
+        *(
+            "storage_layout",
+            "auth_type",
+            "log_level",
+            "log_format",
+            "access_log",
+            "color",
+            "oversize",
+            "thumbnail_look",
+        ),
+        mode="before",
+    )
     @classmethod
     def _any_case(cls, value: object, info: Any) -> object:
         if not isinstance(value, str):

@@ -26,7 +26,7 @@ def _process_ended(task_id: str, exception: BaseException, args: list[Any], send
     try:
         recipe = from_json(args[0])
         record = here().table.read(recipe.key)
-        died(recipe.kind, record.lane if record else Lane.BULK, "ended" if _too_long(exception) else "lost")
+        died(recipe, record.lane if record else Lane.BULK, "ended" if _too_long(exception) else "lost")
         message = told(recipe.key, task_id, exception)
         if message is not None:
             here().pipe.send(message.recipe, message.lane, from_json(message.recipe).label)

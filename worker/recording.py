@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from mezcal.progress import Progress
-from mezcal.telemetry import metrics
+from mezcal.telemetry.metrics import metrics
 
 if TYPE_CHECKING:
     from mezcal.errors import Failure
     from mezcal.jobs import Claim
     from mezcal.recipe import Recipe
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -28,6 +31,7 @@ class Turn:
         """Count it. *outcome* is one of `mezcal_jobs_total`'s."""
         counted, kind, lane = metrics(), self.recipe.kind, self.claim.lane
         seconds = time.monotonic() - self.began
+        self._log(outcome, seconds, failure)
         counted.jobs.labels(kind, lane, outcome).inc()
         counted.queue_seconds.labels(lane).observe(self.claim.waited)
         if failure is not None:
@@ -41,10 +45,32 @@ class Turn:
             counted.derivative_bytes.labels(kind).inc(self.progress.made.size)
             counted.pixels.labels(kind).inc(self.progress.made.width * self.progress.made.height)
 
+    def _log(self, outcome: str, seconds: float, failure: Failure | None) -> None:
+        made, phases = self.progress.made, self.progress.phases
+        fields = {
+            "key": self.recipe.key,
+            "path": self.recipe.label,
+            "kind": self.recipe.kind,
+            "lane": str(self.claim.lane),
+            "attempt": self.claim.attempt,
+            "outcome": outcome,
+            "failure": failure.slug if failure else None,
+            "detail": failure.detail if failure else None,
+            "queued_ms": round(self.claim.waited * 1000),
+            "ms": round(seconds * 1000, 1),
+            "phases": {phase: round(taken * 1000, 1) for phase, taken in phases.items()} or None,
+            "master_bytes": made.master_size if made else None,
+            "bytes": made.size if made else None,
+            "pixels": made.width * made.height if made else None,
+        }
+        log.info("job", extra={"fields": fields})
 
-def died(kind: str, lane: str, outcome: str) -> None:
+
+def died(recipe: Recipe, lane: str, outcome: str) -> None:
     """Count a turn whose process has ended and tells nothing any more."""
-    metrics().jobs.labels(kind, lane, outcome).inc()
+    metrics().jobs.labels(recipe.kind, lane, outcome).inc()
+    told = {"key": recipe.key, "path": recipe.label, "kind": recipe.kind, "lane": lane, "outcome": outcome}
+    log.error("job", extra={"fields": told})
 
 
 def heard(origin: str, status: str) -> None:

@@ -48,7 +48,7 @@ def revalidate(wanted: dict[str, Any]) -> str:
     except Failure as failure:  # stale-if-error: what is stored stays
         outcome = f"{failure.slug}: {failure.detail}"
         revalidated("failed")
-    log.info("%s %s revalidated: %s", recipe.key, recipe.label, outcome)
+    log.info("revalidated", extra={"fields": {"key": recipe.key, "path": recipe.label, "outcome": outcome}})
     return outcome
 
 

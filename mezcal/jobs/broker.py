@@ -11,6 +11,7 @@ from redis import BlockingConnectionPool, Redis, RedisError
 
 from mezcal.errors import BrokerDown
 from mezcal.recipe import from_json
+from mezcal.telemetry import trace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -123,6 +124,7 @@ class Pipe:
                 argsrepr=label,
                 kwargsrepr=f"lane={queue}",
                 ignore_result=True,
+                headers=trace.carried(),
                 producer=producer,
             )
 

@@ -1,8 +1,6 @@
-"""What mezcal says of itself: every metric (`metrics`), the last hour (`hour`), the form of its logs (`logs`)."""
+"""What mezcal says of itself: metrics and logs.
 
-from __future__ import annotations
-
-from mezcal.telemetry.logs import set_up_logs
-from mezcal.telemetry.metrics import Metrics, metrics
-
-__all__ = ["Metrics", "metrics", "set_up_logs"]
+`metrics` defines what is counted, `house` what is looked up; `shared` sums up processes, `exposition` writes
+`/metrics`, `hour` keeps the last hour. `logs` is the form of the lines, `masks` keeps secrets out of them, `trace`
+says whose request they are about.
+"""

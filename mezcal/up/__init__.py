@@ -14,6 +14,7 @@ from pydantic import SecretStr
 
 from mezcal import sample, settings
 from mezcal.front import nginx
+from mezcal.telemetry.masks import Mask
 from mezcal.up import broker, environment, parts
 from mezcal.up.claim import Address, CannotStart, claimed, free_address
 from mezcal.up.journal import Journal
@@ -52,7 +53,7 @@ def up(wish: Wish) -> int:
             raise CannotStart(f"port {at.port} is wanted for the API and for the dashboard")
         sock = stack.enter_context(broker.socket_place(folder.run))
         cast = the_parts(chosen, wish, folder, (at, board, sock), program)
-        journal = Journal(sys.stderr.fileno())
+        journal = Journal(sys.stderr.fileno(), Mask.of(chosen), json=chosen.log_format == "json")
         return Supervisor(cast, journal, keep=(folder.lock,)).run(lambda: announce(journal, chosen, at, board))
 
 
