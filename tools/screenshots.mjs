@@ -18,7 +18,7 @@ for (const wanted of pages) {
     const link = await row.evaluateHandle((one) => one.closest("tr").querySelector("a[href*='/task/']"));
     await Promise.all([tab.waitForNavigation({ waitUntil: "networkidle2" }), link.click()]);
   }
-  await tab.screenshot({ path: `${folder}/${wanted.out}`, fullPage: wanted.whole ?? false });
+  await tab.screenshot({ path: `${folder}/${wanted.out}` });
   await tab.close();
 }
 await browser.close();

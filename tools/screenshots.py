@@ -35,7 +35,7 @@ MADE = ("maps/valley.tif", "agave-p3.tif", "galaxy-16bit.tif", "plate-cmyk.tif",
 SLOW = ("herbarium/1807/sheet-12.tif", "maps/atlas-1888/plate-04.tif")
 BROKEN = ("letters/1923/page-3.tif", "letters/1923/page-4.tif", "letters/1923/page-9.tif")
 COLOURS = 96  # of the pictures: a quarter of the bytes, and nobody sees it
-PHONE_HEIGHT = 1900  # of all the page, what shows how it is laid out there
+OPS_HEIGHT, PHONE_HEIGHT = 2900, 1900  # what lies below is not loaded
 
 
 def main() -> int:
@@ -105,7 +105,7 @@ def show(house: House) -> None:
     secret = (house.folder / "data" / "flower" / "password").read_text().strip()
     wanted = [
         {"url": f"{house.url}/", "out": "home.png", "height": 1100},
-        {"url": f"{house.url}/ops", "out": "ops.png", "height": 900, "whole": True},
+        {"url": f"{house.url}/ops", "out": "ops.png", "height": OPS_HEIGHT},
         {"url": f"{house.url}/ops", "out": "ops-phone.png", "width": 390, "height": PHONE_HEIGHT, "scheme": "dark"},
         {"url": f"{flower}workers", "out": "flower-workers.png", "height": 480},
         {"url": f"{flower}tasks", "out": "flower-tasks.png", "height": 760},
