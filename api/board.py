@@ -133,7 +133,7 @@ def _minutes(desk: Desk) -> list[Minute]:
 
 
 def _cache(desk: Desk) -> CacheUse:
-    bound = getattr(desk.settings, "cache_max_bytes", None) or None
+    bound = desk.settings.cache_max_bytes or None
     try:
         use, free = desk.store.usage(), desk.store.free_bytes()
     except Failure:
