@@ -110,7 +110,7 @@ def span(loaded: Loaded) -> tuple[float, float]:
 
 def _parts(image: Any, loaded: Loaded) -> tuple[Any, Any]:
     if loaded.alpha is None or loaded.alpha >= image.bands:
-        return image.extract_band(0, n=loaded.colours), None
+        return image if image.bands == loaded.colours else image.extract_band(0, n=loaded.colours), None
     colour, alpha = image.extract_band(0, n=loaded.colours), image.extract_band(loaded.alpha)
     if loaded.associated:
         peak = loaded.peak or 1

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from queue import Empty, SimpleQueue
+from dataclasses import dataclass
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import pyvips
 
 from mezcal.convert import strips as stripped
-from mezcal.convert.side_by_side import in_order
+from mezcal.convert.side_by_side import in_order, threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -33,7 +33,6 @@ class Rows:
     strips: Strips
     treatment: Treatment | None = None
     image: Any = None
-    _lanes: SimpleQueue[Lane] = field(default_factory=SimpleQueue)
 
     @classmethod
     def of(cls, image: Any, treatment: Treatment | None = None) -> Rows:
@@ -48,13 +47,16 @@ class Rows:
 
     def in_order(self, then: Callable[[NDArray[Any]], T]) -> Iterator[T]:
         """*then* of the shown rows of each strip, worked out by several threads."""
-        return in_order(lambda rows: then(self._shown(rows)), self.strips)
+        if self.treatment is None:
+            return in_order(then, self.strips)
+        lanes = Lanes(self.strips, self.treatment)
+        return in_order(lambda rows: then(lanes.shown(rows)), self.strips)
 
     def one_by_one(self) -> Iterator[NDArray[Any]]:
         """The shown rows of each strip."""
-        if self.treatment is not None:
-            return in_order(self._shown, self.strips)
-        return map(self.strips.fetch, range(self.strips.count))
+        if self.treatment is None:
+            return map(self.strips.fetch, range(self.strips.count))
+        return in_order(Lanes(self.strips, self.treatment).shown, self.strips)
 
     def whole(self) -> Any:
         """The picture as a `pyvips.Image`, for what cannot work on strips."""
@@ -62,33 +64,34 @@ class Rows:
             return self.strips.image()
         return self.image if self.treatment is None else self.treatment.of(self.image)
 
-    def _shown(self, rows: NDArray[Any]) -> NDArray[Any]:
-        if self.treatment is None:
-            return rows
-        try:
-            lane = self._lanes.get_nowait()
-        except Empty:
-            lane = Lane(self.strips, self.treatment)
-        shown = lane.shown(rows)
-        self._lanes.put(lane)
-        return shown
 
+class Lanes:
+    """The treatment of several strips at once: libvips' pipeline, made once since a profile's tables take long.
 
-class Lane:
-    """One thread's way to treat rows: libvips' pipeline, made once since a profile's tables take long to reckon.
-
-    It begins in a buffer that holds another strip each time; libvips is told to forget what it saw there before.
+    It begins in a buffer with a place for a strip of each thread. Another strip is put there each time, so libvips
+    is told to forget what it saw before.
     """
 
     def __init__(self, strips: Strips, treatment: Treatment) -> None:
-        self._buffer = np.zeros((strips.rows, strips.width, strips.bands), strips.dtype)
-        kind = stripped.FORMATS[strips.dtype.name]
-        self._begin = pyvips.Image.new_from_memory(self._buffer.data, strips.width, strips.rows, strips.bands, kind)
+        count = threads()
+        self._rows = strips.rows
+        self._buffer = np.zeros((count, strips.rows, strips.width, strips.bands), strips.dtype)
+        self._begin = pyvips.Image.new_from_memory(
+            self._buffer.data, strips.width, count * strips.rows, strips.bands, stripped.FORMATS[strips.dtype.name]
+        )
         self._end = treatment.of(self._begin.copy(interpretation=treatment.loaded.image.interpretation))
+        self._free: SimpleQueue[int] = SimpleQueue()
+        for place in range(count):
+            self._free.put(place)
 
     def shown(self, rows: NDArray[Any]) -> NDArray[Any]:
-        """*rows*, which may be fewer than a strip's, as 8-bit grey or RGB."""
-        self._buffer[: len(rows)] = rows
-        self._begin.invalidate()
-        data = pyvips.Region.new(self._end).fetch(0, 0, self._end.width, len(rows))
+        """*rows*, a strip or fewer, as 8-bit grey or RGB."""
+        place = self._free.get()
+        try:
+            self._buffer[place, : len(rows)] = rows
+            self._begin.invalidate()
+            region = pyvips.Region.new(self._end)
+            data = region.fetch(0, place * self._rows, self._end.width, len(rows))
+        finally:
+            self._free.put(place)
         return np.frombuffer(data, "u1").reshape(len(rows), self._end.width, self._end.bands)
