@@ -3,8 +3,9 @@
     .venv/bin/python benchmarks/convert.py [--megapixels 12 100] [--only lzw turn6] [--runs 3] [--folder F]
 
 Each run is a process of its own that has converted 2 megapixels of the same kind before the clock starts, as a
-worker has: imports are not measured, nor the first memory that is taken. Ratios of one run are comparable, seconds of two machines are not. `floor` is libvips decoding to RAM,
-and then encoding out of RAM, without colour conversion. `turn2` .. `turn8` are the orientations.
+worker has: imports are not measured, nor the first memory that is taken. Ratios of one run are comparable, seconds
+of two machines are not. `floor` is libvips decoding to RAM, and then encoding out of RAM, without colour
+conversion. `turn2` .. `turn8` are the orientations.
 """
 
 from __future__ import annotations
