@@ -72,7 +72,8 @@ class Conversion:
         """Ways to open the master, the best first."""
         if kind.name != "TIFF":
             for engine in kind.engines:
-                yield partial(engines.picture, engine, kind, master, self.page, self._check_size)
+                smaller = self.choices.oversize == "scale"
+                yield partial(engines.picture, engine, kind, master, self.page, self._check_size, smaller)
             return
         page = self._tiff_page(master)
         mode = mode_of(page)
@@ -126,12 +127,13 @@ class Conversion:
     def _rows(self, loaded: Loaded, treatment: Treatment) -> tuple[Rows, str | None]:
         """The picture not yet turned, and a note if it is scaled."""
         image = loaded.image.fliphor() if loaded.orientation == 2 else loaded.image
+        full = loaded.full or (image.width, image.height)
+        note = f"scaled from {full[0]} x {full[1]}"
         longest = max(image.width, image.height)
         edge = min(self.choices.max_edge or longest, jpeg.SIDE_MAX)
         if longest <= edge:
-            return Rows.of(image, treatment), None
+            return Rows.of(image, treatment), note if full != (image.width, image.height) else None
         width, height = (max(1, round(side * edge / longest)) for side in (image.width, image.height))
-        note = f"scaled from {image.width} x {image.height}"
         shown = treatment.of(image)
         return Rows.of(shown.resize(width / image.width, vscale=height / image.height)), note
 
