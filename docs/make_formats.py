@@ -112,8 +112,9 @@ wrong picture of it.
 HELD = f"""
 *Held whole* means that a decoder needs the whole picture in memory, of which one master may take
 {HELD_BYTES // 2**20} MB, so that a process that converts stays below 1 GB; a larger one is refused with 413 and the
-reason before anything is decoded. A larger JPEG 2000 is decoded in half its size, or a quarter .., which its coding has
-in it: RGB of 8 bits goes to about 150 megapixels in half, and less if its file is large. What that is in pixels depends on the kind:
+reason before anything is decoded. A larger JPEG 2000 is decoded in half its size, or a quarter .., which its
+coding has in it: RGB of 8 bits goes to about 150 megapixels in half, and less if its file is large. What that is in
+pixels depends on the kind:
 
 | held whole | bytes a pixel | megapixels at most |
 | --- | --- | --- |
