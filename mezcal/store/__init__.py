@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from mezcal.store.entry import Opened, Sidecar, Stored
+from mezcal.store.entry import Entry, Opened, Sidecar, Stored
 from mezcal.store.local import LocalStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mezcal.settings import Settings
     from mezcal.store.usage import Usage
 
-__all__ = ["LocalStore", "Opened", "Sidecar", "Store", "Stored", "open_store"]
+__all__ = ["Entry", "LocalStore", "Opened", "Sidecar", "Store", "Stored", "open_store"]
 
 
 class Store(Protocol):
@@ -54,6 +54,12 @@ class Store(Protocol):
 
     def check(self) -> None:
         """Raise `StoreDown` unless a derivative could be stored now."""
+
+    def entries(self) -> Iterator[Entry]:
+        """Every derivative there is, one by one and in no promised order: a million are never held at once.
+
+        What comes or goes meanwhile may be shown or not.
+        """
 
     def usage(self) -> Usage | None:
         """What the store holds; None where it is too much to count in a moment."""

@@ -16,6 +16,7 @@ from mezcal.store.entry import Opened, Sidecar
 from mezcal.store.files import ABSENT, at_once, described, distinguish, down, remove_orphan, rename, reported, sync
 from mezcal.store.layout import IMAGE, OURS, SIDECAR, by_key, folder
 from mezcal.store.usage import Counted
+from mezcal.store.walk import entries
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from mezcal.recipe import Recipe
     from mezcal.settings import Layout
-    from mezcal.store.entry import Stored
+    from mezcal.store.entry import Entry, Stored
     from mezcal.store.usage import Usage
 
 EVICTED = "evicted"
@@ -231,6 +232,10 @@ class LocalStore:
         """Raise `StoreDown`, with the reason, unless a derivative could be stored now."""
         with self.draft() as draft, reported():
             draft.write_bytes(b"\xff")
+
+    def entries(self) -> Iterator[Entry]:
+        """Every derivative there is, one by one."""
+        return entries(self.root)
 
     def usage(self) -> Usage | None:
         """What the store holds, at most ten seconds old; None where it is too much to count in a moment."""
