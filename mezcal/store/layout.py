@@ -20,9 +20,12 @@ DEPTH_MAX = 100  # folders: deeper than any repository's, and making them is rec
 NAME_MAX = 255  # bytes of one name on every common file system
 
 
-def folder(recipe: Recipe, layout: Layout) -> PurePosixPath:
-    """The folder, relative to the root, that holds *recipe*'s `image.jpg` and nothing of another's."""
-    if not isinstance(recipe, Mezzanine) or recipe.page is not None or not _fits(recipe.path, layout):
+def folder(recipe: Recipe, layout: Layout, most: int | None = None) -> PurePosixPath:
+    """The folder, relative to the root, that holds *recipe*'s `image.jpg` and nothing of another's.
+
+    *most* is the bytes of its path that the store takes, None where the file system bounds single names only.
+    """
+    if not isinstance(recipe, Mezzanine) or recipe.page is not None or not _fits(recipe.path, layout, most):
         return by_key(recipe.key)
     if layout is Layout.BASIC:
         return PurePosixPath(recipe.path)
@@ -37,7 +40,7 @@ def by_key(key: str) -> PurePosixPath:
     return PurePosixPath(OURS, BY_KEY, key[:2], key)
 
 
-def _fits(path: str, layout: Layout) -> bool:
+def _fits(path: str, layout: Layout, most: int | None) -> bool:
     """Whether *path* may name a folder: `a/image.jpg` would collide with the file of `a`, and `a.lock` with
     the lock that umd-lib/mezcal left beside `a`.
     """
@@ -46,6 +49,7 @@ def _fits(path: str, layout: Layout) -> bool:
     names = path.split("/")
     return (
         names[0] != OURS
+        and (most is None or len(path.encode()) <= most)
         and len(names) <= DEPTH_MAX
         and not any(
             name in {IMAGE, SIDECAR} or name.endswith(".lock") or len(name.encode()) > NAME_MAX for name in names

@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from itertools import islice
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
-from mezcal.store.entry import Entry, Sidecar
-from mezcal.store.layout import BY_KEY, IMAGE, OURS, SIDECAR
+from mezcal.store.entry import Sidecar
+from mezcal.store.layout import IMAGE, SIDECAR
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,20 +67,3 @@ def sidecar_at(folder: Path) -> Sidecar | None:
         return Sidecar.from_bytes((folder / SIDECAR).read_bytes())
     except OSError:
         return None
-
-
-def entries(root: Path) -> Iterator[Entry]:
-    """Every derivative below *root*, those put aside left out."""
-    for folder, below, names in os.walk(root):
-        if folder == str(root / OURS):
-            below[:] = [name for name in below if name == BY_KEY]
-        if IMAGE in names:
-            with suppress(OSError):  # it may be removed meanwhile
-                status = os.stat(os.path.join(folder, IMAGE))  # noqa: PTH116, PTH118 - a million times
-                if status.st_size:
-                    yield _entry(root, Path(folder), status)
-
-
-def _entry(root: Path, folder: Path, status: os.stat_result) -> Entry:
-    name = (folder / IMAGE).relative_to(root).as_posix()
-    return Entry(name, status.st_size, status.st_mtime, status.st_atime, partial(sidecar_at, folder))
