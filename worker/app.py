@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 settings = load()
 app = celery_app(settings, MAKER_SECONDS)
 app.set_current()
-app.conf.include = ["worker.tasks", "worker.aftermath", "worker.drain", "worker.revalidate"]
+app.conf.include = ["worker.tasks", "worker.aftermath", "worker.drain", "worker.objects", "worker.revalidate"]
 app.conf.worker_consumer = "worker.consumer:Consumer"
 
 
