@@ -10,6 +10,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
+from mezcal.sizes import bytes_of, seconds_of
+
 DEFAULT_MAX_PIXELS = 2_000_000_000  # what MAX_IMAGE_PIXELS=0 means: above any single master that was met
 
 
@@ -121,6 +123,23 @@ class Settings(BaseSettings):
         description="Region of the bucket; unset, `us-east-1`.",
     )
     aws_ca_bundle: Path | None = Field(None, description="Certificates that the object store's is judged by.")
+    cache_max_bytes: int = Field(
+        0,
+        ge=0,
+        description="What the cache may hold, in bytes or as `500GB`, `20GiB`; past it, what was used least "
+        "lately goes. 0 is no bound.",
+    )
+    cache_min_free_bytes: int = Field(
+        0, ge=0, description="What is to be left free on the cache's disk, written likewise; 0 is no bound."
+    )
+    cache_max_age: float = Field(
+        0, ge=0, description="Seconds, or as `90d`, after which goes what nobody has used for so long; 0 never."
+    )
+    cache_use_log: Path | None = Field(
+        None,
+        description="File in which nginx writes what it serves, for workers to read: where the cache is mounted "
+        "`noatime`, nobody else remembers. `mezcal up --front` sees to it by itself.",
+    )
     pin_seconds: float = Field(
         60, ge=0, description="How long an evicted derivative can still be had: a HEAD's answer holds for so long."
     )
@@ -302,8 +321,28 @@ class Settings(BaseSettings):
     )
     flask_debug: bool = Field(False, description="Flask's debug mode, for development.")
 
-    # --- the logs
+    # --- the dashboard
+    flower_basic_auth: SecretStr | None = Field(
+        None,
+        description="`user:password` of Flower, several comma-separated; unset, a password is made for the user "
+        "`mezcal` and kept in DATA_DIR/flower/password.",
+    )
+
+    # --- metrics and logs
+    metrics_token: SecretStr | None = Field(
+        None, description="Bearer token for `/metrics`; with none, only this machine may ask for it."
+    )
+    metrics_port: int = Field(0, ge=0, le=65_535, description="Port at which a worker shows its `/metrics`; 0 is none.")
+    metrics_address: str = Field(
+        "127.0.0.1", description="Address of METRICS_PORT; beyond loopback it answers only with METRICS_TOKEN."
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="The least that is logged.")
+    log_format: Literal["console", "json"] = Field(
+        "console", description="Lines for people, or JSON objects, one a line, for collectors."
+    )
+    access_log: Literal["all", "misses", "none"] = Field(
+        "all", description="Which requests get a line: all, all but hits, or none."
+    )
 
     @classmethod
     def settings_customise_sources(
@@ -329,14 +368,18 @@ class Settings(BaseSettings):
         return tuple(part.strip() for part in value.split(",") if part.strip())
 
     @field_validator(
-        "storage_layout",
-        "auth_type",
-        "log_level",
-        "color",
-        "oversize",
-        "thumbnail_look",
-        "storage",
-        "s3_serve",
+        *(
+            "storage_layout",
+            "auth_type",
+            "log_level",
+            "log_format",
+            "access_log",
+            "color",
+            "oversize",
+            "thumbnail_look",
+            "storage",
+            "s3_serve",
+        ),
         mode="before",
     )
     @classmethod
@@ -344,6 +387,16 @@ class Settings(BaseSettings):
         if not isinstance(value, str):
             return value
         return value.upper() if info.field_name in {"auth_type", "log_level"} else value.lower()
+
+    @field_validator("cache_max_bytes", "cache_min_free_bytes", mode="before")
+    @classmethod
+    def _bytes(cls, value: object) -> object:
+        return bytes_of(value) if isinstance(value, str) else value
+
+    @field_validator("cache_max_age", mode="before")
+    @classmethod
+    def _seconds(cls, value: object) -> object:
+        return seconds_of(value) if isinstance(value, str) else value
 
     @field_validator("thumbnail_filters")
     @classmethod

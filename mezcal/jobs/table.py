@@ -83,11 +83,14 @@ class Table:
 
     def failures(self, most: int = 100) -> list[Record]:
         """Failed and quarantined jobs, those remembered longest first."""
-        known = cast("list[str]", self.redis.zrange(self.keys.failed, 0, most - 1, desc=True))
+        return self.records(cast("list[str]", self.redis.zrange(self.keys.failed, 0, most - 1, desc=True)))
+
+    def records(self, keys: list[str]) -> list[Record]:
+        """The jobs *keys* as they stand, less those that the table does not know, in one round trip."""
         pipe = self.redis.pipeline(transaction=False)
-        for key in known:
+        for key in keys:
             pipe.hgetall(self.keys.job(key))
-        found = zip(known, pipe.execute(), strict=True)
+        found = zip(keys, pipe.execute(), strict=True)
         return [record_of(key, fields) for key, fields in found if fields.get("state")]
 
     def depths(self) -> dict[str, int]:
@@ -115,8 +118,8 @@ class Table:
         found = self._run("begin", key, *told, kind=kind)
         if not found:
             return None
-        token, attempt, lane, remake, suspect = found
-        return Claim(key, token, int(attempt), Lane(lane), bool(remake), bool(suspect))
+        token, attempt, lane, remake, suspect, queued = found
+        return Claim(key, token, int(attempt), Lane(lane), bool(remake), bool(suspect), int(float(queued)) / 1000)
 
     def renew(self, claim: Claim) -> bool:
         """Keep the lease; False where the job has gone to another or was forgotten."""

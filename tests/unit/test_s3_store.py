@@ -23,6 +23,8 @@ from mezcal.store import LocalStore, open_store
 from mezcal.store.s3 import Distant, Replaced, S3Store
 from mezcal.store.s3.metadata import as_headers, from_headers
 from mezcal.store.s3.place import Place
+from mezcal.store.trim import Bounds, Trim
+from mezcal.store.usage import Usage
 from tests.s3_server import KEYS
 from tests.store_contract import JPEG, RECIPE, content, put, sidecar
 
@@ -303,3 +305,44 @@ def test_a_million_files_are_listed_without_holding_them(tmp_path: Path) -> None
         assert tracemalloc.get_traced_memory()[1] < 20_000_000
     finally:
         tracemalloc.stop()
+
+
+# --- as whoever keeps it within bounds sees it
+
+
+def test_a_walk_goes_on_where_the_last_one_was_broken_off(store: S3Store) -> None:
+    for name in "abc":
+        put(store, recipe=Mezzanine.parse(name))
+    walk = store.shelf.walk()
+    assert [found.folder for found in islice(walk, 2)] == ["a", "b"]
+    rest = store.shelf.walk(walk.cursor)
+    assert [found.folder for found in rest] == ["c"]
+    assert rest.cursor == ""
+
+
+def test_what_is_evicted_by_its_name_goes_unless_it_is_newer(s3: S3Server, tmp_path: Path) -> None:
+    store = S3Store(s3.settings(s3.bucket(), tmp_path, pin_seconds=0))
+    put(store)
+    (found,) = store.shelf.walk()
+    assert store.shelf.evict(found, before=found.used) == 0
+    assert store.shelf.evict(found, before=time.time() + 60) == len(JPEG)
+    assert store.find(RECIPE) is None
+    assert store.shelf.clear(10) == 1
+    assert store.open(RECIPE) is None
+
+
+def test_one_trims_at_a_time_and_leaves_notes(store: S3Store) -> None:
+    assert store.shelf.notes() == b""
+    with store.shelf.alone(wait=False) as first, store.shelf.alone(wait=False) as second:
+        assert (first, second) == (True, False)
+        store.shelf.note(b"counted")
+    with store.shelf.alone(wait=True) as third:
+        assert third
+    assert store.shelf.notes() == b"counted"
+
+
+def test_a_bucket_is_surveyed_and_its_usage_told(store: S3Store) -> None:
+    put(store)
+    did = Trim(store.shelf, Bounds(max_bytes=1)).turn(30, now=True)
+    assert (did.counted, did.evicted, did.done) == (1, 0, True)  # what is young stays, whatever the bound
+    assert store.usage() == Usage(1, len(JPEG))

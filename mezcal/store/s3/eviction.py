@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 EVICTIONS = f"{OURS}/evicted/"
+CLEARED_MOST = 10_000  # at a time: four requests each
 
 
 def put_aside(bucket: Bucket, name: str, key: str, kept: Mapping[str, str]) -> bool:
@@ -53,10 +54,12 @@ def bring_back(bucket: Bucket, found: Object, kept: Mapping[str, str]) -> Object
     return bucket.head(found.name)
 
 
-def remove_aside(bucket: Bucket, before: float) -> int:
-    """Remove what was marked before the moment *before* and is marked still; how many."""
+def remove_aside(bucket: Bucket, before: float, most: int = CLEARED_MOST) -> int:
+    """Remove up to *most* of what was marked before the moment *before* and is marked still; how many."""
     removed = 0
     for note in bucket.listed(EVICTIONS):
+        if removed >= most:
+            break
         if note.modified > before:
             continue
         name = (bucket.read(note.name) or b"").decode()

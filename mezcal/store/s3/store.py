@@ -21,8 +21,10 @@ from mezcal.store.s3.eviction import bring_back, put_aside, remove_aside
 from mezcal.store.s3.metadata import EVICTED, as_headers, from_headers, number
 from mezcal.store.s3.place import Credentials, Place
 from mezcal.store.s3.publishing import publish, unchanged
+from mezcal.store.s3.shelf import S3Shelf
 from mezcal.store.s3.wire import Wire
 from mezcal.store.scratch import Scratch
+from mezcal.store.trim import State
 from mezcal.store.usage import Counted, Usage
 
 if TYPE_CHECKING:
@@ -55,8 +57,8 @@ class S3Store:
         self.bucket = Bucket(wire, f"{prefix}/" if prefix else "")
         self._abroad = Place.of(settings, settings.s3_public_url) if settings.s3_public_url else None
         self._layout = settings.storage_layout
-        self._pin_seconds = settings.pin_seconds
-        self._kept = {"content-type": "image/jpeg", "cache-control": settings.image_cache_control}
+        self.pin_seconds = settings.pin_seconds
+        self.kept = {"content-type": "image/jpeg", "cache-control": settings.image_cache_control}
         self._most = KEY_MAX - len(self.bucket.prefix.encode()) - len(f"/{IMAGE}")
         self._scratch = Scratch((settings.tmp_dir or settings.cache_dir / OURS) / "scratch")
         self._counted = Counted(self._count, USAGE_SECONDS)
@@ -86,7 +88,7 @@ class S3Store:
     def _opened(self, name: str) -> Opened | None:
         found = self.bucket.head(name)
         if found is not None and EVICTED in found.headers:
-            found = bring_back(self.bucket, found, self._kept)
+            found = bring_back(self.bucket, found, self.kept)
         stored = self._described(found) if found else None
         if found is None or stored is None:
             return None
@@ -125,7 +127,7 @@ class S3Store:
         """Publish *draft* as *recipe*'s derivative, unless *guard* raises `Superseded`; see `publishing`."""
         if not draft.stat().st_size:
             raise StoreDown("the picture is empty: it was not written to the end")
-        name, headers = self.name(recipe), {**self._kept, **as_headers(sidecar)}
+        name, headers = self.name(recipe), {**self.kept, **as_headers(sidecar)}
         publish(self.bucket, name, draft, sidecar, headers, guard, conditional=self.conditional)
         path = PurePosixPath(self.bucket.prefix + name)
         return Stored(path, sidecar.size, int(sidecar.made), f'"{sidecar.sha256[:32]}"', sidecar.fresh)
@@ -146,7 +148,7 @@ class S3Store:
         mark = {EVICTED: found.headers[EVICTED]} if EVICTED in found.headers else {}
         condition = unchanged(found) if self.conditional else {}
         try:
-            self.bucket.note(found, {**self._kept, **as_headers(sidecar), **mark}, condition)
+            self.bucket.note(found, {**self.kept, **as_headers(sidecar), **mark}, condition)
         except Changed:
             return False
         return True
@@ -155,14 +157,23 @@ class S3Store:
 
     def evict(self, recipe: Recipe) -> bool:
         """Mark *recipe*'s derivative; `expire` removes it after PIN_SECONDS, unless it is asked for meanwhile."""
-        return put_aside(self.bucket, self.name(recipe), recipe.key, self._kept)
+        return put_aside(self.bucket, self.name(recipe), recipe.key, self.kept)
 
     def expire(self) -> int:
         """Remove what was evicted PIN_SECONDS ago, and uploads in parts whose writers died."""
         gone = self.bucket.abort_before(time.time() - ABANDONED)
-        return gone + remove_aside(self.bucket, time.time() - self._pin_seconds)
+        return gone + remove_aside(self.bucket, time.time() - self.pin_seconds)
+
+    @property
+    def shelf(self) -> S3Shelf:
+        """The same store by names, for whoever keeps it within its bounds."""
+        return S3Shelf(self)
 
     # --- keeping house
+
+    def make_room(self, needed: int) -> bool:  # noqa: ARG002 - other stores can
+        """False: nothing of the store is on the disk that is full."""
+        return False
 
     def sweep(self) -> int:
         """Remove the drafts on this host whose writers are dead."""
@@ -202,8 +213,12 @@ class S3Store:
         return from_headers(found.headers) if found else None
 
     def usage(self) -> Usage | None:
-        """What the store holds, at most a minute old; None where it is too much to list in a moment."""
-        return self._counted.now()
+        """What the store holds, at most a minute old; of a large one, what the last survey counted."""
+        return self._counted.now(self._surveyed)
+
+    def _surveyed(self) -> Usage | None:
+        survey = State.from_bytes(self.shelf.notes()).survey
+        return Usage(survey.derivatives, survey.image_bytes) if survey else None
 
     def _count(self, seconds: float) -> Usage | None:
         deadline = time.monotonic() + seconds
