@@ -137,7 +137,9 @@ def _of_thumbnails() -> Json:
     asked = _empty("Only where `Prefer: respond-async` asked for it: the job.", "Location", "Preference-Applied")
     there = _empty("To it.", "Location")
     signed = [_query("expires", {"type": "string"}), _query("signature", {"type": "string"})]
-    stored = {code: answer for code, answer in _image_answers().items() if code in {"200", "206", "304", "412", "416"}}
+    stored = {
+        code: answer for code, answer in _image_answers().items() if code in {"200", "206", "302", "304", "412", "416"}
+    }
     return {
         "/{frame}/": {
             "parameters": [frame],
@@ -178,6 +180,7 @@ def _image_answers() -> Json:
         "200": _media("The image.", "image/jpeg", jpeg, *names),
         "202": _empty("Only where `Prefer: respond-async` asked for it: the job.", "Location", "Preference-Applied"),
         "206": _media("A part of the image.", "image/jpeg", jpeg, *names, "Content-Range"),
+        "302": _empty("Only with S3_SERVE=redirect: to the image, by a signed URL.", "Location", "Cache-Status"),
         "304": _empty("The client has it.", "ETag"),
         "412": _problem_answer("A condition is not met."),
         "416": _problem_answer("The range is past the end."),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
@@ -79,6 +79,9 @@ class Settings(BaseSettings):
     )
 
     # --- the store
+    storage: Literal["local", "s3"] = Field(
+        "local", description="Where images are kept: a folder, or a bucket. Unset, a bucket if AWS_BUCKET is set."
+    )
     data_dir: Path = Field(
         Path("mezcal-data"),
         description="Folder of `mezcal up`: the broker's state, and the cache if STORAGE_DIR is unset.",
@@ -95,6 +98,31 @@ class Settings(BaseSettings):
         "have no name and vanish with their process.",
     )
 
+    aws_bucket: str | None = Field(None, description="Bucket of the cache.")
+    aws_prefix: str = Field("", description="What the names of our objects in it begin with.")
+    storage_url: str | None = Field(
+        None, description="Object store that speaks S3, as `https://host:port`; unset, AWS in AWS_DEFAULT_REGION."
+    )
+    s3_addressing: Literal["auto", "path", "virtual"] = Field(
+        "auto", description="`host/bucket` or `bucket.host`; `auto` is the latter on AWS alone."
+    )
+    s3_serve: Literal["proxy", "redirect"] = Field(
+        "proxy", description="Send images through the API, or send clients to the object store by signed URLs."
+    )
+    s3_public_url: str | None = Field(
+        None, description="Where clients reach the object store, if not at STORAGE_URL: signed URLs name it."
+    )
+    aws_access_key_id: str | None = Field(
+        None, description="Access key; unset, as every AWS client finds one: shared files, web identity, roles."
+    )
+    aws_secret_access_key: SecretStr | None = Field(None, description="Its secret.")
+    aws_session_token: SecretStr | None = Field(None, description="Its token, where it is one that is lent.")
+    aws_default_region: str | None = Field(
+        None,
+        validation_alias=AliasChoices("AWS_DEFAULT_REGION", "AWS_REGION"),
+        description="Region of the bucket; unset, `us-east-1`.",
+    )
+    aws_ca_bundle: Path | None = Field(None, description="Certificates that the object store's is judged by.")
     cache_max_bytes: int = Field(
         0,
         ge=0,
@@ -351,6 +379,8 @@ class Settings(BaseSettings):
             "color",
             "oversize",
             "thumbnail_look",
+            "storage",
+            "s3_serve",
         ),
         mode="before",
     )
@@ -385,7 +415,7 @@ class Settings(BaseSettings):
             raise ValueError("must be names with pixels, as small:200,large:1200")
         return value
 
-    @field_validator("archive_api_url", "public_url")
+    @field_validator("archive_api_url", "public_url", "storage_url", "s3_public_url")
     @classmethod
     def _http(cls, value: str | None) -> str | None:
         if value is not None and not value.startswith(("http://", "https://")):
@@ -405,6 +435,21 @@ class Settings(BaseSettings):
         if values.get("jwt_token") and not values.get("auth_type"):
             values["auth_type"] = AuthType.JWT_TOKEN
         return values
+
+    @model_validator(mode="before")
+    @classmethod
+    def _bucket_means_s3(cls, values: dict[str, Any]) -> dict[str, Any]:
+        if values.get("aws_bucket") and not values.get("storage"):
+            values["storage"] = "s3"
+        return values
+
+    @model_validator(mode="after")
+    def _s3_is_whole(self) -> Self:
+        if self.storage == "s3" and not self.aws_bucket:
+            raise ValueError("STORAGE is s3, and AWS_BUCKET is not set: it names the bucket")
+        if self.storage == "s3" and self.sendfile_header:
+            raise ValueError("SENDFILE_HEADER is set, and STORAGE is s3: there are no files to name")
+        return self
 
     @property
     def cache_dir(self) -> Path:

@@ -41,6 +41,7 @@ app.conf.include = [
     "worker.tasks",
     "worker.aftermath",
     "worker.drain",
+    "worker.objects",
     "worker.previews",
     "worker.revalidate",
     "worker.trim",

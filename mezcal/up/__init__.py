@@ -97,9 +97,11 @@ def remembering(chosen: settings.Settings, folder: Folder) -> settings.Settings:
 def settings_for(wish: Wish) -> settings.Settings:
     """The settings, with what the command line says above all else."""
     said = {"data_dir": wish.data_dir, "repo_base_url": origin_url(wish.origin)}
-    said |= {"sendfile_header": "X-Accel-Redirect"} if wish.front else {}
     given = {name: value for name, value in said.items() if value is not None}
     chosen = settings.load(**given)
+    if wish.front and chosen.storage == "local":
+        given |= {"sendfile_header": "X-Accel-Redirect"}
+        chosen = settings.load(**given)
     if chosen.repo_base_url is None:
         chosen = settings.load(**given, repo_base_url=sample.FOLDER.as_uri())
     return chosen
