@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
+UNITS = {"k": 2**10, "m": 2**20, "g": 2**30}
 DEFAULT_MAX_PIXELS = 2_000_000_000  # what MAX_IMAGE_PIXELS=0 means: above any single master that was met
 
 
@@ -224,6 +225,12 @@ class Settings(BaseSettings):
     interactive_reserve: int = Field(
         1, ge=0, description="Pool processes of each worker with two or more that bulk jobs never take."
     )
+    worker_memory: int = Field(
+        0,
+        ge=0,
+        description="Bytes that the conversions of one worker may hold at once, as `1500m` or `2g`; `auto` (0) is what "
+        "its container, or the machine, has, less what its processes take idle.",
+    )
     queue_max: int = Field(2_000_000, ge=1, description="Jobs that may be queued in one lane; past it, 503.")
     drain_seconds: float = Field(
         30, ge=0, description="How long a process that is told to stop may finish what it began."
@@ -306,6 +313,15 @@ class Settings(BaseSettings):
         if not isinstance(value, str):
             return value
         return value.upper() if info.field_name in {"auth_type", "log_level"} else value.lower()
+
+    @field_validator("worker_memory", mode="before")
+    @classmethod
+    def _with_unit(cls, value: object) -> object:
+        text = str(value).strip().lower()
+        number, unit = text[:-1], UNITS.get(text[-1:])
+        if unit is not None and number.isdecimal():
+            return int(number) * unit
+        return 0 if text == "auto" else value
 
     @field_validator("thumbnail_filters")
     @classmethod

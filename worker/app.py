@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
 import socket
@@ -18,6 +19,7 @@ from mezcal.jobs import Chunks, Gate, Keys, Table, Terms
 from mezcal.jobs.broker import MAKER_SECONDS, Pipe, celery_app, connect
 from mezcal.jobs.lease import persist
 from mezcal.lifeline import follow_parent
+from mezcal.memory import MIB, Budget, budget
 from mezcal.origin import open_origin
 from mezcal.recipe import Thumbnail
 from mezcal.settings import Settings, load
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from mezcal.recipe import Recipe
     from mezcal.store import Store
 
+log = logging.getLogger(__name__)
 settings = load()
 app = celery_app(settings, MAKER_SECONDS)
 app.set_current()
@@ -48,6 +51,7 @@ class Bench:
     chunks: Chunks
     pipe: Pipe
     choices: Choices
+    memory: Budget
     name: str
 
     def origin_of(self, recipe: Recipe) -> Origin:
@@ -71,8 +75,21 @@ def here() -> Bench:
         chunks=Chunks(table.redis, table.keys),
         pipe=Pipe(app),
         choices=Choices.of(settings),
+        memory=memory(),
         name=f"{socket.gethostname()}:{os.getpid()}",
     )
+
+
+@cache
+def memory(processes: int = 1) -> Budget:
+    """What the conversions of this worker, of so many processes, may hold; made before the first fork."""
+    return Budget(settings.worker_memory or budget(processes))
+
+
+@signals.worker_init.connect
+def _set_memory_aside(sender: Any = None, **_: Any) -> None:
+    total = memory(getattr(sender, "concurrency", None) or 1).total
+    log.info("conversions may hold %d MB of memory at once", total // MIB)
 
 
 @signals.setup_logging.connect

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import random
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ from mezcal.derive import derive
 from mezcal.errors import BrokerDown, Failure, Superseded, Unforeseen
 from mezcal.jobs import MAKE, SPREAD, Lane
 from mezcal.jobs.broker import CHORE
-from mezcal.jobs.gate import GuardedOrigin, PutOff
+from mezcal.jobs.gate import DEFER_SECONDS, GuardedOrigin, PutOff
 from mezcal.jobs.lease import Lease, persist
 from mezcal.jobs.progress import shown
 from mezcal.recipe import from_json
@@ -18,9 +19,14 @@ from worker.app import app, here
 from worker.chores import CHORES
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mezcal.recipe import Recipe
 
 log = logging.getLogger(__name__)
+
+RANKS = {Lane.INTERACTIVE: 0, Lane.BULK: 1}  # who is given memory first
+MEMORY_PATIENCE = 120.0  # seconds: a wait for memory must not become a job that took too long
 
 
 @app.task(name=MAKE, bind=True)
@@ -68,18 +74,33 @@ def _work(recipe: Recipe, lease: Lease) -> None:
     origin = GuardedOrigin(bench.origin_of(recipe), bench.gate, lease, recipe.kind)
     claim = lease.claim
     try:
-        with shown(bench.table, claim.key) as progress:
+        with (
+            shown(bench.table, claim.key) as progress,
+            bench.memory.share(RANKS[claim.lane], waiting(lease)) as room,
+        ):
             derive(
                 *(recipe, origin, bench.store, bench.choices),
                 guard=lease.check,
                 remake=claim.remake,
                 progress=progress,
+                room=room,
             )
     except (Failure, PutOff):
         raise
     except Exception as error:
         log.exception("%s failed in a way that nobody thought of", recipe.key)
         raise Unforeseen(f"an unforeseen {type(error).__name__}: the log has the details") from error
+
+
+def waiting(lease: Lease) -> Callable[[float], None]:
+    """What ends the wait of *lease*'s job for memory: its lease, or that it had better make room for another."""
+
+    def heed(seconds: float) -> None:
+        lease.abandon_if_lost()
+        if seconds > MEMORY_PATIENCE:
+            raise PutOff(random.uniform(*DEFER_SECONDS))  # noqa: S311 - jitter
+
+    return heed
 
 
 @app.task(name=SPREAD)

@@ -5,6 +5,6 @@ A wrong setting or a failure that a command does not settle itself ends it with 
 
 from __future__ import annotations
 
-from mezcal.commands import failures, warm
+from mezcal.commands import api, beat, failures, flower, healthy, secrets, warm, worker
 
-COMMANDS = (warm, failures)  # in the order of `mezcal --help`
+COMMANDS = (warm, failures, api, worker, beat, flower, healthy, secrets)  # in the order of `mezcal --help`

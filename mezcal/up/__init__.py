@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
-from mezcal import sample, settings
+from mezcal import roles, sample, settings
 from mezcal.front import nginx
 from mezcal.up import broker, environment, parts
 from mezcal.up.claim import Address, CannotStart, claimed, free_address
@@ -63,6 +63,7 @@ def announce(journal: Journal, at: Address, board: Address | None) -> None:
     if board is not None:
         journal.say(f"the dashboard is at {board.url}")
     with suppress(OSError):
+        roles.Sign(url=f"{at.url}healthz").write()
         print(f"mezcal is ready at {at.url}", flush=True)
 
 
