@@ -185,9 +185,18 @@ class Settings(BaseSettings):
     # --- the queue
     redis_url: SecretStr | None = Field(
         None,
-        description="Broker and job table, `redis://`, `rediss://` or `redis+socket://`. Unset, "
-        "`mezcal up` starts its own.",
+        description="Broker and job table: `redis://`, `rediss://` (TLS), `redis+socket://`, or the sentinels that "
+        "know where they are, `sentinel://host1;host2/0`. Unset, `mezcal up` starts its own.",
     )
+    redis_password: SecretStr | None = Field(None, description="Password of Redis, where REDIS_URL has none.")
+    redis_master: str = Field("mymaster", description="Name under which sentinels know the master.")
+    redis_sentinel_password: SecretStr | None = Field(None, description="Password of the sentinels themselves.")
+    redis_tls_ca: Path | None = Field(
+        None,
+        description="Certificates by which Redis is judged over TLS; unset, the system's. With it `sentinel://` is too.",
+    )
+    redis_tls_cert: Path | None = Field(None, description="Certificate by which we show ourselves to Redis.")
+    redis_tls_key: Path | None = Field(None, description="Its key.")
     key_prefix: str = Field(
         "mezcal:",
         pattern=r"^[\w.:-]{1,64}$",

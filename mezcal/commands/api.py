@@ -25,7 +25,7 @@ def add(commands: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """Become gunicorn."""
     from mezcal import roles  # noqa: PLC0415 - --help needs none of it
-    from mezcal.jobs.broker import redis_url  # noqa: PLC0415
+    from mezcal.jobs.server import redis_url  # noqa: PLC0415
     from mezcal.settings import load  # noqa: PLC0415
 
     settings = load()

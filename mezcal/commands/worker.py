@@ -54,7 +54,7 @@ def run(options: argparse.Namespace) -> int:
 def become_worker(settings: Settings, argv: tuple[str, ...]) -> int:
     """Become the Celery worker *argv*, which shows that it lives by WORKER_HEARTBEAT or a file of its own."""
     from mezcal import roles  # noqa: PLC0415
-    from mezcal.jobs.broker import redis_url  # noqa: PLC0415
+    from mezcal.jobs.server import redis_url  # noqa: PLC0415
 
     redis_url(settings)  # refuses to start without, in one line
     named = os.environ.get("WORKER_HEARTBEAT") or Path(tempfile.gettempdir()) / f"mezcal-{os.getpid()}.alive"

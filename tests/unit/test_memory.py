@@ -6,7 +6,6 @@ import random
 import signal
 import subprocess
 import sys
-from collections import defaultdict
 from typing import TYPE_CHECKING
 
 import pytest
@@ -83,13 +82,11 @@ def test_what_many_hold_at_once_is_never_more_than_the_budget(pool: Pool) -> Non
             pool.let_go(name)
     for actor in pool.actors.values():
         actor.wait(60)
-    held: defaultdict[str, int] = defaultdict(int)
     seen = [line.split() for line in pool.log.read_text().splitlines() if " has " in line]
     assert len(seen) == 6 * 12
     assert max(int(words[3]) for words in seen) <= TOTAL
     assert any(int(words[3]) > int(words[2]) for words in seen), "some worked at the same time"
     assert pool.budget.held() == 0
-    assert not held
 
 
 def test_a_killed_process_gives_its_share_back(pool: Pool) -> None:
@@ -167,13 +164,13 @@ def test_whoever_is_told_to_stop_waiting_leaves_nothing_behind(pool: Pool) -> No
     pool.start("first", 800)
     pool.hears("first has")
 
-    class Enough(Exception):
+    class EnoughError(Exception):
         pass
 
     def heed(_seconds: float) -> None:
-        raise Enough
+        raise EnoughError
 
-    with pytest.raises(Enough), pool.budget.share(0, heed) as take:
+    with pytest.raises(EnoughError), pool.budget.share(0, heed) as take:
         take(500)
     assert [row.size for row in pool.rows() if row.stage != memory.Stage.FREE] == [800]
 
