@@ -193,7 +193,7 @@ class Settings(BaseSettings):
     redis_sentinel_password: SecretStr | None = Field(None, description="Password of the sentinels themselves.")
     redis_tls_ca: Path | None = Field(
         None,
-        description="Certificates by which Redis is judged over TLS; unset, the system's. With it `sentinel://` is too.",
+        description="Certificates by which Redis is judged over TLS, the system's if unset. With it also for `sentinel://`.",
     )
     redis_tls_cert: Path | None = Field(None, description="Certificate by which we show ourselves to Redis.")
     redis_tls_key: Path | None = Field(None, description="Its key.")
