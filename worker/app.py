@@ -81,15 +81,15 @@ def here() -> Bench:
 
 
 @cache
-def memory(processes: int = 1) -> Budget:
-    """What the conversions of this worker, of so many processes, may hold; made before the first fork."""
-    return Budget(settings.worker_memory or budget(processes))
+def memory() -> Budget:
+    """What the conversions of this worker may hold together; made before the first fork, and shared by all."""
+    return Budget(settings.worker_memory or budget(app.conf.worker_concurrency or 1))
 
 
 @signals.worker_init.connect
-def _set_memory_aside(sender: Any = None, **_: Any) -> None:
-    total = memory(getattr(sender, "concurrency", None) or 1).total
-    log.info("conversions may hold %d MB of memory at once", total // MIB)
+def _set_memory_aside(sender: Any, **_: Any) -> None:
+    app.conf.worker_concurrency = sender.concurrency
+    log.info("conversions may hold %d MB of memory at once", memory().total // MIB)
 
 
 @signals.setup_logging.connect
