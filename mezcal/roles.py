@@ -43,20 +43,9 @@ def api(bind: str, processes: int) -> tuple[str, ...]:
     )
 
 
-def flower(host: str, port: int, state: Path) -> tuple[str, ...]:
-    """Celery's dashboard, which keeps what it has seen in the file *state*."""
-    options = {
-        "address": host,
-        "port": str(port),
-        "max_tasks": "10000",  # the default of 100,000 takes 580 MB
-        "persistent": "True",
-        "db": str(state),
-        "state_save_interval": "10000",  # ms
-    }
-    return (
-        *(*PYTHON, "celery", "-A", "worker.app", "flower"),
-        *(f"--{option}={value}" for option, value in options.items()),
-    )
+def flower(host: str, port: int) -> tuple[str, ...]:
+    """Celery's dashboard, with a password; `worker.dashboard` chooses its other options."""
+    return (*PYTHON, "worker.dashboard", f"--address={host}", f"--port={port}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
-UNITS = {"k": 2**10, "m": 2**20, "g": 2**30}
+from mezcal.sizes import bytes_of, seconds_of
+
 DEFAULT_MAX_PIXELS = 2_000_000_000  # what MAX_IMAGE_PIXELS=0 means: above any single master that was met
 
 
@@ -94,6 +95,23 @@ class Settings(BaseSettings):
         "have no name and vanish with their process.",
     )
 
+    cache_max_bytes: int = Field(
+        0,
+        ge=0,
+        description="What the cache may hold, in bytes or as `500GB`, `20GiB`; past it, what was used least "
+        "lately goes. 0 is no bound.",
+    )
+    cache_min_free_bytes: int = Field(
+        0, ge=0, description="What is to be left free on the cache's disk, written likewise; 0 is no bound."
+    )
+    cache_max_age: float = Field(
+        0, ge=0, description="Seconds, or as `90d`, after which goes what nobody has used for so long; 0 never."
+    )
+    cache_use_log: Path | None = Field(
+        None,
+        description="File in which nginx writes what it serves, for workers to read: where the cache is mounted "
+        "`noatime`, nobody else remembers. `mezcal up --front` sees to it by itself.",
+    )
     pin_seconds: float = Field(
         60, ge=0, description="How long an evicted derivative can still be had: a HEAD's answer holds for so long."
     )
@@ -290,8 +308,28 @@ class Settings(BaseSettings):
     )
     flask_debug: bool = Field(False, description="Flask's debug mode, for development.")
 
-    # --- the logs
+    # --- the dashboard
+    flower_basic_auth: SecretStr | None = Field(
+        None,
+        description="`user:password` of Flower, several comma-separated; unset, a password is made for the user "
+        "`mezcal` and kept in DATA_DIR/flower/password.",
+    )
+
+    # --- metrics and logs
+    metrics_token: SecretStr | None = Field(
+        None, description="Bearer token for `/metrics`; with none, only this machine may ask for it."
+    )
+    metrics_port: int = Field(0, ge=0, le=65_535, description="Port at which a worker shows its `/metrics`; 0 is none.")
+    metrics_address: str = Field(
+        "127.0.0.1", description="Address of METRICS_PORT; beyond loopback it answers only with METRICS_TOKEN."
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="The least that is logged.")
+    log_format: Literal["console", "json"] = Field(
+        "console", description="Lines for people, or JSON objects, one a line, for collectors."
+    )
+    access_log: Literal["all", "misses", "none"] = Field(
+        "all", description="Which requests get a line: all, all but hits, or none."
+    )
 
     @classmethod
     def settings_customise_sources(
@@ -316,7 +354,19 @@ class Settings(BaseSettings):
             return value
         return tuple(part.strip() for part in value.split(",") if part.strip())
 
-    @field_validator("storage_layout", "auth_type", "log_level", "color", "oversize", "thumbnail_look", mode="before")
+    @field_validator(
+        *(
+            "storage_layout",
+            "auth_type",
+            "log_level",
+            "log_format",
+            "access_log",
+            "color",
+            "oversize",
+            "thumbnail_look",
+        ),
+        mode="before",
+    )
     @classmethod
     def _any_case(cls, value: object, info: Any) -> object:
         if not isinstance(value, str):
@@ -325,12 +375,18 @@ class Settings(BaseSettings):
 
     @field_validator("worker_memory", mode="before")
     @classmethod
-    def _with_unit(cls, value: object) -> object:
-        text = str(value).strip().lower()
-        number, unit = text[:-1], UNITS.get(text[-1:])
-        if unit is not None and number.isdecimal():
-            return int(number) * unit
-        return 0 if text == "auto" else value
+    def _auto_or_bytes(cls, value: object) -> object:
+        return (0 if value.strip().lower() == "auto" else bytes_of(value)) if isinstance(value, str) else value
+
+    @field_validator("cache_max_bytes", "cache_min_free_bytes", mode="before")
+    @classmethod
+    def _bytes(cls, value: object) -> object:
+        return bytes_of(value) if isinstance(value, str) else value
+
+    @field_validator("cache_max_age", mode="before")
+    @classmethod
+    def _seconds(cls, value: object) -> object:
+        return seconds_of(value) if isinstance(value, str) else value
 
     @field_validator("thumbnail_filters")
     @classmethod

@@ -105,6 +105,10 @@ class Keys:
         """String: the folder of the store up to which the periodic walk has come."""
         return f"{self.prefix}walk"
 
+    def pages(self, key: str) -> str:
+        """Set: the pages that somebody asked for of the master whose main mezzanine is *key*; expires."""
+        return f"{self.prefix}pages:{key}"
+
     def chunk(self, name: str) -> str:
         """String: recipes (JSON) that somebody wants made in bulk and nobody has queued yet."""
         return f"{self.prefix}chunk:{name}"
@@ -125,6 +129,27 @@ class Keys:
     def recent(self) -> str:
         """List: the recipes made last, newest first, for people to look at."""
         return f"{self.prefix}recent"
+
+    def minute(self, number: int) -> str:
+        """Hash: what the installation counted in one minute (its number since 1970), for the operator's page; expires.
+        Fields: requests:<outcome>, jobs:<outcome>, wait_ms, work_ms, and wait_below:<s>, work_below:<s> for how many
+        took no longer than so many seconds, and longer than the next smaller one says.
+        """
+        return f"{self.prefix}minute:{number}"
+
+    @property
+    def largest(self) -> str:
+        """Sorted set: the recipes (JSON) of the largest derivatives made, by their bytes; a hundred at most."""
+        return f"{self.prefix}largest"
+
+    def preview(self, key: str) -> str:
+        """String: a small picture of the derivative *key* (JPEG in Base64), empty while it is made; expires."""
+        return f"{self.prefix}preview:{key}"
+
+    @property
+    def workers(self) -> str:
+        """Sorted set: the workers (JSON), by when each last said that it is there, in seconds."""
+        return f"{self.prefix}workers"
 
     @property
     def ended(self) -> str:

@@ -85,6 +85,7 @@ class Claim:
     lane: Lane
     remake: bool
     suspect: bool = False  # its origin has failed jobs lately
+    waited: float = 0  # seconds in the queue
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 from mezcal.errors import Memory, Quarantined
 from mezcal.jobs.keys import Keys, Lane, State
 from mezcal.jobs.record import Claim, Message, Record, Terms, as_json, record_of
+from mezcal.recipe import Mezzanine
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -20,8 +21,9 @@ if TYPE_CHECKING:
 
 REAP_MOST = 100  # per sweep and reason: a sweep holds the server for a few milliseconds at most
 QUARANTINE_SECONDS = 365 * 86_400  # an operator lifts it sooner; but no key is for ever
+PAGES_SECONDS = QUARANTINE_SECONDS + 86_400  # longer than any job or failure is remembered
 GRACE_MS = 5000  # a queued job whose message is not to be seen for so long has lost it
-SCRIPTS = ("ensure", "change", "retry", "begin", "renew", "finish", "lost", "reap", "forget")
+SCRIPTS = ("ensure", "change", "retry", "begin", "renew", "finish", "lost", "reap", "forget", "withdraw")
 
 
 class Table:
@@ -39,6 +41,7 @@ class Table:
         as JSON; `resting` and for how many milliseconds, since its origin is sick.
         """
         wanted = json.dumps(recipe.as_json())
+        self._note_page(recipe, self.redis)
         verdict = self._run("ensure", recipe.key, lane, wanted, self.terms.queue_max, kind=recipe.kind)
         return verdict[0], verdict[1] if len(verdict) > 1 else None
 
@@ -55,9 +58,24 @@ class Table:
         pipe = self.redis.pipeline(transaction=False)
         script = self._scripts["change" if changed else "ensure"]
         for recipe in recipes:
+            self._note_page(recipe, pipe)
             args: list[str | float] = [recipe.key, lane, json.dumps(recipe.as_json()), self.terms.queue_max]
             script(keys=self._named(recipe.key, recipe.kind), args=args, client=pipe)
-        return [verdict[0] for verdict in pipe.execute()]
+        return [answer[0] for answer in pipe.execute() if isinstance(answer, list)]
+
+    def pages(self, recipe: Recipe) -> list[Mezzanine]:
+        """The mezzanines of single pages of *recipe*'s master that the table has, or had within a year."""
+        if not isinstance(recipe, Mezzanine):
+            return []
+        known = cast("set[str]", self.redis.smembers(self.keys.pages(Mezzanine(recipe.path).key)))
+        return [Mezzanine(recipe.path, int(page)) for page in known]
+
+    def _note_page(self, recipe: Recipe, client: Redis) -> None:
+        """Note a page before its job is queued: an event of its master shall miss none that may run."""
+        if isinstance(recipe, Mezzanine) and recipe.page is not None:
+            name = self.keys.pages(Mezzanine(recipe.path).key)
+            client.sadd(name, recipe.page)
+            client.expire(name, PAGES_SECONDS)
 
     def retry(self, key: str, lane: Lane = Lane.BULK) -> Message | None:
         """Queue a failed, quarantined or put-off job again, as if it had not been tried; its message, to be sent."""
@@ -66,6 +84,15 @@ class Table:
     def forget(self, key: str) -> bool:
         """Drop the job; one that runs is fenced off. Whether it was known."""
         return bool(self._run("forget", key))
+
+    def withdraw(self, keys: list[str], since: float) -> int:
+        """Take back those of the bulk jobs *keys* that were asked for first *since* then (Redis' clock, in seconds)
+        and that nobody waits for or works on; how many.
+        """
+        pipe = self.redis.pipeline(transaction=False)
+        for key in keys:
+            self._scripts["withdraw"](keys=self._named(key, ""), args=[key, int(since * 1000)], client=pipe)
+        return sum(pipe.execute())
 
     # --- whoever looks
 
@@ -83,11 +110,14 @@ class Table:
 
     def failures(self, most: int = 100) -> list[Record]:
         """Failed and quarantined jobs, those remembered longest first."""
-        known = cast("list[str]", self.redis.zrange(self.keys.failed, 0, most - 1, desc=True))
+        return self.records(cast("list[str]", self.redis.zrange(self.keys.failed, 0, most - 1, desc=True)))
+
+    def records(self, keys: list[str]) -> list[Record]:
+        """The jobs *keys* as they stand, less those that the table does not know, in one round trip."""
         pipe = self.redis.pipeline(transaction=False)
-        for key in known:
+        for key in keys:
             pipe.hgetall(self.keys.job(key))
-        found = zip(known, pipe.execute(), strict=True)
+        found = zip(keys, pipe.execute(), strict=True)
         return [record_of(key, fields) for key, fields in found if fields.get("state")]
 
     def depths(self) -> dict[str, int]:
@@ -115,8 +145,8 @@ class Table:
         found = self._run("begin", key, *told, kind=kind)
         if not found:
             return None
-        token, attempt, lane, remake, suspect = found
-        return Claim(key, token, int(attempt), Lane(lane), bool(remake), bool(suspect))
+        token, attempt, lane, remake, suspect, queued = found
+        return Claim(key, token, int(attempt), Lane(lane), bool(remake), bool(suspect), int(float(queued)) / 1000)
 
     def renew(self, claim: Claim) -> bool:
         """Keep the lease; False where the job has gone to another or was forgotten."""

@@ -15,13 +15,16 @@ if TYPE_CHECKING:
 IMAGE = "image.jpg"
 SIDECAR = "image.json"
 OURS = ".mezcal"  # scratch files, locks and mapped derivatives; no mapped path begins with it
+BY_KEY = "by-key"
 DEPTH_MAX = 100  # folders: deeper than any repository's, and making them is recursive
 NAME_MAX = 255  # bytes of one name on every common file system
 
 
 def folder(recipe: Recipe, layout: Layout) -> PurePosixPath:
     """The folder, relative to the root, that holds *recipe*'s `image.jpg` and nothing of another's."""
-    if not isinstance(recipe, Mezzanine) or recipe.page is not None or not _fits(recipe.path, layout):
+    if isinstance(recipe, Mezzanine) and recipe.page is not None:
+        return pages(recipe.path) / str(recipe.page)
+    if not isinstance(recipe, Mezzanine) or not _fits(recipe.path, layout):
         return by_key(recipe.key)
     if layout is Layout.BASIC:
         return PurePosixPath(recipe.path)
@@ -31,9 +34,14 @@ def folder(recipe: Recipe, layout: Layout) -> PurePosixPath:
     return PurePosixPath(digest[0:2], digest[2:4], digest[4:6], digest)
 
 
+def pages(path: str) -> PurePosixPath:
+    """The folder that holds a folder for each page of the master at *path*: whoever forgets it finds them all."""
+    return by_key(Mezzanine(path).key)
+
+
 def by_key(key: str) -> PurePosixPath:
     """The folder of a derivative that no path names."""
-    return PurePosixPath(OURS, "by-key", key[:2], key)
+    return PurePosixPath(OURS, BY_KEY, key[:2], key)
 
 
 def _fits(path: str, layout: Layout) -> bool:

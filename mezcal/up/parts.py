@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 PAST_DRAIN = 3.0  # seconds, beyond DRAIN_SECONDS, in which a drained part may close what it holds
 ANSWER_WITHIN = 2.0  # seconds
+HANDED = "MEZCAL_METRICS_DIR"  # the folder in which API and worker count together, see telemetry/shared.py
 
 
 class Rank(IntEnum):
@@ -102,12 +103,10 @@ def front(
 
 
 def dashboard(folder: Folder, at: Address, env: Mapping[str, str]) -> Part:
-    """Flower, which asks nobody for a password: *at* must be loopback."""
-    state = folder.root / "flower"
-    state.mkdir(mode=0o700, exist_ok=True)
+    """Flower, which asks for a password; `worker.dashboard` chooses its other options."""
     return Part(
         name="flower",
-        argv=roles.flower(at.host, at.port, state / "state"),
+        argv=roles.flower(at.host, at.port),
         env=env,
         cwd=folder.run,
         ready=partial(answers, at, "/healthcheck"),

@@ -26,7 +26,7 @@ SECRET = {
     name.upper() for name, field in Settings.model_fields.items() if "SecretStr" in str(field.annotation)
 }  # each may be a file
 OF_STORE = {"STORAGE", "AWS_BUCKET", "AWS_PREFIX", "AWS_DEFAULT_REGION", "AWS_ACCESS_KEY_ID", "STORAGE_URL", "S3_SERVE"}
-ELSEWHERE = {"FLOWER_BASIC_AUTH", "FLOWER_BASIC_AUTH_FILE", "AWS_SECRET_ACCESS_KEY"} | OF_STORE
+ELSEWHERE = {"AWS_SECRET_ACCESS_KEY"} | OF_STORE
 READ = VARIABLES | {f"{name}_FILE" for name in SECRET} | ELSEWHERE
 OF_THE_FILES = {
     *("SECRETS_DIR", "MEZCAL_PORT", "FLOWER_PORT", "MEZCAL_VERSION", "COMPOSE_PROFILES"),
