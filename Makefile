@@ -36,7 +36,9 @@ check: $(VENV)/dev.stamp ## Lint, types, import contracts, container files
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/hadolint Dockerfile
-	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec docker-compose.yml
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec docker-compose.yml docker-compose.s3.yml
+	$(BIN)/kubernetes-validate --strict --quiet deploy/kubernetes/*.yaml
+	$(BIN)/python -m tools.check_front
 
 .PHONY: test
 test: check ## Everything that must be green before a change lands

@@ -233,9 +233,18 @@ class Settings(BaseSettings):
     # --- the queue
     redis_url: SecretStr | None = Field(
         None,
-        description="Broker and job table, `redis://`, `rediss://` or `redis+socket://`. Unset, "
-        "`mezcal up` starts its own.",
+        description="Broker and job table: `redis://`, `rediss://` (TLS), `redis+socket://`, or the sentinels that "
+        "know where they are, `sentinel://host1;host2/0`. Unset, `mezcal up` starts its own.",
     )
+    redis_password: SecretStr | None = Field(None, description="Password of Redis, where REDIS_URL has none.")
+    redis_master: str = Field("mymaster", description="Name under which sentinels know the master.")
+    redis_sentinel_password: SecretStr | None = Field(None, description="Password of the sentinels themselves.")
+    redis_tls_ca: Path | None = Field(
+        None,
+        description="Certificates by which Redis is judged over TLS, the system's if unset. With it also for `sentinel://`.",
+    )
+    redis_tls_cert: Path | None = Field(None, description="Certificate by which we show ourselves to Redis.")
+    redis_tls_key: Path | None = Field(None, description="Its key.")
     key_prefix: str = Field(
         "mezcal:",
         pattern=r"^[\w.:-]{1,64}$",
@@ -272,6 +281,12 @@ class Settings(BaseSettings):
     )
     interactive_reserve: int = Field(
         1, ge=0, description="Pool processes of each worker with two or more that bulk jobs never take."
+    )
+    worker_memory: int = Field(
+        0,
+        ge=0,
+        description="Bytes that the conversions of one worker may hold at once, as `1500m` or `2g`; `auto` (0) is what "
+        "its container, or the machine, has, less what its processes take idle.",
     )
     queue_max: int = Field(2_000_000, ge=1, description="Jobs that may be queued in one lane; past it, 503.")
     drain_seconds: float = Field(
@@ -389,6 +404,11 @@ class Settings(BaseSettings):
         if not isinstance(value, str):
             return value
         return value.upper() if info.field_name in {"auth_type", "log_level"} else value.lower()
+
+    @field_validator("worker_memory", mode="before")
+    @classmethod
+    def _auto_or_bytes(cls, value: object) -> object:
+        return (0 if value.strip().lower() == "auto" else bytes_of(value)) if isinstance(value, str) else value
 
     @field_validator("cache_max_bytes", "cache_min_free_bytes", mode="before")
     @classmethod

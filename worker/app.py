@@ -21,6 +21,7 @@ from mezcal.jobs import Chunks, Gate, Keys, Table, Terms
 from mezcal.jobs.broker import MAKER_SECONDS, Pipe, celery_app, connect
 from mezcal.jobs.lease import persist
 from mezcal.lifeline import follow_parent
+from mezcal.memory import MIB, Budget, budget
 from mezcal.origin import open_origin
 from mezcal.recipe import Thumbnail
 from mezcal.settings import Settings, load
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from mezcal.recipe import Recipe
     from mezcal.store import Store
 
+log = logging.getLogger(__name__)
 settings = load()
 app = celery_app(settings, MAKER_SECONDS)
 app.set_current()
@@ -61,6 +63,7 @@ class Bench:
     chunks: Chunks
     pipe: Pipe
     choices: Choices
+    memory: Budget
     name: str
 
     def origin_of(self, recipe: Recipe) -> Origin:
@@ -84,8 +87,21 @@ def here() -> Bench:
         chunks=Chunks(table.redis, table.keys),
         pipe=Pipe(app),
         choices=Choices.of(settings),
+        memory=memory(),
         name=f"{socket.gethostname()}:{os.getpid()}",
     )
+
+
+@cache
+def memory() -> Budget:
+    """What the conversions of this worker may hold together; made before the first fork, and shared by all."""
+    return Budget(settings.worker_memory or budget(app.conf.worker_concurrency or 1))
+
+
+@signals.worker_init.connect
+def _set_memory_aside(sender: Any, **_: Any) -> None:
+    app.conf.worker_concurrency = sender.concurrency
+    log.info("conversions may hold %d MB of memory at once", memory().total // MIB)
 
 
 @signals.setup_logging.connect

@@ -48,6 +48,7 @@ def check_libvips(name: str, master: Watched, width: int, height: int, *, deep: 
     with _place_kept(master):
         needed = _whole(name, master, width, height) + each * width * height
     _check(width, height, needed, name)
+    master.will_hold(needed)
 
 
 def check_pillow(name: str, master: Watched, size: tuple[int, int], mode: str) -> None:
@@ -60,6 +61,7 @@ def check_pillow(name: str, master: Watched, size: tuple[int, int], mode: str) -
         elif name == "JPEG":
             needed += _whole(name, master, *size)
     _check(*size, needed, name)
+    master.will_hold(needed)
 
 
 @contextmanager

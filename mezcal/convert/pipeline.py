@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, BinaryIO
 
+from mezcal import memory
 from mezcal.convert import colour, engines, jpeg, vips
 from mezcal.convert.choices import Choices, Picture
 from mezcal.convert.formats import mode_of, sniff
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from mezcal.convert.colour import Treatment
     from mezcal.convert.formats import Format
 
+PROGRESSIVE = 6  # bytes a pixel that a progressive JPEG's encoder holds: three samples' coefficients
+
 
 @dataclass
 class Conversion:
@@ -35,10 +38,12 @@ class Conversion:
     page: int | None
     scratch: Path | None
     progress: Callable[[float], None] | None
+    room: Callable[[int], None] | None = None
+    encoder_holds: int = 0
 
     def run(self) -> Picture:
         """The picture that was written; raises as `convert` does."""
-        watched = Watched(self.master)
+        watched = Watched(self.master, self._take)
         try:
             return self._convert(watched)
         except Failure:
@@ -95,6 +100,13 @@ class Conversion:
         unscaled = self.choices.oversize == "refuse" and not self.choices.max_edge
         if unscaled and max(width, height) > jpeg.SIDE_MAX:
             raise TooLarge(f"{width} x {height} pixels do not fit a JPEG, whose sides end at {jpeg.SIDE_MAX:,}")
+
+        if self.choices.progressive:
+            self.encoder_holds = PROGRESSIVE * width * height
+
+    def _take(self, needed: int) -> None:
+        if self.room is not None:
+            self.room(max(memory.STREAMING, memory.SMALL + needed) + self.encoder_holds)
 
     def _write(self, opened: Callable[[], Loaded], kind: str) -> Picture:
         loaded = self._opened(opened)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
-from mezcal import sample, settings
+from mezcal import roles, sample, settings
 from mezcal.front import nginx
 from mezcal.store.layout import OURS
 from mezcal.store.uses import noted_by_reading
@@ -73,6 +73,7 @@ def announce(journal: Journal, chosen: settings.Settings, at: Address, board: Ad
         )
         journal.say(f"the dashboard is at {board.url} ({who})")
     with suppress(OSError):
+        roles.Sign(url=f"{at.url}healthz").write()
         print(f"mezcal is ready at {at.url}", flush=True)
 
 
