@@ -28,6 +28,7 @@ from mezcal.store import open_store
 from mezcal.telemetry import shared, trace
 from mezcal.telemetry.logs import set_up_logs
 from worker.recording import heard
+from worker.scraped import Scraped
 
 if TYPE_CHECKING:
     from mezcal.origin import Origin
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from mezcal.store import Store
 
 settings = load()
+scraped = Scraped(settings)
 app = celery_app(settings, MAKER_SECONDS)
 app.set_current()
 app.conf.include = ["worker.tasks", "worker.aftermath", "worker.drain", "worker.revalidate"]
@@ -108,6 +110,7 @@ def _end_task(**_: Any) -> None:
 def _main_process(**_: Any) -> None:
     """Share what is counted, before the first process of the pool is forked."""
     shared.share("worker")
+    scraped.keep()
 
 
 @signals.worker_process_init.connect
@@ -116,3 +119,4 @@ def _pool_process(**_: Any) -> None:
     follow_parent(signal.SIGKILL)
     here.cache_clear()
     here()
+    shared.join()

@@ -17,7 +17,7 @@ from mezcal.errors import BrokerDown, Failure
 from mezcal.jobs.broker import check_policy
 from mezcal.recipe import from_json
 from mezcal.telemetry.hour import Told, of_jobs
-from worker.app import here
+from worker.app import here, scraped
 from worker.chores import due
 from worker.lanes import Lanes
 
@@ -60,6 +60,7 @@ class Housekeeping(bootsteps.StartStopStep):  # type: ignore[misc]  # celery shi
 
     def _turn(self) -> None:
         show_life()
+        scraped.keep()
         try:
             self._reap()
             self._send_what_is_due()
