@@ -27,7 +27,10 @@ def document(archive: bool) -> Json:
         "paths": _paths() | (_of_thumbnails() if archive else {}),
         "components": {
             "schemas": {"Problem": problem(), "Job": job()},
-            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+            "securitySchemes": {
+                "token": {"type": "http", "scheme": "bearer"},
+                "session": {"type": "apiKey", "in": "cookie", "name": "mezcal-ops"},
+            },
         },
     }
 
@@ -73,6 +76,7 @@ def _paths() -> Json:
             (400, 401, 404, 503),
             [_query("url", {"type": "string"})],
         ),
+        **_of_operator(),
         "/healthz": _reads("The process answers.", {200: _json("It does.", status())}),
         "/readyz": _reads(
             "Whether a miss could be made.",
@@ -89,6 +93,42 @@ def _paths() -> Json:
         },
         "/openapi.json": _reads("This document.", {200: _json("It.", {"type": "object"})}),
     }
+
+
+def _of_operator() -> Json:
+    page, form = _media("The page.", "text/html", {"type": "string"}), "application/x-www-form-urlencoded"
+    back = {303: _empty("Back to the page, with what was done.", "Location")}
+
+    def posts(summary: str, *fields: str, answers: Json) -> Json:
+        told = {name: {"type": "string"} for name in fields}
+        body = {"content": {form: {"schema": {"type": "object", "properties": told}}}}
+        return {"post": {**_does(summary, answers), "requestBody": body, "security": [{"session": []}]}}
+
+    changed = {str(code): answer for code, answer in back.items()} | _problems(401, 403, 413, 503)
+    return {
+        "/ops": _operates("The operator's page; with 401, the way in.", {200: page}, (403,), {401: page}),
+        "/ops/sign-in": posts(
+            "Open a session.",
+            "token",
+            answers={"303": back[303], "401": page, **_problems(413)},
+        ),
+        "/ops/sign-out": posts("End the session.", "seal", answers=changed),
+        "/ops/retry": posts("Try one failed job again, or a class of them.", "seal", "job", "class", answers=changed),
+        "/ops/previews/{key}.jpg": {
+            "parameters": [_path("key", "The derivative's key.")],
+            **_operates(
+                "A small picture of a derivative.",
+                {200: _media("It.", "image/jpeg", {"type": "string", "contentMediaType": "image/jpeg"})},
+                (401, 403, 404, 503),
+            ),
+        },
+    }
+
+
+def _operates(summary: str, answers: dict[int, Json], problems: tuple[int, ...], more: Any = None) -> Json:
+    """As `_reads`, for those who may change state alone."""
+    told = _reads(summary, {**answers, **(more or {})}, problems)
+    return {name: {**does, "security": [{"token": []}, {"session": []}]} for name, does in told.items()}
 
 
 def _of_thumbnails() -> Json:

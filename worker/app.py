@@ -39,7 +39,14 @@ settings = load()
 scraped = Scraped(settings)
 app = celery_app(settings, MAKER_SECONDS)
 app.set_current()
-app.conf.include = ["worker.tasks", "worker.aftermath", "worker.drain", "worker.revalidate"]
+app.conf.include = [
+    "worker.tasks",
+    "worker.aftermath",
+    "worker.drain",
+    "worker.previews",
+    "worker.revalidate",
+    "worker.trim",
+]
 app.conf.worker_consumer = "worker.consumer:Consumer"
 
 

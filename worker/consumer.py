@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ from celery.worker import consumer, state
 from redis import RedisError
 
 from mezcal.errors import BrokerDown, Failure
-from mezcal.jobs.broker import check_policy
+from mezcal.jobs.broker import CHORES, check_policy
+from mezcal.jobs.roster import Worker, sign_in, sign_off
 from mezcal.recipe import from_json
 from mezcal.telemetry.hour import Told, of_jobs
 from worker.app import here, scraped
@@ -54,14 +56,21 @@ class Housekeeping(bootsteps.StartStopStep):  # type: ignore[misc]  # celery shi
         """Begin, now and after every reconnection."""
         refuse_what_evicts()
         self._seen = 0.0
+        self._worker = myself(consumer)
         consumer.timer.call_repeatedly(SWEEP_SECONDS, self._turn)
         consumer.timer.call_repeatedly(DEATHS_SECONDS, consumer.pool.maintain_pool)
         self._turn()
+
+    def shutdown(self, _consumer: Any) -> None:
+        """Leave the roster; one that is killed falls silent there."""
+        with suppress(RedisError):
+            sign_off(here().table, self._worker)
 
     def _turn(self) -> None:
         show_life()
         scraped.keep()
         try:
+            sign_in(here().table, self._worker)
             self._reap()
             self._send_what_is_due()
             here().store.sweep()
@@ -97,6 +106,12 @@ class Housekeeping(bootsteps.StartStopStep):  # type: ignore[misc]  # celery shi
             bench.pipe.spread(chunk)
         for chore in due(bench):
             bench.pipe.chore(chore)
+
+
+def myself(consumer: Any) -> Worker:
+    """What the roster tells of us; `chores` comes with bulk."""
+    queues = tuple(sorted(set(consumer.app.amqp.queues.consume_from) - {CHORES}))
+    return Worker(f"{consumer.hostname}:{os.getpid()}", consumer.pool.num_processes, queues)
 
 
 def refuse_what_evicts() -> None:

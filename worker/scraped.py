@@ -20,6 +20,7 @@ from mezcal.jobs import Keys, Table, Terms
 from mezcal.jobs.broker import connect
 from mezcal.lifeline import follow_parent
 from mezcal.store import open_store
+from mezcal.telemetry import shared
 from mezcal.telemetry.exposition import CONTENT_TYPE, exposed
 from mezcal.telemetry.house import House
 
@@ -64,6 +65,7 @@ def _serve(settings: Settings, owner: int) -> NoReturn:
         for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
             signal.signal(signum, signal.SIG_DFL)
         follow_parent(signal.SIGKILL, owner)
+        shared.join()
         table = Table(connect(settings), Keys(settings.key_prefix), Terms.of(settings))
         Server(settings, House(table, open_store(settings))).serve_forever()
     except OSError as error:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
+from celery.exceptions import Retry
+
 from mezcal.derive import derive
 from mezcal.errors import BrokerDown, Failure, Superseded, Unforeseen
 from mezcal.jobs import MAKE, SPREAD, Lane
 from mezcal.jobs.broker import CHORE
 from mezcal.jobs.gate import GuardedOrigin, PutOff
 from mezcal.jobs.lease import Lease, persist
+from mezcal.jobs.notable import note_size
 from mezcal.jobs.progress import shown
 from mezcal.recipe import from_json
 from worker.app import app, here
@@ -19,13 +22,26 @@ from worker.recording import Turn
 
 if TYPE_CHECKING:
     from mezcal.recipe import Recipe
+    from mezcal.store import Stored
 
 log = logging.getLogger(__name__)
 
 
-@app.task(name=MAKE, bind=True)
+class NotMade(Exception):  # noqa: N818 - not an error: how the task ended, for Flower
+    """The job's end without a derivative, less what caused it: those texts may hold signed URLs."""
+
+    def __repr__(self) -> str:
+        """The reason alone: that is what Flower shows."""
+        return str(self)
+
+
+@app.task(name=MAKE, bind=True, throws=(NotMade,))
 def make(self: Any, wanted: dict[str, Any]) -> str:
-    """Make one derivative, if it is still wanted and nobody else makes it; how it ended, for Flower."""
+    """Make one derivative, if it is still wanted and nobody else makes it; how it ended.
+
+    The job table has been told when this returns. For Flower's sake it raises `NotMade` where the job failed,
+    `Retry` where it was put off; no message is sent by that: the reaper sends it when it is due.
+    """
     recipe = from_json(wanted)
     bench = here()
     claim = persist(lambda: bench.table.begin(recipe.key, bench.name, self.request.id, recipe.kind))
@@ -36,33 +52,39 @@ def make(self: Any, wanted: dict[str, Any]) -> str:
 
 
 def _report(recipe: Recipe, lease: Lease) -> str:
-    """Work on the claimed job and report its end."""
+    """Work on the claimed job and report its end, to Flower with nothing of what caused it."""
     turn = Turn(recipe, lease.claim)
     try:
-        _work(turn, lease)
+        stored = _work(turn, lease)
     except PutOff as put_off:
         lease.defer(put_off.seconds)
         turn.end("put-off")
-        return str(put_off)
+        raise _again(put_off.seconds, "it found no place at its origin") from None
     except Superseded as failure:
         turn.end("superseded")
         return failure.slug
     except Failure as failure:
-        lease.fail(failure)
+        seconds = lease.fail(failure)
         turn.end("failed", failure)
-        return f"{failure.slug}: {failure.detail}"
+        told = f"{failure.slug}: {failure.detail}"
+        raise (NotMade(told) if seconds is None else _again(seconds, told)) from None
     lease.finish()
+    note_size(here().table, recipe, stored.size)
     turn.end("made")
     return "made"
 
 
-def _work(turn: Turn, lease: Lease) -> None:
+def _again(seconds: float, why: str) -> Retry:
+    return Retry(why, NotMade(f"again in {seconds:.0f} s: {why}"))
+
+
+def _work(turn: Turn, lease: Lease) -> Stored:
     bench, recipe = here(), turn.recipe
     origin = GuardedOrigin(bench.origin_of(recipe), bench.gate, lease, recipe.kind)
     claim = lease.claim
     try:
         with shown(bench.table, claim.key, turn.progress) as progress:
-            derive(
+            return derive(
                 *(recipe, origin, bench.store, bench.choices),
                 guard=lease.check,
                 remake=claim.remake,

@@ -18,6 +18,7 @@ from mezcal.jobs.keys import Keys, Lane, State
 from mezcal.jobs.listener import Listener
 from mezcal.jobs.record import Claim, Message, Record, Terms, failure_of
 from mezcal.jobs.table import Table
+from mezcal.recipe import from_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -117,7 +118,7 @@ class Jobs:
         with _reached("the queue cannot be reached"):
             message = self.table.retry(key, lane)
         if message is not None:
-            self.pipe.send(message.recipe, message.lane, message.recipe.get("path", key))
+            self.pipe.send(message.recipe, message.lane, from_json(message.recipe).label)
         return message is not None
 
     def failures(self, most: int = 100) -> list[Record]:

@@ -134,6 +134,20 @@ class Keys:
         return f"{self.prefix}minute:{number}"
 
     @property
+    def largest(self) -> str:
+        """Sorted set: the recipes (JSON) of the largest derivatives made, by their bytes; a hundred at most."""
+        return f"{self.prefix}largest"
+
+    def preview(self, key: str) -> str:
+        """String: a small picture of the derivative *key* (JPEG in Base64), empty while it is made; expires."""
+        return f"{self.prefix}preview:{key}"
+
+    @property
+    def workers(self) -> str:
+        """Sorted set: the workers (JSON), by when each last said that it is there, in seconds."""
+        return f"{self.prefix}workers"
+
+    @property
     def ended(self) -> str:
         """Channel: the key of each job that left the state in which somebody may wait for it."""
         return f"{self.prefix}ended"

@@ -83,11 +83,14 @@ class Table:
 
     def failures(self, most: int = 100) -> list[Record]:
         """Failed and quarantined jobs, those remembered longest first."""
-        known = cast("list[str]", self.redis.zrange(self.keys.failed, 0, most - 1, desc=True))
+        return self.records(cast("list[str]", self.redis.zrange(self.keys.failed, 0, most - 1, desc=True)))
+
+    def records(self, keys: list[str]) -> list[Record]:
+        """The jobs *keys* as they stand, less those that the table does not know, in one round trip."""
         pipe = self.redis.pipeline(transaction=False)
-        for key in known:
+        for key in keys:
             pipe.hgetall(self.keys.job(key))
-        found = zip(known, pipe.execute(), strict=True)
+        found = zip(keys, pipe.execute(), strict=True)
         return [record_of(key, fields) for key, fields in found if fields.get("state")]
 
     def depths(self) -> dict[str, int]:

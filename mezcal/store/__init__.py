@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from mezcal.recipe import Recipe
     from mezcal.settings import Settings
+    from mezcal.store.shelf import Shelf
     from mezcal.store.usage import Usage
 
 __all__ = ["LocalStore", "Opened", "Sidecar", "Store", "Stored", "open_store"]
@@ -52,8 +53,15 @@ class Store(Protocol):
     def sweep(self) -> int:
         """Remove what killed writers left; how many files."""
 
+    def make_room(self, needed: int) -> bool:
+        """Have *needed* bytes free on a local disk that is full; whether it is worth another try."""
+
     def check(self) -> None:
         """Raise `StoreDown` unless a derivative could be stored now."""
+
+    @property
+    def shelf(self) -> Shelf:
+        """The same store for whoever keeps it within its bounds: what is found there is evicted by where it lies."""
 
     def usage(self) -> Usage | None:
         """What the store holds; None where it is too much to count in a moment."""

@@ -14,6 +14,8 @@ from pydantic import SecretStr
 
 from mezcal import sample, settings
 from mezcal.front import nginx
+from mezcal.store.layout import OURS
+from mezcal.store.uses import noted_by_reading
 from mezcal.telemetry.masks import Mask
 from mezcal.up import broker, environment, parts
 from mezcal.up.claim import Address, CannotStart, claimed, free_address
@@ -48,23 +50,28 @@ def up(wish: Wish) -> int:
         folder = stack.enter_context(claimed(chosen.data_dir.absolute()))
         at = free_address(wish.host, wish.port)
         program = front_program() if wish.front else None
+        chosen = remembering(chosen, folder) if program else chosen
         board = None if wish.flower_port is None else free_address("127.0.0.1", wish.flower_port)
         if board is not None and board.port == at.port:
             raise CannotStart(f"port {at.port} is wanted for the API and for the dashboard")
         sock = stack.enter_context(broker.socket_place(folder.run))
         cast = the_parts(chosen, wish, folder, (at, board, sock), program)
         journal = Journal(sys.stderr.fileno(), Mask.of(chosen), json=chosen.log_format == "json")
-        return Supervisor(cast, journal, keep=(folder.lock,)).run(lambda: announce(journal, at, board))
+        return Supervisor(cast, journal, keep=(folder.lock,)).run(lambda: announce(journal, chosen, at, board))
 
 
-def announce(journal: Journal, at: Address, board: Address | None) -> None:
+def announce(journal: Journal, chosen: settings.Settings, at: Address, board: Address | None) -> None:
     """The one line on stdout; whoever waits for it may be gone. What is cached is served even where nothing can
     be made: then it is said why.
     """
     if not parts.answers(at, "/readyz"):
         journal.say(f"images that are not cached cannot be made now; {at.url}readyz tells why")
     if board is not None:
-        journal.say(f"the dashboard is at {board.url}")
+        kept = chosen.data_dir.absolute() / "flower" / "password"
+        who = (
+            f"user mezcal, password in {kept}" if chosen.flower_basic_auth is None else "user as FLOWER_BASIC_AUTH says"
+        )
+        journal.say(f"the dashboard is at {board.url} ({who})")
     with suppress(OSError):
         print(f"mezcal is ready at {at.url}", flush=True)
 
@@ -75,6 +82,16 @@ def front_program() -> Path:
     if program is None:
         raise CannotStart("--front needs nginx: install it, or the package mezcal[front]")
     return program
+
+
+def remembering(chosen: settings.Settings, folder: Folder) -> settings.Settings:
+    """*chosen*, with a file in which nginx writes what it serves, where the cache's file system does not note it."""
+    if chosen.cache_use_log is not None:
+        return chosen
+    with suppress(OSError):  # a cache that cannot be written is not trimmed either
+        if not noted_by_reading(chosen.cache_dir / OURS):
+            return chosen.model_copy(update={"cache_use_log": folder.run / "nginx" / "uses.log"})
+    return chosen
 
 
 def settings_for(wish: Wish) -> settings.Settings:

@@ -199,9 +199,6 @@ class TestTheLastHour:
 
 
 def test_a_folder_that_a_killed_process_left_is_removed_by_the_next(tmp_path: Path) -> None:
-    share = (
-        "import os, signal\nfrom mezcal.telemetry.shared import share\nprint(share('api'), flush=True)\nsignal.pause()"
-    )
     env = {name: value for name, value in os.environ.items() if name != "MEZCAL_METRICS_DIR"}
     folders = []
     for _ in range(2):
