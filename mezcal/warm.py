@@ -1,4 +1,4 @@
-"""Thumbnails before anybody asks: the named sizes of listed frames, made in bulk."""
+"""Thumbnails before anybody asks: the named sizes of listed frames."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING
 
 from mezcal.archive import Archive, chosen, recipe_of
 from mezcal.errors import Failure
-from mezcal.jobs import Lane
 from mezcal.look import Look
+from mezcal.manifests import Passed
 from mezcal.settings import WrongSetting
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from mezcal.jobs import Jobs
+    from mezcal.recipe import Thumbnail
     from mezcal.settings import Settings
     from mezcal.store import Store
 
@@ -26,44 +27,37 @@ def sizes(settings: Settings) -> dict[str, int]:
 
 
 @dataclass(frozen=True, slots=True)
-class Warming:
-    """Asks the archive with ARCHIVE_TOKEN, or as anybody where there is none."""
+class Frames:
+    """Asks the archive with ARCHIVE_TOKEN, or as anybody where there is none.
+
+    What *store* has not got can be made: its tickets are left with *jobs*, unless there are none.
+    """
 
     settings: Settings
-    jobs: Jobs
     store: Store
+    jobs: Jobs | None
 
-    def frames(self, numbers: Iterable[int]) -> Iterator[str]:
-        """Ask for every named size of each frame, and say of each what came of it.
-
-        A frame that cannot be had is told and passed over; `BrokerDown` and `Busy` end it.
-        """
+    def thumbnails(self, numbers: Iterable[int]) -> Iterator[Thumbnail | Passed]:
+        """The recipe of every named size of each frame; a frame that cannot be had is passed over."""
         if self.settings.archive_api_url is None:
             raise WrongSetting("ARCHIVE_API_URL is not set: it names the archive whose frames these are")
         archive = Archive(self.settings)
         for number in numbers:
             for name, pixels in sizes(self.settings).items():
-                yield f"{number} {name} {self._frame(number, pixels, archive)}"
+                try:
+                    yield self._thumbnail(number, pixels, archive)
+                except Failure as failure:
+                    yield Passed(f"{number} {name}", f"{failure.slug}: {failure.detail}")
 
-    def _frame(self, number: int, pixels: int, archive: Archive) -> str:
+    def _thumbnail(self, number: int, pixels: int, archive: Archive) -> Thumbnail:
         settings, token = self.settings, self._token
         given = {"width": pixels, "height": pixels}
         look = Look.parse(given, default=settings.thumbnail_look, max_edge=settings.thumbnail_max_edge)
-        try:
-            inputs = chosen(archive.frame(number, token), look, archive, settings, token)
-        except Failure as failure:
-            return f"{failure.slug}: {failure.detail}"
+        inputs = chosen(archive.frame(number, token), look, archive, settings, token)
         recipe = recipe_of(inputs, look)
-        if self.store.find(recipe) is not None:
-            return "cached"
-        self.jobs.hand_over(recipe, {str(one.id): one.text("url") for one in inputs})
-        try:
-            self.jobs.ask(recipe, Lane.BULK)
-        except Failure as failure:
-            if failure.job is None:  # not what this one is remembered to have ended in: the queue is full or gone
-                raise
-            return f"{failure.slug}: {failure.detail}"
-        return "queued"
+        if self.jobs is not None and self.store.find(recipe) is None:
+            self.jobs.hand_over(recipe, {str(one.id): one.text("url") for one in inputs})
+        return recipe
 
     @property
     def _token(self) -> str | None:

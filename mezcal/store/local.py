@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 from uuid import uuid4
 
 from mezcal.errors import StoreDown
+from mezcal.recipe import Mezzanine
 from mezcal.store.aside import Aside, name_of
 from mezcal.store.entry import Opened, Sidecar
 from mezcal.store.files import (
@@ -31,7 +32,7 @@ from mezcal.store.layout import IMAGE, OURS, SIDECAR, by_key, folder
 from mezcal.store.shelf import LocalShelf
 from mezcal.store.trim import State
 from mezcal.store.usage import Counted, Usage
-from mezcal.store.walk import Found
+from mezcal.store.walk import Found, entries, pages_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 
     from mezcal.recipe import Recipe
     from mezcal.settings import Layout
-    from mezcal.store.entry import Stored
+    from mezcal.store.entry import Entry, Stored
 
 SWEPT_MOST = 500  # evicted files removed at once: more would hold up the event loop that sweeps
 
@@ -107,6 +108,10 @@ class LocalStore:
             return Sidecar.from_bytes(self.path(recipe).with_name(SIDECAR).read_bytes())
         except OSError:
             return None
+
+    def pages(self, recipe: Recipe) -> list[Mezzanine]:
+        """The pages of *recipe*'s master that are stored, or were a moment ago."""
+        return pages_in(self.root, recipe.path) if isinstance(recipe, Mezzanine) else []
 
     # --- publishing: a scratch file, synced, renamed
 
@@ -232,6 +237,10 @@ class LocalStore:
         """Raise `StoreDown`, with the reason, unless a derivative could be stored now."""
         with self.draft() as draft, reported():
             draft.write_bytes(b"\xff")
+
+    def entries(self) -> Iterator[Entry]:
+        """Every derivative there is, one by one."""
+        return entries(self.root)
 
     def usage(self) -> Usage | None:
         """What the store holds, at most ten seconds old; of a large one, what the last survey counted."""
