@@ -55,6 +55,7 @@ fuzz: install ## Convert damaged masters for SECONDS=600, each seed anew
 .PHONY: docs
 docs: install ## Write the tables in docs/ anew
 	$(BIN)/python -m tools.settings_table
+	$(BIN)/python -m tools.metrics_table
 	$(BIN)/python docs/make_formats.py > docs/formats.md
 
 .PHONY: e2e

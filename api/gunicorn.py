@@ -8,6 +8,7 @@ import signal
 from typing import TYPE_CHECKING, Any
 
 from api.context import EXTENSION
+from api.frontlog import follow
 from mezcal.lifeline import follow_parent
 from mezcal.settings import load
 from mezcal.telemetry import shared
@@ -52,6 +53,7 @@ def post_fork(_arbiter: Any, _worker: Worker) -> None:
     """End with the master, even if it is killed; hold as many files as may be: each hit under way has two."""
     follow_parent(signal.SIGKILL)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    shared.join()
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, FILES) if most > 0 else FILES, most))
 
 
@@ -59,6 +61,7 @@ def post_worker_init(worker: Worker) -> None:
     """On SIGTERM let nobody wait any more, and answer those who do while there still is time to."""
     desk = worker.wsgi.extensions[EXTENSION]
     listener = desk.jobs.listener
+    follow(_settings)
     tell_requests(desk.jobs.table.redis, desk.jobs.table.keys)
 
     def drain(signum: int, frame: FrameType | None) -> None:

@@ -11,23 +11,74 @@ import time
 from collections import deque
 from functools import lru_cache
 from itertools import count
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import unquote_to_bytes
 
+from mezcal.errors import Failure
+from mezcal.recipe import Mezzanine
 from mezcal.telemetry.logs import moment, visible
 from mezcal.telemetry.masks import Mask
 from mezcal.telemetry.metrics import metrics
 from mezcal.telemetry.trace import TRACEPARENT
 
 if TYPE_CHECKING:
-    from mezcal.recipe import Recipe
+    from collections.abc import Iterable
+
     from mezcal.settings import Settings
 
 EVERY = 0.25  # seconds
+AT_ONCE = 500  # lines in one write
 MOST = 50_000  # hits that nobody has taken the lines of; more are counted and dropped
 GIVEN_ID = re.compile(rb"\r\nx-request-id:[ \t]*([A-Za-z0-9._:/+=@-]{1,128})[ \t]*\r\n", re.IGNORECASE)
 PARENT = re.compile(rb"\r\ntraceparent:[ \t]*([0-9a-f-]{55})[ \t]*\r\n", re.IGNORECASE)
+NAMED = re.compile(r"/(?:images/(?P<path>.+)|mezzanine/(?P<named>.+)\.jpg)")
 
-Noted = tuple[float, bytes, bytes, int, bool, "Recipe"]
+
+class Line(NamedTuple):
+    """What a hit's line says; *at* in seconds since 1970, *path* as it was sent."""
+
+    at: float
+    method: str
+    path: str
+    status: str
+    bytes: int
+    outcome: str
+    server: str
+    request_id: str
+    trace_id: str
+
+    def as_json(self) -> str:
+        """The line for collectors."""
+        trace = f'"trace_id": "{self.trace_id}", ' if self.trace_id else ""
+        return (
+            f'{{"time": "{_moment(int(self.at * 1000))}", "level": "INFO", "event": "request", "part": "api", '
+            f'"request_id": "{self.request_id}", {trace}"method": "{self.method}", {_named(self.path)}, "status": '
+            f'{self.status}, "bytes": {self.bytes}, "outcome": "{self.outcome}", "kind": "mezzanine", "server": '
+            f'"{self.server}"}}\n'
+        )
+
+    def for_people(self) -> str:
+        """The line for people."""
+        at = _moment(int(self.at * 1000))
+        told = f"{self.method} {visible(self.path)} {self.status} {self.outcome} {self.bytes} B"
+        return f"{at[:10]} {at[11:23]} INFO    {told} request_id={self.request_id}\n"
+
+
+class Writer:
+    """Writes lines to standard error, past `logging`: there may be twenty thousand in a second."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._form = Line.as_json if settings.log_format == "json" else Line.for_people
+        self._mask = Mask.of(settings)
+
+    def write(self, lines: Iterable[Line]) -> None:
+        """Write *lines*, however long the reader takes; where he has left they are gone."""
+        text = self._mask.known("".join(map(self._form, lines))).encode("ascii", "backslashreplace")
+        try:
+            while text:
+                text = text[os.write(sys.stderr.fileno(), text) :]
+        except OSError:
+            return
 
 
 class Ids:
@@ -50,14 +101,13 @@ class HitLog:
     """The lines of one process' hits; `note` is the loop's, all else a thread's."""
 
     def __init__(self, settings: Settings) -> None:
-        self._json = settings.log_format == "json"
-        self._mask = Mask.of(settings)
-        self._noted: deque[Noted] = deque()
+        self._writer = Writer(settings)
+        self._noted: deque[tuple[float, bytes, bytes, int, bool]] = deque()
 
-    def note(self, request: bytes, request_id: bytes, size: int, stale: bool, recipe: Recipe) -> None:
+    def note(self, request: bytes, request_id: bytes, size: int, stale: bool) -> None:
         """Have a line written; where they are not taken as fast as they come, count one that is missing."""
         if len(self._noted) < MOST:
-            self._noted.append((time.time(), request, request_id, size, stale, recipe))
+            self._noted.append((time.time(), request, request_id, size, stale))
         else:
             metrics().lines_dropped.inc()
 
@@ -73,46 +123,29 @@ class HitLog:
     def write(self) -> None:
         """Write what has been noted."""
         while self._noted:
-            some = [self._noted.popleft() for _ in range(min(len(self._noted), 500))]
-            text = self._mask.known("".join(map(self._line, some))).encode("ascii", "backslashreplace")
-            try:
-                while text:
-                    text = text[os.write(sys.stderr.fileno(), text) :]
-            except OSError:  # whoever read the logs has left
-                return
+            some = [self._noted.popleft() for _ in range(min(len(self._noted), AT_ONCE))]
+            self._writer.write([_line(*noted) for noted in some])
 
-    def _line(self, noted: Noted) -> str:
-        when, request, request_id, size, stale, recipe = noted
-        method, path = request[: request.index(b"\r\n")].decode("latin-1").split(" ")[:2]
-        outcome, trace = "stale" if stale else "hit", PARENT.search(request) if b"arent:" in request else None
-        if not self._json:
-            at = _moment(int(when * 1000))
-            shown = visible(path)
-            told = f"{method} {shown} 200 {outcome} {size} B request_id={request_id.decode()}"
-            return f"{at[:10]} {at[11:23]} INFO    {told}\n"
-        told = f', "trace_id": "{_trace_id(trace[1])}"' if trace else ""
-        return (
-            f'{{"time": "{_moment(int(when * 1000))}", "level": "INFO", "event": "request", "part": "api", '
-            f'"request_id": "{request_id.decode()}"{told}, "method": "{method}", "path": {_quoted(path)}, '
-            f'"status": 200, "bytes": {size}, "outcome": "{outcome}", "kind": "mezzanine", '
-            f'"server": "loop", "key": "{_key(recipe)}"}}\n'
-        )
+
+def _line(at: float, request: bytes, request_id: bytes, size: int, stale: bool) -> Line:
+    method, path = request[: request.index(b"\r\n")].decode("latin-1").split(" ")[:2]
+    parent = PARENT.search(request) if b"arent:" in request or b"ARENT:" in request else None
+    trace_id = parent[1][3:35].decode() if parent and TRACEPARENT.fullmatch(parent[1].decode()) else ""
+    return Line(at, method, path, "200", size, "stale" if stale else "hit", "loop", request_id.decode(), trace_id)
 
 
 @lru_cache(1024)
-def _quoted(path: str) -> str:
-    return json.dumps(path)
-
-
-@lru_cache(1024)
-def _key(recipe: Recipe) -> str:
-    return recipe.key
+def _named(path: str) -> str:
+    """The path and, if it names one, the recipe's key."""
+    asked = NAMED.fullmatch(path)
+    told = f'"path": {json.dumps(path)}'
+    try:
+        quoted = (asked["path"] or asked["named"]) if asked else ""
+        return f'{told}, "key": "{Mezzanine.parse(unquote_to_bytes(quoted).decode()).key}"'
+    except (Failure, UnicodeError):
+        return told
 
 
 @lru_cache(64)
 def _moment(milliseconds: int) -> str:
     return moment(milliseconds / 1000)
-
-
-def _trace_id(parent: bytes) -> str:
-    return parent[3:35].decode() if TRACEPARENT.fullmatch(parent.decode()) else ""

@@ -17,10 +17,9 @@ from typing import TYPE_CHECKING, Any
 from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, ThreadWorker
 
 from api.context import EXTENSION
-from api.hitlog import HitLog, Ids
 from api.hits import HEAD_MAX, Hits
 from api.refusals import refusal, status_of
-from api.sending import STALE, Manner
+from api.sending import Manner
 from api.tally import Tally, refused
 from api.wire import HEAD_SECONDS, PARTING_SECONDS, TAKING_SECONDS, Answer, Connection, Waiting, Wire
 from mezcal.store import LocalStore
@@ -30,11 +29,8 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from api.context import Desk
-    from mezcal.recipe import Recipe
-    from mezcal.store import Opened
 
 END = b"\r\n\r\n"
-STALE_FIELD = f"Cache-Status: {STALE}".encode()
 UNWANTED_SECONDS = 0.5  # for which a thread reads what is left of a request's body
 
 
@@ -42,21 +38,25 @@ class HitsFirst(ThreadWorker):  # type: ignore[misc]
     """See the module. Without a local store, or with READ_TOKENS, all is for threads; with TLS it is gunicorn's."""
 
     hits: Hits | None = None
-    lines: HitLog | None = None
+    tally: Tally
 
     def load_wsgi(self) -> None:
         """Load the application, and look up hits where it would."""
         super().load_wsgi()
         self.keepalived_conns = Waiting()
-        self.tally, self.ids = Tally(), Ids()
         desk: Desk | None = getattr(self.wsgi, "extensions", {}).get(EXTENSION)
+        self.tally = Tally(desk.settings if desk else None)
         if desk is None:  # wrapped in something that wants to see every request
             return
         if isinstance(desk.store, LocalStore) and not desk.settings.read_tokens:
             self.hits = Hits(desk.store, Manner.of(desk.settings), desk.freshness)
-            if desk.settings.access_log == "all":
-                self.lines = HitLog(desk.settings)
-                self.lines.start()
+
+    def run(self) -> None:
+        """Serve until told to stop, and tell of the last hits."""
+        try:
+            super().run()
+        finally:
+            self.tally.end()
 
     def accept(self, listener: socket.socket) -> None:
         """Take a connection; it gets a thread when it has asked for what needs one."""
@@ -94,26 +94,12 @@ class HitsFirst(ThreadWorker):  # type: ignore[misc]
             conn.data_ready = True
             super().on_client_socket_readable(conn, client)
             return
-        fields, opened, _ = found
-        request_id = self.ids.of(conn.read)
-        self._count(conn.read, request_id, found)
+        fields, opened = found
+        request_id = self.tally.hit(conn.read, fields, opened)
         conn.read = b""
         head = b"%s%sX-Request-ID: %s\r\n\r\n" % (_begun(int(time.time())), fields, request_id)
         conn.answer = Answer.of_hit(head, opened)
         self._advance(conn, client)
-
-    def _count(self, request: bytes, request_id: bytes, found: tuple[bytes, Opened | None, Recipe]) -> None:
-        fields, opened, recipe = found
-        size = opened.stored.size if opened else 0  # of a HEAD, or sent by the server in front
-        stale = fields.startswith(STALE_FIELD)
-        if self.lines is not None:
-            self.lines.note(request, request_id, size, stale, recipe)
-        if stale:
-            self.tally.stale += 1
-            self.tally.stale_bytes += size
-        else:
-            self.tally.hits += 1
-            self.tally.hit_bytes += size
 
     def _unfinished(self, conn: Connection) -> None:
         """A head that comes in pieces takes no thread before it is whole, and neither long nor much to be so."""

@@ -354,6 +354,9 @@ class Settings(BaseSettings):
         "127.0.0.1", description="Address of METRICS_PORT; beyond loopback it answers only with METRICS_TOKEN."
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="The least that is logged.")
+    front_hits_file: Path | None = Field(
+        None, description="File in which nginx in front notes its hits: the API counts and empties it. `up` sets it."
+    )
     log_format: Literal["console", "json"] = Field(
         "console", description="Lines for people, or JSON objects, one a line, for collectors."
     )

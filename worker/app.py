@@ -29,6 +29,7 @@ from mezcal.store import open_store
 from mezcal.telemetry import shared, trace
 from mezcal.telemetry.logs import set_up_logs
 from worker.recording import heard
+from worker.scraped import Scraped
 
 if TYPE_CHECKING:
     from mezcal.origin import Origin
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 settings = load()
+scraped = Scraped(settings)
 app = celery_app(settings, MAKER_SECONDS)
 app.set_current()
 app.conf.include = [
@@ -132,6 +134,7 @@ def _end_task(**_: Any) -> None:
 def _main_process(**_: Any) -> None:
     """Share what is counted, before the first process of the pool is forked."""
     shared.share("worker")
+    scraped.keep()
 
 
 @signals.worker_process_init.connect
@@ -140,3 +143,4 @@ def _pool_process(**_: Any) -> None:
     follow_parent(signal.SIGKILL)
     here.cache_clear()
     here()
+    shared.join()

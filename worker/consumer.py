@@ -19,7 +19,7 @@ from mezcal.jobs.broker import CHORES, check_policy
 from mezcal.jobs.roster import Worker, sign_in, sign_off
 from mezcal.recipe import from_json
 from mezcal.telemetry.hour import Told, of_jobs
-from worker.app import here
+from worker.app import here, scraped
 from worker.chores import due
 from worker.lanes import Lanes
 
@@ -68,6 +68,7 @@ class Housekeeping(bootsteps.StartStopStep):  # type: ignore[misc]  # celery shi
 
     def _turn(self) -> None:
         show_life()
+        scraped.keep()
         try:
             sign_in(here().table, self._worker)
             self._reap()

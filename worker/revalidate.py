@@ -45,7 +45,7 @@ def revalidate(wanted: dict[str, Any]) -> str:
         return "nothing is known of it"
     try:
         outcome = _settle(recipe, sidecar)
-        revalidated(outcome.partition(",")[0])
+        revalidated("outdated" if outcome.startswith("made by") else outcome.partition(",")[0])
     except Failure as failure:  # stale-if-error: what is stored stays
         outcome = f"{failure.slug}: {failure.detail}"
         revalidated("failed")

@@ -100,7 +100,6 @@ class Conversion:
         unscaled = self.choices.oversize == "refuse" and not self.choices.max_edge
         if unscaled and max(width, height) > jpeg.SIDE_MAX:
             raise TooLarge(f"{width} x {height} pixels do not fit a JPEG, whose sides end at {jpeg.SIDE_MAX:,}")
-
         if self.choices.progressive:
             self.encoder_holds = PROGRESSIVE * width * height
 

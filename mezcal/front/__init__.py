@@ -14,6 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mezcal.front.hits import LONG, SHORT
 from mezcal.settings import Layout
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class Front:
     api: str
     run: Path
     trusted: bool = False
+    hits: Path | None = None  # where it notes its hits, for FRONT_HITS_FILE; None: they are not counted
     user: str | None = None  # whom its processes run as, where root starts it; None is nginx's own default
 
 
@@ -56,6 +58,8 @@ def configuration(settings: Settings, front: Front) -> str:
         "stored": settings.sendfile_prefix,
         "cache_control": settings.image_cache_control,
         "read_timeout": f"{settings.wait_seconds + PAST_WAIT:g}s",
+        "hit_format": LONG if settings.access_log == "all" else SHORT,
+        "note_hits": f"access_log {front.hits} mezcal_hit buffer=32k flush=1s;" if front.hits else "",
         "forwarded": "" if front.trusted else _part("forwarded.conf"),
         "hits": _part("hits.conf") if by_path else "",
         "use_format": USE_FORMAT if log else "",

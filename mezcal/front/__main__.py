@@ -1,4 +1,4 @@
-"""Print nginx.conf for the settings of the environment: `python -m mezcal.front [LISTEN] [API] [FOLDER]`."""
+"""Print nginx.conf for the settings of the environment: `python -m mezcal.front [LISTEN] [API] [FOLDER] [HITS]`."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from mezcal.front import Front, configuration
 from mezcal.settings import load
 
 
-def main(listen: str = "80", api: str = "api:5000", run: str = "/tmp/nginx") -> None:  # noqa: S108 - nginx makes it
-    """Print it for the given places."""
-    print(configuration(load(), Front(listen, api, Path(run))), end="")
+def main(listen: str = "80", api: str = "api:5000", run: str = "/tmp/nginx", hits: str = "") -> None:  # noqa: S108 - nginx makes it
+    """Print it for the given places; *hits* is the file that FRONT_HITS_FILE tells the API."""
+    print(configuration(load(), Front(listen, api, Path(run), hits=Path(hits) if hits else None)), end="")
 
 
 if __name__ == "__main__":

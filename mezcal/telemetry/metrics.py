@@ -72,7 +72,8 @@ class Metrics:
         )
         self.revalidations = self._counter(
             "mezcal_revalidations",
-            "Stored derivatives whose master was asked about. outcome: unchanged, changed, gone, failed.",
+            "Stored derivatives whose master was asked about. outcome: unchanged, changed, outdated (made by other "
+            "settings), gone, failed.",
             "outcome",
         )
 
@@ -89,7 +90,7 @@ class Metrics:
         self.pixels = self._counter("mezcal_derivative_pixels", "Pixels of derivatives that were made.", "kind")
         self.origin_answers = self._counter(
             "mezcal_origin_answers",
-            "Answers of origins. status: the HTTP status, or unreachable, timeout, broken.",
+            "Answers of origins. status: the HTTP status, or unreachable, timeout.",
             *("origin", "status"),
         )
         self.lines_dropped = self._counter(

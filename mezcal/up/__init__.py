@@ -142,6 +142,8 @@ def the_parts(
 ) -> list[parts.Part]:
     """What is to run: with REDIS_URL no broker of our own, but that one must answer first; *program* is nginx."""
     at, board, sock = places
+    if program is not None and chosen.front_hits_file is None:
+        chosen = chosen.model_copy(update={"front_hits_file": folder.run / "front-hits"})
     env = environment.handed_on(chosen, os.environ)
     if at.loopback and "loopback_trusted" not in chosen.model_fields_set:
         env["LOOPBACK_TRUSTED"] = "1"

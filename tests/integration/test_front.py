@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 WARM = "maps/valley.tif"
 VALLEY = (SAMPLES / "maps" / "valley.tif").read_bytes()
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
-CONNECTION = {"Date", "Server", "Connection", "Keep-Alive"}
+CONNECTION = {"Date", "Server", "Connection", "Keep-Alive", "X-Request-ID"}
 
 
 @pytest.fixture(scope="module", autouse=True)

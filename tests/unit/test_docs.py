@@ -12,7 +12,7 @@ import pytest
 
 from mezcal import cli
 from mezcal.settings import Settings
-from tools import settings_table
+from tools import metrics_table, settings_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,6 +55,11 @@ def heading_anchors(page: Path) -> set[str]:
 def test_the_table_of_settings_is_that_of_the_code() -> None:
     page = (ROOT / settings_table.PAGE).read_text()
     assert page == settings_table.renewed(page), "settings have changed: run `make docs` and commit what it wrote"
+
+
+def test_the_table_of_metrics_is_that_of_the_code() -> None:
+    page = (ROOT / metrics_table.PAGE).read_text()
+    assert page == metrics_table.renewed(page), "metrics have changed: run `make docs` and commit what it wrote"
 
 
 def test_no_setting_is_missing_from_the_table() -> None:
