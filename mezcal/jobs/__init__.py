@@ -22,7 +22,7 @@ from mezcal.jobs.table import Table
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from mezcal.recipe import Recipe
+    from mezcal.recipe import Mezzanine, Recipe
     from mezcal.settings import Settings
 
 __all__ = [
@@ -90,6 +90,11 @@ class Jobs:
         """Drop *recipe*'s job and its remembered failure; one that runs will publish nothing."""
         with _reached("the queue cannot be reached, so a running job could not be stopped"):
             self.table.forget(recipe.key)
+
+    def pages(self, recipe: Recipe) -> list[Mezzanine]:
+        """The mezzanines of single pages of *recipe*'s master that somebody asked for within a year."""
+        with _reached("the queue cannot be reached"):
+            return self.table.pages(recipe)
 
     def changed(self, recipe: Recipe, lane: Lane = Lane.BULK) -> None:
         """Have *recipe* made anew from its changed master; the old derivative is served until then.

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from mezcal.recipe import Recipe
+    from mezcal.recipe import Mezzanine, Recipe
     from mezcal.settings import Settings
     from mezcal.store.usage import Usage
 
@@ -36,6 +36,9 @@ class Store(Protocol):
 
     def sidecar(self, recipe: Recipe) -> Sidecar | None:
         """Where the derivative comes from and what it is, as far as known."""
+
+    def pages(self, recipe: Recipe) -> list[Mezzanine]:
+        """The mezzanines of single pages of *recipe*'s master that are stored; none for a thumbnail."""
 
     def draft(self) -> AbstractContextManager[Path]:
         """A local file to write a derivative to, gone at the end."""

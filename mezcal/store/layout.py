@@ -21,7 +21,9 @@ NAME_MAX = 255  # bytes of one name on every common file system
 
 def folder(recipe: Recipe, layout: Layout) -> PurePosixPath:
     """The folder, relative to the root, that holds *recipe*'s `image.jpg` and nothing of another's."""
-    if not isinstance(recipe, Mezzanine) or recipe.page is not None or not _fits(recipe.path, layout):
+    if isinstance(recipe, Mezzanine) and recipe.page is not None:
+        return pages(recipe.path) / str(recipe.page)
+    if not isinstance(recipe, Mezzanine) or not _fits(recipe.path, layout):
         return by_key(recipe.key)
     if layout is Layout.BASIC:
         return PurePosixPath(recipe.path)
@@ -29,6 +31,11 @@ def folder(recipe: Recipe, layout: Layout) -> PurePosixPath:
     if layout is Layout.MD5_ENCODED:
         return PurePosixPath(digest)
     return PurePosixPath(digest[0:2], digest[2:4], digest[4:6], digest)
+
+
+def pages(path: str) -> PurePosixPath:
+    """The folder that holds a folder for each page of the master at *path*: whoever forgets it finds them all."""
+    return by_key(Mezzanine(path).key)
 
 
 def by_key(key: str) -> PurePosixPath:

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 from uuid import uuid4
 
 from mezcal.errors import StoreDown
+from mezcal.recipe import Mezzanine
 from mezcal.store.entry import Opened, Sidecar
 from mezcal.store.files import ABSENT, at_once, described, distinguish, down, remove_orphan, rename, reported, sync
 from mezcal.store.layout import IMAGE, OURS, SIDECAR, by_key, folder
 from mezcal.store.usage import Counted
+from mezcal.store.walk import pages_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -88,6 +90,10 @@ class LocalStore:
             return Sidecar.from_bytes(self.path(recipe).with_name(SIDECAR).read_bytes())
         except OSError:
             return None
+
+    def pages(self, recipe: Recipe) -> list[Mezzanine]:
+        """The pages of *recipe*'s master that are stored, or were a moment ago."""
+        return pages_in(self.root, recipe.path) if isinstance(recipe, Mezzanine) else []
 
     # --- publishing: a scratch file, synced, renamed
 

@@ -9,8 +9,9 @@ from itertools import islice
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
+from mezcal.recipe import Mezzanine
 from mezcal.store.entry import Sidecar
-from mezcal.store.layout import IMAGE, SIDECAR
+from mezcal.store.layout import IMAGE, SIDECAR, pages
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,3 +68,9 @@ def sidecar_at(folder: Path) -> Sidecar | None:
         return Sidecar.from_bytes((folder / SIDECAR).read_bytes())
     except OSError:
         return None
+
+
+def pages_in(root: Path, path: str) -> list[Mezzanine]:
+    """The pages of the master at *path* that have a folder."""
+    below, _ = _listed(root / pages(path))
+    return [Mezzanine(path, int(name)) for name in below if name.isdecimal()]
