@@ -6,8 +6,9 @@ from functools import cache
 from importlib import metadata
 from typing import Any
 
-from api.schemas import Json, job, jobs, problem, ref, status
+from api.schemas import Json, batch, job, jobs, listed, posted, problem, ref, status
 from mezcal.errors import Failure, kinds
+from mezcal.events import FORMATS
 
 READS = ("get", "head")
 ORIGIN = (404, 403, 413, 415, 422, 500, 502, 503, 504)  # what making a derivative can end in
@@ -26,8 +27,12 @@ def document(archive: bool) -> Json:
         },
         "paths": _paths() | (_of_thumbnails() if archive else {}),
         "components": {
-            "schemas": {"Problem": problem(), "Job": job()},
-            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+            "schemas": {"Problem": problem(), "Job": job(), "Batch": batch(), "Posted": posted()},
+            "securitySchemes": {
+                "token": {"type": "http", "scheme": "bearer"},
+                "login": {"type": "http", "scheme": "basic"},
+                "signature": {"type": "apiKey", "in": "header", "name": "webhook-signature"},
+            },
         },
     }
 
@@ -52,14 +57,30 @@ def _paths() -> Json:
         "/images": {name: _does("A path is missing.", _problems(400, 401)) for name in ("get", "head", "delete")},
         "/mezzanine": {name: _does("A path is missing.", _problems(400, 401)) for name in READS},
         "/mezzanine/": {name: _does("A path is missing.", _problems(400, 401)) for name in READS},
-        "/jobs": _reads(
-            "The failed and quarantined jobs.", {200: _json("The jobs.", jobs())}, (400, 401, 503), _listed()
-        ),
+        "/jobs": {
+            **_reads("The failed and quarantined jobs.", {200: _json("The jobs.", jobs())}, (400, 401, 503), _listed()),
+            "post": _takes(
+                _changes("Have the listed masters made.", _posted(), (400, 413, 415, 503)),
+                {
+                    "application/json": listed(),
+                    "application/x-ndjson": {"type": "string"},
+                    "text/plain": {"type": "string"},
+                },
+            ),
+        },
+        "/webhooks/{form}": {
+            "parameters": [_path("form", "The producer's format.") | {"schema": {"enum": list(FORMATS)}}],
+            "post": _takes(
+                _changes("Note what a repository says has happened.", _posted(), (400, 404, 413, 415, 503))
+                | {"security": [{"token": []}, {"login": []}, {"signature": []}]},
+                {"application/json": {}},
+            ),
+        },
         "/jobs/{key}": {
             "parameters": [key],
             **_reads(
-                "Where a job stands.",
-                {200: _json("The job.", ref("Job"), "ETag"), 304: _empty("Nothing has changed.")},
+                "Where a job, or a batch of them, stands.",
+                {200: _json("It.", {"anyOf": [ref("Job"), ref("Batch")]}, "ETag"), 304: _empty("Nothing has changed.")},
                 (401, 404, 503),
             ),
         },
@@ -124,6 +145,19 @@ def _changes(summary: str, answers: dict[int, Json], problems: tuple[int, ...]) 
     """An operation that changes state, and needs a token."""
     said = {str(code): answer for code, answer in answers.items()} | _problems(401, 403, *problems)
     return {**_does(summary, said), "security": [{"token": []}]}
+
+
+def _takes(operation: Json, bodies: Json) -> Json:
+    """*operation* with a body of one of these media types."""
+    content = {kind: {"schema": schema} for kind, schema in bodies.items()}
+    return operation | {"requestBody": {"required": True, "content": content}}
+
+
+def _posted() -> dict[int, Json]:
+    return {
+        202: _json("Noted: the batch tells what becomes of it.", ref("Posted"), "Location"),
+        200: _json("Nothing new follows: it was noted before, or is none of ours.", ref("Posted")),
+    }
 
 
 def _image_answers() -> Json:

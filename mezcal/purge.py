@@ -26,3 +26,19 @@ def purge(recipe: Recipe, jobs: Jobs, store: Store) -> bool:
     for one in stored:
         jobs.forget(one)
     return sum(store.delete(one) for one in dict.fromkeys((recipe, *asked, *stored))) > 0
+
+
+def pages_to_renew(recipe: Recipe, jobs: Jobs, store: Store) -> list[Mezzanine]:
+    """The stored pages of *recipe*'s master, which has changed; what else was known of its pages is forgotten.
+
+    Whoever makes one of them is fenced off first, so that no page of the old master is stored afterwards.
+    """
+    if not isinstance(recipe, Mezzanine) or recipe.page is not None:
+        return []
+    asked = jobs.pages(recipe)
+    for one in asked:
+        jobs.forget(one)
+    stored = store.pages(recipe)
+    for one in set(asked).difference(stored):
+        store.delete(one)  # it may have been put aside by an eviction
+    return stored

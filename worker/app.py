@@ -14,9 +14,11 @@ from celery import signals
 
 from mezcal.archive import FrameOrigin
 from mezcal.convert import Choices
-from mezcal.jobs import Chunks, Gate, Keys, Table, Terms
+from mezcal.events import Masters
+from mezcal.jobs import Chunks, Gate, Jobs, Keys, Table, Terms
 from mezcal.jobs.broker import MAKER_SECONDS, Pipe, celery_app, connect
 from mezcal.jobs.lease import persist
+from mezcal.jobs.listener import Listener
 from mezcal.lifeline import follow_parent
 from mezcal.origin import open_origin
 from mezcal.recipe import Thumbnail
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
 settings = load()
 app = celery_app(settings, MAKER_SECONDS)
 app.set_current()
-app.conf.include = ["worker.tasks", "worker.aftermath", "worker.drain", "worker.revalidate"]
+app.conf.include = ["worker.tasks", "worker.aftermath", "worker.drain", "worker.revalidate", "worker.spread"]
 app.conf.worker_consumer = "worker.consumer:Consumer"
 
 
@@ -47,6 +49,8 @@ class Bench:
     gate: Gate
     chunks: Chunks
     pipe: Pipe
+    jobs: Jobs
+    masters: Masters
     choices: Choices
     name: str
 
@@ -62,14 +66,18 @@ class Bench:
 def here() -> Bench:
     """The bench of this process, made when first used: after the fork, so that no connection is shared."""
     table = Table(connect(settings, MAKER_SECONDS), Keys(settings.key_prefix), Terms.of(settings))
+    origin, pipe = open_origin(settings), Pipe(app)
+    jobs = Jobs(table, pipe, Listener(table, 0))
     return Bench(
         settings=settings,
-        origin=open_origin(settings),
+        origin=origin,
         store=open_store(settings),
         table=table,
-        gate=Gate(table),
-        chunks=Chunks(table.redis, table.keys),
-        pipe=Pipe(app),
+        gate=jobs.gate,
+        chunks=jobs.chunks,
+        pipe=pipe,
+        jobs=jobs,
+        masters=Masters(settings, origin),
         choices=Choices.of(settings),
         name=f"{socket.gethostname()}:{os.getpid()}",
     )
