@@ -23,7 +23,8 @@ SIGNATURES_MOST = 32  # a producer that changes its keys sends two
 ID = re.compile(r"[!-\-/-~]{1,256}")  # no full stop: it ends the id in what is signed
 TIMESTAMP = re.compile(r"[0-9]{1,12}")
 HUB = re.compile(r"sha256=([0-9a-fA-F]{64})")
-NAMES = ("webhook-signature", "x-hub-signature-256")
+TIMED = re.compile(r"t=([0-9]{1,12})((?:,v[0-9]+=[0-9a-fA-F]{64}){1,32})")
+NAMES = ("webhook-signature", "stripe-signature", "x-hub-signature-256")
 
 
 class Signed(NamedTuple):
@@ -36,12 +37,15 @@ class Signed(NamedTuple):
 def checked(headers: Mapping[str, str], body: bytes, secrets: Iterable[SecretStr], now: float) -> Signed:
     """The signed message; raises `Unauthorized`.
 
-    *headers* have names in lower case. Where both kinds of signature are there, the one that covers time is asked.
+    *headers* have names in lower case. Where several kinds of signature are there, one that covers time is asked.
     """
     keys = [secret.get_secret_value() for secret in secrets]
     if "webhook-signature" in headers:
         return _standard(headers, body, [signing_key(key) for key in keys], now)
-    return _hub(headers, body, [key.encode() for key in keys])
+    plain = [key.encode() for key in keys]
+    if "stripe-signature" in headers:
+        return _timed(headers["stripe-signature"], body, plain, now)
+    return _hub(headers["x-hub-signature-256"], headers.get("x-github-delivery", ""), body, plain)
 
 
 def _standard(headers: Mapping[str, str], body: bytes, keys: list[bytes], now: float) -> Signed:
@@ -49,24 +53,39 @@ def _standard(headers: Mapping[str, str], body: bytes, keys: list[bytes], now: f
     name, moment = headers.get("webhook-id", ""), headers.get("webhook-timestamp", "")
     if not ID.fullmatch(name) or not TIMESTAMP.fullmatch(moment):
         raise Unauthorized("the signature needs a webhook-id without full stops, and a webhook-timestamp in seconds")
-    if abs(now - int(moment)) > TOLERANCE:
-        raise Unauthorized(f"the webhook-timestamp is more than {TOLERANCE} s from now: is the clock right?")
+    _recent(moment, now)
     said = headers["webhook-signature"].split(" ", SIGNATURES_MOST)
     given = [_decoded(one[3:]) for one in said[:SIGNATURES_MOST] if one.startswith("v1,")]
     _compare(given, keys, f"{name}.{moment}.".encode() + body)
     return Signed(f"standard\n{name}", KNOWN_SECONDS)
 
 
-def _hub(headers: Mapping[str, str], body: bytes, keys: list[bytes]) -> Signed:
+def _timed(header: str, body: bytes, keys: list[bytes], now: float) -> Signed:
+    """`Stripe-Signature`: `t=` and `v1=` with the hex of HMAC-SHA256 over `t.body`, as other producers send it, too."""
+    found = TIMED.fullmatch(header)
+    if not found:
+        raise Unauthorized("the signature must be t=.., and v1=.. with 64 hex digits")
+    _recent(found[1], now)
+    given = [bytes.fromhex(one.removeprefix("v1=")) for one in found[2].split(",") if one.startswith("v1=")]
+    _compare(given, keys, f"{found[1]}.".encode() + body)
+    return Signed(f"timed\n{found[1]}\n{hashlib.sha256(body).hexdigest()}", KNOWN_SECONDS)
+
+
+def _hub(header: str, delivery: str, body: bytes, keys: list[bytes]) -> Signed:
     """`X-Hub-Signature-256`: hex of HMAC-SHA256 over the body.
 
-    It covers neither time nor id. With the id of a delivery equal bodies are told apart; without one the same body
-    may come again when a replay would no longer have been heard in the other form either.
+    It covers neither time nor id. With the id of a *delivery* equal bodies are told apart; without one the same body
+    may come again when a replay would no longer have been heard in the other forms either.
     """
-    found = HUB.fullmatch(headers["x-hub-signature-256"])
+    found = HUB.fullmatch(header)
     _compare([bytes.fromhex(found[1])] if found else [], keys, body)
-    delivery = headers.get("x-github-delivery", "")
-    return Signed(f"hub\n{delivery}\n{hashlib.sha256(body).hexdigest()}", KNOWN_SECONDS if delivery else TOLERANCE)
+    told = f"hub\n{delivery}\n{hashlib.sha256(body).hexdigest()}"
+    return Signed(told, KNOWN_SECONDS if delivery else TOLERANCE)
+
+
+def _recent(moment: str, now: float) -> None:
+    if abs(now - int(moment)) > TOLERANCE:
+        raise Unauthorized(f"the signature's time is more than {TOLERANCE} s from now: is the clock right?")
 
 
 def _compare(given: list[bytes], keys: list[bytes], signed: bytes) -> None:

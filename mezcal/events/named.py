@@ -32,10 +32,10 @@ def named(data: Any, kind: Kind) -> list[Event]:
 def _one(item: Any, kind: Kind) -> Event:
     if isinstance(item, str):
         return Event(kind, PATH, item)
-    if isinstance(item, dict) and "page" in item and PATH in item:
-        return Event(kind, RECIPE, {"kind": "mezzanine", "path": item[PATH], "page": item["page"]})
     if isinstance(item, dict):
         for by in BY:
-            if by in item:
-                return Event(kind, by, item[by], text_of(item.get("media_type")))
-    raise BadEvent("each item must be an object with `path`, `url` or `frame`")
+            if isinstance(name := item.get(by), (str, int)):
+                if by == PATH and isinstance(page := item.get("page"), (str, int)):
+                    return Event(kind, RECIPE, {"kind": "mezzanine", "path": name, "page": page})
+                return Event(kind, by, name, text_of(item.get("media_type")))
+    raise BadEvent("each item must be a path, or an object with `path`, `url` or `frame`")

@@ -31,13 +31,13 @@ ENVELOPES = {"Notification", "SubscriptionConfirmation", "UnsubscribeConfirmatio
 
 def read(body: Any, headers: Mapping[str, str]) -> Delivery:
     """One notification; a list of them where EventBridge or a queue's consumer sends several."""
-    if isinstance(body, list):
+    if isinstance(body, list) and all(isinstance(one, dict) for one in body):
         several = [read(one, headers) for one in body]
         events = [event for delivery in several for event in delivery.events]
         return Delivery(events, None, next((delivery.note for delivery in several if delivery.note), None))
     if not isinstance(body, dict):
         raise BadEvent("a notification must be an object")
-    if body.get("Type") in ENVELOPES and "TopicArn" in body:
+    if "TopicArn" in body and text_of(body.get("Type")) in ENVELOPES:
         return _of_topic(body, headers)
     if "detail-type" in body:
         return _bridged(body)
@@ -97,7 +97,7 @@ def _of_topic(body: dict[str, Any], headers: Mapping[str, str]) -> Delivery:
             [], identity, "mezcal fetches no URL that it is sent: confirm with the token, which its log has"
         )
     message = parsed(str(body.get("Message", "")).encode("utf-8", "surrogatepass"))
-    if not isinstance(message, dict) or message.get("Type") in ENVELOPES:
+    if not isinstance(message, dict) or "TopicArn" in message:
         raise BadEvent("the message of the envelope must be a notification")
     inner = read(message, headers)
     return Delivery(inner.events, identity, inner.note)
