@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from flask import request
-from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
+from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge, UnsupportedMediaType
 
 from mezcal.errors import BadEvent
 
@@ -20,7 +20,7 @@ LINE_MOST = 1 << 14  # bytes: more than any path, or a few words about it, may h
 
 def check(most: int) -> None:
     """Refuse a body of more than *most* bytes, or none that can be read as UTF-8 text, before any of it is read."""
-    request.max_content_length = most  # a body without a length is ended there
+    request.max_content_length = most + 1  # one more than may be: so it is seen that there is more
     if (request.content_length or 0) > most:
         raise RequestEntityTooLarge(f"the body has more than {most:,} bytes: send several")
     if request.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
@@ -32,13 +32,25 @@ def check(most: int) -> None:
 
 def whole() -> bytes:
     """All of the body, once it is checked."""
-    return request.get_data(cache=False)
+    return b"".join(_pieces())
+
+
+def _pieces() -> Iterator[bytes]:
+    """The body as it comes; raises where it is too long, or breaks off: half a list is none."""
+    most, seen = (request.max_content_length or 1) - 1, 0
+    while piece := request.stream.read(PIECE):
+        seen += len(piece)
+        if seen > most:
+            raise RequestEntityTooLarge(f"the body has more than {most:,} bytes: send several")
+        yield piece
+    if request.content_length is not None and seen < request.content_length:
+        raise ClientDisconnected("the body broke off")
 
 
 def lines() -> Iterator[str]:
     """The body's lines that hold something, each as soon as it is there; the body is never held whole."""
     rest = b""
-    while piece := request.stream.read(PIECE):
+    for piece in _pieces():
         *ended, rest = (rest + piece).split(b"\n")
         if len(rest) > LINE_MOST:
             raise BadEvent(f"a line is longer than {LINE_MOST:,} bytes")

@@ -97,7 +97,7 @@ class Turn:
         fresh = kind is not Kind.WANTED
         pages = pages_to_renew(recipe, jobs, store) if fresh else []
         self._orders.append(Order(recipe, fresh, kind is Kind.CHANGED, place))
-        self._orders += [Order(page, fresh=True, anew=True) for page in pages]
+        self._orders += [Order(page, fresh=True, anew=True, counted=False) for page in pages]
 
     def _frame(self, place: int, event: Event) -> None:
         """A frame's named sizes. A changed frame has other keys, so what was made of the old one is shown to nobody;

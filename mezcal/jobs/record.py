@@ -91,13 +91,19 @@ class Claim:
 class Order(NamedTuple):
     """One recipe to be queued. *fresh*: its master is new or has changed; *anew*: so what is stored is outdated.
 
-    *place* is its item's in the batch, None where that is noted apart.
+    *place* is its item's in the batch, None where that is noted apart; what is not *counted* is no part of the batch.
     """
 
     recipe: Recipe
     fresh: bool = False
     anew: bool = False
     place: int | None = None
+    counted: bool = True
+
+    @property
+    def at(self) -> str | int:
+        """Its place as the scripts take it."""
+        return "" if self.place is None else self.place
 
 
 @dataclass(frozen=True, slots=True)

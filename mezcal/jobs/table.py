@@ -66,7 +66,7 @@ class Table:
             self._note_page(recipe, pipe)
             wanted = json.dumps(recipe.as_json())
             remake = ["1" if order.anew else ""] if order.fresh else []
-            args = (lane, wanted, self.terms.queue_max, *remake, batch, "" if order.place is None else order.place)
+            args = (lane, wanted, self.terms.queue_max, *remake, batch if order.counted else "", order.at)
             self.run("change" if order.fresh else "ensure", recipe.key, *args, kind=recipe.kind, client=pipe)
         verdicts = [answer for answer in pipe.execute() if isinstance(answer, list)]
         return [(answer[0], Lane(answer[1]) if answer[1:] and answer[0] == "publish" else lane) for answer in verdicts]
@@ -75,7 +75,7 @@ class Table:
         """The mezzanines of single pages of *recipe*'s master that the table has, or had within a year."""
         if not isinstance(recipe, Mezzanine):
             return []
-        known = cast("set[str]", self.redis.smembers(self.keys.pages(Mezzanine(recipe.path).key)))
+        known: Any = self.redis.smembers(self.keys.pages(Mezzanine(recipe.path).key))
         return [Mezzanine(recipe.path, int(page)) for page in known]
 
     def _note_page(self, recipe: Recipe, client: Redis) -> None:

@@ -262,7 +262,8 @@ WORDS = st.sampled_from(
 )  # fmt: skip
 VALUES = st.sampled_from(
     ["Create", "Delete", "Move", "Activity", "OrderedCollection", "master.updated", "image.deleted",
-     "ObjectCreated:Put", "1.0", "Object Created", "Notification", "SubscriptionConfirmation", "{}", "[]", "e30=", PAGE1]
+     "ObjectCreated:Put", "1.0", "Object Created", "Notification", "SubscriptionConfirmation", "{}", "[]", "e30=",
+     PAGE1]
 )  # fmt: skip
 LIKELY = st.recursive(
     JSON | VALUES,
