@@ -39,7 +39,7 @@ class House:
         self.journal = folder / "journal.log"
         self.settings = load(_env_file=None, data_dir=folder / "data", repo_base_url=origin)
         bare = {name: value for name, value in os.environ.items() if name.lower() not in Settings.model_fields}
-        self._env = bare | {"DATA_DIR": str(folder / "data"), "REPO_BASE_URL": origin} | given
+        self.environment = bare | {"DATA_DIR": str(folder / "data"), "REPO_BASE_URL": origin} | given
         self.url = ""
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -48,7 +48,7 @@ class House:
         out = self.folder / "out.log"
         command = [MEZCAL, "up", "--port", "0", "--workers", "2", *self.options]
         with out.open("wb") as told, self.journal.open("ab") as journal:
-            self.process = subprocess.Popen(command, env=self._env, cwd=self.folder, stdout=told, stderr=journal)
+            self.process = subprocess.Popen(command, env=self.environment, cwd=self.folder, stdout=told, stderr=journal)
         line = until(lambda: out.read_text() or self.process_ended(), 60, "the ready line")
         assert isinstance(line, str), self.journal.read_text()
         self.url = line.removeprefix("mezcal is ready at ").strip().rstrip("/")

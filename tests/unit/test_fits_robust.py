@@ -101,6 +101,36 @@ def test_frames_without_coordinates_are_aligned_by_their_catalogues(tmp_path: Pa
     assert min(error, turned) < 255**2 / 10**2.5
 
 
+def starry(dx: float = 0, dy: float = 0, *, side: int = 600, level: float = 500, seed: int = 1) -> np.ndarray:
+    """The same stars on another sky, moved by so many pixels; and some hot pixels, which are not."""
+    places = np.random.default_rng(42).uniform(40, side - 40, (50, 2))
+    light = np.random.default_rng(43).uniform(300, 5000, 50)
+    rows, columns = np.mgrid[:side, :side]
+    pixels = sky(side, level, seed)
+    for (x, y), peak in zip(places + np.array([dx, dy]), light, strict=True):
+        pixels += (peak * np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / 6)).astype("f4")
+    hot = np.random.default_rng(44).integers(0, side, (100, 2))
+    pixels[hot[:, 0], hot[:, 1]] = 60_000
+    return pixels
+
+
+def test_frames_with_nothing_but_pixels_are_aligned_by_the_stars_in_them(tmp_path: Path) -> None:
+    """Each star is one white dot, not a red, a green and a blue one."""
+    frames = starry(), starry(7.4, -3.2, level=900, seed=2), starry(-11.7, 5.1, level=200, seed=3)
+    shown, note = drawn(tmp_path, *frames, color="true", width="600", height="600")
+    assert note == "aligned=catalog"
+    x, y = np.random.default_rng(42).uniform(40, 560, (50, 2))[0].round().astype(int)
+    dot = shown[599 - y - 2 : 599 - y + 3, x - 2 : x + 3].mean((0, 1))
+    assert dot.min() > 100
+    assert np.ptp(dot) < 40
+
+
+def test_frames_of_two_fields_of_stars_are_not_taken_for_one(tmp_path: Path) -> None:
+    other = starry(seed=2)[::-1].copy()
+    _, note = drawn(tmp_path, starry(), other, other.T.copy(), color="true")
+    assert note == "aligned=none"
+
+
 def test_frames_with_nothing_in_common_are_laid_on_each_other_and_it_is_said(tmp_path: Path) -> None:
     _, note = drawn(tmp_path, sky(), sky(200), sky(250), color="true")
     assert note == "aligned=none"

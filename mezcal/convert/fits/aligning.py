@@ -9,6 +9,7 @@ from astropy.wcs import WCS
 from PIL import Image
 
 from mezcal.convert.fits.planes import HELD_MOST, Held, release
+from mezcal.convert.fits.stars import brightest
 
 if TYPE_CHECKING:
     from mezcal.convert.fits.planes import Pixels, Plane
@@ -21,12 +22,16 @@ MISS_MOST = 2.0  # pixels by which the map may miss a point: else the two do not
 BRIGHTEST = 60  # stars a frame that are compared
 NEAR = 3.0  # pixels within which two stars are the same
 MATCHES_LEAST = 6
+AGREEING = 0.25  # of the stars must be found in the other frame: some will always be near by chance
 
 Affine = tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]  # matrix and shift, of points (x, y)
 
 
 def affine_between(red: Frame, other: Frame) -> tuple[Affine | None, str]:
-    """The map from *red*'s pixels to *other*'s, and how it was found: `wcs`, `catalog` or `none`."""
+    """The map from *red*'s pixels to *other*'s, and how it was found: `wcs`, `catalog` or `none`.
+
+    Stars that we find ourselves are a catalogue, too: made where a frame brings none.
+    """
     found = _by_coordinates(red, other)
     if found is not None:
         return found, "wcs"
@@ -55,10 +60,10 @@ def _fit(here: Pixels, there: Pixels) -> Affine | None:
 
 
 def _stars(frame: Frame) -> Pixels:
-    """The brightest sources of the frame's own catalogue, x and y of each; none without one."""
+    """The brightest sources of the frame's own catalogue, or of its pixels where it has none: x and y of each."""
     table = frame.catalogue
     if table is None:
-        return np.empty((0, 2))
+        return brightest(frame.plane, BRIGHTEST)
     x, y, flux = (np.asarray(table[name], float) for name in ("x", "y", "flux"))
     sound = np.isfinite(x) & np.isfinite(y) & np.isfinite(flux)
     order = np.argsort(-flux[sound])[:BRIGHTEST]
@@ -74,7 +79,7 @@ def _by_stars(here: Pixels, there: Pixels) -> Affine | None:
     best = shifts[near[near.sum(1).argmax()]].mean(0)
     away = np.hypot(*(there[None, :, :] - here[:, None, :] - best).transpose(2, 0, 1))
     pairs = [(row, int(line.argmin())) for row, line in enumerate(away) if line.min() < NEAR]
-    if len(pairs) < MATCHES_LEAST:
+    if len(pairs) < max(MATCHES_LEAST, AGREEING * min(len(here), len(there))):
         return None
     first, second = np.array(pairs).T
     return _fit(here[first], there[second])

@@ -1,0 +1,86 @@
+"""The commands that the pages show, run as a reader would, against a real `mezcal up` with its samples.
+
+A block of `shell` is run line by line; one of `console` must also answer as printed, `...` standing for anything. What
+cannot be run here has the reason above it: `<!-- not run: it needs Docker -->`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.house import SAMPLES, House, running_house
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", *sorted(ROOT.glob("docs/*.md"))]
+BLOCK = re.compile(
+    r"(?P<before>[^\n]*)\n\n?```(?P<language>shell|console)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
+)
+NOT_RUN = re.compile(r"<!-- not run: .{8,} -->")
+STEP = re.compile(r"^\$ (.+)\n((?:(?!\$ ).*\n)*)", re.MULTILINE)
+PRINTED_AT = "http://127.0.0.1:5000"
+
+pytestmark = pytest.mark.skipif(shutil.which("curl") is None, reason="the pages' examples use curl")
+
+
+def blocks(page: Path) -> list[tuple[str, str]]:
+    """Language and text of *page*'s blocks of commands that are to be run."""
+    found = BLOCK.finditer("\n" + page.read_text())
+    return [(block["language"], block["text"]) for block in found if not NOT_RUN.fullmatch(block["before"])]
+
+
+RUN = {page: blocks(page) for page in PAGES if blocks(page)}
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    with running_house(tmp_path_factory.mktemp("pages"), SAMPLES.as_uri()) as running:
+        (running.folder / ".venv").symlink_to(Path(sys.prefix))
+        running.ask("agave-p3.tif")
+        yield running
+
+
+def run(command: str, house: House) -> str:
+    """What *command* prints in a folder that looks like a checkout; where the pages say port 5000 it is *house*."""
+    done = subprocess.run(
+        ["bash", "-c", command.replace(PRINTED_AT, house.url)],
+        cwd=house.folder,
+        env=house.environment | {"PATH": f"{sys.prefix}/bin:{os.environ['PATH']}", "no_proxy": "*"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, f"{command} ends with {done.returncode}\n{done.stdout}\n{done.stderr}"
+    return done.stdout.replace("\r", "")
+
+
+def as_pattern(told: str) -> re.Pattern[str]:
+    """*told* as a pattern, `...` standing for anything."""
+    return re.compile(".*".join(map(re.escape, told.strip().split("..."))), re.DOTALL)
+
+
+def test_the_first_curl_gets_a_sample(house: House) -> None:
+    run("curl -o agave.jpg http://127.0.0.1:5000/images/agave-p3.tif", house)
+    assert (house.folder / "agave.jpg").read_bytes()[:3] == b"\xff\xd8\xff"
+
+
+@pytest.mark.parametrize("page", RUN, ids=lambda page: page.name)
+def test_commands_do_what_the_page_says(page: Path, house: House) -> None:
+    for language, text in RUN[page]:
+        if language == "shell":
+            for command in text.replace("\\\n", " ").splitlines():
+                run(command, house)
+        for command, told in STEP.findall(text) if language == "console" else []:
+            answer = run(command, house)
+            assert as_pattern(told).fullmatch(answer.strip()), f"{command} answers\n{answer}"
