@@ -58,7 +58,7 @@ docs: install ## Write the tables in docs/ anew
 .PHONY: e2e
 e2e: $(VENV)/dev.stamp ## A real IIIF server and viewer over mezcal: needs node, npm and Chromium
 	npm --prefix tests/e2e/viewer ci --no-audit --no-fund
-	$(BIN)/pytest -m slow tests/e2e/test_viewer.py
+	$(BIN)/pytest -m slow tests/e2e/test_viewer.py tests/e2e/test_operator.py
 
 SECONDS ?= 300
 SEED ?= 1

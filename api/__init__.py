@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from flask import Flask
 from werkzeug.routing import PathConverter
 
-from api import images, jobs, ops, problems, thumbnails, webhooks
+from api import access, images, jobs, metrics, operator, ops, problems, thumbnails, webhooks
 from api.context import Desk, place
 from mezcal.settings import load
 
@@ -31,7 +31,9 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.url_map.merge_slashes = False  # an empty segment is refused, not redirected
     app.config["MAX_CONTENT_LENGTH"] = 1 << 20
     place(app, desk)
-    for blueprint in (images.images, jobs.jobs, ops.ops, webhooks.webhooks):
+    access.register(app)
+    blueprints = (images.images, jobs.jobs, operator.operator, ops.ops, metrics.scraped, webhooks.webhooks)
+    for blueprint in blueprints:
         app.register_blueprint(blueprint)
     if desk.settings.archive_api_url:
         app.register_blueprint(thumbnails.thumbnails)

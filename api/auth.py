@@ -73,6 +73,16 @@ def _has_login(logins: Iterable[SecretStr]) -> bool:
     return bool(sum(hmac.compare_digest(digest, _digest(one.get_secret_value())) for one in logins))
 
 
+def may_scrape() -> None:
+    """Raise `Unauthorized` where METRICS_TOKEN is set and did not come, `Forbidden` to other machines where not."""
+    token = here().settings.metrics_token
+    if token is not None:
+        if not _has_one_of((token,)):
+            raise Unauthorized("this needs `Authorization: Bearer` with METRICS_TOKEN")
+    elif not _from_this_machine():
+        raise Forbidden("metrics are for this machine alone until the variable METRICS_TOKEN names a token")
+
+
 def _has_one_of(tokens: Iterable[SecretStr]) -> bool:
     """Compare digests, all of them: the time it takes says nothing of any token."""
     scheme, _, given = request.headers.get("Authorization", "").partition(" ")

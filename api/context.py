@@ -14,6 +14,7 @@ from mezcal.jobs import Jobs
 from mezcal.origin import open_origin
 from mezcal.signing import Signer, secret_of
 from mezcal.store import Store, open_store
+from mezcal.telemetry.house import House
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -36,6 +37,7 @@ class Desk:
     freshness: Freshness
     archive: Archive
     signer: Signer | None
+    house: House
 
     @classmethod
     def of(cls, settings: Settings) -> Desk:
@@ -44,7 +46,8 @@ class Desk:
         freshness = Freshness(settings.revalidate_after, jobs)
         signer = Signer(secret_of(settings)) if settings.archive_api_url else None
         health, archive = Health(jobs, store), Archive(settings)
-        return cls(settings, store, jobs, open_origin(settings), health, freshness, archive, signer)
+        house = House(jobs.table, store)
+        return cls(settings, store, jobs, open_origin(settings), health, freshness, archive, signer, house)
 
 
 def place(app: Flask, desk: Desk) -> None:

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 from api.context import EXTENSION
 from mezcal.lifeline import follow_parent
 from mezcal.settings import load
-from mezcal.telemetry import set_up_logs
+from mezcal.telemetry import shared
+from mezcal.telemetry.hour import tell_requests
+from mezcal.telemetry.logs import set_up_logs, take_over
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -32,7 +34,7 @@ timeout = 120  # of a process that no longer turns; a waiting thread does not co
 graceful_timeout = max(int(_settings.drain_seconds), 1)
 control_socket_disable = True  # it would open one under the home folder
 worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108, PTH112 - gunicorn's own names there
-accesslog = None  # a line per hit costs more than the hit
+accesslog = None  # ours has more to say, and less to do, see api/hitlog.py
 errorlog = "-"
 loglevel = "warning"
 limit_request_line = 8190  # the most that gunicorn takes: PATH_MAX, most of it percent-encoded
@@ -41,7 +43,9 @@ forwarded_allow_ips = ""  # nothing here believes a forwarded address
 
 def on_starting(_arbiter: Any) -> None:
     """Set the logs up once, before the application is loaded."""
-    set_up_logs(_settings)
+    set_up_logs(_settings, "api")
+    take_over()
+    shared.share("api")
 
 
 def post_fork(_arbiter: Any, _worker: Worker) -> None:
@@ -53,7 +57,9 @@ def post_fork(_arbiter: Any, _worker: Worker) -> None:
 
 def post_worker_init(worker: Worker) -> None:
     """On SIGTERM let nobody wait any more, and answer those who do while there still is time to."""
-    listener = worker.wsgi.extensions[EXTENSION].jobs.listener
+    desk = worker.wsgi.extensions[EXTENSION]
+    listener = desk.jobs.listener
+    tell_requests(desk.jobs.table.redis, desk.jobs.table.keys)
 
     def drain(signum: int, frame: FrameType | None) -> None:
         listener.drain(max(0.0, graceful_timeout - ANSWERING_SECONDS))

@@ -45,8 +45,8 @@ class Hits:
         self._place = lru_cache(PATHS_KEPT)(self._placed)
         self._fields = lru_cache(PATHS_KEPT)(self._written)
 
-    def find(self, request: bytes) -> tuple[bytes, Opened | None] | None:
-        """The head of the answer to *request* and, for a GET, the file to send behind it; None if it is no hit."""
+    def find(self, request: bytes) -> tuple[bytes, Opened | None, Recipe] | None:
+        """The head of the answer to *request*, for a GET the file to send behind it, and what it is; None if no hit."""
         asked = PLAIN.fullmatch(request)
         if asked is None or not self._plain(request):
             return None
@@ -62,9 +62,9 @@ class Hits:
             return None
         fields = self._fields(opened.stored, self._freshness.old(opened.stored, recipe))
         if asked["method"] == b"GET" and self._manner.header is None:
-            return fields, opened
+            return fields, opened, recipe
         opened.file.close()
-        return fields, None
+        return fields, None, recipe
 
     def _plain(self, request: bytes) -> bool:
         """Whether *request* sets no conditions, unless they are another's to judge, and is like most others."""

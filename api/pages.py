@@ -77,7 +77,7 @@ def home(tiles: Sequence[Tile], cache: CacheUse, queue: QueueState | None, base_
 
     *queue* is None where the broker cannot be reached; an empty *base_url* is not shown.
     """
-    page = _environment().get_template("home.html")
+    page = environment().get_template("home.html")
     return page.render(tiles=tiles[:TILES_MAX], cache=cache, queue=queue, base_url=base_url)
 
 
@@ -91,7 +91,7 @@ def error(
     home_href: str = "/",
 ) -> str:
     """A problem (RFC 9457) for browsers that prefer HTML; *instance* is the path that was asked for."""
-    page = _environment().get_template("error.html")
+    page = environment().get_template("error.html")
     return page.render(status=status, title=title, detail=detail, instance=instance, retry=retry, home_href=home_href)
 
 
@@ -101,39 +101,41 @@ def response(page: str, status: int = 200) -> Response:
     answer.headers["Content-Security-Policy"] = content_security_policy()
     answer.headers["Cache-Control"] = "no-store"
     answer.headers["Referrer-Policy"] = "same-origin"
+    answer.headers["X-Content-Type-Options"] = "nosniff"
     return answer
 
 
 @cache
 def content_security_policy() -> str:
-    """The header for both pages: nothing but our own images, and the style sheet and script known by their hashes."""
-    style, script = map(_hash, ("mezcal.css", "progress.js"))
+    """The header for all pages: nothing but our own images, and the style sheets and scripts known by their hashes."""
+    styles, scripts = _hashes("mezcal.css", "ops.css"), _hashes("progress.js", "ops.js")
     return (
-        f"default-src 'none'; img-src 'self' data:; style-src 'sha256-{style}'; script-src 'sha256-{script}'; "
+        f"default-src 'none'; img-src 'self' data:; style-src {styles}; script-src {scripts}; "
         "connect-src 'self'; "
         "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     )
 
 
-def _hash(name: str) -> str:
-    return b64encode(hashlib.sha256(asset(name).encode()).digest()).decode()
+def _hashes(*names: str) -> str:
+    digests = (hashlib.sha256(asset(name).encode()).digest() for name in names)
+    return " ".join(f"'sha256-{b64encode(digest).decode()}'" for digest in digests)
 
 
 @cache
-def _environment() -> Environment:
+def environment() -> Environment:
     """The templates; style and icon go into the page, which then needs no second request at any prefix."""
-    environment = Environment(
+    made = Environment(
         loader=PackageLoader("api"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["size"] = readable_size
-    environment.globals["style"] = Markup(asset("mezcal.css"))  # noqa: S704 - our own file
-    environment.globals["script"] = Markup(asset("progress.js"))  # noqa: S704 - our own file
-    environment.globals["icon"] = "data:image/svg+xml," + quote(asset("favicon.svg"))
-    return environment
+    made.filters["size"] = readable_size
+    made.globals["style"] = Markup(asset("mezcal.css"))  # noqa: S704 - our own file
+    made.globals["script"] = Markup(asset("progress.js"))  # noqa: S704 - our own file
+    made.globals["icon"] = "data:image/svg+xml," + quote(asset("favicon.svg"))
+    return made
 
 
 def asset(name: str) -> str:

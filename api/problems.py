@@ -12,6 +12,7 @@ from flask import Response, request, url_for
 from werkzeug.exceptions import HTTPException, InternalServerError
 
 from api import pages
+from api.access import note_failure
 from mezcal.errors import Failure, StillWorking, Unauthorized, Unavailable
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ def register(app: Flask) -> None:
 
 
 def _of_failure(failure: Failure) -> Response:
+    note_failure(failure)
     kind = url_for("ops.problem", slug=failure.slug)
     response = Problem(failure.status, failure.title, failure.detail, kind, failure.job, _retry(failure)).response()
     if isinstance(failure, Unavailable):

@@ -17,9 +17,11 @@ from typing import TYPE_CHECKING, Any
 from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, ThreadWorker
 
 from api.context import EXTENSION
+from api.hitlog import HitLog, Ids
 from api.hits import HEAD_MAX, Hits
 from api.refusals import refusal, status_of
-from api.sending import Manner
+from api.sending import STALE, Manner
+from api.tally import Tally, refused
 from api.wire import HEAD_SECONDS, PARTING_SECONDS, TAKING_SECONDS, Answer, Connection, Waiting, Wire
 from mezcal.store import LocalStore
 
@@ -28,8 +30,11 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from api.context import Desk
+    from mezcal.recipe import Recipe
+    from mezcal.store import Opened
 
 END = b"\r\n\r\n"
+STALE_FIELD = f"Cache-Status: {STALE}".encode()
 UNWANTED_SECONDS = 0.5  # for which a thread reads what is left of a request's body
 
 
@@ -37,16 +42,21 @@ class HitsFirst(ThreadWorker):  # type: ignore[misc]
     """See the module. Without a local store, or with READ_TOKENS, all is for threads; with TLS it is gunicorn's."""
 
     hits: Hits | None = None
+    lines: HitLog | None = None
 
     def load_wsgi(self) -> None:
         """Load the application, and look up hits where it would."""
         super().load_wsgi()
         self.keepalived_conns = Waiting()
+        self.tally, self.ids = Tally(), Ids()
         desk: Desk | None = getattr(self.wsgi, "extensions", {}).get(EXTENSION)
         if desk is None:  # wrapped in something that wants to see every request
             return
         if isinstance(desk.store, LocalStore) and not desk.settings.read_tokens:
             self.hits = Hits(desk.store, Manner.of(desk.settings), desk.freshness)
+            if desk.settings.access_log == "all":
+                self.lines = HitLog(desk.settings)
+                self.lines.start()
 
     def accept(self, listener: socket.socket) -> None:
         """Take a connection; it gets a thread when it has asked for what needs one."""
@@ -84,15 +94,33 @@ class HitsFirst(ThreadWorker):  # type: ignore[misc]
             conn.data_ready = True
             super().on_client_socket_readable(conn, client)
             return
+        fields, opened, _ = found
+        request_id = self.ids.of(conn.read)
+        self._count(conn.read, request_id, found)
         conn.read = b""
-        fields, opened = found
-        conn.answer = Answer.of_hit(_begun(int(time.time())) + fields + b"\r\n", opened)
+        head = b"%s%sX-Request-ID: %s\r\n\r\n" % (_begun(int(time.time())), fields, request_id)
+        conn.answer = Answer.of_hit(head, opened)
         self._advance(conn, client)
+
+    def _count(self, request: bytes, request_id: bytes, found: tuple[bytes, Opened | None, Recipe]) -> None:
+        fields, opened, recipe = found
+        size = opened.stored.size if opened else 0  # of a HEAD, or sent by the server in front
+        stale = fields.startswith(STALE_FIELD)
+        if self.lines is not None:
+            self.lines.note(request, request_id, size, stale, recipe)
+        if stale:
+            self.tally.stale += 1
+            self.tally.stale_bytes += size
+        else:
+            self.tally.hits += 1
+            self.tally.hit_bytes += size
 
     def _unfinished(self, conn: Connection) -> None:
         """A head that comes in pieces takes no thread before it is whole, and neither long nor much to be so."""
         if len(conn.read) >= HEAD_MAX:
-            conn.answer = Answer(refusal(431 if b"\r\n" in conn.read else 414))
+            status = 431 if b"\r\n" in conn.read else 414
+            refused(status)
+            conn.answer = Answer(refusal(status))
             conn.then = partial(self._part, conn)
             self._advance(conn, conn.sock)
         elif conn.patience != HEAD_SECONDS:
@@ -109,6 +137,7 @@ class HitsFirst(ThreadWorker):  # type: ignore[misc]
     def handle_request(self, req: Any, conn: Any) -> Any:
         """Have the application answer, unless HTTP/1.1's one Host is missing (RFC 9112, 3.2)."""
         if req.version >= (1, 1) and sum(name == "HOST" for name, _ in req.headers) != 1:
+            refused(400)
             conn.sock.sendall(refusal(400))
             return False
         return super().handle_request(req, conn)
@@ -116,6 +145,7 @@ class HitsFirst(ThreadWorker):  # type: ignore[misc]
     def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: BaseException) -> None:
         """Refuse what gunicorn cannot read, as the application would: gunicorn's own pages may be kept by caches."""
         status = status_of(exc)
+        refused(status)
         if status == 500:
             self.log.error("a request failed outside of the application: %s", getattr(req, "uri", "-"), exc_info=exc)
         else:
@@ -147,6 +177,7 @@ class HitsFirst(ThreadWorker):  # type: ignore[misc]
     def wait_for_and_dispatch_events(self, timeout: float) -> None:
         """One turn; there is always room for one more connection, while any waits for its client."""
         super().wait_for_and_dispatch_events(timeout)
+        self.tally.hand_on_if_due()
         while self.alive and self.nr_conns >= self.worker_connections:
             idle = self.keepalived_conns.expendable()
             if idle is None:

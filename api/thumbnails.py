@@ -15,10 +15,11 @@ from flask import Blueprint, Response, jsonify, redirect, request, url_for
 from werkzeug.exceptions import NotFound
 
 from api import pages
+from api.access import note_cache, note_recipe
 from api.clients import Wish, gone
 from api.context import here
 from api.images import accepted
-from api.sending import send
+from api.sending import HIT, JOINED, MISS, send
 from mezcal.archive import chosen, recipe_of
 from mezcal.errors import BadRecipe, TicketExpired
 from mezcal.jobs import Lane
@@ -59,26 +60,36 @@ def _answer(find: Callable[[str | None], FrameRecord]) -> AnyResponse:
     settings = here().settings
     look = Look.parse(request.args, default=settings.thumbnail_look, max_edge=settings.thumbnail_max_edge)
     wanted = Wanted.of(find, look)
-    if here().store.find(wanted.recipe) is None:
+    note_recipe(wanted.recipe)
+    found = here().store.find(wanted.recipe)
+    if found is None:
         wish = Wish.of(request)
         if wish.respond_async:
             return accepted(wanted.ask())
-        _made(wanted, find, time.monotonic() + min(wish.seconds, settings.wait_seconds))
+        joined = _made(wanted, find, time.monotonic() + min(wish.seconds, settings.wait_seconds))
+        note_cache(JOINED if joined else MISS)
+    else:
+        note_cache(HIT)
     told = wanted.told()
     response: AnyResponse = redirect(told["url"]) if request.args.get("image") else jsonify(told)
     response.headers["Cache-Control"] = "private, no-cache"  # the next asker may be one who may not
     return response
 
 
-def _made(wanted: Wanted, find: Callable[[str | None], FrameRecord], deadline: float) -> None:
-    """Wait until the thumbnail is made; where the files' URLs have expired, once more with new ones."""
+def _made(wanted: Wanted, find: Callable[[str | None], FrameRecord], deadline: float) -> bool:
+    """Wait until the thumbnail is made; where the files' URLs have expired, once more with new ones.
+
+    Whether somebody had asked for it already.
+    """
+    job = wanted.ask()
     try:
-        wanted.ask().wait(deadline - time.monotonic(), gone(request))
+        job.wait(deadline - time.monotonic(), gone(request))
     except TicketExpired:
         renewed = Wanted.of(find, wanted.recipe.look)
         renewed.hand_over()
         here().jobs.retry(renewed.recipe.key, Lane.INTERACTIVE)
         renewed.ask().wait(deadline - time.monotonic(), gone(request))
+    return job.joined
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,10 +52,15 @@ def derive(  # noqa: PLR0913 - all the work, in one call
         return found
     with store.draft() as draft:
         if isinstance(recipe, Thumbnail):
-            sidecar = _thumbnail(recipe, origin, draft, choices)
+            sidecar = _thumbnail(recipe, origin, draft, choices, progress)
         else:
             sidecar = _mezzanine(recipe, origin, draft, choices, progress)
-        return store.put(recipe, draft, sidecar, guard)
+        if progress is not None:
+            progress.drawn(sidecar)
+        stored = store.put(recipe, draft, sidecar, guard)
+        if progress is not None:
+            progress.stored()
+        return stored
 
 
 def _mezzanine(recipe: Mezzanine, origin: Origin, draft: Path, choices: Choices, progress: Progress | None) -> Sidecar:
@@ -66,10 +71,12 @@ def _mezzanine(recipe: Mezzanine, origin: Origin, draft: Path, choices: Choices,
         return _sidecar(recipe, [master], picture, draft, version(choices))
 
 
-def _thumbnail(recipe: Thumbnail, origin: Origin, draft: Path, choices: Choices) -> Sidecar:
+def _thumbnail(recipe: Thumbnail, origin: Origin, draft: Path, choices: Choices, progress: Progress | None) -> Sidecar:
     """Download the frames at once and draw them; *origin* gives them by their ids."""
     with ExitStack() as stack:
         masters = [stack.enter_context(origin.open(str(frame.id))) for frame in recipe.frames]
+        if progress is not None:
+            progress.reading(*masters)
         picture = _drawn(masters, draft, recipe.look, choices.max_pixels)
         return _sidecar(recipe, masters, picture, draft, f"thumbnail {recipe.pipeline}")
 

@@ -305,8 +305,28 @@ class Settings(BaseSettings):
     jobs_max_items: int = Field(100_000, ge=1, description="Masters that one `POST /jobs` may list.")
     jobs_max_bytes: int = Field(32 * 2**20, ge=1024, description="Bytes that one `POST /jobs` may have.")
 
-    # --- the logs
+    # --- the dashboard
+    flower_basic_auth: SecretStr | None = Field(
+        None,
+        description="`user:password` of Flower, several comma-separated; unset, a password is made for the user "
+        "`mezcal` and kept in DATA_DIR/flower/password.",
+    )
+
+    # --- metrics and logs
+    metrics_token: SecretStr | None = Field(
+        None, description="Bearer token for `/metrics`; with none, only this machine may ask for it."
+    )
+    metrics_port: int = Field(0, ge=0, le=65_535, description="Port at which a worker shows its `/metrics`; 0 is none.")
+    metrics_address: str = Field(
+        "127.0.0.1", description="Address of METRICS_PORT; beyond loopback it answers only with METRICS_TOKEN."
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="The least that is logged.")
+    log_format: Literal["console", "json"] = Field(
+        "console", description="Lines for people, or JSON objects, one a line, for collectors."
+    )
+    access_log: Literal["all", "misses", "none"] = Field(
+        "all", description="Which requests get a line: all, all but hits, or none."
+    )
 
     @classmethod
     def settings_customise_sources(
@@ -333,7 +353,19 @@ class Settings(BaseSettings):
             return value
         return tuple(part.strip() for part in value.split(",") if part.strip())
 
-    @field_validator("storage_layout", "auth_type", "log_level", "color", "oversize", "thumbnail_look", mode="before")
+    @field_validator(
+        *(
+            "storage_layout",
+            "auth_type",
+            "log_level",
+            "log_format",
+            "access_log",
+            "color",
+            "oversize",
+            "thumbnail_look",
+        ),
+        mode="before",
+    )
     @classmethod
     def _any_case(cls, value: object, info: Any) -> object:
         if not isinstance(value, str):

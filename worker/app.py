@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
 import socket
+import sys
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from celery import signals
+from celery.apps import worker as celery_worker
 
 from mezcal.archive import FrameOrigin
 from mezcal.convert import Choices
@@ -24,7 +27,9 @@ from mezcal.origin import open_origin
 from mezcal.recipe import Thumbnail
 from mezcal.settings import Settings, load
 from mezcal.store import open_store
-from mezcal.telemetry import set_up_logs
+from mezcal.telemetry import shared, trace
+from mezcal.telemetry.logs import set_up_logs
+from worker.recording import heard
 
 if TYPE_CHECKING:
     from mezcal.origin import Origin
@@ -34,7 +39,8 @@ if TYPE_CHECKING:
 settings = load()
 app = celery_app(settings, MAKER_SECONDS)
 app.set_current()
-app.conf.include = ["worker.tasks", "worker.aftermath", "worker.drain", "worker.revalidate", "worker.spread"]
+app.conf.include = ["worker.tasks", "worker.aftermath", "worker.drain", "worker.previews", "worker.revalidate"]
+app.conf.include += ["worker.spread"]
 app.conf.worker_consumer = "worker.consumer:Consumer"
 
 
@@ -59,14 +65,14 @@ class Bench:
         if not isinstance(recipe, Thumbnail):
             return self.origin
         ticket = persist(lambda: self.table.redis.get(self.table.keys.ticket(recipe.key)))
-        return FrameOrigin(self.settings, json.loads(str(ticket or "{}")))
+        return FrameOrigin(self.settings, json.loads(str(ticket or "{}")), partial(heard, "archive"))
 
 
 @cache
 def here() -> Bench:
     """The bench of this process, made when first used: after the fork, so that no connection is shared."""
     table = Table(connect(settings, MAKER_SECONDS), Keys(settings.key_prefix), Terms.of(settings))
-    origin, pipe = open_origin(settings), Pipe(app)
+    origin, pipe = open_origin(settings, partial(heard, "repository")), Pipe(app)
     jobs = Jobs(table, pipe, Listener(table, 0))
     return Bench(
         settings=settings,
@@ -85,7 +91,32 @@ def here() -> Bench:
 
 @signals.setup_logging.connect
 def _logs(**_: Any) -> None:
-    set_up_logs(settings)
+    set_up_logs(settings, "worker")
+    celery_worker.safe_say = _say
+
+
+def _say(message: str, *_: Any) -> None:
+    """Celery's word on its shutdown in the form of all lines; from a signal handler, so past all buffers."""
+    record = logging.makeLogRecord({"name": "celery", "levelno": logging.INFO, "levelname": "INFO", "msg": message})
+    for handler in logging.getLogger().handlers:
+        os.write(sys.__stderr__.fileno() if sys.__stderr__ else 2, f"{handler.format(record)}\n".encode())
+
+
+@signals.task_prerun.connect
+def _begin_task(task: Any, **_: Any) -> None:
+    """Say in the logs for whose request this is."""
+    trace.enter(trace.of_message(task.request))
+
+
+@signals.task_postrun.connect
+def _end_task(**_: Any) -> None:
+    trace.enter(None)
+
+
+@signals.worker_init.connect
+def _main_process(**_: Any) -> None:
+    """Share what is counted, before the first process of the pool is forked."""
+    shared.share("worker")
 
 
 @signals.worker_process_init.connect

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,10 @@ from celery.worker import consumer, state
 from redis import RedisError
 
 from mezcal.errors import BrokerDown, Failure
-from mezcal.jobs.broker import check_policy
+from mezcal.jobs.broker import CHORES, check_policy
+from mezcal.jobs.roster import Worker, sign_in, sign_off
 from mezcal.recipe import from_json
+from mezcal.telemetry.hour import Told, of_jobs
 from worker.app import here
 from worker.chores import due
 from worker.lanes import Lanes
@@ -47,23 +50,37 @@ class Housekeeping(bootsteps.StartStopStep):  # type: ignore[misc]  # celery shi
     def __init__(self, _consumer: Any, **_: Any) -> None:
         self._seen = 0.0  # when Redis last answered, on this process' monotonic clock
         self._held_until = 0.0
+        self._hour: Told | None = None
 
     def start(self, consumer: Any) -> None:
         """Begin, now and after every reconnection."""
         refuse_what_evicts()
         self._seen = 0.0
+        self._worker = myself(consumer)
         consumer.timer.call_repeatedly(SWEEP_SECONDS, self._turn)
         consumer.timer.call_repeatedly(DEATHS_SECONDS, consumer.pool.maintain_pool)
         self._turn()
 
+    def shutdown(self, _consumer: Any) -> None:
+        """Leave the roster; one that is killed falls silent there."""
+        with suppress(RedisError):
+            sign_off(here().table, self._worker)
+
     def _turn(self) -> None:
         show_life()
         try:
+            sign_in(here().table, self._worker)
             self._reap()
             self._send_what_is_due()
             here().store.sweep()
+            self._tell_of_jobs()
         except (RedisError, Failure) as error:
             log.warning("housekeeping has to wait: %s", error)
+
+    def _tell_of_jobs(self) -> None:
+        if self._hour is None:
+            self._hour = of_jobs(here().table.redis, here().table.keys)
+        self._hour.tell_if_due()
 
     def _reap(self) -> None:
         """Hold still for one lease after a gap in our own contact with Redis.
@@ -88,6 +105,12 @@ class Housekeeping(bootsteps.StartStopStep):  # type: ignore[misc]  # celery shi
             bench.pipe.spread(chunk)
         for chore in due(bench):
             bench.pipe.chore(chore)
+
+
+def myself(consumer: Any) -> Worker:
+    """What the roster tells of us; `chores` comes with bulk."""
+    queues = tuple(sorted(set(consumer.app.amqp.queues.consume_from) - {CHORES}))
+    return Worker(f"{consumer.hostname}:{os.getpid()}", consumer.pool.num_processes, queues)
 
 
 def refuse_what_evicts() -> None:

@@ -20,6 +20,7 @@ from mezcal.store.layout import IMAGE
 from mezcal.store.walk import next_part, sidecar_at
 from worker.app import app, here
 from worker.chores import every
+from worker.recording import revalidated
 
 if TYPE_CHECKING:
     from mezcal.store import Sidecar
@@ -43,9 +44,11 @@ def revalidate(wanted: dict[str, Any]) -> str:
         return "nothing is known of it"
     try:
         outcome = _settle(recipe, sidecar)
+        revalidated(outcome.partition(",")[0])
     except Failure as failure:  # stale-if-error: what is stored stays
         outcome = f"{failure.slug}: {failure.detail}"
-    log.info("%s %s revalidated: %s", recipe.key, recipe.label, outcome)
+        revalidated("failed")
+    log.info("revalidated", extra={"fields": {"key": recipe.key, "path": recipe.label, "outcome": outcome}})
     return outcome
 
 

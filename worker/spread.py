@@ -13,6 +13,7 @@ from mezcal.jobs.batches import Note
 from mezcal.jobs.lease import persist
 from mezcal.jobs.record import Order
 from mezcal.purge import pages_to_renew, purge
+from mezcal.recipe import Mezzanine
 from mezcal.warm import Warming
 from worker.app import app, here
 
@@ -53,6 +54,7 @@ class Turn:
         self._chunk = chunk
         self._bench = here()
         self._orders: list[Order] = []
+        self._masters: list[Mezzanine] = []  # new or changed ones
         self._notes: list[Note] = []
 
     def take_up(self, place: int, event: Event) -> None:
@@ -73,7 +75,9 @@ class Turn:
 
     def finish(self) -> int:
         """Queue what is to be made, and note the rest; how many jobs were queued."""
-        jobs, orders, batch = self._bench.jobs, self._orders, self._chunk.batch
+        jobs, batch = self._bench.jobs, self._chunk.batch
+        self._renew_pages()
+        orders = self._orders
         verdicts = persist(lambda: jobs.table.queue(orders, Lane.BULK, batch))
         self.left |= any(verdict == "full" for verdict, _ in verdicts)
         wanted: dict[Lane, list[dict[str, Any]]] = {lane: [] for lane in Lane}
@@ -89,15 +93,23 @@ class Turn:
         return sum(map(len, wanted.values()))
 
     def _master(self, place: int, kind: Kind, recipe: Recipe) -> None:
-        jobs, store = self._bench.jobs, self._bench.store
         if kind is Kind.DELETED:
-            purge(recipe, jobs, store)
+            purge(recipe, self._bench.jobs, self._bench.store)
             self._notes.append(Note(place, "deleted"))
             return
         fresh = kind is not Kind.WANTED
-        pages = pages_to_renew(recipe, jobs, store) if fresh else []
         self._orders.append(Order(recipe, fresh, kind is Kind.CHANGED, place))
-        self._orders += [Order(page, fresh=True, anew=True, counted=False) for page in pages]
+        if fresh and isinstance(recipe, Mezzanine) and recipe.page is None:
+            self._masters.append(recipe)
+
+    def _renew_pages(self) -> None:
+        """Order the stored pages of all masters of this turn; if the store or Redis
+        is away now, the whole turn is to be taken again.
+        """
+        jobs, store = self._bench.jobs, self._bench.store
+        for master, asked in zip(self._masters, persist(lambda: jobs.table.pages(self._masters)), strict=True):
+            pages = pages_to_renew(master, asked, jobs, store)
+            self._orders += [Order(page, fresh=True, anew=True, counted=False) for page in pages]
 
     def _frame(self, place: int, event: Event) -> None:
         """A frame's named sizes. A changed frame has other keys, so what was made of the old one is shown to nobody;

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-import time
 from typing import TYPE_CHECKING, Any
+
+from celery.exceptions import Retry
 
 from mezcal.derive import derive
 from mezcal.errors import Failure, Superseded, Unforeseen
@@ -12,20 +13,35 @@ from mezcal.jobs import MAKE
 from mezcal.jobs.broker import CHORE
 from mezcal.jobs.gate import GuardedOrigin, PutOff
 from mezcal.jobs.lease import Lease, persist
+from mezcal.jobs.notable import note_size
 from mezcal.jobs.progress import shown
 from mezcal.recipe import from_json
 from worker.app import app, here
 from worker.chores import CHORES
+from worker.recording import Turn
 
 if TYPE_CHECKING:
     from mezcal.recipe import Recipe
+    from mezcal.store import Stored
 
 log = logging.getLogger(__name__)
 
 
-@app.task(name=MAKE, bind=True)
+class NotMade(Exception):  # noqa: N818 - not an error: how the task ended, for Flower
+    """The job's end without a derivative, less what caused it: those texts may hold signed URLs."""
+
+    def __repr__(self) -> str:
+        """The reason alone: that is what Flower shows."""
+        return str(self)
+
+
+@app.task(name=MAKE, bind=True, throws=(NotMade,))
 def make(self: Any, wanted: dict[str, Any]) -> str:
-    """Make one derivative, if it is still wanted and nobody else makes it; how it ended, for Flower."""
+    """Make one derivative, if it is still wanted and nobody else makes it; how it ended.
+
+    The job table has been told when this returns. For Flower's sake it raises `NotMade` where the job failed,
+    `Retry` where it was put off; no message is sent by that: the reaper sends it when it is due.
+    """
     recipe = from_json(wanted)
     bench = here()
     claim = persist(lambda: bench.table.begin(recipe.key, bench.name, self.request.id, recipe.kind))
@@ -36,40 +52,39 @@ def make(self: Any, wanted: dict[str, Any]) -> str:
 
 
 def _report(recipe: Recipe, lease: Lease) -> str:
-    """Work on the claimed job and report its end."""
-    began = time.monotonic()
+    """Work on the claimed job and report its end, to Flower with nothing of what caused it."""
+    turn = Turn(recipe, lease.claim)
     try:
-        _work(recipe, lease)
+        stored = _work(turn, lease)
     except PutOff as put_off:
         lease.defer(put_off.seconds)
-        outcome = str(put_off)
+        turn.end("put-off")
+        raise _again(put_off.seconds, "it found no place at its origin") from None
     except Superseded as failure:
-        outcome = failure.slug
+        turn.end("superseded")
+        return failure.slug
     except Failure as failure:
-        lease.fail(failure)
-        outcome = f"{failure.slug}: {failure.detail}"
-    else:
-        lease.finish()
-        outcome = "made"
-    log.info(
-        "%s %s lane=%s attempt=%d seconds=%.3f %s",
-        recipe.key,
-        recipe.label,
-        lease.claim.lane,
-        lease.claim.attempt,
-        time.monotonic() - began,
-        outcome,
-    )
-    return outcome
+        seconds = lease.fail(failure)
+        turn.end("failed", failure)
+        told = f"{failure.slug}: {failure.detail}"
+        raise (NotMade(told) if seconds is None else _again(seconds, told)) from None
+    lease.finish()
+    note_size(here().table, recipe, stored.size)
+    turn.end("made")
+    return "made"
 
 
-def _work(recipe: Recipe, lease: Lease) -> None:
-    bench = here()
+def _again(seconds: float, why: str) -> Retry:
+    return Retry(why, NotMade(f"again in {seconds:.0f} s: {why}"))
+
+
+def _work(turn: Turn, lease: Lease) -> Stored:
+    bench, recipe = here(), turn.recipe
     origin = GuardedOrigin(bench.origin_of(recipe), bench.gate, lease, recipe.kind)
     claim = lease.claim
     try:
-        with shown(bench.table, claim.key) as progress:
-            derive(
+        with shown(bench.table, claim.key, turn.progress) as progress:
+            return derive(
                 *(recipe, origin, bench.store, bench.choices),
                 guard=lease.check,
                 remake=claim.remake,

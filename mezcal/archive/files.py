@@ -6,11 +6,11 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from mezcal.errors import MasterDenied, MasterForbidden, OriginAstray, TicketExpired
-from mezcal.origin import Standing, Wire, addresses, fetched
+from mezcal.origin import Standing, Wire, addresses, fetched, unheard
 from mezcal.settings import AuthType
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from mezcal.origin import Master
     from mezcal.settings import Settings
@@ -21,7 +21,8 @@ READ_SECONDS = 60.0  # thumbnail-service's patience between two pieces of a file
 class FrameOrigin:
     """An origin whose paths are the ids of a ticket's frames."""
 
-    def __init__(self, settings: Settings, ticket: Mapping[str, str]) -> None:
+    def __init__(self, settings: Settings, ticket: Mapping[str, str], heard: Callable[[str], None] = unheard) -> None:
+        self._heard = heard
         self.base_url = (settings.archive_api_url or "").rstrip("/") + "/"
         self._settings = settings.model_copy(update={"auth_type": AuthType.NONE, "origin_read_timeout": READ_SECONDS})
         self._allowed = {host.lower() for host in settings.archive_file_hosts}
@@ -50,7 +51,7 @@ class FrameOrigin:
             raise OriginAstray(f"the archive names {server.host}:{server.port}, which is not in ARCHIVE_FILE_HOSTS")
         shown = f"{self.base_url}frames/{path}/"  # the URL itself is as good as a key: it is kept nowhere
         try:
-            with fetched(Wire(url, self._settings), url, self._settings, shown) as master:
+            with fetched(Wire(url, self._settings, self._heard), url, self._settings, shown) as master:
                 yield master
         except (MasterDenied, MasterForbidden) as refused:
             raise TicketExpired(f"the file of frame {path} was refused: its URL has expired") from refused

@@ -19,6 +19,7 @@ from mezcal.jobs.keys import Keys, Lane, State
 from mezcal.jobs.listener import Listener
 from mezcal.jobs.record import Claim, Message, Record, Terms, failure_of
 from mezcal.jobs.table import Table
+from mezcal.recipe import from_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -96,10 +97,10 @@ class Jobs:
         with _reached("the queue cannot be reached, so a running job could not be stopped"):
             self.table.forget(recipe.key)
 
-    def pages(self, recipe: Recipe) -> list[Mezzanine]:
+    def pages(self, recipe: Mezzanine) -> list[Mezzanine]:
         """The mezzanines of single pages of *recipe*'s master that somebody asked for within a year."""
         with _reached("the queue cannot be reached"):
-            return self.table.pages(recipe)
+            return self.table.pages([recipe])[0]
 
     def changed(self, recipe: Recipe, lane: Lane = Lane.BULK) -> None:
         """Have *recipe* made anew from its changed master; the old derivative is served until then.
@@ -131,7 +132,7 @@ class Jobs:
         with _reached("the queue cannot be reached"):
             message = self.table.retry(key, lane)
         if message is not None:
-            self.pipe.send(message.recipe, message.lane, message.recipe.get("path", key))
+            self.pipe.send(message.recipe, message.lane, from_json(message.recipe).label)
         return message is not None
 
     def failures(self, most: int = 100) -> list[Record]:

@@ -10,6 +10,8 @@ from kombu.exceptions import OperationalError
 from redis import BlockingConnectionPool, Redis, RedisError
 
 from mezcal.errors import BrokerDown
+from mezcal.recipe import from_json
+from mezcal.telemetry import trace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,6 +23,7 @@ MAKE = "mezcal.make"  # the names that askers and makers share
 SPREAD = "mezcal.spread"
 CHORE = "mezcal.chore"
 REVALIDATE = "mezcal.revalidate"
+PREVIEW = "mezcal.preview"
 CHORES = "chores"  # the queue of short work that is nobody's image: after the interactive lane, before bulk
 CONNECT_SECONDS = 1.0
 ASKER_SECONDS = 2.0  # somebody waits: a frozen Redis is told from a slow one soon
@@ -93,7 +96,7 @@ class Pipe:
         """Send many jobs' messages in few round trips, which is three times as fast."""
         with _reported(), self._app.producer_or_acquire() as producer, producer.batch(BATCH):
             for recipe in recipes:
-                self._send(MAKE, [recipe], str(lane), recipe.get("path", ""), producer)
+                self._send(MAKE, [recipe], str(lane), from_json(recipe).label, producer)
 
     def spread(self, chunk: str) -> None:
         """Have a worker queue the recipes of *chunk*."""
@@ -113,6 +116,10 @@ class Pipe:
         """Have a worker ask whether the master of a stored derivative has changed, when nothing else is to do."""
         self._send(REVALIDATE, [recipe], "bulk", label)
 
+    def preview(self, recipe: dict[str, Any], label: str) -> None:
+        """Have a worker make a small picture of a stored derivative."""
+        self._send(PREVIEW, [recipe], CHORES, label)
+
     def _send(self, task: str, args: list[Any], queue: str, label: str, producer: Any = None) -> None:
         with _reported():
             self._app.send_task(
@@ -123,6 +130,7 @@ class Pipe:
                 argsrepr=label,
                 kwargsrepr=f"lane={queue}",
                 ignore_result=True,
+                headers=trace.carried(),
                 producer=producer,
             )
 

@@ -142,6 +142,27 @@ class Keys:
         """List: the recipes made last, newest first, for people to look at."""
         return f"{self.prefix}recent"
 
+    def minute(self, number: int) -> str:
+        """Hash: what the installation counted in one minute (its number since 1970), for the operator's page; expires.
+        Fields: requests:<outcome>, jobs:<outcome>, wait_ms, work_ms, and wait_below:<s>, work_below:<s> for how many
+        took no longer than so many seconds, and longer than the next smaller one says.
+        """
+        return f"{self.prefix}minute:{number}"
+
+    @property
+    def largest(self) -> str:
+        """Sorted set: the recipes (JSON) of the largest derivatives made, by their bytes; a hundred at most."""
+        return f"{self.prefix}largest"
+
+    def preview(self, key: str) -> str:
+        """String: a small picture of the derivative *key* (JPEG in Base64), empty while it is made; expires."""
+        return f"{self.prefix}preview:{key}"
+
+    @property
+    def workers(self) -> str:
+        """Sorted set: the workers (JSON), by when each last said that it is there, in seconds."""
+        return f"{self.prefix}workers"
+
     @property
     def ended(self) -> str:
         """Channel: the key of each job that left the state in which somebody may wait for it."""

@@ -83,14 +83,18 @@ class Lease:
         """Give the job back for *seconds*: nothing was tried."""
         persist(lambda: self._table.defer(self.claim, seconds))
 
-    def fail(self, failure: Failure) -> None:
-        """Report *failure*; one that may pass puts a bulk job off, for nobody would ask for it again."""
+    def fail(self, failure: Failure) -> float | None:
+        """Report *failure*; one that may pass puts a bulk job off, for nobody would ask for it again.
+
+        The seconds until it is tried again, None where this was the end.
+        """
         again = self.claim.attempt < self._table.terms.max_attempts
         if failure.retryable and again and self.claim.lane is Lane.BULK:
             seconds = back_off(self.claim.attempt, self._table.terms.retry)
             persist(lambda: self._table.put_off(self.claim, failure, seconds))
-        else:
-            persist(lambda: self._table.fail(self.claim, failure))
+            return seconds
+        persist(lambda: self._table.fail(self.claim, failure))
+        return None
 
 
 def back_off(attempt: int, first: float) -> float:

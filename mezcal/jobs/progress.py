@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 from redis import RedisError
 
 from mezcal.jobs.keys import Lane
-from mezcal.progress import Progress, Stage
+from mezcal.progress import Stage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mezcal.jobs.table import Table
+    from mezcal.progress import Progress
 
 log = logging.getLogger(__name__)
 
@@ -26,9 +27,9 @@ KEPT = 30  # seconds; a worker that dies leaves its last word for so long
 
 
 @contextmanager
-def shown(table: Table, key: str) -> Iterator[Progress]:
-    """A progress to be filled in, which the job *key* shows while the block lasts."""
-    progress, over = Progress(), threading.Event()
+def shown(table: Table, key: str, progress: Progress) -> Iterator[Progress]:
+    """*progress* is to be filled in while the block lasts, and the job *key* shows it."""
+    over = threading.Event()
     teller = threading.Thread(target=_tell, args=(table, key, progress, over), name="progress", daemon=True)
     teller.start()
     try:

@@ -86,6 +86,7 @@ class Claim:
     lane: Lane
     remake: bool
     suspect: bool = False  # its origin has failed jobs lately
+    waited: float = 0  # seconds in the queue
 
 
 class Order(NamedTuple):

@@ -49,9 +49,7 @@ class Table:
         return verdict[0], verdict[1] if len(verdict) > 1 else None
 
     def change(self, recipe: Recipe, lane: Lane) -> tuple[str, Lane]:
-        """Have *recipe* made anew because its master changed; one that runs is fenced off. `publish` (send its
-        message, in the lane that is told), `joined` or `full`.
-        """
+        """Have *recipe* made anew, one that runs fenced off: `publish` (in the lane told), `joined` or `full`."""
         return self.queue([Order(recipe, fresh=True, anew=True)], lane)[0]
 
     def ensure_all(self, recipes: list[Recipe], lane: Lane, *, changed: bool) -> list[str]:
@@ -62,27 +60,26 @@ class Table:
         """Queue *orders* as parts of *batch* in one round trip: each one's verdict, and the lane of its message."""
         pipe = self.redis.pipeline(transaction=False)
         for order in orders:
-            recipe = order.recipe
+            recipe, wanted = order.recipe, json.dumps(order.recipe.as_json())
             self._note_page(recipe, pipe)
-            wanted = json.dumps(recipe.as_json())
             remake = ["1" if order.anew else ""] if order.fresh else []
             args = (lane, wanted, self.terms.queue_max, *remake, batch if order.counted else "", order.at)
             self.run("change" if order.fresh else "ensure", recipe.key, *args, kind=recipe.kind, client=pipe)
         verdicts = [answer for answer in pipe.execute() if isinstance(answer, list)]
         return [(answer[0], Lane(answer[1]) if answer[1:] and answer[0] == "publish" else lane) for answer in verdicts]
 
-    def pages(self, recipe: Recipe) -> list[Mezzanine]:
-        """The mezzanines of single pages of *recipe*'s master that the table has, or had within a year."""
-        if not isinstance(recipe, Mezzanine):
-            return []
-        known: Any = self.redis.smembers(self.keys.pages(Mezzanine(recipe.path).key))
-        return [Mezzanine(recipe.path, int(page)) for page in known]
+    def pages(self, recipes: list[Mezzanine]) -> list[list[Mezzanine]]:
+        """Of each master the mezzanines of single pages that the table has, or had within a year."""
+        pipe = self.redis.pipeline(transaction=False)
+        for recipe in recipes:
+            pipe.smembers(self.keys.pages(Mezzanine(recipe.path).key))
+        found = zip(recipes, pipe.execute(), strict=True)
+        return [[Mezzanine(recipe.path, int(page)) for page in pages] for recipe, pages in found]
 
     def _note_page(self, recipe: Recipe, client: Redis) -> None:
         """Note a page before its job is queued: an event of its master shall miss none that may run."""
         if isinstance(recipe, Mezzanine) and recipe.page is not None:
-            name = self.keys.pages(Mezzanine(recipe.path).key)
-            client.sadd(name, recipe.page)
+            client.sadd(name := self.keys.pages(Mezzanine(recipe.path).key), recipe.page)
             client.expire(name, PAGES_SECONDS)
 
     def retry(self, key: str, lane: Lane = Lane.BULK) -> Message | None:
@@ -109,11 +106,14 @@ class Table:
 
     def failures(self, most: int = 100) -> list[Record]:
         """Failed and quarantined jobs, those remembered longest first."""
-        known = cast("list[str]", self.redis.zrange(self.keys.failed, 0, most - 1, desc=True))
+        return self.records(cast("list[str]", self.redis.zrange(self.keys.failed, 0, most - 1, desc=True)))
+
+    def records(self, keys: list[str]) -> list[Record]:
+        """The jobs *keys* as they stand, less those that the table does not know, in one round trip."""
         pipe = self.redis.pipeline(transaction=False)
-        for key in known:
+        for key in keys:
             pipe.hgetall(self.keys.job(key))
-        found = zip(known, pipe.execute(), strict=True)
+        found = zip(keys, pipe.execute(), strict=True)
         return [record_of(key, fields) for key, fields in found if fields.get("state")]
 
     def depths(self) -> dict[str, int]:
@@ -141,8 +141,8 @@ class Table:
         found = self.run("begin", key, *told, kind=kind)
         if not found:
             return None
-        token, attempt, lane, remake, suspect = found
-        return Claim(key, token, int(attempt), Lane(lane), bool(remake), bool(suspect))
+        token, attempt, lane, remake, suspect, queued = found
+        return Claim(key, token, int(attempt), Lane(lane), bool(remake), bool(suspect), int(float(queued)) / 1000)
 
     def renew(self, claim: Claim) -> bool:
         """Keep the lease; False where the job has gone to another or was forgotten."""

@@ -14,10 +14,11 @@ from mezcal.origin.folder import FolderOrigin
 from mezcal.origin.master import Master
 from mezcal.origin.repository import OriginRepository
 from mezcal.origin.standing import Standing
-from mezcal.origin.wire import Wire, trusted_authorities
+from mezcal.origin.wire import Wire, trusted_authorities, unheard
 from mezcal.settings import WrongSetting
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from contextlib import AbstractContextManager
 
     from mezcal.settings import Settings
@@ -33,6 +34,7 @@ __all__ = [
     "fetched",
     "open_origin",
     "trusted_authorities",
+    "unheard",
 ]
 
 
@@ -54,14 +56,15 @@ class Origin(Protocol):
         """Some masters' paths, to show to people; none where the origin cannot tell."""
 
 
-def open_origin(settings: Settings) -> Origin:
+def open_origin(settings: Settings, heard: Callable[[str], None] = unheard) -> Origin:
     """The origin of REPO_BASE_URL; `WrongSetting` names the variable that cannot be used.
 
-    Nothing is connected yet, so the origin may be made before a process forks.
+    *heard* is told how each request is answered, see `Wire`. Nothing is connected yet, so the origin may be made
+    before a process forks.
     """
     base = settings.repo_base_url
     if base is None:
         raise WrongSetting("REPO_BASE_URL is not set: it may hold http://, https:// or file:///")
     if base.startswith("file://"):
         return FolderOrigin(settings)
-    return OriginRepository(settings)
+    return OriginRepository(settings, heard)

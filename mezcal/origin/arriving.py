@@ -6,6 +6,7 @@ import io
 import os
 import tempfile
 import threading
+import time
 from typing import TYPE_CHECKING
 
 from mezcal.errors import OriginFailed, StoreDown
@@ -36,6 +37,7 @@ class Scratch:
         self._failure: Failure | None = None
         self._users = 2  # the download and the reader; the last one out closes the file
         self.front = 0
+        self.landed: float | None = None  # when the last byte came, by the monotonic clock
         self.size = size  # None until it is known
 
     def put(self, at: int, piece: bytes) -> None:
@@ -70,7 +72,7 @@ class Scratch:
         with self._news:
             self._ended, self._failure = True, failure
             if failure is None:
-                self.size = self.front
+                self.size, self.landed = self.front, time.monotonic()
             self._news.notify_all()
 
     def has(self, at: int) -> int:

@@ -44,6 +44,7 @@ def fetched(wire: Wire, url: str, settings: Settings, source: str) -> Iterator[M
                 size=size,
                 content_type=answer.headers.get("Content-Type"),
                 arrival=scratch.wait_whole,
+                landed=lambda: scratch.landed,
                 arrived=lambda: scratch.front,
             )
     finally:

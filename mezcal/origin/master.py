@@ -13,6 +13,10 @@ def _nothing_to_wait_for() -> None:
     pass
 
 
+def _never() -> None:
+    return None
+
+
 def _nobody_counts() -> int:
     return 0
 
@@ -33,6 +37,7 @@ class Master:
     size: int | None = None
     content_type: str | None = None
     arrival: Callable[[], object] = field(default=_nothing_to_wait_for, repr=False, compare=False)
+    landed: Callable[[], float | None] = field(default=_never, repr=False, compare=False)  # monotonic: its last byte
     arrived: Callable[[], int] = field(default=_nobody_counts, repr=False, compare=False)  # bytes, so far
 
     def complete(self) -> None:

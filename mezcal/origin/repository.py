@@ -9,11 +9,11 @@ from mezcal.origin import addresses
 from mezcal.origin.fetching import fetched
 from mezcal.origin.standing import Standing, ask
 from mezcal.origin.tries import Tries
-from mezcal.origin.wire import Wire
+from mezcal.origin.wire import Wire, unheard
 from mezcal.settings import WrongSetting
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from mezcal.origin.master import Master
     from mezcal.settings import Settings
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 class OriginRepository:
     """The masters under REPO_BASE_URL; makes no connection before the first `open`."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, heard: Callable[[str], None] = unheard) -> None:
         self.base_url = _base(settings.repo_base_url or "")
         self._settings = settings
-        self._wire = Wire(self.base_url, settings)
+        self._wire = Wire(self.base_url, settings, heard)
 
     def path_of(self, url: str) -> str | None:
         """The path under the base that *url* names, decoded; None if it lies elsewhere."""

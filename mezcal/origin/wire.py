@@ -26,7 +26,7 @@ from mezcal.origin.verdict import judge_status
 from mezcal.settings import WrongSetting
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from mezcal.origin.tries import Tries
     from mezcal.settings import Settings
@@ -35,6 +35,10 @@ PIECE = 256 * 1024  # bytes at most that are in memory between socket and scratc
 REDIRECTS_MAX = 5
 REDIRECTS = {301, 302, 303, 307, 308}
 ASKED = {"User-Agent": "mezcal/2", "Accept": "*/*", "Accept-Encoding": "identity", "Connection": "keep-alive"}
+
+
+def unheard(_status: str) -> None:
+    """Nobody wants to know how the origin answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +74,13 @@ class Answer:
 
 
 class Wire:
-    """Asks the origin; safe to share between threads, and to make before a process forks."""
+    """Asks the origin; safe to share between threads, and to make before a process forks.
 
-    def __init__(self, base_url: str, settings: Settings) -> None:
+    *heard* is told how each request was answered: by its HTTP status, `timeout` or `unreachable`.
+    """
+
+    def __init__(self, base_url: str, settings: Settings, heard: Callable[[str], None] = unheard) -> None:
+        self._heard = heard
         self._home = addresses.server(base_url)
         self._allowed = frozenset(host.lower() for host in settings.origin_redirect_hosts)
         self._authorization = authorization(settings)
@@ -141,7 +149,10 @@ class Wire:
         try:
             response = self._adapter().send(request, stream=True, timeout=timeout, verify=self._trust)
         except (RequestException, HTTPError, OSError) as error:
-            raise self._unreached(error) from error
+            again = self._unreached(error)
+            self._heard("timeout" if isinstance(again.failure, OriginTimeout) else "unreachable")
+            raise again from error
+        self._heard(str(response.status_code))
         return Answer(response.status_code, response.headers, response.raw)
 
     def _unreached(self, error: Exception) -> Again:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -13,9 +14,11 @@ from pydantic import SecretStr
 
 from mezcal import sample, settings
 from mezcal.front import nginx
+from mezcal.telemetry.masks import Mask
 from mezcal.up import broker, environment, parts
 from mezcal.up.claim import Address, CannotStart, claimed, free_address
 from mezcal.up.journal import Journal
+from mezcal.up.parts import HANDED
 from mezcal.up.supervise import Supervisor
 
 if TYPE_CHECKING:
@@ -50,18 +53,22 @@ def up(wish: Wish) -> int:
             raise CannotStart(f"port {at.port} is wanted for the API and for the dashboard")
         sock = stack.enter_context(broker.socket_place(folder.run))
         cast = the_parts(chosen, wish, folder, (at, board, sock), program)
-        journal = Journal(sys.stderr.fileno())
-        return Supervisor(cast, journal, keep=(folder.lock,)).run(lambda: announce(journal, at, board))
+        journal = Journal(sys.stderr.fileno(), Mask.of(chosen), json=chosen.log_format == "json")
+        return Supervisor(cast, journal, keep=(folder.lock,)).run(lambda: announce(journal, chosen, at, board))
 
 
-def announce(journal: Journal, at: Address, board: Address | None) -> None:
+def announce(journal: Journal, chosen: settings.Settings, at: Address, board: Address | None) -> None:
     """The one line on stdout; whoever waits for it may be gone. What is cached is served even where nothing can
     be made: then it is said why.
     """
     if not parts.answers(at, "/readyz"):
         journal.say(f"images that are not cached cannot be made now; {at.url}readyz tells why")
     if board is not None:
-        journal.say(f"the dashboard is at {board.url}")
+        kept = chosen.data_dir.absolute() / "flower" / "password"
+        who = (
+            f"user mezcal, password in {kept}" if chosen.flower_basic_auth is None else "user as FLOWER_BASIC_AUTH says"
+        )
+        journal.say(f"the dashboard is at {board.url} ({who})")
     with suppress(OSError):
         print(f"mezcal is ready at {at.url}", flush=True)
 
@@ -103,6 +110,13 @@ def origin_url(origin: str | None) -> str | None:
     return folder.as_uri()
 
 
+def emptied(place: Path) -> Path:
+    """The folder *place* with nothing in it: what an earlier `up` counted is no part of this one's sums."""
+    shutil.rmtree(place, ignore_errors=True)
+    place.mkdir(mode=0o700, parents=True)
+    return place
+
+
 def the_parts(
     chosen: settings.Settings,
     wish: Wish,
@@ -115,6 +129,7 @@ def the_parts(
     env = environment.handed_on(chosen, os.environ)
     if at.loopback and "loopback_trusted" not in chosen.model_fields_set:
         env["LOOPBACK_TRUSTED"] = "1"
+    env[HANDED] = str(emptied(folder.run / "metrics"))
     cast = []
     if chosen.redis_url is None:
         env["REDIS_URL"] = f"redis+socket://{sock}"

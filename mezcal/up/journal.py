@@ -1,10 +1,14 @@
-"""The logs of all parts on one stream: each line under its part's name, whole."""
+"""The logs of all parts on one stream: each line under its part's name, whole, without what looks like a secret."""
 
 from __future__ import annotations
 
 import os
+import time
 from collections import deque
 from typing import TYPE_CHECKING
+
+from mezcal.telemetry.logs import as_json, moment
+from mezcal.telemetry.masks import Mask
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -12,13 +16,17 @@ if TYPE_CHECKING:
 KEPT_LINES = 10  # per part, told again when it does not become ready
 LINE_MAX = 64 * 1024  # bytes; a longer line is broken, so that nobody's output fills our memory
 NAME_WIDTH = 6
+OURS = {"api", "worker"}  # they have masked their lines themselves, and there are many
 
 
 class Journal:
-    """Writes lines to the descriptor *sink*, and keeps each part's last; a sink that is gone stops nobody."""
+    """Writes lines to the descriptor *sink*, and keeps each part's last; a sink that is gone stops nobody.
 
-    def __init__(self, sink: int) -> None:
-        self._sink = sink
+    With *json* each line is one object: a part's own as it stands, what is none as the `event` of one.
+    """
+
+    def __init__(self, sink: int, mask: Mask | None = None, *, json: bool = False) -> None:
+        self._sink, self._mask, self._json = sink, mask or Mask(), json
         self._last: dict[str, deque[bytes]] = {}
 
     def say(self, *lines: str) -> None:
@@ -27,13 +35,25 @@ class Journal:
 
     def write(self, name: str, lines: Iterable[bytes]) -> None:
         """*lines* of the part *name*, without their ends."""
-        lines = list(lines)
+        lines = [line if name in OURS else self._hidden(line) for line in lines]
         self._last.setdefault(name, deque(maxlen=KEPT_LINES)).extend(lines)
-        self._emit(b"".join(b"%s | %s\n" % (name.ljust(NAME_WIDTH).encode(), line) for line in lines))
+        self._emit(b"".join(self._formed(name, line) for line in lines))
 
     def last_of(self, name: str) -> list[str]:
         """The last lines of the part *name*, oldest first."""
         return [line.decode(errors="replace") for line in self._last.get(name, ())]
+
+    def _hidden(self, line: bytes) -> bytes:
+        """Nginx shows whole requests, queries included; Flower and the broker are not ours either."""
+        return self._mask(line.decode(errors="surrogateescape")).encode(errors="surrogateescape")
+
+    def _formed(self, name: str, line: bytes) -> bytes:
+        if not self._json:
+            return b"%s | %s\n" % (name.ljust(NAME_WIDTH).encode(), line)
+        if line.startswith(b'{"'):
+            return line + b"\n"
+        told = {"time": moment(time.time()), "level": "INFO", "event": line.decode(errors="replace"), "part": name}
+        return as_json(told).encode() + b"\n" if line.strip() else b""
 
     def _emit(self, text: bytes) -> None:
         try:

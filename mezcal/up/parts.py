@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 PYTHON = (sys.executable, "-P", "-m")  # -P: no module is taken from whatever folder we were started in
 PAST_DRAIN = 3.0  # seconds, beyond DRAIN_SECONDS, in which a drained part may close what it holds
 ANSWER_WITHIN = 2.0  # seconds
+HANDED = "MEZCAL_METRICS_DIR"  # the folder in which API and worker count together, see telemetry/shared.py
 
 
 class Rank(IntEnum):
@@ -116,23 +117,10 @@ def front(
 
 
 def dashboard(folder: Folder, at: Address, env: Mapping[str, str]) -> Part:
-    """Flower, which asks nobody for a password: *at* must be loopback."""
-    state = folder.root / "flower"
-    state.mkdir(mode=0o700, exist_ok=True)
-    options = {
-        "address": at.host,
-        "port": str(at.port),
-        "max_tasks": "10000",  # the default of 100,000 takes 580 MB
-        "persistent": "True",
-        "db": str(state / "state"),
-        "state_save_interval": "10000",  # ms
-    }
+    """Flower, which asks for a password; `worker.dashboard` chooses its other options."""
     return Part(
         name="flower",
-        argv=(
-            *(*PYTHON, "celery", "-A", "worker.app", "flower"),
-            *(f"--{name}={value}" for name, value in options.items()),
-        ),
+        argv=(*PYTHON, "worker.dashboard", f"--address={at.host}", f"--port={at.port}"),
         env=env,
         cwd=folder.run,
         ready=partial(answers, at, "/healthcheck"),

@@ -143,10 +143,62 @@ def test_shows_a_sample_from_the_first_start(mezcal: Running) -> None:
     assert again.content == answer.content
 
 
-def test_the_dashboard_listens_on_loopback_and_knows_the_worker(mezcal: Running) -> None:
+def flower(mezcal: Running, page: str, *, known: bool = True) -> requests.Response:
+    """A page of the dashboard, for somebody who has its password or has not."""
     (url,) = re.findall(r"the dashboard is at (http://127\.0\.0\.1:\d+/)", mezcal.stderr)
-    seen = until(lambda: requests.get(f"{url}workers?json=1", timeout=30).json()["data"], what="a worker in Flower")
+    (kept,) = re.findall(r"\(user mezcal, password in (.+)\)", mezcal.stderr)
+    secret = Path(kept).read_text().strip()
+    return requests.get(f"{url}{page}", auth=("mezcal", secret) if known else None, timeout=30)
+
+
+def test_the_dashboard_listens_on_loopback_and_knows_the_worker(mezcal: Running) -> None:
+    seen = until(lambda: flower(mezcal, "workers?json=1").json()["data"], what="a worker in Flower")
     assert seen[0]["hostname"].startswith("mezcal@")
+
+
+@pytest.mark.parametrize("page", ["", "tasks", "broker", "metrics", "api/workers", "api/tasks"])
+def test_the_dashboard_shows_nothing_without_its_password(mezcal: Running, page: str) -> None:
+    assert flower(mezcal, page, known=False).status_code == 401
+    assert flower(mezcal, page).status_code == 200
+
+
+def test_the_password_of_the_dashboard_is_for_its_owner_alone(mezcal: Running) -> None:
+    kept = mezcal.data / "flower" / "password"
+    assert kept.stat().st_mode & 0o077 == 0
+    assert kept.read_text().strip() not in mezcal.stderr
+
+
+def shown_by_flower(mezcal: Running, path: str, *states: str) -> dict[str, Any]:
+    """The newest task of *path* that Flower shows in one of *states*."""
+
+    def look() -> dict[str, Any] | None:
+        tasks = flower(mezcal, "api/tasks").json().values()
+        mine = [task for task in tasks if task["args"] == path and task["state"] in states]
+        return max(mine, key=lambda task: task["received"]) if mine else None
+
+    found: dict[str, Any] = until(look, what=f"{path} in Flower")
+    return found
+
+
+def test_flower_shows_what_was_made_by_its_path_and_lane(mezcal: Running) -> None:
+    assert mezcal.image().status_code == 200
+    task = shown_by_flower(mezcal, MASTER, "SUCCESS")
+    assert (task["name"], task["kwargs"], task["result"]) == ("mezcal.make", "lane=interactive", "'made'")
+    assert task["runtime"] > 0
+
+
+def test_flower_shows_a_failed_job_as_failed_with_its_reason(mezcal: Running) -> None:
+    assert requests.get(f"{mezcal.url}images/absent.tif", timeout=30).status_code == 404
+    task = shown_by_flower(mezcal, "absent.tif", "FAILURE")
+    assert task["exception"].startswith("master-missing: ")
+
+
+def test_nobody_steers_workers_through_the_dashboard(mezcal: Running) -> None:
+    (url,) = re.findall(r"the dashboard is at (http://127\.0\.0\.1:\d+/)", mezcal.stderr)
+    auth = ("mezcal", (mezcal.data / "flower" / "password").read_text().strip())
+    for order in ("worker/shutdown/mezcal@host", "task/revoke/some-task?terminate=true", "task/apply/mezcal.make"):
+        answer = requests.post(f"{url}api/{order}", auth=auth, timeout=30)
+        assert (answer.status_code, answer.text) == (403, "Read only mode is enabled")
 
 
 def test_the_broker_is_on_a_private_socket_and_on_no_port(mezcal: Running) -> None:

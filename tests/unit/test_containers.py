@@ -17,10 +17,9 @@ ROOT = Path(__file__).parents[2]
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 OURS = {name: service for name, service in COMPOSE["services"].items() if name != "redis"}
 VARIABLES = {name.upper() for name in Settings.model_fields}
-ELSEWHERE = {"WORKER_HEARTBEAT", "FLOWER_BASIC_AUTH"}  # read by the worker itself, by Flower
+ELSEWHERE = {"WORKER_HEARTBEAT"}  # read by the worker itself
 OF_THE_FILE = {
     "REDIS_PASSWORD",
-    "FLOWER_BASIC_AUTH",
     "MEZCAL_PORT",
     "FLOWER_PORT",
     "WORKER_PROCESSES",

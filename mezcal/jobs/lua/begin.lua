@@ -1,5 +1,5 @@
 -- Take a queued job. ARGV: key, worker, message, lease in ms, most attempts, failure if there were more, its seconds
--- -> {token, attempt, lane, remake, suspect}, or {} where there is nothing to do: taken, done, forgotten or quarantined
+-- -> {token, attempt, lane, remake, suspect, ms it was queued}, or {} where there is nothing to do: taken, done, forgotten or quarantined
 local key = ARGV[1]
 local state, lane, attempts, queued = unpack(redis.call('HMGET', KEYS[1], 'state', 'lane', 'attempts', 'queued'))
 if state ~= 'queued' then return {} end
@@ -19,4 +19,4 @@ redis.call('HSET', KEYS[1], 'state', 'running', 'attempts', attempts, 'token', t
            'worker', ARGV[2], 'message', ARGV[3])
 redis.call('ZADD', KEYS[4], now + tonumber(ARGV[4]), key)
 local suspect = redis.call('EXISTS', KEYS[14], KEYS[15]) > 0 and '1' or ''  -- its origin has failed lately
-return {token, tostring(attempts), lane, redis.call('HGET', KEYS[1], 'remake') or '', suspect}
+return {token, tostring(attempts), lane, redis.call('HGET', KEYS[1], 'remake') or '', suspect, tostring(now - queued)}

@@ -1,0 +1,107 @@
+"""The operator's page in a real browser: by keyboard, on a phone, light and dark, without scripts, and by axe's rules.
+
+The last needs node and `npm ci` in tests/e2e/viewer: `make e2e` runs it. Chromium alone shows that the page works.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.house import SAMPLES, running_house
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.house import House
+
+HERE = Path(__file__).parent / "viewer"
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+READY = (HERE / "node_modules" / "axe-core").is_dir() and shutil.which("node") is not None
+TOKEN = "an-operators-token"
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
+
+
+@pytest.fixture(scope="module")
+def trusted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """One that trusts this machine, with an image made and another one failed."""
+    with running_house(tmp_path_factory.mktemp("trusted"), SAMPLES.as_uri()) as house:
+        yield in_use(house)
+
+
+def in_use(house: House) -> House:
+    assert house.ask("maps/valley.tif").status_code == 200
+    for path in ("absent.tif", "gone.tif"):
+        assert house.ask(path).status_code == 404
+    assert house.ask("README.md").status_code == 415
+    return house
+
+
+def shown_by_chromium(house: House, folder: Path, *options: str) -> str:
+    """The page as a browser has it after its scripts have run."""
+    command = [str(CHROMIUM), "--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder}"]
+    ended = subprocess.run(
+        [*command, *options, "--dump-dom", f"{house.url}/ops"], capture_output=True, text=True, timeout=60, check=True
+    )
+    return ended.stdout
+
+
+def test_a_browser_shows_the_page_and_runs_its_script_under_its_own_policy(trusted: House, tmp_path: Path) -> None:
+    page = shown_by_chromium(trusted, tmp_path)
+    assert "Operator's page" in page
+    assert "maps/valley.tif" in page
+    assert "Try all 2 again" in page
+    assert "data-live-control" in page
+    assert '<p data-live-control="" hidden' not in page, "the script did not run"
+
+
+@pytest.fixture(scope="module")
+def met(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What an operator meets who has a token."""
+    folder = tmp_path_factory.mktemp("operator")
+    with running_house(folder, SAMPLES.as_uri(), API_TOKENS=TOKEN) as house:
+        in_use(house)
+        command = ["node", "operator.mjs", house.url, TOKEN, str(CHROMIUM)]
+        ended = subprocess.run(command, cwd=HERE, capture_output=True, text=True, timeout=110, check=False)
+    assert ended.returncode == 0, ended.stderr
+    told: dict[str, Any] = json.loads(ended.stdout)
+    return told
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not READY, reason="needs node and `npm ci` in tests/e2e/viewer: run `make e2e`")
+class TestAnOperator:
+    """One visit, several things to be said of it."""
+
+    def test_signs_in_by_keyboard(self, met: dict[str, Any]) -> None:
+        assert "none of this service's tokens" in met["refused"]
+        assert [part.split()[1] for part in met["parts"]] == ["Broker", "Store", "Workers", "Repository"]
+        assert all("well" in part for part in met["parts"])
+
+    def test_finds_nothing_broken_and_nothing_from_elsewhere(self, met: dict[str, Any]) -> None:
+        assert met["complaints"] == []
+        assert met["foreign"] == []
+        assert met["cookies"] == "", "a script can read the session"
+
+    def test_tries_again_by_keyboard_and_without_scripts(self, met: dict[str, Any]) -> None:
+        assert "tried again" in met["told"]
+        assert "tried again" in met["plain"]
+
+    def test_sees_the_page_renew_itself_until_it_is_told_not_to(self, met: dict[str, Any]) -> None:
+        assert met["fetched"] == ["fetch"], "it was loaded as a whole"
+        assert met["focus"] == "SUMMARY", "the focus was lost"
+        assert met["paused"]
+
+    def test_breaks_no_rule_of_accessibility_light_or_dark_at_a_desk_or_on_a_phone(self, met: dict[str, Any]) -> None:
+        assert {place: found for place, found in met["violations"].items() if found} == {}
+        assert min(met["kept"].values()) > 10, "the rules were not tried"
+        assert {place: more for place, more in met["wider"].items() if more > 0} == {}
+
+    def test_signs_out(self, met: dict[str, Any]) -> None:
+        assert met["out"] == met["closed"]

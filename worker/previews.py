@@ -1,0 +1,28 @@
+"""Small pictures of derivatives for the operator's page, made where somebody looks at it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mezcal.jobs import notable
+from mezcal.jobs.broker import PREVIEW
+from mezcal.jobs.lease import persist
+from mezcal.preview import preview
+from mezcal.recipe import from_json
+from worker.app import app, here
+
+
+@app.task(name=PREVIEW)
+def make_preview(wanted: dict[str, Any]) -> str:
+    """Keep a preview of one derivative, or note that there can be none."""
+    bench, recipe = here(), from_json(wanted)
+    opened = bench.store.open(recipe)
+    if opened is None:
+        return "nothing is stored"
+    try:
+        with opened.file as file:
+            small = preview(file)
+    except OSError:  # what lies there is no picture
+        small = None
+    persist(lambda: notable.keep_preview(bench.table, recipe, small))
+    return "none: it would take too much memory" if small is None else f"{len(small)} bytes"
