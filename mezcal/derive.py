@@ -13,6 +13,7 @@ from mezcal.convert import convert
 from mezcal.errors import StoreDown, Undecodable
 from mezcal.recipe import Thumbnail
 from mezcal.store.entry import Sidecar
+from mezcal.store.room import drafted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from mezcal.look import Look
     from mezcal.origin import Master, Origin
     from mezcal.progress import Progress
-    from mezcal.recipe import Mezzanine, Recipe
+    from mezcal.recipe import Recipe
     from mezcal.store import Store, Stored
 
 PIPELINE = 1  # raised whenever the same choices begin to make other pixels
@@ -50,35 +51,37 @@ def derive(  # noqa: PLR0913 - all the work, in one call
     found = None if remake else store.find(recipe)
     if found is not None:
         return found
-    with store.draft() as draft:
-        if isinstance(recipe, Thumbnail):
-            sidecar = _thumbnail(recipe, origin, draft, choices, progress)
-        else:
-            sidecar = _mezzanine(recipe, origin, draft, choices, progress)
-        if progress is not None:
-            progress.drawn(sidecar)
-        stored = store.put(recipe, draft, sidecar, guard)
-        if progress is not None:
-            progress.stored()
-        return stored
-
-
-def _mezzanine(recipe: Mezzanine, origin: Origin, draft: Path, choices: Choices, progress: Progress | None) -> Sidecar:
-    with origin.open(recipe.path) as master:
-        if progress is not None:
-            progress.reading(master)
-        picture = _whole(master, draft, choices, recipe.page, progress)
-        return _sidecar(recipe, [master], picture, draft, version(choices))
-
-
-def _thumbnail(recipe: Thumbnail, origin: Origin, draft: Path, choices: Choices, progress: Progress | None) -> Sidecar:
-    """Download the frames at once and draw them; *origin* gives them by their ids."""
     with ExitStack() as stack:
-        masters = [stack.enter_context(origin.open(str(frame.id))) for frame in recipe.frames]
-        if progress is not None:
-            progress.reading(*masters)
+        masters: list[Master] = []
+
+        def make(draft: Path) -> Stored:
+            if not masters:  # else the disk was full when they had arrived
+                masters.extend([stack.enter_context(origin.open(name)) for name in _names(recipe)])
+            sidecar = _made(recipe, masters, draft, choices, progress)
+            if progress is not None:
+                progress.drawn(sidecar)
+            stored = store.put(recipe, draft, sidecar, guard)
+            if progress is not None:
+                progress.stored()
+            return stored
+
+        return drafted(store, make)
+
+
+def _names(recipe: Recipe) -> list[str]:
+    """What *recipe*'s origin calls its masters: a path, or the ids of frames, which are downloaded at once."""
+    return [str(frame.id) for frame in recipe.frames] if isinstance(recipe, Thumbnail) else [recipe.path]
+
+
+def _made(recipe: Recipe, masters: list[Master], draft: Path, choices: Choices, progress: Progress | None) -> Sidecar:
+    """Write the picture of *recipe* to *draft*, and what is known of it."""
+    if progress is not None:
+        progress.reading(*masters)
+    if isinstance(recipe, Thumbnail):
         picture = _drawn(masters, draft, recipe.look, choices.max_pixels)
         return _sidecar(recipe, masters, picture, draft, f"thumbnail {recipe.pipeline}")
+    picture = _whole(masters[0], draft, choices, recipe.page, progress)
+    return _sidecar(recipe, masters, picture, draft, version(choices))
 
 
 def _drawn(masters: list[Master], draft: Path, look: Look, max_pixels: int | None) -> Picture:

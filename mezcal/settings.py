@@ -11,6 +11,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
+from mezcal.sizes import bytes_of, seconds_of
+
 DEFAULT_MAX_PIXELS = 2_000_000_000  # what MAX_IMAGE_PIXELS=0 means: above any single master that was met
 
 
@@ -94,6 +96,23 @@ class Settings(BaseSettings):
         "have no name and vanish with their process.",
     )
 
+    cache_max_bytes: int = Field(
+        0,
+        ge=0,
+        description="What the cache may hold, in bytes or as `500GB`, `20GiB`; past it, what was used least "
+        "lately goes. 0 is no bound.",
+    )
+    cache_min_free_bytes: int = Field(
+        0, ge=0, description="What is to be left free on the cache's disk, written likewise; 0 is no bound."
+    )
+    cache_max_age: float = Field(
+        0, ge=0, description="Seconds, or as `90d`, after which goes what nobody has used for so long; 0 never."
+    )
+    cache_use_log: Path | None = Field(
+        None,
+        description="File in which nginx writes what it serves, for workers to read: where the cache is mounted "
+        "`noatime`, nobody else remembers. `mezcal up --front` sees to it by itself.",
+    )
     pin_seconds: float = Field(
         60, ge=0, description="How long an evicted derivative can still be had: a HEAD's answer holds for so long."
     )
@@ -371,6 +390,16 @@ class Settings(BaseSettings):
         if not isinstance(value, str):
             return value
         return value.upper() if info.field_name in {"auth_type", "log_level"} else value.lower()
+
+    @field_validator("cache_max_bytes", "cache_min_free_bytes", mode="before")
+    @classmethod
+    def _bytes(cls, value: object) -> object:
+        return bytes_of(value) if isinstance(value, str) else value
+
+    @field_validator("cache_max_age", mode="before")
+    @classmethod
+    def _seconds(cls, value: object) -> object:
+        return seconds_of(value) if isinstance(value, str) else value
 
     @field_validator("thumbnail_filters")
     @classmethod

@@ -39,8 +39,15 @@ if TYPE_CHECKING:
 settings = load()
 app = celery_app(settings, MAKER_SECONDS)
 app.set_current()
-app.conf.include = ["worker.tasks", "worker.aftermath", "worker.drain", "worker.previews", "worker.revalidate"]
-app.conf.include += ["worker.spread"]
+app.conf.include = [
+    "worker.tasks",
+    "worker.aftermath",
+    "worker.drain",
+    "worker.previews",
+    "worker.revalidate",
+    "worker.spread",
+    "worker.trim",
+]
 app.conf.worker_consumer = "worker.consumer:Consumer"
 
 

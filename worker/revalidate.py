@@ -6,6 +6,7 @@ import logging
 import time
 from contextlib import suppress
 from dataclasses import replace
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from mezcal.derive import version
@@ -17,14 +18,14 @@ from mezcal.origin import Standing
 from mezcal.recipe import Mezzanine, from_json
 from mezcal.store import LocalStore
 from mezcal.store.layout import IMAGE
-from mezcal.store.walk import next_part, sidecar_at
+from mezcal.store.walk import Walk, sidecar_at
 from worker.app import app, here
 from worker.chores import every
 from worker.recording import revalidated
 
 if TYPE_CHECKING:
     from mezcal.store import Sidecar
-    from mezcal.store.walk import Seen
+    from mezcal.store.walk import Found
 
 log = logging.getLogger(__name__)
 
@@ -79,18 +80,16 @@ def walk() -> None:
     store, redis, cursor = bench.store, bench.table.redis, bench.table.keys.walk
     if not isinstance(store, LocalStore):
         return
-    part, ended = next_part(store.root, str(redis.get(cursor) or ""), FOLDERS_MOST)
-    left, last = bench.settings.revalidate_per_minute, ""
-    for seen in part:
-        if left <= 0:
-            ended = False
-            break
-        last = seen.folder
+    part = Walk(store.root, str(redis.get(cursor) or ""))
+    left = bench.settings.revalidate_per_minute
+    for seen in islice(part, FOLDERS_MOST):
         left -= _looked_after(store, seen)
-    redis.set(cursor, "" if ended else last, ex=CURSOR_KEPT)
+        if left <= 0:
+            break
+    redis.set(cursor, part.cursor, ex=CURSOR_KEPT)
 
 
-def _looked_after(store: LocalStore, seen: Seen) -> bool:
+def _looked_after(store: LocalStore, seen: Found) -> bool:
     """Do what one folder of the store needs; whether that was to ask for a revalidation."""
     bench = here()
     if seen.size == 0:

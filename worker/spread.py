@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 from mezcal.errors import BrokerDown, Failure
 from mezcal.events import Event, Ignored, Kind
 from mezcal.events.event import FRAME
-from mezcal.jobs import SPREAD, Lane
+from mezcal.jobs import SPREAD, Lane, pages
 from mezcal.jobs.batches import Note
 from mezcal.jobs.lease import persist
 from mezcal.jobs.record import Order
 from mezcal.purge import pages_to_renew, purge
 from mezcal.recipe import Mezzanine
-from mezcal.warm import Warming
+from mezcal.warm import Frames
 from worker.app import app, here
 
 if TYPE_CHECKING:
@@ -107,9 +107,10 @@ class Turn:
         is away now, the whole turn is to be taken again.
         """
         jobs, store = self._bench.jobs, self._bench.store
-        for master, asked in zip(self._masters, persist(lambda: jobs.table.pages(self._masters)), strict=True):
-            pages = pages_to_renew(master, asked, jobs, store)
-            self._orders += [Order(page, fresh=True, anew=True, counted=False) for page in pages]
+        asked_for = persist(lambda: pages.known(self._masters, jobs.table.keys, jobs.table.redis))
+        for master, asked in zip(self._masters, asked_for, strict=True):
+            stored = pages_to_renew(master, asked, jobs, store)
+            self._orders += [Order(page, fresh=True, anew=True, counted=False) for page in stored]
 
     def _frame(self, place: int, event: Event) -> None:
         """A frame's named sizes. A changed frame has other keys, so what was made of the old one is shown to nobody;
@@ -120,9 +121,11 @@ class Turn:
         text = str(event.name)
         if isinstance(event.name, bool) or not (text.isascii() and text.isdigit() and 0 < len(text) < 19):
             raise Ignored("a frame is named by its id, a whole number")
-        missing, parts = Warming(self._bench.settings, self._bench.jobs, self._bench.store).missing(int(text))
+        bench = self._bench
+        wanted = Frames(bench.settings, bench.store, bench.jobs).sizes_of(int(text))
+        missing = [recipe for recipe in wanted if bench.store.find(recipe) is None]
         self._orders += [Order(recipe) for recipe in missing]
-        self._notes.append(Note(place, "done", ended=parts - len(missing), parts=parts))
+        self._notes.append(Note(place, "done", ended=len(wanted) - len(missing), parts=len(wanted)))
 
 
 def _about(event: Event) -> str:

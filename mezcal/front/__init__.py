@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from mezcal.settings import Settings
 
 PAST_WAIT = 30  # seconds beyond WAIT_SECONDS in which the API must have said something
+USE_FORMAT = """    log_format mezcal_use '$named';  # read by workers: when an image was used is told by nobody else
+"""
 PLACES = ("nginx", "/usr/sbin/nginx", "/usr/local/sbin/nginx", "/opt/homebrew/bin/nginx")
 
 
@@ -44,6 +46,7 @@ def configuration(settings: Settings, front: Front) -> str:
     which file it is (X-Accel-Redirect).
     """
     by_path = settings.storage_layout is Layout.BASIC and not settings.read_tokens
+    log = settings.cache_use_log
     values = {
         "user": f"user {front.user};" if front.user else "# user: nginx's default",
         "run": str(front.run),
@@ -55,6 +58,8 @@ def configuration(settings: Settings, front: Front) -> str:
         "read_timeout": f"{settings.wait_seconds + PAST_WAIT:g}s",
         "forwarded": "" if front.trusted else _part("forwarded.conf"),
         "hits": _part("hits.conf") if by_path else "",
+        "use_format": USE_FORMAT if log else "",
+        "use_log": f'\n            access_log "{log}" mezcal_use buffer=64k flush=10s;' if log else "",
     }
     text = _part("nginx.conf")
     for _ in range(2):  # the parts have places for values too

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from redis import RedisError
 
 from mezcal.errors import BrokerDown, Busy, Failure, StillWorking
+from mezcal.jobs import pages
 from mezcal.jobs.batches import KNOWN_SECONDS, Batch, Batches, Posted
 from mezcal.jobs.broker import ASKER_SECONDS, MAKE, SPREAD, Pipe, celery_app, connect
 from mezcal.jobs.chunks import Chunks
@@ -100,7 +101,7 @@ class Jobs:
     def pages(self, recipe: Mezzanine) -> list[Mezzanine]:
         """The mezzanines of single pages of *recipe*'s master that somebody asked for within a year."""
         with _reached("the queue cannot be reached"):
-            return self.table.pages([recipe])[0]
+            return pages.known([recipe], self.table.keys, self.table.redis)[0]
 
     def changed(self, recipe: Recipe, lane: Lane = Lane.BULK) -> None:
         """Have *recipe* made anew from its changed master; the old derivative is served until then.
@@ -134,6 +135,13 @@ class Jobs:
         if message is not None:
             self.pipe.send(message.recipe, message.lane, from_json(message.recipe).label)
         return message is not None
+
+    def forget_failure(self, key: str) -> bool:
+        """Forget a failed or quarantined job, so that the next asker starts it anew; False where there is none."""
+        with _reached("the queue cannot be reached"):
+            record = self.table.read(key)
+            failed = record is not None and record.state in {State.FAILED, State.QUARANTINED}
+            return failed and self.table.forget(key)
 
     def failures(self, most: int = 100) -> list[Record]:
         """Failed and quarantined jobs, those remembered longest first."""

@@ -8,9 +8,9 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any, cast
 
 from mezcal.errors import Memory, Quarantined
+from mezcal.jobs import pages
 from mezcal.jobs.keys import Keys, Lane, State
 from mezcal.jobs.record import Claim, Message, Order, Record, Terms, as_json, record_of
-from mezcal.recipe import Mezzanine
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -21,10 +21,9 @@ if TYPE_CHECKING:
 
 REAP_MOST = 100  # per sweep and reason: a sweep holds the server for a few milliseconds at most
 QUARANTINE_SECONDS = 365 * 86_400  # an operator lifts it sooner; but no key is for ever
-PAGES_SECONDS = QUARANTINE_SECONDS + 86_400  # longer than any job or failure is remembered
 GRACE_MS = 5000  # a queued job whose message is not to be seen for so long has lost it
 SCRIPTS = (
-    *("ensure", "change", "retry", "begin", "renew", "finish", "lost", "reap", "forget"),
+    *("ensure", "change", "retry", "begin", "renew", "finish", "lost", "reap", "forget", "withdraw"),
     *("open", "note", "look"),  # of batches
 )
 
@@ -44,7 +43,7 @@ class Table:
         as JSON; `resting` and for how many milliseconds, since its origin is sick.
         """
         wanted = json.dumps(recipe.as_json())
-        self._note_page(recipe, self.redis)
+        pages.note(recipe, self.keys, self.redis)
         verdict = self.run("ensure", recipe.key, lane, wanted, self.terms.queue_max, kind=recipe.kind)
         return verdict[0], verdict[1] if len(verdict) > 1 else None
 
@@ -61,26 +60,12 @@ class Table:
         pipe = self.redis.pipeline(transaction=False)
         for order in orders:
             recipe, wanted = order.recipe, json.dumps(order.recipe.as_json())
-            self._note_page(recipe, pipe)
+            pages.note(recipe, self.keys, pipe)
             remake = ["1" if order.anew else ""] if order.fresh else []
             args = (lane, wanted, self.terms.queue_max, *remake, batch if order.counted else "", order.at)
             self.run("change" if order.fresh else "ensure", recipe.key, *args, kind=recipe.kind, client=pipe)
         verdicts = [answer for answer in pipe.execute() if isinstance(answer, list)]
         return [(answer[0], Lane(answer[1]) if answer[1:] and answer[0] == "publish" else lane) for answer in verdicts]
-
-    def pages(self, recipes: list[Mezzanine]) -> list[list[Mezzanine]]:
-        """Of each master the mezzanines of single pages that the table has, or had within a year."""
-        pipe = self.redis.pipeline(transaction=False)
-        for recipe in recipes:
-            pipe.smembers(self.keys.pages(Mezzanine(recipe.path).key))
-        found = zip(recipes, pipe.execute(), strict=True)
-        return [[Mezzanine(recipe.path, int(page)) for page in pages] for recipe, pages in found]
-
-    def _note_page(self, recipe: Recipe, client: Redis) -> None:
-        """Note a page before its job is queued: an event of its master shall miss none that may run."""
-        if isinstance(recipe, Mezzanine) and recipe.page is not None:
-            client.sadd(name := self.keys.pages(Mezzanine(recipe.path).key), recipe.page)
-            client.expire(name, PAGES_SECONDS)
 
     def retry(self, key: str, lane: Lane = Lane.BULK) -> Message | None:
         """Queue a failed, quarantined or put-off job again, as if it had not been tried; its message, to be sent."""
@@ -89,6 +74,15 @@ class Table:
     def forget(self, key: str) -> bool:
         """Drop the job; one that runs is fenced off. Whether it was known."""
         return bool(self.run("forget", key))
+
+    def withdraw(self, keys: list[str], since: float) -> int:
+        """Take back those of the bulk jobs *keys* that were asked for first *since* then (Redis' clock, in seconds)
+        and that nobody waits for or works on; how many.
+        """
+        pipe = self.redis.pipeline(transaction=False)
+        for key in keys:
+            self._scripts["withdraw"](keys=self._named(key, ""), args=[key, int(since * 1000)], client=pipe)
+        return sum(pipe.execute())
 
     # --- whoever looks
 

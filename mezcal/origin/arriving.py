@@ -10,6 +10,7 @@ import time
 from typing import TYPE_CHECKING
 
 from mezcal.errors import OriginFailed, StoreDown
+from mezcal.store.room import is_full
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,6 +21,14 @@ if TYPE_CHECKING:
     from mezcal.origin.tries import Tries
 
 
+ROOM_TRIES = 3
+
+
+def no_room(_needed: int) -> bool:
+    """Nothing can be evicted where the scratch file is."""
+    return False
+
+
 class Scratch:
     """The master as far as it has arrived: everything up to `front`, and spans that were fetched ahead.
 
@@ -27,7 +36,8 @@ class Scratch:
     calls, so neither disturbs the other.
     """
 
-    def __init__(self, folder: Path, size: int | None, tries: Tries) -> None:
+    def __init__(self, folder: Path, size: int | None, tries: Tries, room: Callable[[int], bool] = no_room) -> None:
+        self._room = room
         self._file = _unnamed(folder)
         self._fd = self._file.fileno()
         self._news = threading.Condition()
@@ -59,13 +69,17 @@ class Scratch:
             self._news.notify_all()
 
     def _write(self, at: int, piece: bytes) -> None:
-        try:
-            view = memoryview(piece)
-            while view:
+        view, tries = memoryview(piece), ROOM_TRIES
+        while view:
+            try:
                 written = os.pwrite(self._fd, view, at)
+            except OSError as error:
+                if not (is_full(error) and tries and self._room(max((self.size or 0) - self.front, len(view)))):
+                    # from None: who sees a full disk behind it would make room, and find this master given up
+                    raise StoreDown(f"the scratch folder cannot be written: {error.strerror}") from None
+                tries -= 1
+            else:
                 view, at = view[written:], at + written
-        except OSError as error:
-            raise StoreDown(f"the scratch folder cannot be written: {error.strerror}") from error
 
     def end(self, failure: Failure | None = None) -> None:
         """Nothing more will come: the master is whole, or *failure* says why it is not."""

@@ -6,14 +6,17 @@ import io
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
-from mezcal.origin.arriving import Arriving, Scratch
+from mezcal.origin.arriving import Arriving, Scratch, no_room
 from mezcal.origin.download import Download
 from mezcal.origin.master import Master
 from mezcal.origin.tries import Tries
 from mezcal.origin.verdict import judge_content
+from mezcal.store import open_store
+from mezcal.store.layout import OURS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from mezcal.origin.wire import Answer, Wire
     from mezcal.settings import Settings
@@ -54,7 +57,22 @@ def fetched(wire: Wire, url: str, settings: Settings, source: str) -> Iterator[M
 def _begin(answer: Answer, settings: Settings, tries: Tries) -> Scratch:
     try:
         size = judge_content(answer.headers, settings.origin_max_bytes)
-        return Scratch(settings.tmp_dir or settings.cache_dir / ".mezcal" / "scratch", size, tries)
+        return Scratch(settings.tmp_dir or settings.cache_dir / OURS / "scratch", size, tries, _room(settings))
     except Exception:
         answer.close()
         raise
+
+
+def _room(settings: Settings) -> Callable[[int], bool]:
+    """What makes room for a master: evicting, if masters arrive on the cache's own disk."""
+    if settings.tmp_dir is not None and device(settings.tmp_dir) != device(settings.cache_dir):
+        return no_room
+    return open_store(settings).make_room
+
+
+def device(folder: Path) -> int | None:
+    """The file system on which *folder* is; None if it is not there."""
+    try:
+        return folder.stat().st_dev
+    except OSError:
+        return None

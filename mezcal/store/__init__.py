@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from mezcal.store.entry import Opened, Sidecar, Stored
+from mezcal.store.entry import Entry, Opened, Sidecar, Stored
 from mezcal.store.local import LocalStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
     from pathlib import Path
 
     from mezcal.recipe import Mezzanine, Recipe
     from mezcal.settings import Settings
+    from mezcal.store.shelf import Shelf
     from mezcal.store.usage import Usage
 
-__all__ = ["LocalStore", "Opened", "Sidecar", "Store", "Stored", "open_store"]
+__all__ = ["Entry", "LocalStore", "Opened", "Sidecar", "Store", "Stored", "open_store"]
 
 
 class Store(Protocol):
@@ -55,8 +56,21 @@ class Store(Protocol):
     def sweep(self) -> int:
         """Remove what killed writers left; how many files."""
 
+    def make_room(self, needed: int) -> bool:
+        """Have *needed* bytes free on a local disk that is full; whether it is worth another try."""
+
     def check(self) -> None:
         """Raise `StoreDown` unless a derivative could be stored now."""
+
+    @property
+    def shelf(self) -> Shelf:
+        """The same store for whoever keeps it within its bounds: what is found there is evicted by where it lies."""
+
+    def entries(self) -> Iterator[Entry]:
+        """Every derivative there is, one by one and in no promised order: a million are never held at once.
+
+        What comes or goes meanwhile may be shown or not.
+        """
 
     def usage(self) -> Usage | None:
         """What the store holds; None where it is too much to count in a moment."""

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -66,3 +67,22 @@ class Sidecar:
             return cls(**{field.name: values[field.name] for field in fields(cls) if field.name in values})
         except (ValueError, TypeError, AttributeError):
             return None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One derivative as a listing of the store shows it; times are seconds since 1970.
+
+    *name* is its image's path below the store's root, `a/b/image.jpg`; *used* is when it was last read, None
+    where the store cannot tell; *look* reads its sidecar, which costs a look at the store.
+    """
+
+    name: str
+    size: int
+    modified: float
+    used: float | None
+    look: Callable[[], Sidecar | None]
+
+    def sidecar(self) -> Sidecar | None:
+        """What is known of it, read now."""
+        return self.look()

@@ -6,6 +6,7 @@ import errno
 import fcntl
 import os
 import stat
+import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ABSENT = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
+A_DAY = 86_400
 
 
 def described(path: Path, status: os.stat_result) -> Stored | None:
@@ -47,6 +49,24 @@ def distinguish(draft: Path, published: Path) -> None:
             os.utime(draft, (now.st_atime, int(before.st_mtime) + 1))
 
 
+def note_use(descriptor: int, status: os.stat_result) -> None:
+    """Note that a file is used, where the file system has not for a day; its modification time stays.
+
+    Reading notes it anyway on most mounts (`relatime`: at most once a day), but not with `noatime`, and no HEAD reads.
+    """
+    if time.time() - status.st_atime > A_DAY:
+        with suppress(OSError):  # a read-only file system
+            os.utime(descriptor, ns=(time.time_ns(), status.st_mtime_ns))
+
+
+def prune(empty: Path, root: Path) -> None:
+    """Remove the folder *empty* and those above it that are empty then, up to *root*."""
+    with suppress(OSError):  # the first folder that still holds something ends it
+        while empty != root and root in empty.parents:
+            empty.rmdir()
+            empty = empty.parent
+
+
 def rename(draft: Path, path: Path) -> None:
     """Rename within the file system, making the folders; again where a `delete` prunes them meanwhile."""
     for _ in range(10):
@@ -57,20 +77,31 @@ def rename(draft: Path, path: Path) -> None:
     raise StoreDown(f"{path.parent} is removed as fast as it is made")
 
 
-def remove_orphan(path: Path) -> bool:
-    """Remove a scratch file whose writer is dead; whether it was."""
+def remove_orphan(path: Path, *, only_look: bool = False) -> bool:
+    """Remove a scratch file whose writer is dead; whether it was one."""
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     except OSError:
         return False
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        path.unlink()
+        if not only_look:
+            path.unlink()
         return True
     except OSError:  # locked: its writer lives; or gone: it was put
         return False
     finally:
         os.close(descriptor)
+
+
+def lock_file(folder: Path, name: str) -> int:
+    """Open the lock *name*, to be locked; neither is ever removed."""
+    path, flags = str(folder / name), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+    try:
+        return os.open(path, flags, 0o644)
+    except FileNotFoundError:
+        folder.mkdir(parents=True, exist_ok=True)
+        return os.open(path, flags, 0o644)
 
 
 @contextmanager

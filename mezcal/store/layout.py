@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 IMAGE = "image.jpg"
 SIDECAR = "image.json"
 OURS = ".mezcal"  # scratch files, locks and mapped derivatives; no mapped path begins with it
+BY_KEY = "by-key"
 DEPTH_MAX = 100  # folders: deeper than any repository's, and making them is recursive
 NAME_MAX = 255  # bytes of one name on every common file system
 
@@ -40,7 +41,7 @@ def pages(path: str) -> PurePosixPath:
 
 def by_key(key: str) -> PurePosixPath:
     """The folder of a derivative that no path names."""
-    return PurePosixPath(OURS, "by-key", key[:2], key)
+    return PurePosixPath(OURS, BY_KEY, key[:2], key)
 
 
 def _fits(path: str, layout: Layout) -> bool:

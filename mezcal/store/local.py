@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-import time
 from contextlib import contextmanager, suppress
 from io import FileIO
 from typing import TYPE_CHECKING, BinaryIO, cast
@@ -13,22 +12,37 @@ from uuid import uuid4
 
 from mezcal.errors import StoreDown
 from mezcal.recipe import Mezzanine
+from mezcal.store.aside import Aside, name_of
 from mezcal.store.entry import Opened, Sidecar
-from mezcal.store.files import ABSENT, at_once, described, distinguish, down, remove_orphan, rename, reported, sync
+from mezcal.store.files import (
+    ABSENT,
+    at_once,
+    described,
+    distinguish,
+    down,
+    lock_file,
+    note_use,
+    prune,
+    remove_orphan,
+    rename,
+    reported,
+    sync,
+)
 from mezcal.store.layout import IMAGE, OURS, SIDECAR, by_key, folder
-from mezcal.store.usage import Counted
-from mezcal.store.walk import pages_in
+from mezcal.store.shelf import LocalShelf
+from mezcal.store.trim import State
+from mezcal.store.usage import Counted, Usage
+from mezcal.store.walk import Found, entries, pages_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
+    from pathlib import Path, PurePosixPath
 
     from mezcal.recipe import Recipe
     from mezcal.settings import Layout
-    from mezcal.store.entry import Stored
-    from mezcal.store.usage import Usage
+    from mezcal.store.entry import Entry, Stored
 
-EVICTED = "evicted"
+SWEPT_MOST = 500  # evicted files removed at once: more would hold up the event loop that sweeps
 
 
 class LocalStore:
@@ -36,11 +50,10 @@ class LocalStore:
 
     def __init__(self, root: Path, layout: Layout, pin_seconds: float = 60) -> None:
         self.root = root
-        self.pin_seconds = pin_seconds
-        self.evicted = root / OURS / EVICTED
         self.layout = layout
         self.scratch = root / OURS / "scratch"
         self.locks = root / OURS / "locks"
+        self.aside = Aside(root / OURS / "evicted", pin_seconds)
         self._counted = Counted(root)
 
     # --- finding: no lock, one stat
@@ -63,12 +76,15 @@ class LocalStore:
 
     def open(self, recipe: Recipe) -> Opened | None:
         """As `find`, held open: what is sent is what was described, even if it is replaced meanwhile."""
-        path = self.path(recipe)
-        return self.open_at(path) or (self.open_at(path) if self._brought_back(recipe, path) else None)
+        return self._open_in(folder(recipe, self.layout))
 
     def open_key(self, key: str) -> Opened | None:
         """As `open`, for a thumbnail of which only the key is known; *key* must be one."""
-        return self.open_at(self.root / by_key(key) / IMAGE)
+        return self._open_in(by_key(key))
+
+    def _open_in(self, own: PurePosixPath) -> Opened | None:
+        path = self.root / own / IMAGE
+        return self.open_at(path) or (self.open_at(path) if self._brought_back(own) else None)
 
     def open_at(self, path: Path) -> Opened | None:
         """What is stored at *path*, held open."""
@@ -78,10 +94,12 @@ class LocalStore:
             return None
         except OSError as error:
             raise down(error) from error
-        stored = described(path, os.fstat(file.fileno()))
+        status = os.fstat(file.fileno())
+        stored = described(path, status)
         if stored is None:
             file.close()
             return None
+        note_use(file.fileno(), status)
         return Opened(stored, cast("BinaryIO", file))
 
     def sidecar(self, recipe: Recipe) -> Sidecar | None:
@@ -129,11 +147,12 @@ class LocalStore:
         The image is renamed before its sidecar: a death in between leaves an old sidecar, which costs one
         revalidation, where the reverse would call an old image fresh.
         """
-        path = self.path(recipe)
+        own = folder(recipe, self.layout)
+        path = self.root / own / IMAGE
         with reported(), self.draft() as beside:
             beside.write_bytes(sidecar.as_bytes())
             sync(draft)
-            with self._publishing(recipe):
+            with self.publishing(own):
                 guard()
                 distinguish(draft, path)
                 stored = described(path, draft.stat())  # before anybody may delete it again
@@ -145,30 +164,24 @@ class LocalStore:
 
     def delete(self, recipe: Recipe) -> bool:
         """Forget *recipe*'s derivative and the folders it leaves empty; whether there was one."""
-        path = self.path(recipe)
-        with reported(), self._publishing(recipe):
+        own = folder(recipe, self.layout)
+        path = self.root / own / IMAGE
+        with reported(), self.publishing(own):
             try:
                 path.unlink()
                 existed = True
             except ABSENT:
                 existed = False
-            for other in (path.with_name(SIDECAR), *self._put_aside(recipe)):
-                with suppress(*ABSENT):
-                    other.unlink()
-            self._prune(path.parent)
+            with suppress(*ABSENT):
+                path.with_name(SIDECAR).unlink()
+            self.aside.forget(own)
+            prune(path.parent, self.root)
         return existed
 
-    def _prune(self, empty: Path) -> None:
-        with suppress(OSError):  # the first folder that still holds something ends it
-            while empty != self.root and self.root in empty.parents:
-                empty.rmdir()
-                empty = empty.parent
-
     @contextmanager
-    def _publishing(self, recipe: Recipe) -> Iterator[None]:
-        """One publisher of *recipe* at a time, on every host that shares the folder."""
-        self.locks.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(self.locks / recipe.key[:2], os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    def publishing(self, own: PurePosixPath) -> Iterator[None]:
+        """One publisher to the folder *own* at a time, on every host that shares the store."""
+        descriptor = lock_file(self.locks, name_of(own)[:2])
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield
@@ -177,60 +190,47 @@ class LocalStore:
 
     def refresh(self, recipe: Recipe, sidecar: Sidecar) -> bool:
         """Note anew what is known of *recipe*'s derivative, unless another one was stored meanwhile."""
-        with reported(), self.draft() as beside, self._publishing(recipe):
+        own = folder(recipe, self.layout)
+        with reported(), self.draft() as beside, self.publishing(own):
             now = self.sidecar(recipe)
             if now is None or now.made != sidecar.made:
                 return False
             beside.write_bytes(sidecar.as_bytes())
-            rename(beside, self.path(recipe).with_name(SIDECAR))
-        return True
-
-    # --- evicting: for PIN_SECONDS what is asked for again comes back, so a HEAD's 200 holds for as long
-
-    def evict(self, recipe: Recipe) -> bool:
-        """Put *recipe*'s derivative aside; `sweep` removes it after PIN_SECONDS. Whether there was one.
-
-        No reader has to mark what it has announced: nginx could not, nor could we on a read-only file system.
-        """
-        path = self.path(recipe)
-        image, sidecar = self._put_aside(recipe)
-        with reported(), self._publishing(recipe):
-            self.evicted.mkdir(parents=True, exist_ok=True)
-            try:
-                path.rename(image)
-            except ABSENT:
-                return False
-            with suppress(*ABSENT):
-                path.with_name(SIDECAR).rename(sidecar)
-            self._prune(path.parent)
-        return True
-
-    def _put_aside(self, recipe: Recipe) -> tuple[Path, Path]:
-        return self.evicted / f"{recipe.key}.jpg", self.evicted / f"{recipe.key}.json"
-
-    def _brought_back(self, recipe: Recipe, path: Path) -> bool:
-        """Undo the eviction of *recipe*, if that was just now."""
-        image, sidecar = self._put_aside(recipe)
-        if not image.exists():
-            return False
-        with reported(), self._publishing(recipe), suppress(*ABSENT):
-            if image.exists() and not path.exists():
-                rename(image, path)
-                rename(sidecar, path.with_name(SIDECAR))
+            rename(beside, self.root / own / SIDECAR)
         return True
 
     # --- keeping house
 
+    @property
+    def shelf(self) -> LocalShelf:
+        """The same store by its folders, for whoever keeps it within its bounds."""
+        return LocalShelf(self)
+
+    def evict(self, recipe: Recipe) -> bool:
+        """Put *recipe*'s derivative aside, however lately it was used; whether there was one."""
+        return bool(self.shelf.evict(Found(str(folder(recipe, self.layout))), before=float("inf")))
+
+    def _brought_back(self, own: PurePosixPath) -> bool:
+        """Undo an eviction, if that was just now."""
+        if not self.aside.has(own):
+            return False
+        with reported(), self.publishing(own):
+            self.aside.take_back(own, self.root / own / IMAGE)
+        return True
+
+    def make_room(self, needed: int) -> bool:
+        """Have *needed* bytes free on a disk that is full, at the price of what was used least lately; whether it is
+        worth another try.
+        """
+        return self.shelf.make_room(needed)
+
     def sweep(self) -> int:
-        """Remove the scratch files whose writers are dead; how many there were."""
+        """Remove the scratch files whose writers are dead, and some of what was evicted; how many of the former."""
         removed = 0
         with suppress(*ABSENT):
             for path in self.scratch.iterdir():
                 removed += remove_orphan(path)
-        with suppress(*ABSENT):
-            for path in self.evicted.iterdir():
-                if time.time() - path.stat().st_ctime > self.pin_seconds:  # ctime: when it was put there
-                    path.unlink()
+        self.aside.clear(SWEPT_MOST)
         return removed
 
     def check(self) -> None:
@@ -238,9 +238,17 @@ class LocalStore:
         with self.draft() as draft, reported():
             draft.write_bytes(b"\xff")
 
+    def entries(self) -> Iterator[Entry]:
+        """Every derivative there is, one by one."""
+        return entries(self.root)
+
     def usage(self) -> Usage | None:
-        """What the store holds, at most ten seconds old; None where it is too much to count in a moment."""
-        return self._counted.now()
+        """What the store holds, at most ten seconds old; of a large one, what the last survey counted."""
+        return self._counted.now(self._surveyed)
+
+    def _surveyed(self) -> Usage | None:
+        survey = State.from_bytes(self.shelf.notes()).survey
+        return Usage(survey.derivatives, survey.image_bytes) if survey else None
 
     def free_bytes(self) -> int:
         """Bytes that the file system still takes."""

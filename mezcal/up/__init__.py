@@ -14,6 +14,8 @@ from pydantic import SecretStr
 
 from mezcal import sample, settings
 from mezcal.front import nginx
+from mezcal.store.layout import OURS
+from mezcal.store.uses import noted_by_reading
 from mezcal.telemetry.masks import Mask
 from mezcal.up import broker, environment, parts
 from mezcal.up.claim import Address, CannotStart, claimed, free_address
@@ -48,6 +50,7 @@ def up(wish: Wish) -> int:
         folder = stack.enter_context(claimed(chosen.data_dir.absolute()))
         at = free_address(wish.host, wish.port)
         program = front_program() if wish.front else None
+        chosen = remembering(chosen, folder) if program else chosen
         board = None if wish.flower_port is None else free_address("127.0.0.1", wish.flower_port)
         if board is not None and board.port == at.port:
             raise CannotStart(f"port {at.port} is wanted for the API and for the dashboard")
@@ -79,6 +82,16 @@ def front_program() -> Path:
     if program is None:
         raise CannotStart("--front needs nginx: install it, or the package mezcal[front]")
     return program
+
+
+def remembering(chosen: settings.Settings, folder: Folder) -> settings.Settings:
+    """*chosen*, with a file in which nginx writes what it serves, where the cache's file system does not note it."""
+    if chosen.cache_use_log is not None:
+        return chosen
+    with suppress(OSError):  # a cache that cannot be written is not trimmed either
+        if not noted_by_reading(chosen.cache_dir / OURS):
+            return chosen.model_copy(update={"cache_use_log": folder.run / "nginx" / "uses.log"})
+    return chosen
 
 
 def settings_for(wish: Wish) -> settings.Settings:

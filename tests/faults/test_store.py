@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
+import tifffile
 
 from tests.faults.scene import served, tiff
 from tests.waiting import until
@@ -56,6 +60,39 @@ def test_a_full_disk_is_told_leaves_nothing_and_is_over_when_there_is_room(
     ballast.unlink()
     scene.well(cold, served(scene.house, cold), most=3)
     assert list((volume / ".mezcal" / "scratch").iterdir()) == []
+
+
+def filled_with_old_images(volume: Path, free: int) -> list[Path]:
+    """As years of use leave it: only *free* bytes are left, the images' ages go down with their numbers."""
+    images = []
+    while (left := 1024 * 1024 - used(volume) - free) > 12_288:
+        image = volume / "old" / str(len(images)) / "image.jpg"
+        image.parent.mkdir(parents=True)
+        image.write_bytes(bytes(min(65_536, left - 8192)))
+        os.utime(image, (time.time() - (100 - len(images)) * 86_400,) * 2)
+        images.append(image)
+    return images
+
+
+@pytest.mark.parametrize("beside", [False, True], ids=["the picture", "the master too"])
+def test_a_full_disk_costs_what_was_used_least_lately_and_the_job_goes_on(
+    install: Callable[..., Scene], volume: Path, tmp_path: Path, beside: bool
+) -> None:
+    """The master is not fetched again: it has arrived, or goes on arriving, when the disk turns out to be full."""
+    scene = install(STORAGE_DIR=str(volume), **({} if beside else {"TMP_DIR": str(tmp_path / "masters")}))
+    cold, _ = scene.master(grain(700))
+    images = filled_with_old_images(volume, free=32_768)
+    scene.well(cold, scene.house.ask(cold), most=1)
+    assert not images[0].exists()
+    assert images[-1].exists() or beside, "no more than was needed"
+
+
+def grain(edge: int) -> bytes:
+    """A master whose JPEG is not small: noise."""
+    out = io.BytesIO()
+    pixels = np.random.default_rng(1).integers(0, 255, (edge, edge), dtype=np.uint8)
+    tifffile.imwrite(out, pixels, photometric="minisblack", rowsperstrip=8)
+    return out.getvalue()
 
 
 def used(volume: Path) -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mezcal.errors import BadEvent
@@ -48,6 +48,15 @@ SETTINGS: dict[str, Any] = {
     "webhook_base_urls": "http://fcrepo.example/rest",
     "webhook_buckets": "masters,scans/2026/",
 }
+
+
+def hearing(**given: Any) -> Masters:
+    """The masters of an installation."""
+    found = load(**SETTINGS | given)
+    return Masters(found, open_origin(found))
+
+
+EVERYTHING = hearing()
 
 
 def sample(name: str, **changes: Any) -> Any:
@@ -188,8 +197,7 @@ def test_our_own_form_takes_one_or_many() -> None:
 
 @pytest.fixture(scope="module")
 def masters() -> Masters:
-    settings = load(**SETTINGS, webhook_paths="dc/*,*.tif")
-    return Masters(settings, open_origin(settings))
+    return hearing(webhook_paths="dc/*,*.tif")
 
 
 @pytest.mark.parametrize(
@@ -243,9 +251,10 @@ def test_what_is_not_ours_or_no_image_is_ignored(masters: Masters, event: Event)
 
 
 def test_without_configured_buckets_no_object_is_ours() -> None:
-    settings = load(_env_file=None, repo_base_url="https://masters.s3.example/")
     with pytest.raises(Ignored, match="WEBHOOK_BUCKETS"):
-        Masters(settings, open_origin(settings)).recipe(Event(Kind.CHANGED, "object", ["masters", "a.tif"]))
+        hearing(repo_base_url="https://masters.s3.example/", webhook_buckets="").recipe(
+            Event(Kind.CHANGED, "object", ["masters", "a.tif"])
+        )
 
 
 # --- anything
@@ -272,11 +281,13 @@ LIKELY = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(body=LIKELY, form=st.sampled_from(sorted(FORMATS)))
 def test_any_json_is_understood_or_refused(body: Any, form: str) -> None:
     understood(form, json.dumps(body).encode(), {})
 
 
+@settings(deadline=None)
 @given(name=st.sampled_from(sorted(MASTERS)), data=st.data(), value=LIKELY)
 def test_any_part_of_a_sample_may_be_anything(name: str, data: st.DataObject, value: Any) -> None:
     body = sample(name)
@@ -292,6 +303,7 @@ def test_any_part_of_a_sample_may_be_anything(name: str, data: st.DataObject, va
     understood(MASTERS[name][0], json.dumps(body).encode(), {})
 
 
+@settings(deadline=None)
 @given(body=st.binary(max_size=200), form=st.sampled_from(sorted(FORMATS)))
 def test_any_bytes_are_understood_or_refused(body: bytes, form: str) -> None:
     understood(form, body, {"ce-specversion": "1.0", "ce-type": "a.deleted", "ce-id": "1", "ce-source": "x"})
@@ -300,18 +312,16 @@ def test_any_bytes_are_understood_or_refused(body: bytes, form: str) -> None:
 
 def understood(form: str, body: bytes, headers: dict[str, str]) -> None:
     """Read and look up, as the API and a worker do; nothing but the refusals of both may come of it."""
-    settings = load(**SETTINGS)
     try:
         delivery = read(form, body, headers)
     except BadEvent:
         return
-    masters = Masters(settings, open_origin(settings))
     for item in json.loads(json.dumps(delivery.events)):
         event = Event(Kind(item[0]), *item[1:])
         if event.by == "frame":
             continue
         try:
-            recipe = masters.recipe(event)
+            recipe = EVERYTHING.recipe(event)
         except Ignored:
             continue
         assert ".." not in recipe.label.split("/")

@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mezcal.recipe import Mezzanine
 from mezcal.settings import Layout
 from mezcal.store import LocalStore
-from mezcal.store.walk import next_part
+from mezcal.store.walk import Walk
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from mezcal.store.walk import Found
+
 NAMES = st.lists(st.sampled_from(["a", "b", "ab", "b c"]), min_size=1, max_size=4).map("/".join)
+
+
+def parts_of(root: Path, most: int) -> list[Found]:
+    """All that is found by walks of *most* folders each."""
+    found, cursor = [], ""
+    while True:
+        walk = Walk(root, cursor)
+        found += list(islice(walk, most))
+        cursor = walk.cursor
+        if not cursor:
+            return found
 
 
 @given(folders=st.sets(NAMES, max_size=12), most=st.integers(1, 5))
@@ -24,18 +39,48 @@ def test_the_parts_of_a_walk_make_the_whole_once(tmp_path_factory: object, folde
     for folder in folders:
         (root / folder).mkdir(parents=True, exist_ok=True)
         (root / folder / "image.jpg").write_bytes(b"x")
-    found, after, ended = [], "", False
-    while not ended:
-        part, ended = next_part(root, after, most)
-        found += [seen.folder for seen in part if seen.size]
-        after = part[-1].folder if part else ""
-    assert sorted(found) == sorted(folders)
+    assert sorted(seen.folder for seen in parts_of(root, most) if seen.size) == sorted(folders)
+
+
+@pytest.mark.parametrize("most", [1, 700, 2900])
+def test_a_folder_of_many_is_read_in_blocks_and_gone_on_with(tmp_path: Path, most: int) -> None:
+    for number in range(3000):
+        (tmp_path / f"{number:032x}").mkdir()
+        (tmp_path / f"{number:032x}" / "image.jpg").write_bytes(b"x")
+    walk = Walk(tmp_path)
+    found = list(islice(walk, most))
+    assert walk.cursor.count("[") <= 3, "a place, not a list of what is left"
+    found += list(Walk(tmp_path, walk.cursor))
+    assert sorted(seen.folder for seen in found if seen.size) == [f"{number:032x}" for number in range(3000)]
+
+
+def test_a_walk_goes_on_though_the_folder_it_was_in_is_gone(tmp_path: Path) -> None:
+    for number in range(1500):
+        (tmp_path / str(number)).mkdir()
+    walk = Walk(tmp_path)
+    first = [seen.folder for seen in islice(walk, 1000)]
+    for folder in first[900:]:
+        (tmp_path / folder).rmdir()
+    met = {*first, *(seen.folder for seen in Walk(tmp_path, walk.cursor))}
+    assert met >= {path.name for path in tmp_path.iterdir()}
+
+
+@pytest.mark.parametrize("cursor", ["a/b/c", "[1]", "{}", '[[99999999999, "x"]]', "null"])
+def test_a_cursor_of_another_kind_begins_anew_or_ends(tmp_path: Path, cursor: str) -> None:
+    (tmp_path / "a").mkdir()
+    assert {seen.folder for seen in Walk(tmp_path, cursor)} <= {"", "a"}
 
 
 def test_a_walk_goes_as_deep_as_paths_do(tmp_path: Path) -> None:
     (tmp_path / "/".join("a" * 300)).mkdir(parents=True)
-    part, ended = next_part(tmp_path, "", 5000)
-    assert (len(part), ended) == (300, True)
+    assert len(list(Walk(tmp_path))) == 301
+
+
+def test_of_our_own_folder_only_derivatives_are_met(tmp_path: Path) -> None:
+    for name in ("scratch", "locks", "evicted/1", "by-key/ab/abc"):
+        (tmp_path / ".mezcal" / name).mkdir(parents=True)
+    names = [seen.folder for seen in Walk(tmp_path)]
+    assert names == ["", ".mezcal", ".mezcal/by-key", ".mezcal/by-key/ab", ".mezcal/by-key/ab/abc"]
 
 
 def filled(root: Path, recipe: Mezzanine, seconds: float) -> LocalStore:
@@ -68,7 +113,7 @@ def test_what_was_evicted_goes_in_the_end(tmp_path: Path) -> None:
     store.sweep()
     assert store.open(recipe) is None
     assert not store.evict(recipe)
-    assert not list(store.evicted.iterdir())
+    assert not list(store.root.rglob("*.jpg"))
 
 
 def test_what_is_deleted_does_not_come_back(tmp_path: Path) -> None:
