@@ -352,6 +352,7 @@ def test_somebody_who_asks_is_served_before_a_long_list(house: House, repository
     batch = told(house, answer)
     assert batch["counts"]["done"] + batch["counts"]["repeated"] == 61
     assert batch["rate"] > 0
-    assert [repository.count(path) for path in paths] == [1] * 60
+    assert [repository.count(path) for path in paths[:-1]] == [1] * 59
+    assert repository.count(paths[-1]) <= 2, "it may have been read before it was there: the event has it read anew"
     assert all(house.table.states([Mezzanine.parse(path).key])[0] in {State.DONE, None} for path in paths)
     assert open_store(house.settings).find(Mezzanine.parse(paths[30]))

@@ -251,10 +251,9 @@ def test_what_is_not_ours_or_no_image_is_ignored(masters: Masters, event: Event)
 
 
 def test_without_configured_buckets_no_object_is_ours() -> None:
+    unset = hearing(repo_base_url="https://masters.s3.example/", webhook_buckets="")
     with pytest.raises(Ignored, match="WEBHOOK_BUCKETS"):
-        hearing(repo_base_url="https://masters.s3.example/", webhook_buckets="").recipe(
-            Event(Kind.CHANGED, "object", ["masters", "a.tif"])
-        )
+        unset.recipe(Event(Kind.CHANGED, "object", ["masters", "a.tif"]))
 
 
 # --- anything
