@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from flask import Flask
 from werkzeug.routing import PathConverter
 
-from api import access, images, jobs, metrics, operator, ops, problems, thumbnails
+from api import access, images, jobs, metrics, operator, ops, problems, thumbnails, webhooks
 from api.context import Desk, place
 from mezcal.settings import load
 
@@ -32,7 +32,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.config["MAX_CONTENT_LENGTH"] = 1 << 20
     place(app, desk)
     access.register(app)
-    for blueprint in (images.images, jobs.jobs, operator.operator, ops.ops, metrics.scraped):
+    blueprints = (images.images, jobs.jobs, operator.operator, ops.ops, metrics.scraped, webhooks.webhooks)
+    for blueprint in blueprints:
         app.register_blueprint(blueprint)
     if desk.settings.archive_api_url:
         app.register_blueprint(thumbnails.thumbnails)

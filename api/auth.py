@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import binascii
 import hashlib
 import hmac
 import ipaddress
+import time
+from base64 import b64decode
 from typing import TYPE_CHECKING
 
 from flask import request
 
+from api import signatures
 from api.context import here
 from mezcal.errors import Forbidden, Unauthorized
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from pydantic import SecretStr
 
@@ -37,6 +41,36 @@ def may_change() -> None:
             raise Unauthorized("this needs `Authorization: Bearer` with one of API_TOKENS")
     elif not (settings.loopback_trusted and _from_this_machine()):
         raise Forbidden("changes are closed until the variable API_TOKENS names at least one token")
+
+
+def may_report(body: Callable[[], bytes]) -> tuple[bytes, signatures.Signed | None]:
+    """*body*, read once it may be; and what its signature says, None where a token or a login opened.
+
+    Raises `Forbidden` or `Unauthorized` unless the request may report events.
+    """
+    settings = here().settings
+    tokens = (*settings.webhook_tokens, *settings.api_tokens)
+    if _has_one_of(tokens) or _has_login(settings.webhook_logins):
+        return body(), None
+    headers = {name.lower(): value for name, value in request.headers}
+    if settings.webhook_secrets and any(name in headers for name in signatures.NAMES):
+        read = body()
+        return read, signatures.checked(headers, read, settings.webhook_secrets, time.time())
+    if tokens or settings.webhook_logins or settings.webhook_secrets:
+        raise Unauthorized("events need a signature, a token or a login: one of WEBHOOK_SECRETS, _TOKENS or _LOGINS")
+    if settings.loopback_trusted and _from_this_machine():
+        return body(), None
+    raise Forbidden("events are refused until WEBHOOK_SECRETS, WEBHOOK_TOKENS or WEBHOOK_LOGINS has at least one entry")
+
+
+def _has_login(logins: Iterable[SecretStr]) -> bool:
+    scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+    try:
+        login = b64decode(given.strip(), validate=True) if scheme.lower() == "basic" else b""
+    except (binascii.Error, ValueError):
+        return False
+    digest = hashlib.sha256(login).digest()
+    return bool(sum(hmac.compare_digest(digest, _digest(one.get_secret_value())) for one in logins))
 
 
 def may_scrape() -> None:

@@ -8,10 +8,13 @@ from flask import Blueprint, Response, jsonify, request, url_for
 from redis import RedisError
 from werkzeug.exceptions import BadRequest, NotFound
 
+from api import batches
 from api.auth import may_change, may_read
 from api.context import here
 from api.outlook import Outlook
+from api.webhooks import accepted
 from mezcal.errors import BrokerDown
+from mezcal.jobs.batches import PREFIX
 from mezcal.recipe import Mezzanine, from_json
 
 if TYPE_CHECKING:
@@ -35,10 +38,19 @@ def failed() -> Response:
     return response
 
 
+@jobs.post("/jobs")
+def bulk() -> Response:
+    """Have the listed masters made, if they are not cached; 202 and the batch that tells how far it is."""
+    may_change()
+    return accepted(here().jobs.post(batches.listed()))
+
+
 @jobs.get("/jobs/<key>")
 def job(key: str) -> Response:
-    """Where the job stands; 404 when it is neither wanted nor remembered. Its ETag makes polling cheap."""
+    """Where the job or batch stands; 404 when it is neither wanted nor remembered. Its ETag makes polling cheap."""
     may_read()
+    if key.startswith(PREFIX):
+        return batches.batch(key, described)
     table = here().jobs.table
     try:
         record = table.read(key)

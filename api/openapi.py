@@ -6,11 +6,27 @@ from functools import cache
 from importlib import metadata
 from typing import Any
 
-from api.schemas import Json, job, jobs, problem, ref, status
-from mezcal.errors import Failure, kinds
-
-READS = ("get", "head")
-ORIGIN = (404, 403, 413, 415, 422, 500, 502, 503, 504)  # what making a derivative can end in
+from api.operations import (
+    ORIGIN,
+    READS,
+    changes,
+    does,
+    empty_answer,
+    image_answers,
+    json_answer,
+    media_answer,
+    page_parameter,
+    path_parameter,
+    posted_answers,
+    prefer_header,
+    problem_answers,
+    query_parameter,
+    reads,
+    state_parameters,
+    takes,
+)
+from api.schemas import Json, batch, job, jobs, listed, posted, problem, ref, status
+from mezcal.events import FORMATS
 
 
 @cache
@@ -26,9 +42,11 @@ def document(archive: bool) -> Json:
         },
         "paths": _paths() | (_of_thumbnails() if archive else {}),
         "components": {
-            "schemas": {"Problem": problem(), "Job": job()},
+            "schemas": {"Problem": problem(), "Job": job(), "Batch": batch(), "Posted": posted()},
             "securitySchemes": {
                 "token": {"type": "http", "scheme": "bearer"},
+                "login": {"type": "http", "scheme": "basic"},
+                "signature": {"type": "apiKey", "in": "header", "name": "webhook-signature"},
                 "session": {"type": "apiKey", "in": "cookie", "name": "mezcal-ops"},
             },
         },
@@ -36,89 +54,120 @@ def document(archive: bool) -> Json:
 
 
 def _paths() -> Json:
-    image, source, page = _image_answers(), _path("source", "The master's path in the repository."), _page()
-    key = _path("key", "The job's id: 32 hex digits.")
+    image, source, page = (
+        image_answers(),
+        path_parameter("source", "The master's path in the repository."),
+        page_parameter(),
+    )
+    key = path_parameter("key", "The job's id: 32 hex digits.")
     return {
         "/images/{source}": {
             "parameters": [source, page],
-            "get": _does("The mezzanine of a master; a miss waits for it.", image, [_prefer()]),
-            "head": _does("What GET would answer; waits as GET does.", image, [_prefer()]),
-            "delete": _changes(
-                "Forget the mezzanine, its job and its failure.", {204: _empty("Forgotten.")}, (400, 503)
+            "get": does("The mezzanine of a master; a miss waits for it.", image, [prefer_header()]),
+            "head": does("What GET would answer; waits as GET does.", image, [prefer_header()]),
+            "delete": changes(
+                "Forget the mezzanine, its job and its failure.", {204: empty_answer("Forgotten.")}, (400, 503)
             ),
         },
         "/mezzanine/{source}.jpg": {
             "parameters": [source, page],
-            "get": _does("As /images, for servers that judge by the extension.", image, [_prefer()]),
-            "head": _does("What GET would answer.", image, [_prefer()]),
+            "get": does("As /images, for servers that judge by the extension.", image, [prefer_header()]),
+            "head": does("What GET would answer.", image, [prefer_header()]),
         },
-        "/images": {name: _does("A path is missing.", _problems(400, 401)) for name in ("get", "head", "delete")},
-        "/mezzanine": {name: _does("A path is missing.", _problems(400, 401)) for name in READS},
-        "/mezzanine/": {name: _does("A path is missing.", _problems(400, 401)) for name in READS},
-        "/jobs": _reads(
-            "The failed and quarantined jobs.", {200: _json("The jobs.", jobs())}, (400, 401, 503), _listed()
-        ),
+        "/images": {name: does("A path is missing.", problem_answers(400, 401)) for name in ("get", "head", "delete")},
+        "/mezzanine": {name: does("A path is missing.", problem_answers(400, 401)) for name in READS},
+        "/mezzanine/": {name: does("A path is missing.", problem_answers(400, 401)) for name in READS},
+        "/jobs": {
+            **reads(
+                "The failed and quarantined jobs.",
+                {200: json_answer("The jobs.", jobs())},
+                (400, 401, 503),
+                state_parameters(),
+            ),
+            "post": takes(
+                changes("Have the listed masters made.", posted_answers(), (400, 413, 415, 503)),
+                {
+                    "application/json": listed(),
+                    "application/x-ndjson": {"type": "string"},
+                    "text/plain": {"type": "string"},
+                },
+            ),
+        },
+        "/webhooks/{form}": {
+            "parameters": [path_parameter("form", "The producer's format.") | {"schema": {"enum": list(FORMATS)}}],
+            "post": takes(
+                changes("Note what a repository says has happened.", posted_answers(), (400, 404, 413, 415, 503))
+                | {"security": [{"token": []}, {"login": []}, {"signature": []}]},
+                {"application/json": {}},
+            ),
+        },
         "/jobs/{key}": {
             "parameters": [key],
-            **_reads(
-                "Where a job stands.",
-                {200: _json("The job.", ref("Job"), "ETag"), 304: _empty("Nothing has changed.")},
+            **reads(
+                "Where a job, or a batch of them, stands.",
+                {
+                    200: json_answer("It.", {"anyOf": [ref("Job"), ref("Batch")]}, "ETag"),
+                    304: empty_answer("Nothing has changed."),
+                },
                 (401, 404, 503),
             ),
         },
         "/jobs/{key}/retry": {
             "parameters": [key],
-            "post": _changes("Try a failed job again.", {202: _empty("Queued.", "Location")}, (404, 503)),
+            "post": changes("Try a failed job again.", {202: empty_answer("Queued.", "Location")}, (404, 503)),
         },
-        "/": _reads(
+        "/": reads(
             "The home page, or the way to the image of a repository URL.",
-            {200: _media("The page.", "text/html", {"type": "string"}), 302: _empty("To the image.", "Location")},
+            {
+                200: media_answer("The page.", "text/html", {"type": "string"}),
+                302: empty_answer("To the image.", "Location"),
+            },
             (400, 401, 404, 503),
-            [_query("url", {"type": "string"})],
+            [query_parameter("url", {"type": "string"})],
         ),
         **_of_operator(),
-        "/healthz": _reads("The process answers.", {200: _json("It does.", status())}),
-        "/readyz": _reads(
+        "/healthz": reads("The process answers.", {200: json_answer("It does.", status())}),
+        "/readyz": reads(
             "Whether a miss could be made.",
-            {code: _json("Each part, `ok` or what is wrong with it.", status()) for code in (200, 503)},
+            {code: json_answer("Each part, `ok` or what is wrong with it.", status()) for code in (200, 503)},
         ),
-        "/metrics": _reads(
+        "/metrics": reads(
             "Counters, gauges and histograms for Prometheus: of this machine, or with METRICS_TOKEN.",
-            {200: _media("They.", "text/plain", {"type": "string"})},
+            {200: media_answer("They.", "text/plain", {"type": "string"})},
             (401, 403),
         ),
         "/problems/{slug}": {
-            "parameters": [_path("slug", "The last part of a problem's type.")],
-            **_reads("What a problem's type means.", {200: _json("Its meaning.", {"type": "object"})}, (404,)),
+            "parameters": [path_parameter("slug", "The last part of a problem's type.")],
+            **reads("What a problem's type means.", {200: json_answer("Its meaning.", {"type": "object"})}, (404,)),
         },
-        "/openapi.json": _reads("This document.", {200: _json("It.", {"type": "object"})}),
+        "/openapi.json": reads("This document.", {200: json_answer("It.", {"type": "object"})}),
     }
 
 
 def _of_operator() -> Json:
-    page, form = _media("The page.", "text/html", {"type": "string"}), "application/x-www-form-urlencoded"
-    back = {303: _empty("Back to the page, with what was done.", "Location")}
+    page, form = media_answer("The page.", "text/html", {"type": "string"}), "application/x-www-form-urlencoded"
+    back = {303: empty_answer("Back to the page, with what was done.", "Location")}
 
     def posts(summary: str, *fields: str, answers: Json) -> Json:
         told = {name: {"type": "string"} for name in fields}
         body = {"content": {form: {"schema": {"type": "object", "properties": told}}}}
-        return {"post": {**_does(summary, answers), "requestBody": body, "security": [{"session": []}]}}
+        return {"post": {**does(summary, answers), "requestBody": body, "security": [{"session": []}]}}
 
-    changed = {str(code): answer for code, answer in back.items()} | _problems(401, 403, 413, 503)
+    changed = {str(code): answer for code, answer in back.items()} | problem_answers(401, 403, 413, 503)
     return {
         "/ops": _operates("The operator's page; with 401, the way in.", {200: page}, (403,), {401: page}),
         "/ops/sign-in": posts(
             "Open a session.",
             "token",
-            answers={"303": back[303], "401": page, **_problems(413)},
+            answers={"303": back[303], "401": page, **problem_answers(413)},
         ),
         "/ops/sign-out": posts("End the session.", "seal", answers=changed),
         "/ops/retry": posts("Try one failed job again, or a class of them.", "seal", "job", "class", answers=changed),
         "/ops/previews/{key}.jpg": {
-            "parameters": [_path("key", "The derivative's key.")],
+            "parameters": [path_parameter("key", "The derivative's key.")],
             **_operates(
                 "A small picture of a derivative.",
-                {200: _media("It.", "image/jpeg", {"type": "string", "contentMediaType": "image/jpeg"})},
+                {200: media_answer("It.", "image/jpeg", {"type": "string", "contentMediaType": "image/jpeg"})},
                 (401, 403, 404, 503),
             ),
         },
@@ -127,126 +176,31 @@ def _of_operator() -> Json:
 
 def _operates(summary: str, answers: dict[int, Json], problems: tuple[int, ...], more: Any = None) -> Json:
     """As `_reads`, for those who may change state alone."""
-    told = _reads(summary, {**answers, **(more or {})}, problems)
+    told = reads(summary, {**answers, **(more or {})}, problems)
     return {name: {**does, "security": [{"token": []}, {"session": []}]} for name, does in told.items()}
 
 
 def _of_thumbnails() -> Json:
-    frame = _path("frame", "The frame's id, or the name of its file less the extension.")
-    told = _json("Where the thumbnail is, for a week.", {"type": "object", "required": ["url"]})
-    asked = _empty("Only where `Prefer: respond-async` asked for it: the job.", "Location", "Preference-Applied")
-    there = _empty("To it.", "Location")
-    signed = [_query("expires", {"type": "string"}), _query("signature", {"type": "string"})]
+    frame = path_parameter("frame", "The frame's id, or the name of its file less the extension.")
+    told = json_answer("Where the thumbnail is, for a week.", {"type": "object", "required": ["url"]})
+    asked = empty_answer("Only where `Prefer: respond-async` asked for it: the job.", "Location", "Preference-Applied")
+    there = empty_answer("To it.", "Location")
+    signed = [query_parameter("expires", {"type": "string"}), query_parameter("signature", {"type": "string"})]
     stored = {
-        code: answer for code, answer in _image_answers().items() if code in {"200", "206", "302", "304", "412", "416"}
+        code: answer for code, answer in image_answers().items() if code in {"200", "206", "302", "304", "412", "416"}
     }
     return {
         "/{frame}/": {
             "parameters": [frame],
-            **_reads("A frame's thumbnail.", {200: told, 202: asked, 302: there}, (400, 401, *ORIGIN)),
+            **reads("A frame's thumbnail.", {200: told, 202: asked, 302: there}, (400, 401, *ORIGIN)),
         },
         "/files/{key}.jpg": {
-            "parameters": [_path("key", "The thumbnail's key."), *signed],
-            **{name: _does("A stored thumbnail by its signed URL.", stored | _problems(403, 404)) for name in READS},
+            "parameters": [path_parameter("key", "The thumbnail's key."), *signed],
+            **{
+                name: does("A stored thumbnail by its signed URL.", stored | problem_answers(403, 404))
+                for name in READS
+            },
         },
-        "/robots.txt": _reads("Crawlers keep out.", {200: _media("It.", "text/plain", {"type": "string"})}),
-        "/favicon.ico": _reads("The drawing.", {200: _media("It.", "image/svg+xml", {"type": "string"})}),
+        "/robots.txt": reads("Crawlers keep out.", {200: media_answer("It.", "text/plain", {"type": "string"})}),
+        "/favicon.ico": reads("The drawing.", {200: media_answer("It.", "image/svg+xml", {"type": "string"})}),
     }
-
-
-# --- operations
-
-
-def _does(summary: str, answers: Json, parameters: list[Json] | None = None) -> Json:
-    return {"summary": summary, "responses": answers, **({"parameters": parameters} if parameters else {})}
-
-
-def _reads(summary: str, answers: dict[int, Json], problems: tuple[int, ...] = (), parameters: Any = None) -> Json:
-    """GET and HEAD with these answers and *problems*; reading may need a token (READ_TOKENS)."""
-    said = {str(code): answer for code, answer in answers.items()} | _problems(*problems)
-    return {name: {**_does(summary, said, parameters), "security": [{}, {"token": []}]} for name in READS}
-
-
-def _changes(summary: str, answers: dict[int, Json], problems: tuple[int, ...]) -> Json:
-    """An operation that changes state, and needs a token."""
-    said = {str(code): answer for code, answer in answers.items()} | _problems(401, 403, *problems)
-    return {**_does(summary, said), "security": [{"token": []}]}
-
-
-def _image_answers() -> Json:
-    names = ("ETag", "Last-Modified", "Cache-Control", "Cache-Status", "Accept-Ranges")
-    jpeg: Json = {"type": "string", "contentMediaType": "image/jpeg"}
-    return {
-        "200": _media("The image.", "image/jpeg", jpeg, *names),
-        "202": _empty("Only where `Prefer: respond-async` asked for it: the job.", "Location", "Preference-Applied"),
-        "206": _media("A part of the image.", "image/jpeg", jpeg, *names, "Content-Range"),
-        "302": _empty("Only with S3_SERVE=redirect: to the image, by a signed URL.", "Location", "Cache-Status"),
-        "304": _empty("The client has it.", "ETag"),
-        "412": _problem_answer("A condition is not met."),
-        "416": _problem_answer("The range is past the end."),
-        **_problems(400, 401, *ORIGIN),
-    }
-
-
-# --- parameters
-
-
-def _path(name: str, text: str) -> Json:
-    return {
-        "name": name,
-        "in": "path",
-        "required": True,
-        "description": text,
-        "schema": {"type": "string", "minLength": 1},
-    }
-
-
-def _query(name: str, schema: Json) -> Json:
-    return {"name": name, "in": "query", "schema": schema}
-
-
-def _page() -> Json:
-    return _query("page", {"type": "integer", "minimum": 1, "maximum": 65_535})
-
-
-def _listed() -> list[Json]:
-    state = _query("state", {"const": "failed"}) | {"required": True}
-    return [state, _query("limit", {"type": "integer", "minimum": 1, "maximum": 1000})]
-
-
-def _prefer() -> Json:
-    text = "RFC 7240: `respond-async`, `wait=N`."
-    return {"name": "Prefer", "in": "header", "description": text, "schema": {"type": "string"}}
-
-
-# --- answers
-
-
-def _media(text: str, kind: str, schema: Json, *headers: str) -> Json:
-    return {**_empty(text, *headers), "content": {kind: {"schema": schema}}}
-
-
-def _json(text: str, schema: Json, *headers: str) -> Json:
-    return _media(text, "application/json", schema, *headers)
-
-
-def _empty(text: str, *headers: str) -> Json:
-    said = {"headers": {name: {"schema": {"type": "string"}} for name in headers}} if headers else {}
-    return {"description": text, **said}
-
-
-def _problem_answer(text: str) -> Json:
-    kinds_ = {"application/problem+json": {"schema": ref("Problem")}, "text/html": {"schema": {"type": "string"}}}
-    return {"description": text, "content": kinds_}
-
-
-def _problems(*codes: int) -> Json:
-    """Problem answers; 503 says when to ask again."""
-    said = {str(code): _problem_answer("; ".join(_titles(code)) or "A fault of ours.") for code in codes}
-    if "503" in said:
-        said["503"]["headers"] = {"Retry-After": {"schema": {"type": "integer"}}}
-    return said
-
-
-def _titles(code: int) -> list[str]:
-    return sorted({kind.title for kind in kinds() if kind.status == code and kind is not Failure})

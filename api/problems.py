@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 JSON_TYPE = "application/problem+json"
+LOGIN = 'Bearer realm="mezcal", Basic realm="mezcal"'  # SNS and Java's clients send a login when they are asked
 
 
 def register(app: Flask) -> None:
@@ -37,7 +38,7 @@ def _of_failure(failure: Failure) -> Response:
     if isinstance(failure, Unavailable):
         response.headers["Retry-After"] = str(failure.retry_after)
     if isinstance(failure, Unauthorized):
-        response.headers["WWW-Authenticate"] = 'Bearer realm="mezcal"'
+        response.headers["WWW-Authenticate"] = LOGIN if request.blueprint == "webhooks" else 'Bearer realm="mezcal"'
     return response
 
 

@@ -62,6 +62,50 @@ def jobs() -> Json:
     return {"type": "object", "required": ["jobs"], "properties": {"jobs": {"type": "array", "items": ref("Job")}}}
 
 
+def listed() -> Json:
+    """Masters, as `POST /jobs` takes them."""
+    text = {"type": "string"}
+    named: Json = {
+        "type": "object",
+        "properties": {"path": text, "page": {"type": "integer"}, "url": text, "frame": {"type": "integer"}},
+    }
+    return {"type": "array", "items": {"anyOf": [text, named]}}
+
+
+def posted() -> Json:
+    """What was noted of a list or of events."""
+    return {
+        "type": "object",
+        "required": ["items"],
+        "properties": {
+            "batch": {"type": "string"},
+            "items": {"type": "integer"},
+            "again": {"type": "boolean", "description": "It was noted before, and does nothing now."},
+            "note": {"type": "string", "description": "Why nothing follows."},
+        },
+    }
+
+
+def batch() -> Json:
+    """A batch, as `GET /jobs/<id>` shows it."""
+    text, number = {"type": "string"}, {"type": ["number", "null"]}
+    note = {"type": "object", "properties": {"item": text, "what": text, "reason": text}}
+    fields: Json = {
+        "id": text,
+        "state": {"enum": ["going", "over"]},
+        "items": {"type": "integer"},
+        "counts": {"type": "object", "additionalProperties": {"type": "integer"}},
+        "asked": {"type": "number", "description": "Seconds since 1970."},
+        "last": number | {"description": "When anything was news."},
+        "rate": number | {"description": "Items settled in a second."},
+        "estimate": number | {"description": "Seconds that are left."},
+        "failures": {"type": "array", "items": ref("Job")},
+        "notes": {"type": "array", "items": note},
+        "links": {"type": "object", "properties": {"self": text}},
+    }
+    return {"type": "object", "required": list(fields), "properties": fields}
+
+
 def status() -> Json:
     """How the service is, part by part."""
     seconds = {"type": "object", "additionalProperties": {"type": "number"}, "description": "What each look took."}

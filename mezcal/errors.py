@@ -66,6 +66,12 @@ class Forbidden(Failure):
     slug, title, status = "forbidden", "This is closed", 403
 
 
+class BadEvent(Failure):
+    """What a webhook was sent, or a list of jobs, cannot be understood."""
+
+    slug, title, status = "bad-event", "The body cannot be understood", 400
+
+
 # --- the origin ---------------------------------------------------------------------------------------------
 
 

@@ -82,7 +82,7 @@ class Outstanding:
         with _reached():
             for start in range(0, len(recipes), SIZE):
                 some = recipes[start : start + SIZE]
-                for name in self._jobs.chunks.leave(some, changed=False):
+                for name in self._jobs.batches.post(("wanted", "recipe", one.as_json()) for one in some).chunks:
                     self._waiting[name] = Packed.of(some)
                     if at_once:
                         self._send(name)

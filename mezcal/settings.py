@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from base64 import b64decode
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -338,6 +339,36 @@ class Settings(BaseSettings):
     )
     flask_debug: bool = Field(False, description="Flask's debug mode, for development.")
 
+    # --- events and lists
+    webhook_secrets: Secrets = Field(
+        (),
+        description="Keys, comma-separated, of signatures at /webhooks: `whsec_` and Base64 (Standard Webhooks), or "
+        "any text; several while they are changed. With none of these three, and no API_TOKENS, events are refused.",
+    )
+    webhook_tokens: Secrets = Field((), description="Bearer tokens, comma-separated, for /webhooks and nothing else.")
+    webhook_logins: Secrets = Field(
+        (), description="`user:password`, comma-separated, for producers that can only send HTTP Basic."
+    )
+    webhook_base_urls: Names = Field(
+        (), description="Base URLs, comma-separated, by which events name the repository, besides REPO_BASE_URL."
+    )
+    webhook_buckets: Names = Field(
+        (),
+        description="Buckets, comma-separated, whose objects are the repository's masters: `bucket`, or "
+        "`bucket/prefix/` where the masters' paths begin behind a prefix.",
+    )
+    webhook_paths: Names = Field(
+        ("*",), description="Patterns, comma-separated, of paths whose events are heard; `*` is any text, also `/`."
+    )
+    webhook_types: Names = Field(
+        ("image/*", "application/octet-stream", "binary/octet-stream"),
+        description="Media types of which derivatives are made on events, as the producer or else the name's ending "
+        "tells; what neither tells is tried.",
+    )
+    webhook_max_bytes: int = Field(4 * 2**20, ge=1024, description="Bytes that one event or batch of them may have.")
+    jobs_max_items: int = Field(100_000, ge=1, description="Masters that one `POST /jobs` may list.")
+    jobs_max_bytes: int = Field(32 * 2**20, ge=1024, description="Bytes that one `POST /jobs` may have.")
+
     # --- the dashboard
     flower_basic_auth: SecretStr | None = Field(
         None,
@@ -378,6 +409,8 @@ class Settings(BaseSettings):
 
     @field_validator(
         *("api_tokens", "read_tokens", "origin_redirect_hosts", "archive_file_hosts"),
+        *("webhook_secrets", "webhook_tokens", "webhook_logins", "webhook_base_urls", "webhook_buckets"),
+        *("webhook_paths", "webhook_types"),
         *("required_frame_validation_keys", "valid_configuration_types", "valid_configuration_types_for_color_thumbs"),
         mode="before",
     )
@@ -438,6 +471,23 @@ class Settings(BaseSettings):
             raise ValueError("must be names with pixels, as small:200,large:1200")
         return value
 
+    @field_validator("webhook_secrets")
+    @classmethod
+    def _keys(cls, value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        for secret in value:
+            try:
+                signing_key(secret.get_secret_value())
+            except ValueError:
+                raise ValueError("what begins with whsec_ must go on in Base64") from None
+        return value
+
+    @field_validator("webhook_logins")
+    @classmethod
+    def _logins(cls, value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        if not all(all(login.get_secret_value().partition(":")) for login in value):
+            raise ValueError("must be user:password")
+        return value
+
     @field_validator("archive_api_url", "public_url", "storage_url", "s3_public_url")
     @classmethod
     def _http(cls, value: str | None) -> str | None:
@@ -496,6 +546,13 @@ class Settings(BaseSettings):
         if self.max_image_pixels < 0:
             return None
         return self.max_image_pixels or DEFAULT_MAX_PIXELS
+
+
+def signing_key(secret: str) -> bytes:
+    """The key that one of WEBHOOK_SECRETS means: `whsec_` and Base64, or its own bytes. Raises `ValueError`."""
+    if not secret.startswith("whsec_"):
+        return secret.encode()
+    return b64decode(secret.removeprefix("whsec_"), validate=True)
 
 
 def filter_sets(text: str) -> list[list[list[str]]]:

@@ -17,9 +17,11 @@ from celery.apps import worker as celery_worker
 
 from mezcal.archive import FrameOrigin
 from mezcal.convert import Choices
-from mezcal.jobs import Chunks, Gate, Keys, Table, Terms
+from mezcal.events import Masters
+from mezcal.jobs import Chunks, Gate, Jobs, Keys, Table, Terms
 from mezcal.jobs.broker import MAKER_SECONDS, Pipe, celery_app, connect
 from mezcal.jobs.lease import persist
+from mezcal.jobs.listener import Listener
 from mezcal.lifeline import follow_parent
 from mezcal.memory import MIB, Budget, budget
 from mezcal.origin import open_origin
@@ -48,6 +50,7 @@ app.conf.include = [
     "worker.objects",
     "worker.previews",
     "worker.revalidate",
+    "worker.spread",
     "worker.trim",
 ]
 app.conf.worker_consumer = "worker.consumer:Consumer"
@@ -64,6 +67,8 @@ class Bench:
     gate: Gate
     chunks: Chunks
     pipe: Pipe
+    jobs: Jobs
+    masters: Masters
     choices: Choices
     memory: Budget
     name: str
@@ -80,14 +85,18 @@ class Bench:
 def here() -> Bench:
     """The bench of this process, made when first used: after the fork, so that no connection is shared."""
     table = Table(connect(settings, MAKER_SECONDS), Keys(settings.key_prefix), Terms.of(settings))
+    origin, pipe = open_origin(settings, partial(heard, "repository")), Pipe(app)
+    jobs = Jobs(table, pipe, Listener(table, 0))
     return Bench(
         settings=settings,
-        origin=open_origin(settings, partial(heard, "repository")),
+        origin=origin,
         store=open_store(settings),
         table=table,
-        gate=Gate(table),
-        chunks=Chunks(table.redis, table.keys),
-        pipe=Pipe(app),
+        gate=jobs.gate,
+        chunks=jobs.chunks,
+        pipe=pipe,
+        jobs=jobs,
+        masters=Masters(settings, origin),
         choices=Choices.of(settings),
         memory=memory(),
         name=f"{socket.gethostname()}:{os.getpid()}",

@@ -15,6 +15,7 @@ from mezcal.jobs import Lane
 from mezcal.jobs.broker import REVALIDATE
 from mezcal.jobs.freshness import revalidate as ask_for
 from mezcal.origin import Standing
+from mezcal.purge import purge
 from mezcal.recipe import Mezzanine, from_json
 from mezcal.store import LocalStore
 from mezcal.store.layout import IMAGE
@@ -57,8 +58,7 @@ def _settle(recipe: Mezzanine, sidecar: Sidecar) -> str:
     bench = here()
     standing = bench.origin.changed_since(recipe.path, sidecar.master_etag, sidecar.master_last_modified)
     if standing is Standing.GONE:
-        bench.table.forget(recipe.key)
-        bench.store.delete(recipe)
+        purge(recipe, bench.jobs, bench.store)
         return "gone, deleted"
     outdated = sidecar.recipe_version != version(bench.choices)
     if standing is Standing.CHANGED or outdated:

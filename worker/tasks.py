@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from celery.exceptions import Retry
 
 from mezcal.derive import derive
-from mezcal.errors import BrokerDown, Failure, Superseded, Unforeseen
-from mezcal.jobs import MAKE, SPREAD, Lane
+from mezcal.errors import Failure, Superseded, Unforeseen
+from mezcal.jobs import MAKE, Lane
 from mezcal.jobs.broker import CHORE
 from mezcal.jobs.gate import DEFER_SECONDS, GuardedOrigin, PutOff
 from mezcal.jobs.lease import Lease, persist
@@ -116,25 +116,6 @@ def waiting(lease: Lease) -> Callable[[float], None]:
             raise PutOff(random.uniform(*DEFER_SECONDS))  # noqa: S311 - jitter
 
     return heed
-
-
-@app.task(name=SPREAD)
-def spread(name: str) -> int:
-    """Queue the jobs of one chunk in the bulk lane; how many were not queued yet."""
-    bench = here()
-    chunk = persist(lambda: bench.chunks.take(name))
-    if chunk is None:
-        return 0
-    recipes = [from_json(wanted) for wanted in chunk.recipes]
-    verdicts = persist(lambda: bench.table.ensure_all(recipes, Lane.BULK, changed=chunk.changed))
-    wanted = [recipe.as_json() for recipe, verdict in zip(recipes, verdicts, strict=True) if verdict == "publish"]
-    try:
-        bench.pipe.send_all(wanted, Lane.BULK)
-    except BrokerDown as error:  # the reaper sends what was not
-        log.warning("%d messages are sent later: %s", len(wanted), error)
-    if "full" not in verdicts:
-        persist(lambda: bench.chunks.done(name))
-    return len(wanted)
 
 
 @app.task(name=CHORE)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from redis import RedisError
 
 from mezcal.errors import BrokerDown, Busy, Failure, StillWorking
+from mezcal.jobs import pages
+from mezcal.jobs.batches import KNOWN_SECONDS, Batch, Batches, Posted
 from mezcal.jobs.broker import ASKER_SECONDS, MAKE, SPREAD, Pipe, celery_app, connect
 from mezcal.jobs.chunks import Chunks
 from mezcal.jobs.gate import Gate, resting
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 __all__ = [
     "MAKE",
     "SPREAD",
+    "Batch",
+    "Batches",
     "Chunks",
     "Claim",
     "Gate",
@@ -37,6 +41,7 @@ __all__ = [
     "Keys",
     "Lane",
     "Message",
+    "Posted",
     "Record",
     "State",
     "Table",
@@ -56,6 +61,7 @@ class Jobs:
         self.pipe = pipe
         self.listener = listener
         self.chunks = Chunks(table.redis, table.keys)
+        self.batches = Batches(table, self.chunks)
         self.gate = Gate(table)
 
     @classmethod
@@ -92,10 +98,10 @@ class Jobs:
         with _reached("the queue cannot be reached, so a running job could not be stopped"):
             self.table.forget(recipe.key)
 
-    def pages(self, recipe: Recipe) -> list[Mezzanine]:
+    def pages(self, recipe: Mezzanine) -> list[Mezzanine]:
         """The mezzanines of single pages of *recipe*'s master that somebody asked for within a year."""
         with _reached("the queue cannot be reached"):
-            return self.table.pages(recipe)
+            return pages.known([recipe], self.table.keys, self.table.redis)[0]
 
     def changed(self, recipe: Recipe, lane: Lane = Lane.BULK) -> None:
         """Have *recipe* made anew from its changed master; the old derivative is served until then.
@@ -111,12 +117,16 @@ class Jobs:
 
     def spread(self, recipes: Iterable[Recipe], *, changed: bool = False) -> int:
         """Have *recipes* made in bulk, *changed* or new; how many. Workers queue them as the bulk lane has room."""
-        count = _Counted(recipes)
-        with _reached("the queue cannot be reached, so not all was noted"):
-            names = list(self.chunks.leave(count, changed=changed))
-        for name in names[:SPREAD_AT_ONCE]:
-            self.pipe.spread(name)
-        return count.seen
+        kind = "changed" if changed else "wanted"
+        return self.post((kind, "recipe", recipe.as_json()) for recipe in recipes).items
+
+    def post(self, items: Iterable[Any], delivery: str | None = None, seconds: int = KNOWN_SECONDS) -> Posted:
+        """Leave *items* (`events.Event`) for the workers, as a batch; those of one *delivery* once in *seconds*."""
+        with _reached("the queue cannot be reached, so nothing was noted"):
+            posted = self.batches.post(items, delivery, seconds)
+        with suppress(BrokerDown):  # it is noted: the workers look for chunks whose messages are missing
+            self.pipe.spread_all(posted.chunks[:SPREAD_AT_ONCE])
+        return posted
 
     def retry(self, key: str, lane: Lane = Lane.BULK) -> bool:
         """Try a failed, quarantined or put-off job again; False where there is none."""
@@ -137,19 +147,6 @@ class Jobs:
         """Failed and quarantined jobs, those remembered longest first."""
         with _reached("the queue cannot be reached"):
             return self.table.failures(most)
-
-
-class _Counted:
-    """Passes *recipes* on and counts them."""
-
-    def __init__(self, recipes: Iterable[Recipe]) -> None:
-        self._recipes = recipes
-        self.seen = 0
-
-    def __iter__(self) -> Iterator[Recipe]:
-        for recipe in self._recipes:
-            self.seen += 1
-            yield recipe
 
 
 @contextmanager

@@ -1,14 +1,14 @@
-"""Bulk requests on their way into the queue: recipes left in chunks, queued as the bulk lane has room.
+"""Bulk requests on their way into the queue: items left in chunks, queued as the bulk lane has room.
 
 A million images are so a thousand small keys and not a million jobs with their messages. A chunk stays until all
-its recipes are queued, so whoever dies on the way loses none; to queue one twice does no harm.
+its items are settled or queued, so whoever dies on the way loses none; to queue one twice does no harm.
 """
 
 from __future__ import annotations
 
 import json
 import zlib
-from base64 import b85decode, b85encode
+from base64 import b64decode, b64encode
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -18,14 +18,15 @@ from uuid import uuid4
 from mezcal.jobs.keys import Lane
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from redis import Redis
 
     from mezcal.jobs.keys import Keys
-    from mezcal.recipe import Recipe
 
-SIZE = 1000  # recipes: a tenth of a second to queue, and small enough for one message's worth of memory
+SIZE = 1000  # items: a tenth of a second to queue, and small enough for one message's worth of memory
+FRAMES = 10  # items where frames are among them: the archive is asked about each, which takes seconds
+DRAFT_SECONDS = 3600  # in which a list has to come to its end
 AHEAD = 20_000  # jobs in the bulk lane: enough for the workers of some minutes, little for Redis
 SENT_MOST = 4  # chunks in one sweep
 HELD_SECONDS = 60  # whoever took a chunk and has not queued it by then has died
@@ -56,11 +57,12 @@ return redis.call('DEL', KEYS[1])
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Recipes as JSON, whose jobs are to be queued; *changed* says that their masters have changed."""
+    """Items of *batch*, `events.Event` as JSON; the first of them is at the place *first*."""
 
     name: str
-    recipes: list[dict[str, Any]]
-    changed: bool
+    batch: str
+    first: int
+    items: list[list[Any]]
 
 
 class Chunks:
@@ -69,17 +71,26 @@ class Chunks:
     def __init__(self, redis: Redis, keys: Keys) -> None:
         self._redis, self._keys = redis, keys
 
-    def leave(self, recipes: Iterable[Recipe], *, changed: bool) -> Iterator[str]:
-        """Leave *recipes*; the names of the chunks, each as soon as it is there."""
-        rest = iter(recipes)
-        while some := [recipe.as_json() for recipe in islice(rest, SIZE)]:
-            name = uuid4().hex
-            body = json.dumps({"changed": changed, "recipes": some})
-            pipe = self._redis.pipeline()
-            pipe.set(self._keys.chunk(name), b85encode(zlib.compress(body.encode(), 1)).decode(), ex=LIVING)
-            pipe.execute_command("ZADD", self._keys.chunks, 0, name)
-            pipe.execute()
-            yield name
+    def draft(self, items: Iterable[Any], batch: str) -> tuple[list[str], int]:
+        """Leave *items* for `open` to make them chunks that are taken; their names, and how many items there were.
+
+        No more of *items* than one chunk is held at a time. What is never opened is gone after `DRAFT_SECONDS`.
+        """
+        names, count, rest = [], 0, iter(items)
+        while some := list(islice(rest, SIZE)):
+            for start in range(0, len(some), size := _size(some)):
+                part = some[start : start + size]
+                names.append(uuid4().hex)
+                body = json.dumps({"batch": batch, "first": count, "items": part}, separators=(",", ":"))
+                packed = b64encode(zlib.compress(body.encode(), 1)).decode()
+                self._redis.set(self._keys.chunk(names[-1]), packed, ex=DRAFT_SECONDS)
+                count += len(part)
+        return names, count
+
+    def drop(self, names: list[str]) -> None:
+        """Forget chunks that were never opened."""
+        if names:
+            self._redis.delete(*map(self._keys.chunk, names))
 
     def take(self, name: str) -> Chunk | None:
         """A chunk to be queued now; None where another has it, it is done, or the bulk lane is full enough."""
@@ -87,8 +98,8 @@ class Chunks:
         body = self._take(keys=keys, args=[name, AHEAD, HELD_SECONDS])
         if not body:
             return None
-        told = json.loads(zlib.decompress(b85decode(body)))
-        return Chunk(name, told["recipes"], bool(told["changed"]))
+        told = json.loads(zlib.decompress(b64decode(body)))
+        return Chunk(name, told["batch"], int(told["first"]), told["items"])
 
     def done(self, name: str) -> None:
         """All of the chunk is queued."""
@@ -131,3 +142,7 @@ class Chunks:
     @cached_property
     def _due(self) -> Any:
         return self._redis.register_script(DUE)
+
+
+def _size(items: list[Any]) -> int:
+    return FRAMES if any(item[1] == "frame" for item in items) else SIZE

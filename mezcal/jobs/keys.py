@@ -105,12 +105,24 @@ class Keys:
         """String: the folder of the store up to which the periodic walk has come."""
         return f"{self.prefix}walk"
 
+    def batch(self, name: str) -> str:
+        """Hash: one bulk request; expires. Fields: items, asked, last (when anything was news), done, failed,
+        forgotten, deleted, ignored, repeated, entered (jobs that are or were open), beside (items less requests).
+        Beside it, under the same name: `:spread`, bits of the items that were taken up; `:open`, the keys of jobs
+        that have not ended; `:failed`, keys of jobs; `:notes`, what was ignored and why.
+        """
+        return f"{self.prefix}batch:{name}"
+
+    def delivery(self, name: str) -> str:
+        """String: the batch that an event opened, by a digest of the event's id; expires."""
+        return f"{self.prefix}delivery:{name}"
+
     def pages(self, key: str) -> str:
         """Set: the pages that somebody asked for of the master whose main mezzanine is *key*; expires."""
         return f"{self.prefix}pages:{key}"
 
     def chunk(self, name: str) -> str:
-        """String: recipes (JSON) that somebody wants made in bulk and nobody has queued yet."""
+        """String: items of a batch (JSON) that nobody has queued yet."""
         return f"{self.prefix}chunk:{name}"
 
     @property

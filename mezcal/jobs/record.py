@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 from mezcal.errors import Failure, Memory
@@ -12,6 +12,7 @@ from mezcal.jobs.keys import Lane, State
 from mezcal.recipe import Mezzanine, Thumbnail
 
 if TYPE_CHECKING:
+    from mezcal.recipe import Recipe
     from mezcal.settings import Settings
 
 
@@ -86,6 +87,24 @@ class Claim:
     remake: bool
     suspect: bool = False  # its origin has failed jobs lately
     waited: float = 0  # seconds in the queue
+
+
+class Order(NamedTuple):
+    """One recipe to be queued. *fresh*: its master is new or has changed; *anew*: so what is stored is outdated.
+
+    *place* is its item's in the batch, None where that is noted apart; what is not *counted* is no part of the batch.
+    """
+
+    recipe: Recipe
+    fresh: bool = False
+    anew: bool = False
+    place: int | None = None
+    counted: bool = True
+
+    @property
+    def at(self) -> str | int:
+        """Its place as the scripts take it."""
+        return "" if self.place is None else self.place
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,9 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any, cast
 
 from mezcal.errors import Memory, Quarantined
+from mezcal.jobs import pages
 from mezcal.jobs.keys import Keys, Lane, State
-from mezcal.jobs.record import Claim, Message, Record, Terms, as_json, record_of
-from mezcal.recipe import Mezzanine
+from mezcal.jobs.record import Claim, Message, Order, Record, Terms, as_json, record_of
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -21,9 +21,11 @@ if TYPE_CHECKING:
 
 REAP_MOST = 100  # per sweep and reason: a sweep holds the server for a few milliseconds at most
 QUARANTINE_SECONDS = 365 * 86_400  # an operator lifts it sooner; but no key is for ever
-PAGES_SECONDS = QUARANTINE_SECONDS + 86_400  # longer than any job or failure is remembered
 GRACE_MS = 5000  # a queued job whose message is not to be seen for so long has lost it
-SCRIPTS = ("ensure", "change", "retry", "begin", "renew", "finish", "lost", "reap", "forget", "withdraw")
+SCRIPTS = (
+    *("ensure", "change", "retry", "begin", "renew", "finish", "lost", "reap", "forget", "withdraw"),
+    *("open", "note", "look"),  # of batches
+)
 
 
 class Table:
@@ -41,49 +43,37 @@ class Table:
         as JSON; `resting` and for how many milliseconds, since its origin is sick.
         """
         wanted = json.dumps(recipe.as_json())
-        self._note_page(recipe, self.redis)
-        verdict = self._run("ensure", recipe.key, lane, wanted, self.terms.queue_max, kind=recipe.kind)
+        pages.note(recipe, self.keys, self.redis)
+        verdict = self.run("ensure", recipe.key, lane, wanted, self.terms.queue_max, kind=recipe.kind)
         return verdict[0], verdict[1] if len(verdict) > 1 else None
 
     def change(self, recipe: Recipe, lane: Lane) -> tuple[str, Lane]:
-        """Have *recipe* made anew because its master changed; one that runs is fenced off. `publish` (send its
-        message, in the lane that is told), `joined` or `full`.
-        """
-        wanted = json.dumps(recipe.as_json())
-        verdict = self._run("change", recipe.key, lane, wanted, self.terms.queue_max)
-        return verdict[0], Lane(verdict[1]) if len(verdict) > 1 else lane
+        """Have *recipe* made anew, one that runs fenced off: `publish` (in the lane told), `joined` or `full`."""
+        return self.queue([Order(recipe, fresh=True, anew=True)], lane)[0]
 
     def ensure_all(self, recipes: list[Recipe], lane: Lane, *, changed: bool) -> list[str]:
         """The verdicts of `ensure` for *recipes*, or of `change`, in one round trip."""
+        return [verdict for verdict, _ in self.queue([Order(one, changed, changed) for one in recipes], lane)]
+
+    def queue(self, orders: list[Order], lane: Lane, batch: str = "") -> list[tuple[str, Lane]]:
+        """Queue *orders* as parts of *batch* in one round trip: each one's verdict, and the lane of its message."""
         pipe = self.redis.pipeline(transaction=False)
-        script = self._scripts["change" if changed else "ensure"]
-        for recipe in recipes:
-            self._note_page(recipe, pipe)
-            args: list[str | float] = [recipe.key, lane, json.dumps(recipe.as_json()), self.terms.queue_max]
-            script(keys=self._named(recipe.key, recipe.kind), args=args, client=pipe)
-        return [answer[0] for answer in pipe.execute() if isinstance(answer, list)]
-
-    def pages(self, recipe: Recipe) -> list[Mezzanine]:
-        """The mezzanines of single pages of *recipe*'s master that the table has, or had within a year."""
-        if not isinstance(recipe, Mezzanine):
-            return []
-        known = cast("set[str]", self.redis.smembers(self.keys.pages(Mezzanine(recipe.path).key)))
-        return [Mezzanine(recipe.path, int(page)) for page in known]
-
-    def _note_page(self, recipe: Recipe, client: Redis) -> None:
-        """Note a page before its job is queued: an event of its master shall miss none that may run."""
-        if isinstance(recipe, Mezzanine) and recipe.page is not None:
-            name = self.keys.pages(Mezzanine(recipe.path).key)
-            client.sadd(name, recipe.page)
-            client.expire(name, PAGES_SECONDS)
+        for order in orders:
+            recipe, wanted = order.recipe, json.dumps(order.recipe.as_json())
+            pages.note(recipe, self.keys, pipe)
+            remake = ["1" if order.anew else ""] if order.fresh else []
+            args = (lane, wanted, self.terms.queue_max, *remake, batch if order.counted else "", order.at)
+            self.run("change" if order.fresh else "ensure", recipe.key, *args, kind=recipe.kind, client=pipe)
+        verdicts = [answer for answer in pipe.execute() if isinstance(answer, list)]
+        return [(answer[0], Lane(answer[1]) if answer[1:] and answer[0] == "publish" else lane) for answer in verdicts]
 
     def retry(self, key: str, lane: Lane = Lane.BULK) -> Message | None:
         """Queue a failed, quarantined or put-off job again, as if it had not been tried; its message, to be sent."""
-        return _message(self._run("retry", key, lane))
+        return _message(self.run("retry", key, lane))
 
     def forget(self, key: str) -> bool:
         """Drop the job; one that runs is fenced off. Whether it was known."""
-        return bool(self._run("forget", key))
+        return bool(self.run("forget", key))
 
     def withdraw(self, keys: list[str], since: float) -> int:
         """Take back those of the bulk jobs *keys* that were asked for first *since* then (Redis' clock, in seconds)
@@ -142,7 +132,7 @@ class Table:
         None where it is taken, done, forgotten or now in quarantine.
         """
         told = (worker, message, self._lease_ms, self.terms.max_attempts, *self._quarantine)
-        found = self._run("begin", key, *told, kind=kind)
+        found = self.run("begin", key, *told, kind=kind)
         if not found:
             return None
         token, attempt, lane, remake, suspect, queued = found
@@ -150,7 +140,7 @@ class Table:
 
     def renew(self, claim: Claim) -> bool:
         """Keep the lease; False where the job has gone to another or was forgotten."""
-        return bool(self._run("renew", claim.key, claim.token, self._lease_ms))
+        return bool(self.run("renew", claim.key, claim.token, self._lease_ms))
 
     def finish(self, claim: Claim) -> bool:
         """Report the derivative as stored; False where the job was no longer ours."""
@@ -196,7 +186,7 @@ class Table:
     def reap(self) -> list[Message]:
         """Queue again what dead workers held, what waited out its back-off, and what lost its message."""
         most = self.terms.max_attempts
-        found = self._run("reap", "", most, *self._quarantine, GRACE_MS, self.keys.job(""), REAP_MOST)
+        found = self.run("reap", "", most, *self._quarantine, GRACE_MS, self.keys.job(""), REAP_MOST)
         triples = zip(found[::3], found[1::3], found[2::3], strict=True)
         return [Message(Lane(lane), json.loads(recipe)) for _, lane, recipe in triples]
 
@@ -213,14 +203,14 @@ class Table:
         refused: float = 0,
     ) -> bool:
         told = as_json(failure) if failure else ""
-        return bool(self._run("finish", claim.key, claim.token, end, told, delay, kept, refused))
+        return bool(self.run("finish", claim.key, claim.token, end, told, delay, kept, refused))
 
     def _kept(self, failure: Failure, lane: Lane) -> int:
         listed = Memory.LASTING if lane is Lane.BULK and failure.retryable else failure.memory
         return self.terms.seconds(listed)
 
     def _lost(self, key: str, message: str, how: str, failure: str, seconds: int) -> Message | None:
-        return _message(self._run("lost", key, message, how, self.terms.max_attempts, failure, seconds))
+        return _message(self.run("lost", key, message, how, self.terms.max_attempts, failure, seconds))
 
     @property
     def _lease_ms(self) -> int:
@@ -237,8 +227,9 @@ class Table:
         common = (folder / "common.lua").read_text()
         return {name: self.redis.register_script(common + (folder / f"{name}.lua").read_text()) for name in SCRIPTS}
 
-    def _run(self, script: str, key: str, *args: str | float, kind: str = "") -> Any:
-        return self._scripts[script](keys=self._named(key, kind), args=[key, *args])
+    def run(self, script: str, key: str, *args: str | float, kind: str = "", client: Any = None) -> Any:
+        """What *script* answers, of the table or of batches; on *client*, a pipeline, later."""
+        return self._scripts[script](keys=self._named(key, kind), args=[key, *args], client=client)
 
     def _named(self, key: str, kind: str) -> list[str]:
         """The keys of every script, as common.lua lists them."""
@@ -246,7 +237,7 @@ class Table:
         named = [keys.job(key), *map(keys.queued, Lane), keys.running, keys.later, keys.failed, keys.fence]
         named += [keys.ended, *map(keys.begun, Lane), *map(keys.pipe, Lane), keys.recent]
         host = self.terms.origins.get(kind, "")
-        return [*named, keys.breaker(host), keys.sick(host)]
+        return [*named, keys.breaker(host), keys.sick(host), keys.batch("")]
 
 
 def _message(found: list[str]) -> Message | None:

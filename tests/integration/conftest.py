@@ -16,6 +16,17 @@ if TYPE_CHECKING:
     from tests.house import House
 
 TOKEN = "a-token-of-the-tests"
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+HEARS = {  # what events may be heard, and by what names
+    "WEBHOOK_SECRETS": f"an older one,{SECRET}",
+    "WEBHOOK_LOGINS": "fcrepo:secret",
+    "WEBHOOK_TOKENS": "secret",
+    "WEBHOOK_BASE_URLS": "http://fcrepo.example/rest/,http://drupal.example/_flysystem/fedora",
+    "WEBHOOK_BUCKETS": "masters,others/scans/",
+    "WEBHOOK_PATHS": "dc/*,2026-11/*,*.tif,*.pdf",
+    "WEBHOOK_MAX_BYTES": str(2 << 20),
+    "JOBS_MAX_ITEMS": "20000",
+}
 
 
 @pytest.fixture(scope="session")
@@ -29,9 +40,8 @@ def repository() -> Iterator[OriginServer]:
 def house(repository: OriginServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     """A running mezcal with two API processes and two pool processes."""
     folder = tmp_path_factory.mktemp("house")
-    with running_house(
-        folder, repository.url, API_TOKENS=TOKEN, API_PROCESSES="2", ORIGIN_RETRIES="1", FAILURE_BRIEF_SECONDS="1"
-    ) as up:
+    given = {"API_TOKENS": TOKEN, "API_PROCESSES": "2", "ORIGIN_RETRIES": "1", "FAILURE_BRIEF_SECONDS": "1"}
+    with running_house(folder, repository.url, **given, **HEARS) as up:
         yield up
 
 

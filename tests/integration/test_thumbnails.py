@@ -300,3 +300,31 @@ def test_named_sizes_are_made_before_anybody_asks(observatory: House, archive: A
     for edge in (200, 600, 1200):
         told(observatory.request(f"/{number}/", params={"width": edge, "height": edge}))
     assert archive.count(f"/files/{number}") == 3
+
+
+def test_frames_of_an_event_have_their_sizes_made(observatory: House, archive: ArchiveServer) -> None:
+    """By a worker, which asks the archive; what the archive does not show is told, what it cannot answer waits."""
+    number, hidden, gone = archive.add(MONO), archive.add(MONO, public=False), archive.add(MONO)
+    items: list[Any] = [{"frame": number}, {"frame": str(hidden)}, {"frame": "x"}, {"frame": number}]
+    answer = observatory.request("/webhooks/standard", "POST", json={"type": "master.created", "data": items})
+    assert answer.status_code == 202, answer.text
+    batch = over(observatory, answer)
+    counts = {name: count for name, count in batch["counts"].items() if count}
+    assert counts.pop("done") + counts.pop("repeated", 0) == 6
+    assert counts == {"failed": 1, "ignored": 1}
+    assert {note["reason"].partition(":")[0] for note in batch["notes"]} >= {"frame-missing"}
+    assert archive.count(f"/files/{number}") == 3
+    deleted = {"type": "master.deleted", "data": {"frame": gone}}
+    assert over(observatory, observatory.request("/webhooks/standard", "POST", json=deleted))["counts"]["ignored"] == 1
+
+
+def over(house: House, answer: requests.Response) -> dict[str, Any]:
+    """The batch of *answer*, once it is over."""
+
+    def ended() -> dict[str, Any] | None:
+        batch: dict[str, Any] = house.request(answer.headers["Location"]).json()
+        return batch if batch["state"] == "over" else None
+
+    found = until(ended, 60, "the end of the batch")
+    assert found is not None
+    return found

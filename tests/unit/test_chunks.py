@@ -7,39 +7,65 @@ from uuid import uuid4
 
 import pytest
 
-from mezcal.jobs import Chunks, Keys, Lane
+from mezcal.jobs import Chunks, Jobs, Lane
 from mezcal.jobs import chunks as module
-from mezcal.recipe import Mezzanine
+from mezcal.settings import load
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from tests.broker import Broker
 
-RECIPES = [Mezzanine.parse(f"dc/{number}") for number in range(25)]
+ITEMS = [["wanted", "path", f"dc/{number}"] for number in range(25)]
 
 
 @pytest.fixture
-def chunks(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> Chunks:
+def jobs(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> Jobs:
     monkeypatch.setattr(module, "SIZE", 10)
-    return Chunks(broker.client(), Keys(f"{uuid4().hex}:"))
+    return Jobs.of(load(_env_file=None, redis_url=broker.url, key_prefix=f"{uuid4().hex}:"))
 
 
-def test_what_was_left_is_taken_once_and_gone_when_done(chunks: Chunks) -> None:
-    names = list(chunks.leave(RECIPES, changed=True))
-    assert chunks.count() == 3
-    taken = [chunks.take(name) for name in names]
-    assert [recipe for chunk in taken if chunk for recipe in chunk.recipes] == [one.as_json() for one in RECIPES]
-    assert all(chunk.changed for chunk in taken if chunk)
-    assert chunks.take(names[0]) is None, "another has it"
-    for name in names:
+@pytest.fixture
+def chunks(jobs: Jobs) -> Chunks:
+    return jobs.chunks
+
+
+def left(jobs: Jobs, number: int = 5) -> str:
+    """The only chunk of a batch with so many items."""
+    (name,) = jobs.batches.post(ITEMS[:number]).chunks
+    return name
+
+
+def test_what_was_left_is_taken_once_and_gone_when_done(jobs: Jobs, chunks: Chunks) -> None:
+    posted = jobs.batches.post(iter(ITEMS))
+    assert (posted.items, chunks.count()) == (25, 3)
+    taken = [chunk for name in posted.chunks if (chunk := chunks.take(name))]
+    assert [item for chunk in taken for item in chunk.items] == ITEMS
+    assert [(chunk.batch, chunk.first) for chunk in taken] == [(posted.name, first) for first in (0, 10, 20)]
+    assert chunks.take(posted.chunks[0]) is None, "another has it"
+    for name in posted.chunks:
         chunks.done(name)
     assert chunks.count() == 0
-    assert chunks.take(names[0]) is None
+    assert chunks.take(posted.chunks[0]) is None
+
+
+def test_what_is_not_left_to_its_end_is_never_taken(jobs: Jobs, chunks: Chunks) -> None:
+    """A client that breaks off: the items before are not half of a batch."""
+
+    def breaks_off() -> object:
+        yield from ITEMS[:15]
+        raise ConnectionResetError
+
+    with pytest.raises(ConnectionResetError):
+        jobs.batches.post(breaks_off())  # type: ignore[arg-type]
+    assert chunks.due() == []
+    keys = jobs.table.redis.keys(f"{jobs.table.keys.prefix}*")
+    assert all(0 < jobs.table.redis.ttl(key) <= module.DRAFT_SECONDS for key in keys)
 
 
 def test_a_full_lane_leaves_chunks_where_they_are_until_there_is_room(
-    chunks: Chunks, monkeypatch: pytest.MonkeyPatch
+    jobs: Jobs, chunks: Chunks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (name,) = chunks.leave(RECIPES[:5], changed=False)
+    name = left(jobs)
     queued = chunks._keys.queued(Lane.BULK)
     chunks._redis.zadd(queued, {"a": 1, "b": 2})
     monkeypatch.setattr(module, "AHEAD", 2)
@@ -51,18 +77,23 @@ def test_a_full_lane_leaves_chunks_where_they_are_until_there_is_room(
     assert chunks.take(name) is not None
 
 
-def test_a_chunk_whose_taker_died_comes_up_again(chunks: Chunks, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_chunk_whose_taker_died_comes_up_again(jobs: Jobs, chunks: Chunks, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "HELD_SECONDS", 1)
-    (name,) = chunks.leave(RECIPES[:5], changed=False)
+    name = left(jobs)
     assert chunks.take(name) is not None
-    from tests.waiting import until  # noqa: PLC0415
-
     assert until(chunks.due) == [name]
     assert until(lambda: chunks.take(name))
 
 
-def test_no_chunk_is_kept_for_ever(chunks: Chunks) -> None:
-    (name,) = chunks.leave(RECIPES[:5], changed=False)
+def test_no_chunk_is_kept_for_ever(jobs: Jobs, chunks: Chunks) -> None:
+    name = left(jobs)
     chunks.take(name)
     for key in (chunks._keys.chunk(name), chunks._keys.chunk(name) + ":held"):
         assert chunks._redis.ttl(key) > 0
+
+
+def test_frames_come_in_small_chunks_for_the_archive_is_asked_about_each(jobs: Jobs, chunks: Chunks) -> None:
+    posted = jobs.batches.post(["created", "frame", number] for number in range(10))
+    assert len(posted.chunks) == 10 // module.FRAMES
+    monthly = jobs.batches.post([*ITEMS[:9], ["created", "frame", 1]])
+    assert monthly.items == 10

@@ -13,7 +13,7 @@ STATUSES = {
     "still-working": 503, "busy": 503, "broker-down": 503, "store-down": 503, "superseded": 503, "failure": 500,
     "origin-resting": 503, "unforeseen": 500,
     "frame-unfit": 400, "frame-missing": 404, "archive-refused": 403, "archive-failed": 502, "archive-timeout": 504,
-    "ticket-expired": 403,
+    "ticket-expired": 403, "bad-event": 400,
 }  # fmt: skip
 
 

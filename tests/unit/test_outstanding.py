@@ -9,8 +9,9 @@ import pytest
 
 from mezcal.errors import BrokerDown, MasterMissing
 from mezcal.jobs import Jobs, Lane
+from mezcal.jobs.record import Order
 from mezcal.outstanding import Outstanding
-from mezcal.recipe import Mezzanine, from_json
+from mezcal.recipe import Mezzanine
 from mezcal.settings import load
 from mezcal.store import open_store
 
@@ -57,8 +58,9 @@ def queue_one_chunk(jobs: Jobs) -> list[Mezzanine]:
     [name] = jobs.chunks.due()[:1]
     chunk = jobs.chunks.take(name)
     assert chunk is not None
-    wanted = [from_json(recipe) for recipe in chunk.recipes]
-    jobs.table.ensure_all(wanted, Lane.BULK, changed=False)
+    wanted = [Mezzanine.parse(item[2]["path"]) for item in chunk.items]
+    orders = [Order(recipe, place=place) for place, recipe in enumerate(wanted, chunk.first)]
+    jobs.table.queue(orders, Lane.BULK, chunk.batch)
     jobs.chunks.done(name)
     return wanted
 
@@ -130,18 +132,20 @@ def test_jobs_that_end_out_of_order_are_found_all_the_same(
 
 
 def test_only_what_nobody_else_wants_or_has_begun_is_taken_back(jobs: Jobs, store: Store) -> None:
-    before, running, awaited, mine, chunked = recipes(5)
+    before, running, awaited, mine, chunked, listed = recipes(6)
     jobs.ask(before, Lane.BULK)
     outstanding = Outstanding(jobs, store)
-    outstanding.hand_over([before, running, awaited, mine])
+    outstanding.hand_over([before, running, awaited, mine, listed])
+    queue_one_chunk(jobs)
+    jobs.spread([listed])
     queue_one_chunk(jobs)
     outstanding.hand_over([chunked])
     jobs.table.begin(running.key, "somebody")
     jobs.ask(awaited)
     assert outstanding.take_back() == 2
     assert not outstanding.being_queued()
-    states = jobs.table.states([one.key for one in (before, running, awaited, mine, chunked)])
-    assert states == ["queued", "running", "queued", None, None]
+    states = jobs.table.states([one.key for one in (before, running, awaited, mine, chunked, listed)])
+    assert states == ["queued", "running", "queued", None, None, "queued"]
     assert jobs.chunks.count() == 0
 
 

@@ -12,6 +12,7 @@ if not mine then return 0 end
 
 if ARGV[3] == 'done' then
   unindex(key)
+  tell(KEYS[1], key, 'done')
   redis.call('HSET', KEYS[1], 'state', 'done', 'ended', now)
   redis.call('HDEL', KEYS[1], 'token', 'message', 'lapsed')
   redis.call('EXPIRE', KEYS[1], SETTLED)

@@ -1,0 +1,49 @@
+"""Events of repositories over HTTP: verified, understood, noted; the workers do what follows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flask import Blueprint, Response, jsonify, request, url_for
+from werkzeug.exceptions import NotFound
+
+from api import bodies
+from api.auth import may_report
+from api.context import here
+from mezcal.events import FORMATS, read
+from mezcal.jobs.batches import KNOWN_SECONDS
+
+if TYPE_CHECKING:
+    from mezcal.jobs import Posted
+
+webhooks = Blueprint("webhooks", __name__)
+
+
+@webhooks.post("/webhooks/<form>")
+def event(form: str) -> Response:
+    """Note what a producer says has happened, and say by which batch; 200 where nothing follows from it."""
+    if form not in FORMATS:
+        raise NotFound(f"there is no such format: it may be {', '.join(FORMATS)}")
+    bodies.check(here().settings.webhook_max_bytes)
+    body, signed = may_report(bodies.whole)
+    headers = {name.lower(): value for name, value in request.headers}
+    delivery = read(form, body, headers)
+    if not delivery.events:
+        return _told({"items": 0, "note": delivery.note or "the list is empty"}, 200)
+    known, seconds = signed or (delivery.id, KNOWN_SECONDS)
+    return accepted(here().jobs.post(delivery.events, f"{form}\n{known}" if known else None, seconds))
+
+
+def accepted(posted: Posted) -> Response:
+    """202 and where the batch can be looked at; 200 for what was noted before."""
+    place = url_for("jobs.job", key=posted.name)
+    response = _told({"batch": posted.name, "items": posted.items, "again": posted.again}, 200 if posted.again else 202)
+    response.headers["Location"] = place
+    return response
+
+
+def _told(what: dict[str, object], status: int) -> Response:
+    response = jsonify(what)
+    response.status_code = status
+    response.headers["Cache-Control"] = "no-store"
+    return response
