@@ -46,7 +46,7 @@ def share(part: str) -> Path:
 
 
 def _own_folder() -> Path:
-    """A folder that ends with us, or with the next to be started by this user if we are killed."""
+    """A folder of this process; who is started next by the same user removes those that the dead have left."""
     place = MEMORY_FS if MEMORY_FS.is_dir() and os.access(MEMORY_FS, os.W_OK) else Path(tempfile.gettempdir())
     for left in place.glob(f"mezcal-metrics-{os.getuid()}-*"):
         if not _lives(int(left.name.rpartition("-")[2])):
