@@ -116,8 +116,8 @@ def test_an_image_without_sidecar_comes_back_too(tmp_path: Path) -> None:
     opened.file.close()
 
 
-def test_a_thumbnail_of_which_only_the_key_is_known_comes_back_too(tmp_path: Path) -> None:
-    recipe = Mezzanine.parse("a/b.tif", 2)
+def test_what_is_opened_by_its_key_comes_back_too(tmp_path: Path) -> None:
+    recipe = Mezzanine.parse("a.lock")  # kept by key
     store = filled(tmp_path, recipe, 60)
     assert store.evict(recipe)
     opened = store.open_key(recipe.key)
