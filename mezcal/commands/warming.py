@@ -125,9 +125,7 @@ class Warm:
             self._pass_over([one for one in some if isinstance(one, Passed)])
             recipes = list(dict.fromkeys(one for one in some if not isinstance(one, Passed)))
             missing = self._missing(recipes)
-            self._persist(partial(self._hand, missing))
-            self.tally.asked += len(recipes)
-            self.tally.cached += len(recipes) - len(missing)
+            self._persist(partial(self._hand, missing, len(recipes)))
             if self.wait and time.monotonic() - self.seen >= LOOK_SECONDS:
                 self._persist(self._look)
             self._show()
@@ -165,8 +163,11 @@ class Warm:
         if self.tally.failed == LISTED:
             self.bar.say("more that fail are counted only: `mezcal failures` has them")
 
-    def _hand(self, missing: list[Recipe]) -> None:
+    def _hand(self, missing: list[Recipe], asked: int) -> None:
+        """Hand over what is *missing* of so many that were *asked* for, and count all of them."""
         self.outstanding.hand_over(missing, at_once=self.tally.handed < AT_ONCE)
+        self.tally.asked += asked
+        self.tally.cached += asked - len(missing)
         self.tally.handed += len(missing)
 
     def _persist(self, attempt: Callable[[], None]) -> None:
