@@ -36,9 +36,11 @@ class Rows:
 
     @classmethod
     def of(cls, image: Any, treatment: Treatment | None = None) -> Rows:
-        """The rows of a `pyvips.Image`."""
-        needed = treatment if treatment is not None and treatment.changes else None
-        return cls(stripped.of(image), needed, image)
+        """The rows of a `pyvips.Image`; only a profile is worth more threads than the one that decodes."""
+        if treatment is not None and treatment.transform:
+            return cls(stripped.of(image), treatment, image)
+        shown = treatment.of(image) if treatment is not None and treatment.changes else image
+        return cls(stripped.of(shown), None, shown)
 
     @property
     def bands(self) -> int:

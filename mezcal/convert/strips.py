@@ -31,7 +31,7 @@ FORMATS = {
     "float32": "float",
     "float64": "double",
 }
-STRIP_BYTES = 2**19  # of a picture that may be cut anywhere: little enough for a core's cache
+STRIP_BYTES = 2**18  # of a picture that may be cut anywhere: little enough for a core's cache
 ROWS_MIN, ROWS_MAX = 16, 128  # subsampled JPEG counts in sixteens
 
 

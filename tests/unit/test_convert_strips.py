@@ -60,7 +60,7 @@ def by_each_decoder(data: bytes) -> list[np.ndarray]:
 
 @pytest.mark.parametrize("subsampling", ["4:4:4", "4:2:0"])
 @pytest.mark.parametrize("bands", [1, 3])
-@pytest.mark.parametrize("width", [1, 203, 1024])
+@pytest.mark.parametrize("width", [1, 203, 640])
 def test_strips_have_the_pixels_of_one_piece(width, bands, subsampling, tmp_path):
     pixels = photo(width, bands)
     data = made(tiff(pixels), tmp_path, subsampling=subsampling)
