@@ -74,6 +74,21 @@ lock: $(VENV)/dev.stamp ## Pin anew what pyproject.toml asks for
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 		pyproject.toml requirements/build.in -c requirements/dev.txt -o requirements/run.txt
 
+# Two tools that are about the packages and not among them: they have a folder of their own.
+$(VENV)/tools.stamp: | $(BIN)/python
+	$(PYTHON) -m venv $(VENV)/tools
+	$(VENV)/tools/bin/python -m pip --disable-pip-version-check --quiet install cyclonedx-bom==7.5.0 pip-audit==2.10.1
+	@touch $@
+
+.PHONY: sbom
+sbom: $(VENV)/tools.stamp ## Write what an installation is made of to sbom.json (CycloneDX)
+	$(VENV)/tools/bin/cyclonedx-py requirements requirements/run.txt --pyproject pyproject.toml \
+		--mc-type application --output-reproducible --output-format JSON --output-file sbom.json
+
+.PHONY: audit
+audit: $(VENV)/tools.stamp ## Compare the pinned packages with the known holes: needs the internet
+	$(VENV)/tools/bin/pip-audit --requirement requirements/run.txt --require-hashes --disable-pip
+
 .PHONY: clean
 clean: ## Remove what can be made again (never the data folder)
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage
