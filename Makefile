@@ -50,6 +50,10 @@ test-slow: $(VENV)/dev.stamp ## The tests that take minutes
 fuzz: install ## Convert damaged masters for SECONDS=600, each seed anew
 	$(BIN)/python -m tools.fuzz_masters --seconds $(or $(SECONDS),600) $(if $(SEED),--seed $(SEED))
 
+.PHONY: fuzz-http
+fuzz-http: $(VENV)/dev.stamp ## Throw damaged requests at a running mezcal (SECONDS=600 SEED=1)
+	$(BIN)/python -m tests.fuzz_http --seconds $(or $(SECONDS),600) --seed $(or $(SEED),1)
+
 .PHONY: docs
 docs: install ## Write the tables in docs/ anew
 	$(BIN)/python -m tools.settings_table
