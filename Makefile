@@ -52,6 +52,10 @@ test-slow: $(VENV)/dev.stamp ## The tests that take minutes
 fuzz: install ## Convert damaged masters for SECONDS=600, each seed anew
 	$(BIN)/python -m tools.fuzz_masters --seconds $(or $(SECONDS),600) $(if $(SEED),--seed $(SEED))
 
+.PHONY: fuzz-http
+fuzz-http: $(VENV)/dev.stamp ## Throw damaged requests at a running mezcal (SECONDS=600 SEED=1)
+	$(BIN)/python -m tests.fuzz_http --seconds $(or $(SECONDS),600) --seed $(or $(SEED),1)
+
 .PHONY: docs
 docs: install ## Write the tables in docs/ anew
 	$(BIN)/python -m tools.settings_table
@@ -81,6 +85,21 @@ lock: $(VENV)/dev.stamp ## Pin anew what pyproject.toml asks for
 		pyproject.toml requirements/build.in --extra dev -o requirements/dev.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 		pyproject.toml requirements/build.in -c requirements/dev.txt -o requirements/run.txt
+
+# Two tools that are about the packages and not among them: they have a folder of their own.
+$(VENV)/tools.stamp: | $(BIN)/python
+	$(PYTHON) -m venv $(VENV)/tools
+	$(VENV)/tools/bin/python -m pip --disable-pip-version-check --quiet install cyclonedx-bom==7.5.0 pip-audit==2.10.1
+	@touch $@
+
+.PHONY: sbom
+sbom: $(VENV)/tools.stamp ## Write what an installation is made of to sbom.json (CycloneDX)
+	$(VENV)/tools/bin/cyclonedx-py requirements requirements/run.txt --pyproject pyproject.toml \
+		--mc-type application --output-reproducible --output-format JSON --output-file sbom.json
+
+.PHONY: audit
+audit: $(VENV)/tools.stamp ## Compare the pinned packages with the known holes: needs the internet
+	$(VENV)/tools/bin/pip-audit --requirement requirements/run.txt --require-hashes --disable-pip
 
 .PHONY: clean
 clean: ## Remove what can be made again (never the data folder)

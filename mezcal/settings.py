@@ -210,12 +210,12 @@ class Settings(BaseSettings):
         description="Names and pixels of the sizes that `mezcal warm --frames` makes.",
     )
     required_frame_validation_keys: Names = Field(
-        ("configuration_type",), description="What a frame's record must have; else 400."
+        ("configuration_type", "request_id", "filename"), description="What a frame's record must have; else 400."
     )
     valid_configuration_types: Names = Field(
         (
             *("ARC", "BIAS", "BPM", "DARK", "DOUBLE", "EXPERIMENTAL", "EXPOSE", "GUIDE", "LAMPFLAT"),
-            *("SCRIPT", "SKYFLAT", "SPECTRUM", "STANDARD", "TARGET", "TRAILED"),
+            *("SKYFLAT", "SPECTRUM", "STANDARD", "TARGET", "TRAILED"),
         ),
         description="Configuration types that get thumbnails.",
     )

@@ -120,7 +120,7 @@ class OriginServer:
             self.requests.append(Seen(method, path, target, headers))
             self._news.notify_all()
 
-    def wait_for_requests(self, path: str, number: int, timeout: float = 10) -> None:
+    def wait_for_requests(self, path: str, number: int, timeout: float = 30) -> None:
         """Block until *path* was asked for *number* times."""
         with self._news:
             asked = lambda: sum(request.path == path for request in self.requests) >= number  # noqa: E731
