@@ -36,7 +36,9 @@ check: $(VENV)/dev.stamp ## Lint, types, import contracts, container files
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/hadolint Dockerfile
-	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec docker-compose.yml
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec docker-compose.yml docker-compose.s3.yml
+	$(BIN)/kubernetes-validate --strict --quiet deploy/kubernetes/*.yaml
+	$(BIN)/python -m tools.check_front
 
 .PHONY: test
 test: check ## Everything that must be green before a change lands
@@ -59,6 +61,11 @@ docs: install ## Write the tables in docs/ anew
 e2e: $(VENV)/dev.stamp ## A real IIIF server and viewer over mezcal: needs node, npm and Chromium
 	npm --prefix tests/e2e/viewer ci --no-audit --no-fund
 	$(BIN)/pytest -m slow tests/e2e/test_viewer.py tests/e2e/test_operator.py
+
+.PHONY: screenshots
+screenshots: $(VENV)/dev.stamp ## Take the pictures of the pages in docs/images anew: needs node, npm and Chromium
+	npm --prefix tests/e2e/viewer ci --no-audit --no-fund
+	$(BIN)/python -m tools.screenshots
 
 SECONDS ?= 300
 SEED ?= 1

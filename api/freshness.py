@@ -54,6 +54,9 @@ class Freshness:
         return old
 
     def _look(self, stored: Stored, now: float) -> tuple[float, bool]:
+        if stored.noted is not None:
+            ends = stored.noted + self._after
+            return (ends, False) if now < ends else (now + LOOK_AGAIN, True)
         try:
             ends = os.stat(stored.path.with_name(SIDECAR)).st_mtime + self._after  # noqa: PTH116 - on the hit path
         except OSError:  # umd-lib/mezcal's: nobody knows what its master was

@@ -22,13 +22,13 @@ class Health:
     def __init__(self, jobs: Jobs, store: Store) -> None:
         self._checks = (needed.broker(jobs.table.redis), needed.store(store))
         self._lock = threading.Lock()
-        self._found: list[Finding] = []
+        self._found: dict[str, Finding] = {}
         self._until = 0.0
 
-    def now(self) -> list[Finding]:
-        """What each check found, at most a second ago; whoever asks meanwhile waits for the same look."""
+    def now(self) -> dict[str, Finding]:
+        """What each check found, by its name, at most a second ago; whoever asks meanwhile waits for the same look."""
         with self._lock:
             if time.monotonic() >= self._until:
-                self._found = [check.finding() for check in self._checks]
+                self._found = {check.name: check.finding() for check in self._checks}
                 self._until = time.monotonic() + FRESH_SECONDS
             return self._found

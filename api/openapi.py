@@ -186,7 +186,9 @@ def _of_thumbnails() -> Json:
     asked = empty_answer("Only where `Prefer: respond-async` asked for it: the job.", "Location", "Preference-Applied")
     there = empty_answer("To it.", "Location")
     signed = [query_parameter("expires", {"type": "string"}), query_parameter("signature", {"type": "string"})]
-    stored = {code: answer for code, answer in image_answers().items() if code in {"200", "206", "304", "412", "416"}}
+    stored = {
+        code: answer for code, answer in image_answers().items() if code in {"200", "206", "302", "304", "412", "416"}
+    }
     return {
         "/{frame}/": {
             "parameters": [frame],

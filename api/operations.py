@@ -55,6 +55,7 @@ def image_answers() -> Json:
             "Only where `Prefer: respond-async` asked for it: the job.", "Location", "Preference-Applied"
         ),
         "206": media_answer("A part of the image.", "image/jpeg", jpeg, *names, "Content-Range"),
+        "302": empty_answer("Only with S3_SERVE=redirect: to the image, by a signed URL.", "Location", "Cache-Status"),
         "304": empty_answer("The client has it.", "ETag"),
         "412": problem_answer("A condition is not met."),
         "416": problem_answer("The range is past the end."),

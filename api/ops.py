@@ -47,9 +47,9 @@ def ready() -> tuple[Response, int]:
     took; 503 if one is not.
     """
     found = here().health.now()
-    sound = all(finding.level is Level.OK for finding in found)
-    said = {finding.name: finding.detail for finding in found}
-    took = {finding.name: round(finding.seconds, 4) for finding in found}
+    sound = all(finding.level is Level.OK for finding in found.values())
+    said = {name: finding.detail for name, finding in found.items()}
+    took = {name: round(finding.seconds, 4) for name, finding in found.items()}
     response = jsonify(status="ok" if sound else "unavailable", **said, seconds=took)
     response.headers["Cache-Control"] = "no-store"
     return response, 200 if sound else 503

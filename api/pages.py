@@ -44,11 +44,11 @@ class Tile:
 
 @dataclass(frozen=True, slots=True)
 class CacheUse:
-    """How full the store is; None where nobody has counted yet."""
+    """How full the store is; None where nobody has counted yet, or where no bound is known."""
 
     derivatives: int | None
     bytes: int | None
-    free_bytes: int
+    free_bytes: int | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,9 +28,9 @@ class Part:
 
 def parts(desk: Desk) -> list[Part]:
     """Each part of the installation, and how it is."""
-    findings = desk.health.now()
-    found = [Part(finding.name.capitalize(), *_checked(finding)) for finding in findings]
-    if all(finding.level is Level.OK for finding in findings if finding.name == "broker"):
+    checks = desk.health.now()
+    found = [Part("Broker", *_checked(checks["broker"])), Part("Store", *_checked(checks["store"]))]
+    if checks["broker"].level is Level.OK:
         found += [_workers(desk), *_origins(desk)]
     else:
         found += [Part("Workers", "down", "cannot be told: they are seen through the broker")]

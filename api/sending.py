@@ -12,6 +12,8 @@ from werkzeug.http import http_date
 from werkzeug.wsgi import wrap_file
 
 from api.context import here
+from api.distant import newer, redirected, with_body
+from mezcal.store.s3 import Distant, Replaced
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -75,17 +77,28 @@ class Manner:
 def send(opened: Opened, cache_status: str = HIT) -> Response:
     """*opened* as 200, 206, 304 or 416, as RFC 9110 and this request's conditions have it."""
     manner = Manner.of(here().settings)
+    distant = opened.file if isinstance(opened.file, Distant) else None
+    if distant is not None and here().settings.s3_serve == "redirect":
+        response = redirected(distant)
+        response.headers["Cache-Status"] = cache_status
+        return response
     if manner.header is not None:  # the server in front judges the conditions
         opened.file.close()
         return Response(status=200, headers=[("Cache-Status", cache_status), *manner.headers(opened.stored)])
     _ignore_strange_ranges()
-    response = Response(wrap_file(request.environ, opened.file, BLOCK), direct_passthrough=True)
+    body = wrap_file(request.environ, opened.file, BLOCK) if distant is None else ()
+    response = Response(body, direct_passthrough=True)
     for name, value in [("Cache-Status", cache_status), *manner.headers(opened.stored)]:
         response.headers[name] = value
     response.call_on_close(opened.file.close)
     response.make_conditional(request.environ, accept_ranges=True, complete_length=opened.stored.size)
-    _leave_ranges_to_sendfile(response, opened)
-    return response
+    if distant is None:
+        _leave_ranges_to_sendfile(response, opened)
+        return response
+    try:
+        return with_body(response, distant)
+    except Replaced:
+        return send(newer(distant), cache_status)
 
 
 def _leave_ranges_to_sendfile(response: Response, opened: Opened) -> None:

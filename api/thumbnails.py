@@ -70,8 +70,11 @@ def _answer(find: Callable[[str | None], FrameRecord]) -> AnyResponse:
         note_cache(JOINED if joined else MISS)
     else:
         note_cache(HIT)
-    told = wanted.told()
-    response: AnyResponse = redirect(told["url"]) if request.args.get("image") else jsonify(told)
+    response: AnyResponse
+    if request.args.get("image"):
+        response = redirect(_url(wanted.recipe.key, request.method))
+    else:
+        response = jsonify(wanted.told())
     response.headers["Cache-Control"] = "private, no-cache"  # the next asker may be one who may not
     return response
 
@@ -119,15 +122,20 @@ class Wanted:
 
     def told(self) -> dict[str, Any]:
         """The answer: the URL, the proposal and, for a composite, how its frames were aligned."""
-        told = {"url": _signed(self.recipe.key), "propid": self.frame.fields.get("proposal_id")}
+        told = {"url": _url(self.recipe.key), "propid": self.frame.fields.get("proposal_id")}
         if self.recipe.look.color:
             sidecar = here().store.sidecar(self.recipe)
             told["aligned"] = (sidecar.note or "" if sidecar else "").removeprefix("aligned=") or None
         return told
 
 
+def _url(key: str, method: str = "GET") -> str:
+    """The URL of a stored thumbnail, good for days and the same all day: the store's own where it signs any."""
+    return here().store.link_key(key, method) or _signed(key)
+
+
 def _signed(key: str) -> str:
-    """The URL of a stored thumbnail, good for a week and the same all day."""
+    """As `_url`, here: good for a week at least."""
     base = here().settings.public_url or request.host_url
     signed = _signer().sign(key)
     path = url_for("thumbnails.stored", key=key, expires=signed.expires, signature=signed.signature)

@@ -13,7 +13,7 @@ import time
 from dataclasses import dataclass
 
 CHUNK = 1 << 22
-GOOD = b"HTTP/1.1 200"
+GOOD = (b"HTTP/1.1 200", b"HTTP/1.1 302")
 STUCK = 10.0  # seconds without any answer after which what is open counts as failed
 
 
@@ -66,8 +66,8 @@ class Line:
         """Take what is there; the seconds since it was asked for once the whole answer is."""
         try:
             if not self.left:
-                count = self.socket.recv_into(self._buffer, len(GOOD))
-                if self._buffer[:count] != GOOD:
+                count = self.socket.recv_into(self._buffer, len(GOOD[0]))
+                if bytes(self._buffer[:count]) not in GOOD:
                     raise ConnectionError(bytes(self._buffer[:40]))
                 self.left = self._length - count
             while self.left:

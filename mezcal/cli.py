@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import signal
 import sys
 from importlib import metadata
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from mezcal.commands import COMMANDS
 from mezcal.commands.common import at_least_one
+from mezcal.machine import cores
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -124,8 +124,7 @@ def _add_up(commands: Any) -> None:
 
 def default_workers() -> int:
     """A process for each core we may use; at least two: one long conversion must not hold up the rest."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(max(cores, 2), WORKERS_MOST)
+    return min(max(cores(), 2), WORKERS_MOST)
 
 
 def _port(text: str) -> int:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from mezcal.recipe import Recipe
     from mezcal.store import Store, Stored
 
+    Room = Callable[[int], None] | None
+
 PIPELINE = 1  # raised whenever the same choices begin to make other pixels
 
 
@@ -42,11 +44,13 @@ def derive(  # noqa: PLR0913 - all the work, in one call
     guard: Callable[[], None] = _unguarded,
     remake: bool = False,
     progress: Progress | None = None,
+    room: Callable[[int], None] | None = None,
 ) -> Stored:
     """Make the derivative unless it is there. Safe to run twice, even at once.
 
-    *progress* is kept up to date. *guard* is asked just before publishing and raises `Superseded` where another
-    has taken over. Raises the `Failure` that says why there is no derivative; nothing is left behind then.
+    *progress* is kept up to date. *room* is told how much memory it takes, and returns when there is so much.
+    *guard* is asked just before publishing and raises `Superseded` where another has taken over. Raises the
+    `Failure` that says why there is no derivative; nothing is left behind then.
     """
     found = None if remake else store.find(recipe)
     if found is not None:
@@ -57,7 +61,7 @@ def derive(  # noqa: PLR0913 - all the work, in one call
         def make(draft: Path) -> Stored:
             if not masters:  # else the disk was full when they had arrived
                 masters.extend([stack.enter_context(origin.open(name)) for name in _names(recipe)])
-            sidecar = _made(recipe, masters, draft, choices, progress)
+            sidecar = _made(recipe, masters, draft, choices, progress, room)
             if progress is not None:
                 progress.drawn(sidecar)
             stored = store.put(recipe, draft, sidecar, guard)
@@ -73,34 +77,39 @@ def _names(recipe: Recipe) -> list[str]:
     return [str(frame.id) for frame in recipe.frames] if isinstance(recipe, Thumbnail) else [recipe.path]
 
 
-def _made(recipe: Recipe, masters: list[Master], draft: Path, choices: Choices, progress: Progress | None) -> Sidecar:
+def _made(
+    recipe: Recipe, masters: list[Master], draft: Path, choices: Choices, progress: Progress | None, room: Room
+) -> Sidecar:
     """Write the picture of *recipe* to *draft*, and what is known of it."""
     if progress is not None:
         progress.reading(*masters)
     if isinstance(recipe, Thumbnail):
-        picture = _drawn(masters, draft, recipe.look, choices.max_pixels)
+        picture = _drawn(masters, draft, recipe.look, choices.max_pixels, room)
         return _sidecar(recipe, masters, picture, draft, f"thumbnail {recipe.pipeline}")
-    picture = _whole(masters[0], draft, choices, recipe.page, progress)
+    picture = _whole(masters[0], draft, choices, recipe.page, progress, room)
     return _sidecar(recipe, masters, picture, draft, version(choices))
 
 
-def _drawn(masters: list[Master], draft: Path, look: Look, max_pixels: int | None) -> Picture:
+def _drawn(masters: list[Master], draft: Path, look: Look, max_pixels: int | None, room: Room) -> Picture:
     """Draw *masters*, and say that one broke off where it looks damaged; never a picture of half a frame."""
     from mezcal.convert.fits.picture import draw  # noqa: PLC0415 - astropy: only for those who draw frames
 
+    files = [master.file for master in masters]
     try:
-        picture = draw([master.file for master in masters], draft, look, scratch=draft.parent, max_pixels=max_pixels)
+        picture = draw(files, draft, look, scratch=draft.parent, max_pixels=max_pixels, room=room)
     finally:
         for master in masters:
             master.complete()
     return picture
 
 
-def _whole(master: Master, draft: Path, choices: Choices, page: int | None, progress: Progress | None) -> Picture:
+def _whole(
+    master: Master, draft: Path, choices: Choices, page: int | None, progress: Progress | None, room: Room
+) -> Picture:
     """Convert *master*, and say that it broke off where a decoder would call it damaged."""
     tell = progress.converting if progress is not None else None
     try:
-        picture = convert(master.file, draft, choices, page, scratch=draft.parent, progress=tell)
+        picture = convert(master.file, draft, choices, page, scratch=draft.parent, progress=tell, room=room)
     except Undecodable:
         master.complete()  # raises what is truer: that the master was cut on its way
         raise

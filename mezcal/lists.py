@@ -23,7 +23,7 @@ def masters(paths: Iterable[str], path_of: Callable[[str], str | None]) -> Itera
         try:
             yield Mezzanine.parse((path_of(path) if path.startswith(("http://", "https://")) else None) or path)
         except BadRecipe as bad:
-            yield Passed(shown(path), bad.detail)
+            yield Passed(path, bad.detail)
 
 
 def lines(file: TextIO) -> Iterator[str]:
@@ -46,10 +46,3 @@ def batches(values: Iterable[Value], most: int, seconds: float) -> Iterator[list
             some, began = [], time.monotonic()
     if some:
         yield some
-
-
-def shown(path: str) -> str:
-    """*path* as it may be printed: whatever its bytes are, one line and not too long."""
-    text = path.encode("utf-8", "backslashreplace").decode()
-    text = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
-    return text if len(text) <= 200 else f"{text[:200]}.."

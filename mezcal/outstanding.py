@@ -65,7 +65,8 @@ class Outstanding:
     def __init__(self, jobs: Jobs, store: Store) -> None:
         self._jobs, self._store = jobs, store
         self._waiting: dict[str, Packed] = {}  # by the chunk's name
-        self._queued: dict[str, dict[str, Any]] = {}  # by the job's key: the recipe, in the order of queueing
+        self._queued: dict[str, list[dict[str, Any]]] = {}  # by the job's key, in the order of queueing: the recipe,
+        # as often as it was handed over
         self._looked_at_all = time.monotonic()
         with _reached():
             seconds, micros = jobs.table.redis.time()
@@ -73,7 +74,8 @@ class Outstanding:
 
     def count(self) -> int:
         """How many have not ended, as far as was seen."""
-        return len(self._queued) + sum(packed.number for packed in self._waiting.values())
+        waiting = sum(packed.number for packed in self._waiting.values())
+        return waiting + sum(map(len, self._queued.values()))
 
     def hand_over(self, recipes: list[Recipe], *, at_once: bool = True) -> None:
         """Have *recipes* made in bulk; a worker queues them, *at_once* or when their turn comes."""
@@ -90,7 +92,7 @@ class Outstanding:
             self._jobs.pipe.spread(name)
 
     def look(self) -> Iterator[Ended]:
-        """The jobs that have ended since the last look, each once."""
+        """The jobs that have ended since the last look, each as often as it was handed over."""
         self._see_queued()
         every = time.monotonic() - self._looked_at_all >= ALL_SECONDS
         if every:
@@ -130,7 +132,7 @@ class Outstanding:
         for name, there in zip(names, standing, strict=True):
             if not there:
                 for recipe in self._waiting.pop(name).unpacked():
-                    self._queued[recipe.key] = recipe.as_json()
+                    self._queued.setdefault(recipe.key, []).append(recipe.as_json())
 
     def _ended(self, keys: list[str]) -> list[Ended]:
         """Those of the jobs *keys* that have ended; they are no longer followed."""
@@ -138,7 +140,7 @@ class Outstanding:
             states = dict(zip(keys, self._jobs.table.states(keys), strict=True))
             ended = [key for key, state in states.items() if state is None or state in ENDED]
             failed = {key: self._failure(key) for key in ended if states[key] is not State.DONE}
-        return [Ended(from_json(self._queued.pop(key)), failed.get(key)) for key in ended]
+        return [Ended(from_json(one), failed.get(key)) for key in ended for one in self._queued.pop(key)]
 
     def _failure(self, key: str) -> Failure | None:
         """Why the job *key* ended without a derivative. None where there is one, as there is for a job that ended
@@ -147,7 +149,7 @@ class Outstanding:
         record = self._jobs.table.read(key)
         if record is not None:
             return record.failure
-        if self._store.find(from_json(self._queued[key])) is not None:
+        if self._store.find(from_json(self._queued[key][0])) is not None:
             return None
         return Failure("the queue has forgotten it: it was deleted, or the broker lost its state; ask again")
 

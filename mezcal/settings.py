@@ -6,7 +6,7 @@ import os
 from base64 import b64decode
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
@@ -80,6 +80,9 @@ class Settings(BaseSettings):
     )
 
     # --- the store
+    storage: Literal["local", "s3"] = Field(
+        "local", description="Where images are kept: a folder, or a bucket. Unset, a bucket if AWS_BUCKET is set."
+    )
     data_dir: Path = Field(
         Path("mezcal-data"),
         description="Folder of `mezcal up`: the broker's state, and the cache if STORAGE_DIR is unset.",
@@ -96,6 +99,31 @@ class Settings(BaseSettings):
         "have no name and vanish with their process.",
     )
 
+    aws_bucket: str | None = Field(None, description="Bucket of the cache.")
+    aws_prefix: str = Field("", description="What the names of our objects in it begin with.")
+    storage_url: str | None = Field(
+        None, description="Object store that speaks S3, as `https://host:port`; unset, AWS in AWS_DEFAULT_REGION."
+    )
+    s3_addressing: Literal["auto", "path", "virtual"] = Field(
+        "auto", description="`host/bucket` or `bucket.host`; `auto` is the latter on AWS alone."
+    )
+    s3_serve: Literal["proxy", "redirect"] = Field(
+        "proxy", description="Send images through the API, or send clients to the object store by signed URLs."
+    )
+    s3_public_url: str | None = Field(
+        None, description="Where clients reach the object store, if not at STORAGE_URL: signed URLs name it."
+    )
+    aws_access_key_id: str | None = Field(
+        None, description="Access key; unset, as every AWS client finds one: shared files, web identity, roles."
+    )
+    aws_secret_access_key: SecretStr | None = Field(None, description="Its secret.")
+    aws_session_token: SecretStr | None = Field(None, description="Its token, where it is one that is lent.")
+    aws_default_region: str | None = Field(
+        None,
+        validation_alias=AliasChoices("AWS_DEFAULT_REGION", "AWS_REGION"),
+        description="Region of the bucket; unset, `us-east-1`.",
+    )
+    aws_ca_bundle: Path | None = Field(None, description="Certificates that the object store's is judged by.")
     cache_max_bytes: int = Field(
         0,
         ge=0,
@@ -148,7 +176,9 @@ class Settings(BaseSettings):
     )
     keep_metadata: bool = Field(False, description="Carry EXIF, XMP and IPTC over (less orientation and thumbnail).")
     oversize: Literal["scale", "refuse"] = Field(
-        "scale", description="Masters beyond JPEG's 65,500 pixels a side: scaled to fit, or refused with 413."
+        "scale",
+        description="Masters beyond JPEG's 65,500 pixels a side, and JPEG 2000 beyond the memory for it: "
+        "scaled to fit, or refused with 413.",
     )
     max_image_pixels: int = Field(
         0,
@@ -204,9 +234,18 @@ class Settings(BaseSettings):
     # --- the queue
     redis_url: SecretStr | None = Field(
         None,
-        description="Broker and job table, `redis://`, `rediss://` or `redis+socket://`. Unset, "
-        "`mezcal up` starts its own.",
+        description="Broker and job table: `redis://`, `rediss://` (TLS), `redis+socket://`, or the sentinels that "
+        "know where they are, `sentinel://host1;host2/0`. Unset, `mezcal up` starts its own.",
     )
+    redis_password: SecretStr | None = Field(None, description="Password of Redis, where REDIS_URL has none.")
+    redis_master: str = Field("mymaster", description="Name under which sentinels know the master.")
+    redis_sentinel_password: SecretStr | None = Field(None, description="Password of the sentinels themselves.")
+    redis_tls_ca: Path | None = Field(
+        None,
+        description="Certificates by which Redis is judged over TLS, the system's if unset. With it also for `sentinel://`.",
+    )
+    redis_tls_cert: Path | None = Field(None, description="Certificate by which we show ourselves to Redis.")
+    redis_tls_key: Path | None = Field(None, description="Its key.")
     key_prefix: str = Field(
         "mezcal:",
         pattern=r"^[\w.:-]{1,64}$",
@@ -243,6 +282,12 @@ class Settings(BaseSettings):
     )
     interactive_reserve: int = Field(
         1, ge=0, description="Pool processes of each worker with two or more that bulk jobs never take."
+    )
+    worker_memory: int = Field(
+        0,
+        ge=0,
+        description="Bytes that the conversions of one worker may hold at once, as `1500m` or `2g`; `auto` (0) is what "
+        "its container, or the machine, has, less what its processes take idle.",
     )
     queue_max: int = Field(2_000_000, ge=1, description="Jobs that may be queued in one lane; past it, 503.")
     drain_seconds: float = Field(
@@ -382,6 +427,8 @@ class Settings(BaseSettings):
             "color",
             "oversize",
             "thumbnail_look",
+            "storage",
+            "s3_serve",
         ),
         mode="before",
     )
@@ -390,6 +437,11 @@ class Settings(BaseSettings):
         if not isinstance(value, str):
             return value
         return value.upper() if info.field_name in {"auth_type", "log_level"} else value.lower()
+
+    @field_validator("worker_memory", mode="before")
+    @classmethod
+    def _auto_or_bytes(cls, value: object) -> object:
+        return (0 if value.strip().lower() == "auto" else bytes_of(value)) if isinstance(value, str) else value
 
     @field_validator("cache_max_bytes", "cache_min_free_bytes", mode="before")
     @classmethod
@@ -433,7 +485,7 @@ class Settings(BaseSettings):
             raise ValueError("must be user:password")
         return value
 
-    @field_validator("archive_api_url", "public_url")
+    @field_validator("archive_api_url", "public_url", "storage_url", "s3_public_url")
     @classmethod
     def _http(cls, value: str | None) -> str | None:
         if value is not None and not value.startswith(("http://", "https://")):
@@ -453,6 +505,21 @@ class Settings(BaseSettings):
         if values.get("jwt_token") and not values.get("auth_type"):
             values["auth_type"] = AuthType.JWT_TOKEN
         return values
+
+    @model_validator(mode="before")
+    @classmethod
+    def _bucket_means_s3(cls, values: dict[str, Any]) -> dict[str, Any]:
+        if values.get("aws_bucket") and not values.get("storage"):
+            values["storage"] = "s3"
+        return values
+
+    @model_validator(mode="after")
+    def _s3_is_whole(self) -> Self:
+        if self.storage == "s3" and not self.aws_bucket:
+            raise ValueError("STORAGE is s3, and AWS_BUCKET is not set: it names the bucket")
+        if self.storage == "s3" and self.sendfile_header:
+            raise ValueError("SENDFILE_HEADER is set, and STORAGE is s3: there are no files to name")
+        return self
 
     @property
     def cache_dir(self) -> Path:

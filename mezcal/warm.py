@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mezcal.archive import Archive, chosen, recipe_of
-from mezcal.errors import Failure, FrameMissing
+from mezcal.errors import BrokerDown, Failure, FrameMissing
 from mezcal.look import Look
 from mezcal.manifests import Passed
 from mezcal.settings import WrongSetting
@@ -27,44 +27,56 @@ def sizes(settings: Settings) -> dict[str, int]:
 
 
 @dataclass(frozen=True, slots=True)
-class Frames:
+class Warming:
     """Asks the archive with ARCHIVE_TOKEN, or as anybody where there is none.
 
-    What *store* has not got can be made: its tickets are left with *jobs*, unless there are none.
+    For what *store* has not got, the signed URLs that its makers need are left with *jobs*; without *jobs* nothing is.
     """
 
     settings: Settings
-    store: Store
     jobs: Jobs | None
+    store: Store
 
     def thumbnails(self, numbers: Iterable[int]) -> Iterator[Thumbnail | Passed]:
-        """The recipe of every named size of each frame; a frame that cannot be had is passed over."""
-        if self.settings.archive_api_url is None:
-            raise WrongSetting("ARCHIVE_API_URL is not set: it names the archive whose frames these are")
-        archive = Archive(self.settings)
+        """The thumbnails of every named size of each frame, stored or not; a frame that cannot be had is passed over.
+
+        `BrokerDown` ends it.
+        """
+        archive = self._archive(WrongSetting)
         for number in numbers:
             for name, pixels in sizes(self.settings).items():
                 try:
-                    yield self._thumbnail(number, pixels, archive)
+                    yield self._thumbnail(number, pixels, archive)[0]
+                except BrokerDown:
+                    raise
                 except Failure as failure:
                     yield Passed(f"{number} {name}", f"{failure.slug}: {failure.detail}")
 
-    def sizes_of(self, number: int) -> list[Thumbnail]:
-        """The recipe of every named size of a frame. Raises what the archive refuses, or fails with."""
-        if self.settings.archive_api_url is None:
-            raise FrameMissing("ARCHIVE_API_URL is not set: it names the archive whose frames these are")
-        archive = Archive(self.settings)
-        return [self._thumbnail(number, pixels, archive) for pixels in sizes(self.settings).values()]
+    def missing(self, number: int) -> tuple[list[Thumbnail], int]:
+        """The thumbnails of a frame, in every named size, that are not stored; and how many there are altogether.
 
-    def _thumbnail(self, number: int, pixels: int, archive: Archive) -> Thumbnail:
+        Raises what the archive refuses.
+        """
+        archive, edges = self._archive(FrameMissing), sizes(self.settings).values()
+        found = [self._thumbnail(number, pixels, archive) for pixels in edges]
+        return [recipe for recipe, stored in found if not stored], len(found)
+
+    def _thumbnail(self, number: int, pixels: int, archive: Archive) -> tuple[Thumbnail, bool]:
+        """A frame's recipe, and whether it is stored."""
         settings, token = self.settings, self._token
         given = {"width": pixels, "height": pixels}
         look = Look.parse(given, default=settings.thumbnail_look, max_edge=settings.thumbnail_max_edge)
         inputs = chosen(archive.frame(number, token), look, archive, settings, token)
         recipe = recipe_of(inputs, look)
-        if self.jobs is not None and self.store.find(recipe) is None:
+        stored = self.store.find(recipe) is not None
+        if self.jobs is not None and not stored:
             self.jobs.hand_over(recipe, {str(one.id): one.text("url") for one in inputs})
-        return recipe
+        return recipe, stored
+
+    def _archive(self, otherwise: type[Exception]) -> Archive:
+        if self.settings.archive_api_url is None:
+            raise otherwise("ARCHIVE_API_URL is not set: it names the archive whose frames these are")
+        return Archive(self.settings)
 
     @property
     def _token(self) -> str | None:

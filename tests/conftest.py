@@ -7,15 +7,31 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.broker import running_broker
+from tests.s3_server import running_s3
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.broker import Broker
+    from tests.s3_server import S3Server
 
 
 @pytest.fixture(scope="session")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
     """A real broker for the whole run; a test takes a key prefix of its own."""
     with running_broker(tmp_path_factory.mktemp("broker")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """A real object store for the whole run; a test takes a bucket of its own."""
+    with running_s3(tmp_path_factory.mktemp("s3")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def plain_s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """One that takes no notice of conditions on writes."""
+    with running_s3(tmp_path_factory.mktemp("plain-s3"), "plain") as running:
         yield running

@@ -23,6 +23,7 @@ from mezcal.jobs.broker import MAKER_SECONDS, Pipe, celery_app, connect
 from mezcal.jobs.lease import persist
 from mezcal.jobs.listener import Listener
 from mezcal.lifeline import follow_parent
+from mezcal.memory import MIB, Budget, budget
 from mezcal.origin import open_origin
 from mezcal.recipe import Thumbnail
 from mezcal.settings import Settings, load
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from mezcal.recipe import Recipe
     from mezcal.store import Store
 
+log = logging.getLogger(__name__)
 settings = load()
 app = celery_app(settings, MAKER_SECONDS)
 app.set_current()
@@ -43,6 +45,7 @@ app.conf.include = [
     "worker.tasks",
     "worker.aftermath",
     "worker.drain",
+    "worker.objects",
     "worker.previews",
     "worker.revalidate",
     "worker.spread",
@@ -65,6 +68,7 @@ class Bench:
     jobs: Jobs
     masters: Masters
     choices: Choices
+    memory: Budget
     name: str
 
     def origin_of(self, recipe: Recipe) -> Origin:
@@ -92,8 +96,21 @@ def here() -> Bench:
         jobs=jobs,
         masters=Masters(settings, origin),
         choices=Choices.of(settings),
+        memory=memory(),
         name=f"{socket.gethostname()}:{os.getpid()}",
     )
+
+
+@cache
+def memory() -> Budget:
+    """What the conversions of this worker may hold together; made before the first fork, and shared by all."""
+    return Budget(settings.worker_memory or budget(app.conf.worker_concurrency or 1))
+
+
+@signals.worker_init.connect
+def _set_memory_aside(sender: Any, **_: Any) -> None:
+    app.conf.worker_concurrency = sender.concurrency
+    log.info("conversions may hold %d MB of memory at once", memory().total // MIB)
 
 
 @signals.setup_logging.connect

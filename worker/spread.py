@@ -14,7 +14,7 @@ from mezcal.jobs.lease import persist
 from mezcal.jobs.record import Order
 from mezcal.purge import pages_to_renew, purge
 from mezcal.recipe import Mezzanine
-from mezcal.warm import Frames
+from mezcal.warm import Warming
 from worker.app import app, here
 
 if TYPE_CHECKING:
@@ -122,10 +122,9 @@ class Turn:
         if isinstance(event.name, bool) or not (text.isascii() and text.isdigit() and 0 < len(text) < 19):
             raise Ignored("a frame is named by its id, a whole number")
         bench = self._bench
-        wanted = Frames(bench.settings, bench.store, bench.jobs).sizes_of(int(text))
-        missing = [recipe for recipe in wanted if bench.store.find(recipe) is None]
+        missing, parts = Warming(bench.settings, bench.jobs, bench.store).missing(int(text))
         self._orders += [Order(recipe) for recipe in missing]
-        self._notes.append(Note(place, "done", ended=len(wanted) - len(missing), parts=len(wanted)))
+        self._notes.append(Note(place, "done", ended=parts - len(missing), parts=parts))
 
 
 def _about(event: Event) -> str:

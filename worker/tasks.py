@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import logging
+import random
 from typing import TYPE_CHECKING, Any
 
 from celery.exceptions import Retry
 
 from mezcal.derive import derive
 from mezcal.errors import Failure, Superseded, Unforeseen
-from mezcal.jobs import MAKE
+from mezcal.jobs import MAKE, Lane
 from mezcal.jobs.broker import CHORE
-from mezcal.jobs.gate import GuardedOrigin, PutOff
+from mezcal.jobs.gate import DEFER_SECONDS, GuardedOrigin, PutOff
 from mezcal.jobs.lease import Lease, persist
 from mezcal.jobs.notable import note_size
 from mezcal.jobs.progress import shown
@@ -21,10 +22,15 @@ from worker.chores import CHORES
 from worker.recording import Turn
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mezcal.recipe import Recipe
     from mezcal.store import Stored
 
 log = logging.getLogger(__name__)
+
+RANKS = {Lane.INTERACTIVE: 0, Lane.BULK: 1}  # who is given memory first
+MEMORY_PATIENCE = 120.0  # seconds: a wait for memory must not become a job that took too long
 
 
 class NotMade(Exception):  # noqa: N818 - not an error: how the task ended, for Flower
@@ -83,18 +89,33 @@ def _work(turn: Turn, lease: Lease) -> Stored:
     origin = GuardedOrigin(bench.origin_of(recipe), bench.gate, lease, recipe.kind)
     claim = lease.claim
     try:
-        with shown(bench.table, claim.key, turn.progress) as progress:
+        with (
+            shown(bench.table, claim.key, turn.progress) as progress,
+            bench.memory.share(RANKS[claim.lane], waiting(lease)) as room,
+        ):
             return derive(
                 *(recipe, origin, bench.store, bench.choices),
                 guard=lease.check,
                 remake=claim.remake,
                 progress=progress,
+                room=room,
             )
     except (Failure, PutOff):
         raise
     except Exception as error:
         log.exception("%s failed in a way that nobody thought of", recipe.key)
         raise Unforeseen(f"an unforeseen {type(error).__name__}: the log has the details") from error
+
+
+def waiting(lease: Lease) -> Callable[[float], None]:
+    """What ends the wait of *lease*'s job for memory: its lease, or that it had better make room for another."""
+
+    def heed(seconds: float) -> None:
+        lease.abandon_if_lost()
+        if seconds > MEMORY_PATIENCE:
+            raise PutOff(random.uniform(*DEFER_SECONDS))  # noqa: S311 - jitter
+
+    return heed
 
 
 @app.task(name=CHORE)

@@ -8,18 +8,20 @@ import tempfile
 import time
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mezcal import sample
 from mezcal.checks import Amiss, Check, Level
+from mezcal.jobs.roster import roster
 from mezcal.settings import Settings
 
 if TYPE_CHECKING:
     from redis import Redis
 
+    from mezcal.jobs import Table
+
 CLOCKS = 5.0  # seconds
 SAMPLE = "agave-p3.tif"
-WORKERS_WITHIN = 1.0  # seconds
 
 
 def secrets() -> Check:
@@ -47,9 +49,9 @@ def no_broker(settings: Settings) -> Check:
     return Check("broker", partial(_no_broker, settings), "start `mezcal up`, or set REDIS_URL")
 
 
-def workers(settings: Settings) -> Check:
+def workers(table: Table) -> Check:
     """That somebody makes images."""
-    return Check("workers", partial(_workers, settings), "start a worker: `mezcal up` brings one")
+    return Check("workers", partial(_workers, table), "start a worker: `mezcal up` brings one")
 
 
 def _secrets() -> str:
@@ -105,12 +107,14 @@ def _no_broker(settings: Settings) -> str:
     raise Amiss(f"REDIS_URL is not set, and no `mezcal up` runs in {settings.data_dir.absolute()}")
 
 
-def _workers(settings: Settings) -> str:
-    from mezcal.jobs.broker import celery_app  # noqa: PLC0415 - Celery, for this alone
-
-    app: Any = celery_app(settings)
-    answered = app.control.ping(timeout=WORKERS_WITHIN)
-    if not answered:
-        raise Amiss(f"no worker has answered in {WORKERS_WITHIN:g} s", level=Level.WARNING)
-    names = sorted(name for answer in answered for name in answer)
-    return f"{len(names)} answered: {', '.join(names[:3])}" + (", .." if len(names) > 3 else "")
+def _workers(table: Table) -> str:
+    seen = roster(table)
+    silent = [one.worker.name for one in seen if one.silent]
+    there = [one.worker for one in seen if not one.silent]
+    if not there:
+        raise Amiss("none is there: nothing new can be made", level=Level.WARNING)
+    processes = sum(worker.processes for worker in there)
+    told = f"{len(there)} with {processes} processes: {', '.join(worker.name for worker in there[:3])}"
+    if silent:
+        raise Amiss(f"{told}; silent: {', '.join(silent[:3])}", "see to the hosts of the silent ones", Level.WARNING)
+    return told

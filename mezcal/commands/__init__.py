@@ -5,6 +5,18 @@ A wrong setting or a failure that a command does not settle itself ends it with 
 
 from __future__ import annotations
 
-from mezcal.commands import cache, check, failures, purge, warm
+from mezcal.commands import api, beat, cache, check, failures, flower, healthy, purge, secrets, warm, worker
 
-COMMANDS = (warm, purge, failures, cache, check)  # in the order of `mezcal --help`
+COMMANDS = (
+    warm,
+    purge,
+    failures,
+    cache,
+    check,
+    api,
+    worker,
+    beat,
+    flower,
+    healthy,
+    secrets,
+)  # in the order of --help

@@ -89,17 +89,18 @@ def _asked(settings: Settings, path: str | None) -> Iterator[Finding]:
 def _of_broker(settings: Settings) -> Iterator[Finding]:
     """Of a broker that is not there nothing else is asked."""
     from mezcal.checks import Level, house, needed  # noqa: PLC0415
+    from mezcal.jobs import Keys, Table, Terms  # noqa: PLC0415
     from mezcal.jobs.broker import connect  # noqa: PLC0415
 
     if settings.redis_url is None:
         yield house.no_broker(settings).finding()
         return
-    redis = connect(settings)
-    broker = needed.thorough_broker(redis).finding()
+    table = Table(connect(settings), Keys(settings.key_prefix), Terms.of(settings))
+    broker = needed.thorough_broker(table.redis).finding()
     yield broker
     if broker.level is not Level.FAILED:
-        yield house.clock(redis).finding()
-        yield house.workers(settings).finding()
+        yield house.clock(table.redis).finding()
+        yield house.workers(table).finding()
 
 
 def _here(settings: Settings) -> Iterator[Finding]:

@@ -34,6 +34,25 @@ def at_least_one(text: str) -> int:
     return number
 
 
+def add_place(command: argparse.ArgumentParser, port: int) -> None:
+    """Let *command* be told where to listen."""
+    command.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    command.add_argument("--port", type=_port, default=port, help="(default: %(default)s)")
+
+
+def near(host: str, port: int) -> str:
+    """The URL at which this machine reaches what listens at *host*: a wildcard by its loopback address."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _port(text: str) -> int:
+    number = int(text)
+    if not 1 <= number <= 65_535:
+        raise argparse.ArgumentTypeError(f"{text} is no port: 1 to 65535")
+    return number
+
+
 def add_lists(command: argparse.ArgumentParser) -> None:
     """Let *command* read masters from lists; `opened` gives them."""
     command.add_argument(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from mezcal.commands.codes import STOPPED, UNWELL, WELL
 from mezcal.commands.common import add_data_dir, add_lists, opened, path_of, settings_of
 from mezcal.errors import Failure
+from mezcal.printable import printable
 from mezcal.recipe import Mezzanine
 
 if TYPE_CHECKING:
@@ -108,10 +109,10 @@ class Purging:
         for one in lists.masters(named, path_of(self.settings)):
             if isinstance(one, Mezzanine):
                 told = self._forget(one)
-                print(f"{told}  {lists.shown(one.label)}")
+                print(f"{told}  {printable(one.label)}")
             else:
                 self.refused += 1
-                print(f"refused  {one.what}: {one.why}")
+                print(f"refused  {printable(one.what)}: {printable(one.why)}")
 
     def _forget(self, recipe: Mezzanine) -> str:
         from mezcal.purge import purge  # noqa: PLC0415
@@ -123,7 +124,6 @@ class Purging:
 
     def _below(self, prefix: str) -> None:
         from mezcal.commands.progress import shown  # noqa: PLC0415
-        from mezcal.lists import shown as printable  # noqa: PLC0415
 
         before = self.purged + self.absent
         with shown("purge") as bar:

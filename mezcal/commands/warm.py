@@ -101,7 +101,7 @@ def _wanted(
     from mezcal.manifests import Manifests  # noqa: PLC0415
     from mezcal.manifests.fetching import Fetching  # noqa: PLC0415
     from mezcal.manifests.places import Places  # noqa: PLC0415
-    from mezcal.warm import Frames  # noqa: PLC0415
+    from mezcal.warm import Warming  # noqa: PLC0415
 
     known = path_of(settings)
     files = [stack.enter_context(opened(name)) for name in options.lists]
@@ -111,5 +111,5 @@ def _wanted(
     return chain(
         lists.masters(listed, known),
         chain.from_iterable(map(manifests.masters, options.manifest)),
-        Frames(settings, store, jobs).thumbnails(options.frames) if options.frames else (),
+        Warming(settings, jobs, store).thumbnails(options.frames) if options.frames else (),
     )

@@ -15,9 +15,9 @@ from mezcal.commands.progress import shown
 from mezcal.errors import BrokerDown
 from mezcal.jobs.chunks import SIZE
 from mezcal.lists import batches
-from mezcal.lists import shown as printable
 from mezcal.manifests import Passed
 from mezcal.outstanding import Outstanding
+from mezcal.printable import printable
 from mezcal.store import LocalStore
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ LOOK_SECONDS = 0.5  # between two looks at what was handed over
 AT_ONCE = 20 * SIZE  # as many are queued at once; the others' turn comes as the bulk lane has room
 BROKER_PATIENCE = 60.0  # seconds for which a broker that is away is waited for
 LISTED = 20  # of what failed or was passed over; the rest is counted
+REASON_MOST = 1000  # characters
 AT_A_TIME = 32  # questions to a store over the network
 
 
@@ -95,7 +96,7 @@ def rehearse(wanted: Iterator[Recipe | Passed], store: Store) -> int:
     for one in wanted:
         if isinstance(one, Passed):
             tally.passed += 1
-            print(f"passed over  {one.what}: {one.why}")
+            print(_passed(one))
             continue
         there = store.find(one) is not None
         tally.asked += 1
@@ -159,7 +160,8 @@ class Warm:
     def _fail(self, recipe: Recipe, failure: Failure) -> None:
         self.tally.failed += 1
         if self.tally.failed <= LISTED:
-            self.bar.say(f"failed  {recipe.key}  {printable(recipe.label)}  {failure.slug}: {failure.detail}")
+            reason = printable(f"{failure.slug}: {failure.detail}", REASON_MOST)
+            self.bar.say(f"failed  {recipe.key}  {printable(recipe.label)}  {reason}")
         if self.tally.failed == LISTED:
             self.bar.say("more that fail are counted only: `mezcal failures` has them")
 
@@ -185,7 +187,7 @@ class Warm:
         for one in passed:
             self.tally.passed += 1
             if self.tally.passed <= LISTED:
-                self.bar.say(f"passed over  {one.what}: {one.why}")
+                self.bar.say(_passed(one))
             if self.tally.passed == LISTED:
                 self.bar.say("what else is passed over is counted only: --dry-run tells all of it")
 
@@ -196,6 +198,10 @@ class Warm:
             self.bar.show(tally.made + tally.failed, tally.handed, **counts)
         else:
             self.bar.show(tally.asked, cached=tally.cached, **{"passed over": tally.passed})
+
+
+def _passed(one: Passed) -> str:
+    return f"passed over  {printable(one.what)}: {printable(one.why, REASON_MOST)}"
 
 
 def _taken_back(outstanding: Outstanding) -> str:

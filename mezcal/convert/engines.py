@@ -16,11 +16,16 @@ if TYPE_CHECKING:
     from mezcal.convert.watched import Watched
 
 PEAKS = {"uchar": 255.0, "ushort": 65535.0}
+COPIES = 3  # of a row of strips or tiles: tiles of 256 rows and 46 MB a row took 131 MB
+BY_LINE = frozenset({1, 2, 3, 4, 5, 7, 8, 32773, 32946, 34925, 50000})  # what libtiff decodes line by line
 PAGED = {"GIF", "WebP", "AVIF"}
 
 
 def tiff_page(engine: str, master: Watched, page: Page) -> Loaded:
     """*page* of a TIFF by *engine*; `CannotRead` if that engine cannot."""
+    if engine != PILLOW:  # which holds the picture whole, and says how much that is
+        streams = engine == LIBVIPS and page.tile is None and page.compression in BY_LINE
+        master.will_hold(0 if streams else COPIES * page.row_bytes)
     opened = {LIBVIPS: _tiff_by_libvips, PILLOW: _tiff_by_pillow, TIFFFILE: _tiff_by_tifffile}[engine](master, page)
     if (opened.image.width, opened.image.height) != (page.width, page.height):
         raise CannotRead("the decoder finds another size than the header declares")
@@ -108,12 +113,14 @@ def _notes(page: Page) -> dict[str, Any]:
     }
 
 
-def picture(engine: str, kind: Format, master: Watched, page: int | None, check: Callable[[int, int], None]) -> Loaded:
-    """A master that is no TIFF, by *engine*; *check* raises if width and height are too large."""
+def picture(
+    engine: str, kind: Format, master: Watched, page: int | None, check: Callable[[int, int], None], smaller: bool
+) -> Loaded:
+    """A master that is no TIFF, by *engine*; *check* and *smaller* are those of `pillow.load`."""
     if engine == PILLOW:
         if page not in (None, 1):
             raise BadRecipe(f"page {page} is asked for, and this kind of master has one")
-        return pillow.load(kind.pillow, master, check)
+        return pillow.load(kind.pillow, master, check, smaller=smaller)
     image = vips.load(kind.name, master, **_paged(kind, master, page))
     check(image.width, image.height)
     held.check_libvips(kind.name, master, image.width, image.height, deep=image.format != "uchar")

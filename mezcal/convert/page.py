@@ -153,6 +153,12 @@ class Page:
         width, rows = self.tile or (self.width, self.strip_rows)
         return width * rows * self.samples * -(-self.depth // 8)
 
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of one row of decoded strips or tiles: what has to be in memory at once to go from top to bottom."""
+        across = -(-self.width // self.tile[0]) if self.tile else 1
+        return across * self.chunk_bytes
+
     def check_content(self) -> None:
         """`BadTiff` unless the file holds every strip or tile that the picture needs."""
         if self.samples > SAMPLES_MAX or (self.tile and self.chunk_bytes > TILE_MAX):

@@ -8,16 +8,33 @@ from __future__ import annotations
 
 import errno
 import io
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class Watched(io.RawIOBase):
-    """*master* for reading and seeking; `failure` is the first exception that it raised."""
+    """*master* for reading and seeking; `failure` is the first exception that it raised.
 
-    def __init__(self, master: BinaryIO) -> None:
+    *room* is told how many bytes its decoder will hold, and blocks until they may be had.
+    """
+
+    def __init__(self, master: BinaryIO, room: Callable[[int], None] | None = None) -> None:
         super().__init__()
         self._master = master
+        self._room = room
         self.failure: Exception | None = None
+
+    def will_hold(self, needed: int) -> None:
+        """Return when *needed* bytes more than a small picture's may be taken; what ends the wait is a `failure`."""
+        if self._room is None:
+            return
+        try:
+            self._room(needed)
+        except Exception as error:
+            self.failure = self.failure or error
+            raise
 
     def readable(self) -> bool:
         """Always."""

@@ -45,7 +45,7 @@ def configuration(settings: Settings, front: Front) -> str:
     Hits by their path only in the layout that nginx can compute, and where everybody may read; else the API says
     which file it is (X-Accel-Redirect).
     """
-    by_path = settings.storage_layout is Layout.BASIC and not settings.read_tokens
+    by_path = settings.storage_layout is Layout.BASIC and settings.storage == "local" and not settings.read_tokens
     log = settings.cache_use_log
     values = {
         "user": f"user {front.user};" if front.user else "# user: nginx's default",

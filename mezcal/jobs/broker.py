@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 from celery import Celery
 from kombu.exceptions import OperationalError
-from redis import BlockingConnectionPool, Redis, RedisError
+from redis import Redis, RedisError
 
 from mezcal.errors import BrokerDown
+from mezcal.jobs import server
 from mezcal.recipe import from_json
 from mezcal.telemetry import trace
 
@@ -32,30 +33,18 @@ BATCH = 500  # messages in one round trip
 POOL_MOST = 64  # connections of a process; who finds none free waits for one
 
 
-def redis_url(settings: Settings) -> str:
-    """REDIS_URL; `BrokerDown` where nothing names a broker."""
-    if settings.redis_url is None:
-        raise BrokerDown("REDIS_URL is not set: name a Redis, or start everything with `mezcal up`")
-    return settings.redis_url.get_secret_value()
-
-
 def connect(settings: Settings, seconds: float = ASKER_SECONDS) -> Redis:
     """A client for the job table that gives up on an answer after *seconds*; connects when first used."""
-    url = redis_url(settings)
-    if url.startswith("redis+socket://"):  # kombu's name for what redis-py calls unix://
-        url = "unix://" + url.removeprefix("redis+socket://").replace("virtual_host=", "db=")
-    options: dict[str, Any] = {} if url.startswith("unix://") else {"socket_keepalive": True}
-    pool = BlockingConnectionPool.from_url(
-        url,
+    pool = server.pool(
+        settings,
         decode_responses=True,
         socket_timeout=seconds,
         socket_connect_timeout=CONNECT_SECONDS,
         health_check_interval=10,
         max_connections=POOL_MOST,
         timeout=seconds,
-        **options,
     )
-    return Redis.from_pool(pool)
+    return Redis(connection_pool=pool)
 
 
 def check_policy(redis: Redis) -> None:
@@ -69,9 +58,10 @@ def celery_app(settings: Settings, seconds: float = ASKER_SECONDS) -> Celery:
     """Celery on mezcal's broker, with `celeryconfig`; sockets give up after *seconds*."""
     app = Celery("mezcal", set_as_current=False)
     app.config_from_object("celeryconfig")
-    url = redis_url(settings)
-    app.conf.broker_url = url.replace("unix://", "redis+socket://", 1)
-    app.conf.broker_transport_options |= {
+    told = server.broker(settings)
+    app.conf.broker_url = told["broker_url"]
+    app.conf.broker_use_ssl = told["broker_use_ssl"]
+    app.conf.broker_transport_options |= told["broker_transport_options"] | {
         "global_keyprefix": settings.key_prefix,
         "socket_timeout": seconds,
         "socket_keepalive": not app.conf.broker_url.startswith("redis+socket://"),

@@ -6,6 +6,7 @@ import re
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from mezcal.printable import printable
 from mezcal.recipe import Mezzanine, from_json
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 ALL = "all"
 MANY = 100_000
+REASON_MOST = 1000  # characters
 KEY = re.compile(r"[0-9a-f]{32}")
 
 
@@ -23,9 +25,13 @@ def lines(records: Iterable[Record], *, full: bool = False) -> list[str]:
     told = []
     for record in records:
         reason = f"{record.failure.slug}: {record.failure.detail}" if record.failure else "no reason was recorded"
-        told.append(f"{record.key}  {record.state:11}  {record.attempts} tries  {_label(record)}  {reason}")
+        path, why = printable(_label(record)), printable(reason, REASON_MOST)
+        told.append(f"{record.key}  {record.state:11}  {record.attempts} tries  {path}  {why}")
         if full:
-            told += [f"    {_moment(past['at'])}  {past['worker']}  {past['what']}" for past in record.history]
+            told += [
+                f"    {_moment(past['at'])}  {past['worker']}  {printable(past['what'], REASON_MOST)}"
+                for past in record.history
+            ]
     return told
 
 

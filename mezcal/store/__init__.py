@@ -23,7 +23,8 @@ __all__ = ["Entry", "LocalStore", "Opened", "Sidecar", "Store", "Stored", "open_
 class Store(Protocol):
     """A derivative appears whole or not at all, and finding one takes no lock.
 
-    Every method raises `StoreDown` where the store itself fails.
+    Every method raises `StoreDown` where the store itself fails; only `draft` and `put` are to find that out
+    about writing, and `draft` does before the work is done.
     """
 
     def find(self, recipe: Recipe) -> Stored | None:
@@ -53,8 +54,23 @@ class Store(Protocol):
     def refresh(self, recipe: Recipe, sidecar: Sidecar) -> bool:
         """Note anew what is known, unless another derivative was stored meanwhile; whether it was noted."""
 
+    def evict(self, recipe: Recipe) -> bool:
+        """Put the derivative aside; whether there was one. `find` has it no more; `open` brings it back if that is
+        within PIN_SECONDS, so that what a HEAD announced can be had.
+        """
+
     def sweep(self) -> int:
-        """Remove what killed writers left; how many files."""
+        """Remove what killed writers left on this host, quickly; how many files."""
+
+    def expire(self) -> int:
+        """Remove for good what was put aside PIN_SECONDS ago, and what was never published; how many. It may take
+        long: a chore's work.
+        """
+
+    def link_key(self, key: str, method: str = "GET") -> str | None:
+        """A URL at the store itself by which anybody may fetch a thumbnail for days, the same all day; None where
+        the store can sign none.
+        """
 
     def make_room(self, needed: int) -> bool:
         """Have *needed* bytes free on a local disk that is full; whether it is worth another try."""
@@ -75,10 +91,14 @@ class Store(Protocol):
     def usage(self) -> Usage | None:
         """What the store holds; None where it is too much to count in a moment."""
 
-    def free_bytes(self) -> int:
-        """Bytes that can still be stored."""
+    def free_bytes(self) -> int | None:
+        """Bytes that can still be stored; None where nobody knows a bound."""
 
 
 def open_store(settings: Settings) -> Store:
-    """The store that *settings* name; nothing is made on disk before it is needed."""
+    """The store that *settings* name; nothing is made on disk, and nobody asked, before it is needed."""
+    if settings.storage == "s3":
+        from mezcal.store.s3 import S3Store  # noqa: PLC0415 - whoever keeps files needs none of it
+
+        return S3Store(settings)
     return LocalStore(settings.cache_dir, settings.storage_layout, settings.pin_seconds)

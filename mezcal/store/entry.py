@@ -8,21 +8,26 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
+    from pathlib import PurePath
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """One derivative: its size in bytes, and when it was written, in seconds since 1970."""
+    """One derivative: its size in bytes, and when it was written, in seconds since 1970.
 
-    path: Path
+    *tag* is its entity tag, and *noted* when it was last found fresh, where the store tells them along.
+    """
+
+    path: PurePath
     size: int
     modified: int
+    tag: str | None = None
+    noted: float | None = None
 
     @property
     def etag(self) -> str:
-        """A strong entity tag, quotes included, in nginx's form: the same whichever of the two answers."""
-        return f'"{self.modified:x}-{self.size:x}"'
+        """A strong entity tag, quotes included; of a file in nginx's form: the same whichever of the two answers."""
+        return self.tag or f'"{self.modified:x}-{self.size:x}"'
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,11 +20,14 @@ DEPTH_MAX = 100  # folders: deeper than any repository's, and making them is rec
 NAME_MAX = 255  # bytes of one name on every common file system
 
 
-def folder(recipe: Recipe, layout: Layout) -> PurePosixPath:
-    """The folder, relative to the root, that holds *recipe*'s `image.jpg` and nothing of another's."""
+def folder(recipe: Recipe, layout: Layout, most: int | None = None) -> PurePosixPath:
+    """The folder, relative to the root, that holds *recipe*'s `image.jpg` and nothing of another's.
+
+    *most* is the bytes of its path that the store takes, None where the file system bounds single names only.
+    """
     if isinstance(recipe, Mezzanine) and recipe.page is not None:
         return pages(recipe.path) / str(recipe.page)
-    if not isinstance(recipe, Mezzanine) or not _fits(recipe.path, layout):
+    if not isinstance(recipe, Mezzanine) or not _fits(recipe.path, layout, most):
         return by_key(recipe.key)
     if layout is Layout.BASIC:
         return PurePosixPath(recipe.path)
@@ -44,7 +47,7 @@ def by_key(key: str) -> PurePosixPath:
     return PurePosixPath(OURS, BY_KEY, key[:2], key)
 
 
-def _fits(path: str, layout: Layout) -> bool:
+def _fits(path: str, layout: Layout, most: int | None) -> bool:
     """Whether *path* may name a folder: `a/image.jpg` would collide with the file of `a`, and `a.lock` with
     the lock that umd-lib/mezcal left beside `a`.
     """
@@ -53,6 +56,7 @@ def _fits(path: str, layout: Layout) -> bool:
     names = path.split("/")
     return (
         names[0] != OURS
+        and (most is None or len(path.encode()) <= most)
         and len(names) <= DEPTH_MAX
         and not any(
             name in {IMAGE, SIDECAR} or name.endswith(".lock") or len(name.encode()) > NAME_MAX for name in names

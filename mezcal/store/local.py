@@ -6,9 +6,9 @@ import fcntl
 import os
 import shutil
 from contextlib import contextmanager, suppress
+from functools import partial
 from io import FileIO
 from typing import TYPE_CHECKING, BinaryIO, cast
-from uuid import uuid4
 
 from mezcal.errors import StoreDown
 from mezcal.recipe import Mezzanine
@@ -23,19 +23,21 @@ from mezcal.store.files import (
     lock_file,
     note_use,
     prune,
-    remove_orphan,
     rename,
     reported,
     sync,
 )
 from mezcal.store.layout import IMAGE, OURS, SIDECAR, by_key, folder
+from mezcal.store.listing import entries
+from mezcal.store.scratch import Scratch
 from mezcal.store.shelf import LocalShelf
 from mezcal.store.trim import State
-from mezcal.store.usage import Counted, Usage
-from mezcal.store.walk import Found, entries, pages_in
+from mezcal.store.usage import Counted, Usage, count
+from mezcal.store.walk import Found, pages_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
     from pathlib import Path, PurePosixPath
 
     from mezcal.recipe import Recipe
@@ -54,7 +56,7 @@ class LocalStore:
         self.scratch = root / OURS / "scratch"
         self.locks = root / OURS / "locks"
         self.aside = Aside(root / OURS / "evicted", pin_seconds)
-        self._counted = Counted(root)
+        self._counted = Counted(partial(count, root))
 
     # --- finding: no lock, one stat
 
@@ -115,29 +117,9 @@ class LocalStore:
 
     # --- publishing: a scratch file, synced, renamed
 
-    @contextmanager
-    def draft(self) -> Iterator[Path]:
-        """A scratch file in the store's own file system, removed at the end unless it was put.
-
-        It is locked while its writer lives, so that `sweep` can tell what a killed one left behind.
-        """
-        with reported():
-            path, descriptor = self._claimed_scratch()
-        try:
-            yield path
-        finally:
-            path.unlink(missing_ok=True)
-            os.close(descriptor)
-
-    def _claimed_scratch(self) -> tuple[Path, int]:
-        self.scratch.mkdir(parents=True, exist_ok=True)
-        while True:
-            path = self.scratch / f"{uuid4().hex}.jpg"
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            if os.fstat(descriptor).st_nlink:  # else a sweep came between creating and locking
-                return path, descriptor
-            os.close(descriptor)
+    def draft(self) -> AbstractContextManager[Path]:
+        """A scratch file in the store's own file system, removed at the end unless it was put."""
+        return Scratch(self.scratch).draft()
 
     def put(self, recipe: Recipe, draft: Path, sidecar: Sidecar, guard: Callable[[], None]) -> Stored:
         """Publish *draft* as *recipe*'s derivative.
@@ -226,12 +208,17 @@ class LocalStore:
 
     def sweep(self) -> int:
         """Remove the scratch files whose writers are dead, and some of what was evicted; how many of the former."""
-        removed = 0
-        with suppress(*ABSENT):
-            for path in self.scratch.iterdir():
-                removed += remove_orphan(path)
+        removed = Scratch(self.scratch).sweep()
         self.aside.clear(SWEPT_MOST)
         return removed
+
+    def expire(self) -> int:
+        """Nothing: what was put aside goes with the next sweeps and trims."""
+        return 0
+
+    def link_key(self, key: str, method: str = "GET") -> str | None:  # noqa: ARG002 - other stores can
+        """None: a folder signs no URLs."""
+        return None
 
     def check(self) -> None:
         """Raise `StoreDown`, with the reason, unless a derivative could be stored now."""

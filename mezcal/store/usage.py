@@ -1,4 +1,4 @@
-"""How much a local store holds, as far as that can be told in a moment."""
+"""How much a store holds, as far as that can be told in a moment."""
 
 from __future__ import annotations
 
@@ -26,10 +26,11 @@ class Usage:
 
 
 class Counted:
-    """A look at the store under *root*, shared for ten seconds."""
+    """A look at a store, shared for *fresh* seconds; *look* takes at most the seconds that it is given."""
 
-    def __init__(self, root: Path) -> None:
-        self._root = root
+    def __init__(self, look: Callable[[float], Usage | None], fresh: float = FRESH_SECONDS) -> None:
+        self._look = look
+        self._fresh = fresh
         self._lock = threading.Lock()
         self._usage: Usage | None = None
         self._until = 0.0
@@ -38,8 +39,8 @@ class Counted:
         """What there is; what *otherwise* says where it is too much to be counted in a moment."""
         with self._lock:
             if time.monotonic() >= self._until:
-                self._usage = count(self._root, LOOK_SECONDS) or otherwise()
-                self._until = time.monotonic() + FRESH_SECONDS
+                self._usage = self._look(LOOK_SECONDS) or otherwise()
+                self._until = time.monotonic() + self._fresh
             return self._usage
 
 

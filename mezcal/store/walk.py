@@ -10,12 +10,11 @@ import json
 import os
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from mezcal.recipe import Mezzanine
-from mezcal.store.entry import Entry, Sidecar
+from mezcal.store.entry import Sidecar
 from mezcal.store.layout import BY_KEY, IMAGE, OURS, SIDECAR, pages
 
 if TYPE_CHECKING:
@@ -214,14 +213,6 @@ def sidecar_at(folder: Path) -> Sidecar | None:
         return Sidecar.from_bytes((folder / SIDECAR).read_bytes())
     except OSError:
         return None
-
-
-def entries(root: Path) -> Iterator[Entry]:
-    """Every derivative below *root*, those put aside left out."""
-    for found in Walk(root):
-        if found.size:
-            name = os.path.join(found.folder, IMAGE)  # noqa: PTH118 - a million times
-            yield Entry(name, found.size, found.written, found.used, partial(sidecar_at, root / found.folder))
 
 
 def pages_in(root: Path, path: str) -> list[Mezzanine]:

@@ -111,7 +111,8 @@ class House:
             if use := self._store.usage():
                 yield _single(FILES, use.derivatives)
                 yield _single(BYTES, use.bytes)
-            yield _single(FREE, self._store.free_bytes())
+            if (free := self._store.free_bytes()) is not None:
+                yield _single(FREE, free)
         usable = False
         with suppress(Failure):
             self._store.check()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
-from mezcal import sample, settings
+from mezcal import roles, sample, settings
 from mezcal.front import nginx
 from mezcal.store.layout import OURS
 from mezcal.store.uses import noted_by_reading
@@ -73,6 +73,7 @@ def announce(journal: Journal, chosen: settings.Settings, at: Address, board: Ad
         )
         journal.say(f"the dashboard is at {board.url} ({who})")
     with suppress(OSError):
+        roles.Sign(url=f"{at.url}healthz").write()
         print(f"mezcal is ready at {at.url}", flush=True)
 
 
@@ -97,9 +98,11 @@ def remembering(chosen: settings.Settings, folder: Folder) -> settings.Settings:
 def settings_for(wish: Wish) -> settings.Settings:
     """The settings, with what the command line says above all else."""
     said = {"data_dir": wish.data_dir, "repo_base_url": origin_url(wish.origin)}
-    said |= {"sendfile_header": "X-Accel-Redirect"} if wish.front else {}
     given = {name: value for name, value in said.items() if value is not None}
     chosen = settings.load(**given)
+    if wish.front and chosen.storage == "local":
+        given |= {"sendfile_header": "X-Accel-Redirect"}
+        chosen = settings.load(**given)
     if chosen.repo_base_url is None:
         chosen = settings.load(**given, repo_base_url=sample.FOLDER.as_uri())
     return chosen

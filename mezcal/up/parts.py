@@ -6,12 +6,12 @@ import os
 import pwd
 import signal
 import socket
-import sys
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import partial
 from typing import TYPE_CHECKING
 
+from mezcal import roles
 from mezcal.front import Front, configuration
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from mezcal.settings import Settings
     from mezcal.up.claim import Address, Folder
 
-PYTHON = (sys.executable, "-P", "-m")  # -P: no module is taken from whatever folder we were started in
 PAST_DRAIN = 3.0  # seconds, beyond DRAIN_SECONDS, in which a drained part may close what it holds
 ANSWER_WITHIN = 2.0  # seconds
 HANDED = "MEZCAL_METRICS_DIR"  # the folder in which API and worker count together, see telemetry/shared.py
@@ -55,19 +54,9 @@ class Part:
 def worker(settings: Settings, folder: Folder, processes: int, env: Mapping[str, str]) -> Part:
     """The Celery worker; ready when its event loop has begun to touch its heartbeat file."""
     heartbeat = folder.run / "worker.alive"
-    options = {
-        "pool": "prefork",
-        "concurrency": str(processes),
-        "queues": "interactive,bulk",
-        "hostname": "mezcal@%h",
-        "loglevel": settings.log_level,
-    }
     return Part(
         name="worker",
-        argv=(
-            *(*PYTHON, "celery", "--quiet", "-A", "worker.app", "worker", "--without-mingle", "--without-gossip"),
-            *(f"--{name}={value}" for name, value in options.items()),
-        ),
+        argv=roles.worker(roles.LANES["both"], processes, "mezcal@%h", settings.log_level),
         env={**env, "WORKER_HEARTBEAT": str(heartbeat)},
         cwd=folder.run,
         ready=heartbeat.exists,
@@ -80,10 +69,7 @@ def api(settings: Settings, folder: Folder, at: Address, env: Mapping[str, str])
     """The API under gunicorn; ready when it answers: hits are served whatever else cannot be used."""
     return Part(
         name="api",
-        argv=(
-            *(*PYTHON, "gunicorn", "--config", "python:api.gunicorn", "--bind", at.bind),
-            *("--workers", str(settings.api_processes), "api:create_app()"),
-        ),
+        argv=roles.api(at.bind, settings.api_processes),
         env=env,
         cwd=folder.run,
         ready=partial(answers, at, "/healthz"),
@@ -120,7 +106,7 @@ def dashboard(folder: Folder, at: Address, env: Mapping[str, str]) -> Part:
     """Flower, which asks for a password; `worker.dashboard` chooses its other options."""
     return Part(
         name="flower",
-        argv=(*PYTHON, "worker.dashboard", f"--address={at.host}", f"--port={at.port}"),
+        argv=roles.flower(at.host, at.port),
         env=env,
         cwd=folder.run,
         ready=partial(answers, at, "/healthcheck"),

@@ -6,12 +6,12 @@ import signal
 import sys
 import time
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from redis import AuthenticationError, ConnectionError, RedisError, TimeoutError  # noqa: A004
 
 from mezcal.errors import BrokerDown
-from mezcal.jobs.broker import check_policy, connect, redis_url
+from mezcal.jobs.broker import check_policy, connect
+from mezcal.jobs.server import shown
 from mezcal.lifeline import follow_parent
 from mezcal.settings import load
 
@@ -28,7 +28,7 @@ def main() -> int:
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends the waiting without a traceback
     follow_parent()
     settings = load()
-    place = shown(redis_url(settings))
+    place = shown(settings)
     try:
         await_answer(settings, place)
     except BrokerDown as unfit:
@@ -64,12 +64,6 @@ def await_answer(settings: Settings, place: str) -> None:
 def one_line(error: Exception) -> str:
     """What *error* says, for a log."""
     return " ".join(str(error).split()) or type(error).__name__
-
-
-def shown(url: str) -> str:
-    """*url* without user, password and options."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 if __name__ == "__main__":

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import jwt
 import pytest
 
 from mezcal.checks import Amiss, Check, Level, house, needed, origins
+from mezcal.jobs import Keys, Table, Terms
+from mezcal.jobs.roster import Worker, sign_in
 from mezcal.settings import load
 from mezcal.store import open_store
 from tests.origin_server import OriginServer
@@ -103,9 +107,17 @@ def test_a_broker_that_forgets_or_is_nearly_full_is_a_warning(broker: Broker) ->
         assert (finding.level, "append-only" in finding.detail) == (Level.OK, True)
 
 
-def test_a_broker_without_workers_is_a_warning(broker: Broker) -> None:
-    finding = house.workers(load(_env_file=None, redis_url=broker.url)).finding()
-    assert (finding.level, "start a worker" in finding.hint) == (Level.WARNING, True)
+def test_workers_are_those_that_say_they_are_there(broker: Broker) -> None:
+    with broker.client() as client:
+        table = Table(client, Keys(f"{uuid4().hex}:"), Terms())
+        finding = house.workers(table).finding()
+        assert (finding.level, "start a worker" in finding.hint) == (Level.WARNING, True)
+        sign_in(table, Worker("one@host", 2, ("interactive", "bulk")))
+        assert house.workers(table).finding().detail == "1 with 2 processes: one@host"
+        silent = json.dumps({"name": "two@host", "processes": 1, "queues": []})
+        client.zadd(table.keys.workers, {silent: client.time()[0] - 60})
+        finding = house.workers(table).finding()
+        assert (finding.level, "silent: two@host" in finding.detail) == (Level.WARNING, True)
 
 
 @pytest.mark.parametrize(

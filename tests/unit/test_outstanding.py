@@ -89,6 +89,17 @@ def test_each_job_is_told_of_once_when_it_has_ended(jobs: Jobs, outstanding: Out
     assert (list(outstanding.look()), outstanding.count()) == ([], 1)
 
 
+def test_what_was_handed_over_twice_ends_twice(jobs: Jobs, outstanding: Outstanding) -> None:
+    [wanted] = recipes(1)
+    for _ in range(2):
+        outstanding.hand_over([wanted])
+        queue_one_chunk(jobs)
+    assert (list(outstanding.look()), outstanding.count()) == ([], 2)
+    make(jobs, wanted)
+    assert [one.recipe for one in outstanding.look()] == [wanted, wanted]
+    assert outstanding.count() == 0
+
+
 def test_a_job_that_the_queue_has_forgotten_is_looked_for_in_the_store(
     jobs: Jobs, store: Store, outstanding: Outstanding
 ) -> None:

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from PIL import Image
 
+from mezcal import memory
 from mezcal.convert.choices import Picture
 from mezcal.convert.fits import lco, robust
 from mezcal.convert.fits.aligning import Affine, affine_between, aligned, moved
 from mezcal.convert.fits.label import labelled
-from mezcal.convert.fits.planes import Plane, release, twice
+from mezcal.convert.fits.planes import HELD_MOST, Plane, release, twice
 from mezcal.convert.fits.reading import Frame, opened, reported
 from mezcal.convert.fits.shrinking import Size, factors, finished, fitted, shrunk
 from mezcal.convert.fits.turning import Turn, turn_of
@@ -26,20 +27,35 @@ if TYPE_CHECKING:
 
 
 def draw(
-    frames: Sequence[BinaryIO], target: Path, look: Look, *, scratch: Path, max_pixels: int | None = None
+    frames: Sequence[BinaryIO],
+    target: Path,
+    look: Look,
+    *,
+    scratch: Path,
+    max_pixels: int | None = None,
+    room: Callable[[int], None] | None = None,
 ) -> Picture:
     """Write the thumbnail of *frames* (one, or red, visual and blue) to *target* as JPEG.
 
-    *scratch* is the folder of files without a name. Raises `NotAnImage`, `Undecodable`, `TooLarge` or what
+    *scratch* is the folder of files without a name; *room* is called before pixels are read, with the bytes that
+    will be held, and returns when they may be taken. Raises `NotAnImage`, `Undecodable`, `TooLarge` or what
     reading the frames raised; *target* may then hold anything.
     """
     with reported(), ExitStack() as stack:
         read = [stack.enter_context(opened(file, look, scratch, max_pixels)) for file in frames]
+        if room is not None:
+            room(max(memory.STREAMING, memory.SMALL + sum(map(_held, read))))
         image, how = _drawn(read, look, scratch)
     if look.label:
         labelled(image, look.label, outlined=look.look != "lco")
     image.save(target, "JPEG", quality=look.quality)
     return Picture(image.width, image.height, "fits", None if how is None else f"aligned={how}")
+
+
+def _held(frame: Frame) -> int:
+    """Bytes that are held of *frame* at most: its pixels, as floats, as far as they are not read in blocks, twice."""
+    rows, columns = frame.plane.shape
+    return 2 * min(4 * rows * columns, HELD_MOST)
 
 
 ROBUST_GAP = (

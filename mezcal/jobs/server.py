@@ -1,0 +1,175 @@
+"""How Redis is entered, for the two libraries that go there: redis-py, and kombu for Celery.
+
+REDIS_URL is one of
+
+    redis://[user:password@]host[:port]/[db]
+    rediss://..                                    the same over TLS
+    redis+socket://[:password@]/path               kombu's name for what redis-py calls unix://
+    sentinel://[user:password@]host[:port][;host[:port]..]/[db]
+                                                   the sentinels of REDIS_MASTER; user and password are the master's
+
+Passwords may come from settings of their own (REDIS_PASSWORD, REDIS_SENTINEL_PASSWORD), so that a URL need not hold
+them. With REDIS_TLS_CA or REDIS_TLS_CERT sentinels and their master are reached over TLS, too.
+"""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, unquote, urlsplit
+
+from redis import BlockingConnectionPool, ConnectionPool, Sentinel, SentinelConnectionPool
+
+from mezcal.errors import BrokerDown
+
+if TYPE_CHECKING:
+    from pydantic import SecretStr
+
+    from mezcal.settings import Settings
+
+SENTINEL = "sentinel://"
+SENTINEL_PORT = 26379
+SCHEMES = ("redis://", "rediss://", "redis+socket://", "unix://", SENTINEL)
+
+
+class SentinelPool(SentinelConnectionPool, BlockingConnectionPool):
+    """Connections to the master that sentinels name; who finds none free waits for one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sentinels:
+    """A sentinel:// URL, taken apart."""
+
+    hosts: tuple[tuple[str, int], ...]
+    username: str | None
+    password: str | None
+    database: int
+
+    @classmethod
+    def parse(cls, url: str) -> Sentinels:
+        """What *url* says; `BrokerDown` where that is nothing. Kombu's way of repeating the scheme is understood."""
+        netloc, _, database = url.replace(SENTINEL, "").replace(",", ";").partition("/")
+        entry, _, hosts = netloc.rpartition("@")
+        username, _, password = entry.partition(":")
+        try:
+            found = tuple(map(_address, filter(None, hosts.split(";"))))
+            number = int(database.partition(";")[0] or 0)
+        except ValueError as error:
+            raise BrokerDown(f"REDIS_URL cannot be read: {error}") from error
+        if not all(host for host, _ in found or [("", 0)]):
+            raise BrokerDown("REDIS_URL names no sentinel")
+        return cls(found, unquote(username) or None, unquote(password) or None, number)
+
+
+def _address(text: str) -> tuple[str, int]:
+    place = urlsplit(f"//{text}")
+    return place.hostname or "", place.port or SENTINEL_PORT
+
+
+def redis_url(settings: Settings) -> str:
+    """REDIS_URL; `BrokerDown` where nothing names a broker, or in a way that is not understood."""
+    if settings.redis_url is None:
+        raise BrokerDown("REDIS_URL is not set: name a Redis, or start everything with `mezcal up`")
+    url = settings.redis_url.get_secret_value()
+    if not url.startswith(SCHEMES):
+        raise BrokerDown(f"REDIS_URL must begin with one of {', '.join(SCHEMES)}")
+    return url
+
+
+def shown(settings: Settings) -> str:
+    """REDIS_URL for people: without user, password and options."""
+    url = redis_url(settings)
+    if url.startswith(SENTINEL):
+        named = ";".join(f"{host}:{port}" for host, port in Sentinels.parse(url).hosts)
+        return f"{SENTINEL}{named} ({settings.redis_master})"
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+# --- redis-py
+
+
+def pool(settings: Settings, **options: Any) -> ConnectionPool:
+    """Connections to the master with these *options* of redis-py; none is made before it is needed."""
+    url = redis_url(settings)
+    secured = tls(settings)
+    if not url.startswith(SENTINEL):
+        if url.startswith("redis+socket://"):
+            url = "unix://" + url.removeprefix("redis+socket://").replace("virtual_host=", "db=")
+        local = url.startswith("unix://")
+        options |= {} if local else {"socket_keepalive": True}
+        return BlockingConnectionPool.from_url(url, password=_text(settings.redis_password), **options, **secured)
+    asked = Sentinels.parse(url)
+    wire = {"ssl": True, **secured} if secured else {}
+    waits = {name: options[name] for name in ("socket_timeout", "socket_connect_timeout") if name in options}
+    sentinels = Sentinel(asked.hosts, sentinel_kwargs={**_of_sentinels(settings), **waits, **wire})
+    return SentinelPool(
+        settings.redis_master,
+        sentinels,
+        username=asked.username,
+        password=asked.password or _text(settings.redis_password),
+        db=asked.database,
+        socket_keepalive=True,
+        **options,
+        **wire,
+    )
+
+
+def tls(settings: Settings) -> dict[str, Any]:
+    """What redis-py and kombu are told of TLS; empty where there is none."""
+    named = {
+        "ssl_ca_certs": settings.redis_tls_ca,
+        "ssl_certfile": settings.redis_tls_cert,
+        "ssl_keyfile": settings.redis_tls_key,
+    }
+    given = {name: str(path) for name, path in named.items() if path is not None}
+    url = redis_url(settings)
+    if not url.startswith("rediss://") and not (given and url.startswith(SENTINEL)):
+        return {}
+    return {"ssl_cert_reqs": ssl.CERT_REQUIRED, "ssl_check_hostname": True, **given}
+
+
+# --- kombu
+
+
+def broker(settings: Settings) -> dict[str, Any]:
+    """Celery's settings of the same server."""
+    url, options = redis_url(settings).replace("unix://", "redis+socket://", 1), {}
+    if url.startswith(SENTINEL):
+        asked = Sentinels.parse(url)
+        entry = _entry(asked.username, asked.password or _text(settings.redis_password))
+        url = ";".join(f"{SENTINEL}{entry}{_named(host)}:{port}/{asked.database}" for host, port in asked.hosts)
+        wire = {"ssl": True, **tls(settings)} if tls(settings) else {}
+        options = {"master_name": settings.redis_master, "sentinel_kwargs": {**_of_sentinels(settings), **wire}}
+    elif settings.redis_password is not None:
+        url = with_password(url, settings.redis_password.get_secret_value())
+    return {"broker_url": url, "broker_transport_options": options, "broker_use_ssl": tls(settings) or None}
+
+
+def with_password(url: str, password: str) -> str:
+    """*url* with *password*, unless it has one."""
+    scheme, _, rest = url.partition("://")
+    place, slash, path = rest.partition("/")
+    entry, _, host = place.rpartition("@")
+    username, _, own = entry.partition(":")
+    return url if own else f"{scheme}://{username}:{quote(password, safe='')}@{host}{slash}{path}"
+
+
+def _entry(username: str | None, password: str | None) -> str:
+    if not (username or password):
+        return ""
+    return f"{quote(username or '', safe='')}:{quote(password or '', safe='')}@"
+
+
+def _named(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _of_sentinels(settings: Settings) -> dict[str, Any]:
+    password = _text(settings.redis_sentinel_password)
+    return {"password": password} if password else {}
+
+
+def _text(secret: SecretStr | None) -> str | None:
+    return secret.get_secret_value() if secret is not None else None

@@ -1,0 +1,97 @@
+"""Large masters at once: what their conversions hold together stays within WORKER_MEMORY, whoever is killed."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mezcal.memory import HEAD, MIB, ROW, ROWS, Row, Stage
+from tests.house import descendants
+from tests.waiting import until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.faults.scene import Scene
+
+LIMIT = 200
+EDGE = 4000  # a progressive JPEG of so many pixels a side is held whole, in 120 MB
+
+
+def progressive() -> bytes:
+    out = io.BytesIO()
+    shades = np.linspace(0, 255, EDGE, dtype=np.uint8)
+    pixels = np.broadcast_to(shades[:, None, None], (EDGE, EDGE, 3))
+    Image.fromarray(np.ascontiguousarray(pixels)).save(out, "JPEG", progressive=True, quality=60)
+    return out.getvalue()
+
+
+def table(worker: int) -> list[Row]:
+    """The rows of a worker's budget, read from outside: by the descriptor of the file that has no name."""
+    for link in Path(f"/proc/{worker}/fd").iterdir():
+        if "mezcal-memory" in str(link.readlink()):
+            data = link.read_bytes()
+            return [Row(*ROW.unpack_from(data, HEAD.size + at * ROW.size)) for at in range(ROWS)]
+    return []
+
+
+def of(rows: list[Row], stage: Stage) -> list[int]:
+    return [row.size for row in rows if row.stage == stage]
+
+
+@pytest.fixture
+def tight(install: Callable[..., Scene]) -> Scene:
+    """A worker of two processes in which only one such master has room."""
+    return install(WORKER_MEMORY=f"{LIMIT}m")
+
+
+def test_large_masters_are_converted_one_after_the_other(tight: Scene) -> None:
+    body = progressive()
+    paths = [tight.master(body)[0] for _ in range(4)]
+    asked = [tight.asked(path) for path in paths]
+    seen: list[list[Row]] = []
+
+    def watched() -> bool:
+        seen.append(table(tight.worker()))
+        return all(future.done() for future in asked)
+
+    until(watched, 90, "the images")
+    assert [future.result().status_code for future in asked] == [200] * 4
+    together = [sum(of(rows, Stage.HOLDS)) for rows in seen]
+    assert max(together) <= LIMIT * MIB
+    assert max(together) > 100 * MIB, "these are large"
+    assert any(of(rows, Stage.WAITS) for rows in seen), "somebody had to wait"
+    assert sum(of(table(tight.worker()), Stage.HOLDS)) == 0
+    tight.tidy()
+
+
+def test_a_killed_conversion_gives_its_memory_back(tight: Scene) -> None:
+    body = progressive()
+    first, script = tight.master(body, hold_at=len(body) - 1000)
+    asked = tight.asked(first)
+    job = tight.running(first)
+    until(lambda: of(table(tight.worker()), Stage.HOLDS), what="a conversion that holds what it needs")
+    second, _ = tight.master(body)
+    waiting = tight.asked(second)
+    until(lambda: of(table(tight.worker()), Stage.WAITS), what="another that has to wait")
+    assert job.worker is not None
+    tight.kill(int(job.worker.rpartition(":")[2]))
+    assert waiting.result().status_code == 200
+    script.go.set()
+    tight.well(first, asked.result(), most=2)
+
+
+def test_what_has_no_room_at_any_time_is_refused_and_told_why(install: Callable[..., Scene]) -> None:
+    small = install(WORKER_MEMORY="100m")
+    path, _ = small.master(progressive())
+    answer = small.house.ask(path)
+    assert (answer.status_code, answer.json()["type"]) == (413, "/problems/too-large")
+    assert "WORKER_MEMORY" in answer.json()["detail"]
+    other, _ = small.master()
+    assert small.house.ask(other).status_code == 200
+    assert descendants(small.worker())

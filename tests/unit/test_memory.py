@@ -1,0 +1,191 @@
+"""The memory of one worker, shared by real processes."""
+
+from __future__ import annotations
+
+import random
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from mezcal import machine, memory
+from mezcal.errors import TooLarge
+from mezcal.memory import IDLE, MAIN, MIB, STREAMING, Budget, budget, processes
+from tests.waiting import until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+TOTAL = 1000
+
+
+class Pool:
+    """A budget of 1000 bytes, and processes that take of it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.budget = Budget(TOTAL)
+        self.log = folder / "log"
+        self.log.touch()
+        self.actors: dict[str, subprocess.Popen[str]] = {}
+
+    def start(self, name: str, *sizes: int, rank: int = 0) -> None:
+        told = [self.budget.fileno(), TOTAL, self.log, name, rank, *sizes]
+        words = [sys.executable, "-m", "tests.unit.memory_actor", *map(str, told)]
+        self.actors[name] = subprocess.Popen(
+            words, stdin=subprocess.PIPE, text=True, pass_fds=[self.budget.fileno()], bufsize=1
+        )
+
+    def said(self, text: str) -> bool:
+        return any(line.startswith(text) for line in self.log.read_text().splitlines())
+
+    def hears(self, text: str) -> None:
+        until(lambda: self.said(text), what=text)
+
+    def let_go(self, name: str) -> None:
+        stdin = self.actors[name].stdin
+        assert stdin is not None
+        stdin.write("\n")
+
+    def waits(self, name: str) -> None:
+        """*name* has asked, and has not got: its row says so."""
+        self.hears(f"{name} asks")
+        count = sum(" asks " in line for line in self.log.read_text().splitlines())
+        until(lambda: len([row for row in self.rows() if row.stage != memory.Stage.FREE]) >= min(count, 3))
+        assert not self.said(f"{name} has")
+
+    def rows(self) -> list[memory.Row]:
+        return [self.budget._read(at) for at in range(memory.ROWS)]
+
+    def close(self) -> None:
+        for actor in self.actors.values():
+            if actor.stdin is not None:
+                actor.stdin.close()
+            actor.wait(10)
+
+
+@pytest.fixture
+def pool(tmp_path: Path) -> Iterator[Pool]:
+    running = Pool(tmp_path)
+    yield running
+    running.close()
+
+
+def test_what_many_hold_at_once_is_never_more_than_the_budget(pool: Pool) -> None:
+    chance = random.Random(5)
+    sizes = {f"p{number}": [chance.randrange(100, 900) for _ in range(12)] for number in range(6)}
+    for name, asked in sizes.items():
+        pool.start(name, *asked)
+        for _ in asked:
+            pool.let_go(name)
+    for actor in pool.actors.values():
+        actor.wait(60)
+    seen = [line.split() for line in pool.log.read_text().splitlines() if " has " in line]
+    assert len(seen) == 6 * 12
+    assert max(int(words[3]) for words in seen) <= TOTAL
+    assert any(int(words[3]) > int(words[2]) for words in seen), "some worked at the same time"
+    assert pool.budget.held() == 0
+
+
+def test_a_killed_process_gives_its_share_back(pool: Pool) -> None:
+    pool.start("first", 800)
+    pool.hears("first has")
+    pool.start("second", 700)
+    pool.waits("second")
+    assert pool.budget.held() == 800
+    pool.actors["first"].send_signal(signal.SIGKILL)
+    pool.hears("second has 700 700")
+
+
+def test_a_process_killed_while_it_waits_stands_in_nobodys_way(pool: Pool) -> None:
+    pool.start("first", 800)
+    pool.hears("first has")
+    pool.start("second", 900)
+    pool.waits("second")
+    pool.start("third", 150)
+    pool.waits("third")
+    pool.actors["second"].send_signal(signal.SIGKILL)
+    pool.hears("third has 150 950")
+
+
+def test_a_large_one_is_not_overtaken_by_small_ones(pool: Pool) -> None:
+    pool.start("first", 500)
+    pool.hears("first has")
+    pool.start("large", 1000)
+    pool.waits("large")
+    pool.start("small", 10)
+    pool.waits("small")
+    pool.let_go("first")
+    pool.hears("large has 1000 1000")
+    assert not pool.said("small has")
+    pool.let_go("large")
+    pool.hears("small has 10 10")
+
+
+def test_who_is_waited_for_goes_before_bulk(pool: Pool) -> None:
+    pool.start("first", 1000)
+    pool.hears("first has")
+    pool.start("bulk", 600, rank=1)
+    pool.waits("bulk")
+    pool.start("somebody", 600, rank=0)
+    pool.waits("somebody")
+    pool.let_go("first")
+    pool.hears("somebody has 600 600")
+    assert not pool.said("bulk has")
+    pool.let_go("somebody")
+    pool.hears("bulk has 600 600")
+
+
+def test_two_that_need_more_on_the_way_do_not_wait_for_each_other() -> None:
+    """What one has it gives back before it waits for more: here the other is this very process' neighbour."""
+    alone = Budget(TOTAL)
+    with alone.share(0, lambda _seconds: None) as take:
+        take(600)
+        take(100)
+        assert alone.held() == 600
+        take(1000)
+        assert alone.held() == 1000
+    assert alone.held() == 0
+
+
+def test_what_can_never_be_had_is_refused_with_what_there_is() -> None:
+    with (
+        Budget(200 * MIB).share(0, lambda _seconds: None) as take,
+        pytest.raises(TooLarge, match="WORKER_MEMORY") as told,
+    ):
+        take(900 * MIB)
+    assert "900 MB" in told.value.detail
+    assert "200 MB" in told.value.detail
+
+
+def test_whoever_is_told_to_stop_waiting_leaves_nothing_behind(pool: Pool) -> None:
+    pool.start("first", 800)
+    pool.hears("first has")
+
+    class EnoughError(Exception):
+        pass
+
+    def heed(_seconds: float) -> None:
+        raise EnoughError
+
+    with pytest.raises(EnoughError), pool.budget.share(0, heed) as take:
+        take(500)
+    assert [row.size for row in pool.rows() if row.stage != memory.Stage.FREE] == [800]
+
+
+@pytest.mark.parametrize(
+    ("cores", "gib", "spare", "count"),
+    [(1, 4, True, 2), (1, 4, False, 1), (8, 64, True, 8), (8, 1, True, 3), (8, 0.25, True, 1)],
+)
+def test_processes_suit_cores_and_memory(
+    monkeypatch: pytest.MonkeyPatch, cores: int, gib: float, spare: bool, count: int
+) -> None:
+    monkeypatch.setattr(machine, "cores", lambda: cores)
+    monkeypatch.setattr(machine, "memory", lambda: int(gib * 2**30))
+    assert processes(0, spare=spare) == count
+    assert budget(count) >= STREAMING
+    if gib >= 1:
+        assert MAIN + count * (IDLE + STREAMING) <= gib * 2**30
+        assert MAIN + count * IDLE + budget(count) <= gib * 2**30

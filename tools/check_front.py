@@ -1,0 +1,42 @@
+"""Have nginx itself judge the configurations that are written for it: the one in deploy/, and each layout's."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from mezcal.front import Front, configuration, nginx
+from mezcal.settings import Layout, load
+
+
+def main() -> int:
+    """Test them all; the exit code. Where there is no nginx nothing can be tested, which is said."""
+    program = nginx()
+    if program is None:
+        print("no nginx here: its configuration is not tested", file=sys.stderr)
+        return 0
+    with tempfile.TemporaryDirectory() as name:
+        run = Path(name)
+        shipped = Path("deploy/nginx/nginx.conf").read_text(encoding="utf-8")
+        texts = {"deploy/nginx/nginx.conf": shipped.replace("/tmp/nginx", name).replace("api:5000", "127.0.0.1:1")}  # noqa: S108
+        for layout in Layout:
+            front = Front("127.0.0.1:8080", "127.0.0.1:5000", run)
+            texts[layout] = configuration(load(_env_file=None, storage_layout=layout), front)
+        return max(judged(program, run, what, text) for what, text in texts.items())
+
+
+def judged(program: Path, run: Path, what: str, text: str) -> int:
+    """`nginx -t` of *text*; prints why it is refused."""
+    written = run / "nginx.conf"
+    written.write_text(text, encoding="utf-8")
+    words = [str(program), "-t", "-q", "-e", "stderr", "-p", str(run), "-c", str(written)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)  # noqa: S603 - nginx, on our own file
+    if done.returncode:
+        print(f"{what}:\n{done.stderr}", file=sys.stderr)
+    return done.returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())
