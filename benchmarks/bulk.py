@@ -73,7 +73,7 @@ def workers(jobs: Jobs, redis: Redis) -> None:
         chunk = jobs.chunks.take(name)
         if chunk is None:
             break
-        queued += queue(jobs, [from_json(wanted) for wanted in chunk.recipes])
+        queued += queue(jobs, [from_json(item[2]) for item in chunk.items])
         jobs.chunks.done(name)
     took = time.perf_counter() - began
     print(f"queued until the lane had {queued:,} of them (bound {chunks.AHEAD:,}) at {queued / took:,.0f} a second;")
