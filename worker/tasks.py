@@ -65,7 +65,7 @@ def _report(recipe: Recipe, lease: Lease) -> str:
     except PutOff as put_off:
         lease.defer(put_off.seconds)
         turn.end("put-off")
-        raise _again(put_off.seconds, "it found no place at its origin") from None
+        raise _again(put_off.seconds, "there was no place for it: at its origin, or in memory") from None
     except Superseded as failure:
         turn.end("superseded")
         return failure.slug
