@@ -60,6 +60,11 @@ e2e: $(VENV)/dev.stamp ## A real IIIF server and viewer over mezcal: needs node,
 	npm --prefix tests/e2e/viewer ci --no-audit --no-fund
 	$(BIN)/pytest -m slow tests/e2e/test_viewer.py tests/e2e/test_operator.py
 
+.PHONY: screenshots
+screenshots: $(VENV)/dev.stamp ## Take the pictures of the pages in docs/images anew: needs node, npm and Chromium
+	npm --prefix tests/e2e/viewer ci --no-audit --no-fund
+	$(BIN)/python -m tools.screenshots
+
 SECONDS ?= 300
 SEED ?= 1
 .PHONY: chaos

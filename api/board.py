@@ -125,14 +125,15 @@ def _reached(desk: Desk) -> bool:
 
 
 def _minutes(desk: Desk) -> list[Minute]:
+    """The whole minutes of the last hour: the current one is not over, and would look like a fall."""
     try:
-        return last_hour(desk.jobs.table.redis, desk.jobs.table.keys)
+        return last_hour(desk.jobs.table.redis, desk.jobs.table.keys)[:-1]
     except RedisError:
         return []
 
 
 def _cache(desk: Desk) -> CacheUse:
-    bound = getattr(desk.settings, "cache_max_bytes", None) or None
+    bound = desk.settings.cache_max_bytes or None
     try:
         use, free = desk.store.usage(), desk.store.free_bytes()
     except Failure:

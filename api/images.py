@@ -11,6 +11,7 @@ from api.clients import Wish, gone, navigates
 from api.context import here
 from api.sending import HIT, JOINED, MISS, STALE, send
 from mezcal.errors import BadRecipe, StillWorking
+from mezcal.purge import purge
 from mezcal.recipe import Mezzanine
 
 if TYPE_CHECKING:
@@ -44,11 +45,12 @@ def image(source: str) -> Response:
 
 @images.delete("/images/<source:source>")
 def forget(source: str) -> tuple[str, int]:
-    """Forget the mezzanine of *source*, its job and its remembered failure, whichever there are."""
+    """Forget the mezzanine of *source*, its job and its remembered failure, whichever there are.
+
+    Without `?page=` all pages of the master are forgotten, too.
+    """
     may_change()
-    recipe = Mezzanine.parse(source, request.args.get("page"))
-    here().jobs.forget(recipe)  # first: a running job then publishes nothing after the deletion
-    here().store.delete(recipe)
+    purge(Mezzanine.parse(source, request.args.get("page")), here().jobs, here().store)
     return "", 204
 
 

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 from redis import RedisError
 
+from mezcal.checks import Level
 from mezcal.jobs import Lane
 from mezcal.jobs.roster import roster
 
 if TYPE_CHECKING:
     from api.context import Desk
+    from mezcal.checks import Finding
     from mezcal.jobs.roster import Seen
 
 
@@ -28,15 +30,15 @@ def parts(desk: Desk) -> list[Part]:
     """Each part of the installation, and how it is."""
     checks = desk.health.now()
     found = [Part("Broker", *_checked(checks["broker"])), Part("Store", *_checked(checks["store"]))]
-    if checks["broker"] == "ok":
+    if checks["broker"].level is Level.OK:
         found += [_workers(desk), *_origins(desk)]
     else:
         found += [Part("Workers", "down", "cannot be told: they are seen through the broker")]
     return found
 
 
-def _checked(said: str) -> tuple[str, str]:
-    return ("well", "answers") if said == "ok" else ("down", said)
+def _checked(finding: Finding) -> tuple[str, str]:
+    return ("well", "answers") if finding.level is Level.OK else ("down", finding.detail)
 
 
 def _workers(desk: Desk) -> Part:

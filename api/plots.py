@@ -21,8 +21,8 @@ class Line:
 
     @property
     def newest(self) -> float | None:
-        """The last value of a whole minute: the current one is not over."""
-        return self.values[-2] if len(self.values) > 1 else None
+        """The last value."""
+        return self.values[-1] if self.values else None
 
     @property
     def most(self) -> float:

@@ -64,4 +64,10 @@ def jobs() -> Json:
 
 def status() -> Json:
     """How the service is, part by part."""
-    return {"type": "object", "required": ["status"], "additionalProperties": {"type": "string"}}
+    seconds = {"type": "object", "additionalProperties": {"type": "number"}, "description": "What each look took."}
+    return {
+        "type": "object",
+        "required": ["status"],
+        "properties": {"seconds": seconds},
+        "additionalProperties": {"type": "string"},
+    }

@@ -20,8 +20,9 @@ WHOLE = {
     "AVIF of 8 bits": BY_LIBVIPS["AVIF"],
     "AVIF of 10 and 12 bits": BY_LIBVIPS["deep AVIF"],
     "HEIF": BY_DECODER["HEIF"],
-    "JPEG 2000, grey of 8 bits, no tiles": BY_PILLOW["L"] + JPEG_2000,
-    "JPEG 2000, RGB, no tiles": BY_PILLOW["RGB"] + 3 * JPEG_2000,
+    "JPEG 2000, grey of 8 bits, no tiles": BY_PILLOW["L"] + JPEG_2000 + 1,
+    "JPEG 2000, RGB, no tiles": BY_PILLOW["RGB"] + 3 * (JPEG_2000 + 1),
+    "JPEG 2000, RGB of 16 bits, no tiles": BY_PILLOW["RGB"] + 3 * (JPEG_2000 + 2),
     "grey of 8 bits by Pillow": BY_PILLOW["L"],
     "palette by Pillow": BY_PILLOW["P"],
     "RGB or CMYK by Pillow": BY_PILLOW["RGB"],
@@ -111,7 +112,9 @@ wrong picture of it.
 HELD = f"""
 *Held whole* means that a decoder needs the whole picture in memory, of which one master may take
 {HELD_BYTES // 2**20} MB, so that a process that converts stays below 1 GB; a larger one is refused with 413 and the
-reason before anything is decoded. What that is in pixels depends on the kind:
+reason before anything is decoded. A larger JPEG 2000 is decoded in half its size, or a quarter .., which its
+coding has in it: RGB of 8 bits goes to about 150 megapixels in half, and less if its file is large. What that is in
+pixels depends on the kind:
 
 | held whole | bytes a pixel | megapixels at most |
 | --- | --- | --- |

@@ -117,9 +117,10 @@ def plain_path(path: str) -> str:
     """*path* unchanged if it is a plain relative path: RFC 3986 segments, none empty, `.` or `..`."""
     if not path:
         raise BadRecipe("the path is empty: name a master, as in /images/<path>")
-    if len(path.encode("utf-8", "surrogatepass")) > PATH_MAX:
+    if len(path) > PATH_MAX or (not path.isascii() and len(path.encode("utf-8", "surrogatepass")) > PATH_MAX):
         raise BadRecipe(f"the path is longer than {PATH_MAX} bytes")
-    if any(unicodedata.category(char) in {"Cc", "Cs"} for char in path):
+    # What is printable has no control characters, and is told from the rest a hundred times as fast.
+    if not path.isprintable() and any(unicodedata.category(char) in {"Cc", "Cs"} for char in path):
         raise BadRecipe("the path holds a control character")
     if "\N{REPLACEMENT CHARACTER}" in path:
         raise BadRecipe("the path is not UTF-8")

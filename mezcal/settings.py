@@ -175,7 +175,9 @@ class Settings(BaseSettings):
     )
     keep_metadata: bool = Field(False, description="Carry EXIF, XMP and IPTC over (less orientation and thumbnail).")
     oversize: Literal["scale", "refuse"] = Field(
-        "scale", description="Masters beyond JPEG's 65,500 pixels a side: scaled to fit, or refused with 413."
+        "scale",
+        description="Masters beyond JPEG's 65,500 pixels a side, and JPEG 2000 beyond the memory for it: "
+        "scaled to fit, or refused with 413.",
     )
     max_image_pixels: int = Field(
         0,

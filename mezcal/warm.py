@@ -1,4 +1,4 @@
-"""Thumbnails before anybody asks: the named sizes of listed frames, made in bulk."""
+"""Thumbnails before anybody asks: the named sizes of listed frames."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mezcal.archive import Archive, chosen, recipe_of
-from mezcal.errors import Failure
-from mezcal.jobs import Lane
+from mezcal.errors import BrokerDown, Failure, FrameMissing
 from mezcal.look import Look
+from mezcal.manifests import Passed
 from mezcal.settings import WrongSetting
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from mezcal.jobs import Jobs
+    from mezcal.recipe import Thumbnail
     from mezcal.settings import Settings
     from mezcal.store import Store
 
@@ -27,43 +28,55 @@ def sizes(settings: Settings) -> dict[str, int]:
 
 @dataclass(frozen=True, slots=True)
 class Warming:
-    """Asks the archive with ARCHIVE_TOKEN, or as anybody where there is none."""
+    """Asks the archive with ARCHIVE_TOKEN, or as anybody where there is none.
+
+    For what *store* has not got, the signed URLs that its makers need are left with *jobs*; without *jobs* nothing is.
+    """
 
     settings: Settings
-    jobs: Jobs
+    jobs: Jobs | None
     store: Store
 
-    def frames(self, numbers: Iterable[int]) -> Iterator[str]:
-        """Ask for every named size of each frame, and say of each what came of it.
+    def thumbnails(self, numbers: Iterable[int]) -> Iterator[Thumbnail | Passed]:
+        """The thumbnails of every named size of each frame, stored or not; a frame that cannot be had is passed over.
 
-        A frame that cannot be had is told and passed over; `BrokerDown` and `Busy` end it.
+        `BrokerDown` ends it.
         """
-        if self.settings.archive_api_url is None:
-            raise WrongSetting("ARCHIVE_API_URL is not set: it names the archive whose frames these are")
-        archive = Archive(self.settings)
+        archive = self._archive(WrongSetting)
         for number in numbers:
             for name, pixels in sizes(self.settings).items():
-                yield f"{number} {name} {self._frame(number, pixels, archive)}"
+                try:
+                    yield self._thumbnail(number, pixels, archive)[0]
+                except BrokerDown:
+                    raise
+                except Failure as failure:
+                    yield Passed(f"{number} {name}", f"{failure.slug}: {failure.detail}")
 
-    def _frame(self, number: int, pixels: int, archive: Archive) -> str:
+    def missing(self, number: int) -> tuple[list[Thumbnail], int]:
+        """The thumbnails of a frame, in every named size, that are not stored; and how many there are altogether.
+
+        Raises what the archive refuses.
+        """
+        archive, edges = self._archive(FrameMissing), sizes(self.settings).values()
+        found = [self._thumbnail(number, pixels, archive) for pixels in edges]
+        return [recipe for recipe, stored in found if not stored], len(found)
+
+    def _thumbnail(self, number: int, pixels: int, archive: Archive) -> tuple[Thumbnail, bool]:
+        """A frame's recipe, and whether it is stored."""
         settings, token = self.settings, self._token
         given = {"width": pixels, "height": pixels}
         look = Look.parse(given, default=settings.thumbnail_look, max_edge=settings.thumbnail_max_edge)
-        try:
-            inputs = chosen(archive.frame(number, token), look, archive, settings, token)
-        except Failure as failure:
-            return f"{failure.slug}: {failure.detail}"
+        inputs = chosen(archive.frame(number, token), look, archive, settings, token)
         recipe = recipe_of(inputs, look)
-        if self.store.find(recipe) is not None:
-            return "cached"
-        self.jobs.hand_over(recipe, {str(one.id): one.text("url") for one in inputs})
-        try:
-            self.jobs.ask(recipe, Lane.BULK)
-        except Failure as failure:
-            if failure.job is None:  # not what this one is remembered to have ended in: the queue is full or gone
-                raise
-            return f"{failure.slug}: {failure.detail}"
-        return "queued"
+        stored = self.store.find(recipe) is not None
+        if self.jobs is not None and not stored:
+            self.jobs.hand_over(recipe, {str(one.id): one.text("url") for one in inputs})
+        return recipe, stored
+
+    def _archive(self, otherwise: type[Exception]) -> Archive:
+        if self.settings.archive_api_url is None:
+            raise otherwise("ARCHIVE_API_URL is not set: it names the archive whose frames these are")
+        return Archive(self.settings)
 
     @property
     def _token(self) -> str | None:

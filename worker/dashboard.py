@@ -26,13 +26,14 @@ if TYPE_CHECKING:
     from mezcal.settings import Settings
 
 USER = "mezcal"
+WRAPPED = "ExceptionWithTraceback()"  # what Celery tells where a process was lost
 CHOSEN = {
     "FLOWER_MAX_TASKS": "10000",  # Flower's own 100,000 take 580 MB
     "FLOWER_PERSISTENT": "false",  # what must be kept is in the job table; Flower would pickle what it shows
     "FLOWER_READ_ONLY": "true",  # a task revoked in Flower is sent again: it is the job table that says what is wanted
     "FLOWER_UNAUTHENTICATED_API": "false",
     "FLOWER_PURGE_OFFLINE_WORKERS": "3600",  # seconds; a container that is started again has a new name
-    "FLOWER_TASKS_COLUMNS": "state,args,kwargs,result,exception,received,started,runtime,worker,name,uuid",
+    "FLOWER_TASKS_COLUMNS": "name,state,args,kwargs,runtime,received,exception,result,worker,uuid",
     "FLOWER_INSPECT_TIMEOUT": "3000",  # ms; a busy machine needs more than one second
 }
 
@@ -42,7 +43,7 @@ def main() -> int:
     settings = load()
     prepare(os.environ, settings)
     Metrics.prepare = _signed_in  # Flower leaves these open whatever its password
-    options.format_task = with_runtime  # a function, so no variable
+    options.format_task = for_people  # a function, so no variable
     sys.argv = ["celery", "-A", "worker.app", "flower", *sys.argv[1:]]
     celery()
     return 0
@@ -74,13 +75,15 @@ def password(folder: Path) -> str:
         raise WrongSetting(f"FLOWER_BASIC_AUTH is not set, and none can be kept in {path}: {error.strerror}") from error
 
 
-def with_runtime(task: Any) -> Any:
-    """*task* with the seconds that it ran; Celery tells them only of tasks that succeeded."""
+def for_people(task: Any) -> Any:
+    """*task* with what Celery's events leave out: how long a failed one ran, and why one failed whose process died."""
+    told = copy.copy(task)
     ended = task.failed or task.retried
     if task.runtime is None and ended and task.started:
-        task = copy.copy(task)
-        task.runtime = max(0.0, ended - task.started)
-    return task
+        told.runtime = max(0.0, ended - task.started)
+    if task.exception == WRAPPED and task.traceback:
+        told.exception = task.traceback.strip().splitlines()[-1].strip(" '\"")
+    return told
 
 
 def _signed_in(handler: Any) -> None:

@@ -5,6 +5,6 @@ A wrong setting or a failure that a command does not settle itself ends it with 
 
 from __future__ import annotations
 
-from mezcal.commands import cache, failures, warm
+from mezcal.commands import cache, check, failures, purge, warm
 
-COMMANDS = (warm, failures, cache)  # in the order of `mezcal --help`
+COMMANDS = (warm, purge, failures, cache, check)  # in the order of `mezcal --help`

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mezcal.settings import Settings
 
 
@@ -29,3 +32,34 @@ def at_least_one(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError(f"{text} is less than 1")
     return number
+
+
+def add_lists(command: argparse.ArgumentParser) -> None:
+    """Let *command* read masters from lists; `opened` gives them."""
+    command.add_argument(
+        "--from",
+        dest="lists",
+        action="append",
+        default=[],
+        type=_readable,
+        metavar="FILE",
+        help="a list of masters, one a line; - is stdin",
+    )
+
+
+def opened(name: str) -> Any:
+    """The list *name*; bytes that are no UTF-8 are kept, and refused as a path."""
+    return open(0 if name == "-" else name, encoding="utf-8", errors="surrogateescape", newline="\n")  # noqa: PTH123
+
+
+def path_of(settings: Settings) -> Callable[[str], str | None]:
+    """What knows the path of a URL of the repository; without REPO_BASE_URL there are no such URLs."""
+    from mezcal.origin import open_origin  # noqa: PLC0415
+
+    return open_origin(settings).path_of if settings.repo_base_url else lambda _: None
+
+
+def _readable(name: str) -> str:
+    if name != "-" and not (os.access(name, os.R_OK) and not Path(name).is_dir()):
+        raise argparse.ArgumentTypeError(f"{name} is no file that can be read")
+    return name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pyvips
@@ -15,20 +16,69 @@ if TYPE_CHECKING:
 FLOAT_MAX = 3.4e38
 
 
-def displayable(loaded: Loaded, choices: Choices, span: tuple[float, float] | None) -> tuple[Any, bytes | None]:
-    """The picture as 8-bit grey or RGB without alpha, and the profile to embed, if any.
+@dataclass(frozen=True, slots=True)
+class Treatment:
+    """What is done to every pixel alike, whichever rows it is in, so that the picture is 8-bit grey or RGB.
 
-    *span* is the data's range, needed where `Loaded.peak` is None.
+    *span* is the data's range, where `Loaded.peak` is None; *profile* is the one that fits the pixels, and
+    *transform* says that it is applied, not embedded.
     """
-    colour, alpha = _parts(loaded)
-    if loaded.space in ("lab", "xyz"):
-        colour, icc = colour.colourspace("srgb"), None
-    else:
-        colour = _scaled(colour, loaded, span)
-        colour, icc = _by_profile(colour, loaded, choices)
-    if alpha is not None:
-        colour = _over(colour, _eight_bits(_scaled(alpha, loaded, span)), choices.background)
-    return colour, icc
+
+    loaded: Loaded
+    background: tuple[int, int, int]
+    span: tuple[float, float] | None
+    profile: bytes | None
+    transform: bool
+
+    @property
+    def embedded(self) -> bytes | None:
+        """The profile that the derivative needs."""
+        return None if self.transform else self.profile
+
+    @property
+    def changes(self) -> bool:
+        """Whether there is anything to do."""
+        loaded, image = self.loaded, self.loaded.image
+        shown = loaded.space in ("grey", "rgb") and image.format == "uchar" and image.bands == loaded.colours
+        return not shown or self.transform or loaded.peak != 255 or loaded.inverted
+
+    @property
+    def bands(self) -> int:
+        """Bands of what is shown."""
+        loaded = self.loaded
+        see_through = loaded.alpha is not None and loaded.alpha < loaded.image.bands
+        return 1 if loaded.space == "grey" and not (see_through and _coloured(self.background)) else 3
+
+    def of(self, image: Any) -> Any:
+        """*image*, which is `loaded.image` or rows of it, as it is to be shown."""
+        loaded = self.loaded
+        colour, alpha = _parts(image, loaded)
+        if loaded.space in ("lab", "xyz"):
+            colour = colour.colourspace("srgb")
+        else:
+            colour = self._shown(_scaled(colour, loaded, self.span))
+        if alpha is None:
+            return colour
+        return _over(colour, _eight_bits(_scaled(alpha, loaded, self.span)), self.background)
+
+    def _shown(self, image: Any) -> Any:
+        if self.loaded.space == "cmyk":
+            return _from_cmyk(image, self.profile)
+        image = _named(image, self.loaded.space)
+        if self.transform and self.profile is not None:
+            return _transform(_with_profile(image, self.profile), "relative")
+        return _named(_eight_bits(image), self.loaded.space)
+
+
+def treatment(loaded: Loaded, choices: Choices, span: tuple[float, float] | None) -> Treatment:
+    """What has to be done to the pixels of *loaded*; *span* is needed where `Loaded.peak` is None."""
+    icc, transform = None, False
+    if loaded.space in ("grey", "rgb", "cmyk"):
+        icc = _fitting(loaded.icc, loaded.space)
+        transform = loaded.space == "cmyk" or (loaded.space == "rgb" and icc is not None and choices.color != "keep")
+    if icc is not None and loaded.space == "rgb" and transform and _is_srgb(icc):
+        icc, transform = None, False
+    return Treatment(loaded, choices.background, span, icc, transform)
 
 
 def needs_span(loaded: Loaded) -> bool:
@@ -58,10 +108,9 @@ def span(loaded: Loaded) -> tuple[float, float]:
     return least, most
 
 
-def _parts(loaded: Loaded) -> tuple[Any, Any]:
-    image = loaded.image
+def _parts(image: Any, loaded: Loaded) -> tuple[Any, Any]:
     if loaded.alpha is None or loaded.alpha >= image.bands:
-        return image.extract_band(0, n=loaded.colours), None
+        return image if image.bands == loaded.colours else image.extract_band(0, n=loaded.colours), None
     colour, alpha = image.extract_band(0, n=loaded.colours), image.extract_band(loaded.alpha)
     if loaded.associated:
         peak = loaded.peak or 1
@@ -89,18 +138,6 @@ def _scaled(image: Any, loaded: Loaded, span: tuple[float, float] | None) -> Any
 
 def _eight_bits(image: Any) -> Any:
     return image if image.format == "uchar" else image.cast("uchar", shift=True)
-
-
-def _by_profile(image: Any, loaded: Loaded, choices: Choices) -> tuple[Any, bytes | None]:
-    icc = _fitting(loaded.icc, loaded.space)
-    if loaded.space == "cmyk":
-        return _from_cmyk(image, icc), None
-    image = _named(image, loaded.space)
-    if icc is None or loaded.space == "grey" or choices.color == "keep":
-        return _named(_eight_bits(image), loaded.space), icc
-    if _is_srgb(icc):
-        return _named(_eight_bits(image), "rgb"), None
-    return _transform(_with_profile(image, icc), "relative"), None
 
 
 def _from_cmyk(image: Any, icc: bytes | None) -> Any:
@@ -159,7 +196,11 @@ def _probe(bands: int, steps: int) -> Any:
 
 def _over(colour: Any, alpha: Any, background: tuple[int, int, int]) -> Any:
     """The picture over *background*; grey stays grey where the background allows it."""
-    if colour.bands == 1 and len(set(background)) > 1:
+    if colour.bands == 1 and _coloured(background):
         colour = colour.bandjoin([colour, colour]).copy(interpretation="srgb")
     ground = list(background)[: colour.bands]
     return colour.bandjoin(alpha).flatten(background=ground)
+
+
+def _coloured(background: tuple[int, int, int]) -> bool:
+    return len(set(background)) > 1

@@ -108,12 +108,14 @@ def _notes(page: Page) -> dict[str, Any]:
     }
 
 
-def picture(engine: str, kind: Format, master: Watched, page: int | None, check: Callable[[int, int], None]) -> Loaded:
-    """A master that is no TIFF, by *engine*; *check* raises if width and height are too large."""
+def picture(
+    engine: str, kind: Format, master: Watched, page: int | None, check: Callable[[int, int], None], smaller: bool
+) -> Loaded:
+    """A master that is no TIFF, by *engine*; *check* and *smaller* are those of `pillow.load`."""
     if engine == PILLOW:
         if page not in (None, 1):
             raise BadRecipe(f"page {page} is asked for, and this kind of master has one")
-        return pillow.load(kind.pillow, master, check)
+        return pillow.load(kind.pillow, master, check, smaller=smaller)
     image = vips.load(kind.name, master, **_paged(kind, master, page))
     check(image.width, image.height)
     held.check_libvips(kind.name, master, image.width, image.height, deep=image.format != "uchar")

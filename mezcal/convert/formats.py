@@ -58,7 +58,8 @@ FORMATS = {
         Format(
             "JPEG 2000",
             (PILLOW,),
-            "JP2 and bare codestreams, 8 to 16 bits; held whole, tiled ones a tile at a time",
+            "JP2 and bare codestreams, 8 to 16 bits; held whole, tiled ones a tile at a time; what is too large for "
+            "that in half its size, a quarter .. with a note, or refused with 413 (`OVERSIZE`)",
             "JPEG2000",
         ),
         Format("BMP", (PILLOW,), "all of Windows' variants; held whole", "BMP"),

@@ -25,7 +25,8 @@ BY_LIBVIPS = {"GIF": 10, "WebP": 10, "AVIF": 18, "deep AVIF": 30}  # bytes a pix
 BY_PILLOW = {"1": 2, "L": 2, "I;16": 3, "RGB": 5, "RGBA": 5, "CMYK": 5, "LA": 5, "P": 6, "F": 5, "I": 12}
 BY_PILLOW_ELSE = 12  # other modes are converted: two or three copies
 BY_DECODER = {"HEIF": 10, "AVIF": 30, "WEBP": 10, "GIF": 10}  # by Pillow, what its decoders take included
-JPEG_2000 = 5  # bytes a sample of a tile: OpenJPEG's integers
+JPEG_2000 = 4  # bytes a sample of a tile: OpenJPEG's integers; Pillow copies them, in one or two bytes each
+JPEG_2000_CODED = 1.3  # bytes for each of the file, which is held while it is decoded
 
 JPEG_PIXELS = 8 * 256  # a byte: a block has a bit at least, and 4 x 1 samples with one block stand for 256 pixels
 DEFLATE_RATIO = 1_032  # to one, at best (zlib's technical details)
@@ -54,9 +55,7 @@ def check_pillow(name: str, master: Watched, size: tuple[int, int], mode: str) -
     pixels = size[0] * size[1]
     needed = BY_PILLOW.get(mode, BY_PILLOW_ELSE) * pixels
     with _place_kept(master):
-        if name == "JPEG2000":
-            needed += _jpeg_2000(master)
-        elif name in BY_DECODER:
+        if name in BY_DECODER:
             needed = BY_DECODER[name] * pixels
         elif name == "JPEG":
             needed += _whole(name, master, *size)
@@ -153,16 +152,34 @@ def _marker(master: Watched) -> int | None:
     return None
 
 
+def halvings(master: Watched, size: tuple[int, int], mode: str, *, allowed: bool) -> int:
+    """How often a JPEG 2000 must be halved on decoding to keep within the budget; `TooLarge` if it cannot be.
+
+    Its coding has smaller sizes in it, which take a quarter of the memory each. *allowed* says if they will do.
+    """
+    with _place_kept(master):
+        whole = BY_PILLOW.get(mode, BY_PILLOW_ELSE) * size[0] * size[1] + _jpeg_2000(master)
+        most = jp2.halvings(master) if allowed and whole > HELD_BYTES else 0
+        coded = round(master.seek(0, 2) * JPEG_2000_CODED)
+    times = next((n for n in range(1, most + 1) if whole // 4**n + coded <= HELD_BYTES), 0)
+    if not times:
+        _check(*size, whole, "JPEG2000")
+    return times if whole > HELD_BYTES else 0
+
+
 def _jpeg_2000(master: Watched) -> int:
-    """Bytes of one tile in OpenJPEG, by what the codestream says of itself (ISO/IEC 15444-1, A.5.1)."""
+    """Bytes of one tile in OpenJPEG and on its way to Pillow, by what the codestream says of itself.
+
+    ISO/IEC 15444-1, A.5.1.
+    """
     at = jp2.codestream(master)
     if at is None:
         raise Undecodable("JPEG 2000: it has no codestream")
     master.seek(at)
-    head = master.read(42)
-    if len(head) < 42 or head[:4] != jp2.START:
+    head = master.read(43)
+    if len(head) < 43 or head[:4] != jp2.START:
         raise Undecodable("JPEG 2000: the header of its codestream is broken")
     right, bottom, left, top, across, down = struct.unpack(">6I", head[8:32])
     width, height = max(0, right - left), max(0, bottom - top)
     samples: int = min(width, across) * min(height, down) * int.from_bytes(head[40:42])
-    return samples * JPEG_2000
+    return samples * (JPEG_2000 + (1 if head[42] & 0x7F < 8 else 2))

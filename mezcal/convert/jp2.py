@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from mezcal.convert.watched import Watched
 
 BOXES_MAX = 200
+MARKERS_MAX = 100  # before the style of coding
+STYLE = b"\xff\x52"
+LEVELS_MAX = 32
 HEADER_MAX = 16 * 2**20  # bytes: a profile and a few numbers
 START = b"\xff\x4f\xff\x51"  # of a codestream
 RESTRICTED, ANY = 2, 3  # methods of the colour specification that hold a profile
@@ -31,6 +34,21 @@ def codestream(master: Watched) -> int | None:
     if master.read(4) == START:
         return 0
     return next((begin for kind, begin, _ in _outer(master) if kind == b"jp2c"), None)
+
+
+def halvings(master: Watched) -> int:
+    """How often the codestream of *master* can be decoded at half the size before (A.6.1: its default style)."""
+    at = codestream(master)
+    master.seek((at or 0) + 2)
+    for _ in range(MARKERS_MAX):
+        head = master.read(4)
+        if len(head) < 4 or head[:2] in (b"\xff\x90", b"\xff\x93"):  # the first tile, or its data
+            return 0
+        if head[:2] == STYLE:
+            style = master.read(6)
+            return min(style[5], LEVELS_MAX) if len(style) == 6 else 0
+        master.seek(int.from_bytes(head[2:]) - 2, 1)
+    return 0
 
 
 def _header(master: Watched) -> bytes:

@@ -35,6 +35,7 @@ class Loaded:
     exif: bytes | None = None
     xmp: bytes | None = None
     iptc: bytes | None = None
+    full: tuple[int, int] | None = None  # the master's width and height, if it is decoded in a smaller size
     known: frozenset[str] = frozenset()  # the decoder's complaints about the header
     failures: list[Exception] = field(default_factory=list)  # of Python code below libvips, while it decodes
 

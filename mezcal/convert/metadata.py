@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from mezcal.convert.page import Page
     from mezcal.convert.tiff import Directory
 
+Dpi = tuple[float, float]
 EXIF, GPS = 0x8769, 0x8825  # the tags that lead to the two directories of EXIF
 STALE = (0x0112, 0x0201, 0x0202, EXIF, GPS, 0xA005)  # orientation, thumbnail; directories are copied apart
 TEXTS = (0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x8298)  # description, maker, model .. copyright
@@ -23,8 +24,13 @@ DPI_MAX = 65_535  # what JFIF holds
 SEGMENT_MAX = 65_000  # bytes: what one JPEG segment holds, less its head
 
 
-def noted(image: Any, loaded: Loaded, icc: bytes | None, choices: Choices) -> tuple[Any, str]:
-    """A copy of *image* with just the metadata that is to stay, and libvips' `keep` for the encoder."""
+def noted(
+    image: Any, size: tuple[int, int], dpi: Dpi | None, loaded: Loaded, icc: bytes | None, choices: Choices
+) -> tuple[Any, str]:
+    """A copy of *image* with just the metadata that is to stay, and libvips' `keep` for the encoder.
+
+    *size* and *dpi* are those of the picture as it is shown, across and down.
+    """
     image = image.copy()
     for name in image.get_fields():
         if image.get_typeof(name) and name.split("-")[0] in (
@@ -39,10 +45,10 @@ def noted(image: Any, loaded: Loaded, icc: bytes | None, choices: Choices) -> tu
             image.remove(name)
     blobs = {"icc": icc}
     if choices.keep_metadata:
-        if loaded.dpi and all(0 < dots <= DPI_MAX for dots in loaded.dpi):
-            image = image.copy(xres=loaded.dpi[0] / 25.4, yres=loaded.dpi[1] / 25.4)
+        if dpi and all(0 < dots <= DPI_MAX for dots in dpi):
+            image = image.copy(xres=dpi[0] / 25.4, yres=dpi[1] / 25.4)
         blobs |= {
-            "exif": exif_without(loaded.exif, (image.width, image.height)) if loaded.exif else None,
+            "exif": exif_without(loaded.exif, size) if loaded.exif else None,
             "xmp": loaded.xmp if loaded.xmp and len(loaded.xmp) < SEGMENT_MAX else None,
             "iptc": photoshop(loaded.iptc) if loaded.iptc and len(loaded.iptc) < SEGMENT_MAX else None,
         }

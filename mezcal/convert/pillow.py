@@ -37,10 +37,13 @@ SPACES = {
 }
 
 
-def load(name: str, master: Watched, check: Callable[[int, int], None], page: int = 0) -> Loaded:
+def load(
+    name: str, master: Watched, check: Callable[[int, int], None], page: int = 0, *, smaller: bool = False
+) -> Loaded:
     """The decoded *master*, which must be of Pillow's format *name*; `CannotRead` has Pillow's reason.
 
-    *check* is asked about width and height before anything is decoded, and raises if they are too large.
+    *check* is asked about width and height before anything is decoded, and raises if they are too large. With
+    *smaller*, what is beyond the budget of memory may be decoded in a smaller size, where its format has one.
     """
     master.seek(0)
     if name == "HEIF":
@@ -50,9 +53,10 @@ def load(name: str, master: Watched, check: Callable[[int, int], None], page: in
             warnings.simplefilter("ignore")
             image = _opened(name, master, page)
             check(image.width, image.height)
+            if name == "JPEG2000":
+                return _jpeg_2000(image, master, smaller)
             held.check_pillow(name, master, image.size, image.mode)
-            loaded = _decoded(image)
-            return replace(loaded, icc=jp2.profile(master)) if name == "JPEG2000" else loaded
+            return _decoded(image)
     except (TooLarge, Undecodable, CannotRead):
         raise
     except Exception as error:
@@ -68,6 +72,12 @@ def _opened(name: str, master: Watched, page: int) -> Image.Image:
     finally:
         Image.MAX_IMAGE_PIXELS = limit
     return image
+
+
+def _jpeg_2000(image: Image.Image, master: Watched, smaller: bool) -> Loaded:
+    full = image.size
+    image.reduce = held.halvings(master, full, image.mode, allowed=smaller)  # type: ignore[method-assign, assignment]
+    return replace(_decoded(image), icc=jp2.profile(master), full=full)
 
 
 def _decoded(image: Image.Image) -> Loaded:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
-from mezcal.convert import colour, engines, jpeg, metadata, vips
+from mezcal.convert import colour, engines, jpeg, vips
 from mezcal.convert.choices import Choices, Picture
 from mezcal.convert.formats import mode_of, sniff
 from mezcal.convert.loaded import CannotRead, Damaged, Loaded
 from mezcal.convert.page import Page, choose, pages_of
+from mezcal.convert.rows import Rows
 from mezcal.convert.tiff import BadTiff
 from mezcal.convert.turn import upright
 from mezcal.convert.watched import Watched
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from mezcal.convert.colour import Treatment
     from mezcal.convert.formats import Format
 
 
@@ -70,7 +72,8 @@ class Conversion:
         """Ways to open the master, the best first."""
         if kind.name != "TIFF":
             for engine in kind.engines:
-                yield partial(engines.picture, engine, kind, master, self.page, self._check_size)
+                smaller = self.choices.oversize == "scale"
+                yield partial(engines.picture, engine, kind, master, self.page, self._check_size, smaller)
             return
         page = self._tiff_page(master)
         mode = mode_of(page)
@@ -102,16 +105,15 @@ class Conversion:
                 span = colour.span(loaded)
                 vips.check_errors(loaded.known)
                 loaded = self._opened(opened)
-            image, icc = colour.displayable(loaded, self.choices, span)
-            image, note = self._scaled(image)
-            self._encode(image, loaded, icc)
+            treatment = colour.treatment(loaded, self.choices, span)
+            rows, note = self._rows(loaded, treatment)
+            size = self._encode(rows, jpeg.Encoding(self.choices, loaded, treatment.embedded, self.progress))
             vips.check_errors(loaded.known)
         except vips.FAILURES as error:
             reason = vips.reason(loaded.failures[0] if loaded.failures else error)
             vips.forget_errors()
             # what was wrong with the header alone says nothing about the pixels: another engine may read them
             raise (CannotRead if reason in loaded.known else Damaged)(reason) from error
-        size = (image.height, image.width) if loaded.orientation >= 5 else (image.width, image.height)
         return Picture(*size, kind, note)
 
     def _opened(self, opened: Callable[[], Loaded]) -> Loaded:
@@ -122,32 +124,27 @@ class Conversion:
             vips.forget_errors()
             raise CannotRead(reason) from error
 
-    def _scaled(self, image: Any) -> tuple[Any, str | None]:
+    def _rows(self, loaded: Loaded, treatment: Treatment) -> tuple[Rows, str | None]:
+        """The picture not yet turned, and a note if it is scaled."""
+        image = loaded.image.fliphor() if loaded.orientation == 2 else loaded.image
+        full = loaded.full or (image.width, image.height)
+        note = f"scaled from {full[0]} x {full[1]}"
         longest = max(image.width, image.height)
         edge = min(self.choices.max_edge or longest, jpeg.SIDE_MAX)
         if longest <= edge:
-            return image, None
+            return Rows.of(image, treatment), note if full != (image.width, image.height) else None
         width, height = (max(1, round(side * edge / longest)) for side in (image.width, image.height))
-        note = f"scaled from {image.width} x {image.height}"
-        return image.resize(width / image.width, vscale=height / image.height), note
+        shown = treatment.of(image)
+        return Rows.of(shown.resize(width / image.width, vscale=height / image.height)), note
 
-    def _encode(self, image: Any, loaded: Loaded, icc: bytes | None) -> None:
-        turned, scratch = upright(image, loaded.orientation, self.scratch)
+    def _encode(self, rows: Rows, encoding: jpeg.Encoding) -> tuple[int, int]:
+        turned, scratch = upright(rows, encoding.loaded.orientation, self.scratch)
         try:
-            dpi = loaded.dpi[::-1] if loaded.dpi and loaded.orientation >= 5 else loaded.dpi
-            loaded = replace(loaded, dpi=dpi)
-            noted, keep = metadata.noted(turned, loaded, icc, self.choices)
-            if self.progress is not None:
-                _report(noted, self.progress)
             with self.target.open("wb") as file:
-                jpeg.encode(noted, file, self.choices, dpi, keep)
+                encoding.write(turned, file)
             if self.progress is not None:
                 self.progress(1.0)
         finally:
             if scratch is not None:
                 scratch.close()
-
-
-def _report(image: Any, progress: Callable[[float], None]) -> None:
-    image.set_progress(True)
-    image.signal_connect("eval", lambda _image, state: progress(state.percent / 100))
+        return turned.strips.width, turned.strips.height

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyvips
 
 from mezcal.convert import vips
 
@@ -20,6 +21,18 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 DTYPES = ("uint8", "uint16", "uint32", "int8", "int16", "int32", "float32")
+FORMATS = {
+    "uint8": "uchar",
+    "int8": "char",
+    "uint16": "ushort",
+    "int16": "short",
+    "uint32": "uint",
+    "int32": "int",
+    "float32": "float",
+    "float64": "double",
+}
+STRIP_BYTES = 2**19  # of a picture that may be cut anywhere: little enough for a core's cache
+ROWS_MIN, ROWS_MAX = 16, 128  # subsampled JPEG counts in sixteens
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +66,26 @@ class Strips:
         """The lazily read `pyvips.Image`."""
         file = StripsFile(self)
         return vips.load_from(vips.reading(file.read, file.seek), "TIFF", unlimited=True)
+
+
+def of(image: Any) -> Strips:
+    """The rows of a `pyvips.Image`, fetched by one thread from top to bottom."""
+    dtype = next(np.dtype(name) for name, kind in FORMATS.items() if kind == image.format)
+    region = pyvips.Region.new(image)
+    width, height, bands = image.width, image.height, image.bands
+    rows = rows_of(width * bands * dtype.itemsize, STRIP_BYTES)
+
+    def fetch(place: int) -> NDArray[Any]:
+        top = place * rows
+        count = min(rows, height - top)
+        return np.frombuffer(region.fetch(0, top, width, count), dtype).reshape(count, width, bands)
+
+    return Strips(width, height, bands, dtype, rows, fetch)
+
+
+def rows_of(row_bytes: int, most: int) -> int:
+    """How many rows of *row_bytes* make about *most* bytes, in the sixteens that JPEG counts in."""
+    return max(ROWS_MIN, min(ROWS_MAX, most // row_bytes // ROWS_MIN * ROWS_MIN))
 
 
 class StripsFile:

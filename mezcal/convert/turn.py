@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
-import pyvips
 
-from mezcal.convert.strips import Strips
+from mezcal.convert.rows import Rows
+from mezcal.convert.strips import STRIP_BYTES, Strips, rows_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,25 +23,21 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 BAND_BYTES = 8 * 2**20  # what is turned at once: several copies of it are in memory
-STRIP_BYTES = 2**20  # what libvips gets or gives at once: it takes memory for it in each step
-ROWS_MIN, ROWS_MAX = 8, 128
 
 
-def upright(image: Any, orientation: int, scratch: Path | None) -> tuple[Any, BinaryIO | None]:
-    """*image* (8-bit, read once) turned as EXIF's *orientation* says, and the scratch file it now hangs on.
+def upright(rows: Rows, orientation: int, scratch: Path | None) -> tuple[Rows, BinaryIO | None]:
+    """*rows* turned as EXIF's *orientation* says, and the scratch file they now hang on.
 
     The file has no name and vanishes when it is closed; it takes width x height x bands bytes.
     """
-    if orientation == 1:
-        return image, None
-    if orientation == 2:
-        return image.fliphor(), None
+    if orientation in (1, 2):  # libvips mirrors left and right as it decodes
+        return rows, None
     file = tempfile.TemporaryFile(dir=scratch)  # noqa: SIM115 - closed by the caller, after the last row
     try:
         kind = Sideways if orientation >= 5 else UpsideDown
-        turned = kind(file.fileno(), image.width, image.height, image.bands, orientation)
-        turned.take(image)
-        return turned.strips().image(), file
+        turned = kind(file.fileno(), rows, orientation)
+        turned.take()
+        return Rows(turned.strips()), file
     except BaseException:
         file.close()
         raise
@@ -52,10 +48,23 @@ class Turned:
     """Pixels on their way through the scratch file *fd*; width and height are those before turning."""
 
     fd: int
-    width: int
-    height: int
-    bands: int
+    rows: Rows
     orientation: int
+
+    @property
+    def width(self) -> int:
+        """Pixels."""
+        return self.rows.strips.width
+
+    @property
+    def height(self) -> int:
+        """Pixels."""
+        return self.rows.strips.height
+
+    @property
+    def bands(self) -> int:
+        """Bytes a pixel."""
+        return self.rows.bands
 
     @property
     def pixel(self) -> np.dtype[Any]:
@@ -69,8 +78,9 @@ class Turned:
 
     @property
     def band(self) -> int:
-        """Rows that are turned at once."""
-        return rows_of(self.width * self.bands, BAND_BYTES)
+        """Rows that are turned at once: those of several strips."""
+        each = self.rows.strips.rows
+        return max(1, rows_of(self.width * self.bands, BAND_BYTES) // each) * each
 
     @property
     def strip_rows(self) -> int:
@@ -81,19 +91,20 @@ class Turned:
         """The turned picture's rows from *place* x `strip_rows` on."""
         raise NotImplementedError
 
-    def take(self, image: Any) -> None:
-        """Write *image* to the scratch file, top to bottom."""
-        region = pyvips.Region.new(image)
+    def _bytes(self, pixels: NDArray[Any]) -> NDArray[Any]:
+        return np.ascontiguousarray(pixels).view("u1").reshape(*pixels.shape, self.bands)
+
+    def take(self) -> None:
+        """Write the rows to the scratch file, top to bottom."""
         band = np.empty((self.band, self.width), self.pixel)
-        fetch = rows_of(self.width * self.bands, STRIP_BYTES)
-        at = 0
-        for top in range(0, self.height, self.band):
-            rows = min(self.band, self.height - top)
-            for first in range(0, rows, fetch):
-                some = min(fetch, rows - first)
-                raw = region.fetch(0, top + first, self.width, some)
-                band[first : first + some] = np.frombuffer(raw, self.pixel).reshape(some, self.width)
-            at += _write(self.fd, self.laid_out(band[:rows]), at)
+        at = held = 0
+        for rows in self.rows.one_by_one():
+            band[held : held + len(rows)] = rows.reshape(len(rows), -1).view(self.pixel)
+            held += len(rows)
+            if held == self.band:
+                at += _write(self.fd, self.laid_out(band), at)
+                held = 0
+        _write(self.fd, self.laid_out(band[:held]), at)
 
     def laid_out(self, band: NDArray[Any]) -> NDArray[Any]:
         """*band* as it is best read back."""
@@ -110,7 +121,7 @@ class UpsideDown(Turned):
         size = self.width * self.bands
         raw = os.pread(self.fd, rows * size, (end - rows) * size)
         lines = np.frombuffer(raw, self.pixel).reshape(rows, self.width)[::-1]
-        return _bytes(lines[:, ::-1] if self.orientation == 3 else lines)
+        return self._bytes(lines[:, ::-1] if self.orientation == 3 else lines)
 
 
 class Sideways(Turned):
@@ -128,7 +139,7 @@ class Sideways(Turned):
         first = place * self.strip_rows
         lines = min(self.strip_rows, self.width - first)
         panels = [self._segment(top, first, lines) for top in range(0, self.height, self.band)]
-        return _bytes(np.concatenate(panels[::-1] if self.orientation in (6, 7) else panels, axis=1))
+        return self._bytes(np.concatenate(panels[::-1] if self.orientation in (6, 7) else panels, axis=1))
 
     def _segment(self, top: int, first: int, lines: int) -> NDArray[Any]:
         wide = min(self.band, self.height - top)
@@ -137,18 +148,9 @@ class Sideways(Turned):
         return np.frombuffer(raw, self.pixel).reshape(lines, wide)
 
 
-def rows_of(row_bytes: int, most: int) -> int:
-    """How many rows of *row_bytes* make about *most* bytes, in the eights that JPEG counts in."""
-    return max(ROWS_MIN, min(ROWS_MAX, most // row_bytes // ROWS_MIN * ROWS_MIN))
-
-
-def _bytes(pixels: NDArray[Any]) -> NDArray[Any]:
-    return np.ascontiguousarray(pixels).view("u1")
-
-
 def _write(fd: int, pixels: NDArray[Any], at: int) -> int:
     """Bytes written at *at*: all of *pixels*."""
-    view = _bytes(pixels).reshape(-1).data
+    view = np.ascontiguousarray(pixels).reshape(-1).view("u1").data
     done = 0
     while done < len(view):
         done += os.pwrite(fd, view[done : done + 2**26], at + done)

@@ -23,7 +23,7 @@ from mezcal.recipe import from_json
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from mezcal.recipe import Recipe
+    from mezcal.recipe import Mezzanine, Recipe
     from mezcal.settings import Settings
 
 __all__ = [
@@ -92,6 +92,11 @@ class Jobs:
         with _reached("the queue cannot be reached, so a running job could not be stopped"):
             self.table.forget(recipe.key)
 
+    def pages(self, recipe: Recipe) -> list[Mezzanine]:
+        """The mezzanines of single pages of *recipe*'s master that somebody asked for within a year."""
+        with _reached("the queue cannot be reached"):
+            return self.table.pages(recipe)
+
     def changed(self, recipe: Recipe, lane: Lane = Lane.BULK) -> None:
         """Have *recipe* made anew from its changed master; the old derivative is served until then.
 
@@ -120,6 +125,13 @@ class Jobs:
         if message is not None:
             self.pipe.send(message.recipe, message.lane, from_json(message.recipe).label)
         return message is not None
+
+    def forget_failure(self, key: str) -> bool:
+        """Forget a failed or quarantined job, so that the next asker starts it anew; False where there is none."""
+        with _reached("the queue cannot be reached"):
+            record = self.table.read(key)
+            failed = record is not None and record.state in {State.FAILED, State.QUARANTINED}
+            return failed and self.table.forget(key)
 
     def failures(self, most: int = 100) -> list[Record]:
         """Failed and quarantined jobs, those remembered longest first."""

@@ -47,6 +47,11 @@ local due = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, ARGV[2
 for _, name in ipairs(due) do redis.call('ZADD', KEYS[1], now + ARGV[3] * 1000, name) end
 return due
 """
+TAKE_BACK = """
+if redis.call('EXISTS', KEYS[3]) == 1 then return 0 end
+redis.call('ZREM', KEYS[2], ARGV[1])
+return redis.call('DEL', KEYS[1])
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +97,17 @@ class Chunks:
         pipe.zrem(self._keys.chunks, name)
         pipe.execute()
 
+    def standing(self, names: list[str]) -> list[bool]:
+        """Which of the chunks are still to be queued, in one round trip."""
+        pipe = self._redis.pipeline(transaction=False)
+        for name in names:
+            pipe.exists(self._keys.chunk(name))
+        return [bool(there) for there in pipe.execute()]
+
+    def take_back(self, name: str) -> bool:
+        """Drop a chunk that nobody has begun to queue; whether it could be."""
+        return bool(self._take_back(keys=[self._keys.chunk(name), self._keys.chunks, self._held(name)], args=[name]))
+
     def due(self) -> list[str]:
         """Chunks whose message is to be sent: those left while the bulk lane was full, or taken by one who died."""
         keys = [self._keys.chunks, self._keys.queued(Lane.BULK)]
@@ -107,6 +123,10 @@ class Chunks:
     @cached_property
     def _take(self) -> Any:
         return self._redis.register_script(TAKE)
+
+    @cached_property
+    def _take_back(self) -> Any:
+        return self._redis.register_script(TAKE_BACK)
 
     @cached_property
     def _due(self) -> Any:

@@ -105,6 +105,10 @@ class Keys:
         """String: the folder of the store up to which the periodic walk has come."""
         return f"{self.prefix}walk"
 
+    def pages(self, key: str) -> str:
+        """Set: the pages that somebody asked for of the master whose main mezzanine is *key*; expires."""
+        return f"{self.prefix}pages:{key}"
+
     def chunk(self, name: str) -> str:
         """String: recipes (JSON) that somebody wants made in bulk and nobody has queued yet."""
         return f"{self.prefix}chunk:{name}"

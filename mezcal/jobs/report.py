@@ -1,11 +1,13 @@
-"""Failed jobs as lines for people."""
+"""Failed jobs as lines for people, and as JSON for programs."""
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from mezcal.recipe import from_json
+from mezcal.printable import printable
+from mezcal.recipe import Mezzanine, from_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
 
 ALL = "all"
 MANY = 100_000
+REASON_MOST = 1000  # characters
+KEY = re.compile(r"[0-9a-f]{32}")
 
 
 def lines(records: Iterable[Record], *, full: bool = False) -> list[str]:
@@ -21,19 +25,41 @@ def lines(records: Iterable[Record], *, full: bool = False) -> list[str]:
     told = []
     for record in records:
         reason = f"{record.failure.slug}: {record.failure.detail}" if record.failure else "no reason was recorded"
-        told.append(f"{record.key}  {record.state:11}  {record.attempts} tries  {_path(record)}  {reason}")
+        path, why = printable(_label(record)), printable(reason, REASON_MOST)
+        told.append(f"{record.key}  {record.state:11}  {record.attempts} tries  {path}  {why}")
         if full:
-            told += [f"    {_moment(past['at'])}  {past['worker']}  {past['what']}" for past in record.history]
-    return told or ["no failed jobs"]
+            told += [
+                f"    {_moment(past['at'])}  {past['worker']}  {printable(past['what'], REASON_MOST)}"
+                for past in record.history
+            ]
+    return told
 
 
-def retried(jobs: Jobs, wanted: list[str]) -> list[str]:
-    """Try the jobs *wanted* again, or all of them; what became of each."""
-    keys = [record.key for record in jobs.failures(MANY)] if wanted == [ALL] else wanted
-    return [f"{key}  {'queued again' if jobs.retry(key) else 'no such failure'}" for key in keys] or ["no failed jobs"]
+def as_json(record: Record) -> dict[str, Any]:
+    """A job as `GET /jobs` tells it, less its links, with its recipe; times are seconds since 1970."""
+    return {
+        "id": record.key,
+        "state": record.state,
+        "lane": record.lane,
+        "attempts": record.attempts,
+        "asked": record.asked,
+        "started": record.started,
+        "ended": record.ended,
+        "label": _label(record),
+        "recipe": record.recipe,
+        "failure": record.failure.as_record() if record.failure else None,
+        "history": [past | {"at": past["at"] / 1000} for past in record.history],
+    }
 
 
-def _path(record: Record) -> str:
+def keys_of(jobs: Jobs, wanted: list[str]) -> list[str]:
+    """The keys of the failures *wanted*: by themselves, by the path of a master, or all there are."""
+    if wanted == [ALL]:
+        return [record.key for record in jobs.failures(MANY)]
+    return [one if KEY.fullmatch(one) else Mezzanine.parse(one).key for one in wanted]
+
+
+def _label(record: Record) -> str:
     return from_json(record.recipe).label
 
 

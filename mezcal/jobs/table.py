@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 from mezcal.errors import Memory, Quarantined
 from mezcal.jobs.keys import Keys, Lane, State
 from mezcal.jobs.record import Claim, Message, Record, Terms, as_json, record_of
+from mezcal.recipe import Mezzanine
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -20,8 +21,9 @@ if TYPE_CHECKING:
 
 REAP_MOST = 100  # per sweep and reason: a sweep holds the server for a few milliseconds at most
 QUARANTINE_SECONDS = 365 * 86_400  # an operator lifts it sooner; but no key is for ever
+PAGES_SECONDS = QUARANTINE_SECONDS + 86_400  # longer than any job or failure is remembered
 GRACE_MS = 5000  # a queued job whose message is not to be seen for so long has lost it
-SCRIPTS = ("ensure", "change", "retry", "begin", "renew", "finish", "lost", "reap", "forget")
+SCRIPTS = ("ensure", "change", "retry", "begin", "renew", "finish", "lost", "reap", "forget", "withdraw")
 
 
 class Table:
@@ -39,6 +41,7 @@ class Table:
         as JSON; `resting` and for how many milliseconds, since its origin is sick.
         """
         wanted = json.dumps(recipe.as_json())
+        self._note_page(recipe, self.redis)
         verdict = self._run("ensure", recipe.key, lane, wanted, self.terms.queue_max, kind=recipe.kind)
         return verdict[0], verdict[1] if len(verdict) > 1 else None
 
@@ -55,9 +58,24 @@ class Table:
         pipe = self.redis.pipeline(transaction=False)
         script = self._scripts["change" if changed else "ensure"]
         for recipe in recipes:
+            self._note_page(recipe, pipe)
             args: list[str | float] = [recipe.key, lane, json.dumps(recipe.as_json()), self.terms.queue_max]
             script(keys=self._named(recipe.key, recipe.kind), args=args, client=pipe)
-        return [verdict[0] for verdict in pipe.execute()]
+        return [answer[0] for answer in pipe.execute() if isinstance(answer, list)]
+
+    def pages(self, recipe: Recipe) -> list[Mezzanine]:
+        """The mezzanines of single pages of *recipe*'s master that the table has, or had within a year."""
+        if not isinstance(recipe, Mezzanine):
+            return []
+        known = cast("set[str]", self.redis.smembers(self.keys.pages(Mezzanine(recipe.path).key)))
+        return [Mezzanine(recipe.path, int(page)) for page in known]
+
+    def _note_page(self, recipe: Recipe, client: Redis) -> None:
+        """Note a page before its job is queued: an event of its master shall miss none that may run."""
+        if isinstance(recipe, Mezzanine) and recipe.page is not None:
+            name = self.keys.pages(Mezzanine(recipe.path).key)
+            client.sadd(name, recipe.page)
+            client.expire(name, PAGES_SECONDS)
 
     def retry(self, key: str, lane: Lane = Lane.BULK) -> Message | None:
         """Queue a failed, quarantined or put-off job again, as if it had not been tried; its message, to be sent."""
@@ -66,6 +84,15 @@ class Table:
     def forget(self, key: str) -> bool:
         """Drop the job; one that runs is fenced off. Whether it was known."""
         return bool(self._run("forget", key))
+
+    def withdraw(self, keys: list[str], since: float) -> int:
+        """Take back those of the bulk jobs *keys* that were asked for first *since* then (Redis' clock, in seconds)
+        and that nobody waits for or works on; how many.
+        """
+        pipe = self.redis.pipeline(transaction=False)
+        for key in keys:
+            self._scripts["withdraw"](keys=self._named(key, ""), args=[key, int(since * 1000)], client=pipe)
+        return sum(pipe.execute())
 
     # --- whoever looks
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from mezcal.recipe import Recipe
+    from mezcal.recipe import Mezzanine, Recipe
     from mezcal.settings import Settings
     from mezcal.store.shelf import Shelf
     from mezcal.store.usage import Usage
@@ -38,6 +38,9 @@ class Store(Protocol):
 
     def sidecar(self, recipe: Recipe) -> Sidecar | None:
         """Where the derivative comes from and what it is, as far as known."""
+
+    def pages(self, recipe: Recipe) -> list[Mezzanine]:
+        """The mezzanines of single pages of *recipe*'s master that are stored; none for a thumbnail."""
 
     def draft(self) -> AbstractContextManager[Path]:
         """A local file to write a derivative to, gone at the end."""
@@ -75,15 +78,15 @@ class Store(Protocol):
     def check(self) -> None:
         """Raise `StoreDown` unless a derivative could be stored now."""
 
+    @property
+    def shelf(self) -> Shelf:
+        """The same store for whoever keeps it within its bounds: what is found there is evicted by where it lies."""
+
     def entries(self) -> Iterator[Entry]:
         """Every derivative there is, one by one and in no promised order: a million are never held at once.
 
         What comes or goes meanwhile may be shown or not.
         """
-
-    @property
-    def shelf(self) -> Shelf:
-        """The same store for whoever keeps it within its bounds: what is found there is evicted by where it lies."""
 
     def usage(self) -> Usage | None:
         """What the store holds; None where it is too much to count in a moment."""

@@ -14,6 +14,7 @@ from hashlib import sha256
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from mezcal.errors import StoreDown
 from mezcal.store.files import ABSENT, rename
 from mezcal.store.layout import SIDECAR
 
@@ -55,10 +56,10 @@ class Aside:
     def take_back(self, folder: PurePosixPath, image: Path) -> None:
         """Move *folder*'s derivative to *image* again, if it is here and nothing is there."""
         for place in self._places(folder):
-            with suppress(*ABSENT):
+            with suppress(*ABSENT, StoreDown):  # removed at this very moment: then it is made anew
                 if place.exists() and not image.exists():
                     rename(place, image)
-                    rename(place.with_suffix(".json"), image.with_name(SIDECAR))
+                    place.with_suffix(".json").rename(image.with_name(SIDECAR))  # umd-lib/mezcal's have none
 
     def forget(self, folder: PurePosixPath) -> None:
         """Have nothing of *folder* here."""

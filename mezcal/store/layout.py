@@ -25,7 +25,9 @@ def folder(recipe: Recipe, layout: Layout, most: int | None = None) -> PurePosix
 
     *most* is the bytes of its path that the store takes, None where the file system bounds single names only.
     """
-    if not isinstance(recipe, Mezzanine) or recipe.page is not None or not _fits(recipe.path, layout, most):
+    if isinstance(recipe, Mezzanine) and recipe.page is not None:
+        return pages(recipe.path) / str(recipe.page)
+    if not isinstance(recipe, Mezzanine) or not _fits(recipe.path, layout, most):
         return by_key(recipe.key)
     if layout is Layout.BASIC:
         return PurePosixPath(recipe.path)
@@ -33,6 +35,11 @@ def folder(recipe: Recipe, layout: Layout, most: int | None = None) -> PurePosix
     if layout is Layout.MD5_ENCODED:
         return PurePosixPath(digest)
     return PurePosixPath(digest[0:2], digest[2:4], digest[4:6], digest)
+
+
+def pages(path: str) -> PurePosixPath:
+    """The folder that holds a folder for each page of the master at *path*: whoever forgets it finds them all."""
+    return by_key(Mezzanine(path).key)
 
 
 def by_key(key: str) -> PurePosixPath:

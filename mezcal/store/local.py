@@ -11,6 +11,7 @@ from io import FileIO
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from mezcal.errors import StoreDown
+from mezcal.recipe import Mezzanine
 from mezcal.store.aside import Aside, name_of
 from mezcal.store.entry import Opened, Sidecar
 from mezcal.store.files import (
@@ -27,12 +28,11 @@ from mezcal.store.files import (
     sync,
 )
 from mezcal.store.layout import IMAGE, OURS, SIDECAR, by_key, folder
-from mezcal.store.listing import entries
 from mezcal.store.scratch import Scratch
 from mezcal.store.shelf import LocalShelf
 from mezcal.store.trim import State
 from mezcal.store.usage import Counted, Usage, count
-from mezcal.store.walk import Found
+from mezcal.store.walk import Found, entries, pages_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -109,6 +109,10 @@ class LocalStore:
             return Sidecar.from_bytes(self.path(recipe).with_name(SIDECAR).read_bytes())
         except OSError:
             return None
+
+    def pages(self, recipe: Recipe) -> list[Mezzanine]:
+        """The pages of *recipe*'s master that are stored, or were a moment ago."""
+        return pages_in(self.root, recipe.path) if isinstance(recipe, Mezzanine) else []
 
     # --- publishing: a scratch file, synced, renamed
 

@@ -68,12 +68,12 @@ class Verify:
         """Each folder with something in it, or of *sample* images chosen at random, and what is left over."""
         found: Iterable[Found] = self._store.shelf.walk()
         for one in found if sample is None else chosen(found, sample):
-            judged = self._judge(one)
+            judged = self.judge(one)
             if judged is not None:
                 yield judged
         yield from self._scratch()
 
-    def _judge(self, found: Found) -> Judged | None:
+    def judge(self, found: Found) -> Judged | None:
         """What is wrong with what was *found*; looked at again, for an image is published before its sidecar."""
         if found.size is None and found.noted is None and not found.empty:
             return None

@@ -10,11 +10,13 @@ import json
 import os
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from mezcal.store.entry import Sidecar
-from mezcal.store.layout import BY_KEY, IMAGE, OURS, SIDECAR
+from mezcal.recipe import Mezzanine
+from mezcal.store.entry import Entry, Sidecar
+from mezcal.store.layout import BY_KEY, IMAGE, OURS, SIDECAR, pages
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,8 +30,9 @@ LEFT_ALONE = {"lost+found"}  # at the root: the file system's own
 class Found:
     """A folder of the store and what it holds; sizes in bytes, times in seconds since 1970.
 
-    *size* is the image's, None if there is none; *beside* and *noted* are the sidecar's size and time, *noted* None if
-    there is none. *used* is when the image was last read, as far as that is known (to a day, most often), or written.
+    *size* is the image's, None if there is none, *written* when that was; *beside* and *noted* are the sidecar's size
+    and time, *noted* None if there is none. *used* is when the image was last read, as far as that is known (to a
+    day, most often), or written.
     """
 
     folder: str
@@ -38,6 +41,7 @@ class Found:
     beside: int = 0
     noted: float | None = None
     empty: bool = False
+    written: float = 0
 
     @property
     def bytes(self) -> int:
@@ -200,6 +204,7 @@ def _found(folder: str, files: dict[str, os.stat_result], *, empty: bool) -> Fou
         sidecar.st_size if sidecar else 0,
         sidecar.st_mtime if sidecar else None,
         empty,
+        image.st_mtime if image else 0,
     )
 
 
@@ -209,3 +214,18 @@ def sidecar_at(folder: Path) -> Sidecar | None:
         return Sidecar.from_bytes((folder / SIDECAR).read_bytes())
     except OSError:
         return None
+
+
+def entries(root: Path) -> Iterator[Entry]:
+    """Every derivative below *root*, those put aside left out."""
+    for found in Walk(root):
+        if found.size:
+            name = os.path.join(found.folder, IMAGE)  # noqa: PTH118 - a million times
+            yield Entry(name, found.size, found.written, found.used, partial(sidecar_at, root / found.folder))
+
+
+def pages_in(root: Path, path: str) -> list[Mezzanine]:
+    """The pages of the master at *path* that have a folder."""
+    with suppress(OSError), os.scandir(root / pages(path)) as folders:
+        return [Mezzanine(path, int(entry.name)) for entry in folders if entry.name.isdecimal()]
+    return []

@@ -315,6 +315,14 @@ def test_what_was_deleted_is_no_longer_among_the_largest(settings: Settings) -> 
     assert [recipe["path"] for recipe in notable.largest(table)] == [small.path]
 
 
+def test_the_cache_is_shown_against_its_bound(settings_with: Callable[..., Settings]) -> None:
+    bounded = settings_with(api_tokens=TOKEN, cache_max_bytes="2GB")
+    stored(bounded, "a.tif", b"1" * 500_000)
+    page = signed_in(bounded).get("/ops").text
+    assert 'max="2000000000" value="500000"' in page
+    assert "<dd>2.0 GB</dd>" in page
+
+
 def test_a_preview_is_asked_for_by_looking_and_shown_when_it_is_there(settings: Settings) -> None:
     recipe, browser = stored(settings, "a.tif", b"1" * 10), signed_in(settings)
     address = f"/ops/previews/{recipe.key}.jpg"

@@ -15,7 +15,7 @@ import pyvips
 import tifffile
 from PIL import Image, ImageCms
 
-from mezcal.convert import Choices, convert
+from mezcal.convert import Choices, convert, held
 from mezcal.errors import Failure, NotAnImage, TooLarge, Undecodable
 from tools.tiny_masters import HEIGHT, WIDTH, bare, packed
 
@@ -185,7 +185,26 @@ HELD = {
 @pytest.mark.parametrize("kind", HELD)
 def test_what_would_be_held_whole_is_refused_beyond_the_budget(kind, tmp_path):
     with pytest.raises(TooLarge, match=r"decoded whole, in [\d,]+ MB of memory, and 800 are allowed"):
-        convert(io.BytesIO(HELD[kind]), tmp_path / "out.jpg", Choices(oversize="scale"))
+        convert(io.BytesIO(HELD[kind]), tmp_path / "out.jpg", Choices(oversize="refuse"))
+
+
+@pytest.mark.parametrize(("budget", "side"), [(10**6, 128), (150_000, 64), (70_000, 32)])
+def test_a_jpeg_2000_beyond_the_budget_is_decoded_in_a_smaller_size(budget, side, tmp_path, monkeypatch):
+    monkeypatch.setattr(held, "HELD_BYTES", budget)
+    master = io.BytesIO()
+    Image.linear_gradient("L").resize((128, 128)).convert("RGB").save(master, "JPEG2000")
+    picture = convert(master, tmp_path / "out.jpg", Choices(oversize="scale"))
+    assert (picture.width, picture.height) == (side, side)
+    assert picture.note == (None if side == 128 else "scaled from 128 x 128")
+    with Image.open(tmp_path / "out.jpg") as image:
+        assert image.size == (side, side)
+        assert [image.getpixel((side // 2, side * eighth // 8))[0] // 16 for eighth in (1, 4, 7)] == [2, 8, 14]
+
+
+def test_a_jpeg_2000_with_no_smaller_size_in_it_is_refused_beyond_the_budget(tmp_path, monkeypatch):
+    monkeypatch.setattr(held, "HELD_BYTES", 50_000)
+    with pytest.raises(TooLarge, match="decoded whole"):
+        convert(io.BytesIO(small("JPEG2000", num_resolutions=1)), tmp_path / "out.jpg", Choices(oversize="scale"))
 
 
 HOLLOW = {

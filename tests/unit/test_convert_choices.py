@@ -10,7 +10,7 @@ import tifffile
 from PIL import Image, ImageCms
 
 from mezcal.convert import Choices, convert
-from mezcal.convert.turn import ROWS_MAX
+from mezcal.convert.strips import ROWS_MAX
 from mezcal.errors import BadRecipe, OriginFailed, TooLarge, Undecodable
 
 HEIGHT, WIDTH = 4 * ROWS_MAX + 71, 90  # more than one band and strip, and odd ends of both

@@ -52,7 +52,13 @@ def test_where_no_password_can_be_kept_one_has_to_be_set(dashboard: Any, tmp_pat
 
 
 def test_how_long_a_failed_task_ran_is_shown_too(dashboard: Any) -> None:
-    assert dashboard.with_runtime(Task(uuid="1", started=10.0, failed=12.5)).runtime == 2.5
-    assert dashboard.with_runtime(Task(uuid="2", started=10.0, retried=11.0)).runtime == 1.0
-    assert dashboard.with_runtime(Task(uuid="3", started=10.0, succeeded=11.0, runtime=0.9)).runtime == 0.9
-    assert dashboard.with_runtime(Task(uuid="4", started=10.0)).runtime is None
+    assert dashboard.for_people(Task(uuid="1", started=10.0, failed=12.5)).runtime == 2.5
+    assert dashboard.for_people(Task(uuid="2", started=10.0, retried=11.0)).runtime == 1.0
+    assert dashboard.for_people(Task(uuid="3", started=10.0, succeeded=11.0, runtime=0.9)).runtime == 0.9
+    assert dashboard.for_people(Task(uuid="4", started=10.0)).runtime is None
+
+
+def test_why_a_task_failed_is_told_where_its_process_died(dashboard: Any) -> None:
+    task = Task(uuid="1", exception="ExceptionWithTraceback()", traceback="Traceback ..\nWorkerLostError: signal 9\n")
+    assert dashboard.for_people(task).exception == "WorkerLostError: signal 9"
+    assert task.exception == "ExceptionWithTraceback()", "what Flower keeps was changed"

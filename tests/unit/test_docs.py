@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
 VARIABLES = {name.upper() for name in Settings.model_fields}
 TARGETS = set(re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE))
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+SHELL = {"|", "||", "&&", ";", ">", "2>"}  # what the shell reads itself
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 FILE = re.compile(r"(?<![\w/.])((?:api|docs|mezcal|tests|tools|worker|benchmarks|requirements)/[\w./-]+)(?![\w*<{])")
 
@@ -38,6 +40,7 @@ def commands(page: Path) -> Iterator[list[str]]:
 
 def mezcal_options(words: list[str]) -> list[str] | None:
     """The options that the command *words* gives to mezcal; None if it does not run it."""
+    words = list(takewhile(lambda word: word not in SHELL, words))
     if words[0] == "make":
         return shlex.split(next((word[5:] for word in words if word.startswith("ARGS=")), ""))
     return words[1:] if Path(words[0]).name == "mezcal" else None

@@ -107,7 +107,8 @@ def test_a_cached_image_is_shown_with_its_size_and_leads_to_itself():
 def test_an_image_not_yet_made_is_a_link_that_makes_it_and_is_not_fetched():
     page = home(tiles=[MISSING])
     assert images(page) == []
-    (link,) = page.all("a")
+    link, operators = page.all("a")
+    assert operators["href"] == "/ops"
     assert link["href"] == "/images/plate.tif"
     assert link["aria-label"] == "make plate.tif now"
     assert "make it now plate.tif not yet made" in page.text

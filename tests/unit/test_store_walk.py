@@ -106,6 +106,25 @@ def test_what_was_announced_before_an_eviction_can_still_be_had(tmp_path: Path) 
     assert store.path(recipe).with_name("image.json").exists()
 
 
+def test_an_image_without_sidecar_comes_back_too(tmp_path: Path) -> None:
+    recipe = Mezzanine.parse("a/b.tif")
+    store = filled(tmp_path, recipe, 60)
+    store.path(recipe).with_name("image.json").unlink()
+    assert store.evict(recipe)
+    opened = store.open(recipe)
+    assert opened is not None
+    opened.file.close()
+
+
+def test_a_thumbnail_of_which_only_the_key_is_known_comes_back_too(tmp_path: Path) -> None:
+    recipe = Mezzanine.parse("a/b.tif", 2)
+    store = filled(tmp_path, recipe, 60)
+    assert store.evict(recipe)
+    opened = store.open_key(recipe.key)
+    assert opened is not None
+    opened.file.close()
+
+
 def test_what_was_evicted_goes_in_the_end(tmp_path: Path) -> None:
     recipe = Mezzanine.parse("a/b.tif")
     store = filled(tmp_path, recipe, 0)

@@ -12,8 +12,9 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from mezcal.errors import StoreDown
+from mezcal.recipe import Mezzanine
 from mezcal.store.entry import Entry, Opened, Stored
-from mezcal.store.layout import BY_KEY, IMAGE, OURS, by_key, folder
+from mezcal.store.layout import BY_KEY, IMAGE, OURS, by_key, folder, pages
 from mezcal.store.s3.bucket import Bucket, Changed
 from mezcal.store.s3.conditions import knows_conditions
 from mezcal.store.s3.distant import Distant
@@ -108,6 +109,13 @@ class S3Store:
         """What is known of *recipe*'s derivative; None for an object that is not ours."""
         found = self.bucket.head(self.name(recipe))
         return from_headers(found.headers, recipe.as_json()) if found else None
+
+    def pages(self, recipe: Recipe) -> list[Mezzanine]:
+        """The pages of *recipe*'s master that are stored, or were a moment ago."""
+        if not isinstance(recipe, Mezzanine):
+            return []
+        names = (found.name.split("/")[-2:] for found in self.bucket.listed(f"{pages(recipe.path)}/"))
+        return [Mezzanine(recipe.path, int(page)) for page, image in names if page.isdecimal() and image == IMAGE]
 
     def link_key(self, key: str, method: str = "GET") -> str | None:
         """A URL of a thumbnail that is the same all day, UTC, and good for six days after it: a week is S3's bound."""

@@ -1,0 +1,156 @@
+"""`mezcal warm` and whoever asks meanwhile: `python -m benchmarks.warm [--images 10000]` in the root folder.
+
+A whole `mezcal up` with two pool processes, one of which bulk jobs never take, in front of a folder of small samples.
+Cold requests one after the other: first while nothing else is to do, then while `mezcal warm --from LIST --wait` has
+the images made. Prints the rate of the warming from the start of the command to its end, the 50th and 99th percentile
+of the requests in milliseconds, and their ratios to idle: that of p99 shall be at most 2.
+
+Then what reading costs the asker, without workers: a list of `--listed` paths handed over, its time and peak memory;
+and the same number of cached ones counted, beside what jobs that find them in the store take.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import statistics
+import subprocess
+import tempfile
+import time
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import requests
+
+from tests.broker import running_broker
+from tests.house import MEZCAL, SAMPLES, running_house
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.house import House
+
+MASTER = SAMPLES / "maps" / "valley.tif"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
+    parser.add_argument("--images", type=int, default=10_000)
+    parser.add_argument("--requests", type=int, default=300, help="cold requests in idle")
+    parser.add_argument("--listed", type=int, default=1_000_000)
+    options = parser.parse_args()
+    print(f"conditions: {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, 2 pool processes, small samples")
+    with tempfile.TemporaryDirectory() as name:
+        masters = Path(name, "masters")
+        wanted = filled(masters, "bulk", options.images)
+        asked = (f"asked/{number}.tif" for number in count())
+        given = {"LOG_LEVEL": "WARNING", "DRAIN_SECONDS": "2"}
+        (house_folder := Path(name, "house")).mkdir()
+        with running_house(house_folder, masters.as_uri(), **given) as house:
+            beside(house, masters, wanted, asked, options.requests)
+            again(house, wanted)
+    handing_over(options.listed)
+
+
+def beside(house: House, masters: Path, wanted: Path, asked: Iterator[str], number: int) -> None:
+    cold(house, masters, asked, 20)
+    idle = cold(house, masters, asked, number)
+    began = time.perf_counter()
+    with subprocess.Popen(
+        [MEZCAL, "warm", "--wait", "--from", wanted], cwd=house.folder, env=house.environment, stderr=subprocess.DEVNULL
+    ) as warming:
+        busy = []
+        while warming.poll() is None:
+            busy += cold(house, masters, asked, 5)
+    took = time.perf_counter() - began
+    images = len(wanted.read_text().splitlines())
+    print(f"warmed {images:,} images in {took:.1f} s: {images / took:.0f} a second, {len(busy)} requests beside it")
+    print("                p50     p99   in ms")
+    print(f"idle       {p50(idle):8.1f}{p99(idle):8.1f}")
+    print(f"warming    {p50(busy):8.1f}{p99(busy):8.1f}")
+    print(f"of idle    {p50(busy) / p50(idle):7.2f}x{p99(busy) / p99(idle):7.2f}x", flush=True)
+
+
+def again(house: House, wanted: Path) -> None:
+    """All are cached: the store is asked, against jobs that find them there."""
+    images = len(wanted.read_text().splitlines())
+    took, peak = timed(house.environment, house.folder, "--from", str(wanted))
+    elsewhere = house.environment | {"STORAGE_DIR": str(house.folder / "empty")}
+    by_jobs, _ = timed(elsewhere, house.folder, "--wait", "--from", str(wanted))
+    print(f"{images:,} cached ones: counted in {took:.1f} s ({peak:.0f} MB); by jobs that find them {by_jobs:.1f} s")
+
+
+def handing_over(listed: int) -> None:
+    """A long list from a pipe, no worker taking anything."""
+    with tempfile.TemporaryDirectory() as name, running_broker(Path(name)) as broker:
+        env = os.environ | {"REDIS_URL": broker.url, "DATA_DIR": str(Path(name, "data"))}
+        lines = (f"dc/2026/collection-{n // 997:05}/object-{n:08}.tif\n" for n in range(listed))
+        took, peak = timed(env, Path(name), "--from", "-", lines=lines)
+        print(f"{listed:,} paths handed over in {took:.1f} s: {1e6 * took / listed:.0f} us each, {peak:.0f} MB at most")
+
+
+def timed(env: dict[str, str], folder: Path, *words: str, lines: Iterator[str] | None = None) -> tuple[float, float]:
+    """Seconds that `mezcal warm` takes with *words*, and its peak memory in MB."""
+    began = time.perf_counter()
+    with subprocess.Popen(
+        ["/usr/bin/env", MEZCAL, "warm", *words], cwd=folder, env=env, text=True,
+        stdin=subprocess.PIPE if lines else subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    ) as warming:  # fmt: skip
+        peak = 0.0
+        if warming.stdin and lines:
+            warming.stdin.writelines(lines)
+            warming.stdin.close()
+        while warming.poll() is None:
+            peak = max(peak, high_water(warming.pid))
+            time.sleep(0.02)
+    return time.perf_counter() - began, peak
+
+
+def high_water(pid: int) -> float:
+    """The most memory that *pid* has had so far, in MB."""
+    try:
+        found = re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())
+    except OSError:
+        return 0
+    return int(found[1]) / 1024 if found else 0
+
+
+def filled(masters: Path, below: str, number: int) -> Path:
+    """*number* hard links to one master, and the list of them."""
+    (masters / below).mkdir(parents=True)
+    (masters / "asked").mkdir()
+    original = masters / "original.tif"
+    original.write_bytes(MASTER.read_bytes())
+    for n in range(number):
+        (masters / below / f"{n}.tif").hardlink_to(original)
+    wanted = masters / "list.txt"
+    wanted.write_text("".join(f"{below}/{n}.tif\n" for n in range(number)))
+    return wanted
+
+
+def cold(house: House, masters: Path, asked: Iterator[str], number: int) -> list[float]:
+    """How long each of so many requests for a new master takes, in milliseconds."""
+    taken = []
+    with requests.Session() as client:
+        client.trust_env = False
+        for _ in range(number):
+            path = next(asked)
+            (masters / path).hardlink_to(masters / "original.tif")
+            began = time.perf_counter()
+            client.get(f"{house.url}/images/{path}").raise_for_status()
+            taken.append(1000 * (time.perf_counter() - began))
+    return taken
+
+
+def p50(taken: list[float]) -> float:
+    return statistics.median(taken)
+
+
+def p99(taken: list[float]) -> float:
+    return statistics.quantiles(taken, n=100)[98]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,114 @@
+"""`mezcal cache`, as an operator types it and as a script reads it."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from mezcal import cli
+from mezcal.recipe import Mezzanine
+from mezcal.settings import Layout
+from mezcal.store import LocalStore
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+DAY = 86_400
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LocalStore:
+    """Ten images of 100 kB, the first used yesterday, each other one a day longer ago."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("STORAGE_DIR", str(tmp_path / "cache"))
+    store = LocalStore(tmp_path / "cache", Layout.BASIC)
+    for number in range(10):
+        place = store.path(Mezzanine.parse(f"box/{number}"))
+        place.parent.mkdir(parents=True)
+        place.write_bytes(b"\xff\xd8" + bytes(99_996) + b"\xff\xd9")
+        os.utime(place, (time.time() - (number + 1) * DAY,) * 2)
+    return store
+
+
+def answered(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, Any]:
+    code = cli.main(["cache", *words, "--json"])
+    return code, json.loads(capsys.readouterr().out)
+
+
+def numbers(store: LocalStore) -> list[int]:
+    return sorted(int(found.folder.partition("/")[2]) for found in store.shelf.walk() if found.size)
+
+
+def test_stats_tell_how_much_there_is_and_how_old(store: LocalStore, capsys: pytest.CaptureFixture[str]) -> None:
+    code, told = answered(capsys, "stats")
+    assert code == 0
+    assert (told["derivatives"], told["bytes"], told["by_path"], told["without_sidecar"]) == (10, 1_000_000, 10, 10)
+    assert told["used_longest_ago"] == pytest.approx(time.time() - 10 * DAY, abs=60)
+    assert told["free_bytes"] == pytest.approx(store.free_bytes(), rel=0.5)
+
+
+def test_stats_are_those_counted_last_unless_it_is_wished(
+    store: LocalStore, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answered(capsys, "stats")
+    store.delete(Mezzanine.parse("box/1"))
+    assert answered(capsys, "stats")[1]["derivatives"] == 10
+    assert answered(capsys, "stats", "--count")[1]["derivatives"] == 9
+    assert cli.main(["cache", "stats"]) == 0
+    assert "derivatives      9 (900 kB)" in capsys.readouterr().out
+
+
+def test_trim_brings_it_down_to_what_was_wished(store: LocalStore, capsys: pytest.CaptureFixture[str]) -> None:
+    code, told = answered(capsys, "trim", "--to", "350kB")
+    assert (code, told["evicted"], told["evicted_bytes"], told["bytes"]) == (0, 7, 700_000, 300_000)
+    assert numbers(store) == [0, 1, 2]
+
+
+def test_a_dry_run_says_the_same_and_does_nothing(store: LocalStore, capsys: pytest.CaptureFixture[str]) -> None:
+    code, told = answered(capsys, "trim", "--to", "350kB", "--dry-run")
+    assert (code, told["evicted"], told["bytes"], told["dry_run"]) == (0, 7, 300_000, True)
+    assert numbers(store) == list(range(10))
+    assert cli.main(["cache", "trim", "--to", "350kB", "--dry-run"]) == 0
+    assert "7 derivatives (700 kB) would be evicted, 300 kB left" in capsys.readouterr().out
+
+
+def test_without_wish_the_bounds_of_the_settings_are_kept(
+    store: LocalStore, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert cli.main(["cache", "trim"]) == 2
+    assert "CACHE_MAX_BYTES" in capsys.readouterr().err
+    monkeypatch.setenv("CACHE_MAX_AGE", "5d")
+    code, told = answered(capsys, "trim")
+    assert (code, told["evicted"]) == (0, 4)
+    assert numbers(store) == [0, 1, 2, 3, 4, 5]
+
+
+def test_a_bound_that_cannot_be_kept_is_an_exit_code(store: LocalStore, capsys: pytest.CaptureFixture[str]) -> None:
+    store.path(Mezzanine.parse("box/3")).write_bytes(bytes(5000))
+    code, told = answered(capsys, "trim", "--to", "1")
+    assert (code, told["kept"]) == (1, False)
+    assert numbers(store) == [3], "it was written just now"
+
+
+def test_verify_tells_by_its_exit_code_whether_a_fault_is_left(
+    store: LocalStore, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert answered(capsys, "verify")[0] == 0
+    store.path(Mezzanine.parse("box/3")).write_bytes(b"\xff\xd8 cut")
+    code, told = answered(capsys, "verify")
+    assert (code, told["looked at"], told["without sidecar"], told["faults"]) == (1, 10, 9, 1)
+    assert told["found"] == [{"folder": "box/3", "fault": "cut image", "mended": False}]
+    assert cli.main(["cache", "verify", "--mend"]) == 0
+    assert "box/3: cut image (mended)" in capsys.readouterr().out
+    assert answered(capsys, "verify", "--sample", "5")[1]["looked at"] == 5
+
+
+def test_a_size_that_is_none_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["cache", "trim", "--to", "many"])
+    assert ended.value.code == 2
+    assert "500GB" in capsys.readouterr().err

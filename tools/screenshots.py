@@ -1,0 +1,127 @@
+"""Take the pictures in docs/images of a demonstration anew: `make screenshots`. Needs node, npm and Chromium.
+
+What is shown is real, but for the last hour's counts: they are made up, since nobody wants to wait for an hour.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from PIL import Image
+
+from mezcal.jobs import Jobs, Lane
+from mezcal.recipe import Mezzanine
+from tests.house import SAMPLES, running_house
+from tests.origin_server import OriginServer
+from tests.waiting import until
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+    from tests.house import House
+
+TO = Path("docs/images")
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+MADE = ("maps/valley.tif", "agave-p3.tif", "galaxy-16bit.tif", "plate-cmyk.tif", "portrait-rotated.tif")
+SLOW = ("herbarium/1807/sheet-12.tif", "maps/atlas-1888/plate-04.tif")
+BROKEN = ("letters/1923/page-3.tif", "letters/1923/page-4.tif", "letters/1923/page-9.tif")
+COLOURS = 96  # of the pictures: a quarter of the bytes, and nobody sees it
+OPS_HEIGHT, PHONE_HEIGHT = 2900, 1900  # what lies below is not loaded
+
+
+def main() -> int:
+    """Show a demonstration to a browser, and keep what it saw."""
+    TO.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder, OriginServer(SAMPLES) as origin:
+        master = (SAMPLES / "maps" / "valley.tif").read_bytes()
+        for path in SLOW:
+            origin.script(path, body=master, hold_at=int(len(master) * (0.4 + 0.3 * SLOW.index(path))))
+        for path in BROKEN[1:]:
+            origin.script(path, status=500, fails=-1)
+        options = ("--flower", "--flower-port", "0")
+        with running_house(Path(folder), origin.url, *options, ORIGIN_RETRIES="0", INTERACTIVE_RESERVE="0") as house:
+            demonstrate(house)
+            show(house)
+            for path in SLOW:
+                origin.script(path, body=master)
+    for picture in TO.glob("*.png"):
+        shrink(picture)
+    return 0
+
+
+def demonstrate(house: House) -> None:
+    """Have images made, some fail and two at work."""
+    for path in (*MADE, *BROKEN, "README.md"):
+        house.ask(path)
+    house.request("/ops")
+    until(lambda: len(made_previews(house.table.redis)) == len(MADE), 30, "small pictures")
+    jobs = Jobs.of(house.settings.model_copy(update={"redis_url": _broker(house)}))
+    for path in SLOW:
+        jobs.ask(Mezzanine(path), Lane.INTERACTIVE)
+    for number in range(40):
+        jobs.ask(Mezzanine(f"glass-plates/{number:04}.tif"), Lane.BULK)
+    until(lambda: house.table.depths()["running"] == len(SLOW), 30, "two jobs at work")
+    make_up_an_hour(house.table.redis, house.table.keys)
+
+
+def made_previews(redis: Redis) -> list[str]:
+    """The keys of the small pictures that are there."""
+    return [key for key in redis.scan_iter("*preview:*") if redis.get(key)]
+
+
+def _broker(house: House) -> Any:
+    from pydantic import SecretStr  # noqa: PLC0415
+
+    return SecretStr(f"redis+socket://{house.folder}/data/run/broker.sock")
+
+
+def make_up_an_hour(redis: Redis, keys: Any) -> None:
+    """Counts as of a morning on which a catalogue is looked at, and a little goes wrong."""
+    now = int(time.time()) // 60
+    for ago in range(1, 60):
+        wave = 1 + math.sin(ago / 6) + (ago * 7919 % 13) / 13
+        made, failed = round(9 * wave), ago % 17 == 3
+        counts = {"requests:hit": round(400 * wave), "requests:miss": made, "requests:error": 2 * failed}
+        counts |= {"jobs:made": made, "jobs:failed": int(failed), "wait_ms": 900 * made, "work_ms": 700 * made}
+        for what in ("wait", "work"):
+            counts |= {f"{what}_below:1": made - made // 5, f"{what}_below:2.5": made // 5, f"{what}_below:5": 1}
+        redis.hset(keys.minute(now - ago), mapping=counts)
+        redis.expire(keys.minute(now - ago), 3600)
+
+
+def show(house: House) -> None:
+    """Have the browser look at everything."""
+    journal = house.journal.read_text()
+    flower = re.findall(r"the dashboard is at (http://\S+/)", journal)[0]
+    secret = (house.folder / "data" / "flower" / "password").read_text().strip()
+    wanted = [
+        {"url": f"{house.url}/", "out": "home.png", "height": 1100},
+        {"url": f"{house.url}/ops", "out": "ops.png", "height": OPS_HEIGHT},
+        {"url": f"{house.url}/ops", "out": "ops-phone.png", "width": 390, "height": PHONE_HEIGHT, "scheme": "dark"},
+        {"url": f"{flower}workers", "out": "flower-workers.png", "height": 480},
+        {"url": f"{flower}tasks", "out": "flower-tasks.png", "height": 760},
+        {"url": f"{flower}tasks", "out": "flower-task.png", "height": 900, "follow": "FAILURE"},
+        {"url": f"{flower}broker", "out": "flower-broker.png", "height": 400},
+    ]
+    asked = {"chromium": CHROMIUM, "folder": str(TO.absolute()), "password": secret, "pages": wanted}
+    subprocess.run(["node", "tools/screenshots.mjs", json.dumps(asked)], check=True, timeout=300)  # noqa: S603, S607
+
+
+def shrink(picture: Path) -> None:
+    """Leave *picture* fewer colours."""
+    with Image.open(picture) as image:
+        fewer = image.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
+    fewer.save(picture, optimize=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
