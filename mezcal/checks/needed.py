@@ -67,11 +67,10 @@ def _thorough_broker(redis: Redis) -> str:
 
 def _thorough_store(of: Store) -> str:
     of.check()
-    if isinstance(of, LocalStore):
-        _check_rename(of)
     free = of.free_bytes()
-    if free is None:
-        return "can be written, and has no bound that could be asked for"
+    if not isinstance(of, LocalStore) or free is None:
+        return "can be written"
+    _check_rename(of)
     told = f"can be written, renames replace whole files, {free / 2**30:,.1f} GiB free"
     if free < LITTLE:
         raise Amiss(told, "make room, or have less kept", Level.WARNING)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import threading
 import time
 import tracemalloc
@@ -18,13 +19,11 @@ import requests
 
 from mezcal.errors import StoreDown, Superseded
 from mezcal.recipe import Mezzanine
-from mezcal.settings import WrongSetting, load
+from mezcal.settings import Layout, WrongSetting, load
 from mezcal.store import LocalStore, open_store
 from mezcal.store.s3 import Distant, Replaced, S3Store
 from mezcal.store.s3.metadata import as_headers, from_headers
 from mezcal.store.s3.place import Place
-from mezcal.store.trim import Bounds, Trim
-from mezcal.store.usage import Usage
 from tests.s3_server import KEYS
 from tests.store_contract import JPEG, RECIPE, content, put, sidecar
 
@@ -275,6 +274,7 @@ def test_a_listing_asks_for_a_page_when_it_is_wanted(s3: S3Server, tmp_path: Pat
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_a_million_images_are_listed_a_page_at_a_time(s3: S3Server, tmp_path: Path) -> None:
     with listing(1000) as (url, _):
         store = S3Store(s3.settings("a-bucket", tmp_path, storage_url=url))
@@ -287,62 +287,21 @@ def test_a_million_images_are_listed_a_page_at_a_time(s3: S3Server, tmp_path: Pa
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_a_million_files_are_listed_without_holding_them(tmp_path: Path) -> None:
-    """A hundred folders with the same hundred names, of which each holds a hundred: links, for the disk's sake."""
-    store = LocalStore(tmp_path / "cache", load(_env_file=None).storage_layout)
+    store = LocalStore(tmp_path / "cache", Layout.BASIC)
     image = tmp_path / "image"
-    image.write_bytes(b"x")
-    for number in range(1_000_000):
-        folder = f"{store.root}/{number // 10_000:02}/{number // 100 % 100:02}/{number % 100:02}"
-        os.makedirs(folder)  # noqa: PTH103 - a million times
-        if number % 10_000 == 0:
-            image = image.with_name(f"image-{number}")  # a file takes some ten thousand links only
-            image.write_bytes(b"x")
-        os.link(image, f"{folder}/image.jpg")
-    tracemalloc.start()
     try:
+        for number in range(1_000_000):
+            folder = f"{store.root}/{number // 10_000:02}/{number // 100 % 100:02}/{number % 100:02}"
+            os.makedirs(folder)  # noqa: PTH103 - a million times
+            if number % 10_000 == 0:  # a file takes some ten thousand links only
+                image = image.with_name(f"image-{number}")
+                image.write_bytes(b"x")
+            os.link(image, f"{folder}/image.jpg")
+        tracemalloc.start()
         assert sum(1 for _ in store.entries()) == 1_000_000
         assert tracemalloc.get_traced_memory()[1] < 20_000_000
     finally:
         tracemalloc.stop()
-
-
-# --- as whoever keeps it within bounds sees it
-
-
-def test_a_walk_goes_on_where_the_last_one_was_broken_off(store: S3Store) -> None:
-    for name in "abc":
-        put(store, recipe=Mezzanine.parse(name))
-    walk = store.shelf.walk()
-    assert [found.folder for found in islice(walk, 2)] == ["a", "b"]
-    rest = store.shelf.walk(walk.cursor)
-    assert [found.folder for found in rest] == ["c"]
-    assert rest.cursor == ""
-
-
-def test_what_is_evicted_by_its_name_goes_unless_it_is_newer(s3: S3Server, tmp_path: Path) -> None:
-    store = S3Store(s3.settings(s3.bucket(), tmp_path, pin_seconds=0))
-    put(store)
-    (found,) = store.shelf.walk()
-    assert store.shelf.evict(found, before=found.used) == 0
-    assert store.shelf.evict(found, before=time.time() + 60) == len(JPEG)
-    assert store.find(RECIPE) is None
-    assert store.shelf.clear(10) == 1
-    assert store.open(RECIPE) is None
-
-
-def test_one_trims_at_a_time_and_leaves_notes(store: S3Store) -> None:
-    assert store.shelf.notes() == b""
-    with store.shelf.alone(wait=False) as first, store.shelf.alone(wait=False) as second:
-        assert (first, second) == (True, False)
-        store.shelf.note(b"counted")
-    with store.shelf.alone(wait=True) as third:
-        assert third
-    assert store.shelf.notes() == b"counted"
-
-
-def test_a_bucket_is_surveyed_and_its_usage_told(store: S3Store) -> None:
-    put(store)
-    did = Trim(store.shelf, Bounds(max_bytes=1)).turn(30, now=True)
-    assert (did.counted, did.evicted, did.done) == (1, 0, True)  # what is young stays, whatever the bound
-    assert store.usage() == Usage(1, len(JPEG))
+        shutil.rmtree(tmp_path)

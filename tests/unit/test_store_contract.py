@@ -323,3 +323,11 @@ def test_a_listing_is_read_no_further_than_it_is_asked_for(store: Store) -> None
         put(store, recipe=recipe)
     assert len(list(islice(store.entries(), 5))) == 5
     assert len(list(store.entries())) == 20
+
+
+def test_the_pages_of_a_master_are_known(store: Store) -> None:
+    for page in (None, 2, 11):
+        put(store, recipe=Mezzanine.parse("dc/1", page))
+    assert {recipe.page for recipe in store.pages(RECIPE)} == {2, 11}
+    assert store.pages(THUMBNAIL) == []
+    assert store.pages(Mezzanine.parse("dc/2")) == []

@@ -114,9 +114,8 @@ class S3Store:
         """The pages of *recipe*'s master that are stored, or were a moment ago."""
         if not isinstance(recipe, Mezzanine):
             return []
-        below = f"{pages(recipe.path)}/"
-        names = [found.name.removeprefix(below).partition("/")[0] for found in self.bucket.listed(below)]
-        return [Mezzanine(recipe.path, int(name)) for name in names if name.isdecimal()]
+        names = (found.name.split("/")[-2:] for found in self.bucket.listed(f"{pages(recipe.path)}/"))
+        return [Mezzanine(recipe.path, int(page)) for page, image in names if page.isdecimal() and image == IMAGE]
 
     def link_key(self, key: str, method: str = "GET") -> str | None:
         """A URL of a thumbnail that is the same all day, UTC, and good for six days after it: a week is S3's bound."""
