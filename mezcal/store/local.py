@@ -28,6 +28,7 @@ from mezcal.store.files import (
     sync,
 )
 from mezcal.store.layout import IMAGE, OURS, SIDECAR, by_key, folder
+from mezcal.store.listing import entries
 from mezcal.store.scratch import Scratch
 from mezcal.store.shelf import LocalShelf
 from mezcal.store.trim import State
