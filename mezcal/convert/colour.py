@@ -43,6 +43,13 @@ class Treatment:
         return not shown or self.transform or loaded.peak != 255 or loaded.inverted
 
     @property
+    def halves(self) -> bool:
+        """Whether all there is to do is to keep the upper eight of sixteen bits."""
+        loaded, image = self.loaded, self.loaded.image
+        plain = loaded.space in ("grey", "rgb") and image.bands == loaded.colours and not loaded.inverted
+        return plain and not self.transform and image.format == "ushort" and loaded.peak == 65535
+
+    @property
     def bands(self) -> int:
         """Bands of what is shown."""
         loaded = self.loaded

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mezcal.convert import held, metadata, pillow, samples, vips, ycbcr
+from mezcal.convert import direct, held, metadata, pillow, samples, vips, ycbcr
 from mezcal.convert.formats import LIBVIPS, PILLOW, TIFFFILE, Format
 from mezcal.convert.loaded import CannotRead, Loaded
 from mezcal.convert.page import CIELAB, ICCLAB, WHITE_IS_ZERO, YCBCR, Page
+from mezcal.convert.strips import FORMATS
 from mezcal.errors import BadRecipe
 
 if TYPE_CHECKING:
@@ -25,7 +26,8 @@ def tiff_page(engine: str, master: Watched, page: Page) -> Loaded:
     """*page* of a TIFF by *engine*; `CannotRead` if that engine cannot."""
     if engine != PILLOW:  # which holds the picture whole, and says how much that is
         streams = engine == LIBVIPS and page.tile is None and page.compression in BY_LINE
-        master.will_hold(0 if streams else COPIES * page.row_bytes)
+        needed = 0 if streams else COPIES * page.row_bytes
+        master.will_hold(max(needed, direct.needed(page)) if engine == LIBVIPS else needed)
     opened = {LIBVIPS: _tiff_by_libvips, PILLOW: _tiff_by_pillow, TIFFFILE: _tiff_by_tifffile}[engine](master, page)
     if (opened.image.width, opened.image.height) != (page.width, page.height):
         raise CannotRead("the decoder finds another size than the header declares")
@@ -43,7 +45,11 @@ def _tiff_by_libvips(master: Watched, page: Page) -> Loaded:
     # libvips has inverted unsigned MinIsWhite, looked palettes up and divided colours by associated alpha
     inverted = page.photometric == WHITE_IS_ZERO and image.format in ("char", "short", "int", "float")
     image = _unsigned(image)
-    return Loaded(image, space, PEAKS.get(image.format), page.alpha, inverted=inverted, **_notes(page))
+    plain = direct.strips(master, page)
+    if plain is not None and (plain.bands, FORMATS[plain.dtype.name]) != (image.bands, image.format):
+        plain = None  # libvips takes them for something else
+    peak = PEAKS.get(image.format)
+    return Loaded(image, space, peak, page.alpha, inverted=inverted, plain=plain, **_notes(page))
 
 
 def _unsigned(image: Any) -> Any:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mezcal.convert.strips import Strips
 
 
 class CannotRead(Exception):  # noqa: N818 - the word for it
@@ -37,6 +40,7 @@ class Loaded:
     iptc: bytes | None = None
     full: tuple[int, int] | None = None  # the master's width and height, if it is decoded in a smaller size
     known: frozenset[str] = frozenset()  # the decoder's complaints about the header
+    plain: Strips | None = None  # the same samples, where several threads may decode them
     failures: list[Exception] = field(default_factory=list)  # of Python code below libvips, while it decodes
 
     @property

@@ -116,9 +116,13 @@ class Conversion:
                 span = colour.span(loaded)
                 vips.check_errors(loaded.known)
                 loaded = self._opened(opened)
-            treatment = colour.treatment(loaded, self.choices, span)
-            rows, note = self._rows(loaded, treatment)
-            size = self._encode(rows, jpeg.Encoding(self.choices, loaded, treatment.embedded, self.progress))
+            try:
+                size, note = self._written(loaded, span)
+            except CannotRead:
+                if loaded.plain is None:
+                    raise
+                loaded = replace(self._opened(opened), plain=None)  # libvips judges what is odd or damaged
+                size, note = self._written(loaded, span)
             vips.check_errors(loaded.known)
         except vips.FAILURES as error:
             reason = vips.reason(loaded.failures[0] if loaded.failures else error)
@@ -126,6 +130,11 @@ class Conversion:
             # what was wrong with the header alone says nothing about the pixels: another engine may read them
             raise (CannotRead if reason in loaded.known else Damaged)(reason) from error
         return Picture(*size, kind, note)
+
+    def _written(self, loaded: Loaded, span: tuple[float, float] | None) -> tuple[tuple[int, int], str | None]:
+        treatment = colour.treatment(loaded, self.choices, span)
+        rows, note = self._rows(loaded, treatment)
+        return self._encode(rows, jpeg.Encoding(self.choices, loaded, treatment.embedded, self.progress)), note
 
     def _opened(self, opened: Callable[[], Loaded]) -> Loaded:
         try:
@@ -143,7 +152,8 @@ class Conversion:
         longest = max(image.width, image.height)
         edge = min(self.choices.max_edge or longest, jpeg.SIDE_MAX)
         if longest <= edge:
-            return Rows.of(image, treatment), note if full != (image.width, image.height) else None
+            plain = loaded.plain if loaded.orientation != 2 else None
+            return Rows.of(image, treatment, plain), note if full != (image.width, image.height) else None
         width, height = (max(1, round(side * edge / longest)) for side in (image.width, image.height))
         shown = treatment.of(image)
         return Rows.of(shown.resize(width / image.width, vscale=height / image.height)), note

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 import pyvips
 
+from mezcal.convert import direct
 from mezcal.convert import strips as stripped
 from mezcal.convert.side_by_side import in_order, threads
 
@@ -35,8 +36,14 @@ class Rows:
     image: Any = None
 
     @classmethod
-    def of(cls, image: Any, treatment: Treatment | None = None) -> Rows:
-        """The rows of a `pyvips.Image`; only a profile is worth more threads than the one that decodes."""
+    def of(cls, image: Any, treatment: Treatment | None = None, plain: Strips | None = None) -> Rows:
+        """The rows of a `pyvips.Image`; only a profile is worth more threads than the one that decodes. *plain* are
+        the same samples where several threads may decode them, too.
+        """
+        if plain is not None and (treatment is None or treatment.transform or not treatment.changes):
+            return cls(plain, treatment if treatment is not None and treatment.transform else None, image)
+        if plain is not None and treatment is not None and treatment.halves:
+            return cls(direct.eight_bits(plain), None, treatment.of(image))
         if treatment is not None and treatment.transform:
             return cls(stripped.of(image), treatment, image)
         shown = treatment.of(image) if treatment is not None and treatment.changes else image
@@ -49,16 +56,21 @@ class Rows:
 
     def in_order(self, then: Callable[[NDArray[Any]], T]) -> Iterator[T]:
         """*then* of the shown rows of each strip, worked out by several threads."""
-        if self.treatment is None:
-            return in_order(then, self.strips)
-        lanes = Lanes(self.strips, self.treatment)
-        return in_order(lambda rows: then(lanes.shown(rows)), self.strips)
+        shown = self._shown()
+        return in_order(then if shown is None else lambda rows: then(shown(rows)), self.strips)
 
     def one_by_one(self) -> Iterator[NDArray[Any]]:
         """The shown rows of each strip."""
+        shown = self._shown()
+        return map(self.strips.fetch, range(self.strips.count)) if shown is None else in_order(shown, self.strips)
+
+    def _shown(self) -> Callable[[Any], NDArray[Any]] | None:
+        """What makes the rows that are shown of a strip as it is fetched; None if they are that already."""
+        decode = None if self.strips.decode is None else direct.guarded(self.strips.decode)
         if self.treatment is None:
-            return map(self.strips.fetch, range(self.strips.count))
-        return in_order(Lanes(self.strips, self.treatment).shown, self.strips)
+            return decode
+        lanes = Lanes(self.strips, self.treatment)
+        return lanes.shown if decode is None else lambda raw: lanes.shown(decode(raw))
 
     def whole(self) -> Any:
         """The picture as a `pyvips.Image`, for what cannot work on strips."""

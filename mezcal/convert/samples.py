@@ -34,13 +34,22 @@ def strips(master: Watched, page: Page) -> Strips:
     """The samples of *page*, a row of chunks at a time; `CannotRead` if tifffile does not know the layout."""
     if page.chunk_bytes > CHUNK_MAX:
         raise TooLarge(f"its strips of {page.chunk_bytes:,} bytes would have to be in memory whole")
+    chunks = opened(master, page)
     try:
-        found = _find(master, page)
-        chunks = Chunks(page, found, master)
         first = chunks.row(0)
     except Exception as error:
         raise CannotRead(first_line(f"{type(error).__name__}: {error}")) from error
     return Strips(page.width, page.height, first.shape[2], first.dtype, chunks.rows, chunks.row)
+
+
+def opened(master: Watched, page: Page) -> Chunks:
+    """The strips or tiles of *page*, none decoded yet; `CannotRead` if tifffile does not know the layout."""
+    try:
+        chunks = Chunks(page, _find(master, page), master)
+        chunks.found.decode  # noqa: B018 - made when first looked at, which is no work for several threads
+    except Exception as error:
+        raise CannotRead(first_line(f"{type(error).__name__}: {error}")) from error
+    return chunks
 
 
 def _find(master: Watched, page: Page) -> Any:
@@ -78,29 +87,45 @@ class Chunks:
 
     def row(self, place: int) -> NDArray[Any]:
         """The *place*-th row of strips or tiles: height x width x samples."""
+        return self.decoded(place, self.read(place))
+
+    def read(self, place: int) -> list[tuple[int, bytes]]:
+        """The coded strips or tiles of the *place*-th row by their numbers, plane after plane."""
         planes = self.page.samples if self.page.planar else 1
         per_plane = self._across * -(-self.page.height // self.rows)
         first = place * self._across
-        wide = [
-            np.concatenate([self._chunk(plane * per_plane + first + i) for i in range(self._across)], axis=1)
-            for plane in range(planes)
-        ]
-        whole = np.concatenate(wide, axis=2) if planes > 1 else wide[0]
+        numbers = [plane * per_plane + first + i for plane in range(planes) for i in range(self._across)]
+        return [(number, self._coded(number)) for number in numbers]
+
+    def decoded(self, place: int, pieces: list[tuple[int, bytes]]) -> NDArray[Any]:
+        """The *place*-th row out of its *pieces*; several threads may do that at once."""
+        chunks = [self._decoded(number, data) for number, data in pieces]
+        across = self._across
+        wide = [np.concatenate(chunks[at : at + across], axis=1) for at in range(0, len(chunks), across)]
+        whole = np.concatenate(wide, axis=2) if len(wide) > 1 else wide[0]
         rows = min(self.rows, self.page.height - place * self.rows)
         if whole.shape[0] < rows or whole.shape[1] < self.page.width:
             raise CannotRead(f"the strips or tiles from row {place * self.rows} on are cut")
         return self._plain(whole[:rows, : self.page.width])  # tiles reach over the edges
 
-    def _chunk(self, index: int) -> NDArray[Any]:
-        offset, size = self.found.dataoffsets[index], self.found.databytecounts[index]
-        size = min(size, self._bytes_max, self.page.directory.reader.length)  # a count is a claim like any other
+    def bytes_at(self, offset: int, size: int) -> bytes:
+        """*size* bytes of the file from *offset* on, fewer at its end."""
         self.file.seek(offset)
         data = bytearray()
         while len(data) < size and (piece := self.file.read(size - len(data))):
             data += piece
-        self._check_inner(bytes(data[: inner.HEAD]), index)
+        return bytes(data)
+
+    def _coded(self, index: int) -> bytes:
+        offset, size = self.found.dataoffsets[index], self.found.databytecounts[index]
+        size = min(size, self._bytes_max, self.page.directory.reader.length)  # a count is a claim like any other
+        data = self.bytes_at(offset, size)
+        self._check_inner(data[: inner.HEAD], index)
+        return data
+
+    def _decoded(self, index: int, data: bytes) -> NDArray[Any]:
         tables = {"jpegtables": self.found.jpegtables, "jpegheader": self.found.jpegheader}
-        array, _, _ = self.found.decode(bytes(data), index, **tables)
+        array, _, _ = self.found.decode(data, index, **tables)
         if array is None:
             raise CannotRead(f"strip or tile {index} is empty")
         chunk: NDArray[Any] = array[0]

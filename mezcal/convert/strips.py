@@ -37,15 +37,18 @@ ROWS_MIN, ROWS_MAX = 16, 128  # subsampled JPEG counts in sixteens
 
 @dataclass(frozen=True, slots=True)
 class Strips:
-    """*fetch(i)* is the i-th strip: an array of up to *rows* x *width* x *bands*, of one of `DTYPES`."""
+    """*fetch(i)* is the i-th strip: an array of up to *rows* x *width* x *bands*, of one of `DTYPES`; or what *decode*
+    makes one of, in whichever thread.
+    """
 
     width: int
     height: int
     bands: int
     dtype: np.dtype[Any]
     rows: int
-    fetch: Callable[[int], NDArray[Any]]
+    fetch: Callable[[int], Any]
     failures: list[Exception] = field(default_factory=list)  # what *fetch* raised: libvips only sees an end
+    decode: Callable[[Any], NDArray[Any]] | None = None
 
     @property
     def count(self) -> int:
@@ -125,7 +128,9 @@ class StripsFile:
 
     def _fetched(self, place: int) -> NDArray[Any]:
         try:
-            return self._strips.fetch(place)
+            fetched, decode = self._strips.fetch(place), self._strips.decode
+            rows: NDArray[Any] = fetched if decode is None else decode(fetched)
+            return rows
         except Exception as error:
             self._strips.failures.append(error)
             raise
