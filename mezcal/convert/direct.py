@@ -7,12 +7,13 @@ larger than a few megabytes a strip stays with libvips, which is then asked as i
 
 from __future__ import annotations
 
+import zlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mezcal.convert import samples
-from mezcal.convert.loaded import CannotRead
+from mezcal.convert.loaded import CannotRead, Damaged
 from mezcal.convert.page import BLACK_IS_ZERO, RGB, SEPARATED, YCBCR
 from mezcal.convert.side_by_side import AHEAD, threads
 from mezcal.convert.strips import ROWS_MIN, STRIP_BYTES, Strips, rows_of
@@ -145,9 +146,22 @@ class Coded:
 
     def decode(self, found: list[tuple[int, list[tuple[int, bytes]]]]) -> NDArray[Any]:
         """The strip's samples."""
-        rows = [self._chunks.decoded(row, pieces) for row, pieces in found]
+        try:
+            rows = [self._chunks.decoded(row, pieces) for row, pieces in found]
+        except Exception:
+            if self._chunks.page.compression in DEFLATES:
+                for row, pieces in found:
+                    for number, data in pieces:
+                        _check_deflated(number, data, self._bytes_of(row), 2 * self._chunks.page.chunk_bytes)
+            raise
         whole = rows[0] if len(rows) == 1 else np.concatenate(rows)
         return np.ascontiguousarray(whole, self._dtype)
+
+    def _bytes_of(self, row: int) -> int:
+        """Bytes of a decoded strip or tile of the *row*-th row: the last strip may be shorter."""
+        page = self._chunks.page
+        rows = min(self._chunks.rows, page.height - row * self._chunks.rows)
+        return page.chunk_bytes if page.tile else rows * _row_bytes(page)
 
 
 def _check_ends(pieces: list[tuple[int, bytes]]) -> None:
@@ -155,6 +169,19 @@ def _check_ends(pieces: list[tuple[int, bytes]]) -> None:
     for index, data in pieces:
         if not data.rstrip(b"\0").endswith(JPEG_END):
             raise CannotRead(f"strip or tile {index} has no end")
+
+
+def _check_deflated(number: int, data: bytes, size: int, most: int) -> None:
+    """`Damaged` unless *data* is a sound stream of *size* bytes, or of more but less than *most*: libtiff stops reading
+    when it has enough, and never comes to the checksum.
+    """
+    stream = zlib.decompressobj()
+    try:
+        told = len(stream.decompress(data, most))
+    except zlib.error as error:
+        raise Damaged(f"strip or tile {number}: {error}") from error
+    if told > size and not stream.eof:
+        raise Damaged(f"strip or tile {number} has no end")
 
 
 def guarded(work: Callable[[Any], Any]) -> Callable[[Any], Any]:

@@ -118,8 +118,8 @@ class Conversion:
                 loaded = self._opened(opened)
             try:
                 size, note = self._written(loaded, span)
-            except CannotRead:
-                if loaded.plain is None:
+            except CannotRead as error:
+                if loaded.plain is None or isinstance(error, Damaged):
                     raise
                 loaded = replace(self._opened(opened), plain=None)  # libvips judges what is odd or damaged
                 size, note = self._written(loaded, span)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import zlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -107,6 +108,18 @@ def test_damage_in_a_strip_is_refused_as_ever(tmp_path: Path, cut: float) -> Non
     data[half : offsets[at] + counts[at]] = b"\xff" * (offsets[at] + counts[at] - half)
     with pytest.raises(Undecodable):
         jpeg_of(bytes(data), tmp_path)
+
+
+def test_a_strip_that_says_more_than_it_has_to_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some writers fill the last strip up."""
+    shown = pixels(1, "u1")
+    coded = [zlib.compress(shown[top : top + 64].tobytes().ljust(64 * WIDTH, b"\0")) for top in range(0, HEIGHT, 64)]
+    tifffile.imwrite(
+        tmp_path / "m.tif", iter(coded), shape=shown.shape, dtype="u1", compression="zlib", rowsperstrip=64,
+        photometric="minisblack",
+    )  # fmt: skip
+    data = (tmp_path / "m.tif").read_bytes()
+    assert (jpeg_of(data, tmp_path) == by_libvips(data, tmp_path, monkeypatch)).all()
 
 
 def test_a_jpeg_inside_without_its_end_is_left_to_libvips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
