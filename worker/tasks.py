@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 RANKS = {Lane.INTERACTIVE: 0, Lane.BULK: 1}  # who is given memory first
-MEMORY_PATIENCE = 120.0  # seconds: a wait for memory must not become a job that took too long
+MEMORY_PATIENCE = 120.0  # seconds, and no more than a quarter of a job's time: a wait is no job that took too long
 
 
 class NotMade(Exception):  # noqa: N818 - not an error: how the task ended, for Flower
@@ -109,10 +109,11 @@ def _work(turn: Turn, lease: Lease) -> Stored:
 
 def waiting(lease: Lease) -> Callable[[float], None]:
     """What ends the wait of *lease*'s job for memory: its lease, or that it had better make room for another."""
+    patience = min(MEMORY_PATIENCE, here().settings.job_time_limit / 4)
 
     def heed(seconds: float) -> None:
         lease.abandon_if_lost()
-        if seconds > MEMORY_PATIENCE:
+        if seconds > patience:
             raise PutOff(random.uniform(*DEFER_SECONDS))  # noqa: S311 - jitter
 
     return heed
