@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from mezcal.derive import version
 from mezcal.errors import Failure, StoreDown
 from mezcal.jobs import Lane
-from mezcal.jobs.broker import REVALIDATE
+from mezcal.jobs.broker import CHORE_SECONDS, REVALIDATE
 from mezcal.jobs.freshness import revalidate as ask_for
 from mezcal.origin import Standing
 from mezcal.purge import purge
@@ -34,7 +34,7 @@ FOLDERS_MOST = 20_000  # looked at in one turn: some seconds of a local disk
 CURSOR_KEPT = 7 * 86_400
 
 
-@app.task(name=REVALIDATE)
+@app.task(name=REVALIDATE, time_limit=CHORE_SECONDS)
 def revalidate(wanted: dict[str, Any]) -> str:
     """Ask the origin whether the master of a stored derivative has changed, and do what follows."""
     recipe = from_json(wanted)

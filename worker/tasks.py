@@ -11,7 +11,7 @@ from celery.exceptions import Retry
 from mezcal.derive import derive
 from mezcal.errors import Failure, Superseded, Unforeseen
 from mezcal.jobs import MAKE, Lane
-from mezcal.jobs.broker import CHORE
+from mezcal.jobs.broker import CHORE, CHORE_SECONDS
 from mezcal.jobs.gate import DEFER_SECONDS, GuardedOrigin, PutOff
 from mezcal.jobs.lease import Lease, persist
 from mezcal.jobs.notable import note_size
@@ -119,7 +119,7 @@ def waiting(lease: Lease) -> Callable[[float], None]:
     return heed
 
 
-@app.task(name=CHORE)
+@app.task(name=CHORE, time_limit=CHORE_SECONDS)
 def chore(name: str) -> str:
     """Do the periodic work *name*; one that fails has its next turn."""
     if name not in CHORES:  # sent by a worker of another version
