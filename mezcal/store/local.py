@@ -209,8 +209,8 @@ class LocalStore:
 
     def sweep(self) -> int:
         """Remove the scratch files whose writers are dead, and some of what was evicted; how many of the former."""
+        removed = Scratch(self.scratch).sweep()
         with reported():
-            removed = Scratch(self.scratch).sweep()
             self.aside.clear(SWEPT_MOST)
         return removed
 

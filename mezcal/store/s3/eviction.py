@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 EVICTIONS = f"{OURS}/evicted/"
-CLEARED_WITHIN = 20.0  # seconds, in which some hundred objects go; whatever is left, the next chore removes
+CLEARED_WITHIN = 45.0  # seconds: less than until the next such chore; some thousand objects
 
 
 def put_aside(bucket: Bucket, found: Object, kept: Mapping[str, str]) -> bool:
