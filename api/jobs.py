@@ -15,6 +15,7 @@ from api.outlook import Outlook
 from api.webhooks import accepted
 from mezcal.errors import BrokerDown
 from mezcal.jobs.batches import PREFIX
+from mezcal.jobs.report import facts
 from mezcal.recipe import Mezzanine, from_json
 
 if TYPE_CHECKING:
@@ -90,16 +91,8 @@ def described(record: Record, outlook: Outlook | None = None) -> dict[str, Any]:
     recipe = from_json(record.recipe)
     image = address(recipe)
     return {
-        "id": record.key,
-        "state": record.state,
-        "lane": record.lane,
-        "attempts": record.attempts,
-        "asked": record.asked,
-        "started": record.started,
-        "ended": record.ended,
+        **facts(record),
         "image": image,
         "links": {"self": url_for("jobs.job", key=record.key), "image": image},
         **(outlook.as_json() if outlook else {}),
-        "failure": record.failure.as_record() if record.failure else None,
-        "history": [past | {"at": past["at"] / 1000} for past in record.history],
     }

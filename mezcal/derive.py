@@ -10,7 +10,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from mezcal.convert import convert
-from mezcal.errors import StoreDown, Undecodable
+from mezcal.errors import NotAnImage, StoreDown, Undecodable
 from mezcal.recipe import Thumbnail
 from mezcal.store.entry import Sidecar
 from mezcal.store.room import drafted
@@ -97,10 +97,16 @@ def _drawn(masters: list[Master], draft: Path, look: Look, max_pixels: int | Non
     files = [master.file for master in masters]
     try:
         picture = draw(files, draft, look, scratch=draft.parent, max_pixels=max_pixels, room=room)
-    finally:
-        for master in masters:
-            master.complete()
+    except (NotAnImage, Undecodable):  # whatever else ended it, nobody shall wait for what is still to arrive
+        _complete(masters)
+        raise
+    _complete(masters)
     return picture
+
+
+def _complete(masters: list[Master]) -> None:
+    for master in masters:
+        master.complete()
 
 
 def _whole(

@@ -1,6 +1,7 @@
 """A real object store for tests: moto's server as a process of its own, with its objects in memory.
 
-`python -m tests.s3_server PORT [plain]`; *plain* takes no notice of conditions on writes, as older servers do.
+`python -m tests.s3_server PORT [plain|early]`; *plain* takes no notice of conditions on writes, as older servers do;
+*early* refuses those on deletions.
 """
 
 from __future__ import annotations
@@ -99,7 +100,7 @@ def running_s3(folder: Path, *options: str) -> Iterator[S3Server]:
         server.stop()
 
 
-def serve(port: int, plain: bool) -> None:
+def serve(port: int, *, plain: bool, early: bool) -> None:
     """Answer until killed."""
     from moto.server import DomainDispatcherApplication, create_backend_app  # noqa: PLC0415 - in its own process only
     from werkzeug.serving import WSGIRequestHandler, run_simple  # noqa: PLC0415
@@ -110,6 +111,9 @@ def serve(port: int, plain: bool) -> None:
         if plain and environ["REQUEST_METHOD"] in {"PUT", "POST", "DELETE"}:
             environ.pop("HTTP_IF_MATCH", None)
             environ.pop("HTTP_IF_NONE_MATCH", None)
+        if early and environ["REQUEST_METHOD"] == "DELETE" and "HTTP_IF_MATCH" in environ:
+            start_response("501 Not Implemented", [("Content-Length", "0")])
+            return [b""]
         return moto(environ, start_response)
 
     WSGIRequestHandler.protocol_version = "HTTP/1.1"  # connections are kept, as object stores keep them
@@ -117,4 +121,4 @@ def serve(port: int, plain: bool) -> None:
 
 
 if __name__ == "__main__":
-    serve(int(sys.argv[1]), "plain" in sys.argv[2:])
+    serve(int(sys.argv[1]), plain="plain" in sys.argv[2:], early="early" in sys.argv[2:])

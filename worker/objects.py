@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 EXPIRE_SECONDS = 60.0
 WALK_SECONDS = 60.0
 LISTED_MOST = 20_000  # names looked at in one turn: twenty requests
+HEADS_MOST = 500  # old objects looked at in one turn, a request each: thumbnails are old and need nothing
 CURSOR_KEPT = 7 * 86_400
 
 
@@ -41,13 +42,14 @@ def walk_bucket() -> None:
         return
     redis, cursor = bench.table.redis, bench.table.keys.walk
     after = str(redis.get(cursor) or "")
-    left, seen, ended = settings.revalidate_per_minute, 0, True
+    left, looks, seen, ended = settings.revalidate_per_minute, HEADS_MOST, 0, True
     for entry in islice(store.entries(after), LISTED_MOST):
-        if left <= 0:
+        if left <= 0 or looks <= 0:
             ended = False
             break
         after, seen = entry.name, seen + 1
         if entry.modified < time.time() - settings.revalidate_after:
+            looks -= 1
             left -= _asked_for(entry)
     redis.set(cursor, "" if ended and seen < LISTED_MOST else after, ex=CURSOR_KEPT)
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from mezcal.jobs import notable
-from mezcal.jobs.broker import PREVIEW
+from mezcal.jobs.broker import CHORE_SECONDS, PREVIEW
 from mezcal.jobs.lease import persist
 from mezcal.preview import preview
 from mezcal.recipe import from_json
 from worker.app import app, here
 
 
-@app.task(name=PREVIEW)
+@app.task(name=PREVIEW, time_limit=CHORE_SECONDS)
 def make_preview(wanted: dict[str, Any]) -> str:
     """Keep a preview of one derivative, or note that there can be none."""
     bench, recipe = here(), from_json(wanted)

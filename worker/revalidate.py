@@ -10,15 +10,14 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from mezcal.derive import version
-from mezcal.errors import Failure
+from mezcal.errors import Failure, StoreDown
 from mezcal.jobs import Lane
-from mezcal.jobs.broker import REVALIDATE
+from mezcal.jobs.broker import CHORE_SECONDS, REVALIDATE
 from mezcal.jobs.freshness import revalidate as ask_for
 from mezcal.origin import Standing
 from mezcal.purge import purge
 from mezcal.recipe import Mezzanine, from_json
 from mezcal.store import LocalStore
-from mezcal.store.layout import IMAGE
 from mezcal.store.walk import Walk, sidecar_at
 from worker.app import app, here
 from worker.chores import every
@@ -35,7 +34,7 @@ FOLDERS_MOST = 20_000  # looked at in one turn: some seconds of a local disk
 CURSOR_KEPT = 7 * 86_400
 
 
-@app.task(name=REVALIDATE)
+@app.task(name=REVALIDATE, time_limit=CHORE_SECONDS)
 def revalidate(wanted: dict[str, Any]) -> str:
     """Ask the origin whether the master of a stored derivative has changed, and do what follows."""
     recipe = from_json(wanted)
@@ -93,7 +92,8 @@ def _looked_after(store: LocalStore, seen: Found) -> bool:
     """Do what one folder of the store needs; whether that was to ask for a revalidation."""
     bench = here()
     if seen.size == 0:
-        (store.root / seen.folder / IMAGE).unlink(missing_ok=True)
+        with suppress(StoreDown):  # a read-only store: the walk goes on
+            store.shelf.drop_empty(seen.folder)
     after = bench.settings.revalidate_after
     if not after or seen.noted is None or seen.noted > time.time() - after:
         return False

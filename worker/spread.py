@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import math
+import time
 from typing import TYPE_CHECKING, Any
 
 from mezcal.errors import BrokerDown, Failure
@@ -10,6 +12,8 @@ from mezcal.events import Event, Ignored, Kind
 from mezcal.events.event import FRAME
 from mezcal.jobs import SPREAD, Lane, pages
 from mezcal.jobs.batches import Note
+from mezcal.jobs.broker import CHORE_SECONDS
+from mezcal.jobs.chunks import HELD_SECONDS
 from mezcal.jobs.lease import persist
 from mezcal.jobs.record import Order
 from mezcal.purge import pages_to_renew, purge
@@ -23,13 +27,15 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+TURN_SECONDS = HELD_SECONDS * 2 / 3  # then the rest of a chunk is left for another turn: nobody else shall take it up
 
-@app.task(name=SPREAD)
+
+@app.task(name=SPREAD, time_limit=CHORE_SECONDS)
 def spread(name: str) -> int:
     """Do what the events of one chunk ask for; how many jobs were queued that were not yet.
 
-    What cannot be done now, with the queue full or the archive or the store away, is left for the chunk's next
-    turn: what was done is in the batch's bits by then, or does no harm twice.
+    What cannot be done now, with the queue full or the archive or the store away, or for want of time, is left for
+    the chunk's next turn: what was done is in the batch's bits by then, or does no harm twice.
     """
     bench = here()
     chunk = persist(lambda: bench.chunks.take(name))
@@ -38,6 +44,8 @@ def spread(name: str) -> int:
     turn, first = Turn(chunk), chunk.first
     open_places = persist(lambda: bench.jobs.batches.open_places(chunk.batch, first, len(chunk.items)))
     for place, item in enumerate(chunk.items):
+        if turn.over():
+            break
         if open_places[place]:
             turn.take_up(first + place, Event(Kind(item[0]), *item[1:]))
     queued = turn.finish()
@@ -53,9 +61,18 @@ class Turn:
         self.left = False
         self._chunk = chunk
         self._bench = here()
+        # of a batch that nobody knows any more no bits are set: its chunk is done in one turn or in none
+        known = persist(lambda: self._bench.jobs.batches.known(chunk.batch))
+        self._ends = time.monotonic() + TURN_SECONDS if known else math.inf
         self._orders: list[Order] = []
         self._masters: list[Mezzanine] = []  # new or changed ones
         self._notes: list[Note] = []
+
+    def over(self) -> bool:
+        """Whether it has had its time, and settled anything in it: what has to wait holds up nobody for ever."""
+        over = time.monotonic() > self._ends and bool(self._orders or self._notes)
+        self.left |= over
+        return over
 
     def take_up(self, place: int, event: Event) -> None:
         """Do what *event* asks for, or leave it."""

@@ -11,7 +11,7 @@ from celery.exceptions import Retry
 from mezcal.derive import derive
 from mezcal.errors import Failure, Superseded, Unforeseen
 from mezcal.jobs import MAKE, Lane
-from mezcal.jobs.broker import CHORE
+from mezcal.jobs.broker import CHORE, CHORE_SECONDS
 from mezcal.jobs.gate import DEFER_SECONDS, GuardedOrigin, PutOff
 from mezcal.jobs.lease import Lease, persist
 from mezcal.jobs.notable import note_size
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 RANKS = {Lane.INTERACTIVE: 0, Lane.BULK: 1}  # who is given memory first
-MEMORY_PATIENCE = 120.0  # seconds: a wait for memory must not become a job that took too long
+MEMORY_PATIENCE = 120.0  # seconds, and no more than a quarter of a job's time: a wait is no job that took too long
 
 
 class NotMade(Exception):  # noqa: N818 - not an error: how the task ended, for Flower
@@ -109,16 +109,17 @@ def _work(turn: Turn, lease: Lease) -> Stored:
 
 def waiting(lease: Lease) -> Callable[[float], None]:
     """What ends the wait of *lease*'s job for memory: its lease, or that it had better make room for another."""
+    patience = min(MEMORY_PATIENCE, here().settings.job_time_limit / 4)
 
     def heed(seconds: float) -> None:
         lease.abandon_if_lost()
-        if seconds > MEMORY_PATIENCE:
+        if seconds > patience:
             raise PutOff(random.uniform(*DEFER_SECONDS))  # noqa: S311 - jitter
 
     return heed
 
 
-@app.task(name=CHORE)
+@app.task(name=CHORE, time_limit=CHORE_SECONDS)
 def chore(name: str) -> str:
     """Do the periodic work *name*; one that fails has its next turn."""
     if name not in CHORES:  # sent by a worker of another version

@@ -106,6 +106,10 @@ class Batches:
             raise Busy("the list came too slowly: send it again")
         return Posted(opened, count, names if opened == name else [], again=opened != name)
 
+    def known(self, name: str) -> bool:
+        """Whether the batch *name* can still be asked about."""
+        return bool(self._table.redis.exists(self._table.keys.batch(name)))
+
     def open_places(self, name: str, first: int, count: int) -> list[bool]:
         """Of each of *count* items from *first* on, whether nobody has settled or queued it yet."""
         pipe = self._table.redis.pipeline(transaction=False)

@@ -26,6 +26,7 @@ CHORE = "mezcal.chore"
 REVALIDATE = "mezcal.revalidate"
 PREVIEW = "mezcal.preview"
 CHORES = "chores"  # the queue of short work that is nobody's image: after the interactive lane, before bulk
+CHORE_SECONDS = 900  # for which a task that makes no image may run, however short JOB_TIME_LIMIT is
 CONNECT_SECONDS = 1.0
 ASKER_SECONDS = 2.0  # somebody waits: a frozen Redis is told from a slow one soon
 MAKER_SECONDS = 10.0  # nobody does: a worker rides out more

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 SIZE = 1000  # items: a tenth of a second to queue, and small enough for one message's worth of memory
 FRAMES = 10  # items where frames are among them: the archive is asked about each, which takes seconds
 DRAFT_SECONDS = 3600  # in which a list has to come to its end
-AHEAD = 20_000  # jobs in the bulk lane: enough for the workers of some minutes, little for Redis
+AHEAD = 20_000  # jobs in the bulk lane or in back-off: enough for the workers of some minutes, little for Redis
 SENT_MOST = 4  # chunks in one sweep
 HELD_SECONDS = 60  # whoever took a chunk and has not queued it by then has died
 LIVING = 90 * 86_400  # seconds for which a chunk is kept: nothing is for ever
@@ -35,13 +35,14 @@ TAKE = """
 local function now() local t = redis.call('TIME') return t[1] * 1000 + math.floor(t[2] / 1000) end
 local body = redis.call('GET', KEYS[1])
 if not body then redis.call('ZREM', KEYS[2], ARGV[1]) return '' end
-if redis.call('ZCARD', KEYS[3]) >= tonumber(ARGV[2]) then redis.call('ZADD', KEYS[2], now(), ARGV[1]) return '' end
-if not redis.call('SET', KEYS[4], '1', 'NX', 'EX', ARGV[3]) then return '' end
+local ahead = redis.call('ZCARD', KEYS[3]) + redis.call('ZCARD', KEYS[4])
+if ahead >= tonumber(ARGV[2]) then redis.call('ZADD', KEYS[2], now(), ARGV[1]) return '' end
+if not redis.call('SET', KEYS[5], '1', 'NX', 'EX', ARGV[3]) then return '' end
 redis.call('ZADD', KEYS[2], now() + ARGV[3] * 1000, ARGV[1])
 return body
 """
 DUE = """
-if redis.call('ZCARD', KEYS[2]) >= tonumber(ARGV[1]) then return {} end
+if redis.call('ZCARD', KEYS[2]) + redis.call('ZCARD', KEYS[3]) >= tonumber(ARGV[1]) then return {} end
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local due = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, ARGV[2])
@@ -94,7 +95,7 @@ class Chunks:
 
     def take(self, name: str) -> Chunk | None:
         """A chunk to be queued now; None where another has it, it is done, or the bulk lane is full enough."""
-        keys = [self._keys.chunk(name), self._keys.chunks, self._keys.queued(Lane.BULK), self._held(name)]
+        keys = [self._keys.chunk(name), self._keys.chunks, *self._ahead, self._held(name)]
         body = self._take(keys=keys, args=[name, AHEAD, HELD_SECONDS])
         if not body:
             return None
@@ -121,12 +122,17 @@ class Chunks:
 
     def due(self) -> list[str]:
         """Chunks whose message is to be sent: those left while the bulk lane was full, or taken by one who died."""
-        keys = [self._keys.chunks, self._keys.queued(Lane.BULK)]
+        keys = [self._keys.chunks, *self._ahead]
         return cast("list[str]", self._due(keys=keys, args=[AHEAD, SENT_MOST, HELD_SECONDS]))
 
     def count(self) -> int:
         """How many there are."""
         return int(self._redis.zcard(self._keys.chunks))
+
+    @property
+    def _ahead(self) -> list[str]:
+        """What is counted against `AHEAD`; jobs in back-off, for while an origin is down all would go there."""
+        return [self._keys.queued(Lane.BULK), self._keys.later]
 
     def _held(self, name: str) -> str:
         return self._keys.chunk(name) + ":held"

@@ -36,7 +36,12 @@ def lines(records: Iterable[Record], *, full: bool = False) -> list[str]:
 
 
 def as_json(record: Record) -> dict[str, Any]:
-    """A job as `GET /jobs` tells it, less its links, with its recipe; times are seconds since 1970."""
+    """A job as `GET /jobs` tells it, less its links, with its recipe."""
+    return {**facts(record), "label": _label(record), "recipe": record.recipe}
+
+
+def facts(record: Record) -> dict[str, Any]:
+    """What is told of a job in whichever JSON; times are seconds since 1970."""
     return {
         "id": record.key,
         "state": record.state,
@@ -45,8 +50,6 @@ def as_json(record: Record) -> dict[str, Any]:
         "asked": record.asked,
         "started": record.started,
         "ended": record.ended,
-        "label": _label(record),
-        "recipe": record.recipe,
         "failure": record.failure.as_record() if record.failure else None,
         "history": [past | {"at": past["at"] / 1000} for past in record.history],
     }

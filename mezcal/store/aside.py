@@ -15,7 +15,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from mezcal.errors import StoreDown
-from mezcal.store.files import ABSENT, rename
+from mezcal.store.files import ABSENT, FULL, rename
 from mezcal.store.layout import SIDECAR
 
 if TYPE_CHECKING:
@@ -33,17 +33,18 @@ class Aside:
     def put(self, folder: PurePosixPath, image: Path) -> None:
         """Move *image*, the derivative of *folder*, and its sidecar here. Raises `FileNotFoundError`."""
         if not self.seconds:
-            image.unlink()
-            image.with_name(SIDECAR).unlink(missing_ok=True)
+            remove(image)
             return
         place = self._place() / name_of(folder)
         try:
-            image.rename(f"{place}.jpg")
-        except FileNotFoundError:
-            place.parent.mkdir(parents=True, exist_ok=True)
-            image.rename(f"{place}.jpg")
+            _move(image, place.with_suffix(".jpg"))
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            remove(image)  # there is no room for even a folder: an eviction that makes some is what is needed
+            return
         with suppress(FileNotFoundError):
-            image.with_name(SIDECAR).rename(f"{place}.json")
+            image.with_name(SIDECAR).rename(place.with_suffix(".json"))
 
     def _place(self) -> Path:
         step = max(1, int(self.seconds / 2))
@@ -59,6 +60,8 @@ class Aside:
             with suppress(*ABSENT, StoreDown):  # removed at this very moment: then it is made anew
                 if place.exists() and not image.exists():
                     rename(place, image)
+                    with suppress(OSError):  # another user's file
+                        os.utime(image, ns=(time.time_ns(), image.stat().st_mtime_ns))  # it is used: not the next to go
                     place.with_suffix(".json").rename(image.with_name(SIDECAR))  # umd-lib/mezcal's have none
 
     def forget(self, folder: PurePosixPath) -> None:
@@ -88,6 +91,20 @@ class Aside:
 def name_of(folder: PurePosixPath) -> str:
     """The name under which *folder*'s derivative is locked, and put aside: its path alone is known of each."""
     return sha256(os.fsencode(folder)).hexdigest()[:32]
+
+
+def _move(image: Path, place: Path) -> None:
+    try:
+        image.rename(place)
+    except FileNotFoundError:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        image.rename(place)
+
+
+def remove(image: Path) -> None:
+    """Remove *image* and its sidecar for good. Raises `FileNotFoundError`."""
+    image.unlink()
+    image.with_name(SIDECAR).unlink(missing_ok=True)
 
 
 def _emptied(place: Path, most: int) -> int:

@@ -142,6 +142,7 @@ class LocalStore:
                     raise StoreDown("the picture is empty: it was not written to the end")
                 rename(draft, path)
                 rename(beside, path.with_name(SIDECAR))
+                self.aside.forget(own)  # else an older version might come back, once this one is evicted
         return stored
 
     def delete(self, recipe: Recipe) -> bool:
@@ -209,7 +210,8 @@ class LocalStore:
     def sweep(self) -> int:
         """Remove the scratch files whose writers are dead, and some of what was evicted; how many of the former."""
         removed = Scratch(self.scratch).sweep()
-        self.aside.clear(SWEPT_MOST)
+        with reported():
+            self.aside.clear(SWEPT_MOST)
         return removed
 
     def expire(self) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import heapq
 import logging
 import os
@@ -11,7 +10,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from mezcal.errors import StoreDown
-from mezcal.store.files import down
+from mezcal.store.files import FULL, down
 from mezcal.store.layout import OURS
 
 if TYPE_CHECKING:
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-FULL = (errno.ENOSPC, errno.EDQUOT)
 TRIES = 6  # each with twice the room that the one before had used up
 LEAST_BYTES = 1 << 16  # that a job is taken to need, however little it had written
 LOOKED_AT = 20_000  # folders, among which the least used is sought: a job waits meanwhile

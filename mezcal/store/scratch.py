@@ -43,9 +43,9 @@ class Scratch:
             os.close(descriptor)
 
     def sweep(self) -> int:
-        """Remove the drafts whose writers are dead; how many there were."""
+        """Remove the drafts whose writers are dead; how many there were. Raises `StoreDown`."""
         removed = 0
-        with suppress(*ABSENT):
+        with reported(), suppress(*ABSENT):
             for path in self.folder.iterdir():
                 removed += remove_orphan(path)
         return removed

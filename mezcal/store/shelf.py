@@ -14,6 +14,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Protocol
 
 from mezcal.errors import StoreDown
+from mezcal.store.aside import remove
 from mezcal.store.files import ABSENT, lock_file, prune, rename, reported
 from mezcal.store.layout import IMAGE, SIDECAR
 from mezcal.store.room import Room
@@ -102,14 +103,20 @@ class LocalShelf:
                     return 0
                 size = status.st_size + _size(image.with_name(SIDECAR))
                 if outright:
-                    image.unlink()
-                    image.with_name(SIDECAR).unlink(missing_ok=True)
+                    remove(image)
                 else:
                     self._store.aside.put(own, image)
             except ABSENT:
                 return 0
             prune(image.parent, self.root)
         return max(size, 1)
+
+    def drop_empty(self, folder: str) -> None:
+        """Remove the image in *folder* if it has no bytes: nginx would serve it. Raises `StoreDown`."""
+        image = self.root / folder / IMAGE
+        with reported(), self._store.publishing(PurePosixPath(folder)), suppress(*ABSENT):
+            if not image.stat().st_size:  # nobody has published meanwhile
+                image.unlink()
 
     def tidy(self, folder: str) -> None:
         """Remove *folder* if it is empty, and not just being filled."""

@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from mezcal.store.files import ABSENT, at_once, prune, remove_orphan, reported
 from mezcal.store.layout import IMAGE, SIDECAR
@@ -23,6 +23,16 @@ if TYPE_CHECKING:
     from mezcal.store.local import LocalStore
     from mezcal.store.walk import Found
 
+
+class HasSize(Protocol):
+    """What a walk or a listing finds."""
+
+    @property
+    def size(self) -> int | None:
+        """Bytes of the image; None if there is none."""
+
+
+T = TypeVar("T", bound=HasSize)
 START, END = b"\xff\xd8", b"\xff\xd9"  # of every JPEG
 PIECE = 1 << 20
 
@@ -170,9 +180,9 @@ def _restore(descriptor: int, before: os.stat_result) -> None:
             os.utime(descriptor, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
-def chosen(found: Iterable[Found], number: int, choose: Callable[[int], int] = random.randrange) -> list[Found]:
+def chosen(found: Iterable[T], number: int, choose: Callable[[int], int] = random.randrange) -> list[T]:
     """*number* of those with an image, each as likely as any other, and no more of them held than that."""
-    kept: list[Found] = []
+    kept: list[T] = []
     met = 0
     for one in found:
         if one.size is None:

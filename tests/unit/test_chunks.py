@@ -77,6 +77,20 @@ def test_a_full_lane_leaves_chunks_where_they_are_until_there_is_room(
     assert chunks.take(name) is not None
 
 
+def test_jobs_that_wait_for_a_sick_origin_hold_chunks_back_too(
+    jobs: Jobs, chunks: Chunks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else an origin that is down for a night moves a batch of millions from chunks into the table."""
+    name = left(jobs)
+    chunks._redis.zadd(chunks._keys.queued(Lane.BULK), {"a": 1})
+    chunks._redis.zadd(chunks._keys.later, {"b": 2})
+    monkeypatch.setattr(module, "AHEAD", 2)
+    assert chunks.take(name) is None
+    assert chunks.due() == []
+    chunks._redis.zrem(chunks._keys.later, "b")
+    assert chunks.take(name) is not None
+
+
 def test_a_chunk_whose_taker_died_comes_up_again(jobs: Jobs, chunks: Chunks, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "HELD_SECONDS", 1)
     name = left(jobs)

@@ -6,6 +6,7 @@ import hashlib
 import io
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,8 +15,9 @@ from PIL import Image
 from mezcal.convert import Choices
 from mezcal.derive import derive, version
 from mezcal.errors import OriginFailed, StoreDown, Undecodable
+from mezcal.look import Look
 from mezcal.origin import Master, open_origin
-from mezcal.recipe import Mezzanine
+from mezcal.recipe import Frame, Mezzanine, Thumbnail
 from mezcal.sample import FOLDER
 from mezcal.settings import Layout, load
 from mezcal.store.local import LocalStore
@@ -23,9 +25,10 @@ from tests.unit.test_local_store import files_no_larger_than
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 RECIPE = Mezzanine.parse("agave-p3.tif")
+DATA = Path(__file__).parents[1] / "data" / "fits"
+THUMBNAIL = Thumbnail((Frame(17, "a-e91.fits", "v"),), Look.parse({}))
 AGAVE = (FOLDER / "agave-p3.tif").read_bytes()
 
 
@@ -116,3 +119,20 @@ def test_whatever_changes_pixels_changes_the_version() -> None:
     assert version(Choices()) == version(Choices())
     others = [replace(Choices(), quality=80), replace(Choices(), color="keep"), replace(Choices(), max_edge=100)]
     assert len({version(choices) for choices in [Choices(), *others]}) == 4
+
+
+def test_who_gives_a_frame_up_does_not_wait_for_the_rest_of_it(store: LocalStore) -> None:
+    """As where there is no memory for it: the process has other things to do than to watch a download."""
+
+    class Elsewhere(Exception):  # noqa: N818 - as the queue's own: no failure
+        pass
+
+    def room(_needed: int) -> None:
+        raise Elsewhere
+
+    frame = (DATA / "small50x60.fits").read_bytes()
+    origin = HandMade(frame, OriginFailed("it was waited for"))
+    with pytest.raises(Elsewhere):
+        derive(THUMBNAIL, origin, store, Choices(), room=room)
+    with pytest.raises(OriginFailed):
+        derive(THUMBNAIL, origin, store, Choices())

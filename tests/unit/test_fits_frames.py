@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,8 +13,9 @@ from astropy.io import fits
 from PIL import Image
 
 from mezcal.convert.fits.picture import draw
-from mezcal.errors import NotAnImage, TooLarge, Undecodable
+from mezcal.errors import NotAnImage, StoreDown, TooLarge, Undecodable
 from mezcal.look import Look
+from mezcal.store.room import is_full
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -218,6 +220,17 @@ def test_what_holds_no_whole_picture_is_refused_with_the_reason(
 ) -> None:
     with pytest.raises(Undecodable, match=reason):
         picture(frame(tmp_path), look=look)
+
+
+def test_a_full_disk_is_no_fault_of_the_frame(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would be remembered as undecodable for days; so room is made, and the frame drawn again."""
+    packed = tmp_path / "frame.fits.gz"
+    packed.write_bytes(gzip.compress((DATA / "small50x60.fits").read_bytes()))
+    full = Path("/dev/full")
+    monkeypatch.setattr(tempfile, "TemporaryFile", lambda **_: full.open("w+b", buffering=0))
+    with pytest.raises(StoreDown) as told:
+        picture(packed)
+    assert is_full(told.value)
 
 
 def test_what_is_no_fits_is_no_image(tmp_path: Path) -> None:

@@ -167,6 +167,17 @@ def test_two_versions_of_one_size_differ_in_their_entity_tags(store: LocalStore)
     assert one.etag != two.etag
 
 
+def test_of_two_evicted_versions_the_newer_comes_back(store: LocalStore) -> None:
+    for content in (b"\xff\xd8 older \xff\xd9", JPEG):
+        put(store, content)
+        assert store.evict(RECIPE)
+        store.aside.seconds += 600  # the two lie in folders of different times
+    opened = store.open(RECIPE)
+    assert opened is not None
+    with opened.file:
+        assert opened.file.read() == JPEG
+
+
 def test_the_entity_tag_is_what_nginx_would_give(store: LocalStore) -> None:
     put(store)
     found = store.find(RECIPE)

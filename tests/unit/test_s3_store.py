@@ -26,6 +26,7 @@ from mezcal.store.s3.metadata import as_headers, from_headers
 from mezcal.store.s3.place import Place
 from tests.s3_server import KEYS
 from tests.store_contract import JPEG, RECIPE, content, put, sidecar
+from tests.unit.test_local_store import files_no_larger_than
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -173,6 +174,15 @@ def test_bytes_are_fetched_only_as_far_as_they_are_wanted(store: S3Store) -> Non
     newer = opened.file.again()
     assert newer is not None
     assert newer.file.read() == b"\xff\xd8 another \xff\xd9"
+
+
+def test_a_full_scratch_disk_is_not_told_as_a_store_that_is_away(store: S3Store) -> None:
+    put(store, os.urandom(2 << 20))
+    opened = store.open(RECIPE)
+    assert opened is not None
+    with opened.file as file, files_no_larger_than(1 << 20), pytest.raises(StoreDown, match="scratch folder"):
+        file.read()
+    assert store.find(RECIPE) is not None, "nobody else is turned away"
 
 
 def test_a_sidecar_that_is_too_long_loses_what_can_be_spared() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from typing import TYPE_CHECKING
@@ -110,6 +111,45 @@ def test_what_is_used_after_it_was_counted_stays(tmp_path: Path) -> None:
     opened.file.close()
     assert store.shelf.evict(found, before=time.time() - DAY) == 0
     assert left(store) == {"a"}
+
+
+def test_a_disk_without_room_for_a_folder_is_trimmed_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is put aside may need a new folder, and that is refused where the disk is full."""
+    store = kept(tmp_path, pin_seconds=60)
+    image(store, "a", used_ago=9 * DAY)
+    make = os.mkdir
+
+    def full(path: str, *given: int) -> None:
+        if "evicted" in str(path):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        make(path, *given)
+
+    monkeypatch.setattr(os, "mkdir", full)
+    turns(store, Bounds(max_bytes=1))
+    assert left(store) == set()
+
+
+def test_what_came_back_is_not_the_next_to_go(tmp_path: Path) -> None:
+    store = kept(tmp_path, pin_seconds=60)
+    place = image(store, "a", used_ago=3600)
+    assert store.evict(Mezzanine.parse("a"))
+    assert not place.exists()
+    opened = store.open(Mezzanine.parse("a"))
+    assert opened is not None
+    opened.file.close()
+    found = next(found for found in store.shelf.walk() if found.size)
+    assert found.used > time.time() - 60
+    assert found.written == pytest.approx(time.time() - 1000 * DAY, abs=60), "its entity tag is made of that"
+
+
+def test_an_empty_image_is_removed_unless_a_whole_one_was_published_meanwhile(tmp_path: Path) -> None:
+    store = kept(tmp_path)
+    empty, whole = image(store, "empty", DAY, size=0), image(store, "whole", DAY)
+    for folder in ("empty", "whole", "none"):
+        store.shelf.drop_empty(folder)
+    assert (empty.exists(), whole.exists()) == (False, True)
 
 
 def test_who_is_published_meanwhile_is_waited_for(tmp_path: Path) -> None:

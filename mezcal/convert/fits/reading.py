@@ -18,7 +18,8 @@ from astropy.io import fits
 
 from mezcal.convert.fits.mosaic import Mosaic, quadrants
 from mezcal.convert.fits.planes import BLOCK, HELD_MOST, Plane, Sections, Whole
-from mezcal.errors import NotAnImage, TooLarge, Undecodable
+from mezcal.errors import NotAnImage, StoreDown, TooLarge, Undecodable
+from mezcal.store.room import is_full
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,6 +49,8 @@ def reported() -> Iterator[None]:
         try:
             yield
         except FAULTS as error:
+            if is_full(error):  # of our own disk, on which frames are unpacked and scaled: no fault of theirs
+                raise StoreDown("the frame cannot be unpacked: the scratch folder's disk is full") from error
             told = " ".join(str(error).split())[:200] or "no reason was given"
             raise Undecodable(f"the frame cannot be read ({type(error).__name__}: {told})") from error
 

@@ -130,13 +130,21 @@ class Bucket:
         self._tag(self._wire.ask(Call("PUT", self.prefix + found.name, {}, {**headers, **source, **condition})))
 
     def delete(self, name: str, tag: str | None = None) -> None:
-        """Remove *name*, if its tag is *tag* where that is given (as far as the server can tell). Raises `Changed`."""
-        condition = {"if-match": tag} if tag else {}
-        told = self._wire.ask(Call("DELETE", self.prefix + name, {}, condition))
+        """Remove *name*, if its tag is *tag* where that is given. Raises `Changed`.
+
+        Fewer servers know conditions on this than on writing: those that say so are asked for the tag just before.
+        """
+        told = self._wire.ask(Call("DELETE", self.prefix + name, {}, {"if-match": tag} if tag else {}))
         if told.status in {409, 412}:
             raise Changed
+        if tag and told.status == 501:
+            found = self.head(name)
+            if found is not None and found.tag != tag:
+                raise Changed
+            return self.delete(name)
         if told.status != 404:
             _good(told)
+        return None
 
     def listed(self, below: str = "", after: str = "") -> Iterator[Object]:
         """The objects whose names begin with *below*, behind the name *after*, a page at a time."""

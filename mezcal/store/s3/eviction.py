@@ -9,11 +9,12 @@ from __future__ import annotations
 import logging
 import time
 from contextlib import suppress
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from mezcal.errors import StoreDown
 from mezcal.store.layout import OURS
-from mezcal.store.s3.bucket import Changed, Unconditional
+from mezcal.store.s3.bucket import Changed
 from mezcal.store.s3.metadata import EVICTED, META
 
 if TYPE_CHECKING:
@@ -24,15 +25,17 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 EVICTIONS = f"{OURS}/evicted/"
-CLEARED_MOST = 10_000  # at a time: four requests each
+CLEARED_WITHIN = 45.0  # seconds: less than until the next such chore; some thousand objects
 
 
-def put_aside(bucket: Bucket, name: str, key: str, kept: Mapping[str, str]) -> bool:
-    """Mark *name*; whether there was something to mark. *kept* are the headers that a copy would lose."""
-    found = bucket.head(name)
-    if found is None or EVICTED in found.headers:
+def put_aside(bucket: Bucket, found: Object, kept: Mapping[str, str]) -> bool:
+    """Mark *found*; whether that was new. *kept* are the headers that a copy would lose.
+
+    The note comes first, and again where there is a mark: it may have been removed just before that was set.
+    """
+    bucket.put(EVICTIONS + sha256(found.name.encode()).hexdigest(), found.name.encode())
+    if EVICTED in found.headers:
         return False
-    bucket.put(EVICTIONS + key, name.encode())
     try:
         bucket.note(found, {**kept, **_metadata(found), EVICTED: repr(time.time())}, {})
     except Changed:  # published anew at this very moment
@@ -54,18 +57,18 @@ def bring_back(bucket: Bucket, found: Object, kept: Mapping[str, str]) -> Object
     return bucket.head(found.name)
 
 
-def remove_aside(bucket: Bucket, before: float, most: int = CLEARED_MOST) -> int:
-    """Remove up to *most* of what was marked before the moment *before* and is marked still; how many."""
-    removed = 0
+def remove_aside(bucket: Bucket, before: float, seconds: float = CLEARED_WITHIN) -> int:
+    """Remove what was marked before the moment *before* and is marked still, for *seconds* at most; how many."""
+    removed, ends = 0, time.monotonic() + seconds
     for note in bucket.listed(EVICTIONS):
-        if removed >= most:
+        if time.monotonic() > ends:
             break
         if note.modified > before:
             continue
         name = (bucket.read(note.name) or b"").decode()
         found = bucket.head(name) if name else None
         if found is not None and EVICTED in found.headers:
-            with suppress(Changed, Unconditional):
+            with suppress(Changed):
                 bucket.delete(name, found.tag)
                 removed += 1
         bucket.delete(note.name)

@@ -5,7 +5,6 @@ Nobody can say when an object was last read: what was written or found fresh lea
 
 from __future__ import annotations
 
-import hashlib
 import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING
 from mezcal.errors import StoreDown
 from mezcal.store.layout import IMAGE, OURS
 from mezcal.store.s3.bucket import Changed, Unconditional
-from mezcal.store.s3.eviction import put_aside, remove_aside
+from mezcal.store.s3.eviction import put_aside
 from mezcal.store.walk import Found
 
 if TYPE_CHECKING:
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 
 NOTES = f"{OURS}/trim.json"
 LOCK = f"{OURS}/trim.lock"
-LOCKED_SECONDS = 3600.0  # after which who trims is taken for dead; two at once do no harm but work twice
+LOCKED_SECONDS = 600.0  # after which who trims is taken for dead; two at once do no harm but work twice
 AGAIN_SECONDS = 1.0
 
 
@@ -60,12 +59,11 @@ class S3Shelf:
         now = self._bucket.head(name)
         if now is None or now.modified >= before:
             return 0
-        note = hashlib.sha256(name.encode()).hexdigest()
-        return now.size if put_aside(self._bucket, name, note, self._store.kept) else 0
+        return now.size if put_aside(self._bucket, now, self._store.kept) else 0
 
-    def clear(self, most: int) -> int:
-        """Remove up to *most* of those whose mark is older than PIN_SECONDS; how many."""
-        return remove_aside(self._bucket, time.time() - self._store.pin_seconds, most)
+    def clear(self, most: int) -> int:  # noqa: ARG002 - it takes requests, so seconds are its bound
+        """Nothing: what was put aside is removed by `expire`, which is a chore of its own."""
+        return 0
 
     def tidy(self, folder: str) -> None:
         """Nothing: a bucket has no folders."""

@@ -165,12 +165,13 @@ class S3Store:
 
     def evict(self, recipe: Recipe) -> bool:
         """Mark *recipe*'s derivative; `expire` removes it after PIN_SECONDS, unless it is asked for meanwhile."""
-        return put_aside(self.bucket, self.name(recipe), recipe.key, self.kept)
+        found = self.bucket.head(self.name(recipe))
+        return found is not None and put_aside(self.bucket, found, self.kept)
 
     def expire(self) -> int:
         """Remove what was evicted PIN_SECONDS ago, and uploads in parts whose writers died."""
-        gone = self.bucket.abort_before(time.time() - ABANDONED)
-        return gone + remove_aside(self.bucket, time.time() - self.pin_seconds)
+        gone = remove_aside(self.bucket, time.time() - self.pin_seconds)
+        return gone + self.bucket.abort_before(time.time() - ABANDONED)  # last: it takes a right of its own
 
     @property
     def shelf(self) -> S3Shelf:
@@ -211,10 +212,20 @@ class S3Store:
 
     def entries(self, after: str = "") -> Iterator[Entry]:
         """Every derivative behind the name *after*, in the order of names, a thousand for each request."""
+        for found in self.images(after):
+            if found.size:
+                yield Entry(found.name, found.size, found.modified, None, partial(self._sidecar_at, found.name))
+
+    def images(self, after: str = "") -> Iterator[Object]:
+        """As `entries`, those without a byte too, which somebody else has put there."""
         for found in self.bucket.listed(after=after):
             ours = found.name.startswith(f"{OURS}/") and not found.name.startswith(f"{OURS}/{BY_KEY}/")
-            if found.size and found.name.endswith(f"/{IMAGE}") and not ours:
-                yield Entry(found.name, found.size, found.modified, None, partial(self._sidecar_at, found.name))
+            if found.name.endswith(f"/{IMAGE}") and not ours:
+                yield found
+
+    def trials(self) -> Iterator[Object]:
+        """What processes write to find out whether the server knows conditional writes, and remove again."""
+        return self.bucket.listed(f"{CHECK}-")
 
     def _sidecar_at(self, name: str) -> Sidecar | None:
         found = self.bucket.head(name)

@@ -155,12 +155,21 @@ def _received(answer: Any, call: Call) -> Told:
         call.into.seek(0)
         call.into.truncate()
         for block in answer.stream(BLOCK):
-            call.into.write(block)
+            _keep(block, call.into, answer)
         if call.into.tell() != int(headers.get("content-length", -1)):
             raise ProtocolError("the body is not as long as was announced")
         told = Told(answer.status, headers)
     answer.release_conn()
     return told
+
+
+def _keep(block: bytes, into: BinaryIO, answer: Any) -> None:
+    """Write *block*; our own full disk is not told as a store that cannot be reached."""
+    try:
+        into.write(block)
+    except OSError as error:
+        answer.close()
+        raise StoreDown(f"the scratch folder cannot be written: {error.strerror}") from error
 
 
 def find(xml: bytes, name: str) -> str:
