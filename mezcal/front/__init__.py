@@ -58,6 +58,7 @@ def configuration(settings: Settings, front: Front) -> str:
         "stored": settings.sendfile_prefix,
         "cache_control": settings.image_cache_control,
         "read_timeout": f"{settings.wait_seconds + PAST_WAIT:g}s",
+        "body_most": str(max(settings.jobs_max_bytes, settings.webhook_max_bytes)),
         "hit_format": LONG if settings.access_log == "all" else SHORT,
         "note_hits": f"access_log {front.hits} mezcal_hit buffer=32k flush=1s;" if front.hits else "",
         "forwarded": "" if front.trusted else _part("forwarded.conf"),
