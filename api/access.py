@@ -110,6 +110,7 @@ def _key() -> str | None:
 
 
 def _end(_error: BaseException | None) -> None:
+    trace.enter(None)  # the thread goes on to other work
     metrics().waiting.dec()
 
 

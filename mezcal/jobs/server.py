@@ -73,7 +73,9 @@ def redis_url(settings: Settings) -> str:
         raise BrokerDown("REDIS_URL is not set: name a Redis, or start everything with `mezcal up`")
     url = settings.redis_url.get_secret_value()
     if not url.startswith(SCHEMES):
-        raise BrokerDown(f"REDIS_URL must begin with one of {', '.join(SCHEMES)}")
+        parts = urlsplit(url)
+        held = f"{parts.scheme}://{parts.hostname or ''}"  # never a password
+        raise BrokerDown(f"REDIS_URL begins with {held}; it must begin with one of {', '.join(SCHEMES)}")
     return url
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,7 +24,11 @@ from mezcal.up.parts import HANDED
 from mezcal.up.supervise import Supervisor
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from mezcal.up.claim import Folder
+
+COUNTS = "metrics"  # the folder, in that of what runs, in which processes count together
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,7 @@ def up(wish: Wish) -> int:
         if board is not None and board.port == at.port:
             raise CannotStart(f"port {at.port} is wanted for the API and for the dashboard")
         sock = stack.enter_context(broker.socket_place(folder.run))
+        stack.enter_context(counted_in(folder.run / COUNTS))
         cast = the_parts(chosen, wish, folder, (at, board, sock), program)
         journal = Journal(sys.stderr.fileno(), Mask.of(chosen), json=chosen.log_format == "json")
         return Supervisor(cast, journal, keep=(folder.lock,)).run(lambda: announce(journal, chosen, at, board))
@@ -126,11 +131,15 @@ def origin_url(origin: str | None) -> str | None:
     return folder.as_uri()
 
 
-def emptied(place: Path) -> Path:
-    """The folder *place* with nothing in it: what an earlier `up` counted is no part of this one's sums."""
+@contextmanager
+def counted_in(place: Path) -> Iterator[None]:
+    """The folder *place* with nothing in it, until the end: what an earlier `up` counted is no part of our sums."""
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir(mode=0o700, parents=True)
-    return place
+    try:
+        yield
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
 
 
 def the_parts(
@@ -147,7 +156,7 @@ def the_parts(
     env = environment.handed_on(chosen, os.environ)
     if at.loopback and "loopback_trusted" not in chosen.model_fields_set:
         env["LOOPBACK_TRUSTED"] = "1"
-    env[HANDED] = str(emptied(folder.run / "metrics"))
+    env[HANDED] = str(folder.run / COUNTS)
     cast = []
     if chosen.redis_url is None:
         env["REDIS_URL"] = f"redis+socket://{sock}"

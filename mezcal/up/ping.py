@@ -28,7 +28,11 @@ def main() -> int:
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends the waiting without a traceback
     follow_parent()
     settings = load()
-    place = shown(settings)
+    try:
+        place = shown(settings)
+    except BrokerDown as unusable:
+        print(unusable.detail)
+        return 1
     try:
         await_answer(settings, place)
     except BrokerDown as unfit:
