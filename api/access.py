@@ -11,7 +11,7 @@ from flask import g, request
 from api.context import here
 from api.sending import HIT, JOINED, MISS, STALE
 from mezcal.errors import Failure, StillWorking
-from mezcal.recipe import Mezzanine
+from mezcal.recipe import PATH_MAX, Mezzanine
 from mezcal.telemetry import trace
 from mezcal.telemetry.metrics import metrics
 
@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 OUTCOMES = {HIT: "hit", STALE: "stale", MISS: "miss", JOINED: "join"}
 PROBES = {"/healthz", "/readyz", "/metrics"}  # asked for every few seconds; their lines only under DEBUG
 HITS = {"hit", "stale"}
+PATH_SHOWN = PATH_MAX + 32  # characters: every path that names a master is shown whole
 KINDS = {"images": "mezzanine", "thumbnails": "thumbnail"}  # by blueprint
 
 
@@ -69,6 +70,7 @@ def _answered(response: Response) -> Response:
     if logged(outcome):
         level = logging.DEBUG if request.path in PROBES and response.status_code == 200 else logging.INFO
         log.log(level, "request", extra={"fields": _line(response, kind, outcome, seconds, size)})
+    response.headers["X-Content-Type-Options"] = "nosniff"  # whatever it is, it is what it says
     current = trace.current()
     if current is not None:
         response.headers["X-Request-ID"] = current.request_id
@@ -86,7 +88,7 @@ def _line(response: Response, kind: str, outcome: str, seconds: float, size: int
     failure = g.get("failure")
     return {
         "method": request.method,
-        "path": request.path,
+        "path": request.path[:PATH_SHOWN],
         "status": response.status_code,
         "ms": round(seconds * 1000, 1),
         "bytes": size,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from flask import request
 
-from api import signatures
+from api import bodies, signatures
 from api.context import here
 from mezcal.errors import Forbidden, Unauthorized
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pydantic import SecretStr
 
 # What proxies add; HTTP/1.0 is what nginx speaks to those behind it, unless it is told otherwise.
-PROXIED = ("Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP")
+PROXIED = ("FORWARDED", "VIA", "X_FORWARDED", "X_REAL_IP")  # and all that begin so
 LOCAL_NAMES = {"localhost", "127.0.0.1", "[::1]", "::1"}
 
 
@@ -54,8 +54,9 @@ def may_report(body: Callable[[], bytes]) -> tuple[bytes, signatures.Signed | No
         return body(), None
     headers = {name.lower(): value for name, value in request.headers}
     if settings.webhook_secrets and any(name in headers for name in signatures.NAMES):
-        read = body()
-        return read, signatures.checked(headers, read, settings.webhook_secrets, time.time())
+        with bodies.of_stranger():
+            read = body()
+            return read, signatures.checked(headers, read, settings.webhook_secrets, time.time())
     if tokens or settings.webhook_logins or settings.webhook_secrets:
         raise Unauthorized("events need a signature, a token or a login: one of WEBHOOK_SECRETS, _TOKENS or _LOGINS")
     if settings.loopback_trusted and _from_this_machine():
@@ -108,5 +109,6 @@ def _from_this_machine() -> bool:
     named = request.host.rsplit(":", 1)[0] if not request.host.endswith("]") else request.host
     own_page = request.headers.get("Sec-Fetch-Site", "none") in {"none", "same-origin"}
     foreign = request.headers.get("Origin", request.host_url.rstrip("/")) != request.host_url.rstrip("/")
-    proxied = any(name in request.headers for name in PROXIED) or request.environ["SERVER_PROTOCOL"] == "HTTP/1.0"
+    passed_on = any(name.removeprefix("HTTP_").startswith(PROXIED) for name in request.environ)
+    proxied = passed_on or request.environ["SERVER_PROTOCOL"] == "HTTP/1.0"
     return near and named in LOCAL_NAMES and own_page and not foreign and not proxied

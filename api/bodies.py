@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from flask import request
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge, UnsupportedMediaType
 
-from mezcal.errors import BadEvent
+from mezcal.errors import BadEvent, Busy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,6 +18,20 @@ CHARSETS = {"utf-8", "utf8", "us-ascii"}
 FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 PIECE = 1 << 16  # bytes read at a time
 LINE_MOST = 1 << 14  # bytes: more than any path, or a few words about it, may have
+STRANGERS_MOST = 32  # bodies at once of whom nobody knows yet: each takes a thread, and a webhook's some megabytes
+
+_places = threading.BoundedSemaphore(STRANGERS_MOST)
+
+
+@contextmanager
+def of_stranger() -> Iterator[None]:
+    """Hold a place for a body that has to be read before it is known who sends it; `Busy` where none is free."""
+    if not _places.acquire(blocking=False):
+        raise Busy("too many bodies arrive at once: send it again")
+    try:
+        yield
+    finally:
+        _places.release()
 
 
 def check(most: int) -> None:

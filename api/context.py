@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 from flask import current_app
 
 from api.freshness import Freshness
+from api.guesses import Guesses
 from api.health import Health
 from mezcal.archive import Archive
 from mezcal.jobs import Jobs
@@ -38,6 +39,7 @@ class Desk:
     archive: Archive
     signer: Signer | None
     house: House
+    guesses: Guesses
 
     @classmethod
     def of(cls, settings: Settings) -> Desk:
@@ -46,8 +48,8 @@ class Desk:
         freshness = Freshness(settings.revalidate_after, jobs)
         signer = Signer(secret_of(settings)) if settings.archive_api_url else None
         health, archive = Health(jobs, store), Archive(settings)
-        house = House(jobs.table, store)
-        return cls(settings, store, jobs, open_origin(settings), health, freshness, archive, signer, house)
+        house, origin = House(jobs.table, store), open_origin(settings)
+        return cls(settings, store, jobs, origin, health, freshness, archive, signer, house, Guesses())
 
 
 def place(app: Flask, desk: Desk) -> None:

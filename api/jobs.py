@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, Response, jsonify, request, url_for
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 jobs = Blueprint("jobs", __name__)
 LISTED_MOST = 1000
+ID = re.compile(rf"[0-9a-f]{{32}}|{PREFIX}[0-9a-f]{{24}}")  # what is none names nothing in Redis, or something else
 
 
 @jobs.get("/jobs")
@@ -50,6 +52,8 @@ def bulk() -> Response:
 def job(key: str) -> Response:
     """Where the job or batch stands; 404 when it is neither wanted nor remembered. Its ETag makes polling cheap."""
     may_read()
+    if not ID.fullmatch(key):
+        raise NotFound("no such job: an id is 32 hex digits, a batch's `batch-` and 24")
     if key.startswith(PREFIX):
         return batches.batch(key, described)
     table = here().jobs.table
@@ -71,7 +75,7 @@ def job(key: str) -> Response:
 def retry(key: str) -> Response:
     """Try a failed or quarantined job again, as if it had not been tried; 404 where there is none."""
     may_change()
-    if not here().jobs.retry(key):
+    if not ID.fullmatch(key) or not here().jobs.retry(key):
         raise NotFound("no failed job of this id: it was forgotten, or goes on already")
     response = Response(status=202)
     response.headers["Location"] = url_for("jobs.job", key=key)

@@ -159,7 +159,7 @@ def _of_operator() -> Json:
         "/ops/sign-in": posts(
             "Open a session.",
             "token",
-            answers={"303": back[303], "401": page, **problem_answers(413)},
+            answers={"303": back[303], "401": page, "429": page, **problem_answers(413, 503)},
         ),
         "/ops/sign-out": posts("End the session.", "seal", answers=changed),
         "/ops/retry": posts("Try one failed job again, or a class of them.", "seal", "job", "class", answers=changed),

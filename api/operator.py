@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from flask import Blueprint, Response, request, url_for
 from redis import RedisError
 from werkzeug.exceptions import NotFound
 
-from api import board, overview, pages, sessions
+from api import board, bodies, overview, pages, sessions
 from api.context import here
 from mezcal.errors import BrokerDown, Unauthorized
 from mezcal.jobs import notable
@@ -18,6 +19,14 @@ if TYPE_CHECKING:
 
 operator = Blueprint("operator", __name__)
 PREVIEW_SECONDS = 600  # for which a browser keeps a small picture
+FORM_MOST = 16_384  # bytes, of at most so many
+FIELDS_MOST = 16
+
+
+@operator.before_request
+def _bound_forms() -> None:
+    """A form is read before anybody is known: of strangers no more than a form of ours has."""
+    request.max_content_length, request.max_form_parts = FORM_MOST, FIELDS_MOST
 
 
 @operator.get("/ops")
@@ -34,11 +43,24 @@ def page() -> Response:
 
 @operator.post("/ops/sign-in")
 def sign_in() -> Response:
-    """Open a session with one of API_TOKENS."""
-    session = sessions.opened_by(request.form.get("token", ""))
+    """Open a session with one of API_TOKENS; 429 for an address that guesses."""
+    address, guesses = request.remote_addr or "", here().guesses
+    with bodies.of_stranger():
+        token = request.form.get("token", "")
+    if wait := math.ceil(guesses.take(address)):
+        return _too_often(wait)
+    session = sessions.opened_by(token)
     if session is None:
         return pages.response(board.sign_in(request.script_root, "That is none of this service's tokens."), 401)
+    guesses.forgive(address)
     return sessions.remember(_back(), session)
+
+
+def _too_often(wait: int) -> Response:
+    wrong = f"Too many wrong tokens came from your address, or by your proxy. Try again in {wait} s."
+    answer = pages.response(board.sign_in(request.script_root, wrong), 429)
+    answer.headers["Retry-After"] = str(wait)
+    return answer
 
 
 @operator.post("/ops/sign-out")
@@ -70,7 +92,6 @@ def small(key: str) -> Response:
         raise NotFound("there is no small picture of it")
     response = Response(jpeg, mimetype="image/jpeg")
     response.headers["Cache-Control"] = f"private, max-age={PREVIEW_SECONDS}"
-    response.headers["X-Content-Type-Options"] = "nosniff"
     return response
 
 

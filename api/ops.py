@@ -30,9 +30,7 @@ def home() -> AnyResponse:
     may_read()
     if "url" in request.args:
         return redirect(url_for("images.image", source=_path_of(request.args["url"])))
-    base = here().origin.base_url
-    shown = "" if base.startswith("file:") else base  # nobody needs to know this machine's folders
-    return pages.response(pages.home([_tile(recipe) for recipe in _shown()], _cache_use(), _queue(), shown))
+    return pages.response(pages.home([_tile(recipe) for recipe in _shown()], _cache_use(), _queue(), _base_shown()))
 
 
 @ops.get("/healthz")
@@ -70,10 +68,17 @@ def problem(slug: str) -> Response:
     return jsonify(type=slug, title=kind.title, status=kind.status, meaning=(kind.__doc__ or "").strip())
 
 
+def _base_shown() -> str:
+    """The repository's base URL; empty for a folder: nobody needs to know this machine's."""
+    base = here().origin.base_url
+    return "" if base.startswith("file:") else base
+
+
 def _path_of(url: str) -> str:
     path = here().origin.path_of(url)
     if path is None:
-        raise NotFound(f"the URL does not begin with {here().origin.base_url}")
+        known = _base_shown()
+        raise NotFound(f"the URL does not begin with {known}" if known else "the URL is none of the repository's")
     return Mezzanine.parse(path).path
 
 

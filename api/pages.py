@@ -101,7 +101,6 @@ def response(page: str, status: int = 200) -> Response:
     answer.headers["Content-Security-Policy"] = content_security_policy()
     answer.headers["Cache-Control"] = "no-store"
     answer.headers["Referrer-Policy"] = "same-origin"
-    answer.headers["X-Content-Type-Options"] = "nosniff"
     return answer
 
 

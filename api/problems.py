@@ -54,11 +54,25 @@ def _of_http(error: HTTPException) -> Response:
     plain = error.get_response()
     if plain.status_code < 400:
         return _redirect(plain)
-    response = Problem(plain.status_code, error.name, error.description or error.name).response()
+    response = Problem(plain.status_code, error.name, _detail(error, plain)).response()
     for name in ("Allow", "Content-Range", "Retry-After", "WWW-Authenticate"):
         if name in plain.headers:
             response.headers[name] = plain.headers[name]
     return response
+
+
+def _detail(error: HTTPException, plain: AnyResponse) -> str:
+    """What is wrong and what would be right, where the framework's own words name neither."""
+    if error.description and error.description != type(error).description:
+        return error.description
+    match plain.status_code:
+        case 404:
+            return "there is nothing at this address: images are at /images/<path>, all else is told by /openapi.json"
+        case 405:
+            return f"{request.method} is not for this address: it may be {plain.headers.get('Allow', 'another')}"
+        case 413:
+            return f"the body has more than {request.max_content_length or 0:,} bytes"
+    return error.description or error.name
 
 
 def _redirect(plain: AnyResponse) -> Response:
@@ -91,7 +105,6 @@ class Problem:
         wants = request.accept_mimetypes.best_match([JSON_TYPE, "application/json", "text/html"])
         response = self._page() if wants == "text/html" else self._json()
         response.headers["Cache-Control"] = "no-store"
-        response.headers["X-Content-Type-Options"] = "nosniff"
         response.vary.add("Accept")
         return response
 

@@ -70,7 +70,7 @@ class Manner:
             case "X-Accel-Redirect":
                 place = self.prefix + quote(str(stored.path.relative_to(self.root)))
             case _:
-                place = str(stored.path)
+                place = quote(str(stored.path))  # mod_xsendfile and lighttpd decode it
         return [(self.header, place), ("Content-Length", "0")]
 
 

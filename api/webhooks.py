@@ -10,6 +10,7 @@ from werkzeug.exceptions import NotFound
 from api import bodies
 from api.auth import may_report
 from api.context import here
+from mezcal.errors import Unauthorized
 from mezcal.events import FORMATS, read
 from mezcal.jobs.batches import KNOWN_SECONDS
 
@@ -27,11 +28,15 @@ def event(form: str) -> Response:
     bodies.check(here().settings.webhook_max_bytes)
     body, signed = may_report(bodies.whole)
     headers = {name.lower(): value for name, value in request.headers}
+    if signed and form == "cloudevents" and "ce-specversion" in headers:
+        raise Unauthorized("a signature covers no `ce-` headers: send the event structured, or with a token")
     delivery = read(form, body, headers)
     if not delivery.events:
         return _told({"items": 0, "note": delivery.note or "the list is empty"}, 200)
-    known, seconds = signed or (delivery.id, KNOWN_SECONDS)
-    return accepted(here().jobs.post(delivery.events, f"{form}\n{known}" if known else None, seconds))
+    known, seconds = (f"signed\n{signed.id}", signed.seconds) if signed else (None, KNOWN_SECONDS)
+    if known is None and delivery.id:
+        known = f"{form}\n{delivery.id}"
+    return accepted(here().jobs.post(delivery.events, known, seconds))
 
 
 def accepted(posted: Posted) -> Response:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 TURN = 1 << 20  # bytes of a file that one client gets before the others have their turn
 BODY_SECONDS = 30.0  # for which a thread waits for more of a request's body
+BODY_RATE = 8192  # bytes a second that a body has to come with, past its first BODY_SECONDS: it keeps a thread
 HEAD_SECONDS = 10.0  # from a request's first byte, or from the connection on, to the end of its head
 TAKING_SECONDS = 30.0  # in which a client takes at least something of its answer
 PARTING_SECONDS = 2.0  # for which what a client still sends is read after its last answer
@@ -79,17 +80,29 @@ class Wire(socket.socket):
     """
 
     left: Answer | None = None
+    _until: float | None = None  # the body's next piece has to come; None before its first
 
     def setblocking(self, flag: bool, /) -> None:
-        """Block for so long only, or not at all."""
+        """Block for so long only, or not at all; a request begins, or is over."""
         self.settimeout(BODY_SECONDS if flag else 0.0)
+        self._until = None
 
     def recv(self, *given: Any) -> bytes:
-        """Receive; a client that is silent for too long has left."""
-        try:
+        """Receive; a client that is silent for too long, or drips, has left."""
+        patience = self.gettimeout()
+        if not patience:
             return super().recv(*given)
+        now = time.monotonic()
+        self._until = self._until or now + BODY_SECONDS
+        self.settimeout(max(min(patience, self._until - now), 0.001))
+        try:
+            piece = super().recv(*given)
         except TimeoutError as error:
-            raise ConnectionResetError(errno.ECONNRESET, "the client sends no more") from error
+            raise ConnectionResetError(errno.ECONNRESET, "the client sends no more, or too slowly") from error
+        finally:
+            self.settimeout(patience)
+        self._until += len(piece) / BODY_RATE
+        return piece
 
     def sendall(self, data: Any, _flags: int = 0, /) -> None:
         """Send what the client takes now, and leave the rest; a time-out makes even `send` wait, `write` never."""

@@ -26,6 +26,7 @@ class Listener(ThreadingHTTPServer):
     origin: OriginServer
 
     def __init__(self, host: str) -> None:
+        self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
         super().__init__((host, 0), _Answers)
         self._clients: set[socket.socket] = set()
         self.connections = 0

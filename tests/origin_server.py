@@ -75,7 +75,7 @@ class OriginServer:
         self._server = Listener(host)
         self._server.origin = self
         self.port = self._server.server_port
-        self.url = f"http://{host}:{self.port}{BASE}"
+        self.url = f"http://[{host}]:{self.port}{BASE}" if ":" in host else f"http://{host}:{self.port}{BASE}"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
 
     def __enter__(self) -> Self:

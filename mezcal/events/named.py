@@ -35,7 +35,7 @@ def _one(item: Any, kind: Kind) -> Event:
     if isinstance(item, dict):
         for by in BY:
             if isinstance(name := item.get(by), (str, int)):
-                if by == PATH and isinstance(page := item.get("page"), (str, int)):
+                if by == PATH and (page := item.get("page")) is not None:
                     return Event(kind, RECIPE, {"kind": "mezzanine", "path": name, "page": page})
                 return Event(kind, by, name, text_of(item.get("media_type")))
     raise BadEvent("each item must be a path, or an object with `path`, `url` or `frame`")

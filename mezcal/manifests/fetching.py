@@ -109,6 +109,8 @@ class Fetching:
 
     def _check_host(self, url: str, began_at: str) -> None:
         place = place_of(url)
+        if place is None:
+            raise Unread("its URL names no host")
         if place != place_of(began_at) and not {place, urlsplit(url).hostname} & self.hosts:
             raise Unread(f"it is on another host, {place}: allow it with --manifest-host {place}")
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 HIDDEN = "***"
 SHORTEST = 4  # characters: to hide less would shred the lines
 _VALUE = r"[^\s\"'&<>\\,;]+"
+# Each goes over a text once, or nearly: strangers choose what is logged, and a search holds all threads up.
 LOOKS_SECRET = tuple(
     re.compile(pattern, re.IGNORECASE)
     for pattern in (
@@ -26,10 +27,10 @@ LOOKS_SECRET = tuple(
         r"(\b(?:set-)?cookie\b['\"]?\s*[:=]\s*['\"]?)[^\s\"'<>\\]+",
         r"(\b(?:bearer|basic|token)\s+)(?=\S*\d)[A-Za-z0-9._~+/=-]{8,}",
         # Queries of signed URLs: X-Amz-Signature, X-Amz-Credential, sig, token, AWSAccessKeyId ..
-        r"([?&;][\w.-]*(?:signature|sig|token|secret|password|passwd|credential|key|auth)[\w.-]*=)[^&\s\"'<>\\]+",
+        r"([?&;][\w.-]{0,64}(?:sig|token|secret|passw?o?r?d|credential|key|auth)[\w.-]{0,64}=)[^&\s\"'<>\\]+",
         r"(\b(?:x-)?(?:api[_-]?key|secret|password|passwd|token)\b['\"]?\s*[:=]\s*['\"]?)" + _VALUE,
-        r"(\b[a-z][a-z0-9+.-]*://)[^/\s@\"']*:[^/\s@\"']*(?=@)",
-        r"()\beyJ[\w-]+\.[\w-]+\.[\w-]*",  # a JSON web token
+        r"(://)[^/\s@\"':]*:[^/\s@\"']*(?=@)",
+        r"()\beyJ[\w-]{1,1000}+\.[\w-]++\.[\w-]*",  # a JSON web token
     )
 )
 

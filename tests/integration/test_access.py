@@ -101,6 +101,8 @@ def test_once_tokens_are_set_loopback_needs_one_too(app_with: Callable[..., Flas
     [
         {"near": FAR},
         {"X_Forwarded_For": "198.51.100.4"},
+        {"X_Forwarded_Proto": "http"},
+        {"X_Forwarded_Port": "80"},
         {"Forwarded": "for=198.51.100.4"},
         {"Via": "1.1 proxy"},
         {"host": "mezcal.evil.example"},
@@ -144,3 +146,61 @@ def test_a_hit_is_the_same_whoever_answers_it(app_with: Callable[..., Flask], me
         headers.pop("Date", None)  # the server's to give
         assert headers.pop("X-Request-ID")  # each request has its own
     assert set(answer.headers.items()) == set(other.headers.items())
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["/?url=file:///x", "/jobs?state=failed", f"/jobs/batch-{'0' * 24}", "/ops", f"/ops/previews/{'0' * 32}.jpg"],
+)
+def test_who_may_not_read_learns_nothing_anywhere_else(app_with: Callable[..., Flask], target: str) -> None:
+    client = app_with(read_tokens="reader", api_tokens="writer").test_client()
+    assert client.get(target).status_code == 401
+    assert client.get(target, headers={"Authorization": "Bearer writer"}).status_code != 401
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        *("/healthz", "/readyz", "/openapi.json", "/problems/busy", "/metrics", "/", "/ops", "/nothing/here"),
+        *("/jobs?state=failed", "/jobs/x", f"/images/{CACHED}", f"/mezzanine/{CACHED}.jpg", "/images/none.tif"),
+    ],
+)
+def test_every_answer_says_that_it_is_not_to_be_sniffed(app_with: Callable[..., Flask], target: str) -> None:
+    answer = app_with().test_client().get(target, headers={"Prefer": "respond-async"}, buffered=True)
+    assert answer.headers.getlist("X-Content-Type-Options") == ["nosniff"]
+
+
+def test_nobody_is_told_where_this_machine_has_its_folder(app_with: Callable[..., Flask]) -> None:
+    client = app_with().test_client()
+    answer = client.get("/?url=https://elsewhere.example/a.tif")
+    assert answer.status_code == 404
+    assert "none of the repository's" in answer.get_json()["detail"]
+    assert str(SAMPLES) not in answer.text + client.get("/").text
+
+
+@pytest.mark.parametrize("name", ["x", "0" * 31, f"batch-{'0' * 24}:open", f"batch-{'0' * 24}:notes", "*", "A" * 32])
+def test_what_is_no_id_of_a_job_names_nothing(app_with: Callable[..., Flask], name: str) -> None:
+    """Nor another key of Redis, of a kind that cannot be read as a job."""
+    app = app_with(api_tokens="one")
+    table = app.extensions["mezcal"].jobs.table
+    table.redis.sadd(table.keys.batch(name), "not a hash")
+    client = app.test_client()
+    assert client.get(f"/jobs/{name}").status_code == 404
+    assert client.post(f"/jobs/{name}/retry", headers={"Authorization": "Bearer one"}).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "right"),
+    [
+        ("GET", "/imges/a.tif", "/images/<path>"),
+        ("PUT", f"/images/{CACHED}", "it may be"),
+        ("POST", "/ops/sign-in", "16,384 bytes"),
+    ],
+)
+def test_a_refusal_says_what_would_be_right(
+    app_with: Callable[..., Flask], method: str, target: str, right: str
+) -> None:
+    answer = app_with().test_client().open(target, method=method, data={"a": "b" * 20_000})
+    told = answer.get_json()["detail"]
+    assert right in told
+    assert method != "PUT" or {"GET", "HEAD", "DELETE"} <= set(told.replace(",", "").split())

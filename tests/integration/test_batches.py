@@ -59,6 +59,13 @@ def test_a_page_can_be_listed(house: House, masters: list[str]) -> None:
     assert told(house, post(house, [{"path": masters[0], "page": 0}]))["counts"]["ignored"] == 1
 
 
+@pytest.mark.parametrize("page", [1.5, "one", True, [1]])
+def test_a_page_that_is_none_is_told_and_not_taken_for_the_whole(house: House, masters: list[str], page: Any) -> None:
+    batch = told(house, post(house, [{"path": masters[0], "page": page}]))
+    assert batch["counts"]["ignored"] == 1
+    assert "a whole number from 1" in batch["notes"][0]["reason"]
+
+
 def test_the_patterns_for_events_do_not_bind_whoever_lists(house: House, repository: OriginServer) -> None:
     path = f"elsewhere/{uuid4().hex}"
     repository.script(path, body=tiff(120))

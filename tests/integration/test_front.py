@@ -197,6 +197,25 @@ def test_the_other_pages_come_through(fronted: House) -> None:
     assert fronted.request("/images/").headers["Content-Type"] == "application/problem+json"
 
 
+def test_a_list_of_ten_thousand_long_names_comes_through(fronted: House) -> None:
+    names = "\n".join(f"{number:0200}.tif" for number in range(10_000)).encode()
+    assert len(names) > 2_000_000
+    told = fronted.request("/jobs", "POST", data=names, headers=BEARER | {"Content-Type": "text/plain"})
+    assert (told.status_code, told.json()["items"]) == (202, 10_000)
+
+
+def test_a_proxy_before_nginx_is_seen_by_the_api(repository: OriginServer, tmp_path: object) -> None:
+    """One that adds no header of its own shows itself by HTTP/1.0 alone, and nginx speaks HTTP/1.1 to the API."""
+    with running_house(tmp_path, repository.url, "--front") as up:  # type: ignore[arg-type]
+        place = urlsplit(up.url)
+        for version, status in (("1.1", b"204"), ("1.0", b"403")):
+            with socket.create_connection((str(place.hostname), place.port)) as line:
+                head = f"DELETE /images/{WARM} HTTP/{version}\r\nHost: {place.netloc}\r\nConnection: close\r\n\r\n"
+                line.sendall(head.encode())
+                assert line.recv(4096).split(b" ")[1] == status
+        assert up.ask(WARM, "DELETE", headers={"Via": "1.1 proxy"}).status_code == 403
+
+
 @pytest.mark.parametrize("layout", ["md5_encoded", "md5_encoded_pairtree"])
 def test_the_md5_layouts_are_sent_by_nginx_too(repository: OriginServer, tmp_path: object, layout: str) -> None:
     with running_house(tmp_path, repository.url, "--front", STORAGE_LAYOUT=layout) as up:  # type: ignore[arg-type]

@@ -115,6 +115,24 @@ def test_a_wrong_token_opens_nothing(settings: Settings, token: str) -> None:
     assert browser.get("/ops").status_code == 401
 
 
+def test_who_guesses_is_told_to_wait_even_with_the_right_token_and_others_are_not(settings: Settings) -> None:
+    app = create_app(settings)
+    browser, other = client(app), client(app, REMOTE_ADDR="192.0.2.9")
+    answers = [browser.post("/ops/sign-in", data={"token": f"guess {number}"}) for number in range(12)]
+    assert [answer.status_code for answer in answers] == [401] * 10 + [429] * 2
+    assert 1 <= int(answers[-1].headers["Retry-After"]) <= 6
+    assert "Try again in" in answers[-1].text
+    assert browser.post("/ops/sign-in", data={"token": TOKEN}).status_code == 429
+    assert other.post("/ops/sign-in", data={"token": TOKEN}).status_code == 303
+    assert browser.get("/ops", headers={"Authorization": f"Bearer {TOKEN}"}).status_code == 200
+
+
+@pytest.mark.parametrize("kind", ["application/x-www-form-urlencoded", "multipart/form-data; boundary=x"])
+def test_of_a_stranger_no_more_is_read_than_a_form_has(settings: Settings, kind: str) -> None:
+    browser = client(create_app(settings))
+    assert browser.post("/ops/sign-in", data=b"&a=b" * 10_000, content_type=kind).status_code == 413
+
+
 def test_a_session_is_known_by_every_process_and_ends_with_its_token(settings: Settings) -> None:
     cookie = signed_in(settings).get_cookie("mezcal-ops", path="/ops")
     assert cookie is not None

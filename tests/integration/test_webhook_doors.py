@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import pytest
 
-from api import create_app
+from api import bodies, create_app
 from mezcal.settings import WrongSetting, load
 from tests.signed import event, signed
 
@@ -97,3 +99,43 @@ def test_an_event_that_could_not_be_noted_is_not_taken_for_known(
     )
     client = client_with(webhook_secrets="s")
     assert [sent(client, headers).status_code for _ in range(2)] == [202, 200]
+
+
+def test_bodies_of_strangers_are_so_many_at_once_and_those_of_others_are_not_held_up(
+    client_with: Callable[..., FlaskClient],
+) -> None:
+    """A made-up signature has the body read before it is known to be made up."""
+    client = client_with(webhook_secrets="s", webhook_tokens="one", api_tokens="two")
+    with ExitStack() as others:
+        for _ in range(bodies.STRANGERS_MOST):
+            others.enter_context(bodies.of_stranger())
+        refused = sent(client, signed(BODY, "s"))
+        assert (refused.status_code, refused.get_json()["type"]) == (503, "/problems/busy")
+        assert int(refused.headers["Retry-After"]) > 0
+        assert client.post("/ops/sign-in", data={"token": "two"}).status_code == 503
+        assert sent(client, BEARER).status_code == 202
+    assert sent(client, signed(BODY, "made up")).status_code == 401
+    assert sent(client, signed(BODY, "s")).status_code == 202
+
+
+def test_what_stands_in_headers_is_not_believed_for_a_signature_that_covers_the_body(
+    client_with: Callable[..., FlaskClient],
+) -> None:
+    client = client_with(webhook_secrets="s", webhook_tokens="one")
+    body = json.dumps({"path": "a.tif"}).encode()
+    told = {"ce-specversion": "1.0", "ce-id": uuid4().hex, "ce-source": "x", "ce-type": "master.deleted"}
+    refused = client.post("/webhooks/cloudevents", data=body, headers=signed(body, "s") | told)
+    assert refused.status_code == 401
+    assert "structured" in refused.get_json()["detail"]
+    assert client.post("/webhooks/cloudevents", data=body, headers=BEARER | told).status_code == 202
+
+
+def test_a_signed_message_is_known_at_every_address(client_with: Callable[..., FlaskClient]) -> None:
+    client = client_with(webhook_secrets="s")
+    head = {"specversion": "1.0", "id": "1", "source": "x", "type": "master.updated"}
+    body = json.dumps(head | {"data": {"path": "a.tif"}}).encode()
+    headers = signed(body, "s")
+    forms = ("cloudevents", "standard", "cloudevents")
+    answers = [client.post(f"/webhooks/{form}", data=body, headers=headers) for form in forms]
+    assert [answer.status_code for answer in answers] == [202, 200, 200]
+    assert len({answer.get_json()["batch"] for answer in answers}) == 1

@@ -31,6 +31,11 @@ def test_where_nginx_cannot_compute_the_path_the_api_names_it() -> None:
     assert "alias /var/cache/mezcal/;" in text
 
 
+def test_nginx_takes_bodies_that_the_api_would_take() -> None:
+    assert "client_max_body_size 33554432;" in settings()
+    assert "client_max_body_size 9000000;" in settings(jobs_max_bytes=2000, webhook_max_bytes=9_000_000)
+
+
 def test_nothing_is_left_to_fill_in() -> None:
     assert "@read_timeout@" not in settings()
     assert {word for word in settings().replace(";", " ").split() if word.startswith("@")} == {"@api"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import time
 
 import pytest
 
@@ -57,6 +58,19 @@ def test_what_looks_like_a_secret_is_hidden(said: str, hidden: str) -> None:
 )
 def test_what_is_none_stays(said: str) -> None:
     assert Mask()(said) == said
+
+
+@pytest.mark.parametrize(
+    "piece",
+    ["a://:", ":", "a.", "a.a-", "key", ";key", "sig.", "eyJ-", "eyJa.", "token ", "authorization ", "cookie=", "&"],
+)
+@pytest.mark.parametrize("head", ["", "a://", "?", "eyJ", "bearer "])
+def test_no_text_takes_long_to_be_searched(head: str, piece: str) -> None:
+    """Strangers choose paths, paths are logged, and a search lets no other thread run meanwhile."""
+    text = head + piece * (40_000 // len(piece))
+    began = time.thread_time()
+    Mask()(text)
+    assert time.thread_time() - began < 1, "what goes over a text once for each of its letters takes ten"
 
 
 def test_secrets_of_the_settings_are_hidden_in_every_form() -> None:

@@ -190,6 +190,30 @@ def test_members_elsewhere_are_read_only_where_that_was_allowed(web: OriginServe
         assert paths(manifests(hosts=allowed).masters(url)) == ["a.tif"]
 
 
+@pytest.mark.parametrize(
+    "form",
+    [
+        *("http://2130706433:{port}/m.json", "http://0x7f000001:{port}/m.json", "http://127.1:{port}/m.json"),
+        *("http://[::ffff:127.0.0.1]:{port}/m.json", "//127.0.0.1:{port}/m.json", "m.json", "http:///m.json"),
+        *("http://user@127.0.0.1:{home}/m.json", "http://127.0.0.1:{home}@127.0.0.1:{port}/m.json"),
+        *("http://127.0.0.1:{home}\\@127.0.0.1:{port}/m.json", "http://127.0.0.1:99999/m.json", "http://[::1/m.json"),
+        "file:///etc/hostname",
+    ],
+)
+@pytest.mark.parametrize("local", [False, True])
+def test_no_disguise_of_an_address_is_read(web: OriginServer, tmp_path: Path, form: str, local: bool) -> None:
+    """Nor where the first document is a file, which has no host that another could be compared with."""
+    with OriginServer() as other:
+        leaf = form.format(port=other.port, home=web.port)
+        document = {"type": "Collection", "items": [{"id": leaf, "type": "Manifest"}]}
+        file = tmp_path / "c.json"
+        file.write_text(json.dumps(document))
+        [told] = manifests().masters(str(file) if local else put(web, "c.json", document))
+        assert isinstance(told, Passed)
+        assert other.count() == 0
+        assert [seen.path for seen in web.seen()] == ([] if local else ["c.json"])
+
+
 def test_no_more_documents_are_read_than_may_be(web: OriginServer) -> None:
     leaves = [put(web, f"{number}.json", three(image(f"{REPOSITORY}{number}.tif"))) for number in range(5)]
     url = put(web, "c.json", {"type": "Collection", "items": [{"id": leaf, "type": "Manifest"} for leaf in leaves]})
@@ -214,7 +238,7 @@ def test_a_member_that_cannot_be_read_does_not_end_the_rest(web: OriginServer) -
         ({"body": b"<html>"}, {}, "it is no JSON"),
         ({"body": b"[" * 1_000_000}, {}, "it is nested too deeply"),
         ({"redirect": "/rest/m.json"}, {}, "it is redirected more than 5 times"),
-        ({"redirect": "file:///etc/passwd"}, {}, "it is on another host"),
+        ({"redirect": "file:///etc/passwd"}, {}, "its URL names no host"),
         ({"redirect": "http://127.0.0.1:1/x"}, {}, "it is on another host"),
         ({"silent": 1}, {}, "it cannot be fetched: ConnectionError"),
     ],

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import base64
 import os
+import socket
 
 import jwt
 import pytest
 
-from mezcal.errors import MasterDenied, OriginAstray, OriginFailed
+from mezcal.errors import MasterDenied, MasterMissing, OriginAstray, OriginFailed
 from mezcal.origin import open_origin
 from mezcal.settings import load
 from tests.origin_server import OriginServer
@@ -115,6 +116,92 @@ def test_a_redirect_to_an_allowed_host_is_followed_without_the_credential(origin
     hosts = allowed.format(port=stranger.port)
     assert fetch(repository(**TOKEN, origin_redirect_hosts=hosts), "old.tif") == MASTER
     assert sent(stranger) == [None]
+
+
+# The same address in every way in which it can be written, and what only looks like the origin's own.
+DISGUISES = [
+    *("http://2130706433:{port}/", "http://0x7f000001:{port}/", "http://017700000001:{port}/", "http://127.1:{port}/"),
+    *("http://0177.0.0.1:{port}/", "http://127.0.0.1.:{port}/", "http://0:{port}/", "http://0.0.0.0:{port}/"),
+    *("http://[::1]:{port}/", "http://[::ffff:127.0.0.1]:{port}/", "http://[::ffff:7f00:1]:{port}/"),
+    *(
+        "http://user@127.0.0.1:{home}/",
+        "http://user:pass@127.0.0.1:{port}/",
+        "http://127.0.0.1:{home}@localhost:{port}/",
+    ),
+    *("http://127.0.0.1:{home}\\@localhost:{port}/", "http://localhost:{port}#@127.0.0.1:{home}/"),
+    *("http://localhost:{port}?@127.0.0.1:{home}/", "\\\\localhost:{port}/", "///localhost:{port}/"),
+    *("http://127.0.0.1:{home}.localhost:{port}/", "http://①②⑦.0.0.1:{port}/", "http:\t//localhost:{port}/"),
+]
+
+
+@pytest.mark.parametrize("form", DISGUISES)
+def test_no_disguise_of_an_address_is_followed_with_or_without_the_credential(origin, stranger, repository, form):
+    origin.script("old.tif", redirect=form.format(port=stranger.port, home=origin.port) + "rest/a.tif")
+    with pytest.raises((OriginAstray, OriginFailed, MasterMissing)):
+        fetch(repository(**TOKEN, origin_retries=0, origin_redirect_hosts="cdn.example"), "old.tif")
+    assert stranger.count() == 0
+
+
+@pytest.mark.parametrize(
+    "form", ["http://2130706433:{port}/", "http://127.1:{port}/", "http://[::ffff:7f00:1]:{port}/"]
+)
+def test_an_address_that_is_allowed_is_so_in_its_own_form_alone(origin, stranger, repository, form):
+    origin.script("old.tif", redirect=form.format(port=stranger.port) + "rest/a.tif")
+    with pytest.raises(OriginAstray):
+        fetch(repository(**TOKEN, origin_redirect_hosts=f"127.0.0.1:{stranger.port}"), "old.tif")
+    assert stranger.count() == 0
+
+
+def test_an_origin_at_an_ipv6_address_keeps_its_credential_to_itself(repository):
+    with OriginServer(host="::1") as six, OriginServer(host="::1") as other:
+        six.script("a.tif", body=MASTER)
+        six.script("old.tif", redirect=f"http://[::1]:{other.port}/rest/a.tif")
+        six.script("same.tif", redirect=f"http://[0:0:0:0:0:0:0:1]:{six.port}/rest/a.tif")
+        origins = repository(**TOKEN, repo_base_url=f"http://[::1]:{six.port}/rest/")
+        assert fetch(origins) == MASTER
+        assert sent(six) == ["Bearer t0k3n"]
+        for path in ("old.tif", "same.tif"):
+            with pytest.raises(OriginAstray):
+                fetch(origins, path)
+        assert other.count() == 0
+
+
+@pytest.fixture
+def names(monkeypatch):
+    """DNS as a stranger may have it: each name's addresses, one a question; and who was asked for."""
+    known, asked, real = {}, [], socket.getaddrinfo
+
+    def answer(host, *rest, **more):
+        asked.append(host)
+        addresses = known.get(host, [host])
+        return real(addresses.pop(0) if len(addresses) > 1 else addresses[0], *rest, **more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", answer)
+    return known, asked
+
+
+def test_a_name_that_is_not_allowed_is_not_even_looked_up(origin, stranger, repository, names):
+    """What it would mean now, or a moment later, is no matter."""
+    known, asked = names
+    known["rebind.example"] = ["192.0.2.1", "127.0.0.1"]
+    origin.script("old.tif", redirect=f"http://rebind.example:{stranger.port}/rest/a.tif")
+    with pytest.raises(OriginAstray):
+        fetch(repository(**TOKEN), "old.tif")
+    assert "rebind.example" not in asked
+    assert stranger.count() == 0
+
+
+def test_a_name_that_changes_its_address_gets_no_more_than_the_name_may_have(origin, stranger, repository, names):
+    """An allowed name is asked wherever it points, never with the credential: that is the origin's by name and port."""
+    known, _ = names
+    known["cdn.example"] = ["127.0.0.1", "127.0.0.2", "127.0.0.1"]
+    origin.script("old.tif", redirect=f"http://cdn.example:{stranger.port}/rest/a.tif")
+    origins = repository(**TOKEN, origin_redirect_hosts="cdn.example", origin_retries=0)
+    assert fetch(origins, "old.tif") == MASTER
+    stranger.script("a.tif", redirect=f"http://127.0.0.1:{origin.port}/rest/none.tif")
+    with pytest.raises(MasterMissing):
+        fetch(origins, "old.tif")
+    assert set(sent(stranger)) == {None}
 
 
 def test_an_allowed_host_cannot_send_us_on_to_another(origin, stranger, repository):
