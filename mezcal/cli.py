@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 from importlib import metadata
@@ -40,10 +41,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     from mezcal.settings import WrongSetting  # noqa: PLC0415
 
     try:
-        return int(options.run(options))
+        code = int(options.run(options))
+        sys.stdout.flush()
+    except BrokenPipeError:  # `| head` has read enough; what is still buffered goes nowhere, without a word
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
     except (WrongSetting, Failure) as error:
         print(f"mezcal: {error}", file=sys.stderr)
         return 2
+    return code
 
 
 def _up(options: argparse.Namespace) -> int:

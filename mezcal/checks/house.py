@@ -46,7 +46,9 @@ def clock(redis: Redis) -> Check:
 
 def no_broker(settings: Settings) -> Check:
     """What there is to say where no broker is named."""
-    return Check("broker", partial(_no_broker, settings), "start `mezcal up`, or set REDIS_URL")
+    return Check(
+        "broker", partial(_no_broker, settings), "start `mezcal up`, name its folder with --data-dir, or set REDIS_URL"
+    )
 
 
 def workers(table: Table) -> Check:

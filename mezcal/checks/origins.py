@@ -14,6 +14,7 @@ from requests.adapters import HTTPAdapter
 from requests.exceptions import RequestException
 
 from mezcal.checks import Amiss, Check, Level
+from mezcal.errors import MasterDenied
 from mezcal.origin import FolderOrigin, Wire, addresses, open_origin, trusted_authorities
 from mezcal.origin.tries import Again, Tries
 from mezcal.recipe import Mezzanine
@@ -49,7 +50,7 @@ def archive(settings: Settings) -> Check:
 
 def _origin(settings: Settings) -> str:
     if settings.repo_base_url is None:
-        return "REPO_BASE_URL is unset: `mezcal up` serves its samples"
+        return "REPO_BASE_URL is unset here: `mezcal up` serves what its --origin names, else its samples"
     of = open_origin(settings)
     if isinstance(of, FolderOrigin):
         if not of.listing(1):
@@ -73,11 +74,14 @@ def _asked(settings: Settings, url: str) -> Answer:
 
 def _judge(status: int, settings: Settings) -> None:
     if status in {401, 403}:
-        given = settings.auth_type
-        hint = "set AUTH_TYPE and what it needs" if given is AuthType.NONE else f"see to what AUTH_TYPE={given} sends"
-        raise Amiss(f"the repository answers {status}", hint)
+        raise Amiss(f"the repository answers {status}", _of_credential(settings))
     if status >= 500:
         raise Amiss(f"the repository answers {status}", "see to the repository")
+
+
+def _of_credential(settings: Settings) -> str:
+    given = settings.auth_type
+    return "set AUTH_TYPE and what it needs" if given is AuthType.NONE else f"see to what AUTH_TYPE={given} sends"
 
 
 def _check_clock(headers: Mapping[str, str]) -> None:
@@ -105,9 +109,12 @@ def _check_expiry(settings: Settings) -> None:
 
 def _master(settings: Settings, path: str) -> str:
     recipe = Mezzanine.parse(path)
-    with open_origin(settings).open(recipe.path) as found:
-        began = found.file.read(16)
-        size = "of unknown size" if found.size is None else f"of {found.size:,} bytes"
+    try:
+        with open_origin(settings).open(recipe.path) as found:
+            began = found.file.read(16)
+            size = "of unknown size" if found.size is None else f"of {found.size:,} bytes"
+    except MasterDenied as denied:
+        raise Amiss(denied.detail, _of_credential(settings)) from denied
     if not began:
         raise Amiss(f"{path} is empty")
     return f"{path} is there, {size}, {found.content_type or 'of no declared type'}"
