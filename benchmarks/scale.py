@@ -1,9 +1,10 @@
 """What a second pool process brings, and a second worker: `python -m benchmarks.scale` in the root folder.
 
 A valkey and a repository on loopback; masters of 12 megapixels, RGB and LZW-compressed, each asked for in bulk and made
-once. Throughput in images a second with one pool process, with two in one worker, and with two workers of one
-process each, as `mezcal worker` starts them on two machines; interleaved, and the ratio to one process, which shall
-be at least 1.8 on two cores. Nothing is reserved for interactive jobs here: nobody waits.
+once. Throughput in images a second with one pool process on one core, with one that may use all (it encodes in several
+threads then), with two in one worker, and with two workers of one process and core each, as `mezcal worker` starts
+them on two machines; interleaved, and the ratio to one process on one core, which shall be at least 1.8 for two on two.
+Nothing is reserved for interactive jobs here: nobody waits.
 """
 
 from __future__ import annotations
@@ -26,7 +27,13 @@ from tests.broker import running_broker
 from tests.roles import Installation
 from tests.waiting import until
 
-WAYS = {"1 process": [1], "2 processes": [2], "2 workers": [1, 1]}
+CORES = sorted(os.sched_getaffinity(0))
+WAYS = {  # workers, each by its cores and processes
+    "1 process, 1 core": [(CORES[:1], 1)],
+    "1 process": [(CORES, 1)],
+    "2 processes": [(CORES, 2)],
+    "2 workers": [(CORES[:1], 1), (CORES[-1:], 1)],
+}
 
 
 def main() -> None:
@@ -40,23 +47,25 @@ def main() -> None:
     for _ in range(options.rounds):
         for name, workers in WAYS.items():
             taken[name].append(images_a_second(workers, master, options.images))
-    one = statistics.median(taken["1 process"])
-    print(f"{'':<14}images/s   of one")
+    one = statistics.median(taken["1 process, 1 core"])
+    print(f"{'':<18}images/s   of one")
     for name, rates in taken.items():
         rate = statistics.median(rates)
-        print(f"{name:<14}{rate:8.2f}{rate / one:8.2f}x   ({', '.join(f'{each:.2f}' for each in rates)})", flush=True)
+        print(f"{name:<18}{rate:8.2f}{rate / one:8.2f}x   ({', '.join(f'{each:.2f}' for each in rates)})", flush=True)
 
 
-def images_a_second(workers: list[int], master: bytes, count: int) -> float:
-    """Throughput of *workers*, so many processes each, over *count* images, start-up not counted."""
+def images_a_second(workers: list[tuple[list[int], int]], master: bytes, count: int) -> float:
+    """Throughput of *workers*, by cores and processes, over *count* images, start-up not counted."""
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         folder = Path(name)
         broker = stack.enter_context(running_broker(folder))
         given = {"REDIS_URL": broker.url, "INTERACTIVE_RESERVE": "0", "LOG_LEVEL": "WARNING", "DRAIN_SECONDS": "2"}
         here = Installation(folder / "here", **given)
-        for number, processes in enumerate(workers):
+        for number, (cores, processes) in enumerate(workers):
+            os.sched_setaffinity(0, cores)  # who is started inherits it
             sign = {"ROLE_SIGN": str(folder / f"{number}.role"), "WORKER_HEARTBEAT": str(folder / f"{number}.alive")}
             stack.enter_context(here.role("worker", "--concurrency", str(processes), **sign))
+        os.sched_setaffinity(0, CORES)
         jobs = Jobs.of(here.settings)
         make_all(here, jobs, master, [f"warm-{number}.tif" for number in range(4)])
         began = time.perf_counter()
