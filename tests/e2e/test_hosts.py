@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 MASTERS = 24
 
+pytestmark = pytest.mark.slow
+
 
 class Host:
     """A machine of its own, as far as one machine can be several: its own folders, its own processes."""

@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-pytestmark = pytest.mark.skipif(not possible(), reason="needs root, and a program that others may read")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not possible(), reason="needs root, and a program that others may read"),
+]
 
 
 @pytest.fixture

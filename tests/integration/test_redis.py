@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+pytestmark = pytest.mark.slow  # each starts servers that have to find each other
+
 PASSWORD = "s/cr:t@1"
 
 
