@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
 from flask import Response, request, url_for
-from werkzeug.exceptions import HTTPException, InternalServerError
+from gunicorn.http.errors import ParseException
+from werkzeug.exceptions import BadRequest, HTTPException, InternalServerError
 
 from api import pages
 from api.access import note_failure
@@ -28,6 +29,7 @@ def register(app: Flask) -> None:
     """Answer every failure of *app*'s views here."""
     app.register_error_handler(Failure, _of_failure)
     app.register_error_handler(HTTPException, _of_http)
+    app.register_error_handler(ParseException, _of_framing)
     app.register_error_handler(Exception, _of_bug)
 
 
@@ -82,6 +84,11 @@ def _redirect(plain: AnyResponse) -> Response:
     response.headers["Location"] = urlunsplit(("", "", place.path, place.query, ""))
     response.headers["Cache-Control"] = "no-store"
     return response
+
+
+def _of_framing(error: ParseException) -> Response:
+    """The body's chunks are none: gunicorn finds that out when it is read."""
+    return _of_http(BadRequest(f"the body does not arrive as its headers say: {error}"))
 
 
 def _of_bug(error: Exception) -> Response:

@@ -111,6 +111,16 @@ def test_what_is_no_http_is_judged_by_gunicorn_alone(house: House, broken: bytes
     assert b"Server: gunicorn" in told or b"Connection: close" in told
 
 
+def test_a_body_whose_chunks_are_none_is_the_senders_fault(house: House) -> None:
+    fields = f"Host: x\r\nAuthorization: Bearer {TOKEN}\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+    for target in ("/jobs", "/webhooks/s3"):
+        told = exchange(house, f"POST {target} HTTP/1.1\r\n{fields}".encode() + b'["a.tif"]\r\n\r\n')
+        assert told.startswith(b"HTTP/1.1 400 "), told
+        assert b"as its headers say" in told
+    assert "Traceback" not in house.journal.read_text()
+    assert house.ask(WARM).status_code == 200
+
+
 def test_a_client_that_takes_nothing_holds_up_nobody(house: House) -> None:
     slow = connection(house)
     slow.connect()
