@@ -119,8 +119,9 @@ class Hunt:
         if "Traceback" in journal:
             self.findings.append("a traceback:\n" + journal[journal.index("Traceback") :][:2000])
 
-    def _processes(self) -> list[int]:
-        return self.house.pids("")
+    def _processes(self) -> set[int]:
+        """All but the pool's: those are replaced after a thousand jobs."""
+        return set(self.house.pids("")) - set(self.house.pids("--pool=prefork")[1:])
 
     def _damage(self) -> None:
         dice = random.Random(self.seed)
