@@ -1,7 +1,8 @@
 """How much memory the conversions of one worker may hold at once, and who holds how much of it.
 
-The budget is shared by a worker's pool processes through a nameless file with a row for each. Its locks are the
-kernel's, which ends them with the process, however that ends: so a killed process gives its share back. Who waits
+The budget is shared by a worker's pool processes through a nameless file with a row for each, which only its own
+process writes. That a process lives is told by a lock of the kernel's, which ends with it, however it ends: so a
+killed process gives its share back. Nobody ever waits for a lock: so one that is stopped holds up nobody. Who waits
 holds nothing: so nobody waits for somebody who waits. The order is interactive before bulk, and first come, first
 served within both: so a large master is not overtaken for ever by small ones.
 """
@@ -31,9 +32,10 @@ SMALL = 48 * MIB  # the same of a picture of no size: libraries, tables, buffers
 HEADROOM = 0.9  # of a container: the rest is for the kernel's own, and for what is not given back at once
 LOOK_SECONDS = 0.05
 
-HEAD, ROW = struct.Struct("<q"), struct.Struct("<qqqq")
+STALE_SECONDS = 1.0  # who has not looked for so long stands still, and is overtaken
+
+ROW = struct.Struct("<qqqqq")
 ROWS = 256  # processes of one worker
-GUARD, LIVES = 0, 1  # where the file's locks are: one byte for the table, and one for each row
 
 
 def processes(budget: int, *, spare: bool) -> int:
@@ -55,18 +57,19 @@ def _usable() -> int:
 
 
 class Stage(IntEnum):
-    """Where the process of a row stands."""
+    """Where the process of a row stands. One that claims counts as if it held, for everybody but itself."""
 
-    FREE, WAITS, HOLDS = range(3)
+    FREE, WAITS, CLAIMS, HOLDS = range(4)
 
 
 class Row(NamedTuple):
-    """What one process holds, or waits for: *rank* is lower for who goes first, then *ticket* is."""
+    """What one process holds, or waits for. Times are the machine's monotonic clock, in nanoseconds."""
 
     stage: int = Stage.FREE
     size: int = 0
-    rank: int = 0
-    ticket: int = 0
+    rank: int = 0  # lower goes first
+    since: int = 0  # then who asked first
+    looked: int = 0  # when it last looked whether there is room
 
 
 class Budget:
@@ -75,7 +78,7 @@ class Budget:
     def __init__(self, total: int) -> None:
         self.total = total
         self._file = _nameless()
-        os.ftruncate(self._file, HEAD.size + ROWS * ROW.size)
+        os.ftruncate(self._file, ROWS * ROW.size)
         self._mine: tuple[int, int] | None = None  # the process, for a fork copies this too, and its row
 
     def fileno(self) -> int:
@@ -97,13 +100,11 @@ class Budget:
             yield take
         finally:
             if self._mine is not None and self._mine[0] == os.getpid():
-                with self._guarded():
-                    self._write(self._mine[1], Row())
+                self._write(self._mine[1], Row())
 
     def held(self) -> int:
         """Bytes that living processes hold at this moment."""
-        with self._guarded():
-            return sum(row.size for _, row in self._living() if row.stage == Stage.HOLDS)
+        return sum(row.size for _, row in self._living() if row.stage == Stage.HOLDS)
 
     def _take(self, needed: int, rank: int, heed: Callable[[float], None]) -> None:
         if needed > self.total:
@@ -111,76 +112,78 @@ class Budget:
                 f"it would take {needed // MIB:,} MB of memory to convert, and the worker may take "
                 f"{self.total // MIB:,} MB (WORKER_MEMORY)"
             )
-        row = self._row()
-        with self._guarded():
-            had = self._read(row)
-            if had.stage == Stage.HOLDS and had.size >= needed:
-                return
-            wanted = Row(Stage.WAITS, needed, rank, self._next_ticket())
-            self._write(row, wanted)
+        at = self._row()
+        had = self._rows()[at]
+        if had.stage == Stage.HOLDS and had.size >= needed:
+            return
+        wanted = Row(Stage.WAITS, needed, rank, since=time.monotonic_ns())
         began = time.monotonic()
-        while not self._admitted(row, wanted):
+        while not self._admitted(at, wanted):
             heed(time.monotonic() - began)
             time.sleep(LOOK_SECONDS)
 
-    def _admitted(self, row: int, wanted: Row) -> bool:
-        with self._guarded():
-            others = [other for at, other in self._living() if at != row]
-            first = all(other[2:] > wanted[2:] for other in others if other.stage == Stage.WAITS)
-            taken = sum(other.size for other in others if other.stage == Stage.HOLDS)
-            if not first or taken + wanted.size > self.total:
+    def _admitted(self, at: int, wanted: Row) -> bool:
+        """Whether *wanted* is held from now on, in the row *at*.
+
+        A claim is written before the others are read once more: of several that claim at once, the last to write
+        sees all others, and gives way. So they never hold too much together, whoever is stopped between two steps.
+        """
+        now = time.monotonic_ns()
+        wanted = wanted._replace(looked=now)
+        self._write(at, wanted)
+        fresh = now - int(STALE_SECONDS * 1e9)
+        ahead = (wanted.rank, wanted.since, at)
+        for other, row in self._others(at):
+            if row.stage == Stage.WAITS and row.looked > fresh and (row.rank, row.since, other) < ahead:
                 return False
-            self._write(row, wanted._replace(stage=Stage.HOLDS))
-            return True
+        if not self._fits(at, wanted.size):
+            return False
+        self._write(at, wanted._replace(stage=Stage.CLAIMS))
+        if not self._fits(at, wanted.size):
+            self._write(at, wanted)
+            return False
+        self._write(at, wanted._replace(stage=Stage.HOLDS))
+        return True
+
+    def _fits(self, at: int, size: int) -> bool:
+        taken = (row.size for _, row in self._others(at) if row.stage in {Stage.CLAIMS, Stage.HOLDS})
+        return sum(taken) + size <= self.total
 
     # --- the table
 
     def _row(self) -> int:
         """The row of this process, whose lock says that it lives; the first one that is nobody's."""
         if self._mine is None or self._mine[0] != os.getpid():
-            with self._guarded():
-                at = next(at for at in range(ROWS) if self._lock(at))
-                self._write(at, Row())
+            at = next(at for at in range(ROWS) if self._lock(at))
+            self._write(at, Row())
             self._mine = os.getpid(), at
         return self._mine[1]
 
+    def _others(self, at: int) -> Iterator[tuple[int, Row]]:
+        return ((other, row) for other, row in self._living() if other != at)
+
     def _living(self) -> Iterator[tuple[int, Row]]:
-        """Rows of processes that live; those of dead ones are freed. Under the guard."""
+        """Rows of processes that live and want something. Those of dead ones are left to whoever gets them next."""
         own = self._mine[1] if self._mine is not None and self._mine[0] == os.getpid() else None
-        for at in range(ROWS):
-            row = self._read(at)
+        for at, row in enumerate(self._rows()):
             if row.stage == Stage.FREE:
                 continue
             if at != own and self._lock(at):
-                self._write(at, Row())
-                fcntl.lockf(self._file, fcntl.LOCK_UN, 1, LIVES + at)
+                fcntl.lockf(self._file, fcntl.LOCK_UN, 1, at)
             else:
                 yield at, row
 
     def _lock(self, at: int) -> bool:
         with suppress(BlockingIOError, PermissionError):
-            fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, LIVES + at)
+            fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, at)
             return True
         return False
 
-    @contextmanager
-    def _guarded(self) -> Iterator[None]:
-        fcntl.lockf(self._file, fcntl.LOCK_EX, 1, GUARD)
-        try:
-            yield
-        finally:
-            fcntl.lockf(self._file, fcntl.LOCK_UN, 1, GUARD)
-
-    def _next_ticket(self) -> int:
-        (ticket,) = HEAD.unpack(os.pread(self._file, HEAD.size, 0))
-        os.pwrite(self._file, HEAD.pack(ticket + 1), 0)
-        return int(ticket) + 1
-
-    def _read(self, at: int) -> Row:
-        return Row(*ROW.unpack(os.pread(self._file, ROW.size, HEAD.size + at * ROW.size)))
+    def _rows(self) -> list[Row]:
+        return [Row(*fields) for fields in ROW.iter_unpack(os.pread(self._file, ROWS * ROW.size, 0))]
 
     def _write(self, at: int, row: Row) -> None:
-        os.pwrite(self._file, ROW.pack(*row), HEAD.size + at * ROW.size)
+        os.pwrite(self._file, ROW.pack(*row), at * ROW.size)
 
 
 def _nameless() -> int:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mezcal.memory import HEAD, MIB, ROW, ROWS, Row, Stage
+from mezcal.memory import MIB, ROW, Row, Stage
 from tests.house import descendants
 from tests.waiting import until
 
@@ -35,8 +35,7 @@ def table(worker: int) -> list[Row]:
     """The rows of a worker's budget, read from outside: by the descriptor of the file that has no name."""
     for link in Path(f"/proc/{worker}/fd").iterdir():
         if "mezcal-memory" in str(link.readlink()):
-            data = link.read_bytes()
-            return [Row(*ROW.unpack_from(data, HEAD.size + at * ROW.size)) for at in range(ROWS)]
+            return [Row(*fields) for fields in ROW.iter_unpack(link.read_bytes())]
     return []
 
 

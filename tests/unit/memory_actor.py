@@ -15,6 +15,11 @@ from mezcal.errors import TooLarge
 from mezcal.memory import Budget
 
 
+def most_held(budget: Budget) -> int:
+    """The most that all held together in a moment of work."""
+    return max(budget.held() for _ in range(20))
+
+
 def main(descriptor: str, total: str, log: str, name: str, rank: str, *sizes: str) -> None:
     budget = Budget(int(total))
     budget._file = int(descriptor)  # as a fork would have it
@@ -31,7 +36,7 @@ def main(descriptor: str, total: str, log: str, name: str, rank: str, *sizes: st
             except TooLarge:
                 say(f"refused {size}")
                 continue
-            say(f"has {size} {budget.held()}")
+            say(f"has {size} {most_held(budget)}")
             if not sys.stdin.readline():
                 return
         say(f"back {size}")

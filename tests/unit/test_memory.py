@@ -6,7 +6,7 @@ import random
 import signal
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import pytest
 
@@ -31,12 +31,10 @@ class Pool:
         self.log.touch()
         self.actors: dict[str, subprocess.Popen[str]] = {}
 
-    def start(self, name: str, *sizes: int, rank: int = 0) -> None:
+    def start(self, name: str, *sizes: int, rank: int = 0, lines: IO[str] | int | None = subprocess.PIPE) -> None:
         told = [self.budget.fileno(), TOTAL, self.log, name, rank, *sizes]
         words = [sys.executable, "-m", "tests.unit.memory_actor", *map(str, told)]
-        self.actors[name] = subprocess.Popen(
-            words, stdin=subprocess.PIPE, text=True, pass_fds=[self.budget.fileno()], bufsize=1
-        )
+        self.actors[name] = subprocess.Popen(words, stdin=lines, text=True, pass_fds=[self.budget.fileno()], bufsize=1)
 
     def said(self, text: str) -> bool:
         return any(line.startswith(text) for line in self.log.read_text().splitlines())
@@ -57,7 +55,7 @@ class Pool:
         assert not self.said(f"{name} has")
 
     def rows(self) -> list[memory.Row]:
-        return [self.budget._read(at) for at in range(memory.ROWS)]
+        return self.budget._rows()
 
     def close(self) -> None:
         for actor in self.actors.values():
@@ -85,8 +83,31 @@ def test_what_many_hold_at_once_is_never_more_than_the_budget(pool: Pool) -> Non
     seen = [line.split() for line in pool.log.read_text().splitlines() if " has " in line]
     assert len(seen) == 6 * 12
     assert max(int(words[3]) for words in seen) <= TOTAL
-    assert any(int(words[3]) > int(words[2]) for words in seen), "some worked at the same time"
+    assert {name: sum(words[0] == name for words in seen) for name in sizes} == dict.fromkeys(sizes, 12)
     assert pool.budget.held() == 0
+
+
+def test_of_two_that_see_the_same_room_one_gives_way(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other takes it after we saw that there was room and before we claimed it."""
+    fits, looks = pool.budget._fits, []
+
+    def slow_to_claim(at: int, size: int) -> bool:
+        room = fits(at, size)
+        if not looks:
+            pool.start("other", 600)
+            pool.hears("other has")
+        looks.append(room)
+        return room
+
+    def heed(_seconds: float) -> None:
+        assert pool.budget.held() == 600
+        pool.let_go("other")
+
+    monkeypatch.setattr(pool.budget, "_fits", slow_to_claim)
+    with pool.budget.share(1, heed) as take:
+        take(500)
+        assert pool.budget.held() == 500
+    assert looks[:2] == [True, False]
 
 
 def test_a_killed_process_gives_its_share_back(pool: Pool) -> None:
@@ -108,6 +129,37 @@ def test_a_process_killed_while_it_waits_stands_in_nobodys_way(pool: Pool) -> No
     pool.waits("third")
     pool.actors["second"].send_signal(signal.SIGKILL)
     pool.hears("third has 150 950")
+
+
+def test_a_process_that_stands_still_holds_up_nobody_wherever_it_stands(pool: Pool) -> None:
+    """Stopped at random instants of its asking, waiting and giving back; at the end it holds 100 at most."""
+    with subprocess.Popen(["yes", ""], stdout=subprocess.PIPE, text=True) as lines:
+        pool.start("restless", *[100] * 100_000, lines=lines.stdout)
+        restless = pool.actors["restless"]
+        pool.hears("restless has")
+        for number in range(20):
+            restless.send_signal(signal.SIGSTOP)
+            pool.start(f"p{number}", 900)
+            pool.hears(f"p{number} has 900")
+            pool.let_go(f"p{number}")
+            pool.hears(f"p{number} back")
+            restless.send_signal(signal.SIGCONT)
+        restless.kill()
+        lines.kill()
+
+
+def test_one_that_stopped_while_it_waited_is_overtaken_until_it_looks_again(pool: Pool) -> None:
+    pool.start("first", 800)
+    pool.hears("first has")
+    pool.start("second", 900)
+    pool.waits("second")
+    pool.actors["second"].send_signal(signal.SIGSTOP)
+    pool.start("third", 150)
+    pool.hears("third has 150 950")
+    pool.actors["second"].send_signal(signal.SIGCONT)
+    pool.let_go("first")
+    pool.let_go("third")
+    pool.hears("second has 900 900")
 
 
 def test_a_large_one_is_not_overtaken_by_small_ones(pool: Pool) -> None:
