@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from mezcal.convert.fits.tiles import Tiles
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
@@ -123,5 +125,7 @@ def release(plane: Plane) -> None:
 
 def twice(plane: Plane, folder: Path) -> Plane:
     """*plane* in a form in which reading it a second time costs no decoding."""
+    if isinstance(plane, Tiles) and plane.nbytes <= HELD_MOST:
+        return Held(plane.rows(0, plane.shape[0]))
     compressed = isinstance(plane, Sections) and type(plane.section).__name__ == "CompImageSection"
     return Spilled(plane, folder) if compressed else plane

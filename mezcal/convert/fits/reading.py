@@ -18,6 +18,7 @@ from astropy.io import fits
 
 from mezcal.convert.fits.mosaic import Mosaic, quadrants
 from mezcal.convert.fits.planes import BLOCK, HELD_MOST, Plane, Sections, Whole
+from mezcal.convert.fits.tiling import tiled
 from mezcal.errors import NotAnImage, StoreDown, TooLarge, Undecodable
 from mezcal.store.room import is_full
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from mezcal.look import Look
 
 FAULTS = (OSError, ValueError, TypeError, KeyError, IndexError, AttributeError, EOFError, ArithmeticError, zlib.error)
+CFITSIO = "CfitsioException"  # what astropy's decoders raise: an Exception of a private module
 GZIP = b"\x1f\x8b"
 INFLATED_MOST = 8 * 2**30  # bytes: a compressed file may hold a thousand times its size
 
@@ -48,7 +50,9 @@ def reported() -> Iterator[None]:
         warnings.simplefilter("ignore")
         try:
             yield
-        except FAULTS as error:
+        except Exception as error:
+            if not isinstance(error, FAULTS) and type(error).__name__ != CFITSIO:
+                raise
             if is_full(error):  # of our own disk, on which frames are unpacked and scaled: no fault of theirs
                 raise StoreDown("the frame cannot be unpacked: the scratch folder's disk is full") from error
             told = " ".join(str(error).split())[:200] or "no reason was given"
@@ -62,7 +66,7 @@ def opened(file: BinaryIO, look: Look, scratch: Path, max_pixels: int | None) ->
         plain = stack.enter_context(_inflated(file, scratch))
         hdus = stack.enter_context(closing(fits.open(plain, mode="readonly", memmap=False, lazy_load_hdus=True)))
         size = plain.seek(0, io.SEEK_END)
-        yield _frame(hdus, look, size, max_pixels)
+        yield _frame(hdus, look, plain, size, max_pixels)
 
 
 @contextmanager
@@ -101,7 +105,7 @@ class _Bounded:
         return piece
 
 
-def _frame(hdus: Any, look: Look, size: int, max_pixels: int | None) -> Frame:
+def _frame(hdus: Any, look: Look, file: BinaryIO, size: int, max_pixels: int | None) -> Frame:
     pictures = _pictures(hdus, look)
     parts = [] if look.hdu or look.look == "lco" else quadrants(pictures)
     for hdu in parts or pictures[:1]:
@@ -109,10 +113,10 @@ def _frame(hdus: Any, look: Look, size: int, max_pixels: int | None) -> Frame:
         _must_fit(hdu.shape, max_pixels)
     header = _full_header(hdus, pictures[0])
     if parts:
-        mosaic = Mosaic.of([(_plane(part, look), part.header) for part in parts])
+        mosaic = Mosaic.of([(_plane(part, look, file), part.header) for part in parts])
         _must_fit(mosaic.shape, max_pixels)
         return Frame(mosaic, header)
-    return Frame(_plane(pictures[0], look), header, _catalogue(hdus))
+    return Frame(_plane(pictures[0], look, file), header, _catalogue(hdus))
 
 
 def _pictures(hdus: Any, look: Look) -> list[Any]:
@@ -169,9 +173,12 @@ def _full_header(hdus: Any, hdu: Any) -> Any:
     return header
 
 
-def _plane(hdu: Any, look: Look) -> Plane:
+def _plane(hdu: Any, look: Look, file: BinaryIO) -> Plane:
     *above, rows, columns = hdu.shape
     at = _indices(above, look.plane or 1)
+    tiles = tiled(hdu, file, at)
+    if tiles is not None:
+        return tiles
     tall = isinstance(hdu, fits.CompImageHDU) and hdu.tile_shape[-2] > BLOCK
     small = rows * columns * abs(hdu.header["BITPIX"]) // 8 <= HELD_MOST
     if tall or (small and not above):

@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from mezcal.convert.fits.planes import BLOCK, Held, Whole
+from mezcal.convert.fits.tiles import Tiles
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,7 +52,7 @@ def shrunk(plane: Plane, turn: Turn, by: Size, draw: Callable[[Pixels], Pixels],
     whole = Image.new(mode, (math.ceil(width / by[0]), math.ceil(height / by[1])))
     box = by[0] if turn.transpose else by[1]
     rows = plane.shape[0]
-    step = max(1, (HELD_BLOCK if isinstance(plane, Held | Whole) else BLOCK) // box) * box
+    step = max(1, (HELD_BLOCK if isinstance(plane, Held | Whole | Tiles) else BLOCK) // box) * box
     for start in range(0, rows, step):
         stop = min(start + step, rows)
         source = (rows - stop, rows - start) if turn.backwards else (start, stop)

@@ -1,0 +1,105 @@
+"""What the numbers in compressed tiles mean: FITS 4.0, section 10.2, in astropy's order of operations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import repeat
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from mezcal.convert.fits.planes import Pixels
+
+RANDOMS = 10_000
+MULTIPLIER, MODULUS = 16_807, 2_147_483_647  # Park and Miller's generator; the standard gives its last number
+ZERO_CODE = -2_147_483_646  # SUBTRACTIVE_DITHER_2: a pixel that was exactly zero
+PIECE = 8192  # pixels whose doubles stay in the processor's first cache
+
+
+@dataclass(frozen=True, slots=True)
+class Integers:
+    """Pixels that are the codes themselves; unsigned ones are stored less half their range."""
+
+    dtype: np.dtype[Any]
+
+    def scale(self, codes: Pixels, _number: int, tile: Pixels) -> None:
+        """Write the pixels of *codes* to *tile*."""
+        same = codes.dtype.itemsize == self.dtype.itemsize
+        pixels = (codes.view(self.dtype) if same else codes.astype(self.dtype)).reshape(tile.shape)
+        if self.dtype.kind == "u" and self.dtype.itemsize > 1:
+            np.bitwise_xor(pixels, 1 << (8 * self.dtype.itemsize - 1), out=tile)
+        else:
+            np.copyto(tile, pixels)
+
+
+@dataclass(frozen=True, slots=True)
+class Quantized:
+    """Floating-point pixels: a code times the tile's scale plus its zero, less the noise that was added to it.
+
+    *seed* is that of the first tile, from 0, or None where there is no dither; *zeros* tells whether `ZERO_CODE` is
+    one, *blank* which code is no number.
+    """
+
+    dtype: np.dtype[Any]
+    scales: list[float]
+    offsets: list[float]
+    seed: int | None
+    zeros: bool
+    blank: int | None
+    _work: NDArray[np.float64] = field(default_factory=lambda: np.empty(RANDOMS), repr=False)
+
+    def scale(self, codes: Pixels, number: int, tile: Pixels) -> None:
+        """Write the pixels of *codes*, those of the *number*-th tile, to *tile*."""
+        straight = tile.flags.c_contiguous
+        pixels = tile.reshape(-1) if straight else np.empty(tile.size, self.dtype)
+        start = 0
+        for noise in _plain(codes.size) if self.seed is None else _noise(self.seed + number, codes.size):
+            stop = start + noise.size
+            work = self._work[: noise.size]
+            np.copyto(work, codes[start:stop])
+            if self.seed is not None:
+                work -= noise
+                work += 0.5
+            work *= self.scales[number]
+            work += self.offsets[number]
+            np.copyto(pixels[start:stop], work, casting="same_kind")
+            start = stop
+        if self.zeros:
+            pixels[codes == ZERO_CODE] = 0
+        if self.blank is not None:
+            pixels[codes == self.blank] = np.nan
+        if not straight:
+            tile[...] = pixels.reshape(tile.shape)
+
+
+@lru_cache(maxsize=1)
+def _randoms() -> tuple[NDArray[np.float64], list[int]]:
+    """The numbers from 0 to 1 that are in the standard, in single precision; and where each as a seed begins."""
+    seed, seeds = 1, []
+    for _ in repeat(None, RANDOMS):
+        seed = seed * MULTIPLIER % MODULUS
+        seeds.append(seed)
+    numbers = (np.array(seeds, np.float64) / MODULUS).astype(np.float32)
+    return numbers.astype(np.float64), (numbers * np.float32(500)).astype(int).tolist()
+
+
+def _noise(seed: int, size: int) -> Iterator[NDArray[np.float64]]:
+    """The noise of a tile of *size* pixels, in pieces: where the numbers end, the next seed begins."""
+    numbers, starts = _randoms()
+    while size > 0:
+        piece = numbers[starts[seed % RANDOMS] :][:size]
+        yield piece
+        size -= piece.size
+        seed += 1
+
+
+def _plain(size: int) -> Iterator[NDArray[np.float64]]:
+    numbers, _ = _randoms()
+    for start in range(0, size, PIECE):
+        yield numbers[: min(PIECE, size - start)]
