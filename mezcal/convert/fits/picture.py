@@ -16,7 +16,7 @@ from mezcal.convert.fits.aligning import Affine, affine_between, aligned, moved
 from mezcal.convert.fits.label import labelled
 from mezcal.convert.fits.planes import HELD_MOST, Plane, release, twice
 from mezcal.convert.fits.reading import Frame, opened, reported
-from mezcal.convert.fits.shrinking import Size, factors, finished, fitted, shrunk
+from mezcal.convert.fits.shrinking import Size, factors, finished, fitted, means, shrunk
 from mezcal.convert.fits.turning import Turn, turn_of
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ def _lco_levels(plane: Plane, sheet: Sheet, look: Look, scratch: Path) -> Image.
     table = lco.GAMMA
     if look.median and look.percentile is not None:
         table = lco.median_table(plane, limits, look.percentile)
-    return shrunk(plane, sheet.turn, sheet.by, lco.Levels(limits, table), "L")
+    return shrunk(plane, sheet.turn, sheet.by, lco.Levels(limits, table))
 
 
 def _as_robust(
@@ -130,7 +130,7 @@ def _as_robust(
 ) -> Image.Image:
     planes = []
     for frame, affine in zip(frames, affines, strict=True):
-        small = shrunk(frame.plane, sheet.turn, sheet.by, robust.drawn, "F")
+        small = means(frame.plane, sheet.turn, sheet.by)
         release(frame.plane)
         planes.append(_placed(small, frame, affine, sheet))
     if look.orient == "exact" and sheet.angle:

@@ -11,12 +11,14 @@ import warnings
 import zlib
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
+from math import prod
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 import numpy as np
 from astropy.io import fits
 
 from mezcal.convert.fits.mosaic import Mosaic, quadrants
+from mezcal.convert.fits.plain import plain
 from mezcal.convert.fits.planes import BLOCK, HELD_MOST, Plane, Sections, Whole
 from mezcal.convert.fits.tiling import tiled
 from mezcal.errors import NotAnImage, StoreDown, TooLarge, Undecodable
@@ -174,11 +176,13 @@ def _full_header(hdus: Any, hdu: Any) -> Any:
 
 
 def _plane(hdu: Any, look: Look, file: BinaryIO) -> Plane:
+    """The plane asked for, read by ourselves where its layout is an ordinary one, else by astropy."""
     *above, rows, columns = hdu.shape
-    at = _indices(above, look.plane or 1)
-    tiles = tiled(hdu, file, at)
-    if tiles is not None:
-        return tiles
+    number = (look.plane or 1) - 1
+    at = _indices(above, number)
+    ours = plain(hdu, file, number) or tiled(hdu, file, number)
+    if ours is not None:
+        return ours
     tall = isinstance(hdu, fits.CompImageHDU) and hdu.tile_shape[-2] > BLOCK
     small = rows * columns * abs(hdu.header["BITPIX"]) // 8 <= HELD_MOST
     if tall or (small and not above):
@@ -186,15 +190,11 @@ def _plane(hdu: Any, look: Look, file: BinaryIO) -> Plane:
     return Sections(hdu.section, (rows, columns), at)
 
 
-def _indices(above: list[int], plane: int) -> tuple[int, ...]:
-    """Where the *plane*-th picture of a cube is, the first axis of FITS running fastest."""
-    indices, left = [], plane - 1
-    for length in reversed(above):
-        left, index = divmod(left, length)
-        indices.append(index)
-    if left:
-        raise Undecodable(f"the frame has no plane {plane}")
-    return tuple(reversed(indices))
+def _indices(above: list[int], number: int) -> tuple[int, ...]:
+    """Where the *number*-th picture of a cube is, from 0, the first axis of FITS running fastest."""
+    if number >= prod(above):
+        raise Undecodable(f"the frame has no plane {number + 1}")
+    return tuple(map(int, np.unravel_index(number, above))) if above else ()
 
 
 def _catalogue(hdus: Any) -> Any:

@@ -47,12 +47,6 @@ class Limits:
         return share
 
 
-def drawn(values: Pixels) -> Pixels:
-    """A block of any kind of pixels as float32, which is what it is averaged in."""
-    with np.errstate(over="ignore"):
-        return np.ascontiguousarray(values, dtype=np.float32)
-
-
 def limits(small: Image.Image, look: Look) -> Limits:
     """Black and white of an averaged plane, by the rule that *look* names."""
     step = max(1, round(max(small.size) / STATISTICS_EDGE))

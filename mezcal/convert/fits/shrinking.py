@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from mezcal.convert.fits.planes import BLOCK, Held, Whole
-from mezcal.convert.fits.tiles import Tiles
+from mezcal.convert.fits.averaging import averaged
+from mezcal.convert.fits.planes import BLOCK, Sections
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from mezcal.convert.fits.planes import Pixels, Plane
     from mezcal.convert.fits.turning import Turn
 
 Size = tuple[int, int]
 
-HELD_BLOCK = 64  # rows at a time of pixels in memory: what is worked on stays in the processor's cache
+SMALL_BLOCK = 64  # rows at a time where a block costs nothing to begin: it stays in the processor's cache
 
 
 def fitted(size: Size, box: Size) -> Size:
@@ -43,34 +43,38 @@ def factors(size: Size, final: Size, gap: float = 2.0) -> Size:
     return max(1, int(size[0] / final[0] / gap)), max(1, int(size[1] / final[1] / gap))
 
 
-def shrunk(plane: Plane, turn: Turn, by: Size, draw: Callable[[Pixels], Pixels], mode: str) -> Image.Image:
-    """*plane*, each block drawn and turned, averaged in boxes of *by* columns and rows of the picture.
-
-    *mode* is `L` for a *draw* that gives 8-bit levels, `F` for one that gives float32, where NaN is left out.
-    """
+def shrunk(plane: Plane, turn: Turn, by: Size, draw: Callable[[Pixels], Pixels]) -> Image.Image:
+    """*plane* as 8-bit levels, each block drawn, averaged in boxes of *by* columns and rows of the picture."""
     width, height = turn.size(plane.shape)
-    whole = Image.new(mode, (math.ceil(width / by[0]), math.ceil(height / by[1])))
-    box = by[0] if turn.transpose else by[1]
-    rows = plane.shape[0]
-    step = max(1, (HELD_BLOCK if isinstance(plane, Held | Whole | Tiles) else BLOCK) // box) * box
-    for start in range(0, rows, step):
-        stop = min(start + step, rows)
-        source = (rows - stop, rows - start) if turn.backwards else (start, stop)
-        block = turn.apply(draw(plane.rows(*source)))
-        small = _averaged(np.ascontiguousarray(block), by)
-        whole.paste(small, (start // box, 0) if turn.transpose else (0, start // box))
+    whole = Image.new("L", (math.ceil(width / by[0]), math.ceil(height / by[1])))
+    for place, block in _turned(plane, turn, by, draw):
+        small = Image.fromarray(np.ascontiguousarray(block))
+        whole.paste(small.reduce(by) if by != (1, 1) else small, (place, 0) if turn.transpose else (0, place))
     return whole
 
 
-def _averaged(block: Pixels, by: Size) -> Image.Image:
-    small = Image.fromarray(block).reduce(by) if by != (1, 1) else Image.fromarray(block)
-    if small.mode != "F" or np.isfinite(np.asarray(small)).all():
-        return small
-    known = np.isfinite(block)
-    values = Image.fromarray(np.where(known, block, np.float32(0))).reduce(by)
-    weights = np.asarray(Image.fromarray(known.astype(np.float32)).reduce(by))
-    with np.errstate(all="ignore"):
-        return Image.fromarray(np.where(weights > 0, np.asarray(values) / weights, np.float32(np.nan)))
+def means(plane: Plane, turn: Turn, by: Size) -> Image.Image:
+    """*plane* as float32, averaged in boxes of *by* columns and rows of the picture; what is no number is left out."""
+    width, height = turn.size(plane.shape)
+    whole = np.empty((math.ceil(height / by[1]), math.ceil(width / by[0])), np.float32)
+    for place, block in _turned(plane, turn, by):
+        small = averaged(block.T, by[::-1]).T if turn.transpose else averaged(block, by)
+        height, width = small.shape
+        whole[(slice(None), slice(place, place + width)) if turn.transpose else slice(place, place + height)] = small
+    return Image.fromarray(whole)
+
+
+def _turned(
+    plane: Plane, turn: Turn, by: Size, draw: Callable[[Pixels], Pixels] | None = None
+) -> Iterator[tuple[int, Pixels]]:
+    """Blocks of rows as the picture has them, and the row or column of boxes with which each begins."""
+    box = by[0] if turn.transpose else by[1]
+    rows = plane.shape[0]
+    step = max(1, (BLOCK if isinstance(plane, Sections) else SMALL_BLOCK) // box) * box
+    for start in range(0, rows, step):
+        stop = min(start + step, rows)
+        block = plane.rows(*((rows - stop, rows - start) if turn.backwards else (start, stop)))
+        yield start // box, turn.apply(draw(block) if draw else block)
 
 
 def finished(small: Image.Image, size: Size, by: Size, final: Size, method: Image.Resampling) -> Image.Image:

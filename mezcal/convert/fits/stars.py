@@ -8,8 +8,7 @@ import numpy as np
 from PIL import Image
 
 from mezcal.convert.fits.planes import release
-from mezcal.convert.fits.robust import drawn
-from mezcal.convert.fits.shrinking import shrunk
+from mezcal.convert.fits.shrinking import means
 from mezcal.convert.fits.turning import Turn
 
 if TYPE_CHECKING:
@@ -31,7 +30,7 @@ def brightest(plane: Plane, most: int) -> Pixels:
     left corner. *plane* is released.
     """
     by = max(1, -(-max(plane.shape) // EDGE))
-    light = _without_hot_pixels(_above_sky(np.asarray(shrunk(plane, UPRIGHT, (by, by), drawn, "F"))))
+    light = _without_hot_pixels(_above_sky(np.asarray(means(plane, UPRIGHT, (by, by)))))
     release(plane)
     if min(light.shape) <= 2 * TILE:
         return np.empty((0, 2))

@@ -45,8 +45,8 @@ class Table(NamedTuple):
     end: int
 
 
-def tiled(hdu: Any, file: BinaryIO, at: tuple[int, ...]) -> Tiles | None:
-    """The plane of *hdu*, that with the indices *at* in a cube; None if astropy is to read it.
+def tiled(hdu: Any, file: BinaryIO, number: int) -> Tiles | None:
+    """The *number*-th plane of *hdu*, from 0; None if astropy is to read it.
 
     Raises `ValueError` if a tile is said to lie outside of the file.
     """
@@ -64,8 +64,7 @@ def tiled(hdu: Any, file: BinaryIO, at: tuple[int, ...]) -> Tiles | None:
     streams = None if table is None else _streams(table, file, prod(grid.tile) * kind.itemsize)
     if scaling is None or streams is None:
         return None
-    place = int(np.ravel_multi_index(at, hdu.shape[:-2])) if at else 0
-    return Tiles(replace(grid, first=place * grid.tiles), streams, scaling, coding_block, kind)
+    return Tiles(replace(grid, first=number * grid.tiles), streams, scaling, coding_block, kind)
 
 
 def _grid(hdu: Any) -> Grid | None:

@@ -1,0 +1,54 @@
+"""Frames that are not compressed, read from the file in blocks of rows: they are never whole in memory."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import numpy as np
+from astropy.io import fits
+
+if TYPE_CHECKING:
+    from mezcal.convert.fits.planes import Pixels
+
+STORED = {8: "u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
+
+
+@dataclass(frozen=True, slots=True)
+class Plain:
+    """Pixels as they are in *file* from byte *start*; *unsigned* ones are stored less half their range."""
+
+    file: BinaryIO
+    start: int
+    shape: tuple[int, int]
+    stored: np.dtype[Any]
+    unsigned: bool
+
+    def rows(self, start: int, stop: int) -> Pixels:
+        """The rows, read anew."""
+        columns = self.shape[1]
+        pixels = np.empty((stop - start, columns), self.stored)
+        place = self.start + start * columns * self.stored.itemsize
+        if os.preadv(self.file.fileno(), [pixels.data.cast("B")], place) != pixels.nbytes:
+            raise ValueError("the pixels are cut off")
+        pixels = pixels.astype(self.stored.newbyteorder("="), copy=False)
+        if self.unsigned:
+            pixels = pixels.view(f"u{self.stored.itemsize}")
+            pixels ^= pixels.dtype.type(1 << (8 * self.stored.itemsize - 1))
+        return pixels
+
+
+def plain(hdu: Any, file: BinaryIO, number: int) -> Plain | None:
+    """The *number*-th plane of *hdu*, from 0; None if astropy is to read it: it is compressed or scaled, has BLANK."""
+    if isinstance(hdu, fits.CompImageHDU) or not isinstance(hdu, fits.PrimaryHDU | fits.ImageHDU):
+        return None
+    header, bits = hdu.header, hdu.header["BITPIX"]
+    zero = header.get("BZERO", 0)
+    unsigned = bits > 8 and zero == 1 << (bits - 1)
+    if bits not in STORED or header.get("BSCALE", 1) != 1 or not (unsigned or zero == 0) or "BLANK" in header:
+        return None
+    rows, columns = hdu.shape[-2:]
+    stored = np.dtype(STORED[bits])
+    start = hdu.fileinfo()["datLoc"] + number * rows * columns * stored.itemsize
+    return Plain(file, start, (rows, columns), stored, unsigned)
