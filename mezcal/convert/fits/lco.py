@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mezcal.convert.fits.planes import blocks
+from mezcal.convert.fits.plain import Plain
+from mezcal.convert.fits.planes import Held, blocks
 
 if TYPE_CHECKING:
     from mezcal.convert.fits.planes import Pixels, Plane
@@ -42,9 +44,14 @@ def _samples(plane: Plane) -> Pixels:
     rows, columns = plane.shape
     step = max(1, int(rows * columns / SAMPLES))
     places = np.arange(step, rows * columns, step) if rows * columns > step else np.zeros(1, int)
+    if isinstance(plane, Held | Plain):
+        return plane.at(places)
     found, first = np.unique(places // columns, return_index=True)
-    runs = np.split(places % columns, first[1:])
-    return np.concatenate([plane.rows(row, row + 1)[0, run] for row, run in zip(found, runs, strict=True)])
+    runs = [slice(*bounds) for bounds in pairwise([*first.tolist(), len(places)])]
+    across = places % columns
+    return np.concatenate(
+        [plane.rows(row, row + 1)[0, across[run]] for row, run in zip(found.tolist(), runs, strict=True)]
+    )
 
 
 class Levels:
@@ -57,6 +64,7 @@ class Levels:
         self._black = within.black
         self._scale = 255 / (within.white - within.black)
         self._table = table
+        self._brightened = table.tobytes()
         self._every: Pixels | None = None
         self._work = np.empty((0, 0), np.float32)
         self._levels = np.empty((0, 0), np.uint8)
@@ -73,7 +81,8 @@ class Levels:
         np.minimum(work, 255, out=work)
         np.rint(work, out=work)
         np.copyto(self._levels, work, casting="unsafe")
-        return np.take(self._table, self._levels, out=self._levels, mode="clip")
+        brightened = self._levels.tobytes().translate(self._brightened)  # in half the time of numpy's take
+        return np.frombuffer(brightened, np.uint8).reshape(block.shape)
 
     def _looked_up(self, block: Pixels) -> Pixels:
         """16-bit integers: every value there can be is drawn once."""
@@ -82,7 +91,7 @@ class Levels:
             values = np.arange(kind.min, kind.max + 1, dtype=np.float64)
             levels = np.rint(np.clip((values - self._black) * self._scale, 0, 255))
             self._every = np.roll(self._table[levels.astype(np.uint8)], int(kind.min))
-        return self._every[block.astype(np.uint16, copy=False)]
+        return self._every.take(block.view(np.uint16), mode="clip")  # none is outside; to look is what takes time
 
 
 def median_table(plane: Plane, within: Limits, percentile: float) -> Pixels:

@@ -10,6 +10,8 @@ import numpy as np
 from astropy.io import fits
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from mezcal.convert.fits.planes import Pixels
 
 STORED = {8: "u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
@@ -32,6 +34,16 @@ class Plain:
         place = self.start + start * columns * self.stored.itemsize
         if os.preadv(self.file.fileno(), [pixels.data.cast("B")], place) != pixels.nbytes:
             raise ValueError("the pixels are cut off")
+        return self._native(pixels)
+
+    def at(self, places: NDArray[np.int64]) -> Pixels:
+        """Single pixels, counted row after row."""
+        size, file = self.stored.itemsize, self.file.fileno()
+        found = b"".join([os.pread(file, size, place) for place in (self.start + places * size).tolist()])
+        return self._native(np.frombuffer(found, self.stored))
+
+    def _native(self, pixels: Pixels) -> Pixels:
+        """*pixels* in this machine's order of bytes, and with their sign."""
         pixels = pixels.astype(self.stored.newbyteorder("="), copy=False)
         if self.unsigned:
             pixels = pixels.view(f"u{self.stored.itemsize}")

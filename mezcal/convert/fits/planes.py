@@ -49,6 +49,10 @@ class Held:
         """A view of the rows."""
         return self.pixels[start:stop]
 
+    def at(self, places: NDArray[np.int64]) -> Pixels:
+        """Single pixels, counted row after row."""
+        return self.pixels[np.divmod(places, self.shape[1])]
+
 
 class Whole:
     """Pixels decoded at once when they are first wanted, and forgotten when they are not any more."""

@@ -29,13 +29,13 @@ class Integers:
     dtype: np.dtype[Any]
 
     def scale(self, codes: Pixels, _number: int, tile: Pixels) -> None:
-        """Write the pixels of *codes* to *tile*."""
-        same = codes.dtype.itemsize == self.dtype.itemsize
-        pixels = (codes.view(self.dtype) if same else codes.astype(self.dtype)).reshape(tile.shape)
+        """Write the pixels of *codes* to *tile*, which `finish` makes good."""
+        np.copyto(tile, codes.reshape(tile.shape), casting="unsafe")
+
+    def finish(self, pixels: Pixels) -> None:
+        """Give all *pixels* their sign."""
         if self.dtype.kind == "u" and self.dtype.itemsize > 1:
-            np.bitwise_xor(pixels, 1 << (8 * self.dtype.itemsize - 1), out=tile)
-        else:
-            np.copyto(tile, pixels)
+            pixels ^= self.dtype.type(1 << (8 * self.dtype.itemsize - 1))
 
 
 @dataclass(frozen=True, slots=True)

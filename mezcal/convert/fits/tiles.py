@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import imagecodecs
 import numpy as np
 
+from mezcal.convert.fits.quantized import Integers
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mezcal.convert.fits.planes import Pixels
-    from mezcal.convert.fits.quantized import Integers, Quantized
+    from mezcal.convert.fits.quantized import Quantized
 
 GUARD = b"\xff" * 256  # a stream that runs past its end stops at ones, after at most four bytes a pixel of a block
 
@@ -91,13 +93,19 @@ class Tiles:
         pixels = np.empty((min(last * high, self.shape[0]) - first * high, self.shape[1]), self._scaling.dtype)
         number = self._grid.first + first * across
         held, places = self._streams.read(number, self._grid.first + last * across)
-        codes = np.empty(high * wide, self._kind)
+        straight = isinstance(self._scaling, Integers) and across == 1 and self._kind.itemsize == pixels.itemsize
+        codes = pixels.reshape(-1).view(self._kind) if straight else np.empty(high * wide, self._kind)
         with memoryview(held) as view, np.errstate(all="ignore"):
             for index, (start, stop) in enumerate(pairwise(places)):
                 row, column = divmod(index, across)
                 tile = pixels[row * high : row * high + high, column * wide : column * wide + wide]
-                self._decode(view[start:stop], codes[: tile.size], number + index)
-                self._scaling.scale(codes[: tile.size], number + index, tile)
+                if straight:
+                    self._decode(view[start:stop], codes[row * high * wide :][: tile.size], number + index)
+                else:
+                    self._decode(view[start:stop], codes[: tile.size], number + index)
+                    self._scaling.scale(codes[: tile.size], number + index, tile)
+        if isinstance(self._scaling, Integers):
+            self._scaling.finish(pixels)
         return pixels
 
     def _decode(self, stream: Any, codes: Pixels, number: int) -> None:  # a memoryview, which its stubs do not know
