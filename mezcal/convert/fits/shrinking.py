@@ -45,36 +45,40 @@ def factors(size: Size, final: Size, gap: float = 2.0) -> Size:
 
 def shrunk(plane: Plane, turn: Turn, by: Size, draw: Callable[[Pixels], Pixels]) -> Image.Image:
     """*plane* as 8-bit levels, each block drawn, averaged in boxes of *by* columns and rows of the picture."""
-    width, height = turn.size(plane.shape)
-    whole = Image.new("L", (math.ceil(width / by[0]), math.ceil(height / by[1])))
+    whole = _sheet("L", plane, turn, by)
     for place, block in _turned(plane, turn, by, draw):
         small = Image.fromarray(np.ascontiguousarray(block))
-        whole.paste(small.reduce(by) if by != (1, 1) else small, (place, 0) if turn.transpose else (0, place))
+        whole.paste(small.reduce(by) if by != (1, 1) else small, place)
     return whole
 
 
 def means(plane: Plane, turn: Turn, by: Size) -> Image.Image:
     """*plane* as float32, averaged in boxes of *by* columns and rows of the picture; what is no number is left out."""
-    width, height = turn.size(plane.shape)
-    whole = np.empty((math.ceil(height / by[1]), math.ceil(width / by[0])), np.float32)
+    whole = _sheet("F", plane, turn, by)
     for place, block in _turned(plane, turn, by):
         small = averaged(block.T, by[::-1]).T if turn.transpose else averaged(block, by)
-        height, width = small.shape
-        whole[(slice(None), slice(place, place + width)) if turn.transpose else slice(place, place + height)] = small
-    return Image.fromarray(whole)
+        whole.paste(Image.fromarray(np.ascontiguousarray(small)), place)
+    return whole
+
+
+def _sheet(mode: str, plane: Plane, turn: Turn, by: Size) -> Image.Image:
+    """An image for all boxes of *plane*, with nothing on it yet: not even black, which would take time."""
+    width, height = turn.size(plane.shape)
+    return Image.new(mode, (math.ceil(width / by[0]), math.ceil(height / by[1])), None)
 
 
 def _turned(
     plane: Plane, turn: Turn, by: Size, draw: Callable[[Pixels], Pixels] | None = None
-) -> Iterator[tuple[int, Pixels]]:
-    """Blocks of rows as the picture has them, and the row or column of boxes with which each begins."""
+) -> Iterator[tuple[Size, Pixels]]:
+    """Blocks of rows as the picture has them, and where on the sheet each one's first box is."""
     box = by[0] if turn.transpose else by[1]
     rows = plane.shape[0]
     step = max(1, (BLOCK if isinstance(plane, Sections) else SMALL_BLOCK) // box) * box
     for start in range(0, rows, step):
         stop = min(start + step, rows)
         block = plane.rows(*((rows - stop, rows - start) if turn.backwards else (start, stop)))
-        yield start // box, turn.apply(draw(block) if draw else block)
+        place = (start // box, 0) if turn.transpose else (0, start // box)
+        yield place, turn.apply(draw(block) if draw else block)
 
 
 def finished(small: Image.Image, size: Size, by: Size, final: Size, method: Image.Resampling) -> Image.Image:
