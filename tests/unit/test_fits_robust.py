@@ -7,10 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from astropy.io import fits
+from astropy.visualization import ZScaleInterval
 from PIL import Image
 
 from mezcal.convert.fits.label import labelled
 from mezcal.convert.fits.picture import draw
+from mezcal.convert.fits.zscale import SAMPLES, zscale
 from mezcal.look import COLORMAPS, LIMITS, STRETCHES, Look
 
 DATA = Path(__file__).parents[1] / "data" / "fits"
@@ -44,6 +46,17 @@ def test_contrast_does_not_hang_on_which_pixels_are_looked_at(tmp_path: Path) ->
     pixels[::7, ::11] += 3000
     shown = [drawn(tmp_path, np.roll(pixels, shift, 1))[0].mean() for shift in range(4)]
     assert max(shown) - min(shown) < 8  # of 255
+
+
+@pytest.mark.parametrize("count", [30, 999, 10_000, 54_321])
+@pytest.mark.parametrize("seed", range(5))
+def test_zscale_finds_the_limits_that_astropy_finds(count: int, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    values = random.normal(500, 10, count).astype("f4")
+    values[: count // 20 * seed] += random.exponential(300, count // 20 * seed).astype("f4")
+    random.shuffle(values)
+    black, white = ZScaleInterval(n_samples=SAMPLES).get_limits(values[:: max(1, count // SAMPLES)][:SAMPLES].copy())
+    assert zscale(values) == pytest.approx((black, white), rel=1e-4)
 
 
 @pytest.mark.parametrize("stretch", STRETCHES)

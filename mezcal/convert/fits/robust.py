@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from astropy.visualization import AsinhStretch, LinearStretch, LogStretch, SqrtStretch, ZScaleInterval
+from astropy.visualization import AsinhStretch, LinearStretch, LogStretch, SqrtStretch
 from PIL import Image
+
+from mezcal.convert.fits.zscale import zscale
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,9 +20,9 @@ if TYPE_CHECKING:
     Finish = Callable[[Image.Image], Image.Image]
 
 STATISTICS_EDGE = 512  # pixels: limits come from a picture of about this size, whatever size is asked for
-ZSCALE_SAMPLES = 10_000  # ten times astropy's default: with more, limits hang no less on where samples fall
 STRETCHES = {"linear": LinearStretch, "asinh": AsinhStretch, "sqrt": SqrtStretch, "log": LogStretch}
 
+BAND = 64  # rows of the final picture that are stretched at a time
 STEPS = 65_535  # of brightness, before the stretch: the steepest one makes half a level of each
 
 ANCHORS = {
@@ -55,7 +57,7 @@ def limits(small: Image.Image, look: Look) -> Limits:
     if not len(values):
         return Limits(0.0, 1.0)
     if look.limits == "zscale" and len(values) > 25:
-        black, white = ZScaleInterval(n_samples=ZSCALE_SAMPLES).get_limits(values)
+        black, white = zscale(values)
     elif look.limits == "percentile" and look.percentile is not None:
         low = 50 if look.median else 100 - look.percentile
         black, white = np.percentile(values, [low, look.percentile])
@@ -68,10 +70,15 @@ def levels(planes: list[Image.Image], finish: Finish, look: Look) -> Image.Image
     """One averaged plane as 8-bit grey. It is brought to its final size before it is stretched: light adds up
     linearly, and without negative lobes no star gets a dark ring.
     """
-    share = limits(planes[0], look).apply(np.asarray(finish(planes[0])))
-    share *= STEPS
+    within = limits(planes[0], look)
     table = _bytes(_stretched(np.linspace(0, 1, STEPS + 1), look))  # quicker than to stretch every pixel
-    return Image.fromarray(table.take(share.astype(np.uint16), mode="clip"))
+    final = finish(planes[0])
+    shown = Image.new("L", final.size, None)
+    for top in range(0, final.height, BAND):  # memory that is touched for the first time costs more than all else here
+        share = within.apply(np.asarray(final.crop((0, top, final.width, min(top + BAND, final.height)))))
+        share *= STEPS
+        shown.paste(Image.fromarray(table.take(share.astype(np.uint16), mode="clip")), (0, top))
+    return shown
 
 
 def colour_levels(planes: list[Image.Image], finish: Finish, look: Look) -> Image.Image:
