@@ -213,23 +213,54 @@ def drawn(path: Path) -> bool:
     return True
 
 
-@pytest.mark.parametrize("kind", ["f4", "u2", "u1"])
-def test_damaged_tiles_never_end_the_process_and_never_go_unnoticed_where_astropy_notices(
-    tmp_path: Path, kind: str
-) -> None:
-    """Bytes changed anywhere in the table of tiles and in what it points to."""
+def sound(path: Path, kind: str = "f4") -> tuple[bytearray, int, int]:
+    """A frame of 60 rows, each a tile; where its table begins, and the bytes of the table's rows."""
     hdu = fits.CompImageHDU(noise((60, 90), kind), **({"quantize_level": 16} if kind == "f4" else {}))
-    path = written(tmp_path / "frame.fits", hdu)
-    with fits.open(path, disable_image_compression=True) as hdus:
-        start, rows = hdus[1].fileinfo()["datLoc"], hdus[1].header["NAXIS1"] * 60
-    sound, random = path.read_bytes(), np.random.default_rng(11)
-    ends: dict[bool, int] = {True: 0, False: 0}
+    with fits.open(written(path, hdu), disable_image_compression=True) as hdus:
+        return bytearray(path.read_bytes()), hdus[1].fileinfo()["datLoc"], hdus[1].header["NAXIS1"]
+
+
+@pytest.mark.parametrize("kind", ["f4", "u2", "u1"])
+def test_damage_anywhere_ends_in_a_picture_or_with_a_reason(tmp_path: Path, kind: str) -> None:
+    """Bytes changed in the table of tiles and in what it points to: no crash, no hang, no other error."""
+    path = tmp_path / "frame.fits"
+    whole, start, width = sound(path, kind)
+    random, ends = np.random.default_rng(11), set()
     for number in range(150):
-        damaged = bytearray(sound)
-        room = rows if number % 3 == 0 else len(sound) - start
-        for place in random.integers(start, start + room, random.integers(1, 5)):
+        damaged = bytearray(whole)
+        for place in random.integers(start, start + 60 * width if number % 3 == 0 else len(whole), 1 + number % 4):
             damaged[place] = random.integers(256) if number % 2 else 0
         path.write_bytes(damaged)
-        ends[drawn(path)] += 1
-    assert ends[True] > 0
-    assert ends[False] > 0
+        ends.add(drawn(path))
+    assert ends == {True, False}
+
+
+@pytest.mark.parametrize("kind", ["f4", "u2", "u1"])
+def test_a_stream_that_ends_too_early_is_told(tmp_path: Path, kind: str) -> None:
+    """Whatever lies behind it: the next tile's bytes, zeros to the end of the file, or nothing."""
+    path = tmp_path / "frame.fits"
+    whole, start, width = sound(path, kind)
+    size, place = np.frombuffer(whole, ">i4", 2, start + 59 * width).tolist()
+    for less in (1, 2, 5, size - 1):
+        short = bytearray(whole)
+        short[start + 59 * width : start + 59 * width + 4] = (size - less).to_bytes(4, "big")  # the last tile's
+        path.write_bytes(short)
+        with pytest.raises(ValueError, match="tile 60 is damaged"):
+            ours(path)
+        assert not drawn(path)
+    zeros = bytearray(whole)
+    zeros[start + 60 * width + place + 5 :] = bytes(len(whole) - start - 60 * width - place - 5)
+    path.write_bytes(zeros)
+    with pytest.raises(ValueError, match="tile 60 is damaged"):
+        ours(path)
+
+
+@pytest.mark.parametrize("value", [(2**31 - 1, 0), (100, 2**31 - 1), (100, -1), (-5, 0)])
+def test_tiles_outside_of_the_file_are_told(tmp_path: Path, value: tuple[int, int]) -> None:
+    path = tmp_path / "frame.fits"
+    whole, start, width = sound(path)
+    whole[start + 7 * width : start + 7 * width + 8] = np.array(value, ">i4").tobytes()
+    path.write_bytes(whole)
+    with pytest.raises(ValueError, match="outside of the file"):
+        ours(path)
+    assert not drawn(path)
