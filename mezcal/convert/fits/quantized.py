@@ -77,6 +77,9 @@ class Quantized:
         if not straight:
             tile[...] = pixels.reshape(tile.shape)
 
+    def finish(self, pixels: Pixels) -> None:
+        """Nothing is left to do."""
+
 
 @lru_cache(maxsize=1)
 def _randoms() -> tuple[NDArray[np.float64], list[int]]:

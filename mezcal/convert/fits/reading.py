@@ -30,7 +30,10 @@ if TYPE_CHECKING:
 
     from mezcal.look import Look
 
-FAULTS = (OSError, ValueError, TypeError, KeyError, IndexError, AttributeError, EOFError, ArithmeticError, zlib.error)
+FAULTS = (
+    *(OSError, ValueError, TypeError, KeyError, IndexError, AttributeError, EOFError, ArithmeticError),
+    *(zlib.error, fits.VerifyError),
+)
 CFITSIO = "CfitsioException"  # what astropy's decoders raise: an Exception of a private module
 GZIP = b"\x1f\x8b"
 INFLATED_MOST = 8 * 2**30  # bytes: a compressed file may hold a thousand times its size

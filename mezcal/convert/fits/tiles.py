@@ -8,18 +8,23 @@ from itertools import pairwise
 from math import prod
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-import imagecodecs
 import numpy as np
-
-from mezcal.convert.fits.quantized import Integers
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mezcal.convert.fits.planes import Pixels
-    from mezcal.convert.fits.quantized import Quantized
+    from mezcal.convert.fits.quantized import Integers, Quantized
 
-GUARD = b"\xff" * 256  # a stream that runs past its end stops at ones, after at most four bytes a pixel of a block
+# The decoder that astropy calls for each tile. It is private, so there is a way without it (`tiled`), and the lock file
+# pins astropy. imagecodecs has the same in public, but takes a tenth longer, and does not tell of streams too long.
+try:
+    from astropy.io.fits.hdu.compressed import _compression
+except ImportError:  # pragma: no cover - of an astropy to come
+    _compression = None
+UNRICE: Any = getattr(_compression, "decompress_rice_1_c", None)
+
+GUARD = 256  # bytes of ones: a stream that runs past its end stops there, after at most five bytes a pixel of a block
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +53,13 @@ class Streams:
     file: BinaryIO
     places: NDArray[np.int64]  # of each tile's first byte, and of the end
 
-    def read(self, first: int, last: int) -> tuple[bytearray, list[int]]:
+    def read(self, first: int, last: int) -> tuple[NDArray[np.uint8], list[int]]:
         """The bytes of the tiles from *first* to before *last* with a guard behind, and where in them each begins."""
         start, stop = int(self.places[first]), int(self.places[last])
-        held = bytearray(stop - start + len(GUARD))
-        held[stop - start :] = GUARD
-        with memoryview(held) as view:
-            if os.preadv(self.file.fileno(), [view[: stop - start]], start) != stop - start:
-                raise ValueError("the tiles are cut off")
+        held = np.empty(stop - start + GUARD, np.uint8)
+        held[stop - start :] = 255
+        if os.preadv(self.file.fileno(), [held[: stop - start].data], start) != stop - start:
+            raise ValueError("the tiles are cut off")
         return held, (self.places[first : last + 1] - start).tolist()
 
 
@@ -93,23 +97,11 @@ class Tiles:
         pixels = np.empty((min(last * high, self.shape[0]) - first * high, self.shape[1]), self._scaling.dtype)
         number = self._grid.first + first * across
         held, places = self._streams.read(number, self._grid.first + last * across)
-        straight = isinstance(self._scaling, Integers) and across == 1 and self._kind.itemsize == pixels.itemsize
-        codes = pixels.reshape(-1).view(self._kind) if straight else np.empty(high * wide, self._kind)
-        with memoryview(held) as view, np.errstate(all="ignore"):
+        with np.errstate(all="ignore"):
             for index, (start, stop) in enumerate(pairwise(places)):
                 row, column = divmod(index, across)
                 tile = pixels[row * high : row * high + high, column * wide : column * wide + wide]
-                if straight:
-                    self._decode(view[start:stop], codes[row * high * wide :][: tile.size], number + index)
-                else:
-                    self._decode(view[start:stop], codes[: tile.size], number + index)
-                    self._scaling.scale(codes[: tile.size], number + index, tile)
-        if isinstance(self._scaling, Integers):
-            self._scaling.finish(pixels)
+                codes = UNRICE(held[start:stop], self._coding_block, self._kind.itemsize, tile.size)
+                self._scaling.scale(np.frombuffer(codes, self._kind), number + index, tile)
+        self._scaling.finish(pixels)
         return pixels
-
-    def _decode(self, stream: Any, codes: Pixels, number: int) -> None:  # a memoryview, which its stubs do not know
-        try:
-            imagecodecs.rcomp_decode(stream, nblock=self._coding_block, out=codes)
-        except imagecodecs.RcompError as error:
-            raise ValueError(f"tile {number + 1} is damaged: {error}") from error

@@ -16,7 +16,7 @@ import numpy as np
 from astropy.io import fits
 
 from mezcal.convert.fits.quantized import RANDOMS, Integers, Quantized
-from mezcal.convert.fits.tiles import Grid, Streams, Tiles
+from mezcal.convert.fits.tiles import UNRICE, Grid, Streams, Tiles
 
 if TYPE_CHECKING:
     from mezcal.convert.fits.planes import Pixels
@@ -50,7 +50,7 @@ def tiled(hdu: Any, file: BinaryIO, number: int) -> Tiles | None:
 
     Raises `ValueError` if a tile is said to lie outside of the file.
     """
-    if not isinstance(hdu, fits.CompImageHDU) or hdu.compression_type not in {"RICE_1", "RICE_ONE"}:
+    if UNRICE is None or not isinstance(hdu, fits.CompImageHDU) or hdu.compression_type not in {"RICE_1", "RICE_ONE"}:
         return None
     grid = _grid(hdu)
     info = hdu.fileinfo()
