@@ -200,3 +200,9 @@ class Heeded:
         """At most *size* bytes, all that is left if negative."""
         self._heed()
         return self._file.read(size)
+
+    def readinto(self, buffer: memoryview, /) -> int:
+        """Fill *buffer* as far as one read goes; how many bytes, 0 at the end."""
+        self._heed()
+        count: int = self._file.readinto(buffer)  # type: ignore[attr-defined]  # masters are buffered readers
+        return count

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 from astropy.io import fits
+
+from mezcal.convert.fits.placed import bytes_at, fill
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -32,14 +33,13 @@ class Plain:
         columns = self.shape[1]
         pixels = np.empty((stop - start, columns), self.stored)
         place = self.start + start * columns * self.stored.itemsize
-        if os.preadv(self.file.fileno(), [pixels.data.cast("B")], place) != pixels.nbytes:
-            raise ValueError("the pixels are cut off")
+        fill(pixels, self.file, place)
         return self._native(pixels)
 
     def at(self, places: NDArray[np.int64]) -> Pixels:
         """Single pixels, counted row after row."""
-        size, file = self.stored.itemsize, self.file.fileno()
-        found = b"".join([os.pread(file, size, place) for place in (self.start + places * size).tolist()])
+        size = self.stored.itemsize
+        found = b"".join([bytes_at(self.file, place, size) for place in (self.start + places * size).tolist()])
         return self._native(np.frombuffer(found, self.stored))
 
     def _native(self, pixels: Pixels) -> Pixels:

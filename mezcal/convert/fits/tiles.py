@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from itertools import pairwise
 from math import prod
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
+
+from mezcal.convert.fits.placed import fill
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -58,8 +59,7 @@ class Streams:
         start, stop = int(self.places[first]), int(self.places[last])
         held = np.empty(stop - start + GUARD, np.uint8)
         held[stop - start :] = 255
-        if os.preadv(self.file.fileno(), [held[: stop - start].data], start) != stop - start:
-            raise ValueError("the tiles are cut off")
+        fill(held[: stop - start], self.file, start)
         return held, (self.places[first : last + 1] - start).tolist()
 
 

@@ -6,7 +6,6 @@ integers with BLANK, and whatever a header may say that is not in FITS 4.0, chap
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import replace
 from math import prod
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 import numpy as np
 from astropy.io import fits
 
+from mezcal.convert.fits.placed import bytes_at
 from mezcal.convert.fits.quantized import RANDOMS, Integers, Quantized
 from mezcal.convert.fits.tiles import UNRICE, Grid, Streams, Tiles
 
@@ -54,7 +54,7 @@ def tiled(hdu: Any, file: BinaryIO, number: int) -> Tiles | None:
         return None
     grid = _grid(hdu)
     info = hdu.fileinfo()
-    header = fits.Header.fromstring(os.pread(file.fileno(), info["datLoc"] - info["hdrLoc"], info["hdrLoc"]))
+    header = fits.Header.fromstring(bytes(bytes_at(file, info["hdrLoc"], info["datLoc"] - info["hdrLoc"])))
     kind, coding_block = CODES.get(_setting(header, "BYTEPIX", 4)), _setting(header, "BLOCKSIZE", 32)
     if grid is None or kind is None or coding_block not in CODING_BLOCKS:
         return None
@@ -93,11 +93,11 @@ def _table(header: Any, file: BinaryIO, start: int, tiles: int) -> Table | None:
     names, forms, widths = zip(*there, strict=True)
     offsets = [sum(widths[:number]) for number in range(len(widths))]
     kind = np.dtype({"names": names, "formats": forms, "offsets": offsets, "itemsize": width})
-    held = os.pread(file.fileno(), width * tiles, start)
     heap = start + int(header.get("THEAP", width * tiles))
-    if len(held) != width * tiles or heap < start + width * tiles:
+    if heap < start + width * tiles:
         return None
-    return Table(np.frombuffer(held, kind), heap, start + width * tiles + header["PCOUNT"])
+    rows = np.frombuffer(bytes_at(file, start, width * tiles), kind)
+    return Table(rows, heap, start + width * tiles + header["PCOUNT"])
 
 
 def _column(header: Any, number: int) -> tuple[str, str, int] | None:
