@@ -10,6 +10,7 @@ from redis import RedisError
 from werkzeug.exceptions import BadRequest, NotFound
 
 from api import batches
+from api.access import note_event
 from api.auth import may_change, may_read
 from api.context import here
 from api.outlook import Outlook
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 jobs = Blueprint("jobs", __name__)
 LISTED_MOST = 1000
+LIST = "list"  # how a bulk request is counted, beside the formats of events
 ID = re.compile(rf"[0-9a-f]{{32}}|{PREFIX}[0-9a-f]{{24}}")  # what is none names nothing in Redis, or something else
 
 
@@ -44,8 +46,9 @@ def failed() -> Response:
 @jobs.post("/jobs")
 def bulk() -> Response:
     """Have the listed masters made, if they are not cached; 202 and the batch that tells how far it is."""
+    note_event(LIST)
     may_change()
-    return accepted(here().jobs.post(batches.listed()))
+    return accepted(LIST, here().jobs.post(batches.listed()))
 
 
 @jobs.get("/jobs/<key>")
