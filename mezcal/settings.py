@@ -194,7 +194,9 @@ class Settings(BaseSettings):
         None, description="`Authorization` with which thumbnails that nobody asked for are made, as `Token 0123..`."
     )
     archive_file_hosts: Names = Field(
-        (), description="Hosts that frames are fetched from, comma-separated; unset, whichever the archive names."
+        (),
+        description="Hosts that frames are fetched from, comma-separated, each as `host` or `host:port`. Unset, a "
+        "worker fetches from whichever host the archive names, one in your own network too.",
     )
     thumbnail_look: Literal["lco", "robust"] = Field(
         "robust", description="Look of thumbnails that ask for none: `lco` draws as thumbnail-service did."
@@ -308,7 +310,9 @@ class Settings(BaseSettings):
         (), description="Bearer tokens, comma-separated, for whatever changes state; with none it is closed."
     )
     read_tokens: Secrets = Field(
-        (), description="Bearer tokens, comma-separated, for reading; with none, reading is open."
+        (),
+        description="Bearer tokens, comma-separated, for reading images, jobs and the home page; with none, reading is "
+        "open. Thumbnails do not ask for one: the archive is asked whether the asker may see the frame.",
     )
     api_processes: int = Field(
         1, ge=1, le=64, description="API processes of `mezcal up`: one sends 20,000 hits a second, and idles at 60 MB."

@@ -99,8 +99,10 @@ def bounds(field: FieldInfo) -> str:
 
 def default(field: FieldInfo) -> str:
     """The default, as one would write it into `.env`."""
-    if field.default is None or field.default == ():
+    if field.default in {None, (), ""}:
         return "unset"
+    if isinstance(field.default, tuple):
+        return f"`{','.join(field.default)}`"
     if isinstance(field.default, bool):
         return "`1`" if field.default else "`0`"
     return f"`{shown(field.default, comma='')}`"
