@@ -115,7 +115,7 @@ class Keys:
 
     @property
     def items(self) -> str:
-        """Hash: how many items of all batches have ended how, ever; for metrics. Fields: as a batch's counts."""
+        """Hash: how many items of all batches have ended how, for metrics; expires. Fields: as a batch's counts."""
         return f"{self.prefix}items"
 
     def delivery(self, name: str) -> str:

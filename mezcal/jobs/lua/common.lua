@@ -20,6 +20,7 @@ local function pipe_of(lane) return lane == 'bulk' and KEYS[12] or KEYS[11] end
 local function count(batch, what, number)
   redis.call('HINCRBY', batch, what, number)
   redis.call('HINCRBY', KEYS[17], what, number)
+  redis.call('EXPIRE', KEYS[17], LIVING)
   redis.call('HSET', batch, 'last', now)
   for _, part in ipairs({'', ':spread', ':open', ':failed', ':notes'}) do redis.call('EXPIRE', batch .. part, BATCH) end
 end
