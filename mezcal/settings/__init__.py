@@ -1,5 +1,6 @@
 """Every setting, read once where a process is put together: what there is in `table`, what each may hold in
-`kinds`, what holds between them in `rules`, secrets by file in `sources`.
+`kinds`, what holds between them in `rules`, secrets by file in `sources`, which
+names are nearly one of ours in `strangers`.
 """
 
 from __future__ import annotations

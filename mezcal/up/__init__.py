@@ -14,6 +14,7 @@ from pydantic import SecretStr
 
 from mezcal import roles, sample, settings
 from mezcal.front import nginx
+from mezcal.settings.strangers import names_in_file, strangers
 from mezcal.store.layout import OURS
 from mezcal.store.uses import noted_by_reading
 from mezcal.telemetry.masks import Mask
@@ -62,6 +63,8 @@ def up(wish: Wish) -> int:
         stack.enter_context(counted_in(folder.run / COUNTS))
         cast = the_parts(chosen, wish, folder, (at, board, sock), program)
         journal = Journal(sys.stderr.fileno(), Mask.of(chosen), json=chosen.log_format == "json")
+        for told in strangers(names_in_file() - os.environ.keys()):  # the parts see no `.env`; they tell all else
+            journal.say(told)
         return Supervisor(cast, journal, keep=(folder.lock,)).run(lambda: announce(journal, chosen, at, board))
 
 

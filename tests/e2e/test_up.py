@@ -300,7 +300,9 @@ def test_a_folder_is_an_origin_and_folders_may_have_any_name(tmp_path: Path) -> 
 
 
 def test_settings_of_the_folder_it_is_started_in_reach_every_part(tmp_path: Path) -> None:
-    (tmp_path / ".env").write_text("STORAGE_LAYOUT=md5_encoded\nSTORAGE_DIR=elsewhere\nAPI_PROCESSES=1\n")
+    (tmp_path / ".env").write_text(
+        "STORAGE_LAYOUT=md5_encoded\nSTORAGE_DIR=elsewhere\nAPI_PROCESSES=1\nWAIT_SECOND=4321\n"
+    )
     (tmp_path / "worker.py").write_text("raise SystemExit('the wrong worker')")
     with running(tmp_path / "data", "--workers", "1", cwd=tmp_path) as mezcal:
         assert mezcal.ready().image().status_code == 200
@@ -308,6 +310,8 @@ def test_settings_of_the_folder_it_is_started_in_reach_every_part(tmp_path: Path
         assert (tmp_path / "elsewhere" / named / "image.jpg").exists()
         assert len(mezcal.of("gunicorn")) == 2, "the master and one process"
         assert len(mezcal.of(*PARTS["worker"])) == 2
+        assert mezcal.stderr.count("WAIT_SECOND is no setting of mezcal; did you mean WAIT_SECONDS?") == 1
+        assert "4321" not in mezcal.stderr
 
 
 def test_a_broker_that_is_given_is_waited_for_and_used(tmp_path: Path) -> None:
