@@ -204,3 +204,25 @@ def test_a_refusal_says_what_would_be_right(
     told = answer.get_json()["detail"]
     assert right in told
     assert method != "PUT" or {"GET", "HEAD", "DELETE"} <= set(told.replace(",", "").split())
+
+
+@pytest.mark.parametrize(
+    ("target", "status", "heading", "kind", "title"),
+    [
+        ("/imges/a.tif", 404, "There is no such page", "about:blank", "Not Found"),
+        ("/nowhere", 404, "There is no such page", "about:blank", "Not Found"),
+        ("/mezzanine/a.tif", 404, "There is no such page", "about:blank", "Not Found"),
+        ("/jobs/x", 404, "Not Found", "about:blank", "Not Found"),
+        ("/images/", 400, "The request names no master", "/problems/bad-recipe", "The request names no master"),
+        ("/images/a//b", 400, "The request names no master", "/problems/bad-recipe", "The request names no master"),
+    ],
+)
+def test_an_unknown_route_is_told_from_a_request_without_a_master(
+    app_with: Callable[..., Flask], target: str, status: int, heading: str, kind: str, title: str
+) -> None:
+    client = app_with().test_client()
+    page = client.get(target, headers={"Accept": "text/html"})
+    assert page.status_code == status
+    assert f"<title>{status}: {heading}</title>" in page.text
+    told = client.get(target).get_json()
+    assert (told["status"], told["type"], told["title"]) == (status, kind, title)
