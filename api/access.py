@@ -26,6 +26,7 @@ OUTCOMES = {HIT: "hit", STALE: "stale", MISS: "miss", JOINED: "join"}
 PROBES = {"/healthz", "/readyz", "/metrics"}  # asked for every few seconds; their lines only under DEBUG
 HITS = {"hit", "stale"}
 PATH_SHOWN = PATH_MAX + 32  # characters: every path that names a master is shown whole
+EVENTS = {202: "accepted", 401: "refused", 403: "refused", 413: "too-large", 503: "later"}  # by status
 KINDS = {"images": "mezzanine", "thumbnails": "thumbnail"}  # by blueprint
 
 
@@ -51,6 +52,11 @@ def note_recipe(recipe: Recipe) -> None:
     g.key = recipe.key
 
 
+def note_event(form: str, outcome: str | None = None, items: int = 0) -> None:
+    """The request brings an event or a list; *outcome* where the answer's status will not tell it."""
+    g.event = (form, outcome, items)
+
+
 def _begin() -> None:
     g.began = time.perf_counter()
     trace.enter(trace.Trace.of(request.headers.get("X-Request-ID"), request.headers.get("traceparent")))
@@ -67,6 +73,8 @@ def _answered(response: Response) -> Response:
         counted.sent_bytes.labels(kind, outcome, "thread").inc(size)
     if failure := g.get("failure"):
         counted.refusals.labels(failure.slug).inc()
+    if "event" in g:
+        _delivered(response.status_code, *g.event)
     if logged(outcome):
         level = logging.DEBUG if request.path in PROBES and response.status_code == 200 else logging.INFO
         log.log(level, "request", extra={"fields": _line(response, kind, outcome, seconds, size)})
@@ -75,6 +83,13 @@ def _answered(response: Response) -> Response:
     if current is not None:
         response.headers["X-Request-ID"] = current.request_id
     return response
+
+
+def _delivered(status: int, form: str, outcome: str | None, items: int) -> None:
+    counted, otherwise = metrics(), "failed" if status >= 500 else "malformed"
+    counted.deliveries.labels(form, outcome or EVENTS.get(status, otherwise)).inc()
+    if status == 202:
+        counted.delivered_items.labels(form).inc(items)
 
 
 def logged(outcome: str) -> bool:
@@ -97,6 +112,7 @@ def _line(response: Response, kind: str, outcome: str, seconds: float, size: int
         "server": "thread",
         "key": _key(),
         "failure": failure.slug if failure else None,
+        "detail": failure.detail if failure and "event" in g else None,  # a producer shows it to nobody
     }
 
 

@@ -43,6 +43,15 @@ def may_change() -> None:
         raise Forbidden("changes are closed until the variable API_TOKENS names at least one token")
 
 
+def is_operator() -> bool:
+    """Whether the request may change state: to those who may, more is shown."""
+    try:
+        may_change()
+    except (Unauthorized, Forbidden):
+        return False
+    return True
+
+
 def may_report(body: Callable[[], bytes]) -> tuple[bytes, signatures.Signed | None]:
     """*body*, read once it may be; and what its signature says, None where a token or a login opened.
 

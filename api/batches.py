@@ -56,6 +56,7 @@ def batch(name: str, shown: Callable[[Record], dict[str, Any]]) -> Response:
         raise NotFound("no such batch: it was never posted, or ended a week ago")
     response = jsonify(described(found, shown))
     response.headers["Cache-Control"] = "no-cache"
+    response.vary.add("Authorization")
     response.add_etag()
     response.make_conditional(request)
     return response

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import resource
 import signal
@@ -11,6 +12,7 @@ from api.context import EXTENSION
 from api.frontlog import follow
 from mezcal.lifeline import follow_parent
 from mezcal.settings import load
+from mezcal.settings.strangers import given_names, strangers
 from mezcal.telemetry import shared
 from mezcal.telemetry.hour import tell_requests
 from mezcal.telemetry.logs import set_up_logs, take_over
@@ -46,6 +48,8 @@ def on_starting(_arbiter: Any) -> None:
     """Set the logs up once, before the application is loaded."""
     set_up_logs(_settings, "api")
     take_over()
+    for told in strangers(given_names()):
+        logging.getLogger(__name__).warning(told)
     shared.share("api")
 
 

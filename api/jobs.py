@@ -10,7 +10,8 @@ from redis import RedisError
 from werkzeug.exceptions import BadRequest, NotFound
 
 from api import batches
-from api.auth import may_change, may_read
+from api.access import note_event
+from api.auth import is_operator, may_change, may_read
 from api.context import here
 from api.outlook import Outlook
 from api.webhooks import accepted
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 jobs = Blueprint("jobs", __name__)
 LISTED_MOST = 1000
+LIST = "list"  # how a bulk request is counted, beside the formats of events
 ID = re.compile(rf"[0-9a-f]{{32}}|{PREFIX}[0-9a-f]{{24}}")  # what is none names nothing in Redis, or something else
 
 
@@ -44,8 +46,9 @@ def failed() -> Response:
 @jobs.post("/jobs")
 def bulk() -> Response:
     """Have the listed masters made, if they are not cached; 202 and the batch that tells how far it is."""
+    note_event(LIST)
     may_change()
-    return accepted(here().jobs.post(batches.listed()))
+    return accepted(LIST, here().jobs.post(batches.listed()))
 
 
 @jobs.get("/jobs/<key>")
@@ -66,6 +69,7 @@ def job(key: str) -> Response:
         raise NotFound("no such job: it was never asked for, or ended a while ago")
     response = jsonify(described(record, outlook))
     response.headers["Cache-Control"] = "no-cache"  # kept, but asked about each time
+    response.vary.add("Authorization")
     response.add_etag()
     response.make_conditional(request)
     return response
@@ -91,11 +95,16 @@ def address(recipe: Recipe) -> str | None:
 
 
 def described(record: Record, outlook: Outlook | None = None) -> dict[str, Any]:
-    """A job as JSON; times are seconds since 1970. *outlook* says what lies before it, where that was asked."""
+    """A job as JSON; times are seconds since 1970. *outlook* says what lies before it, where that was asked.
+
+    Which worker had it, `host:pid`, is shown to those alone who may change state: it names machines behind ours.
+    """
     recipe = from_json(record.recipe)
-    image = address(recipe)
+    image, told = address(recipe), facts(record)
+    if not is_operator():
+        told["history"] = [{name: past[name] for name in past if name != "worker"} for past in told["history"]]
     return {
-        **facts(record),
+        **told,
         "image": image,
         "links": {"self": url_for("jobs.job", key=record.key), "image": image},
         **(outlook.as_json() if outlook else {}),

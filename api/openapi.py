@@ -54,83 +54,81 @@ def document(archive: bool) -> Json:
 
 
 def _paths() -> Json:
-    image, source, page = (
-        image_answers(),
-        path_parameter("source", "The master's path in the repository."),
-        page_parameter(),
-    )
-    key = path_parameter("key", "The job's id: 32 hex digits.")
+    return _of_images() | _without_path() | _of_jobs() | _of_webhooks() | _of_home() | _of_operator() | _of_service()
+
+
+def _of_images() -> Json:
+    image = image_answers()
+    named = {"parameters": [path_parameter("source", "The master's path in the repository."), page_parameter()]}
+    forgotten = changes("Forget the mezzanine, its job and its failure.", {204: empty_answer("Forgotten.")}, (400, 503))
     return {
         "/images/{source}": {
-            "parameters": [source, page],
+            **named,
             "get": does("The mezzanine of a master; a miss waits for it.", image, [prefer_header()]),
             "head": does("What GET would answer; waits as GET does.", image, [prefer_header()]),
-            "delete": changes(
-                "Forget the mezzanine, its job and its failure.", {204: empty_answer("Forgotten.")}, (400, 503)
-            ),
+            "delete": forgotten,
         },
         "/mezzanine/{source}.jpg": {
-            "parameters": [source, page],
+            **named,
             "get": does("As /images, for servers that judge by the extension.", image, [prefer_header()]),
             "head": does("What GET would answer.", image, [prefer_header()]),
         },
-        "/images": {name: does("A path is missing.", problem_answers(400, 401)) for name in ("get", "head", "delete")},
-        "/mezzanine": {name: does("A path is missing.", problem_answers(400, 401)) for name in READS},
-        "/mezzanine/": {name: does("A path is missing.", problem_answers(400, 401)) for name in READS},
+    }
+
+
+def _without_path() -> Json:
+    missing = does("A path is missing.", problem_answers(400, 401))
+    return {
+        "/images": dict.fromkeys((*READS, "delete"), missing),
+        "/mezzanine": dict.fromkeys(READS, missing),
+        "/mezzanine/": dict.fromkeys(READS, missing),
+    }
+
+
+def _of_jobs() -> Json:
+    keyed = {"parameters": [path_parameter("key", "The job's id: 32 hex digits.")]}
+    failed = json_answer("The jobs.", jobs())
+    stands = {
+        200: json_answer("It.", {"anyOf": [ref("Job"), ref("Batch")]}, "ETag"),
+        304: empty_answer("Nothing has changed."),
+    }
+    text = {"type": "string"}
+    bodies = {"application/json": listed(), "application/x-ndjson": text, "text/plain": text}
+    post = takes(changes("Have the listed masters made.", posted_answers(), (400, 413, 415, 503)), bodies)
+    retry = changes("Try a failed job again.", {202: empty_answer("Queued.", "Location")}, (404, 503))
+    return {
         "/jobs": {
-            **reads(
-                "The failed and quarantined jobs.",
-                {200: json_answer("The jobs.", jobs())},
-                (400, 401, 503),
-                state_parameters(),
-            ),
-            "post": takes(
-                changes("Have the listed masters made.", posted_answers(), (400, 413, 415, 503)),
-                {
-                    "application/json": listed(),
-                    "application/x-ndjson": {"type": "string"},
-                    "text/plain": {"type": "string"},
-                },
-            ),
+            **reads("The failed and quarantined jobs.", {200: failed}, (400, 401, 503), state_parameters()),
+            "post": post,
         },
-        "/webhooks/{form}": {
-            "parameters": [path_parameter("form", "The producer's format.") | {"schema": {"enum": list(FORMATS)}}],
-            "post": takes(
-                changes("Note what a repository says has happened.", posted_answers(), (400, 404, 413, 415, 503))
-                | {"security": [{"token": []}, {"login": []}, {"signature": []}]},
-                {"application/json": {}},
-            ),
-        },
-        "/jobs/{key}": {
-            "parameters": [key],
-            **reads(
-                "Where a job, or a batch of them, stands.",
-                {
-                    200: json_answer("It.", {"anyOf": [ref("Job"), ref("Batch")]}, "ETag"),
-                    304: empty_answer("Nothing has changed."),
-                },
-                (401, 404, 503),
-            ),
-        },
-        "/jobs/{key}/retry": {
-            "parameters": [key],
-            "post": changes("Try a failed job again.", {202: empty_answer("Queued.", "Location")}, (404, 503)),
-        },
-        "/": reads(
-            "The home page, or the way to the image of a repository URL.",
-            {
-                200: media_answer("The page.", "text/html", {"type": "string"}),
-                302: empty_answer("To the image.", "Location"),
-            },
-            (400, 401, 404, 503),
-            [query_parameter("url", {"type": "string"})],
-        ),
-        **_of_operator(),
+        "/jobs/{key}": {**keyed, **reads("Where a job, or a batch of them, stands.", stands, (401, 404, 503))},
+        "/jobs/{key}/retry": {**keyed, "post": retry},
+    }
+
+
+def _of_webhooks() -> Json:
+    form = path_parameter("form", "The producer's format.") | {"schema": {"enum": list(FORMATS)}}
+    told = changes("Note what a repository says has happened.", posted_answers(), (400, 404, 413, 415, 503))
+    doors: Json = {"security": [{"token": []}, {"login": []}, {"signature": []}]}
+    return {"/webhooks/{form}": {"parameters": [form], "post": takes(told | doors, {"application/json": {}})}}
+
+
+def _of_home() -> Json:
+    answers = {
+        200: media_answer("The page.", "text/html", {"type": "string"}),
+        302: empty_answer("To the image.", "Location"),
+    }
+    url = [query_parameter("url", {"type": "string"})]
+    home = reads("The home page, or the way to the image of a repository URL.", answers, (400, 401, 404, 503), url)
+    return {"/": home}
+
+
+def _of_service() -> Json:
+    parts = {code: json_answer("Each part, `ok` or what is wrong with it.", status()) for code in (200, 503)}
+    meaning = reads("What a problem's type means.", {200: json_answer("Its meaning.", {"type": "object"})}, (404,))
+    return {
         "/healthz": reads("The process answers.", {200: json_answer("It does.", status())}),
-        "/readyz": reads(
-            "Whether a miss could be made.",
-            {code: json_answer("Each part, `ok` or what is wrong with it.", status()) for code in (200, 503)},
-        ),
+        "/readyz": reads("Whether a miss could be made.", parts),
         "/metrics": reads(
             "Counters, gauges and histograms for Prometheus: of this machine, or with METRICS_TOKEN.",
             {200: media_answer("They.", "text/plain", {"type": "string"})},
@@ -138,7 +136,7 @@ def _paths() -> Json:
         ),
         "/problems/{slug}": {
             "parameters": [path_parameter("slug", "The last part of a problem's type.")],
-            **reads("What a problem's type means.", {200: json_answer("Its meaning.", {"type": "object"})}, (404,)),
+            **meaning,
         },
         "/openapi.json": reads("This document.", {200: json_answer("It.", {"type": "object"})}),
     }

@@ -56,7 +56,8 @@ def _of_http(error: HTTPException) -> Response:
     plain = error.get_response()
     if plain.status_code < 400:
         return _redirect(plain)
-    response = Problem(plain.status_code, error.name, _detail(error, plain)).response()
+    heading = "There is no such page" if error is request.routing_exception and plain.status_code == 404 else None
+    response = Problem(plain.status_code, error.name, _detail(error, plain), heading=heading).response()
     for name in ("Allow", "Content-Range", "Retry-After", "WWW-Authenticate"):
         if name in plain.headers:
             response.headers[name] = plain.headers[name]
@@ -69,7 +70,7 @@ def _detail(error: HTTPException, plain: AnyResponse) -> str:
         return error.description
     match plain.status_code:
         case 404:
-            return "there is nothing at this address: images are at /images/<path>, all else is told by /openapi.json"
+            return "there is no such route: images are at /images/<path>, all else is told by /openapi.json"
         case 405:
             return f"{request.method} is not for this address: it may be {plain.headers.get('Allow', 'another')}"
         case 413:
@@ -98,7 +99,10 @@ def _of_bug(error: Exception) -> Response:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What went wrong, in the words of RFC 9457; *kind* is its `type`."""
+    """What went wrong, in the words of RFC 9457; *kind* is its `type`.
+
+    Of `about:blank` the title is the status' own phrase (RFC 9457, 4.2.1): a page may have another *heading*.
+    """
 
     status: int
     title: str
@@ -106,6 +110,7 @@ class Problem:
     kind: str = "about:blank"
     job: str | None = None
     retry: pages.Retry | None = None
+    heading: str | None = None
 
     def response(self) -> Response:
         """JSON, or a page for browsers. Never kept by a cache: some keep whatever they are given as the image."""
@@ -116,7 +121,8 @@ class Problem:
         return response
 
     def _page(self) -> Response:
-        page = pages.error(self.status, self.title, self.detail, instance=request.path, retry=self.retry)
+        heading = self.heading or self.title
+        page = pages.error(self.status, heading, self.detail, instance=request.path, retry=self.retry)
         return pages.response(page, self.status)
 
     def _json(self) -> Response:

@@ -52,9 +52,20 @@ def job() -> Json:
         "done": {"type": ["number", "null"], "minimum": 0, "maximum": 1},
         "progress": stage,
         "estimate": {"type": ["number", "null"], "description": "Seconds that are left."},
-        "history": {"type": "array", "items": {"type": "object"}},
+        "history": {"type": "array", "items": _attempt()},
     }
     return {"type": "object", "required": list(fields), "properties": fields | outlook}
+
+
+def _attempt() -> Json:
+    text: Json = {"type": "string"}
+    fields: Json = {
+        "at": {"type": "number", "description": "Seconds since 1970."},
+        "attempt": {"type": "integer"},
+        "what": text | {"description": "How it ended."},
+        "worker": text | {"description": "`host:pid`, for those alone who may change state."},
+    }
+    return {"type": "object", "properties": fields}
 
 
 def jobs() -> Json:

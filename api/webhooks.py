@@ -8,6 +8,7 @@ from flask import Blueprint, Response, jsonify, request, url_for
 from werkzeug.exceptions import NotFound
 
 from api import bodies
+from api.access import note_event
 from api.auth import may_report
 from api.context import here
 from mezcal.errors import Unauthorized
@@ -25,6 +26,7 @@ def event(form: str) -> Response:
     """Note what a producer says has happened, and say by which batch; 200 where nothing follows from it."""
     if form not in FORMATS:
         raise NotFound(f"there is no such format: it may be {', '.join(FORMATS)}")
+    note_event(form)
     bodies.check(here().settings.webhook_max_bytes)
     body, signed = may_report(bodies.whole)
     headers = {name.lower(): value for name, value in request.headers}
@@ -32,15 +34,17 @@ def event(form: str) -> Response:
         raise Unauthorized("a signature covers no `ce-` headers: send the event structured, or with a token")
     delivery = read(form, body, headers)
     if not delivery.events:
+        note_event(form, "nothing")
         return _told({"items": 0, "note": delivery.note or "the list is empty"}, 200)
     known, seconds = (f"signed\n{signed.id}", signed.seconds) if signed else (None, KNOWN_SECONDS)
     if known is None and delivery.id:
         known = f"{form}\n{delivery.id}"
-    return accepted(here().jobs.post(delivery.events, known, seconds))
+    return accepted(form, here().jobs.post(delivery.events, known, seconds))
 
 
-def accepted(posted: Posted) -> Response:
+def accepted(form: str, posted: Posted) -> Response:
     """202 and where the batch can be looked at; 200 for what was noted before."""
+    note_event(form, "again" if posted.again else None, posted.items)
     place = url_for("jobs.job", key=posted.name)
     response = _told({"batch": posted.name, "items": posted.items, "again": posted.again}, 200 if posted.again else 202)
     response.headers["Location"] = place

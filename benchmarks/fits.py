@@ -36,7 +36,7 @@ FRAMES = [
     ("4096 uint16 plain", 4096, "u2", False),
     ("9500 float32 .fz", 9500, "f4", True),
 ]
-ROUNDS = 3
+ROUNDS = 4
 
 
 def frame(path: Path, side: int, kind: str, packed: bool) -> None:
@@ -86,13 +86,10 @@ def quality(paths: list[Path], look: Look) -> float:
 
 
 def measured(what: str, paths: list[Path], query: dict[str, str]) -> dict[str, float]:
-    """Processor seconds (best of some rounds) and peak MB, in a process of its own."""
-    best = {"cpu": math.inf, "mb": 0.0}
-    for _ in range(ROUNDS):
-        command = [sys.executable, "-m", "benchmarks.fits", "--one", what, json.dumps(query), *map(str, paths)]
-        told = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-        best = {"cpu": min(best["cpu"], told["cpu"]), "mb": max(best["mb"], told["mb"])}
-    return best
+    """Processor seconds and peak MB, in a process of its own."""
+    command = [sys.executable, "-m", "benchmarks.fits", "--one", what, json.dumps(query), *map(str, paths)]
+    told: dict[str, float] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    return told
 
 
 def one(what: str, query: str, *names: str) -> None:
@@ -109,15 +106,20 @@ def one(what: str, query: str, *names: str) -> None:
 
 
 def compare(name: str, paths: list[Path], color: bool) -> None:
-    alone = measured("decode", paths, {})
+    """Best of some rounds, in each of which every task has its turn: so all have as much of a busy machine."""
+    sizes = [(look, width) for look in ("lco", "robust") for width in ("200", "1200")]
+    query = {"color": str(color).lower(), "quality": "95"}
+    looks = [{"look": look, "width": width, "height": width, **query} for look, width in sizes]
+    tasks = [("decode", {}), *(("thumbnail", look) for look in looks)]
+    rounds = [[measured(what, paths, look) for what, look in tasks] for _ in range(ROUNDS)]
+    alone, *costs = [
+        {key: min(told[key] for told in turns) for key in ("cpu", "mb")} for turns in zip(*rounds, strict=True)
+    ]
     print(f"{name:22} {'decode':12} {alone['cpu']:6.3f} s       {alone['mb']:5.0f} MB")
-    for look in ("lco", "robust"):
-        for width in ("200", "1200"):
-            query = {"look": look, "width": width, "height": width, "color": str(color).lower(), "quality": "95"}
-            cost = measured("thumbnail", paths, query)
-            note = "" if color or look == "lco" else f"  {quality(paths, Look.parse(query)):.0f} dB"
-            ratio = cost["cpu"] / alone["cpu"]
-            print(f"{'':22} {look + ' ' + width:12} {cost['cpu']:6.3f} s {ratio:4.2f}x {cost['mb']:5.0f} MB{note}")
+    for look, cost in zip(looks, costs, strict=True):
+        note = "" if color or look["look"] == "lco" else f"  {quality(paths, Look.parse(look)):.0f} dB"
+        ratio, what = cost["cpu"] / alone["cpu"], f"{look['look']} {look['width']}"
+        print(f"{'':22} {what:12} {cost['cpu']:6.3f} s {ratio:4.2f}x {cost['mb']:5.0f} MB{note}", flush=True)
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from prometheus_client.metrics import MetricWrapperBase
 
-from mezcal.telemetry.house import GAUGES
+from mezcal.telemetry.house import GAUGES, Gauged
 from mezcal.telemetry.metrics import Metrics
 
 PAGE = Path("docs/metrics.md")
@@ -27,7 +27,7 @@ class Family:
 def families() -> list[Family]:
     """Every metric there is, in the order of the definitions."""
     counted = [one for one in vars(Metrics()).values() if isinstance(one, MetricWrapperBase)]
-    return [*map(_defined, counted), *(Family(one.name, "gauge", one.labels, one.text) for one in GAUGES)]
+    return [*map(_defined, counted), *map(_gauged, GAUGES)]
 
 
 def _defined(metric: MetricWrapperBase) -> Family:
@@ -35,6 +35,12 @@ def _defined(metric: MetricWrapperBase) -> Family:
     kind = metric._type  # noqa: SLF001
     name = metric._name + ("_total" if kind == "counter" else "")  # noqa: SLF001
     return Family(name, kind, tuple(metric._labelnames), metric._documentation)  # noqa: SLF001
+
+
+def _gauged(metric: Gauged) -> Family:
+    if metric.grows:
+        return Family(f"{metric.name}_total", "counter", metric.labels, metric.text)
+    return Family(metric.name, "gauge", metric.labels, metric.text)
 
 
 def renewed(page: str) -> str:

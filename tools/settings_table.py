@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 from pydantic import SecretStr
 
 from mezcal.settings import Settings
+from mezcal.settings.table import Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
 PAGE = Path("docs/configuration.md")
-BEGIN = "<!-- made from mezcal/settings.py by `make docs`: begin -->\n"
-END = "<!-- made from mezcal/settings.py by `make docs`: end -->\n"
+BEGIN = "<!-- made from mezcal/settings/table.py by `make docs`: begin -->\n"
+END = "<!-- made from mezcal/settings/table.py by `make docs`: end -->\n"
 KINDS: dict[Any, str] = {
     str: "text",
     Path: "a path",
@@ -53,7 +54,7 @@ def table() -> str:
 
 def sections() -> Iterator[tuple[str, list[str]]]:
     """The fields in their order, under the comments `# --- title` that part them in the class."""
-    for part in inspect.getsource(Settings).split("    # --- ")[1:]:
+    for part in inspect.getsource(Table).split("    # --- ")[1:]:
         title, _, body = part.partition("\n")
         named = re.findall(r"^    (\w+): ", body, re.MULTILINE)
         yield title[0].upper() + title[1:], [name for name in named if name in Settings.model_fields]
@@ -99,8 +100,10 @@ def bounds(field: FieldInfo) -> str:
 
 def default(field: FieldInfo) -> str:
     """The default, as one would write it into `.env`."""
-    if field.default is None or field.default == ():
+    if field.default in {None, (), ""}:
         return "unset"
+    if isinstance(field.default, tuple):
+        return f"`{','.join(field.default)}`"
     if isinstance(field.default, bool):
         return "`1`" if field.default else "`0`"
     return f"`{shown(field.default, comma='')}`"

@@ -27,6 +27,7 @@ from mezcal.memory import MIB, Budget, budget
 from mezcal.origin import open_origin
 from mezcal.recipe import Thumbnail
 from mezcal.settings import Settings, load
+from mezcal.settings.strangers import given_names, strangers
 from mezcal.store import open_store
 from mezcal.telemetry import shared, trace
 from mezcal.telemetry.logs import set_up_logs
@@ -112,13 +113,21 @@ def memory() -> Budget:
 @signals.worker_init.connect
 def _set_memory_aside(sender: Any, **_: Any) -> None:
     app.conf.worker_concurrency = sender.concurrency
-    log.info("conversions may hold %d MB of memory at once", memory().total // MIB)
+    memory()  # before the first fork
 
 
 @signals.setup_logging.connect
 def _logs(**_: Any) -> None:
     set_up_logs(settings, "worker")
     celery_worker.safe_say = _say
+
+
+@signals.celeryd_after_setup.connect
+def _tell(**_: Any) -> None:
+    """What an operator should know of this worker, once: before, at `worker_init`, there are no logs yet."""
+    log.info("conversions may hold %d MB of memory at once", memory().total // MIB)
+    for told in strangers(given_names()):
+        log.warning(told)
 
 
 def _say(message: str, *_: Any) -> None:

@@ -50,7 +50,7 @@ def archive(settings: Settings) -> Check:
 
 def _origin(settings: Settings) -> str:
     if settings.repo_base_url is None:
-        return "REPO_BASE_URL is unset here: `mezcal up` serves what its --origin names, else its samples"
+        return "REPO_BASE_URL is unset, and no `mezcal up` runs here that has an --origin, or serves its samples"
     of = open_origin(settings)
     if isinstance(of, FolderOrigin):
         if not of.listing(1):

@@ -58,14 +58,18 @@ def run(options: argparse.Namespace) -> int:
 
 def _findings(options: argparse.Namespace) -> Iterator[Finding]:
     """Each finding as soon as it is there. With settings that cannot be read there is nothing else to look at."""
-    from mezcal.checks import Check, Level  # noqa: PLC0415
+    from mezcal.checks import Amiss, Check, Level  # noqa: PLC0415
+    from mezcal.settings.strangers import given_names, strangers  # noqa: PLC0415
 
     read: list[Settings] = []
 
     def settings() -> str:
         read.append(settings_of(options))
         given = len(read[0].model_fields_set)
-        return f"{given} given" + (", .env read" if Path(".env").is_file() else ", there is no .env here")
+        told = f"{given} given" + (", .env read" if Path(".env").is_file() else ", there is no .env here")
+        if odd := strangers(given_names()):
+            raise Amiss("; ".join((told, *odd)), level=Level.WARNING)
+        return told
 
     first = Check("settings", settings, "docs/configuration.md has what each may hold").finding()
     yield first

@@ -20,10 +20,9 @@ def add_data_dir(command: argparse.ArgumentParser) -> None:
 
 def settings_of(options: argparse.Namespace) -> Settings:
     """The settings of the installation that *options* mean; raises `WrongSetting`."""
-    from mezcal.settings import load  # noqa: PLC0415 - --help needs none of it
-    from mezcal.up import own_broker  # noqa: PLC0415
+    from mezcal.up.told import settings_beside  # noqa: PLC0415 - --help needs none of it
 
-    return own_broker(load(**({"data_dir": options.data_dir} if options.data_dir else {})))
+    return settings_beside(**({"data_dir": options.data_dir} if options.data_dir else {}))
 
 
 def at_least_one(text: str) -> int:

@@ -113,6 +113,11 @@ class Keys:
         """
         return f"{self.prefix}batch:{name}"
 
+    @property
+    def items(self) -> str:
+        """Hash: how many items of all batches have ended how, for metrics; expires. Fields: as a batch's counts."""
+        return f"{self.prefix}items"
+
     def delivery(self, name: str) -> str:
         """String: the batch that an event opened, by a digest of the event's id; expires."""
         return f"{self.prefix}delivery:{name}"

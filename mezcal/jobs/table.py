@@ -237,7 +237,7 @@ class Table:
         named = [keys.job(key), *map(keys.queued, Lane), keys.running, keys.later, keys.failed, keys.fence]
         named += [keys.ended, *map(keys.begun, Lane), *map(keys.pipe, Lane), keys.recent]
         host = self.terms.origins.get(kind, "")
-        return [*named, keys.breaker(host), keys.sick(host), keys.batch("")]
+        return [*named, keys.breaker(host), keys.sick(host), keys.batch(""), keys.items]
 
 
 def _message(found: list[str]) -> Message | None:

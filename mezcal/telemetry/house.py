@@ -11,11 +11,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from prometheus_client.metrics_core import GaugeMetricFamily
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily
 from redis import RedisError
 
 from mezcal.errors import Failure
 from mezcal.jobs import Gate, Lane
+from mezcal.jobs.batches import ENDS
 from mezcal.jobs.standing import Queue, standing
 from mezcal.telemetry import shared
 
@@ -34,15 +35,16 @@ PAGE = os.sysconf("SC_PAGE_SIZE")
 
 @dataclass(frozen=True, slots=True)
 class Gauged:
-    """One of these metrics: its name, what it says, its labels."""
+    """One of these metrics: its name, what it says, its labels; *grows* if it is a counter, which Redis keeps."""
 
     name: str
     text: str
     labels: tuple[str, ...] = ()
+    grows: bool = False
 
-    def family(self) -> GaugeMetricFamily:
+    def family(self) -> GaugeMetricFamily | CounterMetricFamily:
         """It, without values."""
-        return GaugeMetricFamily(self.name, self.text, labels=self.labels)
+        return (CounterMetricFamily if self.grows else GaugeMetricFamily)(self.name, self.text, labels=self.labels)
 
 
 QUEUED = Gauged("mezcal_queued_jobs", "Jobs that are queued.", ("lane",))
@@ -51,7 +53,17 @@ RUNNING = Gauged("mezcal_running_jobs", "Jobs that workers hold.")
 LATER = Gauged("mezcal_postponed_jobs", "Jobs that failed for now and wait for their next try.")
 FAILED = Gauged("mezcal_failed_jobs", "Jobs remembered as failed, those in quarantine included.")
 QUARANTINE = Gauged("mezcal_quarantined_jobs", "Jobs in quarantine: they ended their workers, time after time.")
-CHUNKS = Gauged("mezcal_waiting_chunks", "Bulk requests, a thousand images each, that wait for room in the bulk lane.")
+CHUNKS = Gauged(
+    "mezcal_waiting_chunks",
+    "Parts of lists and events, a thousand images each (ten where frames are among them), that are not queued yet.",
+)
+ITEMS = Gauged(
+    "mezcal_batch_items",
+    "Items of lists and events, by how they ended: done, failed, forgotten (purged meanwhile), deleted, ignored, "
+    "repeated. Kept in Redis: every target says the same.",
+    ("outcome",),
+    grows=True,
+)
 CIRCUIT = Gauged(
     "mezcal_origin_circuit", "1 for the state that the origin's breaker is in, 0 for the others.", ("origin", "state")
 )
@@ -91,11 +103,17 @@ class House:
 
     def _of_broker(self) -> Iterator[Metric]:
         try:
-            told = [*_of_queue(standing(self._table)), *self._of_origins()]
+            told = [*_of_queue(standing(self._table)), self._of_batches(), *self._of_origins()]
         except RedisError:
             told = []
         yield _single(REACHED, 1 if told else 0)
         yield from told
+
+    def _of_batches(self) -> Metric:
+        ended, items = ITEMS.family(), self._table.redis.hgetall(self._table.keys.items)
+        for end in ENDS:
+            ended.add_metric([end], int(items.get(end, 0)))
+        return ended
 
     def _of_origins(self) -> Iterator[Metric]:
         state, taken = CIRCUIT.family(), TAKEN.family()

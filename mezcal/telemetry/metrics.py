@@ -29,6 +29,7 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self._of_requests()
+        self._of_events()
         self._of_jobs()
         self._of_work()
 
@@ -53,6 +54,18 @@ class Metrics:
             "mezcal_refusals", "Requests that were answered with a failure, by its class.", "failure"
         )
         self.waiting = self._gauge("mezcal_waiting_requests", "Requests that are being answered by threads now.")
+
+    def _of_events(self) -> None:
+        self.deliveries = self._counter(
+            "mezcal_deliveries",
+            "Events and lists that came over HTTP, each with one item or many. form: standard, fedora, s3, "
+            "cloudevents, list (POST /jobs). outcome: accepted, again (it came before), nothing (nothing follows from "
+            "it), refused (by signature, token or login), malformed, too-large, later (503: to be sent again), failed.",
+            *("form", "outcome"),
+        )
+        self.delivered_items = self._counter(
+            "mezcal_delivered_items", "Items of the events and lists that were accepted.", "form"
+        )
 
     def _of_jobs(self) -> None:
         self.jobs = self._counter(

@@ -10,14 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pydantic import SecretStr
-
 from mezcal import roles, sample, settings
 from mezcal.front import nginx
+from mezcal.settings.strangers import names_in_file, strangers
 from mezcal.store.layout import OURS
 from mezcal.store.uses import noted_by_reading
 from mezcal.telemetry.masks import Mask
-from mezcal.up import broker, environment, parts
+from mezcal.up import broker, environment, parts, told
 from mezcal.up.claim import Address, CannotStart, claimed, free_address
 from mezcal.up.journal import Journal
 from mezcal.up.parts import HANDED
@@ -60,8 +59,11 @@ def up(wish: Wish) -> int:
             raise CannotStart(f"port {at.port} is wanted for the API and for the dashboard")
         sock = stack.enter_context(broker.socket_place(folder.run))
         stack.enter_context(counted_in(folder.run / COUNTS))
+        stack.enter_context(told.left_in(folder.run, by_options(wish, chosen, sock)))
         cast = the_parts(chosen, wish, folder, (at, board, sock), program)
         journal = Journal(sys.stderr.fileno(), Mask.of(chosen), json=chosen.log_format == "json")
+        for slip in strangers(names_in_file() - os.environ.keys()):  # the parts see no `.env`; they tell all else
+            journal.say(slip)
         return Supervisor(cast, journal, keep=(folder.lock,)).run(lambda: announce(journal, chosen, at, board))
 
 
@@ -113,12 +115,14 @@ def settings_for(wish: Wish) -> settings.Settings:
     return chosen
 
 
-def own_broker(chosen: settings.Settings) -> settings.Settings:
-    """*chosen*, with the broker of the `mezcal up` that runs in its data folder where REDIS_URL names none."""
-    sock = chosen.data_dir.absolute() / "run" / "broker.sock"
-    if chosen.redis_url is not None or not sock.exists():
-        return chosen
-    return chosen.model_copy(update={"redis_url": SecretStr(f"redis+socket://{sock}")})
+def by_options(wish: Wish, chosen: settings.Settings, sock: Path) -> dict[str, str]:
+    """What the commands beside us cannot know from environment and `.env`: no secrets."""
+    said: dict[str, object] = {
+        "repo_base_url": chosen.repo_base_url if wish.origin is not None else None,
+        "redis_url": f"redis+socket://{sock}" if chosen.redis_url is None else None,
+        "cache_use_log": chosen.cache_use_log if wish.front else None,
+    }
+    return {name: str(value) for name, value in said.items() if value is not None}
 
 
 def origin_url(origin: str | None) -> str | None:

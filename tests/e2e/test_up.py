@@ -21,6 +21,7 @@ from redis import Redis
 
 from mezcal import sample
 from tests.broker import Broker
+from tests.origin_server import OriginServer
 from tests.waiting import until
 
 if TYPE_CHECKING:
@@ -77,6 +78,21 @@ class Running:
     def of(self, *words: str) -> list[int]:
         """Its processes whose command line has all *words*, the oldest first."""
         return sorted(pid for pid, line in self.family().items() if all(word in line for word in words))
+
+    def told(self, *words: str, **env: str) -> str:
+        """What a command that is typed beside it tells, on both channels."""
+        bare = {name: value for name, value in os.environ.items() if name not in {"REPO_BASE_URL", "REDIS_URL"}}
+        command, *rest = words
+        done = subprocess.run(
+            [MEZCAL, command, "--data-dir", self.data, *rest],
+            env=bare | env,
+            cwd=self.data.parent,
+            capture_output=True,
+            text=True,
+            timeout=START,
+            check=False,
+        )
+        return f"\n{done.stdout}{done.stderr}"
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         self.process.send_signal(number)
@@ -292,6 +308,7 @@ def test_a_folder_is_an_origin_and_folders_may_have_any_name(tmp_path: Path) -> 
     data.parent.mkdir()
     with running(data, "--origin", str(masters)) as mezcal:
         assert mezcal.ready().image("eins%20zwei.tif").status_code == 200
+        assert mezcal.told("check", "eins zwei.tif").count("\nok ") > 8, "beside a socket that lies elsewhere"
         private = Path(re.findall(r"unixsocket:(\S+)", " ".join(mezcal.family().values()))[0])
         assert private.exists()
         assert private.parent.stat().st_mode & 0o077 == 0
@@ -299,8 +316,27 @@ def test_a_folder_is_an_origin_and_folders_may_have_any_name(tmp_path: Path) -> 
         assert not private.parent.exists()
 
 
+def test_commands_beside_it_know_what_its_options_told_it(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    with OriginServer() as origin, running(data, "--origin", origin.url) as mezcal:
+        mezcal.ready()
+        origin.script("a/one.tif", body=(SAMPLES / MASTER).read_bytes())
+        origin.script("two.tif", body=(SAMPLES / MASTER).read_bytes())
+        assert "2 made" in mezcal.told("warm", "--wait", "a/one.tif", f"{origin.url}two.tif")
+        assert mezcal.image("two.tif").headers["Cache-Status"] == "mezcal; hit"
+        assert re.search(rf"^ok +origin +{origin.url}", mezcal.told("check"), re.MULTILINE)
+        assert "2 purged" in mezcal.told("purge", "--yes", "a/one.tif", f"{origin.url}two.tif")
+        assert f"{SAMPLES.as_uri()}/ can be" in mezcal.told("check", REPO_BASE_URL=SAMPLES.as_uri()), (
+            "what is explicit wins"
+        )
+        assert mezcal.stop() == 0
+        assert not (data / "run" / "told.json").exists()
+
+
 def test_settings_of_the_folder_it_is_started_in_reach_every_part(tmp_path: Path) -> None:
-    (tmp_path / ".env").write_text("STORAGE_LAYOUT=md5_encoded\nSTORAGE_DIR=elsewhere\nAPI_PROCESSES=1\n")
+    (tmp_path / ".env").write_text(
+        "STORAGE_LAYOUT=md5_encoded\nSTORAGE_DIR=elsewhere\nAPI_PROCESSES=1\nWAIT_SECOND=4321\n"
+    )
     (tmp_path / "worker.py").write_text("raise SystemExit('the wrong worker')")
     with running(tmp_path / "data", "--workers", "1", cwd=tmp_path) as mezcal:
         assert mezcal.ready().image().status_code == 200
@@ -308,6 +344,8 @@ def test_settings_of_the_folder_it_is_started_in_reach_every_part(tmp_path: Path
         assert (tmp_path / "elsewhere" / named / "image.jpg").exists()
         assert len(mezcal.of("gunicorn")) == 2, "the master and one process"
         assert len(mezcal.of(*PARTS["worker"])) == 2
+        assert mezcal.stderr.count("WAIT_SECOND is no setting of mezcal; did you mean WAIT_SECONDS?") == 1
+        assert "4321" not in mezcal.stderr
 
 
 def test_a_broker_that_is_given_is_waited_for_and_used(tmp_path: Path) -> None:

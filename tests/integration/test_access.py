@@ -8,6 +8,8 @@ from uuid import uuid4
 import pytest
 
 from api import create_app
+from mezcal.errors import Undecodable
+from mezcal.jobs import Lane
 from mezcal.recipe import Mezzanine
 from mezcal.settings import load
 from mezcal.store import open_store
@@ -204,3 +206,71 @@ def test_a_refusal_says_what_would_be_right(
     told = answer.get_json()["detail"]
     assert right in told
     assert method != "PUT" or {"GET", "HEAD", "DELETE"} <= set(told.replace(",", "").split())
+
+
+@pytest.mark.parametrize(
+    ("target", "status", "heading", "kind", "title"),
+    [
+        ("/imges/a.tif", 404, "There is no such page", "about:blank", "Not Found"),
+        ("/nowhere", 404, "There is no such page", "about:blank", "Not Found"),
+        ("/mezzanine/a.tif", 404, "There is no such page", "about:blank", "Not Found"),
+        ("/jobs/x", 404, "Not Found", "about:blank", "Not Found"),
+        ("/images/", 400, "The request names no master", "/problems/bad-recipe", "The request names no master"),
+        ("/images/a//b", 400, "The request names no master", "/problems/bad-recipe", "The request names no master"),
+    ],
+)
+def test_an_unknown_route_is_told_from_a_request_without_a_master(
+    app_with: Callable[..., Flask], target: str, status: int, heading: str, kind: str, title: str
+) -> None:
+    client = app_with().test_client()
+    page = client.get(target, headers={"Accept": "text/html"})
+    assert page.status_code == status
+    assert f"<title>{status}: {heading}</title>" in page.text
+    told = client.get(target).get_json()
+    assert (told["status"], told["type"], told["title"]) == (status, kind, title)
+
+
+def failed_job(app: Flask, worker: str) -> str:
+    """The key of a job that failed at *worker*."""
+    recipe, table = Mezzanine.parse("broken.tif"), app.extensions["mezcal"].jobs.table
+    table.ensure(recipe, Lane.BULK)
+    claim = table.begin(recipe.key, worker)
+    assert table.fail(claim, Undecodable("no strip can be read"))
+    return recipe.key
+
+
+@pytest.mark.parametrize(
+    ("given", "address", "headers", "shown"),
+    [
+        ({"api_tokens": "one"}, FAR, {"Authorization": "Bearer one"}, True),
+        ({"api_tokens": "one"}, FAR, {"Authorization": "Bearer two"}, False),
+        ({"api_tokens": "one"}, NEAR, {}, False),
+        ({"api_tokens": "one", "read_tokens": "look"}, FAR, {"Authorization": "Bearer look"}, False),
+        ({"loopback_trusted": True}, NEAR, {}, True),
+        ({"loopback_trusted": True}, NEAR, {"X-Forwarded-For": FAR}, False),
+        ({"loopback_trusted": True}, FAR, {}, False),
+        ({}, NEAR, {}, False),
+    ],
+)
+def test_which_worker_had_a_job_is_shown_to_those_alone_who_may_change_state(
+    app_with: Callable[..., Flask], given: dict[str, Any], address: str, headers: dict[str, str], shown: bool
+) -> None:
+    app = app_with(**given)
+    key = failed_job(app, "inner-host:4242")
+    for target in (f"/jobs/{key}", "/jobs?state=failed"):
+        answer = app.test_client().get(
+            target, base_url="http://127.0.0.1:5000", headers=headers, environ_overrides={"REMOTE_ADDR": address}
+        )
+        assert answer.status_code == 200
+        told = answer.get_json()
+        (past,) = (told["jobs"][0] if "jobs" in told else told)["history"]
+        assert (past["attempt"], past.get("worker")) == (1, "inner-host:4242" if shown else None)
+        assert ("inner-host" in answer.text) is shown
+
+
+def test_a_cache_knows_that_a_job_is_told_differently_to_others(app_with: Callable[..., Flask]) -> None:
+    app = app_with(api_tokens="one")
+    target, client = f"/jobs/{failed_job(app, 'inner-host:4242')}", app.test_client()
+    known, stranger = client.get(target, headers={"Authorization": "Bearer one"}), client.get(target)
+    assert known.headers["ETag"] != stranger.headers["ETag"]
+    assert {answer.headers["Vary"] for answer in (known, stranger)} == {"Authorization"}

@@ -39,6 +39,13 @@ def test_where_all_is_well_every_line_says_so(house: House, master: str) -> None
     assert "renames replace whole files" in told["store"][1]
 
 
+def test_a_name_that_is_nearly_a_setting_is_a_warning(house: House) -> None:
+    level, detail = lines(house, WAIT_SECOND="4321")["settings"]
+    assert level == "warning"
+    assert "WAIT_SECOND is no setting of mezcal; did you mean WAIT_SECONDS?" in detail
+    assert "4321" not in detail
+
+
 def test_json_has_level_hint_and_time_of_each(house: House) -> None:
     told = json.loads(run(house, "check", "--json").stdout)
     assert told["status"] == "ok"

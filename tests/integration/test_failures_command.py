@@ -12,6 +12,7 @@ import pytest
 from mezcal.recipe import Mezzanine
 from tests.commands import run
 from tests.house import SAMPLES
+from tests.integration.conftest import TOKEN
 from tests.waiting import until
 
 if TYPE_CHECKING:
@@ -47,7 +48,8 @@ def test_a_line_tells_what_failed_and_why(house: House, failed: str) -> None:
 
 def test_json_has_the_form_of_the_api(house: House, failed: str) -> None:
     told = json.loads(run(house, "failures", "--json", "--limit", "1000").stdout)["jobs"]
-    answered = house.request("/jobs?state=failed&limit=1000").json()["jobs"]
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    answered = house.request("/jobs?state=failed&limit=1000", headers=headers).json()["jobs"]
     [ours] = [job for job in told if job["id"] == key_of(failed)]
     [theirs] = [job for job in answered if job["id"] == key_of(failed)]
     shared = ours.keys() & theirs.keys()

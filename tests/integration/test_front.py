@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
+import subprocess
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
 import pytest
+import requests
 
-from mezcal.front import nginx
+from mezcal.front import Front, configuration, nginx
 from mezcal.recipe import Mezzanine
 from mezcal.settings import load
 from mezcal.store import LocalStore
@@ -20,8 +24,7 @@ from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    import requests
+    from pathlib import Path
 
     from tests.house import House
     from tests.origin_server import OriginServer
@@ -202,6 +205,49 @@ def test_a_list_of_ten_thousand_long_names_comes_through(fronted: House) -> None
     assert len(names) > 2_000_000
     told = fronted.request("/jobs", "POST", data=names, headers=BEARER | {"Content-Type": "text/plain"})
     assert (told.status_code, told.json()["items"]) == (202, 10_000)
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as line:
+        return line.connect_ex(("127.0.0.1", port)) == 0
+
+
+@contextmanager
+def bare(folder: Path, api: str) -> Iterator[str]:
+    """The front alone, in front of whatever listens at *api*, for which it waits a second; its URL."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    conf = configuration(load(_env_file=None, data_dir=folder), Front(f"127.0.0.1:{port}", api, folder, trusted=True))
+    (folder / "nginx.conf").write_text(re.sub("proxy_read_timeout [^;]+", "proxy_read_timeout 1s", conf))
+    words = [str(nginx()), "-e", "stderr", "-p", str(folder), "-c", str(folder / "nginx.conf")]
+    process = subprocess.Popen(words, stderr=subprocess.DEVNULL)
+    try:
+        until(lambda: listens(port), what="nginx")
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def test_no_cache_may_keep_an_error_that_nginx_makes_itself(tmp_path: Path) -> None:
+    """The API is gone; it stands still; the body is too large; the request is none, of nobody's."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        stands_still = f"127.0.0.1:{silent.getsockname()[1]}"
+        with bare(tmp_path, stands_still) as url:
+            slow = requests.get(f"{url}/images/a.tif", timeout=10)
+            large = requests.post(f"{url}/jobs", headers={"Content-Length": str(1 << 40)}, timeout=10)
+            long = requests.get(f"{url}/images/{'a' * 20_000}", timeout=10)
+    with bare(tmp_path, stands_still) as url:
+        gone = requests.get(f"{url}/images/a.tif", timeout=10)
+    answers = [gone, slow, large, long]
+    assert [answer.status_code for answer in answers] == [502, 504, 413, 414]
+    assert [answer.headers["Cache-Control"] for answer in answers] == ["no-store"] * 4
+
+
+def test_errors_of_the_api_come_through_as_they_are(fronted: House) -> None:
+    for answer in (fronted.ask("no-such.tif"), fronted.request("/jobs", "POST"), fronted.request("/nothing")):
+        assert answer.status_code >= 400
+        assert answer.headers["Cache-Control"] == "no-store", "once, not twice"
 
 
 def test_a_proxy_before_nginx_is_seen_by_the_api(repository: OriginServer, tmp_path: object) -> None:

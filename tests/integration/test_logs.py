@@ -38,7 +38,12 @@ TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 def told(repository: OriginServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     """A house that says as much as it can."""
     with running_house(
-        tmp_path_factory.mktemp("logs"), repository.url, LOG_FORMAT="json", LOG_LEVEL="DEBUG", **SECRETS
+        tmp_path_factory.mktemp("logs"),
+        repository.url,
+        LOG_FORMAT="json",
+        LOG_LEVEL="DEBUG",
+        WAIT_SECOND=MARK,
+        **SECRETS,
     ) as up:
         yield up
 
@@ -86,6 +91,13 @@ def test_who_brings_no_id_is_given_one(told: House, master: str) -> None:
     given += [told.request("/healthz").headers["X-Request-ID"]]
     assert len(set(given)) == 5
     assert all(one.isalnum() and len(one) == 32 for one in given)
+
+
+@pytest.mark.parametrize("part", ["api", "worker"])
+def test_a_variable_that_is_nearly_a_setting_is_told_once_by_each_part(told: House, part: str) -> None:
+    slip = "WAIT_SECOND is no setting of mezcal; did you mean WAIT_SECONDS?"
+    assert one(told, part=part, event=slip)["level"] == "WARNING"
+    assert len(lines(told, part=part, event=slip)) == 1
 
 
 def test_a_failure_is_told_with_its_class(told: House) -> None:

@@ -24,6 +24,7 @@ from mezcal.store import LocalStore, open_store
 from mezcal.store.s3 import Distant, Replaced, S3Store
 from mezcal.store.s3.metadata import as_headers, from_headers
 from mezcal.store.s3.place import Place
+from mezcal.store.trim import Bounds, Trim
 from tests.s3_server import KEYS
 from tests.store_contract import JPEG, RECIPE, content, put, sidecar
 from tests.unit.test_local_store import files_no_larger_than
@@ -159,6 +160,33 @@ def test_uploads_of_dead_writers_are_given_up_in_the_end(s3: S3Server, tmp_path:
     assert answer.ok, answer.text
     assert store.expire() == 1  # moto says of every upload that it was begun in 2010
     assert store.expire() == 0
+
+
+def test_uploads_of_others_in_the_same_bucket_are_left_alone(s3: S3Server, tmp_path: Path) -> None:
+    store = S3Store(s3.settings(s3.bucket(), tmp_path))
+    begun = store.bucket.link("dumps/database.tar", "POST", time.time(), 60)
+    assert requests.post(f"{begun}&uploads=", timeout=10).ok
+    assert store.expire() == 0
+    assert store.bucket.abort_before(time.time() + 60) == 1
+
+
+@pytest.mark.parametrize(("outer", "inner"), [("", "mezcal"), ("a", "a/b/c")])
+def test_images_of_an_installation_below_another_are_neither_counted_nor_trimmed(
+    s3: S3Server, tmp_path: Path, outer: str, inner: str
+) -> None:
+    bucket, names = s3.bucket(), ("early", "zebra/1", "zebra/2")
+    ours, theirs = (S3Store(s3.settings(bucket, tmp_path / one, aws_prefix=one)) for one in (outer, inner))
+    for store in (theirs, ours):
+        store.bucket.put(".mezcal/check", b"")  # a living one writes it every ten seconds
+        for name in names:
+            put(store, recipe=Mezzanine.parse(name))
+        put(store, recipe=Mezzanine.parse("zebra/1", "2"))
+    seen = [entry.name for entry in ours.entries()]
+    assert seen == [entry.name for entry in theirs.entries()]
+    assert ours.usage() == theirs.usage()
+    within = f"{theirs.bucket.prefix.removeprefix(ours.bucket.prefix)}early/image.jpg"
+    assert [entry.name for entry in ours.entries(within)] == [name for name in seen if name > within], "gone on with"
+    assert Trim(ours.shelf, Bounds(max_bytes=1)).turn(60, now=True).counted == len(seen) == 4
 
 
 def test_bytes_are_fetched_only_as_far_as_they_are_wanted(store: S3Store) -> None:

@@ -7,6 +7,20 @@ from pathlib import Path
 import pytest
 
 from mezcal.settings import DEFAULT_MAX_PIXELS, AuthType, Layout, Settings, WrongSetting, load
+from mezcal.settings.strangers import given_names, strangers
+
+ORDINARY = """
+PATH HOME HOSTNAME USER LOGNAME SHELL LANG LC_ALL TERM COLORTERM COLORS COLUMNS PWD OLDPWD SHLVL TZ TMPDIR TEMP TMP
+XDG_DATA_DIRS XDG_DATA_HOME XDG_CACHE_HOME XDG_RUNTIME_DIR http_proxy HTTPS_PROXY NO_PROXY REQUESTS_CA_BUNDLE
+SSL_CERT_FILE JOURNAL_STREAM INVOCATION_ID NOTIFY_SOCKET PYTHONPATH VIRTUAL_ENV WEB_CONCURRENCY LOGLEVEL LOG_FILE
+PORT HOST SERVER_PORT API_PORT DATABASE_URL SECRET_KEY FLASK_APP FLASK_ENV FLOWER_PORT FLOWER_AUTH CELERY_BROKER_URL
+REDIS_PORT REDIS_HOST REDIS_SERVICE_HOST REDIS_SERVICE_PORT REDIS_PORT_6379_TCP REDIS_PORT_6379_TCP_ADDR REDIS_USERNAME
+MEZCAL_PORT MEZCAL_SERVICE_HOST KUBERNETES_SERVICE_HOST KUBERNETES_SERVICE_PORT KUBERNETES_PORT_443_TCP_PROTO
+AWS_PROFILE AWS_DEFAULT_PROFILE AWS_ROLE_ARN AWS_ROLE_SESSION_NAME AWS_WEB_IDENTITY_TOKEN_FILE AWS_SECURITY_TOKEN
+AWS_CONTAINER_CREDENTIALS_RELATIVE_URI AWS_CONTAINER_AUTHORIZATION_TOKEN AWS_EC2_METADATA_DISABLED AWS_CONFIG_FILE
+AWS_SHARED_CREDENTIALS_FILE AWS_ENDPOINT_URL AWS_ENDPOINT_URL_S3 AWS_MAX_ATTEMPTS AWS_RETRY_MODE AWS_EXECUTION_ENV
+AWS_ACCESS_KEY AWS_SECRET_KEY AWS_PAGER COMPOSE_PROFILES COMPOSE_PROJECT_NAME WORKER_HEARTBEAT ROLE_SIGN
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -100,3 +114,35 @@ def test_a_secret_never_shows(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_every_setting_says_what_it_is_for() -> None:
     assert all(field.description for field in Settings.model_fields.values())
+
+
+@pytest.mark.parametrize(
+    ("slip", "meant"),
+    [
+        ("WAIT_SECOND", "WAIT_SECONDS"),
+        ("REPO_BASEURL", "REPO_BASE_URL"),
+        ("API_TOKEN", "API_TOKENS"),
+        ("REDIS_URI", "REDIS_URL"),
+        ("STORAGE_DRI", "STORAGE_DIR"),
+        ("directory_layot", "DIRECTORY_LAYOUT"),
+        ("URL_SECRET_FIEL", "URL_SECRET_FILE"),
+    ],
+)
+def test_a_slip_of_the_pen_is_told_with_what_was_meant(slip: str, meant: str) -> None:
+    assert strangers([slip]) == [f"{slip} is no setting of mezcal; did you mean {meant}?"]
+
+
+def test_of_what_is_ours_and_of_what_is_others_nothing_is_told() -> None:
+    ours = [name.upper() for name in Settings.model_fields]
+    assert (
+        strangers([*ORDINARY.split(), *ours, "wait_seconds", "DIRECTORY_LAYOUT", "AWS_REGION", "API_TOKENS_FILE"]) == []
+    )
+
+
+def test_slips_are_looked_for_in_the_environment_and_in_the_env_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WAIT_SECOND", "61")
+    Path(".env").write_text("API_TOKEN=hush-hush\n")
+    told = "\n".join(strangers(given_names()))
+    assert told.startswith("API_TOKEN is no setting")
+    assert "did you mean WAIT_SECONDS?" in told
+    assert not any(value in told for value in ("61", "hush-hush"))

@@ -32,6 +32,8 @@ def _means(block: Pixels, by: tuple[int, int]) -> Pixels:
 
 
 def _along_rows(block: Pixels, by: int) -> Pixels:
+    if by == 1:
+        return block.astype(np.float32, copy=False)
     total = block[::by].astype(np.float32)
     for offset in range(1, by):
         part = block[offset::by]

@@ -1,7 +1,7 @@
 -- Put before every script. KEYS, in this order:
 --   1 job  2 queued:interactive  3 queued:bulk  4 running  5 later  6 failed  7 fence  8 ended (channel)
 --   9 begun:interactive  10 begun:bulk  11 pipe interactive  12 pipe bulk  13 recent  14 breaker and
---   15 sick of the job's origin  16 what the keys of batches begin with
+--   15 sick of the job's origin  16 what the keys of batches begin with  17 items
 -- The server's clock is the only one: workers' clocks may differ.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -19,6 +19,8 @@ local function pipe_of(lane) return lane == 'bulk' and KEYS[12] or KEYS[11] end
 -- Count news of a batch, and keep it for a while from then on; one that is no longer known stays so.
 local function count(batch, what, number)
   redis.call('HINCRBY', batch, what, number)
+  redis.call('HINCRBY', KEYS[17], what, number)
+  redis.call('EXPIRE', KEYS[17], LIVING)
   redis.call('HSET', batch, 'last', now)
   for _, part in ipairs({'', ':spread', ':open', ':failed', ':notes'}) do redis.call('EXPIRE', batch .. part, BATCH) end
 end

@@ -167,10 +167,11 @@ class Bucket:
         modified = _seconds(_text(shown, "LastModified"))
         return Object(name[len(self.prefix) :], int(_text(shown, "Size")), modified, _text(shown, "ETag"), {})
 
-    def abort_before(self, moment: float) -> int:
-        """Give up the uploads in parts that were begun before *moment*; how many."""
+    def abort_before(self, moment: float, ending: str = "") -> int:
+        """Give up the uploads in parts of names with this *ending* that were begun before *moment*; how many."""
         page = ET.fromstring(_good(self._wire.ask(Call("GET", "", {"uploads": "", "prefix": self.prefix}))).body)  # noqa: S314
-        left = [one for one in page.iterfind("{*}Upload") if _seconds(_text(one, "Initiated")) < moment]
+        ours = [one for one in page.iterfind("{*}Upload") if _text(one, "Key").endswith(ending)]
+        left = [one for one in ours if _seconds(_text(one, "Initiated")) < moment]
         for one in left:
             self._abort(_text(one, "Key"), _text(one, "UploadId"))
         return len(left)

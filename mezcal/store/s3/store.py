@@ -20,6 +20,7 @@ from mezcal.store.s3.conditions import knows_conditions
 from mezcal.store.s3.distant import Distant
 from mezcal.store.s3.eviction import bring_back, put_aside, remove_aside
 from mezcal.store.s3.metadata import EVICTED, as_headers, from_headers, number
+from mezcal.store.s3.others import CHECK, without_others
 from mezcal.store.s3.place import Credentials, Place
 from mezcal.store.s3.publishing import publish, unchanged
 from mezcal.store.s3.shelf import S3Shelf
@@ -45,7 +46,6 @@ USAGE_SECONDS = 60.0  # S3 charges for every thousand names that are listed
 DAY = 86_400
 WEEK = 7 * DAY  # the most that a signature may last
 ABANDONED = 6 * 3600  # seconds after which nobody completes an upload in parts
-CHECK = f"{OURS}/check"
 
 
 class S3Store:
@@ -171,7 +171,7 @@ class S3Store:
     def expire(self) -> int:
         """Remove what was evicted PIN_SECONDS ago, and uploads in parts whose writers died."""
         gone = remove_aside(self.bucket, time.time() - self.pin_seconds)
-        return gone + self.bucket.abort_before(time.time() - ABANDONED)  # last: it takes a right of its own
+        return gone + self.bucket.abort_before(time.time() - ABANDONED, f"/{IMAGE}")  # last: it takes a right
 
     @property
     def shelf(self) -> S3Shelf:
@@ -218,7 +218,7 @@ class S3Store:
 
     def images(self, after: str = "") -> Iterator[Object]:
         """As `entries`, those without a byte too, which somebody else has put there."""
-        for found in self.bucket.listed(after=after):
+        for found in without_others(self.bucket, self.bucket.listed(after=after), after):
             ours = found.name.startswith(f"{OURS}/") and not found.name.startswith(f"{OURS}/{BY_KEY}/")
             if found.name.endswith(f"/{IMAGE}") and not ours:
                 yield found

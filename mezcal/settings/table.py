@@ -1,60 +1,53 @@
-"""Every setting, with its type, its default and its reason; read once, where a process is put together."""
+"""Every setting: its type, its bounds, its default and its reason, in one table."""
 
-from __future__ import annotations
-
-import os
-from base64 import b64decode
-from enum import StrEnum
+# Annotations are types here, not text: pydantic reads them at once, and text would be evaluated twice at import.
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import AliasChoices, Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from mezcal.sizes import bytes_of, seconds_of
-
-DEFAULT_MAX_PIXELS = 2_000_000_000  # what MAX_IMAGE_PIXELS=0 means: above any single master that was met
-
-
-class WrongSetting(Exception):  # noqa: N818 - an error page of its own would help nobody
-    """A setting cannot be used: the message names the variable, what it holds and what it may hold."""
-
-
-class AuthType(StrEnum):
-    """How mezcal shows itself to the repository; the names are umd-lib/mezcal's."""
-
-    NONE = "NONE"
-    BASIC = "BASIC"
-    JWT_TOKEN = "JWT_TOKEN"  # noqa: S105 - the name of a scheme
-    JWT_SECRET = "JWT_SECRET"  # noqa: S105
-
-
-class Layout(StrEnum):
-    """Where in the store a mezzanine lies; the names are umd-lib/mezcal's."""
-
-    BASIC = "basic"
-    MD5_ENCODED = "md5_encoded"
-    MD5_ENCODED_PAIRTREE = "md5_encoded_pairtree"
+from mezcal.settings.kinds import (
+    DEFAULT_MAX_PIXELS,
+    LOWER,
+    UPPER,
+    AuthType,
+    Bytes,
+    FilterSets,
+    Layout,
+    Logins,
+    MemoryBytes,
+    NamedSizes,
+    Names,
+    Repository,
+    Seconds,
+    Secrets,
+    SigningKeys,
+    WebAddress,
+)
 
 
-Names = Annotated[tuple[str, ...], NoDecode]
-Secrets = Annotated[tuple[SecretStr, ...], NoDecode]
-
-
-class Settings(BaseSettings):
-    """The table in docs/configuration.md is generated from these fields."""
+class Table(BaseSettings):
+    """The table in docs/configuration.md is generated from these fields; `rules.Settings` completes them."""
 
     model_config = SettingsConfigDict(
-        env_file=".env", extra="ignore", frozen=True, case_sensitive=False, env_ignore_empty=True
+        env_file=".env",
+        extra="ignore",
+        frozen=True,
+        case_sensitive=False,
+        env_ignore_empty=True,
+        defer_build=True,  # nobody makes one of these: the validator of a hundred fields is built once, for `Settings`
     )
 
     # --- the origin
-    repo_base_url: str | None = Field(
+    repo_base_url: Repository = Field(
         None,
         description="Where masters are: `http(s)://host/path`, with or without the final slash, or "
         "`file:///folder`. Unset, `mezcal up` serves its built-in samples.",
     )
-    auth_type: AuthType = Field(AuthType.NONE, description="How mezcal shows itself to the repository.")
+    auth_type: Annotated[AuthType, UPPER] = Field(
+        AuthType.NONE, description="How mezcal shows itself to the repository."
+    )
     jwt_token: SecretStr | None = Field(
         None, description="Bearer token; set without AUTH_TYPE it means AUTH_TYPE=JWT_TOKEN."
     )
@@ -80,7 +73,7 @@ class Settings(BaseSettings):
     )
 
     # --- the store
-    storage: Literal["local", "s3"] = Field(
+    storage: Annotated[Literal["local", "s3"], LOWER] = Field(
         "local", description="Where images are kept: a folder, or a bucket. Unset, a bucket if AWS_BUCKET is set."
     )
     data_dir: Path = Field(
@@ -88,7 +81,7 @@ class Settings(BaseSettings):
         description="Folder of `mezcal up`: the broker's state, and the cache if STORAGE_DIR is unset.",
     )
     storage_dir: Path | None = Field(None, description="Folder of the cache; unset, DATA_DIR/cache.")
-    storage_layout: Layout = Field(
+    storage_layout: Annotated[Layout, LOWER] = Field(
         Layout.BASIC,
         validation_alias=AliasChoices("STORAGE_LAYOUT", "DIRECTORY_LAYOUT"),
         description="`basic` (the repository's paths), `md5_encoded` or `md5_encoded_pairtree`.",
@@ -101,16 +94,16 @@ class Settings(BaseSettings):
 
     aws_bucket: str | None = Field(None, description="Bucket of the cache.")
     aws_prefix: str = Field("", description="What the names of our objects in it begin with.")
-    storage_url: str | None = Field(
+    storage_url: WebAddress = Field(
         None, description="Object store that speaks S3, as `https://host:port`; unset, AWS in AWS_DEFAULT_REGION."
     )
     s3_addressing: Literal["auto", "path", "virtual"] = Field(
         "auto", description="`host/bucket` or `bucket.host`; `auto` is the latter on AWS alone."
     )
-    s3_serve: Literal["proxy", "redirect"] = Field(
+    s3_serve: Annotated[Literal["proxy", "redirect"], LOWER] = Field(
         "proxy", description="Send images through the API, or send clients to the object store by signed URLs."
     )
-    s3_public_url: str | None = Field(
+    s3_public_url: WebAddress = Field(
         None, description="Where clients reach the object store, if not at STORAGE_URL: signed URLs name it."
     )
     aws_access_key_id: str | None = Field(
@@ -124,16 +117,16 @@ class Settings(BaseSettings):
         description="Region of the bucket; unset, `us-east-1`.",
     )
     aws_ca_bundle: Path | None = Field(None, description="Certificates that the object store's is judged by.")
-    cache_max_bytes: int = Field(
+    cache_max_bytes: Bytes = Field(
         0,
         ge=0,
         description="What the cache may hold, in bytes or as `500GB`, `20GiB`; past it, what was used least "
         "lately goes. 0 is no bound.",
     )
-    cache_min_free_bytes: int = Field(
+    cache_min_free_bytes: Bytes = Field(
         0, ge=0, description="What is to be left free on the cache's disk, written likewise; 0 is no bound."
     )
-    cache_max_age: float = Field(
+    cache_max_age: Seconds = Field(
         0, ge=0, description="Seconds, or as `90d`, after which goes what nobody has used for so long; 0 never."
     )
     cache_use_log: Path | None = Field(
@@ -166,7 +159,7 @@ class Settings(BaseSettings):
     mezzanine_max_edge: int = Field(
         0, ge=0, le=65_500, description="Longest side in pixels; 0 is the master's own size."
     )
-    color: Literal["srgb", "keep"] = Field(
+    color: Annotated[Literal["srgb", "keep"], LOWER] = Field(
         "srgb", description="`srgb` converts by the master's ICC profile; `keep` embeds the profile instead."
     )
     background: str = Field(
@@ -175,7 +168,7 @@ class Settings(BaseSettings):
         description="What shows through transparent masters, `#rrggbb`.",
     )
     keep_metadata: bool = Field(False, description="Carry EXIF, XMP and IPTC over (less orientation and thumbnail).")
-    oversize: Literal["scale", "refuse"] = Field(
+    oversize: Annotated[Literal["scale", "refuse"], LOWER] = Field(
         "scale",
         description="Masters beyond JPEG's 65,500 pixels a side, and JPEG 2000 beyond the memory for it: "
         "scaled to fit, or refused with 413.",
@@ -187,25 +180,27 @@ class Settings(BaseSettings):
     )
 
     # --- the science archive
-    archive_api_url: str | None = Field(
+    archive_api_url: WebAddress = Field(
         None, description="API of the science archive whose frames get thumbnails; unset, there are none."
     )
     archive_token: SecretStr | None = Field(
         None, description="`Authorization` with which thumbnails that nobody asked for are made, as `Token 0123..`."
     )
     archive_file_hosts: Names = Field(
-        (), description="Hosts that frames are fetched from, comma-separated; unset, whichever the archive names."
+        (),
+        description="Hosts that frames are fetched from, comma-separated, each as `host` or `host:port`. Unset, a "
+        "worker fetches from whichever host the archive names, one in your own network too.",
     )
-    thumbnail_look: Literal["lco", "robust"] = Field(
+    thumbnail_look: Annotated[Literal["lco", "robust"], LOWER] = Field(
         "robust", description="Look of thumbnails that ask for none: `lco` draws as thumbnail-service did."
     )
     thumbnail_max_edge: int = Field(4096, ge=1, le=20_000, description="Longest side in pixels that may be asked for.")
-    thumbnail_filters: str = Field(
+    thumbnail_filters: FilterSets = Field(
         "R,rp/V/B",
         description="Filters for red/visual/blue, as `R,rp/V/B`; several sets, as `R,rp/V/B;ip/rp/gp`: the first "
         "one that a request has complete.",
     )
-    thumbnail_sizes: str = Field(
+    thumbnail_sizes: NamedSizes = Field(
         "small:200,medium:600,large:1200",
         description="Names and pixels of the sizes that `mezcal warm --frames` makes.",
     )
@@ -227,7 +222,7 @@ class Settings(BaseSettings):
         description="Key that signs the URLs of thumbnails; unset, one is made in DATA_DIR. Hosts that answer for "
         "each other need the same.",
     )
-    public_url: str | None = Field(
+    public_url: WebAddress = Field(
         None, description="What the URLs of thumbnails begin with, as `https://host`; unset, as the request says."
     )
 
@@ -283,7 +278,7 @@ class Settings(BaseSettings):
     interactive_reserve: int = Field(
         1, ge=0, description="Pool processes of each worker with two or more that bulk jobs never take."
     )
-    worker_memory: int = Field(
+    worker_memory: MemoryBytes = Field(
         0,
         ge=0,
         description="Bytes that the conversions of one worker may hold at once, as `1500m` or `2g`; `auto` (0) is what "
@@ -308,7 +303,9 @@ class Settings(BaseSettings):
         (), description="Bearer tokens, comma-separated, for whatever changes state; with none it is closed."
     )
     read_tokens: Secrets = Field(
-        (), description="Bearer tokens, comma-separated, for reading; with none, reading is open."
+        (),
+        description="Bearer tokens, comma-separated, for reading images, jobs and the home page; with none, reading is "
+        "open. Thumbnails do not ask for one: the archive is asked whether the asker may see the frame.",
     )
     api_processes: int = Field(
         1, ge=1, le=64, description="API processes of `mezcal up`: one sends 20,000 hits a second, and idles at 60 MB."
@@ -340,13 +337,13 @@ class Settings(BaseSettings):
     flask_debug: bool = Field(False, description="Flask's debug mode, for development.")
 
     # --- events and lists
-    webhook_secrets: Secrets = Field(
+    webhook_secrets: SigningKeys = Field(
         (),
         description="Keys, comma-separated, of signatures at /webhooks: `whsec_` and Base64 (Standard Webhooks), or "
         "any text; several while they are changed. With none of these three, and no API_TOKENS, events are refused.",
     )
     webhook_tokens: Secrets = Field((), description="Bearer tokens, comma-separated, for /webhooks and nothing else.")
-    webhook_logins: Secrets = Field(
+    webhook_logins: Logins = Field(
         (), description="`user:password`, comma-separated, for producers that can only send HTTP Basic."
     )
     webhook_base_urls: Names = Field(
@@ -384,212 +381,15 @@ class Settings(BaseSettings):
     metrics_address: str = Field(
         "127.0.0.1", description="Address of METRICS_PORT; beyond loopback it answers only with METRICS_TOKEN."
     )
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="The least that is logged.")
+    log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], UPPER] = Field(
+        "INFO", description="The least that is logged."
+    )
     front_hits_file: Path | None = Field(
         None, description="File in which nginx in front notes its hits: the API counts and empties it. `up` sets it."
     )
-    log_format: Literal["console", "json"] = Field(
+    log_format: Annotated[Literal["console", "json"], LOWER] = Field(
         "console", description="Lines for people, or JSON objects, one a line, for collectors."
     )
-    access_log: Literal["all", "misses", "none"] = Field(
+    access_log: Annotated[Literal["all", "misses", "none"], LOWER] = Field(
         "all", description="Which requests get a line: all, all but hits, or none."
     )
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - pydantic calls it by name
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """What is given in code, then NAME, then NAME_FILE, then `.env`."""
-        return init_settings, env_settings, SecretFiles(settings_cls), dotenv_settings
-
-    @field_validator(
-        *("api_tokens", "read_tokens", "origin_redirect_hosts", "archive_file_hosts"),
-        *("webhook_secrets", "webhook_tokens", "webhook_logins", "webhook_base_urls", "webhook_buckets"),
-        *("webhook_paths", "webhook_types"),
-        *("required_frame_validation_keys", "valid_configuration_types", "valid_configuration_types_for_color_thumbs"),
-        mode="before",
-    )
-    @classmethod
-    def _split(cls, value: object) -> object:
-        if not isinstance(value, str):
-            return value
-        return tuple(part.strip() for part in value.split(",") if part.strip())
-
-    @field_validator(
-        *(
-            "storage_layout",
-            "auth_type",
-            "log_level",
-            "log_format",
-            "access_log",
-            "color",
-            "oversize",
-            "thumbnail_look",
-            "storage",
-            "s3_serve",
-        ),
-        mode="before",
-    )
-    @classmethod
-    def _any_case(cls, value: object, info: Any) -> object:
-        if not isinstance(value, str):
-            return value
-        return value.upper() if info.field_name in {"auth_type", "log_level"} else value.lower()
-
-    @field_validator("worker_memory", mode="before")
-    @classmethod
-    def _auto_or_bytes(cls, value: object) -> object:
-        return (0 if value.strip().lower() == "auto" else bytes_of(value)) if isinstance(value, str) else value
-
-    @field_validator("cache_max_bytes", "cache_min_free_bytes", mode="before")
-    @classmethod
-    def _bytes(cls, value: object) -> object:
-        return bytes_of(value) if isinstance(value, str) else value
-
-    @field_validator("cache_max_age", mode="before")
-    @classmethod
-    def _seconds(cls, value: object) -> object:
-        return seconds_of(value) if isinstance(value, str) else value
-
-    @field_validator("thumbnail_filters")
-    @classmethod
-    def _sets_of_three(cls, value: str) -> str:
-        if any(len(one) != 3 or not all(map(all, one)) for one in filter_sets(value)):
-            raise ValueError("must be sets of red/visual/blue, as R,rp/V/B;ip/rp/gp")
-        return value
-
-    @field_validator("thumbnail_sizes")
-    @classmethod
-    def _named_sizes(cls, value: str) -> str:
-        pairs = [pair.partition(":") for pair in value.split(",")]
-        if not all(name.isidentifier() and size.isdecimal() and int(size) for name, _, size in pairs):
-            raise ValueError("must be names with pixels, as small:200,large:1200")
-        return value
-
-    @field_validator("webhook_secrets")
-    @classmethod
-    def _keys(cls, value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
-        for secret in value:
-            try:
-                signing_key(secret.get_secret_value())
-            except ValueError:
-                raise ValueError("what begins with whsec_ must go on in Base64") from None
-        return value
-
-    @field_validator("webhook_logins")
-    @classmethod
-    def _logins(cls, value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
-        if not all(all(login.get_secret_value().partition(":")) for login in value):
-            raise ValueError("must be user:password")
-        return value
-
-    @field_validator("archive_api_url", "public_url", "storage_url", "s3_public_url")
-    @classmethod
-    def _http(cls, value: str | None) -> str | None:
-        if value is not None and not value.startswith(("http://", "https://")):
-            raise ValueError("must begin with http:// or https://")
-        return value
-
-    @field_validator("repo_base_url")
-    @classmethod
-    def _known_scheme(cls, value: str | None) -> str | None:
-        if value is not None and not value.startswith(("http://", "https://", "file:///")):
-            raise ValueError("must begin with http://, https:// or file:///")
-        return value
-
-    @model_validator(mode="before")
-    @classmethod
-    def _token_means_auth(cls, values: dict[str, Any]) -> dict[str, Any]:
-        if values.get("jwt_token") and not values.get("auth_type"):
-            values["auth_type"] = AuthType.JWT_TOKEN
-        return values
-
-    @model_validator(mode="before")
-    @classmethod
-    def _bucket_means_s3(cls, values: dict[str, Any]) -> dict[str, Any]:
-        if values.get("aws_bucket") and not values.get("storage"):
-            values["storage"] = "s3"
-        return values
-
-    @model_validator(mode="after")
-    def _s3_is_whole(self) -> Self:
-        if self.storage == "s3" and not self.aws_bucket:
-            raise ValueError("STORAGE is s3, and AWS_BUCKET is not set: it names the bucket")
-        if self.storage == "s3" and self.sendfile_header:
-            raise ValueError("SENDFILE_HEADER is set, and STORAGE is s3: there are no files to name")
-        return self
-
-    @property
-    def cache_dir(self) -> Path:
-        """The store's root, absolute."""
-        return (self.storage_dir or self.data_dir / "cache").absolute()
-
-    @property
-    def image_cache_control(self) -> str:
-        """The `Cache-Control` of every image, whichever server sends it (RFC 9111, RFC 5861)."""
-        stale = {
-            "stale-while-revalidate": self.http_stale_while_revalidate,
-            "stale-if-error": self.http_stale_if_error,
-        }
-        scope = "private" if self.read_tokens else "public"
-        parts = [scope, f"max-age={self.http_max_age}", *(f"{name}={value}" for name, value in stale.items() if value)]
-        return ", ".join(parts)
-
-    @property
-    def pixel_limit(self) -> int | None:
-        """MAX_IMAGE_PIXELS as a number of pixels; None is no limit."""
-        if self.max_image_pixels < 0:
-            return None
-        return self.max_image_pixels or DEFAULT_MAX_PIXELS
-
-
-def signing_key(secret: str) -> bytes:
-    """The key that one of WEBHOOK_SECRETS means: `whsec_` and Base64, or its own bytes. Raises `ValueError`."""
-    if not secret.startswith("whsec_"):
-        return secret.encode()
-    return b64decode(secret.removeprefix("whsec_"), validate=True)
-
-
-def filter_sets(text: str) -> list[list[list[str]]]:
-    """THUMBNAIL_FILTERS: sets of red, visual and blue, each with its filters."""
-    return [[colour.split(",") for colour in one.split("/")] for one in text.replace(" ", "").split(";")]
-
-
-class SecretFiles(PydanticBaseSettingsSource):
-    """`NAME_FILE` for every secret: a container's way of handing one over without an environment entry."""
-
-    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
-        """The content of the file that `NAME_FILE` names, less the final newline."""
-        named = os.environ.get(f"{field_name.upper()}_FILE")
-        if named is None or "SecretStr" not in str(field.annotation):
-            return None, field_name, False
-        try:
-            return Path(named).read_text(encoding="utf-8").strip(), field_name, False
-        except OSError as error:
-            raise WrongSetting(f"{field_name.upper()}_FILE names {named}: {error.strerror}") from error
-
-    def __call__(self) -> dict[str, Any]:
-        """Every secret that came by file."""
-        found = {name: self.get_field_value(field, name)[0] for name, field in self.settings_cls.model_fields.items()}
-        return {name: value for name, value in found.items() if value is not None}
-
-
-def load(**given: Any) -> Settings:
-    """The settings of this process; `WrongSetting` has one line per value that cannot be used."""
-    try:
-        return Settings(**given)
-    except ValidationError as error:
-        raise WrongSetting("\n".join(_explain(problem) for problem in error.errors())) from None
-
-
-def _explain(problem: Any) -> str:
-    name = str(problem["loc"][0]).upper() if problem["loc"] else "settings"
-    field = Settings.model_fields.get(name.lower())
-    secret = field is not None and "SecretStr" in str(field.annotation)
-    holds = "a value that is not shown" if secret else repr(problem.get("input"))
-    return f"{name} is {holds}: {problem['msg'].removeprefix('Value error, ')}"
