@@ -113,7 +113,8 @@ def compare(name: str, paths: list[Path], color: bool) -> None:
     tasks = [("decode", {}), *(("thumbnail", look) for look in looks)]
     rounds = [[measured(what, paths, look) for what, look in tasks] for _ in range(ROUNDS)]
     alone, *costs = [
-        {key: min(told[key] for told in turns) for key in ("cpu", "mb")} for turns in zip(*rounds, strict=True)
+        {"cpu": min(told["cpu"] for told in turns), "mb": max(told["mb"] for told in turns)}
+        for turns in zip(*rounds, strict=True)
     ]
     print(f"{name:22} {'decode':12} {alone['cpu']:6.3f} s       {alone['mb']:5.0f} MB")
     for look, cost in zip(looks, costs, strict=True):
