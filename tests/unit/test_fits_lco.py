@@ -63,12 +63,10 @@ def test_a_frame_is_turned_as_of_old(tmp_path: Path, case: str) -> None:
     assert np.array_equal(got, pixels(DATA / f"synth_wcs_{case}.expected.jpg"))
 
 
-def test_a_frame_on_its_side_differs_in_two_blocks_of_the_jpeg_at_most(tmp_path: Path) -> None:
-    """86 of 106,800 pixels differ by up to 2: somewhere a level is rounded the other way before the JPEG."""
-    got = drawn(tmp_path / "out.jpg", DATA / "wcs_r90_pm.fits", width="400", height="400")
-    apart = np.abs(got - pixels(DATA / "synth_wcs_r90_pm.expected.jpg"))
-    assert apart.max() <= 2
-    assert (apart.max(axis=2) > 0).mean() < 0.001
+def test_a_frame_on_its_side_is_turned_as_of_old(tmp_path: Path) -> None:
+    """Two of its levels end in .5 but for roundings of the last bit: the order of the arithmetic is that of old, too."""
+    drawn(tmp_path / "out.jpg", DATA / "wcs_r90_pm.fits", width="400", height="400")
+    assert (tmp_path / "out.jpg").read_bytes() == (DATA / "synth_wcs_r90_pm.expected.jpg").read_bytes()
 
 
 def test_a_colour_composite_is_aligned_and_has_the_pixels_of_old(tmp_path: Path) -> None:
