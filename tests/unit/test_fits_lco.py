@@ -64,7 +64,7 @@ def test_a_frame_is_turned_as_of_old(tmp_path: Path, case: str) -> None:
 
 
 def test_a_frame_on_its_side_is_turned_as_of_old(tmp_path: Path) -> None:
-    """Two of its levels end in .5 but for roundings of the last bit: the order of the arithmetic is that of old, too."""
+    """Two of its levels end in .5 but for roundings of the last bit: the order of the arithmetic matters."""
     drawn(tmp_path / "out.jpg", DATA / "wcs_r90_pm.fits", width="400", height="400")
     assert (tmp_path / "out.jpg").read_bytes() == (DATA / "synth_wcs_r90_pm.expected.jpg").read_bytes()
 
