@@ -173,7 +173,7 @@ def _of_operator() -> Json:
 
 
 def _operates(summary: str, answers: dict[int, Json], problems: tuple[int, ...], more: Any = None) -> Json:
-    """As `_reads`, for those who may change state alone."""
+    """As `reads`, for those who may change state alone."""
     told = reads(summary, {**answers, **(more or {})}, problems)
     return {name: {**does, "security": [{"token": []}, {"session": []}]} for name, does in told.items()}
 

@@ -1,6 +1,7 @@
-"""Every setting, read once where a process is put together: what there is in `table`, what each may hold in
-`kinds`, what holds between them in `rules`, secrets by file in `sources`, which
-names are nearly one of ours in `strangers`.
+"""Every setting, read once where a process is put together.
+
+`table` has what there is, `kinds` what each may hold, `rules` what holds between them, `sources` reads secrets by file,
+and `strangers` finds names that are nearly one of ours.
 """
 
 from __future__ import annotations
