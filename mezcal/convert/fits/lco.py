@@ -59,7 +59,7 @@ class Levels:
     """Blocks of pixels to 8-bit levels, by way of *table*; what is no number is black.
 
     Pixels times a scale, less an offset, as fits2image does it: in double precision, but for the offset, which has that
-    of the pixels. A rounding elsewhere shows where a level ends in .5. A block's levels are good until the next block:
+    of the pixels. A rounding elsewhere shows where a level ends in .5. What is worked on is kept for the next block:
     memory that is taken anew costs as much as the arithmetic.
     """
 
