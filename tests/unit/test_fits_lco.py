@@ -98,3 +98,11 @@ def test_blocks_that_astropy_decodes_make_the_picture_of_the_whole(
     got = drawn(tmp_path / "out.jpg", tmp_path / "frame.fits.fz")
     assert np.array_equal(got, pixels(DATA / "default.expected.jpg"))
     assert {path.name for path in tmp_path.iterdir()} == {"frame.fits.fz", "out.jpg"}
+
+
+@pytest.mark.parametrize("look", ["lco", "robust"])
+@pytest.mark.parametrize("value", [1e9, 1e20, -1e30, 3e38])
+def test_a_frame_of_one_value_is_a_picture_whatever_the_value(tmp_path: Path, look: str, value: float) -> None:
+    """One more than 1e20 is 1e20: no scale comes from that."""
+    fits.PrimaryHDU(np.full((60, 60), value, "f4")).writeto(tmp_path / "frame.fits")
+    assert len(np.unique(drawn(tmp_path / "out.jpg", tmp_path / "frame.fits", look=look))) == 1

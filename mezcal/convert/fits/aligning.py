@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from astropy.wcs import WCS
 from PIL import Image
 
-from mezcal.convert.fits.planes import HELD_MOST, Held, release
+from mezcal.convert.fits.planes import BLOCK, HELD_MOST, Held, blocks, release
 from mezcal.convert.fits.stars import brightest
 
 if TYPE_CHECKING:
@@ -93,29 +94,44 @@ def moved(plane: Plane, affine: Affine | None, shape: Size) -> Plane | None:
     rows, columns = plane.shape
     if 4 * rows * columns > HELD_MOST or affine is None:
         return None
-    (across, along), zero = affine[0], affine[1]
-    data = (across[0], across[1], zero[0], along[0], along[1], zero[1])
-    whole = Image.fromarray(np.ascontiguousarray(plane.rows(0, rows), dtype=np.float32))
+    matrix, zero = affine
+    pixels = np.ascontiguousarray(plane.rows(0, rows), dtype=np.float32)
     release(plane)
-    method, size = Image.Transform.AFFINE, (shape[1], shape[0])
-    return Held(np.asarray(whole.transform(size, method, data, Image.Resampling.BILINEAR)))
+    there = np.empty(shape, np.float32)
+    for start, stop in blocks(shape[0], BLOCK):
+        corners = np.array([[x, y] for x in (0, shape[1]) for y in (start, stop)]) @ matrix.T + zero
+        first, last = _between(corners[:, 1], rows)
+        shift = zero + matrix @ [0, start] - [0, first]
+        data = tuple(np.column_stack([matrix, shift]).ravel().tolist())
+        seen, size = Image.fromarray(pixels[first:last]), (shape[1], stop - start)
+        block = seen.transform(size, Image.Transform.AFFINE, data, Image.Resampling.BILINEAR)
+        there[start:stop] = np.asarray(block)
+    return Held(there)
+
+
+def _between(places: Pixels, rows: int) -> tuple[int, int]:
+    """The rows that are interpolated between at *places*: at least one, even if they are all outside."""
+    first = min(max(0, math.floor(places.min()) - 2), rows - 1)
+    return first, max(first + 1, min(rows, math.ceil(places.max()) + 2))
 
 
 def aligned(
-    small: Image.Image, affine: Affine | None, turn: Turn, by: Size, shapes: tuple[Size, Size], size: Size
-) -> Image.Image:
+    small: Pixels, affine: Affine | None, turn: Turn, by: Size, shapes: tuple[Size, Size], shape: Size
+) -> Pixels:
     """*small*, a shrunk picture of a frame, as it would be had its pixels been where the reference's are.
 
-    *shapes* are the rows and columns of the reference and of the frame, *size* that of the reference's
+    *shapes* are the rows and columns of the reference and of the frame, *shape* those of the reference's
     shrunk picture.
     """
-    if affine is None and small.size == size:
+    if affine is None and small.shape == shape:
         return small
     matrix, shift = affine or (np.eye(2), np.zeros(2))
-    corners = np.array([[0.0, 0.0], [size[0], 0.0], [0.0, size[1]]])
+    height, width = shape
+    corners = np.array([[0.0, 0.0], [width, 0.0], [0.0, height]])
     points = turn.back(corners * by, shapes[0]) @ matrix.T + shift
     zero, right, down = turn.there(points, shapes[1]) / by
-    across, along = (right - zero) / size[0], (down - zero) / size[1]
+    across, along = (right - zero) / width, (down - zero) / height
     data = (across[0], along[0], zero[0], across[1], along[1], zero[1])
-    unknown = float("nan") if small.mode == "F" else 0
-    return small.transform(size, Image.Transform.AFFINE, data, Image.Resampling.BICUBIC, fillcolor=unknown)
+    unknown = float("nan") if small.dtype.kind == "f" else 0
+    method, image = Image.Transform.AFFINE, Image.fromarray(small)
+    return np.asarray(image.transform((width, height), method, data, Image.Resampling.BICUBIC, fillcolor=unknown))

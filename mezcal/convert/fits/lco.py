@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mezcal.convert.fits.limits import Limits, clipped, least_above
 from mezcal.convert.fits.plain import Plain
 from mezcal.convert.fits.planes import Held, blocks
 
@@ -21,14 +21,6 @@ PIECE = 65_536  # pixels at a time: their doubles stay in the processor's second
 GAMMA = np.array([int(256 * (level / 256) ** 0.4) for level in range(256)], np.uint8)
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """The pixel values that become black and white."""
-
-    black: float
-    white: float
-
-
 def limits(plane: Plane) -> Limits:
     """Limits from a line fitted to some 2000 sorted samples; pixels that are no number are left out."""
     values = _samples(plane).astype(np.float64)
@@ -38,7 +30,8 @@ def limits(plane: Plane) -> Limits:
     slope, start = np.polyfit(np.arange(len(values)), values, 1) if len(values) > 1 else (0.0, values[0])
     black = float(np.median(values))
     white = min(float(values[-1]), float(start + SLOPES * len(values) * slope))
-    return Limits(black, white) if white != black else Limits(black - 1, white + 1)
+    apart = 0.0 if white != black else least_above(black)
+    return Limits(black - apart, white + apart)
 
 
 def _samples(plane: Plane) -> Pixels:
@@ -73,15 +66,14 @@ class Levels:
         self._levels = np.empty((0, 0), np.uint8)
 
     def __call__(self, block: Pixels) -> Pixels:
-        """*block* as levels."""
+        """*block* as levels, which are written over with the next one."""
         if block.dtype.kind in "iu" and block.dtype.itemsize == 2:
             return self._looked_up(block)
         if self._levels.shape != block.shape:
             self._levels = np.empty(block.shape, np.uint8)
         for start, stop in blocks(len(block), max(1, PIECE // block.shape[1])):
             self._level(block[start:stop], self._levels[start:stop])
-        brightened = self._levels.tobytes().translate(self._brightened)  # in half the time of numpy's take
-        return np.frombuffer(brightened, np.uint8).reshape(block.shape)
+        return self._levels
 
     def _level(self, piece: Pixels, levels: Pixels) -> None:
         if len(self._work) < piece.size:
@@ -90,10 +82,10 @@ class Levels:
         np.copyto(work, piece)
         work *= self._scale
         work -= np.float32(self._offset) if piece.dtype.kind == "f" and piece.dtype.itemsize == 4 else self._offset
-        np.fmax(work, 0, out=work)  # also drops NaN
-        np.minimum(work, 255, out=work)
-        np.rint(work, out=work)
+        np.rint(clipped(work, 255), out=work)
         np.copyto(levels, work, casting="unsafe")
+        brightened = levels.tobytes().translate(self._brightened)  # in half the time of numpy's take
+        levels[...] = np.frombuffer(brightened, np.uint8).reshape(piece.shape)
 
     def _looked_up(self, block: Pixels) -> Pixels:
         """16-bit integers: every value there can be is drawn once."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, BinaryIO
 
+import numpy as np
 from PIL import Image
 
 from mezcal import memory
@@ -16,13 +18,14 @@ from mezcal.convert.fits.aligning import Affine, affine_between, aligned, moved
 from mezcal.convert.fits.label import labelled
 from mezcal.convert.fits.planes import HELD_MOST, Plane, release, twice
 from mezcal.convert.fits.reading import Frame, opened, reported
-from mezcal.convert.fits.shrinking import Size, factors, finished, fitted, means, shrunk
+from mezcal.convert.fits.shrinking import Final, Size, factors, fitted, means, resampled, resized, shrunk
 from mezcal.convert.fits.turning import Turn, turn_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from mezcal.convert.fits.planes import Pixels
     from mezcal.look import Look
 
 
@@ -84,9 +87,11 @@ class Sheet:
         seen = max(final[0], _least(size, 0)), max(final[1], _least(size, 1))
         return cls(frame.plane.shape, turn, angle, factors(size, seen, ROBUST_GAP), final)
 
-    def finished(self, small: Image.Image, method: Image.Resampling) -> Image.Image:
-        """*small*, averaged by `by`, at its final size."""
-        return finished(small, self.turn.size(self.shape), self.by, self.final, method)
+    @property
+    def part(self) -> tuple[float, float]:
+        """Width and height of the picture after it was averaged: the last boxes may be partly empty."""
+        width, height = self.turn.size(self.shape)
+        return width / self.by[0], height / self.by[1]
 
 
 def _least(size: Size, axis: int) -> int:
@@ -106,17 +111,17 @@ def _drawn(frames: list[Frame], look: Look, scratch: Path) -> tuple[Image.Image,
 
 
 def _as_lco(frames: list[Frame], affines: list[Affine | None], sheet: Sheet, look: Look, scratch: Path) -> Image.Image:
-    planes = []
+    bands = []
     for frame, affine in zip(frames, affines, strict=True):
         whole = moved(frame.plane, affine, sheet.shape)
         small = _lco_levels(whole or frame.plane, sheet, look, scratch)
-        planes.append(small if whole else _placed(small, frame, affine, sheet))
         release(frame.plane)
-    merged = planes[0] if len(planes) == 1 else Image.merge("RGB", planes)
-    return sheet.finished(merged, Image.Resampling.LANCZOS).convert("RGB")
+        placed = small if whole else _placed(small, frame, affine, sheet)
+        bands.append(Image.fromarray(resized(placed, sheet.part, sheet.final)))
+    return Image.merge("RGB", bands * 3 if len(bands) == 1 else bands)
 
 
-def _lco_levels(plane: Plane, sheet: Sheet, look: Look, scratch: Path) -> Image.Image:
+def _lco_levels(plane: Plane, sheet: Sheet, look: Look, scratch: Path) -> Pixels:
     plane = twice(plane, scratch)
     limits = lco.limits(plane)
     table = lco.GAMMA
@@ -136,18 +141,19 @@ def _as_robust(
     if look.orient == "exact" and sheet.angle:
         finish = partial(_rotated, angle=sheet.angle, look=look)
     else:
-        finish = partial(sheet.finished, method=Image.Resampling.HAMMING)
+        finish = partial(resampled, part=sheet.part, final=sheet.final)
     levels = robust.levels if len(planes) == 1 else robust.colour_levels
     return robust.coloured(levels(planes, finish, look), look)
 
 
-def _placed(small: Image.Image, frame: Frame, affine: Affine | None, sheet: Sheet) -> Image.Image:
+def _placed(small: Pixels, frame: Frame, affine: Affine | None, sheet: Sheet) -> Pixels:
     """*small* with *frame*'s pixels where the reference's are."""
-    width, height = sheet.turn.size(sheet.shape)
-    size = -(-width // sheet.by[0]), -(-height // sheet.by[1])
-    return aligned(small, affine, sheet.turn, sheet.by, (sheet.shape, frame.plane.shape), size)
+    width, height = map(math.ceil, sheet.part)
+    return aligned(small, affine, sheet.turn, sheet.by, (sheet.shape, frame.plane.shape), (height, width))
 
 
-def _rotated(small: Image.Image, angle: float, look: Look) -> Image.Image:
-    turned = small.rotate(angle, Image.Resampling.BILINEAR, expand=True, fillcolor=float("nan"))
-    return turned.resize(fitted(turned.size, (look.width, look.height)), Image.Resampling.HAMMING)
+def _rotated(small: Pixels, angle: float, look: Look) -> Final:
+    whole = Image.fromarray(small)
+    turned = whole.rotate(angle, Image.Resampling.BILINEAR, expand=True, fillcolor=float("nan"))
+    size = fitted(turned.size, (look.width, look.height))
+    return resampled(np.asarray(turned), turned.size, size)

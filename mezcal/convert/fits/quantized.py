@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 RANDOMS = 10_000
 MULTIPLIER, MODULUS = 16_807, 2_147_483_647  # Park and Miller's generator; the standard gives its last number
 ZERO_CODE = -2_147_483_646  # SUBTRACTIVE_DITHER_2: a pixel that was exactly zero
-PIECE = 8192  # pixels whose doubles stay in the processor's first cache
+AT_ONCE = 16_384  # pixels that are scaled at a time: their doubles stay in the processor's second cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Integers:
 
     dtype: np.dtype[Any]
 
-    def scale(self, codes: Pixels, _number: int, tile: Pixels) -> None:
+    def scale(self, codes: Pixels, _first: int, tile: Pixels) -> None:
         """Write the pixels of *codes* to *tile*, which `finish` makes good."""
         np.copyto(tile, codes.reshape(tile.shape), casting="unsafe")
 
@@ -47,35 +47,48 @@ class Quantized:
     """
 
     dtype: np.dtype[Any]
-    scales: list[float]
-    offsets: list[float]
+    scales: NDArray[np.float64]
+    offsets: NDArray[np.float64]
     seed: int | None
     zeros: bool
     blank: int | None
-    _work: NDArray[np.float64] = field(default_factory=lambda: np.empty(RANDOMS), repr=False)
+    _work: NDArray[np.float64] = field(default_factory=lambda: np.empty(AT_ONCE), repr=False)
 
-    def scale(self, codes: Pixels, number: int, tile: Pixels) -> None:
-        """Write the pixels of *codes*, those of the *number*-th tile, to *tile*."""
+    def scale(self, codes: Pixels, first: int, tile: Pixels) -> None:
+        """Write the pixels of *codes*, in which each tile is a row and that of number *first* the first, to *tile*:
+        one tile of any size, or several that have `AT_ONCE` pixels at most.
+        """
         straight = tile.flags.c_contiguous
-        pixels = tile.reshape(-1) if straight else np.empty(tile.size, self.dtype)
-        start = 0
-        for noise in _plain(codes.size) if self.seed is None else _noise(self.seed + number, codes.size):
-            stop = start + noise.size
-            work = self._work[: noise.size]
-            np.copyto(work, codes[start:stop])
-            if self.seed is not None:
-                work -= noise
+        pixels = tile.reshape(codes.shape) if straight else np.empty(codes.shape, self.dtype)
+        scales, offsets = (each[first : first + len(codes), None] for each in (self.scales, self.offsets))
+        for part, noises in self._parts(first, *codes.shape):
+            work = self._work[: len(codes) * (part.stop - part.start)].reshape(len(codes), -1)
+            np.copyto(work, codes[:, part])
+            for row, noise in enumerate(noises):
+                work[row] -= noise
+            if noises:
                 work += 0.5
-            work *= self.scales[number]
-            work += self.offsets[number]
-            np.copyto(pixels[start:stop], work, casting="same_kind")
-            start = stop
+            work *= scales
+            work += offsets
+            np.copyto(pixels[:, part], work, casting="same_kind")
         if self.zeros:
             pixels[codes == ZERO_CODE] = 0
         if self.blank is not None:
             pixels[codes == self.blank] = np.nan
         if not straight:
             tile[...] = pixels.reshape(tile.shape)
+
+    def _parts(self, first: int, tiles: int, size: int) -> Iterator[tuple[slice, list[NDArray[np.float64]]]]:
+        """What is worked on at a time of *tiles* with *size* pixels each, and the noise that each has there."""
+        if self.seed is None:
+            yield from ((slice(at, min(at + AT_ONCE // tiles, size)), []) for at in range(0, size, AT_ONCE // tiles))
+        elif tiles == 1:
+            start = 0
+            for noise in _noise(self.seed + first, size):
+                yield slice(start, start + noise.size), [noise]
+                start += noise.size
+        else:
+            yield slice(0, size), [_joined(_noise(self.seed + first + tile, size)) for tile in range(tiles)]
 
     def finish(self, pixels: Pixels) -> None:
         """Nothing is left to do."""
@@ -102,7 +115,6 @@ def _noise(seed: int, size: int) -> Iterator[NDArray[np.float64]]:
         seed += 1
 
 
-def _plain(size: int) -> Iterator[NDArray[np.float64]]:
-    numbers, _ = _randoms()
-    for start in range(0, size, PIECE):
-        yield numbers[: min(PIECE, size - start)]
+def _joined(pieces: Iterator[NDArray[np.float64]]) -> NDArray[np.float64]:
+    every = list(pieces)
+    return every[0] if len(every) == 1 else np.concatenate(every)

@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from astropy.visualization import AsinhStretch, LinearStretch, LogStretch, SqrtStretch
 from PIL import Image
 
+from mezcal.convert.fits.averaging import averaged
+from mezcal.convert.fits.limits import Limits, least_above
 from mezcal.convert.fits.zscale import zscale
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mezcal.convert.fits.planes import Pixels
+    from mezcal.convert.fits.shrinking import Final
     from mezcal.look import Look
 
-    Finish = Callable[[Image.Image], Image.Image]
+    Finish = Callable[[Pixels], Final]
 
 STATISTICS_EDGE = 512  # pixels: limits come from a picture of about this size, whatever size is asked for
 STRETCHES = {"linear": LinearStretch, "asinh": AsinhStretch, "sqrt": SqrtStretch, "log": LogStretch}
 
-BAND = 64  # rows of the final picture that are stretched at a time
 STEPS = 65_535  # of brightness, before the stretch: the steepest one makes half a level of each
 
 ANCHORS = {
@@ -33,26 +34,9 @@ ANCHORS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """The pixel values that become black and white; always different."""
-
-    black: float
-    white: float
-
-    def apply(self, values: Pixels) -> Pixels:
-        """*values* from 0 to 1; what is no number is 0."""
-        share: Pixels = np.subtract(values, np.float32(self.black), dtype=np.float32)
-        share *= np.float32(1 / (self.white - self.black))
-        np.fmax(share, 0, out=share)  # also drops NaN
-        np.minimum(share, 1, out=share)
-        return share
-
-
-def limits(small: Image.Image, look: Look) -> Limits:
+def limits(small: Pixels, look: Look) -> Limits:
     """Black and white of an averaged plane, by the rule that *look* names."""
-    step = max(1, round(max(small.size) / STATISTICS_EDGE))
-    values = np.asarray(small.reduce(step) if step > 1 else small).ravel()
+    values = _statistics(small).ravel()
     values = values[np.isfinite(values)]
     if not len(values):
         return Limits(0.0, 1.0)
@@ -63,41 +47,52 @@ def limits(small: Image.Image, look: Look) -> Limits:
         black, white = np.percentile(values, [low, look.percentile])
     else:
         black, white = values.min(), values.max()
-    return Limits(float(black), float(white)) if white > black else Limits(float(black), float(black) + 1)
+    black, white = float(black), float(white)
+    return Limits(black, white if white > black else black + least_above(black))
 
 
-def levels(planes: list[Image.Image], finish: Finish, look: Look) -> Image.Image:
-    """One averaged plane as 8-bit grey. It is brought to its final size before it is stretched: light adds up
-    linearly, and without negative lobes no star gets a dark ring.
-    """
+def _statistics(small: Pixels) -> Pixels:
+    """An averaged plane, averaged on to about the size that limits come from."""
+    step = max(1, round(max(small.shape) / STATISTICS_EDGE))
+    return averaged(small, (step, step))
+
+
+def levels(planes: list[Pixels], finish: Finish, look: Look) -> Image.Image:
+    """One averaged plane as 8-bit grey. It is brought to its final size before it is stretched."""
     within = limits(planes[0], look)
     table = _bytes(_stretched(np.linspace(0, 1, STEPS + 1), look))  # quicker than to stretch every pixel
     final = finish(planes[0])
-    shown = Image.new("L", final.size, None)
-    for top in range(0, final.height, BAND):  # memory that is touched for the first time costs more than all else here
-        share = within.apply(np.asarray(final.crop((0, top, final.width, min(top + BAND, final.height)))))
+    shown, top = np.empty(final.size[::-1], np.uint8), 0
+    for band in final.bands:
+        share = within.apply(band)
         share *= STEPS
-        shown.paste(Image.fromarray(table.take(share.astype(np.uint16), mode="clip")), (0, top))
-    return shown
+        table.take(share.astype(np.uint16), out=shown[top : top + len(band)], mode="clip")
+        top += len(band)
+    return Image.fromarray(shown)
 
 
-def colour_levels(planes: list[Image.Image], finish: Finish, look: Look) -> Image.Image:
+def colour_levels(planes: list[Pixels], finish: Finish, look: Look) -> Image.Image:
     """Red, visual and blue as 8-bit RGB with linked limits, after Lupton et al. 2004 (PASP 116, 133).
 
     Each plane loses its own sky, which is black; then one scale holds for all three, the stretch acts on their
     mean alone, and what is too bright keeps its hue.
     """
-    skies = [np.float32(_sky(plane)) for plane in planes]
-    lit = [np.asarray(plane) - sky for plane, sky in zip(planes, skies, strict=True)]
-    white = limits(Image.fromarray(_mean(lit)), look).white
-    lit = [np.asarray(finish(plane)) - sky for plane, sky in zip(planes, skies, strict=True)]
-    mean = _mean(lit)
-    stretched = _stretched(Limits(0.0, white if white > 0 else 1.0).apply(mean), look)
-    with np.errstate(all="ignore"):
-        factor = np.where(mean > 0, stretched / mean, 0)
-    rgb = np.stack([plane * factor for plane in lit], axis=-1)
-    rgb = np.clip(np.nan_to_num(rgb, nan=0.0, posinf=0.0, neginf=0.0), 0, None)
-    return Image.fromarray(_bytes(rgb / np.maximum(rgb.max(axis=-1, keepdims=True), 1)))
+    looked_at = [_statistics(plane) for plane in planes]
+    skies = [np.float32(_sky(plane)) for plane in looked_at]
+    white = limits(_mean([plane - sky for plane, sky in zip(looked_at, skies, strict=True)]), look).white
+    within = Limits(0.0, white if white > 0 else 1.0)
+    finals = [finish(plane) for plane in planes]
+    shown, top = np.empty((*finals[0].size[::-1], 3), np.uint8), 0
+    for bands in zip(*(final.bands for final in finals), strict=True):
+        lit = [band - sky for band, sky in zip(bands, skies, strict=True)]
+        mean = _mean(lit)
+        with np.errstate(all="ignore"):
+            factor = np.where(mean > 0, _stretched(within.apply(mean), look) / mean, 0)
+        rgb = np.stack([band * factor for band in lit], axis=-1)
+        rgb = np.clip(np.nan_to_num(rgb, nan=0.0, posinf=0.0, neginf=0.0), 0, None)
+        shown[top : top + len(mean)] = _bytes(rgb / np.maximum(rgb.max(axis=-1, keepdims=True), 1))
+        top += len(mean)
+    return Image.fromarray(shown)
 
 
 def _mean(planes: list[Pixels]) -> Pixels:
@@ -105,9 +100,8 @@ def _mean(planes: list[Pixels]) -> Pixels:
     return mean
 
 
-def _sky(plane: Image.Image) -> float:
-    values = np.asarray(plane)
-    values = values[np.isfinite(values)]
+def _sky(plane: Pixels) -> float:
+    values = plane[np.isfinite(plane)]
     return float(np.median(values)) if len(values) else 0.0
 
 

@@ -30,7 +30,7 @@ def brightest(plane: Plane, most: int) -> Pixels:
     left corner. *plane* is released.
     """
     by = max(1, -(-max(plane.shape) // EDGE))
-    light = _without_hot_pixels(_above_sky(np.asarray(means(plane, UPRIGHT, (by, by)))))
+    light = _without_hot_pixels(_above_sky(means(plane, UPRIGHT, (by, by))))
     release(plane)
     if min(light.shape) <= 2 * TILE:
         return np.empty((0, 2))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from mezcal.convert.fits.placed import fill
+from mezcal.convert.fits.quantized import AT_ONCE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,6 +26,7 @@ except ImportError:  # pragma: no cover - of an astropy to come
     _compression = None
 UNRICE: Any = getattr(_compression, "decompress_rice_1_c", None)
 
+READ_AT_ONCE = 64  # tiles whose bytes are read together: memory that is used again costs less than new one
 GUARD = 256  # bytes of ones: a stream that runs past its end stops there, after at most five bytes a pixel of a block
 
 
@@ -93,15 +95,28 @@ class Tiles:
 
     def _decoded(self, first: int, last: int) -> Pixels:
         """The rows of tiles from *first* to before *last*."""
-        across, (high, wide) = self._grid.across, self._grid.tile
-        pixels = np.empty((min(last * high, self.shape[0]) - first * high, self.shape[1]), self._scaling.dtype)
-        number = self._grid.first + first * across
-        held, places = self._streams.read(number, self._grid.first + last * across)
+        high = self._grid.tile[0]
+        top = first * high
+        pixels = np.empty((min(last * high, self.shape[0]) - top, self.shape[1]), self._scaling.dtype)
+        step = max(1, READ_AT_ONCE // self._grid.across)
         with np.errstate(all="ignore"):
-            for index, (start, stop) in enumerate(pairwise(places)):
-                row, column = divmod(index, across)
-                tile = pixels[row * high : row * high + high, column * wide : column * wide + wide]
-                codes = UNRICE(held[start:stop], self._coding_block, self._kind.itemsize, tile.size)
-                self._scaling.scale(np.frombuffer(codes, self._kind), number + index, tile)
+            for row in range(first, last, step):
+                until = min(row + step, last)
+                self._decode(row, until, pixels[row * high - top : until * high - top])
         self._scaling.finish(pixels)
         return pixels
+
+    def _decode(self, first: int, last: int, pixels: Pixels) -> None:
+        """Write the rows of tiles from *first* to before *last* to *pixels*."""
+        across, (high, wide) = self._grid.across, self._grid.tile
+        number = self._grid.first + first * across
+        held, places = self._streams.read(number, self._grid.first + last * across)
+        batch = max(1, AT_ONCE // wide) if high == across == 1 else 1  # only then they lie one behind the other
+        for index in range(0, len(places) - 1, batch):
+            row, column = divmod(index, across)
+            tile = pixels[row * high : (row + batch) * high, column * wide : column * wide + wide]
+            streams = list(pairwise(places[index : index + batch + 1]))
+            size = tile.size // len(streams)
+            codes = [UNRICE(held[start:stop], self._coding_block, self._kind.itemsize, size) for start, stop in streams]
+            found = np.frombuffer(b"".join(codes), self._kind).reshape(len(streams), size)
+            self._scaling.scale(found, number + index, tile)

@@ -129,7 +129,7 @@ def _scaling(header: Any, rows: Pixels, kind: np.dtype[Any]) -> Integers | Quant
         return None
     if dither and (type(seed) is not int or not 1 <= seed <= RANDOMS):
         return None
-    scales, zeros = (rows[name].astype(np.float64).tolist() for name in ("ZSCALE", "ZZERO"))
+    scales, zeros = (rows[name].astype(np.float64) for name in ("ZSCALE", "ZZERO"))
     return Quantized(FLOATS[bitpix], scales, zeros, seed - 1 if dither else None, dither == 2, blank)
 
 
