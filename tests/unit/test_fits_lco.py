@@ -77,8 +77,12 @@ def test_a_colour_composite_is_aligned_and_has_the_pixels_of_old(tmp_path: Path)
     assert error == 0 or 10 * np.log10(255**2 / error) >= 30
 
 
-def test_blocks_of_rows_make_the_picture_of_the_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What large frames go through, forced on a small one."""
+@pytest.mark.parametrize("kept", [0, 4 * 1200 * 10, 2**27])
+def test_blocks_of_rows_make_the_picture_of_the_whole(
+    tmp_path: Path, kept: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What large frames go through, forced on a small one: none, some or all rows with samples are kept."""
+    monkeypatch.setattr("mezcal.convert.fits.tiles.KEPT_MOST", kept)
     monkeypatch.setattr("mezcal.convert.fits.reading.HELD_MOST", 1)
     monkeypatch.setattr("mezcal.convert.fits.planes.HELD_MOST", 4 * 1200 * 300)
     got = drawn(tmp_path / "out.jpg", DATA / MONO)

@@ -11,6 +11,7 @@ import numpy as np
 from mezcal.convert.fits.limits import Limits, clipped, least_above
 from mezcal.convert.fits.plain import Plain
 from mezcal.convert.fits.planes import Held, blocks
+from mezcal.convert.fits.tiles import Tiles
 
 if TYPE_CHECKING:
     from mezcal.convert.fits.planes import Pixels, Plane
@@ -38,7 +39,7 @@ def _samples(plane: Plane) -> Pixels:
     rows, columns = plane.shape
     step = max(1, int(rows * columns / SAMPLES))
     places = np.arange(step, rows * columns, step) if rows * columns > step else np.zeros(1, int)
-    if isinstance(plane, Held | Plain):
+    if isinstance(plane, Held | Plain | Tiles):
         return plane.at(places)
     found, first = np.unique(places // columns, return_index=True)
     runs = [slice(*bounds) for bounds in pairwise([*first.tolist(), len(places)])]

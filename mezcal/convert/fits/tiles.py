@@ -27,6 +27,7 @@ except ImportError:  # pragma: no cover - of an astropy to come
 UNRICE: Any = getattr(_compression, "decompress_rice_1_c", None)
 
 READ_AT_ONCE = 64  # tiles whose bytes are read together: memory that is used again costs less than new one
+KEPT_MOST = 128 * 2**20  # bytes of rows that were looked into, and will be read again
 GUARD = 256  # bytes of ones: a stream that runs past its end stops there, after at most five bytes a pixel of a block
 
 
@@ -75,6 +76,7 @@ class Tiles:
         self._grid, self._streams, self._scaling = grid, streams, scaling
         self._coding_block, self._kind = coding_block, kind
         self._last: tuple[int, Pixels] = -1, np.empty((0, 0))
+        self._kept: dict[int, Pixels] = {}  # rows that were looked into
 
     @property
     def nbytes(self) -> int:
@@ -93,21 +95,46 @@ class Tiles:
             parts.append(self._last[1][max(0, start - band * high) : stop - band * high])
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
+    def at(self, places: NDArray[np.int64]) -> Pixels:
+        """Single pixels, counted row after row and in order; their rows are kept for when they are read again."""
+        rows, columns = np.divmod(places, self.shape[1])
+        found, first = np.unique(rows, return_index=True)
+        row_bytes = self.shape[1] * self._scaling.dtype.itemsize
+        room = KEPT_MOST // row_bytes if self._grid.tile[0] == 1 else 0
+        kept = np.empty((min(len(found), room), self.shape[1]), self._scaling.dtype)
+        values = np.empty(len(places), self._scaling.dtype)
+        for number, (start, stop) in enumerate(pairwise([*first.tolist(), len(places)])):
+            row = int(found[number])
+            pixels = self.rows(row, row + 1)[0]
+            values[start:stop] = pixels[columns[start:stop]]
+            if number < room:
+                kept[number] = pixels
+        self._kept = dict(zip(found[:room].tolist(), kept, strict=True))
+        return values
+
     def _decoded(self, first: int, last: int) -> Pixels:
         """The rows of tiles from *first* to before *last*."""
         high = self._grid.tile[0]
-        top = first * high
-        pixels = np.empty((min(last * high, self.shape[0]) - top, self.shape[1]), self._scaling.dtype)
-        step = max(1, READ_AT_ONCE // self._grid.across)
-        with np.errstate(all="ignore"):
-            for row in range(first, last, step):
-                until = min(row + step, last)
-                self._decode(row, until, pixels[row * high - top : until * high - top])
-        self._scaling.finish(pixels)
+        pixels = np.empty((min(last * high, self.shape[0]) - first * high, self.shape[1]), self._scaling.dtype)
+        start = first
+        for kept in (row for row in range(first, last) if row in self._kept):
+            self._decode(start, kept, pixels[start - first : kept - first])
+            pixels[kept - first] = self._kept[kept]
+            start = kept + 1
+        self._decode(start, last, pixels[(start - first) * high :])
         return pixels
 
     def _decode(self, first: int, last: int, pixels: Pixels) -> None:
         """Write the rows of tiles from *first* to before *last* to *pixels*."""
+        high = self._grid.tile[0]
+        step = max(1, READ_AT_ONCE // self._grid.across)
+        with np.errstate(all="ignore"):
+            for row in range(first, last, step):
+                until = min(row + step, last)
+                self._read(row, until, pixels[(row - first) * high : (until - first) * high])
+        self._scaling.finish(pixels)
+
+    def _read(self, first: int, last: int, pixels: Pixels) -> None:
         across, (high, wide) = self._grid.across, self._grid.tile
         number = self._grid.first + first * across
         held, places = self._streams.read(number, self._grid.first + last * across)
