@@ -64,8 +64,8 @@ class Quantized:
         for part, noises in self._parts(first, *codes.shape):
             work = self._work[: len(codes) * (part.stop - part.start)].reshape(len(codes), -1)
             np.copyto(work, codes[:, part])
-            for row, noise in enumerate(noises):
-                work[row] -= noise
+            for row, noise in zip(work, noises, strict=False):
+                np.subtract(row, noise, out=row)
             if noises:
                 work += 0.5
             work *= scales
@@ -88,7 +88,7 @@ class Quantized:
                 yield slice(start, start + noise.size), [noise]
                 start += noise.size
         else:
-            yield slice(0, size), [_joined(_noise(self.seed + first + tile, size)) for tile in range(tiles)]
+            yield slice(0, size), [_all_noise(self.seed + first + tile, size) for tile in range(tiles)]
 
     def finish(self, pixels: Pixels) -> None:
         """Nothing is left to do."""
@@ -115,6 +115,10 @@ def _noise(seed: int, size: int) -> Iterator[NDArray[np.float64]]:
         seed += 1
 
 
-def _joined(pieces: Iterator[NDArray[np.float64]]) -> NDArray[np.float64]:
-    every = list(pieces)
-    return every[0] if len(every) == 1 else np.concatenate(every)
+def _all_noise(seed: int, size: int) -> NDArray[np.float64]:
+    """The noise of a tile in one piece."""
+    numbers, starts = _randoms()
+    start = starts[seed % RANDOMS]
+    if start + size <= RANDOMS:
+        return numbers[start : start + size]
+    return np.concatenate([*_noise(seed, size)])
