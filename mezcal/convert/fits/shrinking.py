@@ -19,16 +19,15 @@ if TYPE_CHECKING:
 
 Size = tuple[int, int]
 
+BAND = 128  # rows of the final picture that are resampled at a time
+SMALL_BLOCK = 64  # rows at a time where a block costs nothing to begin: it stays in the processor's cache
+
 
 class Final(NamedTuple):
     """A plane at its final size: width and height, and its rows in bands from the top."""
 
     size: Size
     bands: Iterator[Pixels]
-
-
-BAND = 128  # rows of the final picture that are resampled at a time
-SMALL_BLOCK = 64  # rows at a time where a block costs nothing to begin: it stays in the processor's cache
 
 
 def fitted(size: Size, box: Size) -> Size:
