@@ -10,8 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as some
 from PIL import Image
 
-from mezcal.convert.fits.aligning import moved
-from mezcal.convert.fits.planes import Held
 from mezcal.convert.fits.shrinking import resampled, resized
 
 SIDES = some.integers(1, 90)
@@ -58,27 +56,3 @@ def test_bands_see_their_neighbours_rows() -> None:
     wanted = Image.fromarray(sheet).resize((31, 333), Image.Resampling.HAMMING, box=(0, 0, 40, 699.5))
     assert len(bands) > 2
     assert np.concatenate(bands) == pytest.approx(np.asarray(wanted), abs=1e-4)
-
-
-@pytest.mark.parametrize(
-    "affine",
-    [
-        ([[1, 0], [0, 1]], [3.4, -2.7]),
-        ([[0.99, 0.05], [-0.05, 0.99]], [10, 30]),
-        ([[0, 1], [-1, 0]], [0, 300]),
-        ([[-1, 0], [0, -1]], [200, 300]),
-        ([[1, 0], [0, 1]], [0, 5000]),
-    ],
-    ids=["shifted", "turned", "on its side", "upside down", "elsewhere"],
-)
-def test_a_frame_is_moved_in_blocks_as_it_is_in_one(
-    affine: tuple[list[Any], list[Any]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("mezcal.convert.fits.aligning.BLOCK", 40)
-    pixels = np.random.default_rng(1).random((300, 200), np.float32)
-    matrix, zero = np.array(affine[0], float), np.array(affine[1], float)
-    data = (*matrix[0].tolist(), zero[0], *matrix[1].tolist(), zero[1])
-    wanted = Image.fromarray(pixels).transform((250, 310), Image.Transform.AFFINE, data, Image.Resampling.BILINEAR)
-    got = moved(Held(pixels), (matrix, zero), (310, 250))
-    assert got is not None
-    assert got.rows(0, 310) == pytest.approx(np.asarray(wanted), abs=1e-5)

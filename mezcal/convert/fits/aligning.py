@@ -76,8 +76,7 @@ def _by_stars(here: Pixels, there: Pixels) -> Affine | None:
     if len(here) < MATCHES_LEAST or len(there) < MATCHES_LEAST:
         return None
     shifts = (there[None, :, :] - here[:, None, :]).reshape(-1, 2)
-    near = (np.abs(shifts[:, None, :] - shifts[None, :, :]) < NEAR).all(-1)
-    best = shifts[near[near.sum(1).argmax()]].mean(0)
+    best = _shared(shifts)
     away = np.hypot(*(there[None, :, :] - here[:, None, :] - best).transpose(2, 0, 1))
     pairs = [(row, int(line.argmin())) for row, line in enumerate(away) if line.min() < NEAR]
     if len(pairs) < max(MATCHES_LEAST, AGREEING * min(len(here), len(there))):
@@ -86,13 +85,21 @@ def _by_stars(here: Pixels, there: Pixels) -> Affine | None:
     return _fit(here[first], there[second])
 
 
+def _shared(shifts: Pixels) -> Pixels:
+    """The mean of the *shifts* around the one that has most others near it; one by one, for pairs of all are 400 MB."""
+    across, along = np.ascontiguousarray(shifts.T)
+    near = [(np.abs(across - x) < NEAR) & (np.abs(along - y) < NEAR) for x, y in shifts.tolist()]
+    mean: Pixels = shifts[near[int(np.argmax([np.count_nonzero(them) for them in near]))]].mean(0)
+    return mean
+
+
 def moved(plane: Plane, affine: Affine | None, shape: Size) -> Plane | None:
     """The whole *plane* with its pixels where the reference's are, which has so many rows and columns.
 
     Interpolated between neighbours, as thumbnail-service does it; None where that would take too much memory.
     """
     rows, columns = plane.shape
-    if 4 * rows * columns > HELD_MOST or affine is None:
+    if affine is None or 4 * max(rows * columns, shape[0] * shape[1]) > HELD_MOST:
         return None
     matrix, zero = affine
     pixels = np.ascontiguousarray(plane.rows(0, rows), dtype=np.float32)
