@@ -47,11 +47,16 @@ def test_a_small_frame_is_not_moved_to_the_pixels_of_one_too_large_to_be_held(mo
     assert moved(Held(np.ones((50, 50), np.float32)), affine, (100, 101)) is None
 
 
+def _catalogue(x: np.ndarray, y: np.ndarray) -> fits.BinTableHDU:
+    columns = {"x": x, "y": y, "flux": np.ones(len(x))}
+    return fits.BinTableHDU.from_columns([fits.Column(name, "D", array=values) for name, values in columns.items()])
+
+
 def test_stars_are_matched_in_little_memory() -> None:
     """The shifts between 60 stars and 60 are 3600; pairs of these are 13 million."""
     stars = np.random.default_rng(1).uniform(0, 2000, (60, 2))
     here, there = (
-        Frame(Held(np.zeros((10, 10))), fits.Header(), {"x": x, "y": y, "flux": np.ones(60)})
+        Frame(Held(np.zeros((10, 10))), fits.Header(), _catalogue(x, y))
         for x, y in (stars.T, (stars + np.array([7, -3])).T)
     )
     tracemalloc.start()

@@ -13,6 +13,7 @@ from astropy.io import fits
 from PIL import Image
 
 from mezcal.convert.fits.picture import draw
+from mezcal.convert.fits.reading import opened
 from mezcal.errors import NotAnImage, StoreDown, TooLarge, Undecodable
 from mezcal.look import Look
 from mezcal.store.room import is_full
@@ -103,6 +104,11 @@ def test_the_hdu_called_sci_comes_first(tmp_path: Path) -> None:
     assert picture(path, hdu="2").shape == (40, 60)
 
 
+def test_a_picture_called_cat_is_no_catalogue(tmp_path: Path) -> None:
+    path = written(tmp_path, fits.ImageHDU(ramp()), fits.ImageHDU(np.ones((10, 10)), name="CAT"))
+    assert corner(picture(path)) == "top right"
+
+
 def test_the_planes_of_a_cube_are_counted_from_one(tmp_path: Path) -> None:
     path = written(tmp_path, fits.PrimaryHDU(np.stack([ramp(), ramp()[:, ::-1]])))
     assert corner(picture(path)) == "top right"
@@ -114,6 +120,16 @@ def test_the_planes_of_a_cube_are_counted_from_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize("look", ["lco", "robust"])
 def test_a_cube_of_one_plane_is_a_picture(tmp_path: Path, look: str) -> None:
     assert picture(written(tmp_path, fits.PrimaryHDU(ramp()[None])), look=look).shape == (40, 60)
+
+
+def test_one_plane_of_a_cube_is_decoded_however_tall_its_tiles(tmp_path: Path) -> None:
+    cube = np.stack([np.full((300, 300), 100), *4 * [ramp(300, 300)[:, ::-1]]]).astype("i4")
+    path = written(tmp_path, fits.CompImageHDU(cube, compression_type="GZIP_1", tile_shape=(1, 300, 300)))
+    assert corner(picture(path, plane="3")) == "top left"
+    with path.open("rb") as file, opened(file, Look.parse({"plane": "3"}), tmp_path, None) as frame:
+        pixels = frame.plane.rows(0, 300)
+        assert np.array_equal(pixels, cube[2])
+        assert pixels.base is None or pixels.base.size == pixels.size
 
 
 def test_the_quadrants_of_a_raw_frame_are_put_together(tmp_path: Path) -> None:

@@ -62,9 +62,9 @@ def _fit(here: Pixels, there: Pixels) -> Affine | None:
 
 def _stars(frame: Frame) -> Pixels:
     """The brightest sources of the frame's own catalogue, or of its pixels where it has none: x and y of each."""
-    table = frame.catalogue
-    if table is None:
+    if frame.catalogue is None:
         return brightest(frame.plane, BRIGHTEST)
+    table = frame.catalogue.data
     x, y, flux = (np.asarray(table[name], float) for name in ("x", "y", "flux"))
     sound = np.isfinite(x) & np.isfinite(y) & np.isfinite(flux)
     order = np.argsort(-flux[sound])[:BRIGHTEST]

@@ -41,7 +41,7 @@ INFLATED_MOST = 8 * 2**30  # bytes: a compressed file may hold a thousand times 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One open frame; *catalogue* is the table of its sources, where the pipeline left one."""
+    """One open frame; *catalogue* is the HDU with the table of its sources, where the pipeline left one."""
 
     plane: Plane
     header: Any  # astropy's Header, which is untyped
@@ -187,10 +187,11 @@ def _plane(hdu: Any, look: Look, file: BinaryIO) -> Plane:
     if ours is not None:
         return ours
     tall = isinstance(hdu, fits.CompImageHDU) and hdu.tile_shape[-2] > BLOCK
-    small = rows * columns * abs(hdu.header["BITPIX"]) // 8 <= HELD_MOST
-    if tall or (small and not above):
-        return Whole((rows, columns), lambda: np.asarray(hdu.section[...])[at])
-    return Sections(hdu.section, (rows, columns), at)
+    sections = Sections(hdu.section, (rows, columns), at)
+    pixel_bytes = max(4, abs(hdu.header["BITPIX"]) // 8)  # of short integers, too: scaled ones are floats
+    if tall or (rows * columns * pixel_bytes <= HELD_MOST and not above):
+        return Whole(sections.shape, lambda: sections.rows(0, rows))
+    return sections
 
 
 def _indices(above: list[int], number: int) -> tuple[int, ...]:
@@ -201,7 +202,9 @@ def _indices(above: list[int], number: int) -> tuple[int, ...]:
 
 
 def _catalogue(hdus: Any) -> Any:
+    """The HDU of the catalogue: its table is read only where frames are aligned by it."""
     for hdu in hdus:
-        if hdu.name == "CAT" and {"x", "y", "flux"} <= {name.lower() for name in hdu.columns.names}:
-            return hdu.data
+        columns = getattr(hdu, "columns", None)
+        if hdu.name == "CAT" and columns is not None and {"x", "y", "flux"} <= set(map(str.lower, columns.names)):
+            return hdu
     return None
