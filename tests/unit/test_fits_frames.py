@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import resource
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,8 +13,11 @@ import pytest
 from astropy.io import fits
 from PIL import Image
 
+from mezcal import memory
 from mezcal.convert.fits.picture import draw
+from mezcal.convert.fits.planes import Held
 from mezcal.convert.fits.reading import opened
+from mezcal.convert.fits.spilled import Spilled
 from mezcal.errors import NotAnImage, StoreDown, TooLarge, Undecodable
 from mezcal.look import Look
 from mezcal.store.room import is_full
@@ -145,6 +149,42 @@ def test_the_quadrants_of_a_raw_frame_are_put_together(tmp_path: Path) -> None:
     alone = picture(written(tmp_path, fits.PrimaryHDU(whole)))
     assert together.shape == (80, 80)
     assert np.abs(together - alone).max() < 4
+
+
+def test_overscan_outside_of_its_amplifier_is_not_taken_for_a_zero(tmp_path: Path) -> None:
+    """What lies behind the amplifier's rows in the file is the next one's header."""
+    parts = []
+    for number, rows in enumerate(("1:40", "41:80")):
+        header = fits.Header({"DETSEC": f"[1:60,{rows}]", "DATASEC": "[1:60,1:40]", "BIASSEC": "[1:60,41:50]"})
+        parts.append(fits.ImageHDU(ramp() + 80 * number, header, name="SCI", ver=number + 1))
+    together = picture(written(tmp_path, *parts))
+    assert np.array_equal(together, picture(written(tmp_path, fits.PrimaryHDU(ramp(80)))))
+
+
+@pytest.mark.parametrize("compression", ["RICE_1", "GZIP_1"])
+def test_memory_is_asked_for_frames_that_are_one_tile(
+    tmp_path: Path, compression: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are decoded whole, however large they are."""
+    hdu = fits.CompImageHDU(ramp(300, 300).astype("i4"), compression_type=compression, tile_shape=(300, 300))
+    path, asked = written(tmp_path, hdu), []
+    monkeypatch.setattr("mezcal.convert.fits.picture.HELD_MOST", 1)
+    monkeypatch.setattr("mezcal.memory.STREAMING", 0)
+    with path.open("rb") as file:
+        draw([file], tmp_path / "out.jpg", Look.parse({}), scratch=tmp_path, room=asked.append)
+    assert asked == [memory.SMALL + 2 * 4 * 300 * 300]
+
+
+def test_what_does_not_go_to_the_disk_whole_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that is nearly full takes a part of what is written, and says no more than how much."""
+    monkeypatch.setattr("mezcal.convert.fits.spilled.HELD_MOST", 1)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, hard))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            Spilled(Held(ramp(100, 100)), tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_gzip_is_undone(tmp_path: Path) -> None:

@@ -84,7 +84,7 @@ def test_blocks_of_rows_make_the_picture_of_the_whole(
     """What large frames go through, forced on a small one: none, some or all rows with samples are kept."""
     monkeypatch.setattr("mezcal.convert.fits.tiles.KEPT_MOST", kept)
     monkeypatch.setattr("mezcal.convert.fits.reading.HELD_MOST", 1)
-    monkeypatch.setattr("mezcal.convert.fits.planes.HELD_MOST", 4 * 1200 * 300)
+    monkeypatch.setattr("mezcal.convert.fits.spilled.HELD_MOST", 4 * 1200 * 300)
     got = drawn(tmp_path / "out.jpg", DATA / MONO)
     assert np.array_equal(got, pixels(DATA / "default.expected.jpg"))
     assert [path.name for path in tmp_path.iterdir()] == ["out.jpg"]
@@ -95,7 +95,7 @@ def test_blocks_that_astropy_decodes_make_the_picture_of_the_whole(
 ) -> None:
     """The same for a compression that we leave to astropy: decoded once, and kept in memory and in a file."""
     monkeypatch.setattr("mezcal.convert.fits.reading.HELD_MOST", 1)
-    monkeypatch.setattr("mezcal.convert.fits.planes.HELD_MOST", 4 * 1200 * 300)
+    monkeypatch.setattr("mezcal.convert.fits.spilled.HELD_MOST", 4 * 1200 * 300)
     with fits.open(DATA / MONO) as hdus:
         packed = fits.CompImageHDU(hdus[1].data, hdus[1].header, compression_type="GZIP_1", quantize_level=0)
         fits.HDUList([fits.PrimaryHDU(header=hdus[0].header), packed]).writeto(tmp_path / "frame.fits.fz")

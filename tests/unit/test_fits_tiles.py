@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mezcal.convert.fits.picture import draw
+from mezcal.convert.fits.planes import release
 from mezcal.convert.fits.quantized import RANDOMS, ZERO_CODE
 from mezcal.convert.fits.tiling import tiled
 from mezcal.errors import Undecodable
@@ -182,6 +184,22 @@ def test_blocks_of_rows_fit_together_whatever_the_tiles(tmp_path: Path) -> None:
         assert plane is not None
         for start, stop in ((0, 64), (64, 101), (12, 13), (13, 26), (100, 101), (0, 101), (30, 90)):
             assert np.array_equal(plane.rows(start, stop), wanted[start:stop])
+
+
+@pytest.mark.parametrize(("tile", "kept"), [((1, 400), 400_000), ((100, 40), 80_000)])
+def test_released_rows_are_given_back_and_decoded_anew(tmp_path: Path, tile: tuple[int, int], kept: int) -> None:
+    """Of a composite's three frames one is worked on, and each may keep 128 MB."""
+    path = written(tmp_path / "frame.fits", fits.CompImageHDU(noise((500, 400), "u2"), tile_shape=tile))
+    with path.open("rb") as file, fits.open(file, memmap=False) as hdus:
+        plane = tiled(hdus[1], file, 0)
+        assert plane is not None
+        tracemalloc.start()
+        plane.at(np.arange(0, 500 * 400, 100))
+        before = tracemalloc.get_traced_memory()[0]
+        release(plane)
+        assert before - tracemalloc.get_traced_memory()[0] >= kept
+        tracemalloc.stop()
+        assert np.array_equal(plane.rows(0, 500), astropys(path))
 
 
 @pytest.mark.parametrize(

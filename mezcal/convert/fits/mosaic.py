@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from mezcal.convert.fits.planes import release
+
 if TYPE_CHECKING:
     from mezcal.convert.fits.planes import Pixels, Plane
 
@@ -83,6 +85,11 @@ class Mosaic:
         right, top = max(part.there.right for part in parts), max(part.there.top for part in parts)
         return cls(parts, left, bottom, (top - bottom, right - left))
 
+    def release(self) -> None:
+        """Give back what the parts keep."""
+        for part in self.parts:
+            release(part.plane)
+
     def rows(self, start: int, stop: int) -> Pixels:
         """The rows, put together from every part that reaches into them."""
         block = np.full((stop - start, self.shape[1]), np.nan, np.float32)
@@ -109,9 +116,14 @@ def _size(area: Section) -> tuple[int, int]:
 
 
 def _bias(plane: Plane, overscan: Section | None) -> float:
-    """The amplifier's own zero, or its neighbours would show as steps; from at most 64 rows of overscan."""
+    """The amplifier's own zero, or its neighbours would show as steps; from at most 64 rows of overscan.
+
+    It is 0 where the plane has no such rows and columns.
+    """
     if overscan is None or overscan.right > plane.shape[1]:
         return 0.0
-    block = plane.rows(overscan.bottom, min(overscan.top, overscan.bottom + 64))
-    values = block[:, overscan.left : overscan.right]
+    top = min(overscan.top, overscan.bottom + 64, plane.shape[0])
+    if top <= overscan.bottom:
+        return 0.0
+    values = plane.rows(overscan.bottom, top)[:, overscan.left : overscan.right]
     return float(np.nanmedian(values)) if values.size else 0.0

@@ -16,9 +16,12 @@ from mezcal.convert.choices import Picture
 from mezcal.convert.fits import lco, robust
 from mezcal.convert.fits.aligning import Affine, affine_between, aligned, moved
 from mezcal.convert.fits.label import labelled
-from mezcal.convert.fits.planes import HELD_MOST, Plane, release, twice
+from mezcal.convert.fits.mosaic import Mosaic
+from mezcal.convert.fits.planes import HELD_MOST, Plane, Whole, release
 from mezcal.convert.fits.reading import Frame, opened, reported
 from mezcal.convert.fits.shrinking import Final, Size, factors, fitted, means, resampled, resized, shrunk
+from mezcal.convert.fits.spilled import twice
+from mezcal.convert.fits.tiles import Tiles
 from mezcal.convert.fits.turning import Turn, turn_of
 
 if TYPE_CHECKING:
@@ -27,6 +30,9 @@ if TYPE_CHECKING:
 
     from mezcal.convert.fits.planes import Pixels
     from mezcal.look import Look
+
+# Pixels that are left for each of the final size: 2 would mean four times the memory at 1200 of 4096 pixels.
+ROBUST_GAP = 1.5
 
 
 def draw(
@@ -58,12 +64,16 @@ def draw(
 def _held(frame: Frame) -> int:
     """Bytes that are held of *frame* at most: its pixels, as floats, as far as they are not read in blocks, twice."""
     rows, columns = frame.plane.shape
-    return 2 * min(4 * rows * columns, HELD_MOST)
+    return 2 * max(min(4 * rows * columns, HELD_MOST), 4 * _at_once(frame.plane))
 
 
-ROBUST_GAP = (
-    1.5  # pixels that are left for each of the final size: 2 would mean four times the memory at 1200 of 4096 pixels
-)
+def _at_once(plane: Plane) -> int:
+    """Pixels that are decoded together, however many they are: tiles may be as high as the frame."""
+    if isinstance(plane, Mosaic):
+        return sum(_at_once(part.plane) for part in plane.parts)
+    rows, columns = plane.shape
+    high = rows if isinstance(plane, Whole) else plane.high if isinstance(plane, Tiles) else 0
+    return high * columns
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mezcal.convert.fits.tiles import Tiles
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
-    from typing import IO
 
 Pixels = NDArray[Any]
 
@@ -31,6 +26,14 @@ class Plane(Protocol):
 
     def rows(self, start: int, stop: int) -> Pixels:
         """The rows from *start* to before *stop*; not to be written to."""
+
+
+@runtime_checkable
+class Keeping(Protocol):
+    """What keeps pixels that can be had again."""
+
+    def release(self) -> None:
+        """Give the memory back; the next `rows` decodes anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,35 +89,6 @@ class Sections:
         return np.asarray(self.section[(*self.at, slice(start, stop), slice(None))])
 
 
-class Spilled:
-    """Pixels decoded once, for looks that pass over them twice: in memory as far as `HELD_MOST`, the rest in a
-    file without a name.
-    """
-
-    def __init__(self, plane: Plane, folder: Path) -> None:
-        self.shape = rows, columns = plane.shape
-        self._file: IO[bytes] = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115 - lives as we do
-        first = plane.rows(0, 1)
-        self._dtype = first.dtype
-        self._head = np.empty((min(rows, HELD_MOST // first.nbytes // BLOCK * BLOCK), columns), self._dtype)
-        for start, stop in blocks(rows, BLOCK):
-            block = plane.rows(start, stop)
-            if stop <= len(self._head):
-                self._head[start:stop] = block
-            else:
-                self._file.write(np.ascontiguousarray(block))  # type: ignore[arg-type]  # arrays are buffers
-
-    def rows(self, start: int, stop: int) -> Pixels:
-        """The rows, read back where they are not in memory."""
-        held = len(self._head)
-        if stop <= held:
-            return self._head[start:stop]
-        tail = np.empty((stop - max(start, held), self.shape[1]), self._dtype)
-        self._file.seek((max(start, held) - held) * self.shape[1] * self._dtype.itemsize)
-        self._file.readinto(tail)  # type: ignore[attr-defined]  # a regular file gives all it has
-        return tail if start >= held else np.concatenate([self._head[start:], tail])
-
-
 def blocks(rows: int, step: int) -> Iterator[tuple[int, int]]:
     """Start and stop of each block of *step* rows, the last one may be shorter."""
     for start in range(0, rows, step):
@@ -123,13 +97,5 @@ def blocks(rows: int, step: int) -> Iterator[tuple[int, int]]:
 
 def release(plane: Plane) -> None:
     """Give back what *plane* holds in memory, if it can be had again: of three frames one is worked on."""
-    if isinstance(plane, Whole):
+    if isinstance(plane, Keeping):
         plane.release()
-
-
-def twice(plane: Plane, folder: Path) -> Plane:
-    """*plane* in a form in which reading it a second time costs no decoding."""
-    if isinstance(plane, Tiles) and plane.nbytes <= HELD_MOST:
-        return Held(plane.rows(0, plane.shape[0]))
-    compressed = isinstance(plane, Sections) and type(plane.section).__name__ == "CompImageSection"
-    return Spilled(plane, folder) if compressed else plane

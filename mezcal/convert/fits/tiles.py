@@ -30,6 +30,8 @@ READ_AT_ONCE = 64  # tiles whose bytes are read together: memory that is used ag
 KEPT_MOST = 128 * 2**20  # bytes of rows that were looked into, and will be read again
 GUARD = 256  # bytes of ones: a stream that runs past its end stops there, after at most five bytes a pixel of a block
 
+NOTHING: tuple[int, Pixels] = -1, np.empty((0, 0))  # no row of tiles is kept
+
 
 @dataclass(frozen=True, slots=True)
 class Grid:
@@ -75,7 +77,7 @@ class Tiles:
         self.shape = grid.shape
         self._grid, self._streams, self._scaling = grid, streams, scaling
         self._coding_block, self._kind = coding_block, kind
-        self._last: tuple[int, Pixels] = -1, np.empty((0, 0))
+        self._last = NOTHING
         self._kept: dict[int, Pixels] = {}  # rows that were looked into
 
     @property
@@ -94,6 +96,15 @@ class Tiles:
                 self._last = band, self._decoded(band, band + 1)
             parts.append(self._last[1][max(0, start - band * high) : stop - band * high])
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    @property
+    def high(self) -> int:
+        """Rows that are decoded together."""
+        return self._grid.tile[0]
+
+    def release(self) -> None:
+        """Give back the rows that are kept; they will be decoded anew."""
+        self._last, self._kept = NOTHING, {}
 
     def at(self, places: NDArray[np.int64]) -> Pixels:
         """Single pixels, counted row after row and in order; their rows are kept for when they are read again."""
