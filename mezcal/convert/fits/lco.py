@@ -10,7 +10,7 @@ import numpy as np
 
 from mezcal.convert.fits.limits import Limits, clipped, least_above
 from mezcal.convert.fits.plain import Plain
-from mezcal.convert.fits.planes import Held, blocks
+from mezcal.convert.fits.planes import BLOCK, Held, blocks
 from mezcal.convert.fits.tiles import Tiles
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def _samples(plane: Plane) -> Pixels:
 
 
 class Levels:
-    """Blocks of pixels to 8-bit levels, by way of *table*; what is no number is black.
+    """Blocks of pixels to 8-bit levels, by way of *table*, 256 bytes; what is no number is black.
 
     Pixels times a scale, less an offset, as fits2image does it: in double precision, but for the offset, which has that
     of the pixels. A rounding elsewhere shows where a level ends in .5. What is worked on is kept for the next block:
@@ -93,7 +93,7 @@ class Levels:
         if self._every is None:
             kind = np.iinfo(block.dtype)
             values = np.arange(kind.min, kind.max + 1, dtype=np.float64)
-            levels = np.rint(np.clip(values * self._scale - self._offset, 0, 255))
+            levels = np.rint(clipped(values * self._scale - self._offset, 255))
             self._every = np.roll(self._table[levels.astype(np.uint8)], int(kind.min))
         return self._every.take(block.view(np.uint16), mode="clip")  # none is outside; to look is what takes time
 
@@ -102,7 +102,7 @@ def median_table(plane: Plane, within: Limits, percentile: float) -> Pixels:
     """The table for `median=true`: of the levels, the median becomes black and the percentile white."""
     counts = np.zeros(256, np.int64)
     levels = Levels(within)
-    for start, stop in blocks(plane.shape[0], 256):
+    for start, stop in blocks(plane.shape[0], BLOCK):
         counts += np.bincount(levels(plane.rows(start, stop)).ravel(), minlength=256)
     median = _quantile(counts, 50)
     white = max(_quantile(counts, percentile) - median, 1.0)

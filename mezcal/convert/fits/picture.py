@@ -116,11 +116,13 @@ def _drawn(frames: list[Frame], look: Look, scratch: Path) -> tuple[Image.Image,
     order: Callable[[str], int] = ("wcs", "catalog", "none").index
     how = max((way for _, way in ways), key=order) if len(frames) > 1 else None
     affines = [affine for affine, _ in ways]
-    drawn = _as_lco if look.look == "lco" else _as_robust
-    return drawn(frames, affines, sheet, look, scratch), how
+    if look.look == "lco":
+        return _as_lco(frames, affines, sheet, look, scratch), how
+    return _as_robust(frames, affines, sheet, look), how
 
 
 def _as_lco(frames: list[Frame], affines: list[Affine | None], sheet: Sheet, look: Look, scratch: Path) -> Image.Image:
+    """Each frame between limits of its own, as one band; moved first, as of old, where it is small enough."""
     bands = []
     for frame, affine in zip(frames, affines, strict=True):
         whole = moved(frame.plane, affine, sheet.shape)
@@ -140,9 +142,8 @@ def _lco_levels(plane: Plane, sheet: Sheet, look: Look, scratch: Path) -> Pixels
     return shrunk(plane, sheet.turn, sheet.by, lco.Levels(limits, table))
 
 
-def _as_robust(
-    frames: list[Frame], affines: list[Affine | None], sheet: Sheet, look: Look, _scratch: Path
-) -> Image.Image:
+def _as_robust(frames: list[Frame], affines: list[Affine | None], sheet: Sheet, look: Look) -> Image.Image:
+    """Each frame averaged as floats, and laid on the reference; brought to size and stretched together."""
     planes = []
     for frame, affine in zip(frames, affines, strict=True):
         small = means(frame.plane, sheet.turn, sheet.by)
@@ -163,6 +164,7 @@ def _placed(small: Pixels, frame: Frame, affine: Affine | None, sheet: Sheet) ->
 
 
 def _rotated(small: Pixels, angle: float, look: Look) -> Final:
+    """*small* turned by *angle* degrees and made to fit; what was not in it is no number, which is black."""
     whole = Image.fromarray(small)
     turned = whole.rotate(angle, Image.Resampling.BILINEAR, expand=True, fillcolor=float("nan"))
     size = fitted(turned.size, (look.width, look.height))

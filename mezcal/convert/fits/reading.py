@@ -68,10 +68,10 @@ def reported() -> Iterator[None]:
 def opened(file: BinaryIO, look: Look, scratch: Path, max_pixels: int | None) -> Iterator[Frame]:
     """The frame in *file*; raises `NotAnImage`, `Undecodable` with the reason, or `TooLarge`."""
     with ExitStack() as stack:
-        plain = stack.enter_context(_inflated(file, scratch))
-        hdus = stack.enter_context(closing(fits.open(plain, mode="readonly", memmap=False, lazy_load_hdus=True)))
-        size = plain.seek(0, io.SEEK_END)
-        yield _frame(hdus, look, plain, size, max_pixels)
+        whole = stack.enter_context(_inflated(file, scratch))
+        hdus = stack.enter_context(closing(fits.open(whole, mode="readonly", memmap=False, lazy_load_hdus=True)))
+        size = whole.seek(0, io.SEEK_END)
+        yield _frame(hdus, look, whole, size, max_pixels)
 
 
 @contextmanager

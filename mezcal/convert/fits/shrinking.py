@@ -1,4 +1,4 @@
-"""A plane of any size to a small picture, block by block, exactly as if it had been whole."""
+"""A plane of any size to a small sheet, block by block, and the sheet to its final size: as if each had been whole."""
 
 from __future__ import annotations
 
@@ -43,6 +43,7 @@ def fitted(size: Size, box: Size) -> Size:
 
 
 def _nearest(side: float, miss: Callable[[int], float]) -> int:
+    """The whole number next to *side* that misses the aspect least; never 0."""
     return max(min(math.floor(side), math.ceil(side), key=miss), 1)
 
 
@@ -97,6 +98,7 @@ def resampled(sheet: Pixels, part: tuple[float, float], final: Size) -> Final:
 
 
 def _bands(sheet: Pixels, part: tuple[float, float], final: Size) -> Iterator[Pixels]:
+    """The rows of the final picture, `BAND` at a time, each from no more of *sheet* than its window sees."""
     step = part[1] / final[1]
     reach = math.ceil(max(1, step)) + 1  # rows beyond a band's that are seen, and one for what rounding may do
     for top, bottom in blocks(final[1], BAND):

@@ -17,9 +17,7 @@ if TYPE_CHECKING:
 EDGE = 2048  # pixels: larger frames are averaged to at most this first
 TILE = 32  # pixels a side of what one value of the sky stands for
 SIGMAS = 6.0  # above the sky's noise, after each pixel was averaged with its neighbours
-SHARPEST = (
-    2.0  # times the pixels beside it, a star's centre may be; hot pixels stand alone, and in all frames at one place
-)
+SHARPEST = 2.0  # times the pixels beside it, a star's centre may be; hot pixels, which all frames share, stand alone
 AROUND = 2  # pixels to each side in which a star is the brightest, and over which its centre is weighed
 FAINTEST = 1e-30  # where there is no noise at all
 UPRIGHT = Turn(flip_rows=False)
