@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import resource
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -175,6 +176,24 @@ def test_memory_is_asked_for_frames_that_are_one_tile(
     with path.open("rb") as file:
         draw([file], tmp_path / "out.jpg", Look.parse({}), scratch=tmp_path, room=asked.append)
     assert asked == [memory.SMALL + 2 * 4 * 300 * 300]
+
+
+@pytest.mark.parametrize(
+    ("query", "sheets"),
+    [({"look": "lco"}, 1), ({"look": "robust"}, 1), ({"color": "true"}, 3), ({"color": "true", "look": "lco"}, 1)],
+)
+def test_memory_is_asked_for_large_pictures(
+    tmp_path: Path, query: dict[str, str], sheets: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Frames that are read in blocks are laid out on sheets, which at 4096 pixels may take more than the frames."""
+    path, asked = written(tmp_path, fits.PrimaryHDU(ramp(300, 400))), []
+    monkeypatch.setattr("mezcal.convert.fits.picture.HELD_MOST", 1)
+    monkeypatch.setattr("mezcal.memory.STREAMING", 0)
+    look = Look.parse({"width": "400", "height": "400", **query})
+    with ExitStack() as stack:
+        files = [stack.enter_context(path.open("rb")) for _ in range(3 if look.color else 1)]
+        draw(files, tmp_path / "out.jpg", look, scratch=tmp_path, room=asked.append)
+    assert asked == [memory.SMALL + (4 * sheets + 8) * 300 * 400]
 
 
 def test_what_does_not_go_to_the_disk_whole_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

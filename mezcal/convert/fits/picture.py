@@ -52,9 +52,11 @@ def draw(
     """
     with reported(), ExitStack() as stack:
         read = [stack.enter_context(opened(file, look, scratch, max_pixels)) for file in frames]
+        sheet = Sheet.of(read[0], look)
         if room is not None:
-            room(max(memory.STREAMING, memory.SMALL + sum(map(_held, read))))
-        image, how = _drawn(read, look, scratch)
+            needed = max(sum(map(_held, read)), _laid_out(sheet, look, len(read)))
+            room(max(memory.STREAMING, memory.SMALL + needed))
+        image, how = _drawn(read, sheet, look, scratch)
     if look.label:
         labelled(image, look.label, outlined=look.look != "lco")
     image.save(target, "JPEG", quality=look.quality)
@@ -74,6 +76,18 @@ def _at_once(plane: Plane) -> int:
     rows, columns = plane.shape
     high = rows if isinstance(plane, Whole) else plane.high if isinstance(plane, Tiles) else 0
     return high * columns
+
+
+def _laid_out(sheet: Sheet, look: Look, frames: int) -> int:
+    """Bytes of the sheets of so many *frames*, which are floats, and of the picture.
+
+    Of old one sheet is worked on at a time, in bytes, but LANCZOS in fours has it four times. One that is turned to
+    the exact angle has up to twice its pixels.
+    """
+    width, height = map(math.ceil, sheet.part)
+    turned = 3 if look.orient == "exact" and sheet.angle else 1
+    sheets = 1 if look.look == "lco" else frames * turned
+    return 4 * width * height * sheets + 8 * math.prod(sheet.final)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,9 +123,8 @@ def _least(size: Size, axis: int) -> int:
     return max(1, int(size[axis] * robust.STATISTICS_EDGE / (ROBUST_GAP * max(size))))
 
 
-def _drawn(frames: list[Frame], look: Look, scratch: Path) -> tuple[Image.Image, str | None]:
+def _drawn(frames: list[Frame], sheet: Sheet, look: Look, scratch: Path) -> tuple[Image.Image, str | None]:
     """The picture without its label, as RGB; and how its frames were aligned, where they are several."""
-    sheet = Sheet.of(frames[0], look)
     ways = [(None, "wcs"), *(affine_between(frames[0], other) for other in frames[1:])]
     order: Callable[[str], int] = ("wcs", "catalog", "none").index
     how = max((way for _, way in ways), key=order) if len(frames) > 1 else None
