@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 import numpy as np
 import pytest
@@ -103,6 +103,38 @@ def test_the_hdu_called_sci_comes_first(tmp_path: Path) -> None:
     assert picture(path, hdu="2").shape == (40, 60)
 
 
+class Noting:
+    """A file that remembers the last byte that was read of it."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file, self.last = file, 0
+
+    def read(self, size: int = -1) -> bytes:
+        found = self._file.read(size)
+        self.last = max(self.last, self._file.tell())
+        return found
+
+    def readinto(self, buffer: Any) -> int:
+        found: int = self._file.readinto(buffer)  # type: ignore[attr-defined]
+        self.last = max(self.last, self._file.tell())
+        return found
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+
+@pytest.mark.parametrize("look", ["lco", "robust"])
+def test_what_is_behind_the_picture_is_not_read(tmp_path: Path, look: str) -> None:
+    """Masks, errors and catalogues have headers that take longer to read than a small frame takes to draw."""
+    errors = fits.ImageHDU(np.zeros((300, 300)), name="ERR")
+    path = written(tmp_path, fits.CompImageHDU(ramp(), name="SCI"), errors, fits.ImageHDU(ramp(), name="BPM"))
+    with path.open("rb") as file:
+        touched = Noting(file)
+        draw([cast("BinaryIO", touched)], tmp_path / "out.jpg", Look.parse({"look": look}), scratch=tmp_path)
+    with fits.open(path) as hdus:
+        assert touched.last <= hdus[2].fileinfo()["datLoc"]
+
+
 def test_the_planes_of_a_cube_are_counted_from_one(tmp_path: Path) -> None:
     path = written(tmp_path, fits.PrimaryHDU(np.stack([ramp(), ramp()[:, ::-1]])))
     assert corner(picture(path)) == "top right"
@@ -125,7 +157,8 @@ def test_the_quadrants_of_a_raw_frame_are_put_together(tmp_path: Path) -> None:
         columns, rows = (("80:41" if x else "1:40"), ("80:41" if y else "1:40"))
         header = fits.Header({"DETSEC": f"[{columns},{rows}]", "DATASEC": "[1:40,1:40]", "BIASSEC": "[41:50,1:40]"})
         parts.append(fits.ImageHDU(data.astype("f4"), header, name="SCI", ver=number + 1))
-    together = picture(written(tmp_path, *parts))
+    mask = fits.ImageHDU(np.zeros((80, 80), "u1"), name="BPM")
+    together = picture(written(tmp_path, *parts, mask))
     alone = picture(written(tmp_path, fits.PrimaryHDU(whole)))
     assert together.shape == (80, 80)
     assert np.abs(together - alone).max() < 4

@@ -41,7 +41,7 @@ def affine_between(red: Frame, other: Frame) -> tuple[Affine | None, str]:
 
 
 def _by_coordinates(red: Frame, other: Frame) -> Affine | None:
-    here, there = (WCS(frame.header, naxis=2) for frame in (red, other))
+    here, there = (WCS(frame.header.whole(), naxis=2) for frame in (red, other))
     if not (here.has_celestial and there.has_celestial):
         return None
     rows, columns = red.plane.shape
@@ -62,7 +62,7 @@ def _fit(here: Pixels, there: Pixels) -> Affine | None:
 
 def _stars(frame: Frame) -> Pixels:
     """The brightest sources of the frame's own catalogue, or of its pixels where it has none: x and y of each."""
-    table = frame.catalogue
+    table = frame.catalogue()
     if table is None:
         return brightest(frame.plane, BRIGHTEST)
     x, y, flux = (np.asarray(table[name], float) for name in ("x", "y", "flux"))
