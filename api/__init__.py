@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flask import Flask
+from flask import Flask, Response
 from werkzeug.routing import PathConverter
 
 from api import access, images, jobs, metrics, operator, ops, problems, thumbnails, webhooks
@@ -32,6 +32,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.config["MAX_CONTENT_LENGTH"] = 1 << 20
     place(app, desk)
     access.register(app)
+    app.after_request(_untyped_if_empty)
     blueprints = (images.images, jobs.jobs, operator.operator, ops.ops, metrics.scraped, webhooks.webhooks)
     for blueprint in blueprints:
         app.register_blueprint(blueprint)
@@ -39,3 +40,10 @@ def create_app(settings: Settings | None = None) -> Flask:
         app.register_blueprint(thumbnails.thumbnails)
     problems.register(app)
     return app
+
+
+def _untyped_if_empty(response: Response) -> Response:
+    """Flask calls every answer HTML that is not said to be something else: those without a body, too."""
+    if response.mimetype == "text/html" and response.is_sequence and not response.get_data():
+        del response.headers["Content-Type"]
+    return response

@@ -18,7 +18,7 @@ from api import pages
 from api.access import note_cache, note_recipe
 from api.clients import Wish, gone
 from api.context import here
-from api.images import accepted
+from api.images import accepted, say_what_applied
 from api.sending import HIT, JOINED, MISS, send
 from mezcal.archive import chosen, recipe_of
 from mezcal.errors import BadRecipe, TicketExpired
@@ -64,6 +64,7 @@ def _answer(find: Callable[[str | None], FrameRecord]) -> AnyResponse:
     found = here().store.find(wanted.recipe)
     if found is None:
         wish = Wish.of(request)
+        say_what_applied(wish)
         if wish.respond_async:
             return accepted(wanted.ask())
         joined = _made(wanted, find, time.monotonic() + min(wish.seconds, settings.wait_seconds))

@@ -51,7 +51,7 @@ def kinds(of: type[Failure] = Failure) -> list[type[Failure]]:
 class BadRecipe(Failure):
     """What was asked for is no recipe: a path that climbs, a page that is no number."""
 
-    slug, title, status = "bad-recipe", "The request names no master", 400
+    slug, title, status = "bad-recipe", "The request describes no image", 400
 
 
 class Unauthorized(Failure):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.broker import running_broker
 from tests.s3_server import running_s3
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
 
     from tests.broker import Broker
     from tests.s3_server import S3Server
+
+# no test is about time: machines may be busy
+settings.register_profile("mezcal", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("mezcal")
 
 
 @pytest.fixture(scope="session")

@@ -215,8 +215,14 @@ def test_a_refusal_says_what_would_be_right(
         ("/nowhere", 404, "There is no such page", "about:blank", "Not Found"),
         ("/mezzanine/a.tif", 404, "There is no such page", "about:blank", "Not Found"),
         ("/jobs/x", 404, "Not Found", "about:blank", "Not Found"),
-        ("/images/", 400, "The request names no master", "/problems/bad-recipe", "The request names no master"),
-        ("/images/a//b", 400, "The request names no master", "/problems/bad-recipe", "The request names no master"),
+        ("/images/", 400, "The request describes no image", "/problems/bad-recipe", "The request describes no image"),
+        (
+            "/images/a//b",
+            400,
+            "The request describes no image",
+            "/problems/bad-recipe",
+            "The request describes no image",
+        ),
     ],
 )
 def test_an_unknown_route_is_told_from_a_request_without_a_master(

@@ -270,6 +270,7 @@ def test_who_prefers_not_to_wait_is_given_the_job(house: House, master: str) -> 
     answer = house.ask(master, headers={"Prefer": "respond-async"})
     assert answer.status_code == 202
     assert answer.headers["Preference-Applied"] == "respond-async"
+    assert (answer.content, answer.headers.get("Content-Type")) == (b"", None)
     job = answer.headers["Location"]
     until(lambda: house.request(job).json()["state"] == "done", what="the job's end")
     assert house.ask(master).headers["Cache-Status"] == "mezcal; hit"

@@ -253,10 +253,16 @@ def test_prefer_respond_async_is_answered_202(observatory: House, archive: Archi
     number = archive.add(MONO)
     answer = observatory.request(f"/{number}/", headers={"Prefer": "respond-async"})
     assert answer.status_code == 202
+    assert answer.headers["Preference-Applied"] == "respond-async"
     job = observatory.request(answer.headers["Location"]).json()
     assert job["image"] is None
     until(lambda: observatory.request(answer.headers["Location"]).json()["state"] == "done")
     assert observatory.request(f"/{number}/", headers={"Prefer": "respond-async"}).status_code == 200
+
+
+def test_prefer_wait_is_said_to_have_been_heeded(observatory: House, archive: ArchiveServer) -> None:
+    answer = observatory.request(f"/{archive.add(MONO)}/", headers={"Prefer": "wait=20"})
+    assert (answer.status_code, answer.headers["Preference-Applied"]) == (200, "wait=20")
 
 
 def test_head_answers_what_get_would(observatory: House, archive: ArchiveServer) -> None:

@@ -223,7 +223,7 @@ WHAT = ("spread", "renew", "begin", "end", "put_off", "forget", "change", "retry
 STEPS = st.lists(st.tuples(st.sampled_from(WHAT), st.integers(0, 2), st.integers(0, 1)), max_size=40)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(steps=STEPS)
 def test_whatever_happens_the_counts_add_up_and_every_batch_comes_to_its_end(broker: Broker, steps: list[Any]) -> None:
     course = Course(broker)

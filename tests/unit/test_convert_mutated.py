@@ -15,7 +15,6 @@ from tools.damaged import SECONDS_MAX, Case, outcome
 
 @settings(
     max_examples=300,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(random=st.randoms(use_true_random=False))

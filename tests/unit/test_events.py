@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mezcal.errors import BadEvent
@@ -280,13 +280,11 @@ LIKELY = st.recursive(
 )
 
 
-@settings(deadline=None)
 @given(body=LIKELY, form=st.sampled_from(sorted(FORMATS)))
 def test_any_json_is_understood_or_refused(body: Any, form: str) -> None:
     understood(form, json.dumps(body).encode(), {})
 
 
-@settings(deadline=None)
 @given(name=st.sampled_from(sorted(MASTERS)), data=st.data(), value=LIKELY)
 def test_any_part_of_a_sample_may_be_anything(name: str, data: st.DataObject, value: Any) -> None:
     body = sample(name)
@@ -302,7 +300,6 @@ def test_any_part_of_a_sample_may_be_anything(name: str, data: st.DataObject, va
     understood(MASTERS[name][0], json.dumps(body).encode(), {})
 
 
-@settings(deadline=None)
 @given(body=st.binary(max_size=200), form=st.sampled_from(sorted(FORMATS)))
 def test_any_bytes_are_understood_or_refused(body: bytes, form: str) -> None:
     understood(form, body, {"ce-specversion": "1.0", "ce-type": "a.deleted", "ce-id": "1", "ce-source": "x"})

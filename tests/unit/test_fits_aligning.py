@@ -12,7 +12,7 @@ from PIL import Image
 
 from mezcal.convert.fits.aligning import affine_between, moved
 from mezcal.convert.fits.planes import Held
-from mezcal.convert.fits.reading import Frame
+from mezcal.convert.fits.reading import Cards, Frame
 
 
 @pytest.mark.parametrize(
@@ -49,14 +49,15 @@ def test_a_small_frame_is_not_moved_to_the_pixels_of_one_too_large_to_be_held(mo
 
 def _catalogue(x: np.ndarray, y: np.ndarray) -> fits.BinTableHDU:
     columns = {"x": x, "y": y, "flux": np.ones(len(x))}
-    return fits.BinTableHDU.from_columns([fits.Column(name, "D", array=values) for name, values in columns.items()])
+    written = [fits.Column(name, "D", array=values) for name, values in columns.items()]
+    return fits.BinTableHDU.from_columns(written, name="CAT")
 
 
 def test_stars_are_matched_in_little_memory() -> None:
     """The shifts between 60 stars and 60 are 3600; pairs of these are 13 million."""
     stars = np.random.default_rng(1).uniform(0, 2000, (60, 2))
     here, there = (
-        Frame(Held(np.zeros((10, 10))), fits.Header(), _catalogue(x, y))
+        Frame(Held(np.zeros((10, 10))), Cards(fits.Header(), fits.Header()), [_catalogue(x, y)])
         for x, y in (stars.T, (stars + np.array([7, -3])).T)
     )
     tracemalloc.start()

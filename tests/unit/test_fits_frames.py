@@ -7,7 +7,7 @@ import resource
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 import numpy as np
 import pytest
@@ -113,7 +113,40 @@ def test_the_hdu_called_sci_comes_first(tmp_path: Path) -> None:
 
 def test_a_picture_called_cat_is_no_catalogue(tmp_path: Path) -> None:
     path = written(tmp_path, fits.ImageHDU(ramp()), fits.ImageHDU(np.ones((10, 10)), name="CAT"))
-    assert corner(picture(path)) == "top right"
+    with path.open("rb") as file, opened(file, Look.parse({}), tmp_path, None) as frame:
+        assert frame.catalogue() is None
+
+
+class Noting:
+    """A file that remembers the last byte that was read of it."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file, self.last = file, 0
+
+    def read(self, size: int = -1) -> bytes:
+        found = self._file.read(size)
+        self.last = max(self.last, self._file.tell())
+        return found
+
+    def readinto(self, buffer: Any) -> int:
+        found: int = self._file.readinto(buffer)  # type: ignore[attr-defined]
+        self.last = max(self.last, self._file.tell())
+        return found
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+
+@pytest.mark.parametrize("look", ["lco", "robust"])
+def test_what_is_behind_the_picture_is_not_read(tmp_path: Path, look: str) -> None:
+    """Masks, errors and catalogues have headers that take longer to read than a small frame takes to draw."""
+    errors = fits.ImageHDU(np.zeros((300, 300)), name="ERR")
+    path = written(tmp_path, fits.CompImageHDU(ramp(), name="SCI"), errors, fits.ImageHDU(ramp(), name="BPM"))
+    with path.open("rb") as file:
+        touched = Noting(file)
+        draw([cast("BinaryIO", touched)], tmp_path / "out.jpg", Look.parse({"look": look}), scratch=tmp_path)
+    with fits.open(path) as hdus:
+        assert touched.last <= hdus[2].fileinfo()["datLoc"]
 
 
 def test_the_planes_of_a_cube_are_counted_from_one(tmp_path: Path) -> None:
@@ -148,7 +181,8 @@ def test_the_quadrants_of_a_raw_frame_are_put_together(tmp_path: Path) -> None:
         columns, rows = (("80:41" if x else "1:40"), ("80:41" if y else "1:40"))
         header = fits.Header({"DETSEC": f"[{columns},{rows}]", "DATASEC": "[1:40,1:40]", "BIASSEC": "[41:50,1:40]"})
         parts.append(fits.ImageHDU(data.astype("f4"), header, name="SCI", ver=number + 1))
-    together = picture(written(tmp_path, *parts))
+    mask = fits.ImageHDU(np.zeros((80, 80), "u1"), name="BPM")
+    together = picture(written(tmp_path, *parts, mask))
     alone = picture(written(tmp_path, fits.PrimaryHDU(whole)))
     assert together.shape == (80, 80)
     assert np.abs(together - alone).max() < 4
@@ -225,11 +259,13 @@ def test_gzip_is_undone(tmp_path: Path) -> None:
         ({"CDELT1": -1e-4, "CDELT2": 1e-4}, "top right"),
         ({"CDELT1": 1e-4, "CDELT2": 1e-4, "PC1_1": -1.0, "PC2_2": 1.0}, "top right"),
         ({"CDELT1": -1e-4, "CDELT2": 1e-4, "CROTA2": 180.0}, "bottom left"),
+        ({"CDELT1": 1e-4, "CDELT2": -1e-4, "CROTA2": "no number"}, "top right"),  # only drawn right way up
+        ({"CDELT1": 1e-4, "CDELT2": "N/A"}, "top right"),
         ({}, "top right"),
     ],
 )
 @pytest.mark.parametrize("look", ["lco", "robust"])
-def test_north_is_up_and_east_left(tmp_path: Path, look: str, matrix: dict[str, float], brightest: str) -> None:
+def test_north_is_up_and_east_left(tmp_path: Path, look: str, matrix: dict[str, Any], brightest: str) -> None:
     header = fits.Header({**NORTH_UP, **matrix}) if matrix else fits.Header()
     assert corner(picture(written(tmp_path, fits.PrimaryHDU(ramp(60, 60), header)), look=look)) == brightest
 

@@ -25,7 +25,7 @@ def ours(path: Path, number: int = 0, hdu: int = 0) -> np.ndarray | None:
         return None if plane is None else np.array(plane.rows(0, plane.shape[0]))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     kind=st.sampled_from(KINDS),
     shape=st.tuples(st.integers(1, 3), st.integers(1, 40), st.integers(1, 40)),
@@ -63,7 +63,7 @@ def test_scaled_frames_are_left_to_astropy(tmp_path: Path, cards: dict[str, floa
     assert ours(tmp_path / "frame.fits", hdu=2) is None
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(
     shape=st.tuples(st.integers(1, 40), st.integers(1, 40)),
     by=st.tuples(st.integers(1, 9), st.integers(1, 9)),

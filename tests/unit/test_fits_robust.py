@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -136,6 +137,17 @@ def test_frames_with_nothing_but_pixels_are_aligned_by_the_stars_in_them(tmp_pat
     dot = shown[599 - y - 2 : 599 - y + 3, x - 2 : x + 3].mean((0, 1))
     assert dot.min() > 100
     assert np.ptp(dot) < 40
+
+
+@pytest.mark.parametrize("wrong", [{"CTYPE2": "GLAT-TAN"}, {"CD2_2": 0.0}, {"CD1_1": "N/A"}])
+def test_coordinates_that_make_no_sense_are_left_for_the_stars(tmp_path: Path, wrong: dict[str, Any]) -> None:
+    header = fits.Header({"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRVAL1": 150.0, "CRVAL2": 2.0})
+    header.update({"CRPIX1": 300.0, "CRPIX2": 300.0, "CD1_1": -1e-4, "CD2_2": 1e-4, **wrong})
+    paths = []
+    for number, pixels in enumerate([starry(), starry(7.4, -3.2, level=900, seed=2), starry(-11.7, 5.1, seed=3)]):
+        paths.append(tmp_path / f"{number}.fits")
+        fits.PrimaryHDU(pixels, header).writeto(paths[-1])
+    assert drawn(tmp_path, *paths, color="true")[1] == "aligned=catalog"
 
 
 def test_frames_of_two_fields_of_stars_are_not_taken_for_one(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -10,27 +11,26 @@ from hypothesis import given
 from hypothesis import strategies as some
 from PIL import Image
 
-from mezcal.convert.fits.shrinking import resampled, resized
+from mezcal.convert.fits.shrinking import factors, fitted, resampled, resized
 
 SIDES = some.integers(1, 90)
-SHARES = some.floats(0.01, 1)
 
 
 @some.composite
 def scalings(draw: Any) -> tuple[int, int, tuple[float, float], tuple[int, int]]:
-    """Rows, columns, the part of them that is the picture, and its final size, which is no larger."""
-    height, width = draw(SIDES), draw(SIDES)
-    part = width - draw(some.floats(0, 0.9)), height - draw(some.floats(0, 0.9))
-    return height, width, part, (max(1, int(width * draw(SHARES))), max(1, int(height * draw(SHARES))))
+    """Rows and columns of a sheet, the part of them that is the picture, and its final size, as frames have them."""
+    size = draw(SIDES), draw(SIDES)
+    final = fitted(size, (draw(SIDES), draw(SIDES)))
+    by = factors(size, final)
+    width, height = size[0] / by[0], size[1] / by[1]
+    return math.ceil(height), math.ceil(width), (width, height), final
 
 
 @given(scalings())
-def test_levels_are_those_of_lanczos_along_rows_and_then_along_columns(scaling: Any) -> None:
+def test_levels_are_those_of_lanczos(scaling: Any) -> None:
     height, width, part, final = scaling
     sheet = np.random.default_rng(height * width).integers(0, 256, (height, width), np.uint8)
-    lanczos = Image.Resampling.LANCZOS
-    wide = Image.fromarray(sheet).resize((final[0], height), lanczos, box=(0, 0, part[0], height))
-    wanted = wide.resize(final, lanczos, box=(0, 0, final[0], part[1]))
+    wanted = Image.fromarray(sheet).resize(final, Image.Resampling.LANCZOS, box=(0, 0, *part))
     if sheet.shape != final[::-1]:
         assert np.array_equal(resized(sheet, part, final), np.asarray(wanted))
 

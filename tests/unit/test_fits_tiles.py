@@ -76,7 +76,7 @@ FRAMES = st.fixed_dictionaries(
 )
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(frame=FRAMES)
 def test_pixels_are_those_of_astropy(tmp_path_factory: pytest.TempPathFactory, frame: dict[str, Any]) -> None:
     path = tmp_path_factory.getbasetemp() / "frame.fits"

@@ -50,7 +50,7 @@ def arrive(scratch, pieces):
     return thread
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(steps=steps, pieces=st.lists(st.integers(1, 20_000), max_size=8), size=st.sampled_from([None, 50_000]))
 def test_a_growing_file_reads_like_the_whole_one(steps, pieces, size):
     growing = scratch(size)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
@@ -47,7 +47,6 @@ def test_a_message_that_comes_again_is_known_and_another_is_not(vector: Any) -> 
     assert len(ids) == len(SIGNED)
 
 
-@settings(deadline=None)
 @given(scheme=st.sampled_from(sorted(SIGNED)), data=st.data())
 def test_no_flipped_bit_of_the_body_verifies(scheme: str, data: st.DataObject) -> None:
     body = bytearray(SIGNED[scheme]["body"].encode())
@@ -57,7 +56,6 @@ def test_no_flipped_bit_of_the_body_verifies(scheme: str, data: st.DataObject) -
         verified(SIGNED[scheme], bytes(body))
 
 
-@settings(deadline=None)
 @given(scheme=st.sampled_from(sorted(SIGNED)), data=st.data())
 def test_no_flipped_bit_of_a_header_verifies(scheme: str, data: st.DataObject) -> None:
     """But the case of hex digits, and bits that Base64 does not use: they change no byte of the signature."""
@@ -83,7 +81,6 @@ def same(one: str, other: str) -> bool:
         return False
 
 
-@settings(deadline=None)
 @given(body=st.binary(max_size=64), signature=st.text(max_size=100), scheme=st.sampled_from(sorted(SIGNED)))
 def test_no_made_up_signature_verifies(body: bytes, signature: str, scheme: str) -> None:
     name = next(name for name in SIGNED[scheme]["headers"] if "ignature" in name)

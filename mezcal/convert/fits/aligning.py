@@ -41,12 +41,16 @@ def affine_between(red: Frame, other: Frame) -> tuple[Affine | None, str]:
 
 
 def _by_coordinates(red: Frame, other: Frame) -> Affine | None:
-    here, there = (WCS(frame.header, naxis=2) for frame in (red, other))
-    if not (here.has_celestial and there.has_celestial):
-        return None
+    """The map by both frames' coordinates; None where one has none, or such that no map comes from them."""
     rows, columns = red.plane.shape
     grid = np.stack(np.meshgrid(np.linspace(0, columns, GRID), np.linspace(0, rows, GRID)), -1).reshape(-1, 2)
-    points = there.all_world2pix(here.all_pix2world(grid - 0.5, 0), 0, quiet=True) + 0.5
+    try:
+        here, there = (WCS(frame.header.whole(), naxis=2) for frame in (red, other))
+        if not (here.has_celestial and there.has_celestial):
+            return None
+        points = there.all_world2pix(here.all_pix2world(grid - 0.5, 0), 0, quiet=True) + 0.5
+    except (ValueError, TypeError, KeyError):  # wcslib's errors are ValueErrors
+        return None
     return _fit(grid, points)
 
 
@@ -62,9 +66,9 @@ def _fit(here: Pixels, there: Pixels) -> Affine | None:
 
 def _stars(frame: Frame) -> Pixels:
     """The brightest sources of the frame's own catalogue, or of its pixels where it has none: x and y of each."""
-    if frame.catalogue is None:
+    table = frame.catalogue()
+    if table is None:
         return brightest(frame.plane, BRIGHTEST)
-    table = frame.catalogue.data
     x, y, flux = (np.asarray(table[name], float) for name in ("x", "y", "flux"))
     sound = np.isfinite(x) & np.isfinite(y) & np.isfinite(flux)
     order = np.argsort(-flux[sound])[:BRIGHTEST]

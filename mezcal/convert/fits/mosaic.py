@@ -38,6 +38,11 @@ def section(text: object) -> Section | None:
     return Section(min(x1, x2) - 1, max(x1, x2), min(y1, y2) - 1, max(y1, y2), x1 > x2, y1 > y2)
 
 
+def is_part(hdu: Any) -> bool:
+    """Whether *hdu* says where on a detector it lies."""
+    return section(hdu.header.get("DETSEC", "")) is not None
+
+
 def quadrants(pictures: list[Any]) -> list[Any]:
     """The HDUs of *pictures* that are parts of one detector; none where they are not."""
     flat = [hdu for hdu in pictures if len(hdu.shape) == 2]

@@ -11,13 +11,14 @@ import warnings
 import zlib
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from math import prod
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 import numpy as np
 from astropy.io import fits
 
-from mezcal.convert.fits.mosaic import Mosaic, quadrants
+from mezcal.convert.fits.mosaic import Mosaic, is_part, quadrants
 from mezcal.convert.fits.plain import plain
 from mezcal.convert.fits.planes import BLOCK, HELD_MOST, Plane, Sections, Whole
 from mezcal.convert.fits.tiling import tiled
@@ -25,7 +26,7 @@ from mezcal.errors import NotAnImage, StoreDown, TooLarge, Undecodable
 from mezcal.store.room import is_full
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from mezcal.look import Look
@@ -40,12 +41,43 @@ INFLATED_MOST = 8 * 2**30  # bytes: a compressed file may hold a thousand times 
 
 
 @dataclass(frozen=True, slots=True)
+class Cards:
+    """The picture's header, completed by the primary one's: OBSTYPE is often said only there."""
+
+    own: Any  # astropy's Header, which is untyped
+    primary: Any
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.own or name in self.primary
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """The value of a card."""
+        return (self.own if name in self.own else self.primary).get(name, default)
+
+    def whole(self) -> Any:
+        """Both in one: for hundreds of cards that takes as long as to read them."""
+        header = self.own.copy()
+        header.extend(self.primary, unique=True, update=False)
+        return header
+
+
+@dataclass(frozen=True, slots=True)
 class Frame:
-    """One open frame; *catalogue* is the HDU with the table of its sources, where the pipeline left one."""
+    """One open frame. HDUs behind the picture are not read unless they are asked for: that may take longer than to
+    draw it.
+    """
 
     plane: Plane
-    header: Any  # astropy's Header, which is untyped
-    catalogue: Any = None
+    header: Cards
+    hdus: Any  # astropy's, read as they are looked at
+
+    def catalogue(self) -> Any:
+        """The table of the frame's sources; None where the pipeline left none."""
+        for hdu in self.hdus:
+            columns = getattr(hdu, "columns", None)  # an image has none
+            if hdu.name == "CAT" and columns is not None and {"x", "y", "flux"} <= set(map(str.lower, columns.names)):
+                return hdu.data
+        return None
 
 
 @contextmanager
@@ -111,37 +143,48 @@ class _Bounded:
 
 
 def _frame(hdus: Any, look: Look, file: BinaryIO, size: int, max_pixels: int | None) -> Frame:
-    pictures = _pictures(hdus, look)
-    parts = [] if look.hdu or look.look == "lco" else quadrants(pictures)
-    for hdu in parts or pictures[:1]:
+    picture = _picture(hdus, look)
+    parts = [] if look.hdu or look.look == "lco" or not is_part(picture) else quadrants(_likes(hdus, picture))
+    for hdu in parts or [picture]:
         _must_be_whole(hdu, size)
         _must_fit(hdu.shape, max_pixels)
-    header = _full_header(hdus, pictures[0])
+    header = Cards(picture.header, hdus[0].header)
     if parts:
         mosaic = Mosaic.of([(_plane(part, look, file), part.header) for part in parts])
         _must_fit(mosaic.shape, max_pixels)
-        return Frame(mosaic, header)
-    return Frame(_plane(pictures[0], look, file), header, _catalogue(hdus))
+        return Frame(mosaic, header, hdus)
+    return Frame(_plane(picture, look, file), header, hdus)
 
 
-def _pictures(hdus: Any, look: Look) -> list[Any]:
-    """The HDUs that may be shown, the one to show first."""
-    found = [hdu for hdu in _named(hdus, look.hdu) if _is_picture(hdu)]
-    if not found:
+def _picture(hdus: Any, look: Look) -> Any:
+    """The HDU to show: the first one that is wished for, else the first one that can be."""
+    first = None
+    for hdu in _pictures(hdus, look.hdu):
+        first = first or hdu
+        if len(hdu.shape) == 2 if look.look == "lco" else hdu.name == "SCI":
+            return hdu
+    if first is None:
         asked = f"HDU {look.hdu!r} of the frame" if look.hdu else "the frame"
         raise Undecodable(f"{asked} holds no picture: {_contents(hdus)}")
-    if look.look == "lco":
-        return [hdu for hdu in found if len(hdu.shape) == 2] or found
-    return [hdu for hdu in found if hdu.name == "SCI"] or found
+    return first
 
 
-def _named(hdus: Any, wanted: str | None) -> list[Any]:
-    every = list(hdus)
+def _likes(hdus: Any, picture: Any) -> list[Any]:
+    """The HDUs that may be parts of what *picture* is a part of: masks and errors are not."""
+    return [hdu for hdu in _pictures(hdus, None) if picture.name != "SCI" or hdu.name == "SCI"]
+
+
+def _pictures(hdus: Any, wanted: str | None) -> Iterator[Any]:
+    """The HDUs that may be shown, in their order."""
+    return (hdu for hdu in _named(hdus, wanted) if _is_picture(hdu))
+
+
+def _named(hdus: Any, wanted: str | None) -> Iterable[Any]:
     if wanted is None:
-        return every
+        return hdus  # type: ignore[no-any-return]  # a list of astropy's, which is untyped
     if wanted.isdigit():
-        return every[int(wanted) : int(wanted) + 1] if len(wanted) < 5 else []
-    return [hdu for hdu in every if hdu.name == wanted]
+        return islice(hdus, int(wanted), int(wanted) + 1) if len(wanted) < 5 else []
+    return (hdu for hdu in hdus if hdu.name == wanted)
 
 
 def _is_picture(hdu: Any) -> bool:
@@ -171,13 +214,6 @@ def _must_fit(shape: tuple[int, ...], max_pixels: int | None) -> None:
         raise TooLarge(f"the frame has {shape[-1]:,} x {shape[-2]:,} pixels, more than {max_pixels:,}")
 
 
-def _full_header(hdus: Any, hdu: Any) -> Any:
-    """The picture's header, completed by the primary one's: OBSTYPE is often said only there."""
-    header = hdu.header.copy()
-    header.extend(hdus[0].header, unique=True, update=False)
-    return header
-
-
 def _plane(hdu: Any, look: Look, file: BinaryIO) -> Plane:
     """The plane asked for, read by ourselves where its layout is an ordinary one, else by astropy."""
     *above, rows, columns = hdu.shape
@@ -199,12 +235,3 @@ def _indices(above: list[int], number: int) -> tuple[int, ...]:
     if number >= prod(above):
         raise Undecodable(f"the frame has no plane {number + 1}")
     return tuple(map(int, np.unravel_index(number, above))) if above else ()
-
-
-def _catalogue(hdus: Any) -> Any:
-    """The HDU of the catalogue: its table is read only where frames are aligned by it."""
-    for hdu in hdus:
-        columns = getattr(hdu, "columns", None)
-        if hdu.name == "CAT" and columns is not None and {"x", "y", "flux"} <= set(map(str.lower, columns.names)):
-            return hdu
-    return None

@@ -21,6 +21,11 @@ from mezcal.convert.fits.tiles import UNRICE, Grid, Streams, Tiles
 if TYPE_CHECKING:
     from mezcal.convert.fits.planes import Pixels
 
+CARD = 80  # bytes
+OURS = re.compile(
+    rb"(ZNAME[1-9]|ZVAL[1-9]|(TFORM|TTYPE|TSCAL|TZERO)[0-9]+|TFIELDS|NAXIS[12]|THEAP|PCOUNT"
+    rb"|ZBITPIX|ZQUANTIZ|ZDITHER0|ZBLANK|BLANK|BSCALE|BZERO) *="
+)
 FORM = re.compile(r"\s*([01]?)([LBIJKAEDCMPQ])(.*)")
 WIDTHS = {"L": 1, "B": 1, "A": 1, "I": 2, "J": 4, "E": 4, "K": 8, "D": 8, "C": 8, "P": 8, "M": 16, "Q": 16}
 READ = {"P": "2>i4", "Q": "2>i8", "D": ">f8"}  # kinds of columns that are looked into: places and doubles
@@ -54,7 +59,7 @@ def tiled(hdu: Any, file: BinaryIO, number: int) -> Tiles | None:
         return None
     grid = _grid(hdu)
     info = hdu.fileinfo()
-    header = fits.Header.fromstring(bytes(bytes_at(file, info["hdrLoc"], info["datLoc"] - info["hdrLoc"])))
+    header = _header(bytes(bytes_at(file, info["hdrLoc"], info["datLoc"] - info["hdrLoc"])))
     kind, coding_block = CODES.get(_setting(header, "BYTEPIX", 4)), _setting(header, "BLOCKSIZE", 32)
     if grid is None or kind is None or coding_block not in CODING_BLOCKS:
         return None
@@ -65,6 +70,12 @@ def tiled(hdu: Any, file: BinaryIO, number: int) -> Tiles | None:
     if scaling is None or streams is None:
         return None
     return Tiles(replace(grid, first=number * grid.tiles), streams, scaling, coding_block, kind)
+
+
+def _header(written: bytes) -> Any:
+    """The table's own header, of which astropy shows the picture's: only the cards that are looked into here."""
+    cards = (written[at : at + CARD] for at in range(0, len(written), CARD))
+    return fits.Header.fromstring(b"".join(card for card in cards if OURS.match(card)))
 
 
 def _grid(hdu: Any) -> Grid | None:

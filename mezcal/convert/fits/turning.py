@@ -78,26 +78,32 @@ def turn_of(header: Any) -> tuple[Turn, float]:
 
 
 def sky_matrix(header: Any) -> Pixels | None:
-    """Degrees east and north for a step of one pixel along x and y: from CD, PC or CDELT with CROTA2."""
-    if "CD1_1" in header or "CD1_2" in header:
-        values = [header.get(f"CD{i}_{j}", 0.0) for i, j in product((1, 2), repeat=2)]
-        return _usable(values)
-    steps = [header.get("CDELT1"), header.get("CDELT2")]
-    if None in steps or not str(header.get("CTYPE1", "")).strip():
-        return None
-    if any(f"PC{i}_{j}" in header for i, j in product((1, 2), repeat=2)):
-        turned = [header.get(f"PC{i}_{j}", float(i == j)) for i, j in product((1, 2), repeat=2)]
-        return _usable([steps[0] * turned[0], steps[0] * turned[1], steps[1] * turned[2], steps[1] * turned[3]])
-    angle = math.radians(float(header.get("CROTA2", 0.0)))
-    cos, sin = math.cos(angle), math.sin(angle)
-    return _usable([steps[0] * cos, -steps[1] * sin, steps[0] * sin, steps[1] * cos])
-
-
-def _usable(values: list[Any]) -> Pixels | None:
+    """Degrees east and north for a step of one pixel along x and y: from CD, PC or CDELT with CROTA2; None where
+    these are not there, or are no numbers.
+    """
     try:
-        matrix = np.array(values, float).reshape(2, 2)
+        matrix = _matrix(header)
     except (TypeError, ValueError):
         return None
     with np.errstate(all="ignore"):
-        usable = np.isfinite(matrix).all() and abs(np.linalg.det(matrix)) > 1e-20
+        usable = matrix is not None and np.isfinite(matrix).all() and abs(np.linalg.det(matrix)) > 1e-20
     return matrix if usable else None
+
+
+def _matrix(header: Any) -> Pixels | None:
+    if "CD1_1" in header or "CD1_2" in header:
+        return _square([header.get(f"CD{i}_{j}", 0.0) for i, j in product((1, 2), repeat=2)])
+    steps = [header.get("CDELT1"), header.get("CDELT2")]
+    if None in steps or not str(header.get("CTYPE1", "")).strip():
+        return None
+    across, along = map(float, steps)
+    if any(f"PC{i}_{j}" in header for i, j in product((1, 2), repeat=2)):
+        turned = _square([header.get(f"PC{i}_{j}", float(i == j)) for i, j in product((1, 2), repeat=2)])
+        return turned * [[across], [along]]
+    angle = math.radians(float(header.get("CROTA2", 0.0)))
+    cos, sin = math.cos(angle), math.sin(angle)
+    return _square([across * cos, -along * sin, across * sin, along * cos])
+
+
+def _square(values: list[Any]) -> Pixels:
+    return np.array(values, float).reshape(2, 2)
