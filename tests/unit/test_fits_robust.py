@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -56,8 +57,15 @@ def test_zscale_finds_the_limits_that_astropy_finds(count: int, seed: int) -> No
     values = random.normal(500, 10, count).astype("f4")
     values[: count // 20 * seed] += random.exponential(300, count // 20 * seed).astype("f4")
     random.shuffle(values)
-    black, white = ZScaleInterval(n_samples=SAMPLES).get_limits(values[:: max(1, count // SAMPLES)][:SAMPLES].copy())
+    black, white = ZScaleInterval(n_samples=SAMPLES).get_limits(values[:: math.ceil(count / SAMPLES)].copy())
     assert zscale(values) == pytest.approx((black, white), rel=1e-4)
+
+
+def test_zscale_looks_at_all_values_however_many_there_are() -> None:
+    """Half again as many as samples: the last third counts as much as the first."""
+    values = np.random.default_rng(1).normal(500, 10, SAMPLES * 3 // 2)
+    values[SAMPLES:] += 300
+    assert zscale(values) == pytest.approx(zscale(values[::-1].copy()), rel=0.02)
 
 
 @pytest.mark.parametrize("stretch", STRETCHES)

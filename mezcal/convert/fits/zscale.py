@@ -6,6 +6,7 @@ line as a general fit and widens gaps by a convolution.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,9 +23,8 @@ CONTRAST = 0.25
 
 
 def zscale(values: Pixels) -> tuple[float, float]:
-    """Black and white for *values*, all of them numbers and at least five."""
-    every = max(1, len(values) // SAMPLES)
-    ordered = np.sort(values[::every][:SAMPLES]).astype(np.float64)
+    """Black and white for *values*, all of them numbers and at least five; samples are spread over all of them."""
+    ordered = np.sort(values[:: math.ceil(len(values) / SAMPLES)]).astype(np.float64)
     count = len(ordered)
     slope = _slope(ordered)
     low, high = float(ordered[0]), float(ordered[-1])
