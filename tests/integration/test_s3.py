@@ -76,6 +76,25 @@ def whole(data: bytes) -> bool:
         return image.format == "JPEG"
 
 
+@pytest.fixture(scope="module")
+def fragile(repository: OriginServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[House, S3Server]]:
+    """An installation, and an object store of its own to harm: at the end, since it is taken to be well for 10 s."""
+    with running_s3(tmp_path_factory.mktemp("s3-fragile")) as server:
+        given = server.environment(server.bucket("fragile"), REVALIDATE_AFTER="1", **QUICK)
+        with running_house(tmp_path_factory.mktemp("fragile"), repository.url, **given) as house:
+            assert house.request("/readyz").status_code == 200
+            yield house, server
+
+
+def test_an_old_image_is_looked_after_while_it_is_served(
+    fragile: tuple[House, S3Server], repository: OriginServer, master: str
+) -> None:
+    house, _ = fragile
+    before = house.ask(master).content
+    repository.script(master, body=(SAMPLES / "portrait-rotated.tif").read_bytes())
+    until(lambda: house.ask(master).content != before, 30, "the changed master's image")
+
+
 def test_a_miss_is_made_and_kept_in_the_bucket(
     proxy: House, s3: S3Server, bucket: str, master: str, repository: OriginServer, tmp_path: Path
 ) -> None:
@@ -179,25 +198,6 @@ def test_thumbnails_are_told_by_urls_of_the_object_store(
     assert parse_qs(urlsplit(url).query)["X-Amz-Expires"] == ["604800"]
     assert whole(requests.get(url, timeout=10).content)
     assert proxy.request(f"/{frame}/?image=1").headers["Location"] == url
-
-
-@pytest.fixture(scope="module")
-def fragile(repository: OriginServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[House, S3Server]]:
-    """An installation, and an object store of its own to harm."""
-    with running_s3(tmp_path_factory.mktemp("s3-fragile")) as server:
-        given = server.environment(server.bucket("fragile"), REVALIDATE_AFTER="1", **QUICK)
-        with running_house(tmp_path_factory.mktemp("fragile"), repository.url, **given) as house:
-            assert house.request("/readyz").status_code == 200
-            yield house, server
-
-
-def test_an_old_image_is_looked_after_while_it_is_served(
-    fragile: tuple[House, S3Server], repository: OriginServer, master: str
-) -> None:
-    house, _ = fragile
-    before = house.ask(master).content
-    repository.script(master, body=(SAMPLES / "portrait-rotated.tif").read_bytes())
-    until(lambda: house.ask(master).content != before, 30, "the changed master's image")
 
 
 def test_a_bucket_that_is_not_there_is_told_by_name(tmp_path: Path, s3: S3Server, repository: OriginServer) -> None:
