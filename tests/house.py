@@ -57,11 +57,19 @@ class House:
         """Whether `up` is gone."""
         return self.process is None or self.process.poll() is not None
 
-    def stop(self) -> None:
-        """Stop it as an operator would."""
+    def stop(self) -> int:
+        """Stop it as an operator would; its exit code."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(60)
+
+    def end(self) -> None:
+        """End it at once, with all its processes, as a kill would: nobody looks at it any more."""
         if self.process is not None and not self.process_ended():
-            self.process.send_signal(signal.SIGTERM)
-            self.process.wait(60)
+            family = descendants(self.process.pid)
+            self.process.kill()
+            self.process.wait()
+            until(lambda: not any(map(command_line, family)), what="the end of every process")
 
     def ask(self, path: str, method: str = "GET", **options: Any) -> requests.Response:
         """One request for the mezzanine of *path*."""
@@ -117,10 +125,10 @@ def command_line(pid: int) -> str:
 
 @contextmanager
 def running_house(folder: Path, origin: str, *options: str, **given: str) -> Iterator[House]:
-    """An installation in *folder* in front of *origin*, started with *options*, stopped at the end."""
+    """An installation in *folder* in front of *origin*, started with *options*, ended at once when it was of use."""
     house = House(folder, origin, *options, **given)
     house.start()
     try:
         yield house
     finally:
-        house.stop()
+        house.end()

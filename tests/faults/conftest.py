@@ -22,8 +22,16 @@ def repository() -> Iterator[OriginServer]:
 
 
 @pytest.fixture(scope="module")
-def damaged(repository: OriginServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
-    with running_house(tmp_path_factory.mktemp("faults"), repository.url, **QUICK) as house:
+def given() -> dict[str, str]:
+    """What the tests of a module have set beside `QUICK`; a module may have a fixture of its own by this name."""
+    return {}
+
+
+@pytest.fixture(scope="module")
+def damaged(
+    repository: OriginServer, tmp_path_factory: pytest.TempPathFactory, given: dict[str, str]
+) -> Iterator[Scene]:
+    with running_house(tmp_path_factory.mktemp("faults"), repository.url, **(QUICK | given)) as house:
         scene = Scene(house, repository)
         yield scene
         scene.close()
@@ -37,7 +45,7 @@ def scene(damaged: Scene) -> Scene:
 
 @pytest.fixture
 def install(repository: OriginServer, tmp_path: Path) -> Iterator[Callable[..., Scene]]:
-    """Makes an installation with settings of its own, stopped at the end."""
+    """Makes an installation with settings of its own, ended after the test."""
     made: list[Scene] = []
 
     def start(**given: str) -> Scene:
@@ -49,4 +57,4 @@ def install(repository: OriginServer, tmp_path: Path) -> Iterator[Callable[..., 
     yield start
     for scene in made:
         scene.close()
-        scene.house.stop()
+        scene.house.end()

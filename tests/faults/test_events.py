@@ -13,8 +13,6 @@ from tests.signed import event, signed
 from tests.waiting import until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     import requests
 
     from tests.faults.scene import Scene
@@ -23,10 +21,10 @@ OLD, NEW = 40, 220
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 
-@pytest.fixture
-def listening(install: Callable[..., Scene]) -> Scene:
-    """An installation that hears events."""
-    return install(WEBHOOK_SECRETS=SECRET)
+@pytest.fixture(scope="module")
+def given() -> dict[str, str]:
+    """Events are heard."""
+    return {"WEBHOOK_SECRETS": SECRET}
 
 
 def report(scene: Scene, kind: str, *paths: str) -> requests.Response:
@@ -35,11 +33,11 @@ def report(scene: Scene, kind: str, *paths: str) -> requests.Response:
 
 
 @pytest.mark.parametrize("rounds", [5, pytest.param(50, marks=pytest.mark.slow)])
-def test_a_change_in_a_running_conversion_has_the_new_version_served_in_the_end(listening: Scene, rounds: int) -> None:
+def test_a_change_in_a_running_conversion_has_the_new_version_served_in_the_end(scene: Scene, rounds: int) -> None:
     """The old download is let go around the moment of the event: it has been published already, or is about to be,
     or is still read. Old and new pictures are told apart by their grey.
     """
-    scene, chance = listening, random.Random(11)
+    chance = random.Random(11)
     paths = []
     for _ in range(rounds):
         path, script = scene.held(etag="")
@@ -68,9 +66,9 @@ def over(scene: Scene, place: str) -> bool:
     return bool(scene.house.request(place).json()["state"] == "over")
 
 
-def test_events_survive_the_death_of_whoever_takes_them_up(listening: Scene) -> None:
+def test_events_survive_the_death_of_whoever_takes_them_up(scene: Scene) -> None:
     """Workers are killed while they spread and make; each item is counted once in the end."""
-    scene, masters = listening, []
+    masters = []
     for _ in range(30):
         path, _ = scene.master()
         masters.append(path)
@@ -87,8 +85,7 @@ def test_events_survive_the_death_of_whoever_takes_them_up(listening: Scene) -> 
     assert all(scene.house.stored(path) for path in masters)
 
 
-def test_without_a_broker_a_producer_is_told_to_send_it_again(listening: Scene) -> None:
-    scene = listening
+def test_without_a_broker_a_producer_is_told_to_send_it_again(scene: Scene) -> None:
     path, _ = scene.master()
     with standing_still(scene.broker()):
         answer = report(scene, "created", path)

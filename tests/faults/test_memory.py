@@ -43,20 +43,20 @@ def of(rows: list[Row], stage: Stage) -> list[int]:
     return [row.size for row in rows if row.stage == stage]
 
 
-@pytest.fixture
-def tight(install: Callable[..., Scene]) -> Scene:
+@pytest.fixture(scope="module")
+def given() -> dict[str, str]:
     """A worker of two processes in which only one such master has room."""
-    return install(WORKER_MEMORY=f"{LIMIT}m")
+    return {"WORKER_MEMORY": f"{LIMIT}m"}
 
 
-def test_large_masters_are_converted_one_after_the_other(tight: Scene) -> None:
+def test_large_masters_are_converted_one_after_the_other(scene: Scene) -> None:
     body = progressive()
-    paths = [tight.master(body)[0] for _ in range(4)]
-    asked = [tight.asked(path) for path in paths]
+    paths = [scene.master(body)[0] for _ in range(4)]
+    asked = [scene.asked(path) for path in paths]
     seen: list[list[Row]] = []
 
     def watched() -> bool:
-        seen.append(table(tight.worker()))
+        seen.append(table(scene.worker()))
         return all(future.done() for future in asked)
 
     until(watched, 90, "the images")
@@ -65,24 +65,24 @@ def test_large_masters_are_converted_one_after_the_other(tight: Scene) -> None:
     assert max(together) <= LIMIT * MIB
     assert max(together) > 100 * MIB, "these are large"
     assert any(of(rows, Stage.WAITS) for rows in seen), "somebody had to wait"
-    assert sum(of(table(tight.worker()), Stage.HOLDS)) == 0
-    tight.tidy()
+    assert sum(of(table(scene.worker()), Stage.HOLDS)) == 0
+    scene.tidy()
 
 
-def test_a_killed_conversion_gives_its_memory_back(tight: Scene) -> None:
+def test_a_killed_conversion_gives_its_memory_back(scene: Scene) -> None:
     body = progressive()
-    first, script = tight.master(body, hold_at=len(body) - 1000)
-    asked = tight.asked(first)
-    job = tight.running(first)
-    until(lambda: of(table(tight.worker()), Stage.HOLDS), what="a conversion that holds what it needs")
-    second, _ = tight.master(body)
-    waiting = tight.asked(second)
-    until(lambda: of(table(tight.worker()), Stage.WAITS), what="another that has to wait")
+    first, script = scene.master(body, hold_at=len(body) - 1000)
+    asked = scene.asked(first)
+    job = scene.running(first)
+    until(lambda: of(table(scene.worker()), Stage.HOLDS), what="a conversion that holds what it needs")
+    second, _ = scene.master(body)
+    waiting = scene.asked(second)
+    until(lambda: of(table(scene.worker()), Stage.WAITS), what="another that has to wait")
     assert job.worker is not None
-    tight.kill(int(job.worker.rpartition(":")[2]))
+    scene.kill(int(job.worker.rpartition(":")[2]))
     assert waiting.result().status_code == 200
     script.go.set()
-    tight.well(first, asked.result(), most=2)
+    scene.well(first, asked.result(), most=2)
 
 
 def test_what_has_no_room_at_any_time_is_refused_and_told_why(install: Callable[..., Scene]) -> None:

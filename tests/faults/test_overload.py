@@ -11,7 +11,7 @@ import pytest
 
 from mezcal.jobs import Lane
 from mezcal.recipe import Mezzanine
-from tests.faults.scene import served
+from tests.faults.scene import served, standing_still
 from tests.waiting import until
 
 if TYPE_CHECKING:
@@ -21,8 +21,13 @@ if TYPE_CHECKING:
     from tests.house import House
 
 
-def test_places_are_bounded_and_those_who_hang_up_free_theirs(install: Callable[..., Scene]) -> None:
-    scene = install(API_PROCESSES="1", WAITERS_MAX="2")
+@pytest.fixture(scope="module")
+def given() -> dict[str, str]:
+    """Two may wait."""
+    return {"API_PROCESSES": "1", "WAITERS_MAX": "2"}
+
+
+def test_places_are_bounded_and_those_who_hang_up_free_theirs(scene: Scene) -> None:
     path, script = scene.held()
     warm, _ = scene.master()
     assert scene.house.ask(warm).status_code == 200
@@ -65,17 +70,15 @@ def waits(scene: Scene, path: str):
     return scene.asked(path)
 
 
-def test_a_client_that_hangs_up_while_the_broker_is_away_frees_its_place(install: Callable[..., Scene]) -> None:
-    from tests.faults.scene import standing_still  # noqa: PLC0415
-
-    scene = install(API_PROCESSES="1", WAITERS_MAX="1")
+def test_a_client_that_hangs_up_while_the_broker_is_away_frees_its_place(scene: Scene) -> None:
     path, script = scene.held()
-    client = hanging(scene.house, path)
-    until(lambda: refused(scene.house, path), what="the place to be taken")
+    clients = [hanging(scene.house, path) for _ in range(2)]
+    until(lambda: refused(scene.house, path), what="all places to be taken")
     with standing_still(scene.broker()):
-        client.close()
+        clients[0].close()
     until(lambda: not refused(scene.house, path), 3, "a free place")
     script.go.set()
+    clients[1].close()
     scene.well(path, served(scene.house, path), most=1)
 
 

@@ -38,11 +38,12 @@ def repository() -> Iterator[OriginServer]:
 
 @pytest.fixture(scope="session")
 def house(repository: OriginServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    """A running mezcal with two API processes and two pool processes."""
+    """A running mezcal with two API processes and two pool processes; after all that was asked of it, it stops."""
     folder = tmp_path_factory.mktemp("house")
     given = {"API_TOKENS": TOKEN, "API_PROCESSES": "2", "ORIGIN_RETRIES": "1", "FAILURE_BRIEF_SECONDS": "1"}
     with running_house(folder, repository.url, **given, **HEARS) as up:
         yield up
+        assert up.stop() == 0
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from tests.house import House
     from tests.origin_server import OriginServer
@@ -105,29 +106,31 @@ def test_while_the_repository_fails_the_old_image_stays(
     assert ageing.ask(master).headers["ETag"] == before.headers["ETag"]
 
 
-def test_what_other_settings_made_is_made_anew(repository: OriginServer, tmp_path: object, master: str) -> None:
-    with running_house(tmp_path, repository.url, REVALIDATE_AFTER="1", MEZZANINE_QUALITY="50") as first:  # type: ignore[arg-type]
-        small = first.ask(master).headers["Content-Length"]
-        recipe = Mezzanine.parse(master)
-        made = open_store(first.settings).sidecar(recipe)
-        assert made is not None
-    with running_house(tmp_path, repository.url, REVALIDATE_AFTER="1", MEZZANINE_QUALITY="95") as second:  # type: ignore[arg-type]
+def test_the_walk_sees_to_what_nobody_asks_for(ageing: House, repository: OriginServer, master: str) -> None:
+    ageing.ask(master)
+    grow_old(ageing, master)
+    empty = ageing.settings.cache_dir / "left" / "empty" / "image.jpg"
+    empty.parent.mkdir(parents=True)
+    empty.touch()
+    ageing.table.redis.delete(ageing.table.keys.chore("walk"))  # its turn is now, not in a minute
+    until(lambda: revalidated(repository, master), 30)
+    until(lambda: not empty.exists(), what="the removal of the empty file")
+
+
+def test_what_other_settings_made_is_made_anew(
+    ageing: House, repository: OriginServer, tmp_path: Path, master: str
+) -> None:
+    """By whoever has these settings, of all that share a store."""
+    large = ageing.ask(master).headers["Content-Length"]
+    recipe, store = Mezzanine.parse(master), open_store(ageing.settings)
+    made = store.sidecar(recipe)
+    assert made is not None
+    shared = str(ageing.settings.cache_dir)
+    given = {"STORAGE_DIR": shared, "REVALIDATE_AFTER": "1", "MEZZANINE_QUALITY": "50"}
+    with running_house(tmp_path, repository.url, **given) as other:
         until(lambda: time.time() - made.made > 1.5, what="age")
-        assert second.ask(master).headers["Content-Length"] == small
-        until(lambda: second.ask(master).headers["Content-Length"] != small, what="the better image")
-        now = open_store(second.settings).sidecar(recipe)
+        assert other.ask(master).headers["Content-Length"] == large
+        until(lambda: other.ask(master).headers["Content-Length"] != large, what="the smaller image")
+        now = store.sidecar(recipe)
         assert now is not None
         assert now.recipe_version != made.recipe_version
-
-
-def test_the_walk_sees_to_what_nobody_asks_for(repository: OriginServer, tmp_path: object, master: str) -> None:
-    with running_house(tmp_path, repository.url) as first:  # type: ignore[arg-type]
-        first.ask(master)
-        grow_old(first, master)
-        empty = first.settings.cache_dir / "left" / "empty" / "image.jpg"
-        empty.parent.mkdir(parents=True)
-        empty.touch()
-    with running_house(tmp_path, repository.url, REVALIDATE_AFTER=str(HOUR)) as second:  # type: ignore[arg-type]
-        second.table.redis.delete(second.table.keys.chore("walk"))  # its turn is now, not in a minute
-        until(lambda: revalidated(repository, master), 30)
-        until(lambda: not empty.exists(), what="the removal of the empty file")

@@ -48,6 +48,13 @@ def fronted(repository: OriginServer, tmp_path_factory: pytest.TempPathFactory) 
         yield up
 
 
+@pytest.fixture(scope="module")
+def trusting(repository: OriginServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """Without tokens; the last test of this file is its end."""
+    with running_house(tmp_path_factory.mktemp("trusting"), repository.url, "--front") as up:
+        yield up
+
+
 def api_of(house: House) -> str:
     """Where the API itself listens, behind nginx."""
     conf = (house.settings.data_dir / "run" / "nginx" / "nginx.conf").read_text()
@@ -250,16 +257,15 @@ def test_errors_of_the_api_come_through_as_they_are(fronted: House) -> None:
         assert answer.headers["Cache-Control"] == "no-store", "once, not twice"
 
 
-def test_a_proxy_before_nginx_is_seen_by_the_api(repository: OriginServer, tmp_path: object) -> None:
+def test_a_proxy_before_nginx_is_seen_by_the_api(trusting: House) -> None:
     """One that adds no header of its own shows itself by HTTP/1.0 alone, and nginx speaks HTTP/1.1 to the API."""
-    with running_house(tmp_path, repository.url, "--front") as up:  # type: ignore[arg-type]
-        place = urlsplit(up.url)
-        for version, status in (("1.1", b"204"), ("1.0", b"403")):
-            with socket.create_connection((str(place.hostname), place.port)) as line:
-                head = f"DELETE /images/{WARM} HTTP/{version}\r\nHost: {place.netloc}\r\nConnection: close\r\n\r\n"
-                line.sendall(head.encode())
-                assert line.recv(4096).split(b" ")[1] == status
-        assert up.ask(WARM, "DELETE", headers={"Via": "1.1 proxy"}).status_code == 403
+    place = urlsplit(trusting.url)
+    for version, status in (("1.1", b"204"), ("1.0", b"403")):
+        with socket.create_connection((str(place.hostname), place.port)) as line:
+            head = f"DELETE /images/{WARM} HTTP/{version}\r\nHost: {place.netloc}\r\nConnection: close\r\n\r\n"
+            line.sendall(head.encode())
+            assert line.recv(4096).split(b" ")[1] == status
+    assert trusting.ask(WARM, "DELETE", headers={"Via": "1.1 proxy"}).status_code == 403
 
 
 @pytest.mark.parametrize("layout", ["md5_encoded", "md5_encoded_pairtree"])
@@ -276,14 +282,13 @@ def test_the_md5_layouts_are_sent_by_nginx_too(repository: OriginServer, tmp_pat
             assert up.ask(WARM, headers={"If-None-Match": stored.etag}).status_code == 304
 
 
-def test_nothing_of_nginx_outlives_a_killed_up(repository: OriginServer, tmp_path: object) -> None:
-    with running_house(tmp_path, repository.url, "--front") as up:  # type: ignore[arg-type]
-        masters = up.pids("nginx")
-        assert len(masters) >= 2
-        assert up.process is not None
-        up.process.kill()
-        up.process.wait()
-        until(lambda: not any(running(pid) for pid in masters), 10, "the end of nginx")
+def test_nothing_of_nginx_outlives_a_killed_up(trusting: House) -> None:
+    masters = trusting.pids("nginx")
+    assert len(masters) >= 2
+    assert trusting.process is not None
+    trusting.process.kill()
+    trusting.process.wait()
+    until(lambda: not any(running(pid) for pid in masters), 10, "the end of nginx")
 
 
 def running(pid: int) -> bool:

@@ -39,10 +39,20 @@ def bucket(s3: S3Server) -> str:
 
 
 @pytest.fixture(scope="module")
+def archive() -> Iterator[ArchiveServer]:
+    with ArchiveServer() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
 def proxy(
-    s3: S3Server, bucket: str, repository: OriginServer, tmp_path_factory: pytest.TempPathFactory
+    s3: S3Server,
+    bucket: str,
+    repository: OriginServer,
+    archive: ArchiveServer,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[House]:
-    given = s3.environment(bucket, API_PROCESSES="2", **QUICK)
+    given = s3.environment(bucket, API_PROCESSES="2", ARCHIVE_API_URL=archive.url, **QUICK)
     with running_house(tmp_path_factory.mktemp("proxy"), repository.url, **given) as up:
         yield up
 
@@ -64,6 +74,25 @@ def whole(data: bytes) -> bool:
     with Image.open(io.BytesIO(data)) as image:
         image.load()
         return image.format == "JPEG"
+
+
+@pytest.fixture(scope="module")
+def fragile(repository: OriginServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[House, S3Server]]:
+    """An installation, and an object store of its own to harm: at the end, since it is taken to be well for 10 s."""
+    with running_s3(tmp_path_factory.mktemp("s3-fragile")) as server:
+        given = server.environment(server.bucket("fragile"), REVALIDATE_AFTER="1", **QUICK)
+        with running_house(tmp_path_factory.mktemp("fragile"), repository.url, **given) as house:
+            assert house.request("/readyz").status_code == 200
+            yield house, server
+
+
+def test_an_old_image_is_looked_after_while_it_is_served(
+    fragile: tuple[House, S3Server], repository: OriginServer, master: str
+) -> None:
+    house, _ = fragile
+    before = house.ask(master).content
+    repository.script(master, body=(SAMPLES / "portrait-rotated.tif").read_bytes())
+    until(lambda: house.ask(master).content != before, 30, "the changed master's image")
 
 
 def test_a_miss_is_made_and_kept_in_the_bucket(
@@ -154,36 +183,34 @@ def test_what_was_evicted_just_now_is_served_and_stays(
     assert repository.count(master) == 1
 
 
-def test_an_old_image_is_looked_after_while_it_is_served(
-    s3: S3Server, repository: OriginServer, master: str, tmp_path: Path
-) -> None:
-    given = s3.environment(s3.bucket(), REVALIDATE_AFTER="1", **QUICK)
-    with running_house(tmp_path, repository.url, **given) as house:
-        before = house.ask(master).content
-        repository.script(master, body=(SAMPLES / "portrait-rotated.tif").read_bytes())
-        until(lambda: house.ask(master).content != before, 30, "the changed master's image")
-
-
 def test_secrets_get_into_no_log(proxy: House, master: str) -> None:
     proxy.ask(master)
     assert KEYS["AWS_SECRET_ACCESS_KEY"] not in proxy.journal.read_text()
 
 
-@pytest.fixture
-def fragile(tmp_path: Path, repository: OriginServer) -> Iterator[tuple[House, S3Server]]:
-    """An installation, and an object store of its own to harm."""
-    (tmp_path / "s3").mkdir()
-    with running_s3(tmp_path / "s3") as server:
-        given = server.environment(server.bucket("fragile"), **QUICK)
-        with running_house(tmp_path, repository.url, **given) as house:
-            yield house, server
+def test_thumbnails_are_told_by_urls_of_the_object_store(
+    proxy: House, s3: S3Server, bucket: str, archive: ArchiveServer
+) -> None:
+    frame = archive.add(MONO)
+    url = proxy.request(f"/{frame}/").json()["url"]
+    assert proxy.request(f"/{frame}/").json()["url"] == url
+    assert url.startswith(f"{s3.url}/{bucket}/")
+    assert parse_qs(urlsplit(url).query)["X-Amz-Expires"] == ["604800"]
+    assert whole(requests.get(url, timeout=10).content)
+    assert proxy.request(f"/{frame}/?image=1").headers["Location"] == url
+
+
+def test_a_bucket_that_is_not_there_is_told_by_name(tmp_path: Path, s3: S3Server, repository: OriginServer) -> None:
+    with running_house(tmp_path, repository.url, **s3.environment("no-such-bucket-of-ours")) as house:
+        answer = house.ask("maps/valley.tif")
+        assert answer.status_code == 503
+        assert "AWS_BUCKET" in answer.json()["detail"]
 
 
 def test_a_store_that_is_gone_is_told_before_the_work_and_loses_nothing(
     fragile: tuple[House, S3Server], repository: OriginServer, master: str
 ) -> None:
     house, server = fragile
-    assert house.request("/readyz").status_code == 200
     server.stop()
     down = house.ask(master)
     assert down.status_code == 503
@@ -196,6 +223,7 @@ def test_a_store_that_is_gone_is_told_before_the_work_and_loses_nothing(
     assert whole(until(lambda: served(house, master), 30, "the image"))
 
 
+@pytest.mark.slow
 def test_a_store_that_takes_connections_and_says_nothing_is_told_too(
     fragile: tuple[House, S3Server], master: str
 ) -> None:
@@ -210,27 +238,6 @@ def test_a_store_that_takes_connections_and_says_nothing_is_told_too(
     assert whole(until(lambda: served(house, master), 30, "the image"))
 
 
-def test_a_bucket_that_is_not_there_is_told_by_name(tmp_path: Path, s3: S3Server, repository: OriginServer) -> None:
-    with running_house(tmp_path, repository.url, **s3.environment("no-such-bucket-of-ours")) as house:
-        answer = house.ask("maps/valley.tif")
-        assert answer.status_code == 503
-        assert "AWS_BUCKET" in answer.json()["detail"]
-
-
 def served(house: House, master: str) -> bytes | None:
     answer = house.ask(master)
     return answer.content if answer.status_code == 200 else None
-
-
-def test_thumbnails_are_told_by_urls_of_the_object_store(s3: S3Server, tmp_path: Path) -> None:
-    bucket = s3.bucket()
-    with ArchiveServer() as archive:
-        frame = archive.add(MONO)
-        given = s3.environment(bucket, ARCHIVE_API_URL=archive.url)
-        with running_house(tmp_path, SAMPLES.as_uri(), **given) as house:
-            url = house.request(f"/{frame}/").json()["url"]
-            assert house.request(f"/{frame}/").json()["url"] == url
-            assert url.startswith(f"{s3.url}/{bucket}/")
-            assert parse_qs(urlsplit(url).query)["X-Amz-Expires"] == ["604800"]
-            assert whole(requests.get(url, timeout=10).content)
-            assert house.request(f"/{frame}/?image=1").headers["Location"] == url

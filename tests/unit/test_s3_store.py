@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import threading
 import time
 import tracemalloc
@@ -258,6 +259,20 @@ def test_a_store_that_cannot_be_reached_is_told_soon_and_then_at_once(s3: S3Serv
         store.find(RECIPE)
     with pytest.raises(StoreDown, match="a moment ago"):
         store.find(RECIPE)
+
+
+def test_a_store_that_takes_connections_and_says_nothing_is_told_too(
+    s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though it is asked more than once, and waited for each time."""
+    monkeypatch.setattr("mezcal.store.s3.wire.LOOK_SECONDS", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        store = S3Store(s3.settings("a-bucket", tmp_path, storage_url=url))
+        with pytest.raises(StoreDown, match="cannot be reached"):
+            store.find(RECIPE)
+        with pytest.raises(StoreDown, match="a moment ago"):
+            store.find(RECIPE)
 
 
 # --- a million
