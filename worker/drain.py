@@ -20,6 +20,10 @@ from worker.app import here, settings
 
 log = logging.getLogger(__name__)
 
+# Seconds after which Celery surely takes no more tasks: its loop looks up once a second. What goes back sooner may come
+# to this very worker, which would be ended with it.
+TAKES_NO_MORE = 2.0
+
 
 @signals.worker_shutting_down.connect
 def _begin(how: str = "Warm", **_: Any) -> None:
@@ -29,12 +33,11 @@ def _begin(how: str = "Warm", **_: Any) -> None:
 
 
 def _watch() -> None:
-    threading.Event().wait(settings.drain_seconds)
-    running = list(state.active_requests)
-    log.warning("%d jobs did not end within %g s: they go back to the queue", len(running), settings.drain_seconds)
-    for request in running:
-        give_back(request)
-    for request in running:
+    threading.Event().wait(max(settings.drain_seconds, TAKES_NO_MORE))
+    known = list(state.active_requests | state.reserved_requests)  # of one just begun Celery may not have heard
+    back = sum(map(give_back, known))
+    log.warning("%d jobs did not end within %g s: they go back to the queue", back, settings.drain_seconds)
+    for request in known:
         with suppress(ProcessLookupError, TypeError):
             os.kill(request.worker_pid, signal.SIGKILL)
     with suppress(Failure):
@@ -42,10 +45,10 @@ def _watch() -> None:
     os._exit(0)  # the pool would wait for what was killed
 
 
-def give_back(request: Any) -> None:
-    """Queue the job of *request* again, which fences off the process that still works on it."""
+def give_back(request: Any) -> bool:
+    """Queue the job of *request* again, which fences off the process that still works on it; False if none does."""
     if request.name != MAKE:
-        return
+        return False
     bench = here()
     try:
         message = bench.table.given_back(from_json(request.args[0]).key, request.id)
@@ -53,3 +56,5 @@ def give_back(request: Any) -> None:
             bench.pipe.send(message.recipe, message.lane, from_json(message.recipe).label)
     except (RedisError, Failure) as error:
         log.warning("a job waits for the end of its lease: %s", error)
+        return False
+    return message is not None

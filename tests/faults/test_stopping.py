@@ -31,7 +31,7 @@ def test_a_worker_that_stops_finishes_what_it_began(scene: Scene) -> None:
 
 
 def test_past_its_drain_a_worker_gives_its_jobs_back_uncounted(install: Callable[..., Scene]) -> None:
-    scene = install(DRAIN_SECONDS="1", LEASE_SECONDS="60", WAIT_SECONDS="60")
+    scene = install(DRAIN_SECONDS="0.2", LEASE_SECONDS="60", WAIT_SECONDS="60")
     path, script = scene.held()
     asked = scene.asked(path)
     scene.running(path)
