@@ -160,7 +160,7 @@ def _picture(hdus: Any, look: Look) -> Any:
     """The HDU to show: the first one that is wished for, else the first one that can be."""
     first = None
     for hdu in _pictures(hdus, look.hdu):
-        first = first or hdu
+        first = hdu if first is None else first
         if len(hdu.shape) == 2 if look.look == "lco" else hdu.name == "SCI":
             return hdu
     if first is None:
