@@ -286,7 +286,9 @@ class Table(BaseSettings):
     )
     queue_max: int = Field(2_000_000, ge=1, description="Jobs that may be queued in one lane; past it, 503.")
     drain_seconds: float = Field(
-        30, ge=0, description="How long a process that is told to stop may finish what it began."
+        30,
+        ge=0,
+        description="How long a process that is told to stop may finish what it began; a worker two seconds at least.",
     )
     failure_brief_seconds: int = Field(
         10, ge=0, description="How long an unreachable or refusing origin is remembered, per master."
