@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -29,6 +30,7 @@ def part(folder: Path, described: dict[str, object]) -> Part:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests may run under nohup, which supervisors respect
     stage = Path(sys.argv[1])
     parts = [part(stage, described) for described in json.loads(sys.argv[2])]
     sys.exit(Supervisor(parts, Journal(2)).run(lambda: print("everything is ready", flush=True)))
