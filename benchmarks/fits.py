@@ -117,7 +117,7 @@ def compare(name: str, paths: list[Path], color: bool) -> None:
     ]
     print(f"{name:22} {'decode':12} {alone['cpu']:6.3f} s       {alone['mb']:5.0f} MB")
     for look, cost in zip(looks, costs, strict=True):
-        fine = Look.parse({**look, "quality": "95"})  # what JPEG adds is asked for, and is not what is judged
+        fine = Look.parse({**look, "quality": "95"})  # it is the drawing that is judged, not the JPEG
         note = "" if color or look["look"] == "lco" else f"  {quality(paths, fine):.0f} dB"
         ratio, what = cost["cpu"] / alone["cpu"], f"{look['look']} {look['width']}"
         print(f"{'':22} {what:12} {cost['cpu']:6.3f} s {ratio:4.2f}x {cost['mb']:5.0f} MB{note}", flush=True)

@@ -33,10 +33,11 @@ def _begin(how: str = "Warm", **_: Any) -> None:
 
 
 def _watch() -> None:
-    threading.Event().wait(max(settings.drain_seconds, TAKES_NO_MORE))
+    seconds = max(settings.drain_seconds, TAKES_NO_MORE)
+    threading.Event().wait(seconds)
     known = list(state.active_requests | state.reserved_requests)  # of one just begun Celery may not have heard
     back = sum(map(give_back, known))
-    log.warning("%d jobs did not end within %g s: they go back to the queue", back, settings.drain_seconds)
+    log.warning("%d jobs did not end within %g s: they go back to the queue", back, seconds)
     for request in known:
         with suppress(ProcessLookupError, TypeError):
             os.kill(request.worker_pid, signal.SIGKILL)

@@ -31,8 +31,7 @@ def test_levels_are_those_of_lanczos(scaling: Any) -> None:
     height, width, part, final = scaling
     sheet = np.random.default_rng(height * width).integers(0, 256, (height, width), np.uint8)
     wanted = Image.fromarray(sheet).resize(final, Image.Resampling.LANCZOS, box=(0, 0, *part))
-    if sheet.shape != final[::-1]:
-        assert np.array_equal(resized(sheet, part, final), np.asarray(wanted))
+    assert np.array_equal(resized(sheet, part, final), np.asarray(wanted))
 
 
 def test_a_sheet_that_has_its_size_is_left_as_it_is() -> None:
@@ -46,8 +45,7 @@ def test_bands_fit_together_to_what_hamming_makes_of_the_whole(scaling: Any) -> 
     height, width, part, final = scaling
     sheet = np.random.default_rng(height * width).random((height, width), np.float32)
     wanted = Image.fromarray(sheet).resize(final, Image.Resampling.HAMMING, box=(0, 0, *part))
-    if sheet.shape != final[::-1]:
-        assert np.concatenate([*resampled(sheet, part, final).bands]) == pytest.approx(np.asarray(wanted), abs=1e-3)
+    assert np.concatenate([*resampled(sheet, part, final).bands]) == pytest.approx(np.asarray(wanted), abs=1e-3)
 
 
 def test_bands_see_their_neighbours_rows() -> None:

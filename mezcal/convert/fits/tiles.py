@@ -146,6 +146,7 @@ class Tiles:
         self._scaling.finish(pixels)
 
     def _read(self, first: int, last: int, pixels: Pixels) -> None:
+        """As `_decode`, for rows whose streams are read together; `finish` makes their pixels good."""
         across, (high, wide) = self._grid.across, self._grid.tile
         number = self._grid.first + first * across
         held, places = self._streams.read(number, self._grid.first + last * across)
