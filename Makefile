@@ -54,7 +54,7 @@ fuzz: install ## Convert damaged masters for SECONDS=600, each seed anew
 
 .PHONY: fuzz-http
 fuzz-http: $(VENV)/dev.stamp ## Throw damaged requests at a running mezcal (SECONDS=600 SEED=1)
-	$(BIN)/python -m tests.fuzz_http --seconds $(or $(SECONDS),600) --seed $(or $(SEED),1)
+	$(BIN)/python -m tests.fuzz.fuzz_http --seconds $(or $(SECONDS),600) --seed $(or $(SEED),1)
 
 .PHONY: docs
 docs: install ## Write the tables in docs/ anew
@@ -76,7 +76,7 @@ SECONDS ?= 300
 SEED ?= 1
 .PHONY: chaos
 chaos: $(VENV)/dev.stamp ## Kill, freeze and restart every part under load (SECONDS=300 SEED=1)
-	$(BIN)/python -m tests.faults.chaos --seconds $(SECONDS) --seed $(SEED)
+	$(BIN)/python -m tests.faults.support.chaos --seconds $(SECONDS) --seed $(SEED)
 
 .PHONY: lock
 lock: $(VENV)/dev.stamp ## Pin anew what pyproject.toml asks for

@@ -21,7 +21,8 @@ task_default_queue = "bulk"
 task_create_missing_queues = False
 
 broker_transport_options = {
-    # Strictly one after the other; `worker.lanes` has the order. Redis priorities would split each queue's key.
+    # Strictly one after the other; `worker.celery_hooks.lanes` has the order. Redis priorities would split each
+    # queue's key.
     "queue_order_strategy": "priority",
     # These cover only what was delivered and not yet started; the defaults took 88 s to restore it.
     "visibility_timeout": 15,

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 from flask import Flask, Response
 from werkzeug.routing import PathConverter
 
-from api import access, images, jobs, metrics, operator, ops, problems, thumbnails, webhooks
+from api import request_log
 from api.context import Desk, place
+from api.responses import problems
+from api.routes import home, images, jobs, metrics, operator, thumbnails, webhooks
 from mezcal.settings import load
 
 if TYPE_CHECKING:
@@ -31,9 +33,9 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.url_map.merge_slashes = False  # an empty segment is refused, not redirected
     app.config["MAX_CONTENT_LENGTH"] = 1 << 20
     place(app, desk)
-    access.register(app)
+    request_log.register(app)
     app.after_request(_untyped_if_empty)
-    blueprints = (images.images, jobs.jobs, operator.operator, ops.ops, metrics.scraped, webhooks.webhooks)
+    blueprints = (images.images, jobs.jobs, operator.operator, home.ops, metrics.scraped, webhooks.webhooks)
     for blueprint in blueprints:
         app.register_blueprint(blueprint)
     if desk.settings.archive_api_url:

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, cast
 from flask import current_app
 
 from api.freshness import Freshness
-from api.guesses import Guesses
-from api.health import Health
-from mezcal.archive import Archive
+from api.readiness import Health
+from api.security.rate_limit import Guesses
+from api.security.signed_urls import Signer, secret_of
 from mezcal.jobs import Jobs
 from mezcal.origin import open_origin
-from mezcal.signing import Signer, secret_of
+from mezcal.origin.archive import Archive
 from mezcal.store import Store, open_store
-from mezcal.telemetry.house import House
+from mezcal.telemetry.gauges import House
 
 if TYPE_CHECKING:
     from flask import Flask

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from redis import RedisError
 
 from mezcal.errors import Failure
-from mezcal.jobs.freshness import revalidate
-from mezcal.store.layout import SIDECAR
+from mezcal.jobs.revalidation import revalidate
+from mezcal.store.local.layout import SIDECAR
 
 if TYPE_CHECKING:
     from mezcal.jobs import Jobs

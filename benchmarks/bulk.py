@@ -15,17 +15,18 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mezcal.jobs import Jobs, Lane, chunks
+from mezcal.jobs import Jobs, Lane
+from mezcal.jobs.bulk import chunks
 from mezcal.recipe import Mezzanine, from_json
 from mezcal.settings import load
-from tests.broker import running_broker
+from tests.support.broker import running_broker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from redis import Redis
 
-    from tests.broker import Broker
+    from tests.support.broker import Broker
 
 
 def main() -> None:

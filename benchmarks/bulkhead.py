@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from benchmarks.load import Run, steady
-from tests.house import SAMPLES, House, running_house
-from tests.origin_server import OriginServer
-from tests.waiting import until
+from tests.support.installation import SAMPLES, House, running_house
+from tests.support.origin_server import OriginServer
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

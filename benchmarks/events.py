@@ -17,8 +17,8 @@ from uuid import uuid4
 
 from api import create_app
 from mezcal.settings import load
-from tests.broker import running_broker
-from tests.signed import signed
+from tests.support.broker import running_broker
+from tests.support.signed import signed
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 BASE = "https://repository.example.edu/rest/"

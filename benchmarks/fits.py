@@ -5,7 +5,7 @@
 Each line is a process of its own, which draws a tiny frame first: imports are paid once in a worker's life.
 `decode` is astropy's `hdu.data`; `x` is the thumbnail's processor time by that. dB is the quality of the robust look
 (linear) next to a full-size reference, see `quality`. The lco look is compared pixel by pixel with thumbnail-service's
-own pictures in tests/unit/test_fits_lco.py.
+own pictures in tests/unit/convert/fits/test_lco.py.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ import numpy as np
 from astropy.io import fits
 from PIL import Image
 
-from mezcal.convert.fits import robust
-from mezcal.convert.fits.picture import draw
-from mezcal.look import Look
+from mezcal.convert.fits.draw import robust
+from mezcal.convert.fits.thumbnail import draw
+from mezcal.recipe.thumbnail_options import Look
 
 FRAMES = [
     ("2048 float32 .fz", 2048, "f4", True),

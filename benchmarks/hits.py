@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.load import Run, load
-from mezcal.front import Front, configuration, nginx
+from mezcal.runtime.nginx import Front, configuration, nginx
 from mezcal.settings import load as settings
 
 if TYPE_CHECKING:
@@ -153,7 +153,15 @@ def waitress(cache: Path, cores: set[int] | None):
 
 def mezcal(cache: Path, cores: set[int] | None, processes: int):
     port = free_port()
-    command = [sys.executable, "-m", "gunicorn", "--config", "python:api.gunicorn", "--bind", f"127.0.0.1:{port}"]
+    command = [
+        sys.executable,
+        "-m",
+        "gunicorn",
+        "--config",
+        "python:api.server.gunicorn",
+        "--bind",
+        f"127.0.0.1:{port}",
+    ]
     env = {
         "STORAGE_DIR": str(cache),
         "REDIS_URL": "redis://127.0.0.1:1/0",

@@ -24,8 +24,8 @@ from mezcal.origin import open_origin
 from mezcal.recipe import Mezzanine
 from mezcal.settings import load
 from mezcal.store import open_store
-from tests.house import SAMPLES, running_house
-from tests.origin_server import OriginServer
+from tests.support.installation import SAMPLES, running_house
+from tests.support.origin_server import OriginServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable

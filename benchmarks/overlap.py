@@ -24,7 +24,7 @@ import tifffile
 from mezcal.convert import Choices, convert
 from mezcal.origin import Origin, open_origin
 from mezcal.settings import load
-from tests.origin_server import OriginServer
+from tests.support.origin_server import OriginServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -106,7 +106,15 @@ def in_bucket(at: int, how: str) -> dict[str, str]:
 
 def api(cache: Path, env: dict[str, str]):
     port = free_port()
-    command = [sys.executable, "-m", "gunicorn", "--config", "python:api.gunicorn", "--bind", f"127.0.0.1:{port}"]
+    command = [
+        sys.executable,
+        "-m",
+        "gunicorn",
+        "--config",
+        "python:api.server.gunicorn",
+        "--bind",
+        f"127.0.0.1:{port}",
+    ]
     parts = {"STORAGE_DIR": str(cache), "REDIS_URL": "redis://127.0.0.1:1/0", "REPO_BASE_URL": "http://127.0.0.1:1/"}
     return serving([*command, "api:create_app()"], port, None, parts | env)
 

@@ -23,9 +23,9 @@ import tifffile
 
 from mezcal.jobs import Jobs, Lane
 from mezcal.recipe import Mezzanine
-from tests.broker import running_broker
-from tests.roles import Installation
-from tests.waiting import until
+from tests.support.broker import running_broker
+from tests.support.roles import Installation
+from tests.support.waiting import until
 
 CORES = sorted(os.sched_getaffinity(0))
 WAYS = {  # workers, each by its cores and processes

@@ -31,7 +31,7 @@ from benchmarks.hits import mezcal
 from benchmarks.load import CHUNK, Line, run_of
 from mezcal.settings import Layout
 from mezcal.store import LocalStore
-from mezcal.store.trim import Bounds, State, Trim
+from mezcal.store.housekeeping.trim import Bounds, State, Trim
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -24,13 +24,13 @@ from typing import TYPE_CHECKING
 
 import requests
 
-from tests.broker import running_broker
-from tests.house import MEZCAL, SAMPLES, running_house
+from tests.support.broker import running_broker
+from tests.support.installation import MEZCAL, SAMPLES, running_house
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.house import House
+    from tests.support.installation import House
 
 MASTER = SAMPLES / "maps" / "valley.tif"
 

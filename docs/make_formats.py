@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import sys
 
+from mezcal.convert.engines.memory_limits import BY_DECODER, BY_LIBVIPS, BY_PILLOW, HELD_BYTES, JPEG_2000, PNG_CHANNELS
 from mezcal.convert.formats import FORMATS, MODES
-from mezcal.convert.held import BY_DECODER, BY_LIBVIPS, BY_PILLOW, HELD_BYTES, JPEG_2000, PNG_CHANNELS
 
 WHOLE = {
     "progressive JPEG, 4:2:0": 4.5,

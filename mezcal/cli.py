@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mezcal.commands import COMMANDS
-from mezcal.commands.common import at_least_one
-from mezcal.machine import cores
+from mezcal.commands.arguments import at_least_one
+from mezcal.runtime.resources import cores
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,8 +53,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _up(options: argparse.Namespace) -> int:
-    from mezcal.up import Wish, up  # noqa: PLC0415 - --help needs none of it
-    from mezcal.up.claim import CannotStart  # noqa: PLC0415
+    from mezcal.runtime.up import Wish, up  # noqa: PLC0415 - --help needs none of it
+    from mezcal.runtime.up.claim import CannotStart  # noqa: PLC0415
 
     wish = Wish(
         host=options.host,

@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING
 from mezcal.convert import convert
 from mezcal.errors import NotAnImage, StoreDown, Undecodable
 from mezcal.recipe import Thumbnail
-from mezcal.store.entry import Sidecar
-from mezcal.store.room import drafted
+from mezcal.store.housekeeping.free_space import drafted
+from mezcal.store.values import Sidecar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from mezcal.convert import Choices, Picture
-    from mezcal.look import Look
     from mezcal.origin import Master, Origin
     from mezcal.progress import Progress
     from mezcal.recipe import Recipe
+    from mezcal.recipe.thumbnail_options import Look
     from mezcal.store import Store, Stored
 
     Room = Callable[[int], None] | None
@@ -92,7 +92,7 @@ def _made(
 
 def _drawn(masters: list[Master], draft: Path, look: Look, max_pixels: int | None, room: Room) -> Picture:
     """Draw *masters*, and say that one broke off where it looks damaged; never a picture of half a frame."""
-    from mezcal.convert.fits.picture import draw  # noqa: PLC0415 - astropy: only for those who draw frames
+    from mezcal.convert.fits.thumbnail import draw  # noqa: PLC0415 - astropy: only for those who draw frames
 
     files = [master.file for master in masters]
     try:

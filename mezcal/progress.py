@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mezcal.origin import Master
-    from mezcal.store.entry import Sidecar
+    from mezcal.store.values import Sidecar
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.broker import running_broker
-from tests.s3_server import running_s3
+from tests.support.broker import running_broker
+from tests.support.s3_server import running_s3
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.broker import Broker
-    from tests.s3_server import S3Server
+    from tests.support.broker import Broker
+    from tests.support.s3_server import S3Server
 
 # no test is about time: machines may be busy
 settings.register_profile("mezcal", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -7,7 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from mezcal.front import Front, configuration, nginx
+from mezcal.runtime.nginx import Front, configuration, nginx
 from mezcal.settings import Layout, load
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from mezcal.convert import Choices, convert
-from mezcal.convert.tiff import BadTiff, directories
+from mezcal.convert.tiff.header import BadTiff, directories
 from mezcal.errors import Failure
 from tools.tiny_masters import masters
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from prometheus_client.metrics import MetricWrapperBase
 
-from mezcal.telemetry.house import GAUGES, Gauged
+from mezcal.telemetry.gauges import GAUGES, Gauged
 from mezcal.telemetry.metrics import Metrics
 
 PAGE = Path("docs/metrics.md")

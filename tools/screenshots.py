@@ -20,14 +20,14 @@ from PIL import Image
 
 from mezcal.jobs import Jobs, Lane
 from mezcal.recipe import Mezzanine
-from tests.house import SAMPLES, running_house
-from tests.origin_server import OriginServer
-from tests.waiting import until
+from tests.support.installation import SAMPLES, running_house
+from tests.support.origin_server import OriginServer
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from redis import Redis
 
-    from tests.house import House
+    from tests.support.installation import House
 
 TO = Path("docs/images")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 from pydantic import SecretStr
 
 from mezcal.settings import Settings
-from mezcal.settings.table import Table
+from mezcal.settings.fields import Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
 PAGE = Path("docs/configuration.md")
-BEGIN = "<!-- made from mezcal/settings/table.py by `make docs`: begin -->\n"
-END = "<!-- made from mezcal/settings/table.py by `make docs`: end -->\n"
+BEGIN = "<!-- made from mezcal/settings/fields.py by `make docs`: begin -->\n"
+END = "<!-- made from mezcal/settings/fields.py by `make docs`: end -->\n"
 KINDS: dict[Any, str] = {
     str: "text",
     Path: "a path",

@@ -15,24 +15,24 @@ from typing import TYPE_CHECKING, Any
 from celery import signals
 from celery.apps import worker as celery_worker
 
-from mezcal.archive import FrameOrigin
 from mezcal.convert import Choices
-from mezcal.events import Masters
+from mezcal.ingest.events import Masters
 from mezcal.jobs import Chunks, Gate, Jobs, Keys, Table, Terms
-from mezcal.jobs.broker import MAKER_SECONDS, Pipe, celery_app, connect
-from mezcal.jobs.lease import persist
-from mezcal.jobs.listener import Listener
-from mezcal.lifeline import follow_parent
-from mezcal.memory import MIB, Budget, budget
+from mezcal.jobs.state.leases import persist
+from mezcal.jobs.transport.celery_pipe import MAKER_SECONDS, Pipe, celery_app, connect
+from mezcal.jobs.transport.listener import Listener
 from mezcal.origin import open_origin
+from mezcal.origin.archive import FrameOrigin
 from mezcal.recipe import Thumbnail
+from mezcal.runtime.memory_budget import MIB, Budget, budget
+from mezcal.runtime.parent_death import follow_parent
 from mezcal.settings import Settings, load
-from mezcal.settings.strangers import given_names, strangers
+from mezcal.settings.typos import given_names, strangers
 from mezcal.store import open_store
-from mezcal.telemetry import shared, trace
+from mezcal.telemetry import multiprocess, tracing
 from mezcal.telemetry.logs import set_up_logs
-from worker.recording import heard
-from worker.scraped import Scraped
+from worker.metrics import heard
+from worker.metrics.server import Scraped
 
 if TYPE_CHECKING:
     from mezcal.origin import Origin
@@ -46,15 +46,15 @@ app = celery_app(settings, MAKER_SECONDS)
 app.set_current()
 app.conf.include = [
     "worker.tasks",
-    "worker.aftermath",
-    "worker.drain",
-    "worker.objects",
+    "worker.celery_hooks.process_death",
+    "worker.celery_hooks.shutdown",
+    "worker.chores.bucket",
     "worker.previews",
     "worker.revalidate",
     "worker.spread",
-    "worker.trim",
+    "worker.chores.trim",
 ]
-app.conf.worker_consumer = "worker.consumer:Consumer"
+app.conf.worker_consumer = "worker.celery_hooks.consumer:Consumer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,18 +140,18 @@ def _say(message: str, *_: Any) -> None:
 @signals.task_prerun.connect
 def _begin_task(task: Any, **_: Any) -> None:
     """Say in the logs for whose request this is."""
-    trace.enter(trace.of_message(task.request))
+    tracing.enter(tracing.of_message(task.request))
 
 
 @signals.task_postrun.connect
 def _end_task(**_: Any) -> None:
-    trace.enter(None)
+    tracing.enter(None)
 
 
 @signals.worker_init.connect
 def _main_process(**_: Any) -> None:
     """Share what is counted, before the first process of the pool is forked."""
-    shared.share("worker")
+    multiprocess.share("worker")
     scraped.keep()
 
 
@@ -161,4 +161,4 @@ def _pool_process(**_: Any) -> None:
     follow_parent(signal.SIGKILL)
     here.cache_clear()
     here()
-    shared.join()
+    multiprocess.join()

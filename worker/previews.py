@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from mezcal.jobs import notable
-from mezcal.jobs.broker import CHORE_SECONDS, PREVIEW
-from mezcal.jobs.lease import persist
-from mezcal.preview import preview
+from mezcal.convert.preview import preview
+from mezcal.jobs import recent
+from mezcal.jobs.state.leases import persist
+from mezcal.jobs.transport.celery_pipe import CHORE_SECONDS, PREVIEW
 from mezcal.recipe import from_json
 from worker.app import app, here
 
@@ -24,5 +24,5 @@ def make_preview(wanted: dict[str, Any]) -> str:
             small = preview(file)
     except OSError:  # what lies there is no picture
         small = None
-    persist(lambda: notable.keep_preview(bench.table, recipe, small))
+    persist(lambda: recent.keep_preview(bench.table, recipe, small))
     return "none: it would take too much memory" if small is None else f"{len(small)} bytes"

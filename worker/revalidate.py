@@ -11,21 +11,21 @@ from typing import TYPE_CHECKING, Any
 
 from mezcal.derive import version
 from mezcal.errors import Failure, StoreDown
+from mezcal.ingest.purge import purge
 from mezcal.jobs import Lane
-from mezcal.jobs.broker import CHORE_SECONDS, REVALIDATE
-from mezcal.jobs.freshness import revalidate as ask_for
+from mezcal.jobs.revalidation import revalidate as ask_for
+from mezcal.jobs.transport.celery_pipe import CHORE_SECONDS, REVALIDATE
 from mezcal.origin import Standing
-from mezcal.purge import purge
 from mezcal.recipe import Mezzanine, from_json
 from mezcal.store import LocalStore
-from mezcal.store.walk import Walk, sidecar_at
+from mezcal.store.local.walk import Walk, sidecar_at
 from worker.app import app, here
 from worker.chores import every
-from worker.recording import revalidated
+from worker.metrics import revalidated
 
 if TYPE_CHECKING:
     from mezcal.store import Sidecar
-    from mezcal.store.walk import Found
+    from mezcal.store.local.walk import Found
 
 log = logging.getLogger(__name__)
 

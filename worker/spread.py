@@ -8,21 +8,22 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from mezcal.errors import BrokerDown, Failure
-from mezcal.events import Event, Ignored, Kind
-from mezcal.events.event import FRAME
-from mezcal.jobs import SPREAD, Lane, pages
-from mezcal.jobs.batches import Note
-from mezcal.jobs.broker import CHORE_SECONDS
-from mezcal.jobs.chunks import HELD_SECONDS
-from mezcal.jobs.lease import persist
-from mezcal.jobs.record import Order
-from mezcal.purge import pages_to_renew, purge
+from mezcal.ingest.events import Event, Ignored, Kind
+from mezcal.ingest.events.event import FRAME
+from mezcal.ingest.frame_lists import Warming
+from mezcal.ingest.purge import pages_to_renew, purge
+from mezcal.jobs import SPREAD, Lane
+from mezcal.jobs.bulk.batches import Note
+from mezcal.jobs.bulk.chunks import HELD_SECONDS
+from mezcal.jobs.state import pages
+from mezcal.jobs.state.leases import persist
+from mezcal.jobs.state.records import Order
+from mezcal.jobs.transport.celery_pipe import CHORE_SECONDS
 from mezcal.recipe import Mezzanine
-from mezcal.warm import Warming
 from worker.app import app, here
 
 if TYPE_CHECKING:
-    from mezcal.jobs.chunks import Chunk
+    from mezcal.jobs.bulk.chunks import Chunk
     from mezcal.recipe import Recipe
 
 log = logging.getLogger(__name__)

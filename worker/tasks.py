@@ -11,15 +11,15 @@ from celery.exceptions import Retry
 from mezcal.derive import derive
 from mezcal.errors import Failure, Superseded, Unforeseen
 from mezcal.jobs import MAKE, Lane
-from mezcal.jobs.broker import CHORE, CHORE_SECONDS
-from mezcal.jobs.gate import DEFER_SECONDS, GuardedOrigin, PutOff
-from mezcal.jobs.lease import Lease, persist
-from mezcal.jobs.notable import note_size
-from mezcal.jobs.progress import shown
+from mezcal.jobs.origin_guard import DEFER_SECONDS, GuardedOrigin, PutOff
+from mezcal.jobs.recent import note_size
+from mezcal.jobs.state.leases import Lease, persist
+from mezcal.jobs.state.progress import shown
+from mezcal.jobs.transport.celery_pipe import CHORE, CHORE_SECONDS
 from mezcal.recipe import from_json
 from worker.app import app, here
 from worker.chores import CHORES
-from worker.recording import Turn
+from worker.metrics import Turn
 
 if TYPE_CHECKING:
     from collections.abc import Callable

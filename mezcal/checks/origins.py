@@ -15,15 +15,15 @@ from requests.exceptions import RequestException
 
 from mezcal.checks import Amiss, Check, Level
 from mezcal.errors import MasterDenied
-from mezcal.origin import FolderOrigin, Wire, addresses, open_origin, trusted_authorities
-from mezcal.origin.tries import Again, Tries
+from mezcal.origin import FolderOrigin, Wire, open_origin, trusted_authorities, urls
+from mezcal.origin.retries import Again, Tries
 from mezcal.recipe import Mezzanine
 from mezcal.settings import AuthType
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from mezcal.origin.wire import Answer
+    from mezcal.origin.client import Answer
     from mezcal.settings import Settings
 
 PATIENCE = 10.0  # seconds
@@ -122,7 +122,7 @@ def _master(settings: Settings, path: str) -> str:
 
 def _archive(settings: Settings) -> str:
     """Asked without a credential: whether it is there."""
-    url = addresses.normalised(str(settings.archive_api_url))
+    url = urls.normalised(str(settings.archive_api_url))
     request = Request("GET", url, headers={"User-Agent": "mezcal/2"}).prepare()
     try:
         answer = HTTPAdapter().send(request, stream=True, timeout=PATIENCE, verify=trusted_authorities())

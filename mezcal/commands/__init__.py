@@ -5,7 +5,8 @@ A wrong setting or a failure that a command does not settle itself ends it with 
 
 from __future__ import annotations
 
-from mezcal.commands import api, beat, cache, check, failures, flower, healthy, purge, secrets, warm, worker
+from mezcal.commands import cache, check, failures, purge, secrets, warm
+from mezcal.commands.roles import api, beat, flower, healthy, worker
 
 COMMANDS = (
     warm,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from mezcal.commands.common import add_data_dir, at_least_one, settings_of
+from mezcal.commands.arguments import add_data_dir, at_least_one, settings_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,7 +40,7 @@ def _wish(wishes: Any, name: str, does: str, work: Callable[[argparse.Namespace]
 
 
 def _bytes(text: str) -> int:
-    from mezcal.sizes import bytes_of  # noqa: PLC0415 - --help needs none of it
+    from mezcal.settings.units import bytes_of  # noqa: PLC0415 - --help needs none of it
 
     try:
         return bytes_of(text)
@@ -49,18 +49,18 @@ def _bytes(text: str) -> int:
 
 
 def _stats(options: argparse.Namespace) -> int:
-    from mezcal.keeping import Keeping  # noqa: PLC0415
+    from mezcal.commands.cache_report import Keeping  # noqa: PLC0415
 
     return Keeping(settings_of(options), as_json=options.json).stats(count=options.count)
 
 
 def _trim(options: argparse.Namespace) -> int:
-    from mezcal.keeping import Keeping  # noqa: PLC0415
+    from mezcal.commands.cache_report import Keeping  # noqa: PLC0415
 
     return Keeping(settings_of(options), as_json=options.json).trim(options.to, dry_run=options.dry_run)
 
 
 def _verify(options: argparse.Namespace) -> int:
-    from mezcal.keeping import Keeping  # noqa: PLC0415
+    from mezcal.commands.cache_report import Keeping  # noqa: PLC0415
 
     return Keeping(settings_of(options), as_json=options.json).verify(options.sample, mend=options.mend)

@@ -8,8 +8,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mezcal.commands.codes import UNWELL, WELL
-from mezcal.commands.common import add_data_dir, settings_of
+from mezcal.commands.arguments import add_data_dir, settings_of
+from mezcal.commands.exit_codes import UNWELL, WELL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,7 +59,7 @@ def run(options: argparse.Namespace) -> int:
 def _findings(options: argparse.Namespace) -> Iterator[Finding]:
     """Each finding as soon as it is there. With settings that cannot be read there is nothing else to look at."""
     from mezcal.checks import Amiss, Check, Level  # noqa: PLC0415
-    from mezcal.settings.strangers import given_names, strangers  # noqa: PLC0415
+    from mezcal.settings.typos import given_names, strangers  # noqa: PLC0415
 
     read: list[Settings] = []
 
@@ -80,9 +80,9 @@ def _findings(options: argparse.Namespace) -> Iterator[Finding]:
 
 
 def _asked(settings: Settings, path: str | None) -> Iterator[Finding]:
-    from mezcal.checks import house, origins  # noqa: PLC0415
+    from mezcal.checks import local_machine, origins  # noqa: PLC0415
 
-    yield house.secrets().finding()
+    yield local_machine.secrets().finding()
     yield origins.origin(settings).finding()
     if path is not None:
         yield origins.master(settings, path).finding()
@@ -92,28 +92,28 @@ def _asked(settings: Settings, path: str | None) -> Iterator[Finding]:
 
 def _of_broker(settings: Settings) -> Iterator[Finding]:
     """Of a broker that is not there nothing else is asked."""
-    from mezcal.checks import Level, house, needed  # noqa: PLC0415
+    from mezcal.checks import Level, essentials, local_machine  # noqa: PLC0415
     from mezcal.jobs import Keys, Table, Terms  # noqa: PLC0415
-    from mezcal.jobs.broker import connect  # noqa: PLC0415
+    from mezcal.jobs.transport.celery_pipe import connect  # noqa: PLC0415
 
     if settings.redis_url is None:
-        yield house.no_broker(settings).finding()
+        yield local_machine.no_broker(settings).finding()
         return
     table = Table(connect(settings), Keys(settings.key_prefix), Terms.of(settings))
-    broker = needed.thorough_broker(table.redis).finding()
+    broker = essentials.thorough_broker(table.redis).finding()
     yield broker
     if broker.level is not Level.FAILED:
-        yield house.clock(table.redis).finding()
-        yield house.workers(table).finding()
+        yield local_machine.clock(table.redis).finding()
+        yield local_machine.workers(table).finding()
 
 
 def _here(settings: Settings) -> Iterator[Finding]:
-    from mezcal.checks import house, needed  # noqa: PLC0415
+    from mezcal.checks import essentials, local_machine  # noqa: PLC0415
     from mezcal.store import open_store  # noqa: PLC0415
 
-    yield needed.thorough_store(open_store(settings)).finding()
-    yield house.scratch(settings).finding()
-    yield house.codecs().finding()
+    yield essentials.thorough_store(open_store(settings)).finding()
+    yield local_machine.scratch(settings).finding()
+    yield local_machine.codecs().finding()
 
 
 def _line(finding: Finding) -> str:

@@ -6,8 +6,8 @@ import argparse
 import json
 from typing import TYPE_CHECKING, Any
 
-from mezcal.commands.codes import UNWELL, WELL
-from mezcal.commands.common import add_data_dir, at_least_one, settings_of
+from mezcal.commands.arguments import add_data_dir, at_least_one, settings_of
+from mezcal.commands.exit_codes import UNWELL, WELL
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,7 +52,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _show(jobs: Jobs, options: argparse.Namespace) -> int:
-    from mezcal.jobs.report import as_json, lines  # noqa: PLC0415
+    from mezcal.jobs.failure_report import as_json, lines  # noqa: PLC0415
 
     records = jobs.failures(options.limit)
     if options.json:
@@ -64,7 +64,7 @@ def _show(jobs: Jobs, options: argparse.Namespace) -> int:
 
 def _each(jobs: Jobs, options: argparse.Namespace, wanted: list[str], act: Callable[[str], bool], done: str) -> int:
     """Do *act* to the failures *wanted*, and tell of each whether that was *done*."""
-    from mezcal.jobs.report import ALL, keys_of  # noqa: PLC0415
+    from mezcal.jobs.failure_report import ALL, keys_of  # noqa: PLC0415
 
     told = {key: act(key) for key in keys_of(jobs, wanted)}
     if options.json:

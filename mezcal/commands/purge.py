@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from mezcal.commands.codes import STOPPED, UNWELL, WELL
-from mezcal.commands.common import add_data_dir, add_lists, opened, path_of, settings_of
+from mezcal.commands.arguments import add_data_dir, add_lists, opened, path_of, settings_of
+from mezcal.commands.exit_codes import STOPPED, UNWELL, WELL
 from mezcal.errors import Failure
-from mezcal.printable import printable
 from mezcal.recipe import Mezzanine
+from mezcal.telemetry.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -103,7 +103,7 @@ class Purging:
         return input(f"Purge {count:,} images whose paths begin with {named}? [y/N] ").strip().lower() in {"y", "yes"}
 
     def _listed(self, paths: list[str], files: list[Any]) -> None:
-        from mezcal import lists  # noqa: PLC0415
+        from mezcal.ingest import lists  # noqa: PLC0415
 
         named = chain(paths, chain.from_iterable(map(lists.lines, files)))
         for one in lists.masters(named, path_of(self.settings)):
@@ -115,7 +115,7 @@ class Purging:
                 print(f"refused  {printable(one.what)}: {printable(one.why)}")
 
     def _forget(self, recipe: Mezzanine) -> str:
-        from mezcal.purge import purge  # noqa: PLC0415
+        from mezcal.ingest.purge import purge  # noqa: PLC0415
 
         was = self.store.find(recipe) is not None if self.dry else purge(recipe, self.jobs, self.store)
         self.purged += was
@@ -123,7 +123,7 @@ class Purging:
         return ("would be purged" if self.dry else "purged") if was else "was not stored"
 
     def _below(self, prefix: str) -> None:
-        from mezcal.commands.progress import shown  # noqa: PLC0415
+        from mezcal.commands.terminal.progress_bar import shown  # noqa: PLC0415
 
         before = self.purged + self.absent
         with shown("purge") as bar:
@@ -137,7 +137,7 @@ class Purging:
                 bar.show(self.purged + self.absent - before)
 
     def _found(self, prefix: str) -> Iterator[Mezzanine | None]:
-        from mezcal.below import stored_below  # noqa: PLC0415
+        from mezcal.ingest.path_prefix import stored_below  # noqa: PLC0415
 
         return stored_below(prefix, self.store, self.settings.storage_layout)
 

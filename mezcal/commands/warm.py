@@ -7,13 +7,13 @@ from contextlib import ExitStack
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from mezcal.commands.common import add_data_dir, add_lists, at_least_one, opened, path_of, settings_of
+from mezcal.commands.arguments import add_data_dir, add_lists, at_least_one, opened, path_of, settings_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from mezcal.ingest.manifests import Passed
     from mezcal.jobs import Jobs
-    from mezcal.manifests import Passed
     from mezcal.recipe import Recipe
     from mezcal.settings import Settings
     from mezcal.store import Store
@@ -97,11 +97,11 @@ def _wanted(
     options: argparse.Namespace, settings: Settings, store: Store, jobs: Jobs | None, stack: ExitStack
 ) -> Iterator[Recipe | Passed]:
     """Everything that *options* name, read when it is its turn; *stack* closes the lists."""
-    from mezcal import lists  # noqa: PLC0415
-    from mezcal.manifests import Manifests  # noqa: PLC0415
-    from mezcal.manifests.fetching import Fetching  # noqa: PLC0415
-    from mezcal.manifests.places import Places  # noqa: PLC0415
-    from mezcal.warm import Warming  # noqa: PLC0415
+    from mezcal.ingest import lists  # noqa: PLC0415
+    from mezcal.ingest.frame_lists import Warming  # noqa: PLC0415
+    from mezcal.ingest.manifests import Manifests  # noqa: PLC0415
+    from mezcal.ingest.manifests.fetch import Fetching  # noqa: PLC0415
+    from mezcal.ingest.manifests.paths import Places  # noqa: PLC0415
 
     known = path_of(settings)
     files = [stack.enter_context(opened(name)) for name in options.lists]

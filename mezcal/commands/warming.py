@@ -9,21 +9,21 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
-from mezcal.commands.codes import STOPPED, UNWELL, WELL
-from mezcal.commands.interrupts import Interrupts
-from mezcal.commands.progress import shown
+from mezcal.commands.exit_codes import STOPPED, UNWELL, WELL
+from mezcal.commands.terminal.interrupts import Interrupts
+from mezcal.commands.terminal.progress_bar import shown
 from mezcal.errors import BrokerDown
-from mezcal.jobs.chunks import SIZE
-from mezcal.lists import batches
-from mezcal.manifests import Passed
-from mezcal.outstanding import Outstanding
-from mezcal.printable import printable
+from mezcal.ingest.lists import batches
+from mezcal.ingest.manifests import Passed
+from mezcal.jobs.bulk.chunks import SIZE
+from mezcal.jobs.bulk.follow_up import Outstanding
 from mezcal.store import LocalStore
+from mezcal.telemetry.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from mezcal.commands.progress import Bar
+    from mezcal.commands.terminal.progress_bar import Bar
     from mezcal.errors import Failure
     from mezcal.jobs import Jobs
     from mezcal.recipe import Recipe

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mezcal.convert.page import CIELAB, ICCLAB, LOGL, LOGLUV, PALETTE, SEPARATED, YCBCR
+from mezcal.convert.tiff.pages import CIELAB, ICCLAB, LOGL, LOGLUV, PALETTE, SEPARATED, YCBCR
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mezcal.convert.page import Page
+    from mezcal.convert.tiff.pages import Page
 
 LIBVIPS, PILLOW, TIFFFILE = "libvips", "Pillow", "tifffile"
 

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from mezcal.convert.choices import Choices, Picture
+    from mezcal.convert.options import Choices, Picture
 
 
 def convert(  # noqa: PLR0913 - all that a conversion needs, in one call
@@ -31,6 +31,6 @@ def convert(  # noqa: PLR0913 - all that a conversion needs, in one call
     Raises `NotAnImage`, `Undecodable`, `TooLarge`, `BadRecipe` for a page that is not there, or what reading
     *master* raised; *target* may then hold anything.
     """
-    from mezcal.convert.pipeline import Conversion  # noqa: PLC0415 - starts libvips, which only workers need
+    from mezcal.convert.conversion import Conversion  # noqa: PLC0415 - starts libvips, which only workers need
 
     return Conversion(master, target, choices, page, scratch, progress, room).run()

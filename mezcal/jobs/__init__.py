@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 from redis import RedisError
 
 from mezcal.errors import BrokerDown, Busy, Failure, StillWorking
-from mezcal.jobs import pages
-from mezcal.jobs.batches import KNOWN_SECONDS, Batch, Batches, Posted
-from mezcal.jobs.broker import ASKER_SECONDS, MAKE, SPREAD, Pipe, celery_app, connect
-from mezcal.jobs.chunks import Chunks
-from mezcal.jobs.gate import Gate, resting
-from mezcal.jobs.keys import Keys, Lane, State
-from mezcal.jobs.listener import Listener
-from mezcal.jobs.record import Claim, Message, Record, Terms, failure_of
-from mezcal.jobs.table import Table
+from mezcal.jobs.bulk.batches import KNOWN_SECONDS, Batch, Batches, Posted
+from mezcal.jobs.bulk.chunks import Chunks
+from mezcal.jobs.origin_guard import Gate, resting
+from mezcal.jobs.state import pages
+from mezcal.jobs.state.keys import Keys, Lane, State
+from mezcal.jobs.state.records import Claim, Message, Record, Terms, failure_of
+from mezcal.jobs.state.table import Table
+from mezcal.jobs.transport.celery_pipe import ASKER_SECONDS, MAKE, SPREAD, Pipe, celery_app, connect
+from mezcal.jobs.transport.listener import Listener
 from mezcal.recipe import from_json
 
 if TYPE_CHECKING:

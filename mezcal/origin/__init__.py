@@ -1,6 +1,6 @@
 """Where masters come from: a repository over HTTP, or a folder.
 
-Read `repository.py` for the story of one download; `arriving.py` is why a master can be converted while it is
+Read `repository.py` for the story of one download; `growing_file.py` is why a master can be converted while it is
 still on its way.
 """
 
@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from mezcal.origin import addresses
-from mezcal.origin.fetching import fetched
+from mezcal.origin import urls
+from mezcal.origin.client import Wire, trusted_authorities, unheard
+from mezcal.origin.fetch import fetched
 from mezcal.origin.folder import FolderOrigin
+from mezcal.origin.freshness import Standing
 from mezcal.origin.master import Master
 from mezcal.origin.repository import OriginRepository
-from mezcal.origin.standing import Standing
-from mezcal.origin.wire import Wire, trusted_authorities, unheard
 from mezcal.settings import WrongSetting
 
 if TYPE_CHECKING:
@@ -30,11 +30,11 @@ __all__ = [
     "OriginRepository",
     "Standing",
     "Wire",
-    "addresses",
     "fetched",
     "open_origin",
     "trusted_authorities",
     "unheard",
+    "urls",
 ]
 
 

@@ -8,13 +8,13 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from mezcal.errors import Failure, NotAnImage, OriginFailed
-from mezcal.origin.tries import Again
-from mezcal.origin.verdict import judge_content, strong, too_large
+from mezcal.origin.responses import judge_content, strong, too_large
+from mezcal.origin.retries import Again
 
 if TYPE_CHECKING:
-    from mezcal.origin.arriving import Scratch
-    from mezcal.origin.tries import Tries
-    from mezcal.origin.wire import Answer, Wire
+    from mezcal.origin.client import Answer, Wire
+    from mezcal.origin.growing_file import Scratch
+    from mezcal.origin.retries import Tries
 
 AHEAD = 2 * 2**20  # bytes beyond the front from which a request of its own is quicker than to wait
 SPAN = 2**20  # bytes fetched at once: a TIFF's directory with its offsets is seldom larger

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
 from mezcal.errors import MasterDenied, MasterForbidden, MasterMissing, NotAnImage, OriginFailed
-from mezcal.origin import addresses
+from mezcal.origin import urls
+from mezcal.origin.freshness import Standing, compare
 from mezcal.origin.master import Master
-from mezcal.origin.standing import Standing, compare
-from mezcal.origin.verdict import too_large
+from mezcal.origin.responses import too_large
 from mezcal.settings import WrongSetting
 
 if TYPE_CHECKING:
@@ -39,13 +39,13 @@ class FolderOrigin:
 
     def __init__(self, settings: Settings) -> None:
         self._folder = _folder(settings.repo_base_url or "")
-        self.base_url = "file:///" + quote(f"{self._folder}/".lstrip("/"), safe="/" + addresses.PCHAR)
+        self.base_url = "file:///" + quote(f"{self._folder}/".lstrip("/"), safe="/" + urls.PCHAR)
         self._limit = settings.origin_max_bytes
         self._denied = settings.origin_denied_status
 
     def path_of(self, url: str) -> str | None:
         """The path under the folder that *url* names, decoded; None if it lies elsewhere."""
-        return addresses.path_under(self.base_url, url)
+        return urls.path_under(self.base_url, url)
 
     def listing(self, most: int) -> list[str]:
         """The first masters' paths, by their names; a large folder is not read to its end."""
@@ -81,7 +81,7 @@ class FolderOrigin:
 
             yield Master(
                 file=file,
-                source=addresses.join(self.base_url, path),
+                source=urls.join(self.base_url, path),
                 etag=f'"{_version(seen)}"',
                 last_modified=formatdate(seen.st_mtime, usegmt=True),
                 size=seen.st_size,

@@ -5,11 +5,11 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from mezcal.origin import addresses
-from mezcal.origin.fetching import fetched
-from mezcal.origin.standing import Standing, ask
-from mezcal.origin.tries import Tries
-from mezcal.origin.wire import Wire, unheard
+from mezcal.origin import urls
+from mezcal.origin.client import Wire, unheard
+from mezcal.origin.fetch import fetched
+from mezcal.origin.freshness import Standing, ask
+from mezcal.origin.retries import Tries
 from mezcal.settings import WrongSetting
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class OriginRepository:
 
     def path_of(self, url: str) -> str | None:
         """The path under the base that *url* names, decoded; None if it lies elsewhere."""
-        return addresses.path_under(self.base_url, url)
+        return urls.path_under(self.base_url, url)
 
     def listing(self, most: int) -> list[str]:  # noqa: ARG002 - the protocol's
         """Nothing: a repository does not tell what it has."""
@@ -37,7 +37,7 @@ class OriginRepository:
 
     def changed_since(self, path: str, etag: str | None, last_modified: str | None) -> Standing:
         """Whether the master at *path* is still the one with these validators."""
-        return ask(self._wire, addresses.join(self.base_url, path), Tries(self._settings), etag, last_modified)
+        return ask(self._wire, urls.join(self.base_url, path), Tries(self._settings), etag, last_modified)
 
     @contextmanager
     def open(self, path: str) -> Iterator[Master]:
@@ -45,7 +45,7 @@ class OriginRepository:
 
         Returns as soon as the origin's answer is known to bring one; leaving the context ends the download.
         """
-        url = addresses.join(self.base_url, path)
+        url = urls.join(self.base_url, path)
         with fetched(self._wire, url, self._settings, url) as master:
             yield master
 
@@ -56,7 +56,7 @@ def _base(given: str) -> str:
         raise WrongSetting(
             "REPO_BASE_URL holds a user name: give it as REPO_USERNAME and REPO_PASSWORD with AUTH_TYPE=BASIC"
         )
-    base = addresses.normalised(given)
+    base = urls.normalised(given)
     if base is None or "?" in base or "#" in base:
         raise WrongSetting(f"REPO_BASE_URL is {given!r}: it may hold http(s)://host/path without query or fragment")
     return base.rstrip("/") + "/"

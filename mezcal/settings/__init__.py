@@ -6,9 +6,9 @@ and `strangers` finds names that are nearly one of ours.
 
 from __future__ import annotations
 
-from mezcal.settings.kinds import DEFAULT_MAX_PIXELS, AuthType, Layout, filter_sets, signing_key
-from mezcal.settings.rules import Settings, load
-from mezcal.settings.sources import WrongSetting
+from mezcal.settings.secret_files import WrongSetting
+from mezcal.settings.types import DEFAULT_MAX_PIXELS, AuthType, Layout, filter_sets, signing_key
+from mezcal.settings.validation import Settings, load
 
 __all__ = [
     "DEFAULT_MAX_PIXELS",

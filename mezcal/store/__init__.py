@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from mezcal.store.entry import Entry, Opened, Sidecar, Stored
-from mezcal.store.local import LocalStore
+from mezcal.store.local.store import LocalStore
+from mezcal.store.values import Entry, Opened, Sidecar, Stored
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from mezcal.recipe import Mezzanine, Recipe
     from mezcal.settings import Settings
-    from mezcal.store.shelf import Shelf
+    from mezcal.store.housekeeping.inventory import Shelf
     from mezcal.store.usage import Usage
 
 __all__ = ["Entry", "LocalStore", "Opened", "Sidecar", "Store", "Stored", "open_store"]

@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mezcal.store.walk import Walk
+from mezcal.store.local.walk import Walk
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 from prometheus_client.registry import Collector
 
-from mezcal.telemetry.shared import collected
+from mezcal.telemetry.multiprocess import collected
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from prometheus_client.metrics_core import Metric
 
-    from mezcal.telemetry.house import House
+    from mezcal.telemetry.gauges import House
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 

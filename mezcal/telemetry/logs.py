@@ -15,8 +15,8 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from mezcal.telemetry import trace
-from mezcal.telemetry.masks import Mask
+from mezcal.telemetry import tracing
+from mezcal.telemetry.redaction import Mask
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,7 +48,7 @@ class Lines(logging.Formatter):
             "part": self._part,
             "logger": record.name,
         }
-        current = trace.current()
+        current = tracing.current()
         if current is not None:
             fields |= {"request_id": current.request_id, "trace_id": current.trace_id}
         fields |= getattr(record, "fields", {})

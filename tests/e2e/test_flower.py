@@ -13,14 +13,14 @@ from pydantic import SecretStr
 
 from mezcal.jobs import Jobs, Lane
 from mezcal.recipe import Mezzanine
-from tests.house import SAMPLES, running_house
-from tests.origin_server import OriginServer
-from tests.waiting import until
+from tests.support.installation import SAMPLES, running_house
+from tests.support.origin_server import OriginServer
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.house import House
+    from tests.support.installation import House
 
 
 @pytest.fixture(scope="module")

@@ -22,17 +22,17 @@ from mezcal.recipe import Mezzanine, from_json
 from mezcal.settings import Layout, Settings
 from mezcal.store import LocalStore
 from mezcal.store.s3 import S3Store
-from tests.faults.scene import tiff
-from tests.house import descendants
-from tests.origin_server import OriginServer
-from tests.waiting import until
+from tests.faults.support.scene import tiff
+from tests.support.installation import descendants
+from tests.support.origin_server import OriginServer
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.broker import Broker
-    from tests.s3_server import S3Server
+    from tests.support.broker import Broker
+    from tests.support.s3_server import S3Server
 
 MASTERS = 24
 
@@ -83,7 +83,7 @@ class Installation:
 
     def start(self) -> None:
         """Start them all and wait until they answer."""
-        self.desk.run("gunicorn", "--config", "python:api.gunicorn", "--bind", self._at, "api:create_app()")
+        self.desk.run("gunicorn", "--config", "python:api.server.gunicorn", "--bind", self._at, "api:create_app()")
         self.first.work()
         self.second.work()
         until(self._answers, 60, "the API")

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.house import SAMPLES, running_house
+from tests.support.installation import SAMPLES, running_house
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.house import House
+    from tests.support.installation import House
 
 HERE = Path(__file__).parent / "viewer"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

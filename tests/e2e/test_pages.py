@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.house import SAMPLES, House, running_house
+from tests import ROOT
+from tests.support.installation import SAMPLES, House, running_house
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", *sorted(ROOT.glob("docs/*.md"))]
 BLOCK = re.compile(
     r"(?P<before>[^\n]*)\n\n?```(?P<language>shell|console)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL

@@ -20,9 +20,9 @@ import requests
 from redis import Redis
 
 from mezcal import sample
-from tests.broker import Broker
-from tests.origin_server import OriginServer
-from tests.waiting import until
+from tests.support.broker import Broker
+from tests.support.origin_server import OriginServer
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.house import SAMPLES, running_house
-from tests.origin_server import OriginServer
+from tests.support.installation import SAMPLES, running_house
+from tests.support.origin_server import OriginServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.house import House
+    from tests.support.installation import House
 
 HERE = Path(__file__).parent / "viewer"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.faults.scene import QUICK, Scene
-from tests.house import SAMPLES, House, running_house
-from tests.origin_server import OriginServer
+from tests.faults.support.scene import QUICK, Scene
+from tests.support.installation import SAMPLES, House, running_house
+from tests.support.origin_server import OriginServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -14,15 +14,15 @@ from mezcal.jobs import Jobs, Lane
 from mezcal.recipe import Mezzanine
 from mezcal.settings import load
 from mezcal.store import open_store
-from tests.broker import running_broker
-from tests.faults.scene import tiff
-from tests.waiting import until
+from tests.faults.support.scene import tiff
+from tests.support.broker import running_broker
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.broker import Broker
+    from tests.support.broker import Broker
 
 
 @contextmanager

@@ -9,13 +9,13 @@ import pytest
 
 from mezcal.jobs import Lane
 from mezcal.recipe import Mezzanine
-from tests.faults.scene import served, standing_still
-from tests.waiting import until
+from tests.faults.support.scene import served, standing_still
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.faults.scene import Scene
+    from tests.faults.support.scene import Scene
 
 
 def test_a_killed_broker_comes_back_and_nothing_is_made_twice(scene: Scene) -> None:

@@ -11,19 +11,28 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.waiting import until
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.broker import Broker
+    from tests.support.broker import Broker
 
 
 @contextmanager
 def worker(broker: Broker, folder: Path, prefix: str) -> Iterator[subprocess.Popen[bytes]]:
     """A worker of its own, with a chore that is due every second."""
-    words = [sys.executable, "-m", "celery", "--quiet", "-A", "tests.faults.chore_app", "worker", "--concurrency=1"]
+    words = [
+        sys.executable,
+        "-m",
+        "celery",
+        "--quiet",
+        "-A",
+        "tests.faults.support.chore_app",
+        "worker",
+        "--concurrency=1",
+    ]
     given = {
         "REDIS_URL": broker.url,
         "KEY_PREFIX": prefix,

@@ -11,13 +11,13 @@ import pytest
 
 from mezcal.jobs import Keys, Lane, Table, Terms
 from mezcal.recipe import Mezzanine
-from tests.waiting import until
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.broker import Broker
-    from tests.faults.scene import Scene
+    from tests.faults.support.scene import Scene
+    from tests.support.broker import Broker
 
 ASKERS = 1000
 
@@ -125,6 +125,6 @@ def list_open(pid: int) -> list[str]:
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_minute_of_chaos_holds() -> None:
-    from tests.faults import chaos  # noqa: PLC0415
+    from tests.faults.support import chaos  # noqa: PLC0415
 
     assert chaos.run(60, seed=11) == []

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.faults.scene import BEARER, served, standing_still, tiff
-from tests.waiting import until
+from tests.faults.support.scene import BEARER, served, standing_still, tiff
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.faults.scene import Scene
+    from tests.faults.support.scene import Scene
 
 
 def process_of(worker: str | None) -> int:

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.faults.scene import BEARER, served, standing_still, stored_shade, tiff
+from tests.faults.support.scene import BEARER, served, standing_still, stored_shade, tiff
 from tests.faults.test_fencing import spin
-from tests.signed import event, signed
-from tests.waiting import until
+from tests.support.signed import event, signed
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     import requests
 
-    from tests.faults.scene import Scene
+    from tests.faults.support.scene import Scene
 
 OLD, NEW = 40, 220
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"

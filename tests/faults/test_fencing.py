@@ -10,11 +10,11 @@ import pytest
 
 from mezcal.jobs import Lane
 from mezcal.recipe import Mezzanine
-from tests.faults.scene import BEARER, served, stored_shade, tiff
-from tests.waiting import until
+from tests.faults.support.scene import BEARER, served, stored_shade, tiff
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
-    from tests.faults.scene import Scene
+    from tests.faults.support.scene import Scene
 
 ROUNDS = 50
 OLD, NEW = 40, 220

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from mezcal.jobs import Lane
 from mezcal.recipe import Mezzanine
-from tests.faults.scene import served
-from tests.waiting import until
+from tests.faults.support.scene import served
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
-    from tests.faults.scene import Scene
+    from tests.faults.support.scene import Scene
 
 
 def in_bulk(scene: Scene, *paths: str) -> None:

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mezcal.memory import MIB, ROW, Row, Stage
-from tests.house import descendants
-from tests.waiting import until
+from mezcal.runtime.memory_budget import MIB, ROW, Row, Stage
+from tests.support.installation import descendants
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.faults.scene import Scene
+    from tests.faults.support.scene import Scene
 
 LIMIT = 200
 EDGE = 4000  # a progressive JPEG of so many pixels a side is held whole, in 120 MB

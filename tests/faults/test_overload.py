@@ -11,14 +11,14 @@ import pytest
 
 from mezcal.jobs import Lane
 from mezcal.recipe import Mezzanine
-from tests.faults.scene import served, standing_still
-from tests.waiting import until
+from tests.faults.support.scene import served, standing_still
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.faults.scene import Scene
-    from tests.house import House
+    from tests.faults.support.scene import Scene
+    from tests.support.installation import House
 
 
 @pytest.fixture(scope="module")

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.faults.scene import served
-from tests.waiting import until
+from tests.faults.support.scene import served
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.faults.scene import Scene
+    from tests.faults.support.scene import Scene
 
 
 def test_a_worker_that_stops_finishes_what_it_began(scene: Scene) -> None:

@@ -14,15 +14,15 @@ import numpy as np
 import pytest
 import tifffile
 
-from tests.faults.scene import QUICK, Scene, served, tiff
-from tests.house import running_house
-from tests.waiting import until
+from tests.faults.support.scene import QUICK, Scene, served, tiff
+from tests.support.installation import running_house
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from tests.origin_server import OriginServer
+    from tests.support.origin_server import OriginServer
 
 
 @pytest.fixture(scope="module")

@@ -7,13 +7,13 @@ from uuid import uuid4
 
 import pytest
 
-from tests.house import SAMPLES, running_house
-from tests.origin_server import OriginServer
+from tests.support.installation import SAMPLES, running_house
+from tests.support.origin_server import OriginServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.house import House
+    from tests.support.installation import House
 
 TOKEN = "a-token-of-the-tests"
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"

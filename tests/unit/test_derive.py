@@ -6,7 +6,6 @@ import hashlib
 import io
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,19 +14,21 @@ from PIL import Image
 from mezcal.convert import Choices
 from mezcal.derive import derive, version
 from mezcal.errors import OriginFailed, StoreDown, Undecodable
-from mezcal.look import Look
 from mezcal.origin import Master, open_origin
 from mezcal.recipe import Frame, Mezzanine, Thumbnail
+from mezcal.recipe.thumbnail_options import Look
 from mezcal.sample import FOLDER
 from mezcal.settings import Layout, load
-from mezcal.store.local import LocalStore
-from tests.unit.test_local_store import files_no_larger_than
+from mezcal.store.local.store import LocalStore
+from tests import DATA
+from tests.unit.store.test_local_store import files_no_larger_than
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 RECIPE = Mezzanine.parse("agave-p3.tif")
-DATA = Path(__file__).parents[1] / "data" / "fits"
+FRAMES = DATA / "fits"
 THUMBNAIL = Thumbnail((Frame(17, "a-e91.fits", "v"),), Look.parse({}))
 AGAVE = (FOLDER / "agave-p3.tif").read_bytes()
 
@@ -130,7 +131,7 @@ def test_who_gives_a_frame_up_does_not_wait_for_the_rest_of_it(store: LocalStore
     def room(_needed: int) -> None:
         raise Elsewhere
 
-    frame = (DATA / "small50x60.fits").read_bytes()
+    frame = (FRAMES / "small50x60.fits").read_bytes()
     origin = HandMade(frame, OriginFailed("it was waited for"))
     with pytest.raises(Elsewhere):
         derive(THUMBNAIL, origin, store, Choices(), room=room)

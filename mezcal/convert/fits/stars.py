@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from mezcal.convert.fits.planes import release
-from mezcal.convert.fits.shrinking import means
-from mezcal.convert.fits.turning import Turn
+from mezcal.convert.fits.draw.orientation import Turn
+from mezcal.convert.fits.draw.scaling import means
+from mezcal.convert.fits.read.planes import release
 
 if TYPE_CHECKING:
-    from mezcal.convert.fits.planes import Pixels, Plane
+    from mezcal.convert.fits.read.planes import Pixels, Plane
 
 EDGE = 2048  # pixels: larger frames are averaged to at most this first
 TILE = 32  # pixels a side of what one value of the sky stands for

@@ -12,15 +12,15 @@ from urllib.parse import unquote_plus
 from xml.etree import ElementTree as ET
 from xml.sax.saxutils import escape
 
+from mezcal.store.s3.client import Call, Told, find
 from mezcal.store.s3.signing import Request, quoted, signed_query
-from mezcal.store.s3.wire import Call, Told, find
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from mezcal.store.s3.place import Place
-    from mezcal.store.s3.wire import Wire
+    from mezcal.store.s3.client import Wire
+    from mezcal.store.s3.location import Place
 
 PART = 32 << 20  # bytes sent at a time: what is larger goes in parts, so that a retry costs no more than one
 PAGE = 1000  # the most that S3 lists at a time

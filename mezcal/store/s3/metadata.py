@@ -9,7 +9,7 @@ from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
 
-from mezcal.store.entry import Sidecar
+from mezcal.store.values import Sidecar
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

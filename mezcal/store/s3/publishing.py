@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from mezcal.store.entry import Sidecar
     from mezcal.store.s3.bucket import Bucket, Object
+    from mezcal.store.values import Sidecar
 
 TRIES = 10
 

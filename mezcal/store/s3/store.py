@@ -13,21 +13,21 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 
 from mezcal.errors import StoreDown
 from mezcal.recipe import Mezzanine
-from mezcal.store.entry import Entry, Opened, Stored
-from mezcal.store.layout import BY_KEY, IMAGE, OURS, by_key, folder, pages
+from mezcal.store.housekeeping.trim import State
+from mezcal.store.local.layout import BY_KEY, IMAGE, OURS, by_key, folder, pages
+from mezcal.store.local.scratch import Scratch
 from mezcal.store.s3.bucket import Bucket, Changed
-from mezcal.store.s3.conditions import knows_conditions
-from mezcal.store.s3.distant import Distant
-from mezcal.store.s3.eviction import bring_back, put_aside, remove_aside
+from mezcal.store.s3.client import Wire
+from mezcal.store.s3.conditional_writes import knows_conditions
+from mezcal.store.s3.inventory import S3Shelf
+from mezcal.store.s3.location import Credentials, Place
 from mezcal.store.s3.metadata import EVICTED, as_headers, from_headers, number
-from mezcal.store.s3.others import CHECK, without_others
-from mezcal.store.s3.place import Credentials, Place
+from mezcal.store.s3.prefixes import CHECK, without_others
 from mezcal.store.s3.publishing import publish, unchanged
-from mezcal.store.s3.shelf import S3Shelf
-from mezcal.store.s3.wire import Wire
-from mezcal.store.scratch import Scratch
-from mezcal.store.trim import State
+from mezcal.store.s3.remote_file import Distant
+from mezcal.store.s3.trash import bring_back, put_aside, remove_aside
 from mezcal.store.usage import Counted, Usage
+from mezcal.store.values import Entry, Opened, Stored
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 
     from mezcal.recipe import Recipe
     from mezcal.settings import Settings
-    from mezcal.store.entry import Sidecar
     from mezcal.store.s3.bucket import Object
+    from mezcal.store.values import Sidecar
 
 log = logging.getLogger(__name__)
 

@@ -8,10 +8,10 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from mezcal.errors import StoreDown
-from mezcal.store.layout import IMAGE
+from mezcal.store.housekeeping.verify import END, START, Fault, Judged, chosen
+from mezcal.store.local.layout import IMAGE
 from mezcal.store.s3.bucket import Changed
 from mezcal.store.s3.metadata import META
-from mezcal.store.verify import END, START, Fault, Judged, chosen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -8,7 +8,7 @@ import pytest
 from mezcal.origin import open_origin
 from mezcal.settings import load
 from tests.integration.origin import BIG, MASTER, downloads
-from tests.origin_server import OriginServer
+from tests.support.origin_server import OriginServer
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import pytest
 from mezcal.errors import MasterDenied, MasterMissing, OriginAstray, OriginFailed
 from mezcal.origin import open_origin
 from mezcal.settings import load
-from tests.origin_server import OriginServer
+from tests.support.origin_server import OriginServer
 
 MASTER = os.urandom(5000)
 SECRET = "0123456789abcdef0123456789abcdef"

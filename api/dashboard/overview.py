@@ -1,0 +1,143 @@
+"""The queue, the jobs at work and the failures, as the operator's page tells them."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from flask import url_for
+from redis import RedisError
+
+from api.dashboard.estimate import fraction
+from mezcal.errors import Failure, kinds
+from mezcal.jobs import State
+from mezcal.jobs.queue_status import standing
+from mezcal.jobs.state import progress
+from mezcal.recipe import from_json
+
+if TYPE_CHECKING:
+    from api.context import Desk
+    from mezcal.jobs import Record
+    from mezcal.jobs.queue_status import Queue
+
+LOOKED_AT = 1000  # failures, of which those are counted by class
+NAMED = 10  # failures of a class that are named one by one
+RUNNING_MOST = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A job at work: its image, for how many *seconds*, how far (0 to 1, None if untold), by whom."""
+
+    label: str
+    href: str
+    lane: str
+    attempt: int
+    worker: str
+    seconds: float
+    done: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class FailedJob:
+    """One failure: the job's *key*, its image, why and when it ended."""
+
+    key: str
+    label: str
+    detail: str
+    ended: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class FailureClass:
+    """Failures of one class among those looked at: how many, and some of them, the newest first."""
+
+    slug: str
+    title: str
+    count: int
+    jobs: list[FailedJob]
+
+
+@dataclass(frozen=True, slots=True)
+class Failures:
+    """All that are remembered (*total*), of which *seen* were looked at and counted by class."""
+
+    total: int
+    seen: int
+    classes: list[FailureClass]
+
+
+# --- the queue
+
+
+def queue(desk: Desk) -> Queue | None:
+    """The queue, None where the broker cannot be reached."""
+    try:
+        return standing(desk.jobs.table)
+    except RedisError:
+        return None
+
+
+def running(desk: Desk) -> list[Running]:
+    """The jobs at work, those that began first at the top; none where the broker cannot be reached."""
+    table = desk.jobs.table
+    try:
+        keys: Any = table.redis.zrange(table.keys.running, 0, RUNNING_MOST - 1)
+        found = [(record, progress.read(table, record.key)) for record in table.records(keys)]
+    except RedisError:
+        return []
+    told = [
+        _running(record, fraction(stage) if stage else None) for record, stage in found if record.state is State.RUNNING
+    ]
+    return sorted(told, key=lambda one: -one.seconds)
+
+
+def _running(record: Record, done: float | None) -> Running:
+    recipe = from_json(record.recipe)
+    return Running(
+        label=recipe.label,
+        href=url_for("jobs.job", key=record.key),
+        lane=str(record.lane),
+        attempt=record.attempts,
+        worker=record.worker or "",
+        seconds=max(0.0, time.time() - (record.started or time.time())),
+        done=done,
+    )
+
+
+# --- failures
+
+
+def failures(desk: Desk) -> Failures | None:
+    """What failed, by class, the largest class first; None where the broker cannot be reached."""
+    try:
+        records = desk.jobs.table.failures(LOOKED_AT)
+        total = desk.jobs.table.depths()["failed"]
+    except RedisError:
+        return None
+    by_class: dict[str, list[Record]] = {}
+    for record in records:
+        by_class.setdefault(class_of(record), []).append(record)
+    classes = [_class(slug, found) for slug, found in by_class.items()]
+    return Failures(total, len(records), sorted(classes, key=lambda one: -one.count))
+
+
+def class_of(record: Record) -> str:
+    """The slug of *record*'s failure."""
+    return record.failure.slug if record.failure else Failure.slug
+
+
+def title_of(slug: str) -> str:
+    """What the class of failures *slug* is called."""
+    return next((kind.title for kind in kinds() if kind.slug == slug), Failure.title)
+
+
+def _class(slug: str, records: list[Record]) -> FailureClass:
+    newest = sorted(records, key=lambda record: -(record.ended or 0))[:NAMED]
+    return FailureClass(slug, title_of(slug), len(records), [_failed(record) for record in newest])
+
+
+def _failed(record: Record) -> FailedJob:
+    detail = record.failure.detail if record.failure else "no reason was recorded"
+    return FailedJob(record.key, from_json(record.recipe).label, detail, record.ended)

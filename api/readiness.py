@@ -1,0 +1,34 @@
+"""Whether a miss could be made now: each part that is needed, looked at."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from mezcal.checks import essentials
+
+if TYPE_CHECKING:
+    from mezcal.checks import Finding
+    from mezcal.jobs import Jobs
+    from mezcal.store import Store
+
+FRESH_SECONDS = 1.0  # the probes of several balancers share one look
+
+
+class Health:
+    """The checks behind `/readyz`."""
+
+    def __init__(self, jobs: Jobs, store: Store) -> None:
+        self._checks = (essentials.broker(jobs.table.redis), essentials.store(store))
+        self._lock = threading.Lock()
+        self._found: dict[str, Finding] = {}
+        self._until = 0.0
+
+    def now(self) -> dict[str, Finding]:
+        """What each check found, by its name, at most a second ago; whoever asks meanwhile waits for the same look."""
+        with self._lock:
+            if time.monotonic() >= self._until:
+                self._found = {check.name: check.finding() for check in self._checks}
+                self._until = time.monotonic() + FRESH_SECONDS
+            return self._found

@@ -1,0 +1,20 @@
+"""`/metrics` for Prometheus: of this machine alone, or of whoever has METRICS_TOKEN."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response
+
+from api.context import here
+from api.security.auth import may_scrape
+from mezcal.telemetry.exposition import CONTENT_TYPE, exposed
+
+scraped = Blueprint("metrics", __name__)
+
+
+@scraped.get("/metrics")
+def told() -> Response:
+    """Everything that is counted and gauged, in Prometheus' text format."""
+    may_scrape()
+    response = Response(exposed(here().house), content_type=CONTENT_TYPE)
+    response.headers["Cache-Control"] = "no-store"
+    return response

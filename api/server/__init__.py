@@ -1,0 +1,1 @@
+"""gunicorn for the API."""

@@ -1,0 +1,1 @@
+"""Planes of a FITS frame as a picture: limits, colour, scale, orientation, label."""

@@ -1,0 +1,1 @@
+"""The JPEG file: its encoder and its metadata."""

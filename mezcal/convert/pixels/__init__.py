@@ -1,0 +1,1 @@
+"""Pixels between a decoder and the encoder: rows, colour, orientation."""

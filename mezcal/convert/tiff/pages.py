@@ -1,0 +1,222 @@
+"""One picture inside a TIFF: its layout in domain words, and whether the file really holds all of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from mezcal.convert.tiff.header import BadTiff, Directory, directories
+from mezcal.errors import BadRecipe
+
+WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, MASK, SEPARATED, YCBCR, CIELAB, ICCLAB = 0, 1, 2, 3, 4, 5, 6, 8, 9
+LOGL, LOGLUV = 32844, 32845
+SAMPLES_MAX = 256  # decoders take memory for each before they look at the file
+TILE_MAX = 256 * 2**20  # bytes
+SIDE_MAX = 2**31 - 1  # what decoders count with
+
+
+@dataclass(frozen=True)
+class Page:
+    """A directory read as a picture; numbers are TIFF 6.0's."""
+
+    directory: Directory
+
+    @cached_property
+    def width(self) -> int:
+        """Pixels, before orientation."""
+        return self._side(256)
+
+    @cached_property
+    def height(self) -> int:
+        """Pixels, before orientation."""
+        return self._side(257)
+
+    def _side(self, tag: int) -> int:
+        side = self.directory.number(tag, 0)
+        if not 0 < side <= SIDE_MAX:
+            raise BadTiff(f"a side of {side} pixels is declared")
+        return side
+
+    @property
+    def pixels(self) -> int:
+        """Pixels of the picture; 0 if the directory is none."""
+        try:
+            return self.width * self.height
+        except BadTiff:
+            return 0
+
+    @cached_property
+    def samples(self) -> int:
+        """Samples a pixel, extra ones included."""
+        return self.directory.number(277, 1)
+
+    @cached_property
+    def depths(self) -> tuple[int, ...]:
+        """Bits of each sample."""
+        return tuple(int(bits) for bits in self.directory.values(258, 65_535)) or (1,)
+
+    @property
+    def depth(self) -> int:
+        """Bits of a sample, the deepest if they differ."""
+        return max(self.depths)
+
+    @cached_property
+    def sample_format(self) -> int:
+        """1 unsigned, 2 signed, 3 float, 5 complex integer, 6 complex float; undefined (4) means unsigned."""
+        kinds = {int(kind) for kind in self.directory.values(339, 65_535)} or {1}
+        return {4: 1}.get(max(kinds), max(kinds))
+
+    @cached_property
+    def photometric(self) -> int:
+        """How samples become colours; a bare grey file may leave it out."""
+        return self.directory.number(262, BLACK_IS_ZERO if self.samples < 3 else RGB)
+
+    @cached_property
+    def compression(self) -> int:
+        """The scheme's number; 1 is none."""
+        return self.directory.number(259, 1)
+
+    @cached_property
+    def planar(self) -> bool:
+        """Whether each sample has its own strips or tiles."""
+        return self.directory.number(284, 1) == 2 and self.samples > 1
+
+    @cached_property
+    def tile(self) -> tuple[int, int] | None:
+        """Width and height of a tile, None for strips."""
+        if 322 not in self.directory.entries:
+            return None
+        tile = self.directory.number(322, 0), self.directory.number(323, 0)
+        if not (0 < tile[0] <= 2**20 and 0 < tile[1] <= 2**20):
+            raise BadTiff(f"tiles of {tile[0]} x {tile[1]} pixels are declared")
+        return tile
+
+    @cached_property
+    def strip_rows(self) -> int:
+        """Rows of a strip."""
+        rows = self.directory.number(278, self.height)
+        return min(rows, self.height) if rows > 0 else self.height
+
+    @cached_property
+    def orientation(self) -> int:
+        """1 to 8; what is out of range means 1, as every viewer takes it."""
+        value = self.directory.number(274, 1)
+        return value if 1 <= value <= 8 else 1
+
+    @cached_property
+    def extras(self) -> tuple[int, ...]:
+        """ExtraSamples: 0 unspecified, 1 associated alpha, 2 unassociated alpha."""
+        return tuple(int(value) for value in self.directory.values(338, 65_535))
+
+    @cached_property
+    def subsampling(self) -> tuple[int, int]:
+        """Of YCbCr chroma, horizontally and vertically."""
+        found = [int(value) for value in self.directory.values(530, 2)]
+        return (found[0], found[1]) if len(found) == 2 else (2, 2)
+
+    @property
+    def colours(self) -> int:
+        """Samples that make the colour: the rest is alpha or of no concern."""
+        if self.photometric == SEPARATED:
+            return 4
+        return 3 if self.photometric in (RGB, YCBCR, CIELAB, ICCLAB, 10, LOGLUV) else 1
+
+    @property
+    def alpha(self) -> int | None:
+        """Which sample is alpha, counted from 0."""
+        declared = [self.colours + i for i, kind in enumerate(self.extras) if kind in (1, 2)]
+        return declared[0] if declared and declared[0] < self.samples else None
+
+    @property
+    def associated(self) -> bool:
+        """Whether colours are multiplied by alpha."""
+        return self.alpha is not None and self.extras[self.alpha - self.colours] == 1
+
+    @property
+    def reduced(self) -> bool:
+        """Whether this is a thumbnail, a pyramid's lower level or a mask of another page."""
+        return bool(self.directory.number(254, 0) & 0b101) or self.directory.number(255, 1) == 2
+
+    @property
+    def dpi(self) -> tuple[float, float] | None:
+        """Dots an inch, None if the file has no absolute resolution."""
+        unit = {2: 1.0, 3: 2.54}.get(self.directory.number(296, 2))
+        try:
+            across, down = self.directory.values(282, 1), self.directory.values(283, 1)
+        except BadTiff:
+            return None
+        return (across[0] * unit, down[0] * unit) if unit and across and down else None
+
+    @property
+    def chunk_bytes(self) -> int:
+        """Bytes of a decoded strip or tile, all planes."""
+        width, rows = self.tile or (self.width, self.strip_rows)
+        return width * rows * self.samples * -(-self.depth // 8)
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of one row of decoded strips or tiles: what has to be in memory at once to go from top to bottom."""
+        across = -(-self.width // self.tile[0]) if self.tile else 1
+        return across * self.chunk_bytes
+
+    def check_content(self) -> None:
+        """`BadTiff` unless the file holds every strip or tile that the picture needs."""
+        if self.samples > SAMPLES_MAX or (self.tile and self.chunk_bytes > TILE_MAX):
+            raise BadTiff(f"{self.samples} samples a pixel, tiles of {self.tile} are declared: beyond all reason")
+        if self.compression == 6:  # old-style JPEG keeps its stream where it likes; its decoder looks for it
+            places = self.directory.number(513, 0), *map(int, self.directory.values(273))
+            if max(places) >= self.directory.reader.length:
+                raise BadTiff("its JPEG stream lies beyond the file's end")
+            return
+        tag = 324 if self.tile else 273
+        offsets = self.directory.values(tag)
+        counts = self.directory.values(tag + (1 if self.tile else 6))
+        needed = self._chunks()
+        what = "tiles" if self.tile else "strips"
+        if len(offsets) < needed:
+            raise BadTiff(f"it needs {needed} {what} and has {len(offsets)}")
+        if counts and len(counts) < needed:
+            raise BadTiff(f"it needs {needed} {what} and gives the size of {len(counts)}")
+        for place in range(needed):
+            self._check_chunk(int(offsets[place]), int(counts[place]) if counts else None, place)
+
+    def _chunks(self) -> int:
+        planes = self.samples if self.planar else 1
+        if self.tile is None:
+            return -(-self.height // self.strip_rows) * planes
+        return -(-self.width // self.tile[0]) * -(-self.height // self.tile[1]) * planes
+
+    def _check_chunk(self, offset: int, count: int | None, place: int) -> None:
+        length = self.directory.reader.length
+        if self.compression == 1 and not self.tile and self.photometric != YCBCR:
+            count = self._strip_bytes(place)  # writers of uncompressed strips are careless with counts
+        if not count and count is not None:
+            raise BadTiff(f"strip or tile {place} is empty")
+        if offset <= 0 or offset + (count or 1) > length:
+            raise BadTiff(f"strip or tile {place} at {offset} lies beyond the file's end at {length}")
+
+    def _strip_bytes(self, place: int) -> int:
+        strips = -(-self.height // self.strip_rows)
+        first = place % strips * self.strip_rows
+        rows = min(self.strip_rows, self.height - first)
+        if self.planar:
+            bits = self.depth
+        else:
+            bits = sum(self.depths) if len(self.depths) == self.samples else self.depth * self.samples
+        return -(-self.width * bits // 8) * rows
+
+
+def choose(pages: list[Page], number: int | None) -> Page:
+    """Page *number*, counted from 1, or the main picture: the largest that is no smaller copy of another."""
+    top = [page for page in pages if page.directory.sub is None]
+    if number is not None:
+        if number > len(top):
+            raise BadRecipe(f"page {number} is asked for, and the master has {len(top)}")
+        return top[number - 1]
+    whole = [page for page in pages if page.pixels and not page.reduced]
+    return max(whole or top, key=lambda page: page.pixels)
+
+
+def pages_of(file: object) -> list[Page]:
+    """Every picture in the TIFF *file*; `BadTiff` if there is none."""
+    return [Page(directory) for directory in directories(file)]  # type: ignore[arg-type]

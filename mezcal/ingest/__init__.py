@@ -1,0 +1,1 @@
+"""What events, manifests and lists name, and what is done with it."""

@@ -1,0 +1,1 @@
+"""Bulk requests: batches, their chunks, and following them to the end."""

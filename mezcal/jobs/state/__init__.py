@@ -1,0 +1,1 @@
+"""The job table in Redis: every key, script and record."""

@@ -1,0 +1,1 @@
+"""Celery's pipe, the Redis connection and the listener for ended jobs."""

@@ -1,0 +1,134 @@
+"""The two ways into Redis: Celery's pipe for messages, a plain client for the job table."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, cast
+
+from celery import Celery
+from kombu.exceptions import OperationalError
+from redis import Redis, RedisError
+
+from mezcal.errors import BrokerDown
+from mezcal.jobs.transport import redis_connection
+from mezcal.recipe import from_json
+from mezcal.telemetry import tracing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mezcal.jobs.state.keys import Lane
+    from mezcal.settings import Settings
+
+MAKE = "mezcal.make"  # the names that askers and makers share
+SPREAD = "mezcal.spread"
+CHORE = "mezcal.chore"
+REVALIDATE = "mezcal.revalidate"
+PREVIEW = "mezcal.preview"
+CHORES = "chores"  # the queue of short work that is nobody's image: after the interactive lane, before bulk
+CHORE_SECONDS = 900  # for which a task that makes no image may run, however short JOB_TIME_LIMIT is
+CONNECT_SECONDS = 1.0
+ASKER_SECONDS = 2.0  # somebody waits: a frozen Redis is told from a slow one soon
+MAKER_SECONDS = 10.0  # nobody does: a worker rides out more
+BATCH = 500  # messages in one round trip
+POOL_MOST = 64  # connections of a process; who finds none free waits for one
+
+
+def connect(settings: Settings, seconds: float = ASKER_SECONDS) -> Redis:
+    """A client for the job table that gives up on an answer after *seconds*; connects when first used."""
+    pool = redis_connection.pool(
+        settings,
+        decode_responses=True,
+        socket_timeout=seconds,
+        socket_connect_timeout=CONNECT_SECONDS,
+        health_check_interval=10,
+        max_connections=POOL_MOST,
+        timeout=seconds,
+    )
+    return Redis(connection_pool=pool)
+
+
+def check_policy(redis: Redis) -> None:
+    """Raise `BrokerDown` where the server may throw keys away when its memory is full: jobs would vanish."""
+    policy = cast("dict[str, str]", redis.info("memory")).get("maxmemory_policy", "noeviction")
+    if policy != "noeviction":
+        raise BrokerDown(f"Redis may evict jobs (maxmemory-policy is {policy}): set it to noeviction")
+
+
+def celery_app(settings: Settings, seconds: float = ASKER_SECONDS) -> Celery:
+    """Celery on mezcal's broker, with `celeryconfig`; sockets give up after *seconds*."""
+    app = Celery("mezcal", set_as_current=False)
+    app.config_from_object("celeryconfig")
+    told = redis_connection.broker(settings)
+    app.conf.broker_url = told["broker_url"]
+    app.conf.broker_use_ssl = told["broker_use_ssl"]
+    app.conf.broker_transport_options |= told["broker_transport_options"] | {
+        "global_keyprefix": settings.key_prefix,
+        "socket_timeout": seconds,
+        "socket_keepalive": not app.conf.broker_url.startswith("redis+socket://"),
+    }
+    # No soft limit: it is an exception out of the blue, which libvips' callbacks swallow. A lease knows its end.
+    app.conf.task_time_limit = settings.job_time_limit + settings.job_time_grace
+    app.conf.worker_soft_shutdown_timeout = 0.0
+    return app
+
+
+class Pipe:
+    """Puts messages into Celery's queues; a message is only a nudge, the job table is the truth."""
+
+    def __init__(self, app: Celery) -> None:
+        self._app = app
+
+    def send(self, recipe: dict[str, Any], lane: Lane, label: str) -> None:
+        """Send one job's message. Raises `BrokerDown` at once where it cannot; the reaper sends it later."""
+        self._send(MAKE, [recipe], str(lane), label)
+
+    def send_all(self, recipes: list[dict[str, Any]], lane: Lane) -> None:
+        """Send many jobs' messages in few round trips, which is three times as fast."""
+        with _reported(), self._app.producer_or_acquire() as producer, producer.batch(BATCH):
+            for recipe in recipes:
+                self._send(MAKE, [recipe], str(lane), from_json(recipe).label, producer)
+
+    def spread(self, chunk: str) -> None:
+        """Have a worker queue the recipes of *chunk*."""
+        self._send(SPREAD, [chunk], CHORES, chunk)
+
+    def spread_all(self, chunks: list[str]) -> None:
+        """As `spread` for each of *chunks*, in few round trips."""
+        with _reported(), self._app.producer_or_acquire() as producer, producer.batch(BATCH):
+            for chunk in chunks:
+                self._send(SPREAD, [chunk], CHORES, chunk, producer)
+
+    def chore(self, name: str) -> None:
+        """Have a worker do the periodic work *name*."""
+        self._send(CHORE, [name], CHORES, name)
+
+    def revalidate(self, recipe: dict[str, Any], label: str) -> None:
+        """Have a worker ask whether the master of a stored derivative has changed, when nothing else is to do."""
+        self._send(REVALIDATE, [recipe], "bulk", label)
+
+    def preview(self, recipe: dict[str, Any], label: str) -> None:
+        """Have a worker make a small picture of a stored derivative."""
+        self._send(PREVIEW, [recipe], CHORES, label)
+
+    def _send(self, task: str, args: list[Any], queue: str, label: str, producer: Any = None) -> None:
+        with _reported():
+            self._app.send_task(
+                task,
+                args=args,
+                queue=queue,
+                retry=False,
+                argsrepr=label,
+                kwargsrepr=f"lane={queue}",
+                ignore_result=True,
+                headers=tracing.carried(),
+                producer=producer,
+            )
+
+
+@contextmanager
+def _reported() -> Iterator[None]:
+    try:
+        yield
+    except (OperationalError, OSError, RedisError) as error:
+        raise BrokerDown("the queue cannot be reached") from error

@@ -1,0 +1,61 @@
+"""Whether a master is still the one that a derivative was made from."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from mezcal.errors import MasterMissing
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mezcal.origin.client import Answer, Wire
+    from mezcal.origin.retries import Tries
+
+NO_HEAD = {400, 405, 501}  # a server that knows no HEAD is asked by GET, and hung up on
+
+
+class Standing(StrEnum):
+    """What the origin says of a master that was read before."""
+
+    UNCHANGED = "unchanged"
+    CHANGED = "changed"
+    GONE = "gone"
+
+
+def ask(wire: Wire, url: str, tries: Tries, etag: str | None, last_modified: str | None) -> Standing:
+    """Ask conditionally (RFC 9110, 13.1); raises what keeps the origin from telling.
+
+    A server that ignores the conditions tells by the validators it sends; one that sends none tells nothing, and
+    its master counts as unchanged: an event has to say otherwise.
+    """
+    asked = {"If-None-Match": etag, "If-Modified-Since": last_modified}
+    headers = {name: value for name, value in asked.items() if value}
+    try:
+        with closing(_answer(wire, url, tries, headers)) as answer:
+            if answer.status == 304:
+                return Standing.UNCHANGED
+            return compare(answer.headers, etag, last_modified)
+    except MasterMissing:
+        return Standing.GONE
+
+
+def _answer(wire: Wire, url: str, tries: Tries, headers: Mapping[str, str]) -> Answer:
+    answer = tries.persist(lambda: wire.look(url, tries, headers, passed=frozenset(NO_HEAD)))
+    if answer.status not in NO_HEAD:
+        return answer
+    answer.close()
+    return tries.persist(lambda: wire.look(url, tries, headers, method="GET"))
+
+
+def compare(headers: Mapping[str, str], etag: str | None, last_modified: str | None) -> Standing:
+    """Judge by the validators of an answer, the entity tag before the date; weak tags compare by their value."""
+    now = headers.get("ETag")
+    if etag and now:
+        same = etag.removeprefix("W/") == now.removeprefix("W/")
+    else:
+        dated = headers.get("Last-Modified")
+        same = not (last_modified and dated) or last_modified == dated
+    return Standing.UNCHANGED if same else Standing.CHANGED

@@ -1,0 +1,1 @@
+"""Processes on one machine: what runs, with which resources, behind which nginx."""

@@ -1,0 +1,194 @@
+"""How much memory the conversions of one worker may hold at once, and who holds how much of it.
+
+The budget is shared by a worker's pool processes through a nameless file with a row for each, which only its own
+process writes. That a process lives is told by a lock of the kernel's, which ends with it, however it ends: so a
+killed process gives its share back. Nobody ever waits for a lock: so one that is stopped holds up nobody. Who waits
+holds nothing: so nobody waits for somebody who waits. The order is interactive before bulk, and first come, first
+served within both: so a large master is not overtaken for ever by small ones.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import struct
+import tempfile
+import time
+from contextlib import contextmanager, suppress
+from enum import IntEnum
+from typing import TYPE_CHECKING, NamedTuple
+
+from mezcal.errors import TooLarge
+from mezcal.runtime import resources
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+MIB = 2**20
+MAIN = 160 * MIB  # a worker's main process, and what no process may be without
+IDLE = 96 * MIB  # a pool process that has converted something, and does nothing
+STREAMING = 96 * MIB  # more than that, of a master that is not held whole, whatever its size
+SMALL = 48 * MIB  # the same of a picture of no size: libraries, tables, buffers
+HEADROOM = 0.9  # of a container: the rest is for the kernel's own, and for what is not given back at once
+LOOK_SECONDS = 0.05
+
+STALE_SECONDS = 1.0  # who has not looked for so long stands still, and is overtaken
+
+ROW = struct.Struct("<qqqqq")
+ROWS = 256  # processes of one worker
+
+
+def processes(budget: int, *, spare: bool) -> int:
+    """How many pool processes suit this container: a core and memory for a common master each.
+
+    With *spare* there are two at least, memory permitting: one long conversion must not hold up who waits.
+    """
+    room = (budget // STREAMING) if budget else (_usable() - MAIN) // (IDLE + STREAMING)
+    return max(1, min(max(resources.cores(), 2 if spare else 1), room, ROWS))
+
+
+def budget(count: int) -> int:
+    """Bytes for the conversions of a worker of *count* processes: at least one common master's."""
+    return max(STREAMING, _usable() - MAIN - count * IDLE)
+
+
+def _usable() -> int:
+    return int(resources.memory() * HEADROOM)
+
+
+class Stage(IntEnum):
+    """Where the process of a row stands. One that claims counts as if it held, for everybody but itself."""
+
+    FREE, WAITS, CLAIMS, HOLDS = range(4)
+
+
+class Row(NamedTuple):
+    """What one process holds, or waits for. Times are the machine's monotonic clock, in nanoseconds."""
+
+    stage: int = Stage.FREE
+    size: int = 0
+    rank: int = 0  # lower goes first
+    since: int = 0  # then who asked first
+    looked: int = 0  # when it last looked whether there is room
+
+
+class Budget:
+    """*total* bytes, to be made before the pool's processes are forked."""
+
+    def __init__(self, total: int) -> None:
+        self.total = total
+        self._file = _nameless()
+        os.ftruncate(self._file, ROWS * ROW.size)
+        self._mine: tuple[int, int] | None = None  # the process, for a fork copies this too, and its row
+
+    def fileno(self) -> int:
+        """The table's descriptor."""
+        return self._file
+
+    @contextmanager
+    def share(self, rank: int, heed: Callable[[float], None]) -> Iterator[Callable[[int], None]]:
+        """A function that takes so many bytes for this process, blocking until there is room; all are given back.
+
+        It is one job's. Asked again for more it gives back what it has and waits for all. *heed* is called with
+        the seconds of each wait, and ends it by raising. `TooLarge` where there is no room at any time.
+        """
+
+        def take(needed: int) -> None:
+            self._take(max(needed, 0), rank, heed)
+
+        try:
+            yield take
+        finally:
+            if self._mine is not None and self._mine[0] == os.getpid():
+                self._write(self._mine[1], Row())
+
+    def held(self) -> int:
+        """Bytes that living processes hold at this moment."""
+        return sum(row.size for _, row in self._living() if row.stage == Stage.HOLDS)
+
+    def _take(self, needed: int, rank: int, heed: Callable[[float], None]) -> None:
+        if needed > self.total:
+            raise TooLarge(
+                f"it would take {needed // MIB:,} MB of memory to convert, and the worker may take "
+                f"{self.total // MIB:,} MB (WORKER_MEMORY)"
+            )
+        at = self._row()
+        had = self._rows()[at]
+        if had.stage == Stage.HOLDS and had.size >= needed:
+            return
+        wanted = Row(Stage.WAITS, needed, rank, since=time.monotonic_ns())
+        began = time.monotonic()
+        while not self._admitted(at, wanted):
+            heed(time.monotonic() - began)
+            time.sleep(LOOK_SECONDS)
+
+    def _admitted(self, at: int, wanted: Row) -> bool:
+        """Whether *wanted* is held from now on, in the row *at*.
+
+        A claim is written before the others are read once more: of several that claim at once, the last to write
+        sees all others, and gives way. So they never hold too much together, whoever is stopped between two steps.
+        """
+        now = time.monotonic_ns()
+        wanted = wanted._replace(looked=now)
+        self._write(at, wanted)
+        fresh = now - int(STALE_SECONDS * 1e9)
+        ahead = (wanted.rank, wanted.since, at)
+        for other, row in self._others(at):
+            if row.stage == Stage.WAITS and row.looked > fresh and (row.rank, row.since, other) < ahead:
+                return False
+        if not self._fits(at, wanted.size):
+            return False
+        self._write(at, wanted._replace(stage=Stage.CLAIMS))
+        if not self._fits(at, wanted.size):
+            self._write(at, wanted)
+            return False
+        self._write(at, wanted._replace(stage=Stage.HOLDS))
+        return True
+
+    def _fits(self, at: int, size: int) -> bool:
+        taken = (row.size for _, row in self._others(at) if row.stage in {Stage.CLAIMS, Stage.HOLDS})
+        return sum(taken) + size <= self.total
+
+    # --- the table
+
+    def _row(self) -> int:
+        """The row of this process, whose lock says that it lives; the first one that is nobody's."""
+        if self._mine is None or self._mine[0] != os.getpid():
+            at = next(at for at in range(ROWS) if self._lock(at))
+            self._write(at, Row())
+            self._mine = os.getpid(), at
+        return self._mine[1]
+
+    def _others(self, at: int) -> Iterator[tuple[int, Row]]:
+        return ((other, row) for other, row in self._living() if other != at)
+
+    def _living(self) -> Iterator[tuple[int, Row]]:
+        """Rows of processes that live and want something. Those of dead ones are left to whoever gets them next."""
+        own = self._mine[1] if self._mine is not None and self._mine[0] == os.getpid() else None
+        for at, row in enumerate(self._rows()):
+            if row.stage == Stage.FREE:
+                continue
+            if at != own and self._lock(at):
+                fcntl.lockf(self._file, fcntl.LOCK_UN, 1, at)
+            else:
+                yield at, row
+
+    def _lock(self, at: int) -> bool:
+        with suppress(BlockingIOError, PermissionError):
+            fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, at)
+            return True
+        return False
+
+    def _rows(self) -> list[Row]:
+        return [Row(*fields) for fields in ROW.iter_unpack(os.pread(self._file, ROWS * ROW.size, 0))]
+
+    def _write(self, at: int, row: Row) -> None:
+        os.pwrite(self._file, ROW.pack(*row), at * ROW.size)
+
+
+def _nameless() -> int:
+    """A file that is gone with its last process; in memory where the system has such."""
+    if hasattr(os, "memfd_create"):
+        return os.memfd_create("mezcal-memory")
+    with tempfile.TemporaryFile() as file:
+        return os.dup(file.fileno())

@@ -1,0 +1,177 @@
+"""The whole of mezcal on one machine, in one foreground process: broker, worker, API and dashboard."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mezcal import sample, settings
+from mezcal.runtime import processes
+from mezcal.runtime.nginx import nginx
+from mezcal.runtime.up import broker, environment, parts, remembered_options
+from mezcal.runtime.up.claim import Address, CannotStart, claimed, free_address
+from mezcal.runtime.up.log_relay import Journal
+from mezcal.runtime.up.parts import HANDED
+from mezcal.runtime.up.supervisor import Supervisor
+from mezcal.settings.typos import names_in_file, strangers
+from mezcal.store.local.last_use import noted_by_reading
+from mezcal.store.local.layout import OURS
+from mezcal.telemetry.redaction import Mask
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mezcal.runtime.up.claim import Folder
+
+COUNTS = "metrics"  # the folder, in that of what runs, in which processes count together
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What the command line asks for; None leaves it to the settings."""
+
+    host: str
+    port: int
+    workers: int
+    origin: str | None = None
+    data_dir: Path | None = None
+    flower_port: int | None = None  # None is no dashboard
+    front: bool = False  # nginx takes host and port, the API a free one on loopback
+
+
+def up(wish: Wish) -> int:
+    """Start everything, say so in one line on stdout, keep it running until a signal; the exit code.
+
+    Raises `CannotStart` or `WrongSetting` before anything was started.
+    """
+    chosen = settings_for(wish)
+    with ExitStack() as stack:
+        folder = stack.enter_context(claimed(chosen.data_dir.absolute()))
+        at = free_address(wish.host, wish.port)
+        program = front_program() if wish.front else None
+        chosen = remembering(chosen, folder) if program else chosen
+        board = None if wish.flower_port is None else free_address("127.0.0.1", wish.flower_port)
+        if board is not None and board.port == at.port:
+            raise CannotStart(f"port {at.port} is wanted for the API and for the dashboard")
+        sock = stack.enter_context(broker.socket_place(folder.run))
+        stack.enter_context(counted_in(folder.run / COUNTS))
+        stack.enter_context(remembered_options.left_in(folder.run, by_options(wish, chosen, sock)))
+        cast = the_parts(chosen, wish, folder, (at, board, sock), program)
+        journal = Journal(sys.stderr.fileno(), Mask.of(chosen), json=chosen.log_format == "json")
+        for slip in strangers(names_in_file() - os.environ.keys()):  # the parts see no `.env`; they tell all else
+            journal.say(slip)
+        return Supervisor(cast, journal, keep=(folder.lock,)).run(lambda: announce(journal, chosen, at, board))
+
+
+def announce(journal: Journal, chosen: settings.Settings, at: Address, board: Address | None) -> None:
+    """The one line on stdout; whoever waits for it may be gone. What is cached is served even where nothing can
+    be made: then it is said why.
+    """
+    if not parts.answers(at, "/readyz"):
+        journal.say(f"images that are not cached cannot be made now; {at.url}readyz tells why")
+    if board is not None:
+        kept = chosen.data_dir.absolute() / "flower" / "password"
+        who = (
+            f"user mezcal, password in {kept}" if chosen.flower_basic_auth is None else "user as FLOWER_BASIC_AUTH says"
+        )
+        journal.say(f"the dashboard is at {board.url} ({who})")
+    with suppress(OSError):
+        processes.Sign(url=f"{at.url}healthz").write()
+        print(f"mezcal is ready at {at.url}", flush=True)
+
+
+def front_program() -> Path:
+    """nginx; `CannotStart` where there is none."""
+    program = nginx()
+    if program is None:
+        raise CannotStart("--front needs nginx: install it, or the package mezcal[front]")
+    return program
+
+
+def remembering(chosen: settings.Settings, folder: Folder) -> settings.Settings:
+    """*chosen*, with a file in which nginx writes what it serves, where the cache's file system does not note it."""
+    if chosen.cache_use_log is not None:
+        return chosen
+    with suppress(OSError):  # a cache that cannot be written is not trimmed either
+        if not noted_by_reading(chosen.cache_dir / OURS):
+            return chosen.model_copy(update={"cache_use_log": folder.run / "nginx" / "uses.log"})
+    return chosen
+
+
+def settings_for(wish: Wish) -> settings.Settings:
+    """The settings, with what the command line says above all else."""
+    said = {"data_dir": wish.data_dir, "repo_base_url": origin_url(wish.origin)}
+    given = {name: value for name, value in said.items() if value is not None}
+    chosen = settings.load(**given)
+    if wish.front and chosen.storage == "local":
+        given |= {"sendfile_header": "X-Accel-Redirect"}
+        chosen = settings.load(**given)
+    if chosen.repo_base_url is None:
+        chosen = settings.load(**given, repo_base_url=sample.FOLDER.as_uri())
+    return chosen
+
+
+def by_options(wish: Wish, chosen: settings.Settings, sock: Path) -> dict[str, str]:
+    """What the commands beside us cannot know from environment and `.env`: no secrets."""
+    said: dict[str, object] = {
+        "repo_base_url": chosen.repo_base_url if wish.origin is not None else None,
+        "redis_url": f"redis+socket://{sock}" if chosen.redis_url is None else None,
+        "cache_use_log": chosen.cache_use_log if wish.front else None,
+    }
+    return {name: str(value) for name, value in said.items() if value is not None}
+
+
+def origin_url(origin: str | None) -> str | None:
+    """--origin as a URL: a plain folder becomes file:///."""
+    if origin is None or "://" in origin:
+        return origin
+    folder = Path(origin).absolute()
+    if not folder.is_dir():
+        raise CannotStart(f"--origin {origin} is neither a URL nor a folder")
+    return folder.as_uri()
+
+
+@contextmanager
+def counted_in(place: Path) -> Iterator[None]:
+    """The folder *place* with nothing in it, until the end: what an earlier `up` counted is no part of our sums."""
+    shutil.rmtree(place, ignore_errors=True)
+    place.mkdir(mode=0o700, parents=True)
+    try:
+        yield
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def the_parts(
+    chosen: settings.Settings,
+    wish: Wish,
+    folder: Folder,
+    places: tuple[Address, Address | None, Path],
+    program: Path | None = None,
+) -> list[parts.Part]:
+    """What is to run: with REDIS_URL no broker of our own, but that one must answer first; *program* is nginx."""
+    at, board, sock = places
+    if program is not None and chosen.front_hits_file is None:
+        chosen = chosen.model_copy(update={"front_hits_file": folder.run / "front-hits"})
+    env = environment.handed_on(chosen, os.environ)
+    if at.loopback and "loopback_trusted" not in chosen.model_fields_set:
+        env["LOOPBACK_TRUSTED"] = "1"
+    env[HANDED] = str(folder.run / COUNTS)
+    cast = []
+    if chosen.redis_url is None:
+        env["REDIS_URL"] = f"redis+socket://{sock}"
+        cast.append(broker.broker(folder, sock, chosen.log_level, env))
+    else:
+        broker.await_given_broker(env)
+    behind = at if program is None else free_address("127.0.0.1", 0)
+    cast += [parts.worker(chosen, folder, wish.workers, env), parts.api(chosen, folder, behind, env)]
+    if program is not None:
+        cast.append(parts.front(chosen, folder, program, (at, behind), env))
+    if board is not None:
+        cast.append(parts.dashboard(folder, board, env))
+    return cast

@@ -1,0 +1,130 @@
+"""What a setting may hold: how the text of a variable becomes a value, and what is refused."""
+
+from __future__ import annotations
+
+from base64 import b64decode
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import AfterValidator, BeforeValidator, SecretStr
+from pydantic_settings import NoDecode
+
+from mezcal.settings.units import bytes_of, seconds_of
+
+DEFAULT_MAX_PIXELS = 2_000_000_000  # what MAX_IMAGE_PIXELS=0 means: above any single master that was met
+
+
+class AuthType(StrEnum):
+    """How mezcal shows itself to the repository; the names are umd-lib/mezcal's."""
+
+    NONE = "NONE"
+    BASIC = "BASIC"
+    JWT_TOKEN = "JWT_TOKEN"  # noqa: S105 - the name of a scheme
+    JWT_SECRET = "JWT_SECRET"  # noqa: S105
+
+
+class Layout(StrEnum):
+    """Where in the store a mezzanine lies; the names are umd-lib/mezcal's."""
+
+    BASIC = "basic"
+    MD5_ENCODED = "md5_encoded"
+    MD5_ENCODED_PAIRTREE = "md5_encoded_pairtree"
+
+
+def signing_key(secret: str) -> bytes:
+    """The key that one of WEBHOOK_SECRETS means: `whsec_` and Base64, or its own bytes. Raises `ValueError`."""
+    if not secret.startswith("whsec_"):
+        return secret.encode()
+    return b64decode(secret.removeprefix("whsec_"), validate=True)
+
+
+def filter_sets(text: str) -> list[list[list[str]]]:
+    """THUMBNAIL_FILTERS: sets of red, visual and blue, each with its filters."""
+    return [[colour.split(",") for colour in one.split("/")] for one in text.replace(" ", "").split(";")]
+
+
+# --- before the type is judged: only text is read, a value given in code stays as it is
+
+
+def _parts(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    return tuple(part.strip() for part in value.split(",") if part.strip())
+
+
+def _upper(value: object) -> object:
+    return value.upper() if isinstance(value, str) else value
+
+
+def _lower(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
+
+
+def _bytes(value: object) -> object:
+    return bytes_of(value) if isinstance(value, str) else value
+
+
+def _auto_or_bytes(value: object) -> object:
+    return 0 if isinstance(value, str) and value.strip().lower() == "auto" else _bytes(value)
+
+
+def _seconds(value: object) -> object:
+    return seconds_of(value) if isinstance(value, str) else value
+
+
+# --- after: what the type alone does not refuse
+
+
+def _sets_of_three(value: str) -> str:
+    if any(len(one) != 3 or not all(map(all, one)) for one in filter_sets(value)):
+        raise ValueError("must be sets of red/visual/blue, as R,rp/V/B;ip/rp/gp")
+    return value
+
+
+def _named_sizes(value: str) -> str:
+    pairs = [pair.partition(":") for pair in value.split(",")]
+    if not all(name.isidentifier() and size.isdecimal() and int(size) for name, _, size in pairs):
+        raise ValueError("must be names with pixels, as small:200,large:1200")
+    return value
+
+
+def _signing_keys(value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+    for secret in value:
+        try:
+            signing_key(secret.get_secret_value())
+        except ValueError:
+            raise ValueError("what begins with whsec_ must go on in Base64") from None
+    return value
+
+
+def _logins(value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+    if not all(all(login.get_secret_value().partition(":")) for login in value):
+        raise ValueError("must be user:password")
+    return value
+
+
+def _web_address(value: str | None) -> str | None:
+    if value is not None and not value.startswith(("http://", "https://")):
+        raise ValueError("must begin with http:// or https://")
+    return value
+
+
+def _repository(value: str | None) -> str | None:
+    if value is not None and not value.startswith(("http://", "https://", "file:///")):
+        raise ValueError("must begin with http://, https:// or file:///")
+    return value
+
+
+UPPER, LOWER = BeforeValidator(_upper), BeforeValidator(_lower)  # a word in any case
+
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_parts)]
+Secrets = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_parts)]
+SigningKeys = Annotated[Secrets, AfterValidator(_signing_keys)]
+Logins = Annotated[Secrets, AfterValidator(_logins)]
+Bytes = Annotated[int, BeforeValidator(_bytes)]
+MemoryBytes = Annotated[int, BeforeValidator(_auto_or_bytes)]
+Seconds = Annotated[float, BeforeValidator(_seconds)]
+FilterSets = Annotated[str, AfterValidator(_sets_of_three)]
+NamedSizes = Annotated[str, AfterValidator(_named_sizes)]
+WebAddress = Annotated[str | None, AfterValidator(_web_address)]
+Repository = Annotated[str | None, AfterValidator(_repository)]

@@ -1,0 +1,96 @@
+"""What holds between settings, and what follows from them: the table made whole, and read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
+from pydantic import ValidationError, model_validator
+from pydantic_settings import SettingsConfigDict
+
+from mezcal.settings.fields import Table
+from mezcal.settings.secret_files import SecretFiles, WrongSetting
+from mezcal.settings.types import DEFAULT_MAX_PIXELS, AuthType
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
+
+
+class Settings(Table):
+    """The settings of one process: the fields are in `table.Table`."""
+
+    model_config = SettingsConfigDict(defer_build=False)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - pydantic calls it by name
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """What is given in code, then NAME, then NAME_FILE, then `.env`."""
+        return init_settings, env_settings, SecretFiles(settings_cls), dotenv_settings
+
+    @model_validator(mode="before")
+    @classmethod
+    def _token_means_auth(cls, values: dict[str, Any]) -> dict[str, Any]:
+        if values.get("jwt_token") and not values.get("auth_type"):
+            values["auth_type"] = AuthType.JWT_TOKEN
+        return values
+
+    @model_validator(mode="before")
+    @classmethod
+    def _bucket_means_s3(cls, values: dict[str, Any]) -> dict[str, Any]:
+        if values.get("aws_bucket") and not values.get("storage"):
+            values["storage"] = "s3"
+        return values
+
+    @model_validator(mode="after")
+    def _s3_is_whole(self) -> Self:
+        if self.storage == "s3" and not self.aws_bucket:
+            raise ValueError("STORAGE is s3, and AWS_BUCKET is not set: it names the bucket")
+        if self.storage == "s3" and self.sendfile_header:
+            raise ValueError("SENDFILE_HEADER is set, and STORAGE is s3: there are no files to name")
+        return self
+
+    @property
+    def cache_dir(self) -> Path:
+        """The store's root, absolute."""
+        return (self.storage_dir or self.data_dir / "cache").absolute()
+
+    @property
+    def image_cache_control(self) -> str:
+        """The `Cache-Control` of every image, whichever server sends it (RFC 9111, RFC 5861)."""
+        stale = {
+            "stale-while-revalidate": self.http_stale_while_revalidate,
+            "stale-if-error": self.http_stale_if_error,
+        }
+        scope = "private" if self.read_tokens else "public"
+        parts = [scope, f"max-age={self.http_max_age}", *(f"{name}={value}" for name, value in stale.items() if value)]
+        return ", ".join(parts)
+
+    @property
+    def pixel_limit(self) -> int | None:
+        """MAX_IMAGE_PIXELS as a number of pixels; None is no limit."""
+        if self.max_image_pixels < 0:
+            return None
+        return self.max_image_pixels or DEFAULT_MAX_PIXELS
+
+
+def load(**given: Any) -> Settings:
+    """The settings of this process; `WrongSetting` has one line per value that cannot be used."""
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        raise WrongSetting("\n".join(_explain(problem) for problem in error.errors())) from None
+
+
+def _explain(problem: Any) -> str:
+    name = str(problem["loc"][0]).upper() if problem["loc"] else "settings"
+    field = Settings.model_fields.get(name.lower())
+    secret = field is not None and "SecretStr" in str(field.annotation)
+    holds = "a value that is not shown" if secret else repr(problem.get("input"))
+    return f"{name} is {holds}: {problem['msg'].removeprefix('Value error, ')}"

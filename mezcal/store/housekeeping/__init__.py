@@ -1,0 +1,1 @@
+"""Keeping a store within its bounds and checking what it holds."""

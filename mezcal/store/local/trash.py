@@ -1,0 +1,122 @@
+"""Where what was evicted lies for PIN_SECONDS more, so that a HEAD's 200 holds for as long.
+
+No reader has to mark what it has announced: nginx could not, nor could we on a read-only file system. What is put
+aside within the same half of PIN_SECONDS lies in one folder, named by when it may go: whoever keeps house looks at a
+few names, however many files there are.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import suppress
+from hashlib import sha256
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from mezcal.errors import StoreDown
+from mezcal.store.local.files import ABSENT, FULL, rename
+from mezcal.store.local.layout import SIDECAR
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path, PurePosixPath
+
+
+class Aside:
+    """The folder for what was evicted; whoever puts something there, or takes it back, holds its publishing lock."""
+
+    def __init__(self, root: Path, seconds: float) -> None:
+        self.root = root
+        self.seconds = seconds
+
+    def put(self, folder: PurePosixPath, image: Path) -> None:
+        """Move *image*, the derivative of *folder*, and its sidecar here. Raises `FileNotFoundError`."""
+        if not self.seconds:
+            remove(image)
+            return
+        place = self._place() / name_of(folder)
+        try:
+            _move(image, place.with_suffix(".jpg"))
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            remove(image)  # there is no room for even a folder: an eviction that makes some is what is needed
+            return
+        with suppress(FileNotFoundError):
+            image.with_name(SIDECAR).rename(place.with_suffix(".json"))
+
+    def _place(self) -> Path:
+        step = max(1, int(self.seconds / 2))
+        return self.root / str((int(time.time() + self.seconds) // step + 1) * step)
+
+    def has(self, folder: PurePosixPath) -> bool:
+        """Whether *folder*'s derivative is here; a look at a few names."""
+        return any(place.exists() for place in self._places(folder))
+
+    def take_back(self, folder: PurePosixPath, image: Path) -> None:
+        """Move *folder*'s derivative to *image* again, if it is here and nothing is there."""
+        for place in self._places(folder):
+            with suppress(*ABSENT, StoreDown):  # removed at this very moment: then it is made anew
+                if place.exists() and not image.exists():
+                    rename(place, image)
+                    with suppress(OSError):  # another user's file
+                        os.utime(image, ns=(time.time_ns(), image.stat().st_mtime_ns))  # it is used: not the next to go
+                    place.with_suffix(".json").rename(image.with_name(SIDECAR))  # umd-lib/mezcal's have none
+
+    def forget(self, folder: PurePosixPath) -> None:
+        """Have nothing of *folder* here."""
+        for place in self._places(folder):
+            place.unlink(missing_ok=True)
+            place.with_suffix(".json").unlink(missing_ok=True)
+
+    def clear(self, most: int) -> int:
+        """Remove up to *most* of the files whose time is over; how many."""
+        removed = 0
+        for place in self._folders():
+            if int(place.name) <= time.time() and removed < most:
+                removed += _emptied(place, most - removed)
+        return removed
+
+    def _places(self, folder: PurePosixPath) -> Iterator[Path]:
+        name = name_of(folder)
+        return (place / f"{name}.jpg" for place in self._folders())
+
+    def _folders(self) -> list[Path]:
+        with suppress(*ABSENT):
+            return [self.root / name for name in os.listdir(self.root) if name.isdecimal()]  # noqa: PTH208 - on misses
+        return []
+
+
+def name_of(folder: PurePosixPath) -> str:
+    """The name under which *folder*'s derivative is locked, and put aside: its path alone is known of each."""
+    return sha256(os.fsencode(folder)).hexdigest()[:32]
+
+
+def _move(image: Path, place: Path) -> None:
+    try:
+        image.rename(place)
+    except FileNotFoundError:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        image.rename(place)
+
+
+def remove(image: Path) -> None:
+    """Remove *image* and its sidecar for good. Raises `FileNotFoundError`."""
+    image.unlink()
+    image.with_name(SIDECAR).unlink(missing_ok=True)
+
+
+def _emptied(place: Path, most: int) -> int:
+    """Remove up to *most* files in *place*, and the folder when there are no more; how many files."""
+    with suppress(*ABSENT):
+        with os.scandir(place) as entries:
+            paths = [entry.path for entry in islice(entries, most)]
+        for path in paths:
+            with suppress(FileNotFoundError):
+                os.unlink(path)  # noqa: PTH108 - half a million times
+        if len(paths) < most:
+            with suppress(OSError):  # somebody else was here, too
+                place.rmdir()
+        return len(paths)
+    return 0

@@ -1,0 +1,381 @@
+"""Every part killed, frozen and restarted at random instants under load: `make chaos [SECONDS=300] [SEED=1]`.
+
+Twenty askers want 300 masters, bulk load runs beside them, and a fault falls every few seconds. At the end every
+image must be served and be byte for byte what a quiet run makes; no image may have cost more downloads than one
+and the faults that fell between its first download and its last; and nothing may be left behind. Prints the
+figures; exit code 1 and the reasons if one of these does not hold.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter, defaultdict
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import requests
+import tifffile
+from redis import Redis, RedisError
+
+from mezcal.convert import Choices
+from mezcal.derive import derive
+from mezcal.jobs import Jobs, Keys, Table, Terms
+from mezcal.origin import open_origin
+from mezcal.recipe import Mezzanine
+from mezcal.settings import load
+from mezcal.store import open_store
+from tests.support.installation import House, command_line, running_house
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+ASKERS, MASTERS, BULK = 20, 300, 200
+EDGE, RATE = 600, 3e6  # a master has a megabyte, and takes a third of a second to come
+PAUSE = 3.0  # seconds between two faults, on average
+RECOVERY = 10.0  # seconds after a fault in which its consequences count as its own: a lease, a reaper, a restart
+SETTINGS = {
+    "LEASE_SECONDS": "3",
+    "MAX_ATTEMPTS": "20",  # kills are the rule here, not the master's fault
+    "ORIGIN_READ_TIMEOUT": "5",
+    "FAILURE_BRIEF_SECONDS": "1",
+    "RETRY_SECONDS": "1",
+    "BREAKER_SECONDS": "1",
+    "DRAIN_SECONDS": "5",
+    "API_TOKENS": "chaos",
+    "LOG_LEVEL": "WARNING",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What was done, from when to when (seconds since 1970)."""
+
+    what: str
+    began: float
+    ended: float
+
+
+@dataclass
+class Course:
+    """What happened."""
+
+    faults: list[Fault] = field(default_factory=list)
+    answers: Counter[str] = field(default_factory=Counter)
+    slowest: float = 0
+
+
+class Origin:
+    """The repository's process."""
+
+    def __init__(self, folder: Path, log: Path) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.folder, self.log = folder, log
+        self.url = f"http://127.0.0.1:{self.port}/"
+        self.start()
+
+    def start(self) -> None:
+        words = [sys.executable, "-m", "tests.faults.support.slow_origin", self.folder, self.port, self.log, RATE]
+        self.process = subprocess.Popen([str(word) for word in words])
+
+    def stop(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    def downloads(self) -> dict[str, list[float]]:
+        """When each path's downloads began."""
+        began: defaultdict[str, list[float]] = defaultdict(list)
+        for line in self.log.read_text().splitlines():
+            moment, _, path = line.partition(" ")
+            began[path].append(float(moment))
+        return began
+
+
+def make_masters(folder: Path) -> list[str]:
+    names = [f"m{number:03}.tif" for number in range(MASTERS)] + [f"b{number:03}.tif" for number in range(BULK)]
+    for number, name in enumerate(names):
+        pixels = np.random.default_rng(number).integers(0, 256, (EDGE // 8, EDGE // 8, 3), dtype=np.uint8)
+        tifffile.imwrite(folder / name, pixels.repeat(8, 0).repeat(8, 1), photometric="rgb", rowsperstrip=16)
+    return names
+
+
+def quiet_run(masters: Path, folder: Path, names: list[str]) -> dict[str, bytes]:
+    """What each image is when nothing goes wrong."""
+    settings = load(_env_file=None, data_dir=folder, repo_base_url=masters.as_uri())
+    origin, store, choices = open_origin(settings), open_store(settings), Choices.of(settings)
+    made = {name: derive(Mezzanine.parse(name), origin, store, choices) for name in names}
+    return {name: stored.path.read_bytes() for name, stored in made.items()}
+
+
+# --- the load
+
+
+def ask_for_ever(house: House, course: Course, clock: Callable[[], float], over: threading.Event, seed: int) -> None:
+    """Ask for masters as they become known; the newest ones most, so that several wait for the same."""
+    chance = random.Random(seed)
+    while not over.is_set():
+        known = max(1, min(MASTERS, int(clock() * MASTERS) + 1))
+        number = max(0, known - 1 - int(chance.expovariate(1 / 4)))
+        began = time.monotonic()
+        course.answers[outcome(house, f"m{number:03}.tif")] += 1
+        course.slowest = max(course.slowest, time.monotonic() - began)
+        over.wait(chance.uniform(0, 0.4))
+
+
+def outcome(house: House, path: str) -> str:
+    try:
+        answer = house.ask(path)
+    except requests.RequestException:
+        return "no answer"
+    if answer.status_code == 200 and answer.content[-2:] != b"\xff\xd9":
+        return "CUT"
+    return str(answer.status_code)
+
+
+def bulk_for_ever(house: House, clock: Callable[[], float], over: threading.Event) -> None:
+    """Want everything else made in bulk, in five portions; tried again until the broker has taken it."""
+    portions = [[Mezzanine.parse(f"b{n:03}.tif") for n in range(first, BULK, 5)] for first in range(5)]
+    jobs = asker(house)
+    for number, portion in enumerate(portions):
+        while clock() < number / 5 * 0.8 and not over.wait(0.2):
+            pass
+        while True:
+            try:
+                jobs.spread(portion)
+                break
+            except Exception:  # noqa: BLE001 - the broker is dead just now
+                time.sleep(0.5)
+
+
+def asker(house: House) -> Jobs:
+    url = f"redis+socket://{house.folder}/data/run/broker.sock"
+    return Jobs.of(load(_env_file=None, redis_url=url, repo_base_url=house.settings.repo_base_url))
+
+
+# --- the faults
+
+
+class Chaos:
+    """Faults at random, from one seed."""
+
+    def __init__(self, house: House, origin: Origin, course: Course, seed: int) -> None:
+        self.house, self.origin, self.course = house, origin, course
+        self.chance = random.Random(seed)
+        self.kinds: dict[str, Callable[[], None]] = {
+            "pool process killed": lambda: self.kill(self.pool),
+            "pool process frozen": lambda: self.freeze(self.pool, 8),
+            "worker killed": lambda: self.kill(self.worker),
+            "worker frozen": lambda: self.freeze(self.worker, 6),
+            "worker restarted": lambda: self.kill(self.worker, signal.SIGTERM),
+            "API process killed": lambda: self.kill(self.api),
+            "API process frozen": lambda: self.freeze(self.api, 3),
+            "API restarted": lambda: self.kill(self.gunicorn, signal.SIGTERM),
+            "broker killed": lambda: self.kill(self.broker),
+            "broker frozen": lambda: self.freeze(self.broker, 6),
+            "connections dropped": self.drop,
+            "origin killed": self.restart_origin,
+            "origin frozen": lambda: self.freeze(lambda: [self.origin.process.pid], 4),
+        }
+
+    def run(self, seconds: float) -> None:
+        ends = time.monotonic() + seconds
+        while time.monotonic() < ends:
+            what = self.chance.choice(list(self.kinds))
+            began = time.time()
+            self.kinds[what]()
+            self.course.faults.append(Fault(what, began, time.time()))
+            time.sleep(self.chance.expovariate(1 / PAUSE))
+
+    def pool(self) -> list[int]:
+        return self.house.pids("--pool=prefork")[1:]
+
+    def worker(self) -> list[int]:
+        return self.house.pids("--pool=prefork")[:1]
+
+    def api(self) -> list[int]:
+        return self.house.pids("api:create_app")[1:]
+
+    def gunicorn(self) -> list[int]:
+        return self.house.pids("api:create_app")[:1]
+
+    def broker(self) -> list[int]:
+        return self.house.pids("valkey-server")[:1]
+
+    def kill(self, group: Callable[[], list[int]], number: signal.Signals = signal.SIGKILL) -> None:
+        for pid in self.one_of(group):
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
+
+    def freeze(self, group: Callable[[], list[int]], most: float) -> None:
+        for pid in self.one_of(group):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGSTOP)
+            time.sleep(self.chance.uniform(0.2, most))
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+
+    def one_of(self, group: Callable[[], list[int]]) -> list[int]:
+        pids = group()
+        return [self.chance.choice(pids)] if pids else []
+
+    def drop(self) -> None:
+        with suppress(RedisError):
+            table(self.house).redis.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+
+    def restart_origin(self) -> None:
+        self.origin.stop()
+        time.sleep(self.chance.uniform(0.2, 2))
+        self.origin.start()
+
+
+def table(house: House) -> Table:
+    redis = Redis(unix_socket_path=str(house.folder / "data/run/broker.sock"), decode_responses=True, socket_timeout=5)
+    return Table(redis, Keys(house.settings.key_prefix), Terms())
+
+
+# --- the end
+
+
+def wanted_later(house: House, names: list[str], wanted: dict[str, bytes]) -> list[str]:
+    """Ask for each until it is there, two minutes at most; which are wrong."""
+    ends = time.monotonic() + 120
+    wrong = []
+    for name in names:
+        answer = None
+        while time.monotonic() < ends and not (answer and answer.status_code == 200):
+            with suppress(requests.RequestException):
+                answer = house.ask(name)
+            if answer is None or answer.status_code != 200:
+                time.sleep(0.5)
+        if answer is None or answer.status_code != 200:
+            wrong.append(f"{name} is not served: {answer.text if answer else 'no answer'}")
+        elif answer.content != wanted[name]:
+            wrong.append(f"{name} is not what a quiet run makes")
+    return wrong
+
+
+def too_many(downloads: dict[str, list[float]], faults: list[Fault]) -> list[str]:
+    """Images that cost more downloads than one and the faults that fell between the first and the last."""
+    wrong = []
+    for name, moments in downloads.items():
+        hits = [fault for fault in faults if fault.began <= moments[-1] and fault.ended + RECOVERY >= moments[0]]
+        if len(moments) > 1 + len(hits):
+            wrong.append(f"{name} was downloaded {len(moments)} times with {len(hits)} faults")
+    return wrong
+
+
+def left_behind(house: House) -> list[str]:
+    """Scratch files, jobs that are not at their end, processes too many, keys without an expiry."""
+    ends = time.monotonic() + 60
+    while (left := remains(house)) and time.monotonic() < ends:
+        time.sleep(0.5)
+    return left
+
+
+def remains(house: House) -> list[str]:
+    try:
+        jobs = table(house)
+        depths = {name: count for name, count in jobs.depths().items() if count and name != "failed"}
+        lasting = [key for key in jobs.redis.scan_iter(f"{jobs.keys.prefix}job:*") if jobs.redis.ttl(key) < 0]
+    except RedisError as error:
+        return [f"no broker: {error}"]
+    left = [f"scratch file {path}" for path in house.scratch()] + [f"{key} for ever" for key in lasting]
+    stopped = [pid for pid in house.pids("") if state_of(pid) == "T"]
+    return left + ([f"jobs: {depths}"] if depths else []) + [f"frozen: {command_line(pid)}" for pid in stopped]
+
+
+def state_of(pid: int) -> str:
+    with suppress(OSError, IndexError):
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    return ""
+
+
+def run(seconds: float, seed: int) -> list[str]:
+    """The whole of it; what did not hold."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        masters, log = folder / "masters", folder / "downloads.log"
+        masters.mkdir()
+        log.touch()
+        names = make_masters(masters)
+        wanted = quiet_run(masters, folder / "quiet", names)
+        origin = Origin(masters, log)
+        (folder / "house").mkdir()
+        try:
+            with running_house(folder / "house", origin.url, **SETTINGS) as house:
+                course = under_load(house, origin, seconds, seed)
+                wrong = wanted_later(house, names, wanted)
+                wrong += too_many(origin.downloads(), course.faults) + left_behind(house)
+                report(course, origin.downloads(), seconds, seed)
+                if wrong:
+                    print(house.journal.read_text()[-4000:], file=sys.stderr)
+                return wrong + (["an image was cut"] if course.answers["CUT"] else [])
+        finally:
+            origin.stop()
+
+
+def under_load(house: House, origin: Origin, seconds: float, seed: int) -> Course:
+    course, over, began = Course(), threading.Event(), time.monotonic()
+
+    def clock() -> float:
+        return (time.monotonic() - began) / seconds
+
+    with joined(over) as threads:
+        for number in range(ASKERS):
+            threads.append(threading.Thread(target=ask_for_ever, args=(house, course, clock, over, seed + number)))
+        threads.append(threading.Thread(target=bulk_for_ever, args=(house, clock, over)))
+        for thread in threads:
+            thread.start()
+        Chaos(house, origin, course, seed).run(seconds)
+    return course
+
+
+@contextmanager
+def joined(over: threading.Event) -> Iterator[list[threading.Thread]]:
+    threads: list[threading.Thread] = []
+    try:
+        yield threads
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
+
+
+def report(course: Course, downloads: dict[str, list[float]], seconds: float, seed: int) -> None:
+    counts = Counter(len(moments) for moments in downloads.values())
+    faults = Counter(fault.what for fault in course.faults)
+    print(f"{seconds:g} s, seed {seed}: {len(course.faults)} faults, {sum(course.answers.values())} requests")
+    print("faults:    " + ", ".join(f"{what} {count}" for what, count in sorted(faults.items())))
+    print("answers:   " + ", ".join(f"{what} {count}" for what, count in sorted(course.answers.items())))
+    print(f"slowest:   {course.slowest:.1f} s")
+    print("downloads: " + ", ".join(f"{images} images {times}x" for times, images in sorted(counts.items())))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
+    parser.add_argument("--seconds", type=float, default=300)
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    wrong = run(options.seconds, options.seed)
+    for line in itertools.islice(wrong, 20):
+        print(f"WRONG: {line}")
+    print("everything holds" if not wrong else f"{len(wrong)} things do not hold")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

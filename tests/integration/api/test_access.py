@@ -1,0 +1,282 @@
+"""Who may change state and who may read: tokens, loopback, and what only looks like loopback."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import pytest
+
+from api import create_app
+from mezcal.errors import Undecodable
+from mezcal.jobs import Lane
+from mezcal.recipe import Mezzanine
+from mezcal.settings import load
+from mezcal.store import open_store
+from tests.support.installation import SAMPLES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from flask import Flask
+    from werkzeug.test import TestResponse
+
+    from mezcal.settings import Settings
+    from tests.support.broker import Broker
+
+NEAR, FAR = "127.0.0.1", "192.0.2.7"
+CACHED = "cached.tif"
+
+
+@pytest.fixture
+def app_with(broker: Broker, tmp_path: Path) -> Callable[..., Flask]:
+    """An application with settings of its own, and one cached image."""
+
+    def make(**given: Any) -> Flask:
+        settings = load(
+            _env_file=None,
+            storage_dir=tmp_path,
+            redis_url=broker.url,
+            key_prefix=f"{uuid4().hex}:",
+            repo_base_url=SAMPLES.as_uri(),
+            **given,
+        )
+        cached(settings)
+        return create_app(settings)
+
+    return make
+
+
+def cached(settings: Settings) -> None:
+    path = open_store(settings).path(Mezzanine.parse(CACHED))  # type: ignore[attr-defined]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"\xff\xd8 an image \xff\xd9")
+
+
+def test_a_proxy_that_adds_nothing_is_known_by_its_http_1_0(app_with: Callable[..., Flask]) -> None:
+    """Nginx's plain `proxy_pass` sends HTTP/1.0 and the address it was given as Host."""
+    environ = {"REMOTE_ADDR": NEAR, "SERVER_PROTOCOL": "HTTP/1.0"}
+    client = app_with(loopback_trusted=True).test_client()
+    answer = client.delete(
+        f"/images/{CACHED}", base_url="http://127.0.0.1:5000", environ_overrides=environ, buffered=True
+    )
+    assert answer.status_code == 403
+
+
+def delete(app: Flask, near: str = NEAR, host: str = "localhost:5000", **headers: str) -> TestResponse:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    base = f"http://{host}"
+    environ = {"REMOTE_ADDR": near}
+    return app.test_client().delete(
+        f"/images/{CACHED}", base_url=base, environ_base=environ, headers=named, buffered=True
+    )
+
+
+def test_without_tokens_nobody_changes_anything_and_is_told_what_opens_it(app_with: Callable[..., Flask]) -> None:
+    answer = delete(app_with())
+    assert answer.status_code == 403
+    assert "API_TOKENS" in answer.get_json()["detail"]
+
+
+@pytest.mark.parametrize(("given", "status"), [("one", 204), ("two", 204), ("three", 401), ("", 401), ("one two", 401)])
+def test_each_of_several_tokens_opens(app_with: Callable[..., Flask], given: str, status: int) -> None:
+    assert delete(app_with(api_tokens="one,two"), Authorization=f"Bearer {given}").status_code == status
+
+
+def test_a_token_is_never_taken_from_another_scheme(app_with: Callable[..., Flask]) -> None:
+    assert delete(app_with(api_tokens="one"), Authorization="Basic one").status_code == 401
+
+
+def test_where_loopback_is_trusted_it_needs_no_token(app_with: Callable[..., Flask]) -> None:
+    app = app_with(loopback_trusted=True)
+    assert delete(app).status_code == 204
+    assert delete(app, near="::1", host="[::1]:5000").status_code == 204
+
+
+def test_once_tokens_are_set_loopback_needs_one_too(app_with: Callable[..., Flask]) -> None:
+    assert delete(app_with(loopback_trusted=True, api_tokens="one")).status_code == 401
+
+
+@pytest.mark.parametrize(
+    "request_from",
+    [
+        {"near": FAR},
+        {"X_Forwarded_For": "198.51.100.4"},
+        {"X_Forwarded_Proto": "http"},
+        {"X_Forwarded_Port": "80"},
+        {"Forwarded": "for=198.51.100.4"},
+        {"Via": "1.1 proxy"},
+        {"host": "mezcal.evil.example"},
+        {"Origin": "http://evil.example"},
+        {"Origin": "null"},
+        {"Sec_Fetch_Site": "cross-site"},
+        {"Sec_Fetch_Site": "same-site"},
+    ],
+)
+def test_what_only_looks_like_loopback_is_not(app_with: Callable[..., Flask], request_from: dict[str, str]) -> None:
+    """A proxy on this machine, a page from elsewhere in its browser, a name that was made to point here."""
+    assert delete(app_with(loopback_trusted=True), **request_from).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("token", "status"), [(None, 401), ("Bearer reader", 200), ("Bearer writer", 200), ("Bearer x", 401)]
+)
+@pytest.mark.parametrize("target", [f"/images/{CACHED}", f"/mezzanine/{CACHED}.jpg", "/", "/jobs/x"])
+def test_reading_is_closed_where_read_tokens_are_set(
+    app_with: Callable[..., Flask], target: str, token: str | None, status: int
+) -> None:
+    """Hits too: what answers them early must not be a way around the token."""
+    app = app_with(read_tokens="reader", api_tokens="writer")
+    headers = {} if token is None else {"Authorization": token}
+    answer = app.test_client().get(target, headers=headers, buffered=True)
+    assert answer.status_code == (404 if target == "/jobs/x" and status == 200 else status)
+    if status == 200 and target.startswith("/images"):
+        assert "private" in answer.headers["Cache-Control"]
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize("query", ["", "?unknown=1"])
+def test_a_hit_is_the_same_whoever_answers_it(app_with: Callable[..., Flask], method: str, query: str) -> None:
+    """Plain hits are answered before Flask is asked; with a query the view answers: nobody can tell."""
+    client = app_with().test_client()
+    answer = client.open(f"/images/{CACHED}{query}", method=method, buffered=True)
+    other = client.open(f"/images/{CACHED}?another=query", method=method, buffered=True)
+    assert answer.status_code == 200
+    assert answer.data == other.data
+    for headers in (answer.headers, other.headers):
+        headers.pop("Date", None)  # the server's to give
+        assert headers.pop("X-Request-ID")  # each request has its own
+    assert set(answer.headers.items()) == set(other.headers.items())
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["/?url=file:///x", "/jobs?state=failed", f"/jobs/batch-{'0' * 24}", "/ops", f"/ops/previews/{'0' * 32}.jpg"],
+)
+def test_who_may_not_read_learns_nothing_anywhere_else(app_with: Callable[..., Flask], target: str) -> None:
+    client = app_with(read_tokens="reader", api_tokens="writer").test_client()
+    assert client.get(target).status_code == 401
+    assert client.get(target, headers={"Authorization": "Bearer writer"}).status_code != 401
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        *("/healthz", "/readyz", "/openapi.json", "/problems/busy", "/metrics", "/", "/ops", "/nothing/here"),
+        *("/jobs?state=failed", "/jobs/x", f"/images/{CACHED}", f"/mezzanine/{CACHED}.jpg", "/images/none.tif"),
+    ],
+)
+def test_every_answer_says_that_it_is_not_to_be_sniffed(app_with: Callable[..., Flask], target: str) -> None:
+    answer = app_with().test_client().get(target, headers={"Prefer": "respond-async"}, buffered=True)
+    assert answer.headers.getlist("X-Content-Type-Options") == ["nosniff"]
+
+
+def test_nobody_is_told_where_this_machine_has_its_folder(app_with: Callable[..., Flask]) -> None:
+    client = app_with().test_client()
+    answer = client.get("/?url=https://elsewhere.example/a.tif")
+    assert answer.status_code == 404
+    assert "none of the repository's" in answer.get_json()["detail"]
+    assert str(SAMPLES) not in answer.text + client.get("/").text
+
+
+@pytest.mark.parametrize("name", ["x", "0" * 31, f"batch-{'0' * 24}:open", f"batch-{'0' * 24}:notes", "*", "A" * 32])
+def test_what_is_no_id_of_a_job_names_nothing(app_with: Callable[..., Flask], name: str) -> None:
+    """Nor another key of Redis, of a kind that cannot be read as a job."""
+    app = app_with(api_tokens="one")
+    table = app.extensions["mezcal"].jobs.table
+    table.redis.sadd(table.keys.batch(name), "not a hash")
+    client = app.test_client()
+    assert client.get(f"/jobs/{name}").status_code == 404
+    assert client.post(f"/jobs/{name}/retry", headers={"Authorization": "Bearer one"}).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "right"),
+    [
+        ("GET", "/imges/a.tif", "/images/<path>"),
+        ("PUT", f"/images/{CACHED}", "it may be"),
+        ("POST", "/ops/sign-in", "16,384 bytes"),
+    ],
+)
+def test_a_refusal_says_what_would_be_right(
+    app_with: Callable[..., Flask], method: str, target: str, right: str
+) -> None:
+    answer = app_with().test_client().open(target, method=method, data={"a": "b" * 20_000})
+    told = answer.get_json()["detail"]
+    assert right in told
+    assert method != "PUT" or {"GET", "HEAD", "DELETE"} <= set(told.replace(",", "").split())
+
+
+@pytest.mark.parametrize(
+    ("target", "status", "heading", "kind", "title"),
+    [
+        ("/imges/a.tif", 404, "There is no such page", "about:blank", "Not Found"),
+        ("/nowhere", 404, "There is no such page", "about:blank", "Not Found"),
+        ("/mezzanine/a.tif", 404, "There is no such page", "about:blank", "Not Found"),
+        ("/jobs/x", 404, "Not Found", "about:blank", "Not Found"),
+        ("/images/", 400, "The request describes no image", "/problems/bad-recipe", "The request describes no image"),
+        (
+            "/images/a//b",
+            400,
+            "The request describes no image",
+            "/problems/bad-recipe",
+            "The request describes no image",
+        ),
+    ],
+)
+def test_an_unknown_route_is_told_from_a_request_without_a_master(
+    app_with: Callable[..., Flask], target: str, status: int, heading: str, kind: str, title: str
+) -> None:
+    client = app_with().test_client()
+    page = client.get(target, headers={"Accept": "text/html"})
+    assert page.status_code == status
+    assert f"<title>{status}: {heading}</title>" in page.text
+    told = client.get(target).get_json()
+    assert (told["status"], told["type"], told["title"]) == (status, kind, title)
+
+
+def failed_job(app: Flask, worker: str) -> str:
+    """The key of a job that failed at *worker*."""
+    recipe, table = Mezzanine.parse("broken.tif"), app.extensions["mezcal"].jobs.table
+    table.ensure(recipe, Lane.BULK)
+    claim = table.begin(recipe.key, worker)
+    assert table.fail(claim, Undecodable("no strip can be read"))
+    return recipe.key
+
+
+@pytest.mark.parametrize(
+    ("given", "address", "headers", "shown"),
+    [
+        ({"api_tokens": "one"}, FAR, {"Authorization": "Bearer one"}, True),
+        ({"api_tokens": "one"}, FAR, {"Authorization": "Bearer two"}, False),
+        ({"api_tokens": "one"}, NEAR, {}, False),
+        ({"api_tokens": "one", "read_tokens": "look"}, FAR, {"Authorization": "Bearer look"}, False),
+        ({"loopback_trusted": True}, NEAR, {}, True),
+        ({"loopback_trusted": True}, NEAR, {"X-Forwarded-For": FAR}, False),
+        ({"loopback_trusted": True}, FAR, {}, False),
+        ({}, NEAR, {}, False),
+    ],
+)
+def test_which_worker_had_a_job_is_shown_to_those_alone_who_may_change_state(
+    app_with: Callable[..., Flask], given: dict[str, Any], address: str, headers: dict[str, str], shown: bool
+) -> None:
+    app = app_with(**given)
+    key = failed_job(app, "inner-host:4242")
+    for target in (f"/jobs/{key}", "/jobs?state=failed"):
+        answer = app.test_client().get(
+            target, base_url="http://127.0.0.1:5000", headers=headers, environ_overrides={"REMOTE_ADDR": address}
+        )
+        assert answer.status_code == 200
+        told = answer.get_json()
+        (past,) = (told["jobs"][0] if "jobs" in told else told)["history"]
+        assert (past["attempt"], past.get("worker")) == (1, "inner-host:4242" if shown else None)
+        assert ("inner-host" in answer.text) is shown
+
+
+def test_a_cache_knows_that_a_job_is_told_differently_to_others(app_with: Callable[..., Flask]) -> None:
+    app = app_with(api_tokens="one")
+    target, client = f"/jobs/{failed_job(app, 'inner-host:4242')}", app.test_client()
+    known, stranger = client.get(target, headers={"Authorization": "Bearer one"}), client.get(target)
+    assert known.headers["ETag"] != stranger.headers["ETag"]
+    assert {answer.headers["Vary"] for answer in (known, stranger)} == {"Authorization"}

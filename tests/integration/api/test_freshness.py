@@ -1,0 +1,136 @@
+"""Old images: served at once, asked about once, made anew, deleted or kept, as the repository answers."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from mezcal.recipe import Mezzanine
+from mezcal.store import open_store
+from tests.support.installation import SAMPLES, running_house
+from tests.support.waiting import until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.support.installation import House
+    from tests.support.origin_server import OriginServer
+
+HOUR = 3600
+STALE = "mezcal; hit; detail=stale"
+OTHER = (SAMPLES / "agave-p3.tif").read_bytes()
+
+
+@pytest.fixture(scope="module")
+def ageing(repository: OriginServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    folder = tmp_path_factory.mktemp("ageing")
+    with running_house(folder, repository.url, REVALIDATE_AFTER=str(HOUR), ORIGIN_RETRIES="0") as up:
+        yield up
+
+
+def grow_old(house: House, path: str) -> None:
+    """As if it had been found fresh long ago."""
+    stored = house.stored(path)
+    assert stored is not None
+    os.utime(stored.path.with_name("image.json"), (0, time.time() - 2 * HOUR))
+
+
+def revalidated(repository: OriginServer, path: str) -> bool:
+    return any(seen.method == "HEAD" for seen in repository.seen(path))
+
+
+def test_an_old_image_whose_master_is_unchanged_is_fresh_again(
+    ageing: House, repository: OriginServer, master: str
+) -> None:
+    before = ageing.ask(master)
+    grow_old(ageing, master)
+    assert ageing.ask(master).headers["Cache-Status"] == STALE
+    sidecar = ageing.stored(master).path.with_name("image.json")  # type: ignore[union-attr]
+    until(lambda: sidecar.stat().st_mtime > time.time() - HOUR, what="a fresh sidecar")
+    asked = [seen for seen in repository.seen(master) if seen.method == "HEAD"]
+    assert len(asked) == 1
+    assert asked[0].headers["if-none-match"]
+    after = ageing.ask(master)
+    assert after.headers["ETag"] == before.headers["ETag"]
+
+
+def test_an_old_image_is_asked_about_once_however_many_ask_for_it(
+    ageing: House, repository: OriginServer, master: str
+) -> None:
+    ageing.ask(master)
+    grow_old(ageing, master)
+    for _ in range(20):
+        assert ageing.ask(master).headers["Cache-Status"] in {STALE, "mezcal; hit"}
+    until(lambda: revalidated(repository, master))
+    ageing.ask(master)
+    assert len([seen for seen in repository.seen(master) if seen.method == "HEAD"]) == 1
+
+
+def test_the_old_image_is_served_while_the_changed_one_is_made(
+    ageing: House, repository: OriginServer, master: str
+) -> None:
+    before = ageing.ask(master)
+    script = repository.script(master, body=OTHER, etag='"other"', hold_at=1000)
+    grow_old(ageing, master)
+    ageing.ask(master)
+    until(lambda: [seen.method for seen in repository.seen(master)].count("GET") == 2, what="the second download")
+    assert ageing.ask(master).headers["ETag"] == before.headers["ETag"]
+    script.go.set()
+    until(lambda: ageing.ask(master).headers["ETag"] != before.headers["ETag"], what="the new image")
+
+
+def test_the_image_of_a_master_that_is_gone_goes_too(ageing: House, repository: OriginServer, master: str) -> None:
+    ageing.ask(master)
+    repository.script(master, status=404, fails=-1)
+    grow_old(ageing, master)
+    assert ageing.ask(master).status_code == 200
+    until(lambda: ageing.stored(master) is None, what="the deletion")
+    assert ageing.ask(master).status_code == 404
+
+
+@pytest.mark.parametrize("status", [500, 403])
+def test_while_the_repository_fails_the_old_image_stays(
+    ageing: House, repository: OriginServer, master: str, status: int
+) -> None:
+    before = ageing.ask(master)
+    repository.script(master, status=status, fails=-1)
+    grow_old(ageing, master)
+    ageing.ask(master)
+    until(lambda: revalidated(repository, master))
+    lines = lambda: ageing.journal.read_text().splitlines()  # noqa: E731
+    until(lambda: any("revalidated " in line and master in line for line in lines()), what="the end of it")
+    assert ageing.ask(master).headers["ETag"] == before.headers["ETag"]
+
+
+def test_the_walk_sees_to_what_nobody_asks_for(ageing: House, repository: OriginServer, master: str) -> None:
+    ageing.ask(master)
+    grow_old(ageing, master)
+    empty = ageing.settings.cache_dir / "left" / "empty" / "image.jpg"
+    empty.parent.mkdir(parents=True)
+    empty.touch()
+    ageing.table.redis.delete(ageing.table.keys.chore("walk"))  # its turn is now, not in a minute
+    until(lambda: revalidated(repository, master), 30)
+    until(lambda: not empty.exists(), what="the removal of the empty file")
+
+
+def test_what_other_settings_made_is_made_anew(
+    ageing: House, repository: OriginServer, tmp_path: Path, master: str
+) -> None:
+    """By whoever has these settings, of all that share a store."""
+    large = ageing.ask(master).headers["Content-Length"]
+    recipe, store = Mezzanine.parse(master), open_store(ageing.settings)
+    made = store.sidecar(recipe)
+    assert made is not None
+    shared = str(ageing.settings.cache_dir)
+    given = {"STORAGE_DIR": shared, "REVALIDATE_AFTER": "1", "MEZZANINE_QUALITY": "50"}
+    with running_house(tmp_path, repository.url, **given) as other:
+        until(lambda: time.time() - made.made > 1.5, what="age")
+        assert other.ask(master).headers["Content-Length"] == large
+        until(lambda: other.ask(master).headers["Content-Length"] != large, what="the smaller image")
+        now = store.sidecar(recipe)
+        assert now is not None
+        assert now.recipe_version != made.recipe_version

@@ -1,0 +1,341 @@
+"""Hits as they go over the wire: one process' loop answers them, gunicorn's threads all the rest, on one connection."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import resource
+import socket
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
+from functools import partial
+from http.client import HTTPConnection
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import pytest
+
+from mezcal.recipe import Mezzanine
+from mezcal.store import open_store
+from tests.integration.conftest import TOKEN
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from concurrent.futures import Future
+
+    from tests.support.installation import House
+
+WARM = "maps/valley.tif"
+
+
+def connection(house: House) -> HTTPConnection:
+    house.ask(WARM)
+    place = urlsplit(house.url)
+    return HTTPConnection(str(place.hostname), place.port, timeout=30)
+
+
+def exchange(house: House, *pieces: bytes) -> bytes:
+    """What comes back for *pieces*, each sent when the one before must have arrived, until the server hangs up."""
+    line = connection(house)
+    line.connect()
+    line.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    with line.sock as raw:
+        for piece in pieces:
+            raw.sendall(piece)
+        told = b""
+        while received := raw.recv(1 << 20):
+            told += received
+    return told
+
+
+def request(path: str = WARM, *fields: str, method: str = "GET") -> bytes:
+    return "\r\n".join([f"{method} /images/{path} HTTP/1.1", "Host: localhost", *fields, "", ""]).encode()
+
+
+LAST = request(WARM, "Connection: close")
+
+
+def test_hits_misses_and_errors_share_one_connection(house: House, master: str) -> None:
+    line = connection(house)
+    for target, status in [(WARM, 200), (master, 200), (WARM, 200), ("../x", 400), (WARM, 200), (master, 200)]:
+        line.request("GET", f"/images/{target}")
+        answer = line.getresponse()
+        answer.read()
+        assert answer.status == status
+    line.request("DELETE", f"/images/{master}", headers={"Authorization": f"Bearer {TOKEN}"})
+    assert line.getresponse().status == 204
+    line.close()
+
+
+def test_a_plain_hit_and_one_with_conditions_say_the_same(house: House) -> None:
+    plain, conditional = house.ask(WARM), house.ask(WARM, headers={"If-None-Match": '"another"'})
+    ignored = {"Date", "Server", "Connection", "X-Request-ID"}
+    assert {k: v for k, v in plain.headers.items() if k not in ignored} == {
+        k: v for k, v in conditional.headers.items() if k not in ignored
+    }
+    assert plain.content == conditional.content
+
+
+def test_a_request_may_come_in_pieces(house: House) -> None:
+    whole = exchange(house, LAST)
+    pieces = exchange(house, *(LAST[at : at + 1] for at in range(len(LAST))))
+    assert pieces.partition(b"\r\n\r\n")[2] == whole.partition(b"\r\n\r\n")[2] != b""
+
+
+def test_requests_sent_at_once_are_answered_in_their_order(house: House) -> None:
+    told = exchange(house, request(WARM, method="HEAD") + request("../x") + request() + LAST)
+    assert re.findall(rb"HTTP/1\.1 (\d+) ", told) == [b"200", b"400", b"200", b"200"]
+
+
+@pytest.mark.parametrize("field", ["Content-Length: 5", "Transfer-Encoding: chunked"])
+def test_what_is_no_plain_request_is_never_taken_for_one(house: House, field: str) -> None:
+    body = b"5\r\nabcde\r\n0\r\n\r\n" if "chunked" in field else b"abcde"
+    told = exchange(house, request(WARM, field) + body + LAST)
+    assert told.count(b"HTTP/1.1 200 OK") == 2
+    assert b"HTTP/1.1 4" not in told
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        b"GET /images/maps/valley.tif HTTP/1.1\r\n\r\n",
+        b"GET /images/maps/valley.tif HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+        b"GET /images/maps/valley.tif HTTP/1.1\r\nHost: a\r\n folded: b\r\n\r\n",
+        b"GET /images/maps/valley.tif HTTP/1.1\r\nHost: a\r\nX y: b\r\n\r\n",
+        b"GET /images/" + b"a" * 20_000 + b" HTTP/1.1\r\nHost: a\r\n\r\n",
+    ],
+)
+def test_what_is_no_http_is_judged_by_gunicorn_alone(house: House, broken: bytes) -> None:
+    told = exchange(house, broken + LAST)
+    assert told.startswith((b"HTTP/1.1 4", b"HTTP/1.1 200"))
+    assert b"Server: gunicorn" in told or b"Connection: close" in told
+
+
+def test_a_body_whose_chunks_are_none_is_the_senders_fault(house: House) -> None:
+    fields = f"Host: x\r\nAuthorization: Bearer {TOKEN}\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+    for target in ("/jobs", "/webhooks/s3"):
+        told = exchange(house, f"POST {target} HTTP/1.1\r\n{fields}".encode() + b'["a.tif"]\r\n\r\n')
+        assert told.startswith(b"HTTP/1.1 400 "), told
+        assert b"as its headers say" in told
+    assert "Traceback" not in house.journal.read_text()
+    assert house.ask(WARM).status_code == 200
+
+
+def test_a_client_that_takes_nothing_holds_up_nobody(house: House) -> None:
+    slow = connection(house)
+    slow.connect()
+    slow.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    slow.sock.sendall(request() * 50)
+    for _ in range(20):
+        assert house.ask(WARM).status_code == 200
+    slow.close()
+
+
+def test_clients_that_say_nothing_take_no_thread(house: House, master: str) -> None:
+    """More of them than there are threads: one connection each is all they cost."""
+    place = urlsplit(house.url)
+    idle = [socket.create_connection((str(place.hostname), place.port)) for _ in range(150)]
+    for client in idle:
+        client.sendall(b"GET /images/never HTTP/1.1\r\nHost: ")
+    assert house.ask(master).status_code == 200
+    assert house.ask(WARM).status_code == 200
+    for client in idle:
+        client.close()
+
+
+def test_a_named_pipe_in_an_images_place_is_no_image(house: House, master: str) -> None:
+    place = open_store(house.settings).path(Mezzanine.parse(master))
+    place.parent.mkdir(parents=True)
+    os.mkfifo(place)
+    assert house.ask(master).status_code == 200
+    assert place.is_file()
+
+
+NEVER_READ = [
+    ("", "If-Modified-Since: Thu, 01 Jan 1998 00:00:00 GMT"),
+    ("", "Range: bytes=0-"),
+    ("?any=1", "Accept: */*"),
+    ("", "Accept: */*"),
+]
+
+
+@pytest.fixture
+def big(house: House) -> tuple[str, bytes]:
+    """An image that fits no socket's buffer."""
+    name, content = f"{uuid4().hex}.tif", os.urandom(1 << 20) * 8
+    place = open_store(house.settings).path(Mezzanine.parse(name))
+    place.parent.mkdir(parents=True)
+    place.write_bytes(content)
+    return name, content
+
+
+def client(house: House, *, buffer: int = 0) -> socket.socket:
+    place, line = urlsplit(house.url), socket.socket()
+    if buffer:
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+    line.settimeout(30)
+    line.connect((str(place.hostname), place.port))
+    return line
+
+
+def test_clients_that_take_nothing_take_no_thread(house: House, master: str, big: tuple[str, bytes]) -> None:
+    with ExitStack() as crowd:
+        for number in range(200):
+            line = crowd.enter_context(client(house, buffer=4096))
+            query, field = NEVER_READ[number % len(NEVER_READ)]
+            line.sendall(request(big[0] + query, field))
+        assert house.ask(master).status_code == 200
+        assert house.ask(WARM).status_code == 200
+
+
+@pytest.mark.parametrize(("query", "field"), NEVER_READ)
+def test_a_slow_client_gets_every_byte_and_may_ask_again(
+    house: House, big: tuple[str, bytes], query: str, field: str
+) -> None:
+    name, content = big
+    with client(house, buffer=4096) as line, line.makefile("rb") as told:
+        for _ in range(2):
+            line.sendall(request(name + query, field))
+            head = b"".join(iter(told.readline, b"\r\n"))
+            assert head.startswith((b"HTTP/1.1 200", b"HTTP/1.1 206"))
+            assert told.read(len(content)) == content
+
+
+def test_a_slow_client_that_asks_once_gets_every_byte(house: House, big: tuple[str, bytes]) -> None:
+    name, content = big
+    with client(house, buffer=4096) as line, line.makefile("rb") as told:
+        line.sendall(request(name, "Range: bytes=1000000-", "Connection: close"))
+        assert told.read().partition(b"\r\n\r\n")[2] == content[1_000_000:]
+
+
+def test_a_client_that_stays_after_its_last_answer_holds_up_nobody(house: House) -> None:
+    house.ask(WARM)
+    with ExitStack() as crowd:
+        for _ in range(60):
+            line = crowd.enter_context(client(house))
+            line.sendall(request("../x", "Connection: close"))
+            assert line.recv(12) == b"HTTP/1.1 400"
+        began = time.monotonic()
+        assert house.ask(WARM).status_code == 200
+        assert time.monotonic() - began < 1.5
+
+
+@pytest.mark.parametrize(
+    ("head", "status"), [(request()[:-2] + b"X: " + b"a" * 20_000, 431), (b"GET /images/" + b"a" * 20_000, 414)]
+)
+def test_a_head_without_end_is_refused(house: House, head: bytes, status: int) -> None:
+    fields, _, body = exchange(house, head).partition(b"\r\n\r\n")
+    assert fields.startswith(f"HTTP/1.1 {status} ".encode())
+    for field in (b"Cache-Control: no-store", b"Connection: close", b"Content-Type: application/problem+json"):
+        assert field in fields.split(b"\r\n")
+    assert json.loads(body)["status"] == status
+
+
+GET = b"GET /images/maps/valley.tif HTTP/1.1\r\n"
+
+
+@pytest.mark.parametrize(
+    ("broken", "status"),
+    [
+        (GET + b"\r\n", 400),
+        (GET + b"Accept: */*\r\n\r\n", 400),
+        (GET + b"Host: a\r\nHost: b\r\n\r\n", 400),
+        (GET + b"Host: a\r\nX y: b\r\n\r\n", 400),
+        (b"GET /images/" + b"a" * 9_000 + b" HTTP/1.1\r\nHost: a\r\n\r\n", 414),
+        (b"GET /jobs HTTP/1.1\r\nHost: a\r\nX: " + b"a" * 9_000 + b"\r\n\r\n", 431),
+        (GET + b"Host: a\r\nTransfer-Encoding: strange\r\n\r\n", 501),
+    ],
+)
+def test_what_cannot_be_read_is_refused_as_all_else_and_kept_by_no_cache(
+    house: House, broken: bytes, status: int
+) -> None:
+    fields, _, body = exchange(house, broken).partition(b"\r\n\r\n")
+    assert fields.startswith(f"HTTP/1.1 {status} ".encode())
+    for field in (b"Cache-Control: no-store", b"Connection: close", b"Content-Type: application/problem+json"):
+        assert field in fields.split(b"\r\n")
+    assert json.loads(body)["status"] == status
+
+
+def test_a_big_image_leaves_the_others_their_turn(house: House) -> None:
+    """More of them than there are processes; who takes all of it as fast as it comes is not done first."""
+    place = open_store(house.settings).path(Mezzanine.parse("huge.tif"))
+    place.parent.mkdir(parents=True)
+    with place.open("wb") as file:
+        file.truncate(1 << 30)
+    with ThreadPoolExecutor(4) as fast, ExitStack() as lines:
+        taking = []
+        for _ in range(4):
+            line = lines.enter_context(client(house))
+            line.sendall(request("huge.tif", "Connection: keep-alive"))
+            taking.append(fast.submit(partial(take, line, 1 << 30)))
+        for _ in range(20):
+            assert house.ask(WARM).status_code == 200
+        assert not all(one.done() for one in taking)
+        for one in taking:
+            one.result()
+
+
+def take(line: socket.socket, count: int) -> None:
+    """Read *count* bytes, as fast as may be."""
+    buffer = bytearray(1 << 20)
+    while count > 0:
+        received = line.recv_into(buffer)
+        assert received
+        count -= received
+
+
+def test_half_a_head_has_ten_seconds_and_each_byte_no_more(dripping: Future[float]) -> None:
+    assert 8 < dripping.result() < 20
+
+
+@pytest.fixture(scope="module", autouse=True)
+def dripping(house: House) -> Iterator[Future[float]]:
+    """For how long the server listens to a client that sends half a head, byte by byte: while other tests run."""
+    house.ask(WARM)
+    over = threading.Event()
+    with ThreadPoolExecutor(1) as beside:
+        yield beside.submit(drip, house, over)
+        over.set()
+
+
+def drip(house: House, over: threading.Event) -> float:
+    with client(house) as line, client(house) as kept, kept.makefile("rb") as told:
+        kept.sendall(request(method="HEAD"))
+        assert b"".join(iter(told.readline, b"\r\n")).startswith(b"HTTP/1.1 200")
+        line.settimeout(1)
+        began = time.monotonic()
+        with suppress(ConnectionError):
+            while byte_taken(line) and not over.is_set():
+                pass
+        took = time.monotonic() - began
+        kept.sendall(request(method="HEAD"))
+        assert told.readline().startswith(b"HTTP/1.1 200")
+    return took
+
+
+def byte_taken(line: socket.socket) -> bool:
+    """Send one; whether the server still listens a second later."""
+    line.sendall(b"G")
+    try:
+        return bool(line.recv(1))
+    except TimeoutError:
+        return True
+
+
+def test_more_half_heads_than_connections_lock_nobody_out(house: House, master: str) -> None:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, before[1]) if before[1] > 0 else 4096, before[1]))
+    try:
+        with ExitStack() as crowd:
+            for _ in range(2100):
+                crowd.enter_context(client(house)).sendall(b"G")
+            began = time.monotonic()
+            assert house.ask(WARM).status_code == 200
+            assert house.ask(master).status_code == 200
+            assert time.monotonic() - began < 8
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)

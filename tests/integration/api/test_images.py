@@ -1,0 +1,336 @@
+"""Images over HTTP, on the whole machine: what a IIIF server, a browser and an operator see."""
+
+from __future__ import annotations
+
+import io
+import json
+from concurrent.futures import ThreadPoolExecutor
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+import pytest
+import requests
+from PIL import Image, ImageOps
+
+from tests.integration.conftest import TOKEN
+from tests.support.installation import SAMPLES
+from tests.support.waiting import until
+
+if TYPE_CHECKING:
+    from tests.support.installation import House
+    from tests.support.origin_server import OriginServer
+
+BEARER = {"Authorization": f"Bearer {TOKEN}"}
+VALLEY = (SAMPLES / "maps" / "valley.tif").read_bytes()
+
+
+def size_of(answer: requests.Response) -> tuple[int, int]:
+    with Image.open(io.BytesIO(answer.content)) as image:
+        image.load()
+        assert image.format == "JPEG"
+        return image.size
+
+
+def problem(answer: requests.Response) -> dict[str, object]:
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert "no-store" in answer.headers["Cache-Control"]
+    told: dict[str, object] = answer.json()
+    assert told["status"] == answer.status_code
+    return told
+
+
+@pytest.mark.parametrize(
+    "sample",
+    [
+        "agave-p3.tif",
+        "galaxy-16bit.tif",
+        "plate-cmyk.tif",
+        "manuscript-bilevel.tif",
+        "maps/valley.tif",
+        "portrait-rotated.tif",
+    ],
+)
+def test_every_sample_becomes_a_whole_upright_jpeg(house: House, sample: str) -> None:
+    with Image.open(SAMPLES / sample) as master:
+        expected = ImageOps.exif_transpose(master).size
+    assert size_of(house.ask(sample)) == expected
+
+
+def test_the_second_time_it_comes_from_the_cache(house: House, repository: OriginServer, master: str) -> None:
+    cold, warm = house.ask(master), house.ask(master)
+    assert (cold.status_code, warm.status_code) == (200, 200)
+    assert cold.headers["Cache-Status"] == "mezcal; fwd=miss"
+    assert warm.headers["Cache-Status"] == "mezcal; hit"
+    assert cold.content == warm.content
+    assert repository.count(master) == 1
+
+
+def test_an_image_has_the_headers_that_iiif_servers_need(house: House, master: str) -> None:
+    answer = house.ask(master, headers={"Accept-Encoding": "gzip"})
+    assert answer.headers["Content-Type"] == "image/jpeg"
+    assert answer.headers["Content-Length"] == str(len(answer.content))
+    assert answer.headers["Accept-Ranges"] == "bytes"
+    assert not {"Content-Encoding", "Transfer-Encoding"} & answer.headers.keys()
+    assert answer.headers["ETag"].startswith('"')
+    assert parsedate_to_datetime(answer.headers["Last-Modified"]).tzinfo is not None
+    head = house.ask(master, "HEAD")
+    for name in ("Content-Type", "Content-Length", "ETag", "Last-Modified", "Accept-Ranges", "Cache-Control"):
+        assert head.headers[name] == answer.headers[name]
+
+
+def test_a_head_makes_what_is_not_there(house: House, repository: OriginServer, master: str) -> None:
+    assert house.ask(master, "HEAD").status_code == 200
+    assert house.stored(master) is not None
+    assert size_of(house.ask(master))
+    assert repository.count(master) == 1
+
+
+@pytest.mark.parametrize(
+    ("asked", "status", "part"),
+    [
+        ("bytes=0-31", 206, slice(0, 32)),
+        ("bytes=-10", 206, slice(-10, None)),
+        ("bytes=100-", 206, slice(100, None)),
+        ("bytes=0-0,5-9", 200, slice(None)),
+        ("pages=1-2", 200, slice(None)),
+        ("bytes=x-y", 200, slice(None)),
+        ("bytes=99999999-", 416, None),
+    ],
+)
+def test_ranges_are_served_as_rfc_9110_says(house: House, asked: str, status: int, part: slice | None) -> None:
+    whole = house.ask("maps/valley.tif")
+    answer = house.ask("maps/valley.tif", headers={"Range": asked})
+    assert answer.status_code == status
+    if part is None:
+        assert answer.headers["Content-Range"] == f"bytes */{len(whole.content)}"
+    else:
+        assert answer.content == whole.content[part]
+        assert answer.headers["ETag"] == whole.headers["ETag"]
+
+
+def test_conditions_are_honoured(house: House) -> None:
+    whole = house.ask("maps/valley.tif")
+    tag, date = whole.headers["ETag"], whole.headers["Last-Modified"]
+    for name, value in (("If-None-Match", tag), ("If-Modified-Since", date), ("If-None-Match", f'"x", {tag}')):
+        for method in ("GET", "HEAD"):
+            unchanged = house.ask("maps/valley.tif", method, headers={name: value})
+            assert (unchanged.status_code, unchanged.content) == (304, b"")
+            assert unchanged.headers["ETag"] == tag
+    other = house.ask("maps/valley.tif", headers={"Range": "bytes=0-9", "If-Range": '"other"'})
+    assert (other.status_code, other.content) == (200, whole.content)
+
+
+def test_the_same_image_goes_by_a_name_that_ends_in_jpg(house: House, repository: OriginServer, master: str) -> None:
+    assert house.request(f"/mezzanine/{master}.jpg").content == house.ask(master).content
+    assert repository.count(master) == 1
+
+
+@pytest.mark.parametrize(
+    "name", ["100%.tif", "what?.tif", "a b#c.tif", "naïve/東京.tif", "semi;colon&.tif", "a@b:80/c"]
+)
+def test_any_name_that_a_repository_may_have_is_reached(house: House, repository: OriginServer, name: str) -> None:
+    repository.script(name, body=VALLEY)
+    assert house.ask(quote(name)).status_code == 200
+    assert repository.count(name) == 1
+
+
+@pytest.mark.parametrize(
+    ("target", "reason"),
+    [
+        ("/images/../x", "'..'"),
+        ("/images/%2e%2e/x", "'..'"),
+        ("/images/a/../../../etc/passwd", "'..'"),
+        ("/images/", "empty"),
+        ("/images/a%00b", "control character"),
+        ("/images/" + "a" * 5000, "longer than"),
+        ("/images/agave-p3.tif/", "segment ''"),
+        ("/images/a//b", "segment ''"),
+        ("/images//b", "segment ''"),
+        ("/images/%2fetc%2fpasswd", "segment ''"),
+        ("/images/a%0a", "control character"),
+        ("/images", "empty"),
+        ("/images/%ff%fe", "UTF-8"),
+        ("/images/agave-p3.tif?page=0", "page"),
+        ("/images/agave-p3.tif?page=x", "page"),
+    ],
+)
+@pytest.mark.parametrize("method", ["GET", "DELETE"])
+def test_what_is_no_plain_path_is_refused_and_touches_nothing(
+    house: House, target: str, reason: str, method: str
+) -> None:
+    before = sorted(house.folder.rglob("*"))
+    answer = raw(house, method, target)
+    assert answer.status_code == 400
+    assert reason in str(problem(answer)["detail"])
+    assert sorted(house.folder.rglob("*")) == before
+
+
+def raw(house: House, method: str, target: str) -> requests.Response:
+    """A request whose path nobody tidies on its way."""
+    request = requests.Request(method, house.url, headers=BEARER).prepare()
+    request.url = house.url + target
+    with requests.Session() as session:
+        return session.send(request, timeout=60)
+
+
+def test_a_path_below_a_cached_one_is_another_image(house: House, repository: OriginServer, master: str) -> None:
+    repository.script(f"{master}/sub", body=VALLEY)
+    repository.script(f"{master}/image.jpg", body=VALLEY)
+    for path in (master, f"{master}/sub", f"{master}/image.jpg"):
+        assert house.ask(path).status_code == 200
+    assert house.ask(master, "DELETE", headers=BEARER).status_code == 204
+    assert house.stored(f"{master}/sub") is not None
+
+
+def test_a_deleted_image_is_made_anew(house: House, repository: OriginServer, master: str) -> None:
+    house.ask(master)
+    assert house.ask(master, "DELETE", headers=BEARER).status_code == 204
+    assert house.stored(master) is None
+    assert house.ask(master, "DELETE", headers=BEARER).status_code == 204
+    assert house.ask(master).headers["Cache-Status"] == "mezcal; fwd=miss"
+    assert repository.count(master) == 2
+
+
+@pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer wrong"}, {"Authorization": "Basic eDp5"}])
+def test_nobody_deletes_without_a_token(house: House, master: str, headers: dict[str, str]) -> None:
+    house.ask(master)
+    answer = house.ask(master, "DELETE", headers=headers)
+    assert answer.status_code == 401
+    assert answer.headers["WWW-Authenticate"].startswith("Bearer")
+    assert house.stored(master) is not None
+
+
+@pytest.mark.parametrize(
+    ("script", "status", "kind"),
+    [
+        ({"status": 404, "fails": -1}, 404, "master-missing"),
+        ({"status": 410, "fails": -1}, 404, "master-missing"),
+        ({"status": 401, "fails": -1}, 502, "master-denied"),
+        ({"status": 403, "fails": -1}, 502, "master-denied"),
+        ({"status": 500, "fails": -1}, 502, "origin-failed"),
+        ({"silent": 99}, 502, "origin-failed"),
+        ({"body": VALLEY, "cut_at": 1000}, 502, "origin-failed"),
+        ({"body": b"<html>gone</html>", "content_type": "text/html"}, 415, "not-an-image"),
+        ({"body": b"no image at all", "content_type": "image/tiff"}, 415, "not-an-image"),
+        ({"body": b"", "content_type": "image/tiff"}, 415, "not-an-image"),
+        ({"body": VALLEY[: len(VALLEY) // 2]}, 422, "undecodable"),
+        ({"redirect": "http://127.0.0.2:1/elsewhere.tif"}, 502, "origin-astray"),
+    ],
+)
+def test_each_failure_of_the_origin_or_the_master_has_its_own_answer(
+    house: House, repository: OriginServer, master: str, script: dict[str, object], status: int, kind: str
+) -> None:
+    repository.script(master, **script)
+    answer = house.ask(master)
+    assert answer.status_code == status
+    told = problem(answer)
+    assert told["type"] == f"/problems/{kind}"
+    assert told["detail"]
+    assert house.request(f"/problems/{kind}").json()["status"] == status
+    assert house.stored(master) is None
+    assert house.scratch() == []
+
+
+def test_a_failure_that_passes_is_ridden_out(house: House, repository: OriginServer, master: str) -> None:
+    repository.script(master, body=VALLEY, fails=1)
+    assert house.ask(master).status_code == 200
+
+
+def test_a_missing_master_costs_the_origin_one_request(house: House, repository: OriginServer, master: str) -> None:
+    repository.script(master, status=404, fails=-1)
+    assert [house.ask(master).status_code for _ in range(5)] == [404] * 5
+    assert repository.count(master) == 1
+    repository.script(master, body=VALLEY)
+    house.ask(master, "DELETE", headers=BEARER)
+    assert house.ask(master).status_code == 200
+
+
+def test_a_browser_gets_a_page_where_a_program_gets_json(house: House) -> None:
+    page = house.ask("nothing-here.tif", headers={"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"})
+    assert page.status_code == 404
+    assert page.headers["Content-Type"].startswith("text/html")
+    assert "no-store" in page.headers["Cache-Control"]
+    assert "<script" not in page.text
+
+
+def test_patience_ends_in_503_and_the_job_goes_on(house: House, repository: OriginServer, master: str) -> None:
+    script = repository.script(master, body=VALLEY, hold_at=1000)
+    answer = house.ask(master, headers={"Prefer": "wait=1"})
+    assert answer.status_code == 503
+    assert answer.headers["Retry-After"].isdigit()
+    job = problem(answer)["job"]
+    assert house.request(f"/jobs/{job}").json()["state"] == "running"
+    script.go.set()
+    assert house.ask(master).status_code == 200
+    assert repository.count(master) == 1
+
+
+def test_who_prefers_not_to_wait_is_given_the_job(house: House, master: str) -> None:
+    answer = house.ask(master, headers={"Prefer": "respond-async"})
+    assert answer.status_code == 202
+    assert answer.headers["Preference-Applied"] == "respond-async"
+    assert (answer.content, answer.headers.get("Content-Type")) == (b"", None)
+    job = answer.headers["Location"]
+    until(lambda: house.request(job).json()["state"] == "done", what="the job's end")
+    assert house.ask(master).headers["Cache-Status"] == "mezcal; hit"
+
+
+def test_a_job_that_nobody_asked_for_is_not_found(house: House) -> None:
+    assert house.request("/jobs/" + "0" * 32).status_code == 404
+
+
+def ask_all(urls: list[str]) -> list[requests.Response]:
+    """All at once, each on a connection of its own."""
+    with ThreadPoolExecutor(len(urls)) as pool:
+        return list(pool.map(lambda url: requests.get(url, timeout=60), urls))
+
+
+def test_fifty_clients_share_one_download(house: House, repository: OriginServer, master: str) -> None:
+    """Fifty askers for one new image, at two API processes: fifty images, one request at the origin, one attempt."""
+    script = repository.script(master, body=VALLEY, hold_at=len(VALLEY) // 2)
+    assert len(house.pids("api:create_app")) == 3
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(ask_all, [f"{house.url}/images/{master}"] * 50)
+        until(lambda: repository.count(master), what="the download")
+        script.go.set()
+        answers = asked.result()
+    assert [answer.status_code for answer in answers] == [200] * 50
+    assert len({answer.content for answer in answers}) == 1
+    assert repository.count(master) == 1
+    job = house.job(master)
+    assert job is not None
+    assert job.attempts == 1
+
+
+def test_the_sidecar_tells_where_a_derivative_comes_from(house: House, master: str) -> None:
+    answer = house.ask(master)
+    stored = house.stored(master)
+    assert stored is not None
+    beside = json.loads(stored.path.with_name("image.json").read_text())
+    assert beside["recipe"]["path"] == master
+    assert beside["size"] == len(answer.content)
+    assert (beside["width"], beside["height"]) == size_of(answer)
+    assert beside["master_size"] == len(VALLEY)
+
+
+def test_the_old_form_leads_to_the_image(house: House, repository: OriginServer) -> None:
+    page = house.request("/")
+    assert page.status_code == 200
+    assert "<form" in page.text
+    assert 'name="url"' in page.text
+    answer = house.request("/", params={"url": f"{repository.url}maps/a%20b%3F.tif"})
+    assert (answer.status_code, answer.headers["Location"]) == (302, "/images/maps/a%20b%3F.tif")
+    assert house.request("/", params={"url": "http://elsewhere.example/x.tif"}).status_code == 404
+
+
+def test_health_and_readiness_are_told(house: House) -> None:
+    assert house.request("/healthz").json() == {"status": "ok"}
+    told = house.request("/readyz").json()
+    assert told.pop("seconds").keys() == {"broker", "store"}
+    assert told == {"status": "ok", "broker": "ok", "store": "ok"}
+
+
+@pytest.mark.parametrize(("target", "method", "status"), [("/nowhere", "GET", 404), ("/images/x", "POST", 405)])
+def test_what_is_no_route_is_a_problem_too(house: House, target: str, method: str, status: int) -> None:
+    assert problem(house.request(target, method))["status"] == status

@@ -1,0 +1,337 @@
+"""Thumbnails over HTTP, on the whole machine, in front of a science archive with permissions and faults."""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from PIL import Image
+
+from tests import DATA
+from tests.support.archive_server import OWNER, ArchiveServer
+from tests.support.installation import MEZCAL, SAMPLES, running_house
+from tests.support.waiting import until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    import requests
+
+    from tests.support.installation import House
+
+FRAMES = DATA / "fits"
+MONO = FRAMES / "mono_f32_rice.fits.fz"
+OWN = {"Authorization": OWNER}
+
+
+@pytest.fixture(scope="module")
+def archive() -> Iterator[ArchiveServer]:
+    with ArchiveServer() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def observatory(archive: ArchiveServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """A running mezcal that draws as thumbnail-service did."""
+    given = {"ARCHIVE_API_URL": archive.url, "THUMBNAIL_LOOK": "lco", "ORIGIN_RETRIES": "0", "BREAKER_FAILURES": "1000"}
+    with running_house(tmp_path_factory.mktemp("observatory"), SAMPLES.as_uri(), **given) as up:
+        yield up
+
+
+def told(answer: requests.Response) -> dict[str, Any]:
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["Access-Control-Allow-Origin"] == "*"
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+def message(answer: requests.Response, status: int) -> str:
+    assert answer.status_code == status
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert answer.headers["Access-Control-Allow-Origin"] == "*"
+    return str(answer.json()["message"])
+
+
+def picture(house: House, url: str) -> bytes:
+    assert url.startswith(house.url)
+    answer = house.request(url.removeprefix(house.url))
+    assert (answer.status_code, answer.headers["Content-Type"]) == (200, "image/jpeg")
+    assert answer.headers["Cache-Control"].startswith("private, max-age=")
+    assert answer.headers["ETag"]
+    return answer.content
+
+
+def rvb(archive: ArchiveServer, request: str, **fields: Any) -> list[int]:
+    pairs = [("rp", "R"), ("V", "V"), ("B", "B")]
+    return [
+        archive.add(FRAMES / f"rvbs_{name}.fits.fz", request_id=request, primary_optical_element=band, **fields)
+        for band, name in pairs
+    ]
+
+
+def test_a_frame_by_id_and_by_basename_is_the_picture_of_old(observatory: House, archive: ArchiveServer) -> None:
+    number = archive.add(MONO)
+    by_id = told(observatory.request(f"/{number}/"))
+    assert by_id["propid"] == "PROPOSAL-1"
+    assert picture(observatory, by_id["url"]) == (FRAMES / "default.expected.jpg").read_bytes()
+    assert told(observatory.request(f"/frame{number}/")) == by_id
+    assert archive.count(f"/files/{number}") == 1
+
+
+def test_image_redirects_to_the_picture(observatory: House, archive: ArchiveServer) -> None:
+    answer = observatory.request(f"/{archive.add(MONO)}/", params={"image": "1", "width": 500, "height": 500})
+    assert answer.status_code == 302
+    with Image.open(io.BytesIO(picture(observatory, answer.headers["Location"]))) as image:
+        assert image.size == (500, 333)
+
+
+def test_the_same_wish_in_other_words_is_the_same_url(observatory: House, archive: ArchiveServer) -> None:
+    number = archive.add(MONO)
+    first = told(observatory.request(f"/{number}/", params={"width": "200", "color": "False", "percentile": "50"}))
+    again = told(observatory.request(f"/{number}/", params={"quality": "080", "median": "no"}))
+    assert first == again
+    assert archive.count(f"/files/{number}") == 1
+
+
+def test_the_archive_is_asked_as_the_asker_every_time(observatory: House, archive: ArchiveServer) -> None:
+    number = archive.add(MONO, public=False)
+    assert message(observatory.request(f"/{number}/"), 404) == "Not found"
+    told(observatory.request(f"/{number}/", headers=OWN))
+    assert message(observatory.request(f"/{number}/"), 404) == "Not found"
+    assert message(observatory.request(f"/frame{number}/"), 404) == "Not found"
+    told(observatory.request(f"/frame{number}/", headers=OWN))
+    assert archive.count(f"/files/{number}") == 1
+    assert all(who is None for target, who in archive.requests if target.startswith("/files/"))
+
+
+def test_neither_credentials_nor_signed_urls_are_kept(observatory: House, archive: ArchiveServer) -> None:
+    number = archive.add(MONO, public=False)
+    told(observatory.request(f"/{number}/", headers=OWN))
+    kept = [path for path in observatory.folder.rglob("*") if path.is_file() and "append" not in str(path)]
+    for path in kept:
+        assert b"the-owner" not in path.read_bytes(), path
+        assert b"X-Signature" not in path.read_bytes(), path
+    secret = observatory.folder / "data" / "url-secret"
+    assert secret.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_forged_or_expired_url_gives_nothing(observatory: House, archive: ArchiveServer) -> None:
+    url = told(observatory.request(f"/{archive.add(MONO)}/"))["url"].removeprefix(observatory.url)
+    key, _, query = url.partition("?")
+    assert message(observatory.request(key), 403)
+    assert message(observatory.request(url[:-1] + ("0" if url[-1] != "0" else "1")), 403)
+    assert message(observatory.request(f"{key}?{query.replace('expires=1', 'expires=9')}"), 403)
+
+
+def test_a_composite_is_aligned_by_coordinates(observatory: House, archive: ArchiveServer) -> None:
+    red, *_ = rvb(archive, "r1")
+    answer = told(observatory.request(f"/{red}/", params={"color": "true", "width": 600, "height": 600}))
+    assert answer["aligned"] == "wcs"
+    with Image.open(FRAMES / "color_rvbs.expected.jpg") as image:
+        wanted = np.asarray(image).astype(float)
+    with Image.open(io.BytesIO(picture(observatory, answer["url"]))) as image:
+        error = ((np.asarray(image).astype(float) - wanted) ** 2).mean()
+    assert error == 0 or 10 * np.log10(255**2 / error) >= 30
+
+
+def test_a_composite_is_not_for_those_who_may_not_see_all_of_it(observatory: House, archive: ArchiveServer) -> None:
+    red, _, _ = rvb(archive, "r2", public=False)
+    public = archive.add(MONO, request_id="r2", primary_optical_element="V")
+    told(observatory.request(f"/{red}/", params={"color": "true"}, headers=OWN))
+    assert message(observatory.request(f"/{public}/", params={"color": "true"}), 404) == "RVB frames not found"
+
+
+def test_forty_askers_share_three_downloads_and_one_composition(observatory: House, archive: ArchiveServer) -> None:
+    numbers = rvb(archive, "r3")
+    archive.hold.clear()
+    with ThreadPoolExecutor(40) as pool:
+        asking = [pool.submit(observatory.request, f"/{numbers[0]}/", params={"color": "1"}) for _ in range(40)]
+        until(lambda: archive.count(f"/frames/{numbers[0]}/") == 40, what="forty askers")
+        archive.hold.set()
+        answers = [told(one.result()) for one in asking]
+    assert len({answer["url"] for answer in answers}) == 1
+    assert [archive.count(f"/files/{number}") for number in numbers] == [1, 1, 1]
+
+
+def test_expired_urls_are_fetched_again(observatory: House, archive: ArchiveServer) -> None:
+    """The URLs given out expire between the asking and the fetching."""
+    number = archive.add(MONO)
+    shown = archive.shown
+    stale = iter([{**shown(number), "url": f"{archive.root}/files/{number}?X-Signature=old"}])
+    archive.shown = lambda wanted: next(stale, None) or shown(wanted)  # type: ignore[method-assign]
+    try:
+        told(observatory.request(f"/{number}/"))
+    finally:
+        archive.shown = shown  # type: ignore[method-assign]
+    assert archive.count(f"/frames/{number}/") == 2
+
+
+@pytest.mark.parametrize(
+    ("fields", "query", "text"),
+    [
+        (
+            {"configuration_type": "bias", "request_id": 5},
+            {"color": "true"},
+            "color thumbnail for configuration_type=BIAS",
+        ),
+        ({"configuration_type": "ODD"}, {}, "thumbnail for configuration_type=ODD"),
+        ({}, {"color": "True"}, "color thumbnail for a frame that does not have a request"),
+        ({"filename": "x.tar.gz"}, {}, "thumbnail for non FITS-type frame"),
+    ],
+)
+def test_unfit_frames_are_refused_in_the_words_of_old(
+    observatory: House, archive: ArchiveServer, fields: dict[str, Any], query: dict[str, str], text: str
+) -> None:
+    answer = observatory.request(f"/{archive.add(MONO, **fields)}/", params=query)
+    assert message(answer, 400) == f"Cannot generate {text}"
+
+
+def test_a_frame_without_the_required_keys_is_refused(observatory: House, archive: ArchiveServer) -> None:
+    number = archive.add(MONO)
+    del archive.frames[number]["record"]["configuration_type"]
+    assert message(observatory.request(f"/{number}/"), 400) == "Cannot generate thumbnail for given frame"
+
+
+@pytest.mark.parametrize(
+    ("query", "text"),
+    [
+        ({"width": "0"}, "width is '0': it may be a whole number from 1 to 4096"),
+        ({"height": "-1"}, "height is '-1': it may be"),
+        ({"width": "abc"}, "width is 'abc': it may be"),
+        ({"width": "4097"}, "from 1 to 4096"),
+        ({"color": "maybe"}, "color is 'maybe': it may be true or false"),
+        ({"quality": "101"}, "quality is '101'"),
+        ({"median": "1", "percentile": "nan"}, "percentile is 'nan'"),
+        ({"look": "new"}, "look is 'new': it may be lco or robust"),
+        ({"stretch": "asinh"}, "stretch belongs to look=robust"),
+        ({"label": "a\nb"}, "label is"),
+    ],
+)
+def test_a_bad_parameter_is_named(observatory: House, archive: ArchiveServer, query: dict[str, str], text: str) -> None:
+    asked = len(archive.requests)
+    assert text in message(observatory.request("/1/", params=query), 400)
+    assert len(archive.requests) == asked
+
+
+@pytest.mark.parametrize(("status", "ours"), [(500, 502), (503, 502), (401, 401), (403, 403), (429, 429), (301, 502)])
+def test_the_archives_refusals_are_passed_on(
+    observatory: House, archive: ArchiveServer, status: int, ours: int
+) -> None:
+    number = archive.add(MONO)
+    archive.script(f"/frames/{number}/", status=status)
+    message(observatory.request(f"/{number}/"), ours)
+
+
+@pytest.mark.parametrize(("status", "ours"), [(404, 404), (500, 502)])
+def test_the_files_refusals_are_passed_on(observatory: House, archive: ArchiveServer, status: int, ours: int) -> None:
+    number = archive.add(MONO)
+    archive.script(f"/files/{number}", status=status)
+    message(observatory.request(f"/{number}/"), ours)
+
+
+def test_a_frame_that_is_no_picture_is_told_and_remembered(
+    observatory: House, archive: ArchiveServer, tmp_path: Path
+) -> None:
+    table = fits.BinTableHDU.from_columns([fits.Column("x", "E", array=np.ones(3))])
+    fits.HDUList([fits.PrimaryHDU(), table]).writeto(tmp_path / "table.fits")
+    cut = tmp_path / "cut.fits"
+    cut.write_bytes((FRAMES / "wcs_r90_pm.fits").read_bytes()[:400_000])
+    for path, reason in ((tmp_path / "table.fits", "holds no picture"), (cut, "cut off")):
+        number = archive.add(path)
+        for _ in range(2):
+            assert reason in message(observatory.request(f"/{number}/"), 422)
+        assert archive.count(f"/files/{number}") == 1
+
+
+def test_prefer_respond_async_is_answered_202(observatory: House, archive: ArchiveServer) -> None:
+    number = archive.add(MONO)
+    answer = observatory.request(f"/{number}/", headers={"Prefer": "respond-async"})
+    assert answer.status_code == 202
+    assert answer.headers["Preference-Applied"] == "respond-async"
+    job = observatory.request(answer.headers["Location"]).json()
+    assert job["image"] is None
+    until(lambda: observatory.request(answer.headers["Location"]).json()["state"] == "done")
+    assert observatory.request(f"/{number}/", headers={"Prefer": "respond-async"}).status_code == 200
+
+
+def test_prefer_wait_is_said_to_have_been_heeded(observatory: House, archive: ArchiveServer) -> None:
+    answer = observatory.request(f"/{archive.add(MONO)}/", headers={"Prefer": "wait=20"})
+    assert (answer.status_code, answer.headers["Preference-Applied"]) == (200, "wait=20")
+
+
+def test_head_answers_what_get_would(observatory: House, archive: ArchiveServer) -> None:
+    number = archive.add(MONO)
+    head = observatory.request(f"/{number}/", "HEAD")
+    assert (head.status_code, head.text) == (200, "")
+    told(observatory.request(f"/{number}/"))
+    assert archive.count(f"/files/{number}") == 1
+
+
+def test_the_robust_look_is_had_for_the_asking(observatory: House, archive: ArchiveServer) -> None:
+    query = {"look": "robust", "stretch": "asinh", "colormap": "viridis", "invert": "true", "label": "x" * 100}
+    answer = told(observatory.request(f"/{archive.add(MONO)}/", params=query))
+    with Image.open(io.BytesIO(picture(observatory, answer["url"]))) as image:
+        assert image.size == (200, 133)
+
+
+def test_what_crawlers_and_pages_ask_for_is_there(observatory: House) -> None:
+    assert "Disallow: /" in observatory.request("/robots.txt").text
+    assert observatory.request("/favicon.ico").status_code == 200
+    preflight = observatory.request("/1/", "OPTIONS")
+    assert "Authorization" in preflight.headers["Access-Control-Allow-Headers"]
+
+
+def test_mezzanines_and_the_home_page_stay_as_they_are(observatory: House) -> None:
+    assert observatory.request("/images/maps/valley.tif").headers["Content-Type"] == "image/jpeg"
+    assert observatory.request("/", headers={"Accept": "text/html"}).status_code == 200
+
+
+def test_named_sizes_are_made_before_anybody_asks(observatory: House, archive: ArchiveServer) -> None:
+    number, hidden = archive.add(MONO), archive.add(MONO, public=False)
+    command = [MEZCAL, "warm", "--wait", "--data-dir", "data", "--frames", str(number), str(hidden)]
+    env = {**os.environ, "ARCHIVE_API_URL": archive.url, "THUMBNAIL_LOOK": "lco"}
+    done = subprocess.run(command, check=False, capture_output=True, text=True, env=env, cwd=observatory.folder)
+    *passed, told_last = done.stdout.splitlines()
+    assert passed == [
+        f"passed over  {hidden} {size}: frame-missing: Not found" for size in ("small", "medium", "large")
+    ]
+    assert (done.returncode, told_last) == (1, "3 asked for: 3 made; 3 passed over")
+    assert archive.count(f"/files/{number}") == 3
+    for edge in (200, 600, 1200):
+        told(observatory.request(f"/{number}/", params={"width": edge, "height": edge}))
+    assert archive.count(f"/files/{number}") == 3
+
+
+def test_frames_of_an_event_have_their_sizes_made(observatory: House, archive: ArchiveServer) -> None:
+    """By a worker, which asks the archive; what the archive does not show is told, what it cannot answer waits."""
+    number, hidden, gone = archive.add(MONO), archive.add(MONO, public=False), archive.add(MONO)
+    items: list[Any] = [{"frame": number}, {"frame": str(hidden)}, {"frame": "x"}, {"frame": number}]
+    answer = observatory.request("/webhooks/standard", "POST", json={"type": "master.created", "data": items})
+    assert answer.status_code == 202, answer.text
+    batch = over(observatory, answer)
+    counts = {name: count for name, count in batch["counts"].items() if count}
+    assert counts.pop("done") + counts.pop("repeated", 0) == 6
+    assert counts == {"failed": 1, "ignored": 1}
+    assert {note["reason"].partition(":")[0] for note in batch["notes"]} >= {"frame-missing"}
+    assert archive.count(f"/files/{number}") == 3
+    deleted = {"type": "master.deleted", "data": {"frame": gone}}
+    assert over(observatory, observatory.request("/webhooks/standard", "POST", json=deleted))["counts"]["ignored"] == 1
+
+
+def over(house: House, answer: requests.Response) -> dict[str, Any]:
+    """The batch of *answer*, once it is over."""
+
+    def ended() -> dict[str, Any] | None:
+        batch: dict[str, Any] = house.request(answer.headers["Location"]).json()
+        return batch if batch["state"] == "over" else None
+
+    found = until(ended, 60, "the end of the batch")
+    assert found is not None
+    return found

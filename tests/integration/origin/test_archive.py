@@ -1,0 +1,120 @@
+"""The archive's client, against a real archive that is slow, broken or talks too much."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from mezcal.errors import ArchiveFailed, ArchiveTimeout, FrameMissing, OriginAstray, TicketExpired
+from mezcal.origin.archive import Archive, FrameOrigin, chosen
+from mezcal.recipe.thumbnail_options import Look
+from mezcal.settings import load
+from tests import DATA
+from tests.support.archive_server import ArchiveServer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from mezcal.settings import Settings
+
+FRAMES = DATA / "fits"
+SMALL = FRAMES / "small50x60.fits"
+
+
+@pytest.fixture
+def archive() -> Iterator[ArchiveServer]:
+    with ArchiveServer() as running:
+        yield running
+
+
+def settings(archive: ArchiveServer, folder: Path, **given: Any) -> Settings:
+    return load(_env_file=None, data_dir=folder, archive_api_url=archive.url, origin_retries=0, **given)
+
+
+def test_a_slow_archive_is_given_up(archive: ArchiveServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mezcal.origin.archive.client.FRAME_SECONDS", 0.2)
+    archive.script("/frames/1/", delay=5)
+    with pytest.raises(ArchiveTimeout):
+        Archive(settings(archive, tmp_path)).frame(1, None)
+
+
+def test_an_archive_that_is_not_there_has_failed(archive: ArchiveServer, tmp_path: Path) -> None:
+    nowhere = load(_env_file=None, data_dir=tmp_path, archive_api_url="http://127.0.0.1:9/")
+    with pytest.raises(ArchiveFailed):
+        Archive(nowhere).frame(1, None)
+
+
+def test_too_long_an_answer_is_not_read(
+    archive: ArchiveServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mezcal.origin.archive.client.ANSWER_MOST", 100)
+    with pytest.raises(ArchiveFailed, match="more than 100 bytes"):
+        Archive(settings(archive, tmp_path)).frame(archive.add(SMALL), None)
+
+
+def test_a_basename_of_several_frames_names_none(archive: ArchiveServer, tmp_path: Path) -> None:
+    archive.add(SMALL, basename="twice")
+    archive.add(SMALL, basename="twice")
+    with pytest.raises(FrameMissing, match="Not found"):
+        Archive(settings(archive, tmp_path)).named("twice", None)
+
+
+def test_a_version_is_the_files(archive: ArchiveServer, tmp_path: Path) -> None:
+    asked = Archive(settings(archive, tmp_path))
+    assert asked.frame(archive.add(SMALL), None).version == "md5-1000"
+    assert asked.frame(archive.add(SMALL, version_set=[], modified="today"), None).version == "today"
+
+
+@pytest.mark.parametrize(("look", "expected"), [("lco", [1000, 1001, 1002]), ("robust", [1003, 1001, 1005])])
+def test_frames_of_one_instrument_and_night_are_preferred(
+    archive: ArchiveServer, tmp_path: Path, look: str, expected: list[int]
+) -> None:
+    """thumbnail-service took the first of each; blue has none of the named frame's night but one of its camera."""
+    for band, camera, night in [
+        *(("R", "other", "1"), ("V", "ours", "2"), ("B", "other", "3")),
+        *(("rp", "ours", "2"), ("B", "other", "1"), ("B", "ours", "3"), ("I", "ours", "2")),
+    ]:
+        archive.add(SMALL, request_id=9, primary_optical_element=band, instrument_id=camera, observation_day=night)
+    given = settings(archive, tmp_path)
+    asked = Archive(given)
+    frames = chosen(asked.frame(1006, None), Look.parse({"look": look, "color": "1"}), asked, given, None)
+    assert [frame.id for frame in frames] == expected
+
+
+def test_another_set_of_filters_can_be_configured(archive: ArchiveServer, tmp_path: Path) -> None:
+    for band in ("gp", "rp", "ip"):
+        archive.add(SMALL, request_id=9, primary_optical_element=band)
+    given = settings(archive, tmp_path, thumbnail_filters="R,rp/V/B; ip/rp/gp")
+    asked = Archive(given)
+    frames = chosen(asked.frame(1000, None), Look.parse({"color": "1"}), asked, given, None)
+    assert [frame.id for frame in frames] == [1002, 1001, 1000]
+
+
+def test_a_frames_file_is_fetched_without_any_credential(archive: ArchiveServer, tmp_path: Path) -> None:
+    number = archive.add(SMALL)
+    given = settings(archive, tmp_path, jwt_token="the-repository's")
+    ticket = {str(number): archive.shown(number)["url"]}
+    with FrameOrigin(given, ticket).open(str(number)) as master:
+        assert master.file.read() == SMALL.read_bytes()
+        assert master.source == f"{archive.url}frames/{number}/"
+    assert archive.requests == [(ticket[str(number)].removeprefix(archive.root), None)]
+
+
+def test_an_expired_or_missing_url_is_told_as_such(archive: ArchiveServer, tmp_path: Path) -> None:
+    number = archive.add(SMALL)
+    ticket = {str(number): archive.shown(number)["url"]}
+    archive.expire_urls()
+    for wanted in (str(number), "7"):
+        with pytest.raises(TicketExpired), FrameOrigin(settings(archive, tmp_path), ticket).open(wanted):
+            pass
+
+
+def test_frames_come_from_allowed_hosts_only(archive: ArchiveServer, tmp_path: Path) -> None:
+    number = archive.add(SMALL)
+    given = settings(archive, tmp_path, archive_file_hosts="bucket.example")
+    ticket = {str(number): archive.shown(number)["url"]}
+    with pytest.raises(OriginAstray, match="ARCHIVE_FILE_HOSTS"), FrameOrigin(given, ticket).open(str(number)):
+        pass
+    assert not archive.requests

@@ -1,0 +1,299 @@
+"""The whole machine behind nginx: what it answers itself is what the API would answer."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+from urllib.parse import quote, urlsplit
+
+import pytest
+import requests
+
+from mezcal.recipe import Mezzanine
+from mezcal.runtime.nginx import Front, configuration, nginx
+from mezcal.settings import load
+from mezcal.store import LocalStore
+from tests.integration.conftest import TOKEN
+from tests.support.installation import SAMPLES, running_house
+from tests.support.waiting import until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.support.installation import House
+    from tests.support.origin_server import OriginServer
+
+WARM = "maps/valley.tif"
+VALLEY = (SAMPLES / "maps" / "valley.tif").read_bytes()
+BEARER = {"Authorization": f"Bearer {TOKEN}"}
+CONNECTION = {"Date", "Server", "Connection", "Keep-Alive", "X-Request-ID"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _installed() -> None:
+    if nginx() is None:
+        assert "CI" not in os.environ, "nginx is missing"
+        pytest.skip("there is no nginx here")
+
+
+@pytest.fixture(scope="module")
+def fronted(repository: OriginServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    with running_house(tmp_path_factory.mktemp("front"), repository.url, "--front", API_TOKENS=TOKEN) as up:
+        yield up
+
+
+@pytest.fixture(scope="module")
+def trusting(repository: OriginServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """Without tokens; the last test of this file is its end."""
+    with running_house(tmp_path_factory.mktemp("trusting"), repository.url, "--front") as up:
+        yield up
+
+
+def api_of(house: House) -> str:
+    """Where the API itself listens, behind nginx."""
+    conf = (house.settings.data_dir / "run" / "nginx" / "nginx.conf").read_text()
+    return "http://" + conf.partition("upstream mezcal_api {\n        server ")[2].partition(";")[0]
+
+
+def told(answer: requests.Response) -> dict[str, str]:
+    return {name: value for name, value in answer.headers.items() if name not in CONNECTION}
+
+
+@pytest.mark.parametrize(
+    ("method", "headers", "status"),
+    [
+        ("GET", {}, 200),
+        ("HEAD", {}, 200),
+        ("GET", {"Range": "bytes=0-31"}, 206),
+        ("GET", {"Range": "bytes=-10"}, 206),
+        ("GET", {"Range": "bytes=0-0,5-9"}, 200),
+        ("GET", {"Range": "pages=1-2"}, 200),
+        ("GET", {"Range": "bytes=99999999-"}, 416),
+        ("GET", {"Range": "bytes=0-9", "If-Range": '"other"'}, 200),
+        ("GET", {"If-None-Match": "*"}, 304),
+        ("HEAD", {"If-None-Match": "TAG"}, 304),
+        ("GET", {"If-Modified-Since": "DATE"}, 304),
+        ("GET", {"If-Modified-Since": "Fri, 01 Jan 2100 00:00:00 GMT"}, 304),
+        ("GET", {"If-Modified-Since": "Fri, 01 Jan 1990 00:00:00 GMT"}, 200),
+    ],
+)
+def test_nginx_answers_as_the_api_does(
+    fronted: House, house: House, method: str, headers: dict[str, str], status: int
+) -> None:
+    """Header by header; each from its own store, so what tells two stores' files apart is left out."""
+    answers = []
+    for one in (fronted, house):
+        known = one.ask(WARM).headers
+        given = {"TAG": known["ETag"], "DATE": known["Last-Modified"]}
+        asked = {name: given.get(value, value) for name, value in headers.items()}
+        answers.append(one.ask(WARM, method, headers=asked))
+    front, alone = answers
+    assert front.status_code == alone.status_code == status
+    assert front.content == alone.content or status == 416
+    assert told(front).keys() - {"Vary"} >= {"Cache-Control", "Cache-Status"} or status == 416
+    if status != 416:
+        differing = {name for name in told(front) | told(alone) if told(front).get(name) != told(alone).get(name)}
+        assert differing <= {"ETag", "Last-Modified"} | (
+            {"Accept-Ranges", "Content-Type"} if status in {206, 304} else set()
+        )
+
+
+def test_the_entity_tag_is_the_one_the_api_would_give(fronted: House) -> None:
+    stored = fronted.stored(WARM) or (fronted.ask(WARM) and fronted.stored(WARM))
+    assert stored is not None
+    assert fronted.ask(WARM).headers["ETag"] == stored.etag
+
+
+def test_a_hit_needs_no_api(fronted: House) -> None:
+    """Both API processes stand still; nginx answers from the store."""
+    fronted.ask(WARM)
+    stopped = fronted.pids("gunicorn")
+    for pid in stopped:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        assert fronted.ask(WARM).status_code == 200
+        assert fronted.request(f"/mezzanine/{WARM}.jpg", "HEAD").status_code == 200
+    finally:
+        for pid in stopped:
+            os.kill(pid, signal.SIGCONT)
+
+
+def test_a_miss_waits_and_is_then_sent_by_nginx(fronted: House, repository: OriginServer, master: str) -> None:
+    cold, warm = fronted.ask(master), fronted.ask(master)
+    assert (cold.headers["Cache-Status"], warm.headers["Cache-Status"]) == ("mezcal; fwd=miss", "mezcal; hit")
+    assert {**told(cold), "Cache-Status": ""} == {**told(warm), "Cache-Status": ""}
+    assert cold.content == warm.content
+    assert repository.count(master) == 1
+
+
+def test_a_deleted_image_is_gone_at_once(fronted: House, repository: OriginServer, master: str) -> None:
+    fronted.ask(master)
+    assert fronted.ask(master, "DELETE").status_code == 401
+    assert fronted.ask(master, "DELETE", headers=BEARER).status_code == 204
+    assert fronted.ask(master).headers["Cache-Status"] == "mezcal; fwd=miss"
+    assert repository.count(master) == 2
+
+
+@pytest.mark.parametrize(
+    "name", ["100%.tif", "what?.tif", "a b#c.tif", "naïve/東京.tif", "semi;colon&.tif", "a@b:80/c", "$named.tif"]
+)
+def test_any_name_is_looked_up_as_it_is(fronted: House, repository: OriginServer, name: str) -> None:
+    name = f"front/{name}"
+    repository.script(name, body=VALLEY)
+    for status in ("mezcal; fwd=miss", "mezcal; hit"):
+        assert fronted.ask(quote(name)).headers["Cache-Status"] == status
+        assert fronted.request(f"/mezzanine/{quote(name)}.jpg").status_code == 200
+
+
+@pytest.mark.parametrize("name", ["x/image.jpg", "x/image.json", "x.lock", "x.lock/y", ".mezcal/y", "n" * 300])
+def test_what_the_store_keeps_elsewhere_comes_from_there(fronted: House, repository: OriginServer, name: str) -> None:
+    """A file where nginx would look for it, as umd-lib/mezcal may have left, is not taken for it."""
+    planted = fronted.settings.cache_dir / name / "image.jpg"
+    if len(name) < 255:
+        planted.parent.mkdir(parents=True, exist_ok=True)
+        planted.write_bytes(b"another's")
+    repository.script(name, body=VALLEY, content_type="image/tiff")
+    assert fronted.ask(name).content == fronted.ask(name).content
+    assert fronted.ask(name).content.startswith(b"\xff\xd8")
+    assert repository.count(name) == 1
+
+
+def test_a_query_is_never_answered_from_the_plain_file(fronted: House) -> None:
+    fronted.ask(WARM)
+    assert fronted.ask(WARM + "?page=1").status_code == 200
+    assert LocalStore(fronted.settings.cache_dir, fronted.settings.storage_layout).find(Mezzanine.parse(WARM, 1))
+    assert fronted.ask(WARM + "?page=0").status_code == 400
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/images/../data/x",
+        "/images/maps/../maps/valley.tif",
+        "/images/maps/./valley.tif",
+        "/images/maps//valley.tif",
+        "/images//maps/valley.tif",
+        "/images/maps/valley.tif/",
+        "/images/%2e%2e/x",
+        "/images/maps/%2e%2e/maps/valley.tif",
+        "/images/maps/%2E/valley.tif",
+        "/mezzanine/maps/../maps/valley.tif.jpg",
+        "/images/a%00b",
+        "/images/.mezcal/../maps/valley.tif",
+    ],
+)
+def test_no_path_that_climbs_is_answered_with_an_image(fronted: House, target: str) -> None:
+    fronted.ask(WARM)
+    place = urlsplit(fronted.url)
+    with socket.create_connection((str(place.hostname), place.port)) as line:
+        line.sendall(f"GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
+        assert line.recv(4096).split(b" ")[1] in {b"400", b"404"}
+
+
+def test_the_files_behind_x_accel_redirect_are_not_to_be_asked_for(fronted: House) -> None:
+    fronted.ask(WARM)
+    assert fronted.request(f"/.stored/{WARM}/image.jpg").status_code == 404
+
+
+def test_the_other_pages_come_through(fronted: House) -> None:
+    assert fronted.request("/readyz").json()["status"] == "ok"
+    assert "text/html" in fronted.request("/").headers["Content-Type"]
+    assert fronted.request("/images/").headers["Content-Type"] == "application/problem+json"
+
+
+def test_a_list_of_ten_thousand_long_names_comes_through(fronted: House) -> None:
+    names = "\n".join(f"{number:0200}.tif" for number in range(10_000)).encode()
+    assert len(names) > 2_000_000
+    told = fronted.request("/jobs", "POST", data=names, headers=BEARER | {"Content-Type": "text/plain"})
+    assert (told.status_code, told.json()["items"]) == (202, 10_000)
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as line:
+        return line.connect_ex(("127.0.0.1", port)) == 0
+
+
+@contextmanager
+def bare(folder: Path, api: str) -> Iterator[str]:
+    """The front alone, in front of whatever listens at *api*, for which it waits a second; its URL."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    conf = configuration(load(_env_file=None, data_dir=folder), Front(f"127.0.0.1:{port}", api, folder, trusted=True))
+    (folder / "nginx.conf").write_text(re.sub("proxy_read_timeout [^;]+", "proxy_read_timeout 1s", conf))
+    words = [str(nginx()), "-e", "stderr", "-p", str(folder), "-c", str(folder / "nginx.conf")]
+    process = subprocess.Popen(words, stderr=subprocess.DEVNULL)
+    try:
+        until(lambda: listens(port), what="nginx")
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def test_no_cache_may_keep_an_error_that_nginx_makes_itself(tmp_path: Path) -> None:
+    """The API is gone; it stands still; the body is too large; the request is none, of nobody's."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        stands_still = f"127.0.0.1:{silent.getsockname()[1]}"
+        with bare(tmp_path, stands_still) as url:
+            slow = requests.get(f"{url}/images/a.tif", timeout=10)
+            large = requests.post(f"{url}/jobs", headers={"Content-Length": str(1 << 40)}, timeout=10)
+            long = requests.get(f"{url}/images/{'a' * 20_000}", timeout=10)
+    with bare(tmp_path, stands_still) as url:
+        gone = requests.get(f"{url}/images/a.tif", timeout=10)
+    answers = [gone, slow, large, long]
+    assert [answer.status_code for answer in answers] == [502, 504, 413, 414]
+    assert [answer.headers["Cache-Control"] for answer in answers] == ["no-store"] * 4
+
+
+def test_errors_of_the_api_come_through_as_they_are(fronted: House) -> None:
+    for answer in (fronted.ask("no-such.tif"), fronted.request("/jobs", "POST"), fronted.request("/nothing")):
+        assert answer.status_code >= 400
+        assert answer.headers["Cache-Control"] == "no-store", "once, not twice"
+
+
+def test_a_proxy_before_nginx_is_seen_by_the_api(trusting: House) -> None:
+    """One that adds no header of its own shows itself by HTTP/1.0 alone, and nginx speaks HTTP/1.1 to the API."""
+    place = urlsplit(trusting.url)
+    for version, status in (("1.1", b"204"), ("1.0", b"403")):
+        with socket.create_connection((str(place.hostname), place.port)) as line:
+            head = f"DELETE /images/{WARM} HTTP/{version}\r\nHost: {place.netloc}\r\nConnection: close\r\n\r\n"
+            line.sendall(head.encode())
+            assert line.recv(4096).split(b" ")[1] == status
+    assert trusting.ask(WARM, "DELETE", headers={"Via": "1.1 proxy"}).status_code == 403
+
+
+@pytest.mark.parametrize("layout", ["md5_encoded", "md5_encoded_pairtree"])
+def test_the_md5_layouts_are_sent_by_nginx_too(repository: OriginServer, tmp_path: object, layout: str) -> None:
+    with running_house(tmp_path, repository.url, "--front", STORAGE_LAYOUT=layout) as up:  # type: ignore[arg-type]
+        up.settings = load(_env_file=None, data_dir=up.settings.data_dir, storage_layout=layout)
+        for status in ("mezcal; fwd=miss", "mezcal; hit"):
+            answer = up.ask(WARM)
+            assert answer.headers["Cache-Status"] == status
+            stored = up.stored(WARM)
+            assert stored is not None
+            assert answer.headers["ETag"] == stored.etag
+            assert up.ask(WARM, headers={"Range": "bytes=0-9"}).content == answer.content[:10]
+            assert up.ask(WARM, headers={"If-None-Match": stored.etag}).status_code == 304
+
+
+def test_nothing_of_nginx_outlives_a_killed_up(trusting: House) -> None:
+    masters = trusting.pids("nginx")
+    assert len(masters) >= 2
+    assert trusting.process is not None
+    trusting.process.kill()
+    trusting.process.wait()
+    until(lambda: not any(running(pid) for pid in masters), 10, "the end of nginx")
+
+
+def running(pid: int) -> bool:
+    try:
+        with open(f"/proc/{pid}/stat") as stat:  # noqa: PTH123
+            return stat.read().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False

@@ -1,0 +1,244 @@
+"""Images that lie in a bucket, over HTTP: sent through the API, or fetched by the client from the object store."""
+
+from __future__ import annotations
+
+import io
+import signal
+import time
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+import requests
+from PIL import Image
+
+from mezcal.recipe import Mezzanine
+from mezcal.store.s3 import S3Store
+from tests import DATA
+from tests.integration.conftest import TOKEN
+from tests.support.archive_server import ArchiveServer
+from tests.support.installation import SAMPLES, running_house
+from tests.support.s3_server import KEYS, running_s3
+from tests.support.waiting import until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.support.installation import House
+    from tests.support.origin_server import OriginServer
+    from tests.support.s3_server import S3Server
+
+BEARER = {"Authorization": f"Bearer {TOKEN}"}
+MONO = DATA / "fits" / "mono_f32_rice.fits.fz"
+QUICK = {"API_TOKENS": TOKEN, "FAILURE_BRIEF_SECONDS": "1", "RETRY_SECONDS": "0.5"}
+
+
+@pytest.fixture(scope="module")
+def bucket(s3: S3Server) -> str:
+    return s3.bucket()
+
+
+@pytest.fixture(scope="module")
+def archive() -> Iterator[ArchiveServer]:
+    with ArchiveServer() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def proxy(
+    s3: S3Server,
+    bucket: str,
+    repository: OriginServer,
+    archive: ArchiveServer,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[House]:
+    given = s3.environment(bucket, API_PROCESSES="2", ARCHIVE_API_URL=archive.url, **QUICK)
+    with running_house(tmp_path_factory.mktemp("proxy"), repository.url, **given) as up:
+        yield up
+
+
+@pytest.fixture(scope="module")
+def redirect(
+    s3: S3Server, bucket: str, repository: OriginServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[House]:
+    given = s3.environment(bucket, S3_SERVE="redirect", **QUICK)
+    with running_house(tmp_path_factory.mktemp("redirect"), repository.url, **given) as up:
+        yield up
+
+
+def store_of(s3: S3Server, bucket: str, folder: Path) -> S3Store:
+    return S3Store(s3.settings(bucket, folder))
+
+
+def whole(data: bytes) -> bool:
+    with Image.open(io.BytesIO(data)) as image:
+        image.load()
+        return image.format == "JPEG"
+
+
+@pytest.fixture(scope="module")
+def fragile(repository: OriginServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[House, S3Server]]:
+    """An installation, and an object store of its own to harm: at the end, since it is taken to be well for 10 s."""
+    with running_s3(tmp_path_factory.mktemp("s3-fragile")) as server:
+        given = server.environment(server.bucket("fragile"), REVALIDATE_AFTER="1", **QUICK)
+        with running_house(tmp_path_factory.mktemp("fragile"), repository.url, **given) as house:
+            assert house.request("/readyz").status_code == 200
+            yield house, server
+
+
+def test_an_old_image_is_looked_after_while_it_is_served(
+    fragile: tuple[House, S3Server], repository: OriginServer, master: str
+) -> None:
+    house, _ = fragile
+    before = house.ask(master).content
+    repository.script(master, body=(SAMPLES / "portrait-rotated.tif").read_bytes())
+    until(lambda: house.ask(master).content != before, 30, "the changed master's image")
+
+
+def test_a_miss_is_made_and_kept_in_the_bucket(
+    proxy: House, s3: S3Server, bucket: str, master: str, repository: OriginServer, tmp_path: Path
+) -> None:
+    cold, warm = proxy.ask(master), proxy.ask(master)
+    assert whole(cold.content)
+    assert cold.headers["Cache-Status"] == "mezcal; fwd=miss"
+    assert warm.headers["Cache-Status"] == "mezcal; hit"
+    assert warm.content == cold.content
+    assert repository.count(master) == 1
+    kept = store_of(s3, bucket, tmp_path).bucket.head(f"{master}/image.jpg")
+    assert kept is not None
+    with Image.open(io.BytesIO(cold.content)) as image:
+        assert kept.headers["x-amz-meta-width"] == str(image.width)
+    assert kept.headers["content-type"] == "image/jpeg"
+    assert kept.headers["cache-control"] == warm.headers["Cache-Control"]
+    assert not list((proxy.folder / "data" / "cache").rglob("*.jpg"))
+
+
+def test_what_is_sent_through_has_the_headers_that_iiif_servers_need(proxy: House, master: str) -> None:
+    answer = proxy.ask(master, headers={"Accept-Encoding": "gzip"})
+    assert answer.headers["Content-Type"] == "image/jpeg"
+    assert answer.headers["Content-Length"] == str(len(answer.content))
+    assert not {"Content-Encoding", "Transfer-Encoding"} & answer.headers.keys()
+    head = proxy.ask(master, "HEAD")
+    assert head.content == b""
+    for name in ("Content-Type", "Content-Length", "ETag", "Last-Modified", "Accept-Ranges", "Cache-Control"):
+        assert head.headers[name] == answer.headers[name]
+    assert answer.headers["ETag"].startswith('"')
+    step = len(answer.content) // 3
+    spans = [(at, min(at + step, len(answer.content)) - 1) for at in range(0, len(answer.content), step)]
+    parts = [proxy.ask(master, headers={"Range": f"bytes={first}-{last}"}) for first, last in spans]
+    assert {part.status_code for part in parts} == {206}
+    assert b"".join(part.content for part in parts) == answer.content
+
+
+def test_conditions_are_judged_before_anything_is_fetched(proxy: House, master: str) -> None:
+    image = proxy.ask(master)
+    tag = image.headers["ETag"]
+    same = proxy.ask(master, headers={"If-None-Match": tag})
+    assert (same.status_code, same.content, same.headers["ETag"]) == (304, b"", tag)
+    part = proxy.ask(master, headers={"Range": "bytes=10-19", "If-Range": tag})
+    assert (part.status_code, part.content) == (206, image.content[10:20])
+    other = proxy.ask(master, headers={"Range": "bytes=10-19", "If-Range": '"other"'})
+    assert (other.status_code, other.content) == (200, image.content)
+    past = proxy.ask(master, headers={"Range": f"bytes={len(image.content)}-"})
+    assert (past.status_code, past.headers["Content-Range"]) == (416, f"bytes */{len(image.content)}")
+
+
+def test_a_hit_is_a_redirect_to_a_url_that_stays_for_an_hour(redirect: House, master: str) -> None:
+    first, again = redirect.ask(master), redirect.ask(master)
+    assert (first.status_code, again.status_code) == (302, 302)
+    assert "no-store" in again.headers["Cache-Control"]
+    if time.time() % 3600 > 10:  # else an hour may have begun in between
+        assert first.headers["Location"] == again.headers["Location"]
+    query = parse_qs(urlsplit(again.headers["Location"]).query)
+    assert int(query["X-Amz-Expires"][0]) == 7200
+    fetched = requests.get(again.headers["Location"], timeout=10)
+    assert fetched.headers["Content-Type"] == "image/jpeg"
+    assert whole(fetched.content)
+
+
+def test_a_head_is_sent_to_a_url_signed_for_heads(redirect: House, master: str) -> None:
+    get, head = redirect.ask(master), redirect.ask(master, "HEAD")
+    assert head.status_code == 302
+    assert head.headers["Location"] != get.headers["Location"]
+    assert head.headers["Location"].partition("?")[0] == get.headers["Location"].partition("?")[0]
+    answer = requests.head(head.headers["Location"], timeout=10)
+    assert answer.headers["Content-Length"] == str(len(requests.get(get.headers["Location"], timeout=10).content))
+
+
+def test_what_was_deleted_is_made_anew(proxy: House, master: str, repository: OriginServer) -> None:
+    proxy.ask(master)
+    assert proxy.ask(master, "DELETE", headers=BEARER).status_code == 204
+    assert whole(proxy.ask(master).content)
+    assert repository.count(master) == 2
+
+
+def test_what_was_evicted_just_now_is_served_and_stays(
+    proxy: House, s3: S3Server, bucket: str, master: str, tmp_path: Path, repository: OriginServer
+) -> None:
+    proxy.ask(master)
+    store = store_of(s3, bucket, tmp_path)
+    assert store.evict(Mezzanine.parse(master))
+    assert proxy.ask(master).headers["Cache-Status"] == "mezcal; hit"
+    assert store.find(Mezzanine.parse(master)) is not None
+    assert repository.count(master) == 1
+
+
+def test_secrets_get_into_no_log(proxy: House, master: str) -> None:
+    proxy.ask(master)
+    assert KEYS["AWS_SECRET_ACCESS_KEY"] not in proxy.journal.read_text()
+
+
+def test_thumbnails_are_told_by_urls_of_the_object_store(
+    proxy: House, s3: S3Server, bucket: str, archive: ArchiveServer
+) -> None:
+    frame = archive.add(MONO)
+    url = proxy.request(f"/{frame}/").json()["url"]
+    assert proxy.request(f"/{frame}/").json()["url"] == url
+    assert url.startswith(f"{s3.url}/{bucket}/")
+    assert parse_qs(urlsplit(url).query)["X-Amz-Expires"] == ["604800"]
+    assert whole(requests.get(url, timeout=10).content)
+    assert proxy.request(f"/{frame}/?image=1").headers["Location"] == url
+
+
+def test_a_bucket_that_is_not_there_is_told_by_name(tmp_path: Path, s3: S3Server, repository: OriginServer) -> None:
+    with running_house(tmp_path, repository.url, **s3.environment("no-such-bucket-of-ours")) as house:
+        answer = house.ask("maps/valley.tif")
+        assert answer.status_code == 503
+        assert "AWS_BUCKET" in answer.json()["detail"]
+
+
+def test_a_store_that_is_gone_is_told_before_the_work_and_loses_nothing(
+    fragile: tuple[House, S3Server], repository: OriginServer, master: str
+) -> None:
+    house, server = fragile
+    server.stop()
+    down = house.ask(master)
+    assert down.status_code == 503
+    assert down.json()["type"] == "/problems/store-down"
+    assert int(down.headers["Retry-After"]) > 0
+    until(lambda: house.request("/readyz").status_code == 503, 30, "not ready")
+    assert repository.count(master) == 0
+    server.start()
+    server.bucket("fragile")
+    assert whole(until(lambda: served(house, master), 30, "the image"))
+
+
+@pytest.mark.slow
+def test_a_store_that_takes_connections_and_says_nothing_is_told_too(
+    fragile: tuple[House, S3Server], master: str
+) -> None:
+    house, server = fragile
+    server.signal(signal.SIGSTOP)
+    try:
+        down = house.ask(master)
+        assert (down.status_code, down.json()["type"]) == (503, "/problems/store-down")
+        assert house.request("/healthz").status_code == 200
+    finally:
+        server.signal(signal.SIGCONT)
+    assert whole(until(lambda: served(house, master), 30, "the image"))
+
+
+def served(house: House, master: str) -> bytes | None:
+    answer = house.ask(master)
+    return answer.content if answer.status_code == 200 else None

@@ -1,0 +1,156 @@
+"""Metrics of a running house: right over several processes, whoever dies."""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import TYPE_CHECKING
+
+import pytest
+import requests
+
+from mezcal.runtime.nginx import nginx
+from mezcal.telemetry.history import last_hour
+from tests.support.installation import SAMPLES, running_house
+from tests.support.scrape import samples, scraped, total
+from tests.support.waiting import until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.support.installation import House
+    from tests.support.origin_server import OriginServer
+
+VALLEY = (SAMPLES / "maps" / "valley.tif").read_bytes()
+WORKER_PORT = "19555"
+TOKEN = "a-token-for-prometheus"
+
+
+@pytest.fixture(scope="module")
+def own(repository: OriginServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """A house whose counts nobody else adds to; nginx in front where there is one."""
+    for number in range(8):
+        repository.script(f"counted/{number}.tif", body=VALLEY)
+    options = ("--front",) if nginx() else ()
+    folder = tmp_path_factory.mktemp("metrics")
+    with running_house(
+        folder, repository.url, *options, API_PROCESSES="2", METRICS_PORT=WORKER_PORT, LOG_FORMAT="json"
+    ) as up:
+        yield up
+
+
+def test_counts_add_up_exactly_though_a_pool_process_is_killed(own: House) -> None:
+    """Two API processes and two of the pool; one of the pool is killed, and its count stays."""
+    for number in range(4):
+        for _ in range(3):
+            assert own.ask(f"counted/{number}.tif").status_code == 200
+    main, *pool = own.pids("worker.app")
+    os.kill(pool[-1], signal.SIGKILL)
+    until(lambda: pool[-1] not in own.pids("worker.app"), what="the end of a pool process")
+    for number in range(4, 8):
+        for _ in range(3):
+            assert own.ask(f"counted/{number}.tif").status_code == 200
+    assert own.ask("counted/none.tif").status_code == 404
+    until(lambda: total(scraped(own), "mezcal_requests_total", kind="mezzanine", outcome="hit") == 16, what="16 hits")
+    found = scraped(own)
+    assert total(found, "mezcal_requests_total", kind="mezzanine", outcome="miss", status="200") == 8
+    assert total(found, "mezcal_requests_total", kind="mezzanine", outcome="error", status="404") == 1
+    assert total(found, "mezcal_request_seconds_count", kind="mezzanine", outcome="miss") == 8
+    assert total(found, "mezcal_jobs_total", outcome="made", lane="interactive") == 8
+    assert total(found, "mezcal_jobs_total") == 9
+    assert total(found, "mezcal_job_failures_total", failure="master-missing") == 1
+    assert total(found, "mezcal_refusals_total", failure="master-missing") == 1
+    assert total(found, "mezcal_origin_answers_total", origin="repository", status="200") == 8
+    assert total(found, "mezcal_origin_answers_total", origin="repository", status="404") == 1
+    assert total(found, "mezcal_master_bytes_total") == 8 * len(VALLEY)
+    assert total(found, "mezcal_derivative_pixels_total") == 8 * 1_400_000
+    for phase in ("download", "convert", "store"):
+        assert total(found, "mezcal_phase_seconds_count", phase=phase) == 8
+    assert total(found, "mezcal_queue_seconds_count", lane="interactive") == 9
+    assert main in own.pids("worker.app")
+
+
+def test_what_the_house_holds_is_gauged(own: House) -> None:
+    found = scraped(own)
+    assert total(found, "mezcal_broker_up") == 1
+    assert total(found, "mezcal_store_up") == 1
+    assert total(found, "mezcal_queued_jobs") == 0
+    assert total(found, "mezcal_quarantined_jobs") == 0
+    assert total(found, "mezcal_failed_jobs") == 1
+    assert total(found, "mezcal_origin_circuit", state="closed") == 1
+    assert total(found, "mezcal_store_free_bytes") > 0
+    assert total(found, "mezcal_processes", part="api") == 3, "gunicorn's main process and two"
+    until(lambda: total(scraped(own), "mezcal_processes", part="worker") == 4, what="main, metrics, and a full pool")
+    assert total(found, "mezcal_memory_bytes", part="worker") > 50e6
+
+
+def test_a_worker_tells_at_its_own_port(own: House) -> None:
+    answer = requests.get(f"http://127.0.0.1:{WORKER_PORT}/metrics", timeout=10)
+    assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
+    assert total(samples(answer.text), "mezcal_broker_up") == 1
+    assert requests.get(f"http://127.0.0.1:{WORKER_PORT}/", timeout=10).status_code == 404
+    proxied = {"X-Forwarded-For": "192.0.2.7"}
+    assert requests.get(f"http://127.0.0.1:{WORKER_PORT}/metrics", headers=proxied, timeout=10).status_code == 403
+
+
+def test_other_machines_see_no_metrics_without_a_token(own: House) -> None:
+    refused = own.request("/metrics", headers={"X-Forwarded-For": "192.0.2.7"})
+    assert refused.status_code == 403
+    assert "METRICS_TOKEN" in refused.json()["detail"]
+
+
+def test_hits_that_nginx_answers_are_counted_and_have_their_lines(own: House) -> None:
+    if nginx() is None:
+        assert "CI" not in os.environ, "nginx is missing"
+        pytest.skip("there is no nginx here")
+    answer = own.ask("counted/1.tif", headers={"X-Request-ID": "asked-of-nginx"})
+    assert answer.headers["X-Request-ID"] == "asked-of-nginx"
+    assert total(scraped(own), "mezcal_requests_total", outcome="hit", server="nginx") >= 16
+    until(lambda: '"request_id": "asked-of-nginx"' in own.journal.read_text(), what="the line of nginx' hit")
+    line = next(line for line in own.journal.read_text().splitlines() if "asked-of-nginx" in line)
+    assert '"server": "nginx"' in line
+    assert '"path": "/images/counted/1.tif"' in line
+    assert '"status": 200' in line
+
+
+def test_metrics_go_on_while_the_broker_is_away(
+    repository: OriginServer, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """The worker's listener, which has the token here, says what it can."""
+    port = str(int(WORKER_PORT) + 1)
+    folder = tmp_path_factory.mktemp("away")
+    with running_house(folder, repository.url, METRICS_PORT=port, METRICS_TOKEN=TOKEN) as up:
+        bearer = {"Authorization": f"Bearer {TOKEN}"}
+        place = f"http://127.0.0.1:{port}/metrics"
+        assert requests.get(place, timeout=10).status_code == 401
+        assert up.request("/metrics").status_code == 401
+        assert up.request("/metrics", headers={"Authorization": "Bearer wrong"}).status_code == 401
+        assert up.request("/metrics", headers=bearer).status_code == 200
+        for pid in up.pids("valkey"):
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            found = samples(requests.get(place, headers=bearer, timeout=30).text)
+        finally:
+            for pid in up.pids("valkey"):
+                os.kill(pid, signal.SIGCONT)
+        assert total(found, "mezcal_broker_up") == 0
+        assert total(found, "mezcal_store_up") == 1
+        assert not [name for name, _, _ in found if name == "mezcal_queued_jobs"]
+
+
+def test_the_last_hour_has_what_all_processes_counted(own: House) -> None:
+    """Flushed every ten seconds, which is why this comes last; the pool's by the worker, that of a killed process
+    included.
+    """
+
+    def told() -> bool:
+        minutes = last_hour(own.table.redis, own.table.keys)
+        return (
+            sum(minute.hits for minute in minutes) >= 16
+            and sum(minute.misses for minute in minutes) >= 8
+            and sum(minute.jobs.get("made", 0) for minute in minutes) == 8
+            and sum(minute.conversions.count for minute in minutes) == 8
+            and sum(minute.waits.count for minute in minutes) >= 8
+        )
+
+    until(told, 40, "the counts of the last hour")

@@ -1,0 +1,65 @@
+"""The commands of `mezcal` beside `up`, as an operator of a running installation types them."""
+
+from __future__ import annotations
+
+import os
+import pty
+import struct
+import subprocess
+import termios
+from contextlib import contextmanager
+from fcntl import ioctl
+from typing import TYPE_CHECKING, Any
+
+from tests.support.installation import MEZCAL
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.support.installation import House
+
+SIZE = struct.pack("HHHH", 24, 100, 0, 0)  # rows and columns
+
+
+def run(house: House, *words: str, **options: Any) -> subprocess.CompletedProcess[str]:
+    """Run `mezcal` with *words* in *house*'s folder and environment; *options* are those of `subprocess.run`."""
+    env = house.environment | options.pop("env", {})
+    given: dict[str, Any] = {"capture_output": True, "text": True, "timeout": 60} | options
+    if "input" not in given:
+        given["stdin"] = subprocess.DEVNULL
+    return subprocess.run([MEZCAL, *words], check=False, cwd=house.folder, env=env, **given)
+
+
+@contextmanager
+def started(house: House, *words: str) -> Iterator[subprocess.Popen[str]]:
+    """Start `mezcal` with *words*; killed at the end if it still runs."""
+    told = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "stdin": subprocess.DEVNULL}
+    with subprocess.Popen([MEZCAL, *words], cwd=house.folder, env=house.environment, **told) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def on_a_terminal(house: House, *words: str, typed: str = "") -> tuple[int, str]:
+    """The exit code of `mezcal` with *words*, and what it shows on a terminal where *typed* is typed."""
+    ours, theirs = pty.openpty()
+    ioctl(theirs, termios.TIOCSWINSZ, SIZE)
+    with subprocess.Popen(
+        [MEZCAL, *words], cwd=house.folder, env=house.environment, stdin=theirs, stdout=theirs, stderr=theirs
+    ) as process:
+        os.close(theirs)
+        os.write(ours, typed.encode())
+        told = b""
+        while piece := _read(ours):
+            told += piece
+        code = process.wait(60)
+    os.close(ours)
+    return code, told.decode()
+
+
+def _read(descriptor: int) -> bytes:
+    try:
+        return os.read(descriptor, 65536)
+    except OSError:  # the other end is closed
+        return b""

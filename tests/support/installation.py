@@ -1,0 +1,134 @@
+"""The whole of mezcal as users start it: `mezcal up` with its real parts, in a folder of its own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import requests
+from redis import Redis
+
+from mezcal.jobs import Keys, Table, Terms
+from mezcal.recipe import Mezzanine
+from mezcal.sample import FOLDER
+from mezcal.settings import Settings, load
+from mezcal.store import open_store
+from tests.support.waiting import until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mezcal.jobs import Record
+    from mezcal.store import Stored
+
+SAMPLES = FOLDER
+MEZCAL = str(Path(sys.executable).with_name("mezcal"))
+
+
+class House:
+    """A running installation; *given* are environment variables."""
+
+    def __init__(self, folder: Path, origin: str, *options: str, **given: str) -> None:
+        self.folder = folder
+        self.options = options
+        self.journal = folder / "journal.log"
+        self.settings = load(_env_file=None, data_dir=folder / "data", repo_base_url=origin)
+        bare = {name: value for name, value in os.environ.items() if name.lower() not in Settings.model_fields}
+        self.environment = bare | {"DATA_DIR": str(folder / "data"), "REPO_BASE_URL": origin} | given
+        self.url = ""
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it and wait until it says that it is ready."""
+        out = self.folder / "out.log"
+        command = [MEZCAL, "up", "--port", "0", "--workers", "2", *self.options]
+        with out.open("wb") as told, self.journal.open("ab") as journal:
+            self.process = subprocess.Popen(command, env=self.environment, cwd=self.folder, stdout=told, stderr=journal)
+        line = until(lambda: out.read_text() or self.process_ended(), 60, "the ready line")
+        assert isinstance(line, str), self.journal.read_text()
+        self.url = line.removeprefix("mezcal is ready at ").strip().rstrip("/")
+
+    def process_ended(self) -> bool:
+        """Whether `up` is gone."""
+        return self.process is None or self.process.poll() is not None
+
+    def stop(self) -> int:
+        """Stop it as an operator would; its exit code."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(60)
+
+    def end(self) -> None:
+        """End it at once, with all its processes, as a kill would: nobody looks at it any more."""
+        if self.process is not None and not self.process_ended():
+            family = descendants(self.process.pid)
+            self.process.kill()
+            self.process.wait()
+            until(lambda: not any(map(command_line, family)), what="the end of every process")
+
+    def ask(self, path: str, method: str = "GET", **options: Any) -> requests.Response:
+        """One request for the mezzanine of *path*."""
+        return self.request(f"/images/{path}", method, **options)
+
+    def request(self, target: str, method: str = "GET", **options: Any) -> requests.Response:
+        """One request, on a connection of its own, redirects not followed."""
+        with requests.Session() as session:
+            session.trust_env = False
+            return session.request(method, self.url + target, timeout=60, allow_redirects=False, **options)
+
+    def stored(self, path: str) -> Stored | None:
+        """What the store has for *path*."""
+        return open_store(self.settings).find(Mezzanine.parse(path))
+
+    def job(self, path: str) -> Record | None:
+        """What the job table has for *path*."""
+        return self.table.read(Mezzanine.parse(path).key)
+
+    @property
+    def table(self) -> Table:
+        """The installation's job table."""
+        redis = Redis(unix_socket_path=str(self.folder / "data/run/broker.sock"), decode_responses=True)
+        return Table(redis, Keys(self.settings.key_prefix), Terms())
+
+    def scratch(self) -> list[Path]:
+        """Scratch files in the store."""
+        return sorted((self.settings.cache_dir / ".mezcal" / "scratch").glob("*"))
+
+    def pids(self, words: str) -> list[int]:
+        """The processes of this installation whose command line holds *words*, the oldest first."""
+        assert self.process is not None
+        return [pid for pid in descendants(self.process.pid) if words in command_line(pid)]
+
+
+def descendants(pid: int) -> list[int]:
+    """All processes below *pid*, parents before children."""
+    tasks = Path(f"/proc/{pid}/task")
+    try:
+        below = [int(child) for task in tasks.iterdir() for child in (task / "children").read_text().split()]
+    except OSError:
+        return []
+    return below + [deeper for child in below for deeper in descendants(child)]
+
+
+def command_line(pid: int) -> str:
+    """The command of *pid*, empty if it is gone."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+    except OSError:
+        return ""
+
+
+@contextmanager
+def running_house(folder: Path, origin: str, *options: str, **given: str) -> Iterator[House]:
+    """An installation in *folder* in front of *origin*, started with *options*, ended at once when it was of use."""
+    house = House(folder, origin, *options, **given)
+    house.start()
+    try:
+        yield house
+    finally:
+        house.end()

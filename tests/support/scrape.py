@@ -1,0 +1,31 @@
+"""What `/metrics` says, by name and labels."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from prometheus_client.parser import text_string_to_metric_families
+
+if TYPE_CHECKING:
+    from tests.support.installation import House
+
+Samples = list[tuple[str, dict[str, str], float]]
+
+
+def samples(text: str) -> Samples:
+    """Every sample of *text*, which has to be as Prometheus wants it."""
+    return [
+        (one.name, one.labels, one.value) for family in text_string_to_metric_families(text) for one in family.samples
+    ]
+
+
+def scraped(house: House) -> Samples:
+    """What *house* tells at this moment."""
+    answer = house.request("/metrics")
+    assert answer.status_code == 200, answer.text
+    return samples(answer.text)
+
+
+def total(found: Samples, name: str, **labels: str) -> float:
+    """The sum of all samples of *name* that have *labels*."""
+    return sum(value for one, has, value in found if one == name and labels.items() <= has.items())

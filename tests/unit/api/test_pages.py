@@ -1,0 +1,277 @@
+"""What a browser gets from the home page and from an error: structure, states, and nothing from elsewhere."""
+
+import re
+from base64 import b64encode
+from hashlib import sha256
+from html.parser import HTMLParser
+from importlib.resources import files
+
+import pytest
+
+from api.responses import pages
+from api.responses.pages import CacheUse, QueueState, Retry, Tile
+
+VOID = {"meta", "link", "img", "input", "br", "hr"}
+CACHE = CacheUse(derivatives=1234, bytes=5_600_000, free_bytes=38_400_000_000)
+QUEUE = QueueState(queued={"interactive": 2, "bulk": 9814}, running=3, failed=0)
+BASE = "https://repository.example.org/rest/"
+CACHED = Tile("maps/valley.tif", "/images/maps/valley.tif", 1400, 1000, True, 278_000)
+MISSING = Tile("plate.tif", "/images/plate.tif", None, None, False, None)
+HOSTILE = "\"><script>alert(1)</script>{{ 7*7 }}'&amp;.tif"
+
+
+class Page(HTMLParser):
+    """A page taken apart: its elements in order, its text; fails on tags that do not match."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.words: list[str] = []
+        self.feed(html)
+        self.close()
+        assert self.open == [], "an element is never closed"
+
+    def handle_starttag(self, tag, attrs):
+        assert len({name for name, _ in attrs}) == len(attrs), f"an attribute twice in {tag}"
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open, f"{tag} is closed but was not open"
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if not self.open or self.open[-1] != "style":
+            self.words.extend(data.split())
+
+    @property
+    def text(self) -> str:
+        return " ".join(self.words)
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+def home(tiles=(CACHED, MISSING), cache=CACHE, queue=QUEUE, base_url=BASE) -> Page:
+    return Page(pages.home(tiles, cache, queue, base_url))
+
+
+def images(page: Page) -> list[dict[str, str | None]]:
+    return [image for image in page.all("img") if not image["src"].startswith("data:")]
+
+
+def every_page() -> list[str]:
+    return [
+        pages.home([CACHED, MISSING], CACHE, QUEUE, BASE),
+        pages.home([], CacheUse(None, None, 0), None, ""),
+        pages.error(404, "No such master", "It is not there.", instance="/images/x.tif"),
+        pages.error(503, "Being made", "The job goes on.", retry=Retry(2, reload=True)),
+    ]
+
+
+def test_the_form_of_old_sends_the_url_by_get_to_the_page_itself():
+    page = home()
+    form, field, label = page.all("form")[0], page.all("input")[0], page.all("label")[0]
+    assert form.get("action") is None
+    assert form["method"] == "get"
+    assert field["name"] == "url"
+    assert label["for"] == field["id"]
+    assert "Repository URL: Fetch" in page.text
+
+
+def test_the_form_says_how_a_repository_url_begins():
+    page = home()
+    assert BASE in page.text
+    assert page.all("input")[0]["aria-describedby"] == page.all("small")[0]["id"]
+
+
+def test_an_unknown_base_url_leaves_the_form_as_it_is():
+    page = home(base_url="")
+    assert page.all("small") == []
+    assert "aria-describedby" not in page.all("input")[0]
+
+
+def test_a_cached_image_is_shown_with_its_size_and_leads_to_itself():
+    page = home(tiles=[CACHED])
+    (image,) = images(page)
+    assert image["src"] == "/images/maps/valley.tif"
+    assert (image["width"], image["height"]) == ("1400", "1000")
+    assert image["loading"] == "lazy"
+    assert image["alt"] == "maps/valley.tif"
+    assert {"href": "/images/maps/valley.tif", "class": "mount"} in page.all("a")
+    assert "maps/valley.tif cached · 1400 \N{MULTIPLICATION SIGN} 1000 · 278 KB" in page.text
+
+
+def test_an_image_not_yet_made_is_a_link_that_makes_it_and_is_not_fetched():
+    page = home(tiles=[MISSING])
+    assert images(page) == []
+    link, operators = page.all("a")
+    assert operators["href"] == "/ops"
+    assert link["href"] == "/images/plate.tif"
+    assert link["aria-label"] == "make plate.tif now"
+    assert "make it now plate.tif not yet made" in page.text
+
+
+def test_a_sample_not_yet_made_is_fetched_which_makes_it():
+    page = home(tiles=[Tile("agave.tif", "/images/agave.tif", None, None, False, None, sample=True)])
+    (image,) = images(page)
+    assert image["src"] == "/images/agave.tif"
+    assert "width" not in image
+    assert "The built-in samples" in page.text
+    assert "agave.tif made for this page" in page.text
+
+
+def test_no_more_than_twelve_images_are_shown():
+    page = home(tiles=[CACHED] * 30)
+    assert len(images(page)) == 12
+
+
+def test_without_images_the_page_says_how_to_get_one():
+    assert "No image to show yet. Fetch a master above" in home(tiles=[]).text
+
+
+def test_the_cache_is_shown_in_figures_people_read():
+    page = home()
+    assert "derivatives 1,234 used 5.6 MB free on disk 38 GB" in page.text
+    (meter,) = page.all("meter")
+    assert (meter["value"], meter["max"]) == ("5600000", "38405600000")
+
+
+def test_an_uncounted_cache_is_not_called_empty():
+    page = home(cache=CacheUse(None, None, 1_000_000))
+    assert "derivatives not counted used not counted free on disk 1.0 MB" in page.text
+    assert page.all("meter") == []
+
+
+def test_an_empty_cache_on_a_full_disk_still_has_a_valid_meter():
+    (meter,) = home(cache=CacheUse(0, 0, 0)).all("meter")
+    assert float(meter["min"]) < float(meter["max"])
+
+
+def test_the_queue_is_shown_lane_by_lane():
+    assert "running 3 interactive lane 2 bulk lane 9,814 failed 0" in home().text
+
+
+def test_failures_are_marked_only_where_there_are_some():
+    assert 'class="alarm"' not in pages.home([], CACHE, QUEUE, BASE)
+    assert 'class="alarm"' in pages.home([], CACHE, QueueState({}, 0, 1), BASE)
+
+
+def test_without_the_broker_the_page_says_so_and_still_shows_the_images():
+    page = home(queue=None)
+    assert "The queue cannot be reached. What is cached is still served" in page.text
+    assert len(images(page)) == 1
+
+
+@pytest.mark.parametrize("field", ["path", "href", "base_url", "lane", "title", "detail", "instance"])
+def test_hostile_text_stays_text(field):
+    """Paths come from whoever may write to the repository: no tag, no attribute, no template of theirs."""
+    if field in {"title", "detail", "instance"}:
+        html = pages.error(404, **{"title": "t", "detail": "d", field: HOSTILE})
+    else:
+        tile = Tile("p", "/images/p", None, None, False, None)
+        shown = Tile("p", "/images/p", 1, 1, True, 1)
+        if field in {"path", "href"}:
+            tile, shown = (
+                Tile(**{name: getattr(old, name) for name in Tile.__slots__} | {field: HOSTILE})
+                for old in (tile, shown)
+            )
+        queue = QueueState({HOSTILE if field == "lane" else "bulk": 1}, 0, 0)
+        html = pages.home([tile, shown], CACHE, queue, HOSTILE if field == "base_url" else BASE)
+    page = Page(html)
+    assert page.all("script") == []
+    assert "<script" not in html
+    values = [value for _, attributes in page.elements for value in attributes.values()]
+    assert HOSTILE in page.text or HOSTILE in values
+
+
+@pytest.mark.parametrize("html", every_page())
+def test_every_page_stands_alone(html):
+    """No script, and nothing is loaded but images of our own: the style and the icon are in the page."""
+    page = Page(html)
+    assert html.startswith("<!doctype html>")
+    assert page.all("script") == []
+    addresses = [a[name] for _, a in page.elements for name in ("src", "href", "action") if name in a]
+    assert all(re.match(r"data:image/svg\+xml,|/(?!/)", address) for address in addresses)
+    assert "url(" not in html
+    assert "@import" not in html
+    assert " style=" not in html
+
+
+@pytest.mark.parametrize("html", every_page())
+def test_every_page_is_fit_for_phones_and_for_screen_readers(html):
+    page = Page(html)
+    assert {"name": "viewport", "content": "width=device-width, initial-scale=1"} in page.all("meta")
+    assert page.all("html")[0]["lang"] == "en"
+    assert len(page.all("h1")) == 1
+    assert len(page.all("main")) == 1
+    assert all("alt" in image for image in page.all("img"))
+    ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    labels = [a["aria-labelledby"] for _, a in page.elements if "aria-labelledby" in a]
+    assert set(labels) <= set(ids)
+
+
+def test_an_error_has_its_status_title_detail_and_a_way_home():
+    page = Page(pages.error(404, "No such master", "x.tif is not there.", instance="/images/x.tif"))
+    assert "404 No such master x.tif is not there. /images/x.tif mezcal" in page.text
+    assert page.all("a") == [{"href": "/"}]
+
+
+def test_a_page_for_a_job_that_goes_on_asks_again_by_itself():
+    page = Page(pages.error(503, "Being made", "The job goes on.", retry=Retry(2, reload=True)))
+    assert {"http-equiv": "refresh", "content": "2"} in page.all("meta")
+
+
+def test_a_page_for_an_overload_leaves_asking_again_to_the_reader():
+    page = Page(pages.error(503, "Too many are waiting", "All are taken.", retry=Retry(5)))
+    assert all("http-equiv" not in meta for meta in page.all("meta"))
+    assert "Ask again in 5 seconds." in page.text
+
+
+def test_the_content_security_policy_lets_in_the_style_of_the_page():
+    (style,) = re.findall(r"<style>(.*)</style>", pages.home([], CACHE, None, ""), re.DOTALL)
+    digest = b64encode(sha256(style.encode()).digest()).decode()
+    assert f"style-src 'sha256-{digest}'" in pages.content_security_policy()
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [
+        (0, "0 bytes"),
+        (1, "1 byte"),
+        (999, "999 bytes"),
+        (1000, "1.0 KB"),
+        (9_949, "9.9 KB"),
+        (9_951, "10 KB"),
+        (999_499, "999 KB"),
+        (999_500, "1.0 MB"),
+        (38_412_000_000, "38 GB"),
+        (2_500_000_000_000_000, "2,500 TB"),
+    ],
+)
+def test_sizes_are_written_for_people(count, text):
+    assert pages.readable_size(count) == text
+
+
+@pytest.mark.parametrize("theme", [0, 1], ids=["light", "dark"])
+@pytest.mark.parametrize(
+    ("over", "under"),
+    [("ink", "paper"), ("ink", "mount"), ("soft", "paper"), ("agave", "paper"), ("agave", "mount"),
+     ("on-agave", "agave"), ("clay", "paper")],
+)  # fmt: skip
+def test_text_has_the_contrast_that_wcag_asks_for(theme, over, under):
+    """WCAG 2.2, 1.4.3: at least 4.5 to 1."""
+    css = files("api").joinpath("static", "mezcal.css").read_text()
+    first, second = (luminance(re.findall(rf"--{name}: #([0-9a-f]{{6}});", css)[theme]) for name in (over, under))
+    assert (max(first, second) + 0.05) / (min(first, second) + 0.05) >= 4.5
+
+
+def luminance(color: str) -> float:
+    linear = [
+        level / 12.92 if level <= 0.04045 else ((level + 0.055) / 1.055) ** 2.4
+        for level in (byte / 255 for byte in bytes.fromhex(color))
+    ]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]

@@ -1,0 +1,68 @@
+"""The bar of commands that take long: live on a terminal, plain lines elsewhere, never on stdout."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import struct
+import subprocess
+import sys
+import termios
+from fcntl import ioctl
+
+import pytest
+
+PROGRAM = """
+from mezcal.commands.terminal.progress_bar import shown
+with shown("warming", {total}, every=0) as bar:
+    bar.show(400, failed=3)
+    bar.say("a word")
+    bar.show(1000, {later}, failed=1200)
+"""
+
+
+def on_a_terminal(program: str, columns: int) -> str:
+    """What *program* writes to a terminal of so many columns."""
+    ours, theirs = pty.openpty()
+    ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    with subprocess.Popen([sys.executable, "-c", program], stdin=theirs, stdout=theirs, stderr=theirs):
+        os.close(theirs)
+        told = b""
+        while piece := read(ours):
+            told += piece
+    os.close(ours)
+    return told.decode()
+
+
+def read(descriptor: int) -> bytes:
+    try:
+        return os.read(descriptor, 65536)
+    except OSError:  # the other end is closed
+        return b""
+
+
+@pytest.mark.parametrize("columns", [100, 0])
+def test_a_terminal_gets_a_live_bar(columns: int) -> None:
+    told = on_a_terminal(PROGRAM.format(total=1000, later=1000), columns)
+    assert re.search(r"\rwarming: 100%\|.*\| 1000/1000 \[.*images/s, 00:00 left, failed 1,200\]", told)
+    assert "\ra word\r\n" in re.sub(r"\r +\r", "\r", told)
+    assert told.endswith("\r\n")
+
+
+def test_elsewhere_there_are_plain_lines() -> None:
+    words = [sys.executable, "-c", PROGRAM.format(total=1000, later=1000)]
+    done = subprocess.run(words, check=True, capture_output=True, text=True)
+    assert done.stdout == "a word\n"
+    lines = done.stderr.splitlines()
+    assert re.fullmatch(r"warming: 40% 400/1000 \[.*images/s, .* left, failed 3\]", lines[0])
+    assert re.fullmatch(r"warming: 100% 1000/1000 \[.*images/s, 00:00 left, failed 1,200\]", lines[-1])
+    assert "\r" not in done.stderr
+
+
+def test_a_total_may_become_known_later() -> None:
+    words = [sys.executable, "-c", PROGRAM.format(total=None, later=2000)]
+    done = subprocess.run(words, check=True, capture_output=True, text=True)
+    lines = done.stderr.splitlines()
+    assert re.fullmatch(r"warming: 400 \[.*images/s, failed 3\]", lines[0])
+    assert re.fullmatch(r"warming: 50% 1000/2000 \[.*images/s, .* left, failed 1,200\]", lines[-1])

@@ -1,0 +1,359 @@
+"""Frames of every kind: what is read, how it is laid out, and what is told of those that cannot be."""
+
+from __future__ import annotations
+
+import gzip
+import resource
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from PIL import Image
+
+from mezcal.convert.fits.read.frame import opened
+from mezcal.convert.fits.read.planes import Held
+from mezcal.convert.fits.read.spilled_planes import Spilled
+from mezcal.convert.fits.thumbnail import draw
+from mezcal.errors import NotAnImage, StoreDown, TooLarge, Undecodable
+from mezcal.recipe.thumbnail_options import Look
+from mezcal.runtime import memory_budget
+from mezcal.store.housekeeping.free_space import is_full
+from tests import DATA
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+FRAMES = DATA / "fits"
+NORTH_UP = {"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRVAL1": 10.0, "CRVAL2": 0.0, "CRPIX1": 1.0, "CRPIX2": 1.0}
+
+SHOWN = {(1, 1): (1, 1), (2, 3): (2, 3), (1, 500): (1, 200), (500, 1): (200, 1), (30, 30): (30, 30)}  # within 200 x 200
+
+
+def ramp(rows: int = 40, columns: int = 60) -> np.ndarray:
+    """Dark below and on the left, bright above and on the right."""
+    return np.add.outer(np.arange(rows) * 2.0, np.arange(columns) * 1.0)
+
+
+def written(folder: Path, *hdus: fits.hdu.base._BaseHDU) -> Path:
+    path = folder / "frame.fits"
+    first = hdus if isinstance(hdus[0], fits.PrimaryHDU) else (fits.PrimaryHDU(), *hdus)
+    fits.HDUList(list(first)).writeto(path, overwrite=True)
+    return path
+
+
+def picture(path: Path, max_pixels: int | None = None, **query: str) -> np.ndarray:
+    target = path.with_suffix(".jpg")
+    given = {"limits": "minmax", "stretch": "linear", "quality": "95"} if query.get("look") != "lco" else {}
+    with path.open("rb") as file:
+        draw([file], target, Look.parse({**given, **query}), scratch=path.parent, max_pixels=max_pixels)
+    with Image.open(target) as image:
+        return np.asarray(image.convert("L")).astype(float)
+
+
+def corner(shown: np.ndarray) -> str:
+    """Where the picture is brightest."""
+    rows, columns = shown.shape
+    halves = {
+        "top left": shown[: rows // 4, : columns // 4],
+        "top right": shown[: rows // 4, -columns // 4 :],
+        "bottom left": shown[-rows // 4 :, : columns // 4],
+        "bottom right": shown[-rows // 4 :, -columns // 4 :],
+    }
+    return max(halves, key=lambda name: halves[name].mean())
+
+
+@pytest.mark.parametrize("kind", ["u1", "i2", "u2", "i4", "u4", "i8", "f4", "f8"])
+def test_every_bitpix_is_drawn(tmp_path: Path, kind: str) -> None:
+    shown = picture(written(tmp_path, fits.PrimaryHDU(ramp().astype(kind))))
+    assert shown.shape == (40, 60)
+    assert corner(shown) == "top right"
+
+
+@pytest.mark.parametrize("look", ["lco", "robust"])
+def test_nan_infinity_and_blank_are_left_out(tmp_path: Path, look: str) -> None:
+    pixels = ramp(100, 100).astype("f4")
+    pixels[:50] = np.nan
+    pixels[60, 60], pixels[61, 61] = np.inf, -np.inf
+    shown = picture(written(tmp_path, fits.PrimaryHDU(pixels)), look=look)
+    assert shown[60:].mean() < 3
+    assert shown[:30].mean() > 50
+
+
+def test_blank_integers_are_no_pixels(tmp_path: Path) -> None:
+    pixels = ramp().astype("i2")
+    pixels[:, :5] = -32768
+    path = tmp_path / "frame.fits"
+    hdu = fits.PrimaryHDU(pixels)
+    hdu.header["BLANK"] = -32768
+    hdu.writeto(path)
+    assert picture(path)[5, 55] > 200
+
+
+@pytest.mark.parametrize("look", ["lco", "robust"])
+@pytest.mark.parametrize("shape", SHOWN)
+def test_tiny_and_constant_frames_are_drawn(tmp_path: Path, look: str, shape: tuple[int, int]) -> None:
+    assert picture(written(tmp_path, fits.PrimaryHDU(np.full(shape, 7.0))), look=look).shape == SHOWN[shape]
+
+
+@pytest.mark.parametrize("look", ["lco", "robust"])
+def test_a_frame_without_any_number_is_drawn_black(tmp_path: Path, look: str) -> None:
+    assert picture(written(tmp_path, fits.PrimaryHDU(np.full((50, 50), np.nan))), look=look).max() == 0
+
+
+def test_the_hdu_called_sci_comes_first(tmp_path: Path) -> None:
+    mask, sci = fits.ImageHDU(np.ones((10, 10)), name="BPM"), fits.ImageHDU(ramp(), name="SCI")
+    path = written(tmp_path, mask, sci)
+    assert picture(path).shape == (40, 60)
+    assert picture(path, hdu="bpm").shape == (10, 10)
+    assert picture(path, hdu="2").shape == (40, 60)
+
+
+def test_a_picture_called_cat_is_no_catalogue(tmp_path: Path) -> None:
+    path = written(tmp_path, fits.ImageHDU(ramp()), fits.ImageHDU(np.ones((10, 10)), name="CAT"))
+    with path.open("rb") as file, opened(file, Look.parse({}), tmp_path, None) as frame:
+        assert frame.catalogue() is None
+
+
+class Noting:
+    """A file that remembers the last byte that was read of it."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file, self.last = file, 0
+
+    def read(self, size: int = -1) -> bytes:
+        found = self._file.read(size)
+        self.last = max(self.last, self._file.tell())
+        return found
+
+    def readinto(self, buffer: Any) -> int:
+        found: int = self._file.readinto(buffer)  # type: ignore[attr-defined]
+        self.last = max(self.last, self._file.tell())
+        return found
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+
+@pytest.mark.parametrize("look", ["lco", "robust"])
+def test_what_is_behind_the_picture_is_not_read(tmp_path: Path, look: str) -> None:
+    """Masks, errors and catalogues have headers that take longer to read than a small frame takes to draw."""
+    errors = fits.ImageHDU(np.zeros((300, 300)), name="ERR")
+    path = written(tmp_path, fits.CompImageHDU(ramp(), name="SCI"), errors, fits.ImageHDU(ramp(), name="BPM"))
+    with path.open("rb") as file:
+        touched = Noting(file)
+        draw([cast("BinaryIO", touched)], tmp_path / "out.jpg", Look.parse({"look": look}), scratch=tmp_path)
+    with fits.open(path) as hdus:
+        assert touched.last <= hdus[2].fileinfo()["datLoc"]
+
+
+def test_the_planes_of_a_cube_are_counted_from_one(tmp_path: Path) -> None:
+    path = written(tmp_path, fits.PrimaryHDU(np.stack([ramp(), ramp()[:, ::-1]])))
+    assert corner(picture(path)) == "top right"
+    assert corner(picture(path, plane="2")) == "top left"
+    with pytest.raises(Undecodable, match="no plane 3"):
+        picture(path, plane="3")
+
+
+@pytest.mark.parametrize("look", ["lco", "robust"])
+def test_a_cube_of_one_plane_is_a_picture(tmp_path: Path, look: str) -> None:
+    assert picture(written(tmp_path, fits.PrimaryHDU(ramp()[None])), look=look).shape == (40, 60)
+
+
+def test_one_plane_of_a_cube_is_decoded_however_tall_its_tiles(tmp_path: Path) -> None:
+    cube = np.stack([np.full((300, 300), 100), *4 * [ramp(300, 300)[:, ::-1]]]).astype("i4")
+    path = written(tmp_path, fits.CompImageHDU(cube, compression_type="GZIP_1", tile_shape=(1, 300, 300)))
+    assert corner(picture(path, plane="3")) == "top left"
+    with path.open("rb") as file, opened(file, Look.parse({"plane": "3"}), tmp_path, None) as frame:
+        pixels = frame.plane.rows(0, 300)
+        assert np.array_equal(pixels, cube[2])
+        assert pixels.base is None or pixels.base.size == pixels.size
+
+
+def test_the_quadrants_of_a_raw_frame_are_put_together(tmp_path: Path) -> None:
+    """Each amplifier reads from its own corner, has its own zero, and ten columns of overscan."""
+    whole, parts = ramp(80, 80), []
+    for number, (x, y) in enumerate([(0, 0), (1, 0), (1, 1), (0, 1)]):
+        quadrant = whole[40 * y : 40 * y + 40, 40 * x : 40 * x + 40][:: -1 if y else 1, :: -1 if x else 1]
+        data = np.hstack([quadrant, np.zeros((40, 10))]) + 1000 * number
+        columns, rows = (("80:41" if x else "1:40"), ("80:41" if y else "1:40"))
+        header = fits.Header({"DETSEC": f"[{columns},{rows}]", "DATASEC": "[1:40,1:40]", "BIASSEC": "[41:50,1:40]"})
+        parts.append(fits.ImageHDU(data.astype("f4"), header, name="SCI", ver=number + 1))
+    mask = fits.ImageHDU(np.zeros((80, 80), "u1"), name="BPM")
+    together = picture(written(tmp_path, *parts, mask))
+    alone = picture(written(tmp_path, fits.PrimaryHDU(whole)))
+    assert together.shape == (80, 80)
+    assert np.abs(together - alone).max() < 4
+
+
+def test_overscan_outside_of_its_amplifier_is_not_taken_for_a_zero(tmp_path: Path) -> None:
+    """What lies behind the amplifier's rows in the file is the next one's header."""
+    parts = []
+    for number, rows in enumerate(("1:40", "41:80")):
+        header = fits.Header({"DETSEC": f"[1:60,{rows}]", "DATASEC": "[1:60,1:40]", "BIASSEC": "[1:60,41:50]"})
+        parts.append(fits.ImageHDU(ramp() + 80 * number, header, name="SCI", ver=number + 1))
+    together = picture(written(tmp_path, *parts))
+    assert np.array_equal(together, picture(written(tmp_path, fits.PrimaryHDU(ramp(80)))))
+
+
+@pytest.mark.parametrize("compression", ["RICE_1", "GZIP_1"])
+def test_memory_is_asked_for_frames_that_are_one_tile(
+    tmp_path: Path, compression: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are decoded whole, however large they are."""
+    hdu = fits.CompImageHDU(ramp(300, 300).astype("i4"), compression_type=compression, tile_shape=(300, 300))
+    path, asked = written(tmp_path, hdu), []
+    monkeypatch.setattr("mezcal.convert.fits.thumbnail.HELD_MOST", 1)
+    monkeypatch.setattr("mezcal.runtime.memory_budget.STREAMING", 0)
+    with path.open("rb") as file:
+        draw([file], tmp_path / "out.jpg", Look.parse({}), scratch=tmp_path, room=asked.append)
+    assert asked == [memory_budget.SMALL + 2 * 4 * 300 * 300]
+
+
+@pytest.mark.parametrize(
+    ("query", "sheets"),
+    [({"look": "lco"}, 1), ({"look": "robust"}, 1), ({"color": "true"}, 3), ({"color": "true", "look": "lco"}, 1)],
+)
+def test_memory_is_asked_for_large_pictures(
+    tmp_path: Path, query: dict[str, str], sheets: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Frames that are read in blocks are laid out on sheets, which at 4096 pixels may take more than the frames."""
+    path, asked = written(tmp_path, fits.PrimaryHDU(ramp(300, 400))), []
+    monkeypatch.setattr("mezcal.convert.fits.thumbnail.HELD_MOST", 1)
+    monkeypatch.setattr("mezcal.runtime.memory_budget.STREAMING", 0)
+    look = Look.parse({"width": "400", "height": "400", **query})
+    with ExitStack() as stack:
+        files = [stack.enter_context(path.open("rb")) for _ in range(3 if look.color else 1)]
+        draw(files, tmp_path / "out.jpg", look, scratch=tmp_path, room=asked.append)
+    assert asked == [memory_budget.SMALL + (4 * sheets + 8) * 300 * 400]
+
+
+def test_what_does_not_go_to_the_disk_whole_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that is nearly full takes a part of what is written, and says no more than how much."""
+    monkeypatch.setattr("mezcal.convert.fits.read.spilled_planes.HELD_MOST", 1)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, hard))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            Spilled(Held(ramp(100, 100)), tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_gzip_is_undone(tmp_path: Path) -> None:
+    plain = written(tmp_path, fits.PrimaryHDU(ramp()))
+    expected = picture(plain)
+    packed = tmp_path / "frame.fits.gz"
+    packed.write_bytes(gzip.compress(plain.read_bytes()))
+    assert np.array_equal(picture(packed), expected)
+
+
+@pytest.mark.parametrize(
+    ("matrix", "brightest"),
+    [
+        ({"CD1_1": -1e-4, "CD2_2": 1e-4}, "top right"),  # north up, east left already: only drawn right way up
+        ({"CD1_1": 1e-4, "CD2_2": 1e-4}, "top left"),  # mirrored
+        ({"CD1_1": 1e-4, "CD2_2": -1e-4}, "bottom left"),  # upside down
+        ({"CDELT1": -1e-4, "CDELT2": 1e-4}, "top right"),
+        ({"CDELT1": 1e-4, "CDELT2": 1e-4, "PC1_1": -1.0, "PC2_2": 1.0}, "top right"),
+        ({"CDELT1": -1e-4, "CDELT2": 1e-4, "CROTA2": 180.0}, "bottom left"),
+        ({"CDELT1": 1e-4, "CDELT2": -1e-4, "CROTA2": "no number"}, "top right"),  # only drawn right way up
+        ({"CDELT1": 1e-4, "CDELT2": "N/A"}, "top right"),
+        ({}, "top right"),
+    ],
+)
+@pytest.mark.parametrize("look", ["lco", "robust"])
+def test_north_is_up_and_east_left(tmp_path: Path, look: str, matrix: dict[str, Any], brightest: str) -> None:
+    header = fits.Header({**NORTH_UP, **matrix}) if matrix else fits.Header()
+    assert corner(picture(written(tmp_path, fits.PrimaryHDU(ramp(60, 60), header)), look=look)) == brightest
+
+
+def test_a_quarter_turn_swaps_the_sides_and_a_spectrum_is_only_flipped(tmp_path: Path) -> None:
+    header = fits.Header({**NORTH_UP, "CD1_1": 0.0, "CD1_2": 1e-4, "CD2_1": 1e-4, "CD2_2": 0.0})
+    path = written(tmp_path, fits.PrimaryHDU(ramp(), header))
+    assert picture(path).shape == (60, 40)
+    header["OBSTYPE"] = "SPECTRUM"
+    assert picture(written(tmp_path, fits.PrimaryHDU(ramp(), header))).shape == (40, 60)
+
+
+def test_the_exact_angle_is_had_for_the_asking(tmp_path: Path) -> None:
+    cos, sin = np.cos(np.radians(30)) * 1e-4, np.sin(np.radians(30)) * 1e-4
+    header = fits.Header({**NORTH_UP, "CD1_1": -cos, "CD1_2": sin, "CD2_1": sin, "CD2_2": cos})
+    path = written(tmp_path, fits.PrimaryHDU(np.ones((100, 100)) + np.eye(100), header))
+    assert picture(path).shape == (100, 100)
+    exact = picture(path, orient="exact")
+    assert 136 <= exact.shape[0] == exact.shape[1] <= 138
+    assert exact[:10, :10].max() == 0
+
+
+def _table(folder: Path) -> Path:
+    return written(folder, fits.BinTableHDU.from_columns([fits.Column("x", "E", array=np.ones(3))], name="CAT"))
+
+
+def _cut(folder: Path) -> Path:
+    path = written(folder, fits.PrimaryHDU(ramp(200, 200)))
+    path.write_bytes(path.read_bytes()[:50_000])
+    return path
+
+
+def _cut_tiles(folder: Path) -> Path:
+    path = folder / "frame.fits.fz"
+    path.write_bytes((FRAMES / "mono_f32_rice.fits.fz").read_bytes()[:300_000])
+    return path
+
+
+def _cut_gzip(folder: Path) -> Path:
+    path = folder / "frame.fits.gz"
+    path.write_bytes(gzip.compress((FRAMES / "small50x60.fits").read_bytes())[:4000])
+    return path
+
+
+def _cut_header(folder: Path) -> Path:
+    path = folder / "frame.fits"
+    path.write_bytes((FRAMES / "small50x60.fits").read_bytes()[:1000])
+    return path
+
+
+@pytest.mark.parametrize(
+    ("frame", "reason"),
+    [
+        (lambda folder: written(folder, fits.PrimaryHDU()), "holds no picture"),
+        (_table, "holds no picture: it has PRIMARY .*, CAT"),
+        (_cut, "cut off: it ends at byte 50,000"),
+        (_cut_tiles, "cut off"),
+        (_cut_gzip, "cannot be read"),
+        (_cut_header, "cannot be read"),
+    ],
+)
+@pytest.mark.parametrize("look", ["lco", "robust"])
+def test_what_holds_no_whole_picture_is_refused_with_the_reason(
+    tmp_path: Path, look: str, frame: Callable[[Path], Path], reason: str
+) -> None:
+    with pytest.raises(Undecodable, match=reason):
+        picture(frame(tmp_path), look=look)
+
+
+def test_a_full_disk_is_no_fault_of_the_frame(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would be remembered as undecodable for days; so room is made, and the frame drawn again."""
+    packed = tmp_path / "frame.fits.gz"
+    packed.write_bytes(gzip.compress((FRAMES / "small50x60.fits").read_bytes()))
+    full = Path("/dev/full")
+    monkeypatch.setattr(tempfile, "TemporaryFile", lambda **_: full.open("w+b", buffering=0))
+    with pytest.raises(StoreDown) as told:
+        picture(packed)
+    assert is_full(told.value)
+
+
+def test_what_is_no_fits_is_no_image(tmp_path: Path) -> None:
+    path = tmp_path / "frame.fits"
+    path.write_text("<html>please log in</html>")
+    with pytest.raises(NotAnImage, match="SIMPLE"):
+        picture(path)
+
+
+def test_too_many_pixels_are_refused_before_any_is_read(tmp_path: Path) -> None:
+    with pytest.raises(TooLarge, match="60 x 40 pixels, more than 1,000"):
+        picture(written(tmp_path, fits.PrimaryHDU(ramp())), max_pixels=1000)

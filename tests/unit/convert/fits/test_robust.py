@@ -1,0 +1,189 @@
+"""The robust look: limits that hold still, hues that mean something, labels that can be read; and alignment."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from astropy.visualization import ZScaleInterval
+from PIL import Image
+
+from mezcal.convert.fits.draw.label import labelled
+from mezcal.convert.fits.draw.zscale import SAMPLES, zscale
+from mezcal.convert.fits.thumbnail import draw
+from mezcal.recipe.thumbnail_options import COLORMAPS, LIMITS, STRETCHES, Look
+from tests import DATA
+
+FRAMES = DATA / "fits"
+
+
+def sky(side: int = 300, level: float = 500, seed: int = 1) -> np.ndarray:
+    return np.random.default_rng(seed).normal(level, 10, (side, side)).astype("f4")
+
+
+def drawn(folder: Path, *frames: np.ndarray | Path, **query: str) -> tuple[np.ndarray, str | None]:
+    """The picture, and what is noted of it."""
+    files = []
+    for number, frame in enumerate(frames):
+        path = frame
+        if not isinstance(path, Path):
+            path = folder / f"{number}.fits"
+            fits.PrimaryHDU(frame).writeto(path, overwrite=True)
+        files.append(path.open("rb"))
+    try:
+        picture = draw(files, folder / "out.jpg", Look.parse({"quality": "95", **query}), scratch=folder)
+    finally:
+        for file in files:
+            file.close()
+    with Image.open(folder / "out.jpg") as image:
+        return np.asarray(image).astype(float), picture.note
+
+
+def test_contrast_does_not_hang_on_which_pixels_are_looked_at(tmp_path: Path) -> None:
+    """Shifted by a few pixels, a frame under the look of old could come out nine times as bright."""
+    pixels = sky(400)
+    pixels[::7, ::11] += 3000
+    shown = [drawn(tmp_path, np.roll(pixels, shift, 1))[0].mean() for shift in range(4)]
+    assert max(shown) - min(shown) < 8  # of 255
+
+
+@pytest.mark.parametrize("count", [30, 999, 10_000, 54_321])
+@pytest.mark.parametrize("seed", range(5))
+def test_zscale_finds_the_limits_that_astropy_finds(count: int, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    values = random.normal(500, 10, count).astype("f4")
+    values[: count // 20 * seed] += random.exponential(300, count // 20 * seed).astype("f4")
+    random.shuffle(values)
+    black, white = ZScaleInterval(n_samples=SAMPLES).get_limits(values[:: math.ceil(count / SAMPLES)].copy())
+    assert zscale(values) == pytest.approx((black, white), rel=1e-4)
+
+
+def test_zscale_looks_at_all_values_however_many_there_are() -> None:
+    """Half again as many as samples: the last third counts as much as the first."""
+    values = np.random.default_rng(1).normal(500, 10, SAMPLES * 3 // 2)
+    values[SAMPLES:] += 300
+    assert zscale(values) == pytest.approx(zscale(values[::-1].copy()), rel=0.02)
+
+
+@pytest.mark.parametrize("stretch", STRETCHES)
+@pytest.mark.parametrize("limits", LIMITS)
+def test_brighter_stays_brighter_under_every_stretch(tmp_path: Path, stretch: str, limits: str) -> None:
+    ramp = np.tile(np.linspace(0, 1000, 256, dtype="f4"), (64, 1))
+    shown, _ = drawn(tmp_path, ramp, stretch=stretch, limits=limits, width="256", height="256")
+    steps = np.diff(shown[..., 0].mean(0))
+    assert steps.min() > -2
+    assert shown[:, -1].mean() > 250
+
+
+def test_inverted_is_the_negative(tmp_path: Path) -> None:
+    plain, _ = drawn(tmp_path, sky())
+    inverted, _ = drawn(tmp_path, sky(), invert="true")
+    assert np.abs(plain + inverted - 255).mean() < 2
+
+
+@pytest.mark.parametrize("name", [name for name in COLORMAPS if name != "gray"])
+def test_a_colormap_goes_from_dark_to_light(tmp_path: Path, name: str) -> None:
+    ramp = np.tile(np.arange(256, dtype="f4"), (64, 1))
+    shown, _ = drawn(tmp_path, ramp, limits="minmax", width="256", height="256", colormap=name)
+    light = shown.mean((0, 2))
+    assert light[250] > light[128] > light[5]
+    assert np.ptp(shown[:, 128].mean(0)) > 10
+
+
+def test_the_hue_of_a_composite_is_that_of_the_sources(tmp_path: Path) -> None:
+    """A source as bright in all three is white, though the skies are not; one in red alone is red, saturated or not."""
+    planes = [sky(level=level, seed=seed) for seed, level in enumerate((200, 900, 5000))]
+    for plane in planes:
+        plane[50:80, 50:80] += 4000
+    planes[0][200:230, 200:230] += 100_000
+    shown, _ = drawn(tmp_path, *planes, color="true", width="300", height="300")
+    white, red = shown[-65, 65], shown[-215, 215]
+    assert white.min() > 240
+    assert red[0] > 240
+    assert red[1:].max() < 30
+    assert shown[-150:-140, 140:150].mean() < 60  # the sky is dark
+
+
+def test_frames_without_coordinates_are_aligned_by_their_catalogues(tmp_path: Path) -> None:
+    frames = []
+    for colour in "RVB":
+        frames.append(tmp_path / f"{colour}.fits.fz")
+        with fits.open(FRAMES / f"rvbs_{colour}.fits.fz") as hdus:
+            for name in ("CTYPE1", "CTYPE2", "CD1_1", "CD1_2", "CD2_1", "CD2_2"):
+                del hdus[1].header[name]
+            hdus.writeto(frames[-1])
+    shown, note = drawn(tmp_path, *frames, look="lco", color="true", width="600", height="600", quality="80")
+    assert note == "aligned=catalog"
+    with Image.open(FRAMES / "color_rvbs.expected.jpg") as image:
+        error = ((shown - np.asarray(image.transpose(Image.Transpose.FLIP_TOP_BOTTOM))) ** 2).mean()
+        turned = ((shown - np.asarray(image)) ** 2).mean()
+    assert min(error, turned) < 255**2 / 10**2.5
+
+
+def starry(dx: float = 0, dy: float = 0, *, side: int = 600, level: float = 500, seed: int = 1) -> np.ndarray:
+    """The same stars on another sky, moved by so many pixels; and some hot pixels, which are not."""
+    places = np.random.default_rng(42).uniform(40, side - 40, (50, 2))
+    light = np.random.default_rng(43).uniform(300, 5000, 50)
+    rows, columns = np.mgrid[:side, :side]
+    pixels = sky(side, level, seed)
+    for (x, y), peak in zip(places + np.array([dx, dy]), light, strict=True):
+        pixels += (peak * np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / 6)).astype("f4")
+    hot = np.random.default_rng(44).integers(0, side, (100, 2))
+    pixels[hot[:, 0], hot[:, 1]] = 60_000
+    return pixels
+
+
+def test_frames_with_nothing_but_pixels_are_aligned_by_the_stars_in_them(tmp_path: Path) -> None:
+    """Each star is one white dot, not a red, a green and a blue one."""
+    frames = starry(), starry(7.4, -3.2, level=900, seed=2), starry(-11.7, 5.1, level=200, seed=3)
+    shown, note = drawn(tmp_path, *frames, color="true", width="600", height="600")
+    assert note == "aligned=catalog"
+    x, y = np.random.default_rng(42).uniform(40, 560, (50, 2))[0].round().astype(int)
+    dot = shown[599 - y - 2 : 599 - y + 3, x - 2 : x + 3].mean((0, 1))
+    assert dot.min() > 100
+    assert np.ptp(dot) < 40
+
+
+@pytest.mark.parametrize("wrong", [{"CTYPE2": "GLAT-TAN"}, {"CD2_2": 0.0}, {"CD1_1": "N/A"}])
+def test_coordinates_that_make_no_sense_are_left_for_the_stars(tmp_path: Path, wrong: dict[str, Any]) -> None:
+    header = fits.Header({"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRVAL1": 150.0, "CRVAL2": 2.0})
+    header.update({"CRPIX1": 300.0, "CRPIX2": 300.0, "CD1_1": -1e-4, "CD2_2": 1e-4, **wrong})
+    paths = []
+    for number, pixels in enumerate([starry(), starry(7.4, -3.2, level=900, seed=2), starry(-11.7, 5.1, seed=3)]):
+        paths.append(tmp_path / f"{number}.fits")
+        fits.PrimaryHDU(pixels, header).writeto(paths[-1])
+    assert drawn(tmp_path, *paths, color="true")[1] == "aligned=catalog"
+
+
+def test_frames_of_two_fields_of_stars_are_not_taken_for_one(tmp_path: Path) -> None:
+    other = starry(seed=2)[::-1].copy()
+    _, note = drawn(tmp_path, starry(), other, other.T.copy(), color="true")
+    assert note == "aligned=none"
+
+
+def test_frames_with_nothing_in_common_are_laid_on_each_other_and_it_is_said(tmp_path: Path) -> None:
+    _, note = drawn(tmp_path, sky(), sky(200), sky(250), color="true")
+    assert note == "aligned=none"
+
+
+@pytest.mark.parametrize(
+    "text", ["short", "So many stars", "x" * 200, "\u0398\u03b7\u03c4\u03b1 \u0437\u0432\u0435\u0437\u0434\u0430"]
+)
+@pytest.mark.parametrize("width", [40, 200])
+def test_a_label_fits_and_leaves_its_margin(text: str, width: int) -> None:
+    picture = Image.new("RGB", (width, 100))
+    labelled(picture, text, outlined=False)
+    left, top, right, bottom = picture.getbbox() or (0, 0, 0, 0)
+    assert left >= 4
+    assert right <= width
+    assert 70 <= top < bottom <= 96
+
+
+def test_a_label_can_be_read_on_white() -> None:
+    picture = Image.new("RGB", (200, 100), "white")
+    labelled(picture, "label", outlined=True)
+    assert np.asarray(picture).min() < 50

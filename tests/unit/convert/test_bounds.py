@@ -1,0 +1,281 @@
+"""What a conversion may take: memory, descriptors, and which kinds of file at all."""
+
+from __future__ import annotations
+
+import io
+import struct
+import subprocess
+import sys
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import pyvips
+import tifffile
+from PIL import Image, ImageCms
+
+from mezcal.convert import Choices, convert
+from mezcal.convert.engines import memory_limits
+from mezcal.errors import Failure, NotAnImage, TooLarge, Undecodable
+from tests import DATA
+from tools.tiny_masters import HEIGHT, WIDTH, bare, packed
+
+MASTERS = DATA / "masters"
+
+NO_IMAGES = {
+    "svg": b'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>',
+    "postscript": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\nshowpage\n",
+    "pdf": b"%PDF-1.7\n1 0 obj\n<<>>\nendobj\n",
+    "matrix": b"3 3\n1 2 3\n4 5 6\n7 8 9\n",
+    "html": b"<!doctype html><title>Not found</title>",
+    "nothing": b"",
+}
+
+
+@pytest.mark.parametrize("kind", NO_IMAGES)
+def test_what_is_no_image_is_told_so_and_reaches_no_decoder(kind, tmp_path):
+    with pytest.raises(NotAnImage):
+        convert(io.BytesIO(NO_IMAGES[kind]), tmp_path / "out.jpg", Choices())
+    assert not (tmp_path / "out.jpg").exists()
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="counts descriptors in /proc")
+def test_a_worker_that_lives_long_keeps_no_descriptors(tmp_path):
+    names = ["rgb8_lzw.tif", "rgb8_zstd.tif", "jp2_rev.jp2", "png_rgba8.png", "trunc_rgb8_tiled.tif"]
+    counts = []
+    for _ in range(6):
+        for name in names:
+            with (MASTERS / name).open("rb") as master:
+                outcome(master, tmp_path)
+        counts.append(len(list(Path("/proc/self/fd").iterdir())))
+    assert counts[-1] <= counts[0] + 2
+
+
+def outcome(master, tmp_path):
+    try:
+        return convert(master, tmp_path / "out.jpg", Choices())
+    except Failure as failure:
+        return failure
+
+
+def test_the_profile_of_a_jp2_counts(tmp_path):
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    convert(with_profile(profile), tmp_path / "out.jpg", Choices(color="keep"))
+    with Image.open(tmp_path / "out.jpg") as image:
+        assert image.info["icc_profile"] == profile
+
+
+def with_profile(profile: bytes) -> io.BytesIO:
+    """A JP2 whose colour box holds *profile* instead of a number."""
+    file = io.BytesIO()
+    Image.fromarray(np.full((20, 30, 3), 90, "u1")).save(file, "JPEG2000")
+    data = file.getvalue()
+    box, head = data.index(b"colr") - 4, data.index(b"jp2h") - 4
+    end = box + int.from_bytes(data[box : box + 4])
+    new = (len(profile) + 11).to_bytes(4) + b"colr\2\0\0" + profile
+    size = int.from_bytes(data[head : head + 4]) + len(new) - (end - box)
+    return io.BytesIO(data[:head] + size.to_bytes(4) + data[head + 4 : box] + new + data[end:])
+
+
+class Asked(io.BytesIO):
+    """A master that remembers the most that was asked of it at once."""
+
+    most = 0
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self.most = max(self.most, size or 0)
+        return super().read(size)
+
+
+def test_a_strip_that_lies_about_its_size_is_read_no_further_than_it_can_reach(tmp_path):
+    strip = packed(np.full((HEIGHT, WIDTH), 2048), 12)
+    master = Asked(bare(strip, 1, [12], t279=("I", [2**32 - 1])))
+    assert convert(master, tmp_path / "out.jpg", Choices()).width == WIDTH
+    assert master.most <= 2 * len(strip)
+
+
+MEASURED = """
+import sys
+from pathlib import Path
+from mezcal.convert import Choices, convert
+with open(sys.argv[1], "rb") as master:
+    convert(master, Path(sys.argv[2]), Choices())
+print(int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) // 1024)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="measures in /proc")
+@pytest.mark.parametrize("orientation", [1, 3, 6])
+def test_memory_does_not_grow_with_the_master(orientation, tmp_path):
+    """200 MB are enough for 120 megapixels, of which 360 MB would have to be held."""
+    tag = [(274, "H", 1, orientation, True)]
+    tifffile.imwrite(
+        tmp_path / "in.tif", np.zeros((10_000, 12_000, 3), "u1"), photometric="rgb", compression="deflate",
+        rowsperstrip=64, extratags=tag,
+    )  # fmt: skip
+    command = [sys.executable, "-c", MEASURED, str(tmp_path / "in.tif"), str(tmp_path / "out.jpg")]
+    megabytes = int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    assert megabytes < 200
+
+
+def small(kind: str, mode: str = "RGB", **options) -> bytearray:
+    """A sound master of 64 x 64 pixels."""
+    file = io.BytesIO()
+    Image.new(mode, (64, 64), 90).save(file, kind, **options)
+    return bytearray(file.getvalue())
+
+
+def claiming(data: bytearray, places: dict[int, bytes], padding: int = 0) -> bytes:
+    """*data* with other bytes at *places*, and zeros behind its end."""
+    for at, new in places.items():
+        data[at : at + len(new)] = new
+    return bytes(data) + bytes(padding)
+
+
+def jpeg(marker: bytes = b"\xff\xc2", side: int = 40_000, padding: int = 0, **options) -> bytes:
+    data = small("JPEG", **({"progressive": True} if marker == b"\xff\xc2" else {}), **options)
+    return claiming(data, {data.index(marker) + 5: struct.pack(">HH", side, side)}, padding)
+
+
+def in_two_scans() -> bytes:
+    """A sequential JPEG whose first scan has one colour of three."""
+    data = jpeg(b"\xff\xc0", padding=10**6)
+    return data.replace(b"\xff\xda\0\x0c\3\1\0\2\x11\3\x11", b"\xff\xda\0\x08\1\1\0", 1)
+
+
+def interlaced(side: int, padding: int = 0) -> bytes:
+    data = bytearray(adam7())
+    head = struct.pack(">4sII", b"IHDR", side, side) + data[24:29]
+    return claiming(data, {12: head + struct.pack(">I", zlib.crc32(head))}, padding)
+
+
+def adam7() -> bytes:
+    noise = np.random.default_rng(1).integers(0, 255, (64, 64, 3), "u1")
+    return pyvips.Image.new_from_array(noise).copy(interpretation="srgb").pngsave_buffer(interlace=True)
+
+
+def jp2(box: int, stream: int, tile: int) -> bytes:
+    data = small("JPEG2000", "L")
+    head, siz = data.index(b"ihdr") + 4, data.index(b"\xff\x51") + 6
+    sides = struct.pack(">II", stream, stream)
+    tiles = struct.pack(">II", tile, tile)
+    return claiming(data, {head: struct.pack(">II", box, box), siz: sides, siz + 16: tiles})
+
+
+def gif(side: int) -> bytes:
+    """A GIF with the same size for its screen and its first frame."""
+    data, sides = small("GIF", "L"), struct.pack("<HH", side, side)
+    return claiming(data, {6: sides, data.index(b"\x2c\0\0\0\0") + 5: sides})
+
+
+HELD = {
+    "progressive JPEG": jpeg(padding=10**6),
+    "progressive JPEG with junk in its header": jpeg(padding=10**6).replace(b"\xff\xc2", b"junk\xff\0\xff\xff\xc2", 1),
+    "JPEG in several scans": in_two_scans(),
+    "interlaced PNG": interlaced(25_000, 2 * 10**6),
+    "JPEG 2000": jp2(20_000, 20_000, 20_000),
+    "JPEG 2000 of which the box tells less": jp2(64, 20_000, 20_000),
+    "GIF": gif(40_000),
+    "BMP": claiming(small("BMP"), {18: struct.pack("<II", 20_000, 20_000)}),
+    "PNM": b"P6\n20000 20000\n255\n",
+    "PSD": b"8BPS\0\1" + bytes(6) + struct.pack(">HIIHH", 3, 20_000, 20_000, 8, 3) + bytes(14),
+}
+
+
+@pytest.mark.parametrize("kind", HELD)
+def test_what_would_be_held_whole_is_refused_beyond_the_budget(kind, tmp_path):
+    with pytest.raises(TooLarge, match=r"decoded whole, in [\d,]+ MB of memory, and 800 are allowed"):
+        convert(io.BytesIO(HELD[kind]), tmp_path / "out.jpg", Choices(oversize="refuse"))
+
+
+@pytest.mark.parametrize(("budget", "side"), [(10**6, 128), (150_000, 64), (70_000, 32)])
+def test_a_jpeg_2000_beyond_the_budget_is_decoded_in_a_smaller_size(budget, side, tmp_path, monkeypatch):
+    monkeypatch.setattr(memory_limits, "HELD_BYTES", budget)
+    master = io.BytesIO()
+    Image.linear_gradient("L").resize((128, 128)).convert("RGB").save(master, "JPEG2000")
+    picture = convert(master, tmp_path / "out.jpg", Choices(oversize="scale"))
+    assert (picture.width, picture.height) == (side, side)
+    assert picture.note == (None if side == 128 else "scaled from 128 x 128")
+    with Image.open(tmp_path / "out.jpg") as image:
+        assert image.size == (side, side)
+        assert [image.getpixel((side // 2, side * eighth // 8))[0] // 16 for eighth in (1, 4, 7)] == [2, 8, 14]
+
+
+def test_a_jpeg_2000_with_no_smaller_size_in_it_is_refused_beyond_the_budget(tmp_path, monkeypatch):
+    monkeypatch.setattr(memory_limits, "HELD_BYTES", 50_000)
+    with pytest.raises(TooLarge, match="decoded whole"):
+        convert(io.BytesIO(small("JPEG2000", num_resolutions=1)), tmp_path / "out.jpg", Choices(oversize="scale"))
+
+
+HOLLOW = {
+    "progressive JPEG": jpeg(),
+    "JPEG": jpeg(b"\xff\xc0"),
+    "PNG": interlaced(25_000),
+}
+
+
+@pytest.mark.parametrize("kind", HOLLOW)
+def test_more_pixels_than_the_file_can_hold_are_no_picture(kind, tmp_path):
+    with pytest.raises(Undecodable, match="bytes cannot hold"):
+        convert(io.BytesIO(HOLLOW[kind]), tmp_path / "out.jpg", Choices())
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"subsampling": 2, "quality": 1}])
+def test_an_empty_jpeg_is_as_small_as_a_jpeg_can_be_and_is_taken(options, tmp_path):
+    Image.new("L", (4_000, 4_000)).save(tmp_path / "in.jpg", optimize=True, **options)
+    with (tmp_path / "in.jpg").open("rb") as master:
+        assert convert(master, tmp_path / "out.jpg", Choices()).width == 4_000
+
+
+WHOLE = {
+    "progressive JPEG": small("JPEG", progressive=True),
+    "interlaced PNG": adam7(),
+    "PNG": small("PNG"),
+    "JPEG 2000": small("JPEG2000"),
+    "tiled JPEG 2000": small("JPEG2000", tile_size=(32, 32)),
+    "WebP": small("WEBP"),
+}
+
+
+@pytest.mark.parametrize("kind", WHOLE)
+def test_what_is_held_whole_within_the_budget_is_converted(kind, tmp_path):
+    assert convert(io.BytesIO(WHOLE[kind]), tmp_path / "out.jpg", Choices()).width == 64
+
+
+def test_a_broken_interlaced_png_comes_with_the_reason(tmp_path):
+    with pytest.raises(Undecodable, match="PNG: not enough data"):
+        convert(io.BytesIO(adam7()[:6_000]), tmp_path / "out.jpg", Choices())
+
+
+def test_a_profile_beyond_all_reason_is_passed_over(tmp_path):
+    tag = [(34675, "B", 17 * 2**20, bytes(17 * 2**20), True)]
+    tifffile.imwrite(tmp_path / "in.tif", np.zeros((9, 9, 3), "u1"), photometric="rgb", extratags=tag)
+    with (tmp_path / "in.tif").open("rb") as master:
+        convert(master, tmp_path / "out.jpg", Choices(color="keep"))
+    with Image.open(tmp_path / "out.jpg") as image:
+        assert "icc_profile" not in image.info
+
+
+REFUSED = """
+import sys
+from pathlib import Path
+from mezcal.convert import Choices, convert
+from mezcal.errors import Failure
+try:
+    with open(sys.argv[1], "rb") as master:
+        convert(master, Path(sys.argv[2]), Choices())
+except Failure as failure:
+    print(failure.slug, int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) // 1024)
+"""  # not ru_maxrss: it counts the process that started this one
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="measures in /proc")
+@pytest.mark.parametrize(("padding", "slug"), [(0, "undecodable"), (10**6, "too-large")])
+def test_a_small_file_that_claims_much_takes_no_memory(padding, slug, tmp_path):
+    (tmp_path / "in.jpg").write_bytes(jpeg(padding=padding))
+    command = [sys.executable, "-c", REFUSED, str(tmp_path / "in.jpg"), str(tmp_path / "out.jpg")]
+    told, megabytes = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    assert told == slug
+    assert int(megabytes) < 250

@@ -1,0 +1,355 @@
+"""Events of repositories: what each producer's body means, and that none does anything else than that."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mezcal.errors import BadEvent
+from mezcal.ingest.events import FORMATS, Event, Ignored, Kind, Masters, read
+from mezcal.origin import open_origin
+from mezcal.settings import load
+from tests import DATA
+
+SAMPLES = DATA / "webhooks"
+PAGE1 = "http://fcrepo.example/rest/dc/2026/1/page1.tif"
+KEY = ["masters", "dc/2026/page one(2).tif"]
+MASTERS: dict[str, tuple[str, list[Event]]] = {
+    "fcrepo6_as2": ("fedora", [Event(Kind.CHANGED, "url", PAGE1)]),
+    "fcrepo_camel_http_forwarding": ("fedora", [Event(Kind.CHANGED, "url", PAGE1)]),
+    "islandora_alpaca_derivative": (
+        "fedora",
+        [Event(Kind.CHANGED, "url", "http://drupal.example/_flysystem/fedora/2026-11/page1.tif")],
+    ),
+    "iiif_discovery_collection": ("fedora", []),
+    "iiif_discovery_page": ("fedora", []),
+    "s3_event": ("s3", [Event(Kind.CHANGED, "object", KEY)]),
+    "s3_test_event": ("s3", []),
+    "minio_event": ("s3", [Event(Kind.CHANGED, "object", KEY)]),
+    "sns_envelope": ("s3", [Event(Kind.CHANGED, "object", KEY)]),
+    "eventbridge_s3": ("s3", [Event(Kind.CHANGED, "object", KEY)]),
+    "cloudevents_structured": ("cloudevents", [Event(Kind.CHANGED, "path", "dc/2026/1/page1.tif")]),
+    "standard_webhooks_own": (
+        "standard",
+        [
+            Event(Kind.CHANGED, "path", "dc/2026/1/page1.tif"),
+            Event(Kind.CHANGED, "url", "http://fcrepo.example/rest/dc/2026/1/page2.tif"),
+        ],
+    ),
+}
+SETTINGS: dict[str, Any] = {
+    "_env_file": None,
+    "repo_base_url": "https://repo.example/rest",
+    "webhook_base_urls": "http://fcrepo.example/rest",
+    "webhook_buckets": "masters,scans/2026/",
+}
+
+
+def hearing(**given: Any) -> Masters:
+    """The masters of an installation."""
+    found = load(**SETTINGS | given)
+    return Masters(found, open_origin(found))
+
+
+EVERYTHING = hearing()
+
+
+def sample(name: str, **changes: Any) -> Any:
+    return json.loads((SAMPLES / f"{name}.json").read_text()) | changes
+
+
+def events(form: str, body: Any, **headers: str) -> list[Event]:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return read(form, json.dumps(body).encode(), named).events
+
+
+@pytest.mark.parametrize("name", MASTERS)
+def test_every_sample_means_what_its_producer_means(name: str) -> None:
+    form, wanted = MASTERS[name]
+    delivery = read(form, (SAMPLES / f"{name}.json").read_bytes(), {})
+    assert delivery.events == wanted
+    assert bool(delivery.note) == (not wanted), "nothing follows, and it is said why"
+
+
+def test_there_is_no_sample_that_nobody_looked_at() -> None:
+    assert {path.stem for path in SAMPLES.glob("*.json")} == {*MASTERS, "signature_vectors"}
+
+
+@pytest.mark.parametrize(
+    ("types", "kind"),
+    [
+        (["Create"], Kind.CREATED),
+        (["Update"], Kind.CHANGED),
+        (["Delete"], Kind.DELETED),
+        (["Purge"], Kind.DELETED),
+        (["Create", "Update"], Kind.CHANGED),
+        (["Update", "Delete"], Kind.DELETED),
+        ("https://www.w3.org/ns/activitystreams#Delete", Kind.DELETED),
+        (["http://fedora.info/definitions/v4/event#ResourceModification"], Kind.CHANGED),
+    ],
+)
+def test_the_activities_of_fedora(types: Any, kind: Kind) -> None:
+    assert events("fedora", sample("fcrepo6_as2", type=types)) == [Event(kind, "url", PAGE1)]
+
+
+@pytest.mark.parametrize(
+    "about",
+    [
+        {"id": "http://fcrepo.example/rest/dc", "type": ["http://fedora.info/definitions/v4/repository#Container",
+                                                         "http://fedora.info/definitions/v4/repository#Resource"]},
+        {"id": PAGE1 + "/fcr:metadata", "type": ["http://fedora.info/definitions/v4/repository#Resource"]},
+        {"id": PAGE1 + "/fcr:metadata"},
+    ],
+)  # fmt: skip
+def test_containers_and_descriptions_are_no_masters(about: dict[str, Any]) -> None:
+    assert events("fedora", sample("fcrepo6_as2", object=about)) == []
+    assert events("fedora", sample("fcrepo_camel_http_forwarding", id=PAGE1 + "/fcr:metadata")) == []
+
+
+def test_a_move_leaves_one_place_and_comes_to_another() -> None:
+    body = {"type": "Move", "object": PAGE1, "origin": PAGE1, "target": {"id": PAGE1 + "f"}}
+    assert events("fedora", body) == [Event(Kind.DELETED, "url", PAGE1), Event(Kind.CHANGED, "url", PAGE1 + "f")]
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("ObjectCreated:Put", Kind.CHANGED),
+        ("s3:ObjectCreated:CompleteMultipartUpload", Kind.CHANGED),
+        ("ObjectRemoved:Delete", Kind.DELETED),
+        ("s3:ObjectRemoved:DeleteMarkerCreated", Kind.DELETED),
+        ("LifecycleExpiration:Delete", Kind.DELETED),
+        ("ObjectRestore:Completed", Kind.CREATED),
+        ("s3:ObjectAccessed:Get", None),
+        ("ReducedRedundancyLostObject", None),
+    ],
+)
+def test_the_events_of_object_stores(name: str, kind: Kind | None) -> None:
+    body = sample("s3_event")
+    body["Records"][0]["eventName"] = name
+    assert events("s3", body) == ([Event(kind, "object", KEY)] if kind else [])
+
+
+def test_eventbridge_tells_of_deletions_and_does_not_encode_keys() -> None:
+    body = sample("eventbridge_s3", **{"detail-type": "Object Deleted"})
+    body["detail"]["object"]["key"] = "a+b%20c.tif"
+    assert events("s3", body) == [Event(Kind.DELETED, "object", ["masters", "a+b%20c.tif"])]
+
+
+def test_folders_of_an_object_store_are_no_masters() -> None:
+    body = sample("s3_event")
+    body["Records"][0]["s3"]["object"]["key"] = "dc/"
+    assert events("s3", body) == []
+
+
+def test_no_url_of_a_topic_is_fetched_and_the_log_has_what_an_operator_needs(caplog: pytest.LogCaptureFixture) -> None:
+    wanted = {"Type": "SubscriptionConfirmation", "Token": "t0ken", "SubscribeURL": "http://169.254.169.254/\nx"}
+    delivery = read("s3", json.dumps(sample("sns_envelope", **wanted)).encode(), {})
+    assert delivery.events == []
+    assert delivery.note
+    assert "fetches no URL" in delivery.note
+    assert "t0ken" in caplog.text
+    assert "arn:aws:sns:us-east-1:1:t" in caplog.text
+    assert "169.254" not in caplog.text
+
+
+def test_an_envelope_in_an_envelope_is_refused() -> None:
+    inner = json.dumps(sample("sns_envelope"))
+    with pytest.raises(BadEvent):
+        events("s3", sample("sns_envelope", Message=inner))
+
+
+@pytest.mark.parametrize(("word", "kind"), [("created", "created"), ("updated", "changed"), ("deleted", "deleted")])
+def test_cloudevents_in_their_three_forms(word: str, kind: str) -> None:
+    wanted = [Event(Kind(kind), "path", "dc/1.tif")]
+    head = {"specversion": "1.0", "id": "1", "source": "/r", "type": f"org.example.image.{word}"}
+    data = {"path": "dc/1.tif"}
+    assert events("cloudevents", head | {"data": data}) == wanted
+    assert events("cloudevents", [head | {"data": data}] * 2) == wanted * 2
+    assert events("cloudevents", head | {"subject": "dc/1.tif"}) == wanted
+    packed = base64.b64encode(json.dumps(data).encode()).decode()
+    assert events("cloudevents", head | {"data_base64": packed}) == wanted
+    binary = {f"ce-{name}": value for name, value in head.items()}
+    assert read("cloudevents", json.dumps(data).encode(), binary).events == wanted
+    assert read("cloudevents", b"", binary | {"ce-subject": "dc%2F1.tif"}).events == wanted
+
+
+def test_our_own_form_takes_one_or_many() -> None:
+    items = [{"path": "a.tif"}, {"url": "https://repo.example/rest/b.tif"}, {"frame": 7}, "c.tif"]
+    wanted = [("path", "a.tif"), ("url", "https://repo.example/rest/b.tif"), ("frame", 7), ("path", "c.tif")]
+    for data in (items, {"items": items}):
+        found = events("standard", {"type": "master.created", "data": data})
+        assert [(event.by, event.name) for event in found] == wanted
+        assert {event.kind for event in found} == {Kind.CREATED}
+    assert events("standard", {"type": "master.deleted", "data": items[0]}) == [Event(Kind.DELETED, "path", "a.tif")]
+    assert events("standard", [{"type": "master.deleted", "data": "a"}, {"type": "user.created", "data": "b"}]) == [
+        Event(Kind.DELETED, "path", "a")
+    ]
+
+
+# --- what is ours
+
+
+@pytest.fixture(scope="module")
+def masters() -> Masters:
+    return hearing(webhook_paths="dc/*,*.tif")
+
+
+@pytest.mark.parametrize(
+    ("event", "path"),
+    [
+        (Event(Kind.CHANGED, "path", "dc/1"), "dc/1"),
+        (Event(Kind.CHANGED, "url", "https://repo.example/rest/dc/a%20b.tif"), "dc/a b.tif"),
+        (Event(Kind.CHANGED, "url", "http://fcrepo.example/rest/dc/1"), "dc/1"),
+        (Event(Kind.CHANGED, "object", ["masters", "dc/1"]), "dc/1"),
+        (Event(Kind.CHANGED, "object", ["scans", "2026/x.tif"]), "x.tif"),
+        (Event(Kind.CHANGED, "path", "dc/1", "image/tiff; charset=x"), "dc/1"),
+        (Event(Kind.CHANGED, "path", "dc/raw.bin", "application/octet-stream"), "dc/raw.bin"),
+        (Event(Kind.DELETED, "path", "dc/report.pdf"), "dc/report.pdf"),
+        (Event(Kind.WANTED, "path", "elsewhere/report.pdf"), "elsewhere/report.pdf"),
+    ],
+)
+def test_what_is_ours_is_known_by_all_its_names(masters: Masters, event: Event, path: str) -> None:
+    assert masters.recipe(event).label == path
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        Event(Kind.CHANGED, "path", "elsewhere/1"),
+        Event(Kind.CHANGED, "path", "../dc/1.tif"),
+        Event(Kind.CHANGED, "path", "/etc/1.tif"),
+        Event(Kind.CHANGED, "path", "dc/\x001.tif"),
+        Event(Kind.CHANGED, "path", "dc/\ud800.tif"),
+        Event(Kind.CHANGED, "path", 7),
+        Event(Kind.CHANGED, "path", None),
+        Event(Kind.CHANGED, "url", "https://evil.example/rest/dc/1.tif"),
+        Event(Kind.CHANGED, "url", "https://repo.example/other/dc/1.tif"),
+        Event(Kind.CHANGED, "url", "https://repo.example/rest/%2e%2e/secret.tif"),
+        Event(Kind.CHANGED, "url", "https://repo.example@evil.example/rest/dc/1.tif"),
+        Event(Kind.CHANGED, "url", "file:///etc/1.tif"),
+        Event(Kind.CHANGED, "url", "http://["),
+        Event(Kind.CHANGED, "url", ["x"]),
+        Event(Kind.CHANGED, "object", ["others", "dc/1.tif"]),
+        Event(Kind.CHANGED, "object", ["scans", "2025/x.tif"]),
+        Event(Kind.CHANGED, "path", "dc/report.pdf"),
+        Event(Kind.CHANGED, "path", "dc/notes.xml"),
+        Event(Kind.CHANGED, "path", "dc/film.mp4"),
+        Event(Kind.CHANGED, "path", "dc/1", "text/html"),
+        Event(Kind.CHANGED, "recipe", "x"),
+        Event(Kind.CHANGED, "recipe", {"kind": "x"}),
+    ],
+)
+def test_what_is_not_ours_or_no_image_is_ignored(masters: Masters, event: Event) -> None:
+    with pytest.raises(Ignored):
+        masters.recipe(event)
+
+
+def test_without_configured_buckets_no_object_is_ours() -> None:
+    unset = hearing(repo_base_url="https://masters.s3.example/", webhook_buckets="")
+    with pytest.raises(Ignored, match="WEBHOOK_BUCKETS"):
+        unset.recipe(Event(Kind.CHANGED, "object", ["masters", "a.tif"]))
+
+
+# --- anything
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=12), inner, max_size=4),
+    max_leaves=12,
+)
+WORDS = st.sampled_from(
+    ["type", "data", "items", "path", "url", "frame", "page", "object", "id", "attachment", "content", "source_uri",
+     "Records", "eventName", "s3", "bucket", "name", "key", "detail", "detail-type", "Type", "TopicArn", "Message",
+     "specversion", "source", "subject", "data_base64", "origin", "target", "mediaType", "contentType"]
+)  # fmt: skip
+VALUES = st.sampled_from(
+    ["Create", "Delete", "Move", "Activity", "OrderedCollection", "master.updated", "image.deleted",
+     "ObjectCreated:Put", "1.0", "Object Created", "Notification", "SubscriptionConfirmation", "{}", "[]", "e30=",
+     PAGE1]
+)  # fmt: skip
+LIKELY = st.recursive(
+    JSON | VALUES,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS, inner | VALUES, max_size=6),
+    max_leaves=20,
+)
+
+
+@given(body=LIKELY, form=st.sampled_from(sorted(FORMATS)))
+def test_any_json_is_understood_or_refused(body: Any, form: str) -> None:
+    understood(form, json.dumps(body).encode(), {})
+
+
+@given(name=st.sampled_from(sorted(MASTERS)), data=st.data(), value=LIKELY)
+def test_any_part_of_a_sample_may_be_anything(name: str, data: st.DataObject, value: Any) -> None:
+    body = sample(name)
+    place = body
+    while True:
+        steps = list(place) if isinstance(place, dict) else list(range(len(place)))
+        step = data.draw(st.sampled_from(steps))
+        inner = place[step]
+        if not isinstance(inner, (dict, list)) or not inner or data.draw(st.booleans()):
+            break
+        place = inner
+    place[step] = value
+    understood(MASTERS[name][0], json.dumps(body).encode(), {})
+
+
+@given(body=st.binary(max_size=200), form=st.sampled_from(sorted(FORMATS)))
+def test_any_bytes_are_understood_or_refused(body: bytes, form: str) -> None:
+    understood(form, body, {"ce-specversion": "1.0", "ce-type": "a.deleted", "ce-id": "1", "ce-source": "x"})
+    understood(form, body, {})
+
+
+def understood(form: str, body: bytes, headers: dict[str, str]) -> None:
+    """Read and look up, as the API and a worker do; nothing but the refusals of both may come of it."""
+    try:
+        delivery = read(form, body, headers)
+    except BadEvent:
+        return
+    for item in json.loads(json.dumps(delivery.events)):
+        event = Event(Kind(item[0]), *item[1:])
+        if event.by == "frame":
+            continue
+        try:
+            recipe = EVERYTHING.recipe(event)
+        except Ignored:
+            continue
+        assert ".." not in recipe.label.split("/")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"[" * 100_000,
+        b'{"a":' * 100_000,
+        b"[NaN]",
+        b'{"type": Infinity}',
+        b"9" * 100_000,
+        b'"\xff\xfe"',
+        "{}".encode("utf-16"),
+        b"\xef\xbb\xbf{}",
+        b"\x00",
+        b"null",
+        b"true",
+        b'"text"',
+        b"{}",
+        b"[[]]",
+        b'{"type": null}',
+        b'{"type": "master.updated"}',
+        b'{"type": "master.updated", "data": {"path\\u0000": 1}}',
+        b'{"type": "master.updated", "data": [[["x"]]]}',
+        b'{"type": "master.updated", "data": {"path": ' + b"[" * 500 + b"]" * 500 + b"}}",
+    ],
+)
+def test_what_is_no_event_is_refused_with_a_reason(body: bytes) -> None:
+    with pytest.raises(BadEvent) as refused:
+        read("standard", body, {})
+    assert 0 < len(refused.value.detail) <= 200

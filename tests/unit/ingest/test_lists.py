@@ -1,0 +1,62 @@
+"""Lists of masters: what a line may hold, and that no line can be too much."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING
+
+from mezcal.ingest.lists import LINE_MAX, batches, lines, masters
+from mezcal.ingest.manifests import Passed
+from mezcal.origin import urls
+from mezcal.recipe import Mezzanine
+from mezcal.telemetry.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+REPOSITORY = "https://repository.example.edu/rest/"
+
+
+def path_of(url: str) -> str | None:
+    return urls.path_under(REPOSITORY, url)
+
+
+def test_lines_are_paths_whatever_ends_them_and_empty_ones_are_none() -> None:
+    assert list(lines(io.StringIO("a.tif\r\n\n b c.tif \nlast", newline="\n"))) == ["a.tif", " b c.tif ", "last"]
+
+
+def test_a_line_without_end_is_refused_once_and_the_next_one_read() -> None:
+    file = io.StringIO("x" * (3 * LINE_MAX) + "\ngood.tif\n")
+    refused, good = masters(lines(file), path_of)
+    assert isinstance(refused, Passed)
+    assert "longer than" in refused.why
+    assert good == Mezzanine("good.tif")
+
+
+def test_urls_of_the_repository_are_paths_and_others_are_refused() -> None:
+    ours, theirs = masters([REPOSITORY + "a%20b.tif", "https://elsewhere.example/x"], path_of)
+    assert ours == Mezzanine("a b.tif")
+    assert isinstance(theirs, Passed)
+
+
+def test_what_is_no_path_is_told_in_one_printable_line() -> None:
+    [refused] = masters(["a\x1b[31m\udcff"], path_of)
+    assert isinstance(refused, Passed)
+    assert printable(refused.what) == "a\N{REPLACEMENT CHARACTER}[31m\\udcff"
+    assert printable("b" * 500) == "b" * 200 + ".."
+
+
+def test_batches_are_full_or_have_waited_long_enough() -> None:
+    assert list(batches(range(5), 2, 60)) == [[0, 1], [2, 3], [4]]
+    assert list(batches(iter(range(3)), 100, 0)) == [[0], [1], [2]]
+    assert list(batches([], 2, 60)) == []
+
+
+def test_a_list_is_read_as_it_comes() -> None:
+    """The first batch is there before the second line is read."""
+
+    def unread_end() -> Iterator[str]:
+        yield "first"
+        raise AssertionError("the second line was read")
+
+    assert next(batches(unread_end(), 1, 60)) == ["first"]

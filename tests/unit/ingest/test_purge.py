@@ -1,0 +1,104 @@
+"""Purging: what was made of a master goes, with all its pages, and nothing that runs brings it back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import pytest
+
+from mezcal.errors import MasterMissing, Superseded
+from mezcal.ingest.purge import purge
+from mezcal.jobs import Jobs, Lane
+from mezcal.jobs.state.leases import Lease
+from mezcal.recipe import Mezzanine
+from mezcal.settings import load
+from mezcal.store import LocalStore, Sidecar, open_store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from mezcal.settings import Settings
+    from tests.support.broker import Broker
+
+MASTER = Mezzanine.parse("dc/book.tif")
+PAGES = [Mezzanine.parse("dc/book.tif", page) for page in (2, 7, 40)]
+OTHERS = [Mezzanine.parse("dc/book"), Mezzanine.parse("dc/book.tif/2"), Mezzanine.parse("dc/other.tif", 2)]
+
+
+@pytest.fixture
+def settings(broker: Broker, tmp_path: Path) -> Settings:
+    return load(
+        _env_file=None,
+        redis_url=broker.url,
+        key_prefix=f"{uuid4().hex}:",
+        storage_dir=tmp_path,
+        repo_base_url="file:///",
+    )
+
+
+@pytest.fixture
+def jobs(settings: Settings) -> Jobs:
+    return Jobs.of(settings)
+
+
+@pytest.fixture
+def store(settings: Settings) -> LocalStore:
+    store = open_store(settings)
+    assert isinstance(store, LocalStore)
+    return store
+
+
+def put(store: LocalStore, recipe: Mezzanine, guard: Callable[[], None] = lambda: None) -> None:
+    sidecar = Sidecar(recipe.as_json(), "v", "s", None, None, None, "TIFF", 4, 1, 1, "0" * 64, 0.0, 0.0)
+    with store.draft() as draft:
+        draft.write_bytes(b"\xff\xd8\xff\xd9")
+        store.put(recipe, draft, sidecar, guard)
+
+
+def test_all_pages_go_with_their_master_and_nobody_elses(jobs: Jobs, store: LocalStore) -> None:
+    for recipe in (MASTER, *PAGES, *OTHERS):
+        put(store, recipe)
+    assert purge(MASTER, jobs, store)
+    assert [store.find(recipe) for recipe in (MASTER, *PAGES)] == [None] * 4
+    assert all(store.find(recipe) for recipe in OTHERS)
+    assert not purge(MASTER, jobs, store), "there is nothing left"
+
+
+def test_one_page_goes_alone(jobs: Jobs, store: LocalStore) -> None:
+    for recipe in (MASTER, *PAGES):
+        put(store, recipe)
+    assert purge(PAGES[0], jobs, store)
+    assert store.find(PAGES[0]) is None
+    assert all(store.find(recipe) for recipe in (MASTER, *PAGES[1:]))
+
+
+def test_a_page_that_is_being_made_publishes_nothing_after_its_master_was_purged(jobs: Jobs, store: LocalStore) -> None:
+    """Nothing of it is stored yet: only the job table knows that somebody asked."""
+    jobs.table.ensure(PAGES[0], Lane.INTERACTIVE)
+    claim = jobs.table.begin(PAGES[0].key, "a worker")
+    assert claim is not None
+    purge(MASTER, jobs, store)
+    with pytest.raises(Superseded):
+        put(store, PAGES[0], Lease(jobs.table, claim).check)
+    assert store.find(PAGES[0]) is None
+
+
+def test_what_was_put_aside_by_an_eviction_does_not_come_back(jobs: Jobs, store: LocalStore) -> None:
+    for recipe in (MASTER, PAGES[0]):
+        jobs.table.ensure(recipe, Lane.INTERACTIVE)
+        put(store, recipe)
+        store.evict(recipe)
+    purge(MASTER, jobs, store)
+    assert store.open(MASTER) is None
+    assert store.open(PAGES[0]) is None
+
+
+def test_remembered_failures_of_pages_are_lifted(jobs: Jobs, store: LocalStore) -> None:
+    jobs.table.ensure_all([PAGES[1]], Lane.BULK, changed=False)
+    claim = jobs.table.begin(PAGES[1].key, "a worker")
+    assert claim is not None
+    jobs.table.fail(claim, MasterMissing("not there"))
+    purge(MASTER, jobs, store)
+    assert jobs.table.read(PAGES[1].key) is None

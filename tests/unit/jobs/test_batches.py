@@ -1,0 +1,242 @@
+"""Batches: each item is counted once and in one place, whatever happens to its job, its chunk or its worker."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mezcal.errors import MasterMissing
+from mezcal.jobs import Batch, Jobs, Lane
+from mezcal.jobs.bulk.batches import Note
+from mezcal.jobs.state.records import Order
+from mezcal.recipe import Mezzanine
+from mezcal.settings import load
+
+if TYPE_CHECKING:
+    from tests.support.broker import Broker
+
+RECIPES = [Mezzanine.parse(f"dc/{number}.tif") for number in range(5)]
+
+
+@pytest.fixture
+def jobs(broker: Broker) -> Jobs:
+    return fresh(broker)
+
+
+def fresh(broker: Broker) -> Jobs:
+    return Jobs.of(load(_env_file=None, redis_url=broker.url, key_prefix=f"{uuid4().hex}:", repo_base_url="http://r/"))
+
+
+def posted(jobs: Jobs, recipes: list[Mezzanine] = RECIPES) -> str:
+    return jobs.batches.post([("wanted", "recipe", one.as_json()) for one in recipes]).name
+
+
+def spread(jobs: Jobs, name: str, recipes: list[Mezzanine] = RECIPES, **told: bool) -> None:
+    jobs.table.queue([Order(one, place=place, **told) for place, one in enumerate(recipes)], Lane.BULK, name)
+
+
+def ended(jobs: Jobs, recipe: Mezzanine, how: str = "done") -> None:
+    claim = jobs.table.begin(recipe.key, "worker")
+    assert claim
+    assert jobs.table.finish(claim) if how == "done" else jobs.table.fail(claim, MasterMissing("gone"))
+
+
+def counts(jobs: Jobs, name: str) -> dict[str, int]:
+    batch = looked_at(jobs, name)
+    return {what: count for what, count in batch.counts.items() if count}
+
+
+def looked_at(jobs: Jobs, name: str) -> Batch:
+    batch = jobs.batches.read(name)
+    assert batch
+    assert sum(batch.counts.values()) == batch.items
+    return batch
+
+
+def test_a_batch_from_its_list_to_its_end(jobs: Jobs) -> None:
+    name = posted(jobs)
+    assert counts(jobs, name) == {"waiting": 5}
+    spread(jobs, name)
+    assert counts(jobs, name) == {"queued": 5}
+    ended(jobs, RECIPES[0])
+    ended(jobs, RECIPES[1], "failed")
+    jobs.table.begin(RECIPES[2].key, "worker")
+    jobs.forget(RECIPES[3])
+    assert counts(jobs, name) == {"done": 1, "failed": 1, "running": 1, "forgotten": 1, "queued": 1}
+    batch = looked_at(jobs, name)
+    assert [record.key for record in batch.failures] == [RECIPES[1].key]
+    assert not batch.over
+    jobs.forget(RECIPES[2])
+    ended(jobs, RECIPES[4])
+    assert looked_at(jobs, name).over
+
+
+def test_a_chunk_that_is_taken_up_twice_counts_and_does_nothing_twice(jobs: Jobs) -> None:
+    name = posted(jobs)
+    spread(jobs, name, fresh=True, anew=True)
+    for recipe in RECIPES:
+        ended(jobs, recipe)
+    spread(jobs, name, fresh=True, anew=True)
+    assert counts(jobs, name) == {"done": 5}
+    assert jobs.table.depths()["bulk"] == 0
+    assert jobs.batches.open_places(name, 0, 5) == [False] * 5
+
+
+def test_one_job_ends_for_all_batches_that_wait_for_it(jobs: Jobs) -> None:
+    first, second = posted(jobs), posted(jobs)
+    spread(jobs, first)
+    spread(jobs, second, fresh=True, anew=True)
+    ended(jobs, RECIPES[0])
+    assert counts(jobs, first) == counts(jobs, second) == {"done": 1, "queued": 4}
+
+
+def test_a_change_in_mid_work_ends_nothing_for_those_who_wait(jobs: Jobs) -> None:
+    name = posted(jobs)
+    spread(jobs, name)
+    claim = jobs.table.begin(RECIPES[0].key, "worker")
+    assert claim
+    jobs.changed(RECIPES[0])
+    assert not jobs.table.finish(claim)
+    assert counts(jobs, name) == {"queued": 5}
+    ended(jobs, RECIPES[0])
+    assert counts(jobs, name) == {"done": 1, "queued": 4}
+
+
+def test_a_new_master_does_not_unsay_that_the_old_one_changed(jobs: Jobs) -> None:
+    """A change fails; then comes `created`: what is stored is of the old master still."""
+    jobs.changed(RECIPES[0])
+    ended(jobs, RECIPES[0], "failed")
+    jobs.table.queue([Order(RECIPES[0], fresh=True)], Lane.BULK)
+    claim = jobs.table.begin(RECIPES[0].key, "worker")
+    assert claim
+    assert claim.remake
+
+
+def test_what_is_listed_twice_is_made_once(jobs: Jobs) -> None:
+    name = posted(jobs, [*RECIPES, RECIPES[0]])
+    spread(jobs, name, [*RECIPES, RECIPES[0]])
+    for recipe in RECIPES:
+        ended(jobs, recipe)
+    assert counts(jobs, name) == {"done": 5, "repeated": 1}
+
+
+def test_a_remembered_failure_is_one_of_the_batch(jobs: Jobs) -> None:
+    spread(jobs, posted(jobs, RECIPES[:1]), RECIPES[:1])
+    ended(jobs, RECIPES[0], "failed")
+    name = posted(jobs)
+    spread(jobs, name)
+    assert counts(jobs, name) == {"failed": 1, "queued": 4}
+
+
+def test_items_that_are_no_jobs_are_noted_once(jobs: Jobs) -> None:
+    name = posted(jobs)
+    notes = [Note(0, "ignored", "x" * 1000, "not ours"), Note(1, "deleted"), Note(2, "done", ended=2, parts=3)]
+    jobs.batches.note(name, notes)
+    jobs.table.queue([Order(RECIPES[2])], Lane.BULK, name)
+    jobs.batches.note(name, notes)
+    assert counts(jobs, name) == {"waiting": 2, "ignored": 1, "deleted": 1, "done": 2, "queued": 1}
+    assert len(looked_at(jobs, name).notes) == 1
+
+
+def test_a_full_lane_leaves_an_item_for_later(jobs: Jobs) -> None:
+    jobs.table.terms = type(jobs.table.terms)(queue_max=2)
+    name = posted(jobs)
+    spread(jobs, name)
+    assert counts(jobs, name) == {"queued": 2, "waiting": 3}
+    ended(jobs, RECIPES[0])
+    spread(jobs, name)
+    assert counts(jobs, name) == {"done": 1, "queued": 2, "waiting": 2}
+
+
+def test_a_delivery_opens_one_batch(jobs: Jobs) -> None:
+    items = [("wanted", "path", "a.tif")]
+    first = jobs.batches.post(items, "id")
+    again = jobs.batches.post(items, "id")
+    assert (again.name, again.again, again.chunks) == (first.name, True, [])
+    assert jobs.chunks.count() == 1
+    assert not jobs.batches.post(items, "another").again
+    assert not jobs.batches.post(items).again
+
+
+def test_a_batch_that_is_no_longer_known_hinders_no_job(jobs: Jobs) -> None:
+    name = posted(jobs)
+    spread(jobs, name)
+    redis, key = jobs.table.redis, jobs.table.keys.batch(name)
+    assert all(redis.ttl(one) > 0 for one in redis.keys(f"{key}*"))
+    redis.delete(key)
+    for recipe in RECIPES:
+        ended(jobs, recipe)
+    assert jobs.batches.read(name) is None
+    assert all(redis.ttl(one) > 0 for one in redis.keys(f"{key}*"))
+
+
+class Course:
+    """Three masters in two batches, and whatever can happen to a job."""
+
+    def __init__(self, broker: Broker) -> None:
+        self.jobs, self.recipes = fresh(broker), RECIPES[:3]
+        self.table = self.jobs.table
+        self.names = [posted(self.jobs, self.recipes), posted(self.jobs, self.recipes)]
+        self.claims: dict[int, Any] = {}
+
+    def spread(self, which: int, batch: int) -> None:
+        self.table.queue([Order(self.recipes[which], place=which)], Lane.BULK, self.names[batch])
+
+    def renew(self, which: int, batch: int) -> None:
+        order = Order(self.recipes[which], fresh=True, anew=True, place=which)
+        self.table.queue([order], Lane.BULK, self.names[batch])
+
+    def begin(self, which: int, _: int) -> None:
+        claim = self.table.begin(self.recipes[which].key, "worker", "task")
+        self.claims[which] = claim or self.claims.get(which)
+
+    def end(self, which: int, how: int) -> None:
+        claim = self.claims.get(which)
+        if claim:
+            self.table.fail(claim, MasterMissing("gone")) if how else self.table.finish(claim)
+
+    def put_off(self, which: int, _: int) -> None:
+        if self.claims.get(which):
+            self.table.put_off(self.claims[which], MasterMissing("gone"), 60)
+
+    def forget(self, which: int, _: int) -> None:
+        self.table.forget(self.recipes[which].key)
+
+    def change(self, which: int, _: int) -> None:
+        self.table.change(self.recipes[which], Lane.BULK)
+
+    def retry(self, which: int, _: int) -> None:
+        self.table.retry(self.recipes[which].key)
+
+    def ask(self, which: int, _: int) -> None:
+        self.table.ensure(self.recipes[which], Lane.INTERACTIVE)
+
+    def die(self, which: int, _: int) -> None:
+        self.table.died(self.recipes[which].key, "task")
+
+
+WHAT = ("spread", "renew", "begin", "end", "put_off", "forget", "change", "retry", "ask", "die")
+STEPS = st.lists(st.tuples(st.sampled_from(WHAT), st.integers(0, 2), st.integers(0, 1)), max_size=40)
+
+
+@settings(max_examples=60)
+@given(steps=STEPS)
+def test_whatever_happens_the_counts_add_up_and_every_batch_comes_to_its_end(broker: Broker, steps: list[Any]) -> None:
+    course = Course(broker)
+    jobs = course.jobs
+    for what, which, other in steps:
+        getattr(course, what)(which, other)
+        for name in course.names:
+            looked_at(jobs, name)
+    for name in course.names:
+        spread(jobs, name, course.recipes)
+    for recipe in course.recipes:
+        jobs.table.retry(recipe.key)
+        if claim := jobs.table.begin(recipe.key, "last"):
+            jobs.table.finish(claim)
+        jobs.table.forget(recipe.key)
+    assert all(looked_at(jobs, name).over for name in course.names)

@@ -1,0 +1,174 @@
+"""Following jobs that were handed over in bulk, against a real broker; what workers do is done by hand here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import pytest
+
+from mezcal.errors import BrokerDown, MasterMissing
+from mezcal.jobs import Jobs, Lane
+from mezcal.jobs.bulk.follow_up import Outstanding
+from mezcal.jobs.state.records import Order
+from mezcal.recipe import Mezzanine
+from mezcal.settings import load
+from mezcal.store import open_store
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mezcal.settings import Settings
+    from mezcal.store import Store
+    from tests.support.broker import Broker
+
+
+@pytest.fixture
+def settings(broker: Broker, tmp_path: Path) -> Settings:
+    return load(
+        _env_file=None,
+        redis_url=broker.url,
+        key_prefix=f"{uuid4().hex}:",
+        data_dir=tmp_path,
+        repo_base_url="http://repository.example/",
+    )
+
+
+@pytest.fixture
+def jobs(settings: Settings) -> Jobs:
+    return Jobs.of(settings)
+
+
+@pytest.fixture
+def store(settings: Settings) -> Store:
+    return open_store(settings)
+
+
+@pytest.fixture
+def outstanding(jobs: Jobs, store: Store) -> Outstanding:
+    return Outstanding(jobs, store)
+
+
+def recipes(count: int) -> list[Mezzanine]:
+    return [Mezzanine(f"{uuid4().hex}/{number}") for number in range(count)]
+
+
+def queue_one_chunk(jobs: Jobs) -> list[Mezzanine]:
+    """Queue the jobs of one chunk, as a worker would."""
+    [name] = jobs.chunks.due()[:1]
+    chunk = jobs.chunks.take(name)
+    assert chunk is not None
+    wanted = [Mezzanine.parse(item[2]["path"]) for item in chunk.items]
+    orders = [Order(recipe, place=place) for place, recipe in enumerate(wanted, chunk.first)]
+    jobs.table.queue(orders, Lane.BULK, chunk.batch)
+    jobs.chunks.done(name)
+    return wanted
+
+
+def make(jobs: Jobs, recipe: Mezzanine) -> None:
+    """Make *recipe*, as far as the job table can tell."""
+    claim = jobs.table.begin(recipe.key, "somebody")
+    assert claim is not None
+    jobs.table.finish(claim)
+
+
+def test_each_job_is_told_of_once_when_it_has_ended(jobs: Jobs, outstanding: Outstanding) -> None:
+    wanted = recipes(3)
+    outstanding.hand_over(wanted)
+    assert (list(outstanding.look()), outstanding.count()) == ([], 3), "no worker has queued them"
+    queue_one_chunk(jobs)
+    assert (list(outstanding.look()), outstanding.count()) == ([], 3), "no worker has made them"
+    make(jobs, wanted[0])
+    claim = jobs.table.begin(wanted[1].key, "somebody")
+    assert claim is not None
+    jobs.table.fail(claim, MasterMissing("it is not there"))
+    ended = {one.recipe: one.failure for one in outstanding.look()}
+    assert set(ended) == set(wanted[:2])
+    assert ended[wanted[0]] is None
+    assert isinstance(ended[wanted[1]], MasterMissing)
+    assert (list(outstanding.look()), outstanding.count()) == ([], 1)
+
+
+def test_what_was_handed_over_twice_ends_twice(jobs: Jobs, outstanding: Outstanding) -> None:
+    [wanted] = recipes(1)
+    for _ in range(2):
+        outstanding.hand_over([wanted])
+        queue_one_chunk(jobs)
+    assert (list(outstanding.look()), outstanding.count()) == ([], 2)
+    make(jobs, wanted)
+    assert [one.recipe for one in outstanding.look()] == [wanted, wanted]
+    assert outstanding.count() == 0
+
+
+def test_a_job_that_the_queue_has_forgotten_is_looked_for_in_the_store(
+    jobs: Jobs, store: Store, outstanding: Outstanding
+) -> None:
+    made, lost = recipes(2)
+    outstanding.hand_over([made, lost])
+    queue_one_chunk(jobs)
+    path = store.path(made)  # type: ignore[attr-defined]  # a local one
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"\xff\xd8\xff")
+    jobs.forget(made)
+    jobs.forget(lost)
+    ended = {one.recipe: one.failure for one in outstanding.look()}
+    assert ended[made] is None
+    assert ended[lost] is not None
+    assert "forgotten" in ended[lost].detail
+    assert outstanding.count() == 0
+
+
+def test_jobs_that_end_out_of_order_are_found_all_the_same(
+    jobs: Jobs, outstanding: Outstanding, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mezcal.jobs.bulk.follow_up.BATCH", 2)
+    wanted = recipes(7)
+    outstanding.hand_over(wanted)
+    queue_one_chunk(jobs)
+    make(jobs, wanted[6])
+    assert list(outstanding.look()) == [], "the oldest have not ended, so the newest are not asked about yet"
+    monkeypatch.setattr("mezcal.jobs.bulk.follow_up.ALL_SECONDS", 0)
+    assert [one.recipe for one in outstanding.look()] == [wanted[6]]
+
+
+def test_only_what_nobody_else_wants_or_has_begun_is_taken_back(jobs: Jobs, store: Store) -> None:
+    before, running, awaited, mine, chunked, listed = recipes(6)
+    jobs.ask(before, Lane.BULK)
+    outstanding = Outstanding(jobs, store)
+    outstanding.hand_over([before, running, awaited, mine, listed])
+    queue_one_chunk(jobs)
+    jobs.spread([listed])
+    queue_one_chunk(jobs)
+    outstanding.hand_over([chunked])
+    jobs.table.begin(running.key, "somebody")
+    jobs.ask(awaited)
+    assert outstanding.take_back() == 2
+    assert not outstanding.being_queued()
+    states = jobs.table.states([one.key for one in (before, running, awaited, mine, chunked, listed)])
+    assert states == ["queued", "running", "queued", None, None, "queued"]
+    assert jobs.chunks.count() == 0
+
+
+def test_what_a_worker_is_queueing_is_taken_back_when_it_has_done_so(jobs: Jobs, outstanding: Outstanding) -> None:
+    [wanted] = recipes(1)
+    outstanding.hand_over([wanted])
+    [name] = jobs.chunks.due()
+    assert jobs.chunks.take(name) is not None
+    assert outstanding.take_back() == 0
+    assert outstanding.being_queued()
+    jobs.table.ensure_all([wanted], Lane.BULK, changed=False)
+    jobs.chunks.done(name)
+    assert not outstanding.being_queued()
+    assert outstanding.take_back() == 1
+    assert jobs.table.read(wanted.key) is None
+
+
+def test_a_broker_that_is_away_is_told(jobs: Jobs, outstanding: Outstanding, broker: Broker) -> None:
+    outstanding.hand_over(recipes(1))
+    broker.stop()
+    try:
+        with pytest.raises(BrokerDown):
+            list(outstanding.look())
+    finally:
+        broker.start()
+    assert list(outstanding.look()) == []

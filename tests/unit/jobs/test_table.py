@@ -1,0 +1,401 @@
+"""The job table: every transition, on a real broker and on fakeredis."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import fakeredis
+import pytest
+
+from mezcal.errors import MasterMissing, Memory, OriginFailed, Quarantined, TimedOut
+from mezcal.jobs import Claim, Keys, Lane, State, Table, Terms
+from mezcal.jobs.state.records import Message, failure_of
+from mezcal.recipe import Mezzanine
+from tests.support.waiting import until
+
+if TYPE_CHECKING:
+    from tests.support.broker import Broker
+
+RECIPE = Mezzanine.parse("dc/1")
+KEY = RECIPE.key
+LONG, SHORT = 60.0, 0.03  # leases in seconds: one that holds throughout a test, one that runs out at once
+TERMS = Terms(lease=LONG, max_attempts=3, queue_max=100, memory={Memory.MISSING: 120, Memory.BRIEF: 10})
+
+
+@pytest.fixture(params=["real", "fake"])
+def redis(request: pytest.FixtureRequest) -> Any:
+    if request.param == "fake":
+        return fakeredis.FakeRedis(decode_responses=True)
+    broker: Broker = request.getfixturevalue("broker")
+    return broker.client()
+
+
+@pytest.fixture
+def table(redis: Any) -> Table:
+    return Table(redis, Keys(f"{uuid4().hex}:"), TERMS)
+
+
+def with_lease(table: Table, lease: float) -> Table:
+    return Table(table.redis, table.keys, replace(TERMS, lease=lease))
+
+
+def begun(table: Table, lane: Lane = Lane.INTERACTIVE) -> Claim:
+    table.ensure(RECIPE, lane)
+    claim = table.begin(KEY, "w1")
+    assert claim is not None
+    return claim
+
+
+def reaped(table: Table) -> list[Message]:
+    """What the reaper sends as soon as it sends anything."""
+    return until(table.reap, what="anything to reap")
+
+
+def state(table: Table) -> State | None:
+    record = table.read(KEY)
+    return record.state if record else None
+
+
+def test_the_first_asker_publishes_and_the_others_join(table: Table) -> None:
+    assert table.ensure(RECIPE, Lane.INTERACTIVE) == ("publish", None)
+    assert table.ensure(RECIPE, Lane.INTERACTIVE) == ("joined", None)
+    assert table.ensure(RECIPE, Lane.BULK) == ("joined", None)
+    assert table.depths() == {"interactive": 1, "bulk": 0, "running": 0, "later": 0, "failed": 0}
+
+
+def test_an_asker_promotes_what_is_queued_in_bulk_once(table: Table) -> None:
+    table.ensure(RECIPE, Lane.BULK)
+    assert table.ensure(RECIPE, Lane.INTERACTIVE) == ("publish", None)
+    assert table.ensure(RECIPE, Lane.INTERACTIVE) == ("joined", None)
+    assert table.depths()["interactive"] == 1
+    assert table.depths()["bulk"] == 0
+
+
+def test_a_job_runs_once_however_many_messages_there_are(table: Table) -> None:
+    claim = begun(table)
+    assert table.begin(KEY, "w2") is None
+    assert (claim.attempt, claim.lane, claim.remake) == (1, Lane.INTERACTIVE, False)
+    assert table.ensure(RECIPE, Lane.INTERACTIVE) == ("joined", None)
+
+
+def test_a_message_without_a_job_is_dropped(table: Table) -> None:
+    assert table.begin(KEY, "w1") is None
+
+
+def test_a_finished_job_is_told_to_whoever_waits(table: Table) -> None:
+    with table.redis.pubsub(ignore_subscribe_messages=True) as channel:
+        channel.subscribe(table.keys.ended)
+        claim = begun(table)
+        assert table.finish(claim)
+        message = until(lambda: channel.get_message(timeout=0.1), what="the message")
+    assert message["data"] == KEY
+    assert state(table) is State.DONE
+    assert table.depths()["running"] == 0
+    assert table.recent(5) == [RECIPE.as_json()]
+
+
+def test_what_is_done_and_gone_is_made_again(table: Table) -> None:
+    table.finish(begun(table))
+    assert table.ensure(RECIPE, Lane.INTERACTIVE) == ("publish", None)
+
+
+def test_a_failure_is_remembered_for_as_long_as_its_class_deserves(table: Table) -> None:
+    table.fail(begun(table), MasterMissing("no such file"))
+    verdict, failure = table.ensure(RECIPE, Lane.INTERACTIVE)
+    assert verdict == "failed"
+    told = failure_of(failure)
+    assert isinstance(told, MasterMissing)
+    assert told.detail == "no such file"
+    assert 100 < table.redis.ttl(table.keys.job(KEY)) <= 120
+    assert [record.key for record in table.failures()] == [KEY]
+
+
+def test_a_forgotten_failure_is_tried_again(table: Table) -> None:
+    table.fail(begun(table), MasterMissing("no such file"))
+    assert table.forget(KEY)
+    assert not table.forget(KEY)
+    assert table.ensure(RECIPE, Lane.INTERACTIVE) == ("publish", None)
+    assert table.depths()["failed"] == 0
+
+
+def test_a_worker_whose_job_was_forgotten_can_neither_keep_nor_report_it(table: Table) -> None:
+    claim = begun(table)
+    table.forget(KEY)
+    assert not table.renew(claim)
+    assert not table.finish(claim)
+    assert state(table) is None
+
+
+def test_a_lease_that_ran_out_queues_the_job_again(table: Table) -> None:
+    brief = with_lease(table, SHORT)
+    old = begun(brief)
+    assert reaped(brief) == [Message(Lane.INTERACTIVE, RECIPE.as_json())]
+    new = table.begin(KEY, "w2")
+    assert new is not None
+    assert new.attempt == 2
+    assert int(new.token) > int(old.token)
+    assert not table.renew(old)
+    assert not table.finish(old)
+    assert table.finish(new)
+
+
+def test_a_renewed_lease_does_not_run_out(table: Table) -> None:
+    claim = begun(with_lease(table, SHORT))
+    assert table.renew(claim)
+    assert table.reap() == []
+    assert state(table) is State.RUNNING
+
+
+def test_a_worker_that_was_out_of_touch_takes_its_job_back(table: Table) -> None:
+    """Reaped, but not begun by anybody else: the work goes on, and the second message is dropped."""
+    brief = with_lease(table, SHORT)
+    claim = begun(brief)
+    reaped(brief)
+    assert state(table) is State.QUEUED
+    assert table.renew(claim)
+    assert state(table) is State.RUNNING
+    assert table.begin(KEY, "w2") is None
+    assert table.depths()["interactive"] == 0
+    assert table.finish(claim)
+
+
+def test_a_job_that_keeps_ending_its_workers_is_quarantined(table: Table) -> None:
+    brief = with_lease(table, SHORT)
+    begun(brief)
+    for _ in range(TERMS.max_attempts - 1):
+        reaped(brief)
+        assert brief.begin(KEY, "w") is not None
+    until(lambda: not brief.reap() and state(table) is State.QUARANTINED, what="quarantine")
+    verdict, failure = table.ensure(RECIPE, Lane.INTERACTIVE)
+    assert verdict == "failed"
+    assert isinstance(failure_of(failure), Quarantined)
+    record = table.read(KEY)
+    assert record is not None
+    assert [past["attempt"] for past in record.history] == [1, 2, 3]
+    assert table.forget(KEY)
+
+
+def test_a_live_worker_takes_its_job_back_out_of_quarantine(table: Table) -> None:
+    """It lost touch at its last attempt: nothing had died, and its picture is as good as any."""
+    last = Table(table.redis, table.keys, Terms(SHORT, 1))
+    claim = begun(last)
+    until(lambda: not last.reap() and state(table) is State.QUARANTINED, what="quarantine")
+    assert last.renew(claim)
+    assert table.finish(claim)
+    assert state(table) is State.DONE
+    assert table.depths()["failed"] == 0
+
+
+def test_a_released_job_is_queued_again_and_the_attempt_not_counted(table: Table) -> None:
+    assert table.release(begun(table))
+    again = table.begin(KEY, "w2")
+    assert again is not None
+    assert again.attempt == 1
+
+
+def test_a_job_put_off_comes_back_when_its_time_has_come(table: Table) -> None:
+    assert table.put_off(begun(table, Lane.BULK), OriginFailed("503"), 0)
+    assert table.begin(KEY, "w2") is None
+    assert reaped(table) == [Message(Lane.BULK, RECIPE.as_json())]
+
+
+def test_an_asker_does_not_wait_for_a_job_that_was_put_off(table: Table) -> None:
+    table.put_off(begun(table, Lane.BULK), OriginFailed("503"), 3600)
+    assert table.ensure(RECIPE, Lane.BULK) == ("joined", None)
+    assert table.ensure(RECIPE, Lane.INTERACTIVE) == ("publish", None)
+    assert table.begin(KEY, "w2") is not None
+
+
+def test_a_lost_message_is_sent_again(table: Table, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mezcal.jobs.state.table.GRACE_MS", 10)
+    table.ensure(RECIPE, Lane.BULK)
+    assert reaped(table) == [Message(Lane.BULK, RECIPE.as_json())]
+
+
+def test_a_message_lost_before_a_long_queue_is_missed_when_later_ones_overtake_it(
+    table: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pipe is never empty under a steady load, so an empty pipe cannot be the only sign."""
+    monkeypatch.setattr("mezcal.jobs.state.table.GRACE_MS", 10)
+    later = Mezzanine.parse("dc/2")
+    table.ensure(RECIPE, Lane.BULK)
+    table.redis.lpush(table.keys.pipe(Lane.BULK), "the message of a third job")
+    assert table.reap() == []
+
+    def overtaken() -> list[Message]:
+        table.forget(later.key)
+        table.ensure(later, Lane.BULK)
+        table.begin(later.key, "w1")
+        return table.reap()
+
+    assert until(overtaken) == [Message(Lane.BULK, RECIPE.as_json())]
+
+
+def test_a_full_lane_refuses_and_a_join_does_not_count(table: Table) -> None:
+    narrow = Table(table.redis, table.keys, Terms(queue_max=1))
+    assert narrow.ensure(RECIPE, Lane.BULK)[0] == "publish"
+    assert narrow.ensure(RECIPE, Lane.BULK)[0] == "joined"
+    assert narrow.ensure(Mezzanine.parse("dc/2"), Lane.BULK)[0] == "full"
+    assert narrow.ensure(Mezzanine.parse("dc/2"), Lane.INTERACTIVE)[0] == "publish"
+
+
+def test_no_job_is_kept_for_ever(table: Table) -> None:
+    """Whatever happens to a job, its record has an expiry, so that no fault fills Redis."""
+    brief = with_lease(table, SHORT)
+    steps = [
+        lambda: table.ensure(RECIPE, Lane.BULK),
+        lambda: table.begin(KEY, "w"),
+        lambda: table.forget(KEY),
+        lambda: table.put_off(begun(table, Lane.BULK), OriginFailed("x"), 5),
+        lambda: table.ensure(RECIPE, Lane.INTERACTIVE),
+        lambda: table.fail(begun(table), MasterMissing("x")),
+        lambda: table.forget(KEY),
+        lambda: (begun(brief), reaped(brief)),
+    ]
+    for step in steps:
+        step()
+        assert table.redis.ttl(table.keys.job(KEY)) != -1
+    assert table.redis.ttl(table.keys.fence) > 0
+
+
+def test_tokens_grow_even_if_redis_forgot_them(table: Table) -> None:
+    first = begun(table)
+    table.redis.delete(table.keys.fence, table.keys.job(KEY))
+    assert int(begun(table).token) > int(first.token)
+
+
+def test_a_process_that_died_has_its_job_queued_at_once(table: Table) -> None:
+    table.ensure(RECIPE, Lane.BULK)
+    claim = table.begin(KEY, "w1", "message-1")
+    assert claim is not None
+    assert table.died(KEY, "another message") is None
+    assert table.died(KEY, "message-1") == Message(Lane.BULK, RECIPE.as_json())
+    assert not table.finish(claim), "it is dead: nothing of it counts"
+    again = table.begin(KEY, "w2", "message-2")
+    assert again is not None
+    assert again.attempt == 2
+    assert table.died(KEY, "message-1") is None
+
+
+def test_a_job_whose_processes_die_is_quarantined_without_any_lease(table: Table) -> None:
+    table.ensure(RECIPE, Lane.INTERACTIVE)
+    for number in range(TERMS.max_attempts):
+        assert table.begin(KEY, "w", str(number)) is not None
+        told = table.died(KEY, str(number))
+        assert (told is None) == (number == TERMS.max_attempts - 1)
+    assert state(table) is State.QUARANTINED
+
+
+def test_a_process_that_had_to_be_ended_gives_its_job_a_failure(table: Table) -> None:
+    table.ensure(RECIPE, Lane.INTERACTIVE)
+    table.begin(KEY, "w", "m")
+    table.ended(KEY, "m", TimedOut("too long"))
+    verdict, told = table.ensure(RECIPE, Lane.INTERACTIVE)
+    assert verdict == "failed"
+    assert isinstance(failure_of(told), TimedOut)
+
+
+def test_a_job_given_back_by_a_shutdown_is_not_counted(table: Table) -> None:
+    table.ensure(RECIPE, Lane.BULK)
+    table.begin(KEY, "w", "m")
+    assert table.given_back(KEY, "m") == Message(Lane.BULK, RECIPE.as_json())
+    again = table.begin(KEY, "w2", "m2")
+    assert again is not None
+    assert again.attempt == 1
+
+
+def test_a_change_fences_off_who_has_read_the_old_master(table: Table) -> None:
+    old = begun(table)
+    assert table.change(RECIPE, Lane.BULK) == ("publish", Lane.INTERACTIVE), "somebody waits for it"
+    assert not table.renew(old)
+    assert not table.finish(old)
+    new = table.begin(KEY, "w2")
+    assert new is not None
+    assert (new.attempt, new.remake) == (1, True)
+
+
+def test_a_change_of_what_is_queued_only_says_that_it_is_to_be_made_anew(table: Table) -> None:
+    table.ensure(RECIPE, Lane.INTERACTIVE)
+    assert table.change(RECIPE, Lane.BULK)[0] == "joined"
+    claim = table.begin(KEY, "w")
+    assert claim is not None
+    assert claim.remake
+
+
+def test_a_change_keeps_a_worker_that_was_out_of_touch_from_taking_its_job_back(table: Table) -> None:
+    brief = with_lease(table, SHORT)
+    old = begun(brief)
+    reaped(brief)
+    table.change(RECIPE, Lane.BULK)
+    assert not table.renew(old)
+
+
+@pytest.mark.parametrize("end", ["done", "failed", "quarantined", "later", "unknown"])
+def test_a_change_starts_anew_whatever_was_before(table: Table, end: str) -> None:
+    if end == "done":
+        table.finish(begun(table))
+    elif end == "failed":
+        table.fail(begun(table), MasterMissing("no such file"))
+    elif end == "quarantined":
+        for number in range(TERMS.max_attempts):
+            table.ensure(RECIPE, Lane.INTERACTIVE)
+            table.begin(KEY, "w", str(number))
+            table.died(KEY, str(number))
+    elif end == "later":
+        table.put_off(begun(table, Lane.BULK), OriginFailed("503"), 3600)
+    assert table.change(RECIPE, Lane.BULK) == ("publish", Lane.BULK)
+    claim = table.begin(KEY, "w")
+    assert claim is not None
+    assert (claim.attempt, claim.remake) == (1, True)
+
+
+def test_an_operator_has_a_failure_tried_again_with_its_history(table: Table) -> None:
+    assert table.retry(KEY) is None
+    table.fail(begun(table), MasterMissing("no such file"))
+    assert table.retry(KEY) == Message(Lane.BULK, RECIPE.as_json())
+    assert table.retry(KEY) is None, "it is queued already"
+    assert table.failures() == []
+    claim = table.begin(KEY, "w")
+    assert claim is not None
+    assert claim.attempt == 1
+    record = table.read(KEY)
+    assert record is not None
+    assert len(record.history) == 1
+
+
+def test_a_bulk_job_that_failed_for_good_is_listed_for_long_but_refuses_nobody_for_long(table: Table) -> None:
+    lasting = replace(TERMS, memory=TERMS.memory | {Memory.LASTING: 1000, Memory.BRIEF: 1})
+    long = Table(table.redis, table.keys, lasting)
+    long.fail(begun(long, Lane.BULK), OriginFailed("503"))
+    assert long.ensure(RECIPE, Lane.INTERACTIVE)[0] == "failed"
+    until(lambda: long.ensure(RECIPE, Lane.BULK)[0] == "publish", what="the end of its refusal")
+    long.forget(KEY)
+    long.fail(begun(long, Lane.BULK), OriginFailed("503"))
+    assert long.redis.ttl(long.keys.job(KEY)) > 900
+    assert len(long.failures()) == 1
+
+
+def test_a_put_off_job_that_somebody_waits_for_by_now_fails_instead(table: Table) -> None:
+    claim = begun(table, Lane.BULK)
+    table.ensure(RECIPE, Lane.INTERACTIVE)
+    assert table.put_off(claim, OriginFailed("503"), 3600)
+    assert state(table) is State.FAILED
+
+
+def test_a_deferred_job_has_not_been_tried(table: Table) -> None:
+    assert table.defer(begun(table, Lane.BULK), 0)
+    assert reaped(table) == [Message(Lane.BULK, RECIPE.as_json())]
+    claim = table.begin(KEY, "w")
+    assert claim is not None
+    assert claim.attempt == 1
+
+
+def test_many_jobs_are_queued_in_one_go(table: Table) -> None:
+    recipes = [Mezzanine.parse(f"dc/{number}") for number in range(150)]
+    table.ensure(recipes[3], Lane.BULK)
+    verdicts = table.ensure_all(recipes, Lane.BULK, changed=False)
+    assert verdicts[3] == "joined"
+    assert verdicts.count("publish") == 99
+    assert verdicts[-1] == "full"

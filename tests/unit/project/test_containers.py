@@ -1,0 +1,158 @@
+"""The container files hold together, and with the program. No engine is needed to tell."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+import yaml
+
+from mezcal.cli import _parser
+from mezcal.commands.secrets import FORMS
+from mezcal.settings import Settings
+from tests import ROOT
+
+COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+S3 = yaml.safe_load((ROOT / "docker-compose.s3.yml").read_text())
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+ALL = {**{f"s3:{name}": service for name, service in S3["services"].items() if "image" in service}, **SERVICES}
+ROLES = ("api", "worker", "beat", "flower")
+ENDING = {"secrets", "front-config", "s3:bucket"}  # done once, before the others start
+
+VARIABLES = {name.upper() for name in Settings.model_fields}
+SECRET = {
+    name.upper() for name, field in Settings.model_fields.items() if "SecretStr" in str(field.annotation)
+}  # each may be a file
+OF_STORE = {"STORAGE", "AWS_BUCKET", "AWS_PREFIX", "AWS_DEFAULT_REGION", "AWS_ACCESS_KEY_ID", "STORAGE_URL", "S3_SERVE"}
+ELSEWHERE = {"AWS_SECRET_ACCESS_KEY"} | OF_STORE
+READ = VARIABLES | {f"{name}_FILE" for name in SECRET} | ELSEWHERE
+OF_THE_FILES = {
+    *("SECRETS_DIR", "MEZCAL_PORT", "FLOWER_PORT", "MEZCAL_VERSION", "COMPOSE_PROFILES"),
+    *("WORKER_PROCESSES", "WORKER_CPUS", "WORKER_LIMIT"),
+}
+LEFT_OUT_OF_ENV = {"SENDFILE_HEADER"}
+CONFIDENTIAL = re.compile(r"PASSWORD|SECRET|TOKEN|AUTH|requirepass", re.IGNORECASE)
+
+
+def named_in_example() -> set[str]:
+    return set(re.findall(r"^#?([A-Z_\d]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_each_role_is_a_command_of_the_image(role: str) -> None:
+    service = SERVICES[role]
+    words = [re.sub(r"^\$\{\w+:-(.*)\}$", r"\1", word) for word in service["command"]]
+    assert words[0] == role
+    assert "entrypoint" not in service
+    assert callable(_parser().parse_args(words).run)
+
+
+def test_the_image_starts_all_of_mezcal_by_itself_and_asks_each_role_how_it_is() -> None:
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    started = re.search(r"^CMD (\[.*\])$", dockerfile, re.MULTILINE)
+    assert started is not None
+    assert callable(_parser().parse_args(yaml.safe_load(started[1])).run)
+    assert 'ENTRYPOINT ["mezcal"]' in dockerfile
+    assert re.search(r'^HEALTHCHECK .* CMD \["mezcal", "healthy"\]$', dockerfile, re.MULTILINE)
+    assert "ROLE_SIGN=" in dockerfile
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_every_variable_of_a_service_is_read_by_somebody(name: str) -> None:
+    assert set(ALL[name].get("environment", {})) <= READ
+    for service in S3["services"].values():
+        assert set(service.get("environment", {})) <= READ
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_no_service_may_more_than_it_needs(name: str) -> None:
+    service = ALL[name]
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert "privileged" not in service
+    limits = service["deploy"]["resources"]["limits"]
+    assert {"cpus", "memory", "pids"} <= set(limits)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_every_service_tells_how_it_is_and_is_started_again(name: str) -> None:
+    service = ALL[name]
+    if name in ENDING:
+        assert service["restart"] == "no"
+        return
+    assert service["restart"] == "unless-stopped"
+    assert service["healthcheck"]["test"]
+
+
+@pytest.mark.parametrize("name", ROLES)
+def test_a_role_starts_when_redis_answers(name: str) -> None:
+    assert SERVICES[name]["depends_on"]["redis"]["condition"] == "service_healthy"
+    assert SERVICES[name]["env_file"] == [{"path": ".env", "required": False}]
+    assert "container_name" not in SERVICES[name], "there may be several"
+    assert SERVICES[name]["stop_grace_period"] == "40s", "more than DRAIN_SECONDS"
+
+
+def test_only_the_front_is_published_to_the_world() -> None:
+    published = {name: port for name, service in ALL.items() for port in service.get("ports", [])}
+    assert published.pop("front") == "${MEZCAL_PORT:-5000}:8080"
+    assert set(published) == {"flower"}
+    assert all(port.startswith("127.0.0.1:") for port in published.values())
+    assert COMPOSE["networks"]["inside"] == {"internal": True}
+    assert SERVICES["redis"]["networks"] == ["inside"]
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_no_secret_stands_in_the_files(name: str) -> None:
+    """It comes by a file, from .env, or is said to be for trying."""
+    for variable, value in ALL[name].get("environment", {}).items():
+        if CONFIDENTIAL.search(variable):
+            assert value in ("", None) or value.startswith(("${", "/run/secrets/")), variable
+    words = " ".join(ALL[name].get("command") or [])
+    assert not re.search(r"(password|requirepass|auth)[ =](?!\$\$?[({])", words, re.IGNORECASE), words
+
+
+def test_every_secret_that_is_asked_for_is_made() -> None:
+    text = (ROOT / "docker-compose.yml").read_text()
+    assert set(re.findall(r"/run/secrets/(\w+)", text)) == set(FORMS)
+
+
+def test_the_example_of_env_names_what_is_read() -> None:
+    named = named_in_example()
+    assert named <= READ | OF_THE_FILES
+    assert named >= OF_THE_FILES
+
+
+@pytest.mark.parametrize("file", ["docker-compose.yml", "docker-compose.s3.yml"])
+def test_the_composition_asks_for_no_variable_that_the_example_lacks(file: str) -> None:
+    asked = set(re.findall(r"(?<!\$)\$\{([A-Z_\d]+)", (ROOT / file).read_text()))
+    assert asked <= named_in_example()
+
+
+def test_volumes_and_networks_that_are_named_are_there() -> None:
+    for name, service in SERVICES.items():
+        for volume in service.get("volumes", []):
+            source = re.sub(r"^\$\{\w+:-(\w+)\}", r"\1", volume).split(":")[0]
+            assert source in COMPOSE["volumes"] or (ROOT / source).exists(), (name, volume)
+        assert set(service.get("networks", [])) <= set(COMPOSE["networks"])
+
+
+def test_the_s3_file_adds_to_services_that_there_are() -> None:
+    assert {name for name, service in S3["services"].items() if "image" not in service} <= set(SERVICES)
+
+
+def test_the_image_is_sent_what_it_is_built_from() -> None:
+    copied = re.findall(r"^COPY (?!--from)(.+) \S+$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    allowed = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    assert {source for line in copied for source in line.split()} == allowed
+
+
+def test_the_folder_of_the_samples_is_where_the_image_has_it() -> None:
+    version = re.search(r"^ARG PYTHON=python:(\d+\.\d+)-", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    assert version is not None
+    folders = re.findall(
+        r"/opt/mezcal/lib/python([\d.]+)/site-packages/(\S+?)[}\]]", (ROOT / "docker-compose.yml").read_text()
+    )
+    assert folders
+    assert all(python == version[1] and (ROOT / folder).is_dir() for python, folder in folders)

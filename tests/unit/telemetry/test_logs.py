@@ -1,0 +1,158 @@
+"""Lines of the logs: their forms, and what is hidden in them."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import time
+
+import pytest
+
+from mezcal.settings import load
+from mezcal.telemetry import tracing
+from mezcal.telemetry.logs import Lines, as_json, for_people, moment
+from mezcal.telemetry.redaction import Mask
+from mezcal.telemetry.tracing import Trace
+
+SIGNED = "https://s3/x.fits?X-Amz-Algorithm=AWS4&X-Amz-Credential=AKIA/eu&X-Amz-Signature=0a1b&partNumber=1"
+
+
+def record(message: str, **fields: object) -> logging.LogRecord:
+    return logging.makeLogRecord(
+        {"name": "api.x", "levelname": "INFO", "msg": message, "created": 0.5, "fields": fields}
+    )
+
+
+@pytest.mark.parametrize(
+    ("said", "hidden"),
+    [
+        ("Authorization: Bearer abc.def", "abc.def"),
+        ("{'Authorization': 'Basic dXNlcjpw', 'Host': 'a'}", "dXNlcjpw"),
+        ("curl -H 'authorization: token 0123abcd'", "0123abcd"),
+        ("refused Bearer 0123456789abcdef", "0123456789abcdef"),
+        ("Cookie: session=9f8e; other=77", "9f8e"),
+        (SIGNED, "AKIA"),
+        (SIGNED, "0a1b"),
+        ("redis://:hunter2@redis:6379/0 is away", "hunter2"),
+        ("http://user:pa55@host/path", "pa55"),
+        ("token eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJ4In0.c2lnbmF0dXJl", "eyJzdWIiOiJ4In0"),
+        ("password=hunter2", "hunter2"),
+        ("/files/x.jpg?expires=1&signature=abc_def-1", "abc_def-1"),
+    ],
+)
+def test_what_looks_like_a_secret_is_hidden(said: str, hidden: str) -> None:
+    assert hidden not in Mask()(said)
+    assert "***" in Mask()(said)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "the process that made 70d1d414bc4b8286c5abfffed1fc938e ended: signal 9",
+        "a token is needed here and none came",
+        "Connected to redis+socket:///tmp/run/broker.sock",
+        "https://repository/fcrepo/rest/a:b@c/d?page=2",
+        "GET /images/keys/secret-garden.tif 200 hit",
+    ],
+)
+def test_what_is_none_stays(said: str) -> None:
+    assert Mask()(said) == said
+
+
+@pytest.mark.parametrize(
+    "piece",
+    ["a://:", ":", "a.", "a.a-", "key", ";key", "sig.", "eyJ-", "eyJa.", "token ", "authorization ", "cookie=", "&"],
+)
+@pytest.mark.parametrize("head", ["", "a://", "?", "eyJ", "bearer "])
+def test_no_text_takes_long_to_be_searched(head: str, piece: str) -> None:
+    """Strangers choose paths, paths are logged, and a search lets no other thread run meanwhile."""
+    text = head + piece * (40_000 // len(piece))
+    began = time.thread_time()
+    Mask()(text)
+    assert time.thread_time() - began < 1, "what goes over a text once for each of its letters takes ten"
+
+
+def test_secrets_of_the_settings_are_hidden_in_every_form() -> None:
+    given = load(
+        _env_file=None,
+        repo_username="reader",
+        repo_password='pa"ss\\word/1',
+        redis_url="redis://:of-the-broker@redis/0",
+        api_tokens="first-token,second-token",
+        archive_token="Token 0123abcd",
+    )
+    mask = Mask.of(given)
+    for shown in (
+        'pa"ss\\word/1', "pa%22ss%5Cword%2F1", json.dumps('pa"ss\\word/1'), "of-the-broker", "second-token", "0123abcd",
+        "cmVhZGVyOnBhInNzXHdvcmQvMQ==",
+    ):  # fmt: skip
+        assert mask.known(f"before {shown} after") in {"before *** after", 'before "***" after'}
+    assert mask.known("redis") == "redis"
+
+
+def test_json_is_one_object_whatever_is_said() -> None:
+    text = Lines(as_json, Mask(), "api").format(record('a"\n\x1b\u2028b', path="x\ny", ms=1.5, none=None))
+    assert "\n" not in text
+    assert text.isascii()
+    told = json.loads(text)
+    assert told["event"] == 'a"\n\x1b\u2028b'
+    assert (told["path"], told["ms"], told["part"], told["level"]) == ("x\ny", 1.5, "api", "INFO")
+    assert told["time"] == "1970-01-01T00:00:00.500Z"
+    assert "none" not in told
+
+
+def test_people_get_one_line_whatever_is_said() -> None:
+    text = Lines(for_people, Mask(), "api").format(record("a\r\nb\x1b[2J\u202e", path="x\ny"))
+    assert text == "1970-01-01 00:00:00.500 INFO    api.x: a\\r\\nb\\x1b[2J\\u202e path=x\\ny"
+
+
+def test_a_requests_line_for_people_is_short() -> None:
+    fields = {"method": "GET", "path": "/images/a b", "status": 200, "ms": 12.6, "bytes": 77, "outcome": "miss"}
+    text = Lines(for_people, Mask(), "api").format(
+        record("request", **fields, kind="mezzanine", server="thread", key="k")
+    )
+    assert text == "1970-01-01 00:00:00.500 INFO    GET /images/a b 200 miss 13 ms 77 B"
+
+
+def test_a_traceback_is_set_in_and_hides_secrets_too() -> None:
+    try:
+        int("no\n2026-01-01 forged Authorization: Bearer abc-1")
+    except ValueError:
+        told = logging.makeLogRecord({"name": "x", "msg": "failed", "exc_info": sys.exc_info()})
+    head, *rest = Lines(for_people, Mask(), "api").format(told).split("\n")
+    assert head.endswith("x: failed")
+    assert rest
+    assert all(line.startswith("    ") for line in rest)
+    assert "abc-1" not in "".join(rest)
+
+
+def test_a_lines_ids_are_those_of_whom_this_thread_works_for() -> None:
+    with tracing.working_for(Trace.of("asker-1", None)):
+        told = json.loads(Lines(as_json, Mask(), "worker").format(record("x")))
+        carried = tracing.carried()
+    assert told["request_id"] == "asker-1"
+    again = tracing.of_message(carried)
+    assert again is not None
+    assert (again.request_id, again.trace_id) == ("asker-1", told["trace_id"])
+    assert "request_id" not in json.loads(Lines(as_json, Mask(), "worker").format(record("x")))
+
+
+@pytest.mark.parametrize("strange", ["a b", "x\n", "ü", "", "a" * 129, '"'])
+def test_strange_ids_are_replaced(strange: str) -> None:
+    assert Trace.of(strange, None).request_id != strange
+
+
+@pytest.mark.parametrize(
+    "parent",
+    ["", "00-0-0-01", f"00-{'0' * 32}-{'b' * 16}-01", f"00-{'a' * 32}-{'0' * 16}-01", f"ff-{'a' * 32}-{'b' * 16}-01"],
+)
+def test_a_traceparent_that_is_none_is_replaced_by_one(parent: str) -> None:
+    made = Trace.of(None, parent)
+    assert made.parent != parent
+    assert tracing.TRACEPARENT.fullmatch(made.parent)
+    assert made.request_id == made.trace_id
+
+
+def test_moments_are_told_to_the_millisecond() -> None:
+    assert moment(1_700_000_000.1239) == "2023-11-14T22:13:20.123Z"

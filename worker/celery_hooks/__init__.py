@@ -1,0 +1,1 @@
+"""Every seam into Celery, kombu and Flower."""

@@ -1,0 +1,135 @@
+"""A worker's own `/metrics`, where METRICS_PORT asks for it: from a process beside it, which nothing holds up.
+
+A thread of the worker's main process would stand beside every fork of its pool; its event loop stands still while
+the broker is away, when metrics are wanted most.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import ipaddress
+import logging
+import os
+import signal
+import socket
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING
+
+from mezcal.jobs import Keys, Table, Terms
+from mezcal.jobs.transport.celery_pipe import connect
+from mezcal.runtime.parent_death import follow_parent
+from mezcal.store import open_store
+from mezcal.telemetry import multiprocess
+from mezcal.telemetry.exposition import CONTENT_TYPE, exposed
+from mezcal.telemetry.gauges import House
+
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+    from mezcal.settings import Settings
+
+log = logging.getLogger(__name__)
+
+CLIENT_SECONDS = 5.0  # for a client's head
+
+
+class Scraped:
+    """The process that answers, and its successors."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._pid: int | None = None
+
+    def keep(self) -> None:
+        """Have one, if one is wanted and there is none."""
+        if not self._settings.metrics_port or self._lives():
+            return
+        owner = os.getpid()
+        self._pid = os.fork()
+        if self._pid == 0:
+            _serve(self._settings, owner)
+
+    def _lives(self) -> bool:
+        if self._pid is None:
+            return False
+        try:
+            return os.waitpid(self._pid, os.WNOHANG) == (0, 0)
+        except ChildProcessError:  # somebody else has waited for it
+            return False
+
+
+def _serve(settings: Settings, owner: int) -> NoReturn:
+    """Answer until the worker ends."""
+    try:
+        for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
+            signal.signal(signum, signal.SIG_DFL)
+        follow_parent(signal.SIGKILL, owner)
+        multiprocess.join()
+        table = Table(connect(settings), Keys(settings.key_prefix), Terms.of(settings))
+        Server(settings, House(table, open_store(settings))).serve_forever()
+    except OSError as error:
+        log.error("METRICS_PORT %d cannot be listened at: %s", settings.metrics_port, error.strerror)  # noqa: TRY400
+        signal.pause()  # the worker would start another, to fail as well
+    except Exception:
+        log.exception("the worker's metrics ended")
+    finally:
+        os._exit(1)
+
+
+class Server(ThreadingHTTPServer):
+    """Listens at METRICS_ADDRESS and METRICS_PORT."""
+
+    daemon_threads = True
+
+    def __init__(self, settings: Settings, house: House) -> None:
+        self.house = house
+        token = settings.metrics_token
+        self.token = _digest(token.get_secret_value()) if token else None
+        self.address_family = socket.AF_INET6 if ":" in settings.metrics_address else socket.AF_INET
+        super().__init__((settings.metrics_address, settings.metrics_port), Scrape)
+
+
+class Scrape(BaseHTTPRequestHandler):
+    """One client."""
+
+    server: Server
+    timeout = CLIENT_SECONDS
+    protocol_version = "HTTP/1.0"
+
+    def do_GET(self) -> None:
+        """The metrics, for whoever may."""
+        if self.path.partition("?")[0] != "/metrics":
+            self._send(404, b"only /metrics is here\n")
+        elif self.server.token is not None and not self._has_token():
+            self._send(401, b"this needs `Authorization: Bearer` with METRICS_TOKEN\n")
+        elif self.server.token is None and not self._is_near():
+            self._send(403, b"metrics are for this machine alone until the variable METRICS_TOKEN names a token\n")
+        else:
+            self._send(200, exposed(self.server.house), CONTENT_TYPE)
+
+    def _has_token(self) -> bool:
+        scheme, _, given = self.headers.get("Authorization", "").partition(" ")
+        return scheme.lower() == "bearer" and hmac.compare_digest(_digest(given.strip()), self.server.token or b"")
+
+    def _is_near(self) -> bool:
+        proxied = any(name in self.headers for name in ("Forwarded", "Via", "X-Forwarded-For", "X-Real-IP"))
+        return ipaddress.ip_address(self.client_address[0]).is_loopback and not proxied
+
+    def _send(self, status: int, body: bytes, content_type: str = "text/plain; charset=utf-8") -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", content_type)
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Cache-Control", "no-store")
+        if status == 401:
+            self.send_header("WWW-Authenticate", 'Bearer realm="mezcal"')
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, text: str, *args: object) -> None:
+        """As all lines: probes only under DEBUG."""
+        log.debug(text, *args)
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
