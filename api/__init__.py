@@ -8,7 +8,7 @@ from flask import Flask, Response
 from werkzeug.routing import PathConverter
 
 from api import request_log
-from api.context import Desk, place
+from api.context import ApiContext, place
 from api.responses import problems
 from api.routes import home, images, jobs, metrics, operator, thumbnails, webhooks
 from mezcal.settings import load
@@ -26,7 +26,7 @@ class Source(PathConverter):
 
 def create_app(settings: Settings | None = None) -> Flask:
     """The application; *settings* come from the environment unless given. Connects when first asked."""
-    desk = Desk.of(settings or load())
+    desk = ApiContext.of(settings or load())
     app = Flask("api", static_folder=None)  # style and script go into the pages
     app.debug = desk.settings.flask_debug
     app.url_map.converters["source"] = Source

@@ -25,11 +25,13 @@ KIND, SERVER = "mezzanine", "nginx"  # the only kind whose path nginx can comput
 def follow(settings: Settings) -> None:
     """Follow the front's file, if there is one, until this process ends; as one of several, when it is its turn."""
     if settings.front_hits_file is not None:
-        told = Front(HitsFile(settings.front_hits_file), Writer(settings) if settings.access_log == "all" else None)
+        told = NginxLogReader(
+            HitsFile(settings.front_hits_file), Writer(settings) if settings.access_log == "all" else None
+        )
         threading.Thread(target=told.follow, name="front", daemon=True).start()
 
 
-class Front:
+class NginxLogReader:
     """Passes on what nginx has noted."""
 
     def __init__(self, file: HitsFile, writer: Writer | None) -> None:

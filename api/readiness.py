@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 FRESH_SECONDS = 1.0  # the probes of several balancers share one look
 
 
-class Health:
+class Readiness:
     """The checks behind `/readyz`."""
 
     def __init__(self, jobs: Jobs, store: Store) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from flask import g, request
 
-from api.context import here
+from api.context import context
 from api.responses.images import HIT, JOINED, MISS, STALE
 from mezcal.errors import Failure, StillWorking
 from mezcal.recipe import PATH_MAX, Mezzanine
@@ -94,7 +94,7 @@ def _delivered(status: int, form: str, outcome: str | None, items: int) -> None:
 
 def logged(outcome: str) -> bool:
     """Whether a request that ended so gets a line."""
-    wanted = here().settings.access_log
+    wanted = context().settings.access_log
     return wanted == "all" or (wanted == "misses" and outcome not in HITS)
 
 

@@ -25,7 +25,7 @@ from PIL import Image
 
 from mezcal.convert.fits.draw import robust
 from mezcal.convert.fits.thumbnail import draw
-from mezcal.recipe.thumbnail_options import Look
+from mezcal.recipe.thumbnail_options import ThumbnailOptions
 
 FRAMES = [
     ("2048 float32 .fz", 2048, "f4", True),
@@ -54,13 +54,13 @@ def frame(path: Path, side: int, kind: str, packed: bool) -> None:
     fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(path)
 
 
-def decode(paths: list[Path], _look: Look) -> None:
+def decode(paths: list[Path], _look: ThumbnailOptions) -> None:
     for path in paths:
         with fits.open(path, memmap=False) as hdus:
             np.ascontiguousarray(hdus[1].data).sum(dtype=np.float64)
 
 
-def thumbnail(paths: list[Path], look: Look) -> None:
+def thumbnail(paths: list[Path], look: ThumbnailOptions) -> None:
     with tempfile.TemporaryDirectory() as folder:
         files = [path.open("rb") for path in paths]
         draw(files, Path(folder) / "out.jpg", look, scratch=Path(folder))
@@ -68,7 +68,7 @@ def thumbnail(paths: list[Path], look: Look) -> None:
             file.close()
 
 
-def quality(paths: list[Path], look: Look) -> float:
+def quality(paths: list[Path], look: ThumbnailOptions) -> float:
     """PSNR in dB of a robust thumbnail: the reference goes from all pixels to the final size in one step,
     linear and in float32, and is stretched then, between the same limits.
     """
@@ -96,7 +96,7 @@ def one(what: str, query: str, *names: str) -> None:
     paths = [Path(name) for name in names]
     warm = paths[0].parent / "warm.fits.fz"
     work = {"decode": decode, "thumbnail": thumbnail}[what]
-    look = Look.parse(json.loads(query))
+    look = ThumbnailOptions.parse(json.loads(query))
     work([warm] * len(paths), look)
     began = time.process_time()
     work(paths, look)
@@ -117,7 +117,7 @@ def compare(name: str, paths: list[Path], color: bool) -> None:
     ]
     print(f"{name:22} {'decode':12} {alone['cpu']:6.3f} s       {alone['mb']:5.0f} MB")
     for look, cost in zip(looks, costs, strict=True):
-        fine = Look.parse({**look, "quality": "95"})  # it is the drawing that is judged, not the JPEG
+        fine = ThumbnailOptions.parse({**look, "quality": "95"})  # it is the drawing that is judged, not the JPEG
         note = "" if color or look["look"] == "lco" else f"  {quality(paths, fine):.0f} dB"
         ratio, what = cost["cpu"] / alone["cpu"], f"{look['look']} {look['width']}"
         print(f"{'':22} {what:12} {cost['cpu']:6.3f} s {ratio:4.2f}x {cost['mb']:5.0f} MB{note}", flush=True)

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.load import Run, load
-from mezcal.runtime.nginx import Front, configuration, nginx
+from mezcal.runtime.nginx import NginxConfig, configuration, nginx
 from mezcal.settings import load as settings
 
 if TYPE_CHECKING:
@@ -175,7 +175,7 @@ def mezcal(cache: Path, cores: set[int] | None, processes: int):
 def front(cache: Path, cores: set[int] | None, processes: int, api: int) -> Iterator[Server]:
     port = free_port()
     with tempfile.TemporaryDirectory() as run:
-        at = Front(f"127.0.0.1:{port}", f"127.0.0.1:{api}", Path(run), user=user())
+        at = NginxConfig(f"127.0.0.1:{port}", f"127.0.0.1:{api}", Path(run), user=user())
         text = configuration(settings(_env_file=None, storage_dir=cache), at)
         with nginx_of(text.replace("processes auto", f"processes {processes}"), Path(run), port, cores) as server:
             yield server

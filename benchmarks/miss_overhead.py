@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import requests
 
-from mezcal.convert import Choices
+from mezcal.convert import ConversionOptions
 from mezcal.derive import derive
 from mezcal.origin import open_origin
 from mezcal.recipe import Mezzanine
@@ -46,7 +46,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name, OriginServer() as repository:
         folder = Path(name)
         settings = load(_env_file=None, data_dir=folder / "alone", repo_base_url=repository.url)
-        origin, store, choices = open_origin(settings), open_store(settings), Choices.of(settings)
+        origin, store, choices = open_origin(settings), open_store(settings), ConversionOptions.of(settings)
         (folder / "house").mkdir()
         with (
             running_house(folder / "house", repository.url, LOG_LEVEL="WARNING") as house,

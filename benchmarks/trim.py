@@ -31,7 +31,7 @@ from benchmarks.hits import mezcal
 from benchmarks.load import CHUNK, Line, run_of
 from mezcal.settings import Layout
 from mezcal.store import LocalStore
-from mezcal.store.housekeeping.trim import Bounds, State, Trim
+from mezcal.store.housekeeping.trim import Bounds, Trim, TrimState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -88,7 +88,7 @@ def with_turns(root: Path) -> None:
     """The same by turns of the periodic work, each from where the last one ended; to half of what is left."""
     store = LocalStore(root, Layout.BASIC, 60)
     seconds: list[float] = []
-    size = State.from_bytes(store.shelf.notes()).survey.bytes
+    size = TrimState.from_bytes(store.shelf.notes()).survey.bytes
     while True:
         began = time.monotonic()
         did = Trim(store.shelf, Bounds(max_bytes=size // 2), 60).turn(TURN)

@@ -53,10 +53,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _up(options: argparse.Namespace) -> int:
-    from mezcal.runtime.up import Wish, up  # noqa: PLC0415 - --help needs none of it
+    from mezcal.runtime.up import UpOptions, up  # noqa: PLC0415 - --help needs none of it
     from mezcal.runtime.up.claim import CannotStart  # noqa: PLC0415
 
-    wish = Wish(
+    wish = UpOptions(
         host=options.host,
         port=options.port,
         workers=options.workers,

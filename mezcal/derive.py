@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from mezcal.convert import Choices, Picture
+    from mezcal.convert import ConversionOptions, ConvertedImage
     from mezcal.origin import Master, Origin
     from mezcal.progress import Progress
     from mezcal.recipe import Recipe
-    from mezcal.recipe.thumbnail_options import Look
+    from mezcal.recipe.thumbnail_options import ThumbnailOptions
     from mezcal.store import Store, Stored
 
     Room = Callable[[int], None] | None
@@ -39,7 +39,7 @@ def derive(  # noqa: PLR0913 - all the work, in one call
     recipe: Recipe,
     origin: Origin,
     store: Store,
-    choices: Choices,
+    choices: ConversionOptions,
     *,
     guard: Callable[[], None] = _unguarded,
     remake: bool = False,
@@ -78,7 +78,12 @@ def _names(recipe: Recipe) -> list[str]:
 
 
 def _made(
-    recipe: Recipe, masters: list[Master], draft: Path, choices: Choices, progress: Progress | None, room: Room
+    recipe: Recipe,
+    masters: list[Master],
+    draft: Path,
+    choices: ConversionOptions,
+    progress: Progress | None,
+    room: Room,
 ) -> Sidecar:
     """Write the picture of *recipe* to *draft*, and what is known of it."""
     if progress is not None:
@@ -90,7 +95,9 @@ def _made(
     return _sidecar(recipe, masters, picture, draft, version(choices))
 
 
-def _drawn(masters: list[Master], draft: Path, look: Look, max_pixels: int | None, room: Room) -> Picture:
+def _drawn(
+    masters: list[Master], draft: Path, look: ThumbnailOptions, max_pixels: int | None, room: Room
+) -> ConvertedImage:
     """Draw *masters*, and say that one broke off where it looks damaged; never a picture of half a frame."""
     from mezcal.convert.fits.thumbnail import draw  # noqa: PLC0415 - astropy: only for those who draw frames
 
@@ -110,8 +117,8 @@ def _complete(masters: list[Master]) -> None:
 
 
 def _whole(
-    master: Master, draft: Path, choices: Choices, page: int | None, progress: Progress | None, room: Room
-) -> Picture:
+    master: Master, draft: Path, choices: ConversionOptions, page: int | None, progress: Progress | None, room: Room
+) -> ConvertedImage:
     """Convert *master*, and say that it broke off where a decoder would call it damaged."""
     tell = progress.converting if progress is not None else None
     try:
@@ -125,7 +132,7 @@ def _whole(
     return picture
 
 
-def _sidecar(recipe: Recipe, masters: list[Master], picture: Picture, draft: Path, made_by: str) -> Sidecar:
+def _sidecar(recipe: Recipe, masters: list[Master], picture: ConvertedImage, draft: Path, made_by: str) -> Sidecar:
     master = masters[0]
     now = time.time()
     with draft.open("rb") as file:
@@ -148,7 +155,7 @@ def _sidecar(recipe: Recipe, masters: list[Master], picture: Picture, draft: Pat
     )
 
 
-def version(choices: Choices) -> str:
+def version(choices: ConversionOptions) -> str:
     """Twelve hex digits for all that makes pixels: other settings, or a better pipeline, other digits."""
     canonical = json.dumps([PIPELINE, asdict(choices)], sort_keys=True)
     return hashlib.sha256(canonical.encode()).hexdigest()[:12]

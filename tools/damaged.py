@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from mezcal.convert import Choices, convert
+from mezcal.convert import ConversionOptions, convert
 from mezcal.convert.tiff.header import BadTiff, directories
 from mezcal.errors import Failure
 from tools.tiny_masters import masters
@@ -41,7 +41,7 @@ class Case:
     source: str
     data: bytes
     streamed: bool
-    choices: Choices
+    choices: ConversionOptions
     page: int | None
 
     @classmethod
@@ -53,7 +53,7 @@ class Case:
     def drawn(cls, random: Random) -> Case:
         """Whatever *random* makes of one of the masters."""
         source = random.choice(sorted(whole()))
-        choices = Choices(
+        choices = ConversionOptions(
             subsampling=random.choice(("4:4:4", "4:2:0")),
             progressive=random.random() < 0.1,
             max_edge=random.choice((0, 0, 40)),

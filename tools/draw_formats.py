@@ -5,11 +5,11 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
-from mezcal.convert import Choices, convert
+from mezcal.convert import ConversionOptions, convert
 from tools.tiny_masters import WIDTH, masters
 
 DOCS = Path(__file__).parent.parent / "docs" / "formats"
-CHOICES = Choices(quality=80, subsampling="4:2:0", max_edge=WIDTH)
+CHOICES = ConversionOptions(quality=80, subsampling="4:2:0", max_edge=WIDTH)
 
 
 def main() -> None:

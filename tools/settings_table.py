@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 from pydantic import SecretStr
 
 from mezcal.settings import Settings
-from mezcal.settings.fields import Table
+from mezcal.settings.fields import SettingFields
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,7 +54,7 @@ def table() -> str:
 
 def sections() -> Iterator[tuple[str, list[str]]]:
     """The fields in their order, under the comments `# --- title` that part them in the class."""
-    for part in inspect.getsource(Table).split("    # --- ")[1:]:
+    for part in inspect.getsource(SettingFields).split("    # --- ")[1:]:
         title, _, body = part.partition("\n")
         named = re.findall(r"^    (\w+): ", body, re.MULTILINE)
         yield title[0].upper() + title[1:], [name for name in named if name in Settings.model_fields]

@@ -15,16 +15,16 @@ from typing import TYPE_CHECKING, Any
 from celery import signals
 from celery.apps import worker as celery_worker
 
-from mezcal.convert import Choices
+from mezcal.convert import ConversionOptions
 from mezcal.ingest.events import Masters
-from mezcal.jobs import Chunks, Gate, Jobs, Keys, Table, Terms
+from mezcal.jobs import Chunks, JobPolicy, Jobs, JobTable, Keys, OriginGuard
 from mezcal.jobs.state.leases import persist
-from mezcal.jobs.transport.celery_pipe import MAKER_SECONDS, Pipe, celery_app, connect
+from mezcal.jobs.transport.celery_pipe import MAKER_SECONDS, CeleryPipe, celery_app, connect
 from mezcal.jobs.transport.listener import Listener
 from mezcal.origin import open_origin
 from mezcal.origin.archive import FrameOrigin
 from mezcal.recipe import Thumbnail
-from mezcal.runtime.memory_budget import MIB, Budget, budget
+from mezcal.runtime.memory_budget import MIB, MemoryBudget, budget
 from mezcal.runtime.parent_death import follow_parent
 from mezcal.settings import Settings, load
 from mezcal.settings.typos import given_names, strangers
@@ -58,20 +58,20 @@ app.conf.worker_consumer = "worker.celery_hooks.consumer:Consumer"
 
 
 @dataclass(frozen=True, slots=True)
-class Bench:
+class WorkerContext:
     """What a worker process works with."""
 
     settings: Settings
     origin: Origin
     store: Store
-    table: Table
-    gate: Gate
+    table: JobTable
+    gate: OriginGuard
     chunks: Chunks
-    pipe: Pipe
+    pipe: CeleryPipe
     jobs: Jobs
     masters: Masters
-    choices: Choices
-    memory: Budget
+    choices: ConversionOptions
+    memory: MemoryBudget
     name: str
 
     def origin_of(self, recipe: Recipe) -> Origin:
@@ -83,12 +83,12 @@ class Bench:
 
 
 @cache
-def here() -> Bench:
+def context() -> WorkerContext:
     """The bench of this process, made when first used: after the fork, so that no connection is shared."""
-    table = Table(connect(settings, MAKER_SECONDS), Keys(settings.key_prefix), Terms.of(settings))
-    origin, pipe = open_origin(settings, partial(heard, "repository")), Pipe(app)
+    table = JobTable(connect(settings, MAKER_SECONDS), Keys(settings.key_prefix), JobPolicy.of(settings))
+    origin, pipe = open_origin(settings, partial(heard, "repository")), CeleryPipe(app)
     jobs = Jobs(table, pipe, Listener(table, 0))
-    return Bench(
+    return WorkerContext(
         settings=settings,
         origin=origin,
         store=open_store(settings),
@@ -98,16 +98,16 @@ def here() -> Bench:
         pipe=pipe,
         jobs=jobs,
         masters=Masters(settings, origin),
-        choices=Choices.of(settings),
+        choices=ConversionOptions.of(settings),
         memory=memory(),
         name=f"{socket.gethostname()}:{os.getpid()}",
     )
 
 
 @cache
-def memory() -> Budget:
+def memory() -> MemoryBudget:
     """What the conversions of this worker may hold together; made before the first fork, and shared by all."""
-    return Budget(settings.worker_memory or budget(app.conf.worker_concurrency or 1))
+    return MemoryBudget(settings.worker_memory or budget(app.conf.worker_concurrency or 1))
 
 
 @signals.worker_init.connect
@@ -159,6 +159,6 @@ def _main_process(**_: Any) -> None:
 def _pool_process(**_: Any) -> None:
     """End with the worker, however it ends: an orphan would go on with a job that is another's by now."""
     follow_parent(signal.SIGKILL)
-    here.cache_clear()
-    here()
+    context.cache_clear()
+    context()
     multiprocess.join()

@@ -9,13 +9,13 @@ from mezcal.jobs import recent
 from mezcal.jobs.state.leases import persist
 from mezcal.jobs.transport.celery_pipe import CHORE_SECONDS, PREVIEW
 from mezcal.recipe import from_json
-from worker.app import app, here
+from worker.app import app, context
 
 
 @app.task(name=PREVIEW, time_limit=CHORE_SECONDS)
 def make_preview(wanted: dict[str, Any]) -> str:
     """Keep a preview of one derivative, or note that there can be none."""
-    bench, recipe = here(), from_json(wanted)
+    bench, recipe = context(), from_json(wanted)
     opened = bench.store.open(recipe)
     if opened is None:
         return "nothing is stored"

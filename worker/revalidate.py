@@ -15,11 +15,11 @@ from mezcal.ingest.purge import purge
 from mezcal.jobs import Lane
 from mezcal.jobs.revalidation import revalidate as ask_for
 from mezcal.jobs.transport.celery_pipe import CHORE_SECONDS, REVALIDATE
-from mezcal.origin import Standing
+from mezcal.origin import MasterStatus
 from mezcal.recipe import Mezzanine, from_json
 from mezcal.store import LocalStore
 from mezcal.store.local.walk import Walk, sidecar_at
-from worker.app import app, here
+from worker.app import app, context
 from worker.chores import every
 from worker.metrics import revalidated
 
@@ -40,7 +40,7 @@ def revalidate(wanted: dict[str, Any]) -> str:
     recipe = from_json(wanted)
     if not isinstance(recipe, Mezzanine):
         return "its frames' versions are in its key"
-    sidecar = here().store.sidecar(recipe)
+    sidecar = context().store.sidecar(recipe)
     if sidecar is None:
         return "nothing is known of it"
     try:
@@ -54,13 +54,13 @@ def revalidate(wanted: dict[str, Any]) -> str:
 
 
 def _settle(recipe: Mezzanine, sidecar: Sidecar) -> str:
-    bench = here()
+    bench = context()
     standing = bench.origin.changed_since(recipe.path, sidecar.master_etag, sidecar.master_last_modified)
-    if standing is Standing.GONE:
+    if standing is MasterStatus.GONE:
         purge(recipe, bench.jobs, bench.store)
         return "gone, deleted"
     outdated = sidecar.recipe_version != version(bench.choices)
-    if standing is Standing.CHANGED or outdated:
+    if standing is MasterStatus.CHANGED or outdated:
         verdict, lane = bench.table.change(recipe, Lane.BULK)
         if verdict == "publish":
             bench.pipe.send(recipe.as_json(), lane, recipe.label)
@@ -75,7 +75,7 @@ def walk() -> None:
 
     Empty files, which umd-lib/mezcal left where its disk was full, go: nginx would serve them.
     """
-    bench = here()
+    bench = context()
     store, redis, cursor = bench.store, bench.table.redis, bench.table.keys.walk
     if not isinstance(store, LocalStore):
         return
@@ -90,7 +90,7 @@ def walk() -> None:
 
 def _looked_after(store: LocalStore, seen: Found) -> bool:
     """Do what one folder of the store needs; whether that was to ask for a revalidation."""
-    bench = here()
+    bench = context()
     if seen.size == 0:
         with suppress(StoreDown):  # a read-only store: the walk goes on
             store.shelf.drop_empty(seen.folder)

@@ -17,10 +17,10 @@ from mezcal.jobs.bulk.batches import Note
 from mezcal.jobs.bulk.chunks import HELD_SECONDS
 from mezcal.jobs.state import pages
 from mezcal.jobs.state.leases import persist
-from mezcal.jobs.state.records import Order
+from mezcal.jobs.state.records import QueueRequest
 from mezcal.jobs.transport.celery_pipe import CHORE_SECONDS
 from mezcal.recipe import Mezzanine
-from worker.app import app, here
+from worker.app import app, context
 
 if TYPE_CHECKING:
     from mezcal.jobs.bulk.chunks import Chunk
@@ -38,11 +38,11 @@ def spread(name: str) -> int:
     What cannot be done now, with the queue full or the archive or the store away, or for want of time, is left for
     the chunk's next turn: what was done is in the batch's bits by then, or does no harm twice.
     """
-    bench = here()
+    bench = context()
     chunk = persist(lambda: bench.chunks.take(name))
     if chunk is None:
         return 0
-    turn, first = Turn(chunk), chunk.first
+    turn, first = ChunkRun(chunk), chunk.first
     open_places = persist(lambda: bench.jobs.batches.open_places(chunk.batch, first, len(chunk.items)))
     for place, item in enumerate(chunk.items):
         if turn.over():
@@ -55,17 +55,17 @@ def spread(name: str) -> int:
     return queued
 
 
-class Turn:
+class ChunkRun:
     """One pass over a chunk's events: *left* says that some could not be settled."""
 
     def __init__(self, chunk: Chunk) -> None:
         self.left = False
         self._chunk = chunk
-        self._bench = here()
+        self._bench = context()
         # of a batch that nobody knows any more no bits are set: its chunk is done in one turn or in none
         known = persist(lambda: self._bench.jobs.batches.known(chunk.batch))
         self._ends = time.monotonic() + TURN_SECONDS if known else math.inf
-        self._orders: list[Order] = []
+        self._orders: list[QueueRequest] = []
         self._masters: list[Mezzanine] = []  # new or changed ones
         self._notes: list[Note] = []
 
@@ -116,7 +116,7 @@ class Turn:
             self._notes.append(Note(place, "deleted"))
             return
         fresh = kind is not Kind.WANTED
-        self._orders.append(Order(recipe, fresh, kind is Kind.CHANGED, place))
+        self._orders.append(QueueRequest(recipe, fresh, kind is Kind.CHANGED, place))
         if fresh and isinstance(recipe, Mezzanine) and recipe.page is None:
             self._masters.append(recipe)
 
@@ -128,7 +128,7 @@ class Turn:
         asked_for = persist(lambda: pages.known(self._masters, jobs.table.keys, jobs.table.redis))
         for master, asked in zip(self._masters, asked_for, strict=True):
             stored = pages_to_renew(master, asked, jobs, store)
-            self._orders += [Order(page, fresh=True, anew=True, counted=False) for page in stored]
+            self._orders += [QueueRequest(page, fresh=True, anew=True, counted=False) for page in stored]
 
     def _frame(self, place: int, event: Event) -> None:
         """A frame's named sizes. A changed frame has other keys, so what was made of the old one is shown to nobody;
@@ -141,7 +141,7 @@ class Turn:
             raise Ignored("a frame is named by its id, a whole number")
         bench = self._bench
         missing, sizes = Warming(bench.settings, bench.jobs, bench.store).missing(int(text))
-        self._orders += [Order(recipe) for recipe in missing]
+        self._orders += [QueueRequest(recipe) for recipe in missing]
         self._notes.append(Note(place, "done", ended=sizes - len(missing), parts=sizes))
 
 

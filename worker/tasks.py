@@ -11,15 +11,15 @@ from celery.exceptions import Retry
 from mezcal.derive import derive
 from mezcal.errors import Failure, Superseded, Unforeseen
 from mezcal.jobs import MAKE, Lane
-from mezcal.jobs.origin_guard import DEFER_SECONDS, GuardedOrigin, PutOff
+from mezcal.jobs.origin_guard import DEFER_SECONDS, GuardedOrigin, JobDelayed
 from mezcal.jobs.recent import note_size
 from mezcal.jobs.state.leases import Lease, persist
 from mezcal.jobs.state.progress import shown
 from mezcal.jobs.transport.celery_pipe import CHORE, CHORE_SECONDS
 from mezcal.recipe import from_json
-from worker.app import app, here
+from worker.app import app, context
 from worker.chores import CHORES
-from worker.metrics import Turn
+from worker.metrics import JobAttempt
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,7 +49,7 @@ def make(self: Any, wanted: dict[str, Any]) -> str:
     `Retry` where it was put off; no message is sent by that: the reaper sends it when it is due.
     """
     recipe = from_json(wanted)
-    bench = here()
+    bench = context()
     claim = persist(lambda: bench.table.begin(recipe.key, bench.name, self.request.id, recipe.kind))
     if claim is None:
         return "nothing to do"
@@ -59,10 +59,10 @@ def make(self: Any, wanted: dict[str, Any]) -> str:
 
 def _report(recipe: Recipe, lease: Lease) -> str:
     """Work on the claimed job and report its end, to Flower with nothing of what caused it."""
-    turn = Turn(recipe, lease.claim)
+    turn = JobAttempt(recipe, lease.claim)
     try:
         stored = _work(turn, lease)
-    except PutOff as put_off:
+    except JobDelayed as put_off:
         lease.defer(put_off.seconds)
         turn.end("put-off")
         raise _again(put_off.seconds, "there was no place for it: at its origin, or in memory") from None
@@ -75,7 +75,7 @@ def _report(recipe: Recipe, lease: Lease) -> str:
         told = f"{failure.slug}: {failure.detail}"
         raise (NotMade(told) if seconds is None else _again(seconds, told)) from None
     lease.finish()
-    note_size(here().table, recipe, stored.size)
+    note_size(context().table, recipe, stored.size)
     turn.end("made")
     return "made"
 
@@ -84,8 +84,8 @@ def _again(seconds: float, why: str) -> Retry:
     return Retry(why, NotMade(f"again in {seconds:.0f} s: {why}"))
 
 
-def _work(turn: Turn, lease: Lease) -> Stored:
-    bench, recipe = here(), turn.recipe
+def _work(turn: JobAttempt, lease: Lease) -> Stored:
+    bench, recipe = context(), turn.recipe
     origin = GuardedOrigin(bench.origin_of(recipe), bench.gate, lease, recipe.kind)
     claim = lease.claim
     try:
@@ -100,7 +100,7 @@ def _work(turn: Turn, lease: Lease) -> Stored:
                 progress=progress,
                 room=room,
             )
-    except (Failure, PutOff):
+    except (Failure, JobDelayed):
         raise
     except Exception as error:
         log.exception("%s failed in a way that nobody thought of", recipe.key)
@@ -109,12 +109,12 @@ def _work(turn: Turn, lease: Lease) -> Stored:
 
 def waiting(lease: Lease) -> Callable[[float], None]:
     """What ends the wait of *lease*'s job for memory: its lease, or that it had better make room for another."""
-    patience = min(MEMORY_PATIENCE, here().settings.job_time_limit / 4)
+    patience = min(MEMORY_PATIENCE, context().settings.job_time_limit / 4)
 
     def heed(seconds: float) -> None:
         lease.abandon_if_lost()
         if seconds > patience:
-            raise PutOff(random.uniform(*DEFER_SECONDS))  # noqa: S311 - jitter
+            raise JobDelayed(random.uniform(*DEFER_SECONDS))  # noqa: S311 - jitter
 
     return heed
 

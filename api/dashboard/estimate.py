@@ -6,18 +6,18 @@ import time
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Self
 
-from mezcal.jobs import State
+from mezcal.jobs import JobState
 from mezcal.jobs.state.progress import place, read
 
 if TYPE_CHECKING:
-    from mezcal.jobs import Record, Table
+    from mezcal.jobs import JobTable, Record
     from mezcal.progress import Stage
 
 TELLING = 0.05  # below this fraction what was done says little of what is left
 
 
 @dataclass(frozen=True, slots=True)
-class Outlook:
+class Estimate:
     """*place* in the queue from 1, None when it is not queued; *stage* where a running job told; *seconds* left."""
 
     place: int | None = None
@@ -25,11 +25,11 @@ class Outlook:
     seconds: float | None = None
 
     @classmethod
-    def of(cls, table: Table, record: Record) -> Self:
+    def of(cls, table: JobTable, record: Record) -> Self:
         """The outlook of *record*. Raises `redis.RedisError`."""
-        if record.state is State.QUEUED:
+        if record.state is JobState.QUEUED:
             return cls(place=place(table, record.key))
-        if record.state is not State.RUNNING:
+        if record.state is not JobState.RUNNING:
             return cls()
         stage = read(table, record.key)
         return cls(stage=stage, seconds=_left(record, stage))

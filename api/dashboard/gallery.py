@@ -16,7 +16,7 @@ from mezcal.recipe import from_json
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from api.context import Desk
+    from api.context import ApiContext
     from mezcal.recipe import Recipe
 
 PIECES_MOST = 8
@@ -24,7 +24,7 @@ CANDIDATES = 24  # of which so many are still stored
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class GalleryItem:
     """A derivative: *size* in bytes, its pixels, when it was made; *preview* is the address of a small picture."""
 
     label: str
@@ -36,7 +36,7 @@ class Piece:
     preview: str | None
 
 
-def newest(desk: Desk) -> list[Piece]:
+def newest(desk: ApiContext) -> list[GalleryItem]:
     """The derivatives made last, as far as they are stored."""
     try:
         return _pieces(desk, map(from_json, desk.jobs.table.recent(CANDIDATES)))
@@ -44,7 +44,7 @@ def newest(desk: Desk) -> list[Piece]:
         return []
 
 
-def largest(desk: Desk) -> list[Piece]:
+def largest(desk: ApiContext) -> list[GalleryItem]:
     """The largest derivatives made, as far as they are stored; those that are gone are forgotten."""
     try:
         recipes = [from_json(recipe) for recipe in recent.largest(desk.jobs.table)]
@@ -54,7 +54,7 @@ def largest(desk: Desk) -> list[Piece]:
     return sorted(found, key=lambda piece: -piece.size)
 
 
-def _pieces(desk: Desk, recipes: Iterable[Recipe], *, forget: bool = False) -> list[Piece]:
+def _pieces(desk: ApiContext, recipes: Iterable[Recipe], *, forget: bool = False) -> list[GalleryItem]:
     stored: list[Recipe] = []
     gone: list[Recipe] = []
     for recipe in recipes:
@@ -67,7 +67,7 @@ def _pieces(desk: Desk, recipes: Iterable[Recipe], *, forget: bool = False) -> l
     return [piece for recipe in stored if (piece := _piece(desk, recipe, there)) is not None]
 
 
-def _previewed(desk: Desk, recipes: list[Recipe]) -> set[str]:
+def _previewed(desk: ApiContext, recipes: list[Recipe]) -> set[str]:
     """The keys of those of which there is a preview; the others' are asked for, and there the next time."""
     known = recent.previews(desk.jobs.table, recipes)
     for recipe in recipes:
@@ -76,11 +76,11 @@ def _previewed(desk: Desk, recipes: list[Recipe]) -> set[str]:
     return {key for key, told in known.items() if told and told != recent.NONE}
 
 
-def _piece(desk: Desk, recipe: Recipe, previewed: set[str]) -> Piece | None:
+def _piece(desk: ApiContext, recipe: Recipe, previewed: set[str]) -> GalleryItem | None:
     found, sidecar = desk.store.find(recipe), desk.store.sidecar(recipe)
     if found is None:
         return None
-    return Piece(
+    return GalleryItem(
         label=recipe.label,
         href=address(recipe),
         size=found.size,

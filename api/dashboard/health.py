@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING
 
 from redis import RedisError
 
-from mezcal.checks import Level
+from mezcal.checks import Severity
 from mezcal.jobs import Lane
-from mezcal.jobs.workers import roster
+from mezcal.jobs.workers import workers_seen
 
 if TYPE_CHECKING:
-    from api.context import Desk
+    from api.context import ApiContext
     from mezcal.checks import Finding
     from mezcal.jobs.workers import Seen
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class ComponentHealth:
     """One part of the installation: *state* is `well`, `strained` or `down`; *words* say more."""
 
     name: str
@@ -26,44 +26,47 @@ class Part:
     words: str
 
 
-def parts(desk: Desk) -> list[Part]:
+def parts(desk: ApiContext) -> list[ComponentHealth]:
     """Each part of the installation, and how it is."""
     checks = desk.health.now()
-    found = [Part("Broker", *_checked(checks["broker"])), Part("Store", *_checked(checks["store"]))]
-    if checks["broker"].level is Level.OK:
+    found = [
+        ComponentHealth("Broker", *_checked(checks["broker"])),
+        ComponentHealth("Store", *_checked(checks["store"])),
+    ]
+    if checks["broker"].level is Severity.OK:
         found += [_workers(desk), *_origins(desk)]
     else:
-        found += [Part("Workers", "down", "cannot be told: they are seen through the broker")]
+        found += [ComponentHealth("Workers", "down", "cannot be told: they are seen through the broker")]
     return found
 
 
 def _checked(finding: Finding) -> tuple[str, str]:
-    return ("well", "answers") if finding.level is Level.OK else ("down", finding.detail)
+    return ("well", "answers") if finding.level is Severity.OK else ("down", finding.detail)
 
 
-def _workers(desk: Desk) -> Part:
+def _workers(desk: ApiContext) -> ComponentHealth:
     try:
-        seen = roster(desk.jobs.table)
+        seen = workers_seen(desk.jobs.table)
     except RedisError:
-        return Part("Workers", "down", "cannot be told: the broker does not answer")
+        return ComponentHealth("Workers", "down", "cannot be told: the broker does not answer")
     there, silent = [one for one in seen if not one.silent], [one for one in seen if one.silent]
     if not there:
-        return Part("Workers", "down", "none is there: nothing new can be made")
+        return ComponentHealth("Workers", "down", "none is there: nothing new can be made")
     processes = sum(one.worker.processes for one in there)
     words = f"{_count(len(there), 'worker')} with {_count(processes, 'process', 'processes')}"
     if silent:
-        return Part("Workers", "strained", f"{words}; silent: {_silent(silent)}")
+        return ComponentHealth("Workers", "strained", f"{words}; silent: {_silent(silent)}")
     uncovered = [lane for lane in Lane if not any(lane in one.worker.queues for one in there)]
     if uncovered:
-        return Part("Workers", "strained", f"{words}; none takes {' or '.join(uncovered)} jobs")
-    return Part("Workers", "well", words)
+        return ComponentHealth("Workers", "strained", f"{words}; none takes {' or '.join(uncovered)} jobs")
+    return ComponentHealth("Workers", "well", words)
 
 
 def _silent(seen: list[Seen]) -> str:
     return ", ".join(f"{one.worker.name} for {round(one.seconds)} s" for one in seen)
 
 
-def _origins(desk: Desk) -> list[Part]:
+def _origins(desk: ApiContext) -> list[ComponentHealth]:
     """The repository and the archive: what they may be asked now; nobody asks them anything for this."""
     found = []
     for kind, host in desk.jobs.table.terms.origins.items():
@@ -71,21 +74,23 @@ def _origins(desk: Desk) -> list[Part]:
         if host:
             found.append(_origin(desk, name, host))
         elif kind == "mezzanine":
-            found.append(Part(name, "well", "a folder"))
+            found.append(ComponentHealth(name, "well", "a folder"))
     return found
 
 
-def _origin(desk: Desk, name: str, host: str) -> Part:
+def _origin(desk: ApiContext, name: str, host: str) -> ComponentHealth:
     try:
         circuit = desk.jobs.gate.circuit(host)
     except RedisError:
-        return Part(name, "strained", f"{host}: cannot be told")
+        return ComponentHealth(name, "strained", f"{host}: cannot be told")
     if circuit.state == "open":
-        return Part(name, "down", f"{host} failed job after job: left alone for {circuit.seconds:.0f} s more")
+        return ComponentHealth(
+            name, "down", f"{host} failed job after job: left alone for {circuit.seconds:.0f} s more"
+        )
     if circuit.state == "half-open":
-        return Part(name, "strained", f"{host} failed job after job: the next job tries it")
+        return ComponentHealth(name, "strained", f"{host} failed job after job: the next job tries it")
     reading = f"; {_count(circuit.places_taken, 'job')} at work there" if circuit.places_taken else ""
-    return Part(name, "well", f"{host}{reading}")
+    return ComponentHealth(name, "well", f"{host}{reading}")
 
 
 def _count(number: int, one: str, many: str = "") -> str:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from jinja2 import Environment
 
-    from api.context import Desk
+    from api.context import ApiContext
     from mezcal.jobs.queue_status import Queue
     from mezcal.telemetry.history import Minute
 
@@ -33,7 +33,7 @@ SLOW = 0.95  # one of twenty took longer than what is called slow
 
 
 @dataclass(frozen=True, slots=True)
-class CacheUse:
+class CacheFigures:
     """How full the store is, and the *bound* to which it may grow, all but one in bytes; None where it is unknown, or
     there is none.
     """
@@ -48,13 +48,13 @@ class CacheUse:
 class Shown:
     """All that the page shows; *seal* goes into its forms, *told* is what the last one did."""
 
-    parts: list[parts.Part]
+    parts: list[parts.ComponentHealth]
     queue: Queue | None
     running: list[looked.Running]
     failures: looked.Failures | None
-    newest: list[gallery.Piece]
-    largest: list[gallery.Piece]
-    cache: CacheUse
+    newest: list[gallery.GalleryItem]
+    largest: list[gallery.GalleryItem]
+    cache: CacheFigures
     plots: list[plots.Plot]
     minutes: list[Minute]
     seal: str
@@ -62,7 +62,7 @@ class Shown:
     signed_in: bool
 
     @classmethod
-    def of(cls, desk: Desk, seal: str, told: str | None) -> Self:
+    def of(cls, desk: ApiContext, seal: str, told: str | None) -> Self:
         """What there is to show now; what cannot be reached is left out, and said to be down."""
         reached = _reached(desk)  # asked once: a frozen broker costs two seconds each time
         minutes = _minutes(desk) if reached else []
@@ -99,7 +99,9 @@ def drawn(minutes: list[Minute]) -> list[plots.Plot]:
         return []
 
     def plot(title: str, told: Callable[[float], str], **lines: Callable[[Minute], float | None]) -> plots.Plot:
-        found = [plots.Line(name.replace("_", " "), [value(one) for one in minutes]) for name, value in lines.items()]
+        found = [
+            plots.PlotLine(name.replace("_", " "), [value(one) for one in minutes]) for name, value in lines.items()
+        ]
         return plots.Plot(title, found, told)
 
     return [
@@ -119,14 +121,14 @@ def _slow_making(minute: Minute) -> float | None:
     return minute.conversions.quantile(SLOW)
 
 
-def _reached(desk: Desk) -> bool:
+def _reached(desk: ApiContext) -> bool:
     try:
         return bool(desk.jobs.table.redis.ping())
     except RedisError:
         return False
 
 
-def _minutes(desk: Desk) -> list[Minute]:
+def _minutes(desk: ApiContext) -> list[Minute]:
     """The whole minutes of the last hour: the current one is not over, and would look like a fall."""
     try:
         return last_hour(desk.jobs.table.redis, desk.jobs.table.keys)[:-1]
@@ -134,13 +136,13 @@ def _minutes(desk: Desk) -> list[Minute]:
         return []
 
 
-def _cache(desk: Desk) -> CacheUse:
+def _cache(desk: ApiContext) -> CacheFigures:
     bound = desk.settings.cache_max_bytes or None
     try:
         use, free = desk.store.usage(), desk.store.free_bytes()
     except Failure:
-        return CacheUse(None, None, None, bound)
-    return CacheUse(use.derivatives if use else None, use.bytes if use else None, free, bound)
+        return CacheFigures(None, None, None, bound)
+    return CacheFigures(use.derivatives if use else None, use.bytes if use else None, free, bound)
 
 
 # --- words

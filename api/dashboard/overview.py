@@ -11,13 +11,13 @@ from redis import RedisError
 
 from api.dashboard.estimate import fraction
 from mezcal.errors import Failure, kinds
-from mezcal.jobs import State
-from mezcal.jobs.queue_status import standing
+from mezcal.jobs import JobState
+from mezcal.jobs.queue_status import queue_status
 from mezcal.jobs.state import progress
 from mezcal.recipe import from_json
 
 if TYPE_CHECKING:
-    from api.context import Desk
+    from api.context import ApiContext
     from mezcal.jobs import Record
     from mezcal.jobs.queue_status import Queue
 
@@ -71,15 +71,15 @@ class Failures:
 # --- the queue
 
 
-def queue(desk: Desk) -> Queue | None:
+def queue(desk: ApiContext) -> Queue | None:
     """The queue, None where the broker cannot be reached."""
     try:
-        return standing(desk.jobs.table)
+        return queue_status(desk.jobs.table)
     except RedisError:
         return None
 
 
-def running(desk: Desk) -> list[Running]:
+def running(desk: ApiContext) -> list[Running]:
     """The jobs at work, those that began first at the top; none where the broker cannot be reached."""
     table = desk.jobs.table
     try:
@@ -88,7 +88,9 @@ def running(desk: Desk) -> list[Running]:
     except RedisError:
         return []
     told = [
-        _running(record, fraction(stage) if stage else None) for record, stage in found if record.state is State.RUNNING
+        _running(record, fraction(stage) if stage else None)
+        for record, stage in found
+        if record.state is JobState.RUNNING
     ]
     return sorted(told, key=lambda one: -one.seconds)
 
@@ -109,7 +111,7 @@ def _running(record: Record, done: float | None) -> Running:
 # --- failures
 
 
-def failures(desk: Desk) -> Failures | None:
+def failures(desk: ApiContext) -> Failures | None:
     """What failed, by class, the largest class first; None where the broker cannot be reached."""
     try:
         records = desk.jobs.table.failures(LOOKED_AT)

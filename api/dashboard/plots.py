@@ -13,7 +13,7 @@ LINE = 2.0  # half of a line lies above its point: the plot leaves it room
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class PlotLine:
     """One series: *values*, one a minute, the oldest first; None where nothing was measured."""
 
     name: str
@@ -35,7 +35,7 @@ class Plot:
     """Several lines on one scale from 0; *told* writes a value with its unit."""
 
     title: str
-    lines: Sequence[Line]
+    lines: Sequence[PlotLine]
     told: Callable[[float], str]
 
     @property
@@ -51,10 +51,10 @@ class Plot:
         said = [f"{line.name} {self._now(line)}, at most {self.told(line.most)}" for line in self.lines]
         return f"{self.title} in the last hour: " + "; ".join(said)
 
-    def _now(self, line: Line) -> str:
+    def _now(self, line: PlotLine) -> str:
         return f"{self.told(line.newest)} in the last minute" if line.newest is not None else "none in the last minute"
 
-    def strokes(self, line: Line) -> list[str]:
+    def strokes(self, line: PlotLine) -> list[str]:
         """*line* as the points of polylines: a new one after each gap."""
         found: list[list[str]] = [[]]
         step = WIDTH / max(len(line.values) - 1, 1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mezcal.jobs import Lane, State
+from mezcal.jobs import JobState, Lane
 
 Json = dict[str, Any]
 
@@ -39,7 +39,7 @@ def job() -> Json:
     }
     fields: Json = {
         "id": text,
-        "state": {"enum": [str(state) for state in State]},
+        "state": {"enum": [str(state) for state in JobState]},
         "lane": {"enum": [str(lane) for lane in Lane]},
         "attempts": {"type": "integer"},
         **dict.fromkeys(("asked", "started", "ended"), moment),

@@ -11,7 +11,7 @@ from flask import Response, request
 from werkzeug.http import http_date
 from werkzeug.wsgi import wrap_file
 
-from api.context import here
+from api.context import context
 from api.responses.s3 import newer, redirected, with_body
 from mezcal.store.s3 import Distant, Replaced
 
@@ -30,7 +30,7 @@ JOINED = "mezcal; fwd=miss; collapsed"
 
 
 @dataclass(frozen=True, slots=True)
-class Manner:
+class ImageHeaders:
     """How images are sent: what `Cache-Control` says, and whether the server in front sends them for us.
 
     *header* names the file to that server: `X-Accel-Redirect` by a URL under *prefix*, `X-Sendfile` by its path.
@@ -42,7 +42,7 @@ class Manner:
     prefix: str = "/"
 
     @classmethod
-    def of(cls, settings: Settings) -> Manner:
+    def of(cls, settings: Settings) -> ImageHeaders:
         """The manner that *settings* ask for."""
         header, prefix = settings.sendfile_header, settings.sendfile_prefix
         return cls(settings.image_cache_control, settings.cache_dir, header, prefix)
@@ -76,9 +76,9 @@ class Manner:
 
 def send(opened: Opened, cache_status: str = HIT) -> Response:
     """*opened* as 200, 206, 304 or 416, as RFC 9110 and this request's conditions have it."""
-    manner = Manner.of(here().settings)
+    manner = ImageHeaders.of(context().settings)
     distant = opened.file if isinstance(opened.file, Distant) else None
-    if distant is not None and here().settings.s3_serve == "redirect":
+    if distant is not None and context().settings.s3_serve == "redirect":
         response = redirected(distant)
         response.headers["Cache-Status"] = cache_status
         return response

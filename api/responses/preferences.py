@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class RequestOptions:
     """The `Prefer` header of a request (RFC 7240): how long to wait, in seconds, or not at all."""
 
     respond_async: bool = False
     seconds: float = math.inf
 
     @classmethod
-    def of(cls, request: Request) -> Wish:
+    def of(cls, request: Request) -> RequestOptions:
         """What *request* prefers; what is not understood is ignored, as the RFC wants."""
         respond_async, seconds = False, math.inf
         for preference in ",".join(request.headers.getlist("Prefer")).split(","):

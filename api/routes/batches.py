@@ -9,7 +9,7 @@ from flask import Response, jsonify, request, url_for
 from redis import RedisError
 from werkzeug.exceptions import NotFound, RequestEntityTooLarge
 
-from api.context import here
+from api.context import context
 from api.security import body_limits
 from mezcal.errors import BrokerDown
 from mezcal.ingest.events import Event, Kind, named, parsed
@@ -26,7 +26,7 @@ JSON_LINES = {"application/x-ndjson", "application/jsonl", "application/ndjson"}
 
 def listed() -> Iterable[Event]:
     """The masters that the request lists: lines with a path each, lines with JSON each, or JSON."""
-    settings = here().settings
+    settings = context().settings
     if request.mimetype == LINES:
         body_limits.check(settings.jobs_max_bytes)
         found: Iterable[Event] = (Event(Kind.WANTED, "path", line) for line in body_limits.lines())
@@ -49,7 +49,7 @@ def _bounded(events: Iterable[Event], most: int) -> Iterator[Event]:
 def batch(name: str, shown: Callable[[Record], dict[str, Any]]) -> Response:
     """How the batch stands, its failures *shown*; 404 when it is not, or no longer, known."""
     try:
-        found = here().jobs.batches.read(name)
+        found = context().jobs.batches.read(name)
     except RedisError as error:
         raise BrokerDown("the queue cannot be reached") from error
     if found is None:

@@ -9,10 +9,10 @@ from redis import RedisError
 from werkzeug.exceptions import NotFound
 
 from api import openapi
-from api.context import here
+from api.context import context
 from api.responses import pages
 from api.security.auth import may_read
-from mezcal.checks import Level
+from mezcal.checks import Severity
 from mezcal.errors import kinds
 from mezcal.jobs import Lane
 from mezcal.recipe import Mezzanine, from_json
@@ -45,8 +45,8 @@ def ready() -> tuple[Response, int]:
     """Whether a miss could be made: broker and store, each `ok` or what is wrong, and the seconds that each look
     took; 503 if one is not.
     """
-    found = here().health.now()
-    sound = all(finding.level is Level.OK for finding in found.values())
+    found = context().health.now()
+    sound = all(finding.level is Severity.OK for finding in found.values())
     said = {name: finding.detail for name, finding in found.items()}
     took = {name: round(finding.seconds, 4) for name, finding in found.items()}
     response = jsonify(status="ok" if sound else "unavailable", **said, seconds=took)
@@ -57,7 +57,7 @@ def ready() -> tuple[Response, int]:
 @ops.get("/openapi.json")
 def described() -> Response:
     """What the service answers, as OpenAPI 3.1."""
-    return jsonify(openapi.document(bool(here().settings.archive_api_url)))
+    return jsonify(openapi.document(bool(context().settings.archive_api_url)))
 
 
 @ops.get("/problems/<slug>")
@@ -71,12 +71,12 @@ def problem(slug: str) -> Response:
 
 def _base_shown() -> str:
     """The repository's base URL; empty for a folder: nobody needs to know this machine's."""
-    base = here().origin.base_url
+    base = context().origin.base_url
     return "" if base.startswith("file:") else base
 
 
 def _path_of(url: str) -> str:
-    path = here().origin.path_of(url)
+    path = context().origin.path_of(url)
     if path is None:
         known = _base_shown()
         raise NotFound(f"the URL does not begin with {known}" if known else "the URL is none of the repository's")
@@ -86,16 +86,16 @@ def _path_of(url: str) -> str:
 def _shown() -> list[Mezzanine]:
     """What was made last, and then what the origin has, where it can tell."""
     try:
-        recent = here().jobs.table.recent(pages.TILES_MAX)
+        recent = context().jobs.table.recent(pages.TILES_MAX)
     except RedisError:
         recent = []
     chosen = [recipe for recipe in map(from_json, recent) if isinstance(recipe, Mezzanine)]
-    chosen += [Mezzanine.parse(path) for path in here().origin.listing(pages.TILES_MAX)]
+    chosen += [Mezzanine.parse(path) for path in context().origin.listing(pages.TILES_MAX)]
     return list(dict.fromkeys(chosen))[: pages.TILES_MAX]
 
 
 def _tile(recipe: Mezzanine) -> pages.Tile:
-    stored, sidecar = here().store.find(recipe), here().store.sidecar(recipe)
+    stored, sidecar = context().store.find(recipe), context().store.sidecar(recipe)
     return pages.Tile(
         path=recipe.label,
         href=url_for("images.image", source=recipe.path, page=recipe.page),
@@ -103,22 +103,22 @@ def _tile(recipe: Mezzanine) -> pages.Tile:
         height=sidecar.height if sidecar else None,
         cached=stored is not None,
         bytes=stored.size if stored else None,
-        sample=here().settings.repo_base_url == FOLDER.as_uri(),
+        sample=context().settings.repo_base_url == FOLDER.as_uri(),
     )
 
 
 def _cache_use() -> pages.CacheUse:
-    use = here().store.usage()
+    use = context().store.usage()
     return pages.CacheUse(
         derivatives=use.derivatives if use else None,
         bytes=use.bytes if use else None,
-        free_bytes=here().store.free_bytes(),
+        free_bytes=context().store.free_bytes(),
     )
 
 
 def _queue() -> pages.QueueState | None:
     try:
-        depths = here().jobs.table.depths()
+        depths = context().jobs.table.depths()
     except RedisError:
         return None
     queued = {str(lane): depths[lane] for lane in Lane}

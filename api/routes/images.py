@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from flask import Blueprint, Response, after_this_request, request, url_for
 
-from api.context import here
+from api.context import context
 from api.responses.images import HIT, JOINED, MISS, STALE, send
-from api.responses.preferences import Wish, gone, navigates
+from api.responses.preferences import RequestOptions, gone, navigates
 from api.security.auth import may_change, may_read
 from mezcal.errors import BadRecipe, StillWorking
 from mezcal.ingest.purge import purge
@@ -31,12 +31,12 @@ def image(source: str) -> Response:
     """Serve the mezzanine of *source*, waiting for a worker to make it if need be."""
     may_read()
     recipe = Mezzanine.parse(source, request.args.get("page"))
-    found = here().store.open(recipe)
+    found = context().store.open(recipe)
     if found is not None:
-        return send(found, STALE if here().freshness.old(found.stored, recipe) else HIT)
-    wish = Wish.of(request)
+        return send(found, STALE if context().freshness.old(found.stored, recipe) else HIT)
+    wish = RequestOptions.of(request)
     say_what_applied(wish)
-    job = here().jobs.ask(recipe)
+    job = context().jobs.ask(recipe)
     if wish.respond_async:
         return accepted(job)
     job.wait(patience(wish), gone(request))
@@ -50,7 +50,7 @@ def forget(source: str) -> tuple[str, int]:
     Without `?page=` all pages of the master are forgotten, too.
     """
     may_change()
-    purge(Mezzanine.parse(source, request.args.get("page")), here().jobs, here().store)
+    purge(Mezzanine.parse(source, request.args.get("page")), context().jobs, context().store)
     return "", 204
 
 
@@ -62,13 +62,13 @@ def nameless() -> Response:
     raise BadRecipe("the path is empty: name a master, as in /images/<path>")
 
 
-def patience(wish: Wish) -> float:
+def patience(wish: RequestOptions) -> float:
     """Seconds that the request may wait; a person sees the progress instead, and then the image."""
-    most = PEOPLE_WAIT if navigates(request) else here().settings.wait_seconds
+    most = PEOPLE_WAIT if navigates(request) else context().settings.wait_seconds
     return min(wish.seconds, most)
 
 
-def say_what_applied(wish: Wish) -> None:
+def say_what_applied(wish: RequestOptions) -> None:
     """Have `Preference-Applied` in the answer, whatever that will be (RFC 7240, 3)."""
 
     @after_this_request
@@ -80,7 +80,7 @@ def say_what_applied(wish: Wish) -> None:
 
 def made(recipe: Recipe) -> Opened:
     """The derivative that was just made; `StillWorking` if somebody deleted it in this very moment."""
-    found = here().store.open(recipe)
+    found = context().store.open(recipe)
     if found is None:
         raise StillWorking("the derivative was removed as soon as it was made: ask again")
     return found

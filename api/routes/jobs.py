@@ -9,8 +9,8 @@ from flask import Blueprint, Response, jsonify, request, url_for
 from redis import RedisError
 from werkzeug.exceptions import BadRequest, NotFound
 
-from api.context import here
-from api.dashboard.estimate import Outlook
+from api.context import context
+from api.dashboard.estimate import Estimate
 from api.request_log import note_event
 from api.routes import batches
 from api.routes.webhooks import accepted
@@ -37,7 +37,7 @@ def failed() -> Response:
     if request.args.get("state") != "failed":
         raise BadRequest("only failed jobs are listed: ask for /jobs?state=failed")
     most = request.args.get("limit", 100, int)
-    found = here().jobs.failures(min(max(most, 1), LISTED_MOST))
+    found = context().jobs.failures(min(max(most, 1), LISTED_MOST))
     response = jsonify(jobs=[described(record) for record in found])
     response.headers["Cache-Control"] = "no-store"
     return response
@@ -48,7 +48,7 @@ def bulk() -> Response:
     """Have the listed masters made, if they are not cached; 202 and the batch that tells how far it is."""
     note_event(LIST)
     may_change()
-    return accepted(LIST, here().jobs.post(batches.listed()))
+    return accepted(LIST, context().jobs.post(batches.listed()))
 
 
 @jobs.get("/jobs/<key>")
@@ -59,10 +59,10 @@ def job(key: str) -> Response:
         raise NotFound("no such job: an id is 32 hex digits, a batch's `batch-` and 24")
     if key.startswith(PREFIX):
         return batches.batch(key, described)
-    table = here().jobs.table
+    table = context().jobs.table
     try:
         record = table.read(key)
-        outlook = Outlook.of(table, record) if record else None
+        outlook = Estimate.of(table, record) if record else None
     except RedisError as error:
         raise BrokerDown("the queue cannot be reached") from error
     if record is None:
@@ -79,7 +79,7 @@ def job(key: str) -> Response:
 def retry(key: str) -> Response:
     """Try a failed or quarantined job again, as if it had not been tried; 404 where there is none."""
     may_change()
-    if not ID.fullmatch(key) or not here().jobs.retry(key):
+    if not ID.fullmatch(key) or not context().jobs.retry(key):
         raise NotFound("no failed job of this id: it was forgotten, or goes on already")
     response = Response(status=202)
     response.headers["Location"] = url_for("jobs.job", key=key)
@@ -94,7 +94,7 @@ def address(recipe: Recipe) -> str | None:
     return url_for("images.image", source=recipe.path, page=recipe.page)
 
 
-def described(record: Record, outlook: Outlook | None = None) -> dict[str, Any]:
+def described(record: Record, outlook: Estimate | None = None) -> dict[str, Any]:
     """A job as JSON; times are seconds since 1970. *outlook* says what lies before it, where that was asked.
 
     Which worker had it, `host:pid`, is shown to those alone who may change state: it names machines behind ours.

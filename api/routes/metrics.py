@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Blueprint, Response
 
-from api.context import here
+from api.context import context
 from api.security.auth import may_scrape
 from mezcal.telemetry.exposition import CONTENT_TYPE, exposed
 
@@ -15,6 +15,6 @@ scraped = Blueprint("metrics", __name__)
 def told() -> Response:
     """Everything that is counted and gauged, in Prometheus' text format."""
     may_scrape()
-    response = Response(exposed(here().house), content_type=CONTENT_TYPE)
+    response = Response(exposed(context().house), content_type=CONTENT_TYPE)
     response.headers["Cache-Control"] = "no-store"
     return response

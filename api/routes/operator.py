@@ -9,7 +9,7 @@ from flask import Blueprint, Response, request, url_for
 from redis import RedisError
 from werkzeug.exceptions import NotFound
 
-from api.context import here
+from api.context import context
 from api.dashboard import operator_page, overview
 from api.responses import pages
 from api.security import body_limits, sessions
@@ -38,7 +38,7 @@ def page() -> Response:
         session = sessions.visitor()
     except Unauthorized:
         return pages.response(operator_page.sign_in(request.script_root), 401)
-    shown = operator_page.Shown.of(here(), sessions.seal(session), _told())
+    shown = operator_page.Shown.of(context(), sessions.seal(session), _told())
     answer = pages.response(operator_page.overview(shown, request.script_root))
     return answer if request.cookies.get(sessions.COOKIE) == session else sessions.remember(answer, session)
 
@@ -46,7 +46,7 @@ def page() -> Response:
 @operator.post("/ops/sign-in")
 def sign_in() -> Response:
     """Open a session with one of API_TOKENS; 429 for an address that guesses."""
-    address, guesses = request.remote_addr or "", here().guesses
+    address, guesses = request.remote_addr or "", context().guesses
     with body_limits.of_stranger():
         token = request.form.get("token", "")
     if wait := math.ceil(guesses.take(address)):
@@ -78,8 +78,8 @@ def retry() -> Response:
     """Try one failed job again (`job`), or those of a class that are listed (`class`)."""
     sessions.visitor()
     sessions.check_seal()
-    wanted = [record for record in here().jobs.failures(overview.LOOKED_AT) if _chosen(record)]
-    return _back(retried=sum(here().jobs.retry(record.key) for record in wanted))
+    wanted = [record for record in context().jobs.failures(overview.LOOKED_AT) if _chosen(record)]
+    return _back(retried=sum(context().jobs.retry(record.key) for record in wanted))
 
 
 @operator.get("/ops/previews/<key>.jpg")
@@ -87,7 +87,7 @@ def small(key: str) -> Response:
     """A small picture of a derivative."""
     sessions.visitor()
     try:
-        jpeg = recent.preview(here().jobs.table, key)
+        jpeg = recent.preview(context().jobs.table, key)
     except RedisError as error:
         raise BrokerDown("the queue cannot be reached, and small pictures are kept there") from error
     if jpeg is None:

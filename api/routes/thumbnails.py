@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING, Any
 from flask import Blueprint, Response, jsonify, redirect, request, url_for
 from werkzeug.exceptions import NotFound
 
-from api.context import here
+from api.context import context
 from api.request_log import note_cache, note_recipe
 from api.responses import pages
 from api.responses.images import HIT, JOINED, MISS, send
-from api.responses.preferences import Wish, gone
+from api.responses.preferences import RequestOptions, gone
 from api.routes.images import accepted, say_what_applied
 from mezcal.errors import BadRecipe, TicketExpired
 from mezcal.jobs import Lane
 from mezcal.origin.archive import chosen, recipe_of
-from mezcal.recipe.thumbnail_options import Look
+from mezcal.recipe.thumbnail_options import ThumbnailOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,7 +44,7 @@ BASENAME_MAX = 255
 @thumbnails.get("/<int:frame_id>/")
 def by_id(frame_id: int) -> AnyResponse:
     """The thumbnail of the frame with this id."""
-    return _answer(partial(here().archive.frame, frame_id))
+    return _answer(partial(context().archive.frame, frame_id))
 
 
 @thumbnails.get("/<basename>/")
@@ -52,18 +52,18 @@ def by_basename(basename: str) -> AnyResponse:
     """The thumbnail of the frame whose file has this name, less its extension."""
     if len(basename) > BASENAME_MAX or not basename.isprintable():
         raise BadRecipe(f"the basename is longer than {BASENAME_MAX} characters, or holds strange ones")
-    return _answer(partial(here().archive.named, basename))
+    return _answer(partial(context().archive.named, basename))
 
 
 def _answer(find: Callable[[str | None], FrameRecord]) -> AnyResponse:
     """Where the thumbnail is, made first if need be; *find* asks the archive as whoever it is told."""
-    settings = here().settings
-    look = Look.parse(request.args, default=settings.thumbnail_look, max_edge=settings.thumbnail_max_edge)
+    settings = context().settings
+    look = ThumbnailOptions.parse(request.args, default=settings.thumbnail_look, max_edge=settings.thumbnail_max_edge)
     wanted = Wanted.of(find, look)
     note_recipe(wanted.recipe)
-    found = here().store.find(wanted.recipe)
+    found = context().store.find(wanted.recipe)
     if found is None:
-        wish = Wish.of(request)
+        wish = RequestOptions.of(request)
         say_what_applied(wish)
         if wish.respond_async:
             return accepted(wanted.ask())
@@ -91,7 +91,7 @@ def _made(wanted: Wanted, find: Callable[[str | None], FrameRecord], deadline: f
     except TicketExpired:
         renewed = Wanted.of(find, wanted.recipe.look)
         renewed.hand_over()
-        here().jobs.retry(renewed.recipe.key, Lane.INTERACTIVE)
+        context().jobs.retry(renewed.recipe.key, Lane.INTERACTIVE)
         renewed.ask().wait(deadline - time.monotonic(), gone(request))
     return job.joined
 
@@ -105,46 +105,46 @@ class Wanted:
     recipe: Thumbnail
 
     @classmethod
-    def of(cls, find: Callable[[str | None], FrameRecord], look: Look) -> Wanted:
+    def of(cls, find: Callable[[str | None], FrameRecord], look: ThumbnailOptions) -> Wanted:
         """Ask the archive, as whoever asks us; raises what it refuses."""
         who = request.headers.get("Authorization")
         frame = find(who)
-        inputs = chosen(frame, look, here().archive, here().settings, who)
+        inputs = chosen(frame, look, context().archive, context().settings, who)
         return cls(frame, inputs, recipe_of(inputs, look))
 
     def ask(self) -> Job:
         """Start the thumbnail's job or join it, with a ticket for the frames' files."""
         self.hand_over()
-        return here().jobs.ask(self.recipe)
+        return context().jobs.ask(self.recipe)
 
     def hand_over(self) -> None:
         """Leave the signed URLs for the worker."""
-        here().jobs.hand_over(self.recipe, {str(one.id): one.text("url") for one in self.inputs})
+        context().jobs.hand_over(self.recipe, {str(one.id): one.text("url") for one in self.inputs})
 
     def told(self) -> dict[str, Any]:
         """The answer: the URL, the proposal and, for a composite, how its frames were aligned."""
         told = {"url": _url(self.recipe.key), "propid": self.frame.fields.get("proposal_id")}
         if self.recipe.look.color:
-            sidecar = here().store.sidecar(self.recipe)
+            sidecar = context().store.sidecar(self.recipe)
             told["aligned"] = (sidecar.note or "" if sidecar else "").removeprefix("aligned=") or None
         return told
 
 
 def _url(key: str, method: str = "GET") -> str:
     """The URL of a stored thumbnail, good for days and the same all day: the store's own where it signs any."""
-    return here().store.link_key(key, method) or _signed(key)
+    return context().store.link_key(key, method) or _signed(key)
 
 
 def _signed(key: str) -> str:
     """As `_url`, here: good for a week at least."""
-    base = here().settings.public_url or request.host_url
+    base = context().settings.public_url or request.host_url
     signed = _signer().sign(key)
     path = url_for("thumbnails.stored", key=key, expires=signed.expires, signature=signed.signature)
     return base.rstrip("/") + path
 
 
 def _signer() -> Signer:
-    signer = here().signer
+    signer = context().signer
     assert signer is not None, "the application makes one where it has these routes"
     return signer
 
@@ -153,11 +153,11 @@ def _signer() -> Signer:
 def stored(key: str) -> Response:
     """A stored thumbnail, for whoever has its signed URL."""
     _signer().check(key, request.args.get("expires", ""), request.args.get("signature", ""))
-    found = here().store.open_key(key)
+    found = context().store.open_key(key)
     if found is None:
         raise NotFound("the thumbnail is no longer cached: ask for it again")
     response = send(found)
-    response.headers["Cache-Control"] = f"private, max-age={here().settings.http_max_age}"
+    response.headers["Cache-Control"] = f"private, max-age={context().settings.http_max_age}"
     return response
 
 

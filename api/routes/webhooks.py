@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from flask import Blueprint, Response, jsonify, request, url_for
 from werkzeug.exceptions import NotFound
 
-from api.context import here
+from api.context import context
 from api.request_log import note_event
 from api.security import body_limits
 from api.security.auth import may_report
@@ -27,7 +27,7 @@ def event(form: str) -> Response:
     if form not in FORMATS:
         raise NotFound(f"there is no such format: it may be {', '.join(FORMATS)}")
     note_event(form)
-    body_limits.check(here().settings.webhook_max_bytes)
+    body_limits.check(context().settings.webhook_max_bytes)
     body, signed = may_report(body_limits.whole)
     headers = {name.lower(): value for name, value in request.headers}
     if signed and form == "cloudevents" and "ce-specversion" in headers:
@@ -39,7 +39,7 @@ def event(form: str) -> Response:
     known, seconds = (f"signed\n{signed.id}", signed.seconds) if signed else (None, KNOWN_SECONDS)
     if known is None and delivery.id:
         known = f"{form}\n{delivery.id}"
-    return accepted(form, here().jobs.post(delivery.events, known, seconds))
+    return accepted(form, context().jobs.post(delivery.events, known, seconds))
 
 
 def accepted(form: str, posted: Posted) -> Response:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from flask import request
 
-from api.context import here
+from api.context import context
 from api.security import body_limits, webhook_signatures
 from mezcal.errors import Forbidden, Unauthorized
 
@@ -28,14 +28,14 @@ LOCAL_NAMES = {"localhost", "127.0.0.1", "[::1]", "::1"}
 
 def may_read() -> None:
     """Raise `Unauthorized` where READ_TOKENS are set and the request has none of them."""
-    settings = here().settings
+    settings = context().settings
     if settings.read_tokens and not _has_one_of((*settings.read_tokens, *settings.api_tokens)):
         raise Unauthorized("reading needs `Authorization: Bearer` with one of READ_TOKENS")
 
 
 def may_change() -> None:
     """Raise `Forbidden` or `Unauthorized` unless the request may change state."""
-    settings = here().settings
+    settings = context().settings
     if settings.api_tokens:
         if not _has_one_of(settings.api_tokens):
             raise Unauthorized("this needs `Authorization: Bearer` with one of API_TOKENS")
@@ -57,7 +57,7 @@ def may_report(body: Callable[[], bytes]) -> tuple[bytes, webhook_signatures.Sig
 
     Raises `Forbidden` or `Unauthorized` unless the request may report events.
     """
-    settings = here().settings
+    settings = context().settings
     tokens = (*settings.webhook_tokens, *settings.api_tokens)
     if _has_one_of(tokens) or _has_login(settings.webhook_logins):
         return body(), None
@@ -85,7 +85,7 @@ def _has_login(logins: Iterable[SecretStr]) -> bool:
 
 def may_scrape() -> None:
     """Raise `Unauthorized` where METRICS_TOKEN is set and did not come, `Forbidden` to other machines where not."""
-    token = here().settings.metrics_token
+    token = context().settings.metrics_token
     if token is not None:
         if not _has_one_of((token,)):
             raise Unauthorized("this needs `Authorization: Bearer` with METRICS_TOKEN")

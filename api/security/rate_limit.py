@@ -17,7 +17,7 @@ KNOWN = 1024  # addresses that are remembered, the latest
 NETWORK = 64  # bits of an IPv6 address: who has one has all that begin so
 
 
-class Guesses:
+class SignInLimit:
     """Tries by address, of this process alone: what a broker has to count could not be counted without one."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:

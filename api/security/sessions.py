@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from flask import request, url_for
 
-from api.context import here
+from api.context import context
 from api.security.auth import may_change
 from mezcal.errors import Forbidden, Unauthorized
 
@@ -81,7 +81,7 @@ def check_seal() -> None:
 
 
 def _tokens() -> list[str]:
-    return [token.get_secret_value() for token in here().settings.api_tokens]
+    return [token.get_secret_value() for token in context().settings.api_tokens]
 
 
 def _is_open(session: str, tokens: Iterable[str]) -> bool:
@@ -106,4 +106,4 @@ def _encrypted() -> bool:
     Over plain HTTP a browser takes no cookie that asks for TLS; the token has crossed the wire in the clear by then.
     """
     proxied = request.headers.get("X-Forwarded-Proto", "").partition(",")[0].strip().lower() == "https"
-    return request.is_secure or proxied or (here().settings.public_url or "").startswith("https://")
+    return request.is_secure or proxied or (context().settings.public_url or "").startswith("https://")

@@ -18,7 +18,7 @@ from mezcal.errors import Failure
 from mezcal.recipe import Mezzanine
 from mezcal.telemetry.logs import moment, visible
 from mezcal.telemetry.metrics import metrics
-from mezcal.telemetry.redaction import Mask
+from mezcal.telemetry.redaction import Redactor
 from mezcal.telemetry.tracing import TRACEPARENT
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class Writer:
 
     def __init__(self, settings: Settings) -> None:
         self._form = Line.as_json if settings.log_format == "json" else Line.for_people
-        self._mask = Mask.of(settings)
+        self._mask = Redactor.of(settings)
 
     def write(self, lines: Iterable[Line]) -> None:
         """Write *lines*, however long the reader takes; where he has left they are gone."""

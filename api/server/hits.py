@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from api.freshness import Freshness
-    from api.responses.images import Manner
+    from api.responses.images import ImageHeaders
     from mezcal.recipe import Recipe
     from mezcal.store import LocalStore, Opened, Stored
 
@@ -38,7 +38,7 @@ class Hits:
     One `stat`, no lock, no Redis. Whatever is not a plain GET or HEAD of a stored mezzanine is another's.
     """
 
-    def __init__(self, store: LocalStore, manner: Manner, freshness: Freshness) -> None:
+    def __init__(self, store: LocalStore, manner: ImageHeaders, freshness: Freshness) -> None:
         self._store = store
         self._manner = manner
         self._freshness = freshness

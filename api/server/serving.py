@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, ThreadWorker
 
 from api.context import EXTENSION
-from api.responses.images import Manner
+from api.responses.images import ImageHeaders
 from api.server.counters import Tally, refused
 from api.server.hits import HEAD_MAX, Hits
 from api.server.refusals import refusal, status_of
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import socket
     from concurrent.futures import Future
 
-    from api.context import Desk
+    from api.context import ApiContext
 
 END = b"\r\n\r\n"
 UNWANTED_SECONDS = 0.5  # for which a thread reads what is left of a request's body
@@ -44,12 +44,12 @@ class HitsFirst(ThreadWorker):  # type: ignore[misc]
         """Load the application, and look up hits where it would."""
         super().load_wsgi()
         self.keepalived_conns = Waiting()
-        desk: Desk | None = getattr(self.wsgi, "extensions", {}).get(EXTENSION)
+        desk: ApiContext | None = getattr(self.wsgi, "extensions", {}).get(EXTENSION)
         self.tally = Tally(desk.settings if desk else None)
         if desk is None:  # wrapped in something that wants to see every request
             return
         if isinstance(desk.store, LocalStore) and not desk.settings.read_tokens:
-            self.hits = Hits(desk.store, Manner.of(desk.settings), desk.freshness)
+            self.hits = Hits(desk.store, ImageHeaders.of(desk.settings), desk.freshness)
 
     def run(self) -> None:
         """Serve until told to stop, and tell of the last hits."""

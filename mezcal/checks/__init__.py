@@ -15,10 +15,10 @@ from mezcal.settings import WrongSetting
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Amiss", "Check", "Finding", "Level"]
+__all__ = ["Check", "CheckFailed", "Finding", "Severity"]
 
 
-class Level(StrEnum):
+class Severity(StrEnum):
     """How a check went; a warning is something that works now and may not later."""
 
     OK = "ok"
@@ -26,10 +26,10 @@ class Level(StrEnum):
     FAILED = "failed"
 
 
-class Amiss(Exception):  # noqa: N818 - what a check finds is no fault of ours
+class CheckFailed(Exception):  # noqa: N818 - what a check finds is no fault of ours
     """A check found something wrong; *hint* says what to do about it, where the check has nothing better."""
 
-    def __init__(self, detail: str, hint: str = "", level: Level = Level.FAILED) -> None:
+    def __init__(self, detail: str, hint: str = "", level: Severity = Severity.FAILED) -> None:
         super().__init__(detail)
         self.detail, self.hint, self.level = detail, hint, level
 
@@ -39,7 +39,7 @@ class Finding:
     """What one check found; *seconds* is how long it took."""
 
     name: str
-    level: Level
+    level: Severity
     detail: str
     hint: str
     seconds: float
@@ -59,16 +59,16 @@ class Check:
         level, detail, hint = self._looked()
         return Finding(self.name, level, detail, hint, time.monotonic() - began)
 
-    def _looked(self) -> tuple[Level, str, str]:
+    def _looked(self) -> tuple[Severity, str, str]:
         try:
-            return Level.OK, self.look(), ""
-        except Amiss as amiss:
+            return Severity.OK, self.look(), ""
+        except CheckFailed as amiss:
             return amiss.level, amiss.detail, amiss.hint or self.hint
         except Failure as failure:
-            return Level.FAILED, failure.detail, self.hint
+            return Severity.FAILED, failure.detail, self.hint
         except (WrongSetting, OSError) as error:
-            return Level.FAILED, " ".join(str(error).split()), self.hint
+            return Severity.FAILED, " ".join(str(error).split()), self.hint
         except RedisError as error:
-            return Level.FAILED, f"cannot be reached ({type(error).__name__})", self.hint
+            return Severity.FAILED, f"cannot be reached ({type(error).__name__})", self.hint
         except Exception as error:  # noqa: BLE001 - whatever a check meets is what it has found
-            return Level.FAILED, " ".join(f"{type(error).__name__}: {error}".split()), self.hint
+            return Severity.FAILED, " ".join(f"{type(error).__name__}: {error}".split()), self.hint

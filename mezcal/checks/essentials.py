@@ -6,7 +6,7 @@ import os
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from mezcal.checks import Amiss, Check, Level
+from mezcal.checks import Check, CheckFailed, Severity
 from mezcal.jobs.transport.celery_pipe import check_policy
 from mezcal.store import LocalStore
 
@@ -56,12 +56,12 @@ def _thorough_broker(redis: Redis) -> str:
     named = "Valkey" if "valkey_version" in info else "Redis"
     version = str(info.get("valkey_version") or info.get("redis_version") or "0")
     if tuple(int(part) for part in version.split(".")[:2] if part.isdigit()) < OLDEST:
-        raise Amiss(f"{named} {version} is too old", "install Redis 6.2 or later, or any Valkey")
+        raise CheckFailed(f"{named} {version} is too old", "install Redis 6.2 or later, or any Valkey")
     told = f"{named} {version}, keeps what it is given (noeviction)"
     if info.get("maxmemory") and info["used_memory"] > FULL * info["maxmemory"]:
-        raise Amiss(f"{told}, but its memory is nearly full", "give it more maxmemory", Level.WARNING)
+        raise CheckFailed(f"{told}, but its memory is nearly full", "give it more maxmemory", Severity.WARNING)
     if not info.get("aof_enabled"):
-        raise Amiss(f"{told}, but forgets the queue when it restarts", "set appendonly yes", Level.WARNING)
+        raise CheckFailed(f"{told}, but forgets the queue when it restarts", "set appendonly yes", Severity.WARNING)
     return f"{told}, append-only"
 
 
@@ -73,7 +73,7 @@ def _thorough_store(of: Store) -> str:
     _check_rename(of)
     told = f"can be written, renames replace whole files, {free / 2**30:,.1f} GiB free"
     if free < LITTLE:
-        raise Amiss(told, "make room, or have less kept", Level.WARNING)
+        raise CheckFailed(told, "make room, or have less kept", Severity.WARNING)
     return told
 
 
@@ -84,6 +84,6 @@ def _check_rename(of: LocalStore) -> None:
         old.write_bytes(b"old")
         os.replace(new, old)  # noqa: PTH105 - the very call that `rename` of the store makes
         if new.exists() or old.read_bytes() != b"new":
-            raise Amiss("a rename does not replace a file at once", "use a file system with POSIX renames")
+            raise CheckFailed("a rename does not replace a file at once", "use a file system with POSIX renames")
         if new.parent.stat().st_dev != of.root.stat().st_dev:
-            raise Amiss(f"{new.parent} is another file system than {of.root}", "mount only the cache's root")
+            raise CheckFailed(f"{new.parent} is another file system than {of.root}", "mount only the cache's root")

@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mezcal import sample
-from mezcal.checks import Amiss, Check, Level
-from mezcal.jobs.workers import roster
+from mezcal.checks import Check, CheckFailed, Severity
+from mezcal.jobs.workers import workers_seen
 from mezcal.settings import Settings
 
 if TYPE_CHECKING:
     from redis import Redis
 
-    from mezcal.jobs import Table
+    from mezcal.jobs import JobTable
 
 CLOCKS = 5.0  # seconds
 SAMPLE = "agave-p3.tif"
@@ -51,7 +51,7 @@ def no_broker(settings: Settings) -> Check:
     )
 
 
-def workers(table: Table) -> Check:
+def workers(table: JobTable) -> Check:
     """That somebody makes images."""
     return Check("workers", partial(_workers, table), "start a worker: `mezcal up` brings one")
 
@@ -61,11 +61,13 @@ def _secrets() -> str:
     files = {name.upper(): os.environ[f"{name.upper()}_FILE"] for name in named if f"{name.upper()}_FILE" in os.environ}
     for name, file in files.items():
         if not Path(file).read_text(encoding="utf-8").strip():
-            raise Amiss(f"{name}_FILE names {file}, which is empty", "write the secret into it")
+            raise CheckFailed(f"{name}_FILE names {file}, which is empty", "write the secret into it")
         if name in os.environ:
-            raise Amiss(f"{name} is set, so {name}_FILE is not read", f"unset {name}", Level.WARNING)
+            raise CheckFailed(f"{name} is set, so {name}_FILE is not read", f"unset {name}", Severity.WARNING)
         if Path(file).stat().st_mode & stat.S_IROTH:
-            raise Amiss(f"{name}_FILE names {file}, which everybody may read", f"chmod o= {file}", Level.WARNING)
+            raise CheckFailed(
+                f"{name}_FILE names {file}, which everybody may read", f"chmod o= {file}", Severity.WARNING
+            )
     return f"{', '.join(files)} from files" if files else "none come from files"
 
 
@@ -83,15 +85,15 @@ def _codecs() -> str:
     import pyvips  # noqa: PLC0415
     from PIL import __version__, features  # noqa: PLC0415
 
-    from mezcal.convert import Choices, convert  # noqa: PLC0415
+    from mezcal.convert import ConversionOptions, convert  # noqa: PLC0415
     from mezcal.convert.engines.libvips import LOADERS  # noqa: PLC0415
 
     with tempfile.TemporaryDirectory() as name, (sample.FOLDER / SAMPLE).open("rb") as master:
-        convert(master, Path(name, "sample.jpg"), Choices(max_edge=64))
+        convert(master, Path(name, "sample.jpg"), ConversionOptions(max_edge=64))
     missing = [kind for kind, (_, loader) in LOADERS.items() if not pyvips.type_find("VipsOperation", loader)]
     missing += [name for name in ("jpg_2000", "libtiff", "webp") if not features.check(name)]
     if missing:
-        raise Amiss(f"no decoder for {', '.join(missing)}")
+        raise CheckFailed(f"no decoder for {', '.join(missing)}")
     vips = ".".join(str(pyvips.version(part)) for part in range(3))
     return f"a sample was converted; libvips {vips}, Pillow {__version__}, imagecodecs {imagecodecs.__version__}"
 
@@ -101,22 +103,24 @@ def _clock(redis: Redis) -> str:
     seconds, micros = redis.time()
     ahead = (began + time.time()) / 2 - (seconds + micros / 1e6)
     if abs(ahead) > CLOCKS:
-        raise Amiss(f"this machine is {abs(ahead):,.1f} s {'ahead of' if ahead > 0 else 'behind'} the broker")
+        raise CheckFailed(f"this machine is {abs(ahead):,.1f} s {'ahead of' if ahead > 0 else 'behind'} the broker")
     return f"{abs(ahead) * 1000:.0f} ms from the broker's"
 
 
 def _no_broker(settings: Settings) -> str:
-    raise Amiss(f"REDIS_URL is not set, and no `mezcal up` runs in {settings.data_dir.absolute()}")
+    raise CheckFailed(f"REDIS_URL is not set, and no `mezcal up` runs in {settings.data_dir.absolute()}")
 
 
-def _workers(table: Table) -> str:
-    seen = roster(table)
+def _workers(table: JobTable) -> str:
+    seen = workers_seen(table)
     silent = [one.worker.name for one in seen if one.silent]
     there = [one.worker for one in seen if not one.silent]
     if not there:
-        raise Amiss("none is there: nothing new can be made", level=Level.WARNING)
+        raise CheckFailed("none is there: nothing new can be made", level=Severity.WARNING)
     processes = sum(worker.processes for worker in there)
     told = f"{len(there)} with {processes} processes: {', '.join(worker.name for worker in there[:3])}"
     if silent:
-        raise Amiss(f"{told}; silent: {', '.join(silent[:3])}", "see to the hosts of the silent ones", Level.WARNING)
+        raise CheckFailed(
+            f"{told}; silent: {', '.join(silent[:3])}", "see to the hosts of the silent ones", Severity.WARNING
+        )
     return told

@@ -13,17 +13,17 @@ from requests import Request
 from requests.adapters import HTTPAdapter
 from requests.exceptions import RequestException
 
-from mezcal.checks import Amiss, Check, Level
+from mezcal.checks import Check, CheckFailed, Severity
 from mezcal.errors import MasterDenied
-from mezcal.origin import FolderOrigin, Wire, open_origin, trusted_authorities, urls
-from mezcal.origin.retries import Again, Tries
+from mezcal.origin import FolderOrigin, OriginClient, open_origin, trusted_authorities, urls
+from mezcal.origin.retries import Again, Retries
 from mezcal.recipe import Mezzanine
 from mezcal.settings import AuthType
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from mezcal.origin.client import Answer
+    from mezcal.origin.client import OriginResponse
     from mezcal.settings import Settings
 
 PATIENCE = 10.0  # seconds
@@ -54,7 +54,7 @@ def _origin(settings: Settings) -> str:
     of = open_origin(settings)
     if isinstance(of, FolderOrigin):
         if not of.listing(1):
-            raise Amiss(f"{of.base_url} shows no image", "see that its files may be read", Level.WARNING)
+            raise CheckFailed(f"{of.base_url} shows no image", "see that its files may be read", Severity.WARNING)
         return f"{of.base_url} can be read"
     with closing(_asked(settings, of.base_url)) as answer:
         _judge(answer.status, settings)
@@ -64,19 +64,19 @@ def _origin(settings: Settings) -> str:
     return f"{of.base_url} answers {answer.status}, {known}; name a master to be sure: mezcal check PATH"
 
 
-def _asked(settings: Settings, url: str) -> Answer:
+def _asked(settings: Settings, url: str) -> OriginResponse:
     patient = settings.model_copy(update={"origin_read_timeout": min(settings.origin_read_timeout, PATIENCE)})
     try:
-        return Wire(url, patient).look(url, Tries(patient), {}, passed=ANY)
+        return OriginClient(url, patient).look(url, Retries(patient), {}, passed=ANY)
     except Again as again:
         raise again.failure from again
 
 
 def _judge(status: int, settings: Settings) -> None:
     if status in {401, 403}:
-        raise Amiss(f"the repository answers {status}", _of_credential(settings))
+        raise CheckFailed(f"the repository answers {status}", _of_credential(settings))
     if status >= 500:
-        raise Amiss(f"the repository answers {status}", "see to the repository")
+        raise CheckFailed(f"the repository answers {status}", "see to the repository")
 
 
 def _of_credential(settings: Settings) -> str:
@@ -91,7 +91,7 @@ def _check_clock(headers: Mapping[str, str]) -> None:
         return
     if abs(ahead) > CLOCKS:
         differ = f"this machine's clock is {abs(ahead):,.0f} s {'ahead of' if ahead > 0 else 'behind'} the repository's"
-        raise Amiss(differ, "let both follow NTP: tokens are good for minutes", Level.WARNING)
+        raise CheckFailed(differ, "let both follow NTP: tokens are good for minutes", Severity.WARNING)
 
 
 def _check_expiry(settings: Settings) -> None:
@@ -104,7 +104,7 @@ def _check_expiry(settings: Settings) -> None:
         return
     if (left := float(ends) - time.time()) < SOON:
         ended = f"JWT_TOKEN {'has expired' if left < 0 else f'expires in {left / 3600:.1f} hours'}"
-        raise Amiss(ended, "set a new one, or JWT_SECRET", Level.FAILED if left < 0 else Level.WARNING)
+        raise CheckFailed(ended, "set a new one, or JWT_SECRET", Severity.FAILED if left < 0 else Severity.WARNING)
 
 
 def _master(settings: Settings, path: str) -> str:
@@ -114,9 +114,9 @@ def _master(settings: Settings, path: str) -> str:
             began = found.file.read(16)
             size = "of unknown size" if found.size is None else f"of {found.size:,} bytes"
     except MasterDenied as denied:
-        raise Amiss(denied.detail, _of_credential(settings)) from denied
+        raise CheckFailed(denied.detail, _of_credential(settings)) from denied
     if not began:
-        raise Amiss(f"{path} is empty")
+        raise CheckFailed(f"{path} is empty")
     return f"{path} is there, {size}, {found.content_type or 'of no declared type'}"
 
 
@@ -127,8 +127,8 @@ def _archive(settings: Settings) -> str:
     try:
         answer = HTTPAdapter().send(request, stream=True, timeout=PATIENCE, verify=trusted_authorities())
     except RequestException as error:
-        raise Amiss(f"{url} cannot be reached ({type(error).__name__})") from error
+        raise CheckFailed(f"{url} cannot be reached ({type(error).__name__})") from error
     answer.close()
     if answer.status_code >= 500:
-        raise Amiss(f"{url} answers {answer.status_code}", "see to the archive")
+        raise CheckFailed(f"{url} answers {answer.status_code}", "see to the archive")
     return f"{url} answers {answer.status_code}"

@@ -49,18 +49,18 @@ def _bytes(text: str) -> int:
 
 
 def _stats(options: argparse.Namespace) -> int:
-    from mezcal.commands.cache_report import Keeping  # noqa: PLC0415
+    from mezcal.commands.cache_report import CacheReport  # noqa: PLC0415
 
-    return Keeping(settings_of(options), as_json=options.json).stats(count=options.count)
+    return CacheReport(settings_of(options), as_json=options.json).stats(count=options.count)
 
 
 def _trim(options: argparse.Namespace) -> int:
-    from mezcal.commands.cache_report import Keeping  # noqa: PLC0415
+    from mezcal.commands.cache_report import CacheReport  # noqa: PLC0415
 
-    return Keeping(settings_of(options), as_json=options.json).trim(options.to, dry_run=options.dry_run)
+    return CacheReport(settings_of(options), as_json=options.json).trim(options.to, dry_run=options.dry_run)
 
 
 def _verify(options: argparse.Namespace) -> int:
-    from mezcal.commands.cache_report import Keeping  # noqa: PLC0415
+    from mezcal.commands.cache_report import CacheReport  # noqa: PLC0415
 
-    return Keeping(settings_of(options), as_json=options.json).verify(options.sample, mend=options.mend)
+    return CacheReport(settings_of(options), as_json=options.json).verify(options.sample, mend=options.mend)

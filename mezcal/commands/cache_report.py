@@ -13,7 +13,7 @@ from mezcal.errors import StoreDown
 from mezcal.settings.units import shown, shown_seconds
 from mezcal.store import LocalStore, open_store
 from mezcal.store.housekeeping.inventory import Rehearsed
-from mezcal.store.housekeeping.trim import Bounds, State, Trim, Turn
+from mezcal.store.housekeeping.trim import Bounds, Trim, TrimResult, TrimState
 from mezcal.store.housekeeping.verify import Verify
 from mezcal.store.local.last_use import noted_by_reading
 from mezcal.store.local.layout import OURS
@@ -30,7 +30,7 @@ FOREVER = float("inf")
 FAULTS_TOLD = 1000  # paths in the JSON answer: more are only counted
 
 
-class Keeping:
+class CacheReport:
     """The store of *settings*, and whether to answer in JSON."""
 
     def __init__(self, settings: Settings, *, as_json: bool = False) -> None:
@@ -40,11 +40,11 @@ class Keeping:
 
     def stats(self, *, count: bool = False) -> int:
         """Say what there is."""
-        survey = State.from_bytes(self._store.shelf.notes()).survey
+        survey = TrimState.from_bytes(self._store.shelf.notes()).survey
         if count or survey is None:
             with _told("counting", survey) as tell:
                 Trim(self._store.shelf, Bounds(), tell=tell).turn(FOREVER, now=True)
-            survey = State.from_bytes(self._store.shelf.notes()).survey
+            survey = TrimState.from_bytes(self._store.shelf.notes()).survey
         if survey is None:
             raise StoreDown("the cache folder cannot be written: what it holds cannot be noted")
         self._answer(self._figures(survey), _as_lines)
@@ -52,7 +52,7 @@ class Keeping:
 
     def _figures(self, survey: Survey) -> dict[str, Any]:
         bounds = Bounds.of(self._settings)
-        state = State.from_bytes(self._store.shelf.notes())
+        state = TrimState.from_bytes(self._store.shelf.notes())
         return {
             "derivatives": survey.derivatives,
             "bytes": survey.bytes,
@@ -87,10 +87,10 @@ class Keeping:
                 "there is no bound: set CACHE_MAX_BYTES, CACHE_MIN_FREE_BYTES or CACHE_MAX_AGE, or use --to"
             )
         shelf = Rehearsed(self._store.shelf) if dry_run else self._store.shelf
-        before = State.from_bytes(shelf.notes()).survey
+        before = TrimState.from_bytes(shelf.notes()).survey
         with _told("trimming", before) as tell:
             did = Trim(shelf, bounds, self._settings.pin_seconds, tell).turn(FOREVER, now=True)
-        left = State.from_bytes(shelf.notes()).survey
+        left = TrimState.from_bytes(shelf.notes()).survey
         size = left.bytes if left else 0
         kept = not bounds.max_bytes or size <= bounds.max_bytes
         answer = {"evicted": did.evicted, "evicted_bytes": did.bytes, "bytes": size, "dry_run": dry_run, "kept": kept}
@@ -101,7 +101,7 @@ class Keeping:
         """Look at all, or at *sample*; 1 if a fault is left."""
         counts: Counter[str] = Counter()
         faults: list[dict[str, Any]] = []
-        survey = State.from_bytes(self._store.shelf.notes()).survey
+        survey = TrimState.from_bytes(self._store.shelf.notes()).survey
         with bar("verifying", sample or (survey.derivatives if survey else None)) as running:
             for judged in self._judged(sample, mend=mend):
                 counts["looked at"] += 1
@@ -132,12 +132,12 @@ VERIFIED = ("looked at", "without sidecar", "faults", "mended")
 
 
 @contextmanager
-def _told(doing: str, before: Survey | None) -> Iterator[Callable[[Turn], None]]:
+def _told(doing: str, before: Survey | None) -> Iterator[Callable[[TrimResult], None]]:
     """A bar of the images counted, of as many as there were *before*, and how many were evicted."""
     with bar(doing, before.derivatives if before else None) as running:
-        last = Turn()
+        last = TrimResult()
 
-        def tell(turn: Turn) -> None:
+        def tell(turn: TrimResult) -> None:
             nonlocal last
             last = turn
             running.show(turn.counted, evicted=turn.evicted)

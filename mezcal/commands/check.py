@@ -42,14 +42,14 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Check, and tell; the exit code."""
-    from mezcal.checks import Level  # noqa: PLC0415 - --help needs none of it
+    from mezcal.checks import Severity  # noqa: PLC0415 - --help needs none of it
 
     findings = []
     for finding in _findings(options):
         findings.append(finding)
         if not options.json:
             print(_line(finding), flush=True)
-    failed = any(finding.level is Level.FAILED for finding in findings)
+    failed = any(finding.level is Severity.FAILED for finding in findings)
     if options.json:
         told = [asdict(finding) | {"seconds": round(finding.seconds, 4)} for finding in findings]
         print(json.dumps({"status": "failed" if failed else "ok", "checks": told}, indent=1))
@@ -58,7 +58,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _findings(options: argparse.Namespace) -> Iterator[Finding]:
     """Each finding as soon as it is there. With settings that cannot be read there is nothing else to look at."""
-    from mezcal.checks import Amiss, Check, Level  # noqa: PLC0415
+    from mezcal.checks import Check, CheckFailed, Severity  # noqa: PLC0415
     from mezcal.settings.typos import given_names, strangers  # noqa: PLC0415
 
     read: list[Settings] = []
@@ -68,12 +68,12 @@ def _findings(options: argparse.Namespace) -> Iterator[Finding]:
         given = len(read[0].model_fields_set)
         told = f"{given} given" + (", .env read" if Path(".env").is_file() else ", there is no .env here")
         if odd := strangers(given_names()):
-            raise Amiss("; ".join((told, *odd)), level=Level.WARNING)
+            raise CheckFailed("; ".join((told, *odd)), level=Severity.WARNING)
         return told
 
     first = Check("settings", settings, "docs/configuration.md has what each may hold").finding()
     yield first
-    if first.level is not Level.FAILED:
+    if first.level is not Severity.FAILED:
         yield from _asked(read[0], options.path)
         yield from _of_broker(read[0])
         yield from _here(read[0])
@@ -92,17 +92,17 @@ def _asked(settings: Settings, path: str | None) -> Iterator[Finding]:
 
 def _of_broker(settings: Settings) -> Iterator[Finding]:
     """Of a broker that is not there nothing else is asked."""
-    from mezcal.checks import Level, essentials, local_machine  # noqa: PLC0415
-    from mezcal.jobs import Keys, Table, Terms  # noqa: PLC0415
+    from mezcal.checks import Severity, essentials, local_machine  # noqa: PLC0415
+    from mezcal.jobs import JobPolicy, JobTable, Keys  # noqa: PLC0415
     from mezcal.jobs.transport.celery_pipe import connect  # noqa: PLC0415
 
     if settings.redis_url is None:
         yield local_machine.no_broker(settings).finding()
         return
-    table = Table(connect(settings), Keys(settings.key_prefix), Terms.of(settings))
+    table = JobTable(connect(settings), Keys(settings.key_prefix), JobPolicy.of(settings))
     broker = essentials.thorough_broker(table.redis).finding()
     yield broker
-    if broker.level is not Level.FAILED:
+    if broker.level is not Severity.FAILED:
         yield local_machine.clock(table.redis).finding()
         yield local_machine.workers(table).finding()
 

@@ -101,12 +101,12 @@ def _wanted(
     from mezcal.ingest.frame_lists import Warming  # noqa: PLC0415
     from mezcal.ingest.manifests import Manifests  # noqa: PLC0415
     from mezcal.ingest.manifests.fetch import Fetching  # noqa: PLC0415
-    from mezcal.ingest.manifests.paths import Places  # noqa: PLC0415
+    from mezcal.ingest.manifests.paths import ManifestPaths  # noqa: PLC0415
 
     known = path_of(settings)
     files = [stack.enter_context(opened(name)) for name in options.lists]
     listed = chain(options.paths, chain.from_iterable(map(lists.lines, files)))
-    places = Places(known, tuple(options.service_prefix))
+    places = ManifestPaths(known, tuple(options.service_prefix))
     manifests = Manifests(places, Fetching(frozenset(options.manifest_host)), options.members)
     return chain(
         lists.masters(listed, known),

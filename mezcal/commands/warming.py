@@ -39,7 +39,7 @@ AT_A_TIME = 32  # questions to a store over the network
 
 
 @dataclass
-class Tally:
+class WarmCounts:
     """How many of what was asked for have come to what."""
 
     asked: int = 0
@@ -68,7 +68,7 @@ def warm(wanted: Iterator[Recipe | Passed], jobs: Jobs, store: Store, *, wait: b
 
     Ctrl-C leaves what was handed over queued, or takes it back with *cancel*.
     """
-    interrupts, tally = Interrupts(), Tally()
+    interrupts, tally = Interrupts(), WarmCounts()
     outstanding = Outstanding(jobs, store)
     with interrupts.heard():
         try:
@@ -91,7 +91,7 @@ def warm(wanted: Iterator[Recipe | Passed], jobs: Jobs, store: Store, *, wait: b
 
 def rehearse(wanted: Iterator[Recipe | Passed], store: Store) -> int:
     """Tell of each of *wanted* whether it is cached, and ask for nothing; the exit code."""
-    tally = Tally()
+    tally = WarmCounts()
     missing = 0
     for one in wanted:
         if isinstance(one, Passed):
@@ -113,7 +113,7 @@ class Warm:
 
     store: Store
     outstanding: Outstanding
-    tally: Tally
+    tally: WarmCounts
     interrupts: Interrupts
     bar: Bar
     wait: bool

@@ -1,6 +1,6 @@
 """Masters to JPEG: pixels in, picture out, and a precise reason where there can be none."""
 
 from mezcal.convert.mezzanine import convert
-from mezcal.convert.options import Choices, Picture
+from mezcal.convert.options import ConversionOptions, ConvertedImage
 
-__all__ = ["Choices", "Picture", "convert"]
+__all__ = ["ConversionOptions", "ConvertedImage", "convert"]

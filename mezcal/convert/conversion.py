@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from mezcal.convert import engines
 from mezcal.convert.engines import libvips
-from mezcal.convert.engines.decoded import CannotRead, Damaged, Loaded
+from mezcal.convert.engines.decoded import CannotRead, Damaged, Decoded
 from mezcal.convert.formats import mode_of, sniff
 from mezcal.convert.jpeg import encoder
-from mezcal.convert.master_reader import Watched
-from mezcal.convert.options import Choices, Picture
+from mezcal.convert.master_reader import MasterReader
+from mezcal.convert.options import ConversionOptions, ConvertedImage
 from mezcal.convert.pixels import colour
 from mezcal.convert.pixels.orientation import upright
 from mezcal.convert.pixels.rows import Rows
@@ -37,16 +37,16 @@ class Conversion:
 
     master: BinaryIO
     target: Path
-    choices: Choices
+    choices: ConversionOptions
     page: int | None
     scratch: Path | None
     progress: Callable[[float], None] | None
     room: Callable[[int], None] | None = None
     encoder_holds: int = 0
 
-    def run(self) -> Picture:
+    def run(self) -> ConvertedImage:
         """The picture that was written; raises as `convert` does."""
-        watched = Watched(self.master, self._take)
+        watched = MasterReader(self.master, self._take)
         try:
             return self._convert(watched)
         except Failure:
@@ -58,7 +58,7 @@ class Conversion:
                 raise watched.failure from None
             raise
 
-    def _convert(self, master: Watched) -> Picture:
+    def _convert(self, master: MasterReader) -> ConvertedImage:
         master.seek(0)
         kind = sniff(master.read(64))
         if kind is None:
@@ -76,7 +76,7 @@ class Conversion:
                 break
         raise Undecodable(f"{kind.name}: {reasons[0]}")
 
-    def _attempts(self, kind: Format, master: Watched) -> Iterator[Callable[[], Loaded]]:
+    def _attempts(self, kind: Format, master: MasterReader) -> Iterator[Callable[[], Decoded]]:
         """Ways to open the master, the best first."""
         if kind.name != "TIFF":
             for engine in kind.engines:
@@ -90,7 +90,7 @@ class Conversion:
         for engine in mode.engines:
             yield partial(engines.tiff_page, engine, master, page)
 
-    def _tiff_page(self, master: Watched) -> Page:
+    def _tiff_page(self, master: MasterReader) -> Page:
         page = choose(pages_of(master), self.page)
         self._check_size(page.width, page.height)
         page.check_content()
@@ -110,7 +110,7 @@ class Conversion:
         if self.room is not None:
             self.room(max(memory_budget.STREAMING, memory_budget.SMALL + needed) + self.encoder_holds)
 
-    def _write(self, opened: Callable[[], Loaded], kind: str) -> Picture:
+    def _write(self, opened: Callable[[], Decoded], kind: str) -> ConvertedImage:
         loaded = self._opened(opened)
         self._check_size(loaded.image.width, loaded.image.height)
         try:
@@ -132,14 +132,14 @@ class Conversion:
             libvips.forget_errors()
             # what was wrong with the header alone says nothing about the pixels: another engine may read them
             raise (CannotRead if reason in loaded.known else Damaged)(reason) from error
-        return Picture(*size, kind, note)
+        return ConvertedImage(*size, kind, note)
 
-    def _written(self, loaded: Loaded, span: tuple[float, float] | None) -> tuple[tuple[int, int], str | None]:
+    def _written(self, loaded: Decoded, span: tuple[float, float] | None) -> tuple[tuple[int, int], str | None]:
         treatment = colour.treatment(loaded, self.choices, span)
         rows, note = self._rows(loaded, treatment)
         return self._encode(rows, encoder.Encoding(self.choices, loaded, treatment.embedded, self.progress)), note
 
-    def _opened(self, opened: Callable[[], Loaded]) -> Loaded:
+    def _opened(self, opened: Callable[[], Decoded]) -> Decoded:
         try:
             return replace(opened(), known=libvips.complaints())
         except libvips.FAILURES as error:
@@ -147,7 +147,7 @@ class Conversion:
             libvips.forget_errors()
             raise CannotRead(reason) from error
 
-    def _rows(self, loaded: Loaded, treatment: Treatment) -> tuple[Rows, str | None]:
+    def _rows(self, loaded: Decoded, treatment: Treatment) -> tuple[Rows, str | None]:
         """The picture not yet turned, and a note if it is scaled."""
         image = loaded.image.fliphor() if loaded.orientation == 2 else loaded.image
         full = loaded.full or (image.width, image.height)

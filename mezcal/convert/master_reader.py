@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-class Watched(io.RawIOBase):
+class MasterReader(io.RawIOBase):
     """*master* for reading and seeking; `failure` is the first exception that it raised.
 
     *room* is told how many bytes its decoder will hold, and blocks until they may be had.

@@ -8,19 +8,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from mezcal.convert.options import Choices, Picture
+    from mezcal.convert.options import ConversionOptions, ConvertedImage
 
 
 def convert(  # noqa: PLR0913 - all that a conversion needs, in one call
     master: BinaryIO,
     target: Path,
-    choices: Choices,
+    choices: ConversionOptions,
     page: int | None = None,
     *,
     scratch: Path | None = None,
     progress: Callable[[float], None] | None = None,
     room: Callable[[int], None] | None = None,
-) -> Picture:
+) -> ConvertedImage:
     """Write *master* to *target* as JPEG.
 
     *master* is seekable and open for reading; it may still be growing, then a read blocks until the bytes are

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Choices:
+class ConversionOptions:
     """What a JPEG is to be like; whatever changes pixels is here and nowhere else."""
 
     quality: int = 90
@@ -24,7 +24,7 @@ class Choices:
     max_pixels: int | None = 2_000_000_000  # width x height of the master; None is no limit
 
     @classmethod
-    def of(cls, settings: Settings) -> Choices:
+    def of(cls, settings: Settings) -> ConversionOptions:
         """The choices that *settings* make for mezzanines."""
         return cls(
             quality=settings.mezzanine_quality,
@@ -40,7 +40,7 @@ class Choices:
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class ConvertedImage:
     """The JPEG that was written: its size in pixels, the format of its master, what to note."""
 
     width: int

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mezcal.recipe import Recipe
-    from mezcal.store import Entry, Store
+    from mezcal.store import Store, StoredEntry
 
 NAMELESS = None  # nobody knows whose it is: umd-lib/mezcal stored it, under an MD5
 
@@ -32,7 +32,7 @@ def stored_below(prefix: str, store: Store, layout: Layout) -> Iterator[Mezzanin
             yield recipe
 
 
-def _recipe(entry: Entry, layout: Layout) -> Recipe | None:
+def _recipe(entry: StoredEntry, layout: Layout) -> Recipe | None:
     sidecar = entry.sidecar()
     folder = PurePosixPath(entry.name).parent
     try:

@@ -13,12 +13,12 @@ from redis import RedisError
 from mezcal.errors import BrokerDown, Busy, Failure, StillWorking
 from mezcal.jobs.bulk.batches import KNOWN_SECONDS, Batch, Batches, Posted
 from mezcal.jobs.bulk.chunks import Chunks
-from mezcal.jobs.origin_guard import Gate, resting
+from mezcal.jobs.origin_guard import OriginGuard, resting
 from mezcal.jobs.state import pages
-from mezcal.jobs.state.keys import Keys, Lane, State
-from mezcal.jobs.state.records import Claim, Message, Record, Terms, failure_of
-from mezcal.jobs.state.table import Table
-from mezcal.jobs.transport.celery_pipe import ASKER_SECONDS, MAKE, SPREAD, Pipe, celery_app, connect
+from mezcal.jobs.state.keys import JobState, Keys, Lane
+from mezcal.jobs.state.records import Claim, JobPolicy, Message, Record, failure_of
+from mezcal.jobs.state.table import JobTable
+from mezcal.jobs.transport.celery_pipe import ASKER_SECONDS, MAKE, SPREAD, CeleryPipe, celery_app, connect
 from mezcal.jobs.transport.listener import Listener
 from mezcal.recipe import from_json
 
@@ -35,17 +35,17 @@ __all__ = [
     "Batches",
     "Chunks",
     "Claim",
-    "Gate",
     "Job",
+    "JobPolicy",
+    "JobState",
+    "JobTable",
     "Jobs",
     "Keys",
     "Lane",
     "Message",
+    "OriginGuard",
     "Posted",
     "Record",
-    "State",
-    "Table",
-    "Terms",
 ]
 
 
@@ -56,19 +56,19 @@ SPREAD_AT_ONCE = 20  # chunks whose message is sent at once; the others' turn co
 class Jobs:
     """What an asker needs: start or join a job, wait for it, look at it, forget it."""
 
-    def __init__(self, table: Table, pipe: Pipe, listener: Listener) -> None:
+    def __init__(self, table: JobTable, pipe: CeleryPipe, listener: Listener) -> None:
         self.table = table
         self.pipe = pipe
         self.listener = listener
         self.chunks = Chunks(table.redis, table.keys)
         self.batches = Batches(table, self.chunks)
-        self.gate = Gate(table)
+        self.gate = OriginGuard(table)
 
     @classmethod
     def of(cls, settings: Settings) -> Jobs:
         """The jobs of the installation that *settings* describe; connects when first used."""
-        table = Table(connect(settings), Keys(settings.key_prefix), Terms.of(settings))
-        pipe = Pipe(celery_app(settings, ASKER_SECONDS))
+        table = JobTable(connect(settings), Keys(settings.key_prefix), JobPolicy.of(settings))
+        pipe = CeleryPipe(celery_app(settings, ASKER_SECONDS))
         return cls(table, pipe, Listener(table, settings.waiters_max))
 
     def ask(self, recipe: Recipe, lane: Lane = Lane.INTERACTIVE) -> Job:
@@ -140,7 +140,7 @@ class Jobs:
         """Forget a failed or quarantined job, so that the next asker starts it anew; False where there is none."""
         with _reached("the queue cannot be reached"):
             record = self.table.read(key)
-            failed = record is not None and record.state in {State.FAILED, State.QUARANTINED}
+            failed = record is not None and record.state in {JobState.FAILED, JobState.QUARANTINED}
             return failed and self.table.forget(key)
 
     def failures(self, most: int = 100) -> list[Record]:
@@ -196,6 +196,6 @@ class Job:
                 return False
         except (RedisError, BrokerDown):
             return False
-        if record.state in {State.FAILED, State.QUARANTINED}:
+        if record.state in {JobState.FAILED, JobState.QUARANTINED}:
             raise _of_job(record.failure, self.recipe)
-        return record.state is State.DONE
+        return record.state is JobState.DONE

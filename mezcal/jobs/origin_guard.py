@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from mezcal.jobs.state.leases import Lease
-    from mezcal.jobs.state.table import Table
-    from mezcal.origin import Master, Origin, Standing
+    from mezcal.jobs.state.table import JobTable
+    from mezcal.origin import Master, MasterStatus, Origin
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ LOOK_SECONDS = 0.1
 DEFER_SECONDS = (1.0, 3.0)  # from, to: those who found no place shall not come back all at once
 
 
-class PutOff(Exception):  # noqa: N818 - not an error: nothing was tried
+class JobDelayed(Exception):  # noqa: N818 - not an error: nothing was tried
     """The job cannot be worked on now; queue it again in *seconds*."""
 
     def __init__(self, seconds: float) -> None:
@@ -51,10 +51,10 @@ class Circuit:
     places_taken: int = 0
 
 
-class Gate:
+class OriginGuard:
     """Admission to the origins, shared by all workers through Redis."""
 
-    def __init__(self, table: Table) -> None:
+    def __init__(self, table: JobTable) -> None:
         self._redis, self._keys, self._terms = table.redis, table.keys, table.terms
 
     def circuit(self, host: str) -> Circuit:
@@ -73,7 +73,7 @@ class Gate:
     def passed(self, lease: Lease, kind: str) -> Iterator[None]:
         """Hold a place at the origin of recipes of this *kind*, and note how it served us.
 
-        Raises `PutOff`, or `OriginResting` where somebody waits for the job.
+        Raises `JobDelayed`, or `OriginResting` where somebody waits for the job.
         """
         host = self._terms.origins.get(kind, "")
         if not host:  # a folder: nobody to be spared
@@ -108,7 +108,7 @@ class Gate:
             if verdict[0] == "resting":
                 raise _rests(int(verdict[1]) / 1000, lease)
             if time.monotonic() > deadline:
-                raise PutOff(random.uniform(*DEFER_SECONDS))  # noqa: S311 - jitter
+                raise JobDelayed(random.uniform(*DEFER_SECONDS))  # noqa: S311 - jitter
             lease.abandon_if_lost()
             time.sleep(LOOK_SECONDS)
 
@@ -151,7 +151,7 @@ class Gate:
 def _rests(seconds: float, lease: Lease) -> Exception:
     if lease.claim.lane is Lane.INTERACTIVE:
         return resting(seconds)
-    return PutOff(seconds + random.uniform(0, 5 * DEFER_SECONDS[1]))  # noqa: S311 - jitter
+    return JobDelayed(seconds + random.uniform(0, 5 * DEFER_SECONDS[1]))  # noqa: S311 - jitter
 
 
 def resting(seconds: float) -> OriginResting:
@@ -164,7 +164,7 @@ def resting(seconds: float) -> OriginResting:
 class GuardedOrigin:
     """*origin* as one running job may use it: through the gate, and for no longer than its lease holds."""
 
-    def __init__(self, origin: Origin, gate: Gate, lease: Lease, kind: str) -> None:
+    def __init__(self, origin: Origin, gate: OriginGuard, lease: Lease, kind: str) -> None:
         self.base_url = origin.base_url
         self._origin, self._gate, self._lease, self._kind = origin, gate, lease, kind
 
@@ -176,7 +176,7 @@ class GuardedOrigin:
         """As the origin says."""
         return self._origin.listing(most)
 
-    def changed_since(self, path: str, etag: str | None, last_modified: str | None) -> Standing:
+    def changed_since(self, path: str, etag: str | None, last_modified: str | None) -> MasterStatus:
         """As the origin says; no gate: it is one small request."""
         return self._origin.changed_since(path, etag, last_modified)
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from mezcal.jobs.state.keys import Lane, State
+from mezcal.jobs.state.keys import JobState, Lane
 
 if TYPE_CHECKING:
-    from mezcal.jobs.state.table import Table
+    from mezcal.jobs.state.table import JobTable
 
 BLOCK = 500  # failures looked at in one round trip
 
@@ -26,7 +26,7 @@ class Queue:
     chunks: int
 
 
-def standing(table: Table) -> Queue:
+def queue_status(table: JobTable) -> Queue:
     """The queue now. Two round trips, and one more per 500 in quarantine. Raises `redis.RedisError`."""
     keys, lanes = table.keys, list(Lane)
     pipe = table.redis.pipeline(transaction=False)
@@ -53,12 +53,12 @@ def _age(first: list[tuple[str, float]], now: float) -> float:
     return max(0.0, now - first[0][1] / 1000) if first else 0.0
 
 
-def _quarantined(table: Table) -> int:
+def _quarantined(table: JobTable) -> int:
     """Those in quarantine are remembered longest, so they come first: the rest need not be looked at."""
     found = start = 0
     while True:
         known = cast("list[str]", table.redis.zrange(table.keys.failed, start, start + BLOCK - 1, desc=True))
-        here = table.states(known).count(State.QUARANTINED) if known else 0
+        here = table.states(known).count(JobState.QUARANTINED) if known else 0
         found, start = found + here, start + BLOCK
         if not here or len(known) < BLOCK:
             return found

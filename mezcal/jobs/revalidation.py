@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mezcal.jobs.state.table import Table
-    from mezcal.jobs.transport.celery_pipe import Pipe
+    from mezcal.jobs.state.table import JobTable
+    from mezcal.jobs.transport.celery_pipe import CeleryPipe
     from mezcal.recipe import Recipe
 
 ONCE_IN = 300  # seconds for which a request for the same revalidation is the same request
 
 
-def revalidate(table: Table, pipe: Pipe, recipe: Recipe) -> bool:
+def revalidate(table: JobTable, pipe: CeleryPipe, recipe: Recipe) -> bool:
     """Queue the revalidation of *recipe*'s derivative, unless that was done lately; whether it was queued now.
 
     Raises `redis.RedisError` or `BrokerDown`.

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
-    from mezcal.jobs.state.table import Table
+    from mezcal.jobs.state.table import JobTable
 
 SILENT_SECONDS = 20  # a frozen broker holds a worker's event loop up for ten
 KEPT = 600  # seconds for which one that fell silent is still told of
@@ -36,7 +36,7 @@ class Seen:
         return self.seconds > SILENT_SECONDS
 
 
-def sign_in(table: Table, worker: Worker) -> None:
+def sign_in(table: JobTable, worker: Worker) -> None:
     """Say that *worker* is there. Raises `redis.RedisError`."""
     now = _now(table)
     pipe = table.redis.pipeline(transaction=False)
@@ -46,12 +46,12 @@ def sign_in(table: Table, worker: Worker) -> None:
     pipe.execute()
 
 
-def sign_off(table: Table, worker: Worker) -> None:
+def sign_off(table: JobTable, worker: Worker) -> None:
     """Say that *worker* ends as it should. Raises `redis.RedisError`."""
     table.redis.zrem(table.keys.workers, _told(worker))
 
 
-def roster(table: Table) -> list[Seen]:
+def workers_seen(table: JobTable) -> list[Seen]:
     """Those that are or were there within ten minutes, by name. Raises `redis.RedisError`."""
     now = _now(table)
     found = cast("list[tuple[str, float]]", table.redis.zrange(table.keys.workers, 0, -1, withscores=True))
@@ -59,7 +59,7 @@ def roster(table: Table) -> list[Seen]:
     return sorted(seen, key=lambda one: one.worker.name)
 
 
-def _now(table: Table) -> float:
+def _now(table: JobTable) -> float:
     seconds, micros = table.redis.time()
     return float(seconds) + float(micros) / 1e6
 

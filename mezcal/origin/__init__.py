@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from mezcal.origin import urls
-from mezcal.origin.client import Wire, trusted_authorities, unheard
+from mezcal.origin.client import OriginClient, trusted_authorities, unheard
 from mezcal.origin.fetch import fetched
 from mezcal.origin.folder import FolderOrigin
-from mezcal.origin.freshness import Standing
+from mezcal.origin.freshness import MasterStatus
 from mezcal.origin.master import Master
 from mezcal.origin.repository import OriginRepository
 from mezcal.settings import WrongSetting
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 __all__ = [
     "FolderOrigin",
     "Master",
+    "MasterStatus",
     "Origin",
+    "OriginClient",
     "OriginRepository",
-    "Standing",
-    "Wire",
     "fetched",
     "open_origin",
     "trusted_authorities",
@@ -46,7 +46,7 @@ class Origin(Protocol):
     def open(self, path: str) -> AbstractContextManager[Master]:
         """The master at *path*, which is a `recipe.plain_path`; raises the origin's failures of `errors`."""
 
-    def changed_since(self, path: str, etag: str | None, last_modified: str | None) -> Standing:
+    def changed_since(self, path: str, etag: str | None, last_modified: str | None) -> MasterStatus:
         """Whether the master at *path* is still the one that had these validators; raises as `open` does."""
 
     def path_of(self, url: str) -> str | None:
@@ -59,8 +59,8 @@ class Origin(Protocol):
 def open_origin(settings: Settings, heard: Callable[[str], None] = unheard) -> Origin:
     """The origin of REPO_BASE_URL; `WrongSetting` names the variable that cannot be used.
 
-    *heard* is told how each request is answered, see `Wire`. Nothing is connected yet, so the origin may be made
-    before a process forks.
+    *heard* is told how each request is answered, see `OriginClient`. Nothing is connected yet, so the origin may be
+    made before a process forks.
     """
     base = settings.repo_base_url
     if base is None:

@@ -28,7 +28,7 @@ from mezcal.settings import WrongSetting
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from mezcal.origin.retries import Tries
+    from mezcal.origin.retries import Retries
     from mezcal.settings import Settings
 
 PIECE = 256 * 1024  # bytes at most that are in memory between socket and scratch file
@@ -42,14 +42,14 @@ def unheard(_status: str) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class OriginResponse:
     """An answer whose body is still on the wire."""
 
     status: int
     headers: Mapping[str, str]
     raw: Any  # urllib3's response: requests declares no narrower type
 
-    def pieces(self, tries: Tries) -> Iterator[bytes]:
+    def pieces(self, tries: Retries) -> Iterator[bytes]:
         """The body as it arrives, a content coding undone; `Again` if it breaks off, stalls or ends early."""
         while piece := self._piece():
             yield piece
@@ -73,7 +73,7 @@ class Answer:
         self.raw.close()
 
 
-class Wire:
+class OriginClient:
     """Asks the origin; safe to share between threads, and to make before a process forks.
 
     *heard* is told how each request was answered: by its HTTP status, `timeout` or `unreachable`.
@@ -89,7 +89,7 @@ class Wire:
         self._trust = trusted_authorities()
         self._kept: tuple[int, HTTPAdapter] | None = None
 
-    def get(self, url: str, tries: Tries, headers: Mapping[str, str] | None = None) -> Answer:
+    def get(self, url: str, tries: Retries, headers: Mapping[str, str] | None = None) -> OriginResponse:
         """The answer that brings the master at *url*; raises `Again` or the failure that its status means."""
         answer = self._follow(url, tries, headers or {})
         try:
@@ -103,12 +103,12 @@ class Wire:
     def look(
         self,
         url: str,
-        tries: Tries,
+        tries: Retries,
         headers: Mapping[str, str],
         *,
         method: str = "HEAD",
         passed: frozenset[int] = frozenset(),
-    ) -> Answer:
+    ) -> OriginResponse:
         """As `get`, for the answer's head alone; 304 and the statuses in *passed* are answers too."""
         answer = self._follow(url, tries, headers, method)
         try:
@@ -119,7 +119,7 @@ class Wire:
             raise
         return answer
 
-    def _follow(self, url: str, tries: Tries, headers: Mapping[str, str], method: str = "GET") -> Answer:
+    def _follow(self, url: str, tries: Retries, headers: Mapping[str, str], method: str = "GET") -> OriginResponse:
         for _ in range(REDIRECTS_MAX + 1):
             answer = self._ask(url, tries, headers, method)
             if answer.status not in REDIRECTS:
@@ -139,7 +139,7 @@ class Wire:
             )
         return target
 
-    def _ask(self, url: str, tries: Tries, headers: Mapping[str, str], method: str) -> Answer:
+    def _ask(self, url: str, tries: Retries, headers: Mapping[str, str], method: str) -> OriginResponse:
         request = Request(method, url, headers={**ASKED, **headers}).prepare()
         credential = self._authorization() if urls.server(str(request.url)) == self._home else None
         if credential:
@@ -153,7 +153,7 @@ class Wire:
             self._heard("timeout" if isinstance(again.failure, OriginTimeout) else "unreachable")
             raise again from error
         self._heard(str(response.status_code))
-        return Answer(response.status_code, response.headers, response.raw)
+        return OriginResponse(response.status_code, response.headers, response.raw)
 
     def _unreached(self, error: Exception) -> Again:
         match error:

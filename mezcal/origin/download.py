@@ -12,9 +12,9 @@ from mezcal.origin.responses import judge_content, strong, too_large
 from mezcal.origin.retries import Again
 
 if TYPE_CHECKING:
-    from mezcal.origin.client import Answer, Wire
-    from mezcal.origin.growing_file import Scratch
-    from mezcal.origin.retries import Tries
+    from mezcal.origin.client import OriginClient, OriginResponse
+    from mezcal.origin.growing_file import MasterScratch
+    from mezcal.origin.retries import Retries
 
 AHEAD = 2 * 2**20  # bytes beyond the front from which a request of its own is quicker than to wait
 SPAN = 2**20  # bytes fetched at once: a TIFF's directory with its offsets is seldom larger
@@ -27,10 +27,12 @@ logger = logging.getLogger(__name__)
 class Download:
     """One master on its way: `start` it, read its scratch file, `cancel` it in every ending."""
 
-    def __init__(self, wire: Wire, url: str, answer: Answer, scratch: Scratch, tries: Tries, limit: int) -> None:
+    def __init__(
+        self, wire: OriginClient, url: str, answer: OriginResponse, scratch: MasterScratch, tries: Retries, limit: int
+    ) -> None:
         self._wire, self._url, self._scratch, self._tries, self._limit = wire, url, scratch, tries, limit
         self._shown = url.partition("?")[0]  # a signed URL is as good as a key: logs have it without
-        self._answer: Answer | None = answer
+        self._answer: OriginResponse | None = answer
         self._etag = strong(answer.headers.get("ETag"))
         self._ranges = _has_ranges(answer) and self._etag is not None and scratch.size is not None
         self._spans_left = SPANS_MAX if self._ranges else 0
@@ -73,13 +75,13 @@ class Download:
         finally:
             self._hold(None)
 
-    def _hold(self, answer: Answer | None) -> None:
+    def _hold(self, answer: OriginResponse | None) -> None:
         with self._lock:
             self._answer = answer
             if answer is not None and self._tries.cancelled.is_set():
                 answer.hang_up()
 
-    def _take(self, answer: Answer) -> None:
+    def _take(self, answer: OriginResponse) -> None:
         at = self._scratch.front if answer.status == 206 else 0
         for piece in answer.pieces(self._tries):
             if at + len(piece) > self._limit:
@@ -89,7 +91,7 @@ class Download:
         if self._scratch.size is not None and at < self._scratch.size:
             raise Again(OriginFailed("the repository sent less than it announced"))
 
-    def _ask_again(self) -> Answer:
+    def _ask_again(self) -> OriginResponse:
         """Go on at the front where the origin promises the same bytes; else from the start, and compare."""
         if self._ranges and self._scratch.front:
             answer = self._ask_range(self._scratch.front, None)
@@ -102,7 +104,7 @@ class Download:
             raise
         return answer
 
-    def _must_be_the_same(self, answer: Answer) -> None:
+    def _must_be_the_same(self, answer: OriginResponse) -> None:
         if answer.status == 206:
             same = self._is_span(answer, self._scratch.front)
         else:
@@ -111,12 +113,12 @@ class Download:
         if not same:
             raise OriginFailed("the master changed while it was read")
 
-    def _ask_range(self, start: int, end: int | None) -> Answer:
+    def _ask_range(self, start: int, end: int | None) -> OriginResponse:
         last = "" if end is None else end - 1
         headers = {"Range": f"bytes={start}-{last}", "If-Range": self._etag or ""}
         return self._wire.get(self._url, self._tries, headers)
 
-    def _is_span(self, answer: Answer, start: int) -> bool:
+    def _is_span(self, answer: OriginResponse, start: int) -> bool:
         """Whether a 206 brings bytes of the same version of the master, from *start* on."""
         place = answer.headers.get("Content-Range", "").replace(" ", "").lower()
         here = place.startswith(f"bytes{start}-") and place.endswith(f"/{self._scratch.size}")
@@ -139,7 +141,7 @@ class Download:
             self._spans_left = 0
             logger.info("waiting for the tail of %s: %s", self._shown, refused)
 
-    def _keep_span(self, answer: Answer, start: int) -> None:
+    def _keep_span(self, answer: OriginResponse, start: int) -> None:
         if answer.status != 206 or not self._is_span(answer, start):
             raise OriginFailed("the repository does not send the part that was asked for")
         span = b""
@@ -150,5 +152,5 @@ class Download:
         self._scratch.put_ahead(start, span)
 
 
-def _has_ranges(answer: Answer) -> bool:
+def _has_ranges(answer: OriginResponse) -> bool:
     return answer.headers.get("Accept-Ranges", "").strip().lower() == "bytes"

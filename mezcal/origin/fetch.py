@@ -7,10 +7,10 @@ from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 from mezcal.origin.download import Download
-from mezcal.origin.growing_file import Arriving, Scratch, no_room
+from mezcal.origin.growing_file import GrowingFile, MasterScratch, no_room
 from mezcal.origin.master import Master
 from mezcal.origin.responses import judge_content
-from mezcal.origin.retries import Tries
+from mezcal.origin.retries import Retries
 from mezcal.store import open_store
 from mezcal.store.local.layout import OURS
 
@@ -18,27 +18,27 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from mezcal.origin.client import Answer, Wire
+    from mezcal.origin.client import OriginClient, OriginResponse
     from mezcal.settings import Settings
 
 BUFFER = 64 * 1024  # bytes: decoders read headers in small steps
 
 
 @contextmanager
-def fetched(wire: Wire, url: str, settings: Settings, source: str) -> Iterator[Master]:
+def fetched(wire: OriginClient, url: str, settings: Settings, source: str) -> Iterator[Master]:
     """The master at *url*, readable from its first byte on while the rest is still arriving.
 
     Returns as soon as the answer is known to bring one; leaving the context ends the download. *source* is the
     URL as it may be shown and kept.
     """
-    tries = Tries(settings)
+    tries = Retries(settings)
     answer = tries.persist(lambda: wire.get(url, tries))
     scratch = _begin(answer, settings, tries)
     size = scratch.size  # as announced: the download learns it in any case
     download = Download(wire, url, answer, scratch, tries, settings.origin_max_bytes)
     download.start()
     try:
-        with closing(io.BufferedReader(Arriving(scratch, download.fetch_ahead), BUFFER)) as file:
+        with closing(io.BufferedReader(GrowingFile(scratch, download.fetch_ahead), BUFFER)) as file:
             yield Master(
                 file=file,
                 source=source,
@@ -54,10 +54,10 @@ def fetched(wire: Wire, url: str, settings: Settings, source: str) -> Iterator[M
         download.cancel()
 
 
-def _begin(answer: Answer, settings: Settings, tries: Tries) -> Scratch:
+def _begin(answer: OriginResponse, settings: Settings, tries: Retries) -> MasterScratch:
     try:
         size = judge_content(answer.headers, settings.origin_max_bytes)
-        return Scratch(settings.tmp_dir or settings.cache_dir / OURS / "scratch", size, tries, _room(settings))
+        return MasterScratch(settings.tmp_dir or settings.cache_dir / OURS / "scratch", size, tries, _room(settings))
     except Exception:
         answer.close()
         raise

@@ -14,7 +14,7 @@ from urllib.parse import quote, unquote
 
 from mezcal.errors import MasterDenied, MasterForbidden, MasterMissing, NotAnImage, OriginFailed
 from mezcal.origin import urls
-from mezcal.origin.freshness import Standing, compare
+from mezcal.origin.freshness import MasterStatus, compare
 from mezcal.origin.master import Master
 from mezcal.origin.responses import too_large
 from mezcal.settings import WrongSetting
@@ -60,13 +60,13 @@ class FolderOrigin:
                 break
         return found[:most]
 
-    def changed_since(self, path: str, etag: str | None, last_modified: str | None) -> Standing:
+    def changed_since(self, path: str, etag: str | None, last_modified: str | None) -> MasterStatus:
         """Whether the file at *path* is still the one with these validators."""
         try:
             with self.open(path) as master:
                 return compare({"ETag": master.etag or ""}, etag, last_modified)
         except MasterMissing:
-            return Standing.GONE
+            return MasterStatus.GONE
 
     @contextmanager
     def open(self, path: str) -> Iterator[Master]:

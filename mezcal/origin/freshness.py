@@ -11,13 +11,13 @@ from mezcal.errors import MasterMissing
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from mezcal.origin.client import Answer, Wire
-    from mezcal.origin.retries import Tries
+    from mezcal.origin.client import OriginClient, OriginResponse
+    from mezcal.origin.retries import Retries
 
 NO_HEAD = {400, 405, 501}  # a server that knows no HEAD is asked by GET, and hung up on
 
 
-class Standing(StrEnum):
+class MasterStatus(StrEnum):
     """What the origin says of a master that was read before."""
 
     UNCHANGED = "unchanged"
@@ -25,7 +25,7 @@ class Standing(StrEnum):
     GONE = "gone"
 
 
-def ask(wire: Wire, url: str, tries: Tries, etag: str | None, last_modified: str | None) -> Standing:
+def ask(wire: OriginClient, url: str, tries: Retries, etag: str | None, last_modified: str | None) -> MasterStatus:
     """Ask conditionally (RFC 9110, 13.1); raises what keeps the origin from telling.
 
     A server that ignores the conditions tells by the validators it sends; one that sends none tells nothing, and
@@ -36,13 +36,13 @@ def ask(wire: Wire, url: str, tries: Tries, etag: str | None, last_modified: str
     try:
         with closing(_answer(wire, url, tries, headers)) as answer:
             if answer.status == 304:
-                return Standing.UNCHANGED
+                return MasterStatus.UNCHANGED
             return compare(answer.headers, etag, last_modified)
     except MasterMissing:
-        return Standing.GONE
+        return MasterStatus.GONE
 
 
-def _answer(wire: Wire, url: str, tries: Tries, headers: Mapping[str, str]) -> Answer:
+def _answer(wire: OriginClient, url: str, tries: Retries, headers: Mapping[str, str]) -> OriginResponse:
     answer = tries.persist(lambda: wire.look(url, tries, headers, passed=frozenset(NO_HEAD)))
     if answer.status not in NO_HEAD:
         return answer
@@ -50,7 +50,7 @@ def _answer(wire: Wire, url: str, tries: Tries, headers: Mapping[str, str]) -> A
     return tries.persist(lambda: wire.look(url, tries, headers, method="GET"))
 
 
-def compare(headers: Mapping[str, str], etag: str | None, last_modified: str | None) -> Standing:
+def compare(headers: Mapping[str, str], etag: str | None, last_modified: str | None) -> MasterStatus:
     """Judge by the validators of an answer, the entity tag before the date; weak tags compare by their value."""
     now = headers.get("ETag")
     if etag and now:
@@ -58,4 +58,4 @@ def compare(headers: Mapping[str, str], etag: str | None, last_modified: str | N
     else:
         dated = headers.get("Last-Modified")
         same = not (last_modified and dated) or last_modified == dated
-    return Standing.UNCHANGED if same else Standing.CHANGED
+    return MasterStatus.UNCHANGED if same else MasterStatus.CHANGED

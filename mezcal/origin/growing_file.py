@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from typing import IO
 
     from mezcal.errors import Failure
-    from mezcal.origin.retries import Tries
+    from mezcal.origin.retries import Retries
 
 
 ROOM_TRIES = 3
@@ -29,14 +29,14 @@ def no_room(_needed: int) -> bool:
     return False
 
 
-class Scratch:
+class MasterScratch:
     """The master as far as it has arrived: everything up to `front`, and spans that were fetched ahead.
 
     The file has no name: whatever ends the process, the disk is free again. Reader and writer use positioned
     calls, so neither disturbs the other.
     """
 
-    def __init__(self, folder: Path, size: int | None, tries: Tries, room: Callable[[int], bool] = no_room) -> None:
+    def __init__(self, folder: Path, size: int | None, tries: Retries, room: Callable[[int], bool] = no_room) -> None:
         self._room = room
         self._file = _unnamed(folder)
         self._fd = self._file.fileno()
@@ -134,10 +134,10 @@ def _unnamed(folder: Path) -> IO[bytes]:
         raise StoreDown(f"the scratch folder cannot be used: {error.strerror}") from error
 
 
-class Arriving(io.RawIOBase):
+class GrowingFile(io.RawIOBase):
     """A scratch file for reading, as if it had arrived already; wrap it in a BufferedReader."""
 
-    def __init__(self, scratch: Scratch, fetch_ahead: Callable[[int], None]) -> None:
+    def __init__(self, scratch: MasterScratch, fetch_ahead: Callable[[int], None]) -> None:
         self._scratch = scratch
         self._fetch_ahead = fetch_ahead
         self._at = 0

@@ -6,10 +6,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from mezcal.origin import urls
-from mezcal.origin.client import Wire, unheard
+from mezcal.origin.client import OriginClient, unheard
 from mezcal.origin.fetch import fetched
-from mezcal.origin.freshness import Standing, ask
-from mezcal.origin.retries import Tries
+from mezcal.origin.freshness import MasterStatus, ask
+from mezcal.origin.retries import Retries
 from mezcal.settings import WrongSetting
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ class OriginRepository:
     def __init__(self, settings: Settings, heard: Callable[[str], None] = unheard) -> None:
         self.base_url = _base(settings.repo_base_url or "")
         self._settings = settings
-        self._wire = Wire(self.base_url, settings, heard)
+        self._wire = OriginClient(self.base_url, settings, heard)
 
     def path_of(self, url: str) -> str | None:
         """The path under the base that *url* names, decoded; None if it lies elsewhere."""
@@ -35,9 +35,9 @@ class OriginRepository:
         """Nothing: a repository does not tell what it has."""
         return []
 
-    def changed_since(self, path: str, etag: str | None, last_modified: str | None) -> Standing:
+    def changed_since(self, path: str, etag: str | None, last_modified: str | None) -> MasterStatus:
         """Whether the master at *path* is still the one with these validators."""
-        return ask(self._wire, urls.join(self.base_url, path), Tries(self._settings), etag, last_modified)
+        return ask(self._wire, urls.join(self.base_url, path), Retries(self._settings), etag, last_modified)
 
     @contextmanager
     def open(self, path: str) -> Iterator[Master]:

@@ -32,7 +32,7 @@ class Again(Exception):  # noqa: N818 - not an error yet
         self.after = after
 
 
-class Tries:
+class Retries:
     """The patience for one master: ORIGIN_RETRIES over all its requests, ORIGIN_TOTAL_TIMEOUT in all."""
 
     def __init__(self, settings: Settings) -> None:

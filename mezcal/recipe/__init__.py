@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from mezcal.errors import BadRecipe
-from mezcal.recipe.thumbnail_options import Look
+from mezcal.recipe.thumbnail_options import ThumbnailOptions
 
 PATH_MAX = 2048  # bytes of UTF-8: servers in front accept 4 or 8 KiB of quoted URL, three bytes for each
 PAGE_MAX = 65_535
@@ -62,7 +62,7 @@ class Thumbnail:
     """A small picture of one frame, or of three as red, visual and blue; *pipeline* made or makes it."""
 
     frames: tuple[Frame, ...]
-    look: Look
+    look: ThumbnailOptions
     pipeline: int = THUMBNAIL_PIPELINE
     kind: ClassVar[str] = "thumbnail"
 
@@ -110,7 +110,7 @@ def _thumbnail(data: dict[str, Any]) -> Thumbnail:
         raise BadRecipe("the message holds no thumbnail's recipe") from error
     if len(frames) not in {1, 3} or any(len(frame.name) > NAME_MAX for frame in frames):
         raise BadRecipe("a thumbnail has one frame or three")
-    return Thumbnail(frames, Look.parse(look, max_edge=PAGE_MAX), pipeline)
+    return Thumbnail(frames, ThumbnailOptions.parse(look, max_edge=PAGE_MAX), pipeline)
 
 
 def plain_path(path: str) -> str:

@@ -23,7 +23,7 @@ ROBUST_ONLY = ("stretch", "limits", "invert", "colormap", "orient")
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class ThumbnailOptions:
     """All that makes a thumbnail's pixels, apart from its frames; width and height in pixels, to fit inside.
 
     *hdu* and *plane* (from 1) are None where the first picture is meant. What one look does not use has one
@@ -47,7 +47,7 @@ class Look:
     plane: int | None = None
 
     @classmethod
-    def parse(cls, given: Mapping[str, Any], *, default: str = "robust", max_edge: int = 4096) -> Look:
+    def parse(cls, given: Mapping[str, Any], *, default: str = "robust", max_edge: int = 4096) -> ThumbnailOptions:
         """The look that *given* asks for, as strings of a query or values of a message; others are ignored.
 
         `BadRecipe` names the parameter, what it holds and what it may be.

@@ -56,7 +56,7 @@ def _usable() -> int:
     return int(resources.memory() * HEADROOM)
 
 
-class Stage(IntEnum):
+class ClaimStage(IntEnum):
     """Where the process of a row stands. One that claims counts as if it held, for everybody but itself."""
 
     FREE, WAITS, CLAIMS, HOLDS = range(4)
@@ -65,14 +65,14 @@ class Stage(IntEnum):
 class Row(NamedTuple):
     """What one process holds, or waits for. Times are the machine's monotonic clock, in nanoseconds."""
 
-    stage: int = Stage.FREE
+    stage: int = ClaimStage.FREE
     size: int = 0
     rank: int = 0  # lower goes first
     since: int = 0  # then who asked first
     looked: int = 0  # when it last looked whether there is room
 
 
-class Budget:
+class MemoryBudget:
     """*total* bytes, to be made before the pool's processes are forked."""
 
     def __init__(self, total: int) -> None:
@@ -104,7 +104,7 @@ class Budget:
 
     def held(self) -> int:
         """Bytes that living processes hold at this moment."""
-        return sum(row.size for _, row in self._living() if row.stage == Stage.HOLDS)
+        return sum(row.size for _, row in self._living() if row.stage == ClaimStage.HOLDS)
 
     def _take(self, needed: int, rank: int, heed: Callable[[float], None]) -> None:
         if needed > self.total:
@@ -114,9 +114,9 @@ class Budget:
             )
         at = self._row()
         had = self._rows()[at]
-        if had.stage == Stage.HOLDS and had.size >= needed:
+        if had.stage == ClaimStage.HOLDS and had.size >= needed:
             return
-        wanted = Row(Stage.WAITS, needed, rank, since=time.monotonic_ns())
+        wanted = Row(ClaimStage.WAITS, needed, rank, since=time.monotonic_ns())
         began = time.monotonic()
         while not self._admitted(at, wanted):
             heed(time.monotonic() - began)
@@ -134,19 +134,19 @@ class Budget:
         fresh = now - int(STALE_SECONDS * 1e9)
         ahead = (wanted.rank, wanted.since, at)
         for other, row in self._others(at):
-            if row.stage == Stage.WAITS and row.looked > fresh and (row.rank, row.since, other) < ahead:
+            if row.stage == ClaimStage.WAITS and row.looked > fresh and (row.rank, row.since, other) < ahead:
                 return False
         if not self._fits(at, wanted.size):
             return False
-        self._write(at, wanted._replace(stage=Stage.CLAIMS))
+        self._write(at, wanted._replace(stage=ClaimStage.CLAIMS))
         if not self._fits(at, wanted.size):
             self._write(at, wanted)
             return False
-        self._write(at, wanted._replace(stage=Stage.HOLDS))
+        self._write(at, wanted._replace(stage=ClaimStage.HOLDS))
         return True
 
     def _fits(self, at: int, size: int) -> bool:
-        taken = (row.size for _, row in self._others(at) if row.stage in {Stage.CLAIMS, Stage.HOLDS})
+        taken = (row.size for _, row in self._others(at) if row.stage in {ClaimStage.CLAIMS, ClaimStage.HOLDS})
         return sum(taken) + size <= self.total
 
     # --- the table
@@ -166,7 +166,7 @@ class Budget:
         """Rows of processes that live and want something. Those of dead ones are left to whoever gets them next."""
         own = self._mine[1] if self._mine is not None and self._mine[0] == os.getpid() else None
         for at, row in enumerate(self._rows()):
-            if row.stage == Stage.FREE:
+            if row.stage == ClaimStage.FREE:
                 continue
             if at != own and self._lock(at):
                 fcntl.lockf(self._file, fcntl.LOCK_UN, 1, at)

@@ -49,7 +49,7 @@ def flower(host: str, port: int) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class Sign:
+class HealthSign:
     """How it is told whether a role is well: by a file that it touches, or by a URL that answers 200."""
 
     heartbeat: Path | None = None
@@ -62,7 +62,7 @@ class Sign:
             Path(place).write_text(f"heartbeat {self.heartbeat}" if self.heartbeat else f"url {self.url}")
 
     @classmethod
-    def read(cls) -> Sign | None:
+    def read(cls) -> HealthSign | None:
         """The sign that the role of this container left; None while there is none."""
         try:
             kind, _, what = Path(os.environ[SIGN]).read_text().partition(" ")
@@ -83,7 +83,7 @@ class Sign:
             return False
 
 
-def become(argv: Sequence[str], sign: Sign, env: Mapping[str, str]) -> int:
+def become(argv: Sequence[str], sign: HealthSign, env: Mapping[str, str]) -> int:
     """Go on as the program *argv*, so that signals reach it and nothing stands beside it; never returns."""
     sign.write()
     sys.stdout.flush()

@@ -27,7 +27,7 @@ from mezcal.settings.types import (
 )
 
 
-class Table(BaseSettings):
+class SettingFields(BaseSettings):
     """The table in docs/configuration.md is generated from these fields; `rules.Settings` completes them."""
 
     model_config = SettingsConfigDict(

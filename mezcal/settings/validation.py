@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 from pydantic import ValidationError, model_validator
 from pydantic_settings import SettingsConfigDict
 
-from mezcal.settings.fields import Table
+from mezcal.settings.fields import SettingFields
 from mezcal.settings.secret_files import SecretFiles, WrongSetting
 from mezcal.settings.types import DEFAULT_MAX_PIXELS, AuthType
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
 
-class Settings(Table):
+class Settings(SettingFields):
     """The settings of one process: the fields are in `table.Table`."""
 
     model_config = SettingsConfigDict(defer_build=False)

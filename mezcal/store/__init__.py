@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from mezcal.store.local.store import LocalStore
-from mezcal.store.values import Entry, Opened, Sidecar, Stored
+from mezcal.store.values import Opened, Sidecar, Stored, StoredEntry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
     from mezcal.recipe import Mezzanine, Recipe
     from mezcal.settings import Settings
-    from mezcal.store.housekeeping.inventory import Shelf
+    from mezcal.store.housekeeping.inventory import Inventory
     from mezcal.store.usage import Usage
 
-__all__ = ["Entry", "LocalStore", "Opened", "Sidecar", "Store", "Stored", "open_store"]
+__all__ = ["LocalStore", "Opened", "Sidecar", "Store", "Stored", "StoredEntry", "open_store"]
 
 
 class Store(Protocol):
@@ -79,10 +79,10 @@ class Store(Protocol):
         """Raise `StoreDown` unless a derivative could be stored now."""
 
     @property
-    def shelf(self) -> Shelf:
+    def shelf(self) -> Inventory:
         """The same store for whoever keeps it within its bounds: what is found there is evicted by where it lies."""
 
-    def entries(self) -> Iterator[Entry]:
+    def entries(self) -> Iterator[StoredEntry]:
         """Every derivative there is, one by one and in no promised order: a million are never held at once.
 
         What comes or goes meanwhile may be shown or not.

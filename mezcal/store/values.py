@@ -75,7 +75,7 @@ class Sidecar:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class StoredEntry:
     """One derivative as a listing of the store shows it; times are seconds since 1970.
 
     *name* is its image's path below the store's root, `a/b/image.jpg`; *used* is when it was last read, None

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from prometheus_client.metrics_core import Metric
 
-    from mezcal.telemetry.gauges import House
+    from mezcal.telemetry.gauges import Gauges
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 
@@ -22,7 +22,7 @@ CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 class _All(Collector):
     """What the processes counted, and how the house is."""
 
-    def __init__(self, house: House) -> None:
+    def __init__(self, house: Gauges) -> None:
         self._house = house
 
     def collect(self) -> Iterable[Metric]:
@@ -30,6 +30,6 @@ class _All(Collector):
         return sorted([*collected(), *self._house.collect()], key=lambda metric: metric.name)
 
 
-def exposed(house: House) -> bytes:
+def exposed(house: Gauges) -> bytes:
     """The text of `/metrics`."""
     return generate_latest(_All(house))

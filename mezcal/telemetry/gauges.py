@@ -15,9 +15,9 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from redis import RedisError
 
 from mezcal.errors import Failure
-from mezcal.jobs import Gate, Lane
+from mezcal.jobs import Lane, OriginGuard
 from mezcal.jobs.bulk.batches import ENDS
-from mezcal.jobs.queue_status import Queue, standing
+from mezcal.jobs.queue_status import Queue, queue_status
 from mezcal.telemetry import multiprocess
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from prometheus_client.metrics_core import Metric
 
-    from mezcal.jobs import Table
+    from mezcal.jobs import JobTable
     from mezcal.store import Store
 
 FRESH_SECONDS = 1.0  # who asks more often gets the same again
@@ -84,11 +84,11 @@ BUILD = Gauged("mezcal_build_info", "Always 1; the label tells the version.", ("
 GAUGES = tuple(one for one in list(globals().values()) if isinstance(one, Gauged))
 
 
-class House:
+class Gauges:
     """Looks all of them up, once a second at most however many ask. What cannot be reached is left out."""
 
-    def __init__(self, table: Table, store: Store) -> None:
-        self._table, self._store, self._gate = table, store, Gate(table)
+    def __init__(self, table: JobTable, store: Store) -> None:
+        self._table, self._store, self._gate = table, store, OriginGuard(table)
         self._lock = threading.Lock()
         self._seen: list[Metric] = []
         self._until = 0.0
@@ -103,7 +103,7 @@ class House:
 
     def _of_broker(self) -> Iterator[Metric]:
         try:
-            told = [*_of_queue(standing(self._table)), self._of_batches(), *self._of_origins()]
+            told = [*_of_queue(queue_status(self._table)), self._of_batches(), *self._of_origins()]
         except RedisError:
             told = []
         yield _single(REACHED, 1 if told else 0)

@@ -125,7 +125,7 @@ def _minute(at: int, fields: dict[str, str]) -> Minute:
     return Minute(at, named("requests"), named("jobs"), latency("wait"), latency("work"))
 
 
-class Told:
+class MinuteRecorder:
     """Adds to the hour what *counted* has grown by; called every `TOLD_EVERY` seconds or so, by one thread."""
 
     def __init__(self, redis: Redis, keys: Keys, counted: Callable[[], Iterable[Metric]]) -> None:
@@ -164,7 +164,7 @@ class Told:
 
 def tell_requests(redis: Redis, keys: Keys) -> None:
     """Tell of the requests that this process counts, from a thread, for as long as it lives."""
-    told = Told(redis, keys, lambda: [one for one in metrics().registry.collect() if one.name in REQUESTS])
+    told = MinuteRecorder(redis, keys, lambda: [one for one in metrics().registry.collect() if one.name in REQUESTS])
 
     def keep_telling() -> None:
         while True:
@@ -174,9 +174,9 @@ def tell_requests(redis: Redis, keys: Keys) -> None:
     threading.Thread(target=keep_telling, name="hour", daemon=True).start()
 
 
-def of_jobs(redis: Redis, keys: Keys) -> Told:
+def of_jobs(redis: Redis, keys: Keys) -> MinuteRecorder:
     """Tells of the jobs that this worker's processes count, those that have died included."""
-    return Told(redis, keys, lambda: [one for one in collected() if one.name in JOBS])
+    return MinuteRecorder(redis, keys, lambda: [one for one in collected() if one.name in JOBS])
 
 
 def totals(counted: Iterable[Metric]) -> dict[str, int]:

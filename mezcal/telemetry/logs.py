@@ -16,7 +16,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from mezcal.telemetry import tracing
-from mezcal.telemetry.redaction import Mask
+from mezcal.telemetry.redaction import Redactor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,7 +32,7 @@ CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]
 class Lines(logging.Formatter):
     """One line per record; *written* makes it of its fields."""
 
-    def __init__(self, written: Callable[[dict[str, Any]], str], mask: Mask, part: str) -> None:
+    def __init__(self, written: Callable[[dict[str, Any]], str], mask: Redactor, part: str) -> None:
         super().__init__()
         self._written, self._mask, self._part = written, mask, part
 
@@ -108,7 +108,7 @@ def set_up_logs(settings: Settings, part: str = "mezcal") -> None:
     """
     handler = logging.StreamHandler(sys.stderr)
     written = as_json if settings.log_format == "json" else for_people
-    handler.setFormatter(Lines(written, Mask.of(settings), part))
+    handler.setFormatter(Lines(written, Redactor.of(settings), part))
     logging.basicConfig(level=settings.log_level, handlers=[handler], force=True)
     for noisy in NOISY:
         logging.getLogger(noisy).setLevel(logging.WARNING)

@@ -35,7 +35,7 @@ LOOKS_SECRET = tuple(
 )
 
 
-class Mask:
+class Redactor:
     """Replaces secrets in text. *known* are hidden in each form in which they may come along."""
 
     def __init__(self, known: Iterable[str] = ()) -> None:
@@ -44,7 +44,7 @@ class Mask:
         self._known = re.compile("|".join(map(re.escape, longest_first))) if forms else None
 
     @classmethod
-    def of(cls, settings: Settings) -> Mask:
+    def of(cls, settings: Settings) -> Redactor:
         """What hides every secret of *settings*."""
         return cls(secrets_of(settings))
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 import requests
 
-from mezcal.convert import Choices
+from mezcal.convert import ConversionOptions
 from mezcal.derive import derive
 from mezcal.origin import open_origin
 from mezcal.recipe import Mezzanine, from_json
@@ -141,7 +141,7 @@ def hosts(broker: Broker, s3: S3Server, settings: Settings, tmp_path: Path) -> I
 def expected(settings: Settings, path: str, folder: Path) -> bytes:
     """The mezzanine as one process makes it from the same master."""
     store, recipe = LocalStore(folder, Layout.BASIC), Mezzanine.parse(path)
-    derive(recipe, open_origin(settings), store, Choices.of(settings))
+    derive(recipe, open_origin(settings), store, ConversionOptions.of(settings))
     return store.path(recipe).read_bytes()
 
 

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import pytest
 
-from mezcal.jobs import Keys, Lane, Table, Terms
+from mezcal.jobs import JobPolicy, JobTable, Keys, Lane
 from mezcal.recipe import Mezzanine
 from tests.support.waiting import until
 
@@ -65,7 +65,7 @@ def test_a_thousand_askers_at_two_api_processes_share_one_download(install: Call
 @pytest.mark.timeout(900)
 def test_a_hundred_thousand_jobs_leave_nothing(broker: Broker) -> None:
     """Asked for, made and forgotten after their minute: as many keys and as much memory as before."""
-    table = Table(broker.client(), Keys(f"{uuid4().hex}:"), Terms())
+    table = JobTable(broker.client(), Keys(f"{uuid4().hex}:"), JobPolicy())
     redis = table.redis
 
     def some(first: int, count: int) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mezcal.runtime.memory_budget import MIB, ROW, Row, Stage
+from mezcal.runtime.memory_budget import MIB, ROW, ClaimStage, Row
 from tests.support.installation import descendants
 from tests.support.waiting import until
 
@@ -39,7 +39,7 @@ def table(worker: int) -> list[Row]:
     return []
 
 
-def of(rows: list[Row], stage: Stage) -> list[int]:
+def of(rows: list[Row], stage: ClaimStage) -> list[int]:
     return [row.size for row in rows if row.stage == stage]
 
 
@@ -61,11 +61,11 @@ def test_large_masters_are_converted_one_after_the_other(scene: Scene) -> None:
 
     until(watched, 90, "the images")
     assert [future.result().status_code for future in asked] == [200] * 4
-    together = [sum(of(rows, Stage.HOLDS)) for rows in seen]
+    together = [sum(of(rows, ClaimStage.HOLDS)) for rows in seen]
     assert max(together) <= LIMIT * MIB
     assert max(together) > 100 * MIB, "these are large"
-    assert any(of(rows, Stage.WAITS) for rows in seen), "somebody had to wait"
-    assert sum(of(table(scene.worker()), Stage.HOLDS)) == 0
+    assert any(of(rows, ClaimStage.WAITS) for rows in seen), "somebody had to wait"
+    assert sum(of(table(scene.worker()), ClaimStage.HOLDS)) == 0
     scene.tidy()
 
 
@@ -74,10 +74,10 @@ def test_a_killed_conversion_gives_its_memory_back(scene: Scene) -> None:
     first, script = scene.master(body, hold_at=len(body) - 1000)
     asked = scene.asked(first)
     job = scene.running(first)
-    until(lambda: of(table(scene.worker()), Stage.HOLDS), what="a conversion that holds what it needs")
+    until(lambda: of(table(scene.worker()), ClaimStage.HOLDS), what="a conversion that holds what it needs")
     second, _ = scene.master(body)
     waiting = scene.asked(second)
-    until(lambda: of(table(scene.worker()), Stage.WAITS), what="another that has to wait")
+    until(lambda: of(table(scene.worker()), ClaimStage.WAITS), what="another that has to wait")
     assert job.worker is not None
     scene.kill(int(job.worker.rpartition(":")[2]))
     assert waiting.result().status_code == 200

@@ -164,12 +164,12 @@ def test_a_bulk_job_whose_origin_fails_is_tried_again_until_it_does_not(scene: S
 
 
 def test_a_bulk_job_that_fails_too_often_is_listed_and_does_not_hold_up_an_asker(scene: Scene) -> None:
-    from mezcal.jobs import Lane, State  # noqa: PLC0415
+    from mezcal.jobs import JobState, Lane  # noqa: PLC0415
     from mezcal.recipe import Mezzanine  # noqa: PLC0415
 
     path, script = scene.master(fails=-1)
     scene.jobs().ask(Mezzanine.parse(path), Lane.BULK)
-    job = until(lambda: (found := scene.job(path)) and found.state is State.FAILED and found, what="its failure")
+    job = until(lambda: (found := scene.job(path)) and found.state is JobState.FAILED and found, what="its failure")
     assert (job.attempts, len(job.history)) == (3, 3)
     assert job.key in {record.key for record in scene.table.failures()}
     assert scene.table.redis.ttl(scene.table.keys.job(job.key)) > 86_400

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import requests
 from redis import Redis
 
-from mezcal.jobs import Keys, Table, Terms
+from mezcal.jobs import JobPolicy, JobTable, Keys
 from mezcal.recipe import Mezzanine
 from mezcal.sample import FOLDER
 from mezcal.settings import Settings, load
@@ -90,10 +90,10 @@ class House:
         return self.table.read(Mezzanine.parse(path).key)
 
     @property
-    def table(self) -> Table:
+    def table(self) -> JobTable:
         """The installation's job table."""
         redis = Redis(unix_socket_path=str(self.folder / "data/run/broker.sock"), decode_responses=True)
-        return Table(redis, Keys(self.settings.key_prefix), Terms())
+        return JobTable(redis, Keys(self.settings.key_prefix), JobPolicy())
 
     def scratch(self) -> list[Path]:
         """Scratch files in the store."""

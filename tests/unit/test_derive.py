@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 import pytest
 from PIL import Image
 
-from mezcal.convert import Choices
+from mezcal.convert import ConversionOptions
 from mezcal.derive import derive, version
 from mezcal.errors import OriginFailed, StoreDown, Undecodable
 from mezcal.origin import Master, open_origin
 from mezcal.recipe import Frame, Mezzanine, Thumbnail
-from mezcal.recipe.thumbnail_options import Look
+from mezcal.recipe.thumbnail_options import ThumbnailOptions
 from mezcal.sample import FOLDER
 from mezcal.settings import Layout, load
 from mezcal.store.local.store import LocalStore
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 RECIPE = Mezzanine.parse("agave-p3.tif")
 FRAMES = DATA / "fits"
-THUMBNAIL = Thumbnail((Frame(17, "a-e91.fits", "v"),), Look.parse({}))
+THUMBNAIL = Thumbnail((Frame(17, "a-e91.fits", "v"),), ThumbnailOptions.parse({}))
 AGAVE = (FOLDER / "agave-p3.tif").read_bytes()
 
 
@@ -69,7 +69,7 @@ def left_behind(store: LocalStore) -> list[Path]:
 
 def test_a_master_becomes_a_stored_jpeg_with_its_provenance(store: LocalStore) -> None:
     origin = open_origin(load(_env_file=None, repo_base_url=FOLDER.as_uri()))
-    stored = derive(RECIPE, origin, store, Choices())
+    stored = derive(RECIPE, origin, store, ConversionOptions())
     with Image.open(stored.path) as image:
         assert (image.format, image.size) == ("JPEG", (1200, 800))
     beside = store.sidecar(RECIPE)
@@ -78,48 +78,52 @@ def test_a_master_becomes_a_stored_jpeg_with_its_provenance(store: LocalStore) -
     assert (beside.width, beside.height, beside.size) == (1200, 800, stored.size)
     assert beside.source.endswith("/agave-p3.tif")
     assert beside.master_size == len(AGAVE)
-    assert beside.recipe_version == version(Choices())
+    assert beside.recipe_version == version(ConversionOptions())
 
 
 def test_what_is_there_is_not_made_again_unless_that_is_wanted(store: LocalStore) -> None:
     origin = HandMade(AGAVE)
-    first = derive(RECIPE, origin, store, Choices())
-    assert derive(RECIPE, origin, store, Choices()) == first
+    first = derive(RECIPE, origin, store, ConversionOptions())
+    assert derive(RECIPE, origin, store, ConversionOptions()) == first
     assert origin.opened == 1
-    derive(RECIPE, origin, store, Choices(), remake=True)
+    derive(RECIPE, origin, store, ConversionOptions(), remake=True)
     assert origin.opened == 2
 
 
 def test_a_master_that_was_cut_on_its_way_is_no_broken_master(store: LocalStore) -> None:
     cut = HandMade(AGAVE[:50_000], OriginFailed("the connection broke"))
     with pytest.raises(OriginFailed, match="the connection broke"):
-        derive(RECIPE, cut, store, Choices())
+        derive(RECIPE, cut, store, ConversionOptions())
     assert left_behind(store) == []
 
 
 def test_a_broken_master_is_told_with_the_decoders_reason(store: LocalStore) -> None:
     with pytest.raises(Undecodable, match="TIFF: "):
-        derive(RECIPE, HandMade(AGAVE[:50_000]), store, Choices())
+        derive(RECIPE, HandMade(AGAVE[:50_000]), store, ConversionOptions())
     assert left_behind(store) == []
 
 
 def test_a_master_whose_last_byte_never_came_is_not_published(store: LocalStore) -> None:
     """The decoder may be content with less than the file: what counts is that it arrived whole."""
     with pytest.raises(OriginFailed):
-        derive(RECIPE, HandMade(AGAVE, OriginFailed("it changed")), store, Choices())
+        derive(RECIPE, HandMade(AGAVE, OriginFailed("it changed")), store, ConversionOptions())
     assert left_behind(store) == []
 
 
 def test_a_full_disk_is_not_the_masters_fault(store: LocalStore) -> None:
     with files_no_larger_than(20_000), pytest.raises(StoreDown):
-        derive(RECIPE, HandMade(AGAVE), store, Choices())
+        derive(RECIPE, HandMade(AGAVE), store, ConversionOptions())
     assert left_behind(store) == []
 
 
 def test_whatever_changes_pixels_changes_the_version() -> None:
-    assert version(Choices()) == version(Choices())
-    others = [replace(Choices(), quality=80), replace(Choices(), color="keep"), replace(Choices(), max_edge=100)]
-    assert len({version(choices) for choices in [Choices(), *others]}) == 4
+    assert version(ConversionOptions()) == version(ConversionOptions())
+    others = [
+        replace(ConversionOptions(), quality=80),
+        replace(ConversionOptions(), color="keep"),
+        replace(ConversionOptions(), max_edge=100),
+    ]
+    assert len({version(choices) for choices in [ConversionOptions(), *others]}) == 4
 
 
 def test_who_gives_a_frame_up_does_not_wait_for_the_rest_of_it(store: LocalStore) -> None:
@@ -134,6 +138,6 @@ def test_who_gives_a_frame_up_does_not_wait_for_the_rest_of_it(store: LocalStore
     frame = (FRAMES / "small50x60.fits").read_bytes()
     origin = HandMade(frame, OriginFailed("it was waited for"))
     with pytest.raises(Elsewhere):
-        derive(THUMBNAIL, origin, store, Choices(), room=room)
+        derive(THUMBNAIL, origin, store, ConversionOptions(), room=room)
     with pytest.raises(OriginFailed):
-        derive(THUMBNAIL, origin, store, Choices())
+        derive(THUMBNAIL, origin, store, ConversionOptions())

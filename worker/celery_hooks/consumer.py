@@ -18,8 +18,8 @@ from mezcal.errors import BrokerDown, Failure
 from mezcal.jobs.transport.celery_pipe import CHORES, check_policy
 from mezcal.jobs.workers import Worker, sign_in, sign_off
 from mezcal.recipe import from_json
-from mezcal.telemetry.history import Told, of_jobs
-from worker.app import here, scraped
+from mezcal.telemetry.history import MinuteRecorder, of_jobs
+from worker.app import context, scraped
 from worker.celery_hooks.lanes import Lanes
 from worker.chores import due
 
@@ -50,7 +50,7 @@ class Housekeeping(bootsteps.StartStopStep):  # type: ignore[misc]  # celery shi
     def __init__(self, _consumer: Any, **_: Any) -> None:
         self._seen = 0.0  # when Redis last answered, on this process' monotonic clock
         self._held_until = 0.0
-        self._hour: Told | None = None
+        self._hour: MinuteRecorder | None = None
 
     def start(self, consumer: Any) -> None:
         """Begin, now and after every reconnection."""
@@ -64,23 +64,23 @@ class Housekeeping(bootsteps.StartStopStep):  # type: ignore[misc]  # celery shi
     def shutdown(self, _consumer: Any) -> None:
         """Leave the roster; one that is killed falls silent there."""
         with suppress(RedisError):
-            sign_off(here().table, self._worker)
+            sign_off(context().table, self._worker)
 
     def _turn(self) -> None:
         show_life()
         scraped.keep()
         try:
-            sign_in(here().table, self._worker)
+            sign_in(context().table, self._worker)
             self._reap()
             self._send_what_is_due()
-            here().store.sweep()
+            context().store.sweep()
             self._tell_of_jobs()
         except (RedisError, Failure) as error:
             log.warning("housekeeping has to wait: %s", error)
 
     def _tell_of_jobs(self) -> None:
         if self._hour is None:
-            self._hour = of_jobs(here().table.redis, here().table.keys)
+            self._hour = of_jobs(context().table.redis, context().table.keys)
         self._hour.tell_if_due()
 
     def _reap(self) -> None:
@@ -89,7 +89,7 @@ class Housekeeping(bootsteps.StartStopStep):  # type: ignore[misc]  # celery shi
         Running jobs need that long to renew theirs; else the first thing after an outage would be to count
         them out and start each of them again.
         """
-        bench = here()
+        bench = context()
         bench.table.redis.ping()
         now = time.monotonic()
         gap, self._seen = now - self._seen, now
@@ -101,7 +101,7 @@ class Housekeeping(bootsteps.StartStopStep):  # type: ignore[misc]  # celery shi
             bench.pipe.send(message.recipe, message.lane, from_json(message.recipe).label)
 
     def _send_what_is_due(self) -> None:
-        bench = here()
+        bench = context()
         for chunk in bench.chunks.due():
             bench.pipe.spread(chunk)
         for chore in due(bench):
@@ -117,7 +117,7 @@ def myself(consumer: Any) -> Worker:
 def refuse_what_evicts() -> None:
     """End the worker where Redis may throw jobs away; where it cannot be asked, it is later."""
     try:
-        check_policy(here().table.redis)
+        check_policy(context().table.redis)
     except BrokerDown as wrong:
         log.critical("%s", wrong.detail)
         raise WorkerShutdown(1) from wrong

@@ -12,7 +12,7 @@ from redis import RedisError
 
 from mezcal.jobs import Lane
 from mezcal.jobs.transport.celery_pipe import CHORES
-from worker.app import here, settings
+from worker.app import context, settings
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +62,7 @@ class Lanes(bootsteps.StartStopStep):  # type: ignore[misc]  # celery ships no t
             return
         self._left_out = False
         try:
-            here().table.redis.client_unblock(self._client)
+            context().table.redis.client_unblock(self._client)
         except RedisError as error:
             log.warning("bulk jobs wait a second longer: %s", error)
 

@@ -12,7 +12,7 @@ from redis import RedisError
 from mezcal.errors import Failure, TimedOut
 from mezcal.jobs import MAKE, Lane, Message
 from mezcal.recipe import from_json
-from worker.app import here
+from worker.app import context
 from worker.metrics import died
 
 log = logging.getLogger(__name__)
@@ -25,18 +25,18 @@ def _process_ended(task_id: str, exception: BaseException, args: list[Any], send
         return
     try:
         recipe = from_json(args[0])
-        record = here().table.read(recipe.key)
+        record = context().table.read(recipe.key)
         died(recipe, record.lane if record else Lane.BULK, "ended" if _too_long(exception) else "lost")
         message = told(recipe.key, task_id, exception)
         if message is not None:
-            here().pipe.send(message.recipe, message.lane, from_json(message.recipe).label)
+            context().pipe.send(message.recipe, message.lane, from_json(message.recipe).label)
     except (RedisError, Failure) as error:
         log.warning("a job waits for the end of its lease: %s", error)
 
 
 def told(key: str, task_id: str, exception: BaseException) -> Message | None:
     """Tell the job table; the message to be sent."""
-    table = here().table
+    table = context().table
     log.error("the process that made %s ended: %s", key, exception)
     if _too_long(exception):
         table.ended(key, task_id, TimedOut("it could not be stopped in time, and its process was ended"))

@@ -16,7 +16,7 @@ from redis import RedisError
 from mezcal.errors import Failure
 from mezcal.jobs import MAKE
 from mezcal.recipe import from_json
-from worker.app import here, settings
+from worker.app import context, settings
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ def _watch() -> None:
         with suppress(ProcessLookupError, TypeError):
             os.kill(request.worker_pid, signal.SIGKILL)
     with suppress(Failure):
-        here().store.sweep()
+        context().store.sweep()
     os._exit(0)  # the pool would wait for what was killed
 
 
@@ -50,7 +50,7 @@ def give_back(request: Any) -> bool:
     """Queue the job of *request* again, which fences off the process that still works on it; False if none does."""
     if request.name != MAKE:
         return False
-    bench = here()
+    bench = context()
     try:
         message = bench.table.given_back(from_json(request.args[0]).key, request.id)
         if message is not None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from worker.app import Bench
+    from worker.app import WorkerContext
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ def every(seconds: float) -> Callable[[Callable[[], object]], Callable[[], objec
     return register
 
 
-def due(bench: Bench) -> list[str]:
+def due(bench: WorkerContext) -> list[str]:
     """The chores whose turn it is, and which this worker has been given. Raises `redis.RedisError`."""
     redis, keys = bench.table.redis, bench.table.keys
     return [

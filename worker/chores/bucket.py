@@ -11,11 +11,11 @@ from mezcal.errors import Failure
 from mezcal.jobs.revalidation import revalidate
 from mezcal.recipe import Mezzanine, from_json
 from mezcal.store.s3 import S3Store
-from worker.app import here
+from worker.app import context
 from worker.chores import every
 
 if TYPE_CHECKING:
-    from mezcal.store import Entry
+    from mezcal.store import StoredEntry
 
 EXPIRE_SECONDS = 60.0
 WALK_SECONDS = 60.0
@@ -27,7 +27,7 @@ CURSOR_KEPT = 7 * 86_400
 @every(EXPIRE_SECONDS)
 def expire() -> None:
     """Remove for good what was evicted, and uploads that nobody will complete."""
-    here().store.expire()
+    context().store.expire()
 
 
 @every(WALK_SECONDS)
@@ -36,7 +36,7 @@ def walk_bucket() -> None:
 
     An object's time is that of its last refresh, which is a copy onto itself: so the listing alone tells its age.
     """
-    bench = here()
+    bench = context()
     store, settings = bench.store, bench.settings
     if not isinstance(store, S3Store) or not settings.revalidate_after:
         return
@@ -54,8 +54,8 @@ def walk_bucket() -> None:
     redis.set(cursor, "" if ended and seen < LISTED_MOST else after, ex=CURSOR_KEPT)
 
 
-def _asked_for(entry: Entry) -> bool:
-    bench = here()
+def _asked_for(entry: StoredEntry) -> bool:
+    bench = context()
     with suppress(Failure):
         sidecar = entry.sidecar()
         if sidecar is not None and isinstance(recipe := from_json(sidecar.recipe), Mezzanine):

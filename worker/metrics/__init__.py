@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
-class Turn:
+class JobAttempt:
     """One attempt at a claimed job: filled in while it goes on, noted at its end."""
 
     recipe: Recipe

@@ -16,13 +16,13 @@ import socket
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
-from mezcal.jobs import Keys, Table, Terms
+from mezcal.jobs import JobPolicy, JobTable, Keys
 from mezcal.jobs.transport.celery_pipe import connect
 from mezcal.runtime.parent_death import follow_parent
 from mezcal.store import open_store
 from mezcal.telemetry import multiprocess
 from mezcal.telemetry.exposition import CONTENT_TYPE, exposed
-from mezcal.telemetry.gauges import House
+from mezcal.telemetry.gauges import Gauges
 
 if TYPE_CHECKING:
     from typing import NoReturn
@@ -66,8 +66,8 @@ def _serve(settings: Settings, owner: int) -> NoReturn:
             signal.signal(signum, signal.SIG_DFL)
         follow_parent(signal.SIGKILL, owner)
         multiprocess.join()
-        table = Table(connect(settings), Keys(settings.key_prefix), Terms.of(settings))
-        Server(settings, House(table, open_store(settings))).serve_forever()
+        table = JobTable(connect(settings), Keys(settings.key_prefix), JobPolicy.of(settings))
+        MetricsServer(settings, Gauges(table, open_store(settings))).serve_forever()
     except OSError as error:
         log.error("METRICS_PORT %d cannot be listened at: %s", settings.metrics_port, error.strerror)  # noqa: TRY400
         signal.pause()  # the worker would start another, to fail as well
@@ -77,12 +77,12 @@ def _serve(settings: Settings, owner: int) -> NoReturn:
         os._exit(1)
 
 
-class Server(ThreadingHTTPServer):
+class MetricsServer(ThreadingHTTPServer):
     """Listens at METRICS_ADDRESS and METRICS_PORT."""
 
     daemon_threads = True
 
-    def __init__(self, settings: Settings, house: House) -> None:
+    def __init__(self, settings: Settings, house: Gauges) -> None:
         self.house = house
         token = settings.metrics_token
         self.token = _digest(token.get_secret_value()) if token else None
@@ -93,7 +93,7 @@ class Server(ThreadingHTTPServer):
 class Scrape(BaseHTTPRequestHandler):
     """One client."""
 
-    server: Server
+    server: MetricsServer
     timeout = CLIENT_SECONDS
     protocol_version = "HTTP/1.0"
 

@@ -31,5 +31,7 @@ def run(options: argparse.Namespace) -> int:
     settings = load()
     redis_url(settings)  # refuses to start without, in one line
     bind = f"[{options.host}]:{options.port}" if ":" in options.host else f"{options.host}:{options.port}"
-    sign = processes.Sign(url=f"{near(options.host, options.port)}/healthz")  # hits are served whatever else is away
+    sign = processes.HealthSign(
+        url=f"{near(options.host, options.port)}/healthz"
+    )  # hits are served whatever else is away
     return processes.become(processes.api(bind, settings.api_processes), sign, os.environ)

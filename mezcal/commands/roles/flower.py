@@ -30,5 +30,5 @@ def run(options: argparse.Namespace) -> int:
     from mezcal.settings import load  # noqa: PLC0415
 
     redis_url(load())  # refuses to start without, in one line
-    sign = processes.Sign(url=f"{near(options.host, options.port)}/healthcheck")
+    sign = processes.HealthSign(url=f"{near(options.host, options.port)}/healthcheck")
     return processes.become(processes.flower(options.host, options.port), sign, os.environ)

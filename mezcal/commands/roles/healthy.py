@@ -21,9 +21,9 @@ def add(commands: Any) -> None:
 
 def run(_options: argparse.Namespace) -> int:
     """Ask; the exit code."""
-    from mezcal.runtime.processes import Sign  # noqa: PLC0415 - --help needs none of it
+    from mezcal.runtime.processes import HealthSign  # noqa: PLC0415 - --help needs none of it
 
-    sign = Sign.read()
+    sign = HealthSign.read()
     if sign is None:
         print("mezcal: no role was started here", file=sys.stderr)
         return 1

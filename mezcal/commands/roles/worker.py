@@ -61,7 +61,7 @@ def become_worker(settings: Settings, argv: tuple[str, ...]) -> int:
     heartbeat = Path(named)
     heartbeat.unlink(missing_ok=True)
     env = {**os.environ, "WORKER_HEARTBEAT": str(heartbeat)}
-    return roles.become(argv, roles.Sign(heartbeat=heartbeat), env)
+    return roles.become(argv, roles.HealthSign(heartbeat=heartbeat), env)
 
 
 def _count(text: str) -> int:

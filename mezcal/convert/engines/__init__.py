@@ -1,11 +1,11 @@
-"""From a master to `Loaded`, by the engine that the table in `formats` names."""
+"""From a master to `Decoded`, by the engine that the table in `formats` names."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from mezcal.convert.engines import libvips, memory_limits, pillow
-from mezcal.convert.engines.decoded import CannotRead, Loaded
+from mezcal.convert.engines.decoded import CannotRead, Decoded
 from mezcal.convert.engines.row_stream import FORMATS
 from mezcal.convert.formats import LIBVIPS, PILLOW, TIFFFILE, Format
 from mezcal.convert.jpeg import metadata
@@ -17,7 +17,7 @@ from mezcal.errors import BadRecipe
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mezcal.convert.master_reader import Watched
+    from mezcal.convert.master_reader import MasterReader
 
 PEAKS = {"uchar": 255.0, "ushort": 65535.0}
 COPIES = 3  # of a row of strips or tiles: tiles of 256 rows and 46 MB a row took 131 MB
@@ -25,7 +25,7 @@ BY_LINE = frozenset({1, 2, 3, 4, 5, 7, 8, 32773, 32946, 34925, 50000})  # what l
 PAGED = {"GIF", "WebP", "AVIF"}
 
 
-def tiff_page(engine: str, master: Watched, page: Page) -> Loaded:
+def tiff_page(engine: str, master: MasterReader, page: Page) -> Decoded:
     """*page* of a TIFF by *engine*; `CannotRead` if that engine cannot."""
     if engine != PILLOW:  # which holds the picture whole, and says how much that is
         streams = engine == LIBVIPS and page.tile is None and page.compression in BY_LINE
@@ -37,7 +37,7 @@ def tiff_page(engine: str, master: Watched, page: Page) -> Loaded:
     return opened
 
 
-def _tiff_by_libvips(master: Watched, page: Page) -> Loaded:
+def _tiff_by_libvips(master: MasterReader, page: Page) -> Decoded:
     options: dict[str, Any] = {"page": page.directory.index, "unlimited": True}
     if page.directory.sub is not None:
         options["subifd"] = page.directory.sub
@@ -52,7 +52,7 @@ def _tiff_by_libvips(master: Watched, page: Page) -> Loaded:
     if plain is not None and (plain.bands, FORMATS[plain.dtype.name]) != (image.bands, image.format):
         plain = None  # libvips takes them for something else
     peak = PEAKS.get(image.format)
-    return Loaded(image, space, peak, page.alpha, inverted=inverted, plain=plain, **_notes(page))
+    return Decoded(image, space, peak, page.alpha, inverted=inverted, plain=plain, **_notes(page))
 
 
 def _unsigned(image: Any) -> Any:
@@ -71,19 +71,19 @@ def _space(image: Any, page: Page) -> str:
     return "rgb" if page.colours == 3 or palette_in_colour else "grey"
 
 
-def _tiff_by_tifffile(master: Watched, page: Page) -> Loaded:
+def _tiff_by_tifffile(master: MasterReader, page: Page) -> Decoded:
     strips = codecs.strips(master, page)
     image = _unsigned(strips.image())
     if page.photometric in (CIELAB, ICCLAB):
-        return Loaded(_lab(image, page), "lab", alpha=page.alpha, failures=strips.failures, **_notes(page))
+        return Decoded(_lab(image, page), "lab", alpha=page.alpha, failures=strips.failures, **_notes(page))
     if page.photometric == YCBCR and page.compression in ycbcr.PLAIN:
-        return Loaded(ycbcr.rgb(image, page), "rgb", failures=strips.failures, **_notes(page))
+        return Decoded(ycbcr.rgb(image, page), "rgb", failures=strips.failures, **_notes(page))
     space = "rgb" if page.photometric == 3 else {1: "grey", 4: "cmyk"}.get(page.colours, "rgb")
     peak = PEAKS.get(image.format)
     if page.sample_format == 1 and page.depth <= 16 and len(set(page.depths)) == 1 and page.photometric != 3:
         peak = 2.0**page.depth - 1
     alpha = page.alpha + 2 if page.alpha and page.photometric == 3 else page.alpha
-    return Loaded(
+    return Decoded(
         image, space, peak, alpha, page.associated, page.photometric == WHITE_IS_ZERO,
         failures=strips.failures, **_notes(page),
     )  # fmt: skip
@@ -98,12 +98,12 @@ def _lab(image: Any, page: Page) -> Any:
     return light.bandjoin(signed).cast("float").copy(interpretation="lab")
 
 
-def _tiff_by_pillow(master: Watched, page: Page) -> Loaded:
+def _tiff_by_pillow(master: MasterReader, page: Page) -> Decoded:
     if page.directory.sub is not None:
         raise CannotRead("a sub-directory in a layout that only Pillow reads")
     found = pillow.load("TIFF", master, _checked, page.directory.index)
     notes = _notes(page)
-    return Loaded(found.image, found.space, found.peak, found.alpha, **notes)
+    return Decoded(found.image, found.space, found.peak, found.alpha, **notes)
 
 
 def _checked(_width: int, _height: int) -> None:
@@ -123,8 +123,8 @@ def _notes(page: Page) -> dict[str, Any]:
 
 
 def picture(
-    engine: str, kind: Format, master: Watched, page: int | None, check: Callable[[int, int], None], smaller: bool
-) -> Loaded:
+    engine: str, kind: Format, master: MasterReader, page: int | None, check: Callable[[int, int], None], smaller: bool
+) -> Decoded:
     """A master that is no TIFF, by *engine*; *check* and *smaller* are those of `pillow.load`."""
     if engine == PILLOW:
         if page not in (None, 1):
@@ -134,7 +134,7 @@ def picture(
     check(image.width, image.height)
     memory_limits.check_libvips(kind.name, master, image.width, image.height, deep=image.format != "uchar")
     space = {"b-w": "grey", "grey16": "grey", "cmyk": "cmyk"}.get(image.interpretation, "rgb")
-    return Loaded(
+    return Decoded(
         image, space, PEAKS.get(image.format, 255.0), image.bands - 1 if image.hasalpha() else None,
         orientation=1 if kind.name == "AVIF" else _orientation(image), dpi=_dpi(image),
         icc=_field(image, "icc-profile-data"), exif=_field(image, "exif-data"),
@@ -142,7 +142,7 @@ def picture(
     )  # fmt: skip
 
 
-def _paged(kind: Format, master: Watched, page: int | None) -> dict[str, int]:
+def _paged(kind: Format, master: MasterReader, page: int | None) -> dict[str, int]:
     if page is None:
         return {}
     count = 1

@@ -18,7 +18,7 @@ class Damaged(CannotRead):
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded:
+class Decoded:
     """A lazily decoded picture.
 
     *image* is a `pyvips.Image` that may be read once, from top to bottom. *space* is grey, rgb, cmyk, lab

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mezcal.convert.master_reader import Watched
+    from mezcal.convert.master_reader import MasterReader
 
 BOXES_MAX = 200
 MARKERS_MAX = 100  # before the style of coding
@@ -18,7 +18,7 @@ START = b"\xff\x4f\xff\x51"  # of a codestream
 RESTRICTED, ANY = 2, 3  # methods of the colour specification that hold a profile
 
 
-def profile(master: Watched) -> bytes | None:
+def profile(master: MasterReader) -> bytes | None:
     """The ICC profile of the JP2 file *master*, None if it has none or is a bare codestream."""
     master.seek(0)
     header = _header(master)
@@ -28,7 +28,7 @@ def profile(master: Watched) -> bytes | None:
     return None
 
 
-def codestream(master: Watched) -> int | None:
+def codestream(master: MasterReader) -> int | None:
     """Where the codestream of *master* begins; None if no box says so."""
     master.seek(0)
     if master.read(4) == START:
@@ -36,7 +36,7 @@ def codestream(master: Watched) -> int | None:
     return next((begin for kind, begin, _ in _outer(master) if kind == b"jp2c"), None)
 
 
-def halvings(master: Watched) -> int:
+def halvings(master: MasterReader) -> int:
     """How often the codestream of *master* can be decoded at half the size before (A.6.1: its default style)."""
     at = codestream(master)
     master.seek((at or 0) + 2)
@@ -51,7 +51,7 @@ def halvings(master: Watched) -> int:
     return 0
 
 
-def _header(master: Watched) -> bytes:
+def _header(master: MasterReader) -> bytes:
     """The content of the box `jp2h`; it comes before the codestream."""
     for kind, begin, size in _outer(master):
         if kind == b"jp2c":
@@ -62,7 +62,7 @@ def _header(master: Watched) -> bytes:
     return b""
 
 
-def _outer(master: Watched) -> Iterator[tuple[bytes, int, int]]:
+def _outer(master: MasterReader) -> Iterator[tuple[bytes, int, int]]:
     """Kind, begin and size of the content of the file's own boxes; the last may be of size 0, to the end."""
     at = 0
     for _ in range(BOXES_MAX):

@@ -15,7 +15,7 @@ from mezcal.convert.engines.decoded import CannotRead, Damaged
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mezcal.convert.master_reader import Watched
+    from mezcal.convert.master_reader import MasterReader
 
 FAILURES = (pyvips.Error, UnicodeDecodeError)  # pyvips trips over reasons that quote the file's bytes
 LOADERS = {
@@ -55,7 +55,7 @@ def start() -> None:
     log.addHandler(Warnings())
 
 
-def load(kind: str, master: Watched, **options: Any) -> Any:
+def load(kind: str, master: MasterReader, **options: Any) -> Any:
     """The lazily decoded *master* by libvips' loader of *kind*; `CannotRead` has the loader's reason."""
     forget_errors()
     try:
@@ -73,7 +73,7 @@ def load_from(origin: Any, kind: str, **options: Any) -> Any:
     return image
 
 
-def source(master: Watched) -> Any:
+def source(master: MasterReader) -> Any:
     """A libvips source: the descriptor of a real file, else callbacks."""
     if master.other_way and Path(master.other_way).exists():
         return pyvips.Source.new_from_file(master.other_way)
@@ -86,7 +86,7 @@ def reading(read: Callable[[int], bytes], seek: Callable[[int, int], int]) -> An
     def read_or_end(size: int) -> bytes:
         try:
             return read(size)
-        except Exception:  # noqa: BLE001 - an exception cannot cross libvips; `Watched` keeps it
+        except Exception:  # noqa: BLE001 - an exception cannot cross libvips; `MasterReader` keeps it
             return b""
 
     def seek_or_fail(offset: int, whence: int) -> int:

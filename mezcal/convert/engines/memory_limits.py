@@ -18,7 +18,7 @@ from mezcal.errors import TooLarge, Undecodable
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mezcal.convert.master_reader import Watched
+    from mezcal.convert.master_reader import MasterReader
 
 HELD_BYTES = 800 * 2**20  # for one decoded master; Python, libvips and the encoder take about 90 MB themselves
 BY_LIBVIPS = {"GIF": 10, "WebP": 10, "AVIF": 18, "deep AVIF": 30}  # bytes a pixel; a GIF has two frames at times
@@ -39,7 +39,7 @@ SEGMENTS_MAX, JUNK_MAX = 10_000, 65_536  # segments; bytes before one
 PNG_CHANNELS = {0: 1, 2: 3, 3: 4, 4: 2, 6: 4}  # by colour type; palettes are looked up
 
 
-def check_libvips(name: str, master: Watched, width: int, height: int, *, deep: bool) -> None:
+def check_libvips(name: str, master: MasterReader, width: int, height: int, *, deep: bool) -> None:
     """`TooLarge` if libvips would hold more than the budget of format *name*, `Undecodable` for an empty claim.
 
     *deep* are samples of more than eight bits.
@@ -51,7 +51,7 @@ def check_libvips(name: str, master: Watched, width: int, height: int, *, deep: 
     master.will_hold(needed)
 
 
-def check_pillow(name: str, master: Watched, size: tuple[int, int], mode: str) -> None:
+def check_pillow(name: str, master: MasterReader, size: tuple[int, int], mode: str) -> None:
     """The same for Pillow, whose *name* and *mode* these are."""
     pixels = size[0] * size[1]
     needed = BY_PILLOW.get(mode, BY_PILLOW_ELSE) * pixels
@@ -65,7 +65,7 @@ def check_pillow(name: str, master: Watched, size: tuple[int, int], mode: str) -
 
 
 @contextmanager
-def _place_kept(master: Watched) -> Iterator[None]:
+def _place_kept(master: MasterReader) -> Iterator[None]:
     """The decoder that has opened *master* goes on reading where it was."""
     at = master.tell()
     try:
@@ -82,14 +82,14 @@ def _check(width: int, height: int, needed: int, name: str) -> None:
         )
 
 
-def _whole(name: str, master: Watched, width: int, height: int) -> int:
+def _whole(name: str, master: MasterReader, width: int, height: int) -> int:
     """Bytes that a JPEG or PNG has to be held in; 0 if it streams."""
     if name == "JPEG":
         return _jpeg(master, width * height)
     return _png(master) if name == "PNG" else 0
 
 
-def _png(master: Watched) -> int:
+def _png(master: MasterReader) -> int:
     master.seek(0)
     head = master.read(29)
     width, height = int.from_bytes(head[16:20]), int.from_bytes(head[20:24])
@@ -100,7 +100,7 @@ def _png(master: Watched) -> int:
     return width * height * (PNG_CHANNELS.get(colour, 4) * (2 if depth == 16 else 1) + 1) if interlaced else 0
 
 
-def _jpeg(master: Watched, pixels: int) -> int:
+def _jpeg(master: MasterReader, pixels: int) -> int:
     """Bytes of all coefficients, of two bytes each, if more than one scan adds to them."""
     frame, progressive = b"", False
     for marker, content in _segments(master):
@@ -114,7 +114,7 @@ def _jpeg(master: Watched, pixels: int) -> int:
     raise Undecodable("JPEG: what its scans are like cannot be found in its header")
 
 
-def _check_claim(master: Watched, pixels: int) -> None:
+def _check_claim(master: MasterReader, pixels: int) -> None:
     at = master.tell()
     if pixels > master.seek(0, 2) * JPEG_PIXELS:
         raise Undecodable(f"JPEG: a file of {master.tell():,} bytes cannot hold {pixels:,} pixels")
@@ -128,7 +128,7 @@ def _coefficients(frame: bytes, pixels: int) -> int:
     return round(pixels * (2 * samples + 1.5))  # and what the decoder smoothes
 
 
-def _segments(master: Watched) -> Iterator[tuple[int, bytes]]:
+def _segments(master: MasterReader) -> Iterator[tuple[int, bytes]]:
     """Marker and content of a JPEG's segments up to the first scan's, found among junk as libjpeg finds them."""
     master.seek(2)
     for _ in range(SEGMENTS_MAX):
@@ -143,7 +143,7 @@ def _segments(master: Watched) -> Iterator[tuple[int, bytes]]:
             return
 
 
-def _marker(master: Watched) -> int | None:
+def _marker(master: MasterReader) -> int | None:
     """The next marker; None if there is none within `JUNK_MAX` bytes."""
     before = b""
     for _ in range(JUNK_MAX):
@@ -154,7 +154,7 @@ def _marker(master: Watched) -> int | None:
     return None
 
 
-def halvings(master: Watched, size: tuple[int, int], mode: str, *, allowed: bool) -> int:
+def halvings(master: MasterReader, size: tuple[int, int], mode: str, *, allowed: bool) -> int:
     """How often a JPEG 2000 must be halved on decoding to keep within the budget; `TooLarge` if it cannot be.
 
     Its coding has smaller sizes in it, which take a quarter of the memory each. *allowed* says if they will do.
@@ -169,7 +169,7 @@ def halvings(master: Watched, size: tuple[int, int], mode: str, *, allowed: bool
     return times if whole > HELD_BYTES else 0
 
 
-def _jpeg_2000(master: Watched) -> int:
+def _jpeg_2000(master: MasterReader) -> int:
     """Bytes of one tile in OpenJPEG and on its way to Pillow, by what the codestream says of itself.
 
     ISO/IEC 15444-1, A.5.1.

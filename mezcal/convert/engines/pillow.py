@@ -15,14 +15,14 @@ import pillow_heif
 from PIL import Image, ImageCms
 
 from mezcal.convert.engines import jp2, libvips, memory_limits
-from mezcal.convert.engines.decoded import CannotRead, Loaded
+from mezcal.convert.engines.decoded import CannotRead, Decoded
 from mezcal.convert.engines.row_stream import Strips
 from mezcal.errors import TooLarge, Undecodable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mezcal.convert.master_reader import Watched
+    from mezcal.convert.master_reader import MasterReader
 
 STRIP = 64  # rows
 SPACES = {
@@ -38,8 +38,8 @@ SPACES = {
 
 
 def load(
-    name: str, master: Watched, check: Callable[[int, int], None], page: int = 0, *, smaller: bool = False
-) -> Loaded:
+    name: str, master: MasterReader, check: Callable[[int, int], None], page: int = 0, *, smaller: bool = False
+) -> Decoded:
     """The decoded *master*, which must be of Pillow's format *name*; `CannotRead` has Pillow's reason.
 
     *check* is asked about width and height before anything is decoded, and raises if they are too large. With
@@ -63,7 +63,7 @@ def load(
         raise CannotRead(libvips.first_line(f"{error}" or type(error).__name__)) from error
 
 
-def _opened(name: str, master: Watched, page: int) -> Image.Image:
+def _opened(name: str, master: MasterReader, page: int) -> Image.Image:
     limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None  # ours is checked, with its own answer
     try:
         image = Image.open(master, formats=[name])  # type: ignore[arg-type]
@@ -74,20 +74,20 @@ def _opened(name: str, master: Watched, page: int) -> Image.Image:
     return image
 
 
-def _jpeg_2000(image: Image.Image, master: Watched, smaller: bool) -> Loaded:
+def _jpeg_2000(image: Image.Image, master: MasterReader, smaller: bool) -> Decoded:
     full = image.size
     image.reduce = memory_limits.halvings(master, full, image.mode, allowed=smaller)  # type: ignore[method-assign, assignment]
     return replace(_decoded(image), icc=jp2.profile(master), full=full)
 
 
-def _decoded(image: Image.Image) -> Loaded:
+def _decoded(image: Image.Image) -> Decoded:
     info = dict(image.info)
     exif = image.getexif()
     orientation = exif.get(274, 1)
     image.load()
     image = _plain(image)
     strips = _strips(image)
-    return Loaded(
+    return Decoded(
         image=strips.image(),
         space=SPACES[image.mode],
         peak={"uint8": 255, "uint16": 65535}.get(strips.dtype.name),

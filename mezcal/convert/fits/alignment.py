@@ -13,9 +13,9 @@ from mezcal.convert.fits.read.planes import BLOCK, HELD_MOST, Held, blocks, rele
 from mezcal.convert.fits.stars import brightest
 
 if TYPE_CHECKING:
-    from mezcal.convert.fits.draw.orientation import Turn
+    from mezcal.convert.fits.draw.orientation import Orientation
     from mezcal.convert.fits.draw.scaling import Size
-    from mezcal.convert.fits.read.frame import Frame
+    from mezcal.convert.fits.read.frame import FitsFrame
     from mezcal.convert.fits.read.planes import Pixels, Plane
 
 GRID = 9  # points a side from which the affine map is fitted
@@ -28,7 +28,7 @@ AGREEING = 0.25  # of the stars must be found in the other frame: some will alwa
 Affine = tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]  # matrix and shift, of points (x, y)
 
 
-def affine_between(red: Frame, other: Frame) -> tuple[Affine | None, str]:
+def affine_between(red: FitsFrame, other: FitsFrame) -> tuple[Affine | None, str]:
     """The map from *red*'s pixels to *other*'s, and how it was found: `wcs`, `catalog` or `none`.
 
     Stars that we find ourselves are a catalogue, too: made where a frame brings none.
@@ -40,7 +40,7 @@ def affine_between(red: Frame, other: Frame) -> tuple[Affine | None, str]:
     return found, "catalog" if found is not None else "none"
 
 
-def _by_coordinates(red: Frame, other: Frame) -> Affine | None:
+def _by_coordinates(red: FitsFrame, other: FitsFrame) -> Affine | None:
     """The map by both frames' coordinates; None where one has none, or such that no map comes from them."""
     rows, columns = red.plane.shape
     grid = np.stack(np.meshgrid(np.linspace(0, columns, GRID), np.linspace(0, rows, GRID)), -1).reshape(-1, 2)
@@ -64,7 +64,7 @@ def _fit(here: Pixels, there: Pixels) -> Affine | None:
     return (matrix, shift) if missed <= MISS_MOST else None
 
 
-def _stars(frame: Frame) -> Pixels:
+def _stars(frame: FitsFrame) -> Pixels:
     """The brightest sources of the frame's own catalogue, or of its pixels where it has none: x and y of each."""
     table = frame.catalogue()
     if table is None:
@@ -127,7 +127,7 @@ def _between(places: Pixels, rows: int) -> tuple[int, int]:
 
 
 def aligned(
-    small: Pixels, affine: Affine | None, turn: Turn, by: Size, shapes: tuple[Size, Size], shape: Size
+    small: Pixels, affine: Affine | None, turn: Orientation, by: Size, shapes: tuple[Size, Size], shape: Size
 ) -> Pixels:
     """*small*, a shrunk picture of a frame, as it would be had its pixels been where the reference's are.
 

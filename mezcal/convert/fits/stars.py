@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from mezcal.convert.fits.draw.orientation import Turn
+from mezcal.convert.fits.draw.orientation import Orientation
 from mezcal.convert.fits.draw.scaling import means
 from mezcal.convert.fits.read.planes import release
 
@@ -20,7 +20,7 @@ SIGMAS = 6.0  # above the sky's noise, after each pixel was averaged with its ne
 SHARPEST = 2.0  # times the pixels beside it, a star's centre may be; hot pixels, which all frames share, stand alone
 AROUND = 2  # pixels to each side in which a star is the brightest, and over which its centre is weighed
 FAINTEST = 1e-30  # where there is no noise at all
-UPRIGHT = Turn(flip_rows=False)
+UPRIGHT = Orientation(flip_rows=False)
 
 
 def brightest(plane: Plane, most: int) -> Pixels:

@@ -14,14 +14,14 @@ from PIL import Image
 from mezcal.convert.fits.alignment import Affine, affine_between, aligned, moved
 from mezcal.convert.fits.draw import lco, robust
 from mezcal.convert.fits.draw.label import labelled
-from mezcal.convert.fits.draw.orientation import Turn, turn_of
+from mezcal.convert.fits.draw.orientation import Orientation, turn_of
 from mezcal.convert.fits.draw.scaling import Final, Size, factors, fitted, means, resampled, resized, shrunk
-from mezcal.convert.fits.read.frame import Frame, opened, reported
+from mezcal.convert.fits.read.frame import FitsFrame, opened, reported
 from mezcal.convert.fits.read.mosaic import Mosaic
 from mezcal.convert.fits.read.planes import HELD_MOST, Plane, Whole, release
 from mezcal.convert.fits.read.rice_tiles import Tiles
 from mezcal.convert.fits.read.spilled_planes import twice
-from mezcal.convert.options import Picture
+from mezcal.convert.options import ConvertedImage
 from mezcal.runtime import memory_budget
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mezcal.convert.fits.read.planes import Pixels
-    from mezcal.recipe.thumbnail_options import Look
+    from mezcal.recipe.thumbnail_options import ThumbnailOptions
 
 # Pixels that are left for each of the final size: 2 would mean four times the memory at 1200 of 4096 pixels.
 ROBUST_GAP = 1.5
@@ -38,12 +38,12 @@ ROBUST_GAP = 1.5
 def draw(
     frames: Sequence[BinaryIO],
     target: Path,
-    look: Look,
+    look: ThumbnailOptions,
     *,
     scratch: Path,
     max_pixels: int | None = None,
     room: Callable[[int], None] | None = None,
-) -> Picture:
+) -> ConvertedImage:
     """Write the thumbnail of *frames* (one, or red, visual and blue) to *target* as JPEG.
 
     *scratch* is the folder of files without a name; *room* is called before pixels are read, with the bytes that
@@ -60,10 +60,10 @@ def draw(
     if look.label:
         labelled(image, look.label, outlined=look.look != "lco")
     image.save(target, "JPEG", quality=look.quality)
-    return Picture(image.width, image.height, "fits", None if how is None else f"aligned={how}")
+    return ConvertedImage(image.width, image.height, "fits", None if how is None else f"aligned={how}")
 
 
-def _held(frame: Frame) -> int:
+def _held(frame: FitsFrame) -> int:
     """Bytes that are held of *frame* at most: its pixels, as floats, as far as they are not read in blocks, twice."""
     rows, columns = frame.plane.shape
     return 2 * max(min(4 * rows * columns, HELD_MOST), 4 * _at_once(frame.plane))
@@ -78,7 +78,7 @@ def _at_once(plane: Plane) -> int:
     return high * columns
 
 
-def _laid_out(sheet: Sheet, look: Look, frames: int) -> int:
+def _laid_out(sheet: Sheet, look: ThumbnailOptions, frames: int) -> int:
     """Bytes of the sheets of so many *frames*, which are floats, and of the picture.
 
     Of old one sheet is worked on at a time, in bytes, but LANCZOS in fours has it four times. One that is turned to
@@ -95,13 +95,13 @@ class Sheet:
     """What a picture is laid out on: the reference frame's pixels, how they are turned, averaged and scaled."""
 
     shape: Size  # rows and columns
-    turn: Turn
+    turn: Orientation
     angle: float
     by: Size
     final: Size
 
     @classmethod
-    def of(cls, frame: Frame, look: Look) -> Sheet:
+    def of(cls, frame: FitsFrame, look: ThumbnailOptions) -> Sheet:
         """The sheet for *frame* in *look*'s size."""
         turn, angle = turn_of(frame.header)
         size = turn.size(frame.plane.shape)
@@ -123,7 +123,9 @@ def _least(size: Size, axis: int) -> int:
     return max(1, int(size[axis] * robust.STATISTICS_EDGE / (ROBUST_GAP * max(size))))
 
 
-def _drawn(frames: list[Frame], sheet: Sheet, look: Look, scratch: Path) -> tuple[Image.Image, str | None]:
+def _drawn(
+    frames: list[FitsFrame], sheet: Sheet, look: ThumbnailOptions, scratch: Path
+) -> tuple[Image.Image, str | None]:
     """The picture without its label, as RGB; and how its frames were aligned, where they are several."""
     ways = [(None, "wcs"), *(affine_between(frames[0], other) for other in frames[1:])]
     order: Callable[[str], int] = ("wcs", "catalog", "none").index
@@ -134,7 +136,9 @@ def _drawn(frames: list[Frame], sheet: Sheet, look: Look, scratch: Path) -> tupl
     return _as_robust(frames, affines, sheet, look), how
 
 
-def _as_lco(frames: list[Frame], affines: list[Affine | None], sheet: Sheet, look: Look, scratch: Path) -> Image.Image:
+def _as_lco(
+    frames: list[FitsFrame], affines: list[Affine | None], sheet: Sheet, look: ThumbnailOptions, scratch: Path
+) -> Image.Image:
     """Each frame between limits of its own, as one band; moved first, as of old, where it is small enough."""
     bands = []
     for frame, affine in zip(frames, affines, strict=True):
@@ -146,7 +150,7 @@ def _as_lco(frames: list[Frame], affines: list[Affine | None], sheet: Sheet, loo
     return Image.merge("RGB", bands * 3 if len(bands) == 1 else bands)
 
 
-def _lco_levels(plane: Plane, sheet: Sheet, look: Look, scratch: Path) -> Pixels:
+def _lco_levels(plane: Plane, sheet: Sheet, look: ThumbnailOptions, scratch: Path) -> Pixels:
     plane = twice(plane, scratch)
     limits = lco.limits(plane)
     table = lco.GAMMA
@@ -155,7 +159,9 @@ def _lco_levels(plane: Plane, sheet: Sheet, look: Look, scratch: Path) -> Pixels
     return shrunk(plane, sheet.turn, sheet.by, lco.Levels(limits, table))
 
 
-def _as_robust(frames: list[Frame], affines: list[Affine | None], sheet: Sheet, look: Look) -> Image.Image:
+def _as_robust(
+    frames: list[FitsFrame], affines: list[Affine | None], sheet: Sheet, look: ThumbnailOptions
+) -> Image.Image:
     """Each frame averaged as floats, and laid on the reference; brought to size and stretched together."""
     planes = []
     for frame, affine in zip(frames, affines, strict=True):
@@ -170,13 +176,13 @@ def _as_robust(frames: list[Frame], affines: list[Affine | None], sheet: Sheet, 
     return robust.coloured(levels(planes, finish, look), look)
 
 
-def _placed(small: Pixels, frame: Frame, affine: Affine | None, sheet: Sheet) -> Pixels:
+def _placed(small: Pixels, frame: FitsFrame, affine: Affine | None, sheet: Sheet) -> Pixels:
     """*small* with *frame*'s pixels where the reference's are."""
     width, height = map(math.ceil, sheet.part)
     return aligned(small, affine, sheet.turn, sheet.by, (sheet.shape, frame.plane.shape), (height, width))
 
 
-def _rotated(small: Pixels, angle: float, look: Look) -> Final:
+def _rotated(small: Pixels, angle: float, look: ThumbnailOptions) -> Final:
     """*small* turned by *angle* degrees and made to fit; what was not in it is no number, which is black."""
     whole = Image.fromarray(small)
     turned = whole.rotate(angle, Image.Resampling.BILINEAR, expand=True, fillcolor=float("nan"))

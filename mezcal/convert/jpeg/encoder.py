@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from mezcal.convert.engines.decoded import Loaded
-    from mezcal.convert.options import Choices
+    from mezcal.convert.engines.decoded import Decoded
+    from mezcal.convert.options import ConversionOptions
     from mezcal.convert.pixels.rows import Rows
 
 SIDE_MAX = 65_500  # libvips and libjpeg end there, JPEG itself at 65,535
@@ -31,8 +31,8 @@ UNIT = 8  # the side of a block
 class Encoding:
     """What a derivative is to be like, and what its master had to say: *loaded*, *icc* is the profile to embed."""
 
-    choices: Choices
-    loaded: Loaded
+    choices: ConversionOptions
+    loaded: Decoded
     icc: bytes | None
     progress: Callable[[float], None] | None = None
 
@@ -47,7 +47,7 @@ class Encoding:
         strips, header = rows.strips, b""
         interval = self._interval(rows) if strips.count > 1 else 0
 
-        def encoded(pixels: NDArray[Any]) -> restart_intervals.Piece:
+        def encoded(pixels: NDArray[Any]) -> restart_intervals.EncodedStrip:
             return restart_intervals.piece(self._encoded(pixels), strips.height, interval)
 
         for place, piece in enumerate(rows.in_order(encoded)):

@@ -10,8 +10,8 @@ from PIL import Image
 from mezcal.convert.tiff.header import directory_at
 
 if TYPE_CHECKING:
-    from mezcal.convert.engines.decoded import Loaded
-    from mezcal.convert.options import Choices
+    from mezcal.convert.engines.decoded import Decoded
+    from mezcal.convert.options import ConversionOptions
     from mezcal.convert.tiff.header import Directory
     from mezcal.convert.tiff.pages import Page
 
@@ -25,7 +25,7 @@ SEGMENT_MAX = 65_000  # bytes: what one JPEG segment holds, less its head
 
 
 def noted(
-    image: Any, size: tuple[int, int], dpi: Dpi | None, loaded: Loaded, icc: bytes | None, choices: Choices
+    image: Any, size: tuple[int, int], dpi: Dpi | None, loaded: Decoded, icc: bytes | None, choices: ConversionOptions
 ) -> tuple[Any, str]:
     """A copy of *image* with just the metadata that is to stay, and libvips' `keep` for the encoder.
 

@@ -16,14 +16,14 @@ RESTARTS = 8  # markers take turns
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class EncodedStrip:
     """A JPEG taken apart: the header that it has in common with the others, and its coded pixels."""
 
     header: bytes
     pixels: memoryview
 
 
-def piece(data: bytes, height: int, interval: int) -> Piece:
+def piece(data: bytes, height: int, interval: int) -> EncodedStrip:
     """The JPEG *data* as a part of a picture of *height* rows, in restart intervals of *interval* units if not 0.
 
     Its application segments are dropped: they are said once, too.
@@ -36,7 +36,7 @@ def piece(data: bytes, height: int, interval: int) -> Piece:
             segment = segment[:5] + height.to_bytes(2) + segment[7:]
         if marker == SCAN:
             restarts = struct.pack(">HHH", 0xFFDD, 4, interval) if interval else b""
-            return Piece(kept + restarts + segment, memoryview(data)[at:-2])
+            return EncodedStrip(kept + restarts + segment, memoryview(data)[at:-2])
         if marker not in APPLICATION:
             kept += segment
 

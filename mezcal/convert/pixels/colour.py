@@ -10,8 +10,8 @@ import pyvips
 from mezcal.convert.engines import libvips
 
 if TYPE_CHECKING:
-    from mezcal.convert.engines.decoded import Loaded
-    from mezcal.convert.options import Choices
+    from mezcal.convert.engines.decoded import Decoded
+    from mezcal.convert.options import ConversionOptions
 
 FLOAT_MAX = 3.4e38
 
@@ -20,11 +20,11 @@ FLOAT_MAX = 3.4e38
 class Treatment:
     """What is done to every pixel alike, whichever rows it is in, so that the picture is 8-bit grey or RGB.
 
-    *span* is the data's range, where `Loaded.peak` is None; *profile* is the one that fits the pixels, and
+    *span* is the data's range, where `Decoded.peak` is None; *profile* is the one that fits the pixels, and
     *transform* says that it is applied, not embedded.
     """
 
-    loaded: Loaded
+    loaded: Decoded
     background: tuple[int, int, int]
     span: tuple[float, float] | None
     profile: bytes | None
@@ -77,8 +77,8 @@ class Treatment:
         return _named(_eight_bits(image), self.loaded.space)
 
 
-def treatment(loaded: Loaded, choices: Choices, span: tuple[float, float] | None) -> Treatment:
-    """What has to be done to the pixels of *loaded*; *span* is needed where `Loaded.peak` is None."""
+def treatment(loaded: Decoded, choices: ConversionOptions, span: tuple[float, float] | None) -> Treatment:
+    """What has to be done to the pixels of *loaded*; *span* is needed where `Decoded.peak` is None."""
     icc, transform = None, False
     if loaded.space in ("grey", "rgb", "cmyk"):
         icc = _fitting(loaded.icc, loaded.space)
@@ -88,12 +88,12 @@ def treatment(loaded: Loaded, choices: Choices, span: tuple[float, float] | None
     return Treatment(loaded, choices.background, span, icc, transform)
 
 
-def needs_span(loaded: Loaded) -> bool:
+def needs_span(loaded: Decoded) -> bool:
     """Whether the data must be seen whole before it can be scaled."""
     return loaded.peak is None and loaded.space in ("grey", "rgb", "cmyk")
 
 
-def span(loaded: Loaded) -> tuple[float, float]:
+def span(loaded: Decoded) -> tuple[float, float]:
     """The value of black and of white, out of the data itself. Reads the whole picture.
 
     Floats within 0..1 mean just that (TIFF's convention); everything else is stretched from its least to its
@@ -115,7 +115,7 @@ def span(loaded: Loaded) -> tuple[float, float]:
     return least, most
 
 
-def _parts(image: Any, loaded: Loaded) -> tuple[Any, Any]:
+def _parts(image: Any, loaded: Decoded) -> tuple[Any, Any]:
     if loaded.alpha is None or loaded.alpha >= image.bands:
         return image if image.bands == loaded.colours else image.extract_band(0, n=loaded.colours), None
     colour, alpha = image.extract_band(0, n=loaded.colours), image.extract_band(loaded.alpha)
@@ -125,7 +125,7 @@ def _parts(image: Any, loaded: Loaded) -> tuple[Any, Any]:
     return colour, alpha
 
 
-def _scaled(image: Any, loaded: Loaded, span: tuple[float, float] | None) -> Any:
+def _scaled(image: Any, loaded: Decoded, span: tuple[float, float] | None) -> Any:
     """Samples with 0 as black (or no ink) and the format's largest value as white, in 8 or 16 bits."""
     if loaded.peak is None:
         low, high = span or (0.0, 1.0)

@@ -23,14 +23,14 @@ from mezcal.errors import TooLarge
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from mezcal.convert.master_reader import Watched
+    from mezcal.convert.master_reader import MasterReader
 
 LERC, LERC_PARAMETERS = 34887, 50674
 CHUNK_ROOM = 2**20  # bytes for tables and headers
 CHUNK_MAX = 2**30  # bytes of a strip that is decoded whole
 
 
-def strips(master: Watched, page: Page) -> Strips:
+def strips(master: MasterReader, page: Page) -> Strips:
     """The samples of *page*, a row of chunks at a time; `CannotRead` if tifffile does not know the layout."""
     if page.chunk_bytes > CHUNK_MAX:
         raise TooLarge(f"its strips of {page.chunk_bytes:,} bytes would have to be in memory whole")
@@ -42,17 +42,17 @@ def strips(master: Watched, page: Page) -> Strips:
     return Strips(page.width, page.height, first.shape[2], first.dtype, chunks.rows, chunks.row)
 
 
-def opened(master: Watched, page: Page) -> Chunks:
+def opened(master: MasterReader, page: Page) -> CodecStrips:
     """The strips or tiles of *page*, none decoded yet; `CannotRead` if tifffile does not know the layout."""
     try:
-        chunks = Chunks(page, _find(master, page), master)
+        chunks = CodecStrips(page, _find(master, page), master)
         chunks.found.decode  # noqa: B018 - made when first looked at, which is no work for several threads
     except Exception as error:
         raise CannotRead(first_line(f"{type(error).__name__}: {error}")) from error
     return chunks
 
 
-def _find(master: Watched, page: Page) -> Any:
+def _find(master: MasterReader, page: Page) -> Any:
     logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what counts is raised
     master.seek(0)
     pages: Any = tifffile.TiffFile(cast("IO[bytes]", master), name="master", _multifile=False).pages
@@ -63,12 +63,12 @@ def _find(master: Watched, page: Page) -> Any:
 
 
 @dataclass
-class Chunks:
+class CodecStrips:
     """Strips or tiles of one page, put together to rows of full width."""
 
     page: Page
     found: Any
-    file: Watched
+    file: MasterReader
     held: tuple[int, NDArray[Any]] | None = None
 
     @property

@@ -44,7 +44,7 @@ class BadTiff(Exception):  # noqa: N818 - the word for it
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class TagEntry:
     """One tag: its type, how many values, and where in the file they lie."""
 
     kind: int
@@ -90,7 +90,7 @@ class Directory:
     reader: Reader
     index: int
     sub: int | None
-    entries: dict[int, Entry] = field(repr=False)
+    entries: dict[int, TagEntry] = field(repr=False)
     following: int = 0
 
     def values(self, tag: int, limit: int = ELEMENTS_MAX) -> tuple[float, ...]:
@@ -181,13 +181,13 @@ def _directory(reader: Reader, at: int, index: int, sub: int | None) -> Director
     return Directory(reader, index, sub, entries, following)
 
 
-def _entry(reader: Reader, raw: bytes, at: int) -> tuple[int, Entry]:
+def _entry(reader: Reader, raw: bytes, at: int) -> tuple[int, TagEntry]:
     tag, kind, count = struct.unpack(reader.order + ("HHQ" if reader.big else "HHI"), raw[: 12 if reader.big else 8])
     inline = 8 if reader.big else 4
     place = at + len(raw) - inline
     if SIZES.get(kind, 0) * count > inline:
         (place,) = struct.unpack(reader.order + ("Q" if reader.big else "I"), raw[-inline:])
-    return tag, Entry(kind, count, place)
+    return tag, TagEntry(kind, count, place)
 
 
 def _children(page: Directory, seen: set[int]) -> list[Directory]:

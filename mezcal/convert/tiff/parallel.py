@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from mezcal.convert.master_reader import Watched
-    from mezcal.convert.tiff.codecs import Chunks
+    from mezcal.convert.master_reader import MasterReader
+    from mezcal.convert.tiff.codecs import CodecStrips
     from mezcal.convert.tiff.pages import Page
 
 NONE, JPEG, DEFLATES = 1, 7, (8, 32946)
@@ -53,7 +53,7 @@ def needed(page: Page) -> int:
     return rows * _row_bytes(page) * (2 * threads() + AHEAD)
 
 
-def strips(master: Watched, page: Page) -> Strips | None:
+def strips(master: MasterReader, page: Page) -> Strips | None:
     """The samples of *page* in strips that may be decoded side by side; None where libvips had better do it."""
     rows = _rows(page) if is_plain(page) else 0
     if not rows:
@@ -104,7 +104,7 @@ def _rows(page: Page) -> int:
 class Bare:
     """Uncompressed strips, cut anew: any rows can be read as they lie."""
 
-    def __init__(self, chunks: Chunks, rows: int, dtype: np.dtype[Any]) -> None:
+    def __init__(self, chunks: CodecStrips, rows: int, dtype: np.dtype[Any]) -> None:
         self._chunks, self._rows = chunks, rows
         self._order = dtype.newbyteorder(chunks.found.parent.byteorder)
         self._dtype = dtype
@@ -130,7 +130,7 @@ class Bare:
 class Coded:
     """Compressed strips, and tiles: as many rows of them as a strip to work on has."""
 
-    def __init__(self, chunks: Chunks, rows: int, dtype: np.dtype[Any]) -> None:
+    def __init__(self, chunks: CodecStrips, rows: int, dtype: np.dtype[Any]) -> None:
         self._chunks, self._dtype = chunks, dtype
         self._each = max(1, -(-rows // chunks.rows))
         self._count = -(-chunks.page.height // chunks.rows)

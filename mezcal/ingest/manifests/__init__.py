@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 from mezcal.errors import BadRecipe
 from mezcal.ingest.manifests.fetch import Fetching, Unread
-from mezcal.ingest.manifests.presentation import Member, Passed, Picture, contents
+from mezcal.ingest.manifests.presentation import ManifestImage, Member, Passed, contents
 from mezcal.recipe import Mezzanine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mezcal.ingest.manifests.paths import Places
+    from mezcal.ingest.manifests.paths import ManifestPaths
 
 __all__ = ["Manifests", "Passed"]
 
@@ -28,7 +28,7 @@ DOCUMENTS_MAX = 10_000
 class Manifests:
     """Reads manifests, and collections with their members, each once, and no more than *most* documents in all."""
 
-    places: Places
+    places: ManifestPaths
     fetching: Fetching = field(default_factory=Fetching)
     most: int = DOCUMENTS_MAX
 
@@ -60,7 +60,7 @@ class Manifests:
             found = contents(self.fetching.document(url, began_at))
             told: set[Mezzanine | Passed] = set()
             for part in found:
-                one = self._placed(part) if isinstance(part, Picture) else part
+                one = self._placed(part) if isinstance(part, ManifestImage) else part
                 if isinstance(one, Member):
                     yield one
                 elif one not in told:
@@ -71,7 +71,7 @@ class Manifests:
         except RecursionError:
             yield Passed(url, "it is nested too deeply")
 
-    def _placed(self, picture: Picture) -> Mezzanine | Passed:
+    def _placed(self, picture: ManifestImage) -> Mezzanine | Passed:
         path = self.places.path_of(picture)
         if path is None:
             return Passed(picture.name, self.places.why_not)

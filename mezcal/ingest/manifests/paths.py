@@ -10,14 +10,14 @@ from urllib.parse import unquote
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mezcal.ingest.manifests.presentation import Picture
+    from mezcal.ingest.manifests.presentation import ManifestImage
 
 # The rest of an image's URL behind its identifier (IIIF Image API 3.0, 2.1): region, size, rotation, quality.format
 REQUESTED = re.compile(r"/(?:full|square|(?:pct:)?[\d.,]+)/[\w^,!:.]+/!?[\d.]+/\w+\.\w+$")
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
+class ManifestPaths:
     """Knows masters by their own URL, by *origin_path_of*, and by image services whose URLs begin with one of
     *prefixes*, the rest being the percent-encoded path, or URL, of the master.
     """
@@ -31,7 +31,7 @@ class Places:
         known = ", ".join(("REPO_BASE_URL", *self.prefixes))
         return f"its URL does not begin with {known}" + ("" if self.prefixes else ", and no --service-prefix is given")
 
-    def path_of(self, picture: Picture) -> str | None:
+    def path_of(self, picture: ManifestImage) -> str | None:
         """The path of the master that *picture* shows, None if it lies elsewhere."""
         named = [self._served(url) for url in picture.services]
         if picture.body is not None:

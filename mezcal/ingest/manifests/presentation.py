@@ -21,7 +21,7 @@ MEMBERS = ("collections", "manifests", "members")  # Presentation 2; in 3 they a
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class ManifestImage:
     """An image on a canvas: its own URL and its services'; one of the two is there."""
 
     body: str | None
@@ -48,7 +48,7 @@ class Passed:
     why: str
 
 
-Part = Picture | Member | Passed
+Part = ManifestImage | Member | Passed
 
 
 def contents(document: Any) -> Iterator[Part]:
@@ -106,7 +106,7 @@ def _bodies(body: Any) -> Iterator[Part]:
         for one in body:
             yield from _bodies(one)
     elif isinstance(body, str):
-        yield Picture(body)
+        yield ManifestImage(body)
     elif isinstance(body, dict) and body and _url(body) != "rdf:nil":
         if _kind(body) in CHOICES:
             for name in ("default", "item", "items"):
@@ -124,7 +124,7 @@ def _image(body: dict[str, Any]) -> Part:
         return Passed(url or "a body without URL", f"it is no image: {kind}")
     if url is None and not services:
         return Passed("a body without URL", "neither the image nor a service is named")
-    return Picture(url, services)
+    return ManifestImage(url, services)
 
 
 def _service(service: Any) -> str | None:

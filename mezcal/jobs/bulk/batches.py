@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from mezcal.jobs.bulk.chunks import Chunks
     from mezcal.jobs.state.records import Record
-    from mezcal.jobs.state.table import Table
+    from mezcal.jobs.state.table import JobTable
 
 PREFIX = "batch-"  # tells a batch from a job, whose id is hex digits only
 KNOWN_SECONDS = 86_400  # for which a delivery that comes again is known; producers try for as long
@@ -90,7 +90,7 @@ class Batch:
 class Batches:
     """The batches of one installation. Every method raises `redis.RedisError` where Redis cannot be reached."""
 
-    def __init__(self, table: Table, chunks: Chunks) -> None:
+    def __init__(self, table: JobTable, chunks: Chunks) -> None:
         self._table, self._chunks = table, chunks
 
     def post(self, items: Iterable[Any], delivery: str | None = None, seconds: int = KNOWN_SECONDS) -> Posted:

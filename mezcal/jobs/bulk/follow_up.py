@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from redis import RedisError
 
 from mezcal.errors import BrokerDown, Failure
-from mezcal.jobs import State
+from mezcal.jobs import JobState
 from mezcal.jobs.bulk.chunks import SIZE
 from mezcal.recipe import from_json
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 BATCH = 1000  # jobs in one round trip
 ALL_SECONDS = 10.0  # between two looks at every queued job; a finished one is remembered for 60
-ENDED = {State.DONE, State.FAILED, State.QUARANTINED}
+ENDED = {JobState.DONE, JobState.FAILED, JobState.QUARANTINED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +139,7 @@ class Outstanding:
         with _reached():
             states = dict(zip(keys, self._jobs.table.states(keys), strict=True))
             ended = [key for key, state in states.items() if state is None or state in ENDED]
-            failed = {key: self._failure(key) for key in ended if states[key] is not State.DONE}
+            failed = {key: self._failure(key) for key in ended if states[key] is not JobState.DONE}
         return [Ended(from_json(one), failed.get(key)) for key in ended for one in self._queued.pop(key)]
 
     def _failure(self, key: str) -> Failure | None:

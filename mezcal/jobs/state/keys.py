@@ -13,7 +13,7 @@ class Lane(StrEnum):
     BULK = "bulk"
 
 
-class State(StrEnum):
+class JobState(StrEnum):
     """Where a job stands; a job that is not in the table has none."""
 
     QUEUED = "queued"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from mezcal.errors import Failure
     from mezcal.jobs.state.records import Claim
-    from mezcal.jobs.state.table import Table
+    from mezcal.jobs.state.table import JobTable
 
 log = logging.getLogger(__name__)
 Answer = TypeVar("Answer")
@@ -31,7 +31,7 @@ SUPERSEDED = "the job was forgotten or given to another worker"
 class Lease:
     """The lease on one claimed job; *beside* is renewed with it, where something else hangs on it."""
 
-    def __init__(self, table: Table, claim: Claim) -> None:
+    def __init__(self, table: JobTable, claim: Claim) -> None:
         self.claim = claim
         self.beside: Callable[[], None] | None = None
         self._table = table

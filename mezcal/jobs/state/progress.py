@@ -17,7 +17,7 @@ from mezcal.progress import Stage
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mezcal.jobs.state.table import Table
+    from mezcal.jobs.state.table import JobTable
     from mezcal.progress import Progress
 
 log = logging.getLogger(__name__)
@@ -27,7 +27,7 @@ KEPT = 30  # seconds; a worker that dies leaves its last word for so long
 
 
 @contextmanager
-def shown(table: Table, key: str, progress: Progress) -> Iterator[Progress]:
+def shown(table: JobTable, key: str, progress: Progress) -> Iterator[Progress]:
     """*progress* is to be filled in while the block lasts, and the job *key* shows it."""
     over = threading.Event()
     teller = threading.Thread(target=_tell, args=(table, key, progress, over), name="progress", daemon=True)
@@ -39,7 +39,7 @@ def shown(table: Table, key: str, progress: Progress) -> Iterator[Progress]:
         teller.join()
 
 
-def _tell(table: Table, key: str, progress: Progress, over: threading.Event) -> None:
+def _tell(table: JobTable, key: str, progress: Progress, over: threading.Event) -> None:
     told = Stage()
     while not over.wait(TOLD_EVERY):
         stage = progress.stage
@@ -52,13 +52,13 @@ def _tell(table: Table, key: str, progress: Progress, over: threading.Event) -> 
             log.debug("the progress of %s is not shown: %s", key, error)
 
 
-def read(table: Table, key: str) -> Stage | None:
+def read(table: JobTable, key: str) -> Stage | None:
     """How far the running job *key* has come; None where it has not told. Raises `redis.RedisError`."""
     told = table.redis.get(table.keys.progress(key))
     return Stage(**json.loads(str(told))) if told else None
 
 
-def place(table: Table, key: str) -> int | None:
+def place(table: JobTable, key: str) -> int | None:
     """How many queued jobs come before *key*, itself counted; None where it is not queued. Raises `RedisError`.
 
     The interactive lane goes first, and of a lane what was queued first: near enough, for it is a forecast.

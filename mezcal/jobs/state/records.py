@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 from mezcal.errors import Failure, Memory
-from mezcal.jobs.state.keys import Lane, State
+from mezcal.jobs.state.keys import JobState, Lane
 from mezcal.recipe import Mezzanine, Thumbnail
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class JobPolicy:
     """How long leases, attempts and memories last; seconds where nothing else is said."""
 
     lease: float = 6
@@ -32,7 +32,7 @@ class Terms:
     time_limit: float = 900  # of one job
 
     @classmethod
-    def of(cls, settings: Settings) -> Terms:
+    def of(cls, settings: Settings) -> JobPolicy:
         """The terms that *settings* set."""
         return cls(
             lease=settings.lease_seconds,
@@ -64,7 +64,7 @@ class Record:
     """One job as the table has it; times are seconds since 1970."""
 
     key: str
-    state: State
+    state: JobState
     lane: Lane
     recipe: dict[str, Any]
     attempts: int
@@ -89,7 +89,7 @@ class Claim:
     waited: float = 0  # seconds in the queue
 
 
-class Order(NamedTuple):
+class QueueRequest(NamedTuple):
     """One recipe to be queued. *fresh*: its master is new or has changed; *anew*: so what is stored is outdated.
 
     *place* is its item's in the batch, None where that is noted apart; what is not *counted* is no part of the batch.
@@ -133,7 +133,7 @@ def record_of(key: str, fields: dict[str, str]) -> Record:
 
     return Record(
         key=key,
-        state=State(fields["state"]),
+        state=JobState(fields["state"]),
         lane=Lane(fields["lane"]),
         recipe=json.loads(fields["recipe"]),
         attempts=int(fields["attempts"]),

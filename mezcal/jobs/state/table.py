@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from mezcal.errors import Memory, Quarantined
 from mezcal.jobs.state import pages
-from mezcal.jobs.state.keys import Keys, Lane, State
-from mezcal.jobs.state.records import Claim, Message, Order, Record, Terms, as_json, record_of
+from mezcal.jobs.state.keys import JobState, Keys, Lane
+from mezcal.jobs.state.records import Claim, JobPolicy, Message, QueueRequest, Record, as_json, record_of
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -28,10 +28,10 @@ SCRIPTS = (
 )
 
 
-class Table:
+class JobTable:
     """The table's transitions. Every method raises `redis.RedisError` where Redis cannot be reached."""
 
-    def __init__(self, redis: Redis, keys: Keys, terms: Terms) -> None:
+    def __init__(self, redis: Redis, keys: Keys, terms: JobPolicy) -> None:
         self.redis = redis
         self.keys = keys
         self.terms = terms
@@ -49,13 +49,13 @@ class Table:
 
     def change(self, recipe: Recipe, lane: Lane) -> tuple[str, Lane]:
         """Have *recipe* made anew, one that runs fenced off: `publish` (in the lane told), `joined` or `full`."""
-        return self.queue([Order(recipe, fresh=True, anew=True)], lane)[0]
+        return self.queue([QueueRequest(recipe, fresh=True, anew=True)], lane)[0]
 
     def ensure_all(self, recipes: list[Recipe], lane: Lane, *, changed: bool) -> list[str]:
         """The verdicts of `ensure` for *recipes*, or of `change`, in one round trip."""
-        return [verdict for verdict, _ in self.queue([Order(one, changed, changed) for one in recipes], lane)]
+        return [verdict for verdict, _ in self.queue([QueueRequest(one, changed, changed) for one in recipes], lane)]
 
-    def queue(self, orders: list[Order], lane: Lane, batch: str = "") -> list[tuple[str, Lane]]:
+    def queue(self, orders: list[QueueRequest], lane: Lane, batch: str = "") -> list[tuple[str, Lane]]:
         """Queue *orders* as parts of *batch* in one round trip: each one's verdict, and the lane of its message."""
         pipe = self.redis.pipeline(transaction=False)
         for order in orders:
@@ -91,12 +91,12 @@ class Table:
         fields = cast("dict[str, str]", self.redis.hgetall(self.keys.job(key)))
         return record_of(key, fields) if fields.get("state") else None
 
-    def states(self, keys: list[str]) -> list[State | None]:
+    def states(self, keys: list[str]) -> list[JobState | None]:
         """Where each of the jobs stands, in one round trip."""
         pipe = self.redis.pipeline(transaction=False)
         for key in keys:
             pipe.hget(self.keys.job(key), "state")
-        return [State(state) if state else None for state in pipe.execute()]
+        return [JobState(state) if state else None for state in pipe.execute()]
 
     def failures(self, most: int = 100) -> list[Record]:
         """Failed and quarantined jobs, those remembered longest first."""

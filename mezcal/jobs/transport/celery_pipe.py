@@ -73,7 +73,7 @@ def celery_app(settings: Settings, seconds: float = ASKER_SECONDS) -> Celery:
     return app
 
 
-class Pipe:
+class CeleryPipe:
     """Puts messages into Celery's queues; a message is only a nudge, the job table is the truth."""
 
     def __init__(self, app: Celery) -> None:

@@ -14,21 +14,21 @@ from typing import TYPE_CHECKING
 from redis import RedisError
 
 from mezcal.errors import Busy, Unavailable
-from mezcal.jobs.state.keys import State
+from mezcal.jobs.state.keys import JobState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from redis.client import PubSub
 
-    from mezcal.jobs.state.table import Table
+    from mezcal.jobs.state.table import JobTable
 
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.25  # the net below the messages: one round trip for all who wait
 RECONNECT_SECONDS = 0.5
 LOOK_SECONDS = 0.5  # how often whoever waits looks whether its client is still there: it costs one system call
-UNSETTLED = {State.QUEUED, State.LATER, State.RUNNING}
+UNSETTLED = {JobState.QUEUED, JobState.LATER, JobState.RUNNING}
 
 
 class Waiter:
@@ -64,7 +64,7 @@ class Waiter:
 class Listener:
     """Wakes waiters; at most *most* of them wait at once, so that they never crowd out hits."""
 
-    def __init__(self, table: Table, most: int) -> None:
+    def __init__(self, table: JobTable, most: int) -> None:
         self._table = table
         self._most = most
         self._lock = threading.Lock()

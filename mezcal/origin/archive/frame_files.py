@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from mezcal.errors import MasterDenied, MasterForbidden, OriginAstray, TicketExpired
-from mezcal.origin import Standing, Wire, fetched, unheard, urls
+from mezcal.origin import MasterStatus, OriginClient, fetched, unheard, urls
 from mezcal.settings import AuthType
 
 if TYPE_CHECKING:
@@ -36,9 +36,9 @@ class FrameOrigin:
         """Nothing."""
         return []
 
-    def changed_since(self, path: str, etag: str | None, last_modified: str | None) -> Standing:  # noqa: ARG002
+    def changed_since(self, path: str, etag: str | None, last_modified: str | None) -> MasterStatus:  # noqa: ARG002
         """Never: another version of a frame has another recipe."""
-        return Standing.UNCHANGED
+        return MasterStatus.UNCHANGED
 
     @contextmanager
     def open(self, path: str) -> Iterator[Master]:
@@ -51,7 +51,7 @@ class FrameOrigin:
             raise OriginAstray(f"the archive names {server.host}:{server.port}, which is not in ARCHIVE_FILE_HOSTS")
         shown = f"{self.base_url}frames/{path}/"  # the URL itself is as good as a key: it is kept nowhere
         try:
-            with fetched(Wire(url, self._settings, self._heard), url, self._settings, shown) as master:
+            with fetched(OriginClient(url, self._settings, self._heard), url, self._settings, shown) as master:
                 yield master
         except (MasterDenied, MasterForbidden) as refused:
             raise TicketExpired(f"the file of frame {path} was refused: its URL has expired") from refused

@@ -10,7 +10,7 @@ from mezcal.settings import filter_sets
 
 if TYPE_CHECKING:
     from mezcal.origin.archive.client import Archive, FrameRecord
-    from mezcal.recipe.thumbnail_options import Look
+    from mezcal.recipe.thumbnail_options import ThumbnailOptions
     from mezcal.settings import Settings
 
 ENDINGS = (".fits", ".fits.fz", ".fits.gz")  # the last one is ours
@@ -33,7 +33,7 @@ def fit(frame: FrameRecord, settings: Settings, *, color: bool) -> None:
 
 
 def chosen(
-    frame: FrameRecord, look: Look, archive: Archive, settings: Settings, authorization: str | None
+    frame: FrameRecord, look: ThumbnailOptions, archive: Archive, settings: Settings, authorization: str | None
 ) -> list[FrameRecord]:
     """The frames to draw: *frame* itself, or red, visual and blue of its request.
 
@@ -59,6 +59,6 @@ def _first(frames: list[FrameRecord], filters: list[str], like: FrameRecord, *, 
     return max(through, key=lambda one: sum(one.text(name) == like.text(name) for name in NIGHT), default=None)
 
 
-def recipe_of(frames: list[FrameRecord], look: Look) -> Thumbnail:
+def recipe_of(frames: list[FrameRecord], look: ThumbnailOptions) -> Thumbnail:
     """The recipe of a thumbnail of *frames*."""
     return Thumbnail(tuple(Frame(one.id, one.text("filename")[:NAME_MAX], one.version) for one in frames), look)

@@ -28,7 +28,7 @@ PLACES = ("nginx", "/usr/sbin/nginx", "/usr/local/sbin/nginx", "/opt/homebrew/bi
 
 
 @dataclass(frozen=True, slots=True)
-class Front:
+class NginxConfig:
     """Where nginx listens, where it finds the API (both HOST:PORT), and the folder for its own files.
 
     *trusted* says that whoever reaches it is on this machine: the API then judges by that.
@@ -42,7 +42,7 @@ class Front:
     user: str | None = None  # whom its processes run as, where root starts it; None is nginx's own default
 
 
-def configuration(settings: Settings, front: Front) -> str:
+def configuration(settings: Settings, front: NginxConfig) -> str:
     """nginx.conf for one installation.
 
     Hits by their path only in the layout that nginx can compute, and where everybody may read; else the API says

@@ -8,13 +8,13 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from mezcal.runtime.nginx import Front, configuration
+from mezcal.runtime.nginx import NginxConfig, configuration
 from mezcal.settings import load
 
 
 def main(listen: str = "80", api: str = "api:5000", run: str = "/tmp/nginx", hits: str = "") -> None:  # noqa: S108 - nginx makes it
     """Print it for the given places; *hits* is the file that FRONT_HITS_FILE tells the API."""
-    print(configuration(load(), Front(listen, api, Path(run), hits=Path(hits) if hits else None)), end="")
+    print(configuration(load(), NginxConfig(listen, api, Path(run), hits=Path(hits) if hits else None)), end="")
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from mezcal.runtime.up.supervisor import Supervisor
 from mezcal.settings.typos import names_in_file, strangers
 from mezcal.store.local.last_use import noted_by_reading
 from mezcal.store.local.layout import OURS
-from mezcal.telemetry.redaction import Mask
+from mezcal.telemetry.redaction import Redactor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,7 +32,7 @@ COUNTS = "metrics"  # the folder, in that of what runs, in which processes count
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class UpOptions:
     """What the command line asks for; None leaves it to the settings."""
 
     host: str
@@ -44,7 +44,7 @@ class Wish:
     front: bool = False  # nginx takes host and port, the API a free one on loopback
 
 
-def up(wish: Wish) -> int:
+def up(wish: UpOptions) -> int:
     """Start everything, say so in one line on stdout, keep it running until a signal; the exit code.
 
     Raises `CannotStart` or `WrongSetting` before anything was started.
@@ -62,7 +62,7 @@ def up(wish: Wish) -> int:
         stack.enter_context(counted_in(folder.run / COUNTS))
         stack.enter_context(remembered_options.left_in(folder.run, by_options(wish, chosen, sock)))
         cast = the_parts(chosen, wish, folder, (at, board, sock), program)
-        journal = Journal(sys.stderr.fileno(), Mask.of(chosen), json=chosen.log_format == "json")
+        journal = Journal(sys.stderr.fileno(), Redactor.of(chosen), json=chosen.log_format == "json")
         for slip in strangers(names_in_file() - os.environ.keys()):  # the parts see no `.env`; they tell all else
             journal.say(slip)
         return Supervisor(cast, journal, keep=(folder.lock,)).run(lambda: announce(journal, chosen, at, board))
@@ -81,7 +81,7 @@ def announce(journal: Journal, chosen: settings.Settings, at: Address, board: Ad
         )
         journal.say(f"the dashboard is at {board.url} ({who})")
     with suppress(OSError):
-        processes.Sign(url=f"{at.url}healthz").write()
+        processes.HealthSign(url=f"{at.url}healthz").write()
         print(f"mezcal is ready at {at.url}", flush=True)
 
 
@@ -103,7 +103,7 @@ def remembering(chosen: settings.Settings, folder: Folder) -> settings.Settings:
     return chosen
 
 
-def settings_for(wish: Wish) -> settings.Settings:
+def settings_for(wish: UpOptions) -> settings.Settings:
     """The settings, with what the command line says above all else."""
     said = {"data_dir": wish.data_dir, "repo_base_url": origin_url(wish.origin)}
     given = {name: value for name, value in said.items() if value is not None}
@@ -116,7 +116,7 @@ def settings_for(wish: Wish) -> settings.Settings:
     return chosen
 
 
-def by_options(wish: Wish, chosen: settings.Settings, sock: Path) -> dict[str, str]:
+def by_options(wish: UpOptions, chosen: settings.Settings, sock: Path) -> dict[str, str]:
     """What the commands beside us cannot know from environment and `.env`: no secrets."""
     said: dict[str, object] = {
         "repo_base_url": chosen.repo_base_url if wish.origin is not None else None,
@@ -149,7 +149,7 @@ def counted_in(place: Path) -> Iterator[None]:
 
 def the_parts(
     chosen: settings.Settings,
-    wish: Wish,
+    wish: UpOptions,
     folder: Folder,
     places: tuple[Address, Address | None, Path],
     program: Path | None = None,

@@ -8,7 +8,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from mezcal.telemetry.logs import as_json, moment
-from mezcal.telemetry.redaction import Mask
+from mezcal.telemetry.redaction import Redactor
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -25,8 +25,8 @@ class Journal:
     With *json* each line is one object: a part's own as it stands, what is none as the `event` of one.
     """
 
-    def __init__(self, sink: int, mask: Mask | None = None, *, json: bool = False) -> None:
-        self._sink, self._mask, self._json = sink, mask or Mask(), json
+    def __init__(self, sink: int, mask: Redactor | None = None, *, json: bool = False) -> None:
+        self._sink, self._mask, self._json = sink, mask or Redactor(), json
         self._last: dict[str, deque[bytes]] = {}
 
     def say(self, *lines: str) -> None:

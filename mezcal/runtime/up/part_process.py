@@ -20,7 +20,7 @@ BACKOFF_FIRST, BACKOFF_MOST = 0.5, 10.0  # seconds from a death to the next star
 STABLE = 60.0  # seconds after which earlier deaths are forgotten
 
 
-class Life:
+class PartProcess:
     """The part, whether or not a process of it runs at the moment; it leads a process group of its own."""
 
     def __init__(self, part: Part) -> None:

@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from mezcal.runtime import processes as roles
-from mezcal.runtime.nginx import Front, configuration
+from mezcal.runtime.nginx import NginxConfig, configuration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -86,7 +86,7 @@ def front(
     run.mkdir(mode=0o700, exist_ok=True)
     written = run / "nginx.conf"
     user = pwd.getpwuid(0).pw_name if os.geteuid() == 0 else None  # `nobody` may not see the store
-    asked = Front(at.bind, behind.bind, run, trusted=at.loopback, hits=settings.front_hits_file, user=user)
+    asked = NginxConfig(at.bind, behind.bind, run, trusted=at.loopback, hits=settings.front_hits_file, user=user)
     written.write_text(configuration(settings, asked), encoding="utf-8")
     return Part(
         name="front",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from mezcal.runtime.parent_death import adopt_orphans
 from mezcal.runtime.up.log_relay import Journal, Relay
-from mezcal.runtime.up.part_process import Life, cause
+from mezcal.runtime.up.part_process import PartProcess, cause
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -36,9 +36,9 @@ class Supervisor:
     """Keeps *parts* running until a signal; their output goes to *journal*, their children inherit *keep*."""
 
     def __init__(self, parts: Sequence[Part], journal: Journal, keep: tuple[int, ...] = ()) -> None:
-        self._lives = [Life(part) for part in parts]
+        self._lives = [PartProcess(part) for part in parts]
         self._journal, self._keep = journal, keep
-        self._up: list[Life] = []  # those that were told to start
+        self._up: list[PartProcess] = []  # those that were told to start
         self._asked: float | None = None
         self._hurried = False
         self._selector = selectors.DefaultSelector()
@@ -111,7 +111,7 @@ class Supervisor:
 
     # --- lives
 
-    def _start(self, life: Life) -> None:
+    def _start(self, life: PartProcess) -> None:
         pipe, output = os.pipe()
         relay = Relay(life.part.name, pipe, self._journal)
         self._selector.register(pipe, selectors.EVENT_READ, lambda: self._relay(relay))
@@ -140,7 +140,7 @@ class Supervisor:
                 if life.pid == pid:
                     self._mourn(life, os.waitstatus_to_exitcode(status))
 
-    def _mourn(self, life: Life, exit_code: int) -> None:
+    def _mourn(self, life: PartProcess, exit_code: int) -> None:
         life.ended(exit_code)
         if not life.stopping:
             name, delay = life.part.name, life.back_off()
@@ -156,7 +156,7 @@ class Supervisor:
             self._up += mine
             self._await_ready(mine)
 
-    def _await_ready(self, lives: list[Life]) -> None:
+    def _await_ready(self, lives: list[PartProcess]) -> None:
         end = time.monotonic() + READY_WITHIN
         while self._asked is None:
             lives = [life for life in lives if not (life.runs and life.part.ready())]
@@ -167,7 +167,7 @@ class Supervisor:
                     self._give_up(life)
             self._turn(time.monotonic() + LOOK_EVERY)
 
-    def _give_up(self, life: Life) -> None:
+    def _give_up(self, life: PartProcess) -> None:
         name = life.part.name
         why = f"ended {life.deaths} times" if life.deaths else f"did not become ready in {READY_WITHIN:g} s"
         told = [f"    {line}" for line in self._journal.last_of(name)]
@@ -183,7 +183,7 @@ class Supervisor:
         while self._handle(0):
             pass
 
-    def _end(self, lives: list[Life]) -> None:
+    def _end(self, lives: list[PartProcess]) -> None:
         began = time.monotonic()
         for life in lives:
             life.ask_to_stop()
@@ -194,5 +194,5 @@ class Supervisor:
                     life.kill()
             self._turn(max(min(ends.values()), time.monotonic() + LOOK_EVERY))
 
-    def _grace(self, life: Life) -> float:
+    def _grace(self, life: PartProcess) -> float:
         return min(life.part.grace, HURRIED_GRACE) if self._hurried else life.part.grace

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mezcal.store import Store
-    from mezcal.store.housekeeping.inventory import LocalShelf
-    from mezcal.store.local.trash import Aside
+    from mezcal.store.housekeeping.inventory import LocalInventory
+    from mezcal.store.local.trash import Trash
     from mezcal.store.local.walk import Found
     from mezcal.store.values import Stored
 
@@ -72,7 +72,7 @@ def _written(draft: Path) -> int:
 class Room:
     """The room on the disk of a local store; for whoever holds the lock of those who trim."""
 
-    def __init__(self, shelf: LocalShelf, aside: Aside) -> None:
+    def __init__(self, shelf: LocalInventory, aside: Trash) -> None:
         self._shelf = shelf
         self._aside = aside
         self._walk = shelf.walk()

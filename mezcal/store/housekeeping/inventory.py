@@ -42,7 +42,7 @@ class Steps(Protocol):
         """Where to go on behind what was given so far; "" once all was."""
 
 
-class Shelf(Protocol):
+class Inventory(Protocol):
     """What keeping a store within its bounds asks of it. Every method raises `StoreDown` where the store fails."""
 
     def walk(self, cursor: str = "") -> Steps:
@@ -70,7 +70,7 @@ class Shelf(Protocol):
         """Keep *notes*, for whichever process asks next."""
 
 
-class LocalShelf:
+class LocalInventory:
     """The folders of a local store."""
 
     def __init__(self, store: LocalStore) -> None:
@@ -184,7 +184,7 @@ def _locked(descriptor: int, *, wait: bool) -> bool:
 class Rehearsed:
     """*shelf*, with nothing done to it: what would be evicted is counted as if it was."""
 
-    def __init__(self, shelf: Shelf) -> None:
+    def __init__(self, shelf: Inventory) -> None:
         self._shelf = shelf
         self._notes = shelf.notes()
 

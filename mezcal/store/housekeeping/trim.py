@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mezcal.settings import Settings
-    from mezcal.store.housekeeping.inventory import Shelf
+    from mezcal.store.housekeeping.inventory import Inventory
     from mezcal.store.local.walk import Found
 
 TRIMMED_TO = 0.95  # of CACHE_MAX_BYTES: else every new image would cost a walk
@@ -52,7 +52,7 @@ class Bounds:
 
 
 @dataclass(slots=True)
-class State:
+class TrimState:
     """How far trimming has come: *survey* is the last whole one, *counting* the one under way, *cut* what is going.
 
     *leaving* are bytes that were put aside and when they will be free; *took* is how many seconds the survey worked.
@@ -72,7 +72,7 @@ class State:
         return json.dumps(asdict(self)).encode()
 
     @classmethod
-    def from_bytes(cls, notes: bytes) -> State:
+    def from_bytes(cls, notes: bytes) -> TrimState:
         """The state of a shelf's notes; a new one if these cannot be read."""
         try:
             values: dict[str, Any] = json.loads(notes)
@@ -85,7 +85,7 @@ class State:
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class TrimResult:
     """What one turn did: images that were counted and evicted, bytes that this freed, and whether all is done."""
 
     counted: int = 0
@@ -101,19 +101,19 @@ class Trim:
     """
 
     def __init__(
-        self, shelf: Shelf, bounds: Bounds, pin_seconds: float = 0, tell: Callable[[Turn], None] | None = None
+        self, shelf: Inventory, bounds: Bounds, pin_seconds: float = 0, tell: Callable[[TrimResult], None] | None = None
     ) -> None:
         self._shelf = shelf
         self._bounds = bounds
         self._pin_seconds = pin_seconds
         self._tell = tell
 
-    def turn(self, seconds: float, *, now: bool = False) -> Turn:
+    def turn(self, seconds: float, *, now: bool = False) -> TrimResult:
         """Work for *seconds*, unless somebody else does; *now* begins with a survey, however new the last one is."""
         with self._shelf.alone(wait=now) as alone:
             if not alone:
-                return Turn()
-            self._state = State.from_bytes(self._shelf.notes())
+                return TrimResult()
+            self._state = TrimState.from_bytes(self._shelf.notes())
             if now:
                 self._state.survey = self._state.counting = self._state.cut = None
             self._ends = time.monotonic() + seconds
@@ -126,8 +126,8 @@ class Trim:
             self._shelf.note(self._state.as_bytes())
             return self._figures(done=not (self._state.counting or self._state.cut))
 
-    def _figures(self, *, done: bool = False) -> Turn:
-        return Turn(self._counted, self._evicted, self._bytes, done)
+    def _figures(self, *, done: bool = False) -> TrimResult:
+        return TrimResult(self._counted, self._evicted, self._bytes, done)
 
     def _next(self) -> bool:
         """Do the next thing; whether there may be another one, and time for it."""

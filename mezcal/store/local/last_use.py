@@ -25,7 +25,7 @@ NAMES_KEPT = 50_000  # names that are not looked up again: most hits are of few 
 LONGEST = 16_384  # bytes of a line
 
 
-class Uses:
+class LastUse:
     """The file of uses at *place*."""
 
     def __init__(self, store: LocalStore, place: Path) -> None:

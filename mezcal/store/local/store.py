@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 
 from mezcal.errors import StoreDown
 from mezcal.recipe import Mezzanine
-from mezcal.store.housekeeping.inventory import LocalShelf
-from mezcal.store.housekeeping.trim import State
+from mezcal.store.housekeeping.inventory import LocalInventory
+from mezcal.store.housekeeping.trim import TrimState
 from mezcal.store.local.files import (
     ABSENT,
     at_once,
@@ -30,7 +30,7 @@ from mezcal.store.local.files import (
 from mezcal.store.local.layout import IMAGE, OURS, SIDECAR, by_key, folder
 from mezcal.store.local.listing import entries
 from mezcal.store.local.scratch import Scratch
-from mezcal.store.local.trash import Aside, name_of
+from mezcal.store.local.trash import Trash, name_of
 from mezcal.store.local.walk import Found, pages_in
 from mezcal.store.usage import Counted, Usage, count
 from mezcal.store.values import Opened, Sidecar
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
     from mezcal.recipe import Recipe
     from mezcal.settings import Layout
-    from mezcal.store.values import Entry, Stored
+    from mezcal.store.values import Stored, StoredEntry
 
 SWEPT_MOST = 500  # evicted files removed at once: more would hold up the event loop that sweeps
 
@@ -55,7 +55,7 @@ class LocalStore:
         self.layout = layout
         self.scratch = root / OURS / "scratch"
         self.locks = root / OURS / "locks"
-        self.aside = Aside(root / OURS / "evicted", pin_seconds)
+        self.aside = Trash(root / OURS / "evicted", pin_seconds)
         self._counted = Counted(partial(count, root))
 
     # --- finding: no lock, one stat
@@ -185,9 +185,9 @@ class LocalStore:
     # --- keeping house
 
     @property
-    def shelf(self) -> LocalShelf:
+    def shelf(self) -> LocalInventory:
         """The same store by its folders, for whoever keeps it within its bounds."""
-        return LocalShelf(self)
+        return LocalInventory(self)
 
     def evict(self, recipe: Recipe) -> bool:
         """Put *recipe*'s derivative aside, however lately it was used; whether there was one."""
@@ -227,7 +227,7 @@ class LocalStore:
         with self.draft() as draft, reported():
             draft.write_bytes(b"\xff")
 
-    def entries(self) -> Iterator[Entry]:
+    def entries(self) -> Iterator[StoredEntry]:
         """Every derivative there is, one by one."""
         return entries(self.root)
 
@@ -236,7 +236,7 @@ class LocalStore:
         return self._counted.now(self._surveyed)
 
     def _surveyed(self) -> Usage | None:
-        survey = State.from_bytes(self.shelf.notes()).survey
+        survey = TrimState.from_bytes(self.shelf.notes()).survey
         return Usage(survey.derivatives, survey.image_bytes) if survey else None
 
     def free_bytes(self) -> int:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path, PurePosixPath
 
 
-class Aside:
+class Trash:
     """The folder for what was evicted; whoever puts something there, or takes it back, holds its publishing lock."""
 
     def __init__(self, root: Path, seconds: float) -> None:

@@ -49,7 +49,7 @@ class Found:
 
 
 @dataclass(slots=True)
-class Level:
+class FolderLevel:
     """A folder on the way to where the walk is: the block that is read, by its place, and what is left of it."""
 
     folder: str
@@ -94,19 +94,19 @@ class Walk:
     def _enter(self, folder: str) -> Found:
         names, files, following, count = _block(self._path(folder), 0, folder)
         if names or following is not None:
-            self._levels.append(Level(folder, 0, names, following))
+            self._levels.append(FolderLevel(folder, 0, names, following))
         if following is not None:  # the image may come in any later block
             files = _files(self._path(folder))
         return _found(folder, files, empty=count == 0)
 
-    def _level(self, folder: str, at: int) -> Level | None:
+    def _level(self, folder: str, at: int) -> FolderLevel | None:
         names, _, following, _ = _block(self._path(folder), at, folder)
-        return Level(folder, at, names, following) if names or following is not None else None
+        return FolderLevel(folder, at, names, following) if names or following is not None else None
 
     def _path(self, folder: str) -> str:
         return os.path.join(self._root, folder) if folder else self._root  # noqa: PTH118
 
-    def _resumed(self, cursor: str) -> Iterator[Level]:
+    def _resumed(self, cursor: str) -> Iterator[FolderLevel]:
         """The levels of *cursor*, down to the first folder that is gone."""
         folder = ""
         for at, inside in _places(cursor):

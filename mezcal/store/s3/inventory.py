@@ -42,7 +42,7 @@ class S3Steps:
         self.cursor = ""
 
 
-class S3Shelf:
+class S3Inventory:
     """The derivatives of *store* by their names."""
 
     def __init__(self, store: S3Store) -> None:

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 
 from mezcal.errors import StoreDown
 from mezcal.recipe import Mezzanine
-from mezcal.store.housekeeping.trim import State
+from mezcal.store.housekeeping.trim import TrimState
 from mezcal.store.local.layout import BY_KEY, IMAGE, OURS, by_key, folder, pages
 from mezcal.store.local.scratch import Scratch
 from mezcal.store.s3.bucket import Bucket, Changed
 from mezcal.store.s3.client import Wire
 from mezcal.store.s3.conditional_writes import knows_conditions
-from mezcal.store.s3.inventory import S3Shelf
+from mezcal.store.s3.inventory import S3Inventory
 from mezcal.store.s3.location import Credentials, Place
 from mezcal.store.s3.metadata import EVICTED, as_headers, from_headers, number
 from mezcal.store.s3.prefixes import CHECK, without_others
@@ -27,7 +27,7 @@ from mezcal.store.s3.publishing import publish, unchanged
 from mezcal.store.s3.remote_file import Distant
 from mezcal.store.s3.trash import bring_back, put_aside, remove_aside
 from mezcal.store.usage import Counted, Usage
-from mezcal.store.values import Entry, Opened, Stored
+from mezcal.store.values import Opened, Stored, StoredEntry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -174,9 +174,9 @@ class S3Store:
         return gone + self.bucket.abort_before(time.time() - ABANDONED, f"/{IMAGE}")  # last: it takes a right
 
     @property
-    def shelf(self) -> S3Shelf:
+    def shelf(self) -> S3Inventory:
         """The same store by names, for whoever keeps it within its bounds."""
-        return S3Shelf(self)
+        return S3Inventory(self)
 
     # --- keeping house
 
@@ -210,11 +210,11 @@ class S3Store:
             self._conditional = knows_conditions(self.bucket, f"{CHECK}-{os.urandom(8).hex()}")
             return True
 
-    def entries(self, after: str = "") -> Iterator[Entry]:
+    def entries(self, after: str = "") -> Iterator[StoredEntry]:
         """Every derivative behind the name *after*, in the order of names, a thousand for each request."""
         for found in self.images(after):
             if found.size:
-                yield Entry(found.name, found.size, found.modified, None, partial(self._sidecar_at, found.name))
+                yield StoredEntry(found.name, found.size, found.modified, None, partial(self._sidecar_at, found.name))
 
     def images(self, after: str = "") -> Iterator[Object]:
         """As `entries`, those without a byte too, which somebody else has put there."""
@@ -236,7 +236,7 @@ class S3Store:
         return self._counted.now(self._surveyed)
 
     def _surveyed(self) -> Usage | None:
-        survey = State.from_bytes(self.shelf.notes()).survey
+        survey = TrimState.from_bytes(self.shelf.notes()).survey
         return Usage(survey.derivatives, survey.image_bytes) if survey else None
 
     def _count(self, seconds: float) -> Usage | None:

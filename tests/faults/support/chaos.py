@@ -30,9 +30,9 @@ import requests
 import tifffile
 from redis import Redis, RedisError
 
-from mezcal.convert import Choices
+from mezcal.convert import ConversionOptions
 from mezcal.derive import derive
-from mezcal.jobs import Jobs, Keys, Table, Terms
+from mezcal.jobs import JobPolicy, Jobs, JobTable, Keys
 from mezcal.origin import open_origin
 from mezcal.recipe import Mezzanine
 from mezcal.settings import load
@@ -116,7 +116,7 @@ def make_masters(folder: Path) -> list[str]:
 def quiet_run(masters: Path, folder: Path, names: list[str]) -> dict[str, bytes]:
     """What each image is when nothing goes wrong."""
     settings = load(_env_file=None, data_dir=folder, repo_base_url=masters.as_uri())
-    origin, store, choices = open_origin(settings), open_store(settings), Choices.of(settings)
+    origin, store, choices = open_origin(settings), open_store(settings), ConversionOptions.of(settings)
     made = {name: derive(Mezzanine.parse(name), origin, store, choices) for name in names}
     return {name: stored.path.read_bytes() for name, stored in made.items()}
 
@@ -242,9 +242,9 @@ class Chaos:
         self.origin.start()
 
 
-def table(house: House) -> Table:
+def table(house: House) -> JobTable:
     redis = Redis(unix_socket_path=str(house.folder / "data/run/broker.sock"), decode_responses=True, socket_timeout=5)
-    return Table(redis, Keys(house.settings.key_prefix), Terms())
+    return JobTable(redis, Keys(house.settings.key_prefix), JobPolicy())
 
 
 # --- the end

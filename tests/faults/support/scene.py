@@ -16,7 +16,7 @@ import tifffile
 from PIL import Image
 from redis import RedisError
 
-from mezcal.jobs import Jobs, State
+from mezcal.jobs import Jobs, JobState
 from mezcal.settings import load
 from tests.support.installation import House, command_line
 from tests.support.waiting import until
@@ -24,7 +24,7 @@ from tests.support.waiting import until
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mezcal.jobs import Record, Table
+    from mezcal.jobs import JobTable, Record
     from tests.support.origin_server import OriginServer, Script
 
 TOKEN = "a-token-of-the-tests"
@@ -83,7 +83,7 @@ class Scene:
 
         def runs() -> Record | None:
             job = self.job(path)
-            return job if job and job.state is State.RUNNING and job.attempts > after else None
+            return job if job and job.state is JobState.RUNNING and job.attempts > after else None
 
         job = until(runs, 20, f"attempt {after + 1}")
         assert job is not None
@@ -96,7 +96,7 @@ class Scene:
         return None
 
     @property
-    def table(self) -> Table:
+    def table(self) -> JobTable:
         return self.house.table
 
     def jobs(self) -> Jobs:

@@ -7,7 +7,7 @@ import threading
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from api.readiness import Health
+from api.readiness import Readiness
 from mezcal.jobs import Jobs
 from mezcal.settings import load
 from mezcal.store import open_store
@@ -83,7 +83,7 @@ def test_readiness_tells_how_long_each_look_took(house: House) -> None:
 def test_a_hundred_probes_share_one_look(broker: Broker, tmp_path: Path) -> None:
     """Whoever asks within a second gets what was found; the broker is asked once."""
     settings = load(_env_file=None, redis_url=broker.url, data_dir=tmp_path, repo_base_url="http://127.0.0.1:1/")
-    health = Health(Jobs.of(settings), open_store(settings))
+    health = Readiness(Jobs.of(settings), open_store(settings))
     with broker.client() as client:
         before = client.info("commandstats").get("cmdstat_info", {"calls": 0})["calls"]
         threads = [threading.Thread(target=health.now) for _ in range(100)]

@@ -14,7 +14,7 @@ from uuid import uuid4
 
 import pytest
 
-from mezcal.jobs import State
+from mezcal.jobs import JobState
 from mezcal.recipe import Mezzanine
 from mezcal.store import open_store
 from tests import DATA
@@ -354,5 +354,5 @@ def test_somebody_who_asks_is_served_before_a_long_list(house: House, repository
     assert batch["rate"] > 0
     assert [repository.count(path) for path in paths[:-1]] == [1] * 59
     assert repository.count(paths[-1]) <= 2, "it may have been read before it was there: the event has it read anew"
-    assert all(house.table.states([Mezzanine.parse(path).key])[0] in {State.DONE, None} for path in paths)
+    assert all(house.table.states([Mezzanine.parse(path).key])[0] in {JobState.DONE, None} for path in paths)
     assert open_store(house.settings).find(Mezzanine.parse(paths[30]))

@@ -8,7 +8,7 @@ import pytest
 
 from mezcal.errors import ArchiveFailed, ArchiveTimeout, FrameMissing, OriginAstray, TicketExpired
 from mezcal.origin.archive import Archive, FrameOrigin, chosen
-from mezcal.recipe.thumbnail_options import Look
+from mezcal.recipe.thumbnail_options import ThumbnailOptions
 from mezcal.settings import load
 from tests import DATA
 from tests.support.archive_server import ArchiveServer
@@ -79,7 +79,7 @@ def test_frames_of_one_instrument_and_night_are_preferred(
         archive.add(SMALL, request_id=9, primary_optical_element=band, instrument_id=camera, observation_day=night)
     given = settings(archive, tmp_path)
     asked = Archive(given)
-    frames = chosen(asked.frame(1006, None), Look.parse({"look": look, "color": "1"}), asked, given, None)
+    frames = chosen(asked.frame(1006, None), ThumbnailOptions.parse({"look": look, "color": "1"}), asked, given, None)
     assert [frame.id for frame in frames] == expected
 
 
@@ -88,7 +88,7 @@ def test_another_set_of_filters_can_be_configured(archive: ArchiveServer, tmp_pa
         archive.add(SMALL, request_id=9, primary_optical_element=band)
     given = settings(archive, tmp_path, thumbnail_filters="R,rp/V/B; ip/rp/gp")
     asked = Archive(given)
-    frames = chosen(asked.frame(1000, None), Look.parse({"color": "1"}), asked, given, None)
+    frames = chosen(asked.frame(1000, None), ThumbnailOptions.parse({"color": "1"}), asked, given, None)
     assert [frame.id for frame in frames] == [1002, 1001, 1000]
 
 

@@ -15,7 +15,7 @@ import pytest
 import requests
 
 from mezcal.recipe import Mezzanine
-from mezcal.runtime.nginx import Front, configuration, nginx
+from mezcal.runtime.nginx import NginxConfig, configuration, nginx
 from mezcal.settings import load
 from mezcal.store import LocalStore
 from tests.integration.conftest import TOKEN
@@ -224,7 +224,9 @@ def bare(folder: Path, api: str) -> Iterator[str]:
     """The front alone, in front of whatever listens at *api*, for which it waits a second; its URL."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    conf = configuration(load(_env_file=None, data_dir=folder), Front(f"127.0.0.1:{port}", api, folder, trusted=True))
+    conf = configuration(
+        load(_env_file=None, data_dir=folder), NginxConfig(f"127.0.0.1:{port}", api, folder, trusted=True)
+    )
     (folder / "nginx.conf").write_text(re.sub("proxy_read_timeout [^;]+", "proxy_read_timeout 1s", conf))
     words = [str(nginx()), "-e", "stderr", "-p", str(folder), "-c", str(folder / "nginx.conf")]
     process = subprocess.Popen(words, stderr=subprocess.DEVNULL)

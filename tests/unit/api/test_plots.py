@@ -5,27 +5,27 @@ from __future__ import annotations
 import pytest
 
 from api.dashboard.operator_page import duration, per_minute
-from api.dashboard.plots import HEIGHT, WIDTH, Line, Plot
+from api.dashboard.plots import HEIGHT, WIDTH, Plot, PlotLine
 
 
 def plot(*values: float | None) -> Plot:
-    return Plot("Jobs", [Line("made", values)], per_minute)
+    return Plot("Jobs", [PlotLine("made", values)], per_minute)
 
 
 def test_the_largest_value_touches_the_upper_edge_and_nothing_the_lower() -> None:
-    (stroke,) = plot(0, 5, 10).strokes(Line("made", [0, 5, 10]))
+    (stroke,) = plot(0, 5, 10).strokes(PlotLine("made", [0, 5, 10]))
     points = [tuple(map(float, point.split(","))) for point in stroke.split()]
     assert points == [(0, HEIGHT - 2), (WIDTH / 2, HEIGHT / 2), (WIDTH, 2)]
 
 
 def test_a_gap_in_what_was_measured_is_a_gap_in_the_line() -> None:
     drawn = plot(1, 2)
-    assert len(drawn.strokes(Line("made", [1, 2, None, None, 3, 4]))) == 2
-    assert drawn.strokes(Line("made", [None, None])) == []
+    assert len(drawn.strokes(PlotLine("made", [1, 2, None, None, 3, 4]))) == 2
+    assert drawn.strokes(PlotLine("made", [None, None])) == []
 
 
 def test_a_single_value_can_be_seen() -> None:
-    (stroke,) = plot(1).strokes(Line("made", [None, 1.0, None]))
+    (stroke,) = plot(1).strokes(PlotLine("made", [None, 1.0, None]))
     assert len(stroke.split()) == 2
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from api import create_app
 from api.context import EXTENSION
-from api.responses.images import Manner
+from api.responses.images import ImageHeaders
 from api.server.hits import Hits
 from mezcal.recipe import Mezzanine
 from mezcal.settings import load
@@ -35,7 +35,7 @@ def test_loop_and_view_name_the_same_file_and_the_server_finds_it(tmp_path: Path
     where = unquote(told).removeprefix(desk.settings.sendfile_prefix if header == "X-Accel-Redirect" else f"{root}/")
     assert told.isascii()
     assert root / where == place
-    hits = Hits(desk.store, Manner.of(desk.settings), desk.freshness)
+    hits = Hits(desk.store, ImageHeaders.of(desk.settings), desk.freshness)
     found = hits.find(f"GET {target} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
     assert found is not None
     assert f"\r\n{header}: {told}\r\n".encode() in found[0]

@@ -10,8 +10,8 @@ from uuid import uuid4
 import jwt
 import pytest
 
-from mezcal.checks import Amiss, Check, Level, essentials, local_machine, origins
-from mezcal.jobs import Keys, Table, Terms
+from mezcal.checks import Check, CheckFailed, Severity, essentials, local_machine, origins
+from mezcal.jobs import JobPolicy, JobTable, Keys
 from mezcal.jobs.workers import Worker, sign_in
 from mezcal.settings import load
 from mezcal.store import open_store
@@ -67,19 +67,19 @@ def test_a_token_that_ends_soon_is_told(elsewhere: OriginServer, left: int, leve
 
 
 def test_a_clock_that_differs_from_the_repositorys_is_a_warning() -> None:
-    with pytest.raises(Amiss, match="ahead of the repository's") as told:
+    with pytest.raises(CheckFailed, match="ahead of the repository's") as told:
         origins._check_clock({"Date": "Thu, 01 Jan 2015 00:00:00 GMT"})
-    assert told.value.level is Level.WARNING
+    assert told.value.level is Severity.WARNING
     for nothing in ({}, {"Date": "soon"}):
         origins._check_clock(nothing)
 
 
 def test_the_archive_is_asked_without_a_credential(elsewhere: OriginServer) -> None:
     settings = load(_env_file=None, archive_api_url=elsewhere.url, archive_token="Token 1", jwt_token="t")
-    assert origins.archive(settings).finding().level is Level.OK
+    assert origins.archive(settings).finding().level is Severity.OK
     assert "authorization" not in elsewhere.seen()[0].headers
     elsewhere.script("", fails=-1, status=502)
-    assert origins.archive(settings).finding().level is Level.FAILED
+    assert origins.archive(settings).finding().level is Severity.FAILED
 
 
 def test_a_broker_that_may_evict_jobs_is_refused(broker: Broker) -> None:
@@ -88,7 +88,7 @@ def test_a_broker_that_may_evict_jobs_is_refused(broker: Broker) -> None:
         try:
             for check in (essentials.broker(client), essentials.thorough_broker(client)):
                 finding = check.finding()
-                assert finding.level is Level.FAILED
+                assert finding.level is Severity.FAILED
                 assert "maxmemory-policy is allkeys-lru" in finding.detail
         finally:
             client.config_set("maxmemory-policy", "noeviction")
@@ -100,24 +100,24 @@ def test_a_broker_that_forgets_or_is_nearly_full_is_a_warning(broker: Broker) ->
         for name, wrong, right in (("appendonly", "no", "yes"), ("maxmemory", little, "0")):
             client.config_set(name, wrong)
             try:
-                assert essentials.thorough_broker(client).finding().level is Level.WARNING
+                assert essentials.thorough_broker(client).finding().level is Severity.WARNING
             finally:
                 client.config_set(name, right)
         finding = essentials.thorough_broker(client).finding()
-        assert (finding.level, "append-only" in finding.detail) == (Level.OK, True)
+        assert (finding.level, "append-only" in finding.detail) == (Severity.OK, True)
 
 
 def test_workers_are_those_that_say_they_are_there(broker: Broker) -> None:
     with broker.client() as client:
-        table = Table(client, Keys(f"{uuid4().hex}:"), Terms())
+        table = JobTable(client, Keys(f"{uuid4().hex}:"), JobPolicy())
         finding = local_machine.workers(table).finding()
-        assert (finding.level, "start a worker" in finding.hint) == (Level.WARNING, True)
+        assert (finding.level, "start a worker" in finding.hint) == (Severity.WARNING, True)
         sign_in(table, Worker("one@host", 2, ("interactive", "bulk")))
         assert local_machine.workers(table).finding().detail == "1 with 2 processes: one@host"
         silent = json.dumps({"name": "two@host", "processes": 1, "queues": []})
         client.zadd(table.keys.workers, {silent: client.time()[0] - 60})
         finding = local_machine.workers(table).finding()
-        assert (finding.level, "silent: two@host" in finding.detail) == (Level.WARNING, True)
+        assert (finding.level, "silent: two@host" in finding.detail) == (Severity.WARNING, True)
 
 
 @pytest.mark.parametrize(
@@ -145,35 +145,35 @@ def test_a_secret_that_is_set_twice_is_a_warning(tmp_path: Path, monkeypatch: py
     file.write_text("secret")
     monkeypatch.setenv("JWT_SECRET_FILE", str(file))
     monkeypatch.setenv("JWT_SECRET", "another")
-    assert local_machine.secrets().finding().level is Level.WARNING
+    assert local_machine.secrets().finding().level is Severity.WARNING
 
 
 def test_a_store_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     settings = load(_env_file=None, storage_dir=tmp_path / "file" / "cache")
     for check in (essentials.store(open_store(settings)), essentials.thorough_store(open_store(settings))):
-        assert check.finding().level is Level.FAILED
-    assert local_machine.scratch(settings).finding().level is Level.FAILED
+        assert check.finding().level is Severity.FAILED
+    assert local_machine.scratch(settings).finding().level is Severity.FAILED
 
 
 def test_a_look_at_the_store_leaves_nothing_behind(tmp_path: Path) -> None:
     settings = load(_env_file=None, storage_dir=tmp_path)
-    assert essentials.thorough_store(open_store(settings)).finding().level is Level.OK
-    assert local_machine.scratch(settings).finding().level is Level.OK
+    assert essentials.thorough_store(open_store(settings)).finding().level is Severity.OK
+    assert local_machine.scratch(settings).finding().level is Severity.OK
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
 def test_the_decoders_of_this_installation_are_there() -> None:
     finding = local_machine.codecs().finding()
-    assert (finding.level, "libvips" in finding.detail) == (Level.OK, True), finding.detail
+    assert (finding.level, "libvips" in finding.detail) == (Severity.OK, True), finding.detail
 
 
 def test_the_hint_is_that_of_what_was_found() -> None:
     def look() -> str:
-        raise Amiss("it is wrong", "mend it", Level.WARNING)
+        raise CheckFailed("it is wrong", "mend it", Severity.WARNING)
 
     finding = Check("part", look, "a general hint").finding()
-    assert (finding.level, finding.detail, finding.hint) == (Level.WARNING, "it is wrong", "mend it")
+    assert (finding.level, finding.detail, finding.hint) == (Severity.WARNING, "it is wrong", "mend it")
 
 
 def test_a_check_that_breaks_is_a_finding_like_any_other() -> None:
@@ -181,4 +181,4 @@ def test_a_check_that_breaks_is_a_finding_like_any_other() -> None:
         raise KeyError("nobody thought of this")
 
     finding = Check("part", look, "a general hint").finding()
-    assert (finding.level, finding.hint) == (Level.FAILED, "a general hint")
+    assert (finding.level, finding.hint) == (Severity.FAILED, "a general hint")

@@ -11,8 +11,8 @@ import pytest
 import tifffile
 from PIL import Image
 
-from mezcal.convert import Choices, convert
-from mezcal.convert.master_reader import Watched
+from mezcal.convert import ConversionOptions, convert
+from mezcal.convert.master_reader import MasterReader
 from mezcal.convert.tiff import parallel
 from mezcal.convert.tiff.pages import choose, pages_of
 from mezcal.errors import Undecodable
@@ -50,13 +50,13 @@ def master(path: Path, bands: int, dtype: str, **layout: Any) -> bytes:
 
 
 def is_taken(data: bytes) -> bool:
-    file = Watched(io.BytesIO(data))
+    file = MasterReader(io.BytesIO(data))
     return parallel.strips(file, choose(pages_of(file), None)) is not None
 
 
 def jpeg_of(data: bytes, folder: Path) -> np.ndarray:
     target = folder / "out.jpg"
-    convert(io.BytesIO(data), target, Choices(), scratch=folder)
+    convert(io.BytesIO(data), target, ConversionOptions(), scratch=folder)
     with Image.open(target) as image:
         return np.asarray(image)
 

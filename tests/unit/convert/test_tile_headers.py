@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from mezcal.convert import Choices, convert
+from mezcal.convert import ConversionOptions, convert
 from mezcal.convert.tiff import tile_headers
 from mezcal.errors import Undecodable
 
@@ -63,4 +63,4 @@ def test_a_tile_that_claims_more_than_its_place_is_refused_before_it_is_decoded(
         metadata=None,
     )  # fmt: skip
     with pytest.raises(Undecodable, match="claims 160 x 96"):
-        convert(file, tmp_path / "out.jpg", Choices())
+        convert(file, tmp_path / "out.jpg", ConversionOptions())

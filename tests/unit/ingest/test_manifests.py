@@ -9,7 +9,7 @@ import pytest
 
 from mezcal.ingest.manifests import Manifests, Passed
 from mezcal.ingest.manifests.fetch import Fetching
-from mezcal.ingest.manifests.paths import Places
+from mezcal.ingest.manifests.paths import ManifestPaths
 from mezcal.origin import urls
 from mezcal.recipe import Mezzanine
 from tests.support.origin_server import OriginServer
@@ -30,7 +30,7 @@ def web() -> Iterator[OriginServer]:
 
 
 def manifests(most: int = 10_000, **fetching: Any) -> Manifests:
-    places = Places(lambda url: urls.path_under(REPOSITORY, url), (SERVICES,))
+    places = ManifestPaths(lambda url: urls.path_under(REPOSITORY, url), (SERVICES,))
     return Manifests(places, Fetching(**fetching), most)
 
 

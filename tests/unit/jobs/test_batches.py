@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from mezcal.errors import MasterMissing
 from mezcal.jobs import Batch, Jobs, Lane
 from mezcal.jobs.bulk.batches import Note
-from mezcal.jobs.state.records import Order
+from mezcal.jobs.state.records import QueueRequest
 from mezcal.recipe import Mezzanine
 from mezcal.settings import load
 
@@ -36,7 +36,7 @@ def posted(jobs: Jobs, recipes: list[Mezzanine] = RECIPES) -> str:
 
 
 def spread(jobs: Jobs, name: str, recipes: list[Mezzanine] = RECIPES, **told: bool) -> None:
-    jobs.table.queue([Order(one, place=place, **told) for place, one in enumerate(recipes)], Lane.BULK, name)
+    jobs.table.queue([QueueRequest(one, place=place, **told) for place, one in enumerate(recipes)], Lane.BULK, name)
 
 
 def ended(jobs: Jobs, recipe: Mezzanine, how: str = "done") -> None:
@@ -110,7 +110,7 @@ def test_a_new_master_does_not_unsay_that_the_old_one_changed(jobs: Jobs) -> Non
     """A change fails; then comes `created`: what is stored is of the old master still."""
     jobs.changed(RECIPES[0])
     ended(jobs, RECIPES[0], "failed")
-    jobs.table.queue([Order(RECIPES[0], fresh=True)], Lane.BULK)
+    jobs.table.queue([QueueRequest(RECIPES[0], fresh=True)], Lane.BULK)
     claim = jobs.table.begin(RECIPES[0].key, "worker")
     assert claim
     assert claim.remake
@@ -136,7 +136,7 @@ def test_items_that_are_no_jobs_are_noted_once(jobs: Jobs) -> None:
     name = posted(jobs)
     notes = [Note(0, "ignored", "x" * 1000, "not ours"), Note(1, "deleted"), Note(2, "done", ended=2, parts=3)]
     jobs.batches.note(name, notes)
-    jobs.table.queue([Order(RECIPES[2])], Lane.BULK, name)
+    jobs.table.queue([QueueRequest(RECIPES[2])], Lane.BULK, name)
     jobs.batches.note(name, notes)
     assert counts(jobs, name) == {"waiting": 2, "ignored": 1, "deleted": 1, "done": 2, "queued": 1}
     assert len(looked_at(jobs, name).notes) == 1
@@ -184,10 +184,10 @@ class Course:
         self.claims: dict[int, Any] = {}
 
     def spread(self, which: int, batch: int) -> None:
-        self.table.queue([Order(self.recipes[which], place=which)], Lane.BULK, self.names[batch])
+        self.table.queue([QueueRequest(self.recipes[which], place=which)], Lane.BULK, self.names[batch])
 
     def renew(self, which: int, batch: int) -> None:
-        order = Order(self.recipes[which], fresh=True, anew=True, place=which)
+        order = QueueRequest(self.recipes[which], fresh=True, anew=True, place=which)
         self.table.queue([order], Lane.BULK, self.names[batch])
 
     def begin(self, which: int, _: int) -> None:

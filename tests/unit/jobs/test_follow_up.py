@@ -10,7 +10,7 @@ import pytest
 from mezcal.errors import BrokerDown, MasterMissing
 from mezcal.jobs import Jobs, Lane
 from mezcal.jobs.bulk.follow_up import Outstanding
-from mezcal.jobs.state.records import Order
+from mezcal.jobs.state.records import QueueRequest
 from mezcal.recipe import Mezzanine
 from mezcal.settings import load
 from mezcal.store import open_store
@@ -59,7 +59,7 @@ def queue_one_chunk(jobs: Jobs) -> list[Mezzanine]:
     chunk = jobs.chunks.take(name)
     assert chunk is not None
     wanted = [Mezzanine.parse(item[2]["path"]) for item in chunk.items]
-    orders = [Order(recipe, place=place) for place, recipe in enumerate(wanted, chunk.first)]
+    orders = [QueueRequest(recipe, place=place) for place, recipe in enumerate(wanted, chunk.first)]
     jobs.table.queue(orders, Lane.BULK, chunk.batch)
     jobs.chunks.done(name)
     return wanted

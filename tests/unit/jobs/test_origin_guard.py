@@ -9,9 +9,9 @@ from uuid import uuid4
 import pytest
 
 from mezcal.errors import OriginFailed, OriginResting, StoreDown, Undecodable
-from mezcal.jobs import Gate, Keys, Lane, Table, Terms
+from mezcal.jobs import JobPolicy, JobTable, Keys, Lane, OriginGuard
 from mezcal.jobs import origin_guard as module
-from mezcal.jobs.origin_guard import PutOff
+from mezcal.jobs.origin_guard import JobDelayed
 from mezcal.jobs.state.leases import Lease, back_off
 from mezcal.recipe import Mezzanine
 from tests.support.waiting import until
@@ -25,18 +25,18 @@ REST = 0.2
 
 
 @pytest.fixture
-def table(broker: Broker) -> Table:
-    terms = Terms(origins={KIND: HOST}, origin_places=2, breaker_failures=3, breaker_rest=REST)
-    return Table(broker.client(), Keys(f"{uuid4().hex}:"), terms)
+def table(broker: Broker) -> JobTable:
+    terms = JobPolicy(origins={KIND: HOST}, origin_places=2, breaker_failures=3, breaker_rest=REST)
+    return JobTable(broker.client(), Keys(f"{uuid4().hex}:"), terms)
 
 
 @pytest.fixture
-def gate(table: Table, monkeypatch: pytest.MonkeyPatch) -> Gate:
+def gate(table: JobTable, monkeypatch: pytest.MonkeyPatch) -> OriginGuard:
     monkeypatch.setattr(module, "PLACE_SECONDS", 0.0)
-    return Gate(table)
+    return OriginGuard(table)
 
 
-def lease(table: Table, path: str, lane: Lane = Lane.INTERACTIVE) -> Lease:
+def lease(table: JobTable, path: str, lane: Lane = Lane.INTERACTIVE) -> Lease:
     recipe = Mezzanine.parse(path)
     table.forget(recipe.key)
     table.ensure(recipe, Lane.BULK)
@@ -47,32 +47,32 @@ def lease(table: Table, path: str, lane: Lane = Lane.INTERACTIVE) -> Lease:
     return Lease(table, claim)
 
 
-def fail(gate: Gate, table: Table, path: str, failure: Exception | None = None) -> None:
+def fail(gate: OriginGuard, table: JobTable, path: str, failure: Exception | None = None) -> None:
     with suppress(OriginFailed, StoreDown, Undecodable), gate.passed(lease(table, path), KIND):
         raise failure or OriginFailed("503")
 
 
-def opened(gate: Gate, table: Table) -> None:
+def opened(gate: OriginGuard, table: JobTable) -> None:
     for number in range(3):
         fail(gate, table, f"sick/{number}")
 
 
-def test_no_more_than_so_many_are_let_in(table: Table, gate: Gate) -> None:
+def test_no_more_than_so_many_are_let_in(table: JobTable, gate: OriginGuard) -> None:
     with gate.passed(lease(table, "a"), KIND), gate.passed(lease(table, "b"), KIND):
         assert gate.circuit(HOST).places_taken == 2
-        with pytest.raises(PutOff), gate.passed(lease(table, "c"), KIND):
+        with pytest.raises(JobDelayed), gate.passed(lease(table, "c"), KIND):
             pass
     with gate.passed(lease(table, "c"), KIND):
         assert gate.circuit(HOST).places_taken == 1
 
 
-def test_a_folder_has_no_gate(table: Table) -> None:
-    gate = Gate(Table(table.redis, table.keys, Terms(origins={KIND: ""}, origin_places=1)))
+def test_a_folder_has_no_gate(table: JobTable) -> None:
+    gate = OriginGuard(JobTable(table.redis, table.keys, JobPolicy(origins={KIND: ""}, origin_places=1)))
     with gate.passed(lease(table, "a"), KIND), gate.passed(lease(table, "b"), KIND):
         assert gate.circuit("").places_taken == 0
 
 
-def test_failures_of_several_masters_open_the_circuit(table: Table, gate: Gate) -> None:
+def test_failures_of_several_masters_open_the_circuit(table: JobTable, gate: OriginGuard) -> None:
     assert gate.circuit(HOST).state == "closed"
     opened(gate, table)
     assert gate.circuit(HOST).state == "open"
@@ -81,14 +81,14 @@ def test_failures_of_several_masters_open_the_circuit(table: Table, gate: Gate) 
     with pytest.raises(OriginResting) as told, gate.passed(lease(table, "x"), KIND):
         pass
     assert told.value.retry_after == 1
-    with pytest.raises(PutOff) as put_off, gate.passed(lease(table, "y", Lane.BULK), KIND):
+    with pytest.raises(JobDelayed) as put_off, gate.passed(lease(table, "y", Lane.BULK), KIND):
         pass
     assert put_off.value.seconds > 0
 
 
 @pytest.mark.parametrize("failure", [Undecodable("half of it"), None])
 def test_a_success_or_a_master_at_fault_starts_the_count_again(
-    table: Table, gate: Gate, failure: Exception | None
+    table: JobTable, gate: OriginGuard, failure: Exception | None
 ) -> None:
     for number in range(2):
         fail(gate, table, f"sick/{number}")
@@ -99,7 +99,7 @@ def test_a_success_or_a_master_at_fault_starts_the_count_again(
     assert gate.circuit(HOST).state == "closed"
 
 
-def test_the_same_master_and_our_own_faults_open_nothing(table: Table, gate: Gate) -> None:
+def test_the_same_master_and_our_own_faults_open_nothing(table: JobTable, gate: OriginGuard) -> None:
     for _ in range(5):
         fail(gate, table, "sick")
     for number in range(5):
@@ -107,7 +107,7 @@ def test_the_same_master_and_our_own_faults_open_nothing(table: Table, gate: Gat
     assert gate.circuit(HOST).state == "closed"
 
 
-def test_after_its_rest_one_tries_and_closes_or_opens_it_for_longer(table: Table, gate: Gate) -> None:
+def test_after_its_rest_one_tries_and_closes_or_opens_it_for_longer(table: JobTable, gate: OriginGuard) -> None:
     opened(gate, table)
     until(lambda: gate.circuit(HOST).state == "half-open")
     with suppress(OriginFailed), gate.passed(lease(table, "first"), KIND):
@@ -122,20 +122,20 @@ def test_after_its_rest_one_tries_and_closes_or_opens_it_for_longer(table: Table
     assert gate.circuit(HOST).state == "closed"
 
 
-def test_a_place_is_kept_with_its_lease_and_free_when_that_ran_out(table: Table) -> None:
-    brief = Table(table.redis, table.keys, Terms(lease=0.3, origins={KIND: HOST}, origin_places=1))
-    gate = Gate(brief)
+def test_a_place_is_kept_with_its_lease_and_free_when_that_ran_out(table: JobTable) -> None:
+    brief = JobTable(table.redis, table.keys, JobPolicy(lease=0.3, origins={KIND: HOST}, origin_places=1))
+    gate = OriginGuard(brief)
     left = gate.passed(lease(brief, "left"), KIND)
     left.__enter__()
     with gate.passed(lease(brief, "next"), KIND):
         assert gate.circuit(HOST).places_taken == 1
     with lease(brief, "kept").kept() as held, gate.passed(held, KIND):
-        with pytest.raises(PutOff), gate.passed(lease(brief, "other"), KIND):
+        with pytest.raises(JobDelayed), gate.passed(lease(brief, "other"), KIND):
             pass
         assert held.beside is not None
 
 
-def test_nothing_of_the_gate_is_kept_for_ever(table: Table, gate: Gate) -> None:
+def test_nothing_of_the_gate_is_kept_for_ever(table: JobTable, gate: OriginGuard) -> None:
     fail(gate, table, "sick/0")
     expiring(table)
     with gate.passed(lease(table, "one"), KIND):
@@ -144,7 +144,7 @@ def test_nothing_of_the_gate_is_kept_for_ever(table: Table, gate: Gate) -> None:
         expiring(table)
 
 
-def expiring(table: Table) -> None:
+def expiring(table: JobTable) -> None:
     for key in table.redis.scan_iter(f"{table.keys.prefix}*{HOST}"):
         assert table.redis.ttl(key) > 0, key
 

@@ -10,7 +10,7 @@ import fakeredis
 import pytest
 
 from mezcal.errors import MasterMissing, Memory, OriginFailed, Quarantined, TimedOut
-from mezcal.jobs import Claim, Keys, Lane, State, Table, Terms
+from mezcal.jobs import Claim, JobPolicy, JobState, JobTable, Keys, Lane
 from mezcal.jobs.state.records import Message, failure_of
 from mezcal.recipe import Mezzanine
 from tests.support.waiting import until
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 RECIPE = Mezzanine.parse("dc/1")
 KEY = RECIPE.key
 LONG, SHORT = 60.0, 0.03  # leases in seconds: one that holds throughout a test, one that runs out at once
-TERMS = Terms(lease=LONG, max_attempts=3, queue_max=100, memory={Memory.MISSING: 120, Memory.BRIEF: 10})
+TERMS = JobPolicy(lease=LONG, max_attempts=3, queue_max=100, memory={Memory.MISSING: 120, Memory.BRIEF: 10})
 
 
 @pytest.fixture(params=["real", "fake"])
@@ -33,39 +33,39 @@ def redis(request: pytest.FixtureRequest) -> Any:
 
 
 @pytest.fixture
-def table(redis: Any) -> Table:
-    return Table(redis, Keys(f"{uuid4().hex}:"), TERMS)
+def table(redis: Any) -> JobTable:
+    return JobTable(redis, Keys(f"{uuid4().hex}:"), TERMS)
 
 
-def with_lease(table: Table, lease: float) -> Table:
-    return Table(table.redis, table.keys, replace(TERMS, lease=lease))
+def with_lease(table: JobTable, lease: float) -> JobTable:
+    return JobTable(table.redis, table.keys, replace(TERMS, lease=lease))
 
 
-def begun(table: Table, lane: Lane = Lane.INTERACTIVE) -> Claim:
+def begun(table: JobTable, lane: Lane = Lane.INTERACTIVE) -> Claim:
     table.ensure(RECIPE, lane)
     claim = table.begin(KEY, "w1")
     assert claim is not None
     return claim
 
 
-def reaped(table: Table) -> list[Message]:
+def reaped(table: JobTable) -> list[Message]:
     """What the reaper sends as soon as it sends anything."""
     return until(table.reap, what="anything to reap")
 
 
-def state(table: Table) -> State | None:
+def state(table: JobTable) -> JobState | None:
     record = table.read(KEY)
     return record.state if record else None
 
 
-def test_the_first_asker_publishes_and_the_others_join(table: Table) -> None:
+def test_the_first_asker_publishes_and_the_others_join(table: JobTable) -> None:
     assert table.ensure(RECIPE, Lane.INTERACTIVE) == ("publish", None)
     assert table.ensure(RECIPE, Lane.INTERACTIVE) == ("joined", None)
     assert table.ensure(RECIPE, Lane.BULK) == ("joined", None)
     assert table.depths() == {"interactive": 1, "bulk": 0, "running": 0, "later": 0, "failed": 0}
 
 
-def test_an_asker_promotes_what_is_queued_in_bulk_once(table: Table) -> None:
+def test_an_asker_promotes_what_is_queued_in_bulk_once(table: JobTable) -> None:
     table.ensure(RECIPE, Lane.BULK)
     assert table.ensure(RECIPE, Lane.INTERACTIVE) == ("publish", None)
     assert table.ensure(RECIPE, Lane.INTERACTIVE) == ("joined", None)
@@ -73,35 +73,35 @@ def test_an_asker_promotes_what_is_queued_in_bulk_once(table: Table) -> None:
     assert table.depths()["bulk"] == 0
 
 
-def test_a_job_runs_once_however_many_messages_there_are(table: Table) -> None:
+def test_a_job_runs_once_however_many_messages_there_are(table: JobTable) -> None:
     claim = begun(table)
     assert table.begin(KEY, "w2") is None
     assert (claim.attempt, claim.lane, claim.remake) == (1, Lane.INTERACTIVE, False)
     assert table.ensure(RECIPE, Lane.INTERACTIVE) == ("joined", None)
 
 
-def test_a_message_without_a_job_is_dropped(table: Table) -> None:
+def test_a_message_without_a_job_is_dropped(table: JobTable) -> None:
     assert table.begin(KEY, "w1") is None
 
 
-def test_a_finished_job_is_told_to_whoever_waits(table: Table) -> None:
+def test_a_finished_job_is_told_to_whoever_waits(table: JobTable) -> None:
     with table.redis.pubsub(ignore_subscribe_messages=True) as channel:
         channel.subscribe(table.keys.ended)
         claim = begun(table)
         assert table.finish(claim)
         message = until(lambda: channel.get_message(timeout=0.1), what="the message")
     assert message["data"] == KEY
-    assert state(table) is State.DONE
+    assert state(table) is JobState.DONE
     assert table.depths()["running"] == 0
     assert table.recent(5) == [RECIPE.as_json()]
 
 
-def test_what_is_done_and_gone_is_made_again(table: Table) -> None:
+def test_what_is_done_and_gone_is_made_again(table: JobTable) -> None:
     table.finish(begun(table))
     assert table.ensure(RECIPE, Lane.INTERACTIVE) == ("publish", None)
 
 
-def test_a_failure_is_remembered_for_as_long_as_its_class_deserves(table: Table) -> None:
+def test_a_failure_is_remembered_for_as_long_as_its_class_deserves(table: JobTable) -> None:
     table.fail(begun(table), MasterMissing("no such file"))
     verdict, failure = table.ensure(RECIPE, Lane.INTERACTIVE)
     assert verdict == "failed"
@@ -112,7 +112,7 @@ def test_a_failure_is_remembered_for_as_long_as_its_class_deserves(table: Table)
     assert [record.key for record in table.failures()] == [KEY]
 
 
-def test_a_forgotten_failure_is_tried_again(table: Table) -> None:
+def test_a_forgotten_failure_is_tried_again(table: JobTable) -> None:
     table.fail(begun(table), MasterMissing("no such file"))
     assert table.forget(KEY)
     assert not table.forget(KEY)
@@ -120,7 +120,7 @@ def test_a_forgotten_failure_is_tried_again(table: Table) -> None:
     assert table.depths()["failed"] == 0
 
 
-def test_a_worker_whose_job_was_forgotten_can_neither_keep_nor_report_it(table: Table) -> None:
+def test_a_worker_whose_job_was_forgotten_can_neither_keep_nor_report_it(table: JobTable) -> None:
     claim = begun(table)
     table.forget(KEY)
     assert not table.renew(claim)
@@ -128,7 +128,7 @@ def test_a_worker_whose_job_was_forgotten_can_neither_keep_nor_report_it(table: 
     assert state(table) is None
 
 
-def test_a_lease_that_ran_out_queues_the_job_again(table: Table) -> None:
+def test_a_lease_that_ran_out_queues_the_job_again(table: JobTable) -> None:
     brief = with_lease(table, SHORT)
     old = begun(brief)
     assert reaped(brief) == [Message(Lane.INTERACTIVE, RECIPE.as_json())]
@@ -141,33 +141,33 @@ def test_a_lease_that_ran_out_queues_the_job_again(table: Table) -> None:
     assert table.finish(new)
 
 
-def test_a_renewed_lease_does_not_run_out(table: Table) -> None:
+def test_a_renewed_lease_does_not_run_out(table: JobTable) -> None:
     claim = begun(with_lease(table, SHORT))
     assert table.renew(claim)
     assert table.reap() == []
-    assert state(table) is State.RUNNING
+    assert state(table) is JobState.RUNNING
 
 
-def test_a_worker_that_was_out_of_touch_takes_its_job_back(table: Table) -> None:
+def test_a_worker_that_was_out_of_touch_takes_its_job_back(table: JobTable) -> None:
     """Reaped, but not begun by anybody else: the work goes on, and the second message is dropped."""
     brief = with_lease(table, SHORT)
     claim = begun(brief)
     reaped(brief)
-    assert state(table) is State.QUEUED
+    assert state(table) is JobState.QUEUED
     assert table.renew(claim)
-    assert state(table) is State.RUNNING
+    assert state(table) is JobState.RUNNING
     assert table.begin(KEY, "w2") is None
     assert table.depths()["interactive"] == 0
     assert table.finish(claim)
 
 
-def test_a_job_that_keeps_ending_its_workers_is_quarantined(table: Table) -> None:
+def test_a_job_that_keeps_ending_its_workers_is_quarantined(table: JobTable) -> None:
     brief = with_lease(table, SHORT)
     begun(brief)
     for _ in range(TERMS.max_attempts - 1):
         reaped(brief)
         assert brief.begin(KEY, "w") is not None
-    until(lambda: not brief.reap() and state(table) is State.QUARANTINED, what="quarantine")
+    until(lambda: not brief.reap() and state(table) is JobState.QUARANTINED, what="quarantine")
     verdict, failure = table.ensure(RECIPE, Lane.INTERACTIVE)
     assert verdict == "failed"
     assert isinstance(failure_of(failure), Quarantined)
@@ -177,45 +177,45 @@ def test_a_job_that_keeps_ending_its_workers_is_quarantined(table: Table) -> Non
     assert table.forget(KEY)
 
 
-def test_a_live_worker_takes_its_job_back_out_of_quarantine(table: Table) -> None:
+def test_a_live_worker_takes_its_job_back_out_of_quarantine(table: JobTable) -> None:
     """It lost touch at its last attempt: nothing had died, and its picture is as good as any."""
-    last = Table(table.redis, table.keys, Terms(SHORT, 1))
+    last = JobTable(table.redis, table.keys, JobPolicy(SHORT, 1))
     claim = begun(last)
-    until(lambda: not last.reap() and state(table) is State.QUARANTINED, what="quarantine")
+    until(lambda: not last.reap() and state(table) is JobState.QUARANTINED, what="quarantine")
     assert last.renew(claim)
     assert table.finish(claim)
-    assert state(table) is State.DONE
+    assert state(table) is JobState.DONE
     assert table.depths()["failed"] == 0
 
 
-def test_a_released_job_is_queued_again_and_the_attempt_not_counted(table: Table) -> None:
+def test_a_released_job_is_queued_again_and_the_attempt_not_counted(table: JobTable) -> None:
     assert table.release(begun(table))
     again = table.begin(KEY, "w2")
     assert again is not None
     assert again.attempt == 1
 
 
-def test_a_job_put_off_comes_back_when_its_time_has_come(table: Table) -> None:
+def test_a_job_put_off_comes_back_when_its_time_has_come(table: JobTable) -> None:
     assert table.put_off(begun(table, Lane.BULK), OriginFailed("503"), 0)
     assert table.begin(KEY, "w2") is None
     assert reaped(table) == [Message(Lane.BULK, RECIPE.as_json())]
 
 
-def test_an_asker_does_not_wait_for_a_job_that_was_put_off(table: Table) -> None:
+def test_an_asker_does_not_wait_for_a_job_that_was_put_off(table: JobTable) -> None:
     table.put_off(begun(table, Lane.BULK), OriginFailed("503"), 3600)
     assert table.ensure(RECIPE, Lane.BULK) == ("joined", None)
     assert table.ensure(RECIPE, Lane.INTERACTIVE) == ("publish", None)
     assert table.begin(KEY, "w2") is not None
 
 
-def test_a_lost_message_is_sent_again(table: Table, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lost_message_is_sent_again(table: JobTable, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mezcal.jobs.state.table.GRACE_MS", 10)
     table.ensure(RECIPE, Lane.BULK)
     assert reaped(table) == [Message(Lane.BULK, RECIPE.as_json())]
 
 
 def test_a_message_lost_before_a_long_queue_is_missed_when_later_ones_overtake_it(
-    table: Table, monkeypatch: pytest.MonkeyPatch
+    table: JobTable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The pipe is never empty under a steady load, so an empty pipe cannot be the only sign."""
     monkeypatch.setattr("mezcal.jobs.state.table.GRACE_MS", 10)
@@ -233,15 +233,15 @@ def test_a_message_lost_before_a_long_queue_is_missed_when_later_ones_overtake_i
     assert until(overtaken) == [Message(Lane.BULK, RECIPE.as_json())]
 
 
-def test_a_full_lane_refuses_and_a_join_does_not_count(table: Table) -> None:
-    narrow = Table(table.redis, table.keys, Terms(queue_max=1))
+def test_a_full_lane_refuses_and_a_join_does_not_count(table: JobTable) -> None:
+    narrow = JobTable(table.redis, table.keys, JobPolicy(queue_max=1))
     assert narrow.ensure(RECIPE, Lane.BULK)[0] == "publish"
     assert narrow.ensure(RECIPE, Lane.BULK)[0] == "joined"
     assert narrow.ensure(Mezzanine.parse("dc/2"), Lane.BULK)[0] == "full"
     assert narrow.ensure(Mezzanine.parse("dc/2"), Lane.INTERACTIVE)[0] == "publish"
 
 
-def test_no_job_is_kept_for_ever(table: Table) -> None:
+def test_no_job_is_kept_for_ever(table: JobTable) -> None:
     """Whatever happens to a job, its record has an expiry, so that no fault fills Redis."""
     brief = with_lease(table, SHORT)
     steps = [
@@ -260,13 +260,13 @@ def test_no_job_is_kept_for_ever(table: Table) -> None:
     assert table.redis.ttl(table.keys.fence) > 0
 
 
-def test_tokens_grow_even_if_redis_forgot_them(table: Table) -> None:
+def test_tokens_grow_even_if_redis_forgot_them(table: JobTable) -> None:
     first = begun(table)
     table.redis.delete(table.keys.fence, table.keys.job(KEY))
     assert int(begun(table).token) > int(first.token)
 
 
-def test_a_process_that_died_has_its_job_queued_at_once(table: Table) -> None:
+def test_a_process_that_died_has_its_job_queued_at_once(table: JobTable) -> None:
     table.ensure(RECIPE, Lane.BULK)
     claim = table.begin(KEY, "w1", "message-1")
     assert claim is not None
@@ -279,16 +279,16 @@ def test_a_process_that_died_has_its_job_queued_at_once(table: Table) -> None:
     assert table.died(KEY, "message-1") is None
 
 
-def test_a_job_whose_processes_die_is_quarantined_without_any_lease(table: Table) -> None:
+def test_a_job_whose_processes_die_is_quarantined_without_any_lease(table: JobTable) -> None:
     table.ensure(RECIPE, Lane.INTERACTIVE)
     for number in range(TERMS.max_attempts):
         assert table.begin(KEY, "w", str(number)) is not None
         told = table.died(KEY, str(number))
         assert (told is None) == (number == TERMS.max_attempts - 1)
-    assert state(table) is State.QUARANTINED
+    assert state(table) is JobState.QUARANTINED
 
 
-def test_a_process_that_had_to_be_ended_gives_its_job_a_failure(table: Table) -> None:
+def test_a_process_that_had_to_be_ended_gives_its_job_a_failure(table: JobTable) -> None:
     table.ensure(RECIPE, Lane.INTERACTIVE)
     table.begin(KEY, "w", "m")
     table.ended(KEY, "m", TimedOut("too long"))
@@ -297,7 +297,7 @@ def test_a_process_that_had_to_be_ended_gives_its_job_a_failure(table: Table) ->
     assert isinstance(failure_of(told), TimedOut)
 
 
-def test_a_job_given_back_by_a_shutdown_is_not_counted(table: Table) -> None:
+def test_a_job_given_back_by_a_shutdown_is_not_counted(table: JobTable) -> None:
     table.ensure(RECIPE, Lane.BULK)
     table.begin(KEY, "w", "m")
     assert table.given_back(KEY, "m") == Message(Lane.BULK, RECIPE.as_json())
@@ -306,7 +306,7 @@ def test_a_job_given_back_by_a_shutdown_is_not_counted(table: Table) -> None:
     assert again.attempt == 1
 
 
-def test_a_change_fences_off_who_has_read_the_old_master(table: Table) -> None:
+def test_a_change_fences_off_who_has_read_the_old_master(table: JobTable) -> None:
     old = begun(table)
     assert table.change(RECIPE, Lane.BULK) == ("publish", Lane.INTERACTIVE), "somebody waits for it"
     assert not table.renew(old)
@@ -316,7 +316,7 @@ def test_a_change_fences_off_who_has_read_the_old_master(table: Table) -> None:
     assert (new.attempt, new.remake) == (1, True)
 
 
-def test_a_change_of_what_is_queued_only_says_that_it_is_to_be_made_anew(table: Table) -> None:
+def test_a_change_of_what_is_queued_only_says_that_it_is_to_be_made_anew(table: JobTable) -> None:
     table.ensure(RECIPE, Lane.INTERACTIVE)
     assert table.change(RECIPE, Lane.BULK)[0] == "joined"
     claim = table.begin(KEY, "w")
@@ -324,7 +324,7 @@ def test_a_change_of_what_is_queued_only_says_that_it_is_to_be_made_anew(table: 
     assert claim.remake
 
 
-def test_a_change_keeps_a_worker_that_was_out_of_touch_from_taking_its_job_back(table: Table) -> None:
+def test_a_change_keeps_a_worker_that_was_out_of_touch_from_taking_its_job_back(table: JobTable) -> None:
     brief = with_lease(table, SHORT)
     old = begun(brief)
     reaped(brief)
@@ -333,7 +333,7 @@ def test_a_change_keeps_a_worker_that_was_out_of_touch_from_taking_its_job_back(
 
 
 @pytest.mark.parametrize("end", ["done", "failed", "quarantined", "later", "unknown"])
-def test_a_change_starts_anew_whatever_was_before(table: Table, end: str) -> None:
+def test_a_change_starts_anew_whatever_was_before(table: JobTable, end: str) -> None:
     if end == "done":
         table.finish(begun(table))
     elif end == "failed":
@@ -351,7 +351,7 @@ def test_a_change_starts_anew_whatever_was_before(table: Table, end: str) -> Non
     assert (claim.attempt, claim.remake) == (1, True)
 
 
-def test_an_operator_has_a_failure_tried_again_with_its_history(table: Table) -> None:
+def test_an_operator_has_a_failure_tried_again_with_its_history(table: JobTable) -> None:
     assert table.retry(KEY) is None
     table.fail(begun(table), MasterMissing("no such file"))
     assert table.retry(KEY) == Message(Lane.BULK, RECIPE.as_json())
@@ -365,9 +365,9 @@ def test_an_operator_has_a_failure_tried_again_with_its_history(table: Table) ->
     assert len(record.history) == 1
 
 
-def test_a_bulk_job_that_failed_for_good_is_listed_for_long_but_refuses_nobody_for_long(table: Table) -> None:
+def test_a_bulk_job_that_failed_for_good_is_listed_for_long_but_refuses_nobody_for_long(table: JobTable) -> None:
     lasting = replace(TERMS, memory=TERMS.memory | {Memory.LASTING: 1000, Memory.BRIEF: 1})
-    long = Table(table.redis, table.keys, lasting)
+    long = JobTable(table.redis, table.keys, lasting)
     long.fail(begun(long, Lane.BULK), OriginFailed("503"))
     assert long.ensure(RECIPE, Lane.INTERACTIVE)[0] == "failed"
     until(lambda: long.ensure(RECIPE, Lane.BULK)[0] == "publish", what="the end of its refusal")
@@ -377,14 +377,14 @@ def test_a_bulk_job_that_failed_for_good_is_listed_for_long_but_refuses_nobody_f
     assert len(long.failures()) == 1
 
 
-def test_a_put_off_job_that_somebody_waits_for_by_now_fails_instead(table: Table) -> None:
+def test_a_put_off_job_that_somebody_waits_for_by_now_fails_instead(table: JobTable) -> None:
     claim = begun(table, Lane.BULK)
     table.ensure(RECIPE, Lane.INTERACTIVE)
     assert table.put_off(claim, OriginFailed("503"), 3600)
-    assert state(table) is State.FAILED
+    assert state(table) is JobState.FAILED
 
 
-def test_a_deferred_job_has_not_been_tried(table: Table) -> None:
+def test_a_deferred_job_has_not_been_tried(table: JobTable) -> None:
     assert table.defer(begun(table, Lane.BULK), 0)
     assert reaped(table) == [Message(Lane.BULK, RECIPE.as_json())]
     claim = table.begin(KEY, "w")
@@ -392,7 +392,7 @@ def test_a_deferred_job_has_not_been_tried(table: Table) -> None:
     assert claim.attempt == 1
 
 
-def test_many_jobs_are_queued_in_one_go(table: Table) -> None:
+def test_many_jobs_are_queued_in_one_go(table: JobTable) -> None:
     recipes = [Mezzanine.parse(f"dc/{number}") for number in range(150)]
     table.ensure(recipes[3], Lane.BULK)
     verdicts = table.ensure_all(recipes, Lane.BULK, changed=False)

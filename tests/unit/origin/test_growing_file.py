@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mezcal.errors import OriginFailed
-from mezcal.origin.growing_file import Arriving, Scratch
-from mezcal.origin.retries import Tries
+from mezcal.origin.growing_file import GrowingFile, MasterScratch
+from mezcal.origin.retries import Retries
 from mezcal.settings import load
 
 MASTER = os.urandom(50_000)
@@ -31,7 +31,7 @@ steps = st.lists(
 
 
 def scratch(size, **given):
-    return Scratch(Path(tempfile.gettempdir()), size, Tries(load(_env_file=None, **given)))
+    return MasterScratch(Path(tempfile.gettempdir()), size, Retries(load(_env_file=None, **given)))
 
 
 def arrive(scratch, pieces):
@@ -55,7 +55,7 @@ def arrive(scratch, pieces):
 def test_a_growing_file_reads_like_the_whole_one(steps, pieces, size):
     growing = scratch(size)
     whole, thread = io.BytesIO(MASTER), arrive(growing, pieces)
-    with io.BufferedReader(Arriving(growing, lambda at: None), 4096) as file:
+    with io.BufferedReader(GrowingFile(growing, lambda at: None), 4096) as file:
         for name, *given in steps:
             assert getattr(file, name)(*given) == getattr(whole, name)(*given)
     thread.join()
@@ -67,7 +67,7 @@ def test_what_was_fetched_ahead_is_read_without_waiting():
     growing = scratch(50_000)
     growing.put(0, MASTER[:1000])
     growing.put_ahead(40_000, MASTER[40_000:])
-    with io.BufferedReader(Arriving(growing, lambda at: None), 4096) as file:
+    with io.BufferedReader(GrowingFile(growing, lambda at: None), 4096) as file:
         file.seek(45_000)
         assert file.read() == MASTER[45_000:]
     growing.put(1000, MASTER[1000:])
@@ -87,7 +87,7 @@ def test_bytes_that_differ_from_those_that_were_handed_out_are_refused():
 
 def test_a_position_before_the_beginning_is_refused():
     growing = scratch(10)
-    file = Arriving(growing, lambda at: None)
+    file = GrowingFile(growing, lambda at: None)
     with pytest.raises(ValueError, match="beginning"):
         file.seek(-11, os.SEEK_END)
     file.close()

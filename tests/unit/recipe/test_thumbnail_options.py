@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from mezcal.errors import BadRecipe
 from mezcal.recipe import Frame, Mezzanine, Thumbnail, from_json
-from mezcal.recipe.thumbnail_options import COLORMAPS, LIMITS, STRETCHES, Look
+from mezcal.recipe.thumbnail_options import COLORMAPS, LIMITS, STRETCHES, ThumbnailOptions
 from mezcal.settings import Layout
 from mezcal.store.local.layout import folder
 
@@ -19,7 +19,7 @@ FRAME = Frame(17, "a-e91.fits.fz", "d41d8cd9")
 
 
 def test_the_defaults_are_those_of_old() -> None:
-    look = Look.parse({}, default="lco")
+    look = ThumbnailOptions.parse({}, default="lco")
     assert (look.width, look.height, look.label, look.color, look.median, look.quality) == (
         200,
         200,
@@ -28,18 +28,18 @@ def test_the_defaults_are_those_of_old() -> None:
         False,
         80,
     )
-    assert Look.parse({"median": "true"}, default="lco").percentile == 99.5
+    assert ThumbnailOptions.parse({"median": "true"}, default="lco").percentile == 99.5
 
 
 @pytest.mark.parametrize("word", ["true", "True", "1", "yes", "ON"])
 def test_one_parser_reads_every_boolean(word: str) -> None:
-    assert Look.parse({"color": word}) == Look.parse({"color": "true"})
-    assert Look.parse({"invert": word}).invert
+    assert ThumbnailOptions.parse({"color": word}) == ThumbnailOptions.parse({"color": "true"})
+    assert ThumbnailOptions.parse({"invert": word}).invert
 
 
 @pytest.mark.parametrize("word", ["false", "False", "0", "no", "", None])
 def test_what_is_not_true_is_false(word: str | None) -> None:
-    assert Look.parse({"color": word}) == Look.parse({})
+    assert ThumbnailOptions.parse({"color": word}) == ThumbnailOptions.parse({})
 
 
 @pytest.mark.parametrize(
@@ -54,13 +54,13 @@ def test_what_is_not_true_is_false(word: str | None) -> None:
     ],
 )
 def test_equal_pictures_have_equal_looks(one: dict[str, str], other: dict[str, str]) -> None:
-    assert Look.parse(one) == Look.parse(other)
+    assert ThumbnailOptions.parse(one) == ThumbnailOptions.parse(other)
 
 
 @pytest.mark.parametrize("name", ["stretch", "limits", "invert", "colormap", "orient"])
 def test_the_look_of_old_takes_no_new_parameters(name: str) -> None:
     with pytest.raises(BadRecipe, match=f"{name} belongs to look=robust"):
-        Look.parse({"look": "lco", name: "x"})
+        ThumbnailOptions.parse({"look": "lco", name: "x"})
 
 
 @given(
@@ -83,7 +83,7 @@ def test_the_look_of_old_takes_no_new_parameters(name: str) -> None:
 def test_a_message_brings_the_thumbnail_back(query: dict[str, str], stretch: str, limits: str, colours: str) -> None:
     robust = {} if query.get("look") == "lco" else {"stretch": stretch, "limits": limits, "colormap": colours}
     try:
-        look = Look.parse(query | robust)
+        look = ThumbnailOptions.parse(query | robust)
     except BadRecipe:
         return
     recipe = Thumbnail((FRAME,), look)
@@ -94,18 +94,18 @@ def test_a_message_brings_the_thumbnail_back(query: dict[str, str], stretch: str
 
 def test_the_key_is_the_same_on_every_day_and_in_every_process() -> None:
     """The literal is a promise: caches of last year hold it."""
-    recipe = Thumbnail((FRAME,), Look.parse({"look": "lco", "label": "\N{GREEK SMALL LETTER ALPHA}"}))
+    recipe = Thumbnail((FRAME,), ThumbnailOptions.parse({"look": "lco", "label": "\N{GREEK SMALL LETTER ALPHA}"}))
     code = (
-        "from mezcal.recipe import *; from mezcal.recipe.thumbnail_options import Look;"
+        "from mezcal.recipe import *; from mezcal.recipe.thumbnail_options import ThumbnailOptions;"
         "frame = Frame(17, 'a-e91.fits.fz', 'd41d8cd9');"
-        "print(Thumbnail((frame,), Look.parse({'look': 'lco', 'label': '\u03b1'})).key)"
+        "print(Thumbnail((frame,), ThumbnailOptions.parse({'look': 'lco', 'label': '\u03b1'})).key)"
     )
     elsewhere = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert elsewhere.stdout.strip() == recipe.key == "837923e091423ada4c6fa6811ab4329d"
 
 
 def test_another_version_of_a_frame_or_of_the_pipeline_has_another_key() -> None:
-    look = Look.parse({})
+    look = ThumbnailOptions.parse({})
     keys = {
         Thumbnail((FRAME,), look).key,
         Thumbnail((Frame(17, "a-e91.fits.fz", "other"),), look).key,
@@ -132,5 +132,5 @@ def test_a_message_is_checked_like_any_input(message: dict[str, object]) -> None
 
 @pytest.mark.parametrize("layout", list(Layout))
 def test_a_thumbnail_lies_under_its_key_in_every_layout(layout: Layout) -> None:
-    recipe = Thumbnail((FRAME,), Look.parse({}))
+    recipe = Thumbnail((FRAME,), ThumbnailOptions.parse({}))
     assert str(folder(recipe, layout)) == f".mezcal/by-key/{recipe.key[:2]}/{recipe.key}"

@@ -12,16 +12,16 @@ import sys
 from pathlib import Path
 
 from mezcal.errors import TooLarge
-from mezcal.runtime.memory_budget import Budget
+from mezcal.runtime.memory_budget import MemoryBudget
 
 
-def most_held(budget: Budget) -> int:
+def most_held(budget: MemoryBudget) -> int:
     """The most that all held together in a moment of work."""
     return max(budget.held() for _ in range(20))
 
 
 def main(descriptor: str, total: str, log: str, name: str, rank: str, *sizes: str) -> None:
-    budget = Budget(int(total))
+    budget = MemoryBudget(int(total))
     budget._file = int(descriptor)  # as a fork would have it
 
     def say(what: str) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from mezcal.errors import TooLarge
 from mezcal.runtime import memory_budget, resources
-from mezcal.runtime.memory_budget import IDLE, MAIN, MIB, STREAMING, Budget, budget, processes
+from mezcal.runtime.memory_budget import IDLE, MAIN, MIB, STREAMING, MemoryBudget, budget, processes
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ class Pool:
     """A budget of 1000 bytes, and processes that take of it."""
 
     def __init__(self, folder: Path) -> None:
-        self.budget = Budget(TOTAL)
+        self.budget = MemoryBudget(TOTAL)
         self.log = folder / "log"
         self.log.touch()
         self.actors: dict[str, subprocess.Popen[str]] = {}
@@ -51,7 +51,7 @@ class Pool:
         """*name* has asked, and has not got: its row says so."""
         self.hears(f"{name} asks")
         count = sum(" asks " in line for line in self.log.read_text().splitlines())
-        until(lambda: len([row for row in self.rows() if row.stage != memory_budget.Stage.FREE]) >= min(count, 3))
+        until(lambda: len([row for row in self.rows() if row.stage != memory_budget.ClaimStage.FREE]) >= min(count, 3))
         assert not self.said(f"{name} has")
 
     def rows(self) -> list[memory_budget.Row]:
@@ -192,7 +192,7 @@ def test_who_is_waited_for_goes_before_bulk(pool: Pool) -> None:
 
 def test_two_that_need_more_on_the_way_do_not_wait_for_each_other() -> None:
     """What one has it gives back before it waits for more: here the other is this very process' neighbour."""
-    alone = Budget(TOTAL)
+    alone = MemoryBudget(TOTAL)
     with alone.share(0, lambda _seconds: None) as take:
         take(600)
         take(100)
@@ -204,7 +204,7 @@ def test_two_that_need_more_on_the_way_do_not_wait_for_each_other() -> None:
 
 def test_what_can_never_be_had_is_refused_with_what_there_is() -> None:
     with (
-        Budget(200 * MIB).share(0, lambda _seconds: None) as take,
+        MemoryBudget(200 * MIB).share(0, lambda _seconds: None) as take,
         pytest.raises(TooLarge, match="WORKER_MEMORY") as told,
     ):
         take(900 * MIB)
@@ -224,7 +224,7 @@ def test_whoever_is_told_to_stop_waiting_leaves_nothing_behind(pool: Pool) -> No
 
     with pytest.raises(EnoughError), pool.budget.share(0, heed) as take:
         take(500)
-    assert [row.size for row in pool.rows() if row.stage != memory_budget.Stage.FREE] == [800]
+    assert [row.size for row in pool.rows() if row.stage != memory_budget.ClaimStage.FREE] == [800]
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mezcal.runtime.nginx import Front, configuration
+from mezcal.runtime.nginx import NginxConfig, configuration
 from mezcal.settings import load
 from tests import ROOT
 
-FRONT = Front("80", "api:5000", Path("/tmp/nginx"))
+FRONT = NginxConfig("80", "api:5000", Path("/tmp/nginx"))
 
 
 def settings(**given: object) -> str:

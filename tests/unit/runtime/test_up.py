@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mezcal import cli, settings
-from mezcal.runtime.up import Wish, broker, claim, environment, settings_for, the_parts
+from mezcal.runtime.up import UpOptions, broker, claim, environment, settings_for, the_parts
 from mezcal.runtime.up.claim import Address, CannotStart, Folder, claimed, free_address
 from mezcal.runtime.up.part_process import cause
 from mezcal.sample import FOLDER
@@ -22,7 +22,7 @@ from tests.support.waiting import until
 if TYPE_CHECKING:
     from mezcal.runtime.up.parts import Part
 
-WISH = Wish(host="127.0.0.1", port=5000, workers=2)
+WISH = UpOptions(host="127.0.0.1", port=5000, workers=2)
 HERE, EVERYWHERE = Address("127.0.0.1", 5000, loopback=True), Address("0.0.0.0", 5000, loopback=False)
 
 
@@ -46,7 +46,7 @@ def test_the_command_line_is_above_the_environment(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("DATA_DIR", "from-environment")
     assert settings_for(WISH).repo_base_url == "http://repository.example/rest"
     assert settings_for(WISH).data_dir == Path("from-environment")
-    said = Wish(host="127.0.0.1", port=5000, workers=2, origin=".", data_dir=Path("said"))
+    said = UpOptions(host="127.0.0.1", port=5000, workers=2, origin=".", data_dir=Path("said"))
     assert settings_for(said).repo_base_url == tmp_path.as_uri()
     assert settings_for(said).data_dir == Path("said")
 

@@ -12,7 +12,7 @@ import pytest
 from mezcal.recipe import Mezzanine
 from mezcal.settings import Layout, load
 from mezcal.store import LocalStore
-from mezcal.store.local.last_use import Uses, noted_by_reading
+from mezcal.store.local.last_use import LastUse, noted_by_reading
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -95,10 +95,10 @@ def test_what_nginx_wrote_down_is_noted_and_the_file_emptied(tmp_path: Path) -> 
         + b"../../etc\n\\xFF\ngone\n"
         + b"x" * 99_999
     )
-    assert Uses(store, log).read() == 2
+    assert LastUse(store, log).read() == 2
     assert [path.stat().st_atime > OLD for path in paths] == [True, True, False]
     assert log.stat().st_size == 0
-    assert Uses(store, tmp_path / "none").read() == 0
+    assert LastUse(store, tmp_path / "none").read() == 0
 
 
 @pytest.mark.parametrize(

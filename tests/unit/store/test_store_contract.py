@@ -14,7 +14,7 @@ import pytest
 
 from mezcal.errors import StoreDown, Superseded
 from mezcal.recipe import Frame, Mezzanine, Recipe, Thumbnail, from_json
-from mezcal.recipe.thumbnail_options import Look
+from mezcal.recipe.thumbnail_options import ThumbnailOptions
 from tests.support.store_contract import (
     JPEG,
     LOCAL,
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from mezcal.store import Store
     from tests.support.s3_server import S3Server
 
-THUMBNAIL = Thumbnail((Frame(7, "a.fits.fz", "1"),), Look())
+THUMBNAIL = Thumbnail((Frame(7, "a.fits.fz", "1"),), ThumbnailOptions())
 LONGEST = "/".join(["ü" * 100] * 9)
 NAMES = [
     *(

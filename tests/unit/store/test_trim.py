@@ -13,7 +13,7 @@ from mezcal.recipe import Mezzanine
 from mezcal.settings import Layout
 from mezcal.store import LocalStore
 from mezcal.store.housekeeping.survey import Survey
-from mezcal.store.housekeeping.trim import Bounds, State, Trim
+from mezcal.store.housekeeping.trim import Bounds, Trim, TrimState
 from mezcal.store.local.walk import Found
 
 if TYPE_CHECKING:
@@ -206,10 +206,10 @@ def test_what_was_noted_comes_back_and_what_is_broken_is_begun_anew(tmp_path: Pa
     store = kept(tmp_path)
     image(store, "a", used_ago=9 * DAY)
     turns(store, Bounds(max_bytes=1))
-    state = State.from_bytes(store.shelf.notes())
-    assert state == State.from_bytes(state.as_bytes())
+    state = TrimState.from_bytes(store.shelf.notes())
+    assert state == TrimState.from_bytes(state.as_bytes())
     assert (state.evicted_files, state.evicted_bytes) == (1, 1000)
-    assert State.from_bytes(b"{") == State.from_bytes(b'{"survey": 3}') == State()
+    assert TrimState.from_bytes(b"{") == TrimState.from_bytes(b'{"survey": 3}') == TrimState()
 
 
 def test_a_survey_is_small_whatever_times_it_meets() -> None:

@@ -12,7 +12,7 @@ import pytest
 from mezcal.settings import load
 from mezcal.telemetry import tracing
 from mezcal.telemetry.logs import Lines, as_json, for_people, moment
-from mezcal.telemetry.redaction import Mask
+from mezcal.telemetry.redaction import Redactor
 from mezcal.telemetry.tracing import Trace
 
 SIGNED = "https://s3/x.fits?X-Amz-Algorithm=AWS4&X-Amz-Credential=AKIA/eu&X-Amz-Signature=0a1b&partNumber=1"
@@ -42,8 +42,8 @@ def record(message: str, **fields: object) -> logging.LogRecord:
     ],
 )
 def test_what_looks_like_a_secret_is_hidden(said: str, hidden: str) -> None:
-    assert hidden not in Mask()(said)
-    assert "***" in Mask()(said)
+    assert hidden not in Redactor()(said)
+    assert "***" in Redactor()(said)
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_what_looks_like_a_secret_is_hidden(said: str, hidden: str) -> None:
     ],
 )
 def test_what_is_none_stays(said: str) -> None:
-    assert Mask()(said) == said
+    assert Redactor()(said) == said
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_no_text_takes_long_to_be_searched(head: str, piece: str) -> None:
     """Strangers choose paths, paths are logged, and a search lets no other thread run meanwhile."""
     text = head + piece * (40_000 // len(piece))
     began = time.thread_time()
-    Mask()(text)
+    Redactor()(text)
     assert time.thread_time() - began < 1, "what goes over a text once for each of its letters takes ten"
 
 
@@ -82,7 +82,7 @@ def test_secrets_of_the_settings_are_hidden_in_every_form() -> None:
         api_tokens="first-token,second-token",
         archive_token="Token 0123abcd",
     )
-    mask = Mask.of(given)
+    mask = Redactor.of(given)
     for shown in (
         'pa"ss\\word/1', "pa%22ss%5Cword%2F1", json.dumps('pa"ss\\word/1'), "of-the-broker", "second-token", "0123abcd",
         "cmVhZGVyOnBhInNzXHdvcmQvMQ==",
@@ -92,7 +92,7 @@ def test_secrets_of_the_settings_are_hidden_in_every_form() -> None:
 
 
 def test_json_is_one_object_whatever_is_said() -> None:
-    text = Lines(as_json, Mask(), "api").format(record('a"\n\x1b\u2028b', path="x\ny", ms=1.5, none=None))
+    text = Lines(as_json, Redactor(), "api").format(record('a"\n\x1b\u2028b', path="x\ny", ms=1.5, none=None))
     assert "\n" not in text
     assert text.isascii()
     told = json.loads(text)
@@ -103,13 +103,13 @@ def test_json_is_one_object_whatever_is_said() -> None:
 
 
 def test_people_get_one_line_whatever_is_said() -> None:
-    text = Lines(for_people, Mask(), "api").format(record("a\r\nb\x1b[2J\u202e", path="x\ny"))
+    text = Lines(for_people, Redactor(), "api").format(record("a\r\nb\x1b[2J\u202e", path="x\ny"))
     assert text == "1970-01-01 00:00:00.500 INFO    api.x: a\\r\\nb\\x1b[2J\\u202e path=x\\ny"
 
 
 def test_a_requests_line_for_people_is_short() -> None:
     fields = {"method": "GET", "path": "/images/a b", "status": 200, "ms": 12.6, "bytes": 77, "outcome": "miss"}
-    text = Lines(for_people, Mask(), "api").format(
+    text = Lines(for_people, Redactor(), "api").format(
         record("request", **fields, kind="mezzanine", server="thread", key="k")
     )
     assert text == "1970-01-01 00:00:00.500 INFO    GET /images/a b 200 miss 13 ms 77 B"
@@ -120,7 +120,7 @@ def test_a_traceback_is_set_in_and_hides_secrets_too() -> None:
         int("no\n2026-01-01 forged Authorization: Bearer abc-1")
     except ValueError:
         told = logging.makeLogRecord({"name": "x", "msg": "failed", "exc_info": sys.exc_info()})
-    head, *rest = Lines(for_people, Mask(), "api").format(told).split("\n")
+    head, *rest = Lines(for_people, Redactor(), "api").format(told).split("\n")
     assert head.endswith("x: failed")
     assert rest
     assert all(line.startswith("    ") for line in rest)
@@ -129,13 +129,13 @@ def test_a_traceback_is_set_in_and_hides_secrets_too() -> None:
 
 def test_a_lines_ids_are_those_of_whom_this_thread_works_for() -> None:
     with tracing.working_for(Trace.of("asker-1", None)):
-        told = json.loads(Lines(as_json, Mask(), "worker").format(record("x")))
+        told = json.loads(Lines(as_json, Redactor(), "worker").format(record("x")))
         carried = tracing.carried()
     assert told["request_id"] == "asker-1"
     again = tracing.of_message(carried)
     assert again is not None
     assert (again.request_id, again.trace_id) == ("asker-1", told["trace_id"])
-    assert "request_id" not in json.loads(Lines(as_json, Mask(), "worker").format(record("x")))
+    assert "request_id" not in json.loads(Lines(as_json, Redactor(), "worker").format(record("x")))
 
 
 @pytest.mark.parametrize("strange", ["a b", "x\n", "ü", "", "a" * 129, '"'])

@@ -15,7 +15,7 @@ import pytest
 
 from mezcal.jobs import Keys
 from mezcal.telemetry.gauges import GAUGES
-from mezcal.telemetry.history import Latency, Told, last_hour, totals
+from mezcal.telemetry.history import Latency, MinuteRecorder, last_hour, totals
 from mezcal.telemetry.metrics import Metrics
 from tests.support.waiting import until
 from tools.metrics_table import families
@@ -142,7 +142,10 @@ class TestTheLastHour:
     def test_counts_and_latencies_of_several_processes_meet_in_their_minute(
         self, redis: fakeredis.FakeRedis, counted: Metrics
     ) -> None:
-        tellers = [Told(redis, Keys("x:"), counted.registry.collect), Told(redis, Keys("x:"), counted.registry.collect)]
+        tellers = [
+            MinuteRecorder(redis, Keys("x:"), counted.registry.collect),
+            MinuteRecorder(redis, Keys("x:"), counted.registry.collect),
+        ]
         counted.requests.labels("mezzanine", "hit", "200", "loop").inc(5)
         counted.requests.labels("mezzanine", "stale", "200", "loop").inc(1)
         counted.requests.labels("mezzanine", "miss", "200", "thread").inc(2)
@@ -168,7 +171,7 @@ class TestTheLastHour:
     def test_what_redis_did_not_take_is_told_when_it_is_back(self, counted: Metrics) -> None:
         server = fakeredis.FakeServer()
         redis = fakeredis.FakeRedis(server=server, decode_responses=True)
-        teller = Told(redis, Keys("x:"), counted.registry.collect)
+        teller = MinuteRecorder(redis, Keys("x:"), counted.registry.collect)
         counted.requests.labels("mezzanine", "hit", "200", "loop").inc(3)
         server.connected = False
         teller.tell()

@@ -16,7 +16,7 @@ SPECTRA = {"SPECTRUM", "ARC", "LAMPFLAT"}
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class Orientation:
     """One of the eight ways to lay a frame out: transpose first, then flip the picture's rows and columns."""
 
     transpose: bool = False
@@ -58,10 +58,10 @@ class Turn:
         return np.array([-x if self.flip_columns else x, y if self.flip_rows else -y])
 
 
-FLIPPED = Turn()
+FLIPPED = Orientation()
 
 
-def turn_of(header: Any) -> tuple[Turn, float]:
+def turn_of(header: Any) -> tuple[Orientation, float]:
     """The turn that brings north up and east left, snapped to 90 degrees, and the degrees, counter-clockwise,
     that would make it exact. Frames without coordinates, and spectra, are only flipped.
     """
@@ -71,7 +71,7 @@ def turn_of(header: Any) -> tuple[Turn, float]:
     inverse = np.linalg.inv(matrix)
     north, east = inverse @ [0.0, 1.0], inverse @ [1.0, 0.0]
     north, east = north / np.linalg.norm(north), east / np.linalg.norm(east)
-    turns = (Turn(*choice) for choice in product((False, True), repeat=3))
+    turns = (Orientation(*choice) for choice in product((False, True), repeat=3))
     best = max(turns, key=lambda turn: round(turn.direction(north)[1] - turn.direction(east)[0], 9))
     right, up = best.direction(north)
     return best, math.degrees(math.atan2(right, up))

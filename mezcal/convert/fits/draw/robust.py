@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from mezcal.convert.fits.draw.scaling import Final
     from mezcal.convert.fits.read.planes import Pixels
-    from mezcal.recipe.thumbnail_options import Look
+    from mezcal.recipe.thumbnail_options import ThumbnailOptions
 
     Finish = Callable[[Pixels], Final]
 
@@ -34,7 +34,7 @@ ANCHORS = {
 }
 
 
-def limits(small: Pixels, look: Look) -> Limits:
+def limits(small: Pixels, look: ThumbnailOptions) -> Limits:
     """Black and white of an averaged plane, by the rule that *look* names."""
     values = _statistics(small).ravel()
     values = values[np.isfinite(values)]
@@ -57,7 +57,7 @@ def _statistics(small: Pixels) -> Pixels:
     return averaged(small, (step, step))
 
 
-def levels(planes: list[Pixels], finish: Finish, look: Look) -> Image.Image:
+def levels(planes: list[Pixels], finish: Finish, look: ThumbnailOptions) -> Image.Image:
     """One averaged plane as 8-bit grey. It is brought to its final size before it is stretched."""
     within = limits(planes[0], look)
     table = _bytes(_stretched(np.linspace(0, 1, STEPS + 1), look))  # quicker than to stretch every pixel
@@ -71,7 +71,7 @@ def levels(planes: list[Pixels], finish: Finish, look: Look) -> Image.Image:
     return Image.fromarray(shown)
 
 
-def colour_levels(planes: list[Pixels], finish: Finish, look: Look) -> Image.Image:
+def colour_levels(planes: list[Pixels], finish: Finish, look: ThumbnailOptions) -> Image.Image:
     """Red, visual and blue as 8-bit RGB with linked limits, after Lupton et al. 2004 (PASP 116, 133).
 
     Each plane loses its own sky, which is black; then one scale holds for all three, the stretch acts on their
@@ -105,7 +105,7 @@ def _sky(plane: Pixels) -> float:
     return float(np.median(values)) if len(values) else 0.0
 
 
-def _stretched(share: Pixels, look: Look) -> Pixels:
+def _stretched(share: Pixels, look: ThumbnailOptions) -> Pixels:
     stretch = STRETCHES[look.stretch or "linear"]()
     done: Pixels = np.clip(stretch(share), 0, 1)
     return done
@@ -116,7 +116,7 @@ def _bytes(share: Pixels) -> Pixels:
     return rounded
 
 
-def coloured(grey: Image.Image, look: Look) -> Image.Image:
+def coloured(grey: Image.Image, look: ThumbnailOptions) -> Image.Image:
     """*grey*, inverted and in the colours of *look*."""
     if look.invert:
         grey = grey.point([255 - level for level in range(256)] * len(grey.getbands()))

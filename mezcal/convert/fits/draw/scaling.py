@@ -14,7 +14,7 @@ from mezcal.convert.fits.read.planes import BLOCK, Sections, blocks
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from mezcal.convert.fits.draw.orientation import Turn
+    from mezcal.convert.fits.draw.orientation import Orientation
     from mezcal.convert.fits.read.planes import Pixels, Plane
 
 Size = tuple[int, int]
@@ -53,7 +53,7 @@ def factors(size: Size, final: Size, gap: float = 2.0) -> Size:
     return max(1, int(size[0] / final[0] / gap)), max(1, int(size[1] / final[1] / gap))
 
 
-def shrunk(plane: Plane, turn: Turn, by: Size, draw: Callable[[Pixels], Pixels]) -> Pixels:
+def shrunk(plane: Plane, turn: Orientation, by: Size, draw: Callable[[Pixels], Pixels]) -> Pixels:
     """*plane* as 8-bit levels, each block drawn, averaged in boxes of *by* columns and rows of the picture."""
 
     def small(block: Pixels) -> Pixels:
@@ -63,7 +63,7 @@ def shrunk(plane: Plane, turn: Turn, by: Size, draw: Callable[[Pixels], Pixels])
     return _sheet(np.uint8, plane, turn, by, small)
 
 
-def means(plane: Plane, turn: Turn, by: Size) -> Pixels:
+def means(plane: Plane, turn: Orientation, by: Size) -> Pixels:
     """*plane* as float32, averaged in boxes of *by* columns and rows of the picture; what is no number is left out."""
 
     def small(block: Pixels) -> Pixels:
@@ -73,7 +73,7 @@ def means(plane: Plane, turn: Turn, by: Size) -> Pixels:
     return _sheet(np.float32, plane, turn, by, small)
 
 
-def _sheet(kind: type, plane: Plane, turn: Turn, by: Size, small: Callable[[Pixels], Pixels]) -> Pixels:
+def _sheet(kind: type, plane: Plane, turn: Orientation, by: Size, small: Callable[[Pixels], Pixels]) -> Pixels:
     """What *small* makes of the blocks of *plane*, as rows and columns of the picture.
 
     The sheet is numpy's, which asks for large pages of memory: to touch Pillow's for the first time costs as much as

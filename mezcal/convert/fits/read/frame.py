@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from mezcal.recipe.thumbnail_options import Look
+    from mezcal.recipe.thumbnail_options import ThumbnailOptions
 
 FAULTS = (
     *(OSError, ValueError, TypeError, KeyError, IndexError, AttributeError, EOFError, ArithmeticError),
@@ -62,7 +62,7 @@ class Cards:
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
+class FitsFrame:
     """One open frame. HDUs behind the picture are not read unless they are asked for: that may take longer than to
     draw it.
     """
@@ -97,7 +97,7 @@ def reported() -> Iterator[None]:
 
 
 @contextmanager
-def opened(file: BinaryIO, look: Look, scratch: Path, max_pixels: int | None) -> Iterator[Frame]:
+def opened(file: BinaryIO, look: ThumbnailOptions, scratch: Path, max_pixels: int | None) -> Iterator[FitsFrame]:
     """The frame in *file*; raises `NotAnImage`, `Undecodable` with the reason, or `TooLarge`."""
     with ExitStack() as stack:
         whole = stack.enter_context(_inflated(file, scratch))
@@ -142,7 +142,7 @@ class _Bounded:
         return piece
 
 
-def _frame(hdus: Any, look: Look, file: BinaryIO, size: int, max_pixels: int | None) -> Frame:
+def _frame(hdus: Any, look: ThumbnailOptions, file: BinaryIO, size: int, max_pixels: int | None) -> FitsFrame:
     picture = _picture(hdus, look)
     parts = [] if look.hdu or look.look == "lco" or not is_part(picture) else quadrants(_likes(hdus, picture))
     for hdu in parts or [picture]:
@@ -152,11 +152,11 @@ def _frame(hdus: Any, look: Look, file: BinaryIO, size: int, max_pixels: int | N
     if parts:
         mosaic = Mosaic.of([(_plane(part, look, file), part.header) for part in parts])
         _must_fit(mosaic.shape, max_pixels)
-        return Frame(mosaic, header, hdus)
-    return Frame(_plane(picture, look, file), header, hdus)
+        return FitsFrame(mosaic, header, hdus)
+    return FitsFrame(_plane(picture, look, file), header, hdus)
 
 
-def _picture(hdus: Any, look: Look) -> Any:
+def _picture(hdus: Any, look: ThumbnailOptions) -> Any:
     """The HDU to show: the first one that is wished for, else the first one that can be."""
     first = None
     for hdu in _pictures(hdus, look.hdu):
@@ -214,7 +214,7 @@ def _must_fit(shape: tuple[int, ...], max_pixels: int | None) -> None:
         raise TooLarge(f"the frame has {shape[-1]:,} x {shape[-2]:,} pixels, more than {max_pixels:,}")
 
 
-def _plane(hdu: Any, look: Look, file: BinaryIO) -> Plane:
+def _plane(hdu: Any, look: ThumbnailOptions, file: BinaryIO) -> Plane:
     """The plane asked for, read by ourselves where its layout is an ordinary one, else by astropy."""
     *above, rows, columns = hdu.shape
     number = (look.plane or 1) - 1

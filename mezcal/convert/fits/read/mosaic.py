@@ -52,7 +52,7 @@ def quadrants(pictures: list[Any]) -> list[Any]:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class MosaicPart:
     """One amplifier's pixels: *data* in its own plane, *there* on the detector, *bias* to be subtracted."""
 
     plane: Plane
@@ -77,7 +77,7 @@ class Part:
 class Mosaic:
     """The whole detector; where no part lies, pixels are NaN."""
 
-    parts: tuple[Part, ...]
+    parts: tuple[MosaicPart, ...]
     left: int
     bottom: int
     shape: tuple[int, int]
@@ -107,13 +107,13 @@ class Mosaic:
         return block
 
 
-def _part(plane: Plane, header: Any) -> Part:
+def _part(plane: Plane, header: Any) -> MosaicPart:
     rows, columns = plane.shape
     there = section(header["DETSEC"])
     data = section(header.get("DATASEC", "")) or Section(0, columns, 0, rows, flip_columns=False, flip_rows=False)
     if there is None or data.right > columns or data.top > rows or _size(there) != _size(data):
         raise ValueError(f"DETSEC {header['DETSEC']} and DATASEC {header.get('DATASEC')} do not fit together")
-    return Part(plane, data, there, _bias(plane, section(header.get("BIASSEC", ""))))
+    return MosaicPart(plane, data, there, _bias(plane, section(header.get("BIASSEC", ""))))
 
 
 def _size(area: Section) -> tuple[int, int]:

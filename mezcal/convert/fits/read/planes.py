@@ -29,7 +29,7 @@ class Plane(Protocol):
 
 
 @runtime_checkable
-class Keeping(Protocol):
+class KeptRows(Protocol):
     """What keeps pixels that can be had again."""
 
     def release(self) -> None:
@@ -97,5 +97,5 @@ def blocks(rows: int, step: int) -> Iterator[tuple[int, int]]:
 
 def release(plane: Plane) -> None:
     """Give back what *plane* holds in memory, if it can be had again: of three frames one is worked on."""
-    if isinstance(plane, Keeping):
+    if isinstance(plane, KeptRows):
         plane.release()

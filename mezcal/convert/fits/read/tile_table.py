@@ -42,7 +42,7 @@ INTEGERS: dict[Any, np.dtype[Any]] = {
 DITHERS = {"NO_DITHER": 0, "SUBTRACTIVE_DITHER_1": 1, "SUBTRACTIVE_DITHER_2": 2}
 
 
-class Table(NamedTuple):
+class TileTable(NamedTuple):
     """The table of tiles, and where in the file what its rows point to begins and ends."""
 
     rows: Pixels
@@ -94,7 +94,7 @@ def _setting(header: Any, name: str, default: int) -> Any:
     return default
 
 
-def _table(header: Any, file: BinaryIO, start: int, tiles: int) -> Table | None:
+def _table(header: Any, file: BinaryIO, start: int, tiles: int) -> TileTable | None:
     """The table of tiles; None if it has not a row for each, or columns of another make."""
     columns = [_column(header, number) for number in range(1, header["TFIELDS"] + 1)]
     there = [column for column in columns if column is not None and column[2]]
@@ -108,7 +108,7 @@ def _table(header: Any, file: BinaryIO, start: int, tiles: int) -> Table | None:
     if heap < start + width * tiles:
         return None
     rows = np.frombuffer(bytes_at(file, start, width * tiles), kind)
-    return Table(rows, heap, start + width * tiles + header["PCOUNT"])
+    return TileTable(rows, heap, start + width * tiles + header["PCOUNT"])
 
 
 def _column(header: Any, number: int) -> tuple[str, str, int] | None:
@@ -144,7 +144,7 @@ def _scaling(header: Any, rows: Pixels, kind: np.dtype[Any]) -> Integers | Quant
     return Quantized(FLOATS[bitpix], scales, zeros, seed - 1 if dither else None, dither == 2, blank)
 
 
-def _streams(table: Table, file: BinaryIO, tile_bytes: int) -> Streams | None:
+def _streams(table: TileTable, file: BinaryIO, tile_bytes: int) -> Streams | None:
     """Where each tile's bytes are; None if some are not there, or not one behind the other."""
     if "COMPRESSED_DATA" not in (table.rows.dtype.names or ()):
         return None

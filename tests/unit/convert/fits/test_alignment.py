@@ -11,7 +11,7 @@ from astropy.io import fits
 from PIL import Image
 
 from mezcal.convert.fits.alignment import affine_between, moved
-from mezcal.convert.fits.read.frame import Cards, Frame
+from mezcal.convert.fits.read.frame import Cards, FitsFrame
 from mezcal.convert.fits.read.planes import Held
 
 
@@ -57,7 +57,7 @@ def test_stars_are_matched_in_little_memory() -> None:
     """The shifts between 60 stars and 60 are 3600; pairs of these are 13 million."""
     stars = np.random.default_rng(1).uniform(0, 2000, (60, 2))
     here, there = (
-        Frame(Held(np.zeros((10, 10))), Cards(fits.Header(), fits.Header()), [_catalogue(x, y)])
+        FitsFrame(Held(np.zeros((10, 10))), Cards(fits.Header(), fits.Header()), [_catalogue(x, y)])
         for x, y in (stars.T, (stars + np.array([7, -3])).T)
     )
     tracemalloc.start()

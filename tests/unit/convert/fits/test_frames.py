@@ -19,7 +19,7 @@ from mezcal.convert.fits.read.planes import Held
 from mezcal.convert.fits.read.spilled_planes import Spilled
 from mezcal.convert.fits.thumbnail import draw
 from mezcal.errors import NotAnImage, StoreDown, TooLarge, Undecodable
-from mezcal.recipe.thumbnail_options import Look
+from mezcal.recipe.thumbnail_options import ThumbnailOptions
 from mezcal.runtime import memory_budget
 from mezcal.store.housekeeping.free_space import is_full
 from tests import DATA
@@ -49,7 +49,7 @@ def picture(path: Path, max_pixels: int | None = None, **query: str) -> np.ndarr
     target = path.with_suffix(".jpg")
     given = {"limits": "minmax", "stretch": "linear", "quality": "95"} if query.get("look") != "lco" else {}
     with path.open("rb") as file:
-        draw([file], target, Look.parse({**given, **query}), scratch=path.parent, max_pixels=max_pixels)
+        draw([file], target, ThumbnailOptions.parse({**given, **query}), scratch=path.parent, max_pixels=max_pixels)
     with Image.open(target) as image:
         return np.asarray(image.convert("L")).astype(float)
 
@@ -114,7 +114,7 @@ def test_the_hdu_called_sci_comes_first(tmp_path: Path) -> None:
 
 def test_a_picture_called_cat_is_no_catalogue(tmp_path: Path) -> None:
     path = written(tmp_path, fits.ImageHDU(ramp()), fits.ImageHDU(np.ones((10, 10)), name="CAT"))
-    with path.open("rb") as file, opened(file, Look.parse({}), tmp_path, None) as frame:
+    with path.open("rb") as file, opened(file, ThumbnailOptions.parse({}), tmp_path, None) as frame:
         assert frame.catalogue() is None
 
 
@@ -145,7 +145,9 @@ def test_what_is_behind_the_picture_is_not_read(tmp_path: Path, look: str) -> No
     path = written(tmp_path, fits.CompImageHDU(ramp(), name="SCI"), errors, fits.ImageHDU(ramp(), name="BPM"))
     with path.open("rb") as file:
         touched = Noting(file)
-        draw([cast("BinaryIO", touched)], tmp_path / "out.jpg", Look.parse({"look": look}), scratch=tmp_path)
+        draw(
+            [cast("BinaryIO", touched)], tmp_path / "out.jpg", ThumbnailOptions.parse({"look": look}), scratch=tmp_path
+        )
     with fits.open(path) as hdus:
         assert touched.last <= hdus[2].fileinfo()["datLoc"]
 
@@ -167,7 +169,7 @@ def test_one_plane_of_a_cube_is_decoded_however_tall_its_tiles(tmp_path: Path) -
     cube = np.stack([np.full((300, 300), 100), *4 * [ramp(300, 300)[:, ::-1]]]).astype("i4")
     path = written(tmp_path, fits.CompImageHDU(cube, compression_type="GZIP_1", tile_shape=(1, 300, 300)))
     assert corner(picture(path, plane="3")) == "top left"
-    with path.open("rb") as file, opened(file, Look.parse({"plane": "3"}), tmp_path, None) as frame:
+    with path.open("rb") as file, opened(file, ThumbnailOptions.parse({"plane": "3"}), tmp_path, None) as frame:
         pixels = frame.plane.rows(0, 300)
         assert np.array_equal(pixels, cube[2])
         assert pixels.base is None or pixels.base.size == pixels.size
@@ -209,7 +211,7 @@ def test_memory_is_asked_for_frames_that_are_one_tile(
     monkeypatch.setattr("mezcal.convert.fits.thumbnail.HELD_MOST", 1)
     monkeypatch.setattr("mezcal.runtime.memory_budget.STREAMING", 0)
     with path.open("rb") as file:
-        draw([file], tmp_path / "out.jpg", Look.parse({}), scratch=tmp_path, room=asked.append)
+        draw([file], tmp_path / "out.jpg", ThumbnailOptions.parse({}), scratch=tmp_path, room=asked.append)
     assert asked == [memory_budget.SMALL + 2 * 4 * 300 * 300]
 
 
@@ -224,7 +226,7 @@ def test_memory_is_asked_for_large_pictures(
     path, asked = written(tmp_path, fits.PrimaryHDU(ramp(300, 400))), []
     monkeypatch.setattr("mezcal.convert.fits.thumbnail.HELD_MOST", 1)
     monkeypatch.setattr("mezcal.runtime.memory_budget.STREAMING", 0)
-    look = Look.parse({"width": "400", "height": "400", **query})
+    look = ThumbnailOptions.parse({"width": "400", "height": "400", **query})
     with ExitStack() as stack:
         files = [stack.enter_context(path.open("rb")) for _ in range(3 if look.color else 1)]
         draw(files, tmp_path / "out.jpg", look, scratch=tmp_path, room=asked.append)

@@ -10,7 +10,7 @@ from astropy.io import fits
 from PIL import Image
 
 from mezcal.convert.fits.thumbnail import draw
-from mezcal.recipe.thumbnail_options import Look
+from mezcal.recipe.thumbnail_options import ThumbnailOptions
 from tests import DATA
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ MONO = "mono_f32_rice.fits.fz"
 
 
 def drawn(target: Path, *frames: Path, **query: str) -> np.ndarray:
-    look = Look.parse({"look": "lco", **query})
+    look = ThumbnailOptions.parse({"look": "lco", **query})
     files = [frame.open("rb") for frame in frames]
     try:
         draw(files, target, look, scratch=target.parent)

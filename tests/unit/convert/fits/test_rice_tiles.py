@@ -18,14 +18,14 @@ from mezcal.convert.fits.read.quantization import RANDOMS, ZERO_CODE
 from mezcal.convert.fits.read.tile_table import tiled
 from mezcal.convert.fits.thumbnail import draw
 from mezcal.errors import Undecodable
-from mezcal.recipe.thumbnail_options import Look
+from mezcal.recipe.thumbnail_options import ThumbnailOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
 KINDS = ["u1", "i2", "u2", "i4", "u4", "f4", "f8"]
-LCO = Look.parse({"look": "lco"})
+LCO = ThumbnailOptions.parse({"look": "lco"})
 
 
 def noise(shape: tuple[int, ...], kind: str, seed: int = 1) -> np.ndarray:

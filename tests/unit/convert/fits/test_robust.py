@@ -15,7 +15,7 @@ from PIL import Image
 from mezcal.convert.fits.draw.label import labelled
 from mezcal.convert.fits.draw.zscale import SAMPLES, zscale
 from mezcal.convert.fits.thumbnail import draw
-from mezcal.recipe.thumbnail_options import COLORMAPS, LIMITS, STRETCHES, Look
+from mezcal.recipe.thumbnail_options import COLORMAPS, LIMITS, STRETCHES, ThumbnailOptions
 from tests import DATA
 
 FRAMES = DATA / "fits"
@@ -35,7 +35,7 @@ def drawn(folder: Path, *frames: np.ndarray | Path, **query: str) -> tuple[np.nd
             fits.PrimaryHDU(frame).writeto(path, overwrite=True)
         files.append(path.open("rb"))
     try:
-        picture = draw(files, folder / "out.jpg", Look.parse({"quality": "95", **query}), scratch=folder)
+        picture = draw(files, folder / "out.jpg", ThumbnailOptions.parse({"quality": "95", **query}), scratch=folder)
     finally:
         for file in files:
             file.close()
