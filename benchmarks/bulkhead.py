@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from benchmarks.load import Run, steady
-from tests.support.installation import SAMPLES, House, running_house
+from tests.support.installation import SAMPLES, Installation, running_installation
 from tests.support.origin_server import OriginServer
 from tests.support.waiting import until
 
@@ -44,40 +44,40 @@ def main() -> None:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         origin = stack.enter_context(OriginServer(SAMPLES))
-        house = stack.enter_context(running_house(folder, origin.url, *front, **limits))
-        measure(house, origin, options)
+        installation = stack.enter_context(running_installation(folder, origin.url, *front, **limits))
+        measure(installation, origin, options)
 
 
-def measure(house: House, origin: OriginServer, options: argparse.Namespace) -> None:
-    house.ask(WARM)
-    for pid in house.pids("celery"):
+def measure(installation: Installation, origin: OriginServer, options: argparse.Namespace) -> None:
+    installation.ask(WARM)
+    for pid in installation.pids("celery"):
         os.setpriority(os.PRIO_PROCESS, pid, options.nice)
     titles = ("p50 ms", "p99 ms", "hits/s", "failed", "API MB")
     print(f"load average {os.getloadavg()[0]:.1f}, {os.cpu_count()} cores, pool nice {options.nice}")
     print(f"{'beside the hits':34}" + "".join(f"{title:>9}" for title in titles))
     waiting: list[socket.socket] = []
     for number in options.waiting:
-        waiting += [client for n in range(len(waiting), number) for client in misses(house, origin, n)]
-        until(lambda: house.table.depths()["running"] >= min(number, 2), what="the misses")  # noqa: B023
-        run = hits(house, options)
+        waiting += [client for n in range(len(waiting), number) for client in misses(installation, origin, n)]
+        until(lambda: installation.table.depths()["running"] >= min(number, 2), what="the misses")  # noqa: B023
+        run = hits(installation, options)
         answered = len(select.select(waiting, [], [], 0)[0]) if waiting else 0
-        show(house, f"{number - answered} misses wait", run)
-    show(house, "and the pool converts", converting(house, origin, options))
+        show(installation, f"{number - answered} misses wait", run)
+    show(installation, "and the pool converts", converting(installation, origin, options))
     for client in waiting:
         client.close()
 
 
-def misses(house: House, origin: OriginServer, number: int) -> Iterator[socket.socket]:
+def misses(installation: Installation, origin: OriginServer, number: int) -> Iterator[socket.socket]:
     """One client that waits for a master of its own, which stops half-way."""
     path = f"held-{number}.tif"
     origin.script(path, body=VALLEY, hold_at=1000)
-    place = urlsplit(house.url)
+    place = urlsplit(installation.url)
     client = socket.create_connection((str(place.hostname), place.port))
     client.sendall(f"GET /images/{path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
     yield client
 
 
-def converting(house: House, origin: OriginServer, options: argparse.Namespace) -> Run:
+def converting(installation: Installation, origin: OriginServer, options: argparse.Namespace) -> Run:
     """Hits while both pool processes convert one small master after the other, and the others still wait."""
     over = threading.Event()
     for number in range(2):
@@ -89,7 +89,7 @@ def converting(house: House, origin: OriginServer, options: argparse.Namespace) 
             number += 1
             path = f"{threading.get_ident()}-{number}.tif"
             origin.script(path, body=VALLEY)
-            house.ask(path)
+            installation.ask(path)
 
     for number in range(2, max(options.waiting)):
         origin.script_of(f"held-{number}.tif").go.set()
@@ -97,21 +97,21 @@ def converting(house: House, origin: OriginServer, options: argparse.Namespace) 
     for thread in threads:
         thread.start()
     try:
-        return hits(house, options)
+        return hits(installation, options)
     finally:
         over.set()
         for thread in threads:
             thread.join()
 
 
-def hits(house: House, options: argparse.Namespace) -> Run:
-    place = urlsplit(house.url)
+def hits(installation: Installation, options: argparse.Namespace) -> Run:
+    place = urlsplit(installation.url)
     address = str(place.hostname), int(place.port or 80)
     return steady(address, f"/images/{WARM}", PAUSE, options.seconds)
 
 
-def show(house: House, title: str, run: Run) -> None:
-    memory = sum(resident(pid) for pid in house.pids("gunicorn"))
+def show(installation: Installation, title: str, run: Run) -> None:
+    memory = sum(resident(pid) for pid in installation.pids("gunicorn"))
     figures = f"{run.p50:9.2f}{run.p99:9.2f}{run.rate:9.0f}{run.failed:9}{memory / 1e6:9.0f}"
     print(f"{title:34}{figures}", flush=True)
 

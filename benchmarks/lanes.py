@@ -24,14 +24,14 @@ import requests
 from mezcal.jobs import Jobs, Lane
 from mezcal.recipe import Mezzanine
 from mezcal.settings import load
-from tests.support.installation import SAMPLES, running_house
+from tests.support.installation import SAMPLES, running_installation
 from tests.support.origin_server import OriginServer
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.support.installation import House
+    from tests.support.installation import Installation
 
 MASTER = (SAMPLES / "maps" / "valley.tif").read_bytes()
 BULK_SECONDS = 1.0
@@ -58,8 +58,8 @@ def main() -> None:
         for reserve in ("1", "0"):
             idle: list[float] = []
             for queued in options.queued:
-                with crowded(repository, reserve, queued) as house:
-                    taken = cold_requests(house, options.requests if reserve == "1" else 40)
+                with crowded(repository, reserve, queued) as installation:
+                    taken = cold_requests(installation, options.requests if reserve == "1" else 40)
                 idle = idle or taken
                 ratios = (p50(taken) / p50(idle), p99(taken) / p99(idle))
                 figures = f"{p50(taken):8.1f}{p99(taken):8.1f}{ratios[0]:12.2f}x{ratios[1]:13.2f}x"
@@ -67,33 +67,33 @@ def main() -> None:
 
 
 @contextmanager
-def crowded(repository: OriginServer, reserve: str, queued: int) -> Iterator[House]:
-    """A house in which so many bulk jobs are queued, and as many run as may."""
+def crowded(repository: OriginServer, reserve: str, queued: int) -> Iterator[Installation]:
+    """An installation in which so many bulk jobs are queued, and as many run as may."""
     with tempfile.TemporaryDirectory() as name:
         given = {"LOG_LEVEL": "WARNING", "INTERACTIVE_RESERVE": reserve, "DRAIN_SECONDS": "2"}
-        with running_house(Path(name), repository.url, **given) as house:
-            cold_requests(house, 10)
-            fill(house, queued)
+        with running_installation(Path(name), repository.url, **given) as installation:
+            cold_requests(installation, 10)
+            fill(installation, queued)
             if queued:
-                until(lambda: house.table.depths()["running"] == 2 - int(reserve), what="the crowd at work")
-            yield house
+                until(lambda: installation.table.depths()["running"] == 2 - int(reserve), what="the crowd at work")
+            yield installation
 
 
-def fill(house: House, queued: int) -> None:
-    url = f"redis+socket://{house.folder}/data/run/broker.sock"
-    jobs = Jobs.of(load(_env_file=None, redis_url=url, repo_base_url=house.settings.repo_base_url))
+def fill(installation: Installation, queued: int) -> None:
+    url = f"redis+socket://{installation.folder}/data/run/broker.sock"
+    jobs = Jobs.of(load(_env_file=None, redis_url=url, repo_base_url=installation.settings.repo_base_url))
     for start in range(0, queued, BATCH):
         recipes = [Mezzanine.parse(f"bulk/{number}.tif") for number in range(start, min(start + BATCH, queued))]
         jobs.table.ensure_all(recipes, Lane.BULK, changed=False)
         jobs.pipe.send_all([recipe.as_json() for recipe in recipes], Lane.BULK)
 
 
-def cold_requests(house: House, count: int) -> list[float]:
+def cold_requests(installation: Installation, count: int) -> list[float]:
     taken = []
     with requests.Session() as client:
         for _ in range(count):
             began = time.perf_counter()
-            client.get(f"{house.url}/images/{uuid4().hex}.tif").raise_for_status()
+            client.get(f"{installation.url}/images/{uuid4().hex}.tif").raise_for_status()
             taken.append(1000 * (time.perf_counter() - began))
     return taken
 

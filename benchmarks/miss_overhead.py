@@ -24,7 +24,7 @@ from mezcal.origin import open_origin
 from mezcal.recipe import Mezzanine
 from mezcal.settings import load
 from mezcal.store import open_store
-from tests.support.installation import SAMPLES, running_house
+from tests.support.installation import SAMPLES, running_installation
 from tests.support.origin_server import OriginServer
 
 if TYPE_CHECKING:
@@ -47,9 +47,9 @@ def main() -> None:
         folder = Path(name)
         settings = load(_env_file=None, data_dir=folder / "alone", repo_base_url=repository.url)
         origin, store, choices = open_origin(settings), open_store(settings), ConversionOptions.of(settings)
-        (folder / "house").mkdir()
+        (folder / "installation").mkdir()
         with (
-            running_house(folder / "house", repository.url, LOG_LEVEL="WARNING") as house,
+            running_installation(folder / "installation", repository.url, LOG_LEVEL="WARNING") as installation,
             requests.Session() as client,
         ):
             cold: list[float] = []
@@ -58,7 +58,7 @@ def main() -> None:
                 asked, made = (f"{kind}{number}.tif" for kind in ("asked", "made"))
                 for path in (asked, made):
                     repository.script(path, body=MASTER)
-                request = clocked(lambda path=asked: client.get(f"{house.url}/images/{path}").raise_for_status())
+                request = clocked(lambda path=asked: client.get(f"{installation.url}/images/{path}").raise_for_status())
                 work = clocked(lambda path=made: derive(Mezzanine.parse(path), origin, store, choices))
                 if number >= 0:
                     cold.append(request)

@@ -25,12 +25,12 @@ from typing import TYPE_CHECKING
 import requests
 
 from tests.support.broker import running_broker
-from tests.support.installation import MEZCAL, SAMPLES, running_house
+from tests.support.installation import MEZCAL, SAMPLES, running_installation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.support.installation import House
+    from tests.support.installation import Installation
 
 MASTER = SAMPLES / "maps" / "valley.tif"
 
@@ -47,23 +47,26 @@ def main() -> None:
         wanted = filled(masters, "bulk", options.images)
         asked = (f"asked/{number}.tif" for number in count())
         given = {"LOG_LEVEL": "WARNING", "DRAIN_SECONDS": "2"}
-        (house_folder := Path(name, "house")).mkdir()
-        with running_house(house_folder, masters.as_uri(), **given) as house:
-            beside(house, masters, wanted, asked, options.requests)
-            again(house, wanted)
+        (installation_folder := Path(name, "installation")).mkdir()
+        with running_installation(installation_folder, masters.as_uri(), **given) as installation:
+            beside(installation, masters, wanted, asked, options.requests)
+            again(installation, wanted)
     handing_over(options.listed)
 
 
-def beside(house: House, masters: Path, wanted: Path, asked: Iterator[str], number: int) -> None:
-    cold(house, masters, asked, 20)
-    idle = cold(house, masters, asked, number)
+def beside(installation: Installation, masters: Path, wanted: Path, asked: Iterator[str], number: int) -> None:
+    cold(installation, masters, asked, 20)
+    idle = cold(installation, masters, asked, number)
     began = time.perf_counter()
     with subprocess.Popen(
-        [MEZCAL, "warm", "--wait", "--from", wanted], cwd=house.folder, env=house.environment, stderr=subprocess.DEVNULL
+        [MEZCAL, "warm", "--wait", "--from", wanted],
+        cwd=installation.folder,
+        env=installation.environment,
+        stderr=subprocess.DEVNULL,
     ) as warming:
         busy = []
         while warming.poll() is None:
-            busy += cold(house, masters, asked, 5)
+            busy += cold(installation, masters, asked, 5)
     took = time.perf_counter() - began
     images = len(wanted.read_text().splitlines())
     print(f"warmed {images:,} images in {took:.1f} s: {images / took:.0f} a second, {len(busy)} requests beside it")
@@ -73,12 +76,12 @@ def beside(house: House, masters: Path, wanted: Path, asked: Iterator[str], numb
     print(f"of idle    {p50(busy) / p50(idle):7.2f}x{p99(busy) / p99(idle):7.2f}x", flush=True)
 
 
-def again(house: House, wanted: Path) -> None:
+def again(installation: Installation, wanted: Path) -> None:
     """All are cached: the store is asked, against jobs that find them there."""
     images = len(wanted.read_text().splitlines())
-    took, peak = timed(house.environment, house.folder, "--from", str(wanted))
-    elsewhere = house.environment | {"STORAGE_DIR": str(house.folder / "empty")}
-    by_jobs, _ = timed(elsewhere, house.folder, "--wait", "--from", str(wanted))
+    took, peak = timed(installation.environment, installation.folder, "--from", str(wanted))
+    elsewhere = installation.environment | {"STORAGE_DIR": str(installation.folder / "empty")}
+    by_jobs, _ = timed(elsewhere, installation.folder, "--wait", "--from", str(wanted))
     print(f"{images:,} cached ones: counted in {took:.1f} s ({peak:.0f} MB); by jobs that find them {by_jobs:.1f} s")
 
 
@@ -130,7 +133,7 @@ def filled(masters: Path, below: str, number: int) -> Path:
     return wanted
 
 
-def cold(house: House, masters: Path, asked: Iterator[str], number: int) -> list[float]:
+def cold(installation: Installation, masters: Path, asked: Iterator[str], number: int) -> list[float]:
     """How long each of so many requests for a new master takes, in milliseconds."""
     taken = []
     with requests.Session() as client:
@@ -139,7 +142,7 @@ def cold(house: House, masters: Path, asked: Iterator[str], number: int) -> list
             path = next(asked)
             (masters / path).hardlink_to(masters / "original.tif")
             began = time.perf_counter()
-            client.get(f"{house.url}/images/{path}").raise_for_status()
+            client.get(f"{installation.url}/images/{path}").raise_for_status()
             taken.append(1000 * (time.perf_counter() - began))
     return taken
 

@@ -15,7 +15,7 @@ class Memory(StrEnum):
     LASTING = "lasting"  # the master itself is the fault: until it changes or an operator retries
 
 
-class Failure(Exception):  # noqa: N818 - the domain's word for it, see DESIGN
+class Failure(Exception):
     """A derivative could not be given; *detail* is one sentence for whoever asked."""
 
     slug: ClassVar[str] = "failure"

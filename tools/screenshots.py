@@ -20,14 +20,14 @@ from PIL import Image
 
 from mezcal.jobs import Jobs, Lane
 from mezcal.recipe import Mezzanine
-from tests.support.installation import SAMPLES, running_house
+from tests.support.installation import SAMPLES, running_installation
 from tests.support.origin_server import OriginServer
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from redis import Redis
 
-    from tests.support.installation import House
+    from tests.support.installation import Installation
 
 TO = Path("docs/images")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -48,9 +48,11 @@ def main() -> int:
         for path in BROKEN[1:]:
             origin.script(path, status=500, fails=-1)
         options = ("--flower", "--flower-port", "0")
-        with running_house(Path(folder), origin.url, *options, ORIGIN_RETRIES="0", INTERACTIVE_RESERVE="0") as house:
-            demonstrate(house)
-            show(house)
+        with running_installation(
+            Path(folder), origin.url, *options, ORIGIN_RETRIES="0", INTERACTIVE_RESERVE="0"
+        ) as installation:
+            demonstrate(installation)
+            show(installation)
             for path in SLOW:
                 origin.script(path, body=master)
     for picture in TO.glob("*.png"):
@@ -58,19 +60,19 @@ def main() -> int:
     return 0
 
 
-def demonstrate(house: House) -> None:
+def demonstrate(installation: Installation) -> None:
     """Have images made, some fail and two at work."""
     for path in (*MADE, *BROKEN, "README.md"):
-        house.ask(path)
-    house.request("/ops")
-    until(lambda: len(made_previews(house.table.redis)) == len(MADE), 30, "small pictures")
-    jobs = Jobs.of(house.settings.model_copy(update={"redis_url": _broker(house)}))
+        installation.ask(path)
+    installation.request("/ops")
+    until(lambda: len(made_previews(installation.table.redis)) == len(MADE), 30, "small pictures")
+    jobs = Jobs.of(installation.settings.model_copy(update={"redis_url": _broker(installation)}))
     for path in SLOW:
         jobs.ask(Mezzanine(path), Lane.INTERACTIVE)
     for number in range(40):
         jobs.ask(Mezzanine(f"glass-plates/{number:04}.tif"), Lane.BULK)
-    until(lambda: house.table.depths()["running"] == len(SLOW), 30, "two jobs at work")
-    make_up_an_hour(house.table.redis, house.table.keys)
+    until(lambda: installation.table.depths()["running"] == len(SLOW), 30, "two jobs at work")
+    make_up_an_hour(installation.table.redis, installation.table.keys)
 
 
 def made_previews(redis: Redis) -> list[str]:
@@ -78,10 +80,10 @@ def made_previews(redis: Redis) -> list[str]:
     return [key for key in redis.scan_iter("*preview:*") if redis.get(key)]
 
 
-def _broker(house: House) -> Any:
+def _broker(installation: Installation) -> Any:
     from pydantic import SecretStr  # noqa: PLC0415
 
-    return SecretStr(f"redis+socket://{house.folder}/data/run/broker.sock")
+    return SecretStr(f"redis+socket://{installation.folder}/data/run/broker.sock")
 
 
 def make_up_an_hour(redis: Redis, keys: Any) -> None:
@@ -98,15 +100,21 @@ def make_up_an_hour(redis: Redis, keys: Any) -> None:
         redis.expire(keys.minute(now - ago), 3600)
 
 
-def show(house: House) -> None:
+def show(installation: Installation) -> None:
     """Have the browser look at everything."""
-    journal = house.journal.read_text()
+    journal = installation.journal.read_text()
     flower = re.findall(r"the dashboard is at (http://\S+/)", journal)[0]
-    secret = (house.folder / "data" / "flower" / "password").read_text().strip()
+    secret = (installation.folder / "data" / "flower" / "password").read_text().strip()
     wanted = [
-        {"url": f"{house.url}/", "out": "home.png", "height": 1100},
-        {"url": f"{house.url}/ops", "out": "ops.png", "height": OPS_HEIGHT},
-        {"url": f"{house.url}/ops", "out": "ops-phone.png", "width": 390, "height": PHONE_HEIGHT, "scheme": "dark"},
+        {"url": f"{installation.url}/", "out": "home.png", "height": 1100},
+        {"url": f"{installation.url}/ops", "out": "ops.png", "height": OPS_HEIGHT},
+        {
+            "url": f"{installation.url}/ops",
+            "out": "ops-phone.png",
+            "width": 390,
+            "height": PHONE_HEIGHT,
+            "scheme": "dark",
+        },
         {"url": f"{flower}workers", "out": "flower-workers.png", "height": 480},
         {"url": f"{flower}tasks", "out": "flower-tasks.png", "height": 760},
         {"url": f"{flower}tasks", "out": "flower-task.png", "height": 900, "follow": "FAILURE"},

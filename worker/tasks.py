@@ -33,7 +33,7 @@ RANKS = {Lane.INTERACTIVE: 0, Lane.BULK: 1}  # who is given memory first
 MEMORY_PATIENCE = 120.0  # seconds, and no more than a quarter of a job's time: a wait is no job that took too long
 
 
-class NotMade(Exception):  # noqa: N818 - not an error: how the task ended, for Flower
+class NotMade(Exception):
     """The job's end without a derivative, less what caused it: those texts may hold signed URLs."""
 
     def __repr__(self) -> str:

@@ -26,7 +26,7 @@ class Severity(StrEnum):
     FAILED = "failed"
 
 
-class CheckFailed(Exception):  # noqa: N818 - what a check finds is no fault of ours
+class CheckFailed(Exception):
     """A check found something wrong; *hint* says what to do about it, where the check has nothing better."""
 
     def __init__(self, detail: str, hint: str = "", level: Severity = Severity.FAILED) -> None:

@@ -34,7 +34,7 @@ LOOK_SECONDS = 0.1
 DEFER_SECONDS = (1.0, 3.0)  # from, to: those who found no place shall not come back all at once
 
 
-class JobDelayed(Exception):  # noqa: N818 - not an error: nothing was tried
+class JobDelayed(Exception):
     """The job cannot be worked on now; queue it again in *seconds*."""
 
     def __init__(self, seconds: float) -> None:

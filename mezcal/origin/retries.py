@@ -23,7 +23,7 @@ LONGEST_PAUSE = 20.0  # a worker that sleeps longer than its askers wait serves 
 logger = logging.getLogger(__name__)
 
 
-class Again(Exception):  # noqa: N818 - not an error yet
+class Again(Exception):
     """A try failed in a way that the next one may not; *after* is the origin's own wish, in seconds."""
 
     def __init__(self, failure: Failure, after: float | None = None) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic_settings import PydanticBaseSettingsSource
 
 
-class WrongSetting(Exception):  # noqa: N818 - an error page of its own would help nobody
+class WrongSetting(Exception):
     """A setting cannot be used: the message names the variable, what it holds and what it may hold."""
 
 

@@ -13,14 +13,14 @@ from pydantic import SecretStr
 
 from mezcal.jobs import Jobs, Lane
 from mezcal.recipe import Mezzanine
-from tests.support.installation import SAMPLES, running_house
+from tests.support.installation import SAMPLES, running_installation
 from tests.support.origin_server import OriginServer
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.support.installation import House
+    from tests.support.installation import Installation
 
 
 @pytest.fixture(scope="module")
@@ -30,23 +30,23 @@ def origin() -> Iterator[OriginServer]:
 
 
 @pytest.fixture(scope="module")
-def house(origin: OriginServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+def installation(origin: OriginServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     folder, options = tmp_path_factory.mktemp("flower"), ("--flower", "--flower-port", "0")
     given = {"ORIGIN_RETRIES": "0", "RETRY_SECONDS": "300", "FLOWER_BASIC_AUTH": "ann:her secret"}
-    with running_house(folder, origin.url, *options, **given) as running:
+    with running_installation(folder, origin.url, *options, **given) as running:
         yield running
 
 
-def tasks(house: House, path: str) -> list[dict[str, Any]]:
+def tasks(installation: Installation, path: str) -> list[dict[str, Any]]:
     """What Flower has of *path*, the oldest first."""
-    (url,) = re.findall(r"the dashboard is at (\S+/)", house.journal.read_text())
+    (url,) = re.findall(r"the dashboard is at (\S+/)", installation.journal.read_text())
     found = requests.get(f"{url}api/tasks", auth=("ann", "her secret"), timeout=30).json().values()
     return sorted((task for task in found if task["args"] == path), key=lambda task: task["received"])
 
 
-def shown(house: House, search: str) -> list[dict[str, Any]]:
+def shown(installation: Installation, search: str) -> list[dict[str, Any]]:
     """The lines of Flower's page of tasks that *search* finds."""
-    (url,) = re.findall(r"the dashboard is at (\S+/)", house.journal.read_text())
+    (url,) = re.findall(r"the dashboard is at (\S+/)", installation.journal.read_text())
     asked = {"draw": 1, "start": 0, "length": 10, "search[value]": search, "order[0][column]": 0}
     asked |= {"columns[0][data]": "received", "order[0][dir]": "desc"}
     answer = requests.get(f"{url}tasks/datatable", params=asked, auth=("ann", "her secret"), timeout=30)
@@ -54,38 +54,46 @@ def shown(house: House, search: str) -> list[dict[str, Any]]:
     return found
 
 
-def wanted(house: House, path: str, lane: Lane) -> None:
-    url = SecretStr(f"redis+socket://{house.folder}/data/run/broker.sock")
-    Jobs.of(house.settings.model_copy(update={"redis_url": url})).ask(Mezzanine(path), lane)
+def wanted(installation: Installation, path: str, lane: Lane) -> None:
+    url = SecretStr(f"redis+socket://{installation.folder}/data/run/broker.sock")
+    Jobs.of(installation.settings.model_copy(update={"redis_url": url})).ask(Mezzanine(path), lane)
 
 
-def test_a_password_of_ones_own_is_the_only_one(house: House) -> None:
-    (url,) = re.findall(r"the dashboard is at (\S+/)", house.journal.read_text())
+def test_a_password_of_ones_own_is_the_only_one(installation: Installation) -> None:
+    (url,) = re.findall(r"the dashboard is at (\S+/)", installation.journal.read_text())
     assert requests.get(url, auth=("ann", "her secret"), timeout=30).status_code == 200
     assert requests.get(url, auth=("mezcal", ""), timeout=30).status_code == 401
-    assert not (house.folder / "data" / "flower" / "password").exists()
+    assert not (installation.folder / "data" / "flower" / "password").exists()
 
 
-def test_a_job_that_is_put_off_is_shown_as_to_be_tried_again_and_why(house: House, origin: OriginServer) -> None:
+def test_a_job_that_is_put_off_is_shown_as_to_be_tried_again_and_why(
+    installation: Installation, origin: OriginServer
+) -> None:
     origin.script("put-off.tif", status=500, fails=-1)
-    wanted(house, "put-off.tif", Lane.BULK)
+    wanted(installation, "put-off.tif", Lane.BULK)
     (task,) = until(
-        lambda: [one for one in tasks(house, "put-off.tif") if one["state"] == "RETRY"], 30, "a put-off job"
+        lambda: [one for one in tasks(installation, "put-off.tif") if one["state"] == "RETRY"], 30, "a put-off job"
     )
     assert task["kwargs"] == "lane=bulk"
     assert re.fullmatch(r"again in \d+ s: origin-failed: .+", task["exception"])
 
 
-def test_a_process_that_died_is_shown_as_a_failure_and_its_job_goes_on(house: House, origin: OriginServer) -> None:
+def test_a_process_that_died_is_shown_as_a_failure_and_its_job_goes_on(
+    installation: Installation, origin: OriginServer
+) -> None:
     body = (SAMPLES / "maps" / "valley.tif").read_bytes()
     script = origin.script("deadly.tif", body=body, hold_at=1000)
-    wanted(house, "deadly.tif", Lane.INTERACTIVE)
-    record = until(lambda: (job := house.job("deadly.tif")) and job.state == "running" and job, 30, "a running job")
+    wanted(installation, "deadly.tif", Lane.INTERACTIVE)
+    record = until(
+        lambda: (job := installation.job("deadly.tif")) and job.state == "running" and job, 30, "a running job"
+    )
     origin.script("deadly.tif", body=body)
     os.kill(int(record.worker.rpartition(":")[2]), signal.SIGKILL)
     script.go.set()
-    until(lambda: [one["state"] for one in tasks(house, "deadly.tif")] == ["FAILURE", "SUCCESS"], 30, "both tries")
-    assert "WorkerLostError" in tasks(house, "deadly.tif")[0]["traceback"]
-    (row,) = shown(house, "args:deadly.tif state:FAILURE")
+    until(
+        lambda: [one["state"] for one in tasks(installation, "deadly.tif")] == ["FAILURE", "SUCCESS"], 30, "both tries"
+    )
+    assert "WorkerLostError" in tasks(installation, "deadly.tif")[0]["traceback"]
+    (row,) = shown(installation, "args:deadly.tif state:FAILURE")
     assert "WorkerLostError" in row["exception"]
     assert row["runtime"] > 0

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.installation import SAMPLES, running_house
+from tests.support.installation import SAMPLES, running_installation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.support.installation import House
+    from tests.support.installation import Installation
 
 HERE = Path(__file__).parent / "viewer"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -29,30 +29,36 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
 
 
 @pytest.fixture(scope="module")
-def trusted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+def trusted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     """One that trusts this machine, with an image made and another one failed."""
-    with running_house(tmp_path_factory.mktemp("trusted"), SAMPLES.as_uri()) as house:
-        yield in_use(house)
+    with running_installation(tmp_path_factory.mktemp("trusted"), SAMPLES.as_uri()) as installation:
+        yield in_use(installation)
 
 
-def in_use(house: House) -> House:
-    assert house.ask("maps/valley.tif").status_code == 200
+def in_use(installation: Installation) -> Installation:
+    assert installation.ask("maps/valley.tif").status_code == 200
     for path in ("absent.tif", "gone.tif"):
-        assert house.ask(path).status_code == 404
-    assert house.ask("README.md").status_code == 415
-    return house
+        assert installation.ask(path).status_code == 404
+    assert installation.ask("README.md").status_code == 415
+    return installation
 
 
-def shown_by_chromium(house: House, folder: Path, *options: str) -> str:
+def shown_by_chromium(installation: Installation, folder: Path, *options: str) -> str:
     """The page as a browser has it after its scripts have run."""
     command = [str(CHROMIUM), "--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder}"]
     ended = subprocess.run(
-        [*command, *options, "--dump-dom", f"{house.url}/ops"], capture_output=True, text=True, timeout=60, check=True
+        [*command, *options, "--dump-dom", f"{installation.url}/ops"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
     )
     return ended.stdout
 
 
-def test_a_browser_shows_the_page_and_runs_its_script_under_its_own_policy(trusted: House, tmp_path: Path) -> None:
+def test_a_browser_shows_the_page_and_runs_its_script_under_its_own_policy(
+    trusted: Installation, tmp_path: Path
+) -> None:
     page = shown_by_chromium(trusted, tmp_path)
     assert "Operator's page" in page
     assert "maps/valley.tif" in page
@@ -65,9 +71,9 @@ def test_a_browser_shows_the_page_and_runs_its_script_under_its_own_policy(trust
 def met(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What an operator meets who has a token."""
     folder = tmp_path_factory.mktemp("operator")
-    with running_house(folder, SAMPLES.as_uri(), API_TOKENS=TOKEN) as house:
-        in_use(house)
-        command = ["node", "operator.mjs", house.url, TOKEN, str(CHROMIUM)]
+    with running_installation(folder, SAMPLES.as_uri(), API_TOKENS=TOKEN) as installation:
+        in_use(installation)
+        command = ["node", "operator.mjs", installation.url, TOKEN, str(CHROMIUM)]
         ended = subprocess.run(command, cwd=HERE, capture_output=True, text=True, timeout=110, check=False)
     assert ended.returncode == 0, ended.stderr
     told: dict[str, Any] = json.loads(ended.stdout)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests import ROOT
-from tests.support.installation import SAMPLES, House, running_house
+from tests.support.installation import SAMPLES, Installation, running_installation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,19 +43,19 @@ RUN = {page: blocks(page) for page in PAGES if blocks(page)}
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    with running_house(tmp_path_factory.mktemp("pages"), SAMPLES.as_uri()) as running:
+def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    with running_installation(tmp_path_factory.mktemp("pages"), SAMPLES.as_uri()) as running:
         (running.folder / ".venv").symlink_to(Path(sys.prefix))
         running.ask("agave-p3.tif")
         yield running
 
 
-def run(command: str, house: House) -> str:
-    """What *command* prints in a folder that looks like a checkout; where the pages say port 5000 it is *house*."""
+def run(command: str, installation: Installation) -> str:
+    """Run *command* in a folder like a checkout, port 5000 replaced by *installation*. Returns its output."""
     done = subprocess.run(
-        ["bash", "-c", command.replace(PRINTED_AT, house.url)],
-        cwd=house.folder,
-        env=house.environment | {"PATH": f"{sys.prefix}/bin:{os.environ['PATH']}", "no_proxy": "*"},
+        ["bash", "-c", command.replace(PRINTED_AT, installation.url)],
+        cwd=installation.folder,
+        env=installation.environment | {"PATH": f"{sys.prefix}/bin:{os.environ['PATH']}", "no_proxy": "*"},
         capture_output=True,
         text=True,
         timeout=60,
@@ -70,17 +70,17 @@ def as_pattern(told: str) -> re.Pattern[str]:
     return re.compile(".*".join(map(re.escape, told.strip().split("..."))), re.DOTALL)
 
 
-def test_the_first_curl_gets_a_sample(house: House) -> None:
-    run("curl -o agave.jpg http://127.0.0.1:5000/images/agave-p3.tif", house)
-    assert (house.folder / "agave.jpg").read_bytes()[:3] == b"\xff\xd8\xff"
+def test_the_first_curl_gets_a_sample(installation: Installation) -> None:
+    run("curl -o agave.jpg http://127.0.0.1:5000/images/agave-p3.tif", installation)
+    assert (installation.folder / "agave.jpg").read_bytes()[:3] == b"\xff\xd8\xff"
 
 
 @pytest.mark.parametrize("page", RUN, ids=lambda page: page.name)
-def test_commands_do_what_the_page_says(page: Path, house: House) -> None:
+def test_commands_do_what_the_page_says(page: Path, installation: Installation) -> None:
     for language, text in RUN[page]:
         if language == "shell":
             for command in text.replace("\\\n", " ").splitlines():
-                run(command, house)
+                run(command, installation)
         for command, told in STEP.findall(text) if language == "console" else []:
-            answer = run(command, house)
+            answer = run(command, installation)
             assert as_pattern(told).fullmatch(answer.strip()), f"{command} answers\n{answer}"

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.installation import SAMPLES, running_house
+from tests.support.installation import SAMPLES, running_installation
 from tests.support.origin_server import OriginServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.support.installation import House
+    from tests.support.installation import Installation
 
 HERE = Path(__file__).parent / "viewer"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -29,17 +29,17 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module", params=[(), ("--front",)], ids=["the API alone", "behind nginx"])
-def shown(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+def shown(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     with (
         OriginServer(SAMPLES) as origin,
-        running_house(tmp_path_factory.mktemp("viewer"), origin.url, *request.param) as house,
+        running_installation(tmp_path_factory.mktemp("viewer"), origin.url, *request.param) as installation,
     ):
-        yield house
+        yield installation
 
 
-def seen(house: House, source: str) -> dict[str, object]:
+def seen(installation: Installation, source: str) -> dict[str, object]:
     """What a reader of *source* sees, whose IIIF server has nothing in a cache of its own."""
-    command = ["node", "view.mjs", house.url, source, str(CHROMIUM)]
+    command = ["node", "view.mjs", installation.url, source, str(CHROMIUM)]
     ended = subprocess.run(command, cwd=HERE, capture_output=True, text=True, timeout=100, check=False)
     assert ended.returncode == 0, ended.stderr
     told: dict[str, object] = json.loads(ended.stdout)
@@ -48,7 +48,7 @@ def seen(house: House, source: str) -> dict[str, object]:
 
 @pytest.mark.parametrize("state", ["cold", "warm"])
 @pytest.mark.parametrize("source", ["maps/valley.tif", "agave-p3.tif"])
-def test_a_reader_sees_every_tile(shown: House, source: str, state: str) -> None:
+def test_a_reader_sees_every_tile(shown: Installation, source: str, state: str) -> None:
     if state == "warm":
         shown.ask(source)
     else:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.faults.support.scene import QUICK, Scene
-from tests.support.installation import SAMPLES, House, running_house
+from tests.support.installation import SAMPLES, Installation, running_installation
 from tests.support.origin_server import OriginServer
 
 if TYPE_CHECKING:
@@ -31,8 +31,8 @@ def given() -> dict[str, str]:
 def damaged(
     repository: OriginServer, tmp_path_factory: pytest.TempPathFactory, given: dict[str, str]
 ) -> Iterator[Scene]:
-    with running_house(tmp_path_factory.mktemp("faults"), repository.url, **(QUICK | given)) as house:
-        scene = Scene(house, repository)
+    with running_installation(tmp_path_factory.mktemp("faults"), repository.url, **(QUICK | given)) as installation:
+        scene = Scene(installation, repository)
         yield scene
         scene.close()
 
@@ -49,12 +49,12 @@ def install(repository: OriginServer, tmp_path: Path) -> Iterator[Callable[..., 
     made: list[Scene] = []
 
     def start(**given: str) -> Scene:
-        house = House(tmp_path, repository.url, **(QUICK | given))
-        house.start()
-        made.append(Scene(house, repository))
+        installation = Installation(tmp_path, repository.url, **(QUICK | given))
+        installation.start()
+        made.append(Scene(installation, repository))
         return made[-1]
 
     yield start
     for scene in made:
         scene.close()
-        scene.house.end()
+        scene.installation.end()

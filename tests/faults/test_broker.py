@@ -54,15 +54,15 @@ def test_a_frozen_broker_makes_nothing_run_twice(scene: Scene) -> None:
 def test_while_the_broker_is_frozen_hits_are_served_and_misses_are_told(scene: Scene) -> None:
     warm, _ = scene.master()
     cold, _ = scene.master()
-    assert scene.house.ask(warm).status_code == 200
+    assert scene.installation.ask(warm).status_code == 200
     with standing_still(scene.broker()):
         began = time.monotonic()
-        assert scene.house.ask(warm).status_code == 200
+        assert scene.installation.ask(warm).status_code == 200
         assert time.monotonic() - began < 1
-        missed = scene.house.ask(cold)
+        missed = scene.installation.ask(cold)
         assert (missed.status_code, missed.json()["type"]) == (503, "/problems/broker-down")
         assert missed.headers["Retry-After"].isdigit()
-    scene.well(cold, served(scene.house, cold), most=1)
+    scene.well(cold, served(scene.installation, cold), most=1)
 
 
 def test_dropped_connections_make_nothing_run_twice(scene: Scene) -> None:
@@ -84,12 +84,12 @@ def test_a_full_broker_refuses_and_goes_on_where_it_was(scene: Scene) -> None:
     redis.config_set("maxmemory", "1mb")
     cold, _ = scene.master()
     try:
-        assert scene.house.ask(cold).status_code == 503
+        assert scene.installation.ask(cold).status_code == 503
         script.go.set()
     finally:
         redis.config_set("maxmemory", "0")
     scene.well(running, asked.result(), most=1)
-    scene.well(cold, served(scene.house, cold), most=1)
+    scene.well(cold, served(scene.installation, cold), most=1)
 
 
 @pytest.mark.slow
@@ -97,8 +97,8 @@ def test_a_message_that_was_lost_is_sent_again(scene: Scene) -> None:
     """As kombu loses one when its process dies between taking it and noting that it did."""
     path, _ = scene.master()
     scene.jobs().table.ensure(Mezzanine.parse(path), Lane.BULK)  # and nobody sends its message
-    until(lambda: scene.house.stored(path), what="the image, for which nobody asked again")
-    scene.well(path, served(scene.house, path), most=1)
+    until(lambda: scene.installation.stored(path), what="the image, for which nobody asked again")
+    scene.well(path, served(scene.installation, path), most=1)
 
 
 def test_many_faults_leave_no_connection_behind(scene: Scene) -> None:
@@ -108,12 +108,12 @@ def test_many_faults_leave_no_connection_behind(scene: Scene) -> None:
         return len(scene.table.redis.client_list())
 
     path, _ = scene.master()
-    served(scene.house, path)
+    served(scene.installation, path)
     before = clients()
     for _ in range(3):
         scene.table.redis.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
         path, _ = scene.master()
-        served(scene.house, path)
+        served(scene.installation, path)
     until(lambda: clients() <= before + 4, what=f"no more than the {before} clients of before")
 
 
@@ -124,12 +124,12 @@ def test_a_broker_that_evicts_is_refused(install: Callable[..., Scene], policy: 
     scene.table.redis.config_set("maxmemory-policy", policy)
 
     def broker() -> str:
-        answer = scene.house.request("/readyz")
+        answer = scene.installation.request("/readyz")
         return f"{answer.status_code} {answer.json()['broker']}"
 
     until(lambda: broker().startswith("503") and policy in broker(), what="red readiness")
     scene.kill(scene.worker())
-    until(lambda: "Redis may evict jobs" in scene.house.journal.read_text(), what="the worker's refusal")
+    until(lambda: "Redis may evict jobs" in scene.installation.journal.read_text(), what="the worker's refusal")
     scene.table.redis.config_set("maxmemory-policy", "noeviction")
     path, _ = scene.master()
-    scene.well(path, served(scene.house, path), most=1)
+    scene.well(path, served(scene.installation, path), most=1)

@@ -44,7 +44,7 @@ def test_a_thousand_askers_at_two_api_processes_share_one_download(install: Call
     scene.running(path)
 
     async def all_of_them() -> list[int]:
-        asking = asyncio.create_task(crowd(scene.house.url, path, ASKERS))
+        asking = asyncio.create_task(crowd(scene.installation.url, path, ASKERS))
         redis = scene.table.redis
         await asyncio.sleep(0)
         loop = asyncio.get_running_loop()
@@ -91,10 +91,10 @@ def test_a_hundred_thousand_jobs_leave_nothing(broker: Broker) -> None:
 def test_thousands_of_images_leave_no_connection_no_descriptor_and_no_key(install: Callable[..., Scene]) -> None:
     scene = install()
     path, _ = scene.master()
-    assert scene.house.ask(path).status_code == 200
+    assert scene.installation.ask(path).status_code == 200
 
     def descriptors() -> int:
-        pids = scene.house.pids("gunicorn") + scene.house.pids("celery")
+        pids = scene.installation.pids("gunicorn") + scene.installation.pids("celery")
         return sum(len(list_open(pid)) for pid in pids)
 
     def many(count: int) -> None:

@@ -74,8 +74,8 @@ def test_a_process_that_stood_still_and_comes_back_publishes_nothing(scene: Scen
         script.go.set()
         answer = asked.result()
     scene.well(path, answer, most=2)
-    until(lambda: scene.house.ask("agave-p3.tif").status_code == 200, what="the late one to be of use again")
-    assert served(scene.house, path).content == answer.content
+    until(lambda: scene.installation.ask("agave-p3.tif").status_code == 200, what="the late one to be of use again")
+    assert served(scene.installation, path).content == answer.content
 
 
 def test_a_job_that_keeps_ending_its_process_is_quarantined_and_the_pool_goes_on(scene: Scene) -> None:
@@ -86,16 +86,16 @@ def test_a_job_that_keeps_ending_its_process_is_quarantined_and_the_pool_goes_on
     answer = asked.result()
     assert (answer.status_code, answer.json()["type"]) == (422, "/problems/quarantined")
     script.go.set()
-    assert [scene.house.ask(path).status_code for _ in range(20)] == [422] * 20
+    assert [scene.installation.ask(path).status_code for _ in range(20)] == [422] * 20
     assert scene.repository.count(path) == 3
     other, _ = scene.master()
-    assert scene.house.ask(other).status_code == 200
-    listed = scene.house.request("/jobs?state=failed", headers=BEARER).json()["jobs"]
+    assert scene.installation.ask(other).status_code == 200
+    listed = scene.installation.request("/jobs?state=failed", headers=BEARER).json()["jobs"]
     told = next(job for job in listed if job["id"] == answer.json()["job"])
     assert (told["state"], len(told["history"])) == ("quarantined", 3)
-    assert scene.house.request(f"/jobs/{told['id']}/retry", "POST").status_code == 401
-    assert scene.house.request(f"/jobs/{told['id']}/retry", "POST", headers=BEARER).status_code == 202
-    scene.well(path, served(scene.house, path), most=4)
+    assert scene.installation.request(f"/jobs/{told['id']}/retry", "POST").status_code == 401
+    assert scene.installation.request(f"/jobs/{told['id']}/retry", "POST", headers=BEARER).status_code == 202
+    scene.well(path, served(scene.installation, path), most=4)
 
 
 @pytest.mark.slow
@@ -111,7 +111,7 @@ def test_a_conversion_that_hangs_is_ended_with_its_process_and_not_started_again
     answer = asked.result()
     assert (answer.status_code, answer.json()["type"]) == (504, "/problems/timed-out")
     script.go.set()
-    assert hung.house.ask(path).status_code == 504
+    assert hung.installation.ask(path).status_code == 504
     assert hung.repository.count(path) == 1
     until(lambda: pid not in hung.pool() and len(hung.pool()) == 2, what="another process in its place")
     hung.tidy()
@@ -121,8 +121,8 @@ def test_a_killed_api_process_takes_its_askers_with_it_and_no_job(scene: Scene) 
     path, script = scene.held()
     asked = scene.asked(path)
     scene.running(path)
-    for pid in scene.house.pids("api:create_app")[1:]:
+    for pid in scene.installation.pids("api:create_app")[1:]:
         scene.kill(pid)
     assert asked.exception() is not None
     script.go.set()
-    scene.well(path, served(scene.house, path), most=1)
+    scene.well(path, served(scene.installation, path), most=1)

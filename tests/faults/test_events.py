@@ -29,7 +29,7 @@ def given() -> dict[str, str]:
 
 def report(scene: Scene, kind: str, *paths: str) -> requests.Response:
     body = event(kind, *paths)
-    return scene.house.request("/webhooks/standard", "POST", data=body, headers=signed(body, SECRET))
+    return scene.installation.request("/webhooks/standard", "POST", data=body, headers=signed(body, SECRET))
 
 
 @pytest.mark.parametrize("rounds", [5, pytest.param(50, marks=pytest.mark.slow)])
@@ -55,15 +55,15 @@ def test_a_change_in_a_running_conversion_has_the_new_version_served_in_the_end(
         script.go.set()
         until(lambda place=answer.headers["Location"]: over(scene, place), 30, "the end of the event")
         assert asked.result().status_code in {200, 503}
-        served(scene.house, path)
-        assert abs((stored_shade(scene.house, path) or 0) - NEW) < 3
+        served(scene.installation, path)
+        assert abs((stored_shade(scene.installation, path) or 0) - NEW) < 3
         paths.append(path)
     scene.tidy()
-    assert all(abs((stored_shade(scene.house, path) or 0) - NEW) < 3 for path in paths), "and it stays"
+    assert all(abs((stored_shade(scene.installation, path) or 0) - NEW) < 3 for path in paths), "and it stays"
 
 
 def over(scene: Scene, place: str) -> bool:
-    return bool(scene.house.request(place).json()["state"] == "over")
+    return bool(scene.installation.request(place).json()["state"] == "over")
 
 
 def test_events_survive_the_death_of_whoever_takes_them_up(scene: Scene) -> None:
@@ -80,9 +80,9 @@ def test_events_survive_the_death_of_whoever_takes_them_up(scene: Scene) -> None
     scene.kill(scene.worker())
     place = answer.headers["Location"]
     until(lambda: over(scene, place), 100, "the end of the batch")
-    batch = scene.house.request(place).json()
+    batch = scene.installation.request(place).json()
     assert (batch["counts"]["done"], batch["items"]) == (30, 30)
-    assert all(scene.house.stored(path) for path in masters)
+    assert all(scene.installation.stored(path) for path in masters)
 
 
 def test_without_a_broker_a_producer_is_told_to_send_it_again(scene: Scene) -> None:
@@ -91,7 +91,7 @@ def test_without_a_broker_a_producer_is_told_to_send_it_again(scene: Scene) -> N
         answer = report(scene, "created", path)
         assert answer.status_code == 503
         assert int(answer.headers["Retry-After"]) > 0
-        listed = scene.house.request("/jobs", "POST", json=[path], headers=BEARER)
+        listed = scene.installation.request("/jobs", "POST", json=[path], headers=BEARER)
         assert listed.status_code == 503
     until(lambda: report(scene, "created", path).status_code == 202, what="a broker")
-    until(lambda: scene.house.stored(path), 60, what="the image")
+    until(lambda: scene.installation.stored(path), 60, what="the image")

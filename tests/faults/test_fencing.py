@@ -36,16 +36,16 @@ def test_fifty_times_the_newer_master_wins(scene: Scene, event: str) -> None:
         spin(chance.uniform(0, 0.03))
         script.body = tiff(NEW)  # the repository has it first, then it says so
         if event == "delete":
-            assert scene.house.ask(path, "DELETE", headers=BEARER).status_code == 204
+            assert scene.installation.ask(path, "DELETE", headers=BEARER).status_code == 204
         else:
             jobs.changed(Mezzanine.parse(path))
         assert asked.result().status_code in {200, 503}
-        served(scene.house, path)
-        until(lambda path=path: abs((stored_shade(scene.house, path) or 0) - NEW) < 3, what="the new picture")
+        served(scene.installation, path)
+        until(lambda path=path: abs((stored_shade(scene.installation, path) or 0) - NEW) < 3, what="the new picture")
         assert scene.repository.count(path) <= 3
     scene.tidy()
     for path in {seen.path for seen in scene.repository.seen()[-5:]}:
-        assert abs((stored_shade(scene.house, path) or NEW) - NEW) < 3, "and it stays"
+        assert abs((stored_shade(scene.installation, path) or NEW) - NEW) < 3, "and it stays"
 
 
 def spin(seconds: float) -> None:
@@ -57,15 +57,15 @@ def spin(seconds: float) -> None:
 
 def test_a_changed_master_is_made_anew_and_the_old_one_served_until_then(scene: Scene) -> None:
     path, script = scene.master(tiff(OLD), etag="")
-    old = scene.house.ask(path).content
+    old = scene.installation.ask(path).content
     script.body, script.hold_at = tiff(NEW), 2000
     scene.jobs().changed(Mezzanine.parse(path))
     scene.running(path, after=0)
     scene.repository.wait_for_requests(path, 2)
-    assert scene.house.ask(path).content == old
+    assert scene.installation.ask(path).content == old
     script.go.set()
-    until(lambda: scene.house.ask(path).content != old, what="the new picture")
-    assert abs((stored_shade(scene.house, path) or 0) - NEW) < 3
+    until(lambda: scene.installation.ask(path).content != old, what="the new picture")
+    assert abs((stored_shade(scene.installation, path) or 0) - NEW) < 3
     assert scene.repository.count(path) == 2
 
 
@@ -74,12 +74,14 @@ def test_work_that_is_in_vain_ends_early(scene: Scene) -> None:
     path, _ = scene.master(tiff(OLD, edge=2048), rate=400_000)
     asked = scene.asked(path, headers={"Prefer": "respond-async"})
     scene.running(path)
-    scene.house.ask(path, "DELETE", headers=BEARER)
+    scene.installation.ask(path, "DELETE", headers=BEARER)
     assert asked.result().status_code == 202
     began = time.monotonic()
-    until(lambda: "superseded" in scene.house.journal.read_text().rpartition(path)[2], what="the end of the work")
+    until(
+        lambda: "superseded" in scene.installation.journal.read_text().rpartition(path)[2], what="the end of the work"
+    )
     assert time.monotonic() - began < 4, "the whole of it takes ten seconds"
-    assert scene.house.stored(path) is None
+    assert scene.installation.stored(path) is None
     scene.tidy()
 
 
@@ -88,8 +90,8 @@ def test_a_thousand_askers_of_a_broken_master_cost_one_download(scene: Scene) ->
     answers = [scene.asked(path) for _ in range(64)]
     assert {asked.result().status_code for asked in answers} == {415}
     for _ in range(936):
-        assert scene.house.ask(path).status_code == 415
+        assert scene.installation.ask(path).status_code == 415
     assert scene.repository.count(path) == 1
     scene.repository.script(path, body=tiff(NEW))
     scene.jobs().changed(Mezzanine.parse(path), Lane.INTERACTIVE)
-    scene.well(path, served(scene.house, path), most=2)
+    scene.well(path, served(scene.installation, path), most=2)

@@ -27,13 +27,13 @@ def test_bulk_leaves_one_process_to_those_who_wait(scene: Scene) -> None:
     began = time.monotonic()
     for _ in range(10):
         path, _ = scene.master()
-        assert scene.house.ask(path).status_code == 200
+        assert scene.installation.ask(path).status_code == 200
     assert time.monotonic() - began < 5
     assert [scene.repository.count(path) for path, _ in held] == [1, 0, 0]
     for _, script in held:
         script.go.set()
     for path, _ in held:
-        scene.well(path, served(scene.house, path), most=1)
+        scene.well(path, served(scene.installation, path), most=1)
 
 
 def test_an_asker_promotes_what_is_queued_in_bulk_and_it_is_made_once(scene: Scene) -> None:
@@ -41,10 +41,10 @@ def test_an_asker_promotes_what_is_queued_in_bulk_and_it_is_made_once(scene: Sce
     behind = [scene.master()[0] for _ in range(20)]
     in_bulk(scene, blocker, *behind)
     scene.running(blocker)
-    assert scene.house.ask(behind[-1]).status_code == 200
+    assert scene.installation.ask(behind[-1]).status_code == 200
     assert scene.repository.count(behind[0]) == 0
     script.go.set()
-    until(lambda: all(scene.house.stored(path) for path in behind), what="all of them")
+    until(lambda: all(scene.installation.stored(path) for path in behind), what="all of them")
     assert [scene.repository.count(path) for path in behind] == [1] * 20
     scene.tidy()
 
@@ -54,7 +54,7 @@ def test_bulk_jobs_follow_each_other_without_a_pause(scene: Scene) -> None:
     paths = [scene.master()[0] for _ in range(60)]
     began = time.monotonic()
     in_bulk(scene, *paths)
-    until(lambda: all(scene.house.stored(path) for path in paths), what="all of them")
+    until(lambda: all(scene.installation.stored(path) for path in paths), what="all of them")
     assert time.monotonic() - began < 8, "a second between two of them would be a minute"
     scene.tidy()
 
@@ -63,7 +63,7 @@ def test_a_bulk_request_is_spread_by_the_workers(scene: Scene) -> None:
     paths = [scene.master()[0] for _ in range(50)]
     recipes = [Mezzanine.parse(path) for path in paths]
     assert scene.jobs().spread(recipes) == 50
-    until(lambda: all(scene.house.stored(path) for path in paths), what="all of them")
+    until(lambda: all(scene.installation.stored(path) for path in paths), what="all of them")
     assert [scene.repository.count(path) for path in paths] == [1] * 50
     assert scene.jobs().chunks.count() == 0
     scene.tidy()

@@ -88,9 +88,9 @@ def test_a_killed_conversion_gives_its_memory_back(scene: Scene) -> None:
 def test_what_has_no_room_at_any_time_is_refused_and_told_why(install: Callable[..., Scene]) -> None:
     small = install(WORKER_MEMORY="100m")
     path, _ = small.master(progressive())
-    answer = small.house.ask(path)
+    answer = small.installation.ask(path)
     assert (answer.status_code, answer.json()["type"]) == (413, "/problems/too-large")
     assert "WORKER_MEMORY" in answer.json()["detail"]
     other, _ = small.master()
-    assert small.house.ask(other).status_code == 200
+    assert small.installation.ask(other).status_code == 200
     assert descendants(small.worker())

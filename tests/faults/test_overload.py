@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.faults.support.scene import Scene
-    from tests.support.installation import House
+    from tests.support.installation import Installation
 
 
 @pytest.fixture(scope="module")
@@ -30,12 +30,12 @@ def given() -> dict[str, str]:
 def test_places_are_bounded_and_those_who_hang_up_free_theirs(scene: Scene) -> None:
     path, script = scene.held()
     warm, _ = scene.master()
-    assert scene.house.ask(warm).status_code == 200
-    clients = [hanging(scene.house, path) for _ in range(2)]
-    until(lambda: refused(scene.house, path), what="all places to be taken")
+    assert scene.installation.ask(warm).status_code == 200
+    clients = [hanging(scene.installation, path) for _ in range(2)]
+    until(lambda: refused(scene.installation, path), what="all places to be taken")
     began = time.monotonic()
-    assert scene.house.ask(path).headers["Retry-After"].isdigit()
-    assert scene.house.ask(warm).status_code == 200
+    assert scene.installation.ask(path).headers["Retry-After"].isdigit()
+    assert scene.installation.ask(warm).status_code == 200
     assert time.monotonic() - began < 0.5, "at once, and hits as ever"
     clients[0].close()
     left = time.monotonic()
@@ -44,12 +44,12 @@ def test_places_are_bounded_and_those_who_hang_up_free_theirs(scene: Scene) -> N
     script.go.set()
     assert asked.result().status_code == 200
     clients[1].close()
-    scene.well(path, served(scene.house, path), most=1)
+    scene.well(path, served(scene.installation, path), most=1)
 
 
-def hanging(house: House, path: str) -> socket.socket:
+def hanging(installation: Installation, path: str) -> socket.socket:
     """A client that asks for *path*, is not refused, and reads nothing."""
-    host, _, port = house.url.removeprefix("http://").partition(":")
+    host, _, port = installation.url.removeprefix("http://").partition(":")
     while True:
         line = socket.create_connection((host, int(port)))
         line.sendall(f"GET /images/{path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
@@ -59,27 +59,27 @@ def hanging(house: House, path: str) -> socket.socket:
         line.close()
 
 
-def refused(house: House, path: str) -> bool:
-    answer = house.ask(path, headers={"Prefer": "wait=0"})
+def refused(installation: Installation, path: str) -> bool:
+    answer = installation.ask(path, headers={"Prefer": "wait=0"})
     return answer.json().get("type") == "/problems/busy"
 
 
 def waits(scene: Scene, path: str):
-    if refused(scene.house, path):
+    if refused(scene.installation, path):
         return False
     return scene.asked(path)
 
 
 def test_a_client_that_hangs_up_while_the_broker_is_away_frees_its_place(scene: Scene) -> None:
     path, script = scene.held()
-    clients = [hanging(scene.house, path) for _ in range(2)]
-    until(lambda: refused(scene.house, path), what="all places to be taken")
+    clients = [hanging(scene.installation, path) for _ in range(2)]
+    until(lambda: refused(scene.installation, path), what="all places to be taken")
     with standing_still(scene.broker()):
         clients[0].close()
-    until(lambda: not refused(scene.house, path), 3, "a free place")
+    until(lambda: not refused(scene.installation, path), 3, "a free place")
     script.go.set()
     clients[1].close()
-    scene.well(path, served(scene.house, path), most=1)
+    scene.well(path, served(scene.installation, path), most=1)
 
 
 def test_a_full_lane_refuses_at_once(install: Callable[..., Scene]) -> None:
@@ -91,11 +91,11 @@ def test_a_full_lane_refuses_at_once(install: Callable[..., Scene]) -> None:
     scene.asked(held[2][0])
     until(lambda: scene.table.depths()["interactive"] == 1)
     one_more, _ = scene.master()
-    answer = scene.house.ask(one_more)
+    answer = scene.installation.ask(one_more)
     assert (answer.status_code, answer.json()["type"]) == (503, "/problems/busy")
     for _, script in held:
         script.go.set()
-    scene.well(one_more, served(scene.house, one_more), most=1)
+    scene.well(one_more, served(scene.installation, one_more), most=1)
 
 
 @pytest.mark.slow
@@ -112,7 +112,7 @@ def test_a_repository_has_so_many_readers_at_once_and_no_more(install: Callable[
     script.go.set()
     assert [one.result().status_code for one in asked] == [200] * 4
     for path in others:
-        scene.well(path, scene.house.ask(path), most=1)
+        scene.well(path, scene.installation.ask(path), most=1)
 
 
 @pytest.mark.slow
@@ -135,11 +135,11 @@ def test_a_sick_repository_is_left_alone_then_tried_by_one(install: Callable[...
     sick = [scene.master(fails=-1) for _ in range(3)]
     assert gate.circuit(host).state == "closed"
     for path, _ in sick:
-        assert scene.house.ask(path).status_code == 502
+        assert scene.installation.ask(path).status_code == 502
     assert gate.circuit(host).state == "open"
     other, _ = scene.master()
     began = time.monotonic()
-    resting = scene.house.ask(other)
+    resting = scene.installation.ask(other)
     assert time.monotonic() - began < 0.5
     assert (resting.status_code, resting.json()["type"]) == (503, "/problems/origin-resting")
     assert 1 <= int(resting.headers["Retry-After"]) <= 3
@@ -147,13 +147,13 @@ def test_a_sick_repository_is_left_alone_then_tried_by_one(install: Callable[...
     queued, _ = scene.master()
     scene.jobs().ask(Mezzanine.parse(queued), Lane.BULK)
     until(lambda: gate.circuit(host).state == "half-open", what="its rest to be over")
-    assert scene.house.ask(sick[0][0]).status_code == 502, "the one that tries"
+    assert scene.installation.ask(sick[0][0]).status_code == 502, "the one that tries"
     assert gate.circuit(host).state == "open", "and it is still sick"
     assert gate.circuit(host).seconds > 3
     until(lambda: gate.circuit(host).state == "half-open", what="its rest to be over")
-    scene.well(other, served(scene.house, other), most=1)
+    scene.well(other, served(scene.installation, other), most=1)
     assert gate.circuit(host).state == "closed"
-    assert until(lambda: scene.house.stored(queued), 30, "what was put off")
+    assert until(lambda: scene.installation.stored(queued), 30, "what was put off")
 
 
 @pytest.mark.slow
@@ -162,5 +162,5 @@ def test_one_broken_master_makes_no_repository_sick(install: Callable[..., Scene
     broken, _ = scene.master(fails=-1)
     for _ in range(4):
         until(lambda: scene.job(broken) is None, what="the failure to be forgotten")
-        assert scene.house.ask(broken).status_code == 502
-    assert scene.house.ask(scene.master()[0]).status_code == 200
+        assert scene.installation.ask(broken).status_code == 502
+    assert scene.installation.ask(scene.master()[0]).status_code == 200

@@ -24,7 +24,7 @@ def test_a_worker_that_stops_finishes_what_it_began(scene: Scene) -> None:
     scene.running(path)
     worker = scene.worker()
     os.kill(worker, signal.SIGTERM)
-    until(lambda: "Warm shutdown" in scene.house.journal.read_text(), what="the shutdown")
+    until(lambda: "Warm shutdown" in scene.installation.journal.read_text(), what="the shutdown")
     script.go.set()
     scene.well(path, asked.result(), most=1)
     until(lambda: scene.worker() != worker, what="another worker")
@@ -52,12 +52,12 @@ def test_an_api_that_stops_answers_those_who_wait_and_the_job_goes_on(install: C
     path, script = scene.held()
     asked = scene.asked(path)
     scene.running(path)
-    os.kill(scene.house.pids("api:create_app")[0], signal.SIGTERM)
+    os.kill(scene.installation.pids("api:create_app")[0], signal.SIGTERM)
     answer = asked.result()
     assert answer.status_code == 503
     assert answer.headers["Retry-After"].isdigit()
     script.go.set()
-    scene.well(path, served(scene.house, path), most=1)
+    scene.well(path, served(scene.installation, path), most=1)
 
 
 @pytest.mark.slow
@@ -65,12 +65,12 @@ def test_stopped_and_started_again_it_goes_on_where_it_was(install: Callable[...
     scene = install(DRAIN_SECONDS="1")
     paths = [scene.held() for _ in range(4)]
     for path, _ in paths:
-        assert scene.house.ask(path, headers={"Prefer": "respond-async"}).status_code == 202
+        assert scene.installation.ask(path, headers={"Prefer": "respond-async"}).status_code == 202
     scene.running(paths[0][0])
-    assert scene.house.stop() == 0
+    assert scene.installation.stop() == 0
     for _, script in paths:
         script.go.set()
-    scene.house.start()
-    until(lambda: all(scene.house.stored(path) for path, _ in paths), 30, "all of them, unasked")
+    scene.installation.start()
+    until(lambda: all(scene.installation.stored(path) for path, _ in paths), 30, "all of them, unasked")
     for path, _ in paths:
-        scene.well(path, scene.house.ask(path), most=2)
+        scene.well(path, scene.installation.ask(path), most=2)

@@ -15,7 +15,7 @@ import pytest
 import tifffile
 
 from tests.faults.support.scene import QUICK, Scene, served, tiff
-from tests.support.installation import running_house
+from tests.support.installation import running_installation
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
@@ -50,8 +50,8 @@ def cramped(repository: OriginServer, mounted: Path, tmp_path_factory: pytest.Te
     """An installation that has its images there, and masters where there is room."""
     folder = tmp_path_factory.mktemp("cramped")
     given = {"STORAGE_DIR": str(mounted), "TMP_DIR": str(folder / "masters")}
-    with running_house(folder, repository.url, **(QUICK | given)) as house:
-        scene = Scene(house, repository)
+    with running_installation(folder, repository.url, **(QUICK | given)) as installation:
+        scene = Scene(installation, repository)
         yield scene
         scene.close()
 
@@ -68,16 +68,16 @@ def read_only(volume: Path) -> Iterator[None]:
 def test_a_full_disk_is_told_leaves_nothing_and_is_over_when_there_is_room(cramped: Scene, volume: Path) -> None:
     scene = cramped
     warm, _ = scene.master()
-    assert scene.house.ask(warm).status_code == 200
+    assert scene.installation.ask(warm).status_code == 200
     ballast = volume / "ballast"
     ballast.write_bytes(bytes(1024 * 1024 - used(volume) - 8192))
     cold, _ = scene.master(tiff(99, edge=4000))
-    full = scene.house.ask(cold)
+    full = scene.installation.ask(cold)
     assert (full.status_code, full.json()["type"]) == (503, "/problems/store-down")
     assert "space" in full.json()["detail"]
-    assert scene.house.ask(warm).status_code == 200
+    assert scene.installation.ask(warm).status_code == 200
     ballast.unlink()
-    scene.well(cold, served(scene.house, cold), most=3)
+    scene.well(cold, served(scene.installation, cold), most=3)
     assert list((volume / ".mezcal" / "scratch").iterdir()) == []
 
 
@@ -97,7 +97,7 @@ def test_a_full_disk_costs_what_was_used_least_lately_and_the_job_goes_on(crampe
     """The master is not fetched again: it has arrived when the disk turns out to be full."""
     cold, _ = cramped.master(grain(700))
     images = filled_with_old_images(volume, free=32_768)
-    cramped.well(cold, cramped.house.ask(cold), most=1)
+    cramped.well(cold, cramped.installation.ask(cold), most=1)
     assert not images[0].exists()
     assert images[-1].exists(), "no more than was needed"
 
@@ -107,7 +107,7 @@ def test_a_disk_that_is_full_of_the_master_costs_old_images_too(install: Callabl
     scene = install(STORAGE_DIR=str(volume))
     cold, _ = scene.master(grain(700))
     images = filled_with_old_images(volume, free=32_768)
-    scene.well(cold, scene.house.ask(cold), most=1)
+    scene.well(cold, scene.installation.ask(cold), most=1)
     assert not images[0].exists()
 
 
@@ -128,27 +128,27 @@ def test_a_read_only_store_serves_what_it_has_and_the_rest_when_it_can(cramped: 
     scene = cramped
     warm, _ = scene.master()
     cold, _ = scene.master()
-    assert scene.house.ask(warm).status_code == 200
+    assert scene.installation.ask(warm).status_code == 200
     with read_only(volume):
-        assert scene.house.ask(warm).status_code == 200
-        answer = scene.house.ask(cold)
+        assert scene.installation.ask(warm).status_code == 200
+        answer = scene.installation.ask(cold)
         assert (answer.status_code, answer.json()["type"]) == (503, "/problems/store-down")
-        until(lambda: scene.house.request("/readyz").status_code == 503, what="red readiness")
-    scene.well(cold, served(scene.house, cold), most=3)
+        until(lambda: scene.installation.request("/readyz").status_code == 503, what="red readiness")
+    scene.well(cold, served(scene.installation, cold), most=3)
 
 
 def test_a_master_cut_on_its_way_is_gone_on_with(scene: Scene) -> None:
     path, _ = scene.master(cut_at=2000, cuts=1)
-    scene.well(path, scene.house.ask(path), most=2)
+    scene.well(path, scene.installation.ask(path), most=2)
 
 
 def test_a_master_that_is_always_cut_is_told_and_served_when_it_is_whole(scene: Scene) -> None:
     path, script = scene.master(cut_at=2000)
-    answer = scene.house.ask(path)
+    answer = scene.installation.ask(path)
     assert (answer.status_code, answer.json()["type"]) == (502, "/problems/origin-failed")
-    assert scene.house.scratch() == []
+    assert scene.installation.scratch() == []
     script.cut_at = None
-    scene.well(path, served(scene.house, path), most=4)
+    scene.well(path, served(scene.installation, path), most=4)
 
 
 def test_a_bulk_job_whose_origin_fails_is_tried_again_until_it_does_not(scene: Scene) -> None:
@@ -159,7 +159,7 @@ def test_a_bulk_job_whose_origin_fails_is_tried_again_until_it_does_not(scene: S
     scene.jobs().ask(Mezzanine.parse(path), Lane.BULK)
     job = until(lambda: (found := scene.job(path)) and found.attempts == 2 and found, what="a second attempt")
     assert job.history[0]["what"]
-    scene.well(path, served(scene.house, path), most=4)
+    scene.well(path, served(scene.installation, path), most=4)
     assert script.fails == 0
 
 
@@ -175,4 +175,4 @@ def test_a_bulk_job_that_fails_too_often_is_listed_and_does_not_hold_up_an_asker
     assert scene.table.redis.ttl(scene.table.keys.job(job.key)) > 86_400
     downloads = scene.repository.count(path)
     script.fails = 0
-    scene.well(path, served(scene.house, path), most=downloads + 1)
+    scene.well(path, served(scene.installation, path), most=downloads + 1)

@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from tests.support.installation import SAMPLES, House, running_house
+from tests.support.installation import SAMPLES, Installation, running_installation
 
 FINDINGS = Path("build/fuzz")
 TOKEN = "fuzz-token"
@@ -79,9 +79,9 @@ def main() -> int:
     given = parser.parse_args()
     with (
         tempfile.TemporaryDirectory() as folder,
-        running_house(Path(folder), SAMPLES.as_uri(), API_TOKENS=TOKEN) as house,
+        running_installation(Path(folder), SAMPLES.as_uri(), API_TOKENS=TOKEN) as installation,
     ):
-        hunt = Hunt(house, given.seed, time.monotonic() + given.seconds)
+        hunt = Hunt(installation, given.seed, time.monotonic() + given.seconds)
         hunt.run()
     print(f"seed {given.seed}: {hunt.sent:,} damaged requests, {hunt.described} rounds through the description")
     print("  answers:", ", ".join(f"{status} {count:,}" for status, count in sorted(hunt.answers.items())))
@@ -94,7 +94,7 @@ def main() -> int:
 class Hunt:
     """What is hunted, until when, and what was found."""
 
-    house: House
+    installation: Installation
     seed: int
     deadline: float
     sent: int = 0
@@ -103,32 +103,32 @@ class Hunt:
     findings: list[str] = field(default_factory=list)
 
     def run(self) -> None:
-        """Both at once, and a look at the house every second."""
-        wanted = self.house.ask(SAMPLE).content
+        """Both at once, and a look at the installation every second."""
+        wanted = self.installation.ask(SAMPLE).content
         processes = self._processes()
         threads = [threading.Thread(target=work) for work in (self._damage, self._describe)]
         for thread in threads:
             thread.start()
         while any(thread.is_alive() for thread in threads):
             threads[0].join(1)
-            if self.house.ask(SAMPLE).content != wanted:
+            if self.installation.ask(SAMPLE).content != wanted:
                 self.findings.append(f"{SAMPLE} was not served")
         if self._processes() != processes:
             self.findings.append(f"processes were {processes}, are {self._processes()}")
-        journal = self.house.journal.read_text(errors="replace")
+        journal = self.installation.journal.read_text(errors="replace")
         if "Traceback" in journal:
             self.findings.append("a traceback:\n" + journal[journal.index("Traceback") :][:2000])
 
     def _processes(self) -> set[int]:
         """All but the pool's: those are replaced after a thousand jobs."""
-        return set(self.house.pids("")) - set(self.house.pids("--pool=prefork")[1:])
+        return set(self.installation.pids("")) - set(self.installation.pids("--pool=prefork")[1:])
 
     def _damage(self) -> None:
         dice = random.Random(self.seed)
         while time.monotonic() < self.deadline:
             request = damaged(dice)
             self.sent += 1
-            statuses = answered(self.house.url, request)
+            statuses = answered(self.installation.url, request)
             self.answers.update(statuses or ["none"])
             if "500" in statuses:
                 self._keep(request)
@@ -142,12 +142,12 @@ class Hunt:
     def _describe(self) -> None:
         program = Path(sys.executable).with_name("schemathesis")
         while (left := self.deadline - time.monotonic()) > 0:
-            command = [program, "run", self.house.url + "/openapi.json", "--checks", "not_a_server_error"]
+            command = [program, "run", self.installation.url + "/openapi.json", "--checks", "not_a_server_error"]
             command += ["-H", f"Authorization: Bearer {TOKEN}", "--seed", str(self.seed + self.described)]
             command += ["--max-examples", "40", "--request-timeout", "60"]
             try:
                 ended = subprocess.run(
-                    command, cwd=self.house.folder, capture_output=True, text=True, timeout=left, check=False
+                    command, cwd=self.installation.folder, capture_output=True, text=True, timeout=left, check=False
                 )
             except subprocess.TimeoutExpired:
                 return

@@ -7,13 +7,13 @@ from uuid import uuid4
 
 import pytest
 
-from tests.support.installation import SAMPLES, running_house
+from tests.support.installation import SAMPLES, running_installation
 from tests.support.origin_server import OriginServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.support.installation import House
+    from tests.support.installation import Installation
 
 TOKEN = "a-token-of-the-tests"
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -37,11 +37,11 @@ def repository() -> Iterator[OriginServer]:
 
 
 @pytest.fixture(scope="session")
-def house(repository: OriginServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+def installation(repository: OriginServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     """A running mezcal with two API processes and two pool processes; after all that was asked of it, it stops."""
-    folder = tmp_path_factory.mktemp("house")
+    folder = tmp_path_factory.mktemp("installation")
     given = {"API_TOKENS": TOKEN, "API_PROCESSES": "2", "ORIGIN_RETRIES": "1", "FAILURE_BRIEF_SECONDS": "1"}
-    with running_house(folder, repository.url, **given, **HEARS) as up:
+    with running_installation(folder, repository.url, **given, **HEARS) as up:
         yield up
         assert up.stop() == 0
 

@@ -16,37 +16,42 @@ from tests.support.installation import MEZCAL
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.support.installation import House
+    from tests.support.installation import Installation
 
 SIZE = struct.pack("HHHH", 24, 100, 0, 0)  # rows and columns
 
 
-def run(house: House, *words: str, **options: Any) -> subprocess.CompletedProcess[str]:
-    """Run `mezcal` with *words* in *house*'s folder and environment; *options* are those of `subprocess.run`."""
-    env = house.environment | options.pop("env", {})
+def run(installation: Installation, *words: str, **options: Any) -> subprocess.CompletedProcess[str]:
+    """Run `mezcal` with *words* in *installation*'s folder and environment; *options* are those of `subprocess.run`."""
+    env = installation.environment | options.pop("env", {})
     given: dict[str, Any] = {"capture_output": True, "text": True, "timeout": 60} | options
     if "input" not in given:
         given["stdin"] = subprocess.DEVNULL
-    return subprocess.run([MEZCAL, *words], check=False, cwd=house.folder, env=env, **given)
+    return subprocess.run([MEZCAL, *words], check=False, cwd=installation.folder, env=env, **given)
 
 
 @contextmanager
-def started(house: House, *words: str) -> Iterator[subprocess.Popen[str]]:
+def started(installation: Installation, *words: str) -> Iterator[subprocess.Popen[str]]:
     """Start `mezcal` with *words*; killed at the end if it still runs."""
     told = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "stdin": subprocess.DEVNULL}
-    with subprocess.Popen([MEZCAL, *words], cwd=house.folder, env=house.environment, **told) as process:
+    with subprocess.Popen([MEZCAL, *words], cwd=installation.folder, env=installation.environment, **told) as process:
         try:
             yield process
         finally:
             process.kill()
 
 
-def on_a_terminal(house: House, *words: str, typed: str = "") -> tuple[int, str]:
+def on_a_terminal(installation: Installation, *words: str, typed: str = "") -> tuple[int, str]:
     """The exit code of `mezcal` with *words*, and what it shows on a terminal where *typed* is typed."""
     ours, theirs = pty.openpty()
     ioctl(theirs, termios.TIOCSWINSZ, SIZE)
     with subprocess.Popen(
-        [MEZCAL, *words], cwd=house.folder, env=house.environment, stdin=theirs, stdout=theirs, stderr=theirs
+        [MEZCAL, *words],
+        cwd=installation.folder,
+        env=installation.environment,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
     ) as process:
         os.close(theirs)
         os.write(ours, typed.encode())

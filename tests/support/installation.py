@@ -30,7 +30,7 @@ SAMPLES = FOLDER
 MEZCAL = str(Path(sys.executable).with_name("mezcal"))
 
 
-class House:
+class Installation:
     """A running installation; *given* are environment variables."""
 
     def __init__(self, folder: Path, origin: str, *options: str, **given: str) -> None:
@@ -124,11 +124,11 @@ def command_line(pid: int) -> str:
 
 
 @contextmanager
-def running_house(folder: Path, origin: str, *options: str, **given: str) -> Iterator[House]:
+def running_installation(folder: Path, origin: str, *options: str, **given: str) -> Iterator[Installation]:
     """An installation in *folder* in front of *origin*, started with *options*, ended at once when it was of use."""
-    house = House(folder, origin, *options, **given)
-    house.start()
+    installation = Installation(folder, origin, *options, **given)
+    installation.start()
     try:
-        yield house
+        yield installation
     finally:
-        house.end()
+        installation.end()

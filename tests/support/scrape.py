@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from prometheus_client.parser import text_string_to_metric_families
 
 if TYPE_CHECKING:
-    from tests.support.installation import House
+    from tests.support.installation import Installation
 
 Samples = list[tuple[str, dict[str, str], float]]
 
@@ -19,9 +19,9 @@ def samples(text: str) -> Samples:
     ]
 
 
-def scraped(house: House) -> Samples:
-    """What *house* tells at this moment."""
-    answer = house.request("/metrics")
+def scraped(installation: Installation) -> Samples:
+    """What *installation* tells at this moment."""
+    answer = installation.request("/metrics")
     assert answer.status_code == 200, answer.text
     return samples(answer.text)
 

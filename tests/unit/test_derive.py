@@ -129,7 +129,7 @@ def test_whatever_changes_pixels_changes_the_version() -> None:
 def test_who_gives_a_frame_up_does_not_wait_for_the_rest_of_it(store: LocalStore) -> None:
     """As where there is no memory for it: the process has other things to do than to watch a download."""
 
-    class Elsewhere(Exception):  # noqa: N818 - as the queue's own: no failure
+    class Elsewhere(Exception):
         pass
 
     def room(_needed: int) -> None:

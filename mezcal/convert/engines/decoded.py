@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from mezcal.convert.engines.row_stream import Strips
 
 
-class CannotRead(Exception):  # noqa: N818 - the word for it
+class CannotRead(Exception):
     """An engine cannot decode the master; the message is its reason. Another engine may."""
 
 

@@ -39,7 +39,7 @@ CODES = {1: "B", 2: "B", 3: "H", 4: "I", 6: "b", 7: "B", 8: "h", 9: "i", 11: "f"
 CODES |= {16: "Q", 17: "q", 18: "Q", 5: "I", 10: "i"}  # rationals are pairs
 
 
-class BadTiff(Exception):  # noqa: N818 - the word for it
+class BadTiff(Exception):
     """The header contradicts itself or the file; the message is the reason, for people."""
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mezcal.settings import Settings
 
 
-class Ignored(Exception):  # noqa: N818 - nothing is wrong: it is not for us
+class Ignored(Exception):
     """Nothing follows from an event; the message is the reason, for whoever asks about its batch."""
 
 

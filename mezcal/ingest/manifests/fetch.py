@@ -37,7 +37,7 @@ ASKED = {
 }
 
 
-class Unread(Exception):  # noqa: N818 - it is passed over, with this reason
+class Unread(Exception):
     """A document could not be read."""
 
 

@@ -20,7 +20,7 @@ ORPHANS_END = 15.0  # seconds that the parts of a killed instance may take to fo
 LOOK_EVERY = 0.05
 
 
-class CannotStart(Exception):  # noqa: N818 - named for what happened
+class CannotStart(Exception):
     """Nothing was started; the message is one line that says why."""
 
 

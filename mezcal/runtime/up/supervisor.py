@@ -28,7 +28,7 @@ GONE_WITHIN = 2.0  # seconds for killed grandchildren to vanish
 STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
-class NotReady(Exception):  # noqa: N818 - named for what happened
+class NotReady(Exception):
     """A part did not become ready."""
 
 

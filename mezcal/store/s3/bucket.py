@@ -27,11 +27,11 @@ PAGE = 1000  # the most that S3 lists at a time
 CHANGED = {404, 409, 412}  # the condition of a write does not hold
 
 
-class Changed(Exception):  # noqa: N818 - no failure: whoever asked looks again
+class Changed(Exception):
     """The object is not, or no longer, what the condition of the request says."""
 
 
-class Unconditional(Exception):  # noqa: N818 - see `Changed`
+class Unconditional(Exception):
     """The server knows no conditional writes."""
 
 

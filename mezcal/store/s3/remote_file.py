@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 IN_MEMORY = 1 << 20  # bytes up to which no disk is written
 
 
-class Replaced(Exception):  # noqa: N818 - no failure: there is a newer one
+class Replaced(Exception):
     """Another derivative was published, or this one deleted, since it was opened."""
 
 

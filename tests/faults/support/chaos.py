@@ -37,7 +37,7 @@ from mezcal.origin import open_origin
 from mezcal.recipe import Mezzanine
 from mezcal.settings import load
 from mezcal.store import open_store
-from tests.support.installation import House, command_line, running_house
+from tests.support.installation import Installation, command_line, running_installation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -124,21 +124,23 @@ def quiet_run(masters: Path, folder: Path, names: list[str]) -> dict[str, bytes]
 # --- the load
 
 
-def ask_for_ever(house: House, course: Course, clock: Callable[[], float], over: threading.Event, seed: int) -> None:
+def ask_for_ever(
+    installation: Installation, course: Course, clock: Callable[[], float], over: threading.Event, seed: int
+) -> None:
     """Ask for masters as they become known; the newest ones most, so that several wait for the same."""
     chance = random.Random(seed)
     while not over.is_set():
         known = max(1, min(MASTERS, int(clock() * MASTERS) + 1))
         number = max(0, known - 1 - int(chance.expovariate(1 / 4)))
         began = time.monotonic()
-        course.answers[outcome(house, f"m{number:03}.tif")] += 1
+        course.answers[outcome(installation, f"m{number:03}.tif")] += 1
         course.slowest = max(course.slowest, time.monotonic() - began)
         over.wait(chance.uniform(0, 0.4))
 
 
-def outcome(house: House, path: str) -> str:
+def outcome(installation: Installation, path: str) -> str:
     try:
-        answer = house.ask(path)
+        answer = installation.ask(path)
     except requests.RequestException:
         return "no answer"
     if answer.status_code == 200 and answer.content[-2:] != b"\xff\xd9":
@@ -146,10 +148,10 @@ def outcome(house: House, path: str) -> str:
     return str(answer.status_code)
 
 
-def bulk_for_ever(house: House, clock: Callable[[], float], over: threading.Event) -> None:
+def bulk_for_ever(installation: Installation, clock: Callable[[], float], over: threading.Event) -> None:
     """Want everything else made in bulk, in five portions; tried again until the broker has taken it."""
     portions = [[Mezzanine.parse(f"b{n:03}.tif") for n in range(first, BULK, 5)] for first in range(5)]
-    jobs = asker(house)
+    jobs = asker(installation)
     for number, portion in enumerate(portions):
         while clock() < number / 5 * 0.8 and not over.wait(0.2):
             pass
@@ -161,9 +163,9 @@ def bulk_for_ever(house: House, clock: Callable[[], float], over: threading.Even
                 time.sleep(0.5)
 
 
-def asker(house: House) -> Jobs:
-    url = f"redis+socket://{house.folder}/data/run/broker.sock"
-    return Jobs.of(load(_env_file=None, redis_url=url, repo_base_url=house.settings.repo_base_url))
+def asker(installation: Installation) -> Jobs:
+    url = f"redis+socket://{installation.folder}/data/run/broker.sock"
+    return Jobs.of(load(_env_file=None, redis_url=url, repo_base_url=installation.settings.repo_base_url))
 
 
 # --- the faults
@@ -172,8 +174,8 @@ def asker(house: House) -> Jobs:
 class Chaos:
     """Faults at random, from one seed."""
 
-    def __init__(self, house: House, origin: Origin, course: Course, seed: int) -> None:
-        self.house, self.origin, self.course = house, origin, course
+    def __init__(self, installation: Installation, origin: Origin, course: Course, seed: int) -> None:
+        self.installation, self.origin, self.course = installation, origin, course
         self.chance = random.Random(seed)
         self.kinds: dict[str, Callable[[], None]] = {
             "pool process killed": lambda: self.kill(self.pool),
@@ -201,19 +203,19 @@ class Chaos:
             time.sleep(self.chance.expovariate(1 / PAUSE))
 
     def pool(self) -> list[int]:
-        return self.house.pids("--pool=prefork")[1:]
+        return self.installation.pids("--pool=prefork")[1:]
 
     def worker(self) -> list[int]:
-        return self.house.pids("--pool=prefork")[:1]
+        return self.installation.pids("--pool=prefork")[:1]
 
     def api(self) -> list[int]:
-        return self.house.pids("api:create_app")[1:]
+        return self.installation.pids("api:create_app")[1:]
 
     def gunicorn(self) -> list[int]:
-        return self.house.pids("api:create_app")[:1]
+        return self.installation.pids("api:create_app")[:1]
 
     def broker(self) -> list[int]:
-        return self.house.pids("valkey-server")[:1]
+        return self.installation.pids("valkey-server")[:1]
 
     def kill(self, group: Callable[[], list[int]], number: signal.Signals = signal.SIGKILL) -> None:
         for pid in self.one_of(group):
@@ -234,7 +236,7 @@ class Chaos:
 
     def drop(self) -> None:
         with suppress(RedisError):
-            table(self.house).redis.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+            table(self.installation).redis.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
 
     def restart_origin(self) -> None:
         self.origin.stop()
@@ -242,15 +244,17 @@ class Chaos:
         self.origin.start()
 
 
-def table(house: House) -> JobTable:
-    redis = Redis(unix_socket_path=str(house.folder / "data/run/broker.sock"), decode_responses=True, socket_timeout=5)
-    return JobTable(redis, Keys(house.settings.key_prefix), JobPolicy())
+def table(installation: Installation) -> JobTable:
+    redis = Redis(
+        unix_socket_path=str(installation.folder / "data/run/broker.sock"), decode_responses=True, socket_timeout=5
+    )
+    return JobTable(redis, Keys(installation.settings.key_prefix), JobPolicy())
 
 
 # --- the end
 
 
-def wanted_later(house: House, names: list[str], wanted: dict[str, bytes]) -> list[str]:
+def wanted_later(installation: Installation, names: list[str], wanted: dict[str, bytes]) -> list[str]:
     """Ask for each until it is there, two minutes at most; which are wrong."""
     ends = time.monotonic() + 120
     wrong = []
@@ -258,7 +262,7 @@ def wanted_later(house: House, names: list[str], wanted: dict[str, bytes]) -> li
         answer = None
         while time.monotonic() < ends and not (answer and answer.status_code == 200):
             with suppress(requests.RequestException):
-                answer = house.ask(name)
+                answer = installation.ask(name)
             if answer is None or answer.status_code != 200:
                 time.sleep(0.5)
         if answer is None or answer.status_code != 200:
@@ -278,23 +282,23 @@ def too_many(downloads: dict[str, list[float]], faults: list[Fault]) -> list[str
     return wrong
 
 
-def left_behind(house: House) -> list[str]:
+def left_behind(installation: Installation) -> list[str]:
     """Scratch files, jobs that are not at their end, processes too many, keys without an expiry."""
     ends = time.monotonic() + 60
-    while (left := remains(house)) and time.monotonic() < ends:
+    while (left := remains(installation)) and time.monotonic() < ends:
         time.sleep(0.5)
     return left
 
 
-def remains(house: House) -> list[str]:
+def remains(installation: Installation) -> list[str]:
     try:
-        jobs = table(house)
+        jobs = table(installation)
         depths = {name: count for name, count in jobs.depths().items() if count and name != "failed"}
         lasting = [key for key in jobs.redis.scan_iter(f"{jobs.keys.prefix}job:*") if jobs.redis.ttl(key) < 0]
     except RedisError as error:
         return [f"no broker: {error}"]
-    left = [f"scratch file {path}" for path in house.scratch()] + [f"{key} for ever" for key in lasting]
-    stopped = [pid for pid in house.pids("") if state_of(pid) == "T"]
+    left = [f"scratch file {path}" for path in installation.scratch()] + [f"{key} for ever" for key in lasting]
+    stopped = [pid for pid in installation.pids("") if state_of(pid) == "T"]
     return left + ([f"jobs: {depths}"] if depths else []) + [f"frozen: {command_line(pid)}" for pid in stopped]
 
 
@@ -314,21 +318,21 @@ def run(seconds: float, seed: int) -> list[str]:
         names = make_masters(masters)
         wanted = quiet_run(masters, folder / "quiet", names)
         origin = Origin(masters, log)
-        (folder / "house").mkdir()
+        (folder / "installation").mkdir()
         try:
-            with running_house(folder / "house", origin.url, **SETTINGS) as house:
-                course = under_load(house, origin, seconds, seed)
-                wrong = wanted_later(house, names, wanted)
-                wrong += too_many(origin.downloads(), course.faults) + left_behind(house)
+            with running_installation(folder / "installation", origin.url, **SETTINGS) as installation:
+                course = under_load(installation, origin, seconds, seed)
+                wrong = wanted_later(installation, names, wanted)
+                wrong += too_many(origin.downloads(), course.faults) + left_behind(installation)
                 report(course, origin.downloads(), seconds, seed)
                 if wrong:
-                    print(house.journal.read_text()[-4000:], file=sys.stderr)
+                    print(installation.journal.read_text()[-4000:], file=sys.stderr)
                 return wrong + (["an image was cut"] if course.answers["CUT"] else [])
         finally:
             origin.stop()
 
 
-def under_load(house: House, origin: Origin, seconds: float, seed: int) -> Course:
+def under_load(installation: Installation, origin: Origin, seconds: float, seed: int) -> Course:
     course, over, began = Course(), threading.Event(), time.monotonic()
 
     def clock() -> float:
@@ -336,11 +340,13 @@ def under_load(house: House, origin: Origin, seconds: float, seed: int) -> Cours
 
     with joined(over) as threads:
         for number in range(ASKERS):
-            threads.append(threading.Thread(target=ask_for_ever, args=(house, course, clock, over, seed + number)))
-        threads.append(threading.Thread(target=bulk_for_ever, args=(house, clock, over)))
+            threads.append(
+                threading.Thread(target=ask_for_ever, args=(installation, course, clock, over, seed + number))
+            )
+        threads.append(threading.Thread(target=bulk_for_ever, args=(installation, clock, over)))
         for thread in threads:
             thread.start()
-        Chaos(house, origin, course, seed).run(seconds)
+        Chaos(installation, origin, course, seed).run(seconds)
     return course
 
 

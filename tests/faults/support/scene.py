@@ -18,7 +18,7 @@ from redis import RedisError
 
 from mezcal.jobs import Jobs, JobState
 from mezcal.settings import load
-from tests.support.installation import House, command_line
+from tests.support.installation import Installation, command_line
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
@@ -56,8 +56,8 @@ def tiff(shade: int, edge: int = 64) -> bytes:
 class Scene:
     """One installation in front of one repository, and the means to harm it."""
 
-    def __init__(self, house: House, repository: OriginServer) -> None:
-        self.house, self.repository = house, repository
+    def __init__(self, installation: Installation, repository: OriginServer) -> None:
+        self.installation, self.repository = installation, repository
         self._pool = ThreadPoolExecutor(64)
         self._names = 0
 
@@ -75,7 +75,7 @@ class Scene:
 
     def asked(self, path: str, **options: Any) -> Future[requests.Response]:
         """Somebody who asks for *path* and waits."""
-        return self._pool.submit(self.house.ask, path, **options)
+        return self._pool.submit(self.installation.ask, path, **options)
 
     def running(self, path: str, after: int = 0) -> Record:
         """The job of *path*, once its attempt after the *after*th runs and reads its master."""
@@ -92,30 +92,30 @@ class Scene:
     def job(self, path: str) -> Record | None:
         """What the job table has; None while it cannot be asked."""
         with suppress(RedisError):
-            return self.house.job(path)
+            return self.installation.job(path)
         return None
 
     @property
     def table(self) -> JobTable:
-        return self.house.table
+        return self.installation.table
 
     def jobs(self) -> Jobs:
         """An asker of the same installation in this process."""
-        url = f"redis+socket://{self.house.folder}/data/run/broker.sock"
+        url = f"redis+socket://{self.installation.folder}/data/run/broker.sock"
         return Jobs.of(load(_env_file=None, redis_url=url, repo_base_url=self.repository.url))
 
     # --- harm
 
     def pool(self) -> list[int]:
         """The pool processes."""
-        return self.house.pids("--pool=prefork")[1:]
+        return self.installation.pids("--pool=prefork")[1:]
 
     def worker(self) -> int:
         """The worker's main process."""
-        return until(lambda: self.house.pids("--pool=prefork"), what="a worker")[0]
+        return until(lambda: self.installation.pids("--pool=prefork"), what="a worker")[0]
 
     def broker(self) -> int:
-        return until(lambda: self.house.pids("valkey-server"), what="a broker")[0]
+        return until(lambda: self.installation.pids("valkey-server"), what="a broker")[0]
 
     def kill(self, pid: int) -> None:
         """End *pid* as a power cut would, and wait until it is gone."""
@@ -126,7 +126,7 @@ class Scene:
     def forget_everything(self) -> None:
         """Kill the broker and remove its state before it comes back."""
         self.kill(self.broker())
-        for state in (self.house.folder / "data" / "broker").iterdir():
+        for state in (self.installation.folder / "data" / "broker").iterdir():
             shutil.rmtree(state) if state.is_dir() else state.unlink()
 
     # --- the end
@@ -134,7 +134,7 @@ class Scene:
     def well(self, path: str, answer: requests.Response, most: int) -> None:
         """Served, whole, with at most *most* downloads; and nothing is left of the fault."""
         assert answer.status_code == 200, answer.text
-        assert answer.content == self.house.ask(path).content
+        assert answer.content == self.installation.ask(path).content
         assert answer.content[:2] == b"\xff\xd8"
         assert answer.content[-2:] == b"\xff\xd9"
         assert 1 <= self.repository.count(path) <= most, [seen.target for seen in self.repository.seen(path)]
@@ -142,7 +142,7 @@ class Scene:
 
     def tidy(self) -> None:
         """No scratch file, no job queued, running or put off, no key that would stay for ever."""
-        until(lambda: self.house.scratch() == [], what="scratch files to be gone")
+        until(lambda: self.installation.scratch() == [], what="scratch files to be gone")
         until(lambda: self._idle() is True, what=f"an idle queue, not {self._idle()}")
         redis, prefix = self.table.redis, self.table.keys.prefix
         lasting = {key.removeprefix(prefix) for key in redis.scan_iter(count=1000) if redis.ttl(key) == -1}
@@ -158,12 +158,12 @@ class Scene:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
 
-def served(house: House, path: str) -> requests.Response:
+def served(installation: Installation, path: str) -> requests.Response:
     """The image, however often it takes to ask."""
 
     def ask() -> requests.Response | None:
         with suppress(requests.ConnectionError):
-            answer = house.ask(path)
+            answer = installation.ask(path)
             return answer if answer.status_code == 200 else None
         return None
 
@@ -172,9 +172,9 @@ def served(house: House, path: str) -> requests.Response:
     return answer
 
 
-def stored_shade(house: House, path: str) -> int | None:
+def stored_shade(installation: Installation, path: str) -> int | None:
     """The grey value that is stored for *path*, None if nothing is."""
-    found = house.stored(path)
+    found = installation.stored(path)
     if found is None:
         return None
     with Image.open(found.path) as image:

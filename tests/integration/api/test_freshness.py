@@ -10,14 +10,14 @@ import pytest
 
 from mezcal.recipe import Mezzanine
 from mezcal.store import open_store
-from tests.support.installation import SAMPLES, running_house
+from tests.support.installation import SAMPLES, running_installation
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.support.installation import House
+    from tests.support.installation import Installation
     from tests.support.origin_server import OriginServer
 
 HOUR = 3600
@@ -26,15 +26,15 @@ OTHER = (SAMPLES / "agave-p3.tif").read_bytes()
 
 
 @pytest.fixture(scope="module")
-def ageing(repository: OriginServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+def ageing(repository: OriginServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     folder = tmp_path_factory.mktemp("ageing")
-    with running_house(folder, repository.url, REVALIDATE_AFTER=str(HOUR), ORIGIN_RETRIES="0") as up:
+    with running_installation(folder, repository.url, REVALIDATE_AFTER=str(HOUR), ORIGIN_RETRIES="0") as up:
         yield up
 
 
-def grow_old(house: House, path: str) -> None:
+def grow_old(installation: Installation, path: str) -> None:
     """As if it had been found fresh long ago."""
-    stored = house.stored(path)
+    stored = installation.stored(path)
     assert stored is not None
     os.utime(stored.path.with_name("image.json"), (0, time.time() - 2 * HOUR))
 
@@ -44,7 +44,7 @@ def revalidated(repository: OriginServer, path: str) -> bool:
 
 
 def test_an_old_image_whose_master_is_unchanged_is_fresh_again(
-    ageing: House, repository: OriginServer, master: str
+    ageing: Installation, repository: OriginServer, master: str
 ) -> None:
     before = ageing.ask(master)
     grow_old(ageing, master)
@@ -59,7 +59,7 @@ def test_an_old_image_whose_master_is_unchanged_is_fresh_again(
 
 
 def test_an_old_image_is_asked_about_once_however_many_ask_for_it(
-    ageing: House, repository: OriginServer, master: str
+    ageing: Installation, repository: OriginServer, master: str
 ) -> None:
     ageing.ask(master)
     grow_old(ageing, master)
@@ -71,7 +71,7 @@ def test_an_old_image_is_asked_about_once_however_many_ask_for_it(
 
 
 def test_the_old_image_is_served_while_the_changed_one_is_made(
-    ageing: House, repository: OriginServer, master: str
+    ageing: Installation, repository: OriginServer, master: str
 ) -> None:
     before = ageing.ask(master)
     script = repository.script(master, body=OTHER, etag='"other"', hold_at=1000)
@@ -83,7 +83,9 @@ def test_the_old_image_is_served_while_the_changed_one_is_made(
     until(lambda: ageing.ask(master).headers["ETag"] != before.headers["ETag"], what="the new image")
 
 
-def test_the_image_of_a_master_that_is_gone_goes_too(ageing: House, repository: OriginServer, master: str) -> None:
+def test_the_image_of_a_master_that_is_gone_goes_too(
+    ageing: Installation, repository: OriginServer, master: str
+) -> None:
     ageing.ask(master)
     repository.script(master, status=404, fails=-1)
     grow_old(ageing, master)
@@ -94,7 +96,7 @@ def test_the_image_of_a_master_that_is_gone_goes_too(ageing: House, repository: 
 
 @pytest.mark.parametrize("status", [500, 403])
 def test_while_the_repository_fails_the_old_image_stays(
-    ageing: House, repository: OriginServer, master: str, status: int
+    ageing: Installation, repository: OriginServer, master: str, status: int
 ) -> None:
     before = ageing.ask(master)
     repository.script(master, status=status, fails=-1)
@@ -106,7 +108,7 @@ def test_while_the_repository_fails_the_old_image_stays(
     assert ageing.ask(master).headers["ETag"] == before.headers["ETag"]
 
 
-def test_the_walk_sees_to_what_nobody_asks_for(ageing: House, repository: OriginServer, master: str) -> None:
+def test_the_walk_sees_to_what_nobody_asks_for(ageing: Installation, repository: OriginServer, master: str) -> None:
     ageing.ask(master)
     grow_old(ageing, master)
     empty = ageing.settings.cache_dir / "left" / "empty" / "image.jpg"
@@ -118,7 +120,7 @@ def test_the_walk_sees_to_what_nobody_asks_for(ageing: House, repository: Origin
 
 
 def test_what_other_settings_made_is_made_anew(
-    ageing: House, repository: OriginServer, tmp_path: Path, master: str
+    ageing: Installation, repository: OriginServer, tmp_path: Path, master: str
 ) -> None:
     """By whoever has these settings, of all that share a store."""
     large = ageing.ask(master).headers["Content-Length"]
@@ -127,7 +129,7 @@ def test_what_other_settings_made_is_made_anew(
     assert made is not None
     shared = str(ageing.settings.cache_dir)
     given = {"STORAGE_DIR": shared, "REVALIDATE_AFTER": "1", "MEZZANINE_QUALITY": "50"}
-    with running_house(tmp_path, repository.url, **given) as other:
+    with running_installation(tmp_path, repository.url, **given) as other:
         until(lambda: time.time() - made.made > 1.5, what="age")
         assert other.ask(master).headers["Content-Length"] == large
         until(lambda: other.ask(master).headers["Content-Length"] != large, what="the smaller image")

@@ -27,20 +27,20 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from concurrent.futures import Future
 
-    from tests.support.installation import House
+    from tests.support.installation import Installation
 
 WARM = "maps/valley.tif"
 
 
-def connection(house: House) -> HTTPConnection:
-    house.ask(WARM)
-    place = urlsplit(house.url)
+def connection(installation: Installation) -> HTTPConnection:
+    installation.ask(WARM)
+    place = urlsplit(installation.url)
     return HTTPConnection(str(place.hostname), place.port, timeout=30)
 
 
-def exchange(house: House, *pieces: bytes) -> bytes:
+def exchange(installation: Installation, *pieces: bytes) -> bytes:
     """What comes back for *pieces*, each sent when the one before must have arrived, until the server hangs up."""
-    line = connection(house)
+    line = connection(installation)
     line.connect()
     line.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     with line.sock as raw:
@@ -59,8 +59,8 @@ def request(path: str = WARM, *fields: str, method: str = "GET") -> bytes:
 LAST = request(WARM, "Connection: close")
 
 
-def test_hits_misses_and_errors_share_one_connection(house: House, master: str) -> None:
-    line = connection(house)
+def test_hits_misses_and_errors_share_one_connection(installation: Installation, master: str) -> None:
+    line = connection(installation)
     for target, status in [(WARM, 200), (master, 200), (WARM, 200), ("../x", 400), (WARM, 200), (master, 200)]:
         line.request("GET", f"/images/{target}")
         answer = line.getresponse()
@@ -71,8 +71,8 @@ def test_hits_misses_and_errors_share_one_connection(house: House, master: str) 
     line.close()
 
 
-def test_a_plain_hit_and_one_with_conditions_say_the_same(house: House) -> None:
-    plain, conditional = house.ask(WARM), house.ask(WARM, headers={"If-None-Match": '"another"'})
+def test_a_plain_hit_and_one_with_conditions_say_the_same(installation: Installation) -> None:
+    plain, conditional = installation.ask(WARM), installation.ask(WARM, headers={"If-None-Match": '"another"'})
     ignored = {"Date", "Server", "Connection", "X-Request-ID"}
     assert {k: v for k, v in plain.headers.items() if k not in ignored} == {
         k: v for k, v in conditional.headers.items() if k not in ignored
@@ -80,21 +80,21 @@ def test_a_plain_hit_and_one_with_conditions_say_the_same(house: House) -> None:
     assert plain.content == conditional.content
 
 
-def test_a_request_may_come_in_pieces(house: House) -> None:
-    whole = exchange(house, LAST)
-    pieces = exchange(house, *(LAST[at : at + 1] for at in range(len(LAST))))
+def test_a_request_may_come_in_pieces(installation: Installation) -> None:
+    whole = exchange(installation, LAST)
+    pieces = exchange(installation, *(LAST[at : at + 1] for at in range(len(LAST))))
     assert pieces.partition(b"\r\n\r\n")[2] == whole.partition(b"\r\n\r\n")[2] != b""
 
 
-def test_requests_sent_at_once_are_answered_in_their_order(house: House) -> None:
-    told = exchange(house, request(WARM, method="HEAD") + request("../x") + request() + LAST)
+def test_requests_sent_at_once_are_answered_in_their_order(installation: Installation) -> None:
+    told = exchange(installation, request(WARM, method="HEAD") + request("../x") + request() + LAST)
     assert re.findall(rb"HTTP/1\.1 (\d+) ", told) == [b"200", b"400", b"200", b"200"]
 
 
 @pytest.mark.parametrize("field", ["Content-Length: 5", "Transfer-Encoding: chunked"])
-def test_what_is_no_plain_request_is_never_taken_for_one(house: House, field: str) -> None:
+def test_what_is_no_plain_request_is_never_taken_for_one(installation: Installation, field: str) -> None:
     body = b"5\r\nabcde\r\n0\r\n\r\n" if "chunked" in field else b"abcde"
-    told = exchange(house, request(WARM, field) + body + LAST)
+    told = exchange(installation, request(WARM, field) + body + LAST)
     assert told.count(b"HTTP/1.1 200 OK") == 2
     assert b"HTTP/1.1 4" not in told
 
@@ -109,49 +109,49 @@ def test_what_is_no_plain_request_is_never_taken_for_one(house: House, field: st
         b"GET /images/" + b"a" * 20_000 + b" HTTP/1.1\r\nHost: a\r\n\r\n",
     ],
 )
-def test_what_is_no_http_is_judged_by_gunicorn_alone(house: House, broken: bytes) -> None:
-    told = exchange(house, broken + LAST)
+def test_what_is_no_http_is_judged_by_gunicorn_alone(installation: Installation, broken: bytes) -> None:
+    told = exchange(installation, broken + LAST)
     assert told.startswith((b"HTTP/1.1 4", b"HTTP/1.1 200"))
     assert b"Server: gunicorn" in told or b"Connection: close" in told
 
 
-def test_a_body_whose_chunks_are_none_is_the_senders_fault(house: House) -> None:
+def test_a_body_whose_chunks_are_none_is_the_senders_fault(installation: Installation) -> None:
     fields = f"Host: x\r\nAuthorization: Bearer {TOKEN}\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
     for target in ("/jobs", "/webhooks/s3"):
-        told = exchange(house, f"POST {target} HTTP/1.1\r\n{fields}".encode() + b'["a.tif"]\r\n\r\n')
+        told = exchange(installation, f"POST {target} HTTP/1.1\r\n{fields}".encode() + b'["a.tif"]\r\n\r\n')
         assert told.startswith(b"HTTP/1.1 400 "), told
         assert b"as its headers say" in told
-    assert "Traceback" not in house.journal.read_text()
-    assert house.ask(WARM).status_code == 200
+    assert "Traceback" not in installation.journal.read_text()
+    assert installation.ask(WARM).status_code == 200
 
 
-def test_a_client_that_takes_nothing_holds_up_nobody(house: House) -> None:
-    slow = connection(house)
+def test_a_client_that_takes_nothing_holds_up_nobody(installation: Installation) -> None:
+    slow = connection(installation)
     slow.connect()
     slow.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     slow.sock.sendall(request() * 50)
     for _ in range(20):
-        assert house.ask(WARM).status_code == 200
+        assert installation.ask(WARM).status_code == 200
     slow.close()
 
 
-def test_clients_that_say_nothing_take_no_thread(house: House, master: str) -> None:
+def test_clients_that_say_nothing_take_no_thread(installation: Installation, master: str) -> None:
     """More of them than there are threads: one connection each is all they cost."""
-    place = urlsplit(house.url)
+    place = urlsplit(installation.url)
     idle = [socket.create_connection((str(place.hostname), place.port)) for _ in range(150)]
     for client in idle:
         client.sendall(b"GET /images/never HTTP/1.1\r\nHost: ")
-    assert house.ask(master).status_code == 200
-    assert house.ask(WARM).status_code == 200
+    assert installation.ask(master).status_code == 200
+    assert installation.ask(WARM).status_code == 200
     for client in idle:
         client.close()
 
 
-def test_a_named_pipe_in_an_images_place_is_no_image(house: House, master: str) -> None:
-    place = open_store(house.settings).path(Mezzanine.parse(master))
+def test_a_named_pipe_in_an_images_place_is_no_image(installation: Installation, master: str) -> None:
+    place = open_store(installation.settings).path(Mezzanine.parse(master))
     place.parent.mkdir(parents=True)
     os.mkfifo(place)
-    assert house.ask(master).status_code == 200
+    assert installation.ask(master).status_code == 200
     assert place.is_file()
 
 
@@ -164,17 +164,17 @@ NEVER_READ = [
 
 
 @pytest.fixture
-def big(house: House) -> tuple[str, bytes]:
+def big(installation: Installation) -> tuple[str, bytes]:
     """An image that fits no socket's buffer."""
     name, content = f"{uuid4().hex}.tif", os.urandom(1 << 20) * 8
-    place = open_store(house.settings).path(Mezzanine.parse(name))
+    place = open_store(installation.settings).path(Mezzanine.parse(name))
     place.parent.mkdir(parents=True)
     place.write_bytes(content)
     return name, content
 
 
-def client(house: House, *, buffer: int = 0) -> socket.socket:
-    place, line = urlsplit(house.url), socket.socket()
+def client(installation: Installation, *, buffer: int = 0) -> socket.socket:
+    place, line = urlsplit(installation.url), socket.socket()
     if buffer:
         line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
     line.settimeout(30)
@@ -182,22 +182,24 @@ def client(house: House, *, buffer: int = 0) -> socket.socket:
     return line
 
 
-def test_clients_that_take_nothing_take_no_thread(house: House, master: str, big: tuple[str, bytes]) -> None:
+def test_clients_that_take_nothing_take_no_thread(
+    installation: Installation, master: str, big: tuple[str, bytes]
+) -> None:
     with ExitStack() as crowd:
         for number in range(200):
-            line = crowd.enter_context(client(house, buffer=4096))
+            line = crowd.enter_context(client(installation, buffer=4096))
             query, field = NEVER_READ[number % len(NEVER_READ)]
             line.sendall(request(big[0] + query, field))
-        assert house.ask(master).status_code == 200
-        assert house.ask(WARM).status_code == 200
+        assert installation.ask(master).status_code == 200
+        assert installation.ask(WARM).status_code == 200
 
 
 @pytest.mark.parametrize(("query", "field"), NEVER_READ)
 def test_a_slow_client_gets_every_byte_and_may_ask_again(
-    house: House, big: tuple[str, bytes], query: str, field: str
+    installation: Installation, big: tuple[str, bytes], query: str, field: str
 ) -> None:
     name, content = big
-    with client(house, buffer=4096) as line, line.makefile("rb") as told:
+    with client(installation, buffer=4096) as line, line.makefile("rb") as told:
         for _ in range(2):
             line.sendall(request(name + query, field))
             head = b"".join(iter(told.readline, b"\r\n"))
@@ -205,30 +207,30 @@ def test_a_slow_client_gets_every_byte_and_may_ask_again(
             assert told.read(len(content)) == content
 
 
-def test_a_slow_client_that_asks_once_gets_every_byte(house: House, big: tuple[str, bytes]) -> None:
+def test_a_slow_client_that_asks_once_gets_every_byte(installation: Installation, big: tuple[str, bytes]) -> None:
     name, content = big
-    with client(house, buffer=4096) as line, line.makefile("rb") as told:
+    with client(installation, buffer=4096) as line, line.makefile("rb") as told:
         line.sendall(request(name, "Range: bytes=1000000-", "Connection: close"))
         assert told.read().partition(b"\r\n\r\n")[2] == content[1_000_000:]
 
 
-def test_a_client_that_stays_after_its_last_answer_holds_up_nobody(house: House) -> None:
-    house.ask(WARM)
+def test_a_client_that_stays_after_its_last_answer_holds_up_nobody(installation: Installation) -> None:
+    installation.ask(WARM)
     with ExitStack() as crowd:
         for _ in range(60):
-            line = crowd.enter_context(client(house))
+            line = crowd.enter_context(client(installation))
             line.sendall(request("../x", "Connection: close"))
             assert line.recv(12) == b"HTTP/1.1 400"
         began = time.monotonic()
-        assert house.ask(WARM).status_code == 200
+        assert installation.ask(WARM).status_code == 200
         assert time.monotonic() - began < 1.5
 
 
 @pytest.mark.parametrize(
     ("head", "status"), [(request()[:-2] + b"X: " + b"a" * 20_000, 431), (b"GET /images/" + b"a" * 20_000, 414)]
 )
-def test_a_head_without_end_is_refused(house: House, head: bytes, status: int) -> None:
-    fields, _, body = exchange(house, head).partition(b"\r\n\r\n")
+def test_a_head_without_end_is_refused(installation: Installation, head: bytes, status: int) -> None:
+    fields, _, body = exchange(installation, head).partition(b"\r\n\r\n")
     assert fields.startswith(f"HTTP/1.1 {status} ".encode())
     for field in (b"Cache-Control: no-store", b"Connection: close", b"Content-Type: application/problem+json"):
         assert field in fields.split(b"\r\n")
@@ -251,29 +253,29 @@ GET = b"GET /images/maps/valley.tif HTTP/1.1\r\n"
     ],
 )
 def test_what_cannot_be_read_is_refused_as_all_else_and_kept_by_no_cache(
-    house: House, broken: bytes, status: int
+    installation: Installation, broken: bytes, status: int
 ) -> None:
-    fields, _, body = exchange(house, broken).partition(b"\r\n\r\n")
+    fields, _, body = exchange(installation, broken).partition(b"\r\n\r\n")
     assert fields.startswith(f"HTTP/1.1 {status} ".encode())
     for field in (b"Cache-Control: no-store", b"Connection: close", b"Content-Type: application/problem+json"):
         assert field in fields.split(b"\r\n")
     assert json.loads(body)["status"] == status
 
 
-def test_a_big_image_leaves_the_others_their_turn(house: House) -> None:
+def test_a_big_image_leaves_the_others_their_turn(installation: Installation) -> None:
     """More of them than there are processes; who takes all of it as fast as it comes is not done first."""
-    place = open_store(house.settings).path(Mezzanine.parse("huge.tif"))
+    place = open_store(installation.settings).path(Mezzanine.parse("huge.tif"))
     place.parent.mkdir(parents=True)
     with place.open("wb") as file:
         file.truncate(1 << 30)
     with ThreadPoolExecutor(4) as fast, ExitStack() as lines:
         taking = []
         for _ in range(4):
-            line = lines.enter_context(client(house))
+            line = lines.enter_context(client(installation))
             line.sendall(request("huge.tif", "Connection: keep-alive"))
             taking.append(fast.submit(partial(take, line, 1 << 30)))
         for _ in range(20):
-            assert house.ask(WARM).status_code == 200
+            assert installation.ask(WARM).status_code == 200
         assert not all(one.done() for one in taking)
         for one in taking:
             one.result()
@@ -293,17 +295,17 @@ def test_half_a_head_has_ten_seconds_and_each_byte_no_more(dripping: Future[floa
 
 
 @pytest.fixture(scope="module", autouse=True)
-def dripping(house: House) -> Iterator[Future[float]]:
+def dripping(installation: Installation) -> Iterator[Future[float]]:
     """For how long the server listens to a client that sends half a head, byte by byte: while other tests run."""
-    house.ask(WARM)
+    installation.ask(WARM)
     over = threading.Event()
     with ThreadPoolExecutor(1) as beside:
-        yield beside.submit(drip, house, over)
+        yield beside.submit(drip, installation, over)
         over.set()
 
 
-def drip(house: House, over: threading.Event) -> float:
-    with client(house) as line, client(house) as kept, kept.makefile("rb") as told:
+def drip(installation: Installation, over: threading.Event) -> float:
+    with client(installation) as line, client(installation) as kept, kept.makefile("rb") as told:
         kept.sendall(request(method="HEAD"))
         assert b"".join(iter(told.readline, b"\r\n")).startswith(b"HTTP/1.1 200")
         line.settimeout(1)
@@ -326,16 +328,16 @@ def byte_taken(line: socket.socket) -> bool:
         return True
 
 
-def test_more_half_heads_than_connections_lock_nobody_out(house: House, master: str) -> None:
+def test_more_half_heads_than_connections_lock_nobody_out(installation: Installation, master: str) -> None:
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, before[1]) if before[1] > 0 else 4096, before[1]))
     try:
         with ExitStack() as crowd:
             for _ in range(2100):
-                crowd.enter_context(client(house)).sendall(b"G")
+                crowd.enter_context(client(installation)).sendall(b"G")
             began = time.monotonic()
-            assert house.ask(WARM).status_code == 200
-            assert house.ask(master).status_code == 200
+            assert installation.ask(WARM).status_code == 200
+            assert installation.ask(master).status_code == 200
             assert time.monotonic() - began < 8
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)

@@ -18,7 +18,7 @@ from tests.support.installation import SAMPLES
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
-    from tests.support.installation import House
+    from tests.support.installation import Installation
     from tests.support.origin_server import OriginServer
 
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
@@ -51,14 +51,16 @@ def problem(answer: requests.Response) -> dict[str, object]:
         "portrait-rotated.tif",
     ],
 )
-def test_every_sample_becomes_a_whole_upright_jpeg(house: House, sample: str) -> None:
+def test_every_sample_becomes_a_whole_upright_jpeg(installation: Installation, sample: str) -> None:
     with Image.open(SAMPLES / sample) as master:
         expected = ImageOps.exif_transpose(master).size
-    assert size_of(house.ask(sample)) == expected
+    assert size_of(installation.ask(sample)) == expected
 
 
-def test_the_second_time_it_comes_from_the_cache(house: House, repository: OriginServer, master: str) -> None:
-    cold, warm = house.ask(master), house.ask(master)
+def test_the_second_time_it_comes_from_the_cache(
+    installation: Installation, repository: OriginServer, master: str
+) -> None:
+    cold, warm = installation.ask(master), installation.ask(master)
     assert (cold.status_code, warm.status_code) == (200, 200)
     assert cold.headers["Cache-Status"] == "mezcal; fwd=miss"
     assert warm.headers["Cache-Status"] == "mezcal; hit"
@@ -66,23 +68,23 @@ def test_the_second_time_it_comes_from_the_cache(house: House, repository: Origi
     assert repository.count(master) == 1
 
 
-def test_an_image_has_the_headers_that_iiif_servers_need(house: House, master: str) -> None:
-    answer = house.ask(master, headers={"Accept-Encoding": "gzip"})
+def test_an_image_has_the_headers_that_iiif_servers_need(installation: Installation, master: str) -> None:
+    answer = installation.ask(master, headers={"Accept-Encoding": "gzip"})
     assert answer.headers["Content-Type"] == "image/jpeg"
     assert answer.headers["Content-Length"] == str(len(answer.content))
     assert answer.headers["Accept-Ranges"] == "bytes"
     assert not {"Content-Encoding", "Transfer-Encoding"} & answer.headers.keys()
     assert answer.headers["ETag"].startswith('"')
     assert parsedate_to_datetime(answer.headers["Last-Modified"]).tzinfo is not None
-    head = house.ask(master, "HEAD")
+    head = installation.ask(master, "HEAD")
     for name in ("Content-Type", "Content-Length", "ETag", "Last-Modified", "Accept-Ranges", "Cache-Control"):
         assert head.headers[name] == answer.headers[name]
 
 
-def test_a_head_makes_what_is_not_there(house: House, repository: OriginServer, master: str) -> None:
-    assert house.ask(master, "HEAD").status_code == 200
-    assert house.stored(master) is not None
-    assert size_of(house.ask(master))
+def test_a_head_makes_what_is_not_there(installation: Installation, repository: OriginServer, master: str) -> None:
+    assert installation.ask(master, "HEAD").status_code == 200
+    assert installation.stored(master) is not None
+    assert size_of(installation.ask(master))
     assert repository.count(master) == 1
 
 
@@ -98,9 +100,11 @@ def test_a_head_makes_what_is_not_there(house: House, repository: OriginServer, 
         ("bytes=99999999-", 416, None),
     ],
 )
-def test_ranges_are_served_as_rfc_9110_says(house: House, asked: str, status: int, part: slice | None) -> None:
-    whole = house.ask("maps/valley.tif")
-    answer = house.ask("maps/valley.tif", headers={"Range": asked})
+def test_ranges_are_served_as_rfc_9110_says(
+    installation: Installation, asked: str, status: int, part: slice | None
+) -> None:
+    whole = installation.ask("maps/valley.tif")
+    answer = installation.ask("maps/valley.tif", headers={"Range": asked})
     assert answer.status_code == status
     if part is None:
         assert answer.headers["Content-Range"] == f"bytes */{len(whole.content)}"
@@ -109,29 +113,33 @@ def test_ranges_are_served_as_rfc_9110_says(house: House, asked: str, status: in
         assert answer.headers["ETag"] == whole.headers["ETag"]
 
 
-def test_conditions_are_honoured(house: House) -> None:
-    whole = house.ask("maps/valley.tif")
+def test_conditions_are_honoured(installation: Installation) -> None:
+    whole = installation.ask("maps/valley.tif")
     tag, date = whole.headers["ETag"], whole.headers["Last-Modified"]
     for name, value in (("If-None-Match", tag), ("If-Modified-Since", date), ("If-None-Match", f'"x", {tag}')):
         for method in ("GET", "HEAD"):
-            unchanged = house.ask("maps/valley.tif", method, headers={name: value})
+            unchanged = installation.ask("maps/valley.tif", method, headers={name: value})
             assert (unchanged.status_code, unchanged.content) == (304, b"")
             assert unchanged.headers["ETag"] == tag
-    other = house.ask("maps/valley.tif", headers={"Range": "bytes=0-9", "If-Range": '"other"'})
+    other = installation.ask("maps/valley.tif", headers={"Range": "bytes=0-9", "If-Range": '"other"'})
     assert (other.status_code, other.content) == (200, whole.content)
 
 
-def test_the_same_image_goes_by_a_name_that_ends_in_jpg(house: House, repository: OriginServer, master: str) -> None:
-    assert house.request(f"/mezzanine/{master}.jpg").content == house.ask(master).content
+def test_the_same_image_goes_by_a_name_that_ends_in_jpg(
+    installation: Installation, repository: OriginServer, master: str
+) -> None:
+    assert installation.request(f"/mezzanine/{master}.jpg").content == installation.ask(master).content
     assert repository.count(master) == 1
 
 
 @pytest.mark.parametrize(
     "name", ["100%.tif", "what?.tif", "a b#c.tif", "naïve/東京.tif", "semi;colon&.tif", "a@b:80/c"]
 )
-def test_any_name_that_a_repository_may_have_is_reached(house: House, repository: OriginServer, name: str) -> None:
+def test_any_name_that_a_repository_may_have_is_reached(
+    installation: Installation, repository: OriginServer, name: str
+) -> None:
     repository.script(name, body=VALLEY)
-    assert house.ask(quote(name)).status_code == 200
+    assert installation.ask(quote(name)).status_code == 200
     assert repository.count(name) == 1
 
 
@@ -157,48 +165,50 @@ def test_any_name_that_a_repository_may_have_is_reached(house: House, repository
 )
 @pytest.mark.parametrize("method", ["GET", "DELETE"])
 def test_what_is_no_plain_path_is_refused_and_touches_nothing(
-    house: House, target: str, reason: str, method: str
+    installation: Installation, target: str, reason: str, method: str
 ) -> None:
-    before = sorted(house.folder.rglob("*"))
-    answer = raw(house, method, target)
+    before = sorted(installation.folder.rglob("*"))
+    answer = raw(installation, method, target)
     assert answer.status_code == 400
     assert reason in str(problem(answer)["detail"])
-    assert sorted(house.folder.rglob("*")) == before
+    assert sorted(installation.folder.rglob("*")) == before
 
 
-def raw(house: House, method: str, target: str) -> requests.Response:
+def raw(installation: Installation, method: str, target: str) -> requests.Response:
     """A request whose path nobody tidies on its way."""
-    request = requests.Request(method, house.url, headers=BEARER).prepare()
-    request.url = house.url + target
+    request = requests.Request(method, installation.url, headers=BEARER).prepare()
+    request.url = installation.url + target
     with requests.Session() as session:
         return session.send(request, timeout=60)
 
 
-def test_a_path_below_a_cached_one_is_another_image(house: House, repository: OriginServer, master: str) -> None:
+def test_a_path_below_a_cached_one_is_another_image(
+    installation: Installation, repository: OriginServer, master: str
+) -> None:
     repository.script(f"{master}/sub", body=VALLEY)
     repository.script(f"{master}/image.jpg", body=VALLEY)
     for path in (master, f"{master}/sub", f"{master}/image.jpg"):
-        assert house.ask(path).status_code == 200
-    assert house.ask(master, "DELETE", headers=BEARER).status_code == 204
-    assert house.stored(f"{master}/sub") is not None
+        assert installation.ask(path).status_code == 200
+    assert installation.ask(master, "DELETE", headers=BEARER).status_code == 204
+    assert installation.stored(f"{master}/sub") is not None
 
 
-def test_a_deleted_image_is_made_anew(house: House, repository: OriginServer, master: str) -> None:
-    house.ask(master)
-    assert house.ask(master, "DELETE", headers=BEARER).status_code == 204
-    assert house.stored(master) is None
-    assert house.ask(master, "DELETE", headers=BEARER).status_code == 204
-    assert house.ask(master).headers["Cache-Status"] == "mezcal; fwd=miss"
+def test_a_deleted_image_is_made_anew(installation: Installation, repository: OriginServer, master: str) -> None:
+    installation.ask(master)
+    assert installation.ask(master, "DELETE", headers=BEARER).status_code == 204
+    assert installation.stored(master) is None
+    assert installation.ask(master, "DELETE", headers=BEARER).status_code == 204
+    assert installation.ask(master).headers["Cache-Status"] == "mezcal; fwd=miss"
     assert repository.count(master) == 2
 
 
 @pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer wrong"}, {"Authorization": "Basic eDp5"}])
-def test_nobody_deletes_without_a_token(house: House, master: str, headers: dict[str, str]) -> None:
-    house.ask(master)
-    answer = house.ask(master, "DELETE", headers=headers)
+def test_nobody_deletes_without_a_token(installation: Installation, master: str, headers: dict[str, str]) -> None:
+    installation.ask(master)
+    answer = installation.ask(master, "DELETE", headers=headers)
     assert answer.status_code == 401
     assert answer.headers["WWW-Authenticate"].startswith("Bearer")
-    assert house.stored(master) is not None
+    assert installation.stored(master) is not None
 
 
 @pytest.mark.parametrize(
@@ -219,65 +229,69 @@ def test_nobody_deletes_without_a_token(house: House, master: str, headers: dict
     ],
 )
 def test_each_failure_of_the_origin_or_the_master_has_its_own_answer(
-    house: House, repository: OriginServer, master: str, script: dict[str, object], status: int, kind: str
+    installation: Installation, repository: OriginServer, master: str, script: dict[str, object], status: int, kind: str
 ) -> None:
     repository.script(master, **script)
-    answer = house.ask(master)
+    answer = installation.ask(master)
     assert answer.status_code == status
     told = problem(answer)
     assert told["type"] == f"/problems/{kind}"
     assert told["detail"]
-    assert house.request(f"/problems/{kind}").json()["status"] == status
-    assert house.stored(master) is None
-    assert house.scratch() == []
+    assert installation.request(f"/problems/{kind}").json()["status"] == status
+    assert installation.stored(master) is None
+    assert installation.scratch() == []
 
 
-def test_a_failure_that_passes_is_ridden_out(house: House, repository: OriginServer, master: str) -> None:
+def test_a_failure_that_passes_is_ridden_out(installation: Installation, repository: OriginServer, master: str) -> None:
     repository.script(master, body=VALLEY, fails=1)
-    assert house.ask(master).status_code == 200
+    assert installation.ask(master).status_code == 200
 
 
-def test_a_missing_master_costs_the_origin_one_request(house: House, repository: OriginServer, master: str) -> None:
+def test_a_missing_master_costs_the_origin_one_request(
+    installation: Installation, repository: OriginServer, master: str
+) -> None:
     repository.script(master, status=404, fails=-1)
-    assert [house.ask(master).status_code for _ in range(5)] == [404] * 5
+    assert [installation.ask(master).status_code for _ in range(5)] == [404] * 5
     assert repository.count(master) == 1
     repository.script(master, body=VALLEY)
-    house.ask(master, "DELETE", headers=BEARER)
-    assert house.ask(master).status_code == 200
+    installation.ask(master, "DELETE", headers=BEARER)
+    assert installation.ask(master).status_code == 200
 
 
-def test_a_browser_gets_a_page_where_a_program_gets_json(house: House) -> None:
-    page = house.ask("nothing-here.tif", headers={"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"})
+def test_a_browser_gets_a_page_where_a_program_gets_json(installation: Installation) -> None:
+    page = installation.ask("nothing-here.tif", headers={"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"})
     assert page.status_code == 404
     assert page.headers["Content-Type"].startswith("text/html")
     assert "no-store" in page.headers["Cache-Control"]
     assert "<script" not in page.text
 
 
-def test_patience_ends_in_503_and_the_job_goes_on(house: House, repository: OriginServer, master: str) -> None:
+def test_patience_ends_in_503_and_the_job_goes_on(
+    installation: Installation, repository: OriginServer, master: str
+) -> None:
     script = repository.script(master, body=VALLEY, hold_at=1000)
-    answer = house.ask(master, headers={"Prefer": "wait=1"})
+    answer = installation.ask(master, headers={"Prefer": "wait=1"})
     assert answer.status_code == 503
     assert answer.headers["Retry-After"].isdigit()
     job = problem(answer)["job"]
-    assert house.request(f"/jobs/{job}").json()["state"] == "running"
+    assert installation.request(f"/jobs/{job}").json()["state"] == "running"
     script.go.set()
-    assert house.ask(master).status_code == 200
+    assert installation.ask(master).status_code == 200
     assert repository.count(master) == 1
 
 
-def test_who_prefers_not_to_wait_is_given_the_job(house: House, master: str) -> None:
-    answer = house.ask(master, headers={"Prefer": "respond-async"})
+def test_who_prefers_not_to_wait_is_given_the_job(installation: Installation, master: str) -> None:
+    answer = installation.ask(master, headers={"Prefer": "respond-async"})
     assert answer.status_code == 202
     assert answer.headers["Preference-Applied"] == "respond-async"
     assert (answer.content, answer.headers.get("Content-Type")) == (b"", None)
     job = answer.headers["Location"]
-    until(lambda: house.request(job).json()["state"] == "done", what="the job's end")
-    assert house.ask(master).headers["Cache-Status"] == "mezcal; hit"
+    until(lambda: installation.request(job).json()["state"] == "done", what="the job's end")
+    assert installation.ask(master).headers["Cache-Status"] == "mezcal; hit"
 
 
-def test_a_job_that_nobody_asked_for_is_not_found(house: House) -> None:
-    assert house.request("/jobs/" + "0" * 32).status_code == 404
+def test_a_job_that_nobody_asked_for_is_not_found(installation: Installation) -> None:
+    assert installation.request("/jobs/" + "0" * 32).status_code == 404
 
 
 def ask_all(urls: list[str]) -> list[requests.Response]:
@@ -286,26 +300,26 @@ def ask_all(urls: list[str]) -> list[requests.Response]:
         return list(pool.map(lambda url: requests.get(url, timeout=60), urls))
 
 
-def test_fifty_clients_share_one_download(house: House, repository: OriginServer, master: str) -> None:
+def test_fifty_clients_share_one_download(installation: Installation, repository: OriginServer, master: str) -> None:
     """Fifty askers for one new image, at two API processes: fifty images, one request at the origin, one attempt."""
     script = repository.script(master, body=VALLEY, hold_at=len(VALLEY) // 2)
-    assert len(house.pids("api:create_app")) == 3
+    assert len(installation.pids("api:create_app")) == 3
     with ThreadPoolExecutor(1) as pool:
-        asked = pool.submit(ask_all, [f"{house.url}/images/{master}"] * 50)
+        asked = pool.submit(ask_all, [f"{installation.url}/images/{master}"] * 50)
         until(lambda: repository.count(master), what="the download")
         script.go.set()
         answers = asked.result()
     assert [answer.status_code for answer in answers] == [200] * 50
     assert len({answer.content for answer in answers}) == 1
     assert repository.count(master) == 1
-    job = house.job(master)
+    job = installation.job(master)
     assert job is not None
     assert job.attempts == 1
 
 
-def test_the_sidecar_tells_where_a_derivative_comes_from(house: House, master: str) -> None:
-    answer = house.ask(master)
-    stored = house.stored(master)
+def test_the_sidecar_tells_where_a_derivative_comes_from(installation: Installation, master: str) -> None:
+    answer = installation.ask(master)
+    stored = installation.stored(master)
     assert stored is not None
     beside = json.loads(stored.path.with_name("image.json").read_text())
     assert beside["recipe"]["path"] == master
@@ -314,23 +328,23 @@ def test_the_sidecar_tells_where_a_derivative_comes_from(house: House, master: s
     assert beside["master_size"] == len(VALLEY)
 
 
-def test_the_old_form_leads_to_the_image(house: House, repository: OriginServer) -> None:
-    page = house.request("/")
+def test_the_old_form_leads_to_the_image(installation: Installation, repository: OriginServer) -> None:
+    page = installation.request("/")
     assert page.status_code == 200
     assert "<form" in page.text
     assert 'name="url"' in page.text
-    answer = house.request("/", params={"url": f"{repository.url}maps/a%20b%3F.tif"})
+    answer = installation.request("/", params={"url": f"{repository.url}maps/a%20b%3F.tif"})
     assert (answer.status_code, answer.headers["Location"]) == (302, "/images/maps/a%20b%3F.tif")
-    assert house.request("/", params={"url": "http://elsewhere.example/x.tif"}).status_code == 404
+    assert installation.request("/", params={"url": "http://elsewhere.example/x.tif"}).status_code == 404
 
 
-def test_health_and_readiness_are_told(house: House) -> None:
-    assert house.request("/healthz").json() == {"status": "ok"}
-    told = house.request("/readyz").json()
+def test_health_and_readiness_are_told(installation: Installation) -> None:
+    assert installation.request("/healthz").json() == {"status": "ok"}
+    told = installation.request("/readyz").json()
     assert told.pop("seconds").keys() == {"broker", "store"}
     assert told == {"status": "ok", "broker": "ok", "store": "ok"}
 
 
 @pytest.mark.parametrize(("target", "method", "status"), [("/nowhere", "GET", 404), ("/images/x", "POST", 405)])
-def test_what_is_no_route_is_a_problem_too(house: House, target: str, method: str, status: int) -> None:
-    assert problem(house.request(target, method))["status"] == status
+def test_what_is_no_route_is_a_problem_too(installation: Installation, target: str, method: str, status: int) -> None:
+    assert problem(installation.request(target, method))["status"] == status

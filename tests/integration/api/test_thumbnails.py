@@ -15,7 +15,7 @@ from PIL import Image
 
 from tests import DATA
 from tests.support.archive_server import OWNER, ArchiveServer
-from tests.support.installation import MEZCAL, SAMPLES, running_house
+from tests.support.installation import MEZCAL, SAMPLES, running_installation
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     import requests
 
-    from tests.support.installation import House
+    from tests.support.installation import Installation
 
 FRAMES = DATA / "fits"
 MONO = FRAMES / "mono_f32_rice.fits.fz"
@@ -38,10 +38,10 @@ def archive() -> Iterator[ArchiveServer]:
 
 
 @pytest.fixture(scope="module")
-def observatory(archive: ArchiveServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+def observatory(archive: ArchiveServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     """A running mezcal that draws as thumbnail-service did."""
     given = {"ARCHIVE_API_URL": archive.url, "THUMBNAIL_LOOK": "lco", "ORIGIN_RETRIES": "0", "BREAKER_FAILURES": "1000"}
-    with running_house(tmp_path_factory.mktemp("observatory"), SAMPLES.as_uri(), **given) as up:
+    with running_installation(tmp_path_factory.mktemp("observatory"), SAMPLES.as_uri(), **given) as up:
         yield up
 
 
@@ -59,9 +59,9 @@ def message(answer: requests.Response, status: int) -> str:
     return str(answer.json()["message"])
 
 
-def picture(house: House, url: str) -> bytes:
-    assert url.startswith(house.url)
-    answer = house.request(url.removeprefix(house.url))
+def picture(installation: Installation, url: str) -> bytes:
+    assert url.startswith(installation.url)
+    answer = installation.request(url.removeprefix(installation.url))
     assert (answer.status_code, answer.headers["Content-Type"]) == (200, "image/jpeg")
     assert answer.headers["Cache-Control"].startswith("private, max-age=")
     assert answer.headers["ETag"]
@@ -76,7 +76,7 @@ def rvb(archive: ArchiveServer, request: str, **fields: Any) -> list[int]:
     ]
 
 
-def test_a_frame_by_id_and_by_basename_is_the_picture_of_old(observatory: House, archive: ArchiveServer) -> None:
+def test_a_frame_by_id_and_by_basename_is_the_picture_of_old(observatory: Installation, archive: ArchiveServer) -> None:
     number = archive.add(MONO)
     by_id = told(observatory.request(f"/{number}/"))
     assert by_id["propid"] == "PROPOSAL-1"
@@ -85,14 +85,14 @@ def test_a_frame_by_id_and_by_basename_is_the_picture_of_old(observatory: House,
     assert archive.count(f"/files/{number}") == 1
 
 
-def test_image_redirects_to_the_picture(observatory: House, archive: ArchiveServer) -> None:
+def test_image_redirects_to_the_picture(observatory: Installation, archive: ArchiveServer) -> None:
     answer = observatory.request(f"/{archive.add(MONO)}/", params={"image": "1", "width": 500, "height": 500})
     assert answer.status_code == 302
     with Image.open(io.BytesIO(picture(observatory, answer.headers["Location"]))) as image:
         assert image.size == (500, 333)
 
 
-def test_the_same_wish_in_other_words_is_the_same_url(observatory: House, archive: ArchiveServer) -> None:
+def test_the_same_wish_in_other_words_is_the_same_url(observatory: Installation, archive: ArchiveServer) -> None:
     number = archive.add(MONO)
     first = told(observatory.request(f"/{number}/", params={"width": "200", "color": "False", "percentile": "50"}))
     again = told(observatory.request(f"/{number}/", params={"quality": "080", "median": "no"}))
@@ -100,7 +100,7 @@ def test_the_same_wish_in_other_words_is_the_same_url(observatory: House, archiv
     assert archive.count(f"/files/{number}") == 1
 
 
-def test_the_archive_is_asked_as_the_asker_every_time(observatory: House, archive: ArchiveServer) -> None:
+def test_the_archive_is_asked_as_the_asker_every_time(observatory: Installation, archive: ArchiveServer) -> None:
     number = archive.add(MONO, public=False)
     assert message(observatory.request(f"/{number}/"), 404) == "Not found"
     told(observatory.request(f"/{number}/", headers=OWN))
@@ -111,7 +111,7 @@ def test_the_archive_is_asked_as_the_asker_every_time(observatory: House, archiv
     assert all(who is None for target, who in archive.requests if target.startswith("/files/"))
 
 
-def test_neither_credentials_nor_signed_urls_are_kept(observatory: House, archive: ArchiveServer) -> None:
+def test_neither_credentials_nor_signed_urls_are_kept(observatory: Installation, archive: ArchiveServer) -> None:
     number = archive.add(MONO, public=False)
     told(observatory.request(f"/{number}/", headers=OWN))
     kept = [path for path in observatory.folder.rglob("*") if path.is_file() and "append" not in str(path)]
@@ -122,7 +122,7 @@ def test_neither_credentials_nor_signed_urls_are_kept(observatory: House, archiv
     assert secret.stat().st_mode & 0o777 == 0o600
 
 
-def test_a_forged_or_expired_url_gives_nothing(observatory: House, archive: ArchiveServer) -> None:
+def test_a_forged_or_expired_url_gives_nothing(observatory: Installation, archive: ArchiveServer) -> None:
     url = told(observatory.request(f"/{archive.add(MONO)}/"))["url"].removeprefix(observatory.url)
     key, _, query = url.partition("?")
     assert message(observatory.request(key), 403)
@@ -130,7 +130,7 @@ def test_a_forged_or_expired_url_gives_nothing(observatory: House, archive: Arch
     assert message(observatory.request(f"{key}?{query.replace('expires=1', 'expires=9')}"), 403)
 
 
-def test_a_composite_is_aligned_by_coordinates(observatory: House, archive: ArchiveServer) -> None:
+def test_a_composite_is_aligned_by_coordinates(observatory: Installation, archive: ArchiveServer) -> None:
     red, *_ = rvb(archive, "r1")
     answer = told(observatory.request(f"/{red}/", params={"color": "true", "width": 600, "height": 600}))
     assert answer["aligned"] == "wcs"
@@ -141,14 +141,18 @@ def test_a_composite_is_aligned_by_coordinates(observatory: House, archive: Arch
     assert error == 0 or 10 * np.log10(255**2 / error) >= 30
 
 
-def test_a_composite_is_not_for_those_who_may_not_see_all_of_it(observatory: House, archive: ArchiveServer) -> None:
+def test_a_composite_is_not_for_those_who_may_not_see_all_of_it(
+    observatory: Installation, archive: ArchiveServer
+) -> None:
     red, _, _ = rvb(archive, "r2", public=False)
     public = archive.add(MONO, request_id="r2", primary_optical_element="V")
     told(observatory.request(f"/{red}/", params={"color": "true"}, headers=OWN))
     assert message(observatory.request(f"/{public}/", params={"color": "true"}), 404) == "RVB frames not found"
 
 
-def test_forty_askers_share_three_downloads_and_one_composition(observatory: House, archive: ArchiveServer) -> None:
+def test_forty_askers_share_three_downloads_and_one_composition(
+    observatory: Installation, archive: ArchiveServer
+) -> None:
     numbers = rvb(archive, "r3")
     archive.hold.clear()
     with ThreadPoolExecutor(40) as pool:
@@ -160,7 +164,7 @@ def test_forty_askers_share_three_downloads_and_one_composition(observatory: Hou
     assert [archive.count(f"/files/{number}") for number in numbers] == [1, 1, 1]
 
 
-def test_expired_urls_are_fetched_again(observatory: House, archive: ArchiveServer) -> None:
+def test_expired_urls_are_fetched_again(observatory: Installation, archive: ArchiveServer) -> None:
     """The URLs given out expire between the asking and the fetching."""
     number = archive.add(MONO)
     shown = archive.shown
@@ -187,13 +191,13 @@ def test_expired_urls_are_fetched_again(observatory: House, archive: ArchiveServ
     ],
 )
 def test_unfit_frames_are_refused_in_the_words_of_old(
-    observatory: House, archive: ArchiveServer, fields: dict[str, Any], query: dict[str, str], text: str
+    observatory: Installation, archive: ArchiveServer, fields: dict[str, Any], query: dict[str, str], text: str
 ) -> None:
     answer = observatory.request(f"/{archive.add(MONO, **fields)}/", params=query)
     assert message(answer, 400) == f"Cannot generate {text}"
 
 
-def test_a_frame_without_the_required_keys_is_refused(observatory: House, archive: ArchiveServer) -> None:
+def test_a_frame_without_the_required_keys_is_refused(observatory: Installation, archive: ArchiveServer) -> None:
     number = archive.add(MONO)
     del archive.frames[number]["record"]["configuration_type"]
     assert message(observatory.request(f"/{number}/"), 400) == "Cannot generate thumbnail for given frame"
@@ -214,7 +218,9 @@ def test_a_frame_without_the_required_keys_is_refused(observatory: House, archiv
         ({"label": "a\nb"}, "label is"),
     ],
 )
-def test_a_bad_parameter_is_named(observatory: House, archive: ArchiveServer, query: dict[str, str], text: str) -> None:
+def test_a_bad_parameter_is_named(
+    observatory: Installation, archive: ArchiveServer, query: dict[str, str], text: str
+) -> None:
     asked = len(archive.requests)
     assert text in message(observatory.request("/1/", params=query), 400)
     assert len(archive.requests) == asked
@@ -222,7 +228,7 @@ def test_a_bad_parameter_is_named(observatory: House, archive: ArchiveServer, qu
 
 @pytest.mark.parametrize(("status", "ours"), [(500, 502), (503, 502), (401, 401), (403, 403), (429, 429), (301, 502)])
 def test_the_archives_refusals_are_passed_on(
-    observatory: House, archive: ArchiveServer, status: int, ours: int
+    observatory: Installation, archive: ArchiveServer, status: int, ours: int
 ) -> None:
     number = archive.add(MONO)
     archive.script(f"/frames/{number}/", status=status)
@@ -230,14 +236,16 @@ def test_the_archives_refusals_are_passed_on(
 
 
 @pytest.mark.parametrize(("status", "ours"), [(404, 404), (500, 502)])
-def test_the_files_refusals_are_passed_on(observatory: House, archive: ArchiveServer, status: int, ours: int) -> None:
+def test_the_files_refusals_are_passed_on(
+    observatory: Installation, archive: ArchiveServer, status: int, ours: int
+) -> None:
     number = archive.add(MONO)
     archive.script(f"/files/{number}", status=status)
     message(observatory.request(f"/{number}/"), ours)
 
 
 def test_a_frame_that_is_no_picture_is_told_and_remembered(
-    observatory: House, archive: ArchiveServer, tmp_path: Path
+    observatory: Installation, archive: ArchiveServer, tmp_path: Path
 ) -> None:
     table = fits.BinTableHDU.from_columns([fits.Column("x", "E", array=np.ones(3))])
     fits.HDUList([fits.PrimaryHDU(), table]).writeto(tmp_path / "table.fits")
@@ -250,7 +258,7 @@ def test_a_frame_that_is_no_picture_is_told_and_remembered(
         assert archive.count(f"/files/{number}") == 1
 
 
-def test_prefer_respond_async_is_answered_202(observatory: House, archive: ArchiveServer) -> None:
+def test_prefer_respond_async_is_answered_202(observatory: Installation, archive: ArchiveServer) -> None:
     number = archive.add(MONO)
     answer = observatory.request(f"/{number}/", headers={"Prefer": "respond-async"})
     assert answer.status_code == 202
@@ -261,12 +269,12 @@ def test_prefer_respond_async_is_answered_202(observatory: House, archive: Archi
     assert observatory.request(f"/{number}/", headers={"Prefer": "respond-async"}).status_code == 200
 
 
-def test_prefer_wait_is_said_to_have_been_heeded(observatory: House, archive: ArchiveServer) -> None:
+def test_prefer_wait_is_said_to_have_been_heeded(observatory: Installation, archive: ArchiveServer) -> None:
     answer = observatory.request(f"/{archive.add(MONO)}/", headers={"Prefer": "wait=20"})
     assert (answer.status_code, answer.headers["Preference-Applied"]) == (200, "wait=20")
 
 
-def test_head_answers_what_get_would(observatory: House, archive: ArchiveServer) -> None:
+def test_head_answers_what_get_would(observatory: Installation, archive: ArchiveServer) -> None:
     number = archive.add(MONO)
     head = observatory.request(f"/{number}/", "HEAD")
     assert (head.status_code, head.text) == (200, "")
@@ -274,26 +282,26 @@ def test_head_answers_what_get_would(observatory: House, archive: ArchiveServer)
     assert archive.count(f"/files/{number}") == 1
 
 
-def test_the_robust_look_is_had_for_the_asking(observatory: House, archive: ArchiveServer) -> None:
+def test_the_robust_look_is_had_for_the_asking(observatory: Installation, archive: ArchiveServer) -> None:
     query = {"look": "robust", "stretch": "asinh", "colormap": "viridis", "invert": "true", "label": "x" * 100}
     answer = told(observatory.request(f"/{archive.add(MONO)}/", params=query))
     with Image.open(io.BytesIO(picture(observatory, answer["url"]))) as image:
         assert image.size == (200, 133)
 
 
-def test_what_crawlers_and_pages_ask_for_is_there(observatory: House) -> None:
+def test_what_crawlers_and_pages_ask_for_is_there(observatory: Installation) -> None:
     assert "Disallow: /" in observatory.request("/robots.txt").text
     assert observatory.request("/favicon.ico").status_code == 200
     preflight = observatory.request("/1/", "OPTIONS")
     assert "Authorization" in preflight.headers["Access-Control-Allow-Headers"]
 
 
-def test_mezzanines_and_the_home_page_stay_as_they_are(observatory: House) -> None:
+def test_mezzanines_and_the_home_page_stay_as_they_are(observatory: Installation) -> None:
     assert observatory.request("/images/maps/valley.tif").headers["Content-Type"] == "image/jpeg"
     assert observatory.request("/", headers={"Accept": "text/html"}).status_code == 200
 
 
-def test_named_sizes_are_made_before_anybody_asks(observatory: House, archive: ArchiveServer) -> None:
+def test_named_sizes_are_made_before_anybody_asks(observatory: Installation, archive: ArchiveServer) -> None:
     number, hidden = archive.add(MONO), archive.add(MONO, public=False)
     command = [MEZCAL, "warm", "--wait", "--data-dir", "data", "--frames", str(number), str(hidden)]
     env = {**os.environ, "ARCHIVE_API_URL": archive.url, "THUMBNAIL_LOOK": "lco"}
@@ -309,7 +317,7 @@ def test_named_sizes_are_made_before_anybody_asks(observatory: House, archive: A
     assert archive.count(f"/files/{number}") == 3
 
 
-def test_frames_of_an_event_have_their_sizes_made(observatory: House, archive: ArchiveServer) -> None:
+def test_frames_of_an_event_have_their_sizes_made(observatory: Installation, archive: ArchiveServer) -> None:
     """By a worker, which asks the archive; what the archive does not show is told, what it cannot answer waits."""
     number, hidden, gone = archive.add(MONO), archive.add(MONO, public=False), archive.add(MONO)
     items: list[Any] = [{"frame": number}, {"frame": str(hidden)}, {"frame": "x"}, {"frame": number}]
@@ -325,11 +333,11 @@ def test_frames_of_an_event_have_their_sizes_made(observatory: House, archive: A
     assert over(observatory, observatory.request("/webhooks/standard", "POST", json=deleted))["counts"]["ignored"] == 1
 
 
-def over(house: House, answer: requests.Response) -> dict[str, Any]:
+def over(installation: Installation, answer: requests.Response) -> dict[str, Any]:
     """The batch of *answer*, once it is over."""
 
     def ended() -> dict[str, Any] | None:
-        batch: dict[str, Any] = house.request(answer.headers["Location"]).json()
+        batch: dict[str, Any] = installation.request(answer.headers["Location"]).json()
         return batch if batch["state"] == "over" else None
 
     found = until(ended, 60, "the end of the batch")

@@ -17,21 +17,21 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.support.broker import Broker
-    from tests.support.installation import House
+    from tests.support.installation import Installation
 
 NAMES = ["settings", "secrets", "origin", "broker", "clock", "workers", "store", "scratch", "codecs"]
 
 
-def lines(house: House, *words: str, **given: str) -> dict[str, list[str]]:
+def lines(installation: Installation, *words: str, **given: str) -> dict[str, list[str]]:
     """The lines of `mezcal check`, by the check's name: level and what is told."""
-    done = run(house, "check", *words, env=given)
+    done = run(installation, "check", *words, env=given)
     told = {name: [level, rest] for level, name, rest in (line.split(maxsplit=2) for line in done.stdout.splitlines())}
     assert done.returncode == int(any(level == "failed" for level, _ in told.values())), done.stdout + done.stderr
     return told
 
 
-def test_where_all_is_well_every_line_says_so(house: House, master: str) -> None:
-    told = lines(house, master)
+def test_where_all_is_well_every_line_says_so(installation: Installation, master: str) -> None:
+    told = lines(installation, master)
     assert list(told) == [*NAMES[:3], "master", *NAMES[3:]]
     assert {level for level, _ in told.values()} == {"ok"}
     assert "append-only" in told["broker"][1]
@@ -39,43 +39,43 @@ def test_where_all_is_well_every_line_says_so(house: House, master: str) -> None
     assert "renames replace whole files" in told["store"][1]
 
 
-def test_a_name_that_is_nearly_a_setting_is_a_warning(house: House) -> None:
-    level, detail = lines(house, WAIT_SECOND="4321")["settings"]
+def test_a_name_that_is_nearly_a_setting_is_a_warning(installation: Installation) -> None:
+    level, detail = lines(installation, WAIT_SECOND="4321")["settings"]
     assert level == "warning"
     assert "WAIT_SECOND is no setting of mezcal; did you mean WAIT_SECONDS?" in detail
     assert "4321" not in detail
 
 
-def test_json_has_level_hint_and_time_of_each(house: House) -> None:
-    told = json.loads(run(house, "check", "--json").stdout)
+def test_json_has_level_hint_and_time_of_each(installation: Installation) -> None:
+    told = json.loads(run(installation, "check", "--json").stdout)
     assert told["status"] == "ok"
     assert [check["name"] for check in told["checks"]] == NAMES
     assert all(set(check) == {"name", "level", "detail", "hint", "seconds"} for check in told["checks"])
     assert all(0 <= check["seconds"] < 30 for check in told["checks"])
 
 
-def test_a_master_that_is_not_there_is_told(house: House) -> None:
-    assert lines(house, f"{uuid4().hex}.tif")["master"][0] == "failed"
+def test_a_master_that_is_not_there_is_told(installation: Installation) -> None:
+    assert lines(installation, f"{uuid4().hex}.tif")["master"][0] == "failed"
 
 
-def test_without_a_broker_the_rest_is_looked_at_all_the_same(house: House) -> None:
-    told = lines(house, REDIS_URL="redis://127.0.0.1:1/0")
+def test_without_a_broker_the_rest_is_looked_at_all_the_same(installation: Installation) -> None:
+    told = lines(installation, REDIS_URL="redis://127.0.0.1:1/0")
     assert told["broker"][0] == "failed"
     assert "-> start `mezcal up`, or see to the server that REDIS_URL names" in told["broker"][1]
     assert list(told) == [name for name in NAMES if name not in {"clock", "workers"}]
     assert told["store"][0] == "ok"
-    nobody = lines(house, DATA_DIR=str(house.folder / "empty"))
+    nobody = lines(installation, DATA_DIR=str(installation.folder / "empty"))
     assert "no `mezcal up` runs in" in nobody["broker"][1]
 
 
-def test_a_wrong_setting_is_the_one_line(house: House) -> None:
-    told = lines(house, WAIT_SECONDS="soon")
+def test_a_wrong_setting_is_the_one_line(installation: Installation) -> None:
+    told = lines(installation, WAIT_SECONDS="soon")
     assert list(told) == ["settings"]
     assert "WAIT_SECONDS is 'soon'" in told["settings"][1]
 
 
-def test_readiness_tells_how_long_each_look_took(house: House) -> None:
-    told = house.request("/readyz").json()
+def test_readiness_tells_how_long_each_look_took(installation: Installation) -> None:
+    told = installation.request("/readyz").json()
     assert set(told["seconds"]) == {"broker", "store"}
     assert all(0 <= seconds < 5 for seconds in told["seconds"].values())
 

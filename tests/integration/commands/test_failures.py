@@ -16,18 +16,18 @@ from tests.support.installation import SAMPLES
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
-    from tests.support.installation import House
+    from tests.support.installation import Installation
     from tests.support.origin_server import OriginServer
 
 SMALL = (SAMPLES / "maps" / "valley.tif").read_bytes()
 
 
 @pytest.fixture
-def failed(house: House, repository: OriginServer) -> str:
+def failed(installation: Installation, repository: OriginServer) -> str:
     """The path of a master that has failed, and would not if it were tried again."""
     path = f"{uuid4().hex}.tif"
     repository.script(path, body=b"no image")
-    assert house.ask(path).status_code == 415
+    assert installation.ask(path).status_code == 415
     repository.script(path, body=SMALL)
     return path
 
@@ -36,20 +36,20 @@ def key_of(path: str) -> str:
     return Mezzanine(path).key
 
 
-def test_a_line_tells_what_failed_and_why(house: House, failed: str) -> None:
-    done = run(house, "failures")
+def test_a_line_tells_what_failed_and_why(installation: Installation, failed: str) -> None:
+    done = run(installation, "failures")
     assert re.search(rf"^{key_of(failed)}  failed +1 tries  {failed}  not-an-image: .+$", done.stdout, re.MULTILINE), (
         done.stdout
     )
     assert done.returncode == 0
-    history = run(house, "failures", "--full").stdout.partition(failed)[2].splitlines()[1]
+    history = run(installation, "failures", "--full").stdout.partition(failed)[2].splitlines()[1]
     assert re.match(r"    \d{4}-\d\d-\d\dT.*not-an-image", history)
 
 
-def test_json_has_the_form_of_the_api(house: House, failed: str) -> None:
-    told = json.loads(run(house, "failures", "--json", "--limit", "1000").stdout)["jobs"]
+def test_json_has_the_form_of_the_api(installation: Installation, failed: str) -> None:
+    told = json.loads(run(installation, "failures", "--json", "--limit", "1000").stdout)["jobs"]
     headers = {"Authorization": f"Bearer {TOKEN}"}
-    answered = house.request("/jobs?state=failed&limit=1000", headers=headers).json()["jobs"]
+    answered = installation.request("/jobs?state=failed&limit=1000", headers=headers).json()["jobs"]
     [ours] = [job for job in told if job["id"] == key_of(failed)]
     [theirs] = [job for job in answered if job["id"] == key_of(failed)]
     shared = ours.keys() & theirs.keys()
@@ -60,47 +60,49 @@ def test_json_has_the_form_of_the_api(house: House, failed: str) -> None:
     assert ours["recipe"] == {"kind": "mezzanine", "path": failed, "page": None}
 
 
-def test_a_limit_shows_so_many(house: House, failed: str) -> None:
-    assert len(json.loads(run(house, "failures", "--json", "--limit", "1").stdout)["jobs"]) == 1
+def test_a_limit_shows_so_many(installation: Installation, failed: str) -> None:
+    assert len(json.loads(run(installation, "failures", "--json", "--limit", "1").stdout)["jobs"]) == 1
 
 
 @pytest.mark.parametrize("named", ["id", "path"])
-def test_retry_makes_what_can_be_made_now(house: House, failed: str, named: str) -> None:
-    done = run(house, "failures", "--retry", key_of(failed) if named == "id" else failed)
+def test_retry_makes_what_can_be_made_now(installation: Installation, failed: str, named: str) -> None:
+    done = run(installation, "failures", "--retry", key_of(failed) if named == "id" else failed)
     assert (done.returncode, done.stdout) == (0, f"{key_of(failed)}  queued again\n")
-    until(lambda: house.stored(failed), what="the image")
+    until(lambda: installation.stored(failed), what="the image")
 
 
-def test_forget_lets_the_next_asker_try_anew(house: House, failed: str) -> None:
-    assert house.ask(failed).status_code == 415
-    done = run(house, "failures", "--forget", failed)
+def test_forget_lets_the_next_asker_try_anew(installation: Installation, failed: str) -> None:
+    assert installation.ask(failed).status_code == 415
+    done = run(installation, "failures", "--forget", failed)
     assert (done.returncode, done.stdout) == (0, f"{key_of(failed)}  forgotten\n")
-    assert house.job(failed) is None
-    assert house.ask(failed).status_code == 200
+    assert installation.job(failed) is None
+    assert installation.ask(failed).status_code == 200
 
 
 @pytest.mark.parametrize("option", ["--retry", "--forget"])
-def test_what_has_not_failed_is_left_as_it_is_and_exit_code_1(house: House, master: str, option: str) -> None:
-    house.ask(master)
-    done = run(house, "failures", option, master, "--json")
+def test_what_has_not_failed_is_left_as_it_is_and_exit_code_1(
+    installation: Installation, master: str, option: str
+) -> None:
+    installation.ask(master)
+    done = run(installation, "failures", option, master, "--json")
     assert done.returncode == 1
     assert json.loads(done.stdout) == {"jobs": [{"id": key_of(master), "done": False}]}
-    assert house.stored(master)
-    assert house.job(master) is not None
+    assert installation.stored(master)
+    assert installation.job(master) is not None
 
 
-def test_all_is_all(house: House, failed: str) -> None:
-    done = run(house, "failures", "--exit-code")
+def test_all_is_all(installation: Installation, failed: str) -> None:
+    done = run(installation, "failures", "--exit-code")
     assert done.returncode == 1
-    done = run(house, "failures", "--forget", "all")
+    done = run(installation, "failures", "--forget", "all")
     assert f"{key_of(failed)}  forgotten" in done.stdout
-    done = run(house, "failures", "--exit-code")
+    done = run(installation, "failures", "--exit-code")
     assert (done.returncode, done.stdout) == (0, "no failed jobs\n")
-    assert run(house, "failures", "--retry", "all").stdout == "no failed jobs\n"
+    assert run(installation, "failures", "--retry", "all").stdout == "no failed jobs\n"
 
 
-def test_without_a_broker_it_is_exit_code_2(house: House) -> None:
-    away = run(house, "failures", env={"REDIS_URL": "redis://127.0.0.1:1/0"})
+def test_without_a_broker_it_is_exit_code_2(installation: Installation) -> None:
+    away = run(installation, "failures", env={"REDIS_URL": "redis://127.0.0.1:1/0"})
     assert (away.returncode, away.stderr.splitlines()) == (2, ["mezcal: the queue cannot be reached"])
-    both = run(house, "failures", "--retry", "all", "--forget", "all")
+    both = run(installation, "failures", "--retry", "all", "--forget", "all")
     assert both.returncode == 2

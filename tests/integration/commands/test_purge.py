@@ -16,19 +16,19 @@ from tests.support.installation import SAMPLES
 if TYPE_CHECKING:
     import subprocess
 
-    from tests.support.installation import House
+    from tests.support.installation import Installation
     from tests.support.origin_server import OriginServer
 
 SMALL = (SAMPLES / "maps" / "valley.tif").read_bytes()
 
 
 @pytest.fixture
-def folder(house: House, repository: OriginServer) -> str:
+def folder(installation: Installation, repository: OriginServer) -> str:
     """A folder with three cached masters, `1`, `2` and `20`."""
     name = uuid4().hex
     for number in (1, 2, 20):
         repository.script(f"{name}/{number}.tif", body=SMALL)
-        assert house.ask(f"{name}/{number}.tif").status_code == 200
+        assert installation.ask(f"{name}/{number}.tif").status_code == 200
     return name
 
 
@@ -36,8 +36,8 @@ def last(done: subprocess.CompletedProcess[str]) -> str:
     return done.stdout.splitlines()[-1]
 
 
-def test_a_purged_image_is_made_anew(house: House, repository: OriginServer, folder: str) -> None:
-    done = run(house, "purge", f"{folder}/1.tif", f"{repository.url}{folder}/2.tif", f"{folder}/none.tif")
+def test_a_purged_image_is_made_anew(installation: Installation, repository: OriginServer, folder: str) -> None:
+    done = run(installation, "purge", f"{folder}/1.tif", f"{repository.url}{folder}/2.tif", f"{folder}/none.tif")
     assert done.stdout.splitlines() == [
         f"purged  {folder}/1.tif",
         f"purged  {folder}/2.tif",
@@ -45,49 +45,49 @@ def test_a_purged_image_is_made_anew(house: House, repository: OriginServer, fol
         "2 purged, 1 not stored",
     ]
     assert done.returncode == 0
-    assert house.ask(f"{folder}/1.tif").headers["Cache-Status"] == "mezcal; fwd=miss"
+    assert installation.ask(f"{folder}/1.tif").headers["Cache-Status"] == "mezcal; fwd=miss"
     assert repository.count(f"{folder}/1.tif") == 2
 
 
-def test_a_list_of_masters_is_purged(house: House, folder: str) -> None:
-    done = run(house, "purge", "--from", "-", input=f"{folder}/1.tif\n{folder}/2.tif\n")
+def test_a_list_of_masters_is_purged(installation: Installation, folder: str) -> None:
+    done = run(installation, "purge", "--from", "-", input=f"{folder}/1.tif\n{folder}/2.tif\n")
     assert (done.returncode, last(done)) == (0, "2 purged")
 
 
-def test_a_prefix_purges_all_that_begins_so_and_nothing_else(house: House, folder: str) -> None:
-    done = run(house, "purge", "--prefix", f"{folder}/2")
+def test_a_prefix_purges_all_that_begins_so_and_nothing_else(installation: Installation, folder: str) -> None:
+    done = run(installation, "purge", "--prefix", f"{folder}/2")
     assert (done.returncode, last(done)) == (0, "2 purged")
-    assert [bool(house.stored(f"{folder}/{number}.tif")) for number in (1, 2, 20)] == [True, False, False]
-    again = run(house, "purge", "--prefix", f"{folder}/2")
+    assert [bool(installation.stored(f"{folder}/{number}.tif")) for number in (1, 2, 20)] == [True, False, False]
+    again = run(installation, "purge", "--prefix", f"{folder}/2")
     assert (again.returncode, last(again)) == (0, "nothing is stored of it")
 
 
-def test_other_pages_go_with_the_prefix(house: House, repository: OriginServer) -> None:
+def test_other_pages_go_with_the_prefix(installation: Installation, repository: OriginServer) -> None:
     path = f"{uuid4().hex}/pages.tif"
     repository.script(path, body=SMALL)
-    assert house.request(f"/images/{path}?page=1").status_code == 200
+    assert installation.request(f"/images/{path}?page=1").status_code == 200
     page = Mezzanine(path, 1)
-    assert open_store(house.settings).find(page)
-    assert run(house, "purge", "--prefix", path).returncode == 0
-    assert open_store(house.settings).find(page) is None
+    assert open_store(installation.settings).find(page)
+    assert run(installation, "purge", "--prefix", path).returncode == 0
+    assert open_store(installation.settings).find(page) is None
 
 
-def test_a_remembered_failure_is_forgotten(house: House, repository: OriginServer) -> None:
+def test_a_remembered_failure_is_forgotten(installation: Installation, repository: OriginServer) -> None:
     path = f"{uuid4().hex}.tif"
     repository.script(path, body=b"no image")
-    assert house.ask(path).status_code == 415
+    assert installation.ask(path).status_code == 415
     repository.script(path, body=SMALL)
-    assert house.ask(path).status_code == 415
-    run(house, "purge", path)
-    assert house.ask(path).status_code == 200
+    assert installation.ask(path).status_code == 415
+    run(installation, "purge", path)
+    assert installation.ask(path).status_code == 200
 
 
-def test_a_dry_run_purges_nothing(house: House, folder: str) -> None:
-    done = run(house, "purge", "--dry-run", f"{folder}/1.tif", "--prefix", f"{folder}/2")
+def test_a_dry_run_purges_nothing(installation: Installation, folder: str) -> None:
+    done = run(installation, "purge", "--dry-run", f"{folder}/1.tif", "--prefix", f"{folder}/2")
     assert sorted(done.stdout.splitlines()) == sorted(
         [*(f"would be purged  {folder}/{number}.tif" for number in (1, 2, 20)), "3 would be purged"]
     )
-    assert all(house.stored(f"{folder}/{number}.tif") for number in (1, 2, 20))
+    assert all(installation.stored(f"{folder}/{number}.tif") for number in (1, 2, 20))
 
 
 @pytest.mark.parametrize(
@@ -95,33 +95,35 @@ def test_a_dry_run_purges_nothing(house: House, folder: str) -> None:
     [("y\n", (), 0, False), ("n\n", (), 130, True), ("\n", (), 130, True), ("", ("--yes",), 0, False)],
 )
 def test_on_a_terminal_it_asks_before_it_purges_by_prefix(
-    house: House, folder: str, typed: str, options: tuple[str, ...], code: int, stays: bool
+    installation: Installation, folder: str, typed: str, options: tuple[str, ...], code: int, stays: bool
 ) -> None:
-    ended, shown = on_a_terminal(house, "purge", "--prefix", f"{folder}/", *options, typed=typed)
+    ended, shown = on_a_terminal(installation, "purge", "--prefix", f"{folder}/", *options, typed=typed)
     assert (f"Purge 3 images whose paths begin with '{folder}/'? [y/N]" in shown) != bool(options)
     assert ended == code
-    assert bool(house.stored(f"{folder}/1.tif")) == stays
+    assert bool(installation.stored(f"{folder}/1.tif")) == stays
 
 
-def test_what_names_no_master_is_refused_and_the_rest_purged(house: House, folder: str) -> None:
-    done = run(house, "purge", "../x", f"{folder}/1.tif")
+def test_what_names_no_master_is_refused_and_the_rest_purged(installation: Installation, folder: str) -> None:
+    done = run(installation, "purge", "../x", f"{folder}/1.tif")
     assert (done.returncode, last(done)) == (1, "1 purged, 1 refused")
     assert "refused  ../x: the path has a segment '..'" in done.stdout
 
 
-def test_nothing_named_is_exit_code_2(house: House) -> None:
-    assert run(house, "purge").returncode == 2
-    assert run(house, "purge", "--prefix", "").returncode == 2
+def test_nothing_named_is_exit_code_2(installation: Installation) -> None:
+    assert run(installation, "purge").returncode == 2
+    assert run(installation, "purge", "--prefix", "").returncode == 2
 
 
-def test_where_only_sidecars_tell_the_paths_they_are_asked(house: House, repository: OriginServer, folder: str) -> None:
+def test_where_only_sidecars_tell_the_paths_they_are_asked(
+    installation: Installation, repository: OriginServer, folder: str
+) -> None:
     """A cache of umd-lib/mezcal in an MD5 layout has images of which nothing tells the path: they stay, and that is
     told.
     """
-    elsewhere = house.folder / uuid4().hex
+    elsewhere = installation.folder / uuid4().hex
     layout = {"STORAGE_LAYOUT": "md5_encoded", "STORAGE_DIR": str(elsewhere)}
-    settings = house.settings.model_copy(update={"storage_layout": Layout.MD5_ENCODED, "storage_dir": elsewhere})
-    theirs, ours = open_store(settings), open_store(house.settings)
+    settings = installation.settings.model_copy(update={"storage_layout": Layout.MD5_ENCODED, "storage_dir": elsewhere})
+    theirs, ours = open_store(settings), open_store(installation.settings)
     for number, known in ((1, True), (2, False)):
         recipe = Mezzanine(f"{folder}/{number}.tif")
         target = theirs.path(recipe)  # type: ignore[attr-defined]
@@ -131,6 +133,6 @@ def test_where_only_sidecars_tell_the_paths_they_are_asked(house: House, reposit
         assert sidecar is not None
         if known:
             target.with_name("image.json").write_bytes(sidecar.as_bytes())
-    done = run(house, "purge", "--prefix", folder, env=layout)
+    done = run(installation, "purge", "--prefix", folder, env=layout)
     assert (done.returncode, last(done)) == (1, "1 purged, 1 passed over, since nothing tells their paths")
     assert [theirs.find(Mezzanine(f"{folder}/{number}.tif")) is not None for number in (1, 2)] == [False, True]

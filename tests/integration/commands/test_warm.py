@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import subprocess
     from collections.abc import Iterator
 
-    from tests.support.installation import House
+    from tests.support.installation import Installation
     from tests.support.origin_server import OriginServer, Script
 
 SMALL = (SAMPLES / "maps" / "valley.tif").read_bytes()
@@ -47,66 +47,76 @@ def last(done: subprocess.CompletedProcess[str]) -> str:
     return done.stdout.splitlines()[-1]
 
 
-def test_what_is_missing_is_queued_and_made(house: House, masters: list[str]) -> None:
-    done = run(house, "warm", *masters)
+def test_what_is_missing_is_queued_and_made(installation: Installation, masters: list[str]) -> None:
+    done = run(installation, "warm", *masters)
     assert (done.returncode, last(done)) == (0, "3 asked for: 3 queued")
-    until(lambda: all(house.stored(path) for path in masters), what="the images")
-    again = run(house, "warm", *masters)
+    until(lambda: all(installation.stored(path) for path in masters), what="the images")
+    again = run(installation, "warm", *masters)
     assert (again.returncode, last(again)) == (0, "3 asked for: 3 cached")
 
 
-def test_wait_follows_to_the_end(house: House, repository: OriginServer, masters: list[str]) -> None:
-    done = run(house, "warm", "--wait", *masters)
+def test_wait_follows_to_the_end(installation: Installation, repository: OriginServer, masters: list[str]) -> None:
+    done = run(installation, "warm", "--wait", *masters)
     assert (done.returncode, last(done)) == (0, "3 asked for: 3 made")
-    assert all(house.stored(path) for path in masters)
+    assert all(installation.stored(path) for path in masters)
     assert [repository.count(path) for path in masters] == [1, 1, 1]
 
 
-def test_elsewhere_than_on_a_terminal_progress_is_plain_lines(house: House, masters: list[str]) -> None:
-    done = run(house, "warm", "--wait", *masters)
+def test_elsewhere_than_on_a_terminal_progress_is_plain_lines(installation: Installation, masters: list[str]) -> None:
+    done = run(installation, "warm", "--wait", *masters)
     assert re.fullmatch(r"warm: 100% 3/3 \[.*images/s, 00:00 left\]", done.stderr.splitlines()[-1])
     assert "\r" not in done.stdout + done.stderr
 
 
-def test_a_terminal_shows_a_live_bar_with_rate_failures_and_time_left(house: House, masters: list[str]) -> None:
-    code, shown = on_a_terminal(house, "warm", "--wait", *masters, f"{uuid4().hex}.tif")
+def test_a_terminal_shows_a_live_bar_with_rate_failures_and_time_left(
+    installation: Installation, masters: list[str]
+) -> None:
+    code, shown = on_a_terminal(installation, "warm", "--wait", *masters, f"{uuid4().hex}.tif")
     assert code == 1
     assert re.search(r"\rwarm: 100%\|█+\| 4/4 \[.*images/s, 00:00 left, failed 1\]", shown)
     assert shown.rstrip().endswith("4 asked for: 3 made, 1 failed")
 
 
-def test_what_fails_is_told_with_its_reason(house: House, repository: OriginServer, masters: list[str]) -> None:
+def test_what_fails_is_told_with_its_reason(
+    installation: Installation, repository: OriginServer, masters: list[str]
+) -> None:
     broken = f"{uuid4().hex}.tif"
     repository.script(broken, body=b"no image at all")
-    done = run(house, "warm", "--wait", masters[0], broken)
+    done = run(installation, "warm", "--wait", masters[0], broken)
     assert (done.returncode, last(done)) == (1, "2 asked for: 1 made, 1 failed")
     assert re.search(rf"^failed  [0-9a-f]{{32}}  {broken}  not-an-image: ", done.stdout, re.MULTILINE)
 
 
-def test_a_list_comes_from_a_file_or_from_stdin(house: House, repository: OriginServer, masters: list[str]) -> None:
-    file = house.folder / f"{uuid4().hex}.txt"
+def test_a_list_comes_from_a_file_or_from_stdin(
+    installation: Installation, repository: OriginServer, masters: list[str]
+) -> None:
+    file = installation.folder / f"{uuid4().hex}.txt"
     file.write_text(f"{masters[0]}\n\n{repository.url}{masters[1]}\n")
-    done = run(house, "warm", "--wait", "--from", str(file), "--from", "-", input=f"{masters[2]}\r\n{masters[2]}\n")
+    done = run(
+        installation, "warm", "--wait", "--from", str(file), "--from", "-", input=f"{masters[2]}\r\n{masters[2]}\n"
+    )
     assert (done.returncode, last(done)) == (0, "3 asked for: 3 made")
 
 
-def test_what_names_no_master_is_passed_over_and_the_rest_made(house: House, masters: list[str]) -> None:
-    done = run(house, "warm", "--wait", masters[0], "../secret", "https://elsewhere.example/x.tif")
+def test_what_names_no_master_is_passed_over_and_the_rest_made(installation: Installation, masters: list[str]) -> None:
+    done = run(installation, "warm", "--wait", masters[0], "../secret", "https://elsewhere.example/x.tif")
     assert (done.returncode, last(done)) == (1, "1 asked for: 1 made; 2 passed over")
     assert "passed over  ../secret: the path has a segment '..'" in done.stdout
-    assert house.stored(masters[0])
+    assert installation.stored(masters[0])
 
 
-def test_a_dry_run_asks_for_nothing(house: House, repository: OriginServer, masters: list[str]) -> None:
-    house.ask(masters[0])
-    done = run(house, "warm", "--dry-run", *masters)
+def test_a_dry_run_asks_for_nothing(installation: Installation, repository: OriginServer, masters: list[str]) -> None:
+    installation.ask(masters[0])
+    done = run(installation, "warm", "--dry-run", *masters)
     expected = [f"cached  {masters[0]}", f"missing  {masters[1]}", f"missing  {masters[2]}"]
     assert done.stdout.splitlines() == [*expected, "3 asked for: 1 cached, 2 missing"]
     assert done.returncode == 0
-    assert (house.job(masters[1]), repository.count(masters[1])) == (None, 0)
+    assert (installation.job(masters[1]), repository.count(masters[1])) == (None, 0)
 
 
-def test_the_masters_of_a_manifest_are_made(house: House, repository: OriginServer, masters: list[str]) -> None:
+def test_the_masters_of_a_manifest_are_made(
+    installation: Installation, repository: OriginServer, masters: list[str]
+) -> None:
     bodies = [
         {"id": repository.url + masters[0], "type": "Image"},
         {
@@ -124,56 +134,62 @@ def test_the_masters_of_a_manifest_are_made(house: House, repository: OriginServ
     document = json.dumps({"type": "Manifest", "items": canvases}).encode()
     repository.script(name, body=document, content_type="application/json")
     url = repository.url + name
-    done = run(house, "warm", "--wait", "--manifest", url, "--service-prefix", "https://iiif.example/")
+    done = run(installation, "warm", "--wait", "--manifest", url, "--service-prefix", "https://iiif.example/")
     assert (done.returncode, last(done)) == (1, "2 asked for: 2 made; 1 passed over")
     assert re.search(
         r"^passed over  https://elsewhere.example/x.jpg: its URL does not begin", done.stdout, re.MULTILINE
     )
-    assert all(house.stored(path) for path in masters[:2])
+    assert all(installation.stored(path) for path in masters[:2])
 
 
 @pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_leaves_the_rest_queued(
-    house: House, held: tuple[str, Script], masters: list[str], signal_number: signal.Signals
+    installation: Installation, held: tuple[str, Script], masters: list[str], signal_number: signal.Signals
 ) -> None:
     path, script = held
-    with started(house, "warm", "--wait", path, *masters) as process:
-        until(lambda: state(house, path) == "running" and all(state(house, other) for other in masters), what="work")
+    with started(installation, "warm", "--wait", path, *masters) as process:
+        until(
+            lambda: state(installation, path) == "running" and all(state(installation, other) for other in masters),
+            what="work",
+        )
         process.send_signal(signal_number)
         told, _ = process.communicate(timeout=30)
     assert process.returncode == 130
     assert "stopped: 4 asked for:" in told
     assert "4 queued" in told
-    assert [state(house, other) for other in masters] == ["queued"] * 3
+    assert [state(installation, other) for other in masters] == ["queued"] * 3
     script.go.set()
-    until(lambda: all(house.stored(other) for other in (path, *masters)), what="the images")
+    until(lambda: all(installation.stored(other) for other in (path, *masters)), what="the images")
 
 
 def test_ctrl_c_with_cancel_takes_back_what_nobody_has_begun(
-    house: House, held: tuple[str, Script], masters: list[str], repository: OriginServer
+    installation: Installation, held: tuple[str, Script], masters: list[str], repository: OriginServer
 ) -> None:
     path, script = held
-    with started(house, "warm", "--wait", "--cancel", path, *masters) as process:
-        until(lambda: state(house, path) == "running" and all(state(house, other) for other in masters), what="work")
+    with started(installation, "warm", "--wait", "--cancel", path, *masters) as process:
+        until(
+            lambda: state(installation, path) == "running" and all(state(installation, other) for other in masters),
+            what="work",
+        )
         process.send_signal(signal.SIGINT)
         told, _ = process.communicate(timeout=30)
     assert process.returncode == 130
     assert told.splitlines()[-1].startswith("3 taken back; 1 had ended, had begun, or are wanted")
-    assert [state(house, other) for other in masters] == [None] * 3
+    assert [state(installation, other) for other in masters] == [None] * 3
     script.go.set()
-    until(lambda: house.stored(path), what="what had begun")
-    until(lambda: house.table.depths()["bulk"] == 0)
+    until(lambda: installation.stored(path), what="what had begun")
+    until(lambda: installation.table.depths()["bulk"] == 0)
     assert [repository.count(other) for other in masters] == [0] * 3
 
 
-def test_nothing_named_or_no_broker_is_exit_code_2(house: House) -> None:
-    assert run(house, "warm").returncode == 2
-    assert run(house, "warm", "--from", "no-such-file").returncode == 2
-    away = run(house, "warm", "a.tif", env={"REDIS_URL": "redis://127.0.0.1:1/0"})
+def test_nothing_named_or_no_broker_is_exit_code_2(installation: Installation) -> None:
+    assert run(installation, "warm").returncode == 2
+    assert run(installation, "warm", "--from", "no-such-file").returncode == 2
+    away = run(installation, "warm", "a.tif", env={"REDIS_URL": "redis://127.0.0.1:1/0"})
     assert (away.returncode, away.stderr.splitlines()[-1]) == (2, "mezcal: the queue cannot be reached")
 
 
-def state(house: House, path: str) -> str | None:
+def state(installation: Installation, path: str) -> str | None:
     """Where the job of *path* stands."""
-    record = house.job(path)
+    record = installation.job(path)
     return record.state if record else None

@@ -19,15 +19,15 @@ from tests.support.waiting import until
 if TYPE_CHECKING:
     import requests
 
-    from tests.support.installation import House
+    from tests.support.installation import Installation
     from tests.support.origin_server import OriginServer
 
 LINES, JSON_LINES = "text/plain", "application/x-ndjson"
 
 
-def post(house: House, body: Any, kind: str = "application/json") -> requests.Response:
+def post(installation: Installation, body: Any, kind: str = "application/json") -> requests.Response:
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return house.request("/jobs", "POST", data=data, headers=OURS | {"Content-Type": kind})
+    return installation.request("/jobs", "POST", data=data, headers=OURS | {"Content-Type": kind})
 
 
 @pytest.fixture
@@ -39,65 +39,73 @@ def masters(repository: OriginServer) -> list[str]:
 
 
 @pytest.mark.parametrize("form", ["list", "objects", "lines", "json lines"])
-def test_listed_masters_are_made(house: House, repository: OriginServer, masters: list[str], form: str) -> None:
+def test_listed_masters_are_made(
+    installation: Installation, repository: OriginServer, masters: list[str], form: str
+) -> None:
     objects: list[Any] = [{"path": masters[0]}, *masters[1:4], {"url": repository.url + masters[4].replace(" ", "%20")}]
     match form:
         case "list":
-            answer = post(house, masters)
+            answer = post(installation, masters)
         case "objects":
-            answer = post(house, {"items": objects})
+            answer = post(installation, {"items": objects})
         case "lines":
-            answer = post(house, "\r\n".join(["", *masters, ""]).encode(), LINES + "; charset=utf-8")
+            answer = post(installation, "\r\n".join(["", *masters, ""]).encode(), LINES + "; charset=utf-8")
         case _:
-            answer = post(house, "\n".join(map(json.dumps, objects)).encode(), JSON_LINES)
-    assert told(house, answer)["counts"]["done"] == 5
-    assert all(house.stored(path) for path in masters)
+            answer = post(installation, "\n".join(map(json.dumps, objects)).encode(), JSON_LINES)
+    assert told(installation, answer)["counts"]["done"] == 5
+    assert all(installation.stored(path) for path in masters)
 
 
-def test_a_page_can_be_listed(house: House, masters: list[str]) -> None:
-    assert told(house, post(house, [{"path": masters[0], "page": 1}]))["counts"]["done"] == 1
-    assert told(house, post(house, [{"path": masters[0], "page": 0}]))["counts"]["ignored"] == 1
+def test_a_page_can_be_listed(installation: Installation, masters: list[str]) -> None:
+    assert told(installation, post(installation, [{"path": masters[0], "page": 1}]))["counts"]["done"] == 1
+    assert told(installation, post(installation, [{"path": masters[0], "page": 0}]))["counts"]["ignored"] == 1
 
 
 @pytest.mark.parametrize("page", [1.5, "one", True, [1]])
-def test_a_page_that_is_none_is_told_and_not_taken_for_the_whole(house: House, masters: list[str], page: Any) -> None:
-    batch = told(house, post(house, [{"path": masters[0], "page": page}]))
+def test_a_page_that_is_none_is_told_and_not_taken_for_the_whole(
+    installation: Installation, masters: list[str], page: Any
+) -> None:
+    batch = told(installation, post(installation, [{"path": masters[0], "page": page}]))
     assert batch["counts"]["ignored"] == 1
     assert "a whole number from 1" in batch["notes"][0]["reason"]
 
 
-def test_the_patterns_for_events_do_not_bind_whoever_lists(house: House, repository: OriginServer) -> None:
+def test_the_patterns_for_events_do_not_bind_whoever_lists(
+    installation: Installation, repository: OriginServer
+) -> None:
     path = f"elsewhere/{uuid4().hex}"
     repository.script(path, body=tiff(120))
-    assert told(house, post(house, [path]))["counts"]["done"] == 1
+    assert told(installation, post(installation, [path]))["counts"]["done"] == 1
 
 
 def test_what_is_cached_or_remembered_as_broken_costs_no_download(
-    house: House, repository: OriginServer, masters: list[str]
+    installation: Installation, repository: OriginServer, masters: list[str]
 ) -> None:
     repository.script(masters[0], body=b"no image")
     for path in masters:
-        house.ask(path)
-    counts = told(house, post(house, masters))["counts"]
+        installation.ask(path)
+    counts = told(installation, post(installation, masters))["counts"]
     assert (counts["done"], counts["failed"]) == (4, 1)
     assert [repository.count(path) for path in masters] == [1] * 5
 
 
-def test_a_batch_tells_how_far_it_is(house: House, repository: OriginServer, masters: list[str]) -> None:
+def test_a_batch_tells_how_far_it_is(installation: Installation, repository: OriginServer, masters: list[str]) -> None:
     held = [repository.script(path, body=tiff(120), hold_at=100) for path in masters]
-    place = post(house, masters).headers["Location"]
-    busy = until(lambda: (b := house.request(place).json())["counts"]["running"] == 1 and b, what="a running job")
+    place = post(installation, masters).headers["Location"]
+    busy = until(
+        lambda: (b := installation.request(place).json())["counts"]["running"] == 1 and b, what="a running job"
+    )
     assert busy["counts"]["queued"] == 4
     assert (busy["state"], busy["rate"], busy["estimate"]) == ("going", None, None)
-    tag = until(lambda: house.request(place).headers["ETag"])
-    assert house.request(place, headers={"If-None-Match": tag}).status_code == 304
+    tag = until(lambda: installation.request(place).headers["ETag"])
+    assert installation.request(place, headers={"If-None-Match": tag}).status_code == 304
     held[0].go.set()
-    after = until(lambda: (b := house.request(place).json())["counts"]["done"] and b, what="the first")
+    after = until(lambda: (b := installation.request(place).json())["counts"]["done"] and b, what="the first")
     assert after["estimate"] > 0
-    house.ask(masters[-1], "DELETE", headers=OURS)
+    installation.ask(masters[-1], "DELETE", headers=OURS)
     for script in held:
         script.go.set()
-    over = until(lambda: (b := house.request(place).json())["state"] == "over" and b, what="the end")
+    over = until(lambda: (b := installation.request(place).json())["state"] == "over" and b, what="the end")
     assert over["counts"] | {"done": 4, "forgotten": 1} == over["counts"]
 
 
@@ -116,30 +124,30 @@ def test_a_batch_tells_how_far_it_is(house: House, repository: OriginServer, mas
         (b"a=b", "application/x-www-form-urlencoded", 415),
     ],
 )
-def test_what_is_no_list_is_refused_whole(house: House, body: bytes, kind: str, status: int) -> None:
-    answer = post(house, body, kind)
+def test_what_is_no_list_is_refused_whole(installation: Installation, body: bytes, kind: str, status: int) -> None:
+    answer = post(installation, body, kind)
     assert answer.status_code == status, answer.text
-    assert house.job("a.tif") is None
+    assert installation.job("a.tif") is None
 
 
-def test_an_empty_list_is_over_at_once(house: House) -> None:
-    assert told(house, post(house, []))["items"] == 0
-    assert told(house, post(house, b"\n\n", LINES))["items"] == 0
+def test_an_empty_list_is_over_at_once(installation: Installation) -> None:
+    assert told(installation, post(installation, []))["items"] == 0
+    assert told(installation, post(installation, b"\n\n", LINES))["items"] == 0
 
 
-def test_a_client_that_breaks_off_has_listed_nothing(house: House, masters: list[str]) -> None:
-    place = urlsplit(house.url)
+def test_a_client_that_breaks_off_has_listed_nothing(installation: Installation, masters: list[str]) -> None:
+    place = urlsplit(installation.url)
     head = f"POST /jobs HTTP/1.1\r\nHost: {place.netloc}\r\nAuthorization: Bearer {TOKEN}\r\n"
     with socket.create_connection((place.hostname, place.port), 20) as client:
         client.sendall(f"{head}Content-Type: text/plain\r\nContent-Length: 99999\r\n\r\n{masters[0]}\n".encode())
         client.shutdown(socket.SHUT_WR)
         assert client.recv(4096).startswith(b"HTTP/1.1 400 ")
-    assert house.job(masters[0]) is None
+    assert installation.job(masters[0]) is None
 
 
-def test_lists_need_a_token(house: House) -> None:
-    assert house.request("/jobs", "POST", json=["a.tif"]).status_code == 401
+def test_lists_need_a_token(installation: Installation) -> None:
+    assert installation.request("/jobs", "POST", json=["a.tif"]).status_code == 401
 
 
-def test_an_unknown_batch_is_404(house: House) -> None:
-    assert house.request(f"/jobs/{PREFIX}unknown").status_code == 404
+def test_an_unknown_batch_is_404(installation: Installation) -> None:
+    assert installation.request(f"/jobs/{PREFIX}unknown").status_code == 404

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     import requests
 
-    from tests.support.installation import House
+    from tests.support.installation import Installation
     from tests.support.origin_server import OriginServer
     from tests.support.scrape import Samples
 
@@ -58,30 +58,30 @@ def late(body: bytes) -> dict[str, str]:
     ],
 )
 def test_each_answer_to_an_event_is_counted_once_by_form_and_outcome(
-    house: House, send: Callable[[House], requests.Response], counted: tuple[str, str] | None
+    installation: Installation, send: Callable[[Installation], requests.Response], counted: tuple[str, str] | None
 ) -> None:
     """What is neither an event nor a list is not counted."""
-    before = scraped(house)
-    send(house)
-    after = scraped(house)
+    before = scraped(installation)
+    send(installation)
+    after = scraped(installation)
     assert grown(before, after, "mezcal_deliveries_total", "form", "outcome") == ({counted: 1} if counted else {})
     assert not grown(before, after, "mezcal_delivered_items_total", "form")
 
 
-def test_what_became_of_each_item_is_counted_once(house: House, repository: OriginServer) -> None:
+def test_what_became_of_each_item_is_counted_once(installation: Installation, repository: OriginServer) -> None:
     """One event of five masters, sent twice: made, listed twice, none of ours, no image; and one deletion."""
     good, broken, gone = (f"{uuid4().hex}.tif" for _ in range(3))
     repository.script(good, body=tiff(120))
     repository.script(broken, body=b"no image")
     repository.script(gone, body=tiff(120))
-    before = scraped(house)
+    before = scraped(installation)
     body, again = event("updated", good, good, broken, "elsewhere/a", "../up.tif"), unique("s3_event")
     headers = signed(body, SECRET)
-    counts = told(house, post(house, "standard", body, headers))["counts"]
-    assert post(house, "standard", body, headers).status_code == 200
-    assert told(house, post(house, "standard", event("deleted", gone)))["counts"]["deleted"] == 1
-    assert post(house, "s3", again, {"Authorization": "Bearer wrong"}).status_code == 401
-    after = scraped(house)
+    counts = told(installation, post(installation, "standard", body, headers))["counts"]
+    assert post(installation, "standard", body, headers).status_code == 200
+    assert told(installation, post(installation, "standard", event("deleted", gone)))["counts"]["deleted"] == 1
+    assert post(installation, "s3", again, {"Authorization": "Bearer wrong"}).status_code == 401
+    after = scraped(installation)
     assert grown(before, after, "mezcal_deliveries_total", "form", "outcome") == {
         ("standard", "accepted"): 2,
         ("standard", "again"): 1,
@@ -92,15 +92,21 @@ def test_what_became_of_each_item_is_counted_once(house: House, repository: Orig
     assert {end: number for end, number in counts.items() if number} == ended
     assert {has["outcome"] for name, has, _ in after if name == "mezcal_batch_items_total"} == set(ENDS)
     wanted = {(end,): number for end, number in (ended | {"deleted": 1}).items()}
-    until(lambda: grown(before, scraped(house), "mezcal_batch_items_total", "outcome") == wanted, 5, "all items' ends")
-    assert total(scraped(house), "mezcal_waiting_chunks") == 0
+    until(
+        lambda: grown(before, scraped(installation), "mezcal_batch_items_total", "outcome") == wanted,
+        5,
+        "all items' ends",
+    )
+    assert total(scraped(installation), "mezcal_waiting_chunks") == 0
 
 
-def test_the_log_says_why_an_event_was_refused(house: House) -> None:
+def test_the_log_says_why_an_event_was_refused(installation: Installation) -> None:
     """A wrong clock and a wrong key are both 401; whoever looks after it has to know which."""
     body, name = json.dumps({"type": "master.updated"}).encode(), f"refused-{uuid4().hex}"
-    post(house, "standard", body, late(body), **{"X-Request-ID": name})
-    lines = until(lambda: [line for line in house.journal.read_text().splitlines() if name in line], what="its line")
+    post(installation, "standard", body, late(body), **{"X-Request-ID": name})
+    lines = until(
+        lambda: [line for line in installation.journal.read_text().splitlines() if name in line], what="its line"
+    )
     assert lines is not None
     assert "failure=unauthorized" in lines[0]
     assert "is the clock right?" in lines[0]

@@ -19,14 +19,14 @@ from mezcal.runtime.nginx import NginxConfig, configuration, nginx
 from mezcal.settings import load
 from mezcal.store import LocalStore
 from tests.integration.conftest import TOKEN
-from tests.support.installation import SAMPLES, running_house
+from tests.support.installation import SAMPLES, running_installation
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.support.installation import House
+    from tests.support.installation import Installation
     from tests.support.origin_server import OriginServer
 
 WARM = "maps/valley.tif"
@@ -43,21 +43,21 @@ def _installed() -> None:
 
 
 @pytest.fixture(scope="module")
-def fronted(repository: OriginServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    with running_house(tmp_path_factory.mktemp("front"), repository.url, "--front", API_TOKENS=TOKEN) as up:
+def fronted(repository: OriginServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    with running_installation(tmp_path_factory.mktemp("front"), repository.url, "--front", API_TOKENS=TOKEN) as up:
         yield up
 
 
 @pytest.fixture(scope="module")
-def trusting(repository: OriginServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+def trusting(repository: OriginServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     """Without tokens; the last test of this file is its end."""
-    with running_house(tmp_path_factory.mktemp("trusting"), repository.url, "--front") as up:
+    with running_installation(tmp_path_factory.mktemp("trusting"), repository.url, "--front") as up:
         yield up
 
 
-def api_of(house: House) -> str:
+def api_of(installation: Installation) -> str:
     """Where the API itself listens, behind nginx."""
-    conf = (house.settings.data_dir / "run" / "nginx" / "nginx.conf").read_text()
+    conf = (installation.settings.data_dir / "run" / "nginx" / "nginx.conf").read_text()
     return "http://" + conf.partition("upstream mezcal_api {\n        server ")[2].partition(";")[0]
 
 
@@ -84,11 +84,11 @@ def told(answer: requests.Response) -> dict[str, str]:
     ],
 )
 def test_nginx_answers_as_the_api_does(
-    fronted: House, house: House, method: str, headers: dict[str, str], status: int
+    fronted: Installation, installation: Installation, method: str, headers: dict[str, str], status: int
 ) -> None:
     """Header by header; each from its own store, so what tells two stores' files apart is left out."""
     answers = []
-    for one in (fronted, house):
+    for one in (fronted, installation):
         known = one.ask(WARM).headers
         given = {"TAG": known["ETag"], "DATE": known["Last-Modified"]}
         asked = {name: given.get(value, value) for name, value in headers.items()}
@@ -104,13 +104,13 @@ def test_nginx_answers_as_the_api_does(
         )
 
 
-def test_the_entity_tag_is_the_one_the_api_would_give(fronted: House) -> None:
+def test_the_entity_tag_is_the_one_the_api_would_give(fronted: Installation) -> None:
     stored = fronted.stored(WARM) or (fronted.ask(WARM) and fronted.stored(WARM))
     assert stored is not None
     assert fronted.ask(WARM).headers["ETag"] == stored.etag
 
 
-def test_a_hit_needs_no_api(fronted: House) -> None:
+def test_a_hit_needs_no_api(fronted: Installation) -> None:
     """Both API processes stand still; nginx answers from the store."""
     fronted.ask(WARM)
     stopped = fronted.pids("gunicorn")
@@ -124,7 +124,7 @@ def test_a_hit_needs_no_api(fronted: House) -> None:
             os.kill(pid, signal.SIGCONT)
 
 
-def test_a_miss_waits_and_is_then_sent_by_nginx(fronted: House, repository: OriginServer, master: str) -> None:
+def test_a_miss_waits_and_is_then_sent_by_nginx(fronted: Installation, repository: OriginServer, master: str) -> None:
     cold, warm = fronted.ask(master), fronted.ask(master)
     assert (cold.headers["Cache-Status"], warm.headers["Cache-Status"]) == ("mezcal; fwd=miss", "mezcal; hit")
     assert {**told(cold), "Cache-Status": ""} == {**told(warm), "Cache-Status": ""}
@@ -132,7 +132,7 @@ def test_a_miss_waits_and_is_then_sent_by_nginx(fronted: House, repository: Orig
     assert repository.count(master) == 1
 
 
-def test_a_deleted_image_is_gone_at_once(fronted: House, repository: OriginServer, master: str) -> None:
+def test_a_deleted_image_is_gone_at_once(fronted: Installation, repository: OriginServer, master: str) -> None:
     fronted.ask(master)
     assert fronted.ask(master, "DELETE").status_code == 401
     assert fronted.ask(master, "DELETE", headers=BEARER).status_code == 204
@@ -143,7 +143,7 @@ def test_a_deleted_image_is_gone_at_once(fronted: House, repository: OriginServe
 @pytest.mark.parametrize(
     "name", ["100%.tif", "what?.tif", "a b#c.tif", "naïve/東京.tif", "semi;colon&.tif", "a@b:80/c", "$named.tif"]
 )
-def test_any_name_is_looked_up_as_it_is(fronted: House, repository: OriginServer, name: str) -> None:
+def test_any_name_is_looked_up_as_it_is(fronted: Installation, repository: OriginServer, name: str) -> None:
     name = f"front/{name}"
     repository.script(name, body=VALLEY)
     for status in ("mezcal; fwd=miss", "mezcal; hit"):
@@ -152,7 +152,9 @@ def test_any_name_is_looked_up_as_it_is(fronted: House, repository: OriginServer
 
 
 @pytest.mark.parametrize("name", ["x/image.jpg", "x/image.json", "x.lock", "x.lock/y", ".mezcal/y", "n" * 300])
-def test_what_the_store_keeps_elsewhere_comes_from_there(fronted: House, repository: OriginServer, name: str) -> None:
+def test_what_the_store_keeps_elsewhere_comes_from_there(
+    fronted: Installation, repository: OriginServer, name: str
+) -> None:
     """A file where nginx would look for it, as umd-lib/mezcal may have left, is not taken for it."""
     planted = fronted.settings.cache_dir / name / "image.jpg"
     if len(name) < 255:
@@ -164,7 +166,7 @@ def test_what_the_store_keeps_elsewhere_comes_from_there(fronted: House, reposit
     assert repository.count(name) == 1
 
 
-def test_a_query_is_never_answered_from_the_plain_file(fronted: House) -> None:
+def test_a_query_is_never_answered_from_the_plain_file(fronted: Installation) -> None:
     fronted.ask(WARM)
     assert fronted.ask(WARM + "?page=1").status_code == 200
     assert LocalStore(fronted.settings.cache_dir, fronted.settings.storage_layout).find(Mezzanine.parse(WARM, 1))
@@ -188,7 +190,7 @@ def test_a_query_is_never_answered_from_the_plain_file(fronted: House) -> None:
         "/images/.mezcal/../maps/valley.tif",
     ],
 )
-def test_no_path_that_climbs_is_answered_with_an_image(fronted: House, target: str) -> None:
+def test_no_path_that_climbs_is_answered_with_an_image(fronted: Installation, target: str) -> None:
     fronted.ask(WARM)
     place = urlsplit(fronted.url)
     with socket.create_connection((str(place.hostname), place.port)) as line:
@@ -196,18 +198,18 @@ def test_no_path_that_climbs_is_answered_with_an_image(fronted: House, target: s
         assert line.recv(4096).split(b" ")[1] in {b"400", b"404"}
 
 
-def test_the_files_behind_x_accel_redirect_are_not_to_be_asked_for(fronted: House) -> None:
+def test_the_files_behind_x_accel_redirect_are_not_to_be_asked_for(fronted: Installation) -> None:
     fronted.ask(WARM)
     assert fronted.request(f"/.stored/{WARM}/image.jpg").status_code == 404
 
 
-def test_the_other_pages_come_through(fronted: House) -> None:
+def test_the_other_pages_come_through(fronted: Installation) -> None:
     assert fronted.request("/readyz").json()["status"] == "ok"
     assert "text/html" in fronted.request("/").headers["Content-Type"]
     assert fronted.request("/images/").headers["Content-Type"] == "application/problem+json"
 
 
-def test_a_list_of_ten_thousand_long_names_comes_through(fronted: House) -> None:
+def test_a_list_of_ten_thousand_long_names_comes_through(fronted: Installation) -> None:
     names = "\n".join(f"{number:0200}.tif" for number in range(10_000)).encode()
     assert len(names) > 2_000_000
     told = fronted.request("/jobs", "POST", data=names, headers=BEARER | {"Content-Type": "text/plain"})
@@ -253,13 +255,13 @@ def test_no_cache_may_keep_an_error_that_nginx_makes_itself(tmp_path: Path) -> N
     assert [answer.headers["Cache-Control"] for answer in answers] == ["no-store"] * 4
 
 
-def test_errors_of_the_api_come_through_as_they_are(fronted: House) -> None:
+def test_errors_of_the_api_come_through_as_they_are(fronted: Installation) -> None:
     for answer in (fronted.ask("no-such.tif"), fronted.request("/jobs", "POST"), fronted.request("/nothing")):
         assert answer.status_code >= 400
         assert answer.headers["Cache-Control"] == "no-store", "once, not twice"
 
 
-def test_a_proxy_before_nginx_is_seen_by_the_api(trusting: House) -> None:
+def test_a_proxy_before_nginx_is_seen_by_the_api(trusting: Installation) -> None:
     """One that adds no header of its own shows itself by HTTP/1.0 alone, and nginx speaks HTTP/1.1 to the API."""
     place = urlsplit(trusting.url)
     for version, status in (("1.1", b"204"), ("1.0", b"403")):
@@ -272,7 +274,7 @@ def test_a_proxy_before_nginx_is_seen_by_the_api(trusting: House) -> None:
 
 @pytest.mark.parametrize("layout", ["md5_encoded", "md5_encoded_pairtree"])
 def test_the_md5_layouts_are_sent_by_nginx_too(repository: OriginServer, tmp_path: object, layout: str) -> None:
-    with running_house(tmp_path, repository.url, "--front", STORAGE_LAYOUT=layout) as up:  # type: ignore[arg-type]
+    with running_installation(tmp_path, repository.url, "--front", STORAGE_LAYOUT=layout) as up:  # type: ignore[arg-type]
         up.settings = load(_env_file=None, data_dir=up.settings.data_dir, storage_layout=layout)
         for status in ("mezcal; fwd=miss", "mezcal; hit"):
             answer = up.ask(WARM)
@@ -284,7 +286,7 @@ def test_the_md5_layouts_are_sent_by_nginx_too(repository: OriginServer, tmp_pat
             assert up.ask(WARM, headers={"If-None-Match": stored.etag}).status_code == 304
 
 
-def test_nothing_of_nginx_outlives_a_killed_up(trusting: House) -> None:
+def test_nothing_of_nginx_outlives_a_killed_up(trusting: Installation) -> None:
     masters = trusting.pids("nginx")
     assert len(masters) >= 2
     assert trusting.process is not None

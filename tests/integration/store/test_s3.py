@@ -17,7 +17,7 @@ from mezcal.store.s3 import S3Store
 from tests import DATA
 from tests.integration.conftest import TOKEN
 from tests.support.archive_server import ArchiveServer
-from tests.support.installation import SAMPLES, running_house
+from tests.support.installation import SAMPLES, running_installation
 from tests.support.s3_server import KEYS, running_s3
 from tests.support.waiting import until
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.support.installation import House
+    from tests.support.installation import Installation
     from tests.support.origin_server import OriginServer
     from tests.support.s3_server import S3Server
 
@@ -52,18 +52,18 @@ def proxy(
     repository: OriginServer,
     archive: ArchiveServer,
     tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[House]:
+) -> Iterator[Installation]:
     given = s3.environment(bucket, API_PROCESSES="2", ARCHIVE_API_URL=archive.url, **QUICK)
-    with running_house(tmp_path_factory.mktemp("proxy"), repository.url, **given) as up:
+    with running_installation(tmp_path_factory.mktemp("proxy"), repository.url, **given) as up:
         yield up
 
 
 @pytest.fixture(scope="module")
 def redirect(
     s3: S3Server, bucket: str, repository: OriginServer, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[House]:
+) -> Iterator[Installation]:
     given = s3.environment(bucket, S3_SERVE="redirect", **QUICK)
-    with running_house(tmp_path_factory.mktemp("redirect"), repository.url, **given) as up:
+    with running_installation(tmp_path_factory.mktemp("redirect"), repository.url, **given) as up:
         yield up
 
 
@@ -78,26 +78,28 @@ def whole(data: bytes) -> bool:
 
 
 @pytest.fixture(scope="module")
-def fragile(repository: OriginServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[House, S3Server]]:
+def fragile(
+    repository: OriginServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Installation, S3Server]]:
     """An installation, and an object store of its own to harm: at the end, since it is taken to be well for 10 s."""
     with running_s3(tmp_path_factory.mktemp("s3-fragile")) as server:
         given = server.environment(server.bucket("fragile"), REVALIDATE_AFTER="1", **QUICK)
-        with running_house(tmp_path_factory.mktemp("fragile"), repository.url, **given) as house:
-            assert house.request("/readyz").status_code == 200
-            yield house, server
+        with running_installation(tmp_path_factory.mktemp("fragile"), repository.url, **given) as installation:
+            assert installation.request("/readyz").status_code == 200
+            yield installation, server
 
 
 def test_an_old_image_is_looked_after_while_it_is_served(
-    fragile: tuple[House, S3Server], repository: OriginServer, master: str
+    fragile: tuple[Installation, S3Server], repository: OriginServer, master: str
 ) -> None:
-    house, _ = fragile
-    before = house.ask(master).content
+    installation, _ = fragile
+    before = installation.ask(master).content
     repository.script(master, body=(SAMPLES / "portrait-rotated.tif").read_bytes())
-    until(lambda: house.ask(master).content != before, 30, "the changed master's image")
+    until(lambda: installation.ask(master).content != before, 30, "the changed master's image")
 
 
 def test_a_miss_is_made_and_kept_in_the_bucket(
-    proxy: House, s3: S3Server, bucket: str, master: str, repository: OriginServer, tmp_path: Path
+    proxy: Installation, s3: S3Server, bucket: str, master: str, repository: OriginServer, tmp_path: Path
 ) -> None:
     cold, warm = proxy.ask(master), proxy.ask(master)
     assert whole(cold.content)
@@ -114,7 +116,7 @@ def test_a_miss_is_made_and_kept_in_the_bucket(
     assert not list((proxy.folder / "data" / "cache").rglob("*.jpg"))
 
 
-def test_what_is_sent_through_has_the_headers_that_iiif_servers_need(proxy: House, master: str) -> None:
+def test_what_is_sent_through_has_the_headers_that_iiif_servers_need(proxy: Installation, master: str) -> None:
     answer = proxy.ask(master, headers={"Accept-Encoding": "gzip"})
     assert answer.headers["Content-Type"] == "image/jpeg"
     assert answer.headers["Content-Length"] == str(len(answer.content))
@@ -131,7 +133,7 @@ def test_what_is_sent_through_has_the_headers_that_iiif_servers_need(proxy: Hous
     assert b"".join(part.content for part in parts) == answer.content
 
 
-def test_conditions_are_judged_before_anything_is_fetched(proxy: House, master: str) -> None:
+def test_conditions_are_judged_before_anything_is_fetched(proxy: Installation, master: str) -> None:
     image = proxy.ask(master)
     tag = image.headers["ETag"]
     same = proxy.ask(master, headers={"If-None-Match": tag})
@@ -144,7 +146,7 @@ def test_conditions_are_judged_before_anything_is_fetched(proxy: House, master: 
     assert (past.status_code, past.headers["Content-Range"]) == (416, f"bytes */{len(image.content)}")
 
 
-def test_a_hit_is_a_redirect_to_a_url_that_stays_for_an_hour(redirect: House, master: str) -> None:
+def test_a_hit_is_a_redirect_to_a_url_that_stays_for_an_hour(redirect: Installation, master: str) -> None:
     first, again = redirect.ask(master), redirect.ask(master)
     assert (first.status_code, again.status_code) == (302, 302)
     assert "no-store" in again.headers["Cache-Control"]
@@ -157,7 +159,7 @@ def test_a_hit_is_a_redirect_to_a_url_that_stays_for_an_hour(redirect: House, ma
     assert whole(fetched.content)
 
 
-def test_a_head_is_sent_to_a_url_signed_for_heads(redirect: House, master: str) -> None:
+def test_a_head_is_sent_to_a_url_signed_for_heads(redirect: Installation, master: str) -> None:
     get, head = redirect.ask(master), redirect.ask(master, "HEAD")
     assert head.status_code == 302
     assert head.headers["Location"] != get.headers["Location"]
@@ -166,7 +168,7 @@ def test_a_head_is_sent_to_a_url_signed_for_heads(redirect: House, master: str) 
     assert answer.headers["Content-Length"] == str(len(requests.get(get.headers["Location"], timeout=10).content))
 
 
-def test_what_was_deleted_is_made_anew(proxy: House, master: str, repository: OriginServer) -> None:
+def test_what_was_deleted_is_made_anew(proxy: Installation, master: str, repository: OriginServer) -> None:
     proxy.ask(master)
     assert proxy.ask(master, "DELETE", headers=BEARER).status_code == 204
     assert whole(proxy.ask(master).content)
@@ -174,7 +176,7 @@ def test_what_was_deleted_is_made_anew(proxy: House, master: str, repository: Or
 
 
 def test_what_was_evicted_just_now_is_served_and_stays(
-    proxy: House, s3: S3Server, bucket: str, master: str, tmp_path: Path, repository: OriginServer
+    proxy: Installation, s3: S3Server, bucket: str, master: str, tmp_path: Path, repository: OriginServer
 ) -> None:
     proxy.ask(master)
     store = store_of(s3, bucket, tmp_path)
@@ -184,13 +186,13 @@ def test_what_was_evicted_just_now_is_served_and_stays(
     assert repository.count(master) == 1
 
 
-def test_secrets_get_into_no_log(proxy: House, master: str) -> None:
+def test_secrets_get_into_no_log(proxy: Installation, master: str) -> None:
     proxy.ask(master)
     assert KEYS["AWS_SECRET_ACCESS_KEY"] not in proxy.journal.read_text()
 
 
 def test_thumbnails_are_told_by_urls_of_the_object_store(
-    proxy: House, s3: S3Server, bucket: str, archive: ArchiveServer
+    proxy: Installation, s3: S3Server, bucket: str, archive: ArchiveServer
 ) -> None:
     frame = archive.add(MONO)
     url = proxy.request(f"/{frame}/").json()["url"]
@@ -202,43 +204,43 @@ def test_thumbnails_are_told_by_urls_of_the_object_store(
 
 
 def test_a_bucket_that_is_not_there_is_told_by_name(tmp_path: Path, s3: S3Server, repository: OriginServer) -> None:
-    with running_house(tmp_path, repository.url, **s3.environment("no-such-bucket-of-ours")) as house:
-        answer = house.ask("maps/valley.tif")
+    with running_installation(tmp_path, repository.url, **s3.environment("no-such-bucket-of-ours")) as installation:
+        answer = installation.ask("maps/valley.tif")
         assert answer.status_code == 503
         assert "AWS_BUCKET" in answer.json()["detail"]
 
 
 def test_a_store_that_is_gone_is_told_before_the_work_and_loses_nothing(
-    fragile: tuple[House, S3Server], repository: OriginServer, master: str
+    fragile: tuple[Installation, S3Server], repository: OriginServer, master: str
 ) -> None:
-    house, server = fragile
+    installation, server = fragile
     server.stop()
-    down = house.ask(master)
+    down = installation.ask(master)
     assert down.status_code == 503
     assert down.json()["type"] == "/problems/store-down"
     assert int(down.headers["Retry-After"]) > 0
-    until(lambda: house.request("/readyz").status_code == 503, 30, "not ready")
+    until(lambda: installation.request("/readyz").status_code == 503, 30, "not ready")
     assert repository.count(master) == 0
     server.start()
     server.bucket("fragile")
-    assert whole(until(lambda: served(house, master), 30, "the image"))
+    assert whole(until(lambda: served(installation, master), 30, "the image"))
 
 
 @pytest.mark.slow
 def test_a_store_that_takes_connections_and_says_nothing_is_told_too(
-    fragile: tuple[House, S3Server], master: str
+    fragile: tuple[Installation, S3Server], master: str
 ) -> None:
-    house, server = fragile
+    installation, server = fragile
     server.signal(signal.SIGSTOP)
     try:
-        down = house.ask(master)
+        down = installation.ask(master)
         assert (down.status_code, down.json()["type"]) == (503, "/problems/store-down")
-        assert house.request("/healthz").status_code == 200
+        assert installation.request("/healthz").status_code == 200
     finally:
         server.signal(signal.SIGCONT)
-    assert whole(until(lambda: served(house, master), 30, "the image"))
+    assert whole(until(lambda: served(installation, master), 30, "the image"))
 
 
-def served(house: House, master: str) -> bytes | None:
-    answer = house.ask(master)
+def served(installation: Installation, master: str) -> bytes | None:
+    answer = installation.ask(master)
     return answer.content if answer.status_code == 200 else None

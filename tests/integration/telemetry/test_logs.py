@@ -1,4 +1,4 @@
-"""The logs of a running house: a line per request and per job, whose ids meet, and no secret in any of them."""
+"""The logs of a running installation: a line per request and per job, whose ids meet, and no secret in any of them."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from uuid import uuid4
 
 import pytest
 
-from tests.support.installation import SAMPLES, running_house
+from tests.support.installation import SAMPLES, running_installation
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.support.installation import House
+    from tests.support.installation import Installation
     from tests.support.origin_server import OriginServer
 
 VALLEY = (SAMPLES / "maps" / "valley.tif").read_bytes()
-MARK = "s3cr3t-mark"  # in every secret that the house is told or sent
+MARK = "s3cr3t-mark"  # in every secret that the installation is told or sent
 SECRETS = {
     "API_TOKENS": f"{MARK}-api-1,{MARK}-api/2+",
     "METRICS_TOKEN": f"{MARK}-metrics",
@@ -35,9 +35,9 @@ TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 
 
 @pytest.fixture(scope="module")
-def told(repository: OriginServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    """A house that says as much as it can."""
-    with running_house(
+def told(repository: OriginServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    """An installation that says as much as it can."""
+    with running_installation(
         tmp_path_factory.mktemp("logs"),
         repository.url,
         LOG_FORMAT="json",
@@ -48,18 +48,18 @@ def told(repository: OriginServer, tmp_path_factory: pytest.TempPathFactory) -> 
         yield up
 
 
-def lines(house: House, **wanted: Any) -> list[dict[str, Any]]:
+def lines(installation: Installation, **wanted: Any) -> list[dict[str, Any]]:
     """The lines that have these fields; every line is one JSON object."""
-    found = [json.loads(line) for line in house.journal.read_text().splitlines()]
+    found = [json.loads(line) for line in installation.journal.read_text().splitlines()]
     return [line for line in found if wanted.items() <= line.items()]
 
 
-def one(house: House, **wanted: Any) -> dict[str, Any]:
+def one(installation: Installation, **wanted: Any) -> dict[str, Any]:
     """The line that has these fields, once it is there."""
-    return until(lambda: lines(house, **wanted), what=f"a line with {wanted}")[0]
+    return until(lambda: lines(installation, **wanted), what=f"a line with {wanted}")[0]
 
 
-def test_a_request_and_its_job_have_the_askers_ids(told: House, master: str) -> None:
+def test_a_request_and_its_job_have_the_askers_ids(told: Installation, master: str) -> None:
     headers = {"X-Request-ID": "catalogue-17", "traceparent": f"00-{TRACE}-00f067aa0ba902b7-01"}
     answer = told.ask(master, headers=headers)
     assert answer.headers["X-Request-ID"] == "catalogue-17"
@@ -75,7 +75,7 @@ def test_a_request_and_its_job_have_the_askers_ids(told: House, master: str) -> 
     assert request["ms"] >= job["phases"]["convert"] > 0
 
 
-def test_a_hit_has_its_line_too(told: House, master: str) -> None:
+def test_a_hit_has_its_line_too(told: Installation, master: str) -> None:
     told.ask(master)
     hit = told.ask(master, headers={"x-request-id": "hit-1", "Traceparent": f"00-{TRACE}-00f067aa0ba902b7-01"})
     assert hit.headers["X-Request-ID"] == "hit-1"
@@ -85,7 +85,7 @@ def test_a_hit_has_its_line_too(told: House, master: str) -> None:
     assert line["key"] == one(told, event="job", path=master)["key"]
 
 
-def test_who_brings_no_id_is_given_one(told: House, master: str) -> None:
+def test_who_brings_no_id_is_given_one(told: Installation, master: str) -> None:
     given = [told.ask(master).headers["X-Request-ID"] for _ in range(3)]
     given += [told.ask(master, headers={"X-Request-ID": "not plain"}).headers["X-Request-ID"]]
     given += [told.request("/healthz").headers["X-Request-ID"]]
@@ -94,13 +94,13 @@ def test_who_brings_no_id_is_given_one(told: House, master: str) -> None:
 
 
 @pytest.mark.parametrize("part", ["api", "worker"])
-def test_a_variable_that_is_nearly_a_setting_is_told_once_by_each_part(told: House, part: str) -> None:
+def test_a_variable_that_is_nearly_a_setting_is_told_once_by_each_part(told: Installation, part: str) -> None:
     slip = "WAIT_SECOND is no setting of mezcal; did you mean WAIT_SECONDS?"
     assert one(told, part=part, event=slip)["level"] == "WARNING"
     assert len(lines(told, part=part, event=slip)) == 1
 
 
-def test_a_failure_is_told_with_its_class(told: House) -> None:
+def test_a_failure_is_told_with_its_class(told: Installation) -> None:
     missing = f"{uuid4().hex}.tif"
     answer = told.ask(missing)
     line = one(told, event="request", path=f"/images/{missing}")
@@ -109,15 +109,15 @@ def test_a_failure_is_told_with_its_class(told: House) -> None:
     assert answer.headers["X-Request-ID"] == line["request_id"]
 
 
-def test_no_path_makes_a_line_of_its_own(told: House) -> None:
+def test_no_path_makes_a_line_of_its_own(told: Installation) -> None:
     forged = 'x\r\n{"event": "forged"}\x1b[2J\u202e'
     told.ask(quote(forged))
     one(told, event="request", path=f"/images/{forged}")
     assert not lines(told, event="forged")
 
 
-def test_no_secret_is_ever_logged(told: House, repository: OriginServer, master: str) -> None:
-    """Everything that a running house says, at its most talkative, when everything goes wrong."""
+def test_no_secret_is_ever_logged(told: Installation, repository: OriginServer, master: str) -> None:
+    """Everything that a running installation says, at its most talkative, when everything goes wrong."""
     for header in (
         {"Authorization": f"Bearer {MARK}-wrong-1"},
         {"Authorization": f"Bearer {MARK}-api-1"},
@@ -141,9 +141,9 @@ def test_no_secret_is_ever_logged(told: House, repository: OriginServer, master:
     assert len(said.splitlines()) > 30
 
 
-def refused(house: House, request: str) -> None:
+def refused(installation: Installation, request: str) -> None:
     """Send what is no request."""
-    place = urlsplit(house.url)
+    place = urlsplit(installation.url)
     with socket.create_connection((str(place.hostname), place.port or 80), timeout=10) as line:
         line.sendall(request.encode())
         line.recv(100)

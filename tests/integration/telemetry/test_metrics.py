@@ -1,4 +1,4 @@
-"""Metrics of a running house: right over several processes, whoever dies."""
+"""Metrics of a running installation: right over several processes, whoever dies."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import requests
 
 from mezcal.runtime.nginx import nginx
 from mezcal.telemetry.history import last_hour
-from tests.support.installation import SAMPLES, running_house
+from tests.support.installation import SAMPLES, running_installation
 from tests.support.scrape import samples, scraped, total
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.support.installation import House
+    from tests.support.installation import Installation
     from tests.support.origin_server import OriginServer
 
 VALLEY = (SAMPLES / "maps" / "valley.tif").read_bytes()
@@ -27,19 +27,19 @@ TOKEN = "a-token-for-prometheus"
 
 
 @pytest.fixture(scope="module")
-def own(repository: OriginServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    """A house whose counts nobody else adds to; nginx in front where there is one."""
+def own(repository: OriginServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    """An installation whose counts nobody else adds to; nginx in front where there is one."""
     for number in range(8):
         repository.script(f"counted/{number}.tif", body=VALLEY)
     options = ("--front",) if nginx() else ()
     folder = tmp_path_factory.mktemp("metrics")
-    with running_house(
+    with running_installation(
         folder, repository.url, *options, API_PROCESSES="2", METRICS_PORT=WORKER_PORT, LOG_FORMAT="json"
     ) as up:
         yield up
 
 
-def test_counts_add_up_exactly_though_a_pool_process_is_killed(own: House) -> None:
+def test_counts_add_up_exactly_though_a_pool_process_is_killed(own: Installation) -> None:
     """Two API processes and two of the pool; one of the pool is killed, and its count stays."""
     for number in range(4):
         for _ in range(3):
@@ -70,7 +70,7 @@ def test_counts_add_up_exactly_though_a_pool_process_is_killed(own: House) -> No
     assert main in own.pids("worker.app")
 
 
-def test_what_the_house_holds_is_gauged(own: House) -> None:
+def test_what_the_installation_holds_is_gauged(own: Installation) -> None:
     found = scraped(own)
     assert total(found, "mezcal_broker_up") == 1
     assert total(found, "mezcal_store_up") == 1
@@ -84,7 +84,7 @@ def test_what_the_house_holds_is_gauged(own: House) -> None:
     assert total(found, "mezcal_memory_bytes", part="worker") > 50e6
 
 
-def test_a_worker_tells_at_its_own_port(own: House) -> None:
+def test_a_worker_tells_at_its_own_port(own: Installation) -> None:
     answer = requests.get(f"http://127.0.0.1:{WORKER_PORT}/metrics", timeout=10)
     assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
     assert total(samples(answer.text), "mezcal_broker_up") == 1
@@ -93,13 +93,13 @@ def test_a_worker_tells_at_its_own_port(own: House) -> None:
     assert requests.get(f"http://127.0.0.1:{WORKER_PORT}/metrics", headers=proxied, timeout=10).status_code == 403
 
 
-def test_other_machines_see_no_metrics_without_a_token(own: House) -> None:
+def test_other_machines_see_no_metrics_without_a_token(own: Installation) -> None:
     refused = own.request("/metrics", headers={"X-Forwarded-For": "192.0.2.7"})
     assert refused.status_code == 403
     assert "METRICS_TOKEN" in refused.json()["detail"]
 
 
-def test_hits_that_nginx_answers_are_counted_and_have_their_lines(own: House) -> None:
+def test_hits_that_nginx_answers_are_counted_and_have_their_lines(own: Installation) -> None:
     if nginx() is None:
         assert "CI" not in os.environ, "nginx is missing"
         pytest.skip("there is no nginx here")
@@ -119,7 +119,7 @@ def test_metrics_go_on_while_the_broker_is_away(
     """The worker's listener, which has the token here, says what it can."""
     port = str(int(WORKER_PORT) + 1)
     folder = tmp_path_factory.mktemp("away")
-    with running_house(folder, repository.url, METRICS_PORT=port, METRICS_TOKEN=TOKEN) as up:
+    with running_installation(folder, repository.url, METRICS_PORT=port, METRICS_TOKEN=TOKEN) as up:
         bearer = {"Authorization": f"Bearer {TOKEN}"}
         place = f"http://127.0.0.1:{port}/metrics"
         assert requests.get(place, timeout=10).status_code == 401
@@ -138,7 +138,7 @@ def test_metrics_go_on_while_the_broker_is_away(
         assert not [name for name, _, _ in found if name == "mezcal_queued_jobs"]
 
 
-def test_the_last_hour_has_what_all_processes_counted(own: House) -> None:
+def test_the_last_hour_has_what_all_processes_counted(own: Installation) -> None:
     """Flushed every ten seconds, which is why this comes last; the pool's by the worker, that of a killed process
     included.
     """
