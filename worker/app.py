@@ -31,7 +31,7 @@ from mezcal.settings.typos import given_names, strangers
 from mezcal.store import open_store
 from mezcal.telemetry import multiprocess, tracing
 from mezcal.telemetry.logs import set_up_logs
-from worker.metrics import heard
+from worker.metrics import count_origin_response
 from worker.metrics.server import Scraped
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ app.conf.include = [
     "worker.chores.bucket",
     "worker.previews",
     "worker.revalidate",
-    "worker.spread",
+    "worker.chunks",
     "worker.chores.trim",
 ]
 app.conf.worker_consumer = "worker.celery_hooks.consumer:Consumer"
@@ -79,14 +79,14 @@ class WorkerContext:
         if not isinstance(recipe, Thumbnail):
             return self.origin
         ticket = persist(lambda: self.table.redis.get(self.table.keys.ticket(recipe.key)))
-        return FrameOrigin(self.settings, json.loads(str(ticket or "{}")), partial(heard, "archive"))
+        return FrameOrigin(self.settings, json.loads(str(ticket or "{}")), partial(count_origin_response, "archive"))
 
 
 @cache
 def context() -> WorkerContext:
-    """The bench of this process, made when first used: after the fork, so that no connection is shared."""
+    """The context of this process, made when first used: after the fork, so that no connection is shared."""
     table = JobTable(connect(settings, MAKER_SECONDS), Keys(settings.key_prefix), JobPolicy.of(settings))
-    origin, pipe = open_origin(settings, partial(heard, "repository")), CeleryPipe(app)
+    origin, pipe = open_origin(settings, partial(count_origin_response, "repository")), CeleryPipe(app)
     jobs = Jobs(table, pipe, Listener(table, 0))
     return WorkerContext(
         settings=settings,

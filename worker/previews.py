@@ -15,8 +15,8 @@ from worker.app import app, context
 @app.task(name=PREVIEW, time_limit=CHORE_SECONDS)
 def make_preview(wanted: dict[str, Any]) -> str:
     """Keep a preview of one derivative, or note that there can be none."""
-    bench, recipe = context(), from_json(wanted)
-    opened = bench.store.open(recipe)
+    ctx, recipe = context(), from_json(wanted)
+    opened = ctx.store.open(recipe)
     if opened is None:
         return "nothing is stored"
     try:
@@ -24,5 +24,5 @@ def make_preview(wanted: dict[str, Any]) -> str:
             small = preview(file)
     except OSError:  # what lies there is no picture
         small = None
-    persist(lambda: recent.keep_preview(bench.table, recipe, small))
+    persist(lambda: recent.keep_preview(ctx.table, recipe, small))
     return "none: it would take too much memory" if small is None else f"{len(small)} bytes"

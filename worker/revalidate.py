@@ -20,8 +20,8 @@ from mezcal.recipe import Mezzanine, from_json
 from mezcal.store import LocalStore
 from mezcal.store.local.walk import Walk, sidecar_at
 from worker.app import app, context
-from worker.chores import every
-from worker.metrics import revalidated
+from worker.chores import chore
+from worker.metrics import count_revalidation
 
 if TYPE_CHECKING:
     from mezcal.store import Sidecar
@@ -45,42 +45,42 @@ def revalidate(wanted: dict[str, Any]) -> str:
         return "nothing is known of it"
     try:
         outcome = _settle(recipe, sidecar)
-        revalidated("outdated" if outcome.startswith("made by") else outcome.partition(",")[0])
+        count_revalidation("outdated" if outcome.startswith("made by") else outcome.partition(",")[0])
     except Failure as failure:  # stale-if-error: what is stored stays
         outcome = f"{failure.slug}: {failure.detail}"
-        revalidated("failed")
+        count_revalidation("failed")
     log.info("revalidated", extra={"fields": {"key": recipe.key, "path": recipe.label, "outcome": outcome}})
     return outcome
 
 
 def _settle(recipe: Mezzanine, sidecar: Sidecar) -> str:
-    bench = context()
-    standing = bench.origin.changed_since(recipe.path, sidecar.master_etag, sidecar.master_last_modified)
+    ctx = context()
+    standing = ctx.origin.changed_since(recipe.path, sidecar.master_etag, sidecar.master_last_modified)
     if standing is MasterStatus.GONE:
-        purge(recipe, bench.jobs, bench.store)
+        purge(recipe, ctx.jobs, ctx.store)
         return "gone, deleted"
-    outdated = sidecar.recipe_version != version(bench.choices)
+    outdated = sidecar.recipe_version != version(ctx.choices)
     if standing is MasterStatus.CHANGED or outdated:
-        verdict, lane = bench.table.change(recipe, Lane.BULK)
+        verdict, lane = ctx.table.change(recipe, Lane.BULK)
         if verdict == "publish":
-            bench.pipe.send(recipe.as_json(), lane, recipe.label)
+            ctx.pipe.send(recipe.as_json(), lane, recipe.label)
         return "made by other settings, made anew" if outdated else "changed, made anew"
-    bench.store.refresh(recipe, replace(sidecar, fresh=time.time()))
+    ctx.store.refresh(recipe, replace(sidecar, fresh=time.time()))
     return "unchanged"
 
 
-@every(WALK_SECONDS)
+@chore(every=WALK_SECONDS)
 def walk() -> None:
     """Look at the next part of the store, and have what is old in it revalidated: nginx tells nobody of its hits.
 
     Empty files, which umd-lib/mezcal left where its disk was full, go: nginx would serve them.
     """
-    bench = context()
-    store, redis, cursor = bench.store, bench.table.redis, bench.table.keys.walk
+    ctx = context()
+    store, redis, cursor = ctx.store, ctx.table.redis, ctx.table.keys.walk
     if not isinstance(store, LocalStore):
         return
     part = Walk(store.root, str(redis.get(cursor) or ""))
-    left = bench.settings.revalidate_per_minute
+    left = ctx.settings.revalidate_per_minute
     for seen in islice(part, FOLDERS_MOST):
         left -= _looked_after(store, seen)
         if left <= 0:
@@ -90,15 +90,15 @@ def walk() -> None:
 
 def _looked_after(store: LocalStore, seen: Found) -> bool:
     """Do what one folder of the store needs; whether that was to ask for a revalidation."""
-    bench = context()
+    ctx = context()
     if seen.size == 0:
         with suppress(StoreDown):  # a read-only store: the walk goes on
             store.shelf.drop_empty(seen.folder)
-    after = bench.settings.revalidate_after
+    after = ctx.settings.revalidate_after
     if not after or seen.noted is None or seen.noted > time.time() - after:
         return False
     sidecar = sidecar_at(store.root / seen.folder)
     with suppress(Failure):
         if sidecar is not None and isinstance(recipe := from_json(sidecar.recipe), Mezzanine):
-            return ask_for(bench.table, bench.pipe, recipe)
+            return ask_for(ctx.table, ctx.pipe, recipe)
     return False

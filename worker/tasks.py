@@ -49,34 +49,34 @@ def make(self: Any, wanted: dict[str, Any]) -> str:
     `Retry` where it was put off; no message is sent by that: the reaper sends it when it is due.
     """
     recipe = from_json(wanted)
-    bench = context()
-    claim = persist(lambda: bench.table.begin(recipe.key, bench.name, self.request.id, recipe.kind))
+    ctx = context()
+    claim = persist(lambda: ctx.table.begin(recipe.key, ctx.name, self.request.id, recipe.kind))
     if claim is None:
         return "nothing to do"
-    with Lease(bench.table, claim).kept() as lease:
+    with Lease(ctx.table, claim).kept() as lease:
         return _report(recipe, lease)
 
 
 def _report(recipe: Recipe, lease: Lease) -> str:
     """Work on the claimed job and report its end, to Flower with nothing of what caused it."""
-    turn = JobAttempt(recipe, lease.claim)
+    attempt = JobAttempt(recipe, lease.claim)
     try:
-        stored = _work(turn, lease)
+        stored = _work(attempt, lease)
     except JobDelayed as put_off:
         lease.defer(put_off.seconds)
-        turn.end("put-off")
+        attempt.end("put-off")
         raise _again(put_off.seconds, "there was no place for it: at its origin, or in memory") from None
     except Superseded as failure:
-        turn.end("superseded")
+        attempt.end("superseded")
         return failure.slug
     except Failure as failure:
         seconds = lease.fail(failure)
-        turn.end("failed", failure)
+        attempt.end("failed", failure)
         told = f"{failure.slug}: {failure.detail}"
         raise (NotMade(told) if seconds is None else _again(seconds, told)) from None
     lease.finish()
     note_size(context().table, recipe, stored.size)
-    turn.end("made")
+    attempt.end("made")
     return "made"
 
 
@@ -84,17 +84,17 @@ def _again(seconds: float, why: str) -> Retry:
     return Retry(why, NotMade(f"again in {seconds:.0f} s: {why}"))
 
 
-def _work(turn: JobAttempt, lease: Lease) -> Stored:
-    bench, recipe = context(), turn.recipe
-    origin = GuardedOrigin(bench.origin_of(recipe), bench.gate, lease, recipe.kind)
+def _work(attempt: JobAttempt, lease: Lease) -> Stored:
+    ctx, recipe = context(), attempt.recipe
+    origin = GuardedOrigin(ctx.origin_of(recipe), ctx.gate, lease, recipe.kind)
     claim = lease.claim
     try:
         with (
-            shown(bench.table, claim.key, turn.progress) as progress,
-            bench.memory.share(RANKS[claim.lane], waiting(lease)) as room,
+            shown(ctx.table, claim.key, attempt.progress) as progress,
+            ctx.memory.share(RANKS[claim.lane], waiting(lease)) as room,
         ):
             return derive(
-                *(recipe, origin, bench.store, bench.choices),
+                *(recipe, origin, ctx.store, ctx.choices),
                 guard=lease.check,
                 remake=claim.remake,
                 progress=progress,
@@ -121,7 +121,7 @@ def waiting(lease: Lease) -> Callable[[float], None]:
 
 @app.task(name=CHORE, time_limit=CHORE_SECONDS)
 def chore(name: str) -> str:
-    """Do the periodic work *name*; one that fails has its next turn."""
+    """Do the periodic work *name*; one that fails has its next attempt."""
     if name not in CHORES:  # sent by a worker of another version
         return "unknown"
     CHORES[name].work()

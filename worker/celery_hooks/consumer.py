@@ -89,23 +89,23 @@ class Housekeeping(bootsteps.StartStopStep):  # type: ignore[misc]  # celery shi
         Running jobs need that long to renew theirs; else the first thing after an outage would be to count
         them out and start each of them again.
         """
-        bench = context()
-        bench.table.redis.ping()
+        ctx = context()
+        ctx.table.redis.ping()
         now = time.monotonic()
         gap, self._seen = now - self._seen, now
-        if gap > SWEEP_SECONDS + bench.table.terms.lease / 3:
-            self._held_until = now + bench.table.terms.lease
+        if gap > SWEEP_SECONDS + ctx.table.terms.lease / 3:
+            self._held_until = now + ctx.table.terms.lease
         if now < self._held_until:
             return
-        for message in bench.table.reap():
-            bench.pipe.send(message.recipe, message.lane, from_json(message.recipe).label)
+        for message in ctx.table.reap():
+            ctx.pipe.send(message.recipe, message.lane, from_json(message.recipe).label)
 
     def _send_what_is_due(self) -> None:
-        bench = context()
-        for chunk in bench.chunks.due():
-            bench.pipe.spread(chunk)
-        for chore in due(bench):
-            bench.pipe.chore(chore)
+        ctx = context()
+        for chunk in ctx.chunks.due():
+            ctx.pipe.spread(chunk)
+        for chore in due(ctx):
+            ctx.pipe.chore(chore)
 
 
 def myself(consumer: Any) -> Worker:

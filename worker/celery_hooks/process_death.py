@@ -13,7 +13,7 @@ from mezcal.errors import Failure, TimedOut
 from mezcal.jobs import MAKE, Lane, Message
 from mezcal.recipe import from_json
 from worker.app import context
-from worker.metrics import died
+from worker.metrics import count_lost_attempt
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ def _process_ended(task_id: str, exception: BaseException, args: list[Any], send
     try:
         recipe = from_json(args[0])
         record = context().table.read(recipe.key)
-        died(recipe, record.lane if record else Lane.BULK, "ended" if _too_long(exception) else "lost")
+        count_lost_attempt(recipe, record.lane if record else Lane.BULK, "ended" if _too_long(exception) else "lost")
         message = told(recipe.key, task_id, exception)
         if message is not None:
             context().pipe.send(message.recipe, message.lane, from_json(message.recipe).label)

@@ -50,11 +50,11 @@ def give_back(request: Any) -> bool:
     """Queue the job of *request* again, which fences off the process that still works on it; False if none does."""
     if request.name != MAKE:
         return False
-    bench = context()
+    ctx = context()
     try:
-        message = bench.table.given_back(from_json(request.args[0]).key, request.id)
+        message = ctx.table.given_back(from_json(request.args[0]).key, request.id)
         if message is not None:
-            bench.pipe.send(message.recipe, message.lane, from_json(message.recipe).label)
+            ctx.pipe.send(message.recipe, message.lane, from_json(message.recipe).label)
     except (RedisError, Failure) as error:
         log.warning("a job waits for the end of its lease: %s", error)
         return False

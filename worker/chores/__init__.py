@@ -1,11 +1,11 @@
-"""Periodic work, once per installation however many workers run.
+"""Chores: periodic work that is done once per installation, however many workers run.
 
-    @every(600)
+    @chore(every=600)
     def trim() -> None: ...
 
-Each worker asks, whenever it keeps house, which chores are due; Redis gives each to one of them per interval, and
-that one sends it as a task. A chore that is still running when its interval is over may run beside itself: let it
-be short, or harmless twice.
+Each worker asks every two seconds which chores are due. Redis gives each chore to one worker per interval, and that
+worker sends it as a task. A chore that runs longer than its interval may run twice at once: keep it short, or make it
+safe to run twice.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Chore:
-    """Work to be done every so many seconds, first when the first worker starts."""
+    """Work to be done once in *seconds*; the first time when the first worker starts."""
 
     name: str
     seconds: float
@@ -31,21 +31,21 @@ class Chore:
 CHORES: dict[str, Chore] = {}
 
 
-def every(seconds: float) -> Callable[[Callable[[], object]], Callable[[], object]]:
-    """Have the decorated function called once in *seconds*, by whichever worker is free; its name is the chore's."""
+def chore(*, every: float) -> Callable[[Callable[[], object]], Callable[[], object]]:
+    """Register the decorated function as a chore, to be done once in *every* seconds by one worker."""
 
     def register(work: Callable[[], object]) -> Callable[[], object]:
-        CHORES[work.__name__] = Chore(work.__name__, seconds, work)
+        CHORES[work.__name__] = Chore(work.__name__, every, work)
         return work
 
     return register
 
 
-def due(bench: WorkerContext) -> list[str]:
-    """The chores whose turn it is, and which this worker has been given. Raises `redis.RedisError`."""
-    redis, keys = bench.table.redis, bench.table.keys
+def due(ctx: WorkerContext) -> list[str]:
+    """Claim the chores that are due. Returns the names of those given to this worker. Raises `redis.RedisError`."""
+    redis, keys = ctx.table.redis, ctx.table.keys
     return [
         chore.name
         for chore in CHORES.values()
-        if redis.set(keys.chore(chore.name), bench.name, nx=True, px=int(chore.seconds * 1000))
+        if redis.set(keys.chore(chore.name), ctx.name, nx=True, px=int(chore.seconds * 1000))
     ]

@@ -12,7 +12,7 @@ from mezcal.jobs.revalidation import revalidate
 from mezcal.recipe import Mezzanine, from_json
 from mezcal.store.s3 import S3Store
 from worker.app import context
-from worker.chores import every
+from worker.chores import chore
 
 if TYPE_CHECKING:
     from mezcal.store import StoredEntry
@@ -24,23 +24,23 @@ HEADS_MOST = 500  # old objects looked at in one turn, a request each: thumbnail
 CURSOR_KEPT = 7 * 86_400
 
 
-@every(EXPIRE_SECONDS)
+@chore(every=EXPIRE_SECONDS)
 def expire() -> None:
     """Remove for good what was evicted, and uploads that nobody will complete."""
     context().store.expire()
 
 
-@every(WALK_SECONDS)
+@chore(every=WALK_SECONDS)
 def walk_bucket() -> None:
     """Have what is old in the next part of the bucket revalidated, whether or not anybody asks for it.
 
     An object's time is that of its last refresh, which is a copy onto itself: so the listing alone tells its age.
     """
-    bench = context()
-    store, settings = bench.store, bench.settings
+    ctx = context()
+    store, settings = ctx.store, ctx.settings
     if not isinstance(store, S3Store) or not settings.revalidate_after:
         return
-    redis, cursor = bench.table.redis, bench.table.keys.walk
+    redis, cursor = ctx.table.redis, ctx.table.keys.walk
     after = str(redis.get(cursor) or "")
     left, looks, seen, ended = settings.revalidate_per_minute, HEADS_MOST, 0, True
     for entry in islice(store.entries(after), LISTED_MOST):
@@ -55,9 +55,9 @@ def walk_bucket() -> None:
 
 
 def _asked_for(entry: StoredEntry) -> bool:
-    bench = context()
+    ctx = context()
     with suppress(Failure):
         sidecar = entry.sidecar()
         if sidecar is not None and isinstance(recipe := from_json(sidecar.recipe), Mezzanine):
-            return revalidate(bench.table, bench.pipe, recipe)
+            return revalidate(ctx.table, ctx.pipe, recipe)
     return False

@@ -66,18 +66,18 @@ class JobAttempt:
         log.info("job", extra={"fields": fields})
 
 
-def died(recipe: Recipe, lane: str, outcome: str) -> None:
+def count_lost_attempt(recipe: Recipe, lane: str, outcome: str) -> None:
     """Count a turn whose process has ended and tells nothing any more."""
     metrics().jobs.labels(recipe.kind, lane, outcome).inc()
     told = {"key": recipe.key, "path": recipe.label, "kind": recipe.kind, "lane": lane, "outcome": outcome}
     log.error("job", extra={"fields": told})
 
 
-def heard(origin: str, status: str) -> None:
+def count_origin_response(origin: str, status: str) -> None:
     """Count an answer of an origin."""
     metrics().origin_answers.labels(origin, status).inc()
 
 
-def revalidated(outcome: str) -> None:
+def count_revalidation(outcome: str) -> None:
     """Count an answer to whether a stored derivative's master has changed."""
     metrics().revalidations.labels(outcome).inc()

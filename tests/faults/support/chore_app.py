@@ -9,12 +9,12 @@ import os
 from pathlib import Path
 
 from worker.app import app
-from worker.chores import every
+from worker.chores import chore
 
 __all__ = ["app"]
 
 
-@every(1)
+@chore(every=1)
 def note() -> None:
     with Path(os.environ["CHORES_DONE"]).open("a") as file:
         file.write(f"{os.getppid()}\n")

@@ -38,12 +38,12 @@ def spread(name: str) -> int:
     What cannot be done now, with the queue full or the archive or the store away, or for want of time, is left for
     the chunk's next turn: what was done is in the batch's bits by then, or does no harm twice.
     """
-    bench = context()
-    chunk = persist(lambda: bench.chunks.take(name))
+    ctx = context()
+    chunk = persist(lambda: ctx.chunks.take(name))
     if chunk is None:
         return 0
     turn, first = ChunkRun(chunk), chunk.first
-    open_places = persist(lambda: bench.jobs.batches.open_places(chunk.batch, first, len(chunk.items)))
+    open_places = persist(lambda: ctx.jobs.batches.open_places(chunk.batch, first, len(chunk.items)))
     for place, item in enumerate(chunk.items):
         if turn.over():
             break
@@ -51,7 +51,7 @@ def spread(name: str) -> int:
             turn.take_up(first + place, Event(Kind(item[0]), *item[1:]))
     queued = turn.finish()
     if not turn.left:
-        persist(lambda: bench.chunks.done(name))
+        persist(lambda: ctx.chunks.done(name))
     return queued
 
 
@@ -61,9 +61,9 @@ class ChunkRun:
     def __init__(self, chunk: Chunk) -> None:
         self.left = False
         self._chunk = chunk
-        self._bench = context()
+        self._ctx = context()
         # of a batch that nobody knows any more no bits are set: its chunk is done in one turn or in none
-        known = persist(lambda: self._bench.jobs.batches.known(chunk.batch))
+        known = persist(lambda: self._ctx.jobs.batches.known(chunk.batch))
         self._ends = time.monotonic() + TURN_SECONDS if known else math.inf
         self._orders: list[QueueRequest] = []
         self._masters: list[Mezzanine] = []  # new or changed ones
@@ -81,7 +81,7 @@ class ChunkRun:
             if event.by == FRAME:
                 self._frame(place, event)
             else:
-                self._master(place, event.kind, self._bench.masters.recipe(event))
+                self._master(place, event.kind, self._ctx.masters.recipe(event))
         except Ignored as reason:
             self._notes.append(Note(place, "ignored", _about(event), str(reason)))
         except Failure as failure:
@@ -93,7 +93,7 @@ class ChunkRun:
 
     def finish(self) -> int:
         """Queue what is to be made, and note the rest; how many jobs were queued."""
-        jobs, batch = self._bench.jobs, self._chunk.batch
+        jobs, batch = self._ctx.jobs, self._chunk.batch
         self._renew_pages()
         orders = self._orders
         verdicts = persist(lambda: jobs.table.queue(orders, Lane.BULK, batch))
@@ -112,7 +112,7 @@ class ChunkRun:
 
     def _master(self, place: int, kind: Kind, recipe: Recipe) -> None:
         if kind is Kind.DELETED:
-            purge(recipe, self._bench.jobs, self._bench.store)
+            purge(recipe, self._ctx.jobs, self._ctx.store)
             self._notes.append(Note(place, "deleted"))
             return
         fresh = kind is not Kind.WANTED
@@ -124,7 +124,7 @@ class ChunkRun:
         """Order the stored pages of all masters of this turn; if the store or Redis
         is away now, the whole turn is to be taken again.
         """
-        jobs, store = self._bench.jobs, self._bench.store
+        jobs, store = self._ctx.jobs, self._ctx.store
         asked_for = persist(lambda: pages.known(self._masters, jobs.table.keys, jobs.table.redis))
         for master, asked in zip(self._masters, asked_for, strict=True):
             stored = pages_to_renew(master, asked, jobs, store)
@@ -139,8 +139,8 @@ class ChunkRun:
         text = str(event.name)
         if isinstance(event.name, bool) or not (text.isascii() and text.isdigit() and 0 < len(text) < 19):
             raise Ignored("a frame is named by its id, a whole number")
-        bench = self._bench
-        missing, sizes = Warming(bench.settings, bench.jobs, bench.store).missing(int(text))
+        ctx = self._ctx
+        missing, sizes = Warming(ctx.settings, ctx.jobs, ctx.store).missing(int(text))
         self._orders += [QueueRequest(recipe) for recipe in missing]
         self._notes.append(Note(place, "done", ended=sizes - len(missing), parts=sizes))
 
