@@ -25,7 +25,7 @@ from PIL import Image
 
 from mezcal.convert.fits.draw import robust
 from mezcal.convert.fits.thumbnail import draw
-from mezcal.recipe.thumbnail_options import ThumbnailOptions
+from mezcal.recipe import ThumbnailOptions
 
 FRAMES = [
     ("2048 float32 .fz", 2048, "f4", True),

@@ -22,8 +22,7 @@ if TYPE_CHECKING:
     from mezcal.convert import ConversionOptions, ConvertedImage
     from mezcal.origin import Master, Origin
     from mezcal.progress import Progress
-    from mezcal.recipe import Recipe
-    from mezcal.recipe.thumbnail_options import ThumbnailOptions
+    from mezcal.recipe import Recipe, ThumbnailOptions
     from mezcal.store import Store, Stored
 
     Room = Callable[[int], None] | None
@@ -89,7 +88,7 @@ def _made(
     if progress is not None:
         progress.reading(*masters)
     if isinstance(recipe, Thumbnail):
-        picture = _drawn(masters, draft, recipe.look, choices.max_pixels, room)
+        picture = _drawn(masters, draft, recipe.options, choices.max_pixels, room)
         return _sidecar(recipe, masters, picture, draft, f"thumbnail {recipe.pipeline}")
     picture = _whole(masters[0], draft, choices, recipe.page, progress, room)
     return _sidecar(recipe, masters, picture, draft, version(choices))

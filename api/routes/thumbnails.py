@@ -23,7 +23,7 @@ from api.routes.images import accepted, say_what_applied
 from mezcal.errors import BadRecipe, TicketExpired
 from mezcal.jobs import Lane
 from mezcal.origin.archive import chosen, recipe_of
-from mezcal.recipe.thumbnail_options import ThumbnailOptions
+from mezcal.recipe import ThumbnailOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -89,7 +89,7 @@ def _made(wanted: Wanted, find: Callable[[str | None], FrameRecord], deadline: f
     try:
         job.wait(deadline - time.monotonic(), gone(request))
     except TicketExpired:
-        renewed = Wanted.of(find, wanted.recipe.look)
+        renewed = Wanted.of(find, wanted.recipe.options)
         renewed.hand_over()
         context().jobs.retry(renewed.recipe.key, Lane.INTERACTIVE)
         renewed.ask().wait(deadline - time.monotonic(), gone(request))
@@ -124,7 +124,7 @@ class Wanted:
     def told(self) -> dict[str, Any]:
         """The answer: the URL, the proposal and, for a composite, how its frames were aligned."""
         told = {"url": _url(self.recipe.key), "propid": self.frame.fields.get("proposal_id")}
-        if self.recipe.look.color:
+        if self.recipe.options.color:
             sidecar = context().store.sidecar(self.recipe)
             told["aligned"] = (sidecar.note or "" if sidecar else "").removeprefix("aligned=") or None
         return told

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from mezcal.errors import BrokerDown, Failure, FrameMissing
 from mezcal.ingest.manifests import Passed
 from mezcal.origin.archive import Archive, chosen, recipe_of
-from mezcal.recipe.thumbnail_options import ThumbnailOptions
+from mezcal.recipe import ThumbnailOptions
 from mezcal.settings import WrongSetting
 
 if TYPE_CHECKING:
@@ -65,9 +65,9 @@ class Warming:
         """A frame's recipe, and whether it is stored."""
         settings, token = self.settings, self._token
         given = {"width": pixels, "height": pixels}
-        look = ThumbnailOptions.parse(given, default=settings.thumbnail_look, max_edge=settings.thumbnail_max_edge)
-        inputs = chosen(archive.frame(number, token), look, archive, settings, token)
-        recipe = recipe_of(inputs, look)
+        options = ThumbnailOptions.parse(given, default=settings.thumbnail_look, max_edge=settings.thumbnail_max_edge)
+        inputs = chosen(archive.frame(number, token), options, archive, settings, token)
+        recipe = recipe_of(inputs, options)
         stored = self.store.find(recipe) is not None
         if self.jobs is not None and not stored:
             self.jobs.hand_over(recipe, {str(one.id): one.text("url") for one in inputs})

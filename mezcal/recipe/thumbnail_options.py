@@ -1,12 +1,12 @@
-"""How a thumbnail is to look: every parameter of a request, checked and normalised, as one frozen value."""
+"""The options of a thumbnail: every parameter of a request, checked and normalised."""
 
 from __future__ import annotations
 
-import unicodedata
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from mezcal.errors import BadRecipe
+from mezcal.recipe.parameters import Parameters
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,17 +16,14 @@ STRETCHES = ("linear", "asinh", "sqrt", "log")
 LIMITS = ("zscale", "percentile", "minmax")
 COLORMAPS = ("gray", "viridis", "inferno", "heat", "ice")
 ORIENTS = ("snap", "exact")
-TRUE, FALSE = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
-LABEL_MAX = 200  # characters: what no width of ours can show is a mistake
-HDU_NAME_MAX = 68  # characters of a FITS string value
 ROBUST_ONLY = ("stretch", "limits", "invert", "colormap", "orient")
 
 
 @dataclass(frozen=True, slots=True)
 class ThumbnailOptions:
-    """All that makes a thumbnail's pixels, apart from its frames; width and height in pixels, to fit inside.
+    """All that decides a thumbnail's pixels, except its frames. *width* and *height* are pixels to fit inside.
 
-    *hdu* and *plane* (from 1) are None where the first picture is meant. What one look does not use has one
+    *hdu* and *plane* (from 1) are None for the first picture. Options that a look does not use always have the same
     value there, so that equal pictures have equal recipes.
     """
 
@@ -48,117 +45,52 @@ class ThumbnailOptions:
 
     @classmethod
     def parse(cls, given: Mapping[str, Any], *, default: str = "robust", max_edge: int = 4096) -> ThumbnailOptions:
-        """The look that *given* asks for, as strings of a query or values of a message; others are ignored.
+        """Returns the options in *given*, the strings of a query or the values of a message. Others are ignored.
 
-        `BadRecipe` names the parameter, what it holds and what it may be.
+        Raises `BadRecipe` with the parameter, its value and what it may be.
         """
-        asked = Asked(given)
-        look = asked.one_of("look", LOOKS, default)
-        frame: dict[str, Any] = {
+        parameters = Parameters(given)
+        look = parameters.one_of("look", LOOKS, default)
+        common: dict[str, Any] = {
             "look": look,
-            "width": asked.whole("width", 200, 1, max_edge),
-            "height": asked.whole("height", 200, 1, max_edge),
-            "label": asked.label(),
-            "color": asked.boolean("color"),
-            "quality": asked.whole("quality", 80, 1, 100),
-            "hdu": asked.hdu(),
-            "plane": asked.whole("plane", 0, 1, 1_000_000) or None,
+            "width": parameters.whole("width", 200, 1, max_edge),
+            "height": parameters.whole("height", 200, 1, max_edge),
+            "label": parameters.label(),
+            "color": parameters.boolean("color"),
+            "quality": parameters.whole("quality", 80, 1, 100),
+            "hdu": parameters.hdu(),
+            "plane": parameters.whole("plane", 0, 1, 1_000_000) or None,
         }
-        return cls(**frame, **(_lco(asked) if look == "lco" else _robust(asked)))
+        return cls(**common, **(_lco(parameters) if look == "lco" else _robust(parameters)))
 
     def as_json(self) -> dict[str, Any]:
-        """Small JSON, of which `parse` makes the same look again. Defaults are said: they may change, keys may not."""
-        foreign = ROBUST_ONLY if self.look == "lco" else ()
-        return {name: value for name, value in asdict(self).items() if value is not None and name not in foreign}
+        """Returns small JSON, of which `parse` makes the same options again.
+
+        Defaults are written out: they may change later, keys may not.
+        """
+        unused = ROBUST_ONLY if self.look == "lco" else ()
+        return {name: value for name, value in asdict(self).items() if value is not None and name not in unused}
 
 
-def _lco(asked: Asked) -> dict[str, Any]:
+def _lco(parameters: Parameters) -> dict[str, Any]:
     for name in ROBUST_ONLY:
-        if asked.has(name):
+        if parameters.has(name):
             raise BadRecipe(f"{name} belongs to look=robust: look=lco draws as thumbnail-service did")
-    median = asked.boolean("median")
-    percentile = asked.number("percentile", 99.5, 0, 100)
+    median = parameters.boolean("median")
+    percentile = parameters.number("percentile", 99.5, 0, 100)
     return {"median": median, "percentile": percentile if median else None, "stretch": None, "limits": None}
 
 
-def _robust(asked: Asked) -> dict[str, Any]:
-    median = asked.boolean("median")  # black is the median, white the percentile, as of old
-    limits = "percentile" if median else asked.one_of("limits", LIMITS, "zscale")
-    percentile = asked.number("percentile", 99.5, 50, 100)
+def _robust(parameters: Parameters) -> dict[str, Any]:
+    median = parameters.boolean("median")  # black is the median and white the percentile, as in thumbnail-service
+    limits = "percentile" if median else parameters.one_of("limits", LIMITS, "zscale")
+    percentile = parameters.number("percentile", 99.5, 50, 100)
     return {
         "median": median,
         "percentile": percentile if limits == "percentile" else None,
-        "stretch": asked.one_of("stretch", STRETCHES, "linear"),
+        "stretch": parameters.one_of("stretch", STRETCHES, "linear"),
         "limits": limits,
-        "invert": asked.boolean("invert"),
-        "colormap": asked.one_of("colormap", COLORMAPS, "gray"),
-        "orient": asked.one_of("orient", ORIENTS, "snap"),
+        "invert": parameters.boolean("invert"),
+        "colormap": parameters.one_of("colormap", COLORMAPS, "gray"),
+        "orient": parameters.one_of("orient", ORIENTS, "snap"),
     }
-
-
-class Asked:
-    """The parameters of one request, each read by one rule; an empty one counts as not given."""
-
-    def __init__(self, given: Mapping[str, Any]) -> None:
-        self._given = given
-
-    def has(self, name: str) -> bool:
-        """Whether *name* was given."""
-        return self._given.get(name) not in {None, ""}
-
-    def text(self, name: str) -> str:
-        """*name* as text, empty if it was not given."""
-        value = self._given.get(name)
-        return "" if value is None else str(value)
-
-    def wrong(self, name: str, may: str) -> BadRecipe:
-        """The failure of a parameter that is not what it may be."""
-        return BadRecipe(f"{name} is {self.text(name)[:40]!r}: it may be {may}")
-
-    def one_of(self, name: str, choices: tuple[str, ...], default: str) -> str:
-        """One of *choices*, in any case."""
-        value = self.text(name).lower() or default
-        if value not in choices:
-            raise self.wrong(name, f"{', '.join(choices[:-1])} or {choices[-1]}")
-        return value
-
-    def boolean(self, name: str) -> bool:
-        """True or false, in the words that people use; false if not given."""
-        value = self.text(name).strip().lower() or "false"
-        if value not in TRUE + FALSE:
-            raise self.wrong(name, "true or false")
-        return value in TRUE
-
-    def whole(self, name: str, default: int, least: int, most: int) -> int:
-        """A whole number from *least* to *most*."""
-        text = self.text(name).strip()
-        if not text:
-            return default
-        if not (text.isascii() and text.isdigit() and len(text) < 10 and least <= int(text) <= most):
-            raise self.wrong(name, f"a whole number from {least} to {most}")
-        return int(text)
-
-    def number(self, name: str, default: float, least: float, most: float) -> float:
-        """A number above *least*, up to *most*."""
-        text = self.text(name).strip()
-        try:
-            value = float(text or default)
-        except ValueError:
-            value = float("nan")
-        if not least < value <= most:
-            raise self.wrong(name, f"a number above {least:g}, up to {most:g}")
-        return value
-
-    def label(self) -> str | None:
-        """The label's text in one line; None if there is none."""
-        text = unicodedata.normalize("NFC", self.text("label")).strip()
-        if len(text) > LABEL_MAX or any(unicodedata.category(char) in {"Cc", "Cs"} for char in text):
-            raise self.wrong("label", f"one line of up to {LABEL_MAX} characters")
-        return text or None
-
-    def hdu(self) -> str | None:
-        """An HDU by its number or its EXTNAME, in capitals as FITS compares them."""
-        text = self.text("hdu").strip().upper()
-        if len(text) > HDU_NAME_MAX or not text.isprintable() or not text.isascii():
-            raise self.wrong("hdu", "the number or the name of an HDU")
-        return text or None

@@ -15,8 +15,7 @@ from mezcal.convert import ConversionOptions
 from mezcal.derive import derive, version
 from mezcal.errors import OriginFailed, StoreDown, Undecodable
 from mezcal.origin import Master, open_origin
-from mezcal.recipe import Frame, Mezzanine, Thumbnail
-from mezcal.recipe.thumbnail_options import ThumbnailOptions
+from mezcal.recipe import Frame, Mezzanine, Thumbnail, ThumbnailOptions
 from mezcal.sample import FOLDER
 from mezcal.settings import Layout, load
 from mezcal.store.local.store import LocalStore

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mezcal.convert.fits.read.planes import Pixels
-    from mezcal.recipe.thumbnail_options import ThumbnailOptions
+    from mezcal.recipe import ThumbnailOptions
 
 # Pixels that are left for each of the final size: 2 would mean four times the memory at 1200 of 4096 pixels.
 ROBUST_GAP = 1.5

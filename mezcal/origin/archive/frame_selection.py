@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mezcal.errors import FrameMissing, FrameUnfit
-from mezcal.recipe import NAME_MAX, Frame, Thumbnail
+from mezcal.recipe import FRAME_NAME_MAX, Frame, Thumbnail
 from mezcal.settings import filter_sets
 
 if TYPE_CHECKING:
     from mezcal.origin.archive.client import Archive, FrameRecord
-    from mezcal.recipe.thumbnail_options import ThumbnailOptions
+    from mezcal.recipe import ThumbnailOptions
     from mezcal.settings import Settings
 
 ENDINGS = (".fits", ".fits.fz", ".fits.gz")  # the last one is ours
@@ -33,19 +33,19 @@ def fit(frame: FrameRecord, settings: Settings, *, color: bool) -> None:
 
 
 def chosen(
-    frame: FrameRecord, look: ThumbnailOptions, archive: Archive, settings: Settings, authorization: str | None
+    frame: FrameRecord, options: ThumbnailOptions, archive: Archive, settings: Settings, authorization: str | None
 ) -> list[FrameRecord]:
     """The frames to draw: *frame* itself, or red, visual and blue of its request.
 
     The archive is asked as the asker, so none is chosen that the asker may not see.
     """
-    fit(frame, settings, color=look.color)
-    if not look.color:
+    fit(frame, settings, color=options.color)
+    if not options.color:
         return [frame]
     siblings = archive.of_request(frame.text("request_id"), authorization)
     ours = [one for one in siblings if one.text("request_id") == frame.text("request_id")]
     for filters in filter_sets(settings.thumbnail_filters):
-        found = [_first(ours, names, frame, strict=look.look == "lco") for names in filters]
+        found = [_first(ours, names, frame, strict=options.look == "lco") for names in filters]
         if None not in found:
             return [one for one in found if one is not None]
     raise FrameMissing("RVB frames not found")
@@ -59,6 +59,7 @@ def _first(frames: list[FrameRecord], filters: list[str], like: FrameRecord, *, 
     return max(through, key=lambda one: sum(one.text(name) == like.text(name) for name in NIGHT), default=None)
 
 
-def recipe_of(frames: list[FrameRecord], look: ThumbnailOptions) -> Thumbnail:
-    """The recipe of a thumbnail of *frames*."""
-    return Thumbnail(tuple(Frame(one.id, one.text("filename")[:NAME_MAX], one.version) for one in frames), look)
+def recipe_of(frames: list[FrameRecord], options: ThumbnailOptions) -> Thumbnail:
+    """Returns the recipe of a thumbnail of *frames*."""
+    inputs = (Frame(frame.id, frame.text("filename")[:FRAME_NAME_MAX], frame.version) for frame in frames)
+    return Thumbnail(tuple(inputs), options)

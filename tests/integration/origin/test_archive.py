@@ -8,7 +8,7 @@ import pytest
 
 from mezcal.errors import ArchiveFailed, ArchiveTimeout, FrameMissing, OriginAstray, TicketExpired
 from mezcal.origin.archive import Archive, FrameOrigin, chosen
-from mezcal.recipe.thumbnail_options import ThumbnailOptions
+from mezcal.recipe import ThumbnailOptions
 from mezcal.settings import load
 from tests import DATA
 from tests.support.archive_server import ArchiveServer

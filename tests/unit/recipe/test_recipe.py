@@ -28,7 +28,7 @@ from mezcal.recipe import PATH_MAX, Mezzanine, from_json
         "a\\b",
     ],
 )
-def test_a_plain_relative_path_is_taken_as_it_stands(path: str) -> None:
+def test_a_plain_relative_path_is_kept_unchanged(path: str) -> None:
     assert Mezzanine.parse(path).path == path
 
 
@@ -73,20 +73,20 @@ def test_a_page_is_a_whole_number_from_one(page: str) -> None:
         Mezzanine.parse("a", page)
 
 
-def test_a_page_has_a_key_of_its_own() -> None:
+def test_every_page_has_another_key() -> None:
     assert Mezzanine.parse("a", "2").key != Mezzanine.parse("a").key
     assert Mezzanine.parse("a", "2") == Mezzanine.parse("a", "02")
 
 
-def test_the_key_is_the_same_on_every_day_and_in_every_process() -> None:
-    """The literal is a promise: caches and job URLs of last year hold it."""
+def test_the_key_is_the_same_in_every_process_and_release() -> None:
+    """The literal is a promise: existing caches and URLs of jobs hold it."""
     code = "from mezcal.recipe import Mezzanine; print(Mezzanine.parse('dc/ä.tif').key)"
     elsewhere = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert elsewhere.stdout.strip() == Mezzanine.parse("dc/ä.tif").key == "43dbdf91ee04fbf35e8a39128537c563"
 
 
 @given(st.text(min_size=1, max_size=50).filter(lambda text: "/" not in text), st.none() | st.integers(1, 65535))
-def test_a_message_brings_the_recipe_back(path: str, page: int | None) -> None:
+def test_a_message_gives_the_same_recipe_back(path: str, page: int | None) -> None:
     try:
         recipe = Mezzanine.parse(path, page)
     except BadRecipe:

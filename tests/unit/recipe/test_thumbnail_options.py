@@ -1,4 +1,4 @@
-"""Looks and thumbnails as values: equal wishes are equal, and keys never change."""
+"""Thumbnail options and thumbnails as values: equal requests are equal, and keys never change."""
 
 from __future__ import annotations
 
@@ -10,35 +10,29 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mezcal.errors import BadRecipe
-from mezcal.recipe import Frame, Mezzanine, Thumbnail, from_json
-from mezcal.recipe.thumbnail_options import COLORMAPS, LIMITS, STRETCHES, ThumbnailOptions
+from mezcal.recipe import Frame, Mezzanine, Thumbnail, ThumbnailOptions, from_json
+from mezcal.recipe.thumbnail_options import COLORMAPS, LIMITS, STRETCHES
 from mezcal.settings import Layout
 from mezcal.store.local.layout import folder
 
 FRAME = Frame(17, "a-e91.fits.fz", "d41d8cd9")
 
 
-def test_the_defaults_are_those_of_old() -> None:
-    look = ThumbnailOptions.parse({}, default="lco")
-    assert (look.width, look.height, look.label, look.color, look.median, look.quality) == (
-        200,
-        200,
-        None,
-        False,
-        False,
-        80,
-    )
+def test_the_defaults_are_those_of_thumbnail_service() -> None:
+    options = ThumbnailOptions.parse({}, default="lco")
+    assert (options.width, options.height, options.label) == (200, 200, None)
+    assert (options.color, options.median, options.quality) == (False, False, 80)
     assert ThumbnailOptions.parse({"median": "true"}, default="lco").percentile == 99.5
 
 
 @pytest.mark.parametrize("word", ["true", "True", "1", "yes", "ON"])
-def test_one_parser_reads_every_boolean(word: str) -> None:
+def test_every_boolean_is_read_by_the_same_rule(word: str) -> None:
     assert ThumbnailOptions.parse({"color": word}) == ThumbnailOptions.parse({"color": "true"})
     assert ThumbnailOptions.parse({"invert": word}).invert
 
 
 @pytest.mark.parametrize("word", ["false", "False", "0", "no", "", None])
-def test_what_is_not_true_is_false(word: str | None) -> None:
+def test_an_empty_or_missing_boolean_is_false(word: str | None) -> None:
     assert ThumbnailOptions.parse({"color": word}) == ThumbnailOptions.parse({})
 
 
@@ -53,12 +47,12 @@ def test_what_is_not_true_is_false(word: str | None) -> None:
         ({"image": "1", "unknown": "x"}, {}),
     ],
 )
-def test_equal_pictures_have_equal_looks(one: dict[str, str], other: dict[str, str]) -> None:
+def test_equal_pictures_have_equal_options(one: dict[str, str], other: dict[str, str]) -> None:
     assert ThumbnailOptions.parse(one) == ThumbnailOptions.parse(other)
 
 
 @pytest.mark.parametrize("name", ["stretch", "limits", "invert", "colormap", "orient"])
-def test_the_look_of_old_takes_no_new_parameters(name: str) -> None:
+def test_the_lco_look_refuses_the_parameters_of_the_robust_look(name: str) -> None:
     with pytest.raises(BadRecipe, match=f"{name} belongs to look=robust"):
         ThumbnailOptions.parse({"look": "lco", name: "x"})
 
@@ -80,23 +74,25 @@ def test_the_look_of_old_takes_no_new_parameters(name: str) -> None:
     st.sampled_from(LIMITS),
     st.sampled_from(COLORMAPS),
 )
-def test_a_message_brings_the_thumbnail_back(query: dict[str, str], stretch: str, limits: str, colours: str) -> None:
+def test_a_message_gives_the_same_thumbnail_back(
+    query: dict[str, str], stretch: str, limits: str, colours: str
+) -> None:
     robust = {} if query.get("look") == "lco" else {"stretch": stretch, "limits": limits, "colormap": colours}
     try:
-        look = ThumbnailOptions.parse(query | robust)
+        options = ThumbnailOptions.parse(query | robust)
     except BadRecipe:
         return
-    recipe = Thumbnail((FRAME,), look)
+    recipe = Thumbnail((FRAME,), options)
     again = from_json(recipe.as_json())
     assert again == recipe
     assert again.key == recipe.key
 
 
-def test_the_key_is_the_same_on_every_day_and_in_every_process() -> None:
-    """The literal is a promise: caches of last year hold it."""
+def test_the_key_is_the_same_in_every_process_and_release() -> None:
+    """The literal is a promise: existing caches hold it."""
     recipe = Thumbnail((FRAME,), ThumbnailOptions.parse({"look": "lco", "label": "\N{GREEK SMALL LETTER ALPHA}"}))
     code = (
-        "from mezcal.recipe import *; from mezcal.recipe.thumbnail_options import ThumbnailOptions;"
+        "from mezcal.recipe import Frame, Thumbnail, ThumbnailOptions;"
         "frame = Frame(17, 'a-e91.fits.fz', 'd41d8cd9');"
         "print(Thumbnail((frame,), ThumbnailOptions.parse({'look': 'lco', 'label': '\u03b1'})).key)"
     )
@@ -105,11 +101,11 @@ def test_the_key_is_the_same_on_every_day_and_in_every_process() -> None:
 
 
 def test_another_version_of_a_frame_or_of_the_pipeline_has_another_key() -> None:
-    look = ThumbnailOptions.parse({})
+    options = ThumbnailOptions.parse({})
     keys = {
-        Thumbnail((FRAME,), look).key,
-        Thumbnail((Frame(17, "a-e91.fits.fz", "other"),), look).key,
-        Thumbnail((FRAME,), look, pipeline=2).key,
+        Thumbnail((FRAME,), options).key,
+        Thumbnail((Frame(17, "a-e91.fits.fz", "other"),), options).key,
+        Thumbnail((FRAME,), options, pipeline=2).key,
         Mezzanine.parse("17").key,
     }
     assert len(keys) == 4
@@ -131,6 +127,6 @@ def test_a_message_is_checked_like_any_input(message: dict[str, object]) -> None
 
 
 @pytest.mark.parametrize("layout", list(Layout))
-def test_a_thumbnail_lies_under_its_key_in_every_layout(layout: Layout) -> None:
+def test_a_thumbnail_is_stored_under_its_key_in_every_layout(layout: Layout) -> None:
     recipe = Thumbnail((FRAME,), ThumbnailOptions.parse({}))
     assert str(folder(recipe, layout)) == f".mezcal/by-key/{recipe.key[:2]}/{recipe.key}"

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mezcal.errors import StoreDown, Superseded
-from mezcal.recipe import Frame, Mezzanine, Recipe, Thumbnail, from_json
-from mezcal.recipe.thumbnail_options import ThumbnailOptions
+from mezcal.recipe import Frame, Mezzanine, Recipe, Thumbnail, ThumbnailOptions, from_json
 from tests.support.store_contract import (
     JPEG,
     LOCAL,

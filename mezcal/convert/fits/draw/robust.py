@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from mezcal.convert.fits.draw.scaling import Final
     from mezcal.convert.fits.read.planes import Pixels
-    from mezcal.recipe.thumbnail_options import ThumbnailOptions
+    from mezcal.recipe import ThumbnailOptions
 
     Finish = Callable[[Pixels], Final]
 

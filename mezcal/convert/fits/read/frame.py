@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from mezcal.recipe.thumbnail_options import ThumbnailOptions
+    from mezcal.recipe import ThumbnailOptions
 
 FAULTS = (
     *(OSError, ValueError, TypeError, KeyError, IndexError, AttributeError, EOFError, ArithmeticError),

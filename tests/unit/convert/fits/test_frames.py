@@ -19,7 +19,7 @@ from mezcal.convert.fits.read.planes import Held
 from mezcal.convert.fits.read.spilled_planes import Spilled
 from mezcal.convert.fits.thumbnail import draw
 from mezcal.errors import NotAnImage, StoreDown, TooLarge, Undecodable
-from mezcal.recipe.thumbnail_options import ThumbnailOptions
+from mezcal.recipe import ThumbnailOptions
 from mezcal.runtime import memory_budget
 from mezcal.store.housekeeping.free_space import is_full
 from tests import DATA

@@ -10,7 +10,7 @@ from astropy.io import fits
 from PIL import Image
 
 from mezcal.convert.fits.thumbnail import draw
-from mezcal.recipe.thumbnail_options import ThumbnailOptions
+from mezcal.recipe import ThumbnailOptions
 from tests import DATA
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from mezcal.convert.fits.read.quantization import RANDOMS, ZERO_CODE
 from mezcal.convert.fits.read.tile_table import tiled
 from mezcal.convert.fits.thumbnail import draw
 from mezcal.errors import Undecodable
-from mezcal.recipe.thumbnail_options import ThumbnailOptions
+from mezcal.recipe import ThumbnailOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -15,7 +15,8 @@ from PIL import Image
 from mezcal.convert.fits.draw.label import labelled
 from mezcal.convert.fits.draw.zscale import SAMPLES, zscale
 from mezcal.convert.fits.thumbnail import draw
-from mezcal.recipe.thumbnail_options import COLORMAPS, LIMITS, STRETCHES, ThumbnailOptions
+from mezcal.recipe import ThumbnailOptions
+from mezcal.recipe.thumbnail_options import COLORMAPS, LIMITS, STRETCHES
 from tests import DATA
 
 FRAMES = DATA / "fits"

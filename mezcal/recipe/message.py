@@ -1,0 +1,22 @@
+"""Recipes out of messages."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mezcal.errors import BadRecipe
+from mezcal.recipe.mezzanine import Mezzanine
+from mezcal.recipe.thumbnail import Thumbnail
+
+Recipe = Mezzanine | Thumbnail
+
+
+def from_json(data: dict[str, Any]) -> Recipe:
+    """Returns the recipe in a message. Raises `BadRecipe`: a message is checked like any other input."""
+    match data.get("kind"):
+        case Mezzanine.kind:
+            return Mezzanine.parse(str(data.get("path", "")), data.get("page"))
+        case Thumbnail.kind:
+            return Thumbnail.from_json(data)
+        case other:
+            raise BadRecipe(f"there is no recipe of the kind {other!r}")

@@ -1,0 +1,63 @@
+"""The recipe of a thumbnail."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from mezcal.errors import BadRecipe
+from mezcal.recipe.key import key_of
+from mezcal.recipe.thumbnail_options import ThumbnailOptions
+
+PIPELINE = 1  # increased whenever the same options and frames begin to give other pixels
+FRAME_NAME_MAX = 255  # characters
+EDGE_MAX = 65_535  # pixels: messages are checked less strictly than requests, because settings may have changed
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One frame of a science archive: its id, its file's name, and the version of its file."""
+
+    id: int
+    name: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Thumbnail:
+    """A small picture of one frame, or of three as red, visual and blue. *pipeline* is the version of the drawing."""
+
+    frames: tuple[Frame, ...]
+    options: ThumbnailOptions
+    pipeline: int = PIPELINE
+    kind: ClassVar[str] = "thumbnail"
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Thumbnail:
+        """Returns the thumbnail whose `as_json` is *data*. Raises `BadRecipe` where it is none."""
+        try:
+            frames = tuple(Frame(int(number), str(name), str(version)) for number, name, version in data["frames"])
+            options, pipeline = dict(data["look"]), int(data["pipeline"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise BadRecipe("the message holds no thumbnail's recipe") from error
+        if len(frames) not in {1, 3} or any(len(frame.name) > FRAME_NAME_MAX for frame in frames):
+            raise BadRecipe("a thumbnail has one frame or three")
+        return cls(frames, ThumbnailOptions.parse(options, max_edge=EDGE_MAX), pipeline)
+
+    @property
+    def key(self) -> str:
+        """32 hex digits. Other pixels or another version of a frame give another key."""
+        return key_of(self.as_json())
+
+    @property
+    def label(self) -> str:
+        """The recipe as people read it, in logs and in Flower."""
+        return f"thumbnail of {'+'.join(frame.name for frame in self.frames)}"
+
+    def as_json(self) -> dict[str, Any]:
+        """Returns small JSON for messages. `from_json` is its inverse.
+
+        The options are under `look`, as in stored thumbnails: another name would change every key.
+        """
+        frames = [[frame.id, frame.name, frame.version] for frame in self.frames]
+        return {"kind": self.kind, "frames": frames, "look": self.options.as_json(), "pipeline": self.pipeline}
