@@ -66,7 +66,7 @@ def described(found: Batch, shown: Callable[[Record], dict[str, Any]]) -> dict[s
     """A batch as JSON; times are seconds since 1970."""
     return {
         "id": found.name,
-        "state": "over" if found.over else "going",
+        "state": "done" if found.over else "running",
         "items": found.items,
         "counts": found.counts,
         "asked": found.asked,

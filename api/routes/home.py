@@ -57,7 +57,7 @@ def ready() -> tuple[Response, int]:
 @ops.get("/openapi.json")
 def described() -> Response:
     """What the service answers, as OpenAPI 3.1."""
-    return jsonify(openapi.document(bool(context().settings.archive_api_url)))
+    return jsonify(openapi.document(archive=bool(context().settings.archive_api_url)))
 
 
 @ops.get("/problems/<slug>")

@@ -63,7 +63,7 @@ def test_a_change_in_a_running_conversion_has_the_new_version_served_in_the_end(
 
 
 def over(scene: Scene, place: str) -> bool:
-    return bool(scene.installation.request(place).json()["state"] == "over")
+    return bool(scene.installation.request(place).json()["state"] == "done")
 
 
 def test_events_survive_the_death_of_whoever_takes_them_up(scene: Scene) -> None:

@@ -338,7 +338,7 @@ def over(installation: Installation, answer: requests.Response) -> dict[str, Any
 
     def ended() -> dict[str, Any] | None:
         batch: dict[str, Any] = installation.request(answer.headers["Location"]).json()
-        return batch if batch["state"] == "over" else None
+        return batch if batch["state"] == "done" else None
 
     found = until(ended, 60, "the end of the batch")
     assert found is not None

@@ -96,7 +96,7 @@ def test_a_batch_tells_how_far_it_is(installation: Installation, repository: Ori
         lambda: (b := installation.request(place).json())["counts"]["running"] == 1 and b, what="a running job"
     )
     assert busy["counts"]["queued"] == 4
-    assert (busy["state"], busy["rate"], busy["estimate"]) == ("going", None, None)
+    assert (busy["state"], busy["rate"], busy["estimate"]) == ("running", None, None)
     tag = until(lambda: installation.request(place).headers["ETag"])
     assert installation.request(place, headers={"If-None-Match": tag}).status_code == 304
     held[0].go.set()
@@ -105,7 +105,7 @@ def test_a_batch_tells_how_far_it_is(installation: Installation, repository: Ori
     installation.ask(masters[-1], "DELETE", headers=OURS)
     for script in held:
         script.go.set()
-    over = until(lambda: (b := installation.request(place).json())["state"] == "over" and b, what="the end")
+    over = until(lambda: (b := installation.request(place).json())["state"] == "done" and b, what="the end")
     assert over["counts"] | {"done": 4, "forgotten": 1} == over["counts"]
 
 

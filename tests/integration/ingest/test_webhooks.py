@@ -58,7 +58,7 @@ def told(installation: Installation, answer: requests.Response, seconds: float =
     def over() -> dict[str, Any] | None:
         batch: dict[str, Any] = installation.request(answer.headers["Location"]).json()
         assert sum(batch["counts"].values()) == batch["items"]
-        return batch if batch["state"] == "over" else None
+        return batch if batch["state"] == "done" else None
 
     found = until(over, seconds, "the end of the batch")
     assert found is not None
