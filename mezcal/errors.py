@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 from enum import StrEnum
 from typing import Any, ClassVar
+
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)  # no space on the disk, or none left of the user's quota
 
 
 class Memory(StrEnum):
@@ -258,3 +261,12 @@ class Superseded(Failure):
 
     slug, title, status = "superseded", "The job was given to another worker", 503
     retryable = True
+
+
+def is_disk_full(error: BaseException | None) -> bool:
+    """Returns True if *error*, or an error that caused it, says that a disk or a quota is used up."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in DISK_FULL:
+            return True
+        error = error.__cause__
+    return False

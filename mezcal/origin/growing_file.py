@@ -9,8 +9,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from mezcal.errors import OriginFailed, StoreDown
-from mezcal.store.housekeeping.free_space import is_full
+from mezcal.errors import OriginFailed, StoreDown, is_disk_full
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,7 +73,7 @@ class MasterScratch:
             try:
                 written = os.pwrite(self._fd, view, at)
             except OSError as error:
-                if not (is_full(error) and tries and self._room(max((self.size or 0) - self.front, len(view)))):
+                if not (is_disk_full(error) and tries and self._room(max((self.size or 0) - self.front, len(view)))):
                     # from None: who sees a full disk behind it would make room, and find this master given up
                     raise StoreDown(f"the scratch folder cannot be written: {error.strerror}") from None
                 tries -= 1

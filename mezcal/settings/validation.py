@@ -62,6 +62,11 @@ class Settings(SettingFields):
         return (self.storage_dir or self.data_dir / "cache").absolute()
 
     @property
+    def scratch_dir(self) -> Path:
+        """The folder for masters on their way, which is on the cache's disk unless TMP_DIR is set."""
+        return self.tmp_dir or self.cache_dir / ".mezcal" / "scratch"
+
+    @property
     def image_cache_control(self) -> str:
         """The `Cache-Control` of every image, whichever server sends it (RFC 9111, RFC 5861)."""
         stale = {

@@ -9,8 +9,8 @@ from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from mezcal.errors import StoreDown
-from mezcal.store.local.files import FULL, down
+from mezcal.errors import StoreDown, is_disk_full
+from mezcal.store.local.files import down
 from mezcal.store.local.layout import OURS
 
 if TYPE_CHECKING:
@@ -46,21 +46,12 @@ def drafted(store: Store, work: Callable[[Path], Stored]) -> Stored:
                 finally:
                     written = _written(draft)
         except (StoreDown, OSError) as error:
-            if not is_full(error):
+            if not is_disk_full(error):
                 raise
             if attempt == TRIES or not store.make_room(2 * max(written, LEAST_BYTES)):
                 raise (down(error) if isinstance(error, OSError) else error) from error
             log.warning("the disk was full in mid-job: room was made, it goes on (%d of %d)", attempt, TRIES)
     raise AssertionError("the last try returns or raises")
-
-
-def is_full(error: BaseException | None) -> bool:
-    """Whether *error* says that a disk, or a quota, is used up."""
-    while error is not None:
-        if isinstance(error, OSError) and error.errno in FULL:
-            return True
-        error = error.__cause__
-    return False
 
 
 def _written(draft: Path) -> int:

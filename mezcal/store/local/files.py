@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 ABSENT = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 A_DAY = 86_400
-FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def described(path: Path, status: os.stat_result) -> Stored | None:

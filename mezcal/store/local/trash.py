@@ -14,8 +14,8 @@ from hashlib import sha256
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from mezcal.errors import StoreDown
-from mezcal.store.local.files import ABSENT, FULL, rename
+from mezcal.errors import DISK_FULL, StoreDown
+from mezcal.store.local.files import ABSENT, rename
 from mezcal.store.local.layout import SIDECAR
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class Trash:
         try:
             _move(image, place.with_suffix(".jpg"))
         except OSError as error:
-            if error.errno not in FULL:
+            if error.errno not in DISK_FULL:
                 raise
             remove(image)  # there is no room for even a folder: an eviction that makes some is what is needed
             return

@@ -22,8 +22,7 @@ from mezcal.convert.fits.read.mosaic import Mosaic, is_part, quadrants
 from mezcal.convert.fits.read.planes import BLOCK, HELD_MOST, Plane, Sections, Whole
 from mezcal.convert.fits.read.tile_table import tiled
 from mezcal.convert.fits.read.uncompressed import plain
-from mezcal.errors import NotAnImage, StoreDown, TooLarge, Undecodable
-from mezcal.store.housekeeping.free_space import is_full
+from mezcal.errors import NotAnImage, StoreDown, TooLarge, Undecodable, is_disk_full
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -90,7 +89,7 @@ def reported() -> Iterator[None]:
         except Exception as error:
             if not isinstance(error, FAULTS) and type(error).__name__ != CFITSIO:
                 raise
-            if is_full(error):  # of our own disk, on which frames are unpacked and scaled: no fault of theirs
+            if is_disk_full(error):  # of our own disk, on which frames are unpacked and scaled: no fault of theirs
                 raise StoreDown("the frame cannot be unpacked: the scratch folder's disk is full") from error
             told = " ".join(str(error).split())[:200] or "no reason was given"
             raise Undecodable(f"the frame cannot be read ({type(error).__name__}: {told})") from error

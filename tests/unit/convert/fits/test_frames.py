@@ -18,10 +18,9 @@ from mezcal.convert.fits.read.frame import opened
 from mezcal.convert.fits.read.planes import Held
 from mezcal.convert.fits.read.spilled_planes import Spilled
 from mezcal.convert.fits.thumbnail import draw
-from mezcal.errors import NotAnImage, StoreDown, TooLarge, Undecodable
+from mezcal.errors import NotAnImage, StoreDown, TooLarge, Undecodable, is_disk_full
 from mezcal.recipe import ThumbnailOptions
 from mezcal.runtime import memory_budget
-from mezcal.store.housekeeping.free_space import is_full
 from tests import DATA
 
 if TYPE_CHECKING:
@@ -346,7 +345,7 @@ def test_a_full_disk_is_no_fault_of_the_frame(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(tempfile, "TemporaryFile", lambda **_: full.open("w+b", buffering=0))
     with pytest.raises(StoreDown) as told:
         picture(packed)
-    assert is_full(told.value)
+    assert is_disk_full(told.value)
 
 
 def test_what_is_no_fits_is_no_image(tmp_path: Path) -> None:
