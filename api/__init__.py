@@ -1,4 +1,4 @@
-"""The web side of mezcal: serves what is stored, asks for what is not, and never does the work itself."""
+"""The HTTP interface of mezcal: serves stored derivatives and asks the workers for missing ones."""
 
 from __future__ import annotations
 
@@ -8,44 +8,46 @@ from flask import Flask, Response
 from werkzeug.routing import PathConverter
 
 from api import request_log
-from api.context import ApiContext, place
+from api.context import ApiContext, set_context
 from api.responses import problems
 from api.routes import home, images, jobs, metrics, operator, thumbnails, webhooks
+from api.security import sessions
 from mezcal.settings import load
 
 if TYPE_CHECKING:
     from mezcal.settings import Settings
 
 
-class Source(PathConverter):
-    """Whatever comes behind `/images/`: what is no plain path is for the recipe to refuse, with the reason."""
+class SourceConverter(PathConverter):
+    """Accepts everything after `/images/`: the recipe refuses a wrong path and says why."""
 
     regex = r"[\s\S]*?"
     part_isolating = False
 
 
 def create_app(settings: Settings | None = None) -> Flask:
-    """The application; *settings* come from the environment unless given. Connects when first asked."""
-    desk = ApiContext.of(settings or load())
-    app = Flask("api", static_folder=None)  # style and script go into the pages
-    app.debug = desk.settings.flask_debug
-    app.url_map.converters["source"] = Source
+    """Build the Flask application. *settings* come from the environment unless given. It connects to nothing yet."""
+    context = ApiContext.of(settings or load())
+    app = Flask("api", static_folder=None)  # pages contain their styles and scripts
+    app.debug = context.settings.flask_debug
+    app.url_map.converters["source"] = SourceConverter
     app.url_map.merge_slashes = False  # an empty segment is refused, not redirected
     app.config["MAX_CONTENT_LENGTH"] = 1 << 20
-    place(app, desk)
+    set_context(app, context)
+    sessions.register(app, context.settings)
     request_log.register(app)
-    app.after_request(_untyped_if_empty)
+    app.after_request(_drop_type_of_empty_body)
     blueprints = (images.images, jobs.jobs, operator.operator, home.ops, metrics.scraped, webhooks.webhooks)
     for blueprint in blueprints:
         app.register_blueprint(blueprint)
-    if desk.settings.archive_api_url:
+    if context.settings.archive_api_url:
         app.register_blueprint(thumbnails.thumbnails)
     problems.register(app)
     return app
 
 
-def _untyped_if_empty(response: Response) -> Response:
-    """Flask calls every answer HTML that is not said to be something else: those without a body, too."""
+def _drop_type_of_empty_body(response: Response) -> Response:
+    """Remove `Content-Type: text/html`, which Flask adds to every response, from responses without a body."""
     if response.mimetype == "text/html" and response.is_sequence and not response.get_data():
         del response.headers["Content-Type"]
     return response

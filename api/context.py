@@ -1,4 +1,4 @@
-"""What every view works with: one desk per application, given to it when it is made."""
+"""What the views work with: one ApiContext per application."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from flask import current_app
 from api.freshness import Freshness
 from api.readiness import Readiness
 from api.security.rate_limit import SignInLimit
-from api.security.signed_urls import Signer, secret_of
+from api.security.signed_urls import Signer, load_secret
 from mezcal.jobs import Jobs
 from mezcal.origin import open_origin
 from mezcal.origin.archive import Archive
@@ -28,35 +28,42 @@ EXTENSION = "mezcal"
 
 @dataclass(frozen=True, slots=True)
 class ApiContext:
-    """The parts that answer requests."""
+    """The settings and the parts that the views use."""
 
     settings: Settings
     store: Store
     jobs: Jobs
     origin: Origin
-    health: Readiness
+    readiness: Readiness
     freshness: Freshness
     archive: Archive
     signer: Signer | None
-    house: Gauges
-    guesses: SignInLimit
+    gauges: Gauges
+    sign_in_limit: SignInLimit
 
     @classmethod
     def of(cls, settings: Settings) -> ApiContext:
-        """The desk that *settings* describe."""
+        """Build the context for *settings*. It connects to nothing until a request needs it."""
         store, jobs = open_store(settings), Jobs.of(settings)
-        freshness = Freshness(settings.revalidate_after, jobs)
-        signer = Signer(secret_of(settings)) if settings.archive_api_url else None
-        health, archive = Readiness(jobs, store), Archive(settings)
-        house, origin = Gauges(jobs.table, store), open_origin(settings)
-        return cls(settings, store, jobs, origin, health, freshness, archive, signer, house, SignInLimit())
+        return cls(
+            settings=settings,
+            store=store,
+            jobs=jobs,
+            origin=open_origin(settings),
+            readiness=Readiness(jobs, store),
+            freshness=Freshness(settings.revalidate_after, jobs),
+            archive=Archive(settings),
+            signer=Signer(load_secret(settings)) if settings.archive_api_url else None,
+            gauges=Gauges(jobs.table, store),
+            sign_in_limit=SignInLimit(),
+        )
 
 
-def place(app: Flask, desk: ApiContext) -> None:
-    """Give *desk* to *app*'s views."""
-    app.extensions[EXTENSION] = desk
+def set_context(app: Flask, api_context: ApiContext) -> None:
+    """Give *api_context* to the views of *app*."""
+    app.extensions[EXTENSION] = api_context
 
 
 def context() -> ApiContext:
-    """The desk of the application that handles this request."""
+    """Return the context of the application that handles this request."""
     return cast("ApiContext", current_app.extensions[EXTENSION])

@@ -87,5 +87,5 @@ def _piece(desk: ApiContext, recipe: Recipe, previewed: set[str]) -> GalleryItem
         width=sidecar.width if sidecar else None,
         height=sidecar.height if sidecar else None,
         made=sidecar.made if sidecar else None,
-        preview=url_for("operator.small", key=recipe.key) if recipe.key in previewed else None,
+        preview=url_for("operator.preview", key=recipe.key) if recipe.key in previewed else None,
     )

@@ -28,7 +28,7 @@ class ComponentHealth:
 
 def parts(desk: ApiContext) -> list[ComponentHealth]:
     """Each part of the installation, and how it is."""
-    checks = desk.health.now()
+    checks = desk.readiness.now()
     found = [
         ComponentHealth("Broker", *_checked(checks["broker"])),
         ComponentHealth("Store", *_checked(checks["store"])),

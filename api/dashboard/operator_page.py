@@ -46,7 +46,7 @@ class CacheFigures:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """All that the page shows; *seal* goes into its forms, *told* is what the last one did."""
+    """All that the page shows; *csrf_token* goes into its forms, *result* says what the last one did."""
 
     parts: list[parts.ComponentHealth]
     queue: Queue | None
@@ -57,12 +57,12 @@ class Shown:
     cache: CacheFigures
     plots: list[plots.Plot]
     minutes: list[Minute]
-    seal: str
-    told: str | None
+    csrf_token: str
+    result: str | None
     signed_in: bool
 
     @classmethod
-    def of(cls, desk: ApiContext, seal: str, told: str | None) -> Self:
+    def of(cls, desk: ApiContext, csrf_token: str, result: str | None) -> Self:
         """What there is to show now; what cannot be reached is left out, and said to be down."""
         reached = _reached(desk)  # asked once: a frozen broker costs two seconds each time
         minutes = _minutes(desk) if reached else []
@@ -76,8 +76,8 @@ class Shown:
             cache=_cache(desk),
             plots=drawn(minutes),
             minutes=minutes,
-            seal=seal,
-            told=told,
+            csrf_token=csrf_token,
+            result=result,
             signed_in=bool(desk.settings.api_tokens),
         )
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mezcal.jobs import Record
     from mezcal.jobs.queue_status import Queue
 
-LOOKED_AT = 1000  # failures, of which those are counted by class
+FAILURES_READ = 1000  # at most; these are counted by class
 NAMED = 10  # failures of a class that are named one by one
 RUNNING_MOST = 50
 
@@ -114,7 +114,7 @@ def _running(record: Record, done: float | None) -> Running:
 def failures(desk: ApiContext) -> Failures | None:
     """What failed, by class, the largest class first; None where the broker cannot be reached."""
     try:
-        records = desk.jobs.table.failures(LOOKED_AT)
+        records = desk.jobs.table.failures(FAILURES_READ)
         total = desk.jobs.table.depths()["failed"]
     except RedisError:
         return None

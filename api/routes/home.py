@@ -45,7 +45,7 @@ def ready() -> tuple[Response, int]:
     """Whether a miss could be made: broker and store, each `ok` or what is wrong, and the seconds that each look
     took; 503 if one is not.
     """
-    found = context().health.now()
+    found = context().readiness.now()
     sound = all(finding.level is Severity.OK for finding in found.values())
     said = {name: finding.detail for name, finding in found.items()}
     took = {name: round(finding.seconds, 4) for name, finding in found.items()}

@@ -1,4 +1,4 @@
-"""`/metrics` for Prometheus: of this machine alone, or of whoever has METRICS_TOKEN."""
+"""`/metrics` for Prometheus: for this machine only, or with METRICS_TOKEN."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ scraped = Blueprint("metrics", __name__)
 
 
 @scraped.get("/metrics")
-def told() -> Response:
-    """Everything that is counted and gauged, in Prometheus' text format."""
+def prometheus() -> Response:
+    """Return all metrics in Prometheus' text format."""
     may_scrape()
-    response = Response(exposed(context().house), content_type=CONTENT_TYPE)
+    response = Response(exposed(context().gauges), content_type=CONTENT_TYPE)
     response.headers["Cache-Control"] = "no-store"
     return response

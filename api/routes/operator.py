@@ -1,4 +1,4 @@
-"""The operator's page: what the installation does, what it cannot do, and another try for what failed."""
+"""The operator's page: the state of the installation, and forms that retry what failed."""
 
 from __future__ import annotations
 
@@ -20,101 +20,101 @@ if TYPE_CHECKING:
     from mezcal.jobs import Record
 
 operator = Blueprint("operator", __name__)
-PREVIEW_SECONDS = 600  # for which a browser keeps a small picture
-FORM_MOST = 16_384  # bytes, of at most so many
-FIELDS_MOST = 16
+PREVIEW_SECONDS = 600  # for which a browser keeps a preview
+FORM_BYTES_MAX = 16_384
+FORM_FIELDS_MAX = 16
 
 
 @operator.before_request
-def _bound_forms() -> None:
-    """A form is read before anybody is known: of strangers no more than a form of ours has."""
-    request.max_content_length, request.max_form_parts = FORM_MOST, FIELDS_MOST
+def _limit_forms() -> None:
+    """Limit the size of forms: they are read before the sender is known."""
+    request.max_content_length, request.max_form_parts = FORM_BYTES_MAX, FORM_FIELDS_MAX
 
 
 @operator.get("/ops")
 def page() -> Response:
-    """Everything at a glance, for whoever may change state; for others the way in."""
+    """Return the page to clients that may change state, and the sign-in form to others."""
     try:
-        session = sessions.visitor()
+        sessions.require_operator()
     except Unauthorized:
         return pages.response(operator_page.sign_in(request.script_root), 401)
-    shown = operator_page.Shown.of(context(), sessions.seal(session), _told())
-    answer = pages.response(operator_page.overview(shown, request.script_root))
-    return answer if request.cookies.get(sessions.COOKIE) == session else sessions.remember(answer, session)
+    shown = operator_page.Shown.of(context(), sessions.csrf_token(), _result_of_retry())
+    return pages.response(operator_page.overview(shown, request.script_root))
 
 
 @operator.post("/ops/sign-in")
 def sign_in() -> Response:
-    """Open a session with one of API_TOKENS; 429 for an address that guesses."""
-    address, guesses = request.remote_addr or "", context().guesses
+    """Open a session with one of API_TOKENS. Returns 429 to an address that tries too often."""
+    address, limit = request.remote_addr or "", context().sign_in_limit
     with body_limits.of_stranger():
         token = request.form.get("token", "")
-    if wait := math.ceil(guesses.take(address)):
-        return _too_often(wait)
-    session = sessions.opened_by(token)
-    if session is None:
-        return pages.response(operator_page.sign_in(request.script_root, "That is none of this service's tokens."), 401)
-    guesses.forgive(address)
-    return sessions.remember(_back(), session)
+    if wait := math.ceil(limit.count(address)):
+        return _too_many_attempts(wait)
+    if not sessions.open_session(token):
+        return pages.response(operator_page.sign_in(request.script_root, "This is not one of API_TOKENS."), 401)
+    limit.reset(address)
+    return _back_to_page()
 
 
-def _too_often(wait: int) -> Response:
-    wrong = f"Too many wrong tokens came from your address, or by your proxy. Try again in {wait} s."
-    answer = pages.response(operator_page.sign_in(request.script_root, wrong), 429)
-    answer.headers["Retry-After"] = str(wait)
-    return answer
+def _too_many_attempts(wait: int) -> Response:
+    error = f"Too many wrong tokens came from your address or through your proxy. Try again in {wait} s."
+    response = pages.response(operator_page.sign_in(request.script_root, error), 429)
+    response.headers["Retry-After"] = str(wait)
+    return response
 
 
 @operator.post("/ops/sign-out")
 def sign_out() -> Response:
     """End the session."""
-    sessions.visitor()
-    sessions.check_seal()
-    return sessions.forget(_back())
+    sessions.require_operator()
+    sessions.check_csrf_token()
+    sessions.close_session()
+    return _back_to_page()
 
 
 @operator.post("/ops/retry")
 def retry() -> Response:
-    """Try one failed job again (`job`), or those of a class that are listed (`class`)."""
-    sessions.visitor()
-    sessions.check_seal()
-    wanted = [record for record in context().jobs.failures(overview.LOOKED_AT) if _chosen(record)]
-    return _back(retried=sum(context().jobs.retry(record.key) for record in wanted))
+    """Retry one failed job (form field `job`), or the listed failed jobs of a class (form field `class`)."""
+    sessions.require_operator()
+    sessions.check_csrf_token()
+    jobs = context().jobs
+    chosen = [record.key for record in jobs.failures(overview.FAILURES_READ) if _is_chosen(record)]
+    return _back_to_page(retried=sum(jobs.retry(key) for key in chosen))
 
 
 @operator.get("/ops/previews/<key>.jpg")
-def small(key: str) -> Response:
-    """A small picture of a derivative."""
-    sessions.visitor()
+def preview(key: str) -> Response:
+    """Return a small preview of a derivative."""
+    sessions.require_operator()
     try:
         jpeg = recent.preview(context().jobs.table, key)
     except RedisError as error:
-        raise BrokerDown("the queue cannot be reached, and small pictures are kept there") from error
+        raise BrokerDown("the broker, which keeps the previews, cannot be reached") from error
     if jpeg is None:
-        raise NotFound("there is no small picture of it")
+        raise NotFound("there is no preview of this derivative")
     response = Response(jpeg, mimetype="image/jpeg")
     response.headers["Cache-Control"] = f"private, max-age={PREVIEW_SECONDS}"
     return response
 
 
-def _chosen(record: Record) -> bool:
+def _is_chosen(record: Record) -> bool:
     if "job" in request.form:
         return record.key == request.form["job"]
     return overview.class_of(record) == request.form.get("class")
 
 
-def _told() -> str | None:
-    """What became of the form that was sent just before, in words."""
+def _result_of_retry() -> str | None:
+    """Return what the form that was sent before this request did, as a sentence."""
     retried = request.args.get("retried", None, int)
     if retried is None or retried < 0:
         return None
     if not retried:
-        return "Nothing to try again: what failed was forgotten, or goes on already."
-    return "1 job is tried again." if retried == 1 else f"{retried:,} jobs are tried again."
+        return "There was nothing to retry: the failures have expired, or the jobs were queued already."
+    return "1 job was queued again." if retried == 1 else f"{retried:,} jobs were queued again."
 
 
-def _back(retried: int | None = None) -> Response:
-    """Back to the page, so that loading it again sends no form again."""
+def _back_to_page(retried: int | None = None) -> Response:
+    """Redirect to the page, so that reloading it does not send the form again."""
     response = Response(status=303)
     response.headers["Location"] = url_for("operator.page", retried=retried)
     response.headers["Cache-Control"] = "no-store"

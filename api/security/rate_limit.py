@@ -1,4 +1,4 @@
-"""How often a stranger may guess a token at the operator's page: a few times, then once in a while."""
+"""Limits how often an address may try to sign in at the operator's page."""
 
 from __future__ import annotations
 
@@ -11,42 +11,42 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-AT_ONCE = 10  # tries of one address
-EACH = 6.0  # seconds after which it has another
-KNOWN = 1024  # addresses that are remembered, the latest
-NETWORK = 64  # bits of an IPv6 address: who has one has all that begin so
+BURST = 10  # attempts that an address may make at once
+INTERVAL = 6.0  # seconds until it may make another one
+ADDRESSES_MAX = 1024  # that are remembered, the most recent ones
+IPV6_NETWORK = 64  # bits: a client of IPv6 can use all addresses that begin with them
 
 
 class SignInLimit:
-    """Tries by address, of this process alone: what a broker has to count could not be counted without one."""
+    """Counts sign-in attempts by address, in this process only: signing in must work while the broker is down."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        self._forgiven: OrderedDict[str, float] = OrderedDict()  # by address, when its last try is
+        self._used_until: OrderedDict[str, float] = OrderedDict()  # by address: when its attempts no longer count
 
-    def take(self, address: str) -> float:
-        """Count a try from *address*; seconds after which one is heard again, 0 where this one is."""
+    def count(self, address: str) -> float:
+        """Count an attempt from *address*. Returns 0 if it is allowed, else the seconds until one is allowed."""
         with self._lock:
-            now, place = self._clock(), _network(address)
-            until = max(self._forgiven.pop(place, now), now)
-            heard = until - now <= (AT_ONCE - 1) * EACH
-            self._forgiven[place] = until + EACH if heard else until
-            if len(self._forgiven) > KNOWN:
-                self._forgiven.popitem(last=False)
-            return 0.0 if heard else until - now - (AT_ONCE - 1) * EACH
+            now, network = self._clock(), _network(address)
+            until = max(self._used_until.pop(network, now), now)
+            wait = until - now - (BURST - 1) * INTERVAL
+            self._used_until[network] = until + INTERVAL if wait <= 0 else until
+            if len(self._used_until) > ADDRESSES_MAX:
+                self._used_until.popitem(last=False)
+            return max(wait, 0.0)
 
-    def forgive(self, address: str) -> None:
-        """The try was right: those before it were slips."""
+    def reset(self, address: str) -> None:
+        """Forget the attempts from *address*, because the last one succeeded."""
         with self._lock:
-            self._forgiven.pop(_network(address), None)
+            self._used_until.pop(_network(address), None)
 
 
 def _network(address: str) -> str:
     try:
-        told = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:  # a unix socket's
+        parsed = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:  # a unix socket has no address
         return ""
-    if told.version == 4:
-        return str(told)
-    return str(told.ipv4_mapped or ipaddress.ip_network((told.packed, NETWORK), strict=False))
+    if parsed.version == 4:
+        return str(parsed)
+    return str(parsed.ipv4_mapped or ipaddress.ip_network((parsed.packed, IPV6_NETWORK), strict=False))

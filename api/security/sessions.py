@@ -1,7 +1,7 @@
-"""How an operator's browser shows that it may: by where it stands, or by a session that a token opened.
+"""Sessions of the operator's page: Flask's signed cookie, with keys that are derived from API_TOKENS.
 
-The session's cookie is signed with the token that opened it, so any process and host that knows the token knows the
-session, nothing is stored, and a token that is taken away takes its sessions along.
+Every process and host with the same tokens can read a session, and nothing is stored on the server.
+docs/decisions/operators-page.md has the reasons.
 """
 
 from __future__ import annotations
@@ -9,101 +9,117 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-import time
-from contextlib import suppress
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from flask import request, url_for
+from flask import request, session
+from flask.sessions import SecureCookieSessionInterface
 
 from api.context import context
 from api.security.auth import may_change
 from mezcal.errors import Forbidden, Unauthorized
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from flask import Flask, Request
+    from flask.sessions import SecureCookieSession
 
-    from flask import Response
+    from mezcal.settings import Settings
 
+PATH = "/ops"
 COOKIE = "mezcal-ops"
-OPEN_SECONDS = 12 * 3600  # a working day; then the token is asked for again
-SIGNATURE = "an operator's session"
+LIFETIME = timedelta(hours=12)  # a working day; then the operator signs in again
+TOKEN, CSRF_TOKEN = "token", "csrf_token"  # what a session holds; the second is also the form field's name
 
 
-def visitor() -> str:
-    """What the operator's forms are bound to. Raises `Unauthorized` or `Forbidden` for whoever is none.
+class OperatorSessions(SecureCookieSessionInterface):
+    """Flask's session, only for the operator's page. Requests of images neither read nor write a cookie."""
 
-    An operator is who may change state: by `Authorization`, from this machine where that is trusted, or by a session.
+    salt = "mezcal operator"
+    digest_method = staticmethod(hashlib.sha256)
+
+    def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
+        """Return the session of a request to the operator's page, None for all other requests."""
+        return super().open_session(app, request) if request.path.startswith(PATH) else None
+
+    def get_cookie_path(self, app: Flask) -> str:
+        """Return the path of the page, below the prefix at which the service is mounted."""
+        return request.script_root + super().get_cookie_path(app)
+
+    def get_cookie_secure(self, app: Flask) -> bool:
+        """Return True if the browser uses TLS, as far as this server or the proxy before it knows.
+
+        Over plain HTTP a browser would not store a cookie with `Secure`.
+        """
+        forwarded = request.headers.get("X-Forwarded-Proto", "").partition(",")[0].strip().lower()
+        return super().get_cookie_secure(app) or request.is_secure or forwarded == "https"
+
+
+def register(app: Flask, settings: Settings) -> None:
+    """Give *app* the sessions of the operator's page.
+
+    The last token's key signs, all tokens' keys are accepted. So a new token is appended, and removing an old one
+    ends only the sessions that it opened.
     """
-    given = request.cookies.get(COOKIE, "")
+    keys = [_derive(token.get_secret_value(), "signing key") for token in settings.api_tokens]
+    # Without tokens there is only loopback, where gunicorn's processes share a key: they are forked from this one.
+    *older, newest = keys or [secrets.token_hex(32)]
+    app.secret_key = newest
+    app.config |= {
+        "SECRET_KEY_FALLBACKS": older,
+        "SESSION_COOKIE_NAME": COOKIE,
+        "SESSION_COOKIE_PATH": PATH,
+        "SESSION_COOKIE_SAMESITE": "Strict",
+        "SESSION_COOKIE_SECURE": (settings.public_url or "").startswith("https://"),
+        "SESSION_REFRESH_EACH_REQUEST": False,
+        "PERMANENT_SESSION_LIFETIME": LIFETIME,
+    }
+    app.session_interface = OperatorSessions()
+
+
+def require_operator() -> None:
+    """Raise `Unauthorized` or `Forbidden` unless the request may change state or belongs to an open session."""
     try:
         may_change()
     except Unauthorized:
-        if not _is_open(given, _tokens()):
+        if session.get(TOKEN) not in _fingerprints():
             raise Unauthorized("the operator's page needs one of API_TOKENS") from None
-    return given or secrets.token_urlsafe(16)
 
 
-def opened_by(token: str) -> str | None:
-    """A new session's cookie, None where *token* is none of API_TOKENS."""
-    known = [one for one in _tokens() if hmac.compare_digest(_digest(one), _digest(token.strip()))]
-    if not known:
-        return None
-    stem = f"{int(time.time()) + OPEN_SECONDS}.{secrets.token_urlsafe(16)}"
-    return f"{stem}.{_signature(stem, known[0])}"
+def open_session(token: str) -> bool:
+    """Open a session. Returns False if *token* is not one of API_TOKENS."""
+    given = _derive(token.strip(), "fingerprint")
+    if not sum(hmac.compare_digest(given, known) for known in _fingerprints()):
+        return False
+    session.clear()
+    session.permanent = True  # the cookie has an expiry
+    session[TOKEN] = given
+    return True
 
 
-def remember(response: Response, session: str) -> Response:
-    """*response*, which leaves *session* with the browser: for this page alone, and out of every script's reach."""
-    place = url_for("operator.page")
-    response.set_cookie(
-        COOKIE, session, OPEN_SECONDS, path=place, secure=_encrypted(), httponly=True, samesite="Strict"
-    )
-    return response
+def close_session() -> None:
+    """End the session of this browser."""
+    session.clear()
 
 
-def forget(response: Response) -> Response:
-    """*response*, which ends the browser's session."""
-    response.delete_cookie(COOKIE, url_for("operator.page"), secure=_encrypted(), httponly=True, samesite="Strict")
-    return response
+def csrf_token() -> str:
+    """Return the session's CSRF token, which every form of the page contains."""
+    if CSRF_TOKEN not in session:
+        session.permanent = True
+        session[CSRF_TOKEN] = secrets.token_urlsafe(32)
+    return str(session[CSRF_TOKEN])
 
 
-def seal(session: str) -> str:
-    """What the forms of *session* carry: no page from elsewhere can know it, for none can read the cookie."""
-    return hashlib.sha256(f"form\n{session}".encode()).hexdigest()
+def check_csrf_token() -> None:
+    """Raise `Forbidden` unless the form came from a page of this session."""
+    given, expected = request.form.get(CSRF_TOKEN, ""), session.get(CSRF_TOKEN, "")
+    cross_site = request.headers.get("Sec-Fetch-Site", "same-origin") != "same-origin"
+    if cross_site or not expected or not hmac.compare_digest(expected.encode(), given.encode()):
+        raise Forbidden("this form does not belong to your session: allow cookies and reload the operator's page")
 
 
-def check_seal() -> None:
-    """Raise `Forbidden` unless the form that was sent is one of ours, of this very session."""
-    given, session = request.form.get("seal", ""), request.cookies.get(COOKIE, "")
-    foreign = request.headers.get("Sec-Fetch-Site", "same-origin") != "same-origin"
-    if foreign or not session or not hmac.compare_digest(seal(session).encode(), given.encode()):
-        raise Forbidden("the form is not of this session: load the operator's page again, with cookies allowed")
+def _fingerprints() -> list[str]:
+    return [_derive(token.get_secret_value(), "fingerprint") for token in context().settings.api_tokens]
 
 
-def _tokens() -> list[str]:
-    return [token.get_secret_value() for token in context().settings.api_tokens]
-
-
-def _is_open(session: str, tokens: Iterable[str]) -> bool:
-    stem, _, signature = session.rpartition(".")
-    ours = sum(hmac.compare_digest(_signature(stem, one).encode(), signature.encode()) for one in tokens)
-    with suppress(ValueError):
-        return bool(ours) and int(stem.partition(".")[0]) > time.time()
-    return False
-
-
-def _signature(stem: str, token: str) -> str:
-    return hmac.new(_digest(token), f"{SIGNATURE}\n{stem}".encode(), hashlib.sha256).hexdigest()
-
-
-def _digest(token: str) -> bytes:
-    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
-
-
-def _encrypted() -> bool:
-    """Whether the browser came by TLS, as far as we or the proxy before us can tell.
-
-    Over plain HTTP a browser takes no cookie that asks for TLS; the token has crossed the wire in the clear by then.
-    """
-    proxied = request.headers.get("X-Forwarded-Proto", "").partition(",")[0].strip().lower() == "https"
-    return request.is_secure or proxied or (context().settings.public_url or "").startswith("https://")
+def _derive(token: str, purpose: str) -> str:
+    return hmac.digest(token.encode("utf-8", "surrogatepass"), f"mezcal {purpose}".encode(), "sha256").hex()

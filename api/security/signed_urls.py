@@ -1,4 +1,4 @@
-"""Signed URLs: whoever has one may fetch one thumbnail until it expires, and nobody can make one up."""
+"""Signed URLs: each gives access to one thumbnail until it expires."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from mezcal.settings import Settings
 
 DAY = 86_400
-GOOD_FOR = 8 * DAY  # from the day's beginning: at least a week, and the same URL all day, so that browsers keep it
-FILE = "url-secret"
+VALID_SECONDS = 8 * DAY  # from the start of the day: valid for a week at least, and browsers can cache it for the day
+FILE_NAME = "url-secret"
 
 
 class Signature(NamedTuple):
@@ -32,19 +32,19 @@ class Signature(NamedTuple):
 
 
 class Signer:
-    """Signs keys of the store; every process with the same secret makes and takes the same signatures."""
+    """Signs and checks URLs. All processes with the same secret make and accept the same signatures."""
 
     def __init__(self, secret: bytes, clock: Callable[[], float] = time.time) -> None:
         self._secret = secret
         self._clock = clock
 
     def sign(self, key: str) -> Signature:
-        """What makes *key*'s URL good for a week."""
-        expires = str(int(self._clock()) // DAY * DAY + GOOD_FOR)
+        """Return the parameters with which the URL of *key* is valid for a week."""
+        expires = str(int(self._clock()) // DAY * DAY + VALID_SECONDS)
         return Signature(expires, self._signature(key, expires))
 
     def check(self, key: str, expires: str, signature: str) -> None:
-        """Raise `Forbidden` unless *signature* is ours and *expires* is still to come."""
+        """Raise `Forbidden` unless *signature* is right and *expires* is in the future."""
         if not hmac.compare_digest(self._signature(key, expires).encode(), signature.encode("utf-8", "replace")):
             raise Forbidden("the signature of this URL is wrong: ask for the thumbnail again")
         if int(expires) < self._clock():
@@ -54,27 +54,27 @@ class Signer:
         return hmac.new(self._secret, f"{key}\n{expires}".encode(), hashlib.sha256).hexdigest()
 
 
-def secret_of(settings: Settings) -> bytes:
-    """URL_SECRET, or the one that is kept in DATA_DIR and made there when first needed."""
+def load_secret(settings: Settings) -> bytes:
+    """Return URL_SECRET or, if it is not set, the secret in DATA_DIR, which is created at the first use."""
     if settings.url_secret is not None:
         return settings.url_secret.get_secret_value().encode()
-    path = settings.data_dir.absolute() / FILE
+    path = settings.data_dir.absolute() / FILE_NAME
     with suppress(FileNotFoundError):
         return path.read_bytes()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _make(path)
+        _create(path)
     except OSError as error:
-        raise WrongSetting(f"URL_SECRET is not set, and none can be kept in {path}: {error.strerror}") from error
+        raise WrongSetting(f"URL_SECRET is not set, and {path} cannot hold a secret: {error.strerror}") from error
     return path.read_bytes()
 
 
-def _make(path: Path) -> None:
-    """A new secret, whole or not at all, and only one however many processes need it at once."""
-    draft = path.with_name(f".{FILE}.{secrets.token_hex(8)}")
+def _create(path: Path) -> None:
+    """Create the file with a new secret. It appears complete, and only once if several processes do this at a time."""
+    draft = path.with_name(f".{FILE_NAME}.{secrets.token_hex(8)}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         file.write(secrets.token_hex(32).encode())
-    with suppress(FileExistsError):  # another process was first: its secret is everybody's
+    with suppress(FileExistsError):  # another process was first: all use its secret
         os.link(draft, path)
     draft.unlink()

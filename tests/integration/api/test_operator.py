@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import html
 import re
+import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pytest
+from werkzeug.http import parse_date
 
 from api import create_app
 from mezcal.errors import MasterMissing, OriginFailed
@@ -59,8 +61,8 @@ def signed_in(settings: Settings) -> FlaskClient:
     return browser
 
 
-def seal_of(page: str) -> str:
-    return re.findall(r'name="seal" value="(\w+)"', page)[0]
+def csrf_token_of(page: str) -> str:
+    return re.findall(r'name="csrf_token" value="([\w-]+)"', page)[0]
 
 
 def failed(settings: Settings, path: str, failure: Exception) -> str:
@@ -136,7 +138,7 @@ def test_of_a_stranger_no_more_is_read_than_a_form_has(settings: Settings, kind:
 def test_a_session_is_known_by_every_process_and_ends_with_its_token(settings: Settings) -> None:
     cookie = signed_in(settings).get_cookie("mezcal-ops", path="/ops")
     assert cookie is not None
-    for tokens, status in ((TOKEN, 200), ("another", 401)):
+    for tokens, status in ((TOKEN, 200), (f"{TOKEN},newer", 200), ("another", 401)):
         other = client(create_app(settings.model_copy(update={"api_tokens": load_tokens(tokens)})))
         other.set_cookie("mezcal-ops", cookie.value, path="/ops")
         assert other.get("/ops").status_code == status
@@ -157,18 +159,30 @@ def test_a_session_that_was_tampered_with_is_none(settings: Settings, change: Ca
     assert browser.get("/ops").status_code == 401
 
 
-def test_a_session_is_over_after_half_a_day(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("api.security.sessions.OPEN_SECONDS", -1)
+@pytest.mark.parametrize(("hours", "status"), [(11.9, 200), (12.1, 401)])
+def test_a_session_ends_after_half_a_day(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, hours: float, status: int
+) -> None:
+    cookie = signed_in(settings).get_cookie("mezcal-ops", path="/ops")
+    assert cookie is not None
+    now = time.time()
+    monkeypatch.setattr("time.time", lambda: now + 3600 * hours)
     browser = client(create_app(settings))
-    cookie = browser.post("/ops/sign-in", data={"token": TOKEN}).headers["Set-Cookie"].partition(";")[0]
-    browser.set_cookie("mezcal-ops", cookie.partition("=")[2], path="/ops")
-    assert browser.get("/ops").status_code == 401
+    browser.set_cookie("mezcal-ops", cookie.value, path="/ops")
+    assert browser.get("/ops").status_code == status
+
+
+def test_the_browser_is_told_when_the_session_ends(settings: Settings) -> None:
+    opened = client(create_app(settings)).post("/ops/sign-in", data={"token": TOKEN})
+    expires = parse_date(re.findall(r"Expires=([^;]+)", opened.headers["Set-Cookie"])[0])
+    assert expires is not None
+    assert 12 * 3600 - 60 < expires.timestamp() - time.time() <= 12 * 3600
 
 
 def test_signing_out_ends_it(settings: Settings) -> None:
     browser = signed_in(settings)
-    seal = seal_of(browser.get("/ops").text)
-    assert browser.post("/ops/sign-out", data={"seal": seal}).status_code == 303
+    token = csrf_token_of(browser.get("/ops").text)
+    assert browser.post("/ops/sign-out", data={"csrf_token": token}).status_code == 303
     assert browser.get("/ops").status_code == 401
 
 
@@ -217,23 +231,24 @@ def test_what_failed_is_tried_again_by_class(settings: Settings) -> None:
     missing = [failed(settings, f"{number}.tif", MasterMissing("none")) for number in range(3)]
     other = failed(settings, "x.tif", OriginFailed("broken"))
     browser = signed_in(settings)
-    answer = browser.post("/ops/retry", data={"seal": seal_of(browser.get("/ops").text), "class": "master-missing"})
+    form = {"csrf_token": csrf_token_of(browser.get("/ops").text), "class": "master-missing"}
+    answer = browser.post("/ops/retry", data=form)
     assert (answer.status_code, answer.headers["Location"]) == (303, "/ops?retried=3")
     table = Jobs.of(settings).table
     assert {table.read(key).state for key in missing} == {"queued"}  # type: ignore[union-attr]
     assert table.read(other).state == "failed"  # type: ignore[union-attr]
-    assert "3 jobs are tried again" in browser.get(answer.headers["Location"]).text
+    assert "3 jobs were queued again" in browser.get(answer.headers["Location"]).text
 
 
 def test_one_job_alone_is_tried_again(settings: Settings) -> None:
     keys = [failed(settings, f"{number}.tif", MasterMissing("none")) for number in range(2)]
     browser = signed_in(settings)
-    browser.post("/ops/retry", data={"seal": seal_of(browser.get("/ops").text), "job": keys[0]})
+    browser.post("/ops/retry", data={"csrf_token": csrf_token_of(browser.get("/ops").text), "job": keys[0]})
     table = Jobs.of(settings).table
     assert [table.read(key).state for key in keys] == ["queued", "failed"]  # type: ignore[union-attr]
 
 
-@pytest.mark.parametrize("form", [{}, {"seal": ""}, {"seal": "0" * 64}])
+@pytest.mark.parametrize("form", [{}, {"csrf_token": ""}, {"csrf_token": "0" * 64}])
 def test_a_form_that_is_not_ours_does_nothing(settings: Settings, form: dict[str, str]) -> None:
     key = failed(settings, "a.tif", MasterMissing("none"))
     browser = signed_in(settings)
@@ -241,30 +256,30 @@ def test_a_form_that_is_not_ours_does_nothing(settings: Settings, form: dict[str
     assert Jobs.of(settings).table.read(key).state == "failed"  # type: ignore[union-attr]
 
 
-def test_the_seal_of_another_session_does_not_do(settings: Settings) -> None:
+def test_the_csrf_token_of_another_session_is_refused(settings: Settings) -> None:
     one, other = signed_in(settings), signed_in(settings)
-    form = {"seal": seal_of(other.get("/ops").text), "class": "master-missing"}
+    form = {"csrf_token": csrf_token_of(other.get("/ops").text), "class": "master-missing"}
     assert one.post("/ops/retry", data=form).status_code == 403
 
 
-def test_a_page_from_elsewhere_cannot_send_the_form_even_with_its_seal(settings: Settings) -> None:
+def test_a_page_from_elsewhere_cannot_send_the_form_even_with_its_csrf_token(settings: Settings) -> None:
     browser = signed_in(settings)
-    form = {"seal": seal_of(browser.get("/ops").text), "class": "master-missing"}
+    form = {"csrf_token": csrf_token_of(browser.get("/ops").text), "class": "master-missing"}
     assert browser.post("/ops/retry", data=form, headers={"Sec-Fetch-Site": "cross-site"}).status_code == 403
 
 
-def test_on_loopback_the_form_needs_its_seal_too(settings_with: Callable[..., Settings]) -> None:
+def test_on_loopback_the_form_needs_its_csrf_token_too(settings_with: Callable[..., Settings]) -> None:
     browser = client(create_app(settings_with(loopback_trusted=True)))
-    seal = seal_of_trusted(browser)
-    for form, status in (({"class": "x"}, 403), ({"class": "x", "seal": seal}, 303)):
+    token = csrf_token_on_loopback(browser)
+    for form, status in (({"class": "x"}, 403), ({"class": "x", "csrf_token": token}, 303)):
         assert browser.post("/ops/retry", data=form, base_url=LOCAL).status_code == status
 
 
-def seal_of_trusted(browser: FlaskClient) -> str:
+def csrf_token_on_loopback(browser: FlaskClient) -> str:
     """A page has a form only where something has failed."""
     settings = browser.application.extensions["mezcal"].settings
     failed(settings, "a.tif", MasterMissing("none"))
-    return seal_of(browser.get("/ops", base_url=LOCAL).text)
+    return csrf_token_of(browser.get("/ops", base_url=LOCAL).text)
 
 
 # --- what it tells

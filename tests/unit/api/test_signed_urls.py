@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.security.signed_urls import DAY, Signer, secret_of
+from api.security.signed_urls import DAY, Signer, load_secret
 from mezcal.errors import Forbidden
 from mezcal.settings import load
 
@@ -53,7 +53,7 @@ def test_whatever_else_is_sent_is_refused(expires: str, signature: str) -> None:
 def test_the_secret_is_made_once_and_for_the_owner_alone(tmp_path: Path) -> None:
     settings = load(_env_file=None, data_dir=tmp_path / "data")
     with ThreadPoolExecutor(8) as pool:
-        secrets = set(pool.map(lambda _: secret_of(settings), range(16)))
+        secrets = set(pool.map(lambda _: load_secret(settings), range(16)))
     assert len(secrets) == 1
     assert len(secrets.pop()) == 64
     (file,) = (tmp_path / "data").iterdir()
@@ -61,5 +61,5 @@ def test_the_secret_is_made_once_and_for_the_owner_alone(tmp_path: Path) -> None
 
 
 def test_a_configured_secret_is_used(tmp_path: Path) -> None:
-    assert secret_of(load(_env_file=None, data_dir=tmp_path, url_secret="ours")) == b"ours"
+    assert load_secret(load(_env_file=None, data_dir=tmp_path, url_secret="ours")) == b"ours"
     assert not list(tmp_path.iterdir())
