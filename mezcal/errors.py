@@ -270,3 +270,14 @@ def is_disk_full(error: BaseException | None) -> bool:
             return True
         error = error.__cause__
     return False
+
+
+# --- not about a derivative: mezcal itself cannot start -----------------------------------------------------
+
+
+class WrongSetting(Exception):
+    """A setting cannot be used. The message names the variable, what it holds and what it may hold."""
+
+
+class CannotStart(Exception):
+    """`mezcal up` has started nothing. The message is one line that says why."""

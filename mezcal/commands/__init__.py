@@ -1,23 +1,36 @@
-"""The commands beside `mezcal up`, a module each: `add` puts it into the parser, what it does imports late.
+"""The commands of `mezcal`. Each is a module with a function `configure`, which gives a parser its options.
 
-A wrong setting or a failure that a command does not settle itself ends it with one line and exit code 2.
+The command line imports the module of the chosen command only, so that `mezcal --help` is fast and `mezcal up` small.
+A `WrongSetting` or `Failure` that a command raises ends it with one line and exit code 2.
 """
 
 from __future__ import annotations
 
-from mezcal.commands import cache, check, failures, purge, secrets, warm
-from mezcal.commands.roles import api, beat, flower, healthy, worker
+from dataclasses import dataclass
 
-COMMANDS = (
-    warm,
-    purge,
-    failures,
-    cache,
-    check,
-    api,
-    worker,
-    beat,
-    flower,
-    healthy,
-    secrets,
-)  # in the order of --help
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command: its name, the module that has it, and the line that `mezcal --help` shows."""
+
+    name: str
+    module: str
+    summary: str
+
+
+COMMANDS = (  # in the order of --help
+    Command("up", "mezcal.commands.up", "run everything on this machine"),
+    Command("warm", "mezcal.commands.warm", "make images before a client asks for them"),
+    Command("purge", "mezcal.commands.purge", "delete cached images, so that the next request makes them again"),
+    Command("failures", "mezcal.commands.failures", "list failed jobs and their reasons, retry or forget them"),
+    Command("cache", "mezcal.commands.cache", "show the size of the cache, trim it, verify it"),
+    Command("check", "mezcal.commands.check", "check settings, repository, broker, workers and store"),
+    Command("api", "mezcal.commands.roles.api", "run only the API, for an installation on several machines"),
+    Command("worker", "mezcal.commands.roles.worker", "run only a worker, for an installation on several machines"),
+    Command("beat", "mezcal.commands.roles.beat", "run only periodic work, for installations with busy workers"),
+    Command(
+        "flower", "mezcal.commands.roles.flower", "run only the dashboard, for an installation on several machines"
+    ),
+    Command("healthy", "mezcal.commands.roles.healthy", "report whether the role of this container is healthy"),
+    Command("secrets", "mezcal.commands.secrets", "create the passwords and keys of a new installation"),
+)

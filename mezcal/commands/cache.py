@@ -1,4 +1,4 @@
-"""`mezcal cache`: what the cache holds, making it smaller, and whether what it holds is sound."""
+"""`mezcal cache`: shows the size of the cache, trims it, verifies it."""
 
 from __future__ import annotations
 
@@ -6,42 +6,47 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from mezcal.commands.arguments import add_data_dir, at_least_one, settings_of
+from mezcal.commands.cache_report import CacheReport
+from mezcal.settings.units import bytes_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-EXIT_CODES = (
-    "exit codes: 0 done, or nothing is wrong; 1 the bound was not reached, or a fault is left; 2 it cannot be done"
-)
+DESCRIPTION = """\
+Show how much is cached, evict what is least recently used, or compare the images with their sidecars.
+
+example: mezcal cache trim --to 500GB --dry-run"""
+
+EXIT_CODES = """\
+exit codes: 0 done, nothing is wrong; 1 the bound could not be reached, or a fault is left; 2 could not be done."""
 
 
-def add(commands: Any) -> None:
-    """Put the command among *commands*."""
-    cache = commands.add_parser("cache", help="look at the cache, trim it, verify it", epilog=EXIT_CODES)
-    wishes = cache.add_subparsers(metavar="WISH", required=True)
-    stats = _wish(wishes, "stats", "how much there is, how old, and what the bounds are", _stats)
-    stats.add_argument("--count", action="store_true", help="count now, instead of saying what was counted last")
-    trim = _wish(wishes, "trim", "evict what was used least lately, until the bounds are kept", _trim)
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the description and the commands of `mezcal cache` to *parser*."""
+    parser.description, parser.epilog = DESCRIPTION, EXIT_CODES
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    stats = _add(commands, "stats", "show how much there is, how old it is, and the bounds", _stats)
+    stats.add_argument("--count", action="store_true", help="count now, instead of showing the last count")
+    trim = _add(commands, "trim", "evict what was least recently used, until the bounds are kept", _trim)
     trim.add_argument("--to", type=_bytes, metavar="BYTES", help="as 500GB or 20GiB, instead of the settings' bounds")
-    trim.add_argument("--dry-run", action="store_true", help="only say what would go")
-    verify = _wish(wishes, "verify", "compare each image with its sidecar, and find what is left over", _verify)
-    verify.add_argument("--mend", action="store_true", help="remove what is wrong: it is made anew when asked for")
-    verify.add_argument("--sample", type=at_least_one, metavar="N", help="look at N images, chosen at random")
+    trim.add_argument("--dry-run", action="store_true", help="only show what would be evicted")
+    verify = _add(commands, "verify", "compare each image with its sidecar, and find files left over", _verify)
+    verify.add_argument("--mend", action="store_true", help="remove what is wrong: the next request makes it again")
+    verify.add_argument("--sample", type=at_least_one, metavar="N", help="verify only N images, chosen at random")
 
 
-def _wish(wishes: Any, name: str, does: str, work: Callable[[argparse.Namespace], int]) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = wishes.add_parser(
-        name, help=does, description=f"Say {does}." if name == "stats" else None, epilog=EXIT_CODES
+def _add(commands: Any, name: str, summary: str, run: Callable[[argparse.Namespace], int]) -> argparse.ArgumentParser:
+    description = f"{summary[0].upper()}{summary[1:]}."
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name, help=summary, description=description, epilog=EXIT_CODES
     )
-    parser.add_argument("--json", action="store_true", help="answer in JSON")
+    parser.add_argument("--json", action="store_true", help="print JSON")
     add_data_dir(parser)
-    parser.set_defaults(run=work)
+    parser.set_defaults(run=run)
     return parser
 
 
 def _bytes(text: str) -> int:
-    from mezcal.settings.units import bytes_of  # noqa: PLC0415 - --help needs none of it
-
     try:
         return bytes_of(text)
     except ValueError as error:
@@ -49,18 +54,12 @@ def _bytes(text: str) -> int:
 
 
 def _stats(options: argparse.Namespace) -> int:
-    from mezcal.commands.cache_report import CacheReport  # noqa: PLC0415
-
     return CacheReport(settings_of(options), as_json=options.json).stats(count=options.count)
 
 
 def _trim(options: argparse.Namespace) -> int:
-    from mezcal.commands.cache_report import CacheReport  # noqa: PLC0415
-
     return CacheReport(settings_of(options), as_json=options.json).trim(options.to, dry_run=options.dry_run)
 
 
 def _verify(options: argparse.Namespace) -> int:
-    from mezcal.commands.cache_report import CacheReport  # noqa: PLC0415
-
     return CacheReport(settings_of(options), as_json=options.json).verify(options.sample, mend=options.mend)

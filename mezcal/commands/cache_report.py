@@ -8,7 +8,7 @@ from collections import Counter
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
-from mezcal.commands.terminal.progress_bar import shown as bar
+from mezcal.commands.terminal.progress_bar import progress_bar
 from mezcal.errors import StoreDown
 from mezcal.settings.units import shown, shown_seconds
 from mezcal.store import LocalStore, open_store
@@ -102,7 +102,7 @@ class CacheReport:
         counts: Counter[str] = Counter()
         faults: list[dict[str, Any]] = []
         survey = TrimState.from_bytes(self._store.shelf.notes()).survey
-        with bar("verifying", sample or (survey.derivatives if survey else None)) as running:
+        with progress_bar("verifying", sample or (survey.derivatives if survey else None)) as running:
             for judged in self._judged(sample, mend=mend):
                 counts["looked at"] += 1
                 counts["without sidecar"] += judged.bare
@@ -112,7 +112,7 @@ class CacheReport:
                     if len(faults) < FAULTS_TOLD:
                         faults.append({"folder": judged.folder, "fault": judged.fault, "mended": judged.mended})
                     if not self._json:
-                        running.say(f"{judged.folder}: {judged.fault}{' (mended)' if judged.mended else ''}")
+                        running.print_line(f"{judged.folder}: {judged.fault}{' (mended)' if judged.mended else ''}")
                 running.show(counts["looked at"], faults=counts["faults"])
         self._answer({name: counts[name] for name in VERIFIED} | {"found": faults}, _verified)
         return 1 if counts["faults"] > counts["mended"] else 0
@@ -134,7 +134,7 @@ VERIFIED = ("looked at", "without sidecar", "faults", "mended")
 @contextmanager
 def _told(doing: str, before: Survey | None) -> Iterator[Callable[[TrimResult], None]]:
     """A bar of the images counted, of as many as there were *before*, and how many were evicted."""
-    with bar(doing, before.derivatives if before else None) as running:
+    with progress_bar(doing, before.derivatives if before else None) as running:
         last = TrimResult()
 
         def tell(turn: TrimResult) -> None:

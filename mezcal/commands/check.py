@@ -2,48 +2,47 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from mezcal.checks import Check, CheckFailed, Severity, essentials, local_machine, origins
 from mezcal.commands.arguments import add_data_dir, settings_of
-from mezcal.commands.exit_codes import UNWELL, WELL
+from mezcal.commands.terminal.exit_codes import OK, PROBLEMS
+from mezcal.jobs import JobPolicy, JobTable, Keys
+from mezcal.jobs.transport.celery_pipe import connect
+from mezcal.settings.typos import given_names, strangers
+from mezcal.store import open_store
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Iterator
 
     from mezcal.checks import Finding
     from mezcal.settings import Settings
 
 DESCRIPTION = """\
-Look at configuration, secrets, repository, broker, workers, store, decoders and clocks: a line each, and what to do
-where something is wrong. It changes nothing, but makes the cache's folder if there is none. Run it as the user that
-mezcal runs as, with the same environment."""
+Check settings, secrets, repository, broker, workers, store, decoders and clocks. Prints one line for each, with
+advice where something is wrong. It changes nothing, except that it creates the folder of the cache. Run it as the
+user that mezcal runs as, with the same environment.
 
-EXIT_CODES = "exit codes: 0 all is well, warnings included; 1 a check failed."
+example: mezcal check books/1/page.tif"""
+
+EXIT_CODES = "exit codes: 0 nothing is wrong, warnings included; 1 a check failed."
 
 
-def add(commands: Any) -> None:
-    """Put the command among *commands*."""
-    check = commands.add_parser(
-        "check",
-        help="see whether everything needed is there and fit",
-        description=DESCRIPTION,
-        epilog=EXIT_CODES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    check.add_argument("path", nargs="?", metavar="PATH", help="a master to ask the repository for")
-    check.add_argument("--json", action="store_true", help="as JSON")
-    add_data_dir(check)
-    check.set_defaults(run=run)
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the description and the options of the command to *parser*."""
+    parser.description, parser.epilog = DESCRIPTION, EXIT_CODES
+    parser.add_argument("path", nargs="?", metavar="PATH", help="a master to request from the repository")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    add_data_dir(parser)
+    parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
     """Check, and tell; the exit code."""
-    from mezcal.checks import Severity  # noqa: PLC0415 - --help needs none of it
-
     findings = []
     for finding in _findings(options):
         findings.append(finding)
@@ -53,14 +52,11 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         told = [asdict(finding) | {"seconds": round(finding.seconds, 4)} for finding in findings]
         print(json.dumps({"status": "failed" if failed else "ok", "checks": told}, indent=1))
-    return UNWELL if failed else WELL
+    return PROBLEMS if failed else OK
 
 
 def _findings(options: argparse.Namespace) -> Iterator[Finding]:
     """Each finding as soon as it is there. With settings that cannot be read there is nothing else to look at."""
-    from mezcal.checks import Check, CheckFailed, Severity  # noqa: PLC0415
-    from mezcal.settings.typos import given_names, strangers  # noqa: PLC0415
-
     read: list[Settings] = []
 
     def settings() -> str:
@@ -80,8 +76,6 @@ def _findings(options: argparse.Namespace) -> Iterator[Finding]:
 
 
 def _asked(settings: Settings, path: str | None) -> Iterator[Finding]:
-    from mezcal.checks import local_machine, origins  # noqa: PLC0415
-
     yield local_machine.secrets().finding()
     yield origins.origin(settings).finding()
     if path is not None:
@@ -92,10 +86,6 @@ def _asked(settings: Settings, path: str | None) -> Iterator[Finding]:
 
 def _of_broker(settings: Settings) -> Iterator[Finding]:
     """Of a broker that is not there nothing else is asked."""
-    from mezcal.checks import Severity, essentials, local_machine  # noqa: PLC0415
-    from mezcal.jobs import JobPolicy, JobTable, Keys  # noqa: PLC0415
-    from mezcal.jobs.transport.celery_pipe import connect  # noqa: PLC0415
-
     if settings.redis_url is None:
         yield local_machine.no_broker(settings).finding()
         return
@@ -108,9 +98,6 @@ def _of_broker(settings: Settings) -> Iterator[Finding]:
 
 
 def _here(settings: Settings) -> Iterator[Finding]:
-    from mezcal.checks import essentials, local_machine  # noqa: PLC0415
-    from mezcal.store import open_store  # noqa: PLC0415
-
     yield essentials.thorough_store(open_store(settings)).finding()
     yield local_machine.scratch(settings).finding()
     yield local_machine.codecs().finding()

@@ -1,75 +1,100 @@
-"""`mezcal failures`: show the failed and quarantined jobs, try them again, or forget them."""
+"""`mezcal failures`: list the failed and quarantined jobs, retry them, or forget them."""
 
 from __future__ import annotations
 
-import argparse
 import json
-from typing import TYPE_CHECKING, Any
+from datetime import datetime
+from typing import TYPE_CHECKING
 
 from mezcal.commands.arguments import add_data_dir, at_least_one, settings_of
-from mezcal.commands.exit_codes import UNWELL, WELL
+from mezcal.commands.terminal.exit_codes import OK, PROBLEMS
+from mezcal.commands.terminal.printable import printable
+from mezcal.jobs import Jobs
+from mezcal.jobs.failure_report import ALL, as_json, keys_of
+from mezcal.recipe import from_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    import argparse
+    from collections.abc import Callable, Iterable
 
-    from mezcal.jobs import Jobs
+    from mezcal.jobs import Record
+
+REASON_MAX = 1000  # characters
+DESCRIPTION = """\
+List the failed jobs with id, state, attempts, path and reason. Those that are remembered longest come first.
+
+example: mezcal failures --retry books/1/page.tif"""
 
 EXIT_CODES = """\
-exit codes: 0 done; 1 there is no failure of an ID that was given, or, with --exit-code, there are failures;
+exit codes: 0 done; 1 an ID that was given has no failure or, with --exit-code, there are failures;
 2 could not be done."""
 
 
-def add(commands: Any) -> None:
-    """Put the command among *commands*."""
-    failures = commands.add_parser(
-        "failures",
-        help="show what failed and why, try it again, or forget it",
-        description="Show the jobs that failed, those remembered longest first: id, state, attempts, path, reason.",
-        epilog=EXIT_CODES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the description and the options of the command to *parser*."""
+    parser.description, parser.epilog = DESCRIPTION, EXIT_CODES
+    action = parser.add_mutually_exclusive_group()
+    action.add_argument("--retry", nargs="+", metavar="ID|PATH|all", help="queue these again, with all attempts left")
+    action.add_argument(
+        "--forget", nargs="+", metavar="ID|PATH|all", help="delete these failures: the next request tries again"
     )
-    what = failures.add_mutually_exclusive_group()
-    what.add_argument("--retry", nargs="+", metavar="ID|PATH|all", help="try these again, as if for the first time")
-    what.add_argument("--forget", nargs="+", metavar="ID|PATH|all", help="forget these: the next request tries anew")
-    failures.add_argument("--json", action="store_true", help="as JSON, in the form of GET /jobs?state=failed")
-    failures.add_argument("--full", action="store_true", help="with the history of each")
-    failures.add_argument("--limit", type=at_least_one, default=100, metavar="N", help="(default: %(default)s)")
-    failures.add_argument("--exit-code", action="store_true", help="end with 1 if there are any")
-    add_data_dir(failures)
-    failures.set_defaults(run=run)
+    parser.add_argument("--json", action="store_true", help="print JSON, in the form of GET /jobs?state=failed")
+    parser.add_argument("--full", action="store_true", help="show the history of each job")
+    parser.add_argument(
+        "--limit", type=at_least_one, default=100, metavar="N", help="list N at most (default: %(default)s)"
+    )
+    parser.add_argument("--exit-code", action="store_true", help="end with exit code 1 if there are failures")
+    add_data_dir(parser)
+    parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Show, retry or forget; the exit code."""
-    from mezcal.jobs import Jobs  # noqa: PLC0415 - --help needs none of it
-
+    """List, retry or forget. Returns the exit code."""
     jobs = Jobs.of(settings_of(options))
     if options.retry:
-        return _each(jobs, options, options.retry, jobs.retry, "queued again")
+        return _apply(jobs, options, options.retry, jobs.retry, "queued again")
     if options.forget:
-        return _each(jobs, options, options.forget, jobs.forget_failure, "forgotten")
-    return _show(jobs, options)
+        return _apply(jobs, options, options.forget, jobs.forget_failure, "forgotten")
+    return _list(jobs, options)
 
 
-def _show(jobs: Jobs, options: argparse.Namespace) -> int:
-    from mezcal.jobs.failure_report import as_json, lines  # noqa: PLC0415
-
+def _list(jobs: Jobs, options: argparse.Namespace) -> int:
     records = jobs.failures(options.limit)
     if options.json:
         print(json.dumps({"jobs": [as_json(record) for record in records]}, indent=1))
     else:
-        print("\n".join(lines(records, full=options.full) or ["no failed jobs"]))
-    return UNWELL if records and options.exit_code else WELL
+        print("\n".join(_lines(records, full=options.full) or ["no failed jobs"]))
+    return PROBLEMS if records and options.exit_code else OK
 
 
-def _each(jobs: Jobs, options: argparse.Namespace, wanted: list[str], act: Callable[[str], bool], done: str) -> int:
-    """Do *act* to the failures *wanted*, and tell of each whether that was *done*."""
-    from mezcal.jobs.failure_report import ALL, keys_of  # noqa: PLC0415
+def _lines(records: Iterable[Record], *, full: bool = False) -> list[str]:
+    """Returns one line for each job; with *full* its history follows."""
+    printed = []
+    for record in records:
+        reason = f"{record.failure.slug}: {record.failure.detail}" if record.failure else "no reason was recorded"
+        attempts = f"{record.attempts} attempt{'' if record.attempts == 1 else 's'}"
+        label = printable(from_json(record.recipe).label)
+        printed.append(f"{record.key}  {record.state:11}  {attempts}  {label}  {printable(reason, REASON_MAX)}")
+        if full:
+            printed += [
+                f"    {_local_time(entry['at'])}  {entry['worker']}  {printable(entry['what'], REASON_MAX)}"
+                for entry in record.history
+            ]
+    return printed
 
-    told = {key: act(key) for key in keys_of(jobs, wanted)}
+
+def _local_time(milliseconds: int) -> str:
+    return datetime.fromtimestamp(milliseconds / 1000).astimezone().isoformat(timespec="seconds")
+
+
+def _apply(
+    jobs: Jobs, options: argparse.Namespace, named: list[str], action: Callable[[str], bool], success: str
+) -> int:
+    """Apply *action* to each failure that is *named*, and print whether it succeeded. Returns the exit code."""
+    results = {key: action(key) for key in keys_of(jobs, named)}
     if options.json:
-        print(json.dumps({"jobs": [{"id": key, "done": was} for key, was in told.items()]}, indent=1))
+        print(json.dumps({"jobs": [{"id": key, "done": done} for key, done in results.items()]}, indent=1))
     else:
-        said = [f"{key}  {done if was else 'no such failure'}" for key, was in told.items()]
-        print("\n".join(said or ["no failed jobs"]))
-    return WELL if all(told.values()) or wanted == [ALL] else UNWELL  # of all, some may go meanwhile
+        printed = [f"{key}  {success if done else 'no such failure'}" for key, done in results.items()]
+        print("\n".join(printed or ["no failed jobs"]))
+    return OK if all(results.values()) or named == [ALL] else PROBLEMS  # of all, some may expire meanwhile

@@ -1,44 +1,48 @@
-"""`mezcal secrets`: random passwords and keys, a file each, for an installation that has none yet."""
+"""`mezcal secrets`: random passwords and keys for a new installation, one file each."""
 
 from __future__ import annotations
 
 import secrets
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from mezcal.commands.terminal.exit_codes import OK
 
 if TYPE_CHECKING:
     import argparse
 
-BYTES = 24  # of chance in each
-FORMS = {  # the files, and what they hold
+RANDOM_BYTES = 24  # in each secret
+TEMPLATES = {  # file name: its content; {} is the secret
     "redis_password": "{}",
     "api_tokens": "{}",
     "url_secret": "{}",
     "flower_basic_auth": "mezcal:{}",
 }
+DESCRIPTION = f"""\
+Write a file with a random secret for each that FOLDER lacks: {", ".join(TEMPLATES)}.
+Files that exist stay as they are.
+
+example: mezcal secrets ./secrets"""
 
 
-def add(commands: Any) -> None:
-    """Put the command among *commands*."""
-    command = commands.add_parser(
-        "secrets",
-        help="make the passwords and keys that an installation needs",
-        description=f"Write a file with a random secret for each that FOLDER lacks: {', '.join(FORMS)}.",
-    )
-    command.add_argument("folder", type=Path, metavar="FOLDER", help="what is in it already stays as it is")
-    command.set_defaults(run=run)
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the description and the options of the command to *parser*."""
+    parser.description = DESCRIPTION
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="where the files are written; created if needed")
+    parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Write what is missing and say what it was; the exit code."""
+    """Write the secrets that are missing and print their files. Returns the exit code."""
     options.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for name, form in FORMS.items():
+    for name, template in TEMPLATES.items():
+        path = options.folder / name
         try:
-            file = (options.folder / name).open("x", encoding="ascii")
+            file = path.open("x", encoding="ascii")
         except FileExistsError:
             continue
         with file:
-            file.write(form.format(secrets.token_hex(BYTES)) + "\n")
-        (options.folder / name).chmod(0o444)  # who may enter the folder may read: each role has a user of its own
-        print(f"mezcal: made {options.folder / name}")
-    return 0
+            file.write(template.format(secrets.token_hex(RANDOM_BYTES)) + "\n")
+        path.chmod(0o444)  # the folder's mode protects it: each role runs as another user and has to read it
+        print(f"mezcal: made {path}")
+    return OK

@@ -1,38 +1,18 @@
-"""Failed jobs as lines for people, and as JSON for programs."""
+"""Failed jobs as JSON, and their keys by what an operator names."""
 
 from __future__ import annotations
 
 import re
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from mezcal.recipe import Mezzanine, from_json
-from mezcal.telemetry.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from mezcal.jobs import Jobs, Record
 
 ALL = "all"
 MANY = 100_000
-REASON_MOST = 1000  # characters
 KEY = re.compile(r"[0-9a-f]{32}")
-
-
-def lines(records: Iterable[Record], *, full: bool = False) -> list[str]:
-    """One line for each job, with *full* its history below it."""
-    told = []
-    for record in records:
-        reason = f"{record.failure.slug}: {record.failure.detail}" if record.failure else "no reason was recorded"
-        path, why = printable(_label(record)), printable(reason, REASON_MOST)
-        told.append(f"{record.key}  {record.state:11}  {record.attempts} tries  {path}  {why}")
-        if full:
-            told += [
-                f"    {_moment(past['at'])}  {past['worker']}  {printable(past['what'], REASON_MOST)}"
-                for past in record.history
-            ]
-    return told
 
 
 def as_json(record: Record) -> dict[str, Any]:
@@ -64,7 +44,3 @@ def keys_of(jobs: Jobs, wanted: list[str]) -> list[str]:
 
 def _label(record: Record) -> str:
     return from_json(record.recipe).label
-
-
-def _moment(milliseconds: int) -> str:
-    return datetime.fromtimestamp(milliseconds / 1000).astimezone().isoformat(timespec="seconds")

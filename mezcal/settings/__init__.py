@@ -6,7 +6,7 @@ and `strangers` finds names that are nearly one of ours.
 
 from __future__ import annotations
 
-from mezcal.settings.secret_files import WrongSetting
+from mezcal.errors import WrongSetting
 from mezcal.settings.types import DEFAULT_MAX_PIXELS, AuthType, Layout, filter_sets, signing_key
 from mezcal.settings.validation import Settings, load
 

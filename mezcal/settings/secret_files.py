@@ -8,9 +8,7 @@ from typing import Any
 
 from pydantic_settings import PydanticBaseSettingsSource
 
-
-class WrongSetting(Exception):
-    """A setting cannot be used: the message names the variable, what it holds and what it may hold."""
+from mezcal.errors import WrongSetting
 
 
 class SecretFiles(PydanticBaseSettingsSource):

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, Self
 from pydantic import ValidationError, model_validator
 from pydantic_settings import SettingsConfigDict
 
+from mezcal.errors import WrongSetting
 from mezcal.settings.fields import SettingFields
-from mezcal.settings.secret_files import SecretFiles, WrongSetting
+from mezcal.settings.secret_files import SecretFiles
 from mezcal.settings.types import DEFAULT_MAX_PIXELS, AuthType
 
 if TYPE_CHECKING:

@@ -1,37 +1,38 @@
-"""`mezcal api`: the API by itself, in front of workers that run elsewhere."""
+"""`mezcal api`: only the API, in front of workers that run elsewhere."""
 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from mezcal.commands.arguments import add_place, near
+from mezcal.commands.arguments import add_address, local_url
+from mezcal.jobs.transport.redis_connection import redis_url
+from mezcal.runtime import processes
+from mezcal.settings import load
 
 if TYPE_CHECKING:
     import argparse
 
-API = """\
-Answer requests, in the foreground: what is in the store at once, what is not when a worker has made it. REDIS_URL
-names the Redis that it shares with the workers. SIGTERM answers those who wait, within DRAIN_SECONDS."""
+DESCRIPTION = """\
+Answer requests, in the foreground: cached images at once, others when a worker has made them. REDIS_URL names
+the Redis that the API shares with the workers. On SIGTERM it answers the clients that wait, for DRAIN_SECONDS
+at most, and ends.
+
+example: mezcal api --host 0.0.0.0 --port 5000"""
 
 
-def add(commands: Any) -> None:
-    """Put the command among *commands*."""
-    api = commands.add_parser("api", help="run the API, for an installation of several", description=API)
-    add_place(api, 5000)
-    api.set_defaults(run=run)
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the description and the options of the command to *parser*."""
+    parser.description = DESCRIPTION
+    add_address(parser, 5000)
+    parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Become gunicorn."""
-    from mezcal.jobs.transport.redis_connection import redis_url  # noqa: PLC0415
-    from mezcal.runtime import processes  # noqa: PLC0415 - --help needs none of it
-    from mezcal.settings import load  # noqa: PLC0415
-
+    """Replace this process by gunicorn. Raises `WrongSetting` if there is no REDIS_URL."""
     settings = load()
-    redis_url(settings)  # refuses to start without, in one line
+    redis_url(settings)
     bind = f"[{options.host}]:{options.port}" if ":" in options.host else f"{options.host}:{options.port}"
-    sign = processes.HealthSign(
-        url=f"{near(options.host, options.port)}/healthz"
-    )  # hits are served whatever else is away
+    # not /readyz: cached images are served even if Redis or the store cannot be used
+    sign = processes.HealthSign(url=f"{local_url(options.host, options.port)}/healthz")
     return processes.become(processes.api(bind, settings.api_processes), sign, os.environ)

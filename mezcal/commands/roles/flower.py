@@ -1,34 +1,35 @@
-"""`mezcal flower`: the dashboard by itself, for an installation of several."""
+"""`mezcal flower`: only the dashboard, for an installation on several machines."""
 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from mezcal.commands.arguments import add_place, near
+from mezcal.commands.arguments import add_address, local_url
+from mezcal.jobs.transport.redis_connection import redis_url
+from mezcal.runtime import processes
+from mezcal.settings import load
 
 if TYPE_CHECKING:
     import argparse
 
-FLOWER = """\
-Show workers and tasks in a browser, in the foreground. FLOWER_BASIC_AUTH, as user:password, or FLOWER_BASIC_AUTH_FILE,
-which names a file with it, says who may look; without either a password is made and kept. It has no TLS of its own:
-leave the port on loopback or an internal network."""
+DESCRIPTION = """\
+Show workers and tasks in a browser, in the foreground. FLOWER_BASIC_AUTH (user:password), or the file that
+FLOWER_BASIC_AUTH_FILE names, says who may sign in; without them a password is created and kept. The dashboard
+has no TLS: keep its port on loopback or on an internal network.
+
+example: mezcal flower --port 5555"""
 
 
-def add(commands: Any) -> None:
-    """Put the command among *commands*."""
-    flower = commands.add_parser("flower", help="run the dashboard, for an installation of several", description=FLOWER)
-    add_place(flower, 5555)
-    flower.set_defaults(run=run)
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the description and the options of the command to *parser*."""
+    parser.description = DESCRIPTION
+    add_address(parser, 5555)
+    parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Become Flower."""
-    from mezcal.jobs.transport.redis_connection import redis_url  # noqa: PLC0415
-    from mezcal.runtime import processes  # noqa: PLC0415 - --help needs none of it
-    from mezcal.settings import load  # noqa: PLC0415
-
-    redis_url(load())  # refuses to start without, in one line
-    sign = processes.HealthSign(url=f"{near(options.host, options.port)}/healthcheck")
+    """Replace this process by Flower. Raises `WrongSetting` if there is no REDIS_URL."""
+    redis_url(load())
+    sign = processes.HealthSign(url=f"{local_url(options.host, options.port)}/healthcheck")
     return processes.become(processes.flower(options.host, options.port), sign, os.environ)

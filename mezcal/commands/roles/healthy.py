@@ -1,30 +1,33 @@
-"""`mezcal healthy`: whether the role of this container is well, for the engine that runs it."""
+"""`mezcal healthy`: the health check that a container engine runs."""
 
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from mezcal.commands.terminal.exit_codes import OK, PROBLEMS
+from mezcal.runtime.processes import HealthSign
 
 if TYPE_CHECKING:
     import argparse
 
+DESCRIPTION = """\
+End with exit code 0 if the role that was started in this container is healthy, else with 1. The role leaves
+word how to check it in the file that ROLE_SIGN names.
 
-def add(commands: Any) -> None:
-    """Put the command among *commands*."""
-    healthy = commands.add_parser(
-        "healthy",
-        help="tell whether the role of this container is well",
-        description="Exit code 0 if the role that was started here is well, by the file that ROLE_SIGN names; else 1.",
-    )
-    healthy.set_defaults(run=run)
+example: mezcal healthy"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the description of the command to *parser*."""
+    parser.description = DESCRIPTION
+    parser.set_defaults(run=run)
 
 
 def run(_options: argparse.Namespace) -> int:
-    """Ask; the exit code."""
-    from mezcal.runtime.processes import HealthSign  # noqa: PLC0415 - --help needs none of it
-
+    """Check the role. Returns the exit code."""
     sign = HealthSign.read()
     if sign is None:
         print("mezcal: no role was started here", file=sys.stderr)
-        return 1
-    return 0 if sign.well() else 1
+        return PROBLEMS
+    return OK if sign.well() else PROBLEMS

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM for commands that have something to put in order first."""
+"""Ctrl-C and SIGTERM for commands that have to finish something first."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interrupts:
-    """Raises `KeyboardInterrupt` for the signals while `heard`, but never in the middle of what is `unbroken`."""
+    """Turns the signals into `KeyboardInterrupt`, but not within a block that is `delayed`."""
 
     def __init__(self) -> None:
-        self._held = 0
-        self._came = False
+        self._delays = 0
+        self._pending = False
 
     @contextmanager
-    def heard(self) -> Iterator[None]:
-        """Hear the signals as long as the block lasts."""
-        before = [signal.signal(number, self._hear) for number in SIGNALS]
+    def raised(self) -> Iterator[None]:
+        """Raise `KeyboardInterrupt` for the signals during the block."""
+        before = [signal.signal(number, self._receive) for number in SIGNALS]
         try:
             yield
         finally:
@@ -30,21 +30,21 @@ class Interrupts:
                 signal.signal(number, handler)
 
     @contextmanager
-    def unbroken(self) -> Iterator[None]:
-        """Let the block end before a signal is obeyed."""
-        self._held += 1
+    def delayed(self) -> Iterator[None]:
+        """Let the block end before a signal is raised."""
+        self._delays += 1
         try:
             yield
         finally:
-            self._held -= 1
-        if self._came and not self._held:
+            self._delays -= 1
+        if self._pending and not self._delays:
             self._raise()
 
-    def _hear(self, *_: Any) -> None:
-        self._came = True
-        if not self._held:
+    def _receive(self, *_: Any) -> None:
+        self._pending = True
+        if not self._delays:
             self._raise()
 
     def _raise(self) -> None:
-        self._came = False
+        self._pending = False
         raise KeyboardInterrupt

@@ -1,10 +1,10 @@
-"""How far a command that takes long has come: a live bar on a terminal, else a plain line every few seconds.
+"""The progress of a command that takes long: a live bar on a terminal, else a plain line every few seconds.
 
-    with shown("warming", total) as bar:
-        for settled in ...:
-            bar.show(settled, failed=3)      # a bar, its rate, the time left, and "failed 3" while that is not 0
+    with progress_bar("warm", total) as bar:
+        for ended in ...:
+            bar.show(ended, failed=3)      # a bar with its rate, the time left, and "failed 3" if that is not 0
 
-On stderr, so that stdout has only what the command answers, and can be piped.
+It is written to stderr, so that stdout has the results only and can be piped.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
@@ -21,74 +22,76 @@ from tqdm import tqdm
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-LINE_SECONDS = 5.0  # between two plain lines: a log of an hour has 720
+LINE_SECONDS = 5.0  # between two plain lines: 720 of them in a log of one hour
 FIGURES = "{n_fmt}/{total_fmt} [{rate_fmt}, {remaining} left{postfix}]"
-BAR = "{desc}: {percentage:3.0f}%|{bar}| " + FIGURES
-LINE = "{desc}: {percentage:.0f}% " + FIGURES
-UNSIZED = 80  # columns of a terminal that does not tell, as a container's
-OPEN = "{desc}: {n_fmt} [{rate_fmt}{postfix}]"  # the total is not known
+LIVE_FORMAT = "{desc}: {percentage:3.0f}%|{bar}| " + FIGURES
+LINE_FORMAT = "{desc}: {percentage:.0f}% " + FIGURES
+OPEN_FORMAT = "{desc}: {n_fmt} [{rate_fmt}{postfix}]"  # while the total is not known
+DEFAULT_COLUMNS = 80  # of a terminal that does not report its width, as that of a container
 
 
-class Bar:
-    """What `shown` gives; not for several threads."""
+class ProgressBar:
+    """The bar that `progress_bar` opens. It is not safe for several threads."""
 
-    def __init__(self, drawn: Any, *, live: bool, every: float) -> None:
-        self._drawn = drawn
+    def __init__(self, bar: Any, *, live: bool, line_seconds: float) -> None:
+        self._bar = bar
         self._live = live
-        self._every = every
-        self._told = time.monotonic()
+        self._line_seconds = line_seconds
+        self._line_printed = time.monotonic()
 
     def show(self, done: int, total: int | None = None, **counts: int) -> None:
-        """Say that *done* are behind us, of *total* where that has changed; *counts* are named beside the rate."""
-        if total is not None and total != self._drawn.total:
-            self._drawn.total = total
-            self._drawn.bar_format = BAR if self._live else LINE
-        noted = ", ".join(f"{name} {count:,}" for name, count in counts.items() if count)
-        self._drawn.set_postfix_str(noted, refresh=False)
-        self._drawn.update(done - self._drawn.n)
-        if not self._live and time.monotonic() - self._told >= self._every:
-            self._tell()
+        """Show that *done* of *total* are finished. *counts* above 0 are shown with their names."""
+        if total is not None and total != self._bar.total:
+            self._bar.total = total
+            self._bar.bar_format = LIVE_FORMAT if self._live else LINE_FORMAT
+        named = ", ".join(f"{name} {count:,}" for name, count in counts.items() if count)
+        self._bar.set_postfix_str(named, refresh=False)
+        self._bar.update(done - self._bar.n)
+        if not self._live and time.monotonic() - self._line_printed >= self._line_seconds:
+            self._print_progress()
 
-    def say(self, line: str) -> None:
+    def print_line(self, line: str) -> None:
         """Print *line* on stdout; a live bar stays below it."""
-        with self._drawn.external_write_mode(file=sys.stdout):
+        with self._bar.external_write_mode(file=sys.stdout):
             print(line, flush=True)
 
     def end(self) -> None:
-        """Leave the last figures to be read."""
+        """Show the last figures and leave them there."""
         if self._live:
-            self._drawn.refresh()
+            self._bar.refresh()
         else:
-            self._tell()
-        self._drawn.close()
+            self._print_progress()
+        self._bar.close()
 
-    def _tell(self) -> None:
-        self._told = time.monotonic()
-        print(self._drawn, file=sys.stderr, flush=True)
+    def _print_progress(self) -> None:
+        self._line_printed = time.monotonic()
+        print(self._bar, file=sys.stderr, flush=True)
 
 
 @contextmanager
-def shown(doing: str, total: int | None = None, *, unit: str = " images", every: float = LINE_SECONDS) -> Iterator[Bar]:
-    """A bar with the name *doing*, of *total* things, or of as many as there will be; ended with the block."""
+def progress_bar(
+    name: str, total: int | None = None, *, unit: str = " images", line_seconds: float = LINE_SECONDS
+) -> Iterator[ProgressBar]:
+    """Open a bar called *name* for *total* things, None if their number is not known. It ends with the block."""
     live = sys.stderr.isatty()
-    sized = live and os.get_terminal_size(sys.stderr.fileno()).columns > 0
+    width_known = live and os.get_terminal_size(sys.stderr.fileno()).columns > 0
     tqdm.monitor_interval = 0  # no thread that redraws
-    tqdm.set_lock(threading.RLock())  # its own is one for processes, and leaves a semaphore to be cleaned up
-    form = OPEN if total is None else BAR if live else LINE
-    with open(os.devnull, "w") as nowhere:  # noqa: PTH123 - a device
-        drawn = tqdm(
+    tqdm.set_lock(threading.RLock())  # tqdm's own lock is for several processes and leaves a semaphore behind
+    bar_format = OPEN_FORMAT if total is None else LIVE_FORMAT if live else LINE_FORMAT
+    with Path(os.devnull).open("w") as nowhere:
+        bar = tqdm(
             total=total,
-            desc=doing,
+            desc=name,
             unit=unit,
-            bar_format=form,
+            bar_format=bar_format,
             file=sys.stderr if live else nowhere,
-            ncols=None if sized else UNSIZED,
-            dynamic_ncols=sized,
+            ncols=None if width_known else DEFAULT_COLUMNS,
+            dynamic_ncols=width_known,
             smoothing=0.1,
             mininterval=0.1,
         )
-        bar = Bar(drawn, live=live, every=every)
+        shown = ProgressBar(bar, live=live, line_seconds=line_seconds)
         try:
-            yield bar
+            yield shown
         finally:
-            bar.end()
+            shown.end()

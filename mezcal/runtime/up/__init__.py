@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mezcal import sample, settings
+from mezcal.errors import CannotStart
 from mezcal.runtime import processes
 from mezcal.runtime.nginx import nginx
 from mezcal.runtime.up import broker, environment, parts, remembered_options
-from mezcal.runtime.up.claim import Address, CannotStart, claimed, free_address
+from mezcal.runtime.up.claim import Address, claimed, free_address
 from mezcal.runtime.up.log_relay import Journal
 from mezcal.runtime.up.parts import HANDED
 from mezcal.runtime.up.supervisor import Supervisor

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from mezcal.runtime.up.claim import CannotStart
+from mezcal.errors import CannotStart
 from mezcal.runtime.up.parts import Part, Rank
 
 if TYPE_CHECKING:

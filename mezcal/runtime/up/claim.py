@@ -12,16 +12,14 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from mezcal.errors import CannotStart
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
 ORPHANS_END = 15.0  # seconds that the parts of a killed instance may take to follow it
 LOOK_EVERY = 0.05
-
-
-class CannotStart(Exception):
-    """Nothing was started; the message is one line that says why."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,7 @@ def test_a_purged_image_is_made_anew(installation: Installation, repository: Ori
     assert done.stdout.splitlines() == [
         f"purged  {folder}/1.tif",
         f"purged  {folder}/2.tif",
-        f"was not stored  {folder}/none.tif",
+        f"not stored  {folder}/none.tif",
         "2 purged, 1 not stored",
     ]
     assert done.returncode == 0
@@ -59,7 +59,7 @@ def test_a_prefix_purges_all_that_begins_so_and_nothing_else(installation: Insta
     assert (done.returncode, last(done)) == (0, "2 purged")
     assert [bool(installation.stored(f"{folder}/{number}.tif")) for number in (1, 2, 20)] == [True, False, False]
     again = run(installation, "purge", "--prefix", f"{folder}/2")
-    assert (again.returncode, last(again)) == (0, "nothing is stored of it")
+    assert (again.returncode, last(again)) == (0, "none of it is stored")
 
 
 def test_other_pages_go_with_the_prefix(installation: Installation, repository: OriginServer) -> None:
@@ -134,5 +134,5 @@ def test_where_only_sidecars_tell_the_paths_they_are_asked(
         if known:
             target.with_name("image.json").write_bytes(sidecar.as_bytes())
     done = run(installation, "purge", "--prefix", folder, env=layout)
-    assert (done.returncode, last(done)) == (1, "1 purged, 1 passed over, since nothing tells their paths")
+    assert (done.returncode, last(done)) == (1, "1 purged, 1 skipped, since their paths are not known")
     assert [theirs.find(Mezzanine(f"{folder}/{number}.tif")) is not None for number in (1, 2)] == [False, True]

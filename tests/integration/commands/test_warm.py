@@ -49,15 +49,15 @@ def last(done: subprocess.CompletedProcess[str]) -> str:
 
 def test_what_is_missing_is_queued_and_made(installation: Installation, masters: list[str]) -> None:
     done = run(installation, "warm", *masters)
-    assert (done.returncode, last(done)) == (0, "3 asked for: 3 queued")
+    assert (done.returncode, last(done)) == (0, "3 named: 3 queued")
     until(lambda: all(installation.stored(path) for path in masters), what="the images")
     again = run(installation, "warm", *masters)
-    assert (again.returncode, last(again)) == (0, "3 asked for: 3 cached")
+    assert (again.returncode, last(again)) == (0, "3 named: 3 cached")
 
 
 def test_wait_follows_to_the_end(installation: Installation, repository: OriginServer, masters: list[str]) -> None:
     done = run(installation, "warm", "--wait", *masters)
-    assert (done.returncode, last(done)) == (0, "3 asked for: 3 made")
+    assert (done.returncode, last(done)) == (0, "3 named: 3 made")
     assert all(installation.stored(path) for path in masters)
     assert [repository.count(path) for path in masters] == [1, 1, 1]
 
@@ -74,7 +74,7 @@ def test_a_terminal_shows_a_live_bar_with_rate_failures_and_time_left(
     code, shown = on_a_terminal(installation, "warm", "--wait", *masters, f"{uuid4().hex}.tif")
     assert code == 1
     assert re.search(r"\rwarm: 100%\|█+\| 4/4 \[.*images/s, 00:00 left, failed 1\]", shown)
-    assert shown.rstrip().endswith("4 asked for: 3 made, 1 failed")
+    assert shown.rstrip().endswith("4 named: 3 made, 1 failed")
 
 
 def test_what_fails_is_told_with_its_reason(
@@ -83,7 +83,7 @@ def test_what_fails_is_told_with_its_reason(
     broken = f"{uuid4().hex}.tif"
     repository.script(broken, body=b"no image at all")
     done = run(installation, "warm", "--wait", masters[0], broken)
-    assert (done.returncode, last(done)) == (1, "2 asked for: 1 made, 1 failed")
+    assert (done.returncode, last(done)) == (1, "2 named: 1 made, 1 failed")
     assert re.search(rf"^failed  [0-9a-f]{{32}}  {broken}  not-an-image: ", done.stdout, re.MULTILINE)
 
 
@@ -95,13 +95,13 @@ def test_a_list_comes_from_a_file_or_from_stdin(
     done = run(
         installation, "warm", "--wait", "--from", str(file), "--from", "-", input=f"{masters[2]}\r\n{masters[2]}\n"
     )
-    assert (done.returncode, last(done)) == (0, "3 asked for: 3 made")
+    assert (done.returncode, last(done)) == (0, "3 named: 3 made")
 
 
 def test_what_names_no_master_is_passed_over_and_the_rest_made(installation: Installation, masters: list[str]) -> None:
     done = run(installation, "warm", "--wait", masters[0], "../secret", "https://elsewhere.example/x.tif")
-    assert (done.returncode, last(done)) == (1, "1 asked for: 1 made; 2 passed over")
-    assert "passed over  ../secret: the path has a segment '..'" in done.stdout
+    assert (done.returncode, last(done)) == (1, "1 named: 1 made; 2 skipped")
+    assert "skipped  ../secret: the path has a segment '..'" in done.stdout
     assert installation.stored(masters[0])
 
 
@@ -109,7 +109,7 @@ def test_a_dry_run_asks_for_nothing(installation: Installation, repository: Orig
     installation.ask(masters[0])
     done = run(installation, "warm", "--dry-run", *masters)
     expected = [f"cached  {masters[0]}", f"missing  {masters[1]}", f"missing  {masters[2]}"]
-    assert done.stdout.splitlines() == [*expected, "3 asked for: 1 cached, 2 missing"]
+    assert done.stdout.splitlines() == [*expected, "3 named: 1 cached, 2 missing"]
     assert done.returncode == 0
     assert (installation.job(masters[1]), repository.count(masters[1])) == (None, 0)
 
@@ -135,10 +135,8 @@ def test_the_masters_of_a_manifest_are_made(
     repository.script(name, body=document, content_type="application/json")
     url = repository.url + name
     done = run(installation, "warm", "--wait", "--manifest", url, "--service-prefix", "https://iiif.example/")
-    assert (done.returncode, last(done)) == (1, "2 asked for: 2 made; 1 passed over")
-    assert re.search(
-        r"^passed over  https://elsewhere.example/x.jpg: its URL does not begin", done.stdout, re.MULTILINE
-    )
+    assert (done.returncode, last(done)) == (1, "2 named: 2 made; 1 skipped")
+    assert re.search(r"^skipped  https://elsewhere.example/x.jpg: its URL does not begin", done.stdout, re.MULTILINE)
     assert all(installation.stored(path) for path in masters[:2])
 
 
@@ -155,7 +153,7 @@ def test_ctrl_c_leaves_the_rest_queued(
         process.send_signal(signal_number)
         told, _ = process.communicate(timeout=30)
     assert process.returncode == 130
-    assert "stopped: 4 asked for:" in told
+    assert "stopped: 4 named:" in told
     assert "4 queued" in told
     assert [state(installation, other) for other in masters] == ["queued"] * 3
     script.go.set()
@@ -174,7 +172,7 @@ def test_ctrl_c_with_cancel_takes_back_what_nobody_has_begun(
         process.send_signal(signal.SIGINT)
         told, _ = process.communicate(timeout=30)
     assert process.returncode == 130
-    assert told.splitlines()[-1].startswith("3 taken back; 1 had ended, had begun, or are wanted")
+    assert told.splitlines()[-1].startswith("3 withdrawn; 1 had started, had ended, or others want")
     assert [state(installation, other) for other in masters] == [None] * 3
     script.go.set()
     until(lambda: installation.stored(path), what="what had begun")

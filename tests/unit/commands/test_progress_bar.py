@@ -14,10 +14,10 @@ from fcntl import ioctl
 import pytest
 
 PROGRAM = """
-from mezcal.commands.terminal.progress_bar import shown
-with shown("warming", {total}, every=0) as bar:
+from mezcal.commands.terminal.progress_bar import progress_bar
+with progress_bar("warming", {total}, line_seconds=0) as bar:
     bar.show(400, failed=3)
-    bar.say("a word")
+    bar.print_line("a word")
     bar.show(1000, {later}, failed=1200)
 """
 

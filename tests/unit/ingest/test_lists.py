@@ -5,11 +5,11 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING
 
+from mezcal.commands.terminal.printable import printable
 from mezcal.ingest.lists import LINE_MAX, batches, lines, masters
 from mezcal.ingest.manifests import Passed
 from mezcal.origin import urls
 from mezcal.recipe import Mezzanine
-from mezcal.telemetry.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
-from mezcal.cli import _parser
-from mezcal.commands.secrets import FORMS
+from mezcal.cli import parse
+from mezcal.commands.secrets import TEMPLATES
 from mezcal.settings import Settings
 from tests import ROOT
 
@@ -45,14 +45,14 @@ def test_each_role_is_a_command_of_the_image(role: str) -> None:
     words = [re.sub(r"^\$\{\w+:-(.*)\}$", r"\1", word) for word in service["command"]]
     assert words[0] == role
     assert "entrypoint" not in service
-    assert callable(_parser().parse_args(words).run)
+    assert callable(parse(words).run)
 
 
 def test_the_image_starts_all_of_mezcal_by_itself_and_asks_each_role_how_it_is() -> None:
     dockerfile = (ROOT / "Dockerfile").read_text()
     started = re.search(r"^CMD (\[.*\])$", dockerfile, re.MULTILINE)
     assert started is not None
-    assert callable(_parser().parse_args(yaml.safe_load(started[1])).run)
+    assert callable(parse(yaml.safe_load(started[1])).run)
     assert 'ENTRYPOINT ["mezcal"]' in dockerfile
     assert re.search(r'^HEALTHCHECK .* CMD \["mezcal", "healthy"\]$', dockerfile, re.MULTILINE)
     assert "ROLE_SIGN=" in dockerfile
@@ -115,7 +115,7 @@ def test_no_secret_stands_in_the_files(name: str) -> None:
 
 def test_every_secret_that_is_asked_for_is_made() -> None:
     text = (ROOT / "docker-compose.yml").read_text()
-    assert set(re.findall(r"/run/secrets/(\w+)", text)) == set(FORMS)
+    assert set(re.findall(r"/run/secrets/(\w+)", text)) == set(TEMPLATES)
 
 
 def test_the_example_of_env_names_what_is_read() -> None:

@@ -94,8 +94,7 @@ def test_commands_can_be_typed_as_they_stand(page: Path) -> None:
             assert {word for word in words[1:] if "=" not in word} <= TARGETS
         options = mezcal_options(words)
         if options is not None:
-            named = options and not options[0].startswith("-")
-            cli._parser().parse_args(options if named else ["up", *options])
+            cli.parse(options)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=NAMES)

@@ -1,0 +1,220 @@
+"""One run of `mezcal warm`: queues what is missing, and follows it until it has ended."""
+
+from __future__ import annotations
+
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING
+
+from mezcal.commands.terminal.exit_codes import INTERRUPTED, OK, PROBLEMS
+from mezcal.commands.terminal.interrupts import Interrupts
+from mezcal.commands.terminal.printable import printable
+from mezcal.commands.terminal.progress_bar import progress_bar
+from mezcal.errors import BrokerDown
+from mezcal.ingest.lists import batches
+from mezcal.ingest.manifests import Passed
+from mezcal.jobs.bulk.chunks import SIZE
+from mezcal.jobs.bulk.follow_up import Outstanding
+from mezcal.store import LocalStore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from mezcal.commands.terminal.progress_bar import ProgressBar
+    from mezcal.errors import Failure
+    from mezcal.jobs import Jobs
+    from mezcal.recipe import Recipe
+    from mezcal.store import Store
+
+READ_SECONDS = 2.0  # a list that comes slowly is queued in parts of so many seconds
+POLL_SECONDS = 0.5  # between two questions what has ended
+QUEUED_AT_ONCE = 20 * SIZE  # jobs; a worker queues the rest when the bulk lane has room
+BROKER_PATIENCE = 60.0  # seconds to wait for a broker that cannot be reached
+LINES_MAX = 20  # of failed masters, and of skipped ones; the rest is counted only
+REASON_MAX = 1000  # characters
+STORE_THREADS = 32  # questions at once to a store over the network
+
+
+@dataclass
+class WarmCounts:
+    """How many of the named masters were cached, queued, made and so on."""
+
+    named: int = 0
+    cached: int = 0
+    queued: int = 0
+    made: int = 0
+    failed: int = 0
+    skipped: int = 0
+
+    def summary(self) -> str:
+        """Returns the counts as one line."""
+        unfinished = self.queued - self.made - self.failed
+        parts = {"cached": self.cached, "made": self.made, "queued": unfinished, "failed": self.failed}
+        counted = ", ".join(f"{count:,} {name}" for name, count in parts.items() if count)
+        skipped = f"; {self.skipped:,} skipped" if self.skipped else ""
+        return f"{self.named:,} named" + (f": {counted}" if counted else "") + skipped
+
+    @property
+    def exit_code(self) -> int:
+        """The exit code of a run with these counts."""
+        return PROBLEMS if self.failed or self.skipped else OK
+
+
+def warm(named: Iterator[Recipe | Passed], jobs: Jobs, store: Store, *, wait: bool, cancel: bool) -> int:
+    """Queue what is missing of *named*; with *wait*, wait until all jobs have ended. Returns the exit code.
+
+    Ctrl-C leaves the jobs queued, or withdraws them with *cancel*. Raises `BrokerDown`.
+    """
+    interrupts, counts = Interrupts(), WarmCounts()
+    outstanding = Outstanding(jobs, store)
+    with interrupts.raised():
+        try:
+            with progress_bar("warm") as bar:
+                run = WarmRun(store, outstanding, counts, interrupts, bar, wait)
+                run.queue_missing(named)
+                if wait:
+                    run.follow()
+        except BrokerDown:
+            print(f"stopped by an error: {counts.summary()}")
+            raise
+        except KeyboardInterrupt:
+            print(f"stopped: {counts.summary()}", flush=True)
+            if cancel:
+                print(_withdraw(outstanding))
+            return INTERRUPTED
+    print(counts.summary())
+    return counts.exit_code
+
+
+def rehearse(named: Iterator[Recipe | Passed], store: Store) -> int:
+    """Print for each of *named* whether it is cached, and queue nothing. Returns the exit code."""
+    counts = WarmCounts()
+    missing = 0
+    for item in named:
+        if isinstance(item, Passed):
+            counts.skipped += 1
+            print(_skipped_line(item))
+            continue
+        cached = store.find(item) is not None
+        counts.named += 1
+        counts.cached += cached
+        missing += not cached
+        print(f"{'cached' if cached else 'missing'}  {printable(item.label)}")
+    print(f"{counts.summary()}{', ' if counts.cached else ': '}{missing:,} missing")
+    return counts.exit_code
+
+
+@dataclass
+class WarmRun:
+    """One run of the command."""
+
+    store: Store
+    outstanding: Outstanding
+    counts: WarmCounts
+    interrupts: Interrupts
+    bar: ProgressBar
+    wait: bool
+    broker_answered: float = field(default_factory=time.monotonic)  # when it last did
+
+    def queue_missing(self, named: Iterator[Recipe | Passed]) -> None:
+        """Queue what is missing of *named*, while it is read."""
+        for items in batches(named, SIZE, READ_SECONDS):
+            self._report_skipped([item for item in items if isinstance(item, Passed)])
+            recipes = list(dict.fromkeys(item for item in items if not isinstance(item, Passed)))
+            missing = self._missing(recipes)
+            self._retry_broker(partial(self._queue, missing, len(recipes)))
+            if self.wait and time.monotonic() - self.broker_answered >= POLL_SECONDS:
+                self._retry_broker(self._count_ended)
+            self._show()
+
+    def follow(self) -> None:
+        """Return when all queued jobs have ended."""
+        self._show()
+        while self.outstanding.count():
+            self._retry_broker(self._count_ended)
+            self._show()
+            if self.outstanding.count():
+                time.sleep(POLL_SECONDS)
+
+    def _missing(self, recipes: list[Recipe]) -> list[Recipe]:
+        """Returns those of *recipes* that are not stored. To ask the store costs a hundredth of a job."""
+        if isinstance(self.store, LocalStore):
+            return [recipe for recipe in recipes if self.store.find(recipe) is None]
+        with ThreadPoolExecutor(STORE_THREADS) as pool:
+            found = pool.map(self.store.find, recipes)
+            return [recipe for recipe, stored in zip(recipes, found, strict=True) if stored is None]
+
+    def _count_ended(self) -> None:
+        for ended in self.outstanding.look():
+            if ended.failure is None:
+                self.counts.made += 1
+            else:
+                self._report_failed(ended.recipe, ended.failure)
+
+    def _report_failed(self, recipe: Recipe, failure: Failure) -> None:
+        self.counts.failed += 1
+        if self.counts.failed <= LINES_MAX:
+            reason = printable(f"{failure.slug}: {failure.detail}", REASON_MAX)
+            self.bar.print_line(f"failed  {recipe.key}  {printable(recipe.label)}  {reason}")
+        if self.counts.failed == LINES_MAX:
+            self.bar.print_line("further failures are counted only: `mezcal failures` lists them")
+
+    def _queue(self, missing: list[Recipe], named: int) -> None:
+        """Queue *missing*; *named* is the number of recipes that they are taken from."""
+        self.outstanding.hand_over(missing, at_once=self.counts.queued < QUEUED_AT_ONCE)
+        self.counts.named += named
+        self.counts.cached += named - len(missing)
+        self.counts.queued += len(missing)
+
+    def _retry_broker(self, action: Callable[[], None]) -> None:
+        """Do *action*, again until the broker answers, BROKER_PATIENCE at most. A signal is obeyed between attempts."""
+        while True:
+            try:
+                with self.interrupts.delayed():
+                    action()
+            except BrokerDown:
+                if time.monotonic() - self.broker_answered > BROKER_PATIENCE:
+                    raise
+                time.sleep(POLL_SECONDS)
+            else:
+                self.broker_answered = time.monotonic()
+                return
+
+    def _report_skipped(self, skipped: list[Passed]) -> None:
+        for item in skipped:
+            self.counts.skipped += 1
+            if self.counts.skipped <= LINES_MAX:
+                self.bar.print_line(_skipped_line(item))
+            if self.counts.skipped == LINES_MAX:
+                self.bar.print_line("further skipped lines are counted only: --dry-run lists them")
+
+    def _show(self) -> None:
+        counts = self.counts
+        if self.wait:
+            shown = {"failed": counts.failed, "cached": counts.cached, "skipped": counts.skipped}
+            self.bar.show(counts.made + counts.failed, counts.queued, **shown)
+        else:
+            self.bar.show(counts.named, cached=counts.cached, skipped=counts.skipped)
+
+
+def _skipped_line(skipped: Passed) -> str:
+    return f"skipped  {printable(skipped.what)}: {printable(skipped.why, REASON_MAX)}"
+
+
+def _withdraw(outstanding: Outstanding) -> str:
+    """Withdraw the jobs that have not started. Returns a line that counts them."""
+    before = outstanding.count()
+    try:
+        withdrawn = outstanding.take_back()
+        if outstanding.being_queued():
+            print("waiting for a worker that is queueing some of them", file=sys.stderr)
+        while outstanding.being_queued():
+            time.sleep(POLL_SECONDS)
+        withdrawn += outstanding.take_back()  # what the worker has queued
+    except KeyboardInterrupt:
+        return "the jobs that are not withdrawn yet stay queued"
+    rest = before - withdrawn
+    return f"{withdrawn:,} withdrawn" + (f"; {rest:,} had started, had ended, or others want them" if rest else "")
