@@ -38,9 +38,9 @@ def key_of(path: str) -> str:
 
 def test_a_line_tells_what_failed_and_why(installation: Installation, failed: str) -> None:
     done = run(installation, "failures")
-    assert re.search(rf"^{key_of(failed)}  failed +1 tries  {failed}  not-an-image: .+$", done.stdout, re.MULTILINE), (
-        done.stdout
-    )
+    assert re.search(
+        rf"^{key_of(failed)}  failed +1 attempt  {failed}  not-an-image: .+$", done.stdout, re.MULTILINE
+    ), done.stdout
     assert done.returncode == 0
     history = run(installation, "failures", "--full").stdout.partition(failed)[2].splitlines()[1]
     assert re.match(r"    \d{4}-\d\d-\d\dT.*not-an-image", history)
