@@ -15,6 +15,7 @@ from mezcal.jobs import Jobs
 from mezcal.origin import open_origin
 from mezcal.origin.archive import Archive
 from mezcal.store import Store, open_store
+from mezcal.telemetry import tracing
 from mezcal.telemetry.gauges import Gauges
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class ApiContext:
     @classmethod
     def of(cls, settings: Settings) -> ApiContext:
         """Build the context for *settings*. It connects to nothing until a request needs it."""
-        store, jobs = open_store(settings), Jobs.of(settings)
+        store, jobs = open_store(settings), Jobs.of(settings, tracing.carried)
         return cls(
             settings=settings,
             store=store,
@@ -54,7 +55,7 @@ class ApiContext:
             freshness=Freshness(settings.revalidate_after, jobs),
             archive=Archive(settings),
             signer=Signer(load_secret(settings)) if settings.archive_api_url else None,
-            gauges=Gauges(jobs.table, store),
+            gauges=Gauges(jobs, store),
             sign_in_limit=SignInLimit(),
         )
 

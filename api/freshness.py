@@ -9,10 +9,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from redis import RedisError
-
 from mezcal.errors import Failure
-from mezcal.jobs.revalidation import revalidate
 from mezcal.store.local.layout import SIDECAR
 
 if TYPE_CHECKING:
@@ -76,6 +73,6 @@ class Freshness:
         while True:
             recipe = self._words.get()
             try:
-                revalidate(self._jobs.table, self._jobs.pipe, recipe)
-            except (RedisError, Failure) as error:
+                self._jobs.request_revalidation(recipe)
+            except Failure as error:
                 log.warning("%s could not be revalidated: %s", recipe.label, error)

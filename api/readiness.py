@@ -20,7 +20,7 @@ class Readiness:
     """The checks behind `/readyz`."""
 
     def __init__(self, jobs: Jobs, store: Store) -> None:
-        self._checks = (essentials.broker(jobs.table.redis), essentials.store(store))
+        self._checks = (essentials.broker(jobs.broker), essentials.store(store))
         self._lock = threading.Lock()
         self._found: dict[str, Finding] = {}
         self._until = 0.0

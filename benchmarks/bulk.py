@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from mezcal.jobs import Jobs, Lane
 from mezcal.jobs.bulk import chunks
+from mezcal.jobs.state.records import QueueRequest
 from mezcal.recipe import Mezzanine, from_json
 from mezcal.settings import load
 from tests.support.broker import running_broker
@@ -69,7 +70,7 @@ def asker(jobs: Jobs, redis: Redis, count: int) -> None:
 
 def workers(jobs: Jobs, redis: Redis) -> None:
     before, began, queued = memory(redis), time.perf_counter(), 0
-    names = redis.zrange(jobs.table.keys.chunks, 0, -1)
+    names = jobs.chunks.names()
     for name in names:
         chunk = jobs.chunks.take(name)
         if chunk is None:
@@ -94,7 +95,7 @@ def everything(jobs: Jobs, redis: Redis, count: int) -> None:
 
 
 def queue(jobs: Jobs, wanted: list[Mezzanine]) -> int:
-    jobs.table.ensure_all(wanted, Lane.BULK, changed=False)
+    jobs.table.queue([QueueRequest(recipe) for recipe in wanted], Lane.BULK)
     jobs.pipe.send_all([recipe.as_json() for recipe in wanted], Lane.BULK)
     return len(wanted)
 

@@ -19,14 +19,14 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from mezcal.jobs import Jobs, Lane
+from mezcal.jobs.recent import RecentDerivatives
 from mezcal.recipe import Mezzanine
 from tests.support.installation import SAMPLES, running_installation
 from tests.support.origin_server import OriginServer
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
-    from redis import Redis
-
+    from mezcal.jobs import MinuteCounts
     from tests.support.installation import Installation
 
 TO = Path("docs/images")
@@ -65,19 +65,20 @@ def demonstrate(installation: Installation) -> None:
     for path in (*MADE, *BROKEN, "README.md"):
         installation.ask(path)
     installation.request("/ops")
-    until(lambda: len(made_previews(installation.table.redis)) == len(MADE), 30, "small pictures")
+    until(lambda: previewed(installation) == len(MADE), 30, "small pictures")
     jobs = Jobs.of(installation.settings.model_copy(update={"redis_url": _broker(installation)}))
     for path in SLOW:
         jobs.ask(Mezzanine(path), Lane.INTERACTIVE)
     for number in range(40):
         jobs.ask(Mezzanine(f"glass-plates/{number:04}.tif"), Lane.BULK)
     until(lambda: installation.table.depths()["running"] == len(SLOW), 30, "two jobs at work")
-    make_up_an_hour(installation.table.redis, installation.table.keys)
+    make_up_an_hour(installation.minutes)
 
 
-def made_previews(redis: Redis) -> list[str]:
-    """The keys of the small pictures that are there."""
-    return [key for key in redis.scan_iter("*preview:*") if redis.get(key)]
+def previewed(installation: Installation) -> int:
+    """How many previews are made."""
+    recent = RecentDerivatives(installation.table.redis, installation.table.keys)
+    return sum(map(bool, recent.previews([Mezzanine(path) for path in MADE]).values()))
 
 
 def _broker(installation: Installation) -> Any:
@@ -86,7 +87,7 @@ def _broker(installation: Installation) -> Any:
     return SecretStr(f"redis+socket://{installation.folder}/data/run/broker.sock")
 
 
-def make_up_an_hour(redis: Redis, keys: Any) -> None:
+def make_up_an_hour(minutes: MinuteCounts) -> None:
     """Counts as of a morning on which a catalogue is looked at, and a little goes wrong."""
     now = int(time.time()) // 60
     for ago in range(1, 60):
@@ -96,8 +97,7 @@ def make_up_an_hour(redis: Redis, keys: Any) -> None:
         counts |= {"jobs:made": made, "jobs:failed": int(failed), "wait_ms": 900 * made, "work_ms": 700 * made}
         for what in ("wait", "work"):
             counts |= {f"{what}_below:1": made - made // 5, f"{what}_below:2.5": made // 5, f"{what}_below:5": 1}
-        redis.hset(keys.minute(now - ago), mapping=counts)
-        redis.expire(keys.minute(now - ago), 3600)
+        minutes.add(now - ago, counts)
 
 
 def show(installation: Installation) -> None:

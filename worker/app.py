@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import signal
@@ -17,10 +16,12 @@ from celery.apps import worker as celery_worker
 
 from mezcal.convert import ConversionOptions
 from mezcal.ingest.events import Masters
-from mezcal.jobs import Chunks, JobPolicy, Jobs, JobTable, Keys, OriginGuard
-from mezcal.jobs.state.leases import persist
-from mezcal.jobs.transport.celery_pipe import MAKER_SECONDS, CeleryPipe, celery_app, connect
-from mezcal.jobs.transport.listener import Listener
+from mezcal.jobs import Jobs
+from mezcal.jobs.state.keys import Keys
+from mezcal.jobs.state.outages import persist
+from mezcal.jobs.state.policy import JobPolicy
+from mezcal.jobs.state.table import JobTable
+from mezcal.jobs.transport.celery_pipe import WORKER_SECONDS, CeleryPipe, celery_app, connect
 from mezcal.origin import open_origin
 from mezcal.origin.archive import FrameOrigin
 from mezcal.recipe import Thumbnail
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 settings = load()
 scraped = Scraped(settings)
-app = celery_app(settings, MAKER_SECONDS)
+app = celery_app(settings, WORKER_SECONDS)
 app.set_current()
 app.conf.include = [
     "worker.tasks",
@@ -65,8 +66,6 @@ class WorkerContext:
     origin: Origin
     store: Store
     table: JobTable
-    gate: OriginGuard
-    chunks: Chunks
     pipe: CeleryPipe
     jobs: Jobs
     masters: Masters
@@ -78,23 +77,21 @@ class WorkerContext:
         """Where *recipe*'s masters come from: the repository, or the archive by a ticket that an asker left."""
         if not isinstance(recipe, Thumbnail):
             return self.origin
-        ticket = persist(lambda: self.table.redis.get(self.table.keys.ticket(recipe.key)))
-        return FrameOrigin(self.settings, json.loads(str(ticket or "{}")), partial(count_origin_response, "archive"))
+        ticket = persist(lambda: self.jobs.ticket(recipe))
+        return FrameOrigin(self.settings, ticket, partial(count_origin_response, "archive"))
 
 
 @cache
 def context() -> WorkerContext:
-    """The context of this process, made when first used: after the fork, so that no connection is shared."""
-    table = JobTable(connect(settings, MAKER_SECONDS), Keys(settings.key_prefix), JobPolicy.of(settings))
-    origin, pipe = open_origin(settings, partial(count_origin_response, "repository")), CeleryPipe(app)
-    jobs = Jobs(table, pipe, Listener(table, 0))
+    """The ctx of this process, made when first used: after the fork, so that no connection is shared."""
+    table = JobTable(connect(settings, WORKER_SECONDS), Keys(settings.key_prefix), JobPolicy.of(settings))
+    origin, pipe = open_origin(settings, partial(count_origin_response, "repository")), CeleryPipe(app, tracing.carried)
+    jobs = Jobs(table, pipe)
     return WorkerContext(
         settings=settings,
         origin=origin,
         store=open_store(settings),
         table=table,
-        gate=jobs.gate,
-        chunks=jobs.chunks,
         pipe=pipe,
         jobs=jobs,
         masters=Masters(settings, origin),

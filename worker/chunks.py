@@ -12,13 +12,11 @@ from mezcal.ingest.events import Event, Ignored, Kind
 from mezcal.ingest.events.event import FRAME
 from mezcal.ingest.frame_lists import Warming
 from mezcal.ingest.purge import pages_to_renew, purge
-from mezcal.jobs import SPREAD, Lane
-from mezcal.jobs.bulk.batches import Note
+from mezcal.jobs import Lane, Note
 from mezcal.jobs.bulk.chunks import HELD_SECONDS
-from mezcal.jobs.state import pages
-from mezcal.jobs.state.leases import persist
-from mezcal.jobs.state.records import QueueRequest
-from mezcal.jobs.transport.celery_pipe import CHORE_SECONDS
+from mezcal.jobs.state.outages import persist
+from mezcal.jobs.state.records import QueueRequest, Verdict
+from mezcal.jobs.transport.celery_pipe import CHORE_SECONDS, SPREAD
 from mezcal.recipe import Mezzanine
 from worker.app import app, context
 
@@ -39,7 +37,7 @@ def spread(name: str) -> int:
     the chunk's next turn: what was done is in the batch's bits by then, or does no harm twice.
     """
     ctx = context()
-    chunk = persist(lambda: ctx.chunks.take(name))
+    chunk = persist(lambda: ctx.jobs.chunks.take(name))
     if chunk is None:
         return 0
     turn, first = ChunkRun(chunk), chunk.first
@@ -51,7 +49,7 @@ def spread(name: str) -> int:
             turn.take_up(first + place, Event(Kind(item[0]), *item[1:]))
     queued = turn.finish()
     if not turn.left:
-        persist(lambda: ctx.chunks.done(name))
+        persist(lambda: ctx.jobs.chunks.done(name))
     return queued
 
 
@@ -96,12 +94,12 @@ class ChunkRun:
         jobs, batch = self._ctx.jobs, self._chunk.batch
         self._renew_pages()
         orders = self._orders
-        verdicts = persist(lambda: jobs.table.queue(orders, Lane.BULK, batch))
-        self.left |= any(verdict == "full" for verdict, _ in verdicts)
+        results = persist(lambda: jobs.table.queue(orders, Lane.BULK, batch))
+        self.left |= any(result.verdict is Verdict.FULL for result in results)
         wanted: dict[Lane, list[dict[str, Any]]] = {lane: [] for lane in Lane}
-        for order, (verdict, lane) in zip(orders, verdicts, strict=True):
-            if verdict == "publish":
-                wanted[lane].append(order.recipe.as_json())
+        for order, result in zip(orders, results, strict=True):
+            if result.verdict is Verdict.PUBLISH:
+                wanted[result.lane].append(order.recipe.as_json())
         try:
             for lane, recipes in wanted.items():
                 jobs.pipe.send_all(recipes, lane)
@@ -125,7 +123,7 @@ class ChunkRun:
         is away now, the whole turn is to be taken again.
         """
         jobs, store = self._ctx.jobs, self._ctx.store
-        asked_for = persist(lambda: pages.known(self._masters, jobs.table.keys, jobs.table.redis))
+        asked_for = persist(lambda: jobs.pages_of_each(self._masters))
         for master, asked in zip(self._masters, asked_for, strict=True):
             stored = pages_to_renew(master, asked, jobs, store)
             self._orders += [QueueRequest(page, fresh=True, anew=True, counted=False) for page in stored]

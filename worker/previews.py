@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mezcal.convert.preview import preview
-from mezcal.jobs import recent
-from mezcal.jobs.state.leases import persist
+from mezcal.jobs.state.outages import persist
 from mezcal.jobs.transport.celery_pipe import CHORE_SECONDS, PREVIEW
 from mezcal.recipe import from_json
 from worker.app import app, context
@@ -24,5 +23,5 @@ def make_preview(wanted: dict[str, Any]) -> str:
             small = preview(file)
     except OSError:  # what lies there is no picture
         small = None
-    persist(lambda: recent.keep_preview(ctx.table, recipe, small))
+    persist(lambda: ctx.jobs.recent.save_preview(recipe, small))
     return "none: it would take too much memory" if small is None else f"{len(small)} bytes"

@@ -10,10 +10,8 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from mezcal.derive import version
-from mezcal.errors import Failure, StoreDown
+from mezcal.errors import BadRecipe, Failure, StoreDown
 from mezcal.ingest.purge import purge
-from mezcal.jobs import Lane
-from mezcal.jobs.revalidation import revalidate as ask_for
 from mezcal.jobs.transport.celery_pipe import CHORE_SECONDS, REVALIDATE
 from mezcal.origin import MasterStatus
 from mezcal.recipe import Mezzanine, from_json
@@ -31,7 +29,6 @@ log = logging.getLogger(__name__)
 
 WALK_SECONDS = 60.0
 FOLDERS_MOST = 20_000  # looked at in one turn: some seconds of a local disk
-CURSOR_KEPT = 7 * 86_400
 
 
 @app.task(name=REVALIDATE, time_limit=CHORE_SECONDS)
@@ -61,9 +58,7 @@ def _settle(recipe: Mezzanine, sidecar: Sidecar) -> str:
         return "gone, deleted"
     outdated = sidecar.recipe_version != version(ctx.choices)
     if standing is MasterStatus.CHANGED or outdated:
-        verdict, lane = ctx.table.change(recipe, Lane.BULK)
-        if verdict == "publish":
-            ctx.pipe.send(recipe.as_json(), lane, recipe.label)
+        ctx.jobs.changed(recipe)
         return "made by other settings, made anew" if outdated else "changed, made anew"
     ctx.store.refresh(recipe, replace(sidecar, fresh=time.time()))
     return "unchanged"
@@ -76,16 +71,16 @@ def walk() -> None:
     Empty files, which umd-lib/mezcal left where its disk was full, go: nginx would serve them.
     """
     ctx = context()
-    store, redis, cursor = ctx.store, ctx.table.redis, ctx.table.keys.walk
+    store, state = ctx.store, ctx.jobs.chores
     if not isinstance(store, LocalStore):
         return
-    part = Walk(store.root, str(redis.get(cursor) or ""))
+    part = Walk(store.root, state.cursor())
     left = ctx.settings.revalidate_per_minute
     for seen in islice(part, FOLDERS_MOST):
         left -= _looked_after(store, seen)
         if left <= 0:
             break
-    redis.set(cursor, part.cursor, ex=CURSOR_KEPT)
+    state.save_cursor(part.cursor)
 
 
 def _looked_after(store: LocalStore, seen: Found) -> bool:
@@ -97,8 +92,7 @@ def _looked_after(store: LocalStore, seen: Found) -> bool:
     after = ctx.settings.revalidate_after
     if not after or seen.noted is None or seen.noted > time.time() - after:
         return False
-    sidecar = sidecar_at(store.root / seen.folder)
-    with suppress(Failure):
-        if sidecar is not None and isinstance(recipe := from_json(sidecar.recipe), Mezzanine):
-            return ask_for(ctx.table, ctx.pipe, recipe)
-    return False
+    sidecar, recipe = sidecar_at(store.root / seen.folder), None
+    with suppress(BadRecipe):
+        recipe = from_json(sidecar.recipe) if sidecar is not None else None
+    return isinstance(recipe, Mezzanine) and ctx.jobs.request_revalidation(recipe)

@@ -10,12 +10,12 @@ from celery.exceptions import Retry
 
 from mezcal.derive import derive
 from mezcal.errors import Failure, Superseded, Unforeseen
-from mezcal.jobs import MAKE, Lane
+from mezcal.jobs import Lane
 from mezcal.jobs.origin_guard import DEFER_SECONDS, GuardedOrigin, JobDelayed
-from mezcal.jobs.recent import note_size
-from mezcal.jobs.state.leases import Lease, persist
+from mezcal.jobs.state.leases import Lease
+from mezcal.jobs.state.outages import persist
 from mezcal.jobs.state.progress import shown
-from mezcal.jobs.transport.celery_pipe import CHORE, CHORE_SECONDS
+from mezcal.jobs.transport.celery_pipe import CHORE, CHORE_SECONDS, MAKE
 from mezcal.recipe import from_json
 from worker.app import app, context
 from worker.chores import CHORES
@@ -75,7 +75,7 @@ def _report(recipe: Recipe, lease: Lease) -> str:
         told = f"{failure.slug}: {failure.detail}"
         raise (NotMade(told) if seconds is None else _again(seconds, told)) from None
     lease.finish()
-    note_size(context().table, recipe, stored.size)
+    context().jobs.recent.add(recipe, stored.size)
     attempt.end("made")
     return "made"
 
@@ -86,7 +86,7 @@ def _again(seconds: float, why: str) -> Retry:
 
 def _work(attempt: JobAttempt, lease: Lease) -> Stored:
     ctx, recipe = context(), attempt.recipe
-    origin = GuardedOrigin(ctx.origin_of(recipe), ctx.gate, lease, recipe.kind)
+    origin = GuardedOrigin(ctx.origin_of(recipe), ctx.jobs.origin_guard, lease, recipe.kind)
     claim = lease.claim
     try:
         with (

@@ -7,10 +7,9 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from mezcal.jobs import JobState
-from mezcal.jobs.state.progress import place, read
 
 if TYPE_CHECKING:
-    from mezcal.jobs import JobTable, Record
+    from mezcal.jobs import Jobs, Record
     from mezcal.progress import Stage
 
 TELLING = 0.05  # below this fraction what was done says little of what is left
@@ -25,13 +24,13 @@ class Estimate:
     seconds: float | None = None
 
     @classmethod
-    def of(cls, table: JobTable, record: Record) -> Self:
-        """The outlook of *record*. Raises `redis.RedisError`."""
+    def of(cls, jobs: Jobs, record: Record) -> Self:
+        """The outlook of *record*. Raises `BrokerDown`."""
         if record.state is JobState.QUEUED:
-            return cls(place=place(table, record.key))
+            return cls(place=jobs.place(record.key))
         if record.state is not JobState.RUNNING:
             return cls()
-        stage = read(table, record.key)
+        stage = jobs.stage(record.key)
         return cls(stage=stage, seconds=_left(record, stage))
 
     @property

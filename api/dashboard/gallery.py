@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from flask import url_for
-from redis import RedisError
 
 from api.routes.jobs import address
 from mezcal.errors import Failure
-from mezcal.jobs import recent
+from mezcal.jobs.recent import NO_PREVIEW
 from mezcal.recipe import from_json
 
 if TYPE_CHECKING:
@@ -39,17 +38,17 @@ class GalleryItem:
 def newest(desk: ApiContext) -> list[GalleryItem]:
     """The derivatives made last, as far as they are stored."""
     try:
-        return _pieces(desk, map(from_json, desk.jobs.table.recent(CANDIDATES)))
-    except (RedisError, Failure):
+        return _pieces(desk, map(from_json, desk.jobs.recent.newest(CANDIDATES)))
+    except Failure:
         return []
 
 
 def largest(desk: ApiContext) -> list[GalleryItem]:
     """The largest derivatives made, as far as they are stored; those that are gone are forgotten."""
     try:
-        recipes = [from_json(recipe) for recipe in recent.largest(desk.jobs.table)]
+        recipes = [from_json(recipe) for recipe in desk.jobs.recent.largest()]
         found = _pieces(desk, recipes, forget=True)
-    except (RedisError, Failure):
+    except Failure:
         return []
     return sorted(found, key=lambda piece: -piece.size)
 
@@ -62,18 +61,18 @@ def _pieces(desk: ApiContext, recipes: Iterable[Recipe], *, forget: bool = False
             break
         (stored if desk.store.find(recipe) else gone).append(recipe)
     if forget:
-        recent.gone(desk.jobs.table, gone)
+        desk.jobs.recent.remove(gone)
     there = _previewed(desk, stored)
     return [piece for recipe in stored if (piece := _piece(desk, recipe, there)) is not None]
 
 
 def _previewed(desk: ApiContext, recipes: list[Recipe]) -> set[str]:
     """The keys of those of which there is a preview; the others' are asked for, and there the next time."""
-    known = recent.previews(desk.jobs.table, recipes)
+    known = desk.jobs.recent.previews(recipes)
     for recipe in recipes:
-        if known[recipe.key] is None and recent.wanted_first(desk.jobs.table, recipe):
-            desk.jobs.pipe.preview(recipe.as_json(), recipe.label)
-    return {key for key, told in known.items() if told and told != recent.NONE}
+        if known[recipe.key] is None:
+            desk.jobs.request_preview(recipe)
+    return {key for key, told in known.items() if told and told != NO_PREVIEW}
 
 
 def _piece(desk: ApiContext, recipe: Recipe, previewed: set[str]) -> GalleryItem | None:

@@ -5,16 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from redis import RedisError
-
 from mezcal.checks import Severity
+from mezcal.errors import BrokerDown
 from mezcal.jobs import Lane
-from mezcal.jobs.workers import workers_seen
 
 if TYPE_CHECKING:
     from api.context import ApiContext
     from mezcal.checks import Finding
-    from mezcal.jobs.workers import Seen
+    from mezcal.jobs import WorkerStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +44,8 @@ def _checked(finding: Finding) -> tuple[str, str]:
 
 def _workers(desk: ApiContext) -> ComponentHealth:
     try:
-        seen = workers_seen(desk.jobs.table)
-    except RedisError:
+        seen = desk.jobs.workers.statuses()
+    except BrokerDown:
         return ComponentHealth("Workers", "down", "cannot be told: the broker does not answer")
     there, silent = [one for one in seen if not one.silent], [one for one in seen if one.silent]
     if not there:
@@ -62,14 +60,14 @@ def _workers(desk: ApiContext) -> ComponentHealth:
     return ComponentHealth("Workers", "well", words)
 
 
-def _silent(seen: list[Seen]) -> str:
+def _silent(seen: list[WorkerStatus]) -> str:
     return ", ".join(f"{one.worker.name} for {round(one.seconds)} s" for one in seen)
 
 
 def _origins(desk: ApiContext) -> list[ComponentHealth]:
     """The repository and the archive: what they may be asked now; nobody asks them anything for this."""
     found = []
-    for kind, host in desk.jobs.table.terms.origins.items():
+    for kind, host in desk.jobs.origins.items():
         name = "Archive" if kind == "thumbnail" else "Repository"
         if host:
             found.append(_origin(desk, name, host))
@@ -80,8 +78,8 @@ def _origins(desk: ApiContext) -> list[ComponentHealth]:
 
 def _origin(desk: ApiContext, name: str, host: str) -> ComponentHealth:
     try:
-        circuit = desk.jobs.gate.circuit(host)
-    except RedisError:
+        circuit = desk.jobs.circuit(host)
+    except BrokerDown:
         return ComponentHealth(name, "strained", f"{host}: cannot be told")
     if circuit.state == "open":
         return ComponentHealth(

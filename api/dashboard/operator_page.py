@@ -10,13 +10,12 @@ from importlib import metadata
 from typing import TYPE_CHECKING, Self
 
 from markupsafe import Markup
-from redis import RedisError
 
 from api.dashboard import gallery, plots
 from api.dashboard import health as parts
 from api.dashboard import overview as looked
 from api.responses import pages
-from mezcal.errors import Failure
+from mezcal.errors import BrokerDown, Failure
 from mezcal.telemetry.history import last_hour
 
 if TYPE_CHECKING:
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
     from api.context import ApiContext
-    from mezcal.jobs.queue_status import Queue
+    from mezcal.jobs import QueueStatus
     from mezcal.telemetry.history import Minute
 
 REFRESH_SECONDS = 10
@@ -49,7 +48,7 @@ class Shown:
     """All that the page shows; *csrf_token* goes into its forms, *result* says what the last one did."""
 
     parts: list[parts.ComponentHealth]
-    queue: Queue | None
+    queue: QueueStatus | None
     running: list[looked.Running]
     failures: looked.Failures | None
     newest: list[gallery.GalleryItem]
@@ -123,16 +122,17 @@ def _slow_making(minute: Minute) -> float | None:
 
 def _reached(desk: ApiContext) -> bool:
     try:
-        return bool(desk.jobs.table.redis.ping())
-    except RedisError:
+        desk.jobs.broker.ping()
+    except BrokerDown:
         return False
+    return True
 
 
 def _minutes(desk: ApiContext) -> list[Minute]:
     """The whole minutes of the last hour: the current one is not over, and would look like a fall."""
     try:
-        return last_hour(desk.jobs.table.redis, desk.jobs.table.keys)[:-1]
-    except RedisError:
+        return last_hour(desk.jobs.minutes)[:-1]
+    except BrokerDown:
         return []
 
 

@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from flask import url_for
-from redis import RedisError
 
 from api.dashboard.estimate import fraction
-from mezcal.errors import Failure, kinds
-from mezcal.jobs import JobState
-from mezcal.jobs.queue_status import queue_status
-from mezcal.jobs.state import progress
+from mezcal.errors import BrokerDown, Failure, kinds
 from mezcal.recipe import from_json
 
 if TYPE_CHECKING:
     from api.context import ApiContext
-    from mezcal.jobs import Record
-    from mezcal.jobs.queue_status import Queue
+    from mezcal.jobs import QueueStatus, Record
 
 FAILURES_READ = 1000  # at most; these are counted by class
 NAMED = 10  # failures of a class that are named one by one
@@ -71,27 +66,21 @@ class Failures:
 # --- the queue
 
 
-def queue(desk: ApiContext) -> Queue | None:
+def queue(desk: ApiContext) -> QueueStatus | None:
     """The queue, None where the broker cannot be reached."""
     try:
-        return queue_status(desk.jobs.table)
-    except RedisError:
+        return desk.jobs.status()
+    except BrokerDown:
         return None
 
 
 def running(desk: ApiContext) -> list[Running]:
     """The jobs at work, those that began first at the top; none where the broker cannot be reached."""
-    table = desk.jobs.table
     try:
-        keys: Any = table.redis.zrange(table.keys.running, 0, RUNNING_MOST - 1)
-        found = [(record, progress.read(table, record.key)) for record in table.records(keys)]
-    except RedisError:
+        found = desk.jobs.running(RUNNING_MOST)
+    except BrokerDown:
         return []
-    told = [
-        _running(record, fraction(stage) if stage else None)
-        for record, stage in found
-        if record.state is JobState.RUNNING
-    ]
+    told = [_running(job.record, fraction(job.stage) if job.stage else None) for job in found]
     return sorted(told, key=lambda one: -one.seconds)
 
 
@@ -114,9 +103,9 @@ def _running(record: Record, done: float | None) -> Running:
 def failures(desk: ApiContext) -> Failures | None:
     """What failed, by class, the largest class first; None where the broker cannot be reached."""
     try:
-        records = desk.jobs.table.failures(FAILURES_READ)
-        total = desk.jobs.table.depths()["failed"]
-    except RedisError:
+        records = desk.jobs.failures(FAILURES_READ)
+        total = desk.jobs.depths()["failed"]
+    except BrokerDown:
         return None
     by_class: dict[str, list[Record]] = {}
     for record in records:

@@ -6,12 +6,10 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from flask import Response, jsonify, request, url_for
-from redis import RedisError
 from werkzeug.exceptions import NotFound, RequestEntityTooLarge
 
 from api.context import context
 from api.security import body_limits
-from mezcal.errors import BrokerDown
 from mezcal.ingest.events import Event, Kind, named, parsed
 
 if TYPE_CHECKING:
@@ -48,10 +46,7 @@ def _bounded(events: Iterable[Event], most: int) -> Iterator[Event]:
 
 def batch(name: str, shown: Callable[[Record], dict[str, Any]]) -> Response:
     """How the batch stands, its failures *shown*; 404 when it is not, or no longer, known."""
-    try:
-        found = context().jobs.batches.read(name)
-    except RedisError as error:
-        raise BrokerDown("the queue cannot be reached") from error
+    found = context().jobs.batches.read(name)
     if found is None:
         raise NotFound("no such batch: it was never posted, or ended a week ago")
     response = jsonify(described(found, shown))

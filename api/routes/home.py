@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from flask import Blueprint, Response, jsonify, redirect, request, url_for
-from redis import RedisError
 from werkzeug.exceptions import NotFound
 
 from api import openapi
@@ -13,7 +12,7 @@ from api.context import context
 from api.responses import pages
 from api.security.auth import may_read
 from mezcal.checks import Severity
-from mezcal.errors import kinds
+from mezcal.errors import BrokerDown, kinds
 from mezcal.jobs import Lane
 from mezcal.recipe import Mezzanine, from_json
 from mezcal.sample import FOLDER
@@ -86,8 +85,8 @@ def _path_of(url: str) -> str:
 def _shown() -> list[Mezzanine]:
     """What was made last, and then what the origin has, where it can tell."""
     try:
-        recent = context().jobs.table.recent(pages.TILES_MAX)
-    except RedisError:
+        recent = context().jobs.recent.newest(pages.TILES_MAX)
+    except BrokerDown:
         recent = []
     chosen = [recipe for recipe in map(from_json, recent) if isinstance(recipe, Mezzanine)]
     chosen += [Mezzanine.parse(path) for path in context().origin.listing(pages.TILES_MAX)]
@@ -118,8 +117,8 @@ def _cache_use() -> pages.CacheUse:
 
 def _queue() -> pages.QueueState | None:
     try:
-        depths = context().jobs.table.depths()
-    except RedisError:
+        depths = context().jobs.depths()
+    except BrokerDown:
         return None
     queued = {str(lane): depths[lane] for lane in Lane}
     return pages.QueueState(queued, running=depths["running"], failed=depths["failed"])

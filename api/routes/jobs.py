@@ -6,7 +6,6 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, Response, jsonify, request, url_for
-from redis import RedisError
 from werkzeug.exceptions import BadRequest, NotFound
 
 from api.context import context
@@ -15,9 +14,7 @@ from api.request_log import note_event
 from api.routes import batches
 from api.routes.webhooks import accepted
 from api.security.auth import is_operator, may_change, may_read
-from mezcal.errors import BrokerDown
 from mezcal.jobs.bulk.batches import PREFIX
-from mezcal.jobs.failure_report import facts
 from mezcal.recipe import Mezzanine, from_json
 
 if TYPE_CHECKING:
@@ -59,15 +56,10 @@ def job(key: str) -> Response:
         raise NotFound("no such job: an id is 32 hex digits, a batch's `batch-` and 24")
     if key.startswith(PREFIX):
         return batches.batch(key, described)
-    table = context().jobs.table
-    try:
-        record = table.read(key)
-        outlook = Estimate.of(table, record) if record else None
-    except RedisError as error:
-        raise BrokerDown("the queue cannot be reached") from error
+    record = context().jobs.read(key)
     if record is None:
         raise NotFound("no such job: it was never asked for, or ended a while ago")
-    response = jsonify(described(record, outlook))
+    response = jsonify(described(record, Estimate.of(context().jobs, record)))
     response.headers["Cache-Control"] = "no-cache"  # kept, but asked about each time
     response.vary.add("Authorization")
     response.add_etag()
@@ -100,7 +92,7 @@ def described(record: Record, outlook: Estimate | None = None) -> dict[str, Any]
     Which worker had it, `host:pid`, is shown to those alone who may change state: it names machines behind ours.
     """
     recipe = from_json(record.recipe)
-    image, told = address(recipe), facts(record)
+    image, told = address(recipe), record.as_json()
     if not is_operator():
         told["history"] = [{name: past[name] for name in past if name != "worker"} for past in told["history"]]
     return {

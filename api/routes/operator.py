@@ -6,15 +6,13 @@ import math
 from typing import TYPE_CHECKING
 
 from flask import Blueprint, Response, request, url_for
-from redis import RedisError
 from werkzeug.exceptions import NotFound
 
 from api.context import context
 from api.dashboard import operator_page, overview
 from api.responses import pages
 from api.security import body_limits, sessions
-from mezcal.errors import BrokerDown, Unauthorized
-from mezcal.jobs import recent
+from mezcal.errors import Unauthorized
 
 if TYPE_CHECKING:
     from mezcal.jobs import Record
@@ -86,10 +84,7 @@ def retry() -> Response:
 def preview(key: str) -> Response:
     """Return a small preview of a derivative."""
     sessions.require_operator()
-    try:
-        jpeg = recent.preview(context().jobs.table, key)
-    except RedisError as error:
-        raise BrokerDown("the broker, which keeps the previews, cannot be reached") from error
+    jpeg = context().jobs.recent.preview(key)
     if jpeg is None:
         raise NotFound("there is no preview of this derivative")
     response = Response(jpeg, mimetype="image/jpeg")

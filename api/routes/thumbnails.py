@@ -119,7 +119,7 @@ class Wanted:
 
     def hand_over(self) -> None:
         """Leave the signed URLs for the worker."""
-        context().jobs.hand_over(self.recipe, {str(one.id): one.text("url") for one in self.inputs})
+        context().jobs.save_ticket(self.recipe, {str(one.id): one.text("url") for one in self.inputs})
 
     def told(self) -> dict[str, Any]:
         """The answer: the URL, the proposal and, for a composite, how its frames were aligned."""

@@ -66,7 +66,7 @@ def post_worker_init(worker: Worker) -> None:
     desk = worker.wsgi.extensions[EXTENSION]
     listener = desk.jobs.listener
     follow(_settings)
-    tell_requests(desk.jobs.table.redis, desk.jobs.table.keys)
+    tell_requests(desk.jobs.minutes)
 
     def drain(signum: int, frame: FrameType | None) -> None:
         listener.drain(max(0.0, graceful_timeout - ANSWERING_SECONDS))

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from redis import RedisError
-
 from mezcal.errors import Failure
 from mezcal.settings import WrongSetting
 
@@ -68,7 +66,5 @@ class Check:
             return Severity.FAILED, failure.detail, self.hint
         except (WrongSetting, OSError) as error:
             return Severity.FAILED, " ".join(str(error).split()), self.hint
-        except RedisError as error:
-            return Severity.FAILED, f"cannot be reached ({type(error).__name__})", self.hint
         except Exception as error:  # noqa: BLE001 - whatever a check meets is what it has found
             return Severity.FAILED, " ".join(f"{type(error).__name__}: {error}".split()), self.hint

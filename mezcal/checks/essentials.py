@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import os
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mezcal.checks import Check, CheckFailed, Severity
-from mezcal.jobs.transport.celery_pipe import check_policy
 from mezcal.store import LocalStore
 
 if TYPE_CHECKING:
-    from redis import Redis
-
+    from mezcal.jobs import BrokerProbe
     from mezcal.store import Store
 
 OLDEST = (6, 2)  # the oldest broker that was tried
@@ -20,9 +18,9 @@ FULL = 0.9  # of the broker's maxmemory
 LITTLE = 2**30  # bytes: some hundred large mezzanines
 
 
-def broker(redis: Redis) -> Check:
+def broker(probe: BrokerProbe) -> Check:
     """That it answers, and throws no jobs away."""
-    return Check("broker", partial(_broker, redis), "start `mezcal up`, or see to the server that REDIS_URL names")
+    return Check("broker", partial(_broker, probe), "start `mezcal up`, or see to the server that REDIS_URL names")
 
 
 def store(of: Store) -> Check:
@@ -30,9 +28,9 @@ def store(of: Store) -> Check:
     return Check("store", partial(_store, of), "see to the folder of STORAGE_DIR: its disk, its owner, its mount")
 
 
-def thorough_broker(redis: Redis) -> Check:
+def thorough_broker(probe: BrokerProbe) -> Check:
     """As `broker`, with its version, and whether it keeps the queue over a restart."""
-    return Check("broker", partial(_thorough_broker, redis), broker(redis).hint)
+    return Check("broker", partial(_thorough_broker, probe), broker(probe).hint)
 
 
 def thorough_store(of: Store) -> Check:
@@ -40,8 +38,8 @@ def thorough_store(of: Store) -> Check:
     return Check("store", partial(_thorough_store, of), store(of).hint)
 
 
-def _broker(redis: Redis) -> str:
-    check_policy(redis)
+def _broker(probe: BrokerProbe) -> str:
+    probe.check_policy()
     return "ok"
 
 
@@ -50,9 +48,9 @@ def _store(of: Store) -> str:
     return "ok"
 
 
-def _thorough_broker(redis: Redis) -> str:
-    check_policy(redis)
-    info: dict[str, Any] = redis.info()
+def _thorough_broker(probe: BrokerProbe) -> str:
+    probe.check_policy()
+    info = probe.info()
     named = "Valkey" if "valkey_version" in info else "Redis"
     version = str(info.get("valkey_version") or info.get("redis_version") or "0")
     if tuple(int(part) for part in version.split(".")[:2] if part.isdigit()) < OLDEST:

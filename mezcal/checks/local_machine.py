@@ -12,13 +12,10 @@ from typing import TYPE_CHECKING
 
 from mezcal import sample
 from mezcal.checks import Check, CheckFailed, Severity
-from mezcal.jobs.workers import workers_seen
 from mezcal.settings import Settings
 
 if TYPE_CHECKING:
-    from redis import Redis
-
-    from mezcal.jobs import JobTable
+    from mezcal.jobs import BrokerProbe, WorkerRegistry
 
 CLOCKS = 5.0  # seconds
 SAMPLE = "agave-p3.tif"
@@ -39,9 +36,9 @@ def codecs() -> Check:
     return Check("codecs", _codecs, "install mezcal anew: its wheels bring all decoders")
 
 
-def clock(redis: Redis) -> Check:
+def clock(probe: BrokerProbe) -> Check:
     """That this machine and the broker's agree about the time."""
-    return Check("clock", partial(_clock, redis), "let both machines follow NTP")
+    return Check("clock", partial(_clock, probe), "let both machines follow NTP")
 
 
 def no_broker(settings: Settings) -> Check:
@@ -51,9 +48,9 @@ def no_broker(settings: Settings) -> Check:
     )
 
 
-def workers(table: JobTable) -> Check:
+def workers(registry: WorkerRegistry) -> Check:
     """That somebody makes images."""
-    return Check("workers", partial(_workers, table), "start a worker: `mezcal up` brings one")
+    return Check("workers", partial(_workers, registry), "start a worker: `mezcal up` brings one")
 
 
 def _secrets() -> str:
@@ -98,10 +95,10 @@ def _codecs() -> str:
     return f"a sample was converted; libvips {vips}, Pillow {__version__}, imagecodecs {imagecodecs.__version__}"
 
 
-def _clock(redis: Redis) -> str:
+def _clock(probe: BrokerProbe) -> str:
     began = time.time()
-    seconds, micros = redis.time()
-    ahead = (began + time.time()) / 2 - (seconds + micros / 1e6)
+    theirs = probe.clock()
+    ahead = (began + time.time()) / 2 - theirs
     if abs(ahead) > CLOCKS:
         raise CheckFailed(f"this machine is {abs(ahead):,.1f} s {'ahead of' if ahead > 0 else 'behind'} the broker")
     return f"{abs(ahead) * 1000:.0f} ms from the broker's"
@@ -111,8 +108,8 @@ def _no_broker(settings: Settings) -> str:
     raise CheckFailed(f"REDIS_URL is not set, and no `mezcal up` runs in {settings.data_dir.absolute()}")
 
 
-def _workers(table: JobTable) -> str:
-    seen = workers_seen(table)
+def _workers(registry: WorkerRegistry) -> str:
+    seen = registry.statuses()
     silent = [one.worker.name for one in seen if one.silent]
     there = [one.worker for one in seen if not one.silent]
     if not there:

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 from mezcal.checks import Check, CheckFailed, Severity, essentials, local_machine, origins
 from mezcal.commands.arguments import add_data_dir, settings_of
 from mezcal.commands.terminal.exit_codes import OK, PROBLEMS
-from mezcal.jobs import JobPolicy, JobTable, Keys
-from mezcal.jobs.transport.celery_pipe import connect
+from mezcal.jobs import Jobs
 from mezcal.settings.typos import given_names, strangers
 from mezcal.store import open_store
 
@@ -89,12 +88,12 @@ def _of_broker(settings: Settings) -> Iterator[Finding]:
     if settings.redis_url is None:
         yield local_machine.no_broker(settings).finding()
         return
-    table = JobTable(connect(settings), Keys(settings.key_prefix), JobPolicy.of(settings))
-    broker = essentials.thorough_broker(table.redis).finding()
+    jobs = Jobs.of(settings)
+    broker = essentials.thorough_broker(jobs.broker).finding()
     yield broker
     if broker.level is not Severity.FAILED:
-        yield local_machine.clock(table.redis).finding()
-        yield local_machine.workers(table).finding()
+        yield local_machine.clock(jobs.broker).finding()
+        yield local_machine.workers(jobs.workers).finding()
 
 
 def _here(settings: Settings) -> Iterator[Finding]:

@@ -70,7 +70,7 @@ class Warming:
         recipe = recipe_of(inputs, options)
         stored = self.store.find(recipe) is not None
         if self.jobs is not None and not stored:
-            self.jobs.hand_over(recipe, {str(one.id): one.text("url") for one in inputs})
+            self.jobs.save_ticket(recipe, {str(one.id): one.text("url") for one in inputs})
         return recipe, stored
 
     def _archive(self, otherwise: type[Exception]) -> Archive:

@@ -16,30 +16,15 @@ KEY = re.compile(r"[0-9a-f]{32}")
 
 
 def as_json(record: Record) -> dict[str, Any]:
-    """A job as `GET /jobs` tells it, less its links, with its recipe."""
-    return {**facts(record), "label": _label(record), "recipe": record.recipe}
+    """Return a job as `GET /jobs` describes it, without links, with its recipe."""
+    return {**record.as_json(), "label": _label(record), "recipe": record.recipe}
 
 
-def facts(record: Record) -> dict[str, Any]:
-    """What is told of a job in whichever JSON; times are seconds since 1970."""
-    return {
-        "id": record.key,
-        "state": record.state,
-        "lane": record.lane,
-        "attempts": record.attempts,
-        "asked": record.asked,
-        "started": record.started,
-        "ended": record.ended,
-        "failure": record.failure.as_record() if record.failure else None,
-        "history": [past | {"at": past["at"] / 1000} for past in record.history],
-    }
-
-
-def keys_of(jobs: Jobs, wanted: list[str]) -> list[str]:
-    """The keys of the failures *wanted*: by themselves, by the path of a master, or all there are."""
-    if wanted == [ALL]:
+def keys_of(jobs: Jobs, names: list[str]) -> list[str]:
+    """Return the keys of the failures that *names* name: by key, by the path of a master, or `ALL` there are."""
+    if names == [ALL]:
         return [record.key for record in jobs.failures(MANY)]
-    return [one if KEY.fullmatch(one) else Mezzanine.parse(one).key for one in wanted]
+    return [name if KEY.fullmatch(name) else Mezzanine.parse(name).key for name in names]
 
 
 def _label(record: Record) -> str:

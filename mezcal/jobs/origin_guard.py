@@ -15,7 +15,7 @@ from redis import RedisError
 
 from mezcal.errors import Failure, OriginFailed, OriginResting, OriginTimeout, Superseded, Unavailable
 from mezcal.jobs.state.keys import Lane
-from mezcal.jobs.state.leases import persist
+from mezcal.jobs.state.outages import persist
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -150,11 +150,11 @@ class OriginGuard:
 
 def _rests(seconds: float, lease: Lease) -> Exception:
     if lease.claim.lane is Lane.INTERACTIVE:
-        return resting(seconds)
+        return origin_paused(seconds)
     return JobDelayed(seconds + random.uniform(0, 5 * DEFER_SECONDS[1]))  # noqa: S311 - jitter
 
 
-def resting(seconds: float) -> OriginResting:
+def origin_paused(seconds: float) -> OriginResting:
     """The failure told to whoever asks while the origin is left alone."""
     failure = OriginResting("the repository fails again and again, and is left alone for a moment")
     failure.retry_after = max(1, round(seconds))

@@ -14,7 +14,7 @@ BLOCK = 500  # failures looked at in one round trip
 
 
 @dataclass(frozen=True, slots=True)
-class Queue:
+class QueueStatus:
     """Numbers of jobs; *ages* are the seconds since the oldest queued job of a lane was, 0 without any."""
 
     queued: dict[Lane, int]
@@ -26,7 +26,7 @@ class Queue:
     chunks: int
 
 
-def queue_status(table: JobTable) -> Queue:
+def queue_status(table: JobTable) -> QueueStatus:
     """The queue now. Two round trips, and one more per 500 in quarantine. Raises `redis.RedisError`."""
     keys, lanes = table.keys, list(Lane)
     pipe = table.redis.pipeline(transaction=False)
@@ -38,7 +38,7 @@ def queue_status(table: JobTable) -> Queue:
         pipe.zcard(name)
     (seconds, micros), *told = pipe.execute()
     depths, firsts, rest = told[: 2 * len(lanes) : 2], told[1 : 2 * len(lanes) : 2], told[2 * len(lanes) :]
-    return Queue(
+    return QueueStatus(
         queued=dict(zip(lanes, depths, strict=True)),
         ages={lane: _age(first, seconds + micros / 1e6) for lane, first in zip(lanes, firsts, strict=True)},
         running=rest[0],

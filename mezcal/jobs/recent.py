@@ -1,6 +1,6 @@
-"""Derivatives that people like to look at: the newest, the largest, and small pictures of them.
+"""Derivatives for the operator's page: the newest, the largest, and previews of them.
 
-All of it is bounded and expires; nothing hangs on it but the operator's page.
+All of it is bounded and expires. Only the home page and the operator's page read it.
 """
 
 from __future__ import annotations
@@ -12,64 +12,84 @@ from typing import TYPE_CHECKING, Any, cast
 
 from redis import RedisError
 
+from mezcal.jobs.state.outages import raises_broker_down
+
 if TYPE_CHECKING:
-    from mezcal.jobs.state.table import JobTable
+    from redis import Redis
+
+    from mezcal.jobs.state.keys import Keys
     from mezcal.recipe import Recipe
 
 log = logging.getLogger(__name__)
 
 LARGEST_KEPT = 100  # more than are shown: some of them are deleted or evicted
 KEPT = 90 * 86_400  # seconds
-PREVIEW_KEPT = 86_400  # seconds; it is made again where somebody still looks
-ASKED_AGAIN = 60  # seconds for which a preview that was asked for is waited for
-NONE = "none"  # stands for the preview of a picture that cannot have one
+PREVIEW_KEPT = 86_400  # seconds; it is made again if the page is still visited
+REQUEST_KEPT = 60  # seconds after which a preview that was requested and not made is requested again
+NO_PREVIEW = "none"  # stands for the preview of a derivative that cannot have one
 
 
-def note_size(table: JobTable, recipe: Recipe, size: int) -> None:
-    """Note that *recipe*'s derivative has *size* bytes; that it is not told while Redis is away harms nobody."""
-    pipe = table.redis.pipeline(transaction=False)
-    pipe.zadd(table.keys.largest, {json.dumps(recipe.as_json(), sort_keys=True): size})
-    pipe.zremrangebyrank(table.keys.largest, 0, -LARGEST_KEPT - 1)
-    pipe.expire(table.keys.largest, KEPT)
-    pipe.delete(table.keys.preview(recipe.key))  # of what was there before
-    try:
-        pipe.execute()
-    except RedisError as error:
-        log.debug("the size of %s is not noted: %s", recipe.key, error)
+class RecentDerivatives:
+    """Every method but `add` raises `BrokerDown` if Redis cannot be reached."""
+
+    def __init__(self, redis: Redis, keys: Keys) -> None:
+        self._redis, self._keys = redis, keys
+
+    def add(self, recipe: Recipe, size: int) -> None:
+        """Record that *recipe*'s derivative was made and has *size* bytes. Does nothing while Redis is down."""
+        pipe = self._redis.pipeline(transaction=False)
+        pipe.zadd(self._keys.largest, {_as_json(recipe): size})
+        pipe.zremrangebyrank(self._keys.largest, 0, -LARGEST_KEPT - 1)
+        pipe.expire(self._keys.largest, KEPT)
+        pipe.delete(self._keys.preview(recipe.key))  # it shows the derivative that was replaced
+        try:
+            pipe.execute()
+        except RedisError as error:
+            log.debug("the size of %s is not recorded: %s", recipe.key, error)
+
+    @raises_broker_down()
+    def newest(self, most: int) -> list[dict[str, Any]]:
+        """Return the recipes (JSON) made last, the newest first, each once."""
+        made = cast("list[str]", self._redis.lrange(self._keys.recent, 0, -1))
+        return [json.loads(recipe) for recipe in dict.fromkeys(made)][:most]
+
+    @raises_broker_down()
+    def largest(self) -> list[dict[str, Any]]:
+        """Return the recipes (JSON) of the largest derivatives made, the largest first. Some may be deleted."""
+        recipes = cast("list[str]", self._redis.zrange(self._keys.largest, 0, -1, desc=True))
+        return [json.loads(recipe) for recipe in recipes]
+
+    @raises_broker_down()
+    def remove(self, recipes: list[Recipe]) -> None:
+        """Remove *recipes*, which are no longer stored, from the largest."""
+        if recipes:
+            self._redis.zrem(self._keys.largest, *map(_as_json, recipes))
+
+    @raises_broker_down()
+    def previews(self, recipes: list[Recipe]) -> dict[str, str | None]:
+        """Return each recipe's preview by key: Base64, `NO_PREVIEW`, "" while it is made, None if there is none."""
+        if not recipes:
+            return {}
+        found = cast("list[str | None]", self._redis.mget([self._keys.preview(recipe.key) for recipe in recipes]))
+        return {recipe.key: preview for recipe, preview in zip(recipes, found, strict=True)}
+
+    @raises_broker_down()
+    def request_preview(self, recipe: Recipe) -> bool:
+        """Return True if the caller is the first to request *recipe*'s preview: it sends the task then."""
+        return bool(self._redis.set(self._keys.preview(recipe.key), "", nx=True, ex=REQUEST_KEPT))
+
+    @raises_broker_down()
+    def save_preview(self, recipe: Recipe, jpeg: bytes | None) -> None:
+        """Save *recipe*'s preview; None records that it cannot have one."""
+        text = b64encode(jpeg).decode() if jpeg is not None else NO_PREVIEW
+        self._redis.set(self._keys.preview(recipe.key), text, ex=PREVIEW_KEPT)
+
+    @raises_broker_down()
+    def preview(self, key: str) -> bytes | None:
+        """Return the preview of the derivative *key* as JPEG, None if there is none."""
+        text = cast("str | None", self._redis.get(self._keys.preview(key)))
+        return b64decode(text) if text and text != NO_PREVIEW else None
 
 
-def largest(table: JobTable) -> list[dict[str, Any]]:
-    """The recipes of the largest derivatives made, the largest first; some may be gone. Raises `RedisError`."""
-    found = cast("list[str]", table.redis.zrange(table.keys.largest, 0, -1, desc=True))
-    return [json.loads(recipe) for recipe in found]
-
-
-def gone(table: JobTable, recipes: list[Recipe]) -> None:
-    """Forget the sizes of *recipes*, which are no longer stored. Raises `RedisError`."""
-    if recipes:
-        table.redis.zrem(table.keys.largest, *(json.dumps(one.as_json(), sort_keys=True) for one in recipes))
-
-
-def previews(table: JobTable, recipes: list[Recipe]) -> dict[str, str | None]:
-    """What is known of the preview of each, by key: Base64, `NONE`, "" while it is made, None. Raises `RedisError`."""
-    if not recipes:
-        return {}
-    found = cast("list[str | None]", table.redis.mget([table.keys.preview(recipe.key) for recipe in recipes]))
-    return {recipe.key: told for recipe, told in zip(recipes, found, strict=True)}
-
-
-def wanted_first(table: JobTable, recipe: Recipe) -> bool:
-    """Whether nobody has asked for *recipe*'s preview lately; whoever is told so has it made. Raises `RedisError`."""
-    return bool(table.redis.set(table.keys.preview(recipe.key), "", nx=True, ex=ASKED_AGAIN))
-
-
-def keep_preview(table: JobTable, recipe: Recipe, jpeg: bytes | None) -> None:
-    """Keep *recipe*'s preview, or that there can be none. Raises `RedisError`."""
-    told = b64encode(jpeg).decode() if jpeg is not None else NONE
-    table.redis.set(table.keys.preview(recipe.key), told, ex=PREVIEW_KEPT)
-
-
-def preview(table: JobTable, key: str) -> bytes | None:
-    """The preview of the derivative *key* as JPEG, None if there is none. Raises `RedisError`."""
-    told = cast("str | None", table.redis.get(table.keys.preview(key)))
-    return b64decode(told) if told and told != NONE else None
+def _as_json(recipe: Recipe) -> str:
+    return json.dumps(recipe.as_json(), sort_keys=True)

@@ -1,17 +1,21 @@
-"""The workers that are there, by what each says of itself every two seconds."""
+"""The workers of the installation, each by the heartbeat that it sends every two seconds."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
+
+from mezcal.jobs.state.outages import raises_broker_down
 
 if TYPE_CHECKING:
-    from mezcal.jobs.state.table import JobTable
+    from redis import Redis
 
-SILENT_SECONDS = 20  # a frozen broker holds a worker's event loop up for ten
-KEPT = 600  # seconds for which one that fell silent is still told of
-LEFT = 86_400  # seconds for which the list outlasts the last worker
+    from mezcal.jobs.state.keys import Keys
+
+SILENT_SECONDS = 20  # a frozen broker stops a worker's event loop for ten
+KEPT = 600  # seconds for which a silent worker is still listed
+LIST_KEPT = 86_400  # seconds after the last heartbeat of any worker
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,49 +28,56 @@ class Worker:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """A worker and how many *seconds* ago it last said that it is there."""
+class WorkerStatus:
+    """A worker and the *seconds* since its last heartbeat."""
 
     worker: Worker
     seconds: float
 
     @property
     def silent(self) -> bool:
-        """Whether it should have said so again by now: it hangs, was killed, or cannot reach the broker."""
+        """True if a heartbeat is overdue: the worker hangs, was killed, or cannot reach the broker."""
         return self.seconds > SILENT_SECONDS
 
 
-def sign_in(table: JobTable, worker: Worker) -> None:
-    """Say that *worker* is there. Raises `redis.RedisError`."""
-    now = _now(table)
-    pipe = table.redis.pipeline(transaction=False)
-    pipe.zadd(table.keys.workers, {_told(worker): now})
-    pipe.zremrangebyscore(table.keys.workers, "-inf", now - KEPT)
-    pipe.expire(table.keys.workers, LEFT)
-    pipe.execute()
+class WorkerRegistry:
+    """The list of workers in Redis. Every method raises `BrokerDown` if Redis cannot be reached."""
+
+    def __init__(self, redis: Redis, keys: Keys) -> None:
+        self._redis, self._keys = redis, keys
+
+    @raises_broker_down()
+    def heartbeat(self, worker: Worker) -> None:
+        """Record that *worker* is alive now."""
+        now = self._now()
+        pipe = self._redis.pipeline(transaction=False)
+        pipe.zadd(self._keys.workers, {_as_json(worker): now})
+        pipe.zremrangebyscore(self._keys.workers, "-inf", now - KEPT)
+        pipe.expire(self._keys.workers, LIST_KEPT)
+        pipe.execute()
+
+    @raises_broker_down()
+    def remove(self, worker: Worker) -> None:
+        """Remove *worker* from the list: it shuts down."""
+        self._redis.zrem(self._keys.workers, _as_json(worker))
+
+    @raises_broker_down()
+    def statuses(self) -> list[WorkerStatus]:
+        """Return the workers with a heartbeat in the last ten minutes, by name."""
+        now = self._now()
+        members = cast("list[tuple[str, float]]", self._redis.zrange(self._keys.workers, 0, -1, withscores=True))
+        seen = [WorkerStatus(_from_json(member), max(0.0, now - at)) for member, at in members if now - at <= KEPT]
+        return sorted(seen, key=lambda status: status.worker.name)
+
+    def _now(self) -> float:
+        seconds, microseconds = self._redis.time()
+        return float(seconds) + float(microseconds) / 1e6
 
 
-def sign_off(table: JobTable, worker: Worker) -> None:
-    """Say that *worker* ends as it should. Raises `redis.RedisError`."""
-    table.redis.zrem(table.keys.workers, _told(worker))
-
-
-def workers_seen(table: JobTable) -> list[Seen]:
-    """Those that are or were there within ten minutes, by name. Raises `redis.RedisError`."""
-    now = _now(table)
-    found = cast("list[tuple[str, float]]", table.redis.zrange(table.keys.workers, 0, -1, withscores=True))
-    seen = [Seen(_worker(json.loads(told)), max(0.0, now - at)) for told, at in found if now - at <= KEPT]
-    return sorted(seen, key=lambda one: one.worker.name)
-
-
-def _now(table: JobTable) -> float:
-    seconds, micros = table.redis.time()
-    return float(seconds) + float(micros) / 1e6
-
-
-def _told(worker: Worker) -> str:
+def _as_json(worker: Worker) -> str:
     return json.dumps(asdict(worker), sort_keys=True)
 
 
-def _worker(told: dict[str, Any]) -> Worker:
-    return Worker(told["name"], told["processes"], tuple(told["queues"]))
+def _from_json(text: str) -> Worker:
+    fields = json.loads(text)
+    return Worker(fields["name"], fields["processes"], tuple(fields["queues"]))

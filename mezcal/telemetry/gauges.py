@@ -12,12 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily
-from redis import RedisError
 
-from mezcal.errors import Failure
-from mezcal.jobs import Lane, OriginGuard
-from mezcal.jobs.bulk.batches import ENDS
-from mezcal.jobs.queue_status import Queue, queue_status
+from mezcal.errors import BrokerDown, Failure
+from mezcal.jobs import Lane
 from mezcal.telemetry import multiprocess
 
 if TYPE_CHECKING:
@@ -25,7 +22,7 @@ if TYPE_CHECKING:
 
     from prometheus_client.metrics_core import Metric
 
-    from mezcal.jobs import JobTable
+    from mezcal.jobs import Jobs, QueueStatus
     from mezcal.store import Store
 
 FRESH_SECONDS = 1.0  # who asks more often gets the same again
@@ -87,8 +84,8 @@ GAUGES = tuple(one for one in list(globals().values()) if isinstance(one, Gauged
 class Gauges:
     """Looks all of them up, once a second at most however many ask. What cannot be reached is left out."""
 
-    def __init__(self, table: JobTable, store: Store) -> None:
-        self._table, self._store, self._gate = table, store, OriginGuard(table)
+    def __init__(self, jobs: Jobs, store: Store) -> None:
+        self._jobs, self._store = jobs, store
         self._lock = threading.Lock()
         self._seen: list[Metric] = []
         self._until = 0.0
@@ -103,22 +100,22 @@ class Gauges:
 
     def _of_broker(self) -> Iterator[Metric]:
         try:
-            told = [*_of_queue(queue_status(self._table)), self._of_batches(), *self._of_origins()]
-        except RedisError:
+            told = [*_of_queue(self._jobs.status()), self._of_batches(), *self._of_origins()]
+        except BrokerDown:
             told = []
         yield _single(REACHED, 1 if told else 0)
         yield from told
 
     def _of_batches(self) -> Metric:
-        ended, items = ITEMS.family(), self._table.redis.hgetall(self._table.keys.items)
-        for end in ENDS:
-            ended.add_metric([end], int(items.get(end, 0)))
+        ended = ITEMS.family()
+        for end, count in self._jobs.batches.totals().items():
+            ended.add_metric([end], count)
         return ended
 
     def _of_origins(self) -> Iterator[Metric]:
         state, taken = CIRCUIT.family(), TAKEN.family()
-        for host in sorted(set(self._table.terms.origins.values()) - {""}):
-            circuit = self._gate.circuit(host)
+        for host in sorted(set(self._jobs.origins.values()) - {""}):
+            circuit = self._jobs.circuit(host)
             taken.add_metric([host], circuit.places_taken)
             for name in STATES:
                 state.add_metric([host, name], circuit.state == name)
@@ -138,7 +135,7 @@ class Gauges:
         yield _single(USABLE, usable)
 
 
-def _of_queue(queue: Queue) -> Iterator[Metric]:
+def _of_queue(queue: QueueStatus) -> Iterator[Metric]:
     depth, age = QUEUED.family(), AGE.family()
     for lane in Lane:
         depth.add_metric([lane], queue.queued[lane])

@@ -10,10 +10,9 @@ import logging
 import threading
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
-from redis import RedisError
-
+from mezcal.errors import BrokerDown
 from mezcal.telemetry.metrics import metrics
 from mezcal.telemetry.multiprocess import collected
 
@@ -22,14 +21,12 @@ if TYPE_CHECKING:
 
     from prometheus_client.metrics_core import Metric
     from prometheus_client.samples import Sample
-    from redis import Redis
 
-    from mezcal.jobs.state.keys import Keys
+    from mezcal.jobs import MinuteCounts
 
 log = logging.getLogger(__name__)
 
 MINUTES = 60
-KEPT_SECONDS = 2 * 3600
 TOLD_EVERY = 10.0  # seconds
 WAITED = {"miss", "join", "late"}  # outcomes of requests that waited for a job
 REQUESTS = ("mezcal_requests", "mezcal_request_seconds")  # what API processes count
@@ -100,27 +97,23 @@ class Minute:
         return sum(self.jobs.get(outcome, 0) for outcome in ("failed", "lost", "ended"))
 
 
-def last_hour(redis: Redis, keys: Keys, now: float | None = None) -> list[Minute]:
+def last_hour(counts: MinuteCounts, now: float | None = None) -> list[Minute]:
     """The last sixty minutes, the oldest first, the current one last; a minute without counts is there, with none.
 
-    One round trip. Raises `redis.RedisError`.
+    One round trip. Raises `BrokerDown`.
     """
     last = int(time.time() if now is None else now) // 60
     numbers = range(last - MINUTES + 1, last + 1)
-    pipe = redis.pipeline(transaction=False)
-    for number in numbers:
-        pipe.hgetall(keys.minute(number))
-    found = cast("list[dict[str, str]]", pipe.execute())
-    return [_minute(number * 60, fields) for number, fields in zip(numbers, found, strict=True)]
+    return [_minute(number * 60, fields) for number, fields in zip(numbers, counts.read(numbers), strict=True)]
 
 
-def _minute(at: int, fields: dict[str, str]) -> Minute:
+def _minute(at: int, fields: dict[str, int]) -> Minute:
     def named(what: str) -> dict[str, int]:
-        return {name.partition(":")[2]: int(told) for name, told in fields.items() if name.startswith(f"{what}:")}
+        return {name.partition(":")[2]: count for name, count in fields.items() if name.startswith(f"{what}:")}
 
     def latency(what: str) -> Latency:
         buckets = {float(end): count for end, count in named(f"{what}_below").items()}
-        return Latency(sum(buckets.values()), float(fields.get(f"{what}_ms", 0)) / 1000, buckets)
+        return Latency(sum(buckets.values()), fields.get(f"{what}_ms", 0) / 1000, buckets)
 
     return Minute(at, named("requests"), named("jobs"), latency("wait"), latency("work"))
 
@@ -128,8 +121,8 @@ def _minute(at: int, fields: dict[str, str]) -> Minute:
 class MinuteRecorder:
     """Adds to the hour what *counted* has grown by; called every `TOLD_EVERY` seconds or so, by one thread."""
 
-    def __init__(self, redis: Redis, keys: Keys, counted: Callable[[], Iterable[Metric]]) -> None:
-        self._redis, self._keys, self._counted = redis, keys, counted
+    def __init__(self, counts: MinuteCounts, counted: Callable[[], Iterable[Metric]]) -> None:
+        self._counts, self._counted = counts, counted
         self._before = totals(counted())
         self._at = time.monotonic()
 
@@ -139,8 +132,9 @@ class MinuteRecorder:
         grown = {name: value - self._before.get(name, 0) for name, value in now.items()}
         grown = {name: value for name, value in grown.items() if value > 0}
         try:
-            self._add(grown)
-        except RedisError as error:
+            if grown:
+                self._counts.add(int(time.time()) // 60, grown)
+        except BrokerDown as error:
             log.debug("the last minutes' counts are told later: %s", error)
         else:
             self._before = now
@@ -151,20 +145,10 @@ class MinuteRecorder:
             self._at = time.monotonic()
             self.tell()
 
-    def _add(self, grown: dict[str, int]) -> None:
-        if not grown:
-            return
-        key = self._keys.minute(int(time.time()) // 60)
-        pipe = self._redis.pipeline(transaction=False)
-        for name, value in grown.items():
-            pipe.hincrby(key, name, value)
-        pipe.expire(key, KEPT_SECONDS)
-        pipe.execute()
 
-
-def tell_requests(redis: Redis, keys: Keys) -> None:
+def tell_requests(counts: MinuteCounts) -> None:
     """Tell of the requests that this process counts, from a thread, for as long as it lives."""
-    told = MinuteRecorder(redis, keys, lambda: [one for one in metrics().registry.collect() if one.name in REQUESTS])
+    told = MinuteRecorder(counts, lambda: [one for one in metrics().registry.collect() if one.name in REQUESTS])
 
     def keep_telling() -> None:
         while True:
@@ -174,9 +158,9 @@ def tell_requests(redis: Redis, keys: Keys) -> None:
     threading.Thread(target=keep_telling, name="hour", daemon=True).start()
 
 
-def of_jobs(redis: Redis, keys: Keys) -> MinuteRecorder:
+def of_jobs(counts: MinuteCounts) -> MinuteRecorder:
     """Tells of the jobs that this worker's processes count, those that have died included."""
-    return MinuteRecorder(redis, keys, lambda: [one for one in collected() if one.name in JOBS])
+    return MinuteRecorder(counts, lambda: [one for one in collected() if one.name in JOBS])
 
 
 def totals(counted: Iterable[Metric]) -> dict[str, int]:

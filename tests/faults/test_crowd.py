@@ -9,7 +9,11 @@ from uuid import uuid4
 
 import pytest
 
-from mezcal.jobs import JobPolicy, JobTable, Keys, Lane
+from mezcal.jobs import Lane
+from mezcal.jobs.state.keys import Keys
+from mezcal.jobs.state.policy import JobPolicy
+from mezcal.jobs.state.records import QueueRequest
+from mezcal.jobs.state.table import JobTable
 from mezcal.recipe import Mezzanine
 from tests.support.waiting import until
 
@@ -70,7 +74,7 @@ def test_a_hundred_thousand_jobs_leave_nothing(broker: Broker) -> None:
 
     def some(first: int, count: int) -> None:
         recipes = [Mezzanine.parse(f"dc/{number}.tif") for number in range(first, first + count)]
-        table.ensure_all(recipes, Lane.BULK, changed=False)
+        table.queue([QueueRequest(recipe) for recipe in recipes], Lane.BULK)
         for recipe in recipes:
             claim = table.begin(recipe.key, "w", "m")
             assert claim is not None

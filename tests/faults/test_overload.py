@@ -131,7 +131,7 @@ def test_the_place_of_a_killed_process_is_free_again_when_its_lease_is_over(inst
 def test_a_sick_repository_is_left_alone_then_tried_by_one(install: Callable[..., Scene]) -> None:
     scene = install(BREAKER_FAILURES="3", BREAKER_SECONDS="3", ORIGIN_RETRIES="0")
     host = scene.repository.url.split("/")[2]
-    gate = scene.jobs().gate
+    gate = scene.jobs()
     sick = [scene.master(fails=-1) for _ in range(3)]
     assert gate.circuit(host).state == "closed"
     for path, _ in sick:

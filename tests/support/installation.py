@@ -13,7 +13,10 @@ from typing import TYPE_CHECKING, Any
 import requests
 from redis import Redis
 
-from mezcal.jobs import JobPolicy, JobTable, Keys
+from mezcal.jobs.state.keys import Keys
+from mezcal.jobs.state.minutes import MinuteCounts
+from mezcal.jobs.state.policy import JobPolicy
+from mezcal.jobs.state.table import JobTable
 from mezcal.recipe import Mezzanine
 from mezcal.sample import FOLDER
 from mezcal.settings import Settings, load
@@ -94,6 +97,11 @@ class Installation:
         """The installation's job table."""
         redis = Redis(unix_socket_path=str(self.folder / "data/run/broker.sock"), decode_responses=True)
         return JobTable(redis, Keys(self.settings.key_prefix), JobPolicy())
+
+    @property
+    def minutes(self) -> MinuteCounts:
+        """The installation's counts by minute."""
+        return MinuteCounts(self.table.redis, self.table.keys)
 
     def scratch(self) -> list[Path]:
         """Scratch files in the store."""

@@ -15,8 +15,8 @@ from celery.worker import consumer, state
 from redis import RedisError
 
 from mezcal.errors import BrokerDown, Failure
-from mezcal.jobs.transport.celery_pipe import CHORES, check_policy
-from mezcal.jobs.workers import Worker, sign_in, sign_off
+from mezcal.jobs import Worker
+from mezcal.jobs.transport.celery_pipe import CHORES
 from mezcal.recipe import from_json
 from mezcal.telemetry.history import MinuteRecorder, of_jobs
 from worker.app import context, scraped
@@ -63,14 +63,14 @@ class Housekeeping(bootsteps.StartStopStep):  # type: ignore[misc]  # celery shi
 
     def shutdown(self, _consumer: Any) -> None:
         """Leave the roster; one that is killed falls silent there."""
-        with suppress(RedisError):
-            sign_off(context().table, self._worker)
+        with suppress(BrokerDown):
+            context().jobs.workers.remove(self._worker)
 
     def _turn(self) -> None:
         show_life()
         scraped.keep()
         try:
-            sign_in(context().table, self._worker)
+            context().jobs.workers.heartbeat(self._worker)
             self._reap()
             self._send_what_is_due()
             context().store.sweep()
@@ -80,7 +80,7 @@ class Housekeeping(bootsteps.StartStopStep):  # type: ignore[misc]  # celery shi
 
     def _tell_of_jobs(self) -> None:
         if self._hour is None:
-            self._hour = of_jobs(context().table.redis, context().table.keys)
+            self._hour = of_jobs(context().jobs.minutes)
         self._hour.tell_if_due()
 
     def _reap(self) -> None:
@@ -90,7 +90,7 @@ class Housekeeping(bootsteps.StartStopStep):  # type: ignore[misc]  # celery shi
         them out and start each of them again.
         """
         ctx = context()
-        ctx.table.redis.ping()
+        ctx.jobs.broker.ping()
         now = time.monotonic()
         gap, self._seen = now - self._seen, now
         if gap > SWEEP_SECONDS + ctx.table.terms.lease / 3:
@@ -102,7 +102,7 @@ class Housekeeping(bootsteps.StartStopStep):  # type: ignore[misc]  # celery shi
 
     def _send_what_is_due(self) -> None:
         ctx = context()
-        for chunk in ctx.chunks.due():
+        for chunk in ctx.jobs.chunks.due():
             ctx.pipe.spread(chunk)
         for chore in due(ctx):
             ctx.pipe.chore(chore)
@@ -117,12 +117,13 @@ def myself(consumer: Any) -> Worker:
 def refuse_what_evicts() -> None:
     """End the worker where Redis may throw jobs away; where it cannot be asked, it is later."""
     try:
-        check_policy(context().table.redis)
-    except BrokerDown as wrong:
-        log.critical("%s", wrong.detail)
-        raise WorkerShutdown(1) from wrong
-    except RedisError as error:
+        risk = context().jobs.broker.eviction_risk()
+    except BrokerDown as error:
         log.warning("the broker's policy could not be read: %s", error)
+        return
+    if risk:
+        log.critical("%s", risk)
+        raise WorkerShutdown(1)
 
 
 class Consumer(consumer.Consumer):  # type: ignore[misc]

@@ -8,8 +8,8 @@ from typing import Any
 
 from celery import bootsteps
 from celery.worker import state
-from redis import RedisError
 
+from mezcal.errors import BrokerDown
 from mezcal.jobs import Lane
 from mezcal.jobs.transport.celery_pipe import CHORES
 from worker.app import context, settings
@@ -62,8 +62,8 @@ class Lanes(bootsteps.StartStopStep):  # type: ignore[misc]  # celery ships no t
             return
         self._left_out = False
         try:
-            context().table.redis.client_unblock(self._client)
-        except RedisError as error:
+            context().jobs.broker.unblock(self._client)
+        except BrokerDown as error:
             log.warning("bulk jobs wait a second longer: %s", error)
 
 

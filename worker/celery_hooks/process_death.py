@@ -10,7 +10,8 @@ from celery import signals
 from redis import RedisError
 
 from mezcal.errors import Failure, TimedOut
-from mezcal.jobs import MAKE, Lane, Message
+from mezcal.jobs import Lane, Message
+from mezcal.jobs.transport.celery_pipe import MAKE
 from mezcal.recipe import from_json
 from worker.app import context
 from worker.metrics import count_lost_attempt

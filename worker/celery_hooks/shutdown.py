@@ -14,7 +14,7 @@ from celery.worker import state
 from redis import RedisError
 
 from mezcal.errors import Failure
-from mezcal.jobs import MAKE
+from mezcal.jobs.transport.celery_pipe import MAKE
 from mezcal.recipe import from_json
 from worker.app import context, settings
 

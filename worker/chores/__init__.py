@@ -42,10 +42,6 @@ def chore(*, every: float) -> Callable[[Callable[[], object]], Callable[[], obje
 
 
 def due(ctx: WorkerContext) -> list[str]:
-    """Claim the chores that are due. Returns the names of those given to this worker. Raises `redis.RedisError`."""
-    redis, keys = ctx.table.redis, ctx.table.keys
-    return [
-        chore.name
-        for chore in CHORES.values()
-        if redis.set(keys.chore(chore.name), ctx.name, nx=True, px=int(chore.seconds * 1000))
-    ]
+    """The chores whose turn it is, and which this worker has been given. Raises `BrokerDown`."""
+    state = ctx.jobs.chores
+    return [chore.name for chore in CHORES.values() if state.claim(chore.name, ctx.name, chore.seconds)]

@@ -7,8 +7,7 @@ from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from mezcal.errors import Failure
-from mezcal.jobs.revalidation import revalidate
+from mezcal.errors import BadRecipe, StoreDown
 from mezcal.recipe import Mezzanine, from_json
 from mezcal.store.s3 import S3Store
 from worker.app import context
@@ -21,7 +20,6 @@ EXPIRE_SECONDS = 60.0
 WALK_SECONDS = 60.0
 LISTED_MOST = 20_000  # names looked at in one turn: twenty requests
 HEADS_MOST = 500  # old objects looked at in one turn, a request each: thumbnails are old and need nothing
-CURSOR_KEPT = 7 * 86_400
 
 
 @chore(every=EXPIRE_SECONDS)
@@ -40,8 +38,7 @@ def walk_bucket() -> None:
     store, settings = ctx.store, ctx.settings
     if not isinstance(store, S3Store) or not settings.revalidate_after:
         return
-    redis, cursor = ctx.table.redis, ctx.table.keys.walk
-    after = str(redis.get(cursor) or "")
+    after = ctx.jobs.chores.cursor()
     left, looks, seen, ended = settings.revalidate_per_minute, HEADS_MOST, 0, True
     for entry in islice(store.entries(after), LISTED_MOST):
         if left <= 0 or looks <= 0:
@@ -51,13 +48,12 @@ def walk_bucket() -> None:
         if entry.modified < time.time() - settings.revalidate_after:
             looks -= 1
             left -= _asked_for(entry)
-    redis.set(cursor, "" if ended and seen < LISTED_MOST else after, ex=CURSOR_KEPT)
+    ctx.jobs.chores.save_cursor("" if ended and seen < LISTED_MOST else after)
 
 
 def _asked_for(entry: StoredEntry) -> bool:
-    ctx = context()
-    with suppress(Failure):
+    recipe = None
+    with suppress(StoreDown, BadRecipe):
         sidecar = entry.sidecar()
-        if sidecar is not None and isinstance(recipe := from_json(sidecar.recipe), Mezzanine):
-            return revalidate(ctx.table, ctx.pipe, recipe)
-    return False
+        recipe = from_json(sidecar.recipe) if sidecar is not None else None
+    return isinstance(recipe, Mezzanine) and context().jobs.request_revalidation(recipe)

@@ -16,8 +16,7 @@ import socket
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
-from mezcal.jobs import JobPolicy, JobTable, Keys
-from mezcal.jobs.transport.celery_pipe import connect
+from mezcal.jobs import Jobs
 from mezcal.runtime.parent_death import follow_parent
 from mezcal.store import open_store
 from mezcal.telemetry import multiprocess
@@ -66,8 +65,7 @@ def _serve(settings: Settings, owner: int) -> NoReturn:
             signal.signal(signum, signal.SIG_DFL)
         follow_parent(signal.SIGKILL, owner)
         multiprocess.join()
-        table = JobTable(connect(settings), Keys(settings.key_prefix), JobPolicy.of(settings))
-        MetricsServer(settings, Gauges(table, open_store(settings))).serve_forever()
+        MetricsServer(settings, Gauges(Jobs.of(settings), open_store(settings))).serve_forever()
     except OSError as error:
         log.error("METRICS_PORT %d cannot be listened at: %s", settings.metrics_port, error.strerror)  # noqa: TRY400
         signal.pause()  # the worker would start another, to fail as well

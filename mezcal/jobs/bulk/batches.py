@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from uuid import uuid4
 
 from mezcal.errors import Busy
+from mezcal.jobs.state.outages import raises_broker_down
 from mezcal.jobs.state.records import record_of
 
 if TYPE_CHECKING:
@@ -88,11 +89,12 @@ class Batch:
 
 
 class Batches:
-    """The batches of one installation. Every method raises `redis.RedisError` where Redis cannot be reached."""
+    """The batches of one installation. Every method raises `BrokerDown` if Redis cannot be reached."""
 
     def __init__(self, table: JobTable, chunks: Chunks) -> None:
         self._table, self._chunks = table, chunks
 
+    @raises_broker_down()
     def post(self, items: Iterable[Any], delivery: str | None = None, seconds: int = KNOWN_SECONDS) -> Posted:
         """Leave *items* (small JSON, `events.Event`), whole or not at all; a *delivery* once in *seconds*."""
         name, keys = PREFIX + uuid4().hex[:24], self._table.keys
@@ -106,10 +108,12 @@ class Batches:
             raise Busy("the list came too slowly: send it again")
         return Posted(opened, count, names if opened == name else [], again=opened != name)
 
+    @raises_broker_down()
     def known(self, name: str) -> bool:
         """Whether the batch *name* can still be asked about."""
         return bool(self._table.redis.exists(self._table.keys.batch(name)))
 
+    @raises_broker_down()
     def open_places(self, name: str, first: int, count: int) -> list[bool]:
         """Of each of *count* items from *first* on, whether nobody has settled or queued it yet."""
         pipe = self._table.redis.pipeline(transaction=False)
@@ -117,6 +121,7 @@ class Batches:
             pipe.getbit(f"{self._table.keys.batch(name)}:spread", place)
         return [not bit for bit in pipe.execute()]
 
+    @raises_broker_down()
     def note(self, name: str, notes: list[Note]) -> None:
         """Settle items of the batch *name*, in one round trip."""
         pipe = self._table.redis.pipeline(transaction=False)
@@ -126,6 +131,7 @@ class Batches:
             self._table.run("note", "", *told, client=pipe)
         pipe.execute()
 
+    @raises_broker_down()
     def read(self, name: str) -> Batch | None:
         """How the batch stands; None if it is not, or no longer, known."""
         redis, key = self._table.redis, self._table.keys.batch(name)
@@ -150,6 +156,12 @@ class Batches:
         told = [json.loads(note) for note in notes]
         asked = int(fields["asked"]) / 1000
         return Batch(name, int(fields["items"]), asked, last, counts, self._records(failed), told)
+
+    @raises_broker_down()
+    def totals(self) -> dict[str, int]:
+        """Return how many items of all batches have ended in each of `ENDS`."""
+        items = cast("dict[str, str]", self._table.redis.hgetall(self._table.keys.items))
+        return {end: int(items.get(end, 0)) for end in ENDS}
 
     def _records(self, keys: list[str]) -> list[Record]:
         pipe = self._table.redis.pipeline(transaction=False)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 from uuid import uuid4
 
 from mezcal.jobs.state.keys import Lane
+from mezcal.jobs.state.outages import raises_broker_down
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -67,11 +68,12 @@ class Chunk:
 
 
 class Chunks:
-    """The chunks of one installation. Every method raises `redis.RedisError` where Redis cannot be reached."""
+    """The chunks of one installation. Every method raises `BrokerDown` if Redis cannot be reached."""
 
     def __init__(self, redis: Redis, keys: Keys) -> None:
         self._redis, self._keys = redis, keys
 
+    @raises_broker_down()
     def draft(self, items: Iterable[Any], batch: str) -> tuple[list[str], int]:
         """Leave *items* for `open` to make them chunks that are taken; their names, and how many items there were.
 
@@ -88,11 +90,13 @@ class Chunks:
                 count += len(part)
         return names, count
 
+    @raises_broker_down()
     def drop(self, names: list[str]) -> None:
         """Forget chunks that were never opened."""
         if names:
             self._redis.delete(*map(self._keys.chunk, names))
 
+    @raises_broker_down()
     def take(self, name: str) -> Chunk | None:
         """A chunk to be queued now; None where another has it, it is done, or the bulk lane is full enough."""
         keys = [self._keys.chunk(name), self._keys.chunks, *self._ahead, self._held(name)]
@@ -102,6 +106,7 @@ class Chunks:
         told = json.loads(zlib.decompress(b64decode(body)))
         return Chunk(name, told["batch"], int(told["first"]), told["items"])
 
+    @raises_broker_down()
     def done(self, name: str) -> None:
         """All of the chunk is queued."""
         pipe = self._redis.pipeline()
@@ -109,6 +114,7 @@ class Chunks:
         pipe.zrem(self._keys.chunks, name)
         pipe.execute()
 
+    @raises_broker_down()
     def standing(self, names: list[str]) -> list[bool]:
         """Which of the chunks are still to be queued, in one round trip."""
         pipe = self._redis.pipeline(transaction=False)
@@ -116,18 +122,21 @@ class Chunks:
             pipe.exists(self._keys.chunk(name))
         return [bool(there) for there in pipe.execute()]
 
+    @raises_broker_down()
     def take_back(self, name: str) -> bool:
         """Drop a chunk that nobody has begun to queue; whether it could be."""
         return bool(self._take_back(keys=[self._keys.chunk(name), self._keys.chunks, self._held(name)], args=[name]))
 
+    @raises_broker_down()
     def due(self) -> list[str]:
         """Chunks whose message is to be sent: those left while the bulk lane was full, or taken by one who died."""
         keys = [self._keys.chunks, *self._ahead]
         return cast("list[str]", self._due(keys=keys, args=[AHEAD, SENT_MOST, HELD_SECONDS]))
 
-    def count(self) -> int:
-        """How many there are."""
-        return int(self._redis.zcard(self._keys.chunks))
+    @raises_broker_down()
+    def names(self) -> list[str]:
+        """Return the names of all chunks, those that may be taken first at the front."""
+        return cast("list[str]", self._redis.zrange(self._keys.chunks, 0, -1))
 
     @property
     def _ahead(self) -> list[str]:

@@ -10,16 +10,15 @@ from __future__ import annotations
 import json
 import time
 import zlib
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from redis import RedisError
-
 from mezcal.errors import BrokerDown, Failure
-from mezcal.jobs import JobState
 from mezcal.jobs.bulk.chunks import SIZE
+from mezcal.jobs.state.keys import JobState
+from mezcal.jobs.state.outages import raises_broker_down
 from mezcal.recipe import from_json
 
 if TYPE_CHECKING:
@@ -68,9 +67,7 @@ class Outstanding:
         self._queued: dict[str, list[dict[str, Any]]] = {}  # by the job's key, in the order of queueing: the recipe,
         # as often as it was handed over
         self._looked_at_all = time.monotonic()
-        with _reached():
-            seconds, micros = jobs.table.redis.time()
-        self._began = seconds + micros / 1e6
+        self._began = jobs.broker.clock()
 
     def count(self) -> int:
         """How many have not ended, as far as was seen."""
@@ -79,7 +76,7 @@ class Outstanding:
 
     def hand_over(self, recipes: list[Recipe], *, at_once: bool = True) -> None:
         """Have *recipes* made in bulk; a worker queues them, *at_once* or when their turn comes."""
-        with _reached():
+        with raises_broker_down():
             for start in range(0, len(recipes), SIZE):
                 some = recipes[start : start + SIZE]
                 for name in self._jobs.batches.post(("wanted", "recipe", one.as_json()) for one in some).chunks:
@@ -109,12 +106,12 @@ class Outstanding:
         among them: call again until `being_queued` is false.
         """
         taken = 0
-        with _reached():
+        with raises_broker_down():
             for name in list(self._waiting):
                 if self._jobs.chunks.take_back(name):
                     taken += self._waiting.pop(name).number
         self._see_queued()
-        with _reached():
+        with raises_broker_down():
             keys = iter(list(self._queued))
             while some := list(islice(keys, BATCH)):
                 taken += self._jobs.table.withdraw(some, self._began)
@@ -127,7 +124,7 @@ class Outstanding:
 
     def _see_queued(self) -> None:
         names = list(self._waiting)
-        with _reached():
+        with raises_broker_down():
             standing = self._jobs.chunks.standing(names) if names else []
         for name, there in zip(names, standing, strict=True):
             if not there:
@@ -136,7 +133,7 @@ class Outstanding:
 
     def _ended(self, keys: list[str]) -> list[Ended]:
         """Those of the jobs *keys* that have ended; they are no longer followed."""
-        with _reached():
+        with raises_broker_down():
             states = dict(zip(keys, self._jobs.table.states(keys), strict=True))
             ended = [key for key, state in states.items() if state is None or state in ENDED]
             failed = {key: self._failure(key) for key in ended if states[key] is not JobState.DONE}
@@ -152,11 +149,3 @@ class Outstanding:
         if self._store.find(from_json(self._queued[key][0])) is not None:
             return None
         return Failure("the queue has forgotten it: it was deleted, or the broker lost its state; ask again")
-
-
-@contextmanager
-def _reached() -> Iterator[None]:
-    try:
-        yield
-    except RedisError as error:
-        raise BrokerDown("the queue cannot be reached") from error

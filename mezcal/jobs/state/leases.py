@@ -7,12 +7,13 @@ import random
 import threading
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from redis import RedisError
 
-from mezcal.errors import Superseded, TimedOut, Unavailable
+from mezcal.errors import Superseded, TimedOut
 from mezcal.jobs.state.keys import Lane
+from mezcal.jobs.state.outages import persist
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -22,9 +23,7 @@ if TYPE_CHECKING:
     from mezcal.jobs.state.table import JobTable
 
 log = logging.getLogger(__name__)
-Answer = TypeVar("Answer")
 
-OUTAGE_SECONDS = 120.0  # how long a finished conversion waits for Redis before it is given up
 SUPERSEDED = "the job was forgotten or given to another worker"
 
 
@@ -100,18 +99,3 @@ class Lease:
 def back_off(attempt: int, first: float) -> float:
     """Seconds from the *attempt*th failure to the next try: *first*, doubled each time, a half more or less."""
     return first * 2.0 ** (attempt - 1) * random.uniform(0.5, 1.5)  # noqa: S311 - jitter
-
-
-def persist(call: Callable[[], Answer]) -> Answer:
-    """What *call* answers once Redis can be reached; `Unavailable` where it cannot for two minutes."""
-    deadline = time.monotonic() + OUTAGE_SECONDS
-    pause = 0.05
-    while True:
-        try:
-            return call()
-        except RedisError as error:
-            if time.monotonic() > deadline:
-                raise Unavailable("the queue could not be reached for two minutes") from error
-            log.warning("waiting for the queue: %s", error)
-        time.sleep(pause)
-        pause = min(pause * 2, 2.0)

@@ -7,7 +7,7 @@ import logging
 import threading
 from contextlib import contextmanager
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from redis import RedisError
 
@@ -52,10 +52,15 @@ def _tell(table: JobTable, key: str, progress: Progress, over: threading.Event) 
             log.debug("the progress of %s is not shown: %s", key, error)
 
 
-def read(table: JobTable, key: str) -> Stage | None:
-    """How far the running job *key* has come; None where it has not told. Raises `redis.RedisError`."""
-    told = table.redis.get(table.keys.progress(key))
-    return Stage(**json.loads(str(told))) if told else None
+def read_all(table: JobTable, keys: list[str]) -> list[Stage | None]:
+    """Return the progress of each of the jobs *keys*, None if its worker has not reported yet, in one round trip.
+
+    Raises `redis.RedisError`.
+    """
+    if not keys:
+        return []
+    reports = cast("list[str | None]", table.redis.mget([table.keys.progress(key) for key in keys]))
+    return [Stage(**json.loads(report)) if report else None for report in reports]
 
 
 def place(table: JobTable, key: str) -> int | None:

@@ -1,62 +1,17 @@
-"""What the job table says, as values: the terms of an installation, a job, a worker's hold on one."""
+"""The values that go into the job table and come out of it."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import urlsplit
 
-from mezcal.errors import Failure, Memory
+from mezcal.errors import Failure
 from mezcal.jobs.state.keys import JobState, Lane
-from mezcal.recipe import Mezzanine, Thumbnail
 
 if TYPE_CHECKING:
     from mezcal.recipe import Recipe
-    from mezcal.settings import Settings
-
-
-@dataclass(frozen=True, slots=True)
-class JobPolicy:
-    """How long leases, attempts and memories last; seconds where nothing else is said."""
-
-    lease: float = 6
-    max_attempts: int = 3
-    retry: float = 30  # from a bulk job's first failure to its second attempt
-    queue_max: int = 2_000_000
-    memory: dict[Memory, int] = field(default_factory=dict)
-    origins: dict[str, str] = field(default_factory=dict)  # a recipe's kind -> the host of its masters
-    origin_places: int = 0  # jobs that may use one origin at once; 0 is no bound
-    breaker_failures: int = 5
-    breaker_rest: float = 15
-    time_limit: float = 900  # of one job
-
-    @classmethod
-    def of(cls, settings: Settings) -> JobPolicy:
-        """The terms that *settings* set."""
-        return cls(
-            lease=settings.lease_seconds,
-            max_attempts=settings.max_attempts,
-            retry=settings.retry_seconds,
-            queue_max=settings.queue_max,
-            memory={
-                Memory.BRIEF: settings.failure_brief_seconds,
-                Memory.MISSING: settings.failure_missing_seconds,
-                Memory.LASTING: settings.failure_lasting_seconds,
-            },
-            origins={
-                Mezzanine.kind: urlsplit(settings.repo_base_url or "").netloc.rpartition("@")[2],
-                Thumbnail.kind: urlsplit(settings.archive_api_url or "").netloc.rpartition("@")[2],
-            },
-            origin_places=settings.origin_concurrency,
-            breaker_failures=settings.breaker_failures,
-            breaker_rest=settings.breaker_seconds,
-            time_limit=settings.job_time_limit,
-        )
-
-    def seconds(self, memory: Memory) -> int:
-        """How long a failure of this class is remembered."""
-        return self.memory.get(memory, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +29,53 @@ class Record:
     worker: str | None
     failure: Failure | None
     history: list[dict[str, Any]]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the job without its recipe; times are seconds since 1970."""
+        return {
+            "id": self.key,
+            "state": self.state,
+            "lane": self.lane,
+            "attempts": self.attempts,
+            "asked": self.asked,
+            "started": self.started,
+            "ended": self.ended,
+            "failure": self.failure.as_record() if self.failure else None,
+            "history": [past | {"at": past["at"] / 1000} for past in self.history],
+        }
+
+
+class Verdict(StrEnum):
+    """What the job table decided about a request for a job."""
+
+    PUBLISH = "publish"  # the job is queued, and the caller sends its message
+    JOINED = "joined"  # the job is queued or running already
+    FULL = "full"  # refused: too many jobs are queued
+    FAILED = "failed"  # refused: the job failed, and the failure is remembered
+    ORIGIN_PAUSED = "origin-paused"  # refused: no request goes to the job's origin now
+
+
+@dataclass(frozen=True, slots=True)
+class QueueResult:
+    """The answer to one request for a job; *lane* is that of the message to be sent.
+
+    *failure* comes with `FAILED`; *pause*, in seconds, with `ORIGIN_PAUSED`.
+    """
+
+    verdict: Verdict
+    lane: Lane
+    failure: Failure | None = None
+    pause: float = 0
+
+    @classmethod
+    def parse(cls, answer: list[str], lane: Lane) -> QueueResult:
+        """Read the *answer* of `ensure.lua` or `change.lua` to a request for *lane*."""
+        verdict, detail = Verdict(answer[0]), answer[1] if len(answer) > 1 else None
+        if verdict is Verdict.FAILED:
+            return cls(verdict, lane, failure=failure_of(detail))
+        if verdict is Verdict.ORIGIN_PAUSED:
+            return cls(verdict, lane, pause=int(detail or 0) / 1000)
+        return cls(verdict, Lane(detail) if detail else lane)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any, cast
 from mezcal.errors import Memory, Quarantined
 from mezcal.jobs.state import pages
 from mezcal.jobs.state.keys import JobState, Keys, Lane
-from mezcal.jobs.state.records import Claim, JobPolicy, Message, QueueRequest, Record, as_json, record_of
+from mezcal.jobs.state.records import Claim, Message, QueueRequest, QueueResult, Record, as_json, record_of
 
 if TYPE_CHECKING:
     from redis import Redis
     from redis.commands.core import Script
 
     from mezcal.errors import Failure
+    from mezcal.jobs.state.policy import JobPolicy
     from mezcal.recipe import Recipe
 
 REAP_MOST = 100  # per sweep and reason: a sweep holds the server for a few milliseconds at most
@@ -38,34 +39,28 @@ class JobTable:
 
     # --- askers
 
-    def ensure(self, recipe: Recipe, lane: Lane) -> tuple[str, str | None]:
-        """Start or join *recipe*'s job: `publish` (send its message), `joined`, `full`; `failed` and the failure
-        as JSON; `resting` and for how many milliseconds, since its origin is sick.
-        """
-        wanted = json.dumps(recipe.as_json())
-        pages.note(recipe, self.keys, self.redis)
-        verdict = self.run("ensure", recipe.key, lane, wanted, self.terms.queue_max, kind=recipe.kind)
-        return verdict[0], verdict[1] if len(verdict) > 1 else None
+    def ensure(self, recipe: Recipe, lane: Lane) -> QueueResult:
+        """Start or join *recipe*'s job."""
+        return QueueResult.parse(self._request(QueueRequest(recipe), lane), lane)
 
-    def change(self, recipe: Recipe, lane: Lane) -> tuple[str, Lane]:
-        """Have *recipe* made anew, one that runs fenced off: `publish` (in the lane told), `joined` or `full`."""
-        return self.queue([QueueRequest(recipe, fresh=True, anew=True)], lane)[0]
+    def change(self, recipe: Recipe, lane: Lane) -> QueueResult:
+        """Have *recipe* made again from its changed master. A worker that runs the job loses its lease."""
+        return QueueResult.parse(self._request(QueueRequest(recipe, fresh=True, anew=True), lane), lane)
 
-    def ensure_all(self, recipes: list[Recipe], lane: Lane, *, changed: bool) -> list[str]:
-        """The verdicts of `ensure` for *recipes*, or of `change`, in one round trip."""
-        return [verdict for verdict, _ in self.queue([QueueRequest(one, changed, changed) for one in recipes], lane)]
-
-    def queue(self, orders: list[QueueRequest], lane: Lane, batch: str = "") -> list[tuple[str, Lane]]:
-        """Queue *orders* as parts of *batch* in one round trip: each one's verdict, and the lane of its message."""
+    def queue(self, requests: list[QueueRequest], lane: Lane, batch: str = "") -> list[QueueResult]:
+        """Queue *requests* as parts of *batch*, in one round trip. Returns the result of each."""
         pipe = self.redis.pipeline(transaction=False)
-        for order in orders:
-            recipe, wanted = order.recipe, json.dumps(order.recipe.as_json())
-            pages.note(recipe, self.keys, pipe)
-            remake = ["1" if order.anew else ""] if order.fresh else []
-            args = (lane, wanted, self.terms.queue_max, *remake, batch if order.counted else "", order.at)
-            self.run("change" if order.fresh else "ensure", recipe.key, *args, kind=recipe.kind, client=pipe)
-        verdicts = [answer for answer in pipe.execute() if isinstance(answer, list)]
-        return [(answer[0], Lane(answer[1]) if answer[1:] and answer[0] == "publish" else lane) for answer in verdicts]
+        for request in requests:
+            self._request(request, lane, batch, pipe)
+        answers = [answer for answer in pipe.execute() if isinstance(answer, list)]
+        return [QueueResult.parse(answer, lane) for answer in answers]
+
+    def _request(self, request: QueueRequest, lane: Lane, batch: str = "", client: Any = None) -> Any:
+        recipe, wanted = request.recipe, json.dumps(request.recipe.as_json())
+        pages.note(recipe, self.keys, self.redis if client is None else client)
+        remake = ["1" if request.anew else ""] if request.fresh else []
+        args = (lane, wanted, self.terms.queue_max, *remake, batch if request.counted else "", request.at)
+        return self.run("change" if request.fresh else "ensure", recipe.key, *args, kind=recipe.kind, client=client)
 
     def retry(self, key: str, lane: Lane = Lane.BULK) -> Message | None:
         """Queue a failed, quarantined or put-off job again, as if it had not been tried; its message, to be sent."""
@@ -102,6 +97,10 @@ class JobTable:
         """Failed and quarantined jobs, those remembered longest first."""
         return self.records(cast("list[str]", self.redis.zrange(self.keys.failed, 0, most - 1, desc=True)))
 
+    def running(self, most: int) -> list[Record]:
+        """Return at most so many of the running jobs, those whose leases end first."""
+        return self.records(cast("list[str]", self.redis.zrange(self.keys.running, 0, most - 1)))
+
     def records(self, keys: list[str]) -> list[Record]:
         """The jobs *keys* as they stand, less those that the table does not know, in one round trip."""
         pipe = self.redis.pipeline(transaction=False)
@@ -118,11 +117,6 @@ class JobTable:
         for name in sets.values():
             pipe.zcard(name)
         return dict(zip(sets, pipe.execute(), strict=True))
-
-    def recent(self, most: int) -> list[dict[str, Any]]:
-        """The recipes made last, newest first, each once."""
-        made = cast("list[str]", self.redis.lrange(self.keys.recent, 0, -1))
-        return [json.loads(recipe) for recipe in dict.fromkeys(made)][:most]
 
     # --- makers
 

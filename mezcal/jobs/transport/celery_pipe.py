@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from celery import Celery
 from kombu.exceptions import OperationalError
@@ -12,10 +12,9 @@ from redis import Redis, RedisError
 from mezcal.errors import BrokerDown
 from mezcal.jobs.transport import redis_connection
 from mezcal.recipe import from_json
-from mezcal.telemetry import tracing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from mezcal.jobs.state.keys import Lane
     from mezcal.settings import Settings
@@ -28,13 +27,13 @@ PREVIEW = "mezcal.preview"
 CHORES = "chores"  # the queue of short work that is nobody's image: after the interactive lane, before bulk
 CHORE_SECONDS = 900  # for which a task that makes no image may run, however short JOB_TIME_LIMIT is
 CONNECT_SECONDS = 1.0
-ASKER_SECONDS = 2.0  # somebody waits: a frozen Redis is told from a slow one soon
-MAKER_SECONDS = 10.0  # nobody does: a worker rides out more
+CLIENT_SECONDS = 2.0  # somebody waits: a frozen Redis is told from a slow one soon
+WORKER_SECONDS = 10.0  # nobody does: a worker rides out more
 BATCH = 500  # messages in one round trip
 POOL_MOST = 64  # connections of a process; who finds none free waits for one
 
 
-def connect(settings: Settings, seconds: float = ASKER_SECONDS) -> Redis:
+def connect(settings: Settings, seconds: float = CLIENT_SECONDS) -> Redis:
     """A client for the job table that gives up on an answer after *seconds*; connects when first used."""
     pool = redis_connection.pool(
         settings,
@@ -48,14 +47,7 @@ def connect(settings: Settings, seconds: float = ASKER_SECONDS) -> Redis:
     return Redis(connection_pool=pool)
 
 
-def check_policy(redis: Redis) -> None:
-    """Raise `BrokerDown` where the server may throw keys away when its memory is full: jobs would vanish."""
-    policy = cast("dict[str, str]", redis.info("memory")).get("maxmemory_policy", "noeviction")
-    if policy != "noeviction":
-        raise BrokerDown(f"Redis may evict jobs (maxmemory-policy is {policy}): set it to noeviction")
-
-
-def celery_app(settings: Settings, seconds: float = ASKER_SECONDS) -> Celery:
+def celery_app(settings: Settings, seconds: float = CLIENT_SECONDS) -> Celery:
     """Celery on mezcal's broker, with `celeryconfig`; sockets give up after *seconds*."""
     app = Celery("mezcal", set_as_current=False)
     app.config_from_object("celeryconfig")
@@ -74,10 +66,13 @@ def celery_app(settings: Settings, seconds: float = ASKER_SECONDS) -> Celery:
 
 
 class CeleryPipe:
-    """Puts messages into Celery's queues; a message is only a nudge, the job table is the truth."""
+    """Puts messages into Celery's queues. A message is only a nudge: the job table is the truth.
 
-    def __init__(self, app: Celery) -> None:
-        self._app = app
+    *headers* returns what each message carries besides its task.
+    """
+
+    def __init__(self, app: Celery, headers: Callable[[], Mapping[str, str]]) -> None:
+        self._app, self._headers = app, headers
 
     def send(self, recipe: dict[str, Any], lane: Lane, label: str) -> None:
         """Send one job's message. Raises `BrokerDown` at once where it cannot; the reaper sends it later."""
@@ -121,7 +116,7 @@ class CeleryPipe:
                 argsrepr=label,
                 kwargsrepr=f"lane={queue}",
                 ignore_result=True,
-                headers=tracing.carried(),
+                headers=dict(self._headers()),
                 producer=producer,
             )
 

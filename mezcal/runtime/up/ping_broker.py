@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from redis import AuthenticationError, ConnectionError, RedisError, TimeoutError  # noqa: A004
 
 from mezcal.errors import BrokerDown
-from mezcal.jobs.transport.celery_pipe import check_policy, connect
+from mezcal.jobs.transport.celery_pipe import connect
+from mezcal.jobs.transport.probe import check_policy
 from mezcal.jobs.transport.redis_connection import shown
 from mezcal.runtime.parent_death import follow_parent
 from mezcal.settings import load

@@ -32,7 +32,10 @@ from redis import Redis, RedisError
 
 from mezcal.convert import ConversionOptions
 from mezcal.derive import derive
-from mezcal.jobs import JobPolicy, Jobs, JobTable, Keys
+from mezcal.jobs import Jobs
+from mezcal.jobs.state.keys import Keys
+from mezcal.jobs.state.policy import JobPolicy
+from mezcal.jobs.state.table import JobTable
 from mezcal.origin import open_origin
 from mezcal.recipe import Mezzanine
 from mezcal.settings import load

@@ -24,7 +24,8 @@ from tests.support.waiting import until
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mezcal.jobs import JobTable, Record
+    from mezcal.jobs import Record
+    from mezcal.jobs.state.table import JobTable
     from tests.support.origin_server import OriginServer, Script
 
 TOKEN = "a-token-of-the-tests"

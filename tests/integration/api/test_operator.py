@@ -14,7 +14,7 @@ from werkzeug.http import parse_date
 
 from api import create_app
 from mezcal.errors import MasterMissing, OriginFailed
-from mezcal.jobs import Jobs, Lane, recent, workers
+from mezcal.jobs import Jobs, Lane, Worker
 from mezcal.recipe import Mezzanine
 from mezcal.settings import load
 from mezcal.store import open_store
@@ -309,11 +309,11 @@ def test_it_tells_of_failures_by_class_whatever_they_are_called(settings: Settin
 
 
 def test_it_tells_of_the_workers(settings: Settings) -> None:
-    browser, table = signed_in(settings), Jobs.of(settings).table
+    browser, workers = signed_in(settings), Jobs.of(settings).workers
     assert "none is there" in browser.get("/ops").text
-    workers.sign_in(table, workers.Worker("mezcal@one:7", 2, ("bulk",)))
+    workers.heartbeat(Worker("mezcal@one:7", 2, ("bulk",)))
     assert "none takes interactive jobs" in browser.get("/ops").text
-    workers.sign_in(table, workers.Worker("mezcal@two:7", 4, ("interactive",)))
+    workers.heartbeat(Worker("mezcal@two:7", 4, ("interactive",)))
     assert "2 workers with 6 processes" in browser.get("/ops").text
 
 
@@ -333,7 +333,7 @@ def stored(settings: Settings, path: str, content: bytes) -> Mezzanine:
     place = open_store(settings).path(recipe)  # type: ignore[attr-defined]
     place.parent.mkdir(parents=True, exist_ok=True)
     place.write_bytes(content)
-    recent.note_size(Jobs.of(settings).table, recipe, len(content))
+    Jobs.of(settings).recent.add(recipe, len(content))
     return recipe
 
 
@@ -344,8 +344,7 @@ def test_what_was_deleted_is_no_longer_among_the_largest(settings: Settings) -> 
     assert page.index("large.tif") < page.index("small.tif")
     open_store(settings).delete(large)
     assert "large.tif" not in browser.get("/ops").text
-    table = Jobs.of(settings).table
-    assert [recipe["path"] for recipe in recent.largest(table)] == [small.path]
+    assert [recipe["path"] for recipe in Jobs.of(settings).recent.largest()] == [small.path]
 
 
 def test_the_cache_is_shown_against_its_bound(settings_with: Callable[..., Settings]) -> None:
@@ -363,7 +362,7 @@ def test_a_preview_is_asked_for_by_looking_and_shown_when_it_is_there(settings: 
     assert browser.get(address).status_code == 404
     table = Jobs.of(settings).table
     assert table.redis.llen(f"{table.keys.prefix}chores") == 1
-    recent.keep_preview(table, recipe, b"\xff\xd8 small \xff\xd9")
+    Jobs.of(settings).recent.save_preview(recipe, b"\xff\xd8 small \xff\xd9")
     assert address in browser.get("/ops").text
     answer = browser.get(address)
     assert (answer.data, answer.mimetype) == (b"\xff\xd8 small \xff\xd9", "image/jpeg")

@@ -144,7 +144,7 @@ def test_the_last_hour_has_what_all_processes_counted(own: Installation) -> None
     """
 
     def told() -> bool:
-        minutes = last_hour(own.table.redis, own.table.keys)
+        minutes = last_hour(own.minutes)
         return (
             sum(minute.hits for minute in minutes) >= 16
             and sum(minute.misses for minute in minutes) >= 8

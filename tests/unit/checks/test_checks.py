@@ -11,8 +11,8 @@ import jwt
 import pytest
 
 from mezcal.checks import Check, CheckFailed, Severity, essentials, local_machine, origins
-from mezcal.jobs import JobPolicy, JobTable, Keys
-from mezcal.jobs.workers import Worker, sign_in
+from mezcal.jobs import BrokerProbe, Worker, WorkerRegistry
+from mezcal.jobs.state.keys import Keys
 from mezcal.settings import load
 from mezcal.store import open_store
 from tests.support.origin_server import OriginServer
@@ -86,7 +86,7 @@ def test_a_broker_that_may_evict_jobs_is_refused(broker: Broker) -> None:
     with broker.client() as client:
         client.config_set("maxmemory-policy", "allkeys-lru")
         try:
-            for check in (essentials.broker(client), essentials.thorough_broker(client)):
+            for check in (essentials.broker(BrokerProbe(client)), essentials.thorough_broker(BrokerProbe(client))):
                 finding = check.finding()
                 assert finding.level is Severity.FAILED
                 assert "maxmemory-policy is allkeys-lru" in finding.detail
@@ -100,23 +100,24 @@ def test_a_broker_that_forgets_or_is_nearly_full_is_a_warning(broker: Broker) ->
         for name, wrong, right in (("appendonly", "no", "yes"), ("maxmemory", little, "0")):
             client.config_set(name, wrong)
             try:
-                assert essentials.thorough_broker(client).finding().level is Severity.WARNING
+                assert essentials.thorough_broker(BrokerProbe(client)).finding().level is Severity.WARNING
             finally:
                 client.config_set(name, right)
-        finding = essentials.thorough_broker(client).finding()
+        finding = essentials.thorough_broker(BrokerProbe(client)).finding()
         assert (finding.level, "append-only" in finding.detail) == (Severity.OK, True)
 
 
 def test_workers_are_those_that_say_they_are_there(broker: Broker) -> None:
     with broker.client() as client:
-        table = JobTable(client, Keys(f"{uuid4().hex}:"), JobPolicy())
-        finding = local_machine.workers(table).finding()
+        keys = Keys(f"{uuid4().hex}:")
+        registry = WorkerRegistry(client, keys)
+        finding = local_machine.workers(registry).finding()
         assert (finding.level, "start a worker" in finding.hint) == (Severity.WARNING, True)
-        sign_in(table, Worker("one@host", 2, ("interactive", "bulk")))
-        assert local_machine.workers(table).finding().detail == "1 with 2 processes: one@host"
+        registry.heartbeat(Worker("one@host", 2, ("interactive", "bulk")))
+        assert local_machine.workers(registry).finding().detail == "1 with 2 processes: one@host"
         silent = json.dumps({"name": "two@host", "processes": 1, "queues": []})
-        client.zadd(table.keys.workers, {silent: client.time()[0] - 60})
-        finding = local_machine.workers(table).finding()
+        client.zadd(keys.workers, {silent: client.time()[0] - 60})
+        finding = local_machine.workers(registry).finding()
         assert (finding.level, "silent: two@host" in finding.detail) == (Severity.WARNING, True)
 
 

@@ -11,6 +11,7 @@ from mezcal.errors import MasterMissing, Superseded
 from mezcal.ingest.purge import purge
 from mezcal.jobs import Jobs, Lane
 from mezcal.jobs.state.leases import Lease
+from mezcal.jobs.state.records import QueueRequest
 from mezcal.recipe import Mezzanine
 from mezcal.settings import load
 from mezcal.store import LocalStore, Sidecar, open_store
@@ -96,7 +97,7 @@ def test_what_was_put_aside_by_an_eviction_does_not_come_back(jobs: Jobs, store:
 
 
 def test_remembered_failures_of_pages_are_lifted(jobs: Jobs, store: LocalStore) -> None:
-    jobs.table.ensure_all([PAGES[1]], Lane.BULK, changed=False)
+    jobs.table.queue([QueueRequest(PAGES[1])], Lane.BULK)
     claim = jobs.table.begin(PAGES[1].key, "a worker")
     assert claim is not None
     jobs.table.fail(claim, MasterMissing("not there"))

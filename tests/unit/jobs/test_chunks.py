@@ -7,12 +7,13 @@ from uuid import uuid4
 
 import pytest
 
-from mezcal.jobs import Chunks, Jobs, Lane
+from mezcal.jobs import Jobs, Lane
 from mezcal.jobs.bulk import chunks as module
 from mezcal.settings import load
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
+    from mezcal.jobs.bulk.chunks import Chunks
     from tests.support.broker import Broker
 
 ITEMS = [["wanted", "path", f"dc/{number}"] for number in range(25)]
@@ -37,14 +38,14 @@ def left(jobs: Jobs, number: int = 5) -> str:
 
 def test_what_was_left_is_taken_once_and_gone_when_done(jobs: Jobs, chunks: Chunks) -> None:
     posted = jobs.batches.post(iter(ITEMS))
-    assert (posted.items, chunks.count()) == (25, 3)
+    assert (posted.items, len(chunks.names())) == (25, 3)
     taken = [chunk for name in posted.chunks if (chunk := chunks.take(name))]
     assert [item for chunk in taken for item in chunk.items] == ITEMS
     assert [(chunk.batch, chunk.first) for chunk in taken] == [(posted.name, first) for first in (0, 10, 20)]
     assert chunks.take(posted.chunks[0]) is None, "another has it"
     for name in posted.chunks:
         chunks.done(name)
-    assert chunks.count() == 0
+    assert len(chunks.names()) == 0
     assert chunks.take(posted.chunks[0]) is None
 
 

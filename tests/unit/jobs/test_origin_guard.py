@@ -9,10 +9,14 @@ from uuid import uuid4
 import pytest
 
 from mezcal.errors import OriginFailed, OriginResting, StoreDown, Undecodable
-from mezcal.jobs import JobPolicy, JobTable, Keys, Lane, OriginGuard
+from mezcal.jobs import Lane
 from mezcal.jobs import origin_guard as module
-from mezcal.jobs.origin_guard import JobDelayed
+from mezcal.jobs.origin_guard import JobDelayed, OriginGuard
+from mezcal.jobs.state.keys import Keys
 from mezcal.jobs.state.leases import Lease, back_off
+from mezcal.jobs.state.policy import JobPolicy
+from mezcal.jobs.state.records import Verdict
+from mezcal.jobs.state.table import JobTable
 from mezcal.recipe import Mezzanine
 from tests.support.waiting import until
 
@@ -76,8 +80,8 @@ def test_failures_of_several_masters_open_the_circuit(table: JobTable, gate: Ori
     assert gate.circuit(HOST).state == "closed"
     opened(gate, table)
     assert gate.circuit(HOST).state == "open"
-    assert table.ensure(Mezzanine.parse("new"), Lane.INTERACTIVE)[0] == "resting"
-    assert table.ensure(Mezzanine.parse("new"), Lane.BULK)[0] == "publish"
+    assert table.ensure(Mezzanine.parse("new"), Lane.INTERACTIVE).verdict is Verdict.ORIGIN_PAUSED
+    assert table.ensure(Mezzanine.parse("new"), Lane.BULK).verdict is Verdict.PUBLISH
     with pytest.raises(OriginResting) as told, gate.passed(lease(table, "x"), KIND):
         pass
     assert told.value.retry_after == 1

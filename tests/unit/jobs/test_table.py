@@ -10,8 +10,12 @@ import fakeredis
 import pytest
 
 from mezcal.errors import MasterMissing, Memory, OriginFailed, Quarantined, TimedOut
-from mezcal.jobs import Claim, JobPolicy, JobState, JobTable, Keys, Lane
-from mezcal.jobs.state.records import Message, failure_of
+from mezcal.jobs import Claim, JobState, Lane
+from mezcal.jobs.recent import RecentDerivatives
+from mezcal.jobs.state.keys import Keys
+from mezcal.jobs.state.policy import JobPolicy
+from mezcal.jobs.state.records import Message, QueueRequest, QueueResult, Verdict
+from mezcal.jobs.state.table import JobTable
 from mezcal.recipe import Mezzanine
 from tests.support.waiting import until
 
@@ -59,16 +63,16 @@ def state(table: JobTable) -> JobState | None:
 
 
 def test_the_first_asker_publishes_and_the_others_join(table: JobTable) -> None:
-    assert table.ensure(RECIPE, Lane.INTERACTIVE) == ("publish", None)
-    assert table.ensure(RECIPE, Lane.INTERACTIVE) == ("joined", None)
-    assert table.ensure(RECIPE, Lane.BULK) == ("joined", None)
+    assert table.ensure(RECIPE, Lane.INTERACTIVE).verdict is Verdict.PUBLISH
+    assert table.ensure(RECIPE, Lane.INTERACTIVE).verdict is Verdict.JOINED
+    assert table.ensure(RECIPE, Lane.BULK).verdict is Verdict.JOINED
     assert table.depths() == {"interactive": 1, "bulk": 0, "running": 0, "later": 0, "failed": 0}
 
 
 def test_an_asker_promotes_what_is_queued_in_bulk_once(table: JobTable) -> None:
     table.ensure(RECIPE, Lane.BULK)
-    assert table.ensure(RECIPE, Lane.INTERACTIVE) == ("publish", None)
-    assert table.ensure(RECIPE, Lane.INTERACTIVE) == ("joined", None)
+    assert table.ensure(RECIPE, Lane.INTERACTIVE).verdict is Verdict.PUBLISH
+    assert table.ensure(RECIPE, Lane.INTERACTIVE).verdict is Verdict.JOINED
     assert table.depths()["interactive"] == 1
     assert table.depths()["bulk"] == 0
 
@@ -77,7 +81,7 @@ def test_a_job_runs_once_however_many_messages_there_are(table: JobTable) -> Non
     claim = begun(table)
     assert table.begin(KEY, "w2") is None
     assert (claim.attempt, claim.lane, claim.remake) == (1, Lane.INTERACTIVE, False)
-    assert table.ensure(RECIPE, Lane.INTERACTIVE) == ("joined", None)
+    assert table.ensure(RECIPE, Lane.INTERACTIVE).verdict is Verdict.JOINED
 
 
 def test_a_message_without_a_job_is_dropped(table: JobTable) -> None:
@@ -93,21 +97,20 @@ def test_a_finished_job_is_told_to_whoever_waits(table: JobTable) -> None:
     assert message["data"] == KEY
     assert state(table) is JobState.DONE
     assert table.depths()["running"] == 0
-    assert table.recent(5) == [RECIPE.as_json()]
+    assert RecentDerivatives(table.redis, table.keys).newest(5) == [RECIPE.as_json()]
 
 
 def test_what_is_done_and_gone_is_made_again(table: JobTable) -> None:
     table.finish(begun(table))
-    assert table.ensure(RECIPE, Lane.INTERACTIVE) == ("publish", None)
+    assert table.ensure(RECIPE, Lane.INTERACTIVE).verdict is Verdict.PUBLISH
 
 
 def test_a_failure_is_remembered_for_as_long_as_its_class_deserves(table: JobTable) -> None:
     table.fail(begun(table), MasterMissing("no such file"))
-    verdict, failure = table.ensure(RECIPE, Lane.INTERACTIVE)
-    assert verdict == "failed"
-    told = failure_of(failure)
-    assert isinstance(told, MasterMissing)
-    assert told.detail == "no such file"
+    result = table.ensure(RECIPE, Lane.INTERACTIVE)
+    assert result.verdict is Verdict.FAILED
+    assert isinstance(result.failure, MasterMissing)
+    assert result.failure.detail == "no such file"
     assert 100 < table.redis.ttl(table.keys.job(KEY)) <= 120
     assert [record.key for record in table.failures()] == [KEY]
 
@@ -116,7 +119,7 @@ def test_a_forgotten_failure_is_tried_again(table: JobTable) -> None:
     table.fail(begun(table), MasterMissing("no such file"))
     assert table.forget(KEY)
     assert not table.forget(KEY)
-    assert table.ensure(RECIPE, Lane.INTERACTIVE) == ("publish", None)
+    assert table.ensure(RECIPE, Lane.INTERACTIVE).verdict is Verdict.PUBLISH
     assert table.depths()["failed"] == 0
 
 
@@ -168,9 +171,9 @@ def test_a_job_that_keeps_ending_its_workers_is_quarantined(table: JobTable) -> 
         reaped(brief)
         assert brief.begin(KEY, "w") is not None
     until(lambda: not brief.reap() and state(table) is JobState.QUARANTINED, what="quarantine")
-    verdict, failure = table.ensure(RECIPE, Lane.INTERACTIVE)
-    assert verdict == "failed"
-    assert isinstance(failure_of(failure), Quarantined)
+    result = table.ensure(RECIPE, Lane.INTERACTIVE)
+    assert result.verdict is Verdict.FAILED
+    assert isinstance(result.failure, Quarantined)
     record = table.read(KEY)
     assert record is not None
     assert [past["attempt"] for past in record.history] == [1, 2, 3]
@@ -203,8 +206,8 @@ def test_a_job_put_off_comes_back_when_its_time_has_come(table: JobTable) -> Non
 
 def test_an_asker_does_not_wait_for_a_job_that_was_put_off(table: JobTable) -> None:
     table.put_off(begun(table, Lane.BULK), OriginFailed("503"), 3600)
-    assert table.ensure(RECIPE, Lane.BULK) == ("joined", None)
-    assert table.ensure(RECIPE, Lane.INTERACTIVE) == ("publish", None)
+    assert table.ensure(RECIPE, Lane.BULK).verdict is Verdict.JOINED
+    assert table.ensure(RECIPE, Lane.INTERACTIVE).verdict is Verdict.PUBLISH
     assert table.begin(KEY, "w2") is not None
 
 
@@ -235,10 +238,10 @@ def test_a_message_lost_before_a_long_queue_is_missed_when_later_ones_overtake_i
 
 def test_a_full_lane_refuses_and_a_join_does_not_count(table: JobTable) -> None:
     narrow = JobTable(table.redis, table.keys, JobPolicy(queue_max=1))
-    assert narrow.ensure(RECIPE, Lane.BULK)[0] == "publish"
-    assert narrow.ensure(RECIPE, Lane.BULK)[0] == "joined"
-    assert narrow.ensure(Mezzanine.parse("dc/2"), Lane.BULK)[0] == "full"
-    assert narrow.ensure(Mezzanine.parse("dc/2"), Lane.INTERACTIVE)[0] == "publish"
+    assert narrow.ensure(RECIPE, Lane.BULK).verdict is Verdict.PUBLISH
+    assert narrow.ensure(RECIPE, Lane.BULK).verdict is Verdict.JOINED
+    assert narrow.ensure(Mezzanine.parse("dc/2"), Lane.BULK).verdict is Verdict.FULL
+    assert narrow.ensure(Mezzanine.parse("dc/2"), Lane.INTERACTIVE).verdict is Verdict.PUBLISH
 
 
 def test_no_job_is_kept_for_ever(table: JobTable) -> None:
@@ -292,9 +295,9 @@ def test_a_process_that_had_to_be_ended_gives_its_job_a_failure(table: JobTable)
     table.ensure(RECIPE, Lane.INTERACTIVE)
     table.begin(KEY, "w", "m")
     table.ended(KEY, "m", TimedOut("too long"))
-    verdict, told = table.ensure(RECIPE, Lane.INTERACTIVE)
-    assert verdict == "failed"
-    assert isinstance(failure_of(told), TimedOut)
+    result = table.ensure(RECIPE, Lane.INTERACTIVE)
+    assert result.verdict is Verdict.FAILED
+    assert isinstance(result.failure, TimedOut)
 
 
 def test_a_job_given_back_by_a_shutdown_is_not_counted(table: JobTable) -> None:
@@ -308,7 +311,7 @@ def test_a_job_given_back_by_a_shutdown_is_not_counted(table: JobTable) -> None:
 
 def test_a_change_fences_off_who_has_read_the_old_master(table: JobTable) -> None:
     old = begun(table)
-    assert table.change(RECIPE, Lane.BULK) == ("publish", Lane.INTERACTIVE), "somebody waits for it"
+    assert table.change(RECIPE, Lane.BULK) == QueueResult(Verdict.PUBLISH, Lane.INTERACTIVE), "somebody waits for it"
     assert not table.renew(old)
     assert not table.finish(old)
     new = table.begin(KEY, "w2")
@@ -318,7 +321,7 @@ def test_a_change_fences_off_who_has_read_the_old_master(table: JobTable) -> Non
 
 def test_a_change_of_what_is_queued_only_says_that_it_is_to_be_made_anew(table: JobTable) -> None:
     table.ensure(RECIPE, Lane.INTERACTIVE)
-    assert table.change(RECIPE, Lane.BULK)[0] == "joined"
+    assert table.change(RECIPE, Lane.BULK).verdict is Verdict.JOINED
     claim = table.begin(KEY, "w")
     assert claim is not None
     assert claim.remake
@@ -345,7 +348,7 @@ def test_a_change_starts_anew_whatever_was_before(table: JobTable, end: str) -> 
             table.died(KEY, str(number))
     elif end == "later":
         table.put_off(begun(table, Lane.BULK), OriginFailed("503"), 3600)
-    assert table.change(RECIPE, Lane.BULK) == ("publish", Lane.BULK)
+    assert table.change(RECIPE, Lane.BULK) == QueueResult(Verdict.PUBLISH, Lane.BULK)
     claim = table.begin(KEY, "w")
     assert claim is not None
     assert (claim.attempt, claim.remake) == (1, True)
@@ -369,8 +372,8 @@ def test_a_bulk_job_that_failed_for_good_is_listed_for_long_but_refuses_nobody_f
     lasting = replace(TERMS, memory=TERMS.memory | {Memory.LASTING: 1000, Memory.BRIEF: 1})
     long = JobTable(table.redis, table.keys, lasting)
     long.fail(begun(long, Lane.BULK), OriginFailed("503"))
-    assert long.ensure(RECIPE, Lane.INTERACTIVE)[0] == "failed"
-    until(lambda: long.ensure(RECIPE, Lane.BULK)[0] == "publish", what="the end of its refusal")
+    assert long.ensure(RECIPE, Lane.INTERACTIVE).verdict is Verdict.FAILED
+    until(lambda: long.ensure(RECIPE, Lane.BULK).verdict is Verdict.PUBLISH, what="the end of its refusal")
     long.forget(KEY)
     long.fail(begun(long, Lane.BULK), OriginFailed("503"))
     assert long.redis.ttl(long.keys.job(KEY)) > 900
@@ -395,7 +398,7 @@ def test_a_deferred_job_has_not_been_tried(table: JobTable) -> None:
 def test_many_jobs_are_queued_in_one_go(table: JobTable) -> None:
     recipes = [Mezzanine.parse(f"dc/{number}") for number in range(150)]
     table.ensure(recipes[3], Lane.BULK)
-    verdicts = table.ensure_all(recipes, Lane.BULK, changed=False)
-    assert verdicts[3] == "joined"
-    assert verdicts.count("publish") == 99
-    assert verdicts[-1] == "full"
+    verdicts = [result.verdict for result in table.queue([QueueRequest(recipe) for recipe in recipes], Lane.BULK)]
+    assert verdicts[3] is Verdict.JOINED
+    assert verdicts.count(Verdict.PUBLISH) == 99
+    assert verdicts[-1] is Verdict.FULL

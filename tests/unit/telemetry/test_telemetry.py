@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import fakeredis
 import pytest
 
-from mezcal.jobs import Keys
+from mezcal.jobs import MinuteCounts
+from mezcal.jobs.state.keys import Keys
 from mezcal.telemetry.gauges import GAUGES
 from mezcal.telemetry.history import Latency, MinuteRecorder, last_hour, totals
 from mezcal.telemetry.metrics import Metrics
@@ -143,8 +144,8 @@ class TestTheLastHour:
         self, redis: fakeredis.FakeRedis, counted: Metrics
     ) -> None:
         tellers = [
-            MinuteRecorder(redis, Keys("x:"), counted.registry.collect),
-            MinuteRecorder(redis, Keys("x:"), counted.registry.collect),
+            MinuteRecorder(MinuteCounts(redis, Keys("x:")), counted.registry.collect),
+            MinuteRecorder(MinuteCounts(redis, Keys("x:")), counted.registry.collect),
         ]
         counted.requests.labels("mezzanine", "hit", "200", "loop").inc(5)
         counted.requests.labels("mezzanine", "stale", "200", "loop").inc(1)
@@ -157,7 +158,7 @@ class TestTheLastHour:
         for teller in tellers:
             teller.tell()
             teller.tell()  # nothing new
-        minutes = last_hour(redis, Keys("x:"))
+        minutes = last_hour(MinuteCounts(redis, Keys("x:")))
         assert len(minutes) == 60
         told = [minute for minute in minutes if minute.requests]
         assert sum(minute.hits for minute in told) == 12
@@ -171,17 +172,17 @@ class TestTheLastHour:
     def test_what_redis_did_not_take_is_told_when_it_is_back(self, counted: Metrics) -> None:
         server = fakeredis.FakeServer()
         redis = fakeredis.FakeRedis(server=server, decode_responses=True)
-        teller = MinuteRecorder(redis, Keys("x:"), counted.registry.collect)
+        teller = MinuteRecorder(MinuteCounts(redis, Keys("x:")), counted.registry.collect)
         counted.requests.labels("mezzanine", "hit", "200", "loop").inc(3)
         server.connected = False
         teller.tell()
         counted.requests.labels("mezzanine", "hit", "200", "loop").inc(4)
         server.connected = True
         teller.tell()
-        assert sum(minute.hits for minute in last_hour(redis, Keys("x:"))) == 7
+        assert sum(minute.hits for minute in last_hour(MinuteCounts(redis, Keys("x:")))) == 7
 
     def test_an_hour_without_anything_is_sixty_empty_minutes(self, redis: fakeredis.FakeRedis) -> None:
-        minutes = last_hour(redis, Keys("x:"), now=7200)
+        minutes = last_hour(MinuteCounts(redis, Keys("x:")), now=7200)
         assert [minute.at for minute in minutes] == list(range(3660, 7201, 60))
         assert all(minute.hits == 0 and minute.waits.mean is None for minute in minutes)
 

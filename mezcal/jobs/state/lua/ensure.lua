@@ -1,6 +1,6 @@
 -- Start the job, or join it. ARGV: key, lane, recipe, most that may be queued, batch and place in it (or none)
 -- -> {verdict, what}: 'publish' (the caller sends the message), 'joined', 'failed' and the failure, 'full',
---   'resting' and the milliseconds for which the origin is left alone
+--   'origin-paused' and the milliseconds for which the origin is left alone
 local key, lane, batch, at = ARGV[1], ARGV[2], ARGV[5], ARGV[6]
 if taken(batch, at) then return {'joined'} end
 
@@ -15,7 +15,7 @@ local function begin()
   end
   if lane == 'interactive' then
     local rests = tonumber(redis.call('HGET', KEYS[14], 'until') or '0') - now
-    if rests > 0 then return {'resting', tostring(rests)} end
+    if rests > 0 then return {'origin-paused', tostring(rests)} end
   end
   local waits = lane == 'interactive' and had == 'bulk'
   if state == 'queued' and not waits then return {'joined'} end
@@ -31,5 +31,5 @@ local function begin()
 end
 
 local verdict = begin()
-if verdict[1] ~= 'full' and verdict[1] ~= 'resting' then enter(KEYS[1], key, batch, at, verdict[1] == 'failed') end
+if verdict[1] ~= 'full' and verdict[1] ~= 'origin-paused' then enter(KEYS[1], key, batch, at, verdict[1] == 'failed') end
 return verdict

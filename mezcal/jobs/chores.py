@@ -1,0 +1,36 @@
+"""Which worker does a chore in this interval, and how far the walk through the store has come."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mezcal.jobs.state.outages import raises_broker_down
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+    from mezcal.jobs.state.keys import Keys
+
+CURSOR_KEPT = 7 * 86_400  # seconds; a walk that paused for longer begins at the first folder again
+
+
+class ChoreState:
+    """The chores' state in Redis. Every method raises `BrokerDown` if Redis cannot be reached."""
+
+    def __init__(self, redis: Redis, keys: Keys) -> None:
+        self._redis, self._keys = redis, keys
+
+    @raises_broker_down()
+    def claim(self, name: str, worker: str, seconds: float) -> bool:
+        """Return True if *worker* is to do the chore *name* in this interval of so many *seconds*."""
+        return bool(self._redis.set(self._keys.chore(name), worker, nx=True, px=int(seconds * 1000)))
+
+    @raises_broker_down()
+    def cursor(self) -> str:
+        """Return the folder or object up to which the walk through the store has come, "" at its beginning."""
+        return str(self._redis.get(self._keys.walk) or "")
+
+    @raises_broker_down()
+    def save_cursor(self, cursor: str) -> None:
+        """Remember how far the walk has come."""
+        self._redis.set(self._keys.walk, cursor, ex=CURSOR_KEPT)

@@ -1,0 +1,244 @@
+"""What the API, the commands and the workers ask of the job table, in one class."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+from mezcal.errors import BrokerDown, Busy
+from mezcal.jobs.bulk.batches import KNOWN_SECONDS, Batches, Posted
+from mezcal.jobs.bulk.chunks import Chunks
+from mezcal.jobs.chores import ChoreState
+from mezcal.jobs.job import Job, of_job
+from mezcal.jobs.origin_guard import Circuit, OriginGuard, origin_paused
+from mezcal.jobs.queue_status import QueueStatus, queue_status
+from mezcal.jobs.recent import RecentDerivatives
+from mezcal.jobs.state import pages, progress
+from mezcal.jobs.state.keys import JobState, Keys, Lane
+from mezcal.jobs.state.minutes import MinuteCounts
+from mezcal.jobs.state.outages import raises_broker_down
+from mezcal.jobs.state.policy import JobPolicy
+from mezcal.jobs.state.records import QueueResult, Verdict
+from mezcal.jobs.state.table import JobTable
+from mezcal.jobs.transport.celery_pipe import CLIENT_SECONDS, CeleryPipe, celery_app, connect
+from mezcal.jobs.transport.listener import Listener
+from mezcal.jobs.transport.probe import BrokerProbe
+from mezcal.jobs.workers import WorkerRegistry
+from mezcal.recipe import from_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from mezcal.jobs.state.records import Record
+    from mezcal.progress import Stage
+    from mezcal.recipe import Mezzanine, Recipe
+    from mezcal.settings import Settings
+
+TICKET_SECONDS = 47 * 3600  # the archive signs URLs for 48 hours
+SENT_AT_ONCE = 20  # chunks whose message is sent with the request; the workers send the others as the bulk lane empties
+REVALIDATED_ONCE_IN = 300  # seconds for which a second request for the same revalidation is ignored
+
+
+@dataclass(frozen=True, slots=True)
+class RunningJob:
+    """A job that a worker makes now, and how far it has come, None if its worker has not reported yet."""
+
+    record: Record
+    stage: Stage | None
+
+
+def _no_headers() -> Mapping[str, str]:
+    return {}
+
+
+class Jobs:
+    """Start, join, look up, repeat and forget jobs. Every method raises `BrokerDown` if Redis cannot be reached.
+
+    *table* is for workers alone.
+    """
+
+    def __init__(self, table: JobTable, pipe: CeleryPipe, waiters_max: int = 0) -> None:
+        redis, keys = table.redis, table.keys
+        self.table = table
+        self.pipe = pipe
+        self.listener = Listener(table, waiters_max)
+        self.chunks = Chunks(redis, keys)
+        self.batches = Batches(table, self.chunks)
+        self.origin_guard = OriginGuard(table)
+        self.workers = WorkerRegistry(redis, keys)
+        self.recent = RecentDerivatives(redis, keys)
+        self.minutes = MinuteCounts(redis, keys)
+        self.chores = ChoreState(redis, keys)
+        self.broker = BrokerProbe(redis)
+
+    @classmethod
+    def of(cls, settings: Settings, headers: Callable[[], Mapping[str, str]] = _no_headers) -> Jobs:
+        """The jobs of the installation that *settings* describe. Connects when first used.
+
+        *headers* returns what each message carries besides its task, such as the request's trace.
+        """
+        table = JobTable(connect(settings), Keys(settings.key_prefix), JobPolicy.of(settings))
+        pipe = CeleryPipe(celery_app(settings, CLIENT_SECONDS), headers)
+        return cls(table, pipe, settings.waiters_max)
+
+    # --- one derivative
+
+    def ask(self, recipe: Recipe, lane: Lane = Lane.INTERACTIVE) -> Job:
+        """Start *recipe*'s job or join it. Raises the remembered failure if it has failed lately."""
+        with raises_broker_down("the queue cannot be reached, and the derivative is not cached"):
+            result = self.table.ensure(recipe, lane)
+        if result.verdict is Verdict.FAILED:
+            raise of_job(result.failure, recipe)
+        if result.verdict is Verdict.ORIGIN_PAUSED:
+            raise origin_paused(result.pause)
+        self._send(recipe, result)
+        return Job(self, recipe, joined=result.verdict is Verdict.JOINED)
+
+    def changed(self, recipe: Recipe, lane: Lane = Lane.BULK) -> None:
+        """Have *recipe* made again from its changed master. The old derivative is served until then.
+
+        A worker that runs the job loses its lease, so what is stored in the end is no older than this call.
+        Raises `Busy` if too many jobs are queued: nothing follows from the call then.
+        """
+        with raises_broker_down("the queue cannot be reached, so the change is not recorded"):
+            result = self.table.change(recipe, lane)
+        self._send(recipe, result)
+
+    def _send(self, recipe: Recipe, result: QueueResult) -> None:
+        if result.verdict is Verdict.FULL:
+            raise Busy(f"{self.table.terms.queue_max:,} jobs are queued already")
+        if result.verdict is Verdict.PUBLISH:
+            self.pipe.send(recipe.as_json(), result.lane, recipe.label)
+
+    def request_revalidation(self, recipe: Recipe) -> bool:
+        """Have a worker ask the origin whether the master of *recipe*'s derivative changed.
+
+        Returns False if that was requested in the last `REVALIDATED_ONCE_IN` seconds: nothing is sent then.
+        """
+        with raises_broker_down():
+            key = self.table.keys.revalidating(recipe.key)
+            if not self.table.redis.set(key, "1", nx=True, ex=REVALIDATED_ONCE_IN):
+                return False
+        self.pipe.revalidate(recipe.as_json(), recipe.label)
+        return True
+
+    def request_preview(self, recipe: Recipe) -> None:
+        """Have a worker make a preview of *recipe*'s derivative, unless that was requested a moment ago."""
+        if self.recent.request_preview(recipe):
+            self.pipe.preview(recipe.as_json(), recipe.label)
+
+    @raises_broker_down("the queue cannot be reached, so a running job could not be stopped")
+    def forget(self, recipe: Recipe) -> None:
+        """Delete *recipe*'s job and its remembered failure. A worker that runs it will publish nothing."""
+        self.table.forget(recipe.key)
+
+    @raises_broker_down("the queue cannot be reached, and the derivative is not cached")
+    def save_ticket(self, recipe: Recipe, urls: Mapping[str, str]) -> None:
+        """Save the signed *urls*, by frame id, with which a worker may fetch *recipe*'s frames. Call before `ask`.
+
+        They are in no message, log or job record, and are deleted after `TICKET_SECONDS`.
+        """
+        self.table.redis.set(self.table.keys.ticket(recipe.key), json.dumps(urls), ex=TICKET_SECONDS)
+
+    @raises_broker_down()
+    def ticket(self, recipe: Recipe) -> dict[str, str]:
+        """Return the signed URLs saved for *recipe*, by frame id; empty if there are none."""
+        text = cast("str | None", self.table.redis.get(self.table.keys.ticket(recipe.key)))
+        return cast("dict[str, str]", json.loads(text or "{}"))
+
+    def pages(self, recipe: Mezzanine) -> list[Mezzanine]:
+        """Return the mezzanines of single pages of *recipe*'s master that were asked for within a year."""
+        return self.pages_of_each([recipe])[0]
+
+    @raises_broker_down()
+    def pages_of_each(self, masters: list[Mezzanine]) -> list[list[Mezzanine]]:
+        """Return for each of *masters* what `pages` returns, in one round trip."""
+        return pages.known(masters, self.table.keys, self.table.redis)
+
+    # --- many
+
+    def spread(self, recipes: Iterable[Recipe], *, changed: bool = False) -> int:
+        """Have *recipes* made in bulk, again if their masters *changed*. Returns how many."""
+        kind = "changed" if changed else "wanted"
+        return self.post((kind, "recipe", recipe.as_json()) for recipe in recipes).items
+
+    def post(self, items: Iterable[Any], delivery: str | None = None, seconds: int = KNOWN_SECONDS) -> Posted:
+        """Save *items* (`events.Event`) for the workers, as a batch; those of one *delivery* once in *seconds*."""
+        with raises_broker_down("the queue cannot be reached, so nothing was recorded"):
+            posted = self.batches.post(items, delivery, seconds)
+        with suppress(BrokerDown):  # the workers look for chunks whose messages are missing
+            self.pipe.spread_all(posted.chunks[:SENT_AT_ONCE])
+        return posted
+
+    # --- failures
+
+    def retry(self, key: str, lane: Lane = Lane.BULK) -> bool:
+        """Queue a failed, quarantined or delayed job again. Returns False if there is no such job."""
+        with raises_broker_down():
+            message = self.table.retry(key, lane)
+        if message is not None:
+            self.pipe.send(message.recipe, message.lane, from_json(message.recipe).label)
+        return message is not None
+
+    @raises_broker_down()
+    def forget_failure(self, key: str) -> bool:
+        """Delete a failed or quarantined job: the next request starts it again. Returns False if there is none."""
+        record = self.table.read(key)
+        failed = record is not None and record.state in {JobState.FAILED, JobState.QUARANTINED}
+        return failed and self.table.forget(key)
+
+    @raises_broker_down()
+    def failures(self, most: int = 100) -> list[Record]:
+        """Return the failed and quarantined jobs; those that are remembered longest come first."""
+        return self.table.failures(most)
+
+    # --- look-ups
+
+    @raises_broker_down()
+    def read(self, key: str) -> Record | None:
+        """Return the job *key*, None if it is not known."""
+        return self.table.read(key)
+
+    @raises_broker_down()
+    def states(self, keys: list[str]) -> list[JobState | None]:
+        """Return the state of each of the jobs *keys*, in one round trip."""
+        return self.table.states(keys)
+
+    @raises_broker_down()
+    def depths(self) -> dict[str, int]:
+        """Return how many jobs are queued (by lane), `running`, `delayed` and `failed`."""
+        return self.table.depths()
+
+    @raises_broker_down()
+    def status(self) -> QueueStatus:
+        """Return the numbers of jobs and the ages of the queues."""
+        return queue_status(self.table)
+
+    @raises_broker_down()
+    def running(self, most: int) -> list[RunningJob]:
+        """Return at most so many of the running jobs."""
+        records = [record for record in self.table.running(most) if record.state is JobState.RUNNING]
+        stages = progress.read_all(self.table, [record.key for record in records])
+        return [RunningJob(record, stage) for record, stage in zip(records, stages, strict=True)]
+
+    @raises_broker_down()
+    def stage(self, key: str) -> Stage | None:
+        """Return how far the running job *key* has come, None if its worker has not reported yet."""
+        return progress.read_all(self.table, [key])[0]
+
+    @raises_broker_down()
+    def place(self, key: str) -> int | None:
+        """Return the place of the job *key* among the queued ones, from 1; None if it is not queued."""
+        return progress.place(self.table, key)
+
+    @property
+    def origins(self) -> dict[str, str]:
+        """The host of the masters of each kind of recipe, "" for a folder."""
+        return self.table.terms.origins
+
+    @raises_broker_down()
+    def circuit(self, host: str) -> Circuit:
+        """Return the state of the origin *host*'s circuit breaker."""
+        return self.origin_guard.circuit(host)

@@ -1,0 +1,56 @@
+"""How long leases, attempts and remembered failures last, and how many jobs may be queued or read from an origin."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from mezcal.errors import Memory
+from mezcal.recipe import Mezzanine, Thumbnail
+
+if TYPE_CHECKING:
+    from mezcal.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class JobPolicy:
+    """How long leases, attempts and memories last; seconds where nothing else is said."""
+
+    lease: float = 6
+    max_attempts: int = 3
+    retry: float = 30  # from a bulk job's first failure to its second attempt
+    queue_max: int = 2_000_000
+    memory: dict[Memory, int] = field(default_factory=dict)
+    origins: dict[str, str] = field(default_factory=dict)  # a recipe's kind -> the host of its masters
+    origin_places: int = 0  # jobs that may use one origin at once; 0 is no bound
+    breaker_failures: int = 5
+    breaker_rest: float = 15
+    time_limit: float = 900  # of one job
+
+    @classmethod
+    def of(cls, settings: Settings) -> JobPolicy:
+        """The terms that *settings* set."""
+        return cls(
+            lease=settings.lease_seconds,
+            max_attempts=settings.max_attempts,
+            retry=settings.retry_seconds,
+            queue_max=settings.queue_max,
+            memory={
+                Memory.BRIEF: settings.failure_brief_seconds,
+                Memory.MISSING: settings.failure_missing_seconds,
+                Memory.LASTING: settings.failure_lasting_seconds,
+            },
+            origins={
+                Mezzanine.kind: urlsplit(settings.repo_base_url or "").netloc.rpartition("@")[2],
+                Thumbnail.kind: urlsplit(settings.archive_api_url or "").netloc.rpartition("@")[2],
+            },
+            origin_places=settings.origin_concurrency,
+            breaker_failures=settings.breaker_failures,
+            breaker_rest=settings.breaker_seconds,
+            time_limit=settings.job_time_limit,
+        )
+
+    def seconds(self, memory: Memory) -> int:
+        """How long a failure of this class is remembered."""
+        return self.memory.get(memory, 0)

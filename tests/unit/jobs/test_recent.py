@@ -1,0 +1,66 @@
+"""The newest and largest derivatives and their previews, as the operator's page reads them: bounded, and true."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import pytest
+
+from mezcal.jobs import Worker, WorkerRegistry
+from mezcal.jobs.recent import NO_PREVIEW, RecentDerivatives
+from mezcal.jobs.state.keys import Keys
+from mezcal.recipe import Mezzanine
+
+if TYPE_CHECKING:
+    from tests.support.broker import Broker
+
+
+@pytest.fixture
+def keys() -> Keys:
+    return Keys(f"{uuid4().hex}:")
+
+
+@pytest.fixture
+def recent(broker: Broker, keys: Keys) -> RecentDerivatives:
+    return RecentDerivatives(broker.client(), keys)
+
+
+def test_the_largest_are_kept_and_no_more_than_a_hundred(recent: RecentDerivatives) -> None:
+    for number in range(150):
+        recent.add(Mezzanine(f"{number}.tif"), 1000 + number)
+    kept = [recipe["path"] for recipe in recent.largest()]
+    assert kept[:2] == ["149.tif", "148.tif"]
+    assert len(kept) == 100
+
+
+def test_one_that_was_made_anew_counts_once_with_its_new_size(recent: RecentDerivatives) -> None:
+    for size in (9, 3):
+        recent.add(Mezzanine("a.tif"), size)
+    recent.add(Mezzanine("b.tif"), 5)
+    assert [recipe["path"] for recipe in recent.largest()] == ["b.tif", "a.tif"]
+
+
+def test_what_is_gone_leaves_the_list(recent: RecentDerivatives) -> None:
+    recent.add(Mezzanine("a.tif"), 9)
+    recent.remove([Mezzanine("a.tif")])
+    assert recent.largest() == []
+
+
+def test_a_preview_is_asked_for_once_and_then_there(recent: RecentDerivatives) -> None:
+    recipe = Mezzanine("a.tif")
+    assert [recent.request_preview(recipe) for _ in range(3)] == [True, False, False]
+    assert recent.preview(recipe.key) is None
+    recent.save_preview(recipe, b"a picture")
+    assert recent.preview(recipe.key) == b"a picture"
+    recent.save_preview(recipe, None)
+    assert recent.previews([recipe]) == {recipe.key: NO_PREVIEW}
+    assert recent.preview(recipe.key) is None
+
+
+def test_every_key_of_this_expires(broker: Broker, keys: Keys, recent: RecentDerivatives) -> None:
+    recent.add(Mezzanine("a.tif"), 9)
+    recent.save_preview(Mezzanine("a.tif"), b"x")
+    redis = broker.client()
+    WorkerRegistry(redis, keys).heartbeat(Worker("mezcal@host:1", 2, ("bulk",)))
+    assert all(redis.ttl(key) > 0 for key in redis.scan_iter(f"{keys.prefix}*"))
