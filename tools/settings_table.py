@@ -1,4 +1,4 @@
-"""Write the table in docs/configuration.md from `mezcal.settings.Settings`, so that the two cannot differ."""
+"""Writes the table of docs/configuration.md from `mezcal.settings.Settings`, so that the two cannot differ."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 PAGE = Path("docs/configuration.md")
 BEGIN = "<!-- made from mezcal/settings/fields.py by `make docs`: begin -->\n"
 END = "<!-- made from mezcal/settings/fields.py by `make docs`: end -->\n"
-KINDS: dict[Any, str] = {
+HEADER = "| variable | value | default | meaning |\n| --- | --- | --- | --- |\n"
+TYPE_NAMES: dict[Any, str] = {
     str: "text",
     Path: "a path",
     SecretStr: "a secret",
@@ -33,27 +34,24 @@ KINDS: dict[Any, str] = {
 
 
 def main() -> None:
-    """Write the page anew."""
+    """Update the page."""
     PAGE.write_text(renewed(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 def renewed(page: str) -> str:
-    """*page* with the table of today between its two marks."""
+    """Returns *page* with the current table between its two marks."""
     before, _, rest = page.partition(BEGIN)
     _, _, after = rest.partition(END)
     return before + BEGIN + "\n" + table() + END + after
 
 
 def table() -> str:
-    """One table for each section of the class."""
-    return "".join(
-        f"### {title}\n\n| variable | may hold | default | |\n| --- | --- | --- | --- |\n{''.join(map(row, names))}\n"
-        for title, names in sections()
-    )
+    """Returns one table for each section of the class."""
+    return "".join(f"### {title}\n\n{HEADER}{''.join(map(row, names))}\n" for title, names in sections())
 
 
 def sections() -> Iterator[tuple[str, list[str]]]:
-    """The fields in their order, under the comments `# --- title` that part them in the class."""
+    """Yield the sections of the class, each after a comment `# --- title`, with the names of its fields."""
     for part in inspect.getsource(SettingFields).split("    # --- ")[1:]:
         title, _, body = part.partition("\n")
         named = re.findall(r"^    (\w+): ", body, re.MULTILINE)
@@ -61,56 +59,56 @@ def sections() -> Iterator[tuple[str, list[str]]]:
 
 
 def row(name: str) -> str:
-    """The line of the setting *name*."""
+    """Returns the row of the setting *name*."""
     field = Settings.model_fields[name]
-    cells = (f"`{name.upper()}`{alias(name, field)}", may_hold(field), default(field), field.description or "")
+    cells = (f"`{name.upper()}`{alias(name, field)}", values(field), default(field), field.description or "")
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |\n"
 
 
 def alias(name: str, field: FieldInfo) -> str:
-    """The other name under which a predecessor knew the setting."""
+    """Returns the other name of the setting, from a predecessor of mezcal."""
     choices = getattr(field.validation_alias, "choices", [])
     return "".join(f", also `{other}`" for other in choices if other != name.upper())
 
 
-def may_hold(field: FieldInfo) -> str:
-    """What the variable may hold, in words."""
-    kind = set_to(field.annotation)
+def values(field: FieldInfo) -> str:
+    """Returns the values that the variable may have, in words."""
+    kind = without_none(field.annotation)
     if get_origin(kind) is Literal or (isinstance(kind, type) and issubclass(kind, StrEnum)):
         return ", ".join(f"`{choice}`" for choice in get_args(kind) or kind)
     if get_origin(kind) is tuple:
         return "secrets" if SecretStr in get_args(kind) else "names"
-    return KINDS[kind] + bounds(field)
+    return TYPE_NAMES[kind] + bounds(field)
 
 
-def set_to(annotation: Any) -> Any:
-    """The type of a setting where it is set: *annotation* less None."""
+def without_none(annotation: Any) -> Any:
+    """Returns the type *annotation* without None."""
     if NoneType not in get_args(annotation):
         return annotation
     return next(kind for kind in get_args(annotation) if kind is not NoneType)
 
 
 def bounds(field: FieldInfo) -> str:
-    """The limits of a number, or the form of a text."""
-    said = {"gt": "above {}", "ge": "from {}", "le": "to {}", "pattern": "matching `{}`"}
-    given = [(word, getattr(rule, name, None)) for rule in field.metadata for name, word in said.items()]
-    text = "".join(f", {word.format(shown(limit))}" for word, limit in given if limit is not None)
+    """Returns the limits of a number, or the pattern of a text."""
+    words = {"gt": "above {}", "ge": "from {}", "le": "to {}", "pattern": "matching `{}`"}
+    given = [(word, getattr(rule, name, None)) for rule in field.metadata for name, word in words.items()]
+    text = "".join(f", {word.format(formatted(limit))}" for word, limit in given if limit is not None)
     return text.replace(", to", " to").replace(", matching", " matching")
 
 
 def default(field: FieldInfo) -> str:
-    """The default, as one would write it into `.env`."""
+    """Returns the default as it is written in `.env`."""
     if field.default in {None, (), ""}:
         return "unset"
     if isinstance(field.default, tuple):
         return f"`{','.join(field.default)}`"
     if isinstance(field.default, bool):
         return "`1`" if field.default else "`0`"
-    return f"`{shown(field.default, comma='')}`"
+    return f"`{formatted(field.default, comma='')}`"
 
 
-def shown(value: object, comma: str = ",") -> str:
-    """A number with *comma* at the thousands; anything else as text."""
+def formatted(value: object, comma: str = ",") -> str:
+    """Format a number with *comma* between thousands, anything else as text."""
     if isinstance(value, int | float):
         return f"{value:{comma}}"
     return str(value)

@@ -28,7 +28,7 @@ from mezcal.recipe import Thumbnail
 from mezcal.runtime.memory_budget import MIB, MemoryBudget, budget
 from mezcal.runtime.parent_death import follow_parent
 from mezcal.settings import Settings, load
-from mezcal.settings.typos import given_names, strangers
+from mezcal.settings.typos import find_typos, given_names
 from mezcal.store import open_store
 from mezcal.telemetry import multiprocess, tracing
 from mezcal.telemetry.logs import set_up_logs
@@ -123,7 +123,7 @@ def _logs(**_: Any) -> None:
 def _tell(**_: Any) -> None:
     """What an operator should know of this worker, once: before, at `worker_init`, there are no logs yet."""
     log.info("conversions may hold %d MB of memory at once", memory().total // MIB)
-    for told in strangers(given_names()):
+    for told in find_typos(given_names()):
         log.warning(told)
 
 

@@ -12,7 +12,7 @@ from api.context import EXTENSION
 from api.nginx_log import follow
 from mezcal.runtime.parent_death import follow_parent
 from mezcal.settings import load
-from mezcal.settings.typos import given_names, strangers
+from mezcal.settings.typos import find_typos, given_names
 from mezcal.telemetry import multiprocess
 from mezcal.telemetry.history import tell_requests
 from mezcal.telemetry.logs import set_up_logs, take_over
@@ -48,7 +48,7 @@ def on_starting(_arbiter: Any) -> None:
     """Set the logs up once, before the application is loaded."""
     set_up_logs(_settings, "api")
     take_over()
-    for told in strangers(given_names()):
+    for told in find_typos(given_names()):
         logging.getLogger(__name__).warning(told)
     multiprocess.share("api")
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from mezcal.commands.terminal.progress_bar import progress_bar
 from mezcal.errors import StoreDown
-from mezcal.settings.units import shown, shown_seconds
+from mezcal.settings.units import format_bytes, format_seconds
 from mezcal.store import LocalStore, open_store
 from mezcal.store.housekeeping.inventory import Rehearsed
 from mezcal.store.housekeeping.trim import Bounds, Trim, TrimResult, TrimState
@@ -149,30 +149,29 @@ def _as_lines(figures: dict[str, Any]) -> list[str]:
     now = time.time()
     oldest, free = figures["used_longest_ago"], figures["free_bytes"]
     bounds = [
-        figures["cache_max_bytes"] and f"at most {shown(figures['cache_max_bytes'])}",
-        figures["cache_min_free_bytes"] and f"{shown(figures['cache_min_free_bytes'])} left free",
-        figures["cache_max_age"] and f"used within {shown_seconds(figures['cache_max_age'])}",
+        figures["cache_max_bytes"] and f"at most {format_bytes(figures['cache_max_bytes'])}",
+        figures["cache_min_free_bytes"] and f"{format_bytes(figures['cache_min_free_bytes'])} left free",
+        figures["cache_max_age"] and f"used within {format_seconds(figures['cache_max_age'])}",
     ]
-    counted = f"counted {shown_seconds(now - figures['counted'])} ago"
-    used = f"{shown_seconds(now - oldest)} ago" if oldest else "nothing"
+    counted = f"counted {format_seconds(now - figures['counted'])} ago"
+    used = f"{format_seconds(now - oldest)} ago" if oldest else "nothing"
     lines = {
-        "derivatives": f"{figures['derivatives']:,} ({shown(figures['bytes'])}), {counted}",
+        "derivatives": f"{figures['derivatives']:,} ({format_bytes(figures['bytes'])}), {counted}",
         "  by path": f"{figures['by_path']:,}",
         "  by key": f"{figures['by_key']:,} (thumbnails, pages)",
         "  bare": f"{figures['without_sidecar']:,} (without a sidecar)",
         "least used": f"{used}; use is known by {figures['use_is_known_by']}",
-        "free": "nobody knows" if free is None else shown(free),
+        "free": "nobody knows" if free is None else format_bytes(free),
         "bounds": ", ".join(filter(None, bounds)) or "none",
-        "evicted so far": f"{figures['evicted']:,} ({shown(figures['evicted_bytes'])})",
+        "evicted so far": f"{figures['evicted']:,} ({format_bytes(figures['evicted_bytes'])})",
     }
     return [f"{name:<16} {value}" for name, value in lines.items()]
 
 
 def _trimmed(answer: dict[str, Any]) -> list[str]:
     would = "would be evicted" if answer["dry_run"] else "evicted"
-    lines = [
-        f"{answer['evicted']:,} derivatives ({shown(answer['evicted_bytes'])}) {would}, {shown(answer['bytes'])} left"
-    ]
+    evicted, left = format_bytes(answer["evicted_bytes"]), format_bytes(answer["bytes"])
+    lines = [f"{answer['evicted']:,} derivatives ({evicted}) {would}, {left} left"]
     return (
         lines
         if answer["kept"]

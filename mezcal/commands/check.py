@@ -11,7 +11,7 @@ from mezcal.checks import Check, CheckFailed, Severity, essentials, local_machin
 from mezcal.commands.arguments import add_data_dir, settings_of
 from mezcal.commands.terminal.exit_codes import OK, PROBLEMS
 from mezcal.jobs import Jobs
-from mezcal.settings.typos import given_names, strangers
+from mezcal.settings.typos import find_typos, given_names
 from mezcal.store import open_store
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def _findings(options: argparse.Namespace) -> Iterator[Finding]:
         read.append(settings_of(options))
         given = len(read[0].model_fields_set)
         told = f"{given} given" + (", .env read" if Path(".env").is_file() else ", there is no .env here")
-        if odd := strangers(given_names()):
+        if odd := find_typos(given_names()):
             raise CheckFailed("; ".join((told, *odd)), level=Severity.WARNING)
         return told
 

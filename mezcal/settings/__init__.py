@@ -1,7 +1,7 @@
-"""Every setting, read once where a process is put together.
+"""The settings, read from the environment and `.env` once, when a process is put together.
 
-`table` has what there is, `kinds` what each may hold, `rules` what holds between them, `sources` reads secrets by file,
-and `strangers` finds names that are nearly one of ours.
+`fields` has the table, `types` the values that a setting may have, `validation` the rules between settings,
+`secret_files` the variables `NAME_FILE`, and `typos` finds variables whose name is nearly that of a setting.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Every setting: its type, its bounds, its default and its reason, in one table."""
+"""Every setting in one table: type, limits, default and description."""
 
-# Annotations are types here, not text: pydantic reads them at once, and text would be evaluated twice at import.
+# No `from __future__ import annotations`: pydantic would have to evaluate each annotation again, at every start.
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -28,7 +28,7 @@ from mezcal.settings.types import (
 
 
 class SettingFields(BaseSettings):
-    """The table in docs/configuration.md is generated from these fields; `rules.Settings` completes them."""
+    """The fields of `Settings`, which adds the validation. docs/configuration.md is generated from them."""
 
     model_config = SettingsConfigDict(
         env_file=".env",
@@ -36,176 +36,196 @@ class SettingFields(BaseSettings):
         frozen=True,
         case_sensitive=False,
         env_ignore_empty=True,
-        defer_build=True,  # nobody makes one of these: the validator of a hundred fields is built once, for `Settings`
+        defer_build=True,  # the validator of a hundred fields takes long to build: only `Settings` needs it
     )
 
     # --- the origin
     repo_base_url: Repository = Field(
         None,
-        description="Where masters are: `http(s)://host/path`, with or without the final slash, or "
-        "`file:///folder`. Unset, `mezcal up` serves its built-in samples.",
+        description="URL of the masters: `http(s)://host/path`, with or without a final slash, or "
+        "`file:///folder`. If unset, `mezcal up` serves its built-in samples.",
     )
     auth_type: Annotated[AuthType, UPPER] = Field(
-        AuthType.NONE, description="How mezcal shows itself to the repository."
+        AuthType.NONE, description="How mezcal authenticates to the repository."
     )
     jwt_token: SecretStr | None = Field(
-        None, description="Bearer token; set without AUTH_TYPE it means AUTH_TYPE=JWT_TOKEN."
+        None, description="Bearer token for the repository. If it is set and AUTH_TYPE is not, AUTH_TYPE is JWT_TOKEN."
     )
     jwt_secret: SecretStr | None = Field(
         None, description="Key with which mezcal signs its own HS256 tokens (AUTH_TYPE=JWT_SECRET)."
     )
     repo_username: str | None = Field(None, description="User name for AUTH_TYPE=BASIC.")
     repo_password: SecretStr | None = Field(None, description="Password for AUTH_TYPE=BASIC.")
-    origin_connect_timeout: float = Field(5, gt=0, description="Seconds to reach the repository.")
-    origin_read_timeout: float = Field(30, gt=0, description="Seconds between two pieces of a master.")
-    origin_total_timeout: float = Field(600, gt=0, description="Seconds one master may take to arrive.")
+    origin_connect_timeout: float = Field(5, gt=0, description="Seconds to connect to the repository.")
+    origin_read_timeout: float = Field(
+        30, gt=0, description="Seconds without a byte after which a download is given up."
+    )
+    origin_total_timeout: float = Field(600, gt=0, description="Seconds that the download of one master may take.")
     origin_max_bytes: int = Field(
-        20 * 2**30, gt=0, description="Bytes a master may have; a larger one is refused with 413."
+        20 * 2**30, gt=0, description="Largest master in bytes; a larger one is refused with 413."
     )
     origin_retries: int = Field(
-        2, ge=0, le=10, description="How often a failed request is tried again before the job fails."
+        2, ge=0, le=10, description="How often a failed request is repeated before the job fails."
     )
     origin_redirect_hosts: Names = Field(
-        (), description="Hosts, comma-separated, that the repository may redirect to besides itself."
+        (), description="Other hosts that the repository may redirect to, comma-separated."
     )
     origin_denied_status: Literal[502, 403] = Field(
-        502, description="What a client gets where the repository answers 401 or 403."
+        502, description="Status that a client gets if the repository answers 401 or 403."
     )
 
     # --- the store
     storage: Annotated[Literal["local", "s3"], LOWER] = Field(
-        "local", description="Where images are kept: a folder, or a bucket. Unset, a bucket if AWS_BUCKET is set."
+        "local",
+        description="Where images are stored: in a folder or in a bucket. If unset: `s3` if AWS_BUCKET is set, "
+        "else `local`.",
     )
     data_dir: Path = Field(
         Path("mezcal-data"),
-        description="Folder of `mezcal up`: the broker's state, and the cache if STORAGE_DIR is unset.",
+        description="Folder of `mezcal up`: the state of its broker, and the cache if STORAGE_DIR is unset.",
     )
-    storage_dir: Path | None = Field(None, description="Folder of the cache; unset, DATA_DIR/cache.")
+    storage_dir: Path | None = Field(None, description="Folder of the cache. If unset, `cache` in DATA_DIR.")
     storage_layout: Annotated[Layout, LOWER] = Field(
         Layout.BASIC,
         validation_alias=AliasChoices("STORAGE_LAYOUT", "DIRECTORY_LAYOUT"),
-        description="`basic` (the repository's paths), `md5_encoded` or `md5_encoded_pairtree`.",
+        description="Folders of the cache: `basic` (the repository's paths), `md5_encoded` or `md5_encoded_pairtree`.",
     )
     tmp_dir: Path | None = Field(
         None,
-        description="Folder for masters on their way; unset, one beside the cache. Files in it "
-        "have no name and vanish with their process.",
+        description="Folder for masters during their download. If unset, a folder in the cache. The files have "
+        "no name and vanish with their process.",
     )
 
     aws_bucket: str | None = Field(None, description="Bucket of the cache.")
-    aws_prefix: str = Field("", description="What the names of our objects in it begin with.")
+    aws_prefix: str = Field("", description="Text that begins the names of all objects of mezcal in the bucket.")
     storage_url: WebAddress = Field(
-        None, description="Object store that speaks S3, as `https://host:port`; unset, AWS in AWS_DEFAULT_REGION."
+        None, description="Object store that speaks S3, as `https://host:port`. If unset, AWS in AWS_DEFAULT_REGION."
     )
     s3_addressing: Literal["auto", "path", "virtual"] = Field(
-        "auto", description="`host/bucket` or `bucket.host`; `auto` is the latter on AWS alone."
+        "auto",
+        description="Form of the URLs: `path` is `host/bucket`, `virtual` is `bucket.host`; `auto` is `virtual` "
+        "on AWS and `path` elsewhere.",
     )
     s3_serve: Annotated[Literal["proxy", "redirect"], LOWER] = Field(
-        "proxy", description="Send images through the API, or send clients to the object store by signed URLs."
+        "proxy",
+        description="`proxy` sends images through the API; `redirect` sends clients to the object store by "
+        "signed URLs.",
     )
     s3_public_url: WebAddress = Field(
-        None, description="Where clients reach the object store, if not at STORAGE_URL: signed URLs name it."
+        None, description="URL at which clients reach the object store, for signed URLs. If unset, STORAGE_URL."
     )
     aws_access_key_id: str | None = Field(
-        None, description="Access key; unset, as every AWS client finds one: shared files, web identity, roles."
+        None, description="Access key. If unset, found as by every AWS client: shared files, web identity, roles."
     )
-    aws_secret_access_key: SecretStr | None = Field(None, description="Its secret.")
-    aws_session_token: SecretStr | None = Field(None, description="Its token, where it is one that is lent.")
+    aws_secret_access_key: SecretStr | None = Field(None, description="Secret of the access key.")
+    aws_session_token: SecretStr | None = Field(None, description="Session token of temporary credentials.")
     aws_default_region: str | None = Field(
         None,
         validation_alias=AliasChoices("AWS_DEFAULT_REGION", "AWS_REGION"),
-        description="Region of the bucket; unset, `us-east-1`.",
+        description="Region of the bucket. If unset, `us-east-1`.",
     )
-    aws_ca_bundle: Path | None = Field(None, description="Certificates that the object store's is judged by.")
+    aws_ca_bundle: Path | None = Field(
+        None, description="File of CA certificates that the object store's certificate is checked against."
+    )
     cache_max_bytes: Bytes = Field(
         0,
         ge=0,
-        description="What the cache may hold, in bytes or as `500GB`, `20GiB`; past it, what was used least "
-        "lately goes. 0 is no bound.",
+        description="Largest size of the cache, in bytes or as `500GB` or `20GiB`. Beyond it, the least recently"
+        " used images are evicted. 0 means no limit.",
     )
     cache_min_free_bytes: Bytes = Field(
-        0, ge=0, description="What is to be left free on the cache's disk, written likewise; 0 is no bound."
+        0, ge=0, description="Free space to keep on the disk of the cache, in bytes or as `20GiB`. 0 means no limit."
     )
     cache_max_age: Seconds = Field(
-        0, ge=0, description="Seconds, or as `90d`, after which goes what nobody has used for so long; 0 never."
+        0, ge=0, description="Seconds, or a time as `90d`, after which an unused image is evicted. 0 means never."
     )
     cache_use_log: Path | None = Field(
         None,
-        description="File in which nginx writes what it serves, for workers to read: where the cache is mounted "
-        "`noatime`, nobody else remembers. `mezcal up --front` sees to it by itself.",
+        description="File in which nginx logs the images it serves, so that workers know their last use. Needed "
+        "if the cache is mounted `noatime`. `mezcal up` sets it if it starts nginx.",
     )
     pin_seconds: float = Field(
-        60, ge=0, description="How long an evicted derivative can still be had: a HEAD's answer holds for so long."
+        60,
+        ge=0,
+        description="Seconds that an evicted image can still be served, so that a GET succeeds shortly after its HEAD.",
     )
     revalidate_after: int = Field(
         0,
         ge=0,
-        description="Seconds after which the repository is asked whether a cached image's master changed; 0 never.",
+        description="Seconds after which mezcal asks the repository if the master of a cached image has changed."
+        " 0 means never.",
     )
     revalidate_per_minute: int = Field(
-        60, ge=1, description="How many cached images that nobody asks the API for are revalidated in a minute."
+        60, ge=1, description="How many cached images that no client asks for are revalidated in a minute."
     )
 
     # --- the picture
     mezzanine_quality: int = Field(90, ge=1, le=100, description="JPEG quality.")
     mezzanine_subsampling: Literal["4:4:4", "4:2:0"] = Field(
         "4:4:4",
-        description="Chroma subsampling: 90 with 4:4:4 looks better and is smaller than 95 with 4:2:0.",
+        description="Chroma subsampling. Quality 90 with 4:4:4 looks better and is smaller than 95 with 4:2:0.",
     )
     mezzanine_progressive: bool = Field(
         False,
-        description="Progressive JPEG: 1-6 % smaller, 3-6 times the time, and the whole image in memory.",
+        description="Make progressive JPEGs: 1-6 % smaller, 3-6 times the time, and the whole image in memory.",
     )
     mezzanine_max_edge: int = Field(
-        0, ge=0, le=65_500, description="Longest side in pixels; 0 is the master's own size."
+        0, ge=0, le=65_500, description="Longest side in pixels. 0 means the size of the master."
     )
     color: Annotated[Literal["srgb", "keep"], LOWER] = Field(
-        "srgb", description="`srgb` converts by the master's ICC profile; `keep` embeds the profile instead."
+        "srgb", description="`srgb` converts colours by the master's ICC profile; `keep` embeds the profile instead."
     )
     background: str = Field(
         "#ffffff",
         pattern=r"^#[0-9a-fA-F]{6}$",
-        description="What shows through transparent masters, `#rrggbb`.",
+        description="Colour behind transparent masters, as `#rrggbb`.",
     )
-    keep_metadata: bool = Field(False, description="Carry EXIF, XMP and IPTC over (less orientation and thumbnail).")
+    keep_metadata: bool = Field(
+        False, description="Copy EXIF, XMP and IPTC from the master, except orientation and embedded thumbnail."
+    )
     oversize: Annotated[Literal["scale", "refuse"], LOWER] = Field(
         "scale",
-        description="Masters beyond JPEG's 65,500 pixels a side, and JPEG 2000 beyond the memory for it: "
-        "scaled to fit, or refused with 413.",
+        description="Masters with more than 65,500 pixels a side (the limit of JPEG), and JPEG 2000 masters too "
+        "large for memory: `scale` makes them smaller, `refuse` answers 413.",
     )
     max_image_pixels: int = Field(
         0,
-        description=f"Pixels a master may have: 0 is the default limit of {DEFAULT_MAX_PIXELS:,}, "
-        "a negative number no limit (for trusted repositories only).",
+        description=f"Largest master in pixels. 0 means {DEFAULT_MAX_PIXELS:,}; a negative number means no limit, "
+        "for trusted repositories only.",
     )
 
     # --- the science archive
     archive_api_url: WebAddress = Field(
-        None, description="API of the science archive whose frames get thumbnails; unset, there are none."
+        None, description="API of the science archive whose frames get thumbnails. If unset, there are no thumbnails."
     )
     archive_token: SecretStr | None = Field(
-        None, description="`Authorization` with which thumbnails that nobody asked for are made, as `Token 0123..`."
+        None, description="`Authorization` header for thumbnails that no client has asked for, as `Token 0123..`."
     )
     archive_file_hosts: Names = Field(
         (),
-        description="Hosts that frames are fetched from, comma-separated, each as `host` or `host:port`. Unset, a "
-        "worker fetches from whichever host the archive names, one in your own network too.",
+        description="Hosts that frames are downloaded from, comma-separated, each as `host` or `host:port`. If "
+        "unset, workers download from any host that the archive names, including hosts of your own "
+        "network.",
     )
     thumbnail_look: Annotated[Literal["lco", "robust"], LOWER] = Field(
-        "robust", description="Look of thumbnails that ask for none: `lco` draws as thumbnail-service did."
+        "robust",
+        description="How thumbnails are drawn if the request has no `look`: `lco` draws as thumbnail-service did.",
     )
-    thumbnail_max_edge: int = Field(4096, ge=1, le=20_000, description="Longest side in pixels that may be asked for.")
+    thumbnail_max_edge: int = Field(
+        4096, ge=1, le=20_000, description="Longest side in pixels that a request may ask for."
+    )
     thumbnail_filters: FilterSets = Field(
         "R,rp/V/B",
-        description="Filters for red/visual/blue, as `R,rp/V/B`; several sets, as `R,rp/V/B;ip/rp/gp`: the first "
-        "one that a request has complete.",
+        description="Filters for red/visual/blue, as `R,rp/V/B`. With several sets, as `R,rp/V/B;ip/rp/gp`, the "
+        "first set of which a request has all filters is used.",
     )
     thumbnail_sizes: NamedSizes = Field(
         "small:200,medium:600,large:1200",
         description="Names and pixels of the sizes that `mezcal warm --frames` makes.",
     )
     required_frame_validation_keys: Names = Field(
-        ("configuration_type", "request_id", "filename"), description="What a frame's record must have; else 400."
+        ("configuration_type", "request_id", "filename"),
+        description="Keys that the archive's record of a frame must have; otherwise the answer is 400.",
     )
     valid_configuration_types: Names = Field(
         (
@@ -219,179 +239,215 @@ class SettingFields(BaseSettings):
     )
     url_secret: SecretStr | None = Field(
         None,
-        description="Key that signs the URLs of thumbnails; unset, one is made in DATA_DIR. Hosts that answer for "
-        "each other need the same.",
+        description="Key that signs the URLs of thumbnails. If unset, one is created in DATA_DIR. All API hosts "
+        "of an installation need the same key.",
     )
     public_url: WebAddress = Field(
-        None, description="What the URLs of thumbnails begin with, as `https://host`; unset, as the request says."
+        None, description="Beginning of the URLs of thumbnails, as `https://host`. If unset, taken from the request."
     )
 
     # --- the queue
     redis_url: SecretStr | None = Field(
         None,
-        description="Broker and job table: `redis://`, `rediss://` (TLS), `redis+socket://`, or the sentinels that "
-        "know where they are, `sentinel://host1;host2/0`. Unset, `mezcal up` starts its own.",
+        description="Broker and job table: `redis://`, `rediss://` (TLS), `redis+socket://`, or sentinels that "
+        "know their address, `sentinel://host1;host2/0`. If unset, `mezcal up` starts its own "
+        "broker.",
     )
-    redis_password: SecretStr | None = Field(None, description="Password of Redis, where REDIS_URL has none.")
-    redis_master: str = Field("mymaster", description="Name under which sentinels know the master.")
-    redis_sentinel_password: SecretStr | None = Field(None, description="Password of the sentinels themselves.")
+    redis_password: SecretStr | None = Field(None, description="Password of Redis, if REDIS_URL has none.")
+    redis_master: str = Field(
+        "mymaster", description="Name of the Redis primary in the configuration of the sentinels."
+    )
+    redis_sentinel_password: SecretStr | None = Field(None, description="Password of the sentinels.")
     redis_tls_ca: Path | None = Field(
         None,
-        description="Certificates by which Redis is judged over TLS, the system's if unset. With it also for `sentinel://`.",
+        description="File of CA certificates that Redis' certificate is checked against. If unset, those of the "
+        "system. With `sentinel://` it also turns on TLS.",
     )
-    redis_tls_cert: Path | None = Field(None, description="Certificate by which we show ourselves to Redis.")
-    redis_tls_key: Path | None = Field(None, description="Its key.")
+    redis_tls_cert: Path | None = Field(None, description="Client certificate for Redis.")
+    redis_tls_key: Path | None = Field(None, description="Key of the client certificate.")
     key_prefix: str = Field(
         "mezcal:",
         pattern=r"^[\w.:-]{1,64}$",
-        description="Begins every Redis key: two installations, one server.",
+        description="Text that begins every Redis key. It lets two installations share one server.",
     )
     wait_seconds: float = Field(
         25,
         ge=0,
         le=300,
-        description="How long a miss waits before it is answered 503; IIIF servers give up at 30.",
+        description="Seconds that a miss waits before it is answered 503. IIIF servers give up after 30.",
     )
     waiters_max: int = Field(
-        512, ge=1, le=1000, description="How many requests may wait at once in one API process; past it, 503."
+        512,
+        ge=1,
+        le=1000,
+        description="How many requests may wait for jobs at once in one API process; further ones are answered 503.",
     )
     lease_seconds: float = Field(
-        6, ge=1, le=60, description="A running job is taken for dead when not renewed for so long."
+        6, ge=1, le=60, description="Seconds after which a running job that was not renewed is given to another worker."
     )
-    max_attempts: int = Field(3, ge=1, le=20, description="How often a job may start before it is quarantined.")
-    job_time_limit: int = Field(900, ge=5, description="Seconds one job may run before its process is ended.")
+    max_attempts: int = Field(
+        3, ge=1, le=20, description="Attempts after which a job is quarantined, if each ended its worker."
+    )
+    job_time_limit: int = Field(900, ge=5, description="Seconds that one attempt may take before it is stopped.")
     job_time_grace: int = Field(
-        15, ge=1, description="Seconds past JOB_TIME_LIMIT after which a job that did not end itself is killed."
+        15, ge=1, description="Seconds after JOB_TIME_LIMIT before the process of a job that did not stop is killed."
     )
     retry_seconds: float = Field(
-        30, gt=0, description="From a bulk job's first failure that may pass to its next try; doubled each time."
+        30,
+        gt=0,
+        description="Seconds until the second attempt of a bulk job whose failure may pass; doubled each time.",
     )
     origin_concurrency: int = Field(
-        0, ge=0, description="Jobs that may read from the repository at once, over all workers; 0 is no bound."
+        0, ge=0, description="How many jobs of all workers may read from the repository at once. 0 means no limit."
     )
     breaker_failures: int = Field(
-        5, ge=1, description="Jobs in a row that the repository may fail before it is left alone for a while."
+        5, ge=1, description="How many jobs in a row may fail at the repository before requests to it are paused."
     )
     breaker_seconds: float = Field(
-        15, gt=0, le=120, description="How long it is left alone at first; doubled each time, up to two minutes."
+        15,
+        gt=0,
+        le=120,
+        description="Seconds that requests are paused the first time; doubled each time, two minutes at most.",
     )
     interactive_reserve: int = Field(
-        1, ge=0, description="Pool processes of each worker with two or more that bulk jobs never take."
+        1, ge=0, description="Pool processes of a worker that take no bulk jobs, if it has two or more."
     )
     worker_memory: MemoryBytes = Field(
         0,
         ge=0,
-        description="Bytes that the conversions of one worker may hold at once, as `1500m` or `2g`; `auto` (0) is what "
-        "its container, or the machine, has, less what its processes take idle.",
+        description="Bytes that the conversions of one worker may use together, as `1500m` or `2g`. `auto` (0): "
+        "the memory of its container or machine, less what its idle processes use.",
     )
-    queue_max: int = Field(2_000_000, ge=1, description="Jobs that may be queued in one lane; past it, 503.")
+    queue_max: int = Field(
+        2_000_000, ge=1, description="How many jobs may be queued in one lane; further ones are answered 503."
+    )
     drain_seconds: float = Field(
         30,
         ge=0,
-        description="How long a process that is told to stop may finish what it began; a worker two seconds at least.",
+        description="Seconds that a stopping process may take to finish running work; a worker gets at least two.",
     )
     failure_brief_seconds: int = Field(
-        10, ge=0, description="How long an unreachable or refusing origin is remembered, per master."
+        10,
+        ge=0,
+        description="Seconds that mezcal remembers, for each master, that the origin was unreachable or refused it.",
     )
-    failure_missing_seconds: int = Field(120, ge=0, description="How long a missing master is remembered.")
+    failure_missing_seconds: int = Field(
+        120, ge=0, description="Seconds that mezcal remembers that a master is missing."
+    )
     failure_lasting_seconds: int = Field(
         30 * 86_400,
         ge=0,
-        description="How long an undecodable master is remembered; a retry, DELETE or event lifts it sooner.",
+        description="Seconds that mezcal remembers that a master cannot be decoded. A retry, a DELETE or an "
+        "event ends it sooner.",
     )
 
     # --- the API
     api_tokens: Secrets = Field(
-        (), description="Bearer tokens, comma-separated, for whatever changes state; with none it is closed."
+        (),
+        description="Bearer tokens, comma-separated, for requests that change state. If unset, such requests are"
+        " refused.",
     )
     read_tokens: Secrets = Field(
         (),
-        description="Bearer tokens, comma-separated, for reading images, jobs and the home page; with none, reading is "
-        "open. Thumbnails do not ask for one: the archive is asked whether the asker may see the frame.",
+        description="Bearer tokens, comma-separated, for reading images, jobs and the home page. If unset, "
+        "reading is open. Thumbnails need none of them: the archive decides who may see a frame.",
     )
-    api_processes: int = Field(
-        1, ge=1, le=64, description="API processes of `mezcal up`: one sends 20,000 hits a second, and idles at 60 MB."
-    )
+    api_processes: int = Field(1, ge=1, le=64, description="API processes of `mezcal up`. An idle one takes 60 MB.")
     http_max_age: int = Field(
-        3600, ge=0, description="Seconds for which `Cache-Control` lets browsers keep an image unasked."
+        3600,
+        ge=0,
+        description="Seconds that browsers and proxies may use an image without asking again (`Cache-Control: "
+        "max-age`).",
     )
     http_stale_while_revalidate: int = Field(
-        3600, ge=0, description="Seconds past that in which a cache may answer with what it has while it asks anew."
+        3600, ge=0, description="Further seconds in which a proxy may serve its copy while it asks again."
     )
     http_stale_if_error: int = Field(
-        604_800, ge=0, description="Seconds past that in which a cache may keep to what it has while mezcal fails."
+        604_800,
+        ge=0,
+        description="Further seconds in which a proxy may serve its copy while mezcal answers with errors.",
     )
     sendfile_header: Literal["X-Accel-Redirect", "X-Sendfile"] | None = Field(
         None,
-        description="Leave sending to the server in front: `X-Accel-Redirect` for nginx, `X-Sendfile` for Apache and "
-        "lighttpd. Unset, the API sends images itself.",
+        description="Let the server in front of mezcal send the files: `X-Accel-Redirect` for nginx, "
+        "`X-Sendfile` for Apache and lighttpd. If unset, the API sends them.",
     )
     sendfile_prefix: str = Field(
         "/.stored/",
         pattern=r"^/[\w./-]*/$",
-        description="Internal location under which nginx has the cache (SENDFILE_HEADER=X-Accel-Redirect).",
+        description="Internal location of nginx that serves the cache (SENDFILE_HEADER=X-Accel-Redirect).",
     )
     loopback_trusted: bool = Field(
         False,
-        description="Let loopback clients change state without a token while API_TOKENS is unset; "
-        "`mezcal up` turns this on where it listens on loopback only.",
+        description="Let clients on this machine change state without a token while API_TOKENS is unset. `mezcal"
+        " up` turns it on if it listens on loopback only.",
     )
-    flask_debug: bool = Field(False, description="Flask's debug mode, for development.")
+    flask_debug: bool = Field(False, description="Turn on Flask's debug mode, for development.")
 
     # --- events and lists
     webhook_secrets: SigningKeys = Field(
         (),
-        description="Keys, comma-separated, of signatures at /webhooks: `whsec_` and Base64 (Standard Webhooks), or "
-        "any text; several while they are changed. With none of these three, and no API_TOKENS, events are refused.",
+        description="Keys, comma-separated, that sign events: `whsec_` and Base64 (Standard Webhooks), or any "
+        "text. Several are accepted, so that you can replace one. If WEBHOOK_SECRETS, "
+        "WEBHOOK_TOKENS, WEBHOOK_LOGINS and API_TOKENS are all unset, events are refused.",
     )
-    webhook_tokens: Secrets = Field((), description="Bearer tokens, comma-separated, for /webhooks and nothing else.")
+    webhook_tokens: Secrets = Field(
+        (), description="Bearer tokens, comma-separated, that are valid for /webhooks only."
+    )
     webhook_logins: Logins = Field(
         (), description="`user:password`, comma-separated, for producers that can only send HTTP Basic."
     )
     webhook_base_urls: Names = Field(
-        (), description="Base URLs, comma-separated, by which events name the repository, besides REPO_BASE_URL."
+        (),
+        description="Further base URLs, comma-separated, by which events name the repository, in addition to "
+        "REPO_BASE_URL.",
     )
     webhook_buckets: Names = Field(
         (),
         description="Buckets, comma-separated, whose objects are the repository's masters: `bucket`, or "
-        "`bucket/prefix/` where the masters' paths begin behind a prefix.",
+        "`bucket/prefix/` if the path of a master begins after a prefix.",
     )
     webhook_paths: Names = Field(
-        ("*",), description="Patterns, comma-separated, of paths whose events are heard; `*` is any text, also `/`."
+        ("*",),
+        description="Patterns, comma-separated, of paths whose events are accepted; `*` matches any text, `/` "
+        "included.",
     )
     webhook_types: Names = Field(
         ("image/*", "application/octet-stream", "binary/octet-stream"),
-        description="Media types of which derivatives are made on events, as the producer or else the name's ending "
-        "tells; what neither tells is tried.",
+        description="Media types whose events are accepted, by the event or else by the ending of the name. If "
+        "neither has a type, the event is accepted.",
     )
-    webhook_max_bytes: int = Field(4 * 2**20, ge=1024, description="Bytes that one event or batch of them may have.")
-    jobs_max_items: int = Field(100_000, ge=1, description="Masters that one `POST /jobs` may list.")
-    jobs_max_bytes: int = Field(32 * 2**20, ge=1024, description="Bytes that one `POST /jobs` may have.")
+    webhook_max_bytes: int = Field(4 * 2**20, ge=1024, description="Largest body in bytes of a request to /webhooks.")
+    jobs_max_items: int = Field(100_000, ge=1, description="How many masters one `POST /jobs` may list.")
+    jobs_max_bytes: int = Field(32 * 2**20, ge=1024, description="Largest body in bytes of `POST /jobs`.")
 
     # --- the dashboard
     flower_basic_auth: SecretStr | None = Field(
         None,
-        description="`user:password` of Flower, several comma-separated; unset, a password is made for the user "
-        "`mezcal` and kept in DATA_DIR/flower/password.",
+        description="`user:password` for Flower, several comma-separated. If unset, a password is created for "
+        "the user `mezcal` and kept in DATA_DIR/flower/password.",
     )
 
     # --- metrics and logs
     metrics_token: SecretStr | None = Field(
-        None, description="Bearer token for `/metrics`; with none, only this machine may ask for it."
+        None, description="Bearer token for `/metrics`. If unset, only this machine may read it."
     )
-    metrics_port: int = Field(0, ge=0, le=65_535, description="Port at which a worker shows its `/metrics`; 0 is none.")
+    metrics_port: int = Field(
+        0, ge=0, le=65_535, description="Port at which a worker serves its `/metrics`. 0 means none."
+    )
     metrics_address: str = Field(
-        "127.0.0.1", description="Address of METRICS_PORT; beyond loopback it answers only with METRICS_TOKEN."
+        "127.0.0.1", description="Address of METRICS_PORT. An address beyond loopback requires METRICS_TOKEN."
     )
     log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], UPPER] = Field(
-        "INFO", description="The least that is logged."
+        "INFO", description="Lowest level that is logged."
     )
     front_hits_file: Path | None = Field(
-        None, description="File in which nginx in front notes its hits: the API counts and empties it. `up` sets it."
+        None,
+        description="File in which nginx logs the hits it serves; the API counts and empties it. `mezcal up` sets it.",
     )
     log_format: Annotated[Literal["console", "json"], LOWER] = Field(
-        "console", description="Lines for people, or JSON objects, one a line, for collectors."
+        "console", description="`console` writes lines for people, `json` one JSON object a line for log collectors."
     )
     access_log: Annotated[Literal["all", "misses", "none"], LOWER] = Field(
-        "all", description="Which requests get a line: all, all but hits, or none."
+        "all", description="Requests that are logged: all, all except hits, or none."
     )

@@ -1,4 +1,4 @@
-"""What a setting may hold: how the text of a variable becomes a value, and what is refused."""
+"""The types of settings: how the text of a variable becomes a value, and which values are refused."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from pydantic_settings import NoDecode
 
 from mezcal.settings.units import bytes_of, seconds_of
 
-DEFAULT_MAX_PIXELS = 2_000_000_000  # what MAX_IMAGE_PIXELS=0 means: above any single master that was met
+DEFAULT_MAX_PIXELS = 2_000_000_000  # MAX_IMAGE_PIXELS=0; larger than any master that was seen in practice
 
 
 class AuthType(StrEnum):
-    """How mezcal shows itself to the repository; the names are umd-lib/mezcal's."""
+    """How mezcal authenticates to the repository; the names are those of umd-lib/mezcal."""
 
     NONE = "NONE"
     BASIC = "BASIC"
@@ -24,7 +24,7 @@ class AuthType(StrEnum):
 
 
 class Layout(StrEnum):
-    """Where in the store a mezzanine lies; the names are umd-lib/mezcal's."""
+    """The folder of a mezzanine in the store; the names are those of umd-lib/mezcal."""
 
     BASIC = "basic"
     MD5_ENCODED = "md5_encoded"
@@ -32,21 +32,21 @@ class Layout(StrEnum):
 
 
 def signing_key(secret: str) -> bytes:
-    """The key that one of WEBHOOK_SECRETS means: `whsec_` and Base64, or its own bytes. Raises `ValueError`."""
+    """Returns the key in one of WEBHOOK_SECRETS: Base64 after `whsec_`, else the text itself. Raises `ValueError`."""
     if not secret.startswith("whsec_"):
         return secret.encode()
     return b64decode(secret.removeprefix("whsec_"), validate=True)
 
 
 def filter_sets(text: str) -> list[list[list[str]]]:
-    """THUMBNAIL_FILTERS: sets of red, visual and blue, each with its filters."""
-    return [[colour.split(",") for colour in one.split("/")] for one in text.replace(" ", "").split(";")]
+    """Parse THUMBNAIL_FILTERS. Returns a list of sets; each has the filters of red, visual and blue."""
+    return [[colour.split(",") for colour in each.split("/")] for each in text.replace(" ", "").split(";")]
 
 
-# --- before the type is judged: only text is read, a value given in code stays as it is
+# --- before validation: parse text; a value that is not text comes from code and stays as it is
 
 
-def _parts(value: object) -> object:
+def _split(value: object) -> object:
     if not isinstance(value, str):
         return value
     return tuple(part.strip() for part in value.split(",") if part.strip())
@@ -72,11 +72,11 @@ def _seconds(value: object) -> object:
     return seconds_of(value) if isinstance(value, str) else value
 
 
-# --- after: what the type alone does not refuse
+# --- after validation: rules that the type cannot express
 
 
 def _sets_of_three(value: str) -> str:
-    if any(len(one) != 3 or not all(map(all, one)) for one in filter_sets(value)):
+    if any(len(colours) != 3 or not all(map(all, colours)) for colours in filter_sets(value)):
         raise ValueError("must be sets of red/visual/blue, as R,rp/V/B;ip/rp/gp")
     return value
 
@@ -93,7 +93,7 @@ def _signing_keys(value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
         try:
             signing_key(secret.get_secret_value())
         except ValueError:
-            raise ValueError("what begins with whsec_ must go on in Base64") from None
+            raise ValueError("after whsec_ there must be Base64") from None
     return value
 
 
@@ -115,10 +115,10 @@ def _repository(value: str | None) -> str | None:
     return value
 
 
-UPPER, LOWER = BeforeValidator(_upper), BeforeValidator(_lower)  # a word in any case
+UPPER, LOWER = BeforeValidator(_upper), BeforeValidator(_lower)  # the value in any case
 
-Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_parts)]
-Secrets = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_parts)]
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+Secrets = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_split)]
 SigningKeys = Annotated[Secrets, AfterValidator(_signing_keys)]
 Logins = Annotated[Secrets, AfterValidator(_logins)]
 Bytes = Annotated[int, BeforeValidator(_bytes)]

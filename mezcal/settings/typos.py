@@ -1,7 +1,4 @@
-"""Variables that mezcal does not know and that are nearly one of its own: most often a slip of the pen.
-
-The names are told, never what they hold.
-"""
+"""Finds variables that are not settings but have nearly the name of one. Only names are printed, never values."""
 
 from __future__ import annotations
 
@@ -18,39 +15,39 @@ if TYPE_CHECKING:
 
     from pydantic.fields import FieldInfo
 
-NEAR = 0.87  # of 1: one letter in REDIS_URL is wrong, missing or too many, two in WAIT_SECONDS
-OURS = ("WORKER_HEARTBEAT", "ROLE_SIGN", "MEZCAL_METRICS_DIR")  # read without being settings
-OTHERS = frozenset(
+SIMILAR = 0.87  # of 1: one wrong, missing or added letter in REDIS_URL, two in WAIT_SECONDS
+INTERNAL_NAMES = ("WORKER_HEARTBEAT", "ROLE_SIGN", "MEZCAL_METRICS_DIR")  # read by mezcal, but not settings
+FOREIGN_NAMES = frozenset(
     {
-        "AWS_ACCESS_KEY",  # what tools before the SDKs called AWS_ACCESS_KEY_ID
-        "COLORS",  # a shell's
-        "LOGLEVEL",  # other programs'
-        "TMPDIR",  # the system's own folder for scratch files
+        "AWS_ACCESS_KEY",  # older tools' name for AWS_ACCESS_KEY_ID
+        "COLORS",  # of a shell
+        "LOGLEVEL",  # of other programs
+        "TMPDIR",  # the system's folder for temporary files
     }
 )
 
 
-def strangers(names: Iterable[str]) -> list[str]:
-    """A sentence for each of *names* that is none of mezcal's and nearly one, in the alphabet's order."""
+def find_typos(names: Iterable[str]) -> list[str]:
+    """Returns a sentence for each of *names* that is nearly the name of a setting, in alphabetical order."""
     known = set(known_names())
-    unknown = sorted({name for name in names if name.upper() not in known | OTHERS})
-    meant = {name: get_close_matches(name.upper(), known, n=1, cutoff=NEAR) for name in unknown}
-    return [f"{name} is no setting of mezcal; did you mean {near[0]}?" for name, near in meant.items() if near]
+    unknown = sorted({name for name in names if name.upper() not in known | FOREIGN_NAMES})
+    similar = {name: get_close_matches(name.upper(), known, n=1, cutoff=SIMILAR) for name in unknown}
+    return [f"{name} is not a setting of mezcal; did you mean {names[0]}?" for name, names in similar.items() if names]
 
 
 def given_names() -> set[str]:
-    """The variables that this process sees: the environment's, and those of the `.env` that it would read."""
+    """Returns the names of all variables in the environment and in `.env`."""
     return {*os.environ, *names_in_file()}
 
 
 def names_in_file() -> set[str]:
-    """The variables of the `.env` in the working folder, in capitals; there may be none."""
+    """Returns the names of the variables in `.env`, in capitals; none if there is no such file."""
     return {name.upper() for name in DotEnvSettingsSource(Settings).env_vars}
 
 
 def known_names() -> Iterator[str]:
-    """Every name that mezcal reads: settings, what the predecessors called them, files of secrets."""
-    yield from OURS
+    """Yield every name that mezcal reads: settings, their older names, and `NAME_FILE` of secrets."""
+    yield from INTERNAL_NAMES
     for name, field in Settings.model_fields.items():
         yield from _names_of(name.upper(), field)
 

@@ -1,4 +1,4 @@
-"""What holds between settings, and what follows from them: the table made whole, and read."""
+"""Reads the settings, and checks the rules between them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Settings(SettingFields):
-    """The settings of one process: the fields are in `table.Table`."""
+    """The settings of one process; `SettingFields` has the fields."""
 
     model_config = SettingsConfigDict(defer_build=False)
 
@@ -32,34 +32,34 @@ class Settings(SettingFields):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - pydantic calls it by name
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """What is given in code, then NAME, then NAME_FILE, then `.env`."""
+        """Returns the sources, the strongest first: arguments, NAME, NAME_FILE, `.env`."""
         return init_settings, env_settings, SecretFiles(settings_cls), dotenv_settings
 
     @model_validator(mode="before")
     @classmethod
-    def _token_means_auth(cls, values: dict[str, Any]) -> dict[str, Any]:
+    def _jwt_token_implies_auth_type(cls, values: dict[str, Any]) -> dict[str, Any]:
         if values.get("jwt_token") and not values.get("auth_type"):
             values["auth_type"] = AuthType.JWT_TOKEN
         return values
 
     @model_validator(mode="before")
     @classmethod
-    def _bucket_means_s3(cls, values: dict[str, Any]) -> dict[str, Any]:
+    def _bucket_implies_s3(cls, values: dict[str, Any]) -> dict[str, Any]:
         if values.get("aws_bucket") and not values.get("storage"):
             values["storage"] = "s3"
         return values
 
     @model_validator(mode="after")
-    def _s3_is_whole(self) -> Self:
+    def _check_s3(self) -> Self:
         if self.storage == "s3" and not self.aws_bucket:
-            raise ValueError("STORAGE is s3, and AWS_BUCKET is not set: it names the bucket")
+            raise ValueError("STORAGE is s3, so AWS_BUCKET must name the bucket")
         if self.storage == "s3" and self.sendfile_header:
-            raise ValueError("SENDFILE_HEADER is set, and STORAGE is s3: there are no files to name")
+            raise ValueError("SENDFILE_HEADER needs STORAGE=local: a bucket has no files that a server could send")
         return self
 
     @property
     def cache_dir(self) -> Path:
-        """The store's root, absolute."""
+        """The root folder of the store, as an absolute path."""
         return (self.storage_dir or self.data_dir / "cache").absolute()
 
     @property
@@ -69,7 +69,7 @@ class Settings(SettingFields):
 
     @property
     def image_cache_control(self) -> str:
-        """The `Cache-Control` of every image, whichever server sends it (RFC 9111, RFC 5861)."""
+        """The header `Cache-Control` of every image (RFC 9111, RFC 5861); nginx sends the same."""
         stale = {
             "stale-while-revalidate": self.http_stale_while_revalidate,
             "stale-if-error": self.http_stale_if_error,
@@ -80,14 +80,14 @@ class Settings(SettingFields):
 
     @property
     def pixel_limit(self) -> int | None:
-        """MAX_IMAGE_PIXELS as a number of pixels; None is no limit."""
+        """The largest master in pixels, None if there is no limit."""
         if self.max_image_pixels < 0:
             return None
         return self.max_image_pixels or DEFAULT_MAX_PIXELS
 
 
 def load(**given: Any) -> Settings:
-    """The settings of this process; `WrongSetting` has one line per value that cannot be used."""
+    """Read the settings of this process. Raises `WrongSetting` with one line for each value that cannot be used."""
     try:
         return Settings(**given)
     except ValidationError as error:

@@ -344,7 +344,7 @@ def test_settings_of_the_folder_it_is_started_in_reach_every_part(tmp_path: Path
         assert (tmp_path / "elsewhere" / named / "image.jpg").exists()
         assert len(mezcal.of("gunicorn")) == 2, "the master and one process"
         assert len(mezcal.of(*PARTS["worker"])) == 2
-        assert mezcal.stderr.count("WAIT_SECOND is no setting of mezcal; did you mean WAIT_SECONDS?") == 1
+        assert mezcal.stderr.count("WAIT_SECOND is not a setting of mezcal; did you mean WAIT_SECONDS?") == 1
         assert "4321" not in mezcal.stderr
 
 

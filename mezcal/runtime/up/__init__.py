@@ -19,7 +19,7 @@ from mezcal.runtime.up.claim import Address, claimed, free_address
 from mezcal.runtime.up.log_relay import Journal
 from mezcal.runtime.up.parts import HANDED
 from mezcal.runtime.up.supervisor import Supervisor
-from mezcal.settings.typos import names_in_file, strangers
+from mezcal.settings.typos import find_typos, names_in_file
 from mezcal.store.local.last_use import noted_by_reading
 from mezcal.store.local.layout import OURS
 from mezcal.telemetry.redaction import Redactor
@@ -64,7 +64,7 @@ def up(wish: UpOptions) -> int:
         stack.enter_context(remembered_options.left_in(folder.run, by_options(wish, chosen, sock)))
         cast = the_parts(chosen, wish, folder, (at, board, sock), program)
         journal = Journal(sys.stderr.fileno(), Redactor.of(chosen), json=chosen.log_format == "json")
-        for slip in strangers(names_in_file() - os.environ.keys()):  # the parts see no `.env`; they tell all else
+        for slip in find_typos(names_in_file() - os.environ.keys()):  # the parts see no `.env`; they tell all else
             journal.say(slip)
         return Supervisor(cast, journal, keep=(folder.lock,)).run(lambda: announce(journal, chosen, at, board))
 

@@ -42,7 +42,7 @@ def test_where_all_is_well_every_line_says_so(installation: Installation, master
 def test_a_name_that_is_nearly_a_setting_is_a_warning(installation: Installation) -> None:
     level, detail = lines(installation, WAIT_SECOND="4321")["settings"]
     assert level == "warning"
-    assert "WAIT_SECOND is no setting of mezcal; did you mean WAIT_SECONDS?" in detail
+    assert "WAIT_SECOND is not a setting of mezcal; did you mean WAIT_SECONDS?" in detail
     assert "4321" not in detail
 
 

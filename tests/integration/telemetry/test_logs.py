@@ -95,7 +95,7 @@ def test_who_brings_no_id_is_given_one(told: Installation, master: str) -> None:
 
 @pytest.mark.parametrize("part", ["api", "worker"])
 def test_a_variable_that_is_nearly_a_setting_is_told_once_by_each_part(told: Installation, part: str) -> None:
-    slip = "WAIT_SECOND is no setting of mezcal; did you mean WAIT_SECONDS?"
+    slip = "WAIT_SECOND is not a setting of mezcal; did you mean WAIT_SECONDS?"
     assert one(told, part=part, event=slip)["level"] == "WARNING"
     assert len(lines(told, part=part, event=slip)) == 1
 

@@ -1,4 +1,4 @@
-"""Settings: the predecessors' names, secrets by file, and one clear line for a wrong value."""
+"""Settings: names of the predecessors, secrets from files, and one clear line for a wrong value."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mezcal.settings import DEFAULT_MAX_PIXELS, AuthType, Layout, Settings, WrongSetting, load
-from mezcal.settings.typos import given_names, strangers
+from mezcal.settings.typos import find_typos, given_names
 
 ORDINARY = """
 PATH HOME HOSTNAME USER LOGNAME SHELL LANG LC_ALL TERM COLORTERM COLORS COLUMNS PWD OLDPWD SHLVL TZ TMPDIR TEMP TMP
@@ -24,8 +24,8 @@ AWS_ACCESS_KEY AWS_SECRET_KEY AWS_PAGER COMPOSE_PROFILES COMPOSE_PROJECT_NAME WO
 
 
 @pytest.fixture(autouse=True)
-def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No setting from outside: neither the environment's nor a `.env` of the working folder."""
+def no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Remove all settings from the environment, and use a working folder without `.env`."""
     for name in Settings.model_fields:
         monkeypatch.delenv(name.upper(), raising=False)
         monkeypatch.delenv(f"{name.upper()}_FILE", raising=False)
@@ -54,14 +54,14 @@ def test_no_pixel_limit_given_is_the_default_limit() -> None:
     assert load(max_image_pixels=5).pixel_limit == 5
 
 
-def test_a_token_alone_means_that_it_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_token_alone_implies_its_auth_type(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JWT_TOKEN", "secret")
     assert load().auth_type is AuthType.JWT_TOKEN
     monkeypatch.setenv("AUTH_TYPE", "NONE")
     assert load().auth_type is AuthType.NONE
 
 
-def test_a_secret_comes_by_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_secret_is_read_from_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "token").write_text("from-a-file\n")
     monkeypatch.setenv("JWT_TOKEN_FILE", str(tmp_path / "token"))
     settings = load()
@@ -70,20 +70,20 @@ def test_a_secret_comes_by_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     assert settings.auth_type is AuthType.JWT_TOKEN
 
 
-def test_several_secrets_come_by_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_several_secrets_are_read_from_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "tokens").write_text("one, two\n")
     monkeypatch.setenv("API_TOKENS_FILE", str(tmp_path / "tokens"))
     assert [token.get_secret_value() for token in load().api_tokens] == ["one", "two"]
 
 
-def test_a_secret_file_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_secret_file_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JWT_SECRET_FILE", "/nowhere/secret")
     with pytest.raises(WrongSetting, match="JWT_SECRET_FILE names /nowhere/secret: No such file"):
         load()
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "may_hold"),
+    ("name", "value", "allowed"),
     [
         ("MEZZANINE_QUALITY", "200", "less than or equal to 100"),
         ("STORAGE_LAYOUT", "flat", "'basic', 'md5_encoded' or 'md5_encoded_pairtree'"),
@@ -93,31 +93,31 @@ def test_a_secret_file_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatc
         ("BACKGROUND", "white", "#"),
     ],
 )
-def test_a_wrong_value_is_told_by_name_content_and_what_it_may_be(
-    monkeypatch: pytest.MonkeyPatch, name: str, value: str, may_hold: str
+def test_an_error_names_the_variable_its_value_and_the_allowed_values(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, allowed: str
 ) -> None:
     monkeypatch.setenv(name, value)
     with pytest.raises(WrongSetting) as caught:
         load()
-    told = str(caught.value)
-    assert told.startswith(f"{name} is {value!r}: ")
-    assert may_hold in told
-    assert "\n" not in told
+    message = str(caught.value)
+    assert message.startswith(f"{name} is {value!r}: ")
+    assert allowed in message
+    assert "\n" not in message
 
 
-def test_a_secret_never_shows(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_secrets_are_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JWT_TOKEN", "hush-hush")
     monkeypatch.setenv("API_TOKENS", "whisper,murmur")
     shown = repr(load()) + str(load().model_dump())
     assert not any(secret in shown for secret in ("hush-hush", "whisper", "murmur"))
 
 
-def test_every_setting_says_what_it_is_for() -> None:
+def test_every_setting_has_a_description() -> None:
     assert all(field.description for field in Settings.model_fields.values())
 
 
 @pytest.mark.parametrize(
-    ("slip", "meant"),
+    ("typo", "setting"),
     [
         ("WAIT_SECOND", "WAIT_SECONDS"),
         ("REPO_BASEURL", "REPO_BASE_URL"),
@@ -128,21 +128,22 @@ def test_every_setting_says_what_it_is_for() -> None:
         ("URL_SECRET_FIEL", "URL_SECRET_FILE"),
     ],
 )
-def test_a_slip_of_the_pen_is_told_with_what_was_meant(slip: str, meant: str) -> None:
-    assert strangers([slip]) == [f"{slip} is no setting of mezcal; did you mean {meant}?"]
+def test_a_typo_is_reported_with_the_name_of_the_setting(typo: str, setting: str) -> None:
+    assert find_typos([typo]) == [f"{typo} is not a setting of mezcal; did you mean {setting}?"]
 
 
-def test_of_what_is_ours_and_of_what_is_others_nothing_is_told() -> None:
+def test_names_of_mezcal_and_of_other_programs_are_no_typos() -> None:
     ours = [name.upper() for name in Settings.model_fields]
     assert (
-        strangers([*ORDINARY.split(), *ours, "wait_seconds", "DIRECTORY_LAYOUT", "AWS_REGION", "API_TOKENS_FILE"]) == []
+        find_typos([*ORDINARY.split(), *ours, "wait_seconds", "DIRECTORY_LAYOUT", "AWS_REGION", "API_TOKENS_FILE"])
+        == []
     )
 
 
-def test_slips_are_looked_for_in_the_environment_and_in_the_env_file(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_typos_are_found_in_the_environment_and_in_the_env_file(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WAIT_SECOND", "61")
     Path(".env").write_text("API_TOKEN=hush-hush\n")
-    told = "\n".join(strangers(given_names()))
-    assert told.startswith("API_TOKEN is no setting")
-    assert "did you mean WAIT_SECONDS?" in told
-    assert not any(value in told for value in ("61", "hush-hush"))
+    message = "\n".join(find_typos(given_names()))
+    assert message.startswith("API_TOKEN is not a setting")
+    assert "did you mean WAIT_SECONDS?" in message
+    assert not any(value in message for value in ("61", "hush-hush"))
