@@ -13,7 +13,7 @@ from api.security.rate_limit import SignInLimit
 from api.security.signed_urls import Signer, load_secret
 from mezcal.jobs import Jobs
 from mezcal.origin import open_origin
-from mezcal.origin.archive import Archive
+from mezcal.origin.archive import ArchiveClient
 from mezcal.store import Store, open_store
 from mezcal.telemetry import tracing
 from mezcal.telemetry.gauges import Gauges
@@ -37,7 +37,7 @@ class ApiContext:
     origin: Origin
     readiness: Readiness
     freshness: Freshness
-    archive: Archive
+    archive: ArchiveClient
     signer: Signer | None
     gauges: Gauges
     sign_in_limit: SignInLimit
@@ -53,7 +53,7 @@ class ApiContext:
             origin=open_origin(settings),
             readiness=Readiness(jobs, store),
             freshness=Freshness(settings.revalidate_after, jobs),
-            archive=Archive(settings),
+            archive=ArchiveClient(settings),
             signer=Signer(load_secret(settings)) if settings.archive_api_url else None,
             gauges=Gauges(jobs, store),
             sign_in_limit=SignInLimit(),

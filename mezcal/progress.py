@@ -1,4 +1,4 @@
-"""How far one derivative has come: what has arrived of its masters, what is converted; and how long each phase took."""
+"""The progress of one job: how much of its masters has arrived and is converted, and how long each phase took."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A moment's progress: bytes of the master, how many it has (None if unknown), and the fraction converted."""
+    """The progress at one moment: bytes received, bytes in all (None if unknown), and the fraction converted."""
 
     bytes: int = 0
     bytes_total: int | None = None
@@ -21,7 +21,7 @@ class Stage:
 
 
 class Progress:
-    """Filled in by whoever makes the derivative, read by whoever tells of it, in another thread."""
+    """Written by the thread that makes the derivative, read by the thread that reports it."""
 
     def __init__(self) -> None:
         self.made: Sidecar | None = None
@@ -31,39 +31,39 @@ class Progress:
         self._moments: dict[str, float] = {}
 
     def reading(self, *masters: Master) -> None:
-        """Note where the bytes come from."""
+        """Record that *masters* are open."""
         self._moments["reading"] = time.monotonic()
         self._masters = list(masters)
 
     def converting(self, fraction: float) -> None:
-        """Note the fraction of rows done."""
+        """Record the fraction of rows that are converted."""
         self._converted = fraction
 
     def drawn(self, sidecar: Sidecar) -> None:
-        """Note that the picture is done, and what it is."""
+        """Record that the picture is complete, and its *sidecar*."""
         self._moments["drawn"] = time.monotonic()
-        landed = [moment for master in self._masters if (moment := master.landed()) is not None]
-        if landed:  # a folder's masters need not arrive
-            self._moments["landed"] = max(landed)
+        completed = [moment for master in self._masters if (moment := master.completed_at()) is not None]
+        if completed:  # the masters of a folder are not downloaded
+            self._moments["downloaded"] = max(completed)
         self.made = sidecar
 
     def stored(self) -> None:
-        """Note that the picture is in the store."""
+        """Record that the derivative is stored."""
         self._moments["stored"] = time.monotonic()
 
     @property
     def stage(self) -> Stage:
-        """The progress now."""
+        """The present progress."""
         if not self._masters:
             return Stage()
         sizes = [master.size for master in self._masters]
         total = None if None in sizes else sum(size or 0 for size in sizes)
-        return Stage(sum(master.arrived() for master in self._masters), total, round(self._converted, 3))
+        return Stage(sum(master.bytes_received() for master in self._masters), total, round(self._converted, 3))
 
     @property
     def phases(self) -> dict[str, float]:
-        """Seconds of `download`, `convert` and `store`, as far as it came; the first two overlap."""
-        spans = {"download": (None, "landed"), "convert": ("reading", "drawn"), "store": ("drawn", "stored")}
+        """Seconds of the completed phases `download`, `convert` and `store`. The first two overlap."""
+        spans = {"download": (None, "downloaded"), "convert": ("reading", "drawn"), "store": ("drawn", "stored")}
         return {
             phase: self._moments[end] - (self._moments[start] if start else self._began)
             for phase, (start, end) in spans.items()

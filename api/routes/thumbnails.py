@@ -22,7 +22,7 @@ from api.responses.preferences import RequestOptions, gone
 from api.routes.images import accepted, say_what_applied
 from mezcal.errors import BadRecipe, TicketExpired
 from mezcal.jobs import Lane
-from mezcal.origin.archive import chosen, recipe_of
+from mezcal.origin.archive import make_recipe, select_frames
 from mezcal.recipe import ThumbnailOptions
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ BASENAME_MAX = 255
 @thumbnails.get("/<int:frame_id>/")
 def by_id(frame_id: int) -> AnyResponse:
     """The thumbnail of the frame with this id."""
-    return _answer(partial(context().archive.frame, frame_id))
+    return _answer(partial(context().archive.find_frame, frame_id))
 
 
 @thumbnails.get("/<basename>/")
@@ -52,7 +52,7 @@ def by_basename(basename: str) -> AnyResponse:
     """The thumbnail of the frame whose file has this name, less its extension."""
     if len(basename) > BASENAME_MAX or not basename.isprintable():
         raise BadRecipe(f"the basename is longer than {BASENAME_MAX} characters, or holds strange ones")
-    return _answer(partial(context().archive.named, basename))
+    return _answer(partial(context().archive.find_by_basename, basename))
 
 
 def _answer(find: Callable[[str | None], FrameRecord]) -> AnyResponse:
@@ -109,8 +109,8 @@ class Wanted:
         """Ask the archive, as whoever asks us; raises what it refuses."""
         who = request.headers.get("Authorization")
         frame = find(who)
-        inputs = chosen(frame, look, context().archive, context().settings, who)
-        return cls(frame, inputs, recipe_of(inputs, look))
+        inputs = select_frames(frame, look, context().archive, context().settings, who)
+        return cls(frame, inputs, make_recipe(inputs, look))
 
     def ask(self) -> Job:
         """Start the thumbnail's job or join it, with a ticket for the frames' files."""

@@ -9,25 +9,24 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import jwt
-from requests import Request
-from requests.adapters import HTTPAdapter
-from requests.exceptions import RequestException
 
 from mezcal.checks import Check, CheckFailed, Severity
 from mezcal.errors import MasterDenied
-from mezcal.origin import FolderOrigin, OriginClient, open_origin, trusted_authorities, urls
-from mezcal.origin.retries import Again, Retries
+from mezcal.http import Deadline, HttpClient, HttpRequest, RequestFailed
+from mezcal.origin import FolderOrigin, open_origin
+from mezcal.origin.client import OriginClient
+from mezcal.origin.retries import RetryBudget
 from mezcal.recipe import Mezzanine
 from mezcal.settings import AuthType
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from mezcal.origin.client import OriginResponse
+    from mezcal.http import HttpResponse
     from mezcal.settings import Settings
 
-PATIENCE = 10.0  # seconds
-ANY = frozenset(range(100, 600))
+REQUEST_SECONDS = 10.0  # for each request
+ANY_STATUS = frozenset(range(100, 600))
 CLOCKS = 30.0  # seconds by which two machines' clocks may differ: signed tokens and URLs are good for minutes
 SOON = 86_400.0  # seconds
 HINT = "see to REPO_BASE_URL, and whether this machine may reach it"
@@ -56,7 +55,7 @@ def _origin(settings: Settings) -> str:
         if not of.listing(1):
             raise CheckFailed(f"{of.base_url} shows no image", "see that its files may be read", Severity.WARNING)
         return f"{of.base_url} can be read"
-    with closing(_asked(settings, of.base_url)) as answer:
+    with closing(_request(settings, of.base_url)) as answer:
         _judge(answer.status, settings)
         _check_clock(answer.headers)
     _check_expiry(settings)
@@ -64,12 +63,9 @@ def _origin(settings: Settings) -> str:
     return f"{of.base_url} answers {answer.status}, {known}; name a master to be sure: mezcal check PATH"
 
 
-def _asked(settings: Settings, url: str) -> OriginResponse:
-    patient = settings.model_copy(update={"origin_read_timeout": min(settings.origin_read_timeout, PATIENCE)})
-    try:
-        return OriginClient(url, patient).look(url, Retries(patient), {}, passed=ANY)
-    except Again as again:
-        raise again.failure from again
+def _request(settings: Settings, url: str) -> HttpResponse:
+    budget = RetryBudget(0, REQUEST_SECONDS)
+    return budget.run(lambda: OriginClient(url, settings).send(HttpRequest(url, "HEAD"), budget, ANY_STATUS))
 
 
 def _judge(status: int, settings: Settings) -> None:
@@ -121,14 +117,13 @@ def _master(settings: Settings, path: str) -> str:
 
 
 def _archive(settings: Settings) -> str:
-    """Asked without a credential: whether it is there."""
-    url = urls.normalised(str(settings.archive_api_url))
-    request = Request("GET", url, headers={"User-Agent": "mezcal/2"}).prepare()
+    """Send one request without a credential, to see that the archive is there."""
+    url = settings.archive_api_url or ""
     try:
-        answer = HTTPAdapter().send(request, stream=True, timeout=PATIENCE, verify=trusted_authorities())
-    except RequestException as error:
-        raise CheckFailed(f"{url} cannot be reached ({type(error).__name__})") from error
-    answer.close()
-    if answer.status_code >= 500:
-        raise CheckFailed(f"{url} answers {answer.status_code}", "see to the archive")
-    return f"{url} answers {answer.status_code}"
+        response = HttpClient(REQUEST_SECONDS, REQUEST_SECONDS).send(HttpRequest(url), Deadline.after(REQUEST_SECONDS))
+    except RequestFailed as failed:
+        raise CheckFailed(f"{url} {failed}") from failed
+    response.close()
+    if response.status >= 500:
+        raise CheckFailed(f"{url} answers {response.status}", "see to the archive")
+    return f"{url} answers {response.status}"

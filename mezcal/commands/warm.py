@@ -12,7 +12,7 @@ from mezcal.commands.warm_run import rehearse, warm
 from mezcal.ingest import lists
 from mezcal.ingest.frame_lists import Warming
 from mezcal.ingest.manifests import Manifests
-from mezcal.ingest.manifests.fetch import Fetching
+from mezcal.ingest.manifests.fetch import DocumentFetcher
 from mezcal.ingest.manifests.paths import ManifestPaths
 from mezcal.jobs import Jobs
 from mezcal.store import open_store
@@ -113,7 +113,7 @@ def _recipes(
     files = [stack.enter_context(open_list(name)) for name in options.lists]
     named = chain(options.paths, chain.from_iterable(map(lists.lines, files)))
     manifest_paths = ManifestPaths(find_path, tuple(options.service_prefix))
-    manifests = Manifests(manifest_paths, Fetching(frozenset(options.manifest_host)), options.members)
+    manifests = Manifests(manifest_paths, DocumentFetcher(frozenset(options.manifest_host)), options.members)
     return chain(
         lists.masters(named, find_path),
         chain.from_iterable(map(manifests.masters, options.manifest)),

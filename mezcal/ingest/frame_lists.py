@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from mezcal.errors import BrokerDown, Failure, FrameMissing
 from mezcal.ingest.manifests import Passed
-from mezcal.origin.archive import Archive, chosen, recipe_of
+from mezcal.origin.archive import ArchiveClient, make_recipe, select_frames
 from mezcal.recipe import ThumbnailOptions
 from mezcal.settings import WrongSetting
 
@@ -61,22 +61,22 @@ class Warming:
         found = [self._thumbnail(number, pixels, archive) for pixels in edges]
         return [recipe for recipe, stored in found if not stored], len(found)
 
-    def _thumbnail(self, number: int, pixels: int, archive: Archive) -> tuple[Thumbnail, bool]:
+    def _thumbnail(self, number: int, pixels: int, archive: ArchiveClient) -> tuple[Thumbnail, bool]:
         """A frame's recipe, and whether it is stored."""
         settings, token = self.settings, self._token
         given = {"width": pixels, "height": pixels}
         options = ThumbnailOptions.parse(given, default=settings.thumbnail_look, max_edge=settings.thumbnail_max_edge)
-        inputs = chosen(archive.frame(number, token), options, archive, settings, token)
-        recipe = recipe_of(inputs, options)
+        inputs = select_frames(archive.find_frame(number, token), options, archive, settings, token)
+        recipe = make_recipe(inputs, options)
         stored = self.store.find(recipe) is not None
         if self.jobs is not None and not stored:
             self.jobs.save_ticket(recipe, {str(one.id): one.text("url") for one in inputs})
         return recipe, stored
 
-    def _archive(self, otherwise: type[Exception]) -> Archive:
+    def _archive(self, otherwise: type[Exception]) -> ArchiveClient:
         if self.settings.archive_api_url is None:
             raise otherwise("ARCHIVE_API_URL is not set: it names the archive whose frames these are")
-        return Archive(self.settings)
+        return ArchiveClient(self.settings)
 
     @property
     def _token(self) -> str | None:

@@ -1,4 +1,4 @@
-"""How mezcal shows itself to the repository: the value of the Authorization header."""
+"""The credential that mezcal sends to the repository: the value of the Authorization header."""
 
 from __future__ import annotations
 
@@ -18,31 +18,31 @@ if TYPE_CHECKING:
 
     from mezcal.settings import Settings
 
-LIFETIME = 3600  # seconds a signed token is good for
-RENEW = 600  # seconds before its end when the next one is signed: room for clocks that differ
+LIFETIME = 3600  # seconds for which a signed token is valid
+RENEW = 600  # seconds before a token's end when the next one is signed: the repository's clock may differ
 
 
 def authorization(settings: Settings) -> Callable[[], str | None]:
-    """What gives the header's value, anew for every request; `WrongSetting` names what is missing."""
+    """Return a function that gives the header's value for a request. Raises `WrongSetting` if a setting is missing."""
     match settings.auth_type:
         case AuthType.BASIC:
-            return _always(_basic(settings))
+            return _constant(_basic(settings))
         case AuthType.JWT_TOKEN:
-            return _always(_bearer(settings))
+            return _constant(_bearer(settings))
         case AuthType.JWT_SECRET:
-            return SignedToken(_needed(settings.jwt_secret, "JWT_SECRET", settings))
+            return SignedToken(_required(settings.jwt_secret, "JWT_SECRET", settings))
         case _:
-            return _always(None)
+            return _constant(None)
 
 
-def _always(value: str | None) -> Callable[[], str | None]:
+def _constant(value: str | None) -> Callable[[], str | None]:
     return lambda: value
 
 
 def _bearer(settings: Settings) -> str:
-    token = _needed(settings.jwt_token, "JWT_TOKEN", settings)
+    token = _required(settings.jwt_token, "JWT_TOKEN", settings)
     if not re.fullmatch(r"[\x21-\x7e]+", token):
-        raise WrongSetting("JWT_TOKEN is a value that is not shown: it may hold no space or line break")
+        raise WrongSetting("JWT_TOKEN is a value that is not shown: it may not contain a space or a line break")
     return f"Bearer {token}"
 
 
@@ -50,11 +50,11 @@ def _basic(settings: Settings) -> str:
     name, password = settings.repo_username, settings.repo_password
     if not name or ":" in name:
         raise WrongSetting(f"REPO_USERNAME is {name!r}: AUTH_TYPE=BASIC needs a user name without a colon")
-    pair = f"{name}:{_needed(password, 'REPO_PASSWORD', settings)}"
+    pair = f"{name}:{_required(password, 'REPO_PASSWORD', settings)}"
     return "Basic " + base64.b64encode(pair.encode()).decode()  # UTF-8, as RFC 7617 recommends
 
 
-def _needed(secret: SecretStr | None, variable: str, settings: Settings) -> str:
+def _required(secret: SecretStr | None, variable: str, settings: Settings) -> str:
     value = secret.get_secret_value().strip() if secret else ""
     if not value:
         raise WrongSetting(f"{variable} is not set: AUTH_TYPE={settings.auth_type} needs it")
@@ -62,21 +62,21 @@ def _needed(secret: SecretStr | None, variable: str, settings: Settings) -> str:
 
 
 class SignedToken:
-    """HS256 tokens with the claims umd-lib/mezcal sends, each used until shortly before it expires."""
+    """HS256 tokens with the claims that umd-lib/mezcal sends. Each is used until shortly before it expires."""
 
     def __init__(self, secret: str, clock: Callable[[], float] = time.time) -> None:
         self._secret = secret
         self._clock = clock
-        # The header and when to renew it, in one tuple: another thread sees both or neither.
-        self._kept = ("", 0.0)
+        # The header and when to renew it. One tuple, so that another thread sees both or neither.
+        self._current = ("", 0.0)
 
     def __call__(self) -> str:
-        """The header's value, signed anew when the last token has less than `RENEW` seconds left."""
-        header, renew = self._kept
+        """Return the header's value. A new token is signed when the last one has less than `RENEW` seconds left."""
+        header, renew_at = self._current
         now = self._clock()
-        if now >= renew:
+        if now >= renew_at:
             header = f"Bearer {self._sign(int(now))}"
-            self._kept = header, now + LIFETIME - RENEW
+            self._current = header, now + LIFETIME - RENEW
         return header
 
     def _sign(self, now: int) -> str:

@@ -1,156 +1,237 @@
-"""Brings one master into its scratch file, on a thread of its own, and goes on where the origin broke off."""
+"""Downloads one master into its scratch file, on its own thread, and resumes where the origin broke off."""
 
 from __future__ import annotations
 
+import io
 import logging
 import threading
-from contextlib import closing
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mezcal.errors import Failure, NotAnImage, OriginFailed
-from mezcal.origin.responses import judge_content, strong, too_large
-from mezcal.origin.retries import Again
+from mezcal.origin.client import read_chunks
+from mezcal.origin.growing_file import FreeSpace, GrowingFile, ScratchFile
+from mezcal.origin.master import Master
+from mezcal.origin.responses import check_content, strong_etag, too_large
+from mezcal.origin.retries import RetryBudget, TransientFailure
 
 if TYPE_CHECKING:
-    from mezcal.origin.client import OriginClient, OriginResponse
-    from mezcal.origin.growing_file import MasterScratch
-    from mezcal.origin.retries import Retries
+    from collections.abc import Iterator
+    from pathlib import Path
 
-AHEAD = 2 * 2**20  # bytes beyond the front from which a request of its own is quicker than to wait
-SPAN = 2**20  # bytes fetched at once: a TIFF's directory with its offsets is seldom larger
-SPANS_MAX = 16  # a reader that jumps about shall wait, not load the origin with a request for each jump
-LEAVE = 0.5  # seconds that whoever leaves waits for a thread that is just connecting; it ends on its own then
+    from mezcal.http import HttpResponse
+    from mezcal.origin.client import OriginClient
+    from mezcal.settings import Settings
+
+READ_BUFFER = 64 * 1024  # bytes: decoders read headers in small steps
+AHEAD_BYTES = 2 * 2**20  # from this distance on, another request is faster than waiting for the download
+SPAN_BYTES = 2**20  # fetched by one such request: a TIFF's directory with its offsets is seldom larger
+SPANS_MAX = 16  # a reader that jumps about must wait; each jump would cost the origin a request
+JOIN_SECONDS = 0.5  # `cancel` waits so long for a thread that is connecting; the thread ends by itself later
 
 logger = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class DownloadContext:
+    """What all downloads from one origin share: their limits, and where their scratch files are."""
+
+    retries: int
+    total_timeout: float
+    max_bytes: int
+    scratch_dir: Path
+    free_space: FreeSpace
+
+    @classmethod
+    def of(cls, settings: Settings, free_space: FreeSpace) -> DownloadContext:
+        """Return the context that *settings* describe."""
+        return cls(
+            settings.origin_retries,
+            settings.origin_total_timeout,
+            settings.origin_max_bytes,
+            settings.scratch_dir,
+            free_space,
+        )
+
+    def new_budget(self) -> RetryBudget:
+        """Return the retries and the time of one master."""
+        return RetryBudget(self.retries, self.total_timeout)
+
+
+@contextmanager
+def open_download(client: OriginClient, url: str, public_url: str, context: DownloadContext) -> Iterator[Master]:
+    """Open the master at *url*. It can be read from its first byte on while the rest is arriving.
+
+    Returns as soon as the response is known to bring a master. Leaving the context ends the download. *public_url*
+    is the URL that may be shown and stored: *url* itself may be signed.
+    """
+    budget = context.new_budget()
+    response = budget.run(lambda: client.get(url, budget))
+    scratch = _create_scratch(response, budget, context)
+    size = scratch.size  # as announced: the download sets it at its end in any case
+    download = Download(client, url, response, scratch, budget, context.max_bytes)
+    download.start()
+    try:
+        with closing(io.BufferedReader(GrowingFile(scratch, download.fetch_ahead), READ_BUFFER)) as file:
+            yield Master(
+                file=file,
+                source=public_url,
+                etag=response.headers.get("ETag"),
+                last_modified=response.headers.get("Last-Modified"),
+                size=size,
+                content_type=response.headers.get("Content-Type"),
+                wait_complete=scratch.wait_complete,
+                completed_at=lambda: scratch.completed_at,
+                bytes_received=lambda: scratch.received,
+            )
+    finally:
+        download.cancel()
+
+
+def _create_scratch(response: HttpResponse, budget: RetryBudget, context: DownloadContext) -> ScratchFile:
+    try:
+        size = check_content(response.headers, context.max_bytes)
+        return ScratchFile(context.scratch_dir, size, budget, context.free_space)
+    except Exception:
+        response.close()
+        raise
+
+
 class Download:
-    """One master on its way: `start` it, read its scratch file, `cancel` it in every ending."""
+    """One master that is arriving: `start` it, read its scratch file, and `cancel` it in every case."""
 
     def __init__(
-        self, wire: OriginClient, url: str, answer: OriginResponse, scratch: MasterScratch, tries: Retries, limit: int
+        self,
+        client: OriginClient,
+        url: str,
+        response: HttpResponse,
+        scratch: ScratchFile,
+        budget: RetryBudget,
+        max_bytes: int,
     ) -> None:
-        self._wire, self._url, self._scratch, self._tries, self._limit = wire, url, scratch, tries, limit
-        self._shown = url.partition("?")[0]  # a signed URL is as good as a key: logs have it without
-        self._answer: OriginResponse | None = answer
-        self._etag = strong(answer.headers.get("ETag"))
-        self._ranges = _has_ranges(answer) and self._etag is not None and scratch.size is not None
+        self._client, self._url, self._scratch = client, url, scratch
+        self._budget, self._max_bytes = budget, max_bytes
+        self._logged_url = url.partition("?")[0]  # the query may be a signature, which is as good as a key
+        self._response: HttpResponse | None = response
+        self._etag = strong_etag(response.headers.get("ETag"))
+        self._ranges = _accepts_ranges(response) and self._etag is not None and scratch.size is not None
         self._spans_left = SPANS_MAX if self._ranges else 0
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="origin-download", daemon=True)
 
     def start(self) -> None:
-        """Begin to take the body."""
+        """Start to read the body."""
         self._thread.start()
 
     def cancel(self) -> None:
-        """Stop taking it, close the connection, leave the scratch file; harmless when all has arrived."""
-        self._tries.cancelled.set()
+        """Stop reading, close the connection, release the scratch file. Harmless if the master is complete."""
+        self._budget.cancelled.set()
         with self._lock:
-            if self._answer is not None:
-                self._answer.hang_up()
-        self._thread.join(LEAVE)
+            if self._response is not None:
+                self._response.shut_down()
+        self._thread.join(JOIN_SECONDS)
         self._scratch.release()
 
     def _run(self) -> None:
         try:
-            self._tries.persist(self._bring)
-            self._scratch.end(None if self._scratch.front else NotAnImage("the master is empty"))
+            self._budget.run(self._receive)
+            self._scratch.end(None if self._scratch.received else NotAnImage("the master is empty"))
         except Failure as failure:
             self._scratch.end(failure)
-        except Exception:  # whatever it is, the reader must not wait for ever
-            logger.exception("the download of %s ended unexpectedly", self._shown)
+        except Exception:  # the reader must not wait for ever, whatever happened
+            logger.exception("the download of %s ended unexpectedly", self._logged_url)
             self._scratch.end(OriginFailed("the download ended unexpectedly"))
         finally:
             self._scratch.release()
 
-    def _bring(self) -> None:
-        answer = self._answer
-        if answer is None:
-            answer = self._ask_again()
-        self._hold(answer)
+    def _receive(self) -> None:
+        response = self._response
+        if response is None:
+            response = self._resume()
+        self._set_response(response)
         try:
-            with closing(answer):
-                self._take(answer)
+            with closing(response):
+                self._write_body(response)
         finally:
-            self._hold(None)
+            self._set_response(None)
 
-    def _hold(self, answer: OriginResponse | None) -> None:
+    def _set_response(self, response: HttpResponse | None) -> None:
         with self._lock:
-            self._answer = answer
-            if answer is not None and self._tries.cancelled.is_set():
-                answer.hang_up()
+            self._response = response
+            if response is not None and self._budget.cancelled.is_set():
+                response.shut_down()
 
-    def _take(self, answer: OriginResponse) -> None:
-        at = self._scratch.front if answer.status == 206 else 0
-        for piece in answer.pieces(self._tries):
-            if at + len(piece) > self._limit:
-                raise too_large(self._limit)
-            self._scratch.put(at, piece)
-            at += len(piece)
+    def _write_body(self, response: HttpResponse) -> None:
+        at = self._scratch.received if response.status == 206 else 0
+        for chunk in read_chunks(response, self._budget):
+            if at + len(chunk) > self._max_bytes:
+                raise too_large(self._max_bytes)
+            self._scratch.write(at, chunk)
+            at += len(chunk)
         if self._scratch.size is not None and at < self._scratch.size:
-            raise Again(OriginFailed("the repository sent less than it announced"))
+            raise TransientFailure(OriginFailed("the repository sent less than it announced"))
 
-    def _ask_again(self) -> OriginResponse:
-        """Go on at the front where the origin promises the same bytes; else from the start, and compare."""
-        if self._ranges and self._scratch.front:
-            answer = self._ask_range(self._scratch.front, None)
+    def _resume(self) -> HttpResponse:
+        """Request the missing rest if the origin promises the same bytes, else the whole master, to compare them."""
+        if self._ranges and self._scratch.received:
+            response = self._request_range(self._scratch.received, None)
         else:
-            answer = self._wire.get(self._url, self._tries)
+            response = self._client.get(self._url, self._budget)
         try:
-            self._must_be_the_same(answer)
+            self._check_same_version(response)
         except Exception:
-            answer.close()
+            response.close()
             raise
-        return answer
+        return response
 
-    def _must_be_the_same(self, answer: OriginResponse) -> None:
-        if answer.status == 206:
-            same = self._is_span(answer, self._scratch.front)
+    def _check_same_version(self, response: HttpResponse) -> None:
+        if response.status == 206:
+            same = self._is_span(response, self._scratch.received)
         else:
-            size = judge_content(answer.headers, self._limit)
-            same = size == self._scratch.size and strong(answer.headers.get("ETag")) == self._etag
+            size = check_content(response.headers, self._max_bytes)
+            same = size == self._scratch.size and strong_etag(response.headers.get("ETag")) == self._etag
         if not same:
             raise OriginFailed("the master changed while it was read")
 
-    def _ask_range(self, start: int, end: int | None) -> OriginResponse:
+    def _request_range(self, start: int, end: int | None) -> HttpResponse:
         last = "" if end is None else end - 1
         headers = {"Range": f"bytes={start}-{last}", "If-Range": self._etag or ""}
-        return self._wire.get(self._url, self._tries, headers)
+        return self._client.get(self._url, self._budget, headers)
 
-    def _is_span(self, answer: OriginResponse, start: int) -> bool:
-        """Whether a 206 brings bytes of the same version of the master, from *start* on."""
-        place = answer.headers.get("Content-Range", "").replace(" ", "").lower()
-        here = place.startswith(f"bytes{start}-") and place.endswith(f"/{self._scratch.size}")
-        return here and strong(answer.headers.get("ETag")) == self._etag
+    def _is_span(self, response: HttpResponse, start: int) -> bool:
+        """Return True if a 206 brings bytes of the same version of the master, from *start* on."""
+        content_range = response.headers.get("Content-Range", "").replace(" ", "").lower()
+        expected = content_range.startswith(f"bytes{start}-") and content_range.endswith(f"/{self._scratch.size}")
+        return expected and strong_etag(response.headers.get("ETag")) == self._etag
 
     def fetch_ahead(self, at: int) -> None:
-        """Have the bytes around *at* fetched by a request of its own, if that is quicker and allowed.
+        """Request the bytes around the offset *at* separately, if that is faster than waiting, and allowed.
 
-        A reader calls this before it waits; whatever goes wrong here, it still can wait.
+        A reader calls this before it waits. If it fails, the reader can still wait.
         """
         size = self._scratch.size or 0
-        if not self._spans_left or at - self._scratch.front < AHEAD or at >= size:
+        if not self._spans_left or at - self._scratch.received < AHEAD_BYTES or at >= size:
             return
         self._spans_left -= 1
-        start = max(size - SPAN, self._scratch.front) if at >= size - SPAN else at
+        start = max(size - SPAN_BYTES, self._scratch.received) if at >= size - SPAN_BYTES else at
         try:
-            with closing(self._ask_range(start, min(start + SPAN, size))) as answer:
-                self._keep_span(answer, start)
-        except (Again, Failure) as refused:
+            with closing(self._request_range(start, min(start + SPAN_BYTES, size))) as response:
+                self._write_span(response, start)
+        except (TransientFailure, Failure) as error:
             self._spans_left = 0
-            logger.info("waiting for the tail of %s: %s", self._shown, refused)
+            logger.info("no part of %s is fetched ahead: %s", self._logged_url, error)
 
-    def _keep_span(self, answer: OriginResponse, start: int) -> None:
-        if answer.status != 206 or not self._is_span(answer, start):
-            raise OriginFailed("the repository does not send the part that was asked for")
+    def _write_span(self, response: HttpResponse, start: int) -> None:
+        if response.status != 206 or not self._is_span(response, start):
+            raise OriginFailed("the repository does not send the part that was requested")
         span = b""
-        for piece in answer.pieces(self._tries):
-            span += piece
-            if len(span) > SPAN:
-                raise OriginFailed("the repository sent more than the part that was asked for")
-        self._scratch.put_ahead(start, span)
+        for chunk in read_chunks(response, self._budget):
+            span += chunk
+            if len(span) > SPAN_BYTES:
+                raise OriginFailed("the repository sent more than the part that was requested")
+        self._scratch.write_ahead(start, span)
 
 
-def _has_ranges(answer: OriginResponse) -> bool:
-    return answer.headers.get("Accept-Ranges", "").strip().lower() == "bytes"
+def _accepts_ranges(response: HttpResponse) -> bool:
+    return response.headers.get("Accept-Ranges", "").strip().lower() == "bytes"

@@ -1,23 +1,24 @@
-"""A master as derive and convert see it, wherever it comes from."""
+"""A master as derive and convert see it, and whether it is still the one that was read before."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import TYPE_CHECKING, BinaryIO
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 
-def _nothing_to_wait_for() -> None:
-    pass
+def _is_complete() -> None:
+    """Return at once: there is nothing to wait for."""
 
 
-def _never() -> None:
+def _not_downloaded() -> None:
     return None
 
 
-def _nobody_counts() -> int:
+def _none_received() -> int:
     return 0
 
 
@@ -25,9 +26,12 @@ def _nobody_counts() -> int:
 class Master:
     """One master, open for reading, with what its origin says about it.
 
-    *file* is seekable; a read past what has arrived blocks until it has, or raises the origin's failure. Only
-    a folder's masters have a `fileno()`. *source* is the URL without credentials; *etag* and *last_modified*
-    are as the origin sent them; *size* is in bytes, None where the origin did not say.
+    *file* is seekable. A read past what has arrived waits for the bytes, or raises the origin's failure. Only masters
+    of a folder have a `fileno()`. *source* is the URL without credentials. *etag* and *last_modified* are as the
+    origin sent them. *size* is in bytes, None if the origin did not say.
+
+    *completed_at* returns when the last byte arrived, on the monotonic clock; None if it has not, or if nothing is
+    downloaded. *bytes_received* returns how many bytes have arrived.
     """
 
     file: BinaryIO
@@ -36,15 +40,36 @@ class Master:
     last_modified: str | None = None
     size: int | None = None
     content_type: str | None = None
-    arrival: Callable[[], object] = field(default=_nothing_to_wait_for, repr=False, compare=False)
-    landed: Callable[[], float | None] = field(default=_never, repr=False, compare=False)  # monotonic: its last byte
-    arrived: Callable[[], int] = field(default=_nobody_counts, repr=False, compare=False)  # bytes, so far
+    wait_complete: Callable[[], object] = field(default=_is_complete, repr=False, compare=False)
+    completed_at: Callable[[], float | None] = field(default=_not_downloaded, repr=False, compare=False)
+    bytes_received: Callable[[], int] = field(default=_none_received, repr=False, compare=False)
 
     def complete(self) -> None:
         """Wait until the whole master has arrived.
 
-        Raises `OriginFailed`, `OriginTimeout`, `TooLarge` or `StoreDown` if it did not arrive whole. Call it
-        before a derivative is stored, and before a decoder's complaint is believed: a master that was cut on
-        its way looks damaged.
+        Raises `OriginFailed`, `OriginTimeout`, `TooLarge` or `StoreDown` if it did not. Call it before a derivative
+        is stored, and before a decoder's complaint is believed: a master that was cut off looks damaged.
         """
-        self.arrival()
+        self.wait_complete()
+
+
+class MasterStatus(StrEnum):
+    """What the origin says of a master that was read before."""
+
+    UNCHANGED = "unchanged"
+    CHANGED = "changed"
+    GONE = "gone"
+
+
+def compare_validators(headers: Mapping[str, str], etag: str | None, last_modified: str | None) -> MasterStatus:
+    """Compare a response's *headers* with the validators that were read before (RFC 9110, 8.8).
+
+    The entity tag counts before the date. Weak tags compare by their value. A master without validators counts as
+    unchanged: only an event can say otherwise.
+    """
+    new_etag, new_date = headers.get("ETag"), headers.get("Last-Modified")
+    if etag and new_etag:
+        same = etag.removeprefix("W/") == new_etag.removeprefix("W/")
+    else:
+        same = not (last_modified and new_date) or last_modified == new_date
+    return MasterStatus.UNCHANGED if same else MasterStatus.CHANGED

@@ -2,61 +2,94 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
+from mezcal.errors import MasterMissing
+from mezcal.http import HttpRequest, ignore_outcome, normalise_url
 from mezcal.origin import urls
-from mezcal.origin.client import OriginClient, unheard
-from mezcal.origin.fetch import fetched
-from mezcal.origin.freshness import MasterStatus, ask
-from mezcal.origin.retries import Retries
+from mezcal.origin.client import OriginClient
+from mezcal.origin.download import DownloadContext, open_download
+from mezcal.origin.growing_file import free_nothing
+from mezcal.origin.master import MasterStatus, compare_validators
 from mezcal.settings import WrongSetting
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator, Mapping
 
+    from mezcal.http import HttpResponse, Observer
+    from mezcal.origin.growing_file import FreeSpace
     from mezcal.origin.master import Master
+    from mezcal.origin.retries import RetryBudget
     from mezcal.settings import Settings
+
+NO_HEAD = frozenset({400, 405, 501})  # the answers of servers without HEAD; they get a GET, and its body is not read
+NO_BODY = frozenset({204, 304})
 
 
 class OriginRepository:
-    """The masters under REPO_BASE_URL; makes no connection before the first `open`."""
+    """The masters under REPO_BASE_URL. It connects when the first master is opened."""
 
-    def __init__(self, settings: Settings, heard: Callable[[str], None] = unheard) -> None:
-        self.base_url = _base(settings.repo_base_url or "")
-        self._settings = settings
-        self._wire = OriginClient(self.base_url, settings, heard)
+    def __init__(
+        self, settings: Settings, observer: Observer = ignore_outcome, free_space: FreeSpace = free_nothing
+    ) -> None:
+        self.base_url = _base_url(settings.repo_base_url or "")
+        self._client = OriginClient(self.base_url, settings, observer)
+        self._context = DownloadContext.of(settings, free_space)
 
     def path_of(self, url: str) -> str | None:
-        """The path under the base that *url* names, decoded; None if it lies elsewhere."""
+        """Return the decoded path of *url* under the base, None if it is elsewhere."""
         return urls.path_under(self.base_url, url)
 
     def listing(self, most: int) -> list[str]:  # noqa: ARG002 - the protocol's
-        """Nothing: a repository does not tell what it has."""
+        """Return nothing: a repository has no list of its masters."""
         return []
 
     def changed_since(self, path: str, etag: str | None, last_modified: str | None) -> MasterStatus:
-        """Whether the master at *path* is still the one with these validators."""
-        return ask(self._wire, urls.join(self.base_url, path), Retries(self._settings), etag, last_modified)
+        """Ask, by a conditional request (RFC 9110, 13.1), if the master at *path* still has these validators.
+
+        A server that ignores the conditions still sends its validators, and these are compared.
+        """
+        conditions = {"If-None-Match": etag, "If-Modified-Since": last_modified}
+        headers = {name: value for name, value in conditions.items() if value}
+        try:
+            with closing(self._ask(urls.join(self.base_url, path), headers)) as response:
+                if response.status == 304:
+                    return MasterStatus.UNCHANGED
+                return compare_validators(response.headers, etag, last_modified)
+        except MasterMissing:
+            return MasterStatus.GONE
+
+    def _ask(self, url: str, headers: Mapping[str, str]) -> HttpResponse:
+        budget = self._context.new_budget()
+        head = HttpRequest(url, "HEAD", headers)
+        response = self._send(head, budget, NO_BODY | NO_HEAD)
+        if response.status not in NO_HEAD:
+            return response
+        response.close()
+        return self._send(HttpRequest(url, "GET", headers), budget, NO_BODY)
+
+    def _send(self, request: HttpRequest, budget: RetryBudget, accepted: frozenset[int]) -> HttpResponse:
+        return budget.run(lambda: self._client.send(request, budget, accepted))
 
     @contextmanager
     def open(self, path: str) -> Iterator[Master]:
-        """The master at *path*, readable from its first byte on while the rest is still arriving.
+        """Open the master at *path*. It can be read from its first byte on while the rest is arriving.
 
-        Returns as soon as the origin's answer is known to bring one; leaving the context ends the download.
+        Returns as soon as the origin's response is known to bring a master. Leaving the context ends the download.
         """
         url = urls.join(self.base_url, path)
-        with fetched(self._wire, url, self._settings, url) as master:
+        with open_download(self._client, url, url, self._context) as master:
             yield master
 
 
-def _base(given: str) -> str:
-    """REPO_BASE_URL as it will be sent, with its final slash."""
+def _base_url(given: str) -> str:
+    """Return REPO_BASE_URL as it will be sent, with its final slash."""
     if "@" in given.split("://", 1)[-1].split("/", 1)[0]:
         raise WrongSetting(
-            "REPO_BASE_URL holds a user name: give it as REPO_USERNAME and REPO_PASSWORD with AUTH_TYPE=BASIC"
+            "REPO_BASE_URL contains a user name: set REPO_USERNAME and REPO_PASSWORD with AUTH_TYPE=BASIC instead"
         )
-    base = urls.normalised(given)
+    base = normalise_url(given)
     if base is None or "?" in base or "#" in base:
-        raise WrongSetting(f"REPO_BASE_URL is {given!r}: it may hold http(s)://host/path without query or fragment")
+        raise WrongSetting(f"REPO_BASE_URL is {given!r}: it may be http(s)://host/path without query or fragment")
     return base.rstrip("/") + "/"

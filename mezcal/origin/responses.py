@@ -1,4 +1,4 @@
-"""What an answer's status and headers mean for a master: go on, try again, or a failure of `errors`."""
+"""What a response's status and headers mean for a master: read it, try again, or a failure of `errors`."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from mezcal.errors import (
     OriginFailed,
     TooLarge,
 )
-from mezcal.origin.retries import Again
+from mezcal.origin.retries import TransientFailure
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from mezcal.errors import Failure
 
-CODINGS = {"", "identity", "gzip", "x-gzip", "deflate"}  # what can be undone here, though none was asked for
+CODINGS = {"", "identity", "gzip", "x-gzip", "deflate"}  # urllib3 can undo these, though none was requested
 NEVER_IMAGES = re.compile(
     r"(text|audio|video|font|message|multipart)/.*"
     r"|application/(json|xml|pdf|postscript|javascript|n-triples|n-quads|sparql-results"
@@ -30,37 +30,41 @@ NEVER_IMAGES = re.compile(
 )
 
 
-def judge_status(status: int, headers: Mapping[str, str], *, ranged: bool, denied: int) -> None:
-    """Pass an answer that brings the master; raise `Again` or a failure for any other.
+def check_status(status: int, headers: Mapping[str, str], *, ranged: bool, denied: int) -> None:
+    """Return if the response brings a master. Raises `TransientFailure` or a final failure if not.
 
-    *ranged* says that a part was asked for; *denied* is ORIGIN_DENIED_STATUS.
+    *ranged* is True if a part was requested; *denied* is ORIGIN_DENIED_STATUS.
     """
     if status in {200, 203} or (ranged and status == 206):
         return
     if status == 429 or status >= 500:
-        raise Again(OriginFailed(f"the repository answered {status}"), retry_after(headers.get("Retry-After")))
-    raise _final(status, denied)
+        failure = OriginFailed(f"the repository answered {status}")
+        raise TransientFailure(failure, parse_retry_after(headers.get("Retry-After")))
+    raise _final_failure(status, denied)
 
 
-def _final(status: int, denied: int) -> Failure:
+def _final_failure(status: int, denied: int) -> Failure:
     if status in {404, 410}:
         return MasterMissing(f"the repository answered {status}")
     if status in {401, 403}:
-        kind = MasterForbidden if denied == 403 else MasterDenied
-        return kind(f"the repository answered {status}")
+        failure = MasterForbidden if denied == 403 else MasterDenied
+        return failure(f"the repository answered {status}")
     if status == 204:
         return NotAnImage("the master is empty")
     return OriginFailed(f"the repository answered {status}, which brings no master")
 
 
-def judge_content(headers: Mapping[str, str], limit: int) -> int | None:
-    """The master's size in bytes, None if *headers* do not say; a failure if it cannot be an image."""
-    kind = headers.get("Content-Type", "").partition(";")[0].strip().lower()
-    if NEVER_IMAGES.fullmatch(kind):
-        raise NotAnImage(f"the repository declares the master as {kind}")
+def check_content(headers: Mapping[str, str], limit: int) -> int | None:
+    """Return the master's size in bytes, None if *headers* do not say.
+
+    Raises the failure of a master that cannot be an image, or has more than *limit* bytes.
+    """
+    media_type = headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    if NEVER_IMAGES.fullmatch(media_type):
+        raise NotAnImage(f"the repository declares the master as {media_type}")
     coding = headers.get("Content-Encoding", "").strip().lower()
     if coding not in CODINGS:
-        raise OriginFailed(f"the repository sent the content coding {coding!r}, though none was asked for")
+        raise OriginFailed(f"the repository sent the content coding {coding!r}, though none was requested")
     length = headers.get("Content-Length", "")
     if coding not in {"", "identity"} or not (length.isascii() and length.isdigit()):
         return None
@@ -73,12 +77,12 @@ def judge_content(headers: Mapping[str, str], limit: int) -> int | None:
 
 
 def too_large(limit: int) -> TooLarge:
-    """The failure of a master with more bytes than ORIGIN_MAX_BYTES."""
+    """Return the failure of a master with more bytes than ORIGIN_MAX_BYTES."""
     return TooLarge(f"the master has more than {limit:,} bytes")
 
 
-def retry_after(value: str | None) -> float | None:
-    """Seconds that a Retry-After header asks for, as a number or a date; None if it says neither."""
+def parse_retry_after(value: str | None) -> float | None:
+    """Return the seconds of a Retry-After header, a number or a date (RFC 9110, 10.2.3); None if it is neither."""
     if value is None:
         return None
     if value.strip().isascii() and value.strip().isdigit():
@@ -89,6 +93,6 @@ def retry_after(value: str | None) -> float | None:
         return None
 
 
-def strong(etag: str | None) -> str | None:
-    """*etag* if it promises the same bytes (RFC 9110, 8.8.3), or None."""
+def strong_etag(etag: str | None) -> str | None:
+    """Return *etag* if it promises the same bytes (RFC 9110, 8.8.3), None if it is weak or missing."""
     return etag if etag and etag.startswith('"') and etag.endswith('"') and len(etag) > 1 else None

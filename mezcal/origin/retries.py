@@ -1,4 +1,4 @@
-"""How often, and for how long, one master is asked for."""
+"""How often, and for how long, one master is requested."""
 
 from __future__ import annotations
 
@@ -6,68 +6,100 @@ import logging
 import random
 import threading
 import time
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 
-from mezcal.errors import OriginTimeout
+from tenacity import RetryCallState, Retrying, retry_if_exception_type
+
+from mezcal.errors import OriginFailed, OriginTimeout
+from mezcal.http import Deadline, DeadlineExceeded
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mezcal.errors import Failure
-    from mezcal.settings import Settings
 
 T = TypeVar("T")
-FIRST_PAUSE = 0.2  # seconds, doubled with every try; a repository that restarts behind a proxy is back in one
-LONGEST_PAUSE = 20.0  # a worker that sleeps longer than its askers wait serves nobody: fail and be asked again
+FIRST_PAUSE = 0.2  # seconds, doubled with each retry: a repository that restarts behind a proxy is soon back
+LONGEST_PAUSE = 20.0  # seconds: clients do not wait longer, so the job fails now and a later request starts it again
 
 logger = logging.getLogger(__name__)
 
 
-class Again(Exception):
-    """A try failed in a way that the next one may not; *after* is the origin's own wish, in seconds."""
+class TransientFailure(Exception):
+    """A request failed with *failure*, and the next attempt may succeed.
 
-    def __init__(self, failure: Failure, after: float | None = None) -> None:
+    *retry_after* is the pause in seconds that the origin asked for, None if it asked for none.
+    """
+
+    def __init__(self, failure: Failure, retry_after: float | None = None) -> None:
         super().__init__(failure.detail)
         self.failure = failure
-        self.after = after
+        self.retry_after = retry_after
 
 
-class Retries:
-    """The patience for one master: ORIGIN_RETRIES over all its requests, ORIGIN_TOTAL_TIMEOUT in all."""
+class RetryBudget:
+    """The retries and the seconds allowed for one master, over all the requests that are made for it.
 
-    def __init__(self, settings: Settings) -> None:
-        self._left = settings.origin_retries
-        self._pause = FIRST_PAUSE
-        self._total = settings.origin_total_timeout
-        self.deadline = time.monotonic() + self._total
+    Set `cancelled` to end a pause early; the request is not repeated then.
+    """
+
+    def __init__(self, retries: int, total_timeout: float) -> None:
+        self._retries_left = retries
+        self._next_pause = FIRST_PAUSE
+        self.deadline = Deadline.after(total_timeout)
         self.cancelled = threading.Event()
 
-    def persist(self, attempt: Callable[[], T]) -> T:
-        """What *attempt* returns, called again as long as it raises `Again` and there is patience left."""
-        while True:
-            try:
-                return attempt()
-            except Again as again:
-                self._wait(again)
+    def run(self, attempt: Callable[[], T]) -> T:
+        """Call *attempt* until it raises no `TransientFailure` and return its result.
 
-    def _wait(self, again: Again) -> None:
-        pause = again.after if again.after is not None else self._pause * random.uniform(0.5, 1)  # noqa: S311 - jitter
-        late = time.monotonic() + pause >= self.deadline
-        if self._left == 0 or late or pause > LONGEST_PAUSE:
-            raise again.failure
-        self._left -= 1
-        self._pause *= 2
-        logger.info("asking the origin again in %.2f s: %s", pause, again.failure.detail)
-        if self.cancelled.wait(pause):
-            raise again.failure
+        Raises the `Failure` of the last attempt when no retry or no time is left, or when the origin asks for a
+        pause that is too long.
+        """
+        retrying = Retrying(
+            retry=retry_if_exception_type(TransientFailure),
+            wait=self._pause,
+            stop=self._is_exhausted,
+            before_sleep=self._use_retry,
+            sleep=self._sleep,
+            reraise=True,
+        )
+        try:
+            return retrying(attempt)
+        except TransientFailure as transient:
+            raise transient.failure from transient
 
     def time_left(self) -> float:
-        """Seconds until the total time-out; `OriginTimeout` when there are none."""
-        left = self.deadline - time.monotonic()
-        if left <= 0:
-            raise self.too_late()
-        return left
+        """Return the seconds until ORIGIN_TOTAL_TIMEOUT. Raises `OriginTimeout` if there are none."""
+        try:
+            return self.deadline.remaining()
+        except DeadlineExceeded:
+            raise self.too_slow() from None
 
-    def too_late(self) -> OriginTimeout:
-        """The failure of a master that took longer than ORIGIN_TOTAL_TIMEOUT."""
-        return OriginTimeout(f"the master did not arrive within {self._total:g} s")
+    def too_slow(self) -> OriginTimeout:
+        """Return the failure of a master that took longer than ORIGIN_TOTAL_TIMEOUT."""
+        return OriginTimeout(f"the master did not arrive within {self.deadline.seconds:g} s")
+
+    def _pause(self, state: RetryCallState) -> float:
+        retry_after = _failure_of(state).retry_after
+        if retry_after is not None:
+            return retry_after
+        return self._next_pause * random.uniform(0.5, 1)  # noqa: S311 - jitter
+
+    def _is_exhausted(self, state: RetryCallState) -> bool:
+        pause = state.upcoming_sleep
+        late = time.monotonic() + pause >= self.deadline.at
+        return self._retries_left == 0 or late or pause > LONGEST_PAUSE
+
+    def _use_retry(self, state: RetryCallState) -> None:
+        self._retries_left -= 1
+        self._next_pause *= 2
+        logger.info("retrying the origin in %.2f s: %s", state.upcoming_sleep, _failure_of(state))
+
+    def _sleep(self, seconds: float) -> None:
+        if self.cancelled.wait(seconds):
+            raise OriginFailed("the master is no longer needed")
+
+
+def _failure_of(state: RetryCallState) -> TransientFailure:
+    outcome = state.outcome
+    return cast("TransientFailure", outcome.exception() if outcome is not None else None)

@@ -1,4 +1,4 @@
-"""TLS in front of a server that has none: certificates made for a test, and who shows none is sent away."""
+"""TLS in front of a server that has none, with certificates made for a test."""
 
 from __future__ import annotations
 
@@ -50,10 +50,10 @@ def certificates(folder: Path) -> Certificates:
 
 
 @contextmanager
-def tls_front(made: Certificates, behind: int) -> Iterator[int]:
-    """A port that passes on to the port *behind* what clients with a certificate say."""
+def tls_front(made: Certificates, behind: int, *, ask_clients: bool = True) -> Iterator[int]:
+    """A port that passes on to the port *behind*; with *ask_clients* only clients with a certificate are let in."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(made.ca))
-    context.verify_mode = ssl.CERT_REQUIRED
+    context.verify_mode = ssl.CERT_REQUIRED if ask_clients else ssl.CERT_NONE
     context.load_cert_chain(made.certificate("server"), made.key("server"))
     with socket.create_server(("127.0.0.1", 0)) as listening:
         threading.Thread(target=_serve, args=(listening, context, behind), daemon=True).start()

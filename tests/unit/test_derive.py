@@ -49,7 +49,7 @@ class HandMade:
     @contextmanager
     def open(self, path: str) -> Iterator[Master]:
         self.opened += 1
-        yield Master(io.BytesIO(self.content), self.base_url + path, size=len(self.content), arrival=self.end)
+        yield Master(io.BytesIO(self.content), self.base_url + path, size=len(self.content), wait_complete=self.end)
 
     def end(self) -> None:
         if self.ending is not None:

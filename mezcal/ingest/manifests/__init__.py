@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from mezcal.errors import BadRecipe
-from mezcal.ingest.manifests.fetch import Fetching, Unread
+from mezcal.ingest.manifests.fetch import DocumentFetcher, DocumentUnreadable
 from mezcal.ingest.manifests.presentation import ManifestImage, Member, Passed, contents
 from mezcal.recipe import Mezzanine
 
@@ -29,7 +29,7 @@ class Manifests:
     """Reads manifests, and collections with their members, each once, and no more than *most* documents in all."""
 
     places: ManifestPaths
-    fetching: Fetching = field(default_factory=Fetching)
+    fetcher: DocumentFetcher = field(default_factory=DocumentFetcher)
     most: int = DOCUMENTS_MAX
 
     def masters(self, url: str) -> Iterator[Mezzanine | Passed]:
@@ -57,7 +57,7 @@ class Manifests:
     def _document(self, url: str, began_at: str) -> Iterator[Mezzanine | Passed | Member]:
         """What is in the document at *url*, a master that it shows several times once."""
         try:
-            found = contents(self.fetching.document(url, began_at))
+            found = contents(self.fetcher.fetch(url, began_at))
             told: set[Mezzanine | Passed] = set()
             for part in found:
                 one = self._placed(part) if isinstance(part, ManifestImage) else part
@@ -66,7 +66,7 @@ class Manifests:
                 elif one not in told:
                     told.add(one)
                     yield one
-        except Unread as unread:
+        except DocumentUnreadable as unread:
             yield Passed(url, str(unread))
         except RecursionError:
             yield Passed(url, "it is nested too deeply")

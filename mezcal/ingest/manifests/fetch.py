@@ -1,122 +1,114 @@
-"""A manifest over HTTP or from a file, within bounds of size, time and redirects.
+"""Fetches a manifest over HTTP or from a file, within limits of size, time and redirects.
 
-No credential is ever sent: not the repository's, none of ~/.netrc, no cookie. Whoever starts the command says
-where the first document is; that one's members may only lie on the same host, or on those that were named: a
-collection shall not be able to point into the operator's own network.
+No credential is sent: not the repository's, none of ~/.netrc, no cookie. The operator names the first document. Its
+members may only be on the same host, or on hosts that the operator allows: a collection must not be able to lead
+into the operator's own network.
 """
 
 from __future__ import annotations
 
 import json
-import time
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urljoin, urlsplit
+from typing import Any
+from urllib.parse import urlsplit
 
-from requests import Request
-from requests.adapters import HTTPAdapter
-from requests.exceptions import RequestException
-from urllib3.exceptions import HTTPError
+from mezcal.http import (
+    BodyTooLarge,
+    Deadline,
+    HttpClient,
+    HttpRequest,
+    RedirectRefused,
+    RequestFailed,
+    normalise_url,
+)
 
-from mezcal.origin import trusted_authorities
-
-if TYPE_CHECKING:
-    from requests import Response
-
-BYTES_MAX = 64 * 2**20  # a newspaper's volume of ten thousand canvases has some 30 MB
+BYTES_MAX = 64 * 2**20  # the volume of a newspaper with ten thousand canvases has some 30 MB
 SECONDS_MAX = 60.0  # for one document
 CONNECT_SECONDS = 10.0
-REDIRECTS_MAX = 5
-PIECE = 64 * 1024
-ASKED = {
-    "User-Agent": "mezcal/2",
+HEADERS = {
     "Accept": 'application/ld+json;profile="http://iiif.io/api/presentation/3/context.json", application/json;q=0.9, '
     "*/*;q=0.1",
-    "Accept-Encoding": "identity",
 }
 
 
-class Unread(Exception):
-    """A document could not be read."""
+class DocumentUnreadable(Exception):
+    """A document cannot be read. The text is the reason."""
+
+
+def _new_client() -> HttpClient:
+    return HttpClient(CONNECT_SECONDS, SECONDS_MAX)
 
 
 @dataclass(frozen=True, slots=True)
-class Fetching:
-    """Fetches documents; *hosts* are those that members may be on besides the first document's own."""
+class DocumentFetcher:
+    """Fetches documents. Members may be on the first document's host and on *allowed_hosts*."""
 
-    hosts: frozenset[str] = frozenset()
+    allowed_hosts: frozenset[str] = frozenset()
     bytes_max: int = BYTES_MAX
     seconds_max: float = SECONDS_MAX
-    adapter: HTTPAdapter = field(default_factory=HTTPAdapter)
+    client: HttpClient = field(default_factory=_new_client)
 
-    def document(self, url: str, began_at: str) -> Any:
-        """The JSON at *url*, which a document at *began_at* led to; raises `Unread` with the reason."""
-        if "://" not in began_at and url == began_at:
-            return parsed(self._file(url))
-        if url != began_at:
-            self._check_host(url, began_at)
-        return parsed(self._fetched(url, began_at))
+    def fetch(self, url: str, first_url: str) -> Any:
+        """Return the JSON at *url*, which the document at *first_url* led to.
 
-    def _file(self, name: str) -> bytes:
+        The first document may be a local file. Raises `DocumentUnreadable`.
+        """
+        if "://" not in first_url and url == first_url:
+            return _parse_json(self._read_file(url))
+        if url != first_url:
+            self._check_host(url, first_url)
+        return _parse_json(self._read_url(url, first_url))
+
+    def _read_file(self, name: str) -> bytes:
         try:
             with Path(name).open("rb") as file:
                 body = file.read(self.bytes_max + 1)
         except OSError as error:
-            raise Unread(f"the file cannot be read: {error.strerror}") from error
-        return self._bounded(body)
-
-    def _fetched(self, url: str, began_at: str) -> bytes:
-        deadline = time.monotonic() + self.seconds_max
-        for _ in range(REDIRECTS_MAX + 1):
-            try:
-                answer = self._asked(url, deadline)
-                try:
-                    location = answer.headers.get("Location", "") if answer.is_redirect else None
-                    if location is None:
-                        return self._body(answer, deadline)
-                finally:
-                    answer.close()
-            except (RequestException, HTTPError, OSError, ValueError) as error:
-                raise Unread(f"it cannot be fetched: {type(error).__name__}") from error
-            url = urljoin(url, location)
-            self._check_host(url, began_at)
-        raise Unread(f"it is redirected more than {REDIRECTS_MAX} times")
-
-    def _asked(self, url: str, deadline: float) -> Response:
-        if urlsplit(url).scheme not in {"http", "https"} or urlsplit(url).username is not None:
-            raise Unread("it is no http(s) URL without user name")
-        left = max(deadline - time.monotonic(), 0.1)
-        request = Request("GET", url.partition("#")[0], headers=ASKED).prepare()
-        timeout = min(CONNECT_SECONDS, left), left
-        return self.adapter.send(request, stream=True, timeout=timeout, verify=trusted_authorities())
-
-    def _body(self, answer: Response, deadline: float) -> bytes:
-        if answer.status_code != 200:
-            raise Unread(f"it is answered {answer.status_code}")
-        body = bytearray()
-        while piece := answer.raw.read1(PIECE, decode_content=True):
-            body += piece
-            self._bounded(body)
-            if time.monotonic() > deadline:
-                raise Unread(f"it takes longer than {self.seconds_max:g} s")
-        return bytes(body)
-
-    def _bounded(self, body: bytes | bytearray) -> bytes:
+            raise DocumentUnreadable(f"the file cannot be read: {error.strerror}") from error
         if len(body) > self.bytes_max:
-            raise Unread(f"it has more than {self.bytes_max:,} bytes")
-        return body  # type: ignore[return-value]
+            raise DocumentUnreadable(self._too_large)
+        return body
 
-    def _check_host(self, url: str, began_at: str) -> None:
-        place = place_of(url)
-        if place is None:
-            raise Unread("its URL names no host")
-        if place != place_of(began_at) and not {place, urlsplit(url).hostname} & self.hosts:
-            raise Unread(f"it is on another host, {place}: allow it with --manifest-host {place}")
+    def _read_url(self, url: str, first_url: str) -> bytes:
+        request = HttpRequest(
+            url.partition("#")[0],
+            headers=HEADERS,
+            may_redirect=lambda _, target: self._is_allowed(target, first_url),
+        )
+        try:
+            with closing(self.client.send(request, Deadline.after(self.seconds_max))) as response:
+                if response.status != 200:
+                    raise DocumentUnreadable(f"the server answered {response.status}")
+                return response.read(self.bytes_max)
+        except RedirectRefused as refused:
+            self._check_host(refused.target, first_url)
+            raise DocumentUnreadable(f"the server {refused}") from refused
+        except BodyTooLarge as failed:
+            raise DocumentUnreadable(self._too_large) from failed
+        except RequestFailed as failed:
+            raise DocumentUnreadable(f"the server {failed}") from failed
+
+    @property
+    def _too_large(self) -> str:
+        return f"it has more than {self.bytes_max:,} bytes"
+
+    def _check_host(self, url: str, first_url: str) -> None:
+        host = host_of(url)
+        if host is None:
+            raise DocumentUnreadable("its URL names no host")
+        if not self._is_allowed(url, first_url):
+            raise DocumentUnreadable(f"it is on another host, {host}: allow it with --manifest-host {host}")
+
+    def _is_allowed(self, url: str, first_url: str) -> bool:
+        host = host_of(url)
+        same = host is not None and host in {host_of(first_url), host_of(normalise_url(first_url) or first_url)}
+        return same or bool({host, urlsplit(url).hostname} & self.allowed_hosts)
 
 
-def place_of(url: str) -> str | None:
-    """The host of *url*, with its port if that is no scheme's own."""
+def host_of(url: str) -> str | None:
+    """Return the host of *url*, as `host:port` unless the port is 80 or 443. None if there is no host."""
     try:
         parts = urlsplit(url)
         return parts.hostname if parts.port in {None, 80, 443} else f"{parts.hostname}:{parts.port}"
@@ -124,9 +116,8 @@ def place_of(url: str) -> str | None:
         return None
 
 
-def parsed(body: bytes) -> Any:
-    """*body* as JSON; raises `Unread`."""
+def _parse_json(body: bytes) -> Any:
     try:
         return json.loads(body)
     except ValueError as error:
-        raise Unread("it is no JSON") from error
+        raise DocumentUnreadable("it is not JSON") from error

@@ -1,11 +1,11 @@
-"""The science archive: whose frames thumbnails are made of, and who may see them.
+"""The science archive: the frames that thumbnails are made of, and who may see them.
 
-`client.py` asks its API, always with the credential of whoever asks us; `choice.py` says which frames a thumbnail is
-made of; `files.py` fetches them, in a worker, by the signed URLs of a ticket.
+`client.py` sends requests to its API, with the credential of the client that asks mezcal. `frame_selection.py` selects
+the frames of a thumbnail. `frame_files.py` fetches their files, in a worker, by the signed URLs of a ticket.
 """
 
-from mezcal.origin.archive.client import Archive, FrameRecord
+from mezcal.origin.archive.client import ArchiveClient, FrameRecord
 from mezcal.origin.archive.frame_files import FrameOrigin
-from mezcal.origin.archive.frame_selection import chosen, fit, recipe_of
+from mezcal.origin.archive.frame_selection import check_suitable, make_recipe, select_frames
 
-__all__ = ["Archive", "FrameOrigin", "FrameRecord", "chosen", "fit", "recipe_of"]
+__all__ = ["ArchiveClient", "FrameOrigin", "FrameRecord", "check_suitable", "make_recipe", "select_frames"]

@@ -1,4 +1,4 @@
-"""The files of frames, fetched by signed URLs: no credential of ours or of the asker goes with them."""
+"""The files of frames, fetched by the signed URLs of a ticket, without any credential of ours or of the client."""
 
 from __future__ import annotations
 
@@ -6,52 +6,76 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from mezcal.errors import MasterDenied, MasterForbidden, OriginAstray, TicketExpired
-from mezcal.origin import MasterStatus, OriginClient, fetched, unheard, urls
+from mezcal.http import has_user, ignore_outcome, normalise_url, server_of
+from mezcal.origin.client import OriginClient
+from mezcal.origin.download import DownloadContext, open_download
+from mezcal.origin.growing_file import free_nothing
+from mezcal.origin.master import MasterStatus
+from mezcal.origin.urls import is_listed
 from mezcal.settings import AuthType
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
-    from mezcal.origin import Master
+    from mezcal.http import Observer
+    from mezcal.origin.growing_file import FreeSpace
+    from mezcal.origin.master import Master
     from mezcal.settings import Settings
 
-READ_SECONDS = 60.0  # thumbnail-service's patience between two pieces of a file
+READ_SECONDS = 60.0  # thumbnail-service's time-out between two reads of a file
 
 
 class FrameOrigin:
-    """An origin whose paths are the ids of a ticket's frames."""
+    """An origin whose paths are the ids of a ticket's frames. The ticket maps each id to the signed URL of its file."""
 
-    def __init__(self, settings: Settings, ticket: Mapping[str, str], heard: Callable[[str], None] = unheard) -> None:
-        self._heard = heard
+    def __init__(
+        self,
+        settings: Settings,
+        ticket: Mapping[str, str],
+        observer: Observer = ignore_outcome,
+        free_space: FreeSpace = free_nothing,
+    ) -> None:
         self.base_url = (settings.archive_api_url or "").rstrip("/") + "/"
         self._settings = settings.model_copy(update={"auth_type": AuthType.NONE, "origin_read_timeout": READ_SECONDS})
-        self._allowed = {host.lower() for host in settings.archive_file_hosts}
+        self._allowed_hosts = frozenset(host.lower() for host in settings.archive_file_hosts)
         self._ticket = ticket
+        self._observer = observer
+        self._context = DownloadContext.of(settings, free_space)
 
     def path_of(self, url: str) -> str | None:  # noqa: ARG002 - the protocol's
-        """Nothing: frames are asked for by their ids."""
+        """Return None: frames are requested by their ids."""
         return None
 
     def listing(self, most: int) -> list[str]:  # noqa: ARG002 - the protocol's
-        """Nothing."""
+        """Return nothing."""
         return []
 
     def changed_since(self, path: str, etag: str | None, last_modified: str | None) -> MasterStatus:  # noqa: ARG002
-        """Never: another version of a frame has another recipe."""
+        """Return UNCHANGED: another version of a frame has another recipe."""
         return MasterStatus.UNCHANGED
 
     @contextmanager
     def open(self, path: str) -> Iterator[Master]:
-        """The file of the frame whose id is *path*; `TicketExpired` where its URL is not good any more."""
-        url = urls.normalised(self._ticket.get(path, ""))
-        if url is None:
-            raise TicketExpired(f"there is no URL any more by which frame {path} could be fetched")
-        server = urls.server(url)
-        if self._allowed and not {server.host, f"{server.host}:{server.port}"} & self._allowed:
-            raise OriginAstray(f"the archive names {server.host}:{server.port}, which is not in ARCHIVE_FILE_HOSTS")
-        shown = f"{self.base_url}frames/{path}/"  # the URL itself is as good as a key: it is kept nowhere
+        """Open the file of the frame whose id is *path*.
+
+        Raises `TicketExpired` if its URL is not valid any more, `OriginAstray` if it leads to a host not allowed.
+        """
+        url = self._checked_url(path)
+        public_url = f"{self.base_url}frames/{path}/"  # the signed URL is as good as a key: it is stored nowhere
+        client = OriginClient(url, self._settings, self._observer)
         try:
-            with fetched(OriginClient(url, self._settings, self._heard), url, self._settings, shown) as master:
+            with open_download(client, url, public_url, self._context) as master:
                 yield master
         except (MasterDenied, MasterForbidden) as refused:
             raise TicketExpired(f"the file of frame {path} was refused: its URL has expired") from refused
+
+    def _checked_url(self, frame_id: str) -> str:
+        url = normalise_url(self._ticket.get(frame_id, ""))
+        if url is None:
+            raise TicketExpired(f"there is no URL any more for the file of frame {frame_id}")
+        server = server_of(url)
+        if has_user(url):
+            raise OriginAstray(f"the archive names a URL with a user name, at {server.host}:{server.port}")
+        if self._allowed_hosts and not is_listed(server, self._allowed_hosts):
+            raise OriginAstray(f"the archive names {server.host}:{server.port}, which is not in ARCHIVE_FILE_HOSTS")
+        return url

@@ -1,4 +1,4 @@
-"""Which frames a thumbnail is made of, and of which there is none: thumbnail-service's rules, in its words."""
+"""Selects the frames of a thumbnail, by the rules and with the error texts of thumbnail-service."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from mezcal.recipe import FRAME_NAME_MAX, Frame, Thumbnail
 from mezcal.settings import filter_sets
 
 if TYPE_CHECKING:
-    from mezcal.origin.archive.client import Archive, FrameRecord
+    from mezcal.origin.archive.client import ArchiveClient, FrameRecord
     from mezcal.recipe import ThumbnailOptions
     from mezcal.settings import Settings
 
-ENDINGS = (".fits", ".fits.fz", ".fits.gz")  # the last one is ours
-NIGHT = ("instrument_id", "observation_day")  # what frames of one composite should share
+SUFFIXES = (".fits", ".fits.fz", ".fits.gz")  # the last one is mezcal's addition
+SHARED_FIELDS = ("instrument_id", "observation_day")  # the frames of one composite should have these in common
 
 
-def fit(frame: FrameRecord, settings: Settings, *, color: bool) -> None:
-    """Raise `FrameUnfit` where no such thumbnail is made of *frame*."""
+def check_suitable(frame: FrameRecord, settings: Settings, *, color: bool) -> None:
+    """Raise `FrameUnfit` if no thumbnail, or no composite if *color*, can be made of *frame*."""
     if any(name not in frame.fields for name in (*settings.required_frame_validation_keys, "filename")):
         raise FrameUnfit("Cannot generate thumbnail for given frame")
     kind = frame.text("configuration_type").upper()
@@ -28,38 +28,50 @@ def fit(frame: FrameRecord, settings: Settings, *, color: bool) -> None:
         raise FrameUnfit("Cannot generate color thumbnail for a frame that does not have a request")
     if color and kind not in settings.valid_configuration_types_for_color_thumbs:
         raise FrameUnfit(f"Cannot generate color thumbnail for configuration_type={kind}")
-    if not frame.text("filename").lower().endswith(ENDINGS):
+    if not frame.text("filename").lower().endswith(SUFFIXES):
         raise FrameUnfit("Cannot generate thumbnail for non FITS-type frame")
 
 
-def chosen(
-    frame: FrameRecord, options: ThumbnailOptions, archive: Archive, settings: Settings, authorization: str | None
+def select_frames(
+    frame: FrameRecord, options: ThumbnailOptions, archive: ArchiveClient, settings: Settings, authorization: str | None
 ) -> list[FrameRecord]:
-    """The frames to draw: *frame* itself, or red, visual and blue of its request.
+    """Return the frames to draw: *frame* itself, or the red, visual and blue frames of its request.
 
-    The archive is asked as the asker, so none is chosen that the asker may not see.
+    The archive is asked with the client's *authorization*, so that only frames are selected that the client may see.
+    Raises `FrameUnfit`, `FrameMissing` and the failures of `ArchiveClient`.
     """
-    fit(frame, settings, color=options.color)
+    check_suitable(frame, settings, color=options.color)
     if not options.color:
         return [frame]
-    siblings = archive.of_request(frame.text("request_id"), authorization)
-    ours = [one for one in siblings if one.text("request_id") == frame.text("request_id")]
+    request_id = frame.text("request_id")
+    frames = [
+        record for record in archive.list_request(request_id, authorization) if record.text("request_id") == request_id
+    ]
     for filters in filter_sets(settings.thumbnail_filters):
-        found = [_first(ours, names, frame, strict=options.look == "lco") for names in filters]
-        if None not in found:
-            return [one for one in found if one is not None]
+        bands = [_select_band(frames, names, frame, strict=options.look == "lco") for names in filters]
+        if None not in bands:
+            return [band for band in bands if band is not None]
     raise FrameMissing("RVB frames not found")
 
 
-def _first(frames: list[FrameRecord], filters: list[str], like: FrameRecord, *, strict: bool) -> FrameRecord | None:
-    """The first frame through one of *filters*; unless *strict*, of *like*'s instrument and night if there is one."""
-    through = [one for one in frames if one.text("primary_optical_element") in filters]
+def _select_band(
+    frames: list[FrameRecord], filters: list[str], named: FrameRecord, *, strict: bool
+) -> FrameRecord | None:
+    """Return the first frame through one of *filters*, None if there is none.
+
+    Unless *strict*, a frame of the instrument and night of the *named* frame is preferred.
+    """
+    matching = [frame for frame in frames if frame.text("primary_optical_element") in filters]
     if strict:
-        return next(iter(through), None)
-    return max(through, key=lambda one: sum(one.text(name) == like.text(name) for name in NIGHT), default=None)
+        return next(iter(matching), None)
+    return max(matching, key=lambda frame: _shared_fields(frame, named), default=None)
 
 
-def recipe_of(frames: list[FrameRecord], options: ThumbnailOptions) -> Thumbnail:
-    """Returns the recipe of a thumbnail of *frames*."""
+def _shared_fields(frame: FrameRecord, other: FrameRecord) -> int:
+    return sum(frame.text(name) == other.text(name) for name in SHARED_FIELDS)
+
+
+def make_recipe(frames: list[FrameRecord], options: ThumbnailOptions) -> Thumbnail:
+    """Return the recipe of a thumbnail of *frames*."""
     inputs = (Frame(frame.id, frame.text("filename")[:FRAME_NAME_MAX], frame.version) for frame in frames)
     return Thumbnail(tuple(inputs), options)

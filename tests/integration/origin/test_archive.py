@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from mezcal.errors import ArchiveFailed, ArchiveTimeout, FrameMissing, OriginAstray, TicketExpired
-from mezcal.origin.archive import Archive, FrameOrigin, chosen
+from mezcal.origin.archive import ArchiveClient, FrameOrigin, select_frames
 from mezcal.recipe import ThumbnailOptions
 from mezcal.settings import load
 from tests import DATA
@@ -37,34 +37,34 @@ def test_a_slow_archive_is_given_up(archive: ArchiveServer, tmp_path: Path, monk
     monkeypatch.setattr("mezcal.origin.archive.client.FRAME_SECONDS", 0.2)
     archive.script("/frames/1/", delay=5)
     with pytest.raises(ArchiveTimeout):
-        Archive(settings(archive, tmp_path)).frame(1, None)
+        ArchiveClient(settings(archive, tmp_path)).find_frame(1, None)
 
 
 def test_an_archive_that_is_not_there_has_failed(archive: ArchiveServer, tmp_path: Path) -> None:
     nowhere = load(_env_file=None, data_dir=tmp_path, archive_api_url="http://127.0.0.1:9/")
     with pytest.raises(ArchiveFailed):
-        Archive(nowhere).frame(1, None)
+        ArchiveClient(nowhere).find_frame(1, None)
 
 
 def test_too_long_an_answer_is_not_read(
     archive: ArchiveServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mezcal.origin.archive.client.ANSWER_MOST", 100)
+    monkeypatch.setattr("mezcal.origin.archive.client.RESPONSE_BYTES_MAX", 100)
     with pytest.raises(ArchiveFailed, match="more than 100 bytes"):
-        Archive(settings(archive, tmp_path)).frame(archive.add(SMALL), None)
+        ArchiveClient(settings(archive, tmp_path)).find_frame(archive.add(SMALL), None)
 
 
 def test_a_basename_of_several_frames_names_none(archive: ArchiveServer, tmp_path: Path) -> None:
     archive.add(SMALL, basename="twice")
     archive.add(SMALL, basename="twice")
     with pytest.raises(FrameMissing, match="Not found"):
-        Archive(settings(archive, tmp_path)).named("twice", None)
+        ArchiveClient(settings(archive, tmp_path)).find_by_basename("twice", None)
 
 
 def test_a_version_is_the_files(archive: ArchiveServer, tmp_path: Path) -> None:
-    asked = Archive(settings(archive, tmp_path))
-    assert asked.frame(archive.add(SMALL), None).version == "md5-1000"
-    assert asked.frame(archive.add(SMALL, version_set=[], modified="today"), None).version == "today"
+    asked = ArchiveClient(settings(archive, tmp_path))
+    assert asked.find_frame(archive.add(SMALL), None).version == "md5-1000"
+    assert asked.find_frame(archive.add(SMALL, version_set=[], modified="today"), None).version == "today"
 
 
 @pytest.mark.parametrize(("look", "expected"), [("lco", [1000, 1001, 1002]), ("robust", [1003, 1001, 1005])])
@@ -78,8 +78,10 @@ def test_frames_of_one_instrument_and_night_are_preferred(
     ]:
         archive.add(SMALL, request_id=9, primary_optical_element=band, instrument_id=camera, observation_day=night)
     given = settings(archive, tmp_path)
-    asked = Archive(given)
-    frames = chosen(asked.frame(1006, None), ThumbnailOptions.parse({"look": look, "color": "1"}), asked, given, None)
+    asked = ArchiveClient(given)
+    frames = select_frames(
+        asked.find_frame(1006, None), ThumbnailOptions.parse({"look": look, "color": "1"}), asked, given, None
+    )
     assert [frame.id for frame in frames] == expected
 
 
@@ -87,8 +89,8 @@ def test_another_set_of_filters_can_be_configured(archive: ArchiveServer, tmp_pa
     for band in ("gp", "rp", "ip"):
         archive.add(SMALL, request_id=9, primary_optical_element=band)
     given = settings(archive, tmp_path, thumbnail_filters="R,rp/V/B; ip/rp/gp")
-    asked = Archive(given)
-    frames = chosen(asked.frame(1000, None), ThumbnailOptions.parse({"color": "1"}), asked, given, None)
+    asked = ArchiveClient(given)
+    frames = select_frames(asked.find_frame(1000, None), ThumbnailOptions.parse({"color": "1"}), asked, given, None)
     assert [frame.id for frame in frames] == [1002, 1001, 1000]
 
 

@@ -45,7 +45,7 @@ def asked(of: OriginServer, **given: Any) -> tuple[str, str]:
         ({"fails": -1, "status": 503}, {}, "failed", "answers 503"),
         ({"fails": -1, "status": 404}, {}, "ok", "name a master to be sure: mezcal check PATH"),
         ({"body": b""}, {"jwt_token": "t"}, "ok", "the credential is not refused"),
-        ({"redirect": "http://127.0.0.1:1/"}, {}, "failed", "neither its own nor allowed"),
+        ({"redirect": "http://127.0.0.1:1/"}, {}, "failed", "neither its own nor in ORIGIN_REDIRECT_HOSTS"),
         ({"silent": 1}, {}, "failed", "cannot be reached"),
     ],
 )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from mezcal.ingest.manifests import Manifests, Passed
-from mezcal.ingest.manifests.fetch import Fetching
+from mezcal.ingest.manifests.fetch import DocumentFetcher
 from mezcal.ingest.manifests.paths import ManifestPaths
 from mezcal.origin import urls
 from mezcal.recipe import Mezzanine
@@ -31,7 +31,7 @@ def web() -> Iterator[OriginServer]:
 
 def manifests(most: int = 10_000, **fetching: Any) -> Manifests:
     places = ManifestPaths(lambda url: urls.path_under(REPOSITORY, url), (SERVICES,))
-    return Manifests(places, Fetching(**fetching), most)
+    return Manifests(places, DocumentFetcher(**fetching), most)
 
 
 def put(web: OriginServer, name: str, document: Any) -> str:
@@ -187,7 +187,7 @@ def test_members_elsewhere_are_read_only_where_that_was_allowed(web: OriginServe
         assert f"--manifest-host 127.0.0.1:{other.port}" in told.why
         assert other.count() == 0
         allowed = frozenset({f"127.0.0.1:{other.port}"})
-        assert paths(manifests(hosts=allowed).masters(url)) == ["a.tif"]
+        assert paths(manifests(allowed_hosts=allowed).masters(url)) == ["a.tif"]
 
 
 @pytest.mark.parametrize(
@@ -226,21 +226,21 @@ def test_a_member_that_cannot_be_read_does_not_end_the_rest(web: OriginServer) -
     good = put(web, "m.json", three(image(REPOSITORY + "a.tif")))
     names = [web.url + "missing.json", good]
     url = put(web, "c.json", {"type": "Collection", "items": [{"id": name, "type": "Manifest"} for name in names]})
-    assert list(manifests().masters(url)) == [Passed(names[0], "it is answered 404"), Mezzanine("a.tif")]
+    assert list(manifests().masters(url)) == [Passed(names[0], "the server answered 404"), Mezzanine("a.tif")]
 
 
 @pytest.mark.parametrize(
     ("script", "fetching", "why"),
     [
         ({"endless": True}, {"bytes_max": 100_000}, "it has more than 100,000 bytes"),
-        ({"body": b"[" * 2000, "rate": 100}, {"seconds_max": 0.3}, "it takes longer than 0.3 s"),
-        ({"delay": 30}, {"seconds_max": 0.2}, "it cannot be fetched: ReadTimeout"),
-        ({"body": b"<html>"}, {}, "it is no JSON"),
+        ({"body": b"[" * 2000, "rate": 100}, {"seconds_max": 0.3}, "the server took longer than 0.3 s"),
+        ({"delay": 30}, {"seconds_max": 0.2}, "the server took longer than 0.2 s"),
+        ({"body": b"<html>"}, {}, "it is not JSON"),
         ({"body": b"[" * 1_000_000}, {}, "it is nested too deeply"),
-        ({"redirect": "/rest/m.json"}, {}, "it is redirected more than 5 times"),
-        ({"redirect": "file:///etc/passwd"}, {}, "its URL names no host"),
+        ({"redirect": "/rest/m.json"}, {}, "the server redirects more than 5 times"),
+        ({"redirect": "file:///etc/passwd"}, {}, "redirects to something that is not an HTTP URL"),
         ({"redirect": "http://127.0.0.1:1/x"}, {}, "it is on another host"),
-        ({"silent": 1}, {}, "it cannot be fetched: ConnectionError"),
+        ({"silent": 1}, {}, "cannot be reached, or closed the connection without an answer"),
     ],
     ids=lambda value: next(iter(value), "") if isinstance(value, dict) else "",
 )

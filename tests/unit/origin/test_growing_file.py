@@ -13,9 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mezcal.errors import OriginFailed
-from mezcal.origin.growing_file import GrowingFile, MasterScratch
-from mezcal.origin.retries import Retries
-from mezcal.settings import load
+from mezcal.origin.growing_file import GrowingFile, ScratchFile
+from mezcal.origin.retries import RetryBudget
 
 MASTER = os.urandom(50_000)
 steps = st.lists(
@@ -30,8 +29,8 @@ steps = st.lists(
 )
 
 
-def scratch(size, **given):
-    return MasterScratch(Path(tempfile.gettempdir()), size, Retries(load(_env_file=None, **given)))
+def scratch(size):
+    return ScratchFile(Path(tempfile.gettempdir()), size, RetryBudget(2, 600))
 
 
 def arrive(scratch, pieces):
@@ -40,9 +39,9 @@ def arrive(scratch, pieces):
     def run():
         at = 0
         for length in pieces:
-            scratch.put(at, MASTER[at : at + length])
+            scratch.write(at, MASTER[at : at + length])
             at = min(at + length, len(MASTER))
-        scratch.put(at, MASTER[at:])
+        scratch.write(at, MASTER[at:])
         scratch.end()
 
     thread = threading.Thread(target=run)
@@ -65,22 +64,22 @@ def test_a_growing_file_reads_like_the_whole_one(steps, pieces, size):
 
 def test_what_was_fetched_ahead_is_read_without_waiting():
     growing = scratch(50_000)
-    growing.put(0, MASTER[:1000])
-    growing.put_ahead(40_000, MASTER[40_000:])
+    growing.write(0, MASTER[:1000])
+    growing.write_ahead(40_000, MASTER[40_000:])
     with io.BufferedReader(GrowingFile(growing, lambda at: None), 4096) as file:
         file.seek(45_000)
         assert file.read() == MASTER[45_000:]
-    growing.put(1000, MASTER[1000:])
+    growing.write(1000, MASTER[1000:])
     growing.release()
     growing.release()
 
 
 def test_bytes_that_differ_from_those_that_were_handed_out_are_refused():
     growing = scratch(None)
-    growing.put(0, MASTER[:1000])
-    growing.put(500, MASTER[500:1500])
+    growing.write(0, MASTER[:1000])
+    growing.write(500, MASTER[500:1500])
     with pytest.raises(OriginFailed, match="changed"):
-        growing.put(0, MASTER[1:2000])
+        growing.write(0, MASTER[1:2000])
     growing.release()
     growing.release()
 
@@ -91,7 +90,7 @@ def test_a_position_before_the_beginning_is_refused():
     with pytest.raises(ValueError, match="beginning"):
         file.seek(-11, os.SEEK_END)
     file.close()
-    with pytest.raises(ValueError, match="left"):
+    with pytest.raises(ValueError, match="closed"):
         file.readinto(bytearray(1))
     growing.release()
     growing.release()

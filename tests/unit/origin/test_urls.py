@@ -9,11 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mezcal.errors import BadRecipe
-from mezcal.origin.urls import join, may_follow, normalised, path_under, redirected, server
+from mezcal.http import normalise_url, resolve_redirect, server_of
+from mezcal.origin.urls import join, may_redirect, path_under
 from mezcal.recipe import plain_path
 
 BASE = "https://repo.example/rest/"
-HOME = server(BASE)
+HOME = server_of(BASE)
 
 
 def plain(path: str) -> bool:
@@ -28,8 +29,8 @@ paths = st.text(min_size=1, max_size=60).filter(plain)
 
 @given(paths)
 def test_no_path_changes_the_server_or_adds_a_query(path):
-    url = normalised(join(BASE, path))
-    assert server(url) == HOME
+    url = normalise_url(join(BASE, path))
+    assert server_of(url) == HOME
     parts = urlsplit(url)
     assert parts.path.startswith("/rest/")
     assert not parts.query
@@ -38,7 +39,7 @@ def test_no_path_changes_the_server_or_adds_a_query(path):
 
 @given(paths)
 def test_the_url_of_a_path_names_that_path_again(path):
-    assert path_under(BASE, normalised(join(BASE, path))) == path
+    assert path_under(BASE, normalise_url(join(BASE, path))) == path
 
 
 @pytest.mark.parametrize(
@@ -57,7 +58,7 @@ def test_the_url_of_a_path_names_that_path_again(path):
     ],
 )
 def test_odd_names_stay_under_the_base(path):
-    url = normalised(join(BASE, path))
+    url = normalise_url(join(BASE, path))
     assert url.startswith(BASE)
     assert path_under(BASE, url) == path
 
@@ -115,14 +116,14 @@ def test_a_pasted_url_names_a_path_only_under_the_base(url, path):
     ],
 )
 def test_redirects_stay_with_the_origin_or_the_hosts_allowed(home, location, allowed, followed):
-    target = redirected(home + "a", location)
-    assert may_follow(server(home), home + "a", target, frozenset(allowed)) is followed
+    target = resolve_redirect(home + "a", location)
+    assert may_redirect(server_of(home), home + "a", target, frozenset(allowed)) is followed
 
 
 @pytest.mark.parametrize("location", ["ftp://repo/x", "file:///etc/passwd", "javascript:x", "http://[::1/x"])
 def test_a_redirect_to_what_is_no_http_url_leads_nowhere(location):
-    assert redirected("http://repo/rest/a", location) is None
+    assert resolve_redirect("http://repo/rest/a", location) is None
 
 
 def test_a_location_in_utf8_is_understood():
-    assert redirected("http://repo/a", "/é".encode().decode("latin-1")) == "http://repo/%C3%A9"
+    assert resolve_redirect("http://repo/a", "/é".encode().decode("latin-1")) == "http://repo/%C3%A9"

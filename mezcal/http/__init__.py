@@ -1,0 +1,56 @@
+"""The one HTTP client of mezcal. S3 alone has another: botocore's."""
+
+from mezcal.http.client import (
+    Deadline,
+    HttpClient,
+    HttpRequest,
+    HttpResponse,
+    Observer,
+    ca_bundle,
+    ignore_outcome,
+    no_authorization,
+)
+from mezcal.http.failures import (
+    BodyInterrupted,
+    BodyTooLarge,
+    ConnectionFailed,
+    ConnectTimedOut,
+    DeadlineExceeded,
+    InvalidUrl,
+    MalformedResponse,
+    ReadTimedOut,
+    RedirectRefused,
+    RequestFailed,
+    TlsFailed,
+    TooManyRedirects,
+)
+from mezcal.http.urls import DEFAULT_PORTS, Server, has_user, normalise_url, resolve_redirect, server_of
+
+__all__ = [
+    "DEFAULT_PORTS",
+    "BodyInterrupted",
+    "BodyTooLarge",
+    "ConnectTimedOut",
+    "ConnectionFailed",
+    "Deadline",
+    "DeadlineExceeded",
+    "HttpClient",
+    "HttpRequest",
+    "HttpResponse",
+    "InvalidUrl",
+    "MalformedResponse",
+    "Observer",
+    "ReadTimedOut",
+    "RedirectRefused",
+    "RequestFailed",
+    "Server",
+    "TlsFailed",
+    "TooManyRedirects",
+    "ca_bundle",
+    "has_user",
+    "ignore_outcome",
+    "no_authorization",
+    "normalise_url",
+    "resolve_redirect",
+    "server_of",
+]
