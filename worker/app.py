@@ -78,19 +78,21 @@ class WorkerContext:
         if not isinstance(recipe, Thumbnail):
             return self.origin
         ticket = persist(lambda: self.jobs.ticket(recipe))
-        return FrameOrigin(self.settings, ticket, partial(count_origin_response, "archive"))
+        return FrameOrigin(self.settings, ticket, partial(count_origin_response, "archive"), self.store.make_room)
 
 
 @cache
 def context() -> WorkerContext:
     """The ctx of this process, made when first used: after the fork, so that no connection is shared."""
     table = JobTable(connect(settings, WORKER_SECONDS), Keys(settings.key_prefix), JobPolicy.of(settings))
-    origin, pipe = open_origin(settings, partial(count_origin_response, "repository")), CeleryPipe(app, tracing.carried)
+    store = open_store(settings)
+    origin = open_origin(settings, partial(count_origin_response, "repository"), store.make_room)
+    pipe = CeleryPipe(app, tracing.carried)
     jobs = Jobs(table, pipe)
     return WorkerContext(
         settings=settings,
         origin=origin,
-        store=open_store(settings),
+        store=store,
         table=table,
         pipe=pipe,
         jobs=jobs,
