@@ -136,11 +136,11 @@ def peak() -> float:
 
 
 def ours() -> Callable[[Path, Path], None]:
-    from mezcal.convert import ConversionOptions, convert
+    from mezcal.convert import ConversionContext, ConversionOptions, convert
 
     def run(master: Path, target: Path) -> None:
         with master.open("rb") as file:
-            convert(file, target, ConversionOptions(max_pixels=None), scratch=target.parent)
+            convert(file, target, ConversionContext(ConversionOptions(max_pixels=None), scratch=target.parent))
 
     return run
 

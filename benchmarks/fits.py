@@ -23,6 +23,7 @@ import numpy as np
 from astropy.io import fits
 from PIL import Image
 
+from mezcal.convert import ConversionContext
 from mezcal.convert.fits.draw import robust
 from mezcal.convert.fits.thumbnail import draw
 from mezcal.recipe import ThumbnailOptions
@@ -63,7 +64,7 @@ def decode(paths: list[Path], _look: ThumbnailOptions) -> None:
 def thumbnail(paths: list[Path], look: ThumbnailOptions) -> None:
     with tempfile.TemporaryDirectory() as folder:
         files = [path.open("rb") for path in paths]
-        draw(files, Path(folder) / "out.jpg", look, scratch=Path(folder))
+        draw(files, Path(folder) / "out.jpg", look, ConversionContext(scratch=Path(folder)))
         for file in files:
             file.close()
 
@@ -73,7 +74,7 @@ def quality(paths: list[Path], look: ThumbnailOptions) -> float:
     linear and in float32, and is stretched then, between the same limits.
     """
     with tempfile.TemporaryDirectory() as folder, paths[0].open("rb") as file:
-        draw([file], Path(folder) / "out.jpg", look, scratch=Path(folder))
+        draw([file], Path(folder) / "out.jpg", look, ConversionContext(scratch=Path(folder)))
         with Image.open(Path(folder) / "out.jpg") as image:
             got = np.asarray(image.convert("L")).astype(float)
     with fits.open(paths[0], memmap=False) as hdus:

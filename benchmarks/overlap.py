@@ -21,7 +21,7 @@ import numpy as np
 import pyvips
 import tifffile
 
-from mezcal.convert import ConversionOptions, convert
+from mezcal.convert import ConversionContext, convert
 from mezcal.origin import Origin, open_origin
 from mezcal.settings import load
 from tests.support.origin_server import OriginServer
@@ -84,7 +84,7 @@ def download(origin: Origin, path: str) -> None:
 
 def derive(origin: Origin, path: str, target: Path) -> None:
     with origin.open(path) as master:
-        convert(master.file, target, ConversionOptions())
+        convert(master.file, target, ConversionContext())
         master.complete()
 
 

@@ -7,7 +7,14 @@ from __future__ import annotations
 
 import sys
 
-from mezcal.convert.engines.memory_limits import BY_DECODER, BY_LIBVIPS, BY_PILLOW, HELD_BYTES, JPEG_2000, PNG_CHANNELS
+from mezcal.convert.engines.memory_limits import (
+    DECODED_MAX,
+    JPEG_2000_BYTES,
+    LIBVIPS_BYTES,
+    PILLOW_BYTES,
+    PILLOW_DECODER_BYTES,
+    PNG_CHANNELS,
+)
 from mezcal.convert.formats import FORMATS, MODES
 
 WHOLE = {
@@ -15,20 +22,20 @@ WHOLE = {
     "progressive JPEG, 4:4:4": 7.5,
     "interlaced PNG, RGB of 8 bits": PNG_CHANNELS[2] + 1,
     "interlaced PNG, RGBA of 16 bits": 2 * PNG_CHANNELS[6] + 1,
-    "WebP": BY_LIBVIPS["WebP"],
-    "GIF": BY_LIBVIPS["GIF"],
-    "AVIF of 8 bits": BY_LIBVIPS["AVIF"],
-    "AVIF of 10 and 12 bits": BY_LIBVIPS["deep AVIF"],
-    "HEIF": BY_DECODER["HEIF"],
-    "JPEG 2000, grey of 8 bits, no tiles": BY_PILLOW["L"] + JPEG_2000 + 1,
-    "JPEG 2000, RGB, no tiles": BY_PILLOW["RGB"] + 3 * (JPEG_2000 + 1),
-    "JPEG 2000, RGB of 16 bits, no tiles": BY_PILLOW["RGB"] + 3 * (JPEG_2000 + 2),
-    "grey of 8 bits by Pillow": BY_PILLOW["L"],
-    "palette by Pillow": BY_PILLOW["P"],
-    "RGB or CMYK by Pillow": BY_PILLOW["RGB"],
-    "16-bit PNM": BY_PILLOW["I"],
+    "WebP": LIBVIPS_BYTES["WebP"],
+    "GIF": LIBVIPS_BYTES["GIF"],
+    "AVIF of 8 bits": LIBVIPS_BYTES["AVIF"],
+    "AVIF of 10 and 12 bits": LIBVIPS_BYTES["deep AVIF"],
+    "HEIF": PILLOW_DECODER_BYTES["HEIF"],
+    "JPEG 2000, grey of 8 bits, no tiles": PILLOW_BYTES["L"] + JPEG_2000_BYTES + 1,
+    "JPEG 2000, RGB, no tiles": PILLOW_BYTES["RGB"] + 3 * (JPEG_2000_BYTES + 1),
+    "JPEG 2000, RGB of 16 bits, no tiles": PILLOW_BYTES["RGB"] + 3 * (JPEG_2000_BYTES + 2),
+    "grey of 8 bits by Pillow": PILLOW_BYTES["L"],
+    "palette by Pillow": PILLOW_BYTES["P"],
+    "RGB or CMYK by Pillow": PILLOW_BYTES["RGB"],
+    "16-bit PNM": PILLOW_BYTES["I"],
 }
-ROWS = "\n".join(f"| {name} | {each:g} | {int(HELD_BYTES / each / 1e6)} |" for name, each in WHOLE.items())
+ROWS = "\n".join(f"| {name} | {each:g} | {int(DECODED_MAX / each / 1e6)} |" for name, each in WHOLE.items())
 
 # The pictures beside each row, by tools/tiny_masters.py's names for them.
 PICTURES: dict[str, tuple[str, ...]] = {
@@ -111,7 +118,7 @@ wrong picture of it.
 
 HELD = f"""
 *Held whole* means that a decoder needs the whole picture in memory, of which one master may take
-{HELD_BYTES // 2**20} MB, so that a process that converts stays below 1 GB; a larger one is refused with 413 and the
+{DECODED_MAX // 2**20} MB, so that a process that converts stays below 1 GB; a larger one is refused with 413 and the
 reason before anything is decoded. A larger JPEG 2000 is decoded in half its size, or a quarter .., which its
 coding has in it: RGB of 8 bits goes to about 150 megapixels in half, and less if its file is large. What that is in
 pixels depends on the kind:

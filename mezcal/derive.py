@@ -1,4 +1,4 @@
-"""All the work in one place: fetch the master, convert it, store the derivative."""
+"""All the work of a job in one place: fetch the masters, convert them, store the derivative."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import hashlib
 import json
 import time
 from contextlib import ExitStack
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
-from mezcal.convert import convert
+from mezcal.convert import ConversionContext, convert
+from mezcal.convert.context import no_memory_limit
 from mezcal.errors import NotAnImage, StoreDown, Undecodable
+from mezcal.progress import Progress
 from mezcal.recipe import Thumbnail
 from mezcal.store.housekeeping.free_space import drafted
 from mezcal.store.values import Sidecar
@@ -21,89 +23,90 @@ if TYPE_CHECKING:
 
     from mezcal.convert import ConversionOptions, ConvertedImage
     from mezcal.origin import Master, Origin
-    from mezcal.progress import Progress
-    from mezcal.recipe import Recipe, ThumbnailOptions
+    from mezcal.recipe import Mezzanine, Recipe
     from mezcal.store import Store, Stored
 
-    Room = Callable[[int], None] | None
-
-PIPELINE = 1  # raised whenever the same choices begin to make other pixels
+PIPELINE = 1  # increased whenever the same options begin to give other pixels
 
 
-def _unguarded() -> None:
-    """Nobody else makes this derivative."""
+def _no_lease() -> None:
+    """Return at once: no other process makes this derivative."""
 
 
-def derive(  # noqa: PLR0913 - all the work, in one call
-    recipe: Recipe,
-    origin: Origin,
-    store: Store,
-    choices: ConversionOptions,
-    *,
-    guard: Callable[[], None] = _unguarded,
-    remake: bool = False,
-    progress: Progress | None = None,
-    room: Callable[[int], None] | None = None,
-) -> Stored:
-    """Make the derivative unless it is there. Safe to run twice, even at once.
+@dataclass(frozen=True, slots=True)
+class JobContext:
+    """What the job hands to `derive`. The defaults are for a derivative that is made without a job.
 
-    *progress* is kept up to date. *room* is told how much memory it takes, and returns when there is so much.
-    *guard* is asked just before publishing and raises `Superseded` where another has taken over. Raises the
-    `Failure` that says why there is no derivative; nothing is left behind then.
+    With *remake*, a stored derivative is replaced. *check_lease* is called just before publishing and raises
+    `Superseded` if another worker has taken over. *reserve_memory* gets the bytes that will be held, and returns when
+    they may be used. *progress* is kept up to date.
     """
-    found = None if remake else store.find(recipe)
-    if found is not None:
-        return found
+
+    remake: bool = False
+    check_lease: Callable[[], None] = _no_lease
+    reserve_memory: Callable[[int], None] = no_memory_limit
+    progress: Progress = field(default_factory=Progress)
+
+
+def derive(
+    recipe: Recipe, origin: Origin, store: Store, options: ConversionOptions, job: JobContext | None = None
+) -> Stored:
+    """Make the derivative unless it is stored already. Safe to run twice, even at the same time.
+
+    Returns what is stored. Raises the `Failure` that says why there is no derivative; no file is left then.
+    """
+    job = job or JobContext()
+    stored = None if job.remake else store.find(recipe)
+    if stored is not None:
+        return stored
     with ExitStack() as stack:
         masters: list[Master] = []
 
         def make(draft: Path) -> Stored:
-            if not masters:  # else the disk was full when they had arrived
-                masters.extend([stack.enter_context(origin.open(name)) for name in _names(recipe)])
-            sidecar = _made(recipe, masters, draft, choices, progress, room)
-            if progress is not None:
-                progress.drawn(sidecar)
-            stored = store.put(recipe, draft, sidecar, guard)
-            if progress is not None:
-                progress.stored()
+            if not masters:  # when the disk was full, `make` runs again with the masters that have arrived
+                masters.extend([stack.enter_context(origin.open(name)) for name in _master_names(recipe)])
+            sidecar = _convert(recipe, masters, draft, options, job)
+            job.progress.drawn(sidecar)
+            stored = store.put(recipe, draft, sidecar, job.check_lease)
+            job.progress.stored()
             return stored
 
         return drafted(store, make)
 
 
-def _names(recipe: Recipe) -> list[str]:
-    """What *recipe*'s origin calls its masters: a path, or the ids of frames, which are downloaded at once."""
+def _master_names(recipe: Recipe) -> list[str]:
+    """Returns the origin's names for the masters of *recipe*: a path, or the ids of frames."""
     return [str(frame.id) for frame in recipe.frames] if isinstance(recipe, Thumbnail) else [recipe.path]
 
 
-def _made(
-    recipe: Recipe,
-    masters: list[Master],
-    draft: Path,
-    choices: ConversionOptions,
-    progress: Progress | None,
-    room: Room,
+def _convert(
+    recipe: Recipe, masters: list[Master], draft: Path, options: ConversionOptions, job: JobContext
 ) -> Sidecar:
-    """Write the picture of *recipe* to *draft*, and what is known of it."""
-    if progress is not None:
-        progress.reading(*masters)
+    """Write the picture of *recipe* to *draft*. Returns its sidecar."""
+    job.progress.reading(*masters)
+    context = ConversionContext(
+        options=options,
+        page=None if isinstance(recipe, Thumbnail) else recipe.page,
+        scratch=draft.parent,
+        reserve_memory=job.reserve_memory,
+        report_progress=job.progress.converting,
+    )
     if isinstance(recipe, Thumbnail):
-        picture = _drawn(masters, draft, recipe.options, choices.max_pixels, room)
-        return _sidecar(recipe, masters, picture, draft, f"thumbnail {recipe.pipeline}")
-    picture = _whole(masters[0], draft, choices, recipe.page, progress, room)
-    return _sidecar(recipe, masters, picture, draft, version(choices))
+        picture = _draw_thumbnail(recipe, masters, draft, context)
+    else:
+        picture = _convert_master(masters[0], draft, context)
+    return _sidecar(recipe, masters, picture, draft, options)
 
 
-def _drawn(
-    masters: list[Master], draft: Path, look: ThumbnailOptions, max_pixels: int | None, room: Room
+def _draw_thumbnail(
+    recipe: Thumbnail, masters: list[Master], draft: Path, context: ConversionContext
 ) -> ConvertedImage:
-    """Draw *masters*, and say that one broke off where it looks damaged; never a picture of half a frame."""
-    from mezcal.convert.fits.thumbnail import draw  # noqa: PLC0415 - astropy: only for those who draw frames
+    """Draw *masters*, which may still be arriving. Never returns a picture of frames that did not arrive whole."""
+    from mezcal.convert.fits.thumbnail import draw  # noqa: PLC0415 - astropy takes half a second and 40 MB to import
 
-    files = [master.file for master in masters]
     try:
-        picture = draw(files, draft, look, scratch=draft.parent, max_pixels=max_pixels, room=room)
-    except (NotAnImage, Undecodable):  # whatever else ended it, nobody shall wait for what is still to arrive
+        picture = draw([master.file for master in masters], draft, recipe.options, context)
+    except (NotAnImage, Undecodable):  # other failures end at once, without waiting for what is still to arrive
         _complete(masters)
         raise
     _complete(masters)
@@ -111,34 +114,33 @@ def _drawn(
 
 
 def _complete(masters: list[Master]) -> None:
+    """Wait until *masters* have arrived. Raises the origin's failure: it is the true cause of a decoder's complaint."""
     for master in masters:
         master.complete()
 
 
-def _whole(
-    master: Master, draft: Path, choices: ConversionOptions, page: int | None, progress: Progress | None, room: Room
-) -> ConvertedImage:
-    """Convert *master*, and say that it broke off where a decoder would call it damaged."""
-    tell = progress.converting if progress is not None else None
+def _convert_master(master: Master, draft: Path, context: ConversionContext) -> ConvertedImage:
     try:
-        picture = convert(master.file, draft, choices, page, scratch=draft.parent, progress=tell, room=room)
+        picture = convert(master.file, draft, context)
     except Undecodable:
-        master.complete()  # raises what is truer: that the master was cut on its way
+        _complete([master])
         raise
-    except OSError as error:  # reading fails as a `Failure`, so it is writing that did: a full disk, most often
+    except OSError as error:  # failures to read are a `Failure`, so this one is of writing: mostly a full disk
         raise StoreDown(f"the picture could not be written: {error.strerror or error}") from error
-    master.complete()
+    _complete([master])
     return picture
 
 
-def _sidecar(recipe: Recipe, masters: list[Master], picture: ConvertedImage, draft: Path, made_by: str) -> Sidecar:
+def _sidecar(
+    recipe: Recipe, masters: list[Master], picture: ConvertedImage, draft: Path, options: ConversionOptions
+) -> Sidecar:
     master = masters[0]
     now = time.time()
     with draft.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return Sidecar(
         recipe=recipe.as_json(),
-        recipe_version=made_by,
+        recipe_version=_recipe_version(recipe, options),
         source=" ".join(master.source for master in masters),
         master_etag=master.etag,
         master_last_modified=master.last_modified,
@@ -154,7 +156,11 @@ def _sidecar(recipe: Recipe, masters: list[Master], picture: ConvertedImage, dra
     )
 
 
-def version(choices: ConversionOptions) -> str:
-    """Twelve hex digits for all that makes pixels: other settings, or a better pipeline, other digits."""
-    canonical = json.dumps([PIPELINE, asdict(choices)], sort_keys=True)
+def _recipe_version(recipe: Mezzanine | Thumbnail, options: ConversionOptions) -> str:
+    return f"thumbnail {recipe.pipeline}" if isinstance(recipe, Thumbnail) else version(options)
+
+
+def version(options: ConversionOptions) -> str:
+    """Returns 12 hex digits that change with every option, and with every pipeline that gives other pixels."""
+    canonical = json.dumps([PIPELINE, asdict(options)], sort_keys=True)
     return hashlib.sha256(canonical.encode()).hexdigest()[:12]

@@ -1,4 +1,4 @@
-"""Masters with damage, and what may become of them: for the fuzzer and for the property test."""
+"""Damaged masters, and the check of what they are converted to. For the fuzzer and for the property test."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from mezcal.convert import ConversionOptions, convert
-from mezcal.convert.tiff.header import BadTiff, directories
+from mezcal.convert import ConversionContext, ConversionOptions, convert
+from mezcal.convert.tiff.header import BadTiff, read_directories
 from mezcal.errors import Failure
 from tools.tiny_masters import masters
 
@@ -23,37 +23,37 @@ if TYPE_CHECKING:
 MASTERS = Path(__file__).parent.parent / "tests" / "data" / "masters"
 SECONDS_MAX = 20
 PIXELS_MAX = 50_000_000
-HEAD = 300  # bytes: where most formats make their claims
-CLAIMS = (0, 1, 2, 3, 4, 6, 7, 8, 16, 17, 255, 256, 65_535, 65_536, 2**24, 2**31 - 1, 2**31, 2**32 - 1)
+HEAD = 300  # bytes: where most formats have their sizes and offsets
+NUMBERS = (0, 1, 2, 3, 4, 6, 7, 8, 16, 17, 255, 256, 65_535, 65_536, 2**24, 2**31 - 1, 2**31, 2**32 - 1)
 
 
 @functools.cache
 def whole() -> dict[str, bytes]:
-    """What is damaged: the masters of the tests, and a tiny one in every mode."""
+    """Returns the masters to damage: those of the tests, and a tiny one in every mode."""
     files = {path.name: path.read_bytes() for path in sorted(MASTERS.iterdir()) if path.suffix not in (".json", ".md")}
     return files | {f"{name} (drawn)": data for name, data in masters().items()}
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A damaged master, how it is handed over, and what is asked for."""
+    """A damaged master, how it is read, and the options of its conversion."""
 
     source: str
     data: bytes
     streamed: bool
-    choices: ConversionOptions
+    options: ConversionOptions
     page: int | None
 
     @classmethod
     def of(cls, seed: int, number: int) -> Case:
-        """Case *number* of *seed*: the same on every machine with the same libraries."""
-        return cls.drawn(Random(f"{seed}/{number}"))  # noqa: S311 - damage, not secrets
+        """Returns case *number* of *seed*: the same on every machine with the same libraries."""
+        return cls.random(Random(f"{seed}/{number}"))  # noqa: S311 - damage, not secrets
 
     @classmethod
-    def drawn(cls, random: Random) -> Case:
-        """Whatever *random* makes of one of the masters."""
+    def random(cls, random: Random) -> Case:
+        """Returns a random master with random damage and options."""
         source = random.choice(sorted(whole()))
-        choices = ConversionOptions(
+        options = ConversionOptions(
             subsampling=random.choice(("4:4:4", "4:2:0")),
             progressive=random.random() < 0.1,
             max_edge=random.choice((0, 0, 40)),
@@ -62,11 +62,11 @@ class Case:
             max_pixels=PIXELS_MAX,
         )
         page = random.choice((*[None] * 8, 1, 2))
-        return cls(source, mutated(whole()[source], random), random.random() < 0.5, choices, page)
+        return cls(source, mutated(whole()[source], random), random.random() < 0.5, options, page)
 
 
 def mutated(data: bytes, random: Random) -> bytes:
-    """*data* with up to four kinds of damage."""
+    """Returns *data* with up to four kinds of damage."""
     damaged = bytearray(data)
     for _ in range(random.randint(1, 4)):
         if damaged:
@@ -75,7 +75,7 @@ def mutated(data: bytes, random: Random) -> bytes:
 
 
 def _bytes(data: bytearray, random: Random) -> None:
-    """A few bytes changed, half of the times where the claims are."""
+    """Change a few bytes, half of the time in the header."""
     reach = len(data) if random.random() < 0.5 else min(len(data), HEAD)
     for _ in range(random.randint(1, 8)):
         data[random.randrange(reach)] = random.randrange(256)
@@ -86,25 +86,25 @@ def _bits(data: bytearray, random: Random) -> None:
         data[random.randrange(len(data))] ^= 1 << random.randrange(8)
 
 
-def _claim(data: bytearray, random: Random) -> None:
-    """Two or four bytes become a number at which programs stumble."""
+def _number(data: bytearray, random: Random) -> None:
+    """Replace two or four bytes by a number that programs often handle wrongly."""
     reach = len(data) if random.random() < 0.3 else min(len(data), HEAD)
     code = random.choice(("<H", ">H", "<I", ">I"))
     size = struct.calcsize(code)
     at = random.randrange(max(1, reach - size))
-    data[at : at + size] = struct.pack(code, random.choice(CLAIMS) % 256**size)
+    data[at : at + size] = struct.pack(code, random.choice(NUMBERS) % 256**size)
 
 
 def _tag(data: bytearray, random: Random) -> None:
-    """A TIFF's tag gets another value, or what it counts to."""
+    """Change the value or the count of a TIFF's tag."""
     try:
-        page = random.choice(directories(io.BytesIO(bytes(data))))
+        page = random.choice(read_directories(io.BytesIO(bytes(data))))
     except BadTiff:
-        return _claim(data, random)
-    at = random.choice(sorted(page.entries.values(), key=lambda entry: entry.at)).at
-    code = page.reader.order + random.choice("HI")
+        return _number(data, random)
+    at = random.choice(sorted(page.entries.values(), key=lambda entry: entry.offset)).offset
+    code = page.file.order + random.choice("HI")
     at = max(0, min(at - random.choice((0, 0, 0, 4, 6)), len(data) - 4))
-    data[at : at + struct.calcsize(code)] = struct.pack(code, random.choice(CLAIMS) % 256 ** struct.calcsize(code))
+    data[at : at + struct.calcsize(code)] = struct.pack(code, random.choice(NUMBERS) % 256 ** struct.calcsize(code))
     return None
 
 
@@ -113,14 +113,14 @@ def _cut(data: bytearray, random: Random) -> None:
 
 
 def _hole(data: bytearray, random: Random) -> None:
-    """Some bytes are zero, as after a crash of the disk."""
+    """Set some bytes to zero, as after a failure of the disk."""
     at = random.randrange(len(data))
     size = min(len(data) - at, random.choice((4, 64, 512, 4096)))
     data[at : at + size] = bytes(size)
 
 
 def _shift(data: bytearray, random: Random) -> None:
-    """Some bytes are gone, or there twice."""
+    """Remove or repeat some bytes."""
     at, size = random.randrange(len(data)), random.choice((1, 2, 16, 512))
     if random.random() < 0.5:
         del data[at : at + size]
@@ -132,7 +132,7 @@ DAMAGE: tuple[Callable[[bytearray, Random], None], ...] = (
     _bytes,
     _bytes,
     _bits,
-    _claim,
+    _number,
     _tag,
     _tag,
     _cut,
@@ -142,25 +142,25 @@ DAMAGE: tuple[Callable[[bytearray, Random], None], ...] = (
 
 
 def outcome(case: Case, folder: Path) -> str:
-    """How converting *case* ended: `picture`, a failure's class, or `WRONG` and why."""
-    target = folder / "out.jpg"
+    """Convert *case*. Returns `picture`, the slug of a failure, or `WRONG` and the reason."""
+    target, context = folder / "out.jpg", ConversionContext(case.options, case.page, folder)
     try:
         if case.streamed:
-            picture = convert(io.BytesIO(case.data), target, case.choices, case.page, scratch=folder)
+            picture = convert(io.BytesIO(case.data), target, context)
         else:
             (folder / "master").write_bytes(case.data)
             with (folder / "master").open("rb") as file:
-                picture = convert(file, target, case.choices, case.page, scratch=folder)
+                picture = convert(file, target, context)
     except Failure as failure:
-        told = 400 <= failure.status < 500 and failure.detail
-        return failure.slug if told else f"WRONG: {failure.slug}, {failure.status}: {failure.detail!r}"
+        explained = 400 <= failure.status < 500 and failure.detail
+        return failure.slug if explained else f"WRONG: {failure.slug}, {failure.status}: {failure.detail!r}"
     except Exception as error:  # noqa: BLE001 - anything else is a finding
         return f"WRONG: {type(error).__name__}: {error}"
-    return _judged(target, (picture.width, picture.height))
+    return _check_jpeg(target, (picture.width, picture.height))
 
 
-def _judged(target: Path, size: tuple[int, int]) -> str:
-    """Whether the JPEG *target* is whole and of *size*."""
+def _check_jpeg(target: Path, size: tuple[int, int]) -> str:
+    """Returns `picture` if the JPEG *target* can be decoded whole and is of *size*, else `WRONG` and the reason."""
     try:
         with Image.open(target, formats=["JPEG"]) as image:
             if image.size != size:

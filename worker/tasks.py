@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from celery.exceptions import Retry
 
-from mezcal.derive import derive
+from mezcal.derive import JobContext, derive
 from mezcal.errors import Failure, Superseded, Unforeseen
 from mezcal.jobs import Lane
 from mezcal.jobs.origin_guard import DEFER_SECONDS, GuardedOrigin, JobDelayed
@@ -91,15 +91,10 @@ def _work(attempt: JobAttempt, lease: Lease) -> Stored:
     try:
         with (
             shown(ctx.table, claim.key, attempt.progress) as progress,
-            ctx.memory.share(RANKS[claim.lane], waiting(lease)) as room,
+            ctx.memory.share(RANKS[claim.lane], waiting(lease)) as reserve_memory,
         ):
-            return derive(
-                *(recipe, origin, ctx.store, ctx.choices),
-                guard=lease.check,
-                remake=claim.remake,
-                progress=progress,
-                room=room,
-            )
+            job = JobContext(claim.remake, lease.check, reserve_memory, progress)
+            return derive(recipe, origin, ctx.store, ctx.choices, job)
     except (Failure, JobDelayed):
         raise
     except Exception as error:

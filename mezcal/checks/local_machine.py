@@ -82,11 +82,11 @@ def _codecs() -> str:
     import pyvips  # noqa: PLC0415
     from PIL import __version__, features  # noqa: PLC0415
 
-    from mezcal.convert import ConversionOptions, convert  # noqa: PLC0415
+    from mezcal.convert import ConversionContext, ConversionOptions, convert  # noqa: PLC0415
     from mezcal.convert.engines.libvips import LOADERS  # noqa: PLC0415
 
     with tempfile.TemporaryDirectory() as name, (sample.FOLDER / SAMPLE).open("rb") as master:
-        convert(master, Path(name, "sample.jpg"), ConversionOptions(max_edge=64))
+        convert(master, Path(name, "sample.jpg"), ConversionContext(ConversionOptions(max_edge=64)))
     missing = [kind for kind, (_, loader) in LOADERS.items() if not pyvips.type_find("VipsOperation", loader)]
     missing += [name for name in ("jpg_2000", "libtiff", "webp") if not features.check(name)]
     if missing:

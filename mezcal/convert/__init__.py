@@ -1,6 +1,7 @@
-"""Masters to JPEG: pixels in, picture out, and a precise reason where there can be none."""
+"""Masters to JPEG: either the right picture, or a failure with a precise reason."""
 
+from mezcal.convert.context import ConversionContext
 from mezcal.convert.mezzanine import convert
 from mezcal.convert.options import ConversionOptions, ConvertedImage
 
-__all__ = ["ConversionOptions", "ConvertedImage", "convert"]
+__all__ = ["ConversionContext", "ConversionOptions", "ConvertedImage", "convert"]

@@ -1,4 +1,4 @@
-"""One conversion from end to end: sniff, choose the page, try the engines, scale, turn, encode."""
+"""One conversion from end to end: find the format, choose the page, try the engines, scale, rotate, encode."""
 
 from __future__ import annotations
 
@@ -6,18 +6,19 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, BinaryIO
 
-from mezcal.convert import engines
 from mezcal.convert.engines import libvips
 from mezcal.convert.engines.decoded import CannotRead, Damaged, Decoded
-from mezcal.convert.formats import mode_of, sniff
-from mezcal.convert.jpeg import encoder
+from mezcal.convert.engines.open_image import open_image
+from mezcal.convert.engines.open_tiff import open_tiff_page
+from mezcal.convert.formats import detect_format, mode_of
+from mezcal.convert.jpeg.encoder import SIDE_MAX, JpegEncoder
 from mezcal.convert.master_reader import MasterReader
-from mezcal.convert.options import ConversionOptions, ConvertedImage
+from mezcal.convert.options import ConvertedImage
 from mezcal.convert.pixels import colour
 from mezcal.convert.pixels.orientation import upright
 from mezcal.convert.pixels.rows import Rows
 from mezcal.convert.tiff.header import BadTiff
-from mezcal.convert.tiff.pages import Page, choose, pages_of
+from mezcal.convert.tiff.pages import Page, choose_page, read_pages
 from mezcal.errors import Failure, NotAnImage, TooLarge, Undecodable
 from mezcal.runtime import memory_budget
 
@@ -25,150 +26,149 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from mezcal.convert.context import ConversionContext
     from mezcal.convert.formats import Format
-    from mezcal.convert.pixels.colour import Treatment
+    from mezcal.convert.pixels.colour import ColourConversion, ValueRange
 
-PROGRESSIVE = 6  # bytes a pixel that a progressive JPEG's encoder holds: three samples' coefficients
+PROGRESSIVE_BYTES = 6  # a pixel, that the encoder of a progressive JPEG holds: the coefficients of three samples
 
 
 @dataclass
 class Conversion:
-    """What `convert` was given, on its way."""
+    """The arguments of `convert`, and *encoder_bytes* of memory that the encoder will need."""
 
     master: BinaryIO
     target: Path
-    choices: ConversionOptions
-    page: int | None
-    scratch: Path | None
-    progress: Callable[[float], None] | None
-    room: Callable[[int], None] | None = None
-    encoder_holds: int = 0
+    context: ConversionContext
+    encoder_bytes: int = 0
 
     def run(self) -> ConvertedImage:
-        """The picture that was written; raises as `convert` does."""
-        watched = MasterReader(self.master, self._take)
+        """Returns the picture that was written. Raises as `convert` does."""
+        reader = MasterReader(self.master, self._reserve_memory)
         try:
-            return self._convert(watched)
+            return self._convert(reader)
         except Failure:
             raise
         except BadTiff as error:
             raise Undecodable(f"TIFF: {error}") from error
         except Exception:
-            if watched.failure is not None:  # the origin's fault, not the picture's
-                raise watched.failure from None
+            if reader.failure is not None:  # the origin's failure is the cause, whatever the decoder says
+                raise reader.failure from None
             raise
 
     def _convert(self, master: MasterReader) -> ConvertedImage:
         master.seek(0)
-        kind = sniff(master.read(64))
-        if kind is None:
+        image_format = detect_format(master.read(64))
+        if image_format is None:
             raise NotAnImage("its first bytes are those of no image format that is accepted")
         reasons = []
-        for opened in self._attempts(kind, master):
+        for open_master in self._ways_to_open(image_format, master):
             try:
-                return self._write(opened, kind.name)
+                return self._write(open_master, image_format.name)
             except CannotRead as error:
                 reasons.append(str(error))
-                broken = isinstance(error, Damaged)
+                damaged = isinstance(error, Damaged)
             if master.failure is not None:
                 raise master.failure
-            if broken:
+            if damaged:
                 break
-        raise Undecodable(f"{kind.name}: {reasons[0]}")
+        raise Undecodable(f"{image_format.name}: {reasons[0]}")
 
-    def _attempts(self, kind: Format, master: MasterReader) -> Iterator[Callable[[], Decoded]]:
-        """Ways to open the master, the best first."""
-        if kind.name != "TIFF":
-            for engine in kind.engines:
-                smaller = self.choices.oversize == "scale"
-                yield partial(engines.picture, engine, kind, master, self.page, self._check_size, smaller)
+    def _ways_to_open(self, image_format: Format, master: MasterReader) -> Iterator[Callable[[], Decoded]]:
+        """Yields functions that open the master, the best engine's first."""
+        if image_format.name != "TIFF":
+            for engine in image_format.engines:
+                yield partial(open_image, engine, image_format, master, self.context, self._check_size)
             return
         page = self._tiff_page(master)
         mode = mode_of(page)
         if not mode.engines:
             raise Undecodable(f"TIFF: {mode.treatment}")
         for engine in mode.engines:
-            yield partial(engines.tiff_page, engine, master, page)
+            yield partial(open_tiff_page, engine, master, page)
 
     def _tiff_page(self, master: MasterReader) -> Page:
-        page = choose(pages_of(master), self.page)
+        page = choose_page(read_pages(master), self.context.page)
         self._check_size(page.width, page.height)
         page.check_content()
         return page
 
     def _check_size(self, width: int, height: int) -> None:
-        most = self.choices.max_pixels
+        options = self.context.options
+        most = options.max_pixels
         if most is not None and width * height > most:
             raise TooLarge(f"{width} x {height} pixels are more than the {most:,} that are allowed")
-        unscaled = self.choices.oversize == "refuse" and not self.choices.max_edge
-        if unscaled and max(width, height) > encoder.SIDE_MAX:
-            raise TooLarge(f"{width} x {height} pixels do not fit a JPEG, whose sides end at {encoder.SIDE_MAX:,}")
-        if self.choices.progressive:
-            self.encoder_holds = PROGRESSIVE * width * height
+        unscaled = options.oversize == "refuse" and not options.max_edge
+        if unscaled and max(width, height) > SIDE_MAX:
+            raise TooLarge(f"{width} x {height} pixels do not fit a JPEG, whose sides end at {SIDE_MAX:,}")
+        if options.progressive:
+            self.encoder_bytes = PROGRESSIVE_BYTES * width * height
 
-    def _take(self, needed: int) -> None:
-        if self.room is not None:
-            self.room(max(memory_budget.STREAMING, memory_budget.SMALL + needed) + self.encoder_holds)
+    def _reserve_memory(self, decoder_bytes: int) -> None:
+        needed = max(memory_budget.STREAMING, memory_budget.SMALL + decoder_bytes)
+        self.context.reserve_memory(needed + self.encoder_bytes)
 
-    def _write(self, opened: Callable[[], Decoded], kind: str) -> ConvertedImage:
-        loaded = self._opened(opened)
-        self._check_size(loaded.image.width, loaded.image.height)
+    def _write(self, open_master: Callable[[], Decoded], format_name: str) -> ConvertedImage:
+        decoded = _open(open_master)
+        self._check_size(decoded.image.width, decoded.image.height)
         try:
-            span = None
-            if colour.needs_span(loaded):
-                span = colour.span(loaded)
-                libvips.check_errors(loaded.known)
-                loaded = self._opened(opened)
+            value_range = None
+            if colour.needs_value_range(decoded):
+                value_range = colour.value_range(decoded)
+                libvips.check_errors(decoded.header_errors)
+                decoded = _open(open_master)  # an image can be read once
             try:
-                size, note = self._written(loaded, span)
+                size, note = self._encode(decoded, value_range)
             except CannotRead as error:
-                if loaded.plain is None or isinstance(error, Damaged):
+                if decoded.parallel_strips is None or isinstance(error, Damaged):
                     raise
-                loaded = replace(self._opened(opened), plain=None)  # libvips judges what is odd or damaged
-                size, note = self._written(loaded, span)
-            libvips.check_errors(loaded.known)
+                decoded = replace(_open(open_master), parallel_strips=None)  # libvips may do better with this layout
+                size, note = self._encode(decoded, value_range)
+            libvips.check_errors(decoded.header_errors)
         except libvips.FAILURES as error:
-            reason = libvips.reason(loaded.failures[0] if loaded.failures else error)
+            reason = libvips.reason(decoded.failures[0] if decoded.failures else error)
             libvips.forget_errors()
-            # what was wrong with the header alone says nothing about the pixels: another engine may read them
-            raise (CannotRead if reason in loaded.known else Damaged)(reason) from error
-        return ConvertedImage(*size, kind, note)
+            # a complaint about the header alone says nothing about the pixels: another engine may read them
+            raise (CannotRead if reason in decoded.header_errors else Damaged)(reason) from error
+        return ConvertedImage(*size, format_name, note)
 
-    def _written(self, loaded: Decoded, span: tuple[float, float] | None) -> tuple[tuple[int, int], str | None]:
-        treatment = colour.treatment(loaded, self.choices, span)
-        rows, note = self._rows(loaded, treatment)
-        return self._encode(rows, encoder.Encoding(self.choices, loaded, treatment.embedded, self.progress)), note
-
-    def _opened(self, opened: Callable[[], Decoded]) -> Decoded:
-        try:
-            return replace(opened(), known=libvips.complaints())
-        except libvips.FAILURES as error:
-            reason = libvips.reason(error)
-            libvips.forget_errors()
-            raise CannotRead(reason) from error
-
-    def _rows(self, loaded: Decoded, treatment: Treatment) -> tuple[Rows, str | None]:
-        """The picture not yet turned, and a note if it is scaled."""
-        image = loaded.image.fliphor() if loaded.orientation == 2 else loaded.image
-        full = loaded.full or (image.width, image.height)
-        note = f"scaled from {full[0]} x {full[1]}"
-        longest = max(image.width, image.height)
-        edge = min(self.choices.max_edge or longest, encoder.SIDE_MAX)
-        if longest <= edge:
-            plain = loaded.plain if loaded.orientation != 2 else None
-            return Rows.of(image, treatment, plain), note if full != (image.width, image.height) else None
-        width, height = (max(1, round(side * edge / longest)) for side in (image.width, image.height))
-        shown = treatment.of(image)
-        return Rows.of(shown.resize(width / image.width, vscale=height / image.height)), note
-
-    def _encode(self, rows: Rows, encoding: encoder.Encoding) -> tuple[int, int]:
-        turned, scratch = upright(rows, encoding.loaded.orientation, self.scratch)
+    def _encode(self, decoded: Decoded, value_range: ValueRange | None) -> tuple[tuple[int, int], str | None]:
+        """Write the JPEG. Returns its width and height, and a note if the picture was scaled."""
+        conversion = colour.colour_conversion(decoded, self.context.options, value_range)
+        rows, note = self._scaled_rows(decoded, conversion)
+        encoder = JpegEncoder(self.context, decoded, conversion.embedded_profile)
+        upright_rows, scratch = upright(rows, decoded.orientation, self.context.scratch)
         try:
             with self.target.open("wb") as file:
-                encoding.write(turned, file)
-            if self.progress is not None:
-                self.progress(1.0)
+                encoder.write(upright_rows, file)
+            self.context.report_progress(1.0)
         finally:
             if scratch is not None:
                 scratch.close()
-        return turned.strips.width, turned.strips.height
+        return (upright_rows.strips.width, upright_rows.strips.height), note
+
+    def _scaled_rows(self, decoded: Decoded, conversion: ColourConversion) -> tuple[Rows, str | None]:
+        """Returns the picture before it is rotated, and a note if it is scaled."""
+        mirrored = decoded.orientation == 2
+        image = decoded.image.fliphor() if mirrored else decoded.image
+        full_size = decoded.full_size or (image.width, image.height)
+        note = f"scaled from {full_size[0]} x {full_size[1]}"
+        longest = max(image.width, image.height)
+        edge = min(self.context.options.max_edge or longest, SIDE_MAX)
+        if longest <= edge:
+            parallel_strips = None if mirrored else decoded.parallel_strips
+            rows = Rows.of(image, conversion, parallel_strips)
+            return rows, note if full_size != (image.width, image.height) else None
+        width, height = (max(1, round(side * edge / longest)) for side in (image.width, image.height))
+        shown = conversion.apply(image)
+        return Rows.of(shown.resize(width / image.width, vscale=height / image.height)), note
+
+
+def _open(open_master: Callable[[], Decoded]) -> Decoded:
+    """Returns the opened master with the complaints about its header. Raises `CannotRead`."""
+    try:
+        return replace(open_master(), header_errors=libvips.take_errors())
+    except libvips.FAILURES as error:
+        reason = libvips.reason(error)
+        libvips.forget_errors()
+        raise CannotRead(reason) from error

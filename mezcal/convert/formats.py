@@ -1,4 +1,4 @@
-"""The one table of what is done with every format and mode; docs/formats.md is generated from it."""
+"""The table of what is done with every format and mode. docs/formats.md is generated from it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LIBVIPS, PILLOW, TIFFFILE = "libvips", "Pillow", "tifffile"
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """A file format: its name, who decodes it in which order, what is done, and Pillow's name for it."""
+    """A file format: its name, its engines in their order, what is done with it, and Pillow's name for it."""
 
     name: str
     engines: tuple[str, ...]
@@ -27,17 +27,20 @@ class Format:
 
 @dataclass(frozen=True, slots=True)
 class Mode:
-    """A kind of TIFF page: *fits* tells it; with no engines it is refused, and *treatment* is the reason."""
+    """A kind of TIFF page. A page belongs to the first mode that *matches* it.
+
+    A mode without engines is refused, and *treatment* is the reason.
+    """
 
     name: str
-    fits: Callable[[Page], bool]
+    matches: Callable[[Page], bool]
     engines: tuple[str, ...]
     treatment: str
 
 
 FORMATS = {
-    each.name: each
-    for each in (
+    image_format.name: image_format
+    for image_format in (
         Format("TIFF", (), "by mode: the table of TIFF modes"),
         Format(
             "JPEG",
@@ -58,11 +61,11 @@ FORMATS = {
         Format(
             "JPEG 2000",
             (PILLOW,),
-            "JP2 and bare codestreams, 8 to 16 bits; held whole, tiled ones a tile at a time; what is too large for "
-            "that in half its size, a quarter .. with a note, or refused with 413 (`OVERSIZE`)",
+            "JP2 and codestreams, 8 to 16 bits; held whole, tiled ones a tile at a time; pictures too large for "
+            "that are decoded in half their size, a quarter .. with a note, or refused with 413 (`OVERSIZE`)",
             "JPEG2000",
         ),
-        Format("BMP", (PILLOW,), "all of Windows' variants; held whole", "BMP"),
+        Format("BMP", (PILLOW,), "all variants of Windows; held whole", "BMP"),
         Format("PNM", (PILLOW,), "PBM, PGM, PPM and PFM; held whole", "PPM"),
         Format("PSD", (PILLOW,), "the flattened composite that Photoshop stores; held whole", "PSD"),
         Format("QOI", (PILLOW,), "held whole", "QOI"),
@@ -96,7 +99,7 @@ MODES = (
         "complex samples",
         lambda page: page.sample_format in (5, 6),
         (),
-        "complex samples are no picture",
+        "complex samples cannot be shown as a picture",
     ),
     Mode(
         "old-style JPEG (compression 6)",
@@ -114,7 +117,7 @@ MODES = (
         "raw sensor data, depth maps, masks and other photometrics that are no colours",
         lambda page: page.photometric not in (*range(4), SEPARATED, YCBCR, CIELAB, ICCLAB, LOGL, LOGLUV),
         (),
-        "its photometric interpretation is none that can be shown",
+        "its photometric interpretation cannot be shown",
     ),
     Mode(
         "inks other than cyan, magenta, yellow, black",
@@ -201,8 +204,8 @@ AVIF_BRANDS = (b"avif", b"avis")
 HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
 
 
-def sniff(head: bytes) -> Format | None:
-    """The format of a file that begins with *head* (64 bytes are enough); None if it is none of ours."""
+def detect_format(head: bytes) -> Format | None:
+    """Returns the format of a file that begins with *head* (64 bytes are enough). None if it is not accepted."""
     for magic, name in MAGIC:
         if head.startswith(magic):
             return FORMATS[name]
@@ -226,5 +229,5 @@ def _by_brand(head: bytes) -> Format | None:
 
 
 def mode_of(page: Page) -> Mode:
-    """The row of `MODES` that *page* falls under."""
-    return next(mode for mode in MODES if mode.fits(page))
+    """Returns the first of `MODES` that matches *page*."""
+    return next(mode for mode in MODES if mode.matches(page))

@@ -1,7 +1,7 @@
-"""The master as a file that remembers what went wrong with reading it.
+"""The master as a file that remembers the first failure to read it.
 
-Decoders turn every failure to read into their own complaint about the picture; a download that broke off must
-not be told as a broken master.
+Decoders turn every failure to read into a complaint about the picture. A download that broke off must not be
+reported as a damaged master.
 """
 
 from __future__ import annotations
@@ -10,55 +10,53 @@ import errno
 import io
 from typing import TYPE_CHECKING, BinaryIO
 
+from mezcal.convert.context import no_memory_limit
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 
 class MasterReader(io.RawIOBase):
-    """*master* for reading and seeking; `failure` is the first exception that it raised.
+    """Reads and seeks in *master*. `failure` is the first exception that *master* or *reserve_memory* raised."""
 
-    *room* is told how many bytes its decoder will hold, and blocks until they may be had.
-    """
-
-    def __init__(self, master: BinaryIO, room: Callable[[int], None] | None = None) -> None:
+    def __init__(self, master: BinaryIO, reserve_memory: Callable[[int], None] = no_memory_limit) -> None:
         super().__init__()
         self._master = master
-        self._room = room
+        self._reserve_memory = reserve_memory
         self.failure: Exception | None = None
 
-    def will_hold(self, needed: int) -> None:
-        """Return when *needed* bytes more than a small picture's may be taken; what ends the wait is a `failure`."""
-        if self._room is None:
-            return
+    def reserve(self, needed: int) -> None:
+        """Wait until *needed* bytes may be used, on top of what a small picture takes."""
         try:
-            self._room(needed)
+            self._reserve_memory(needed)
         except Exception as error:
             self.failure = self.failure or error
             raise
 
     def readable(self) -> bool:
-        """Always."""
+        """Returns True."""
         return True
 
     def seekable(self) -> bool:
-        """Always."""
+        """Returns True."""
         return True
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """*size* bytes, fewer only at the end, all that is left if negative; blocks as the master does.
+        """Returns *size* bytes, or all that is left if *size* is negative. Blocks as the master does.
 
-        Decoders take a short read for the end, so a master that gives what has just arrived is asked on.
+        Fewer bytes are returned only at the end: decoders take a short read for the end of the file, and a growing
+        master returns what has just arrived.
         """
         try:
             data = self._master.read(-1 if size is None else size)
             if size is None or size < 0 or len(data) in (0, size):
                 return data
-            return data + self._rest(size - len(data))
+            return data + self._read_rest(size - len(data))
         except Exception as error:
             self.failure = self.failure or error
             raise
 
-    def _rest(self, size: int) -> bytes:
+    def _read_rest(self, size: int) -> bytes:
         pieces = []
         while size and (piece := self._master.read(size)):
             pieces.append(piece)
@@ -66,20 +64,20 @@ class MasterReader(io.RawIOBase):
         return b"".join(pieces)
 
     def readinto(self, buffer: object, /) -> int:
-        """Fill *buffer* as far as one read goes."""
+        """Fill *buffer*. Returns the bytes read, fewer than its size only at the end."""
         view = memoryview(buffer)  # type: ignore[arg-type]
         data = self.read(len(view))
         view[: len(data)] = data
         return len(data)
 
     def readall(self) -> bytes:
-        """Whatever is left."""
+        """Returns all that is left."""
         return self.read(-1)
 
     def seek(self, offset: int, whence: int = 0, /) -> int:
-        """The new position."""
+        """Returns the new position."""
         if whence == 0 and offset < 0:
-            raise OSError(errno.EINVAL, "a position before the beginning")  # no fault of the master's
+            raise OSError(errno.EINVAL, "a position before the beginning")  # the decoder's fault, not the master's
         try:
             return self._master.seek(offset, whence)
         except Exception as error:
@@ -88,19 +86,19 @@ class MasterReader(io.RawIOBase):
             raise
 
     def tell(self) -> int:
-        """The position."""
+        """Returns the position."""
         return self._master.tell()
 
     def fileno(self) -> int:
-        """The master's descriptor; `OSError` if it has none."""
+        """Returns the master's file descriptor. Raises `OSError` if it has none."""
         fileno = getattr(self._master, "fileno", None)
         if fileno is None:
             raise io.UnsupportedOperation("fileno")
         return int(fileno())
 
     @property
-    def other_way(self) -> str | None:
-        """A path by which another reader has its own position in the same file, even a nameless one."""
+    def reopen_path(self) -> str | None:
+        """A path at which the same file can be opened again, with its own position. None if it is no real file."""
         try:
             return f"/proc/self/fd/{self.fileno()}"
         except OSError:

@@ -1,36 +1,25 @@
-"""A master of any format to one baseline JPEG, in bounded memory."""
+"""A master of any format to one JPEG, in bounded memory."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, BinaryIO
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
-    from mezcal.convert.options import ConversionOptions, ConvertedImage
+    from mezcal.convert.context import ConversionContext
+    from mezcal.convert.options import ConvertedImage
 
 
-def convert(  # noqa: PLR0913 - all that a conversion needs, in one call
-    master: BinaryIO,
-    target: Path,
-    choices: ConversionOptions,
-    page: int | None = None,
-    *,
-    scratch: Path | None = None,
-    progress: Callable[[float], None] | None = None,
-    room: Callable[[int], None] | None = None,
-) -> ConvertedImage:
-    """Write *master* to *target* as JPEG.
+def convert(master: BinaryIO, target: Path, context: ConversionContext) -> ConvertedImage:
+    """Write *master* to *target* as JPEG. Returns what was written.
 
-    *master* is seekable and open for reading; it may still be growing, then a read blocks until the bytes are
-    there, and a seek to the end until the length is known. *scratch* is the folder of a nameless file that
-    turned pictures pass through. *progress* gets the fraction of rows done. *room* is called before
-    anything is decoded, with the bytes that will be held, and returns when they may be taken.
+    *master* is seekable and open for reading. It may still be growing: a read then blocks until the bytes are
+    there, and a seek to the end until the length is known.
 
-    Raises `NotAnImage`, `Undecodable`, `TooLarge`, `BadRecipe` for a page that is not there, or what reading
-    *master* raised; *target* may then hold anything.
+    Raises `NotAnImage`, `Undecodable`, `TooLarge`, `BadRecipe` for a page that does not exist, and whatever reading
+    *master* raised. *target* may hold anything after a failure.
     """
-    from mezcal.convert.conversion import Conversion  # noqa: PLC0415 - starts libvips, which only workers need
+    from mezcal.convert.conversion import Conversion  # noqa: PLC0415 - loads libvips, which only workers need
 
-    return Conversion(master, target, choices, page, scratch, progress, room).run()
+    return Conversion(master, target, context).run()

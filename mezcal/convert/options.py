@@ -1,4 +1,4 @@
-"""What a mezzanine is to be like, and what it turned out to be."""
+"""What a mezzanine is to be like, and what was written."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ConversionOptions:
-    """What a JPEG is to be like; whatever changes pixels is here and nowhere else."""
+    """All settings that change a mezzanine's pixels, and no others."""
 
     quality: int = 90
     subsampling: str = "4:4:4"
@@ -25,7 +25,7 @@ class ConversionOptions:
 
     @classmethod
     def of(cls, settings: Settings) -> ConversionOptions:
-        """The choices that *settings* make for mezzanines."""
+        """Returns the options that *settings* set for mezzanines."""
         return cls(
             quality=settings.mezzanine_quality,
             subsampling=settings.mezzanine_subsampling,
@@ -41,7 +41,7 @@ class ConversionOptions:
 
 @dataclass(frozen=True, slots=True)
 class ConvertedImage:
-    """The JPEG that was written: its size in pixels, the format of its master, what to note."""
+    """The JPEG that was written: its size in pixels, the format of its master, and a note for the sidecar."""
 
     width: int
     height: int

@@ -1,4 +1,4 @@
-"""A derivative made small enough for a list: never more memory than `BYTES_MOST`, whatever the derivative's size."""
+"""A small copy of a derivative for lists, made in at most `MEMORY_MAX` bytes whatever the derivative's size."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
 EDGE = 160  # pixels, the longer side
-SCALE = 8  # libjpeg's decoder makes a picture of an eighth of the width and height, a row at a time
-BYTES_MOST = 64_000_000
-PROGRESSIVE_PIXELS_MOST = BYTES_MOST // 6  # its coefficients are held whole: two bytes for each of three channels
+SCALE = 8  # libjpeg can decode an eighth of the width and height, a row at a time
+MEMORY_MAX = 64_000_000
+PROGRESSIVE_PIXELS_MAX = MEMORY_MAX // 6  # all coefficients are held: two bytes for each of three channels
 
 
 def preview(file: BinaryIO) -> bytes | None:
-    """The JPEG in *file* as a JPEG of at most `EDGE` pixels a side; None for one that would take too much memory.
+    """Returns the JPEG in *file* as a JPEG of at most `EDGE` pixels a side. None if it would take too much memory.
 
-    Raises OSError where it is no JPEG that can be read.
+    Raises `OSError` if it is no JPEG that can be read.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        image = _opened(file)
+        image = _open(file)
         if not _fits(image):
             return None
         image.draft("RGB", (EDGE, EDGE))
@@ -34,8 +34,8 @@ def preview(file: BinaryIO) -> bytes | None:
     return small.getvalue()
 
 
-def _opened(file: BinaryIO) -> Image.Image:
-    """Our own limit takes the place of Pillow's, which does not know that most of the picture is left out."""
+def _open(file: BinaryIO) -> Image.Image:
+    """Open *file* without Pillow's limit of pixels, which is for pictures that are decoded in full size."""
     limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
     try:
         return Image.open(file, formats=["JPEG"])
@@ -44,8 +44,8 @@ def _opened(file: BinaryIO) -> Image.Image:
 
 
 def _fits(image: Image.Image) -> bool:
-    """Whether it is decoded in little memory. One that is too narrow to be decoded at an eighth has few pixels."""
+    """Returns True if it takes at most `MEMORY_MAX`. Pictures too narrow to be scaled by `SCALE` have few pixels."""
     pixels = image.width * image.height
     if image.info.get("progressive"):
-        return pixels <= PROGRESSIVE_PIXELS_MOST
-    return 3 * pixels // SCALE**2 <= BYTES_MOST
+        return pixels <= PROGRESSIVE_PIXELS_MAX
+    return 3 * pixels // SCALE**2 <= MEMORY_MAX

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from mezcal.convert import ConversionOptions
-from mezcal.derive import derive, version
+from mezcal.derive import JobContext, derive, version
 from mezcal.errors import OriginFailed, StoreDown, Undecodable
 from mezcal.origin import Master, open_origin
 from mezcal.recipe import Frame, Mezzanine, Thumbnail, ThumbnailOptions
@@ -85,7 +85,7 @@ def test_what_is_there_is_not_made_again_unless_that_is_wanted(store: LocalStore
     first = derive(RECIPE, origin, store, ConversionOptions())
     assert derive(RECIPE, origin, store, ConversionOptions()) == first
     assert origin.opened == 1
-    derive(RECIPE, origin, store, ConversionOptions(), remake=True)
+    derive(RECIPE, origin, store, ConversionOptions(), JobContext(remake=True))
     assert origin.opened == 2
 
 
@@ -122,7 +122,7 @@ def test_whatever_changes_pixels_changes_the_version() -> None:
         replace(ConversionOptions(), color="keep"),
         replace(ConversionOptions(), max_edge=100),
     ]
-    assert len({version(choices) for choices in [ConversionOptions(), *others]}) == 4
+    assert len({version(options) for options in [ConversionOptions(), *others]}) == 4
 
 
 def test_who_gives_a_frame_up_does_not_wait_for_the_rest_of_it(store: LocalStore) -> None:
@@ -131,12 +131,12 @@ def test_who_gives_a_frame_up_does_not_wait_for_the_rest_of_it(store: LocalStore
     class Elsewhere(Exception):
         pass
 
-    def room(_needed: int) -> None:
+    def no_memory(_needed: int) -> None:
         raise Elsewhere
 
     frame = (FRAMES / "small50x60.fits").read_bytes()
     origin = HandMade(frame, OriginFailed("it was waited for"))
     with pytest.raises(Elsewhere):
-        derive(THUMBNAIL, origin, store, ConversionOptions(), room=room)
+        derive(THUMBNAIL, origin, store, ConversionOptions(), JobContext(reserve_memory=no_memory))
     with pytest.raises(OriginFailed):
         derive(THUMBNAIL, origin, store, ConversionOptions())

@@ -1,4 +1,4 @@
-"""What every engine hands over: pixels not yet decoded, and what they mean."""
+"""What every engine returns: pixels that are not decoded yet, and what they mean."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ class CannotRead(Exception):
 
 
 class Damaged(CannotRead):
-    """The engine knows the format and found it broken: a more lenient one would make a wrong picture."""
+    """The engine knows the layout and found damage. A more lenient engine would make a wrong picture."""
 
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """A lazily decoded picture.
+    """A picture that is decoded as it is read.
 
-    *image* is a `pyvips.Image` that may be read once, from top to bottom. *space* is grey, rgb, cmyk, lab
-    (as libvips counts it: L 0..100) or xyz; the first bands are the colour, *alpha* is the index of alpha.
-    *peak* is the value of full intensity; None says that only the data's own range tells.
+    *image* is a `pyvips.Image` that may be read once, from top to bottom. *space* is grey, rgb, cmyk, lab (as in
+    libvips: L from 0 to 100) or xyz. The first bands are the colour; *alpha* is the index of the alpha band. *peak* is
+    the value of full intensity, None if only the range of the data tells it.
     """
 
     image: Any
     space: str
     peak: float | None = 255
     alpha: int | None = None
-    associated: bool = False
+    associated: bool = False  # the colours are multiplied by alpha
     inverted: bool = False
     orientation: int = 1
     dpi: tuple[float, float] | None = None
@@ -38,10 +38,10 @@ class Decoded:
     exif: bytes | None = None
     xmp: bytes | None = None
     iptc: bytes | None = None
-    full: tuple[int, int] | None = None  # the master's width and height, if it is decoded in a smaller size
-    known: frozenset[str] = frozenset()  # the decoder's complaints about the header
-    plain: Strips | None = None  # the same samples, where several threads may decode them
-    failures: list[Exception] = field(default_factory=list)  # of Python code below libvips, while it decodes
+    full_size: tuple[int, int] | None = None  # the master's width and height, if it is decoded in a smaller size
+    header_errors: frozenset[str] = frozenset()  # the decoder's complaints about the header
+    parallel_strips: Strips | None = None  # the same samples, if several threads can decode them
+    failures: list[Exception] = field(default_factory=list)  # of Python code that libvips called while decoding
 
     @property
     def colours(self) -> int:

@@ -1,4 +1,4 @@
-"""The colour profile in a JP2's header, which Pillow passes over (ISO/IEC 15444-1, annex I)."""
+"""The parts of a JPEG 2000 file's headers that Pillow does not read (ISO/IEC 15444-1, annexes A and I)."""
 
 from __future__ import annotations
 
@@ -10,80 +10,80 @@ if TYPE_CHECKING:
     from mezcal.convert.master_reader import MasterReader
 
 BOXES_MAX = 200
-MARKERS_MAX = 100  # before the style of coding
-STYLE = b"\xff\x52"
+MARKERS_MAX = 100  # before the coding style
+CODING_STYLE = b"\xff\x52"
 LEVELS_MAX = 32
 HEADER_MAX = 16 * 2**20  # bytes: a profile and a few numbers
 START = b"\xff\x4f\xff\x51"  # of a codestream
-RESTRICTED, ANY = 2, 3  # methods of the colour specification that hold a profile
+TILE_START, DATA_START = b"\xff\x90", b"\xff\x93"
+RESTRICTED, ANY = 2, 3  # methods of the colour specification that contain a profile
 
 
 def profile(master: MasterReader) -> bytes | None:
-    """The ICC profile of the JP2 file *master*, None if it has none or is a bare codestream."""
+    """Returns the ICC profile of the JP2 file *master*, None if it has none or is a codestream alone."""
     master.seek(0)
-    header = _header(master)
-    for kind, begin, end in _boxes(header, 0):
-        if kind == b"colr" and end - begin > 3 and header[begin] in (RESTRICTED, ANY):
-            return header[begin + 3 : end]
+    header = _header_box(master)
+    for kind, start, end in _boxes_in(header, 0):
+        if kind == b"colr" and end - start > 3 and header[start] in (RESTRICTED, ANY):
+            return header[start + 3 : end]
     return None
 
 
-def codestream(master: MasterReader) -> int | None:
-    """Where the codestream of *master* begins; None if no box says so."""
+def codestream_start(master: MasterReader) -> int | None:
+    """Returns the byte at which the codestream of *master* begins, None if no box holds one."""
     master.seek(0)
     if master.read(4) == START:
         return 0
-    return next((begin for kind, begin, _ in _outer(master) if kind == b"jp2c"), None)
+    return next((start for kind, start, _ in _file_boxes(master) if kind == b"jp2c"), None)
 
 
-def halvings(master: MasterReader) -> int:
-    """How often the codestream of *master* can be decoded at half the size before (A.6.1: its default style)."""
-    at = codestream(master)
-    master.seek((at or 0) + 2)
+def decomposition_levels(master: MasterReader) -> int:
+    """Returns how often *master* can be halved while it is decoded (A.6.1: the default coding style)."""
+    master.seek((codestream_start(master) or 0) + 2)
     for _ in range(MARKERS_MAX):
         head = master.read(4)
-        if len(head) < 4 or head[:2] in (b"\xff\x90", b"\xff\x93"):  # the first tile, or its data
+        if len(head) < 4 or head[:2] in (TILE_START, DATA_START):
             return 0
-        if head[:2] == STYLE:
+        if head[:2] == CODING_STYLE:
             style = master.read(6)
             return min(style[5], LEVELS_MAX) if len(style) == 6 else 0
         master.seek(int.from_bytes(head[2:]) - 2, 1)
     return 0
 
 
-def _header(master: MasterReader) -> bytes:
-    """The content of the box `jp2h`; it comes before the codestream."""
-    for kind, begin, size in _outer(master):
+def _header_box(master: MasterReader) -> bytes:
+    """Returns the content of the box `jp2h`, which comes before the codestream."""
+    for kind, start, size in _file_boxes(master):
         if kind == b"jp2c":
             break
         if kind == b"jp2h" and size <= HEADER_MAX:
-            master.seek(begin)
+            master.seek(start)
             return master.read(size)
     return b""
 
 
-def _outer(master: MasterReader) -> Iterator[tuple[bytes, int, int]]:
-    """Kind, begin and size of the content of the file's own boxes; the last may be of size 0, to the end."""
-    at = 0
+def _file_boxes(master: MasterReader) -> Iterator[tuple[bytes, int, int]]:
+    """Yields kind, start and size of the content of each box in the file. Size 0 means up to the file's end."""
+    position = 0
     for _ in range(BOXES_MAX):
-        master.seek(at)
+        master.seek(position)
         head = master.read(16)
         size, kind = int.from_bytes(head[:4]), head[4:8]
-        inner = 16 if size == 1 else 8
+        head_size = 16 if size == 1 else 8
         size = int.from_bytes(head[8:16]) if size == 1 else size
-        if len(head) < 16 or (size and size < inner):
+        if len(head) < 16 or (size and size < head_size):
             return
-        yield kind, at + inner, max(0, size - inner)
+        yield kind, position + head_size, max(0, size - head_size)
         if size == 0:
             return
-        at += size
+        position += size
 
 
-def _boxes(data: bytes, at: int) -> Iterator[tuple[bytes, int, int]]:
-    """Kind, begin and end of the content of each box in *data*."""
-    while at + 8 <= len(data):
-        size = int.from_bytes(data[at : at + 4]) or len(data) - at
-        if size < 8 or at + size > len(data):
+def _boxes_in(data: bytes, position: int) -> Iterator[tuple[bytes, int, int]]:
+    """Yields kind, start and end of the content of each box in *data*, from *position* on."""
+    while position + 8 <= len(data):
+        size = int.from_bytes(data[position : position + 4]) or len(data) - position
+        if size < 8 or position + size > len(data):
             return
-        yield data[at + 4 : at + 8], at + 8, at + size
-        at += size
+        yield data[position + 4 : position + 8], position + 8, position + size
+        position += size

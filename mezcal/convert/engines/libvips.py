@@ -1,4 +1,4 @@
-"""libvips, fenced in: safe loaders by name, no cache, one thread, and no error left unseen."""
+"""libvips with safe loaders only, no cache, one thread, and every error reported."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from mezcal.convert.master_reader import MasterReader
 
-FAILURES = (pyvips.Error, UnicodeDecodeError)  # pyvips trips over reasons that quote the file's bytes
+FAILURES = (pyvips.Error, UnicodeDecodeError)  # pyvips cannot decode reasons that quote the file's bytes
 LOADERS = {
     "TIFF": ("VipsForeignLoadTiff", "tiffload_source"),
     "JPEG": ("VipsForeignLoadJpeg", "jpegload_source"),
@@ -26,23 +26,24 @@ LOADERS = {
     "GIF": ("VipsForeignLoadNsgif", "gifload_source"),
     "AVIF": ("VipsForeignLoadHeif", "heifload_source"),
 }
-WARNED: deque[str] = deque(maxlen=8)  # libvips' last warnings
+WARNINGS: deque[str] = deque(maxlen=8)  # libvips' last warnings
 
 
-class Warnings(logging.Handler):
-    """Keeps what libvips warns of: its reader of interlaced PNG fails without another word."""
+class WarningsHandler(logging.Handler):
+    """Keeps libvips' warnings: its reader of interlaced PNG gives no other reason when it fails."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keep the message; `forget_errors` drops it."""
-        WARNED.append(record.getMessage().removeprefix("VIPS: "))
+        """Keep the message until `forget_errors`."""
+        WARNINGS.append(record.getMessage().removeprefix("VIPS: "))
 
 
 @functools.cache
 def start() -> None:
-    """Set libvips up, once in a process.
+    """Configure libvips, once in a process.
 
-    All loaders are blocked and these few allowed again: SVG is compiled in. A cache would keep files and
-    memory of masters that nobody asks for twice. One thread: the pool of processes is what scales.
+    All loaders are blocked and these few allowed again, because libvips is built with SVG. There is no cache: it
+    would keep files and memory of masters that are converted once. There is one thread: a worker has a pool of
+    processes.
     """
     pyvips.operation_block_set("VipsForeignLoad", True)
     for loader, _ in LOADERS.values():
@@ -51,42 +52,43 @@ def start() -> None:
     pyvips.concurrency_set(1)
     log = logging.getLogger("pyvips")
     log.setLevel(logging.WARNING)
-    log.propagate = False  # what counts is raised; the rest is chatter by file
-    log.addHandler(Warnings())
+    log.propagate = False  # errors are raised; warnings in the log would help no operator
+    log.addHandler(WarningsHandler())
 
 
 def load(kind: str, master: MasterReader, **options: Any) -> Any:
-    """The lazily decoded *master* by libvips' loader of *kind*; `CannotRead` has the loader's reason."""
+    """Returns *master*, decoded as it is read, by libvips' loader of *kind*. Raises `CannotRead` with its reason."""
     forget_errors()
     try:
-        return load_from(source(master), kind, **options)
+        return load_from(source_of(master), kind, **options)
     except FAILURES as error:
         raise CannotRead(reason(error)) from error
 
 
-def load_from(origin: Any, kind: str, **options: Any) -> Any:
-    """The image in the libvips source *origin*, which lives as long as the image or anything made of it."""
+def load_from(source: Any, kind: str, **options: Any) -> Any:
+    """Returns the image in the libvips *source*, which lives as long as the image and all that is made of it."""
     start()
     loader = getattr(pyvips.Image, LOADERS[kind][1])
-    image = loader(origin, access="sequential", fail_on="error", **options)
-    image._references.append(origin)  # noqa: SLF001 - as `Image.new_from_source` does: its callbacks are Python's
+    image = loader(source, access="sequential", fail_on="error", **options)
+    image._references.append(source)  # noqa: SLF001 - as `Image.new_from_source` does: its callbacks are Python's
     return image
 
 
-def source(master: MasterReader) -> Any:
-    """A libvips source: the descriptor of a real file, else callbacks."""
-    if master.other_way and Path(master.other_way).exists():
-        return pyvips.Source.new_from_file(master.other_way)
-    return reading(master.read, master.seek)
+def source_of(master: MasterReader) -> Any:
+    """Returns a libvips source: the descriptor of a real file, else callbacks."""
+    path = master.reopen_path
+    if path and Path(path).exists():
+        return pyvips.Source.new_from_file(path)
+    return source_from(master.read, master.seek)
 
 
-def reading(read: Callable[[int], bytes], seek: Callable[[int, int], int]) -> Any:
-    """A libvips source made of two callbacks; one that raises ends the file."""
+def source_from(read: Callable[[int], bytes], seek: Callable[[int, int], int]) -> Any:
+    """Returns a libvips source made of two callbacks. If one raises, libvips sees the end of the file."""
 
     def read_or_end(size: int) -> bytes:
         try:
             return read(size)
-        except Exception:  # noqa: BLE001 - an exception cannot cross libvips; `MasterReader` keeps it
+        except Exception:  # noqa: BLE001 - an exception cannot pass through libvips; `MasterReader` keeps it
             return b""
 
     def seek_or_fail(offset: int, whence: int) -> int:
@@ -102,39 +104,39 @@ def reading(read: Callable[[int], bytes], seek: Callable[[int, int], int]) -> An
 
 
 def forget_errors() -> None:
-    """Empty libvips' error buffer, and forget its warnings."""
-    WARNED.clear()
+    """Empty libvips' error buffer and list of warnings."""
+    WARNINGS.clear()
     pyvips.vips_lib.vips_error_clear()
 
 
-def complaints() -> frozenset[str]:
-    """What stands in libvips' error buffer, which is empty after."""
+def take_errors() -> frozenset[str]:
+    """Returns the lines of libvips' error buffer, and empties it."""
     text = pyvips.ffi.string(pyvips.vips_lib.vips_error_buffer()).decode("utf-8", "replace")
     forget_errors()
     return frozenset(line.strip() for line in text.splitlines() if line.strip())
 
 
 def check_errors(known: frozenset[str]) -> None:
-    """`Damaged` if the error buffer holds anything: libvips calls a cut tile a success.
+    """Raise `Damaged` if the error buffer is not empty: libvips reports success for a tile that is cut off.
 
-    *known* are complaints about the header: they come with every reading of it, and harm no pixel.
+    *known* are complaints about the header. They come with every reading of it and say nothing about the pixels.
     """
-    new = sorted(complaints() - known)
+    new = sorted(take_errors() - known)
     if new:
         raise Damaged(first_line("\n".join(new)))
 
 
 def reason(error: Exception) -> str:
-    """The decoder's own words out of a `pyvips.Error`."""
+    """Returns the decoder's reason in one line."""
     if isinstance(error, UnicodeDecodeError):
         forget_errors()
         return first_line(error.object.decode("utf-8", "replace"))
-    warned = "\n".join(WARNED)
-    return first_line(str(getattr(error, "detail", "") or warned or error))
+    warnings = "\n".join(WARNINGS)
+    return first_line(str(getattr(error, "detail", "") or warnings or error))
 
 
 def first_line(text: str) -> str:
-    """The first line that says something, cut to what fits a response."""
+    """Returns the first line that is no warning, of at most 200 characters."""
     lines = [line.strip() for line in text.replace("\0", "").splitlines() if line.strip()]
     lines = [line for line in lines if "warning" not in line.lower()] or lines
     return lines[0][:200] if lines else "no reason was given"

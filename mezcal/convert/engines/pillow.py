@@ -1,7 +1,7 @@
-"""Pillow: the engine for formats that libvips' build lacks, and the second opinion on TIFF.
+"""Pillow: the engine for formats that libvips is built without, and for a few kinds of TIFF.
 
-It holds the whole picture, so `held` is asked first. It is told which formats it may try: left alone it
-runs Ghostscript on whatever calls itself PostScript.
+It holds the whole picture, so `memory_limits` is asked first. It may try one format only: without that limit it runs
+Ghostscript on every file that looks like PostScript.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from mezcal.convert.master_reader import MasterReader
 
-STRIP = 64  # rows
+STRIP_ROWS = 64
 SPACES = {
     "L": "grey",
     "LA": "grey",
@@ -38,12 +38,12 @@ SPACES = {
 
 
 def load(
-    name: str, master: MasterReader, check: Callable[[int, int], None], page: int = 0, *, smaller: bool = False
+    name: str, master: MasterReader, check_size: Callable[[int, int], None], page: int = 0, *, smaller: bool = False
 ) -> Decoded:
-    """The decoded *master*, which must be of Pillow's format *name*; `CannotRead` has Pillow's reason.
+    """Returns the decoded *master*, which must be of Pillow's format *name*. Raises `CannotRead` with Pillow's reason.
 
-    *check* is asked about width and height before anything is decoded, and raises if they are too large. With
-    *smaller*, what is beyond the budget of memory may be decoded in a smaller size, where its format has one.
+    *check_size* gets width and height before anything is decoded, and raises if they are too large. With *smaller*, a
+    picture that takes too much memory is decoded in a smaller size, if its format contains one.
     """
     master.seek(0)
     if name == "HEIF":
@@ -51,20 +51,20 @@ def load(
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            image = _opened(name, master, page)
-            check(image.width, image.height)
+            image = _open(name, master, page)
+            check_size(image.width, image.height)
             if name == "JPEG2000":
                 return _jpeg_2000(image, master, smaller)
             memory_limits.check_pillow(name, master, image.size, image.mode)
-            return _decoded(image)
+            return _decode(image)
     except (TooLarge, Undecodable, CannotRead):
         raise
     except Exception as error:
         raise CannotRead(libvips.first_line(f"{error}" or type(error).__name__)) from error
 
 
-def _opened(name: str, master: MasterReader, page: int) -> Image.Image:
-    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None  # ours is checked, with its own answer
+def _open(name: str, master: MasterReader, page: int) -> Image.Image:
+    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None  # MAX_IMAGE_PIXELS of ours is checked instead
     try:
         image = Image.open(master, formats=[name])  # type: ignore[arg-type]
         if page:
@@ -75,17 +75,18 @@ def _opened(name: str, master: MasterReader, page: int) -> Image.Image:
 
 
 def _jpeg_2000(image: Image.Image, master: MasterReader, smaller: bool) -> Decoded:
-    full = image.size
-    image.reduce = memory_limits.halvings(master, full, image.mode, allowed=smaller)  # type: ignore[method-assign, assignment]
-    return replace(_decoded(image), icc=jp2.profile(master), full=full)
+    full_size = image.size
+    reduction = memory_limits.jpeg_2000_reduction(master, full_size, image.mode, allowed=smaller)
+    image.reduce = reduction  # type: ignore[method-assign, assignment]
+    return replace(_decode(image), icc=jp2.profile(master), full_size=full_size)
 
 
-def _decoded(image: Image.Image) -> Decoded:
+def _decode(image: Image.Image) -> Decoded:
     info = dict(image.info)
     exif = image.getexif()
     orientation = exif.get(274, 1)
     image.load()
-    image = _plain(image)
+    image = _with_known_mode(image)
     strips = _strips(image)
     return Decoded(
         image=strips.image(),
@@ -100,8 +101,8 @@ def _decoded(image: Image.Image) -> Decoded:
     )
 
 
-def _plain(image: Image.Image) -> Image.Image:
-    """The picture in a mode of `SPACES`."""
+def _with_known_mode(image: Image.Image) -> Image.Image:
+    """Returns the picture in a mode of `SPACES`. Raises `CannotRead` if its mode has no meaning as colours."""
     if image.mode == "P":
         return image.convert("RGBA" if "transparency" in image.info else "RGB")
     if image.mode == "1":
@@ -125,15 +126,15 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 
 def _strips(image: Image.Image) -> Strips:
-    """The held picture, handed on strip by strip: a second copy of it would be as large again."""
+    """Returns the picture in strips: a copy of the whole would take as much memory again."""
 
-    def fetch(place: int) -> Any:
-        top = place * STRIP
-        rows = np.asarray(image.crop((0, top, image.width, min(top + STRIP, image.height))))
+    def fetch(index: int) -> Any:
+        top = index * STRIP_ROWS
+        rows = np.asarray(image.crop((0, top, image.width, min(top + STRIP_ROWS, image.height))))
         return rows if rows.ndim == 3 else rows[..., None]
 
     first = fetch(0)
-    return Strips(image.width, image.height, first.shape[2], first.dtype, STRIP, fetch)
+    return Strips(image.width, image.height, first.shape[2], first.dtype, STRIP_ROWS, fetch)
 
 
 def _dpi(value: Any) -> tuple[float, float] | None:

@@ -1,7 +1,7 @@
-"""Rows of pixels made by Python, as an image that libvips reads from top to bottom.
+"""Rows of pixels from Python, as an image that libvips reads from top to bottom.
 
-libvips takes no rows from outside, but reads TIFF from callbacks: so the rows are dressed as an uncompressed
-BigTIFF that exists nowhere. Only one strip of it is in memory.
+libvips accepts no rows from Python, but reads TIFF through callbacks. So the callbacks serve the rows as an
+uncompressed BigTIFF, of which one strip at a time exists in memory.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 DTYPES = ("uint8", "uint16", "uint32", "int8", "int16", "int32", "float32")
-FORMATS = {
+VIPS_FORMATS = {
     "uint8": "uchar",
     "int8": "char",
     "uint16": "ushort",
@@ -31,14 +31,17 @@ FORMATS = {
     "float32": "float",
     "float64": "double",
 }
-STRIP_BYTES = 2**18  # of a picture that may be cut anywhere: little enough for a core's cache
-ROWS_MIN, ROWS_MAX = 16, 128  # subsampled JPEG counts in sixteens
+PEAKS = {"uchar": 255.0, "ushort": 65535.0}  # values of full intensity, by libvips' format
+STRIP_BYTES = 2**18  # of a picture that may be cut anywhere: fits into a core's cache
+ROWS_MIN, ROWS_MAX = 16, 128  # multiples of 16: subsampled JPEG is coded 16 rows at a time
 
 
 @dataclass(frozen=True, slots=True)
 class Strips:
-    """*fetch(i)* is the i-th strip: an array of up to *rows* x *width* x *bands*, of one of `DTYPES`; or what *decode*
-    makes one of, in whichever thread.
+    """A picture in strips of *rows* rows; the last strip may be shorter.
+
+    *fetch(i)* returns the i-th strip, an array of up to *rows* x *width* x *bands* of one of `DTYPES`. If there is a
+    *decode*, *fetch* returns coded bytes instead, and *decode* makes the array of them, in any thread.
     """
 
     width: int
@@ -47,7 +50,7 @@ class Strips:
     dtype: np.dtype[Any]
     rows: int
     fetch: Callable[[int], Any]
-    failures: list[Exception] = field(default_factory=list)  # what *fetch* raised: libvips only sees an end
+    failures: list[Exception] = field(default_factory=list)  # exceptions of *fetch*: libvips sees only an end of file
     decode: Callable[[Any], NDArray[Any]] | None = None
 
     @property
@@ -60,75 +63,75 @@ class Strips:
         """Bytes of a full strip."""
         return self.rows * self.width * self.bands * self.dtype.itemsize
 
-    def bytes_of(self, place: int) -> int:
-        """Bytes of the strip *place*: the last may be shorter."""
-        rows = min(self.rows, self.height - place * self.rows)
+    def bytes_of(self, index: int) -> int:
+        """Returns the bytes of the strip *index*."""
+        rows = min(self.rows, self.height - index * self.rows)
         return rows * self.width * self.bands * self.dtype.itemsize
 
     def image(self) -> Any:
-        """The lazily read `pyvips.Image`."""
+        """Returns a `pyvips.Image` that fetches the strips as it is read."""
         file = StripsFile(self)
-        return libvips.load_from(libvips.reading(file.read, file.seek), "TIFF", unlimited=True)
+        return libvips.load_from(libvips.source_from(file.read, file.seek), "TIFF", unlimited=True)
 
 
-def of(image: Any) -> Strips:
-    """The rows of a `pyvips.Image`, fetched by one thread from top to bottom."""
-    dtype = next(np.dtype(name) for name, kind in FORMATS.items() if kind == image.format)
+def strips_of(image: Any) -> Strips:
+    """Returns the strips of a `pyvips.Image`. One thread must fetch them, from top to bottom."""
+    dtype = next(np.dtype(name) for name, kind in VIPS_FORMATS.items() if kind == image.format)
     region = pyvips.Region.new(image)
     width, height, bands = image.width, image.height, image.bands
-    rows = rows_of(width * bands * dtype.itemsize, STRIP_BYTES)
+    rows = rows_per_strip(width * bands * dtype.itemsize, STRIP_BYTES)
 
-    def fetch(place: int) -> NDArray[Any]:
-        top = place * rows
+    def fetch(index: int) -> NDArray[Any]:
+        top = index * rows
         count = min(rows, height - top)
         return np.frombuffer(region.fetch(0, top, width, count), dtype).reshape(count, width, bands)
 
     return Strips(width, height, bands, dtype, rows, fetch)
 
 
-def rows_of(row_bytes: int, most: int) -> int:
-    """How many rows of *row_bytes* make about *most* bytes, in the sixteens that JPEG counts in."""
+def rows_per_strip(row_bytes: int, most: int) -> int:
+    """Returns how many rows of *row_bytes* make about *most* bytes: a multiple of `ROWS_MIN`."""
     return max(ROWS_MIN, min(ROWS_MAX, most // row_bytes // ROWS_MIN * ROWS_MIN))
 
 
 class StripsFile:
-    """The TIFF that holds *strips*; each strip is made when it is first read and dropped for the next."""
+    """An uncompressed TIFF of *strips*. A strip is fetched when it is first read, and dropped for the next one."""
 
     def __init__(self, strips: Strips) -> None:
         self._strips = strips
         self._head = header(strips)
         last = strips.count - 1
         self._length = len(self._head) + last * strips.strip_bytes + strips.bytes_of(last)
-        self._at = 0
-        self._held: tuple[int, memoryview] = (-1, memoryview(b""))
+        self._position = 0
+        self._current: tuple[int, memoryview] = (-1, memoryview(b""))
 
     def seek(self, offset: int, whence: int) -> int:
-        """As a file's."""
-        self._at = offset + {0: 0, 1: self._at, 2: self._length}[whence]
-        return self._at
+        """Returns the new position, as a file does."""
+        self._position = offset + {0: 0, 1: self._position, 2: self._length}[whence]
+        return self._position
 
     def read(self, size: int) -> bytes:
-        """As a file's; never more than what is left of the strip."""
-        if self._at < len(self._head):
-            piece: bytes | memoryview = self._head[self._at : self._at + size]
-        elif self._at >= self._length:
+        """Returns up to *size* bytes, and no more than are left of the strip."""
+        if self._position < len(self._head):
+            piece: bytes | memoryview = self._head[self._position : self._position + size]
+        elif self._position >= self._length:
             return b""
         else:
-            place, begin = divmod(self._at - len(self._head), self._strips.strip_bytes)
-            piece = self._strip(place)[begin : begin + size]
-        self._at += len(piece)
+            index, start = divmod(self._position - len(self._head), self._strips.strip_bytes)
+            piece = self._strip(index)[start : start + size]
+        self._position += len(piece)
         return bytes(piece)
 
-    def _strip(self, place: int) -> memoryview:
-        if self._held[0] != place:
-            self._held = (-1, memoryview(b""))
-            rows = np.ascontiguousarray(self._fetched(place), self._strips.dtype.newbyteorder("<"))
-            self._held = (place, rows.reshape(-1).view("u1").data)
-        return self._held[1]
+    def _strip(self, index: int) -> memoryview:
+        if self._current[0] != index:
+            self._current = (-1, memoryview(b""))  # two strips would be in memory otherwise
+            rows = np.ascontiguousarray(self._fetch(index), self._strips.dtype.newbyteorder("<"))
+            self._current = (index, rows.reshape(-1).view("u1").data)
+        return self._current[1]
 
-    def _fetched(self, place: int) -> NDArray[Any]:
+    def _fetch(self, index: int) -> NDArray[Any]:
         try:
-            fetched, decode = self._strips.fetch(place), self._strips.decode
+            fetched, decode = self._strips.fetch(index), self._strips.decode
             rows: NDArray[Any] = fetched if decode is None else decode(fetched)
             return rows
         except Exception as error:
@@ -137,14 +140,15 @@ class StripsFile:
 
 
 def header(strips: Strips) -> bytes:
-    """The little-endian BigTIFF header, directory and strip table of *strips*."""
+    """Returns the little-endian BigTIFF header, directory and strip table of *strips*."""
     size = len(_layout(strips, 0))
     return _layout(strips, size)
 
 
 def _layout(strips: Strips, pixels: int) -> bytes:
+    """Returns the header of a file whose pixels begin at byte *pixels*."""
     bands = strips.bands
-    offsets = [pixels + place * strips.strip_bytes for place in range(strips.count)]
+    offsets = [pixels + index * strips.strip_bytes for index in range(strips.count)]
     fields: list[tuple[int, str, list[int]]] = [
         (256, "I", [strips.width]),
         (257, "I", [strips.height]),
@@ -154,12 +158,12 @@ def _layout(strips: Strips, pixels: int) -> bytes:
         (273, "Q", offsets),
         (277, "H", [bands]),
         (278, "I", [strips.rows]),
-        (279, "Q", [strips.bytes_of(place) for place in range(strips.count)]),
+        (279, "Q", [strips.bytes_of(index) for index in range(strips.count)]),
         (284, "H", [1]),
         (338, "H", [0] * (bands - (3 if bands >= 3 else 1))),
         (339, "H", [{"u": 1, "i": 2, "f": 3}[strips.dtype.kind]] * bands),
     ]
-    fields = [each for each in fields if each[2]]
+    fields = [(tag, code, values) for tag, code, values in fields if values]
     free = 16 + 8 + 20 * len(fields) + 8
     directory, tail = b"", b""
     for tag, code, values in fields:

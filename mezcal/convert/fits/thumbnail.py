@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from mezcal.convert.context import ConversionContext
     from mezcal.convert.fits.read.planes import Pixels
     from mezcal.recipe import ThumbnailOptions
 
@@ -39,24 +40,19 @@ def draw(
     frames: Sequence[BinaryIO],
     target: Path,
     look: ThumbnailOptions,
-    *,
-    scratch: Path,
-    max_pixels: int | None = None,
-    room: Callable[[int], None] | None = None,
+    context: ConversionContext,
 ) -> ConvertedImage:
     """Write the thumbnail of *frames* (one, or red, visual and blue) to *target* as JPEG.
 
-    *scratch* is the folder of files without a name; *room* is called before pixels are read, with the bytes that
-    will be held, and returns when they may be taken. Raises `NotAnImage`, `Undecodable`, `TooLarge` or what
+    Raises `NotAnImage`, `Undecodable`, `TooLarge` or what
     reading the frames raised; *target* may then hold anything.
     """
     with reported(), ExitStack() as stack:
-        read = [stack.enter_context(opened(file, look, scratch, max_pixels)) for file in frames]
+        read = [stack.enter_context(opened(file, look, context)) for file in frames]
         sheet = Sheet.of(read[0], look)
-        if room is not None:
-            needed = max(sum(map(_held, read)), _laid_out(sheet, look, len(read)))
-            room(max(memory_budget.STREAMING, memory_budget.SMALL + needed))
-        image, how = _drawn(read, sheet, look, scratch)
+        needed = max(sum(map(_held, read)), _laid_out(sheet, look, len(read)))
+        context.reserve_memory(max(memory_budget.STREAMING, memory_budget.SMALL + needed))
+        image, how = _drawn(read, sheet, look, context.scratch)
     if look.label:
         labelled(image, look.label, outlined=look.look != "lco")
     image.save(target, "JPEG", quality=look.quality)
@@ -124,7 +120,7 @@ def _least(size: Size, axis: int) -> int:
 
 
 def _drawn(
-    frames: list[FitsFrame], sheet: Sheet, look: ThumbnailOptions, scratch: Path
+    frames: list[FitsFrame], sheet: Sheet, look: ThumbnailOptions, scratch: Path | None
 ) -> tuple[Image.Image, str | None]:
     """The picture without its label, as RGB; and how its frames were aligned, where they are several."""
     ways = [(None, "wcs"), *(affine_between(frames[0], other) for other in frames[1:])]
@@ -137,7 +133,7 @@ def _drawn(
 
 
 def _as_lco(
-    frames: list[FitsFrame], affines: list[Affine | None], sheet: Sheet, look: ThumbnailOptions, scratch: Path
+    frames: list[FitsFrame], affines: list[Affine | None], sheet: Sheet, look: ThumbnailOptions, scratch: Path | None
 ) -> Image.Image:
     """Each frame between limits of its own, as one band; moved first, as of old, where it is small enough."""
     bands = []
@@ -150,7 +146,7 @@ def _as_lco(
     return Image.merge("RGB", bands * 3 if len(bands) == 1 else bands)
 
 
-def _lco_levels(plane: Plane, sheet: Sheet, look: ThumbnailOptions, scratch: Path) -> Pixels:
+def _lco_levels(plane: Plane, sheet: Sheet, look: ThumbnailOptions, scratch: Path | None) -> Pixels:
     plane = twice(plane, scratch)
     limits = lco.limits(plane)
     table = lco.GAMMA

@@ -1,7 +1,8 @@
-"""One baseline JPEG out of several that were encoded apart (ITU-T T.81, B.2 and F.1).
+"""One baseline JPEG from several that were encoded separately (ITU-T T.81, B.2 and F.1).
 
-Each strip of the picture becomes a restart interval: the coder begins anew there, so what was coded apart stands
-as it is, with a marker between it and the next. Tables and sizes are said once, before the first.
+Each strip of the picture becomes a restart interval. The coder starts from its initial state there, so the coded
+pixels of each strip can be copied unchanged, with a marker between two strips. The tables and the size are written
+once, before the first strip.
 """
 
 from __future__ import annotations
@@ -12,43 +13,43 @@ from dataclasses import dataclass
 START, END = b"\xff\xd8", b"\xff\xd9"
 TABLES, FRAME, SCAN = 0xDB, 0xC0, 0xDA
 APPLICATION = range(0xE0, 0xF0)
-RESTARTS = 8  # markers take turns
+RESTARTS = 8  # different markers, used in rotation
 
 
 @dataclass(frozen=True, slots=True)
 class EncodedStrip:
-    """A JPEG taken apart: the header that it has in common with the others, and its coded pixels."""
+    """The header of a JPEG, which all strips have in common, and its coded pixels."""
 
     header: bytes
     pixels: memoryview
 
 
-def piece(data: bytes, height: int, interval: int) -> EncodedStrip:
-    """The JPEG *data* as a part of a picture of *height* rows, in restart intervals of *interval* units if not 0.
+def split_jpeg(data: bytes, height: int, interval: int) -> EncodedStrip:
+    """Returns the JPEG *data* as a strip of a picture of *height* rows, with restart intervals of *interval* units.
 
-    Its application segments are dropped: they are said once, too.
+    0 is no intervals. Application segments are dropped: they are written once, too.
     """
-    kept, at = b"", 2
+    header, position = b"", 2
     while True:
-        marker, size = data[at + 1], int.from_bytes(data[at + 2 : at + 4])
-        segment, at = data[at : at + 2 + size], at + 2 + size
+        marker, size = data[position + 1], int.from_bytes(data[position + 2 : position + 4])
+        segment, position = data[position : position + 2 + size], position + 2 + size
         if marker == FRAME:
             segment = segment[:5] + height.to_bytes(2) + segment[7:]
         if marker == SCAN:
             restarts = struct.pack(">HHH", 0xFFDD, 4, interval) if interval else b""
-            return EncodedStrip(kept + restarts + segment, memoryview(data)[at:-2])
+            return EncodedStrip(header + restarts + segment, memoryview(data)[position:-2])
         if marker not in APPLICATION:
-            kept += segment
+            header += segment
 
 
-def restart(place: int) -> bytes:
-    """The marker before the interval *place*, counted from 0, which has none."""
-    return bytes((0xFF, 0xD0 + (place - 1) % RESTARTS)) if place else b""
+def restart_marker(index: int) -> bytes:
+    """Returns the marker before the interval *index*, counted from 0. The first has none."""
+    return bytes((0xFF, 0xD0 + (index - 1) % RESTARTS)) if index else b""
 
 
-def notes(data: bytes) -> bytes:
-    """The segments that the JPEG *data* begins with, before its tables: profile and metadata."""
-    at = 2
-    while data[at + 1] != TABLES:
-        at += 2 + int.from_bytes(data[at + 2 : at + 4])
-    return data[2:at]
+def metadata_segments(data: bytes) -> bytes:
+    """Returns the segments before the tables of the JPEG *data*: profile and metadata."""
+    position = 2
+    while data[position + 1] != TABLES:
+        position += 2 + int.from_bytes(data[position + 2 : position + 4])
+    return data[2:position]

@@ -1,8 +1,8 @@
-"""Orientation, in memory that does not grow with the picture.
+"""EXIF orientation, in memory that does not grow with the picture.
 
-Turning needs the last row before the first can be written. The finished 8-bit pixels go band by band to a
-nameless scratch file, and come back from it strip by strip: read where they lie for a picture upside down,
-one segment of each band for a picture on its side.
+To rotate a picture, its last row must be known before the first can be written. So the finished 8-bit pixels are
+written band by band to a scratch file without a name, and read back strip by strip: as they are for a picture upside
+down, one segment of each band for a picture on its side.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
-from mezcal.convert.engines.row_stream import STRIP_BYTES, Strips, rows_of
+from mezcal.convert.engines.row_stream import STRIP_BYTES, Strips, rows_per_strip
 from mezcal.convert.pixels.rows import Rows
 
 if TYPE_CHECKING:
@@ -22,30 +22,29 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-BAND_BYTES = 8 * 2**20  # what is turned at once: several copies of it are in memory
+BAND_BYTES = 8 * 2**20  # rotated at once; several copies of it are in memory
 
 
 def upright(rows: Rows, orientation: int, scratch: Path | None) -> tuple[Rows, BinaryIO | None]:
-    """*rows* turned as EXIF's *orientation* says, and the scratch file they now hang on.
+    """Returns *rows* rotated by EXIF's *orientation*, and the scratch file that they are read from.
 
-    The file has no name and vanishes when it is closed; it takes width x height x bands bytes.
+    The file takes width x height x bands bytes in the folder *scratch*. It has no name and vanishes when it is closed.
     """
-    if orientation in (1, 2):  # libvips mirrors left and right as it decodes
+    if orientation in (1, 2):  # libvips mirrors left and right while it decodes
         return rows, None
-    file = tempfile.TemporaryFile(dir=scratch)  # noqa: SIM115 - closed by the caller, after the last row
+    file = tempfile.TemporaryFile(dir=scratch)  # noqa: SIM115 - the caller closes it, after the last row
     try:
-        kind = Sideways if orientation >= 5 else UpsideDown
-        turned = kind(file.fileno(), rows, orientation)
-        turned.take()
-        return Rows(turned.strips()), file
+        rotation = (SidewaysRotation if orientation >= 5 else UpsideDownRotation)(file.fileno(), rows, orientation)
+        rotation.write_scratch()
+        return Rows(rotation.strips()), file
     except BaseException:
         file.close()
         raise
 
 
 @dataclass
-class Turned:
-    """Pixels on their way through the scratch file *fd*; width and height are those before turning."""
+class Rotation:
+    """Pixels on their way through the scratch file *fd*. Width and height are those before the rotation."""
 
     fd: int
     rows: Rows
@@ -72,51 +71,51 @@ class Turned:
         return np.dtype(f"V{self.bands}")
 
     def strips(self) -> Strips:
-        """The turned picture."""
+        """Returns the rotated picture."""
         width, height = (self.height, self.width) if self.orientation >= 5 else (self.width, self.height)
-        return Strips(width, height, self.bands, np.dtype("u1"), self.strip_rows, self.strip)
+        return Strips(width, height, self.bands, np.dtype("u1"), self.strip_rows, self.read_strip)
 
     @property
-    def band(self) -> int:
-        """Rows that are turned at once: those of several strips."""
-        each = self.rows.strips.rows
-        return max(1, rows_of(self.width * self.bands, BAND_BYTES) // each) * each
+    def band_rows(self) -> int:
+        """Rows that are rotated at once: those of several strips."""
+        strip_rows = self.rows.strips.rows
+        return max(1, rows_per_strip(self.width * self.bands, BAND_BYTES) // strip_rows) * strip_rows
 
     @property
     def strip_rows(self) -> int:
-        """Rows of the turned picture that are put together at once."""
-        return rows_of((self.height if self.orientation >= 5 else self.width) * self.bands, STRIP_BYTES)
+        """Rows of the rotated picture in one strip."""
+        return rows_per_strip((self.height if self.orientation >= 5 else self.width) * self.bands, STRIP_BYTES)
 
-    def strip(self, place: int) -> NDArray[Any]:
-        """The turned picture's rows from *place* x `strip_rows` on."""
+    def read_strip(self, index: int) -> NDArray[Any]:
+        """Returns the rotated picture's rows from *index* x `strip_rows` on."""
         raise NotImplementedError
+
+    def write_scratch(self) -> None:
+        """Write the rows to the scratch file, from top to bottom."""
+        band = np.empty((self.band_rows, self.width), self.pixel)
+        position = filled = 0
+        for rows in self.rows:
+            band[filled : filled + len(rows)] = rows.reshape(len(rows), -1).view(self.pixel)
+            filled += len(rows)
+            if filled == self.band_rows:
+                position += _write(self.fd, self.arrange(band), position)
+                filled = 0
+        _write(self.fd, self.arrange(band[:filled]), position)
+
+    def arrange(self, band: NDArray[Any]) -> NDArray[Any]:
+        """Returns *band* in the order in which it is read back."""
+        return band
 
     def _bytes(self, pixels: NDArray[Any]) -> NDArray[Any]:
         return np.ascontiguousarray(pixels).view("u1").reshape(*pixels.shape, self.bands)
 
-    def take(self) -> None:
-        """Write the rows to the scratch file, top to bottom."""
-        band = np.empty((self.band, self.width), self.pixel)
-        at = held = 0
-        for rows in self.rows.one_by_one():
-            band[held : held + len(rows)] = rows.reshape(len(rows), -1).view(self.pixel)
-            held += len(rows)
-            if held == self.band:
-                at += _write(self.fd, self.laid_out(band), at)
-                held = 0
-        _write(self.fd, self.laid_out(band[:held]), at)
 
-    def laid_out(self, band: NDArray[Any]) -> NDArray[Any]:
-        """*band* as it is best read back."""
-        return band
+class UpsideDownRotation(Rotation):
+    """Orientation 3 (rotated by 180 degrees) and 4 (mirrored top to bottom)."""
 
-
-class UpsideDown(Turned):
-    """Orientation 3 (turned by 180 degrees) and 4 (mirrored top to bottom)."""
-
-    def strip(self, place: int) -> NDArray[Any]:
-        """Rows counted from the bottom."""
-        end = self.height - place * self.strip_rows
+    def read_strip(self, index: int) -> NDArray[Any]:
+        """Returns rows counted from the bottom."""
+        end = self.height - index * self.strip_rows
         rows = min(self.strip_rows, end)
         size = self.width * self.bands
         raw = os.pread(self.fd, rows * size, (end - rows) * size)
@@ -124,34 +123,34 @@ class UpsideDown(Turned):
         return self._bytes(lines[:, ::-1] if self.orientation == 3 else lines)
 
 
-class Sideways(Turned):
-    """Orientations 5 to 8: each band's columns become rows of a panel, written as they stand."""
+class SidewaysRotation(Rotation):
+    """Orientations 5 to 8: the columns of each band are written as the rows of a panel."""
 
-    def laid_out(self, band: NDArray[Any]) -> NDArray[Any]:
-        """Rows and columns exchanged, and mirrored where the orientation says so."""
-        turned = band.T
+    def arrange(self, band: NDArray[Any]) -> NDArray[Any]:
+        """Returns *band* with rows and columns exchanged, and mirrored if the orientation says so."""
+        panel = band.T
         if self.orientation in (7, 8):
-            turned = turned[::-1]
-        return turned[:, ::-1] if self.orientation in (6, 7) else turned
+            panel = panel[::-1]
+        return panel[:, ::-1] if self.orientation in (6, 7) else panel
 
-    def strip(self, place: int) -> NDArray[Any]:
-        """One segment of each panel, side by side."""
-        first = place * self.strip_rows
+    def read_strip(self, index: int) -> NDArray[Any]:
+        """Returns one segment of each panel, side by side."""
+        first = index * self.strip_rows
         lines = min(self.strip_rows, self.width - first)
-        panels = [self._segment(top, first, lines) for top in range(0, self.height, self.band)]
+        panels = [self._read_segment(top, first, lines) for top in range(0, self.height, self.band_rows)]
         return self._bytes(np.concatenate(panels[::-1] if self.orientation in (6, 7) else panels, axis=1))
 
-    def _segment(self, top: int, first: int, lines: int) -> NDArray[Any]:
-        wide = min(self.band, self.height - top)
-        at = top * self.width * self.bands + first * wide * self.bands
-        raw = os.pread(self.fd, lines * wide * self.bands, at)
+    def _read_segment(self, top: int, first: int, lines: int) -> NDArray[Any]:
+        wide = min(self.band_rows, self.height - top)
+        position = top * self.width * self.bands + first * wide * self.bands
+        raw = os.pread(self.fd, lines * wide * self.bands, position)
         return np.frombuffer(raw, self.pixel).reshape(lines, wide)
 
 
-def _write(fd: int, pixels: NDArray[Any], at: int) -> int:
-    """Bytes written at *at*: all of *pixels*."""
+def _write(fd: int, pixels: NDArray[Any], position: int) -> int:
+    """Write all of *pixels* at *position*. Returns their bytes."""
     view = np.ascontiguousarray(pixels).reshape(-1).view("u1").data
     done = 0
     while done < len(view):
-        done += os.pwrite(fd, view[done : done + 2**26], at + done)
+        done += os.pwrite(fd, view[done : done + 2**26], position + done)
     return done

@@ -1,4 +1,4 @@
-"""The picture as it is to be shown, its rows still to be made."""
+"""The picture as it is to be encoded, row by row; the rows are made when they are read."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 import pyvips
 
-from mezcal.convert.engines import row_stream as stripped
-from mezcal.convert.pixels.parallel import in_order, threads
-from mezcal.convert.tiff import parallel
+from mezcal.convert.engines.row_stream import VIPS_FORMATS, strips_of
+from mezcal.convert.pixels.strip_threads import map_strips, thread_count
+from mezcal.convert.tiff import parallel_layouts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -19,93 +19,97 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mezcal.convert.engines.row_stream import Strips
-    from mezcal.convert.pixels.colour import Treatment
+    from mezcal.convert.pixels.colour import ColourConversion
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Strips of samples as they were decoded, and the treatment that they still need; None if they are 8-bit.
+    """Strips of decoded samples, and the colour conversion that they still need; None if they are 8-bit grey or RGB.
 
-    *image* is where the strips come from, if that is libvips; it or they may be read once, from top to bottom.
+    *image* is the `pyvips.Image` that the strips come from, if there is one. The image or the strips may be read once,
+    from top to bottom.
     """
 
     strips: Strips
-    treatment: Treatment | None = None
+    conversion: ColourConversion | None = None
     image: Any = None
 
     @classmethod
-    def of(cls, image: Any, treatment: Treatment | None = None, plain: Strips | None = None) -> Rows:
-        """The rows of a `pyvips.Image`; only a profile is worth more threads than the one that decodes. *plain* are
-        the same samples where several threads may decode them, too.
+    def of(cls, image: Any, conversion: ColourConversion | None = None, parallel: Strips | None = None) -> Rows:
+        """Returns the rows of a `pyvips.Image`. *parallel* are the same samples, if several threads can decode them.
+
+        Only a conversion by profile takes so long that it is worth several threads.
         """
-        if plain is not None and (treatment is None or treatment.transform or not treatment.changes):
-            return cls(plain, treatment if treatment is not None and treatment.transform else None, image)
-        if plain is not None and treatment is not None and treatment.halves:
-            return cls(parallel.eight_bits(plain), None, treatment.of(image))
-        if treatment is not None and treatment.transform:
-            return cls(stripped.of(image), treatment, image)
-        shown = treatment.of(image) if treatment is not None and treatment.changes else image
-        return cls(stripped.of(shown), None, shown)
+        if parallel is not None and (conversion is None or conversion.transform or not conversion.changes_pixels):
+            return cls(parallel, conversion if conversion is not None and conversion.transform else None, image)
+        if parallel is not None and conversion is not None and conversion.keeps_upper_byte:
+            return cls(parallel_layouts.upper_bytes(parallel), None, conversion.apply(image))
+        if conversion is not None and conversion.transform:
+            return cls(strips_of(image), conversion, image)
+        shown = conversion.apply(image) if conversion is not None and conversion.changes_pixels else image
+        return cls(strips_of(shown), None, shown)
 
     @property
     def bands(self) -> int:
-        """Bands of what is shown: 1 or 3."""
-        return self.strips.bands if self.treatment is None else self.treatment.bands
+        """Bands of the converted picture: 1 or 3."""
+        return self.strips.bands if self.conversion is None else self.conversion.bands
 
-    def in_order(self, then: Callable[[NDArray[Any]], T]) -> Iterator[T]:
-        """*then* of the shown rows of each strip, worked out by several threads."""
-        shown = self._shown()
-        return in_order(then if shown is None else lambda rows: then(shown(rows)), self.strips)
+    def map(self, work: Callable[[NDArray[Any]], T]) -> Iterator[T]:
+        """Yields *work* of the converted rows of each strip, in order, calculated by several threads."""
+        convert = self._strip_converter()
+        return map_strips(work if convert is None else lambda rows: work(convert(rows)), self.strips)
 
-    def one_by_one(self) -> Iterator[NDArray[Any]]:
-        """The shown rows of each strip."""
-        shown = self._shown()
-        return map(self.strips.fetch, range(self.strips.count)) if shown is None else in_order(shown, self.strips)
+    def __iter__(self) -> Iterator[NDArray[Any]]:
+        """Yields the converted rows of each strip, in order."""
+        convert = self._strip_converter()
+        if convert is None:
+            return map(self.strips.fetch, range(self.strips.count))
+        return map_strips(convert, self.strips)
 
-    def _shown(self) -> Callable[[Any], NDArray[Any]] | None:
-        """What makes the rows that are shown of a strip as it is fetched; None if they are that already."""
-        decode = None if self.strips.decode is None else parallel.guarded(self.strips.decode)
-        if self.treatment is None:
+    def _strip_converter(self) -> Callable[[Any], NDArray[Any]] | None:
+        """Returns what turns a fetched strip into converted rows. None if fetched strips are converted rows."""
+        decode = None if self.strips.decode is None else parallel_layouts.raising_cannot_read(self.strips.decode)
+        if self.conversion is None:
             return decode
-        lanes = Lanes(self.strips, self.treatment)
-        return lanes.shown if decode is None else lambda raw: lanes.shown(decode(raw))
+        pipeline = SharedPipeline(self.strips, self.conversion)
+        return pipeline.convert if decode is None else lambda coded: pipeline.convert(decode(coded))
 
     def whole(self) -> Any:
-        """The picture as a `pyvips.Image`, for what cannot work on strips."""
+        """Returns the picture as a `pyvips.Image`, for encoders that cannot work on strips."""
         if self.image is None:
             return self.strips.image()
-        return self.image if self.treatment is None else self.treatment.of(self.image)
+        return self.image if self.conversion is None else self.conversion.apply(self.image)
 
 
-class Lanes:
-    """The treatment of several strips at once: libvips' pipeline, made once since a profile's tables take long.
+class SharedPipeline:
+    """One libvips pipeline that converts strips of several threads: the tables of a profile take long to make.
 
-    It begins in a buffer with a place for a strip of each thread. Another strip is put there each time, so libvips
-    is told to forget what it saw before.
+    It reads from a buffer that has a place for one strip of each thread. When another strip is copied to a place,
+    libvips must forget what it has cached of the buffer.
     """
 
-    def __init__(self, strips: Strips, treatment: Treatment) -> None:
-        count = threads()
+    def __init__(self, strips: Strips, conversion: ColourConversion) -> None:
+        count = thread_count()
         self._rows = strips.rows
         self._buffer = np.zeros((count, strips.rows, strips.width, strips.bands), strips.dtype)
-        self._begin = pyvips.Image.new_from_memory(
-            self._buffer.data, strips.width, count * strips.rows, strips.bands, stripped.FORMATS[strips.dtype.name]
+        self._input = pyvips.Image.new_from_memory(
+            self._buffer.data, strips.width, count * strips.rows, strips.bands, VIPS_FORMATS[strips.dtype.name]
         )
-        self._end = treatment.of(self._begin.copy(interpretation=treatment.loaded.image.interpretation))
+        self._output = conversion.apply(self._input.copy(interpretation=conversion.decoded.image.interpretation))
         self._free: SimpleQueue[int] = SimpleQueue()
         for place in range(count):
             self._free.put(place)
 
-    def shown(self, rows: NDArray[Any]) -> NDArray[Any]:
-        """*rows*, a strip or fewer, as 8-bit grey or RGB."""
+    def convert(self, rows: NDArray[Any]) -> NDArray[Any]:
+        """Returns *rows*, one strip or less, as 8-bit grey or RGB."""
         place = self._free.get()
         try:
             self._buffer[place, : len(rows)] = rows
-            self._begin.invalidate()
-            region = pyvips.Region.new(self._end)
-            data = region.fetch(0, place * self._rows, self._end.width, len(rows))
+            self._input.invalidate()
+            region = pyvips.Region.new(self._output)
+            data = region.fetch(0, place * self._rows, self._output.width, len(rows))
         finally:
             self._free.put(place)
-        return np.frombuffer(data, "u1").reshape(len(rows), self._end.width, self._end.bands)
+        return np.frombuffer(data, "u1").reshape(len(rows), self._output.width, self._output.bands)

@@ -1,1 +1,1 @@
-"""TIFF masters: what the file says of itself, and which strips and tiles hold the picture."""
+"""TIFF masters: their directories, and the strips and tiles that hold a picture."""

@@ -1,7 +1,7 @@
 """TIFF layouts that libtiff does not read, decoded strip by strip by tifffile and imagecodecs.
 
-Only the strips or tiles of one row are in memory. What comes out are plain samples: true bit depth, palettes
-looked up, colours not touched.
+Only the strips or tiles of one row are in memory. The result are samples in their true bit depth, with palettes
+looked up and colours unchanged.
 """
 
 from __future__ import annotations
@@ -21,20 +21,22 @@ from mezcal.convert.tiff.pages import PALETTE, Page
 from mezcal.errors import TooLarge
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from mezcal.convert.master_reader import MasterReader
 
 LERC, LERC_PARAMETERS = 34887, 50674
-CHUNK_ROOM = 2**20  # bytes for tables and headers
-CHUNK_MAX = 2**30  # bytes of a strip that is decoded whole
+CHUNK_OVERHEAD = 2**20  # bytes of tables and headers
+CHUNK_MAX = 2**30  # bytes of a decoded strip
 
 
-def strips(master: MasterReader, page: Page) -> Strips:
-    """The samples of *page*, a row of chunks at a time; `CannotRead` if tifffile does not know the layout."""
+def open_strips(master: MasterReader, page: Page) -> Strips:
+    """Returns the samples of *page*, a row of strips or tiles at a time. Raises `CannotRead` if tifffile cannot."""
     if page.chunk_bytes > CHUNK_MAX:
         raise TooLarge(f"its strips of {page.chunk_bytes:,} bytes would have to be in memory whole")
-    chunks = opened(master, page)
+    chunks = open_chunks(master, page)
     try:
         first = chunks.row(0)
     except Exception as error:
@@ -42,34 +44,35 @@ def strips(master: MasterReader, page: Page) -> Strips:
     return Strips(page.width, page.height, first.shape[2], first.dtype, chunks.rows, chunks.row)
 
 
-def opened(master: MasterReader, page: Page) -> CodecStrips:
-    """The strips or tiles of *page*, none decoded yet; `CannotRead` if tifffile does not know the layout."""
+def open_chunks(master: MasterReader, page: Page) -> CodecStrips:
+    """Returns the strips or tiles of *page*, not decoded yet. Raises `CannotRead` if tifffile cannot."""
     try:
-        chunks = CodecStrips(page, _find(master, page), master)
-        chunks.found.decode  # noqa: B018 - made when first looked at, which is no work for several threads
+        tifffile_page = _tifffile_page(master, page)
+        return CodecStrips(page, tifffile_page, master, tifffile_page.decode)
     except Exception as error:
         raise CannotRead(first_line(f"{type(error).__name__}: {error}")) from error
-    return chunks
 
 
-def _find(master: MasterReader, page: Page) -> Any:
-    logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what counts is raised
+def _tifffile_page(master: MasterReader, page: Page) -> Any:
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # errors are raised
     master.seek(0)
     pages: Any = tifffile.TiffFile(cast("IO[bytes]", master), name="master", _multifile=False).pages
-    found = pages[page.directory.index]
-    if page.directory.sub is not None:
-        found = found.pages[page.directory.sub]
-    return found
+    top = pages[page.directory.index]
+    return top if page.directory.sub is None else top.pages[page.directory.sub]
 
 
-@dataclass
+@dataclass(frozen=True, slots=True)
 class CodecStrips:
-    """Strips or tiles of one page, put together to rows of full width."""
+    """The strips or tiles of one page, joined to rows of full width.
+
+    *decode_chunk* is tifffile's function for the page. tifffile makes it when it is first asked for, which several
+    threads must not do at once.
+    """
 
     page: Page
-    found: Any
+    tifffile_page: Any
     file: MasterReader
-    held: tuple[int, NDArray[Any]] | None = None
+    decode_chunk: Callable[..., Any]
 
     @property
     def rows(self) -> int:
@@ -82,90 +85,90 @@ class CodecStrips:
 
     @property
     def _bytes_max(self) -> int:
-        """Bytes of a chunk in the file; a compressed one may be larger than its pixels, but not by much."""
-        return self.page.chunk_bytes if self.page.compression == 1 else 2 * self.page.chunk_bytes + CHUNK_ROOM
+        """Bytes of a chunk in the file at most: a compressed one may be somewhat larger than its pixels."""
+        return self.page.chunk_bytes if self.page.compression == 1 else 2 * self.page.chunk_bytes + CHUNK_OVERHEAD
 
-    def row(self, place: int) -> NDArray[Any]:
-        """The *place*-th row of strips or tiles: height x width x samples."""
-        return self.decoded(place, self.read(place))
+    def row(self, index: int) -> NDArray[Any]:
+        """Returns the *index*-th row of strips or tiles: height x width x samples."""
+        return self.decode(index, self.read(index))
 
-    def read(self, place: int) -> list[tuple[int, bytes]]:
-        """The coded strips or tiles of the *place*-th row by their numbers, plane after plane."""
+    def read(self, index: int) -> list[tuple[int, bytes]]:
+        """Returns number and coded bytes of the strips or tiles of the *index*-th row, plane after plane."""
         planes = self.page.samples if self.page.planar else 1
         per_plane = self._across * -(-self.page.height // self.rows)
-        first = place * self._across
+        first = index * self._across
         numbers = [plane * per_plane + first + i for plane in range(planes) for i in range(self._across)]
-        return [(number, self._coded(number)) for number in numbers]
+        return [(number, self._read_chunk(number)) for number in numbers]
 
-    def decoded(self, place: int, pieces: list[tuple[int, bytes]]) -> NDArray[Any]:
-        """The *place*-th row out of its *pieces*; several threads may do that at once."""
-        chunks = [self._decoded(number, data) for number, data in pieces]
+    def decode(self, index: int, coded: list[tuple[int, bytes]]) -> NDArray[Any]:
+        """Returns the *index*-th row out of its *coded* chunks. Several threads may call this at once."""
+        chunks = [self._decode_chunk(number, data) for number, data in coded]
         across = self._across
-        wide = [np.concatenate(chunks[at : at + across], axis=1) for at in range(0, len(chunks), across)]
-        whole = np.concatenate(wide, axis=2) if len(wide) > 1 else wide[0]
-        rows = min(self.rows, self.page.height - place * self.rows)
+        planes = [np.concatenate(chunks[at : at + across], axis=1) for at in range(0, len(chunks), across)]
+        whole = np.concatenate(planes, axis=2) if len(planes) > 1 else planes[0]
+        rows = min(self.rows, self.page.height - index * self.rows)
         if whole.shape[0] < rows or whole.shape[1] < self.page.width:
-            raise CannotRead(f"the strips or tiles from row {place * self.rows} on are cut")
-        return self._plain(whole[:rows, : self.page.width])  # tiles reach over the edges
+            raise CannotRead(f"the strips or tiles from row {index * self.rows} on are cut")
+        return self._plain_samples(whole[:rows, : self.page.width])  # tiles extend beyond the edges
 
     def bytes_at(self, offset: int, size: int) -> bytes:
-        """*size* bytes of the file from *offset* on, fewer at its end."""
+        """Returns *size* bytes of the file from *offset* on, fewer at its end."""
         self.file.seek(offset)
         data = bytearray()
         while len(data) < size and (piece := self.file.read(size - len(data))):
             data += piece
         return bytes(data)
 
-    def _coded(self, index: int) -> bytes:
-        offset, size = self.found.dataoffsets[index], self.found.databytecounts[index]
-        size = min(size, self._bytes_max, self.page.directory.reader.length)  # a count is a claim like any other
+    def _read_chunk(self, number: int) -> bytes:
+        offset, size = self.tifffile_page.dataoffsets[number], self.tifffile_page.databytecounts[number]
+        size = min(size, self._bytes_max, self.page.directory.file.length)  # the declared size may be wrong
         data = self.bytes_at(offset, size)
-        self._check_inner(data[: tile_headers.HEAD], index)
+        self._check_declared_size(data[: tile_headers.HEAD], number)
         return data
 
-    def _decoded(self, index: int, data: bytes) -> NDArray[Any]:
-        tables = {"jpegtables": self.found.jpegtables, "jpegheader": self.found.jpegheader}
-        array, _, _ = self.found.decode(data, index, **tables)
+    def _decode_chunk(self, number: int, data: bytes) -> NDArray[Any]:
+        tables = {"jpegtables": self.tifffile_page.jpegtables, "jpegheader": self.tifffile_page.jpegheader}
+        array, _, _ = self.decode_chunk(data, number, **tables)
         if array is None:
-            raise CannotRead(f"strip or tile {index} is empty")
+            raise CannotRead(f"strip or tile {number} is empty")
         chunk: NDArray[Any] = array[0]
         return chunk
 
-    def _check_inner(self, data: bytes, index: int) -> None:
-        """`CannotRead` if a chunk that is a picture of its own claims to be larger than its place, or hides it."""
+    def _check_declared_size(self, data: bytes, number: int) -> None:
+        """Raise `CannotRead` if a chunk has a header of its own that declares a size too large, or none."""
         compression = self.page.compression
-        if compression not in tile_headers.READERS or (compression == LERC and self._packed):
+        if compression not in tile_headers.READERS or (compression == LERC and self._compressed_twice):
             return
-        claimed = tile_headers.size(compression, data)
-        if claimed is None:
-            raise CannotRead(f"strip or tile {index} does not tell its size")
+        declared = tile_headers.declared_size(compression, data)
+        if declared is None:
+            raise CannotRead(f"strip or tile {number} does not tell its size")
         width, rows = self.page.tile or (self.page.width, self.page.strip_rows)
-        if claimed[0] > width or claimed[1] > rows:
-            raise CannotRead(f"strip or tile {index} claims {claimed[0]} x {claimed[1]} pixels")
+        if declared[0] > width or declared[1] > rows:
+            raise CannotRead(f"strip or tile {number} claims {declared[0]} x {declared[1]} pixels")
 
     @property
-    def _packed(self) -> bool:
-        """Whether LERC's data are deflated or Zstandard's once more: then their header cannot be seen."""
+    def _compressed_twice(self) -> bool:
+        """True if LERC data are compressed again by deflate or Zstandard: then their header cannot be read."""
         parameters = self.page.directory.values(LERC_PARAMETERS, 16)
         return len(parameters) > 1 and parameters[1] != 0
 
-    def _plain(self, samples: NDArray[Any]) -> NDArray[Any]:
+    def _plain_samples(self, samples: NDArray[Any]) -> NDArray[Any]:
+        """Returns *samples* in one of `DTYPES`, with palettes looked up."""
         if self.page.photometric == PALETTE:
-            samples = _looked_up(samples, self.page)
+            samples = _look_up(samples, self.page)
         if samples.dtype.name in DTYPES:
             return samples
         if samples.dtype == bool:
             return samples.astype("uint8")
         if samples.dtype.itemsize == 8 or samples.dtype.kind == "f":
-            with np.errstate(over="ignore"):  # what is too large becomes infinite, and is no part of the range
-                return samples.astype("float32")  # the widest that libtiff passes on as it is
+            with np.errstate(over="ignore"):  # numbers that are too large become infinite, and do not count
+                return samples.astype("float32")  # the widest that libtiff reads
         raise CannotRead(f"samples of the type {samples.dtype} have no meaning as colours")
 
 
-def _looked_up(samples: NDArray[Any], page: Page) -> NDArray[Any]:
-    """Palette indices as 8-bit colours, further samples (alpha) kept."""
-    flat = np.asarray(page.directory.values(320), "uint16")
-    table = flat.reshape(3, -1).T
+def _look_up(samples: NDArray[Any], page: Page) -> NDArray[Any]:
+    """Returns palette indices as 8-bit colours. Further samples (alpha) are kept."""
+    table = np.asarray(page.directory.values(320), "uint16").reshape(3, -1).T
     table = (table if table.max(initial=0) < 256 else table >> 8).astype("uint8")
     if int(samples[..., 0].max(initial=0)) >= len(table):
         raise CannotRead("an index is beyond the palette")

@@ -1,8 +1,8 @@
-"""What a TIFF says of itself, read with bounds before any decoder sees it.
+"""The directories of a TIFF, read and checked before any decoder reads the file.
 
-Every number in a file is a claim: offsets loop, counts lie, types are wrong. A decoder that believes them
-makes a wrong picture; here they are checked against the file's size first. TIFF 6.0, Adobe's Technical Note 1
-(sub-IFDs) and the BigTIFF draft.
+No number in a file can be trusted: offsets form loops, counts are too large, types are wrong. A decoder that trusts
+them makes a wrong picture. Here they are checked against the file's size first. Sources: TIFF 6.0, Adobe's Technical
+Note 1 (sub-IFDs) and the BigTIFF draft.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import struct
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
-DIRECTORIES_MAX = 10_000  # no real file has as many pages; a hostile one has for ever
+DIRECTORIES_MAX = 10_000  # no real file has as many pages; a hostile one may have no end
 ENTRIES_MAX = 4_096
 ELEMENTS_MAX = 16_000_000  # offsets of one page: 128 MB of BigTIFF, tiles of 16 x 16 in a 4-gigapixel page
 BLOB_MAX = 16 * 2**20  # bytes of one profile or metadata packet; real profiles are under 4 MB
@@ -40,16 +40,16 @@ CODES |= {16: "Q", 17: "q", 18: "Q", 5: "I", 10: "i"}  # rationals are pairs
 
 
 class BadTiff(Exception):
-    """The header contradicts itself or the file; the message is the reason, for people."""
+    """The header contradicts itself or the file. The message is the reason, as the client reads it."""
 
 
 @dataclass(frozen=True, slots=True)
 class TagEntry:
-    """One tag: its type, how many values, and where in the file they lie."""
+    """One tag: its type, the number of its values, and their offset in the file."""
 
     kind: int
     count: int
-    at: int
+    offset: int
 
     @property
     def size(self) -> int:
@@ -58,103 +58,107 @@ class TagEntry:
 
 
 @dataclass(frozen=True, slots=True)
-class Reader:
-    """The file with its byte order and offset width."""
+class TiffFile:
+    """The file, its length in bytes, its byte order (as in `struct`), and whether it is a BigTIFF."""
 
     file: BinaryIO
     length: int
     order: str
     big: bool
 
-    def bytes(self, at: int, size: int) -> bytes:
-        """Exactly *size* bytes from *at*; `BadTiff` where the file ends before."""
-        if at < 0 or size < 0 or at + size > self.length:
-            raise BadTiff(f"{size} bytes at {at} lie beyond the file's end at {self.length}")
-        self.file.seek(at)
+    def bytes(self, offset: int, size: int) -> bytes:
+        """Returns *size* bytes from *offset* on. Raises `BadTiff` if the file ends before."""
+        if offset < 0 or size < 0 or offset + size > self.length:
+            raise BadTiff(f"{size} bytes at {offset} lie beyond the file's end at {self.length}")
+        self.file.seek(offset)
         data = bytearray()
         while len(data) < size and (piece := self.file.read(size - len(data))):
             data += piece
         if len(data) < size:
-            raise BadTiff(f"the file ends at {at + len(data)}, before its declared content")
+            raise BadTiff(f"the file ends at {offset + len(data)}, before its declared content")
         return bytes(data)
 
-    def numbers(self, code: str, at: int) -> tuple[int, ...]:
-        """Values packed as the `struct` format *code*."""
-        return struct.unpack(self.order + code, self.bytes(at, struct.calcsize(self.order + code)))
+    def numbers(self, code: str, offset: int) -> tuple[int, ...]:
+        """Returns values that are stored in the `struct` format *code*."""
+        return struct.unpack(self.order + code, self.bytes(offset, struct.calcsize(self.order + code)))
 
 
 @dataclass(frozen=True)
 class Directory:
-    """One IFD. *index* counts top-level pages from 0; *sub* is the place in its page's sub-IFDs, or None."""
+    """One IFD. *index* counts pages from 0. *sub* counts the sub-IFDs of that page, None for the page itself.
 
-    reader: Reader
+    *next_offset* is where the next page begins; 0 if this is the last one.
+    """
+
+    file: TiffFile
     index: int
     sub: int | None
     entries: dict[int, TagEntry] = field(repr=False)
-    following: int = 0
+    next_offset: int = 0
 
     def values(self, tag: int, limit: int = ELEMENTS_MAX) -> tuple[float, ...]:
-        """The tag's numbers, rationals as quotients; empty if it is missing or of no numeric type."""
+        """Returns the tag's numbers, rationals as quotients. Empty if it is missing or of no numeric type."""
         entry = self.entries.get(tag)
         if entry is None or entry.kind not in CODES or entry.count == 0:
             return ()
         pair = 2 if entry.kind in (5, 10) else 1
         if entry.count > limit:
             raise BadTiff(f"tag {tag} has {entry.count} values")
-        raw = self.reader.numbers(f"{entry.count * pair}{CODES[entry.kind]}", entry.at)
+        raw = self.file.numbers(f"{entry.count * pair}{CODES[entry.kind]}", entry.offset)
         if pair == 1:
             return raw
         return tuple(top / bottom if bottom else 0.0 for top, bottom in zip(raw[::2], raw[1::2], strict=True))
 
     def number(self, tag: int, default: int) -> int:
-        """The tag's first value as a whole number."""
+        """Returns the tag's first value as a whole number, *default* if it is missing or of no numeric type."""
         entry = self.entries.get(tag)
         if entry is None or entry.kind not in CODES or entry.count == 0:
             return default
-        return int(self.reader.numbers(CODES[entry.kind], entry.at)[0])
+        return int(self.file.numbers(CODES[entry.kind], entry.offset)[0])
 
     def blob(self, tag: int) -> bytes | None:
-        """The tag's bytes as they are, None if missing or beyond all reason."""
+        """Returns the tag's bytes. None if it is missing, beyond the file's end, or larger than `BLOB_MAX`."""
         entry = self.entries.get(tag)
         if entry is None or not 0 < entry.size <= BLOB_MAX:
             return None
         try:
-            return self.reader.bytes(entry.at, entry.size)
+            return self.file.bytes(entry.offset, entry.size)
         except BadTiff:
             return None
 
 
-def directories(file: BinaryIO) -> list[Directory]:
-    """All pages, and the sub-IFDs right below each; `BadTiff` if not even the first can be read."""
-    reader, at = _start(file)
+def read_directories(file: BinaryIO) -> list[Directory]:
+    """Returns all pages, each followed by its sub-IFDs. Raises `BadTiff` if the first page cannot be read."""
+    tiff, offset = _open(file)
     found: list[Directory] = []
     seen: set[int] = set()
     for index in range(DIRECTORIES_MAX):
-        if at == 0 or at in seen:
+        if offset == 0 or offset in seen:
             break
-        seen.add(at)
-        if at >= reader.length:
-            raise BadTiff(f"directory {index + 1} at {at} lies beyond the file's end at {reader.length}")
+        seen.add(offset)
+        if offset >= tiff.length:
+            raise BadTiff(f"directory {index + 1} at {offset} lies beyond the file's end at {tiff.length}")
         try:
-            page = _directory(reader, at, index, None)
+            page = _directory(tiff, offset, index, None)
         except BadTiff:
             if all(page.number(254, 0) & 1 for page in found):
                 raise
-            break  # what follows the pages that can be read is no page
+            break  # some writers leave garbage after the last page
         found.append(page)
         found += _children(page, seen)
-        at = page.following
+        offset = page.next_offset
     if not found:
         raise BadTiff("it has no image directory")
     return found
 
 
-def directory_at(reader: Reader, at: int) -> Directory:
-    """The directory at *at* that is no page, such as EXIF's."""
-    return _directory(reader, at, 0, None)
+def directory_at(file: TiffFile, offset: int) -> Directory:
+    """Returns the directory at *offset*, which is no page: EXIF's, for example."""
+    return _directory(file, offset, 0, None)
 
 
-def _start(file: BinaryIO) -> tuple[Reader, int]:
+def _open(file: BinaryIO) -> tuple[TiffFile, int]:
+    """Returns the file and the offset of its first page."""
     length = file.seek(0, 2)
     file.seek(0)
     head = file.read(16)
@@ -162,47 +166,48 @@ def _start(file: BinaryIO) -> tuple[Reader, int]:
     if order is None or len(head) < 8:
         raise BadTiff("the header is cut")
     big = head[2:4] in (b"\x2b\0", b"\0\x2b")
-    reader = Reader(file, length, order, big)
-    return reader, reader.numbers("Q" if big else "I", 8 if big else 4)[0]
+    tiff = TiffFile(file, length, order, big)
+    return tiff, tiff.numbers("Q" if big else "I", 8 if big else 4)[0]
 
 
-def _directory(reader: Reader, at: int, index: int, sub: int | None) -> Directory:
-    width = 20 if reader.big else 12
-    (count,) = reader.numbers("Q" if reader.big else "H", at)
+def _directory(file: TiffFile, offset: int, index: int, sub: int | None) -> Directory:
+    width = 20 if file.big else 12
+    (count,) = file.numbers("Q" if file.big else "H", offset)
     if not 0 < count <= ENTRIES_MAX:
-        raise BadTiff(f"the directory at {at} has {count} entries")
-    at += 8 if reader.big else 2
-    table = reader.bytes(at, count * width)
-    entries = dict(_entry(reader, table[i * width : (i + 1) * width], at + i * width) for i in range(count))
+        raise BadTiff(f"the directory at {offset} has {count} entries")
+    offset += 8 if file.big else 2
+    table = file.bytes(offset, count * width)
+    entries = dict(_entry(file, table[i * width : (i + 1) * width], offset + i * width) for i in range(count))
     try:
-        (following,) = reader.numbers("Q" if reader.big else "I", at + count * width)
+        (next_offset,) = file.numbers("Q" if file.big else "I", offset + count * width)
     except BadTiff:
-        following = 0  # some writers leave the last link out
-    return Directory(reader, index, sub, entries, following)
+        next_offset = 0  # some writers leave the last link out
+    return Directory(file, index, sub, entries, next_offset)
 
 
-def _entry(reader: Reader, raw: bytes, at: int) -> tuple[int, TagEntry]:
-    tag, kind, count = struct.unpack(reader.order + ("HHQ" if reader.big else "HHI"), raw[: 12 if reader.big else 8])
-    inline = 8 if reader.big else 4
-    place = at + len(raw) - inline
+def _entry(file: TiffFile, raw: bytes, offset: int) -> tuple[int, TagEntry]:
+    """Returns the tag in the directory entry *raw*, which is stored at *offset*. Short values are stored inside it."""
+    tag, kind, count = struct.unpack(file.order + ("HHQ" if file.big else "HHI"), raw[: 12 if file.big else 8])
+    inline = 8 if file.big else 4
+    values_offset = offset + len(raw) - inline
     if SIZES.get(kind, 0) * count > inline:
-        (place,) = struct.unpack(reader.order + ("Q" if reader.big else "I"), raw[-inline:])
-    return tag, TagEntry(kind, count, place)
+        (values_offset,) = struct.unpack(file.order + ("Q" if file.big else "I"), raw[-inline:])
+    return tag, TagEntry(kind, count, values_offset)
 
 
 def _children(page: Directory, seen: set[int]) -> list[Directory]:
-    """The sub-IFDs of *page* (tag 330) that can be read."""
+    """Returns the sub-IFDs of *page* (tag 330) that can be read."""
     found = []
     try:
         offsets = page.values(330, SUB_DIRECTORIES_MAX)
     except BadTiff:
         return []
-    for place, at in enumerate(offsets):
-        if at in seen:
+    for sub, offset in enumerate(offsets):
+        if offset in seen:
             continue
-        seen.add(int(at))
+        seen.add(int(offset))
         try:
-            found.append(_directory(page.reader, int(at), page.index, place))
+            found.append(_directory(page.file, int(offset), page.index, sub))
         except BadTiff:
             continue
     return found

@@ -1,23 +1,27 @@
-"""One picture inside a TIFF: its layout in domain words, and whether the file really holds all of it."""
+"""One picture in a TIFF: its layout, and whether the file holds all of it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING, BinaryIO, cast
 
-from mezcal.convert.tiff.header import BadTiff, Directory, directories
+from mezcal.convert.tiff.header import BadTiff, Directory, read_directories
 from mezcal.errors import BadRecipe
+
+if TYPE_CHECKING:
+    from mezcal.convert.master_reader import MasterReader
 
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, MASK, SEPARATED, YCBCR, CIELAB, ICCLAB = 0, 1, 2, 3, 4, 5, 6, 8, 9
 LOGL, LOGLUV = 32844, 32845
-SAMPLES_MAX = 256  # decoders take memory for each before they look at the file
+SAMPLES_MAX = 256  # decoders allocate memory for each before they read the pixels
 TILE_MAX = 256 * 2**20  # bytes
-SIDE_MAX = 2**31 - 1  # what decoders count with
+SIDE_MAX = 2**31 - 1  # pixels: decoders use 32-bit integers
 
 
 @dataclass(frozen=True)
 class Page:
-    """A directory read as a picture; numbers are TIFF 6.0's."""
+    """A directory as a picture. The numbers are those of TIFF 6.0."""
 
     directory: Directory
 
@@ -39,7 +43,7 @@ class Page:
 
     @property
     def pixels(self) -> int:
-        """Pixels of the picture; 0 if the directory is none."""
+        """Pixels of the picture; 0 if the directory describes no picture."""
         try:
             return self.width * self.height
         except BadTiff:
@@ -68,7 +72,7 @@ class Page:
 
     @cached_property
     def photometric(self) -> int:
-        """How samples become colours; a bare grey file may leave it out."""
+        """How samples become colours; some grey and RGB files leave the tag out."""
         return self.directory.number(262, BLACK_IS_ZERO if self.samples < 3 else RGB)
 
     @cached_property
@@ -78,7 +82,7 @@ class Page:
 
     @cached_property
     def planar(self) -> bool:
-        """Whether each sample has its own strips or tiles."""
+        """True if each sample has its own strips or tiles."""
         return self.directory.number(284, 1) == 2 and self.samples > 1
 
     @cached_property
@@ -99,7 +103,7 @@ class Page:
 
     @cached_property
     def orientation(self) -> int:
-        """1 to 8; what is out of range means 1, as every viewer takes it."""
+        """1 to 8; other values mean 1, as in every viewer."""
         value = self.directory.number(274, 1)
         return value if 1 <= value <= 8 else 1
 
@@ -111,30 +115,30 @@ class Page:
     @cached_property
     def subsampling(self) -> tuple[int, int]:
         """Of YCbCr chroma, horizontally and vertically."""
-        found = [int(value) for value in self.directory.values(530, 2)]
-        return (found[0], found[1]) if len(found) == 2 else (2, 2)
+        factors = [int(value) for value in self.directory.values(530, 2)]
+        return (factors[0], factors[1]) if len(factors) == 2 else (2, 2)
 
     @property
     def colours(self) -> int:
-        """Samples that make the colour: the rest is alpha or of no concern."""
+        """Samples that make the colour; the rest is alpha, or is dropped."""
         if self.photometric == SEPARATED:
             return 4
         return 3 if self.photometric in (RGB, YCBCR, CIELAB, ICCLAB, 10, LOGLUV) else 1
 
     @property
     def alpha(self) -> int | None:
-        """Which sample is alpha, counted from 0."""
+        """The index of the alpha sample, None if there is none."""
         declared = [self.colours + i for i, kind in enumerate(self.extras) if kind in (1, 2)]
         return declared[0] if declared and declared[0] < self.samples else None
 
     @property
     def associated(self) -> bool:
-        """Whether colours are multiplied by alpha."""
+        """True if the colours are multiplied by alpha."""
         return self.alpha is not None and self.extras[self.alpha - self.colours] == 1
 
     @property
     def reduced(self) -> bool:
-        """Whether this is a thumbnail, a pyramid's lower level or a mask of another page."""
+        """True if this is a thumbnail, a lower level of a pyramid, or a mask of another page."""
         return bool(self.directory.number(254, 0) & 0b101) or self.directory.number(255, 1) == 2
 
     @property
@@ -155,49 +159,52 @@ class Page:
 
     @property
     def row_bytes(self) -> int:
-        """Bytes of one row of decoded strips or tiles: what has to be in memory at once to go from top to bottom."""
+        """Bytes of one row of decoded strips or tiles: the least that must be in memory at once."""
         across = -(-self.width // self.tile[0]) if self.tile else 1
         return across * self.chunk_bytes
 
     def check_content(self) -> None:
-        """`BadTiff` unless the file holds every strip or tile that the picture needs."""
+        """Raise `BadTiff` unless the file holds every strip or tile of the picture."""
         if self.samples > SAMPLES_MAX or (self.tile and self.chunk_bytes > TILE_MAX):
-            raise BadTiff(f"{self.samples} samples a pixel, tiles of {self.tile} are declared: beyond all reason")
-        if self.compression == 6:  # old-style JPEG keeps its stream where it likes; its decoder looks for it
-            places = self.directory.number(513, 0), *map(int, self.directory.values(273))
-            if max(places) >= self.directory.reader.length:
+            raise BadTiff(f"{self.samples} samples a pixel, tiles of {self.tile} are declared: too many or too large")
+        if self.compression == 6:  # old-style JPEG may store its stream anywhere; its decoder searches for it
+            offsets = self.directory.number(513, 0), *map(int, self.directory.values(273))
+            if max(offsets) >= self.directory.file.length:
                 raise BadTiff("its JPEG stream lies beyond the file's end")
             return
+        self._check_chunks()
+
+    def _check_chunks(self) -> None:
         tag = 324 if self.tile else 273
         offsets = self.directory.values(tag)
         counts = self.directory.values(tag + (1 if self.tile else 6))
-        needed = self._chunks()
-        what = "tiles" if self.tile else "strips"
+        needed = self._chunk_count()
+        chunks = "tiles" if self.tile else "strips"
         if len(offsets) < needed:
-            raise BadTiff(f"it needs {needed} {what} and has {len(offsets)}")
+            raise BadTiff(f"it needs {needed} {chunks} and has {len(offsets)}")
         if counts and len(counts) < needed:
-            raise BadTiff(f"it needs {needed} {what} and gives the size of {len(counts)}")
-        for place in range(needed):
-            self._check_chunk(int(offsets[place]), int(counts[place]) if counts else None, place)
+            raise BadTiff(f"it needs {needed} {chunks} and gives the size of {len(counts)}")
+        for number in range(needed):
+            self._check_chunk(int(offsets[number]), int(counts[number]) if counts else None, number)
 
-    def _chunks(self) -> int:
+    def _chunk_count(self) -> int:
         planes = self.samples if self.planar else 1
         if self.tile is None:
             return -(-self.height // self.strip_rows) * planes
         return -(-self.width // self.tile[0]) * -(-self.height // self.tile[1]) * planes
 
-    def _check_chunk(self, offset: int, count: int | None, place: int) -> None:
-        length = self.directory.reader.length
+    def _check_chunk(self, offset: int, count: int | None, number: int) -> None:
+        length = self.directory.file.length
         if self.compression == 1 and not self.tile and self.photometric != YCBCR:
-            count = self._strip_bytes(place)  # writers of uncompressed strips are careless with counts
+            count = self._strip_bytes(number)  # many writers of uncompressed strips give wrong counts
         if not count and count is not None:
-            raise BadTiff(f"strip or tile {place} is empty")
+            raise BadTiff(f"strip or tile {number} is empty")
         if offset <= 0 or offset + (count or 1) > length:
-            raise BadTiff(f"strip or tile {place} at {offset} lies beyond the file's end at {length}")
+            raise BadTiff(f"strip or tile {number} at {offset} lies beyond the file's end at {length}")
 
-    def _strip_bytes(self, place: int) -> int:
+    def _strip_bytes(self, number: int) -> int:
         strips = -(-self.height // self.strip_rows)
-        first = place % strips * self.strip_rows
+        first = number % strips * self.strip_rows
         rows = min(self.strip_rows, self.height - first)
         if self.planar:
             bits = self.depth
@@ -206,8 +213,11 @@ class Page:
         return -(-self.width * bits // 8) * rows
 
 
-def choose(pages: list[Page], number: int | None) -> Page:
-    """Page *number*, counted from 1, or the main picture: the largest that is no smaller copy of another."""
+def choose_page(pages: list[Page], number: int | None) -> Page:
+    """Returns page *number*, counted from 1, or the main picture: the largest page that is no smaller copy of another.
+
+    Raises `BadRecipe` if there is no such page.
+    """
     top = [page for page in pages if page.directory.sub is None]
     if number is not None:
         if number > len(top):
@@ -217,6 +227,6 @@ def choose(pages: list[Page], number: int | None) -> Page:
     return max(whole or top, key=lambda page: page.pixels)
 
 
-def pages_of(file: object) -> list[Page]:
-    """Every picture in the TIFF *file*; `BadTiff` if there is none."""
-    return [Page(directory) for directory in directories(file)]  # type: ignore[arg-type]
+def read_pages(file: BinaryIO | MasterReader) -> list[Page]:
+    """Returns every picture in the TIFF *file*. Raises `BadTiff` if there is none."""
+    return [Page(directory) for directory in read_directories(cast("BinaryIO", file))]

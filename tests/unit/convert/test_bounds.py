@@ -15,7 +15,7 @@ import pyvips
 import tifffile
 from PIL import Image, ImageCms
 
-from mezcal.convert import ConversionOptions, convert
+from mezcal.convert import ConversionContext, ConversionOptions, convert
 from mezcal.convert.engines import memory_limits
 from mezcal.errors import Failure, NotAnImage, TooLarge, Undecodable
 from tests import DATA
@@ -36,7 +36,7 @@ NO_IMAGES = {
 @pytest.mark.parametrize("kind", NO_IMAGES)
 def test_what_is_no_image_is_told_so_and_reaches_no_decoder(kind, tmp_path):
     with pytest.raises(NotAnImage):
-        convert(io.BytesIO(NO_IMAGES[kind]), tmp_path / "out.jpg", ConversionOptions())
+        convert(io.BytesIO(NO_IMAGES[kind]), tmp_path / "out.jpg", ConversionContext())
     assert not (tmp_path / "out.jpg").exists()
 
 
@@ -54,14 +54,14 @@ def test_a_worker_that_lives_long_keeps_no_descriptors(tmp_path):
 
 def outcome(master, tmp_path):
     try:
-        return convert(master, tmp_path / "out.jpg", ConversionOptions())
+        return convert(master, tmp_path / "out.jpg", ConversionContext())
     except Failure as failure:
         return failure
 
 
 def test_the_profile_of_a_jp2_counts(tmp_path):
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    convert(with_profile(profile), tmp_path / "out.jpg", ConversionOptions(color="keep"))
+    convert(with_profile(profile), tmp_path / "out.jpg", ConversionContext(ConversionOptions(color="keep")))
     with Image.open(tmp_path / "out.jpg") as image:
         assert image.info["icc_profile"] == profile
 
@@ -91,16 +91,16 @@ class Asked(io.BytesIO):
 def test_a_strip_that_lies_about_its_size_is_read_no_further_than_it_can_reach(tmp_path):
     strip = packed(np.full((HEIGHT, WIDTH), 2048), 12)
     master = Asked(bare(strip, 1, [12], t279=("I", [2**32 - 1])))
-    assert convert(master, tmp_path / "out.jpg", ConversionOptions()).width == WIDTH
+    assert convert(master, tmp_path / "out.jpg", ConversionContext()).width == WIDTH
     assert master.most <= 2 * len(strip)
 
 
 MEASURED = """
 import sys
 from pathlib import Path
-from mezcal.convert import ConversionOptions, convert
+from mezcal.convert import ConversionContext, ConversionOptions, convert
 with open(sys.argv[1], "rb") as master:
-    convert(master, Path(sys.argv[2]), ConversionOptions())
+    convert(master, Path(sys.argv[2]), ConversionContext())
 print(int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) // 1024)
 """
 
@@ -187,15 +187,15 @@ HELD = {
 @pytest.mark.parametrize("kind", HELD)
 def test_what_would_be_held_whole_is_refused_beyond_the_budget(kind, tmp_path):
     with pytest.raises(TooLarge, match=r"decoded whole, in [\d,]+ MB of memory, and 800 are allowed"):
-        convert(io.BytesIO(HELD[kind]), tmp_path / "out.jpg", ConversionOptions(oversize="refuse"))
+        convert(io.BytesIO(HELD[kind]), tmp_path / "out.jpg", ConversionContext(ConversionOptions(oversize="refuse")))
 
 
 @pytest.mark.parametrize(("budget", "side"), [(10**6, 128), (150_000, 64), (70_000, 32)])
 def test_a_jpeg_2000_beyond_the_budget_is_decoded_in_a_smaller_size(budget, side, tmp_path, monkeypatch):
-    monkeypatch.setattr(memory_limits, "HELD_BYTES", budget)
+    monkeypatch.setattr(memory_limits, "DECODED_MAX", budget)
     master = io.BytesIO()
     Image.linear_gradient("L").resize((128, 128)).convert("RGB").save(master, "JPEG2000")
-    picture = convert(master, tmp_path / "out.jpg", ConversionOptions(oversize="scale"))
+    picture = convert(master, tmp_path / "out.jpg", ConversionContext(ConversionOptions(oversize="scale")))
     assert (picture.width, picture.height) == (side, side)
     assert picture.note == (None if side == 128 else "scaled from 128 x 128")
     with Image.open(tmp_path / "out.jpg") as image:
@@ -204,10 +204,12 @@ def test_a_jpeg_2000_beyond_the_budget_is_decoded_in_a_smaller_size(budget, side
 
 
 def test_a_jpeg_2000_with_no_smaller_size_in_it_is_refused_beyond_the_budget(tmp_path, monkeypatch):
-    monkeypatch.setattr(memory_limits, "HELD_BYTES", 50_000)
+    monkeypatch.setattr(memory_limits, "DECODED_MAX", 50_000)
     with pytest.raises(TooLarge, match="decoded whole"):
         convert(
-            io.BytesIO(small("JPEG2000", num_resolutions=1)), tmp_path / "out.jpg", ConversionOptions(oversize="scale")
+            io.BytesIO(small("JPEG2000", num_resolutions=1)),
+            tmp_path / "out.jpg",
+            ConversionContext(ConversionOptions(oversize="scale")),
         )
 
 
@@ -221,14 +223,14 @@ HOLLOW = {
 @pytest.mark.parametrize("kind", HOLLOW)
 def test_more_pixels_than_the_file_can_hold_are_no_picture(kind, tmp_path):
     with pytest.raises(Undecodable, match="bytes cannot hold"):
-        convert(io.BytesIO(HOLLOW[kind]), tmp_path / "out.jpg", ConversionOptions())
+        convert(io.BytesIO(HOLLOW[kind]), tmp_path / "out.jpg", ConversionContext())
 
 
 @pytest.mark.parametrize("options", [{}, {"progressive": True}, {"subsampling": 2, "quality": 1}])
 def test_an_empty_jpeg_is_as_small_as_a_jpeg_can_be_and_is_taken(options, tmp_path):
     Image.new("L", (4_000, 4_000)).save(tmp_path / "in.jpg", optimize=True, **options)
     with (tmp_path / "in.jpg").open("rb") as master:
-        assert convert(master, tmp_path / "out.jpg", ConversionOptions()).width == 4_000
+        assert convert(master, tmp_path / "out.jpg", ConversionContext()).width == 4_000
 
 
 WHOLE = {
@@ -243,19 +245,19 @@ WHOLE = {
 
 @pytest.mark.parametrize("kind", WHOLE)
 def test_what_is_held_whole_within_the_budget_is_converted(kind, tmp_path):
-    assert convert(io.BytesIO(WHOLE[kind]), tmp_path / "out.jpg", ConversionOptions()).width == 64
+    assert convert(io.BytesIO(WHOLE[kind]), tmp_path / "out.jpg", ConversionContext()).width == 64
 
 
 def test_a_broken_interlaced_png_comes_with_the_reason(tmp_path):
     with pytest.raises(Undecodable, match="PNG: not enough data"):
-        convert(io.BytesIO(adam7()[:6_000]), tmp_path / "out.jpg", ConversionOptions())
+        convert(io.BytesIO(adam7()[:6_000]), tmp_path / "out.jpg", ConversionContext())
 
 
 def test_a_profile_beyond_all_reason_is_passed_over(tmp_path):
     tag = [(34675, "B", 17 * 2**20, bytes(17 * 2**20), True)]
     tifffile.imwrite(tmp_path / "in.tif", np.zeros((9, 9, 3), "u1"), photometric="rgb", extratags=tag)
     with (tmp_path / "in.tif").open("rb") as master:
-        convert(master, tmp_path / "out.jpg", ConversionOptions(color="keep"))
+        convert(master, tmp_path / "out.jpg", ConversionContext(ConversionOptions(color="keep")))
     with Image.open(tmp_path / "out.jpg") as image:
         assert "icc_profile" not in image.info
 
@@ -263,11 +265,11 @@ def test_a_profile_beyond_all_reason_is_passed_over(tmp_path):
 REFUSED = """
 import sys
 from pathlib import Path
-from mezcal.convert import ConversionOptions, convert
+from mezcal.convert import ConversionContext, ConversionOptions, convert
 from mezcal.errors import Failure
 try:
     with open(sys.argv[1], "rb") as master:
-        convert(master, Path(sys.argv[2]), ConversionOptions())
+        convert(master, Path(sys.argv[2]), ConversionContext())
 except Failure as failure:
     print(failure.slug, int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) // 1024)
 """  # not ru_maxrss: it counts the process that started this one

@@ -9,10 +9,10 @@ import pytest
 from PIL import Image, ImageChops, ImageStat
 
 from mezcal.convert import convert
-from mezcal.convert.formats import FORMATS, MODES, mode_of, sniff
-from mezcal.convert.tiff.pages import choose, pages_of
+from mezcal.convert.formats import FORMATS, MODES, detect_format, mode_of
+from mezcal.convert.tiff.pages import choose_page, read_pages
 from tests import ROOT
-from tools.draw_formats import CHOICES
+from tools.draw_formats import CONTEXT
 from tools.tiny_masters import masters
 
 DOCS = ROOT / "docs"
@@ -39,7 +39,7 @@ def test_all_pictures_are_there_and_small_and_none_is_left_over():
 
 @pytest.mark.parametrize("name", masters())
 def test_a_picture_is_what_its_master_becomes(name, tmp_path):
-    convert(io.BytesIO(masters()[name]), tmp_path / "out.jpg", CHOICES)
+    convert(io.BytesIO(masters()[name]), tmp_path / "out.jpg", CONTEXT)
     with Image.open(tmp_path / "out.jpg") as made, Image.open(PICTURES / f"{name}.jpg") as shown:
         assert made.size == shown.size
         assert max(ImageStat.Stat(ImageChops.difference(made, shown)).rms) < 3
@@ -52,6 +52,6 @@ def test_the_pictures_of_a_row_are_of_masters_in_that_mode(row):
 
 
 def row_of(master: bytes) -> str:
-    kind = sniff(master[:64])
+    kind = detect_format(master[:64])
     assert kind is not None
-    return mode_of(choose(pages_of(io.BytesIO(master)), None)).name if kind.name == "TIFF" else kind.name
+    return mode_of(choose_page(read_pages(io.BytesIO(master)), None)).name if kind.name == "TIFF" else kind.name

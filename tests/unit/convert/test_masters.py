@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from mezcal.convert import ConversionOptions, convert
+from mezcal.convert import ConversionContext, convert
 from mezcal.errors import Failure
 from tests import DATA
 
@@ -30,7 +30,7 @@ def by_name(case: dict[str, Any]) -> str:
 def test_a_master_becomes_the_right_picture(case, streamed, tmp_path):
     target = tmp_path / "out.jpg"
     with (MASTERS / case["name"]).open("rb") as file:
-        picture = convert(io.BytesIO(file.read()) if streamed else file, target, ConversionOptions())
+        picture = convert(io.BytesIO(file.read()) if streamed else file, target, ConversionContext())
     with Image.open(target) as image:
         assert image.format == "JPEG"
         assert image.mode in ("L", "RGB")
@@ -43,7 +43,7 @@ def test_a_master_becomes_the_right_picture(case, streamed, tmp_path):
 @pytest.mark.parametrize("case", REFUSED, ids=by_name)
 def test_a_bad_master_is_refused_with_a_reason(case, tmp_path):
     with (MASTERS / case["name"]).open("rb") as file, pytest.raises(Failure) as caught:
-        convert(file, tmp_path / "out.jpg", ConversionOptions())
+        convert(file, tmp_path / "out.jpg", ConversionContext())
     assert 400 <= caught.value.status < 500
     assert not caught.value.retryable
     assert len(caught.value.detail) > 10

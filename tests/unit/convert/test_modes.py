@@ -10,7 +10,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-from mezcal.convert import ConversionOptions, convert
+from mezcal.convert import ConversionContext, ConversionOptions, convert
 from mezcal.errors import Undecodable
 
 HEIGHT, WIDTH = 75, 101
@@ -28,7 +28,7 @@ def over_white(colour: np.ndarray) -> np.ndarray:
 
 def converted(path: Any, tmp_path: Any, **choices: Any) -> np.ndarray:
     with path.open("rb") as master:
-        convert(master, tmp_path / "out.jpg", ConversionOptions(quality=95, **choices))
+        convert(master, tmp_path / "out.jpg", ConversionContext(ConversionOptions(quality=95, **choices)))
     with Image.open(tmp_path / "out.jpg") as image:
         return np.asarray(image.convert("RGB")).astype(float)
 

@@ -20,6 +20,6 @@ from tools.damaged import SECONDS_MAX, Case, outcome
 @given(random=st.randoms(use_true_random=False))
 def test_a_damaged_master_makes_a_whole_picture_or_a_reason(random, tmp_path):
     begin = time.monotonic()
-    end = outcome(Case.drawn(random), tmp_path)
+    end = outcome(Case.random(random), tmp_path)
     assert time.monotonic() - begin < SECONDS_MAX
     assert not end.startswith("WRONG"), end

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
 import tifffile
 from PIL import Image, ImageCms
 
-from mezcal.convert import ConversionOptions, convert
+from mezcal.convert import ConversionContext, ConversionOptions, convert
 from mezcal.convert.engines.row_stream import ROWS_MAX
 from mezcal.errors import BadRecipe, OriginFailed, TooLarge, Undecodable
 
@@ -38,7 +39,7 @@ def tiff(pixels=RGB, **options) -> io.BytesIO:
 
 def made(master, tmp_path, page=None, scratch=None, **choices):
     target = tmp_path / "out.jpg"
-    picture = convert(master, target, ConversionOptions(**choices), page, scratch=scratch)
+    picture = convert(master, target, ConversionContext(ConversionOptions(**choices), page, scratch))
     with Image.open(target) as image:
         image.load()
     assert image.size == (picture.width, picture.height)
@@ -321,13 +322,13 @@ def test_rows_are_written_while_the_rest_is_still_arriving(tmp_path):
     noise = np.random.default_rng(1).integers(0, 255, (3000, 1000, 3), "u1")
     master = Growing(tiff(noise, compression="lzw", rowsperstrip=16).getvalue())
     arrived: list[int] = []
-    convert(master, tmp_path / "out.jpg", ConversionOptions(), progress=lambda _: arrived.append(master.arrived))
+    convert(master, tmp_path / "out.jpg", ConversionContext(report_progress=lambda _: arrived.append(master.arrived)))
     assert arrived[0] < len(master.data) / 2
 
 
 def test_progress_goes_from_nothing_to_all(tmp_path):
     seen: list[float] = []
-    convert(tiff(), tmp_path / "out.jpg", ConversionOptions(), progress=seen.append)
+    convert(tiff(), tmp_path / "out.jpg", ConversionContext(report_progress=seen.append))
     assert seen == sorted(seen)
     assert 0.9 <= seen[-1] <= 1
 
@@ -336,8 +337,8 @@ def test_a_full_disk_is_not_the_masters_fault():
     with pytest.raises(OSError, match="No space"):
         convert(
             tiff(np.random.default_rng(1).integers(0, 255, (500, 500, 3), "u1")),
-            __import__("pathlib").Path("/dev/full"),
-            ConversionOptions(),
+            Path("/dev/full"),
+            ConversionContext(),
         )
 
 

@@ -14,7 +14,7 @@ import pyvips
 import tifffile
 from PIL import Image, ImageCms
 
-from mezcal.convert import ConversionOptions, convert
+from mezcal.convert import ConversionContext, ConversionOptions, convert
 from mezcal.convert.engines.row_stream import ROWS_MAX
 from mezcal.errors import Undecodable
 
@@ -40,7 +40,7 @@ def tiff(pixels: np.ndarray, **options) -> io.BytesIO:
 
 def made(master: io.BytesIO, tmp_path, **choices) -> bytes:
     target = tmp_path / "out.jpg"
-    convert(master, target, ConversionOptions(**choices))
+    convert(master, target, ConversionContext(ConversionOptions(**choices)))
     return target.read_bytes()
 
 
@@ -159,5 +159,5 @@ def test_a_time_limit_ends_the_conversion_and_its_threads(tmp_path):
 
     before = threading.active_count()
     with pytest.raises(TimeIsUpError):
-        convert(tiff(photo(203, 4)), tmp_path / "out.jpg", ConversionOptions(), progress=ring)
+        convert(tiff(photo(203, 4)), tmp_path / "out.jpg", ConversionContext(report_progress=ring))
     assert threading.active_count() == before

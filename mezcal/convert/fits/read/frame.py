@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
+    from mezcal.convert.context import ConversionContext
     from mezcal.recipe import ThumbnailOptions
 
 FAULTS = (
@@ -96,17 +97,17 @@ def reported() -> Iterator[None]:
 
 
 @contextmanager
-def opened(file: BinaryIO, look: ThumbnailOptions, scratch: Path, max_pixels: int | None) -> Iterator[FitsFrame]:
+def opened(file: BinaryIO, look: ThumbnailOptions, context: ConversionContext) -> Iterator[FitsFrame]:
     """The frame in *file*; raises `NotAnImage`, `Undecodable` with the reason, or `TooLarge`."""
     with ExitStack() as stack:
-        whole = stack.enter_context(_inflated(file, scratch))
+        whole = stack.enter_context(_inflated(file, context.scratch))
         hdus = stack.enter_context(closing(fits.open(whole, mode="readonly", memmap=False, lazy_load_hdus=True)))
         size = whole.seek(0, io.SEEK_END)
-        yield _frame(hdus, look, whole, size, max_pixels)
+        yield _frame(hdus, look, whole, size, context.options.max_pixels)
 
 
 @contextmanager
-def _inflated(file: BinaryIO, scratch: Path) -> Iterator[BinaryIO]:
+def _inflated(file: BinaryIO, scratch: Path | None) -> Iterator[BinaryIO]:
     """*file* itself, or what it holds if it is gzip: in a file without a name, for FITS is read to and fro."""
     start = file.read(9)
     file.seek(0)

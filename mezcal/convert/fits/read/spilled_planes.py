@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mezcal.convert.fits.read.planes import Pixels, Plane
 
 
-def twice(plane: Plane, folder: Path) -> Plane:
+def twice(plane: Plane, folder: Path | None) -> Plane:
     """*plane* as it may be passed over twice. `Tiles` that are too large to be held keep what was looked into."""
     if isinstance(plane, Tiles) and plane.nbytes <= HELD_MOST:
         return Held(plane.rows(0, plane.shape[0]))
@@ -32,7 +32,7 @@ class Spilled:
     Raises `OSError` where the disk has no room for all of it.
     """
 
-    def __init__(self, plane: Plane, folder: Path) -> None:
+    def __init__(self, plane: Plane, folder: Path | None) -> None:
         self.shape = rows, columns = plane.shape
         first = plane.rows(0, 1)
         self._dtype = first.dtype

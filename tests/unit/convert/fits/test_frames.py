@@ -14,6 +14,7 @@ import pytest
 from astropy.io import fits
 from PIL import Image
 
+from mezcal.convert import ConversionContext, ConversionOptions
 from mezcal.convert.fits.read.frame import opened
 from mezcal.convert.fits.read.planes import Held
 from mezcal.convert.fits.read.spilled_planes import Spilled
@@ -48,7 +49,8 @@ def picture(path: Path, max_pixels: int | None = None, **query: str) -> np.ndarr
     target = path.with_suffix(".jpg")
     given = {"limits": "minmax", "stretch": "linear", "quality": "95"} if query.get("look") != "lco" else {}
     with path.open("rb") as file:
-        draw([file], target, ThumbnailOptions.parse({**given, **query}), scratch=path.parent, max_pixels=max_pixels)
+        context = ConversionContext(ConversionOptions(max_pixels=max_pixels), scratch=path.parent)
+        draw([file], target, ThumbnailOptions.parse({**given, **query}), context)
     with Image.open(target) as image:
         return np.asarray(image.convert("L")).astype(float)
 
@@ -113,7 +115,7 @@ def test_the_hdu_called_sci_comes_first(tmp_path: Path) -> None:
 
 def test_a_picture_called_cat_is_no_catalogue(tmp_path: Path) -> None:
     path = written(tmp_path, fits.ImageHDU(ramp()), fits.ImageHDU(np.ones((10, 10)), name="CAT"))
-    with path.open("rb") as file, opened(file, ThumbnailOptions.parse({}), tmp_path, None) as frame:
+    with path.open("rb") as file, opened(file, ThumbnailOptions.parse({}), ConversionContext()) as frame:
         assert frame.catalogue() is None
 
 
@@ -145,7 +147,10 @@ def test_what_is_behind_the_picture_is_not_read(tmp_path: Path, look: str) -> No
     with path.open("rb") as file:
         touched = Noting(file)
         draw(
-            [cast("BinaryIO", touched)], tmp_path / "out.jpg", ThumbnailOptions.parse({"look": look}), scratch=tmp_path
+            [cast("BinaryIO", touched)],
+            tmp_path / "out.jpg",
+            ThumbnailOptions.parse({"look": look}),
+            ConversionContext(scratch=tmp_path),
         )
     with fits.open(path) as hdus:
         assert touched.last <= hdus[2].fileinfo()["datLoc"]
@@ -168,7 +173,7 @@ def test_one_plane_of_a_cube_is_decoded_however_tall_its_tiles(tmp_path: Path) -
     cube = np.stack([np.full((300, 300), 100), *4 * [ramp(300, 300)[:, ::-1]]]).astype("i4")
     path = written(tmp_path, fits.CompImageHDU(cube, compression_type="GZIP_1", tile_shape=(1, 300, 300)))
     assert corner(picture(path, plane="3")) == "top left"
-    with path.open("rb") as file, opened(file, ThumbnailOptions.parse({"plane": "3"}), tmp_path, None) as frame:
+    with path.open("rb") as file, opened(file, ThumbnailOptions.parse({"plane": "3"}), ConversionContext()) as frame:
         pixels = frame.plane.rows(0, 300)
         assert np.array_equal(pixels, cube[2])
         assert pixels.base is None or pixels.base.size == pixels.size
@@ -210,7 +215,12 @@ def test_memory_is_asked_for_frames_that_are_one_tile(
     monkeypatch.setattr("mezcal.convert.fits.thumbnail.HELD_MOST", 1)
     monkeypatch.setattr("mezcal.runtime.memory_budget.STREAMING", 0)
     with path.open("rb") as file:
-        draw([file], tmp_path / "out.jpg", ThumbnailOptions.parse({}), scratch=tmp_path, room=asked.append)
+        draw(
+            [file],
+            tmp_path / "out.jpg",
+            ThumbnailOptions.parse({}),
+            ConversionContext(scratch=tmp_path, reserve_memory=asked.append),
+        )
     assert asked == [memory_budget.SMALL + 2 * 4 * 300 * 300]
 
 
@@ -228,7 +238,7 @@ def test_memory_is_asked_for_large_pictures(
     look = ThumbnailOptions.parse({"width": "400", "height": "400", **query})
     with ExitStack() as stack:
         files = [stack.enter_context(path.open("rb")) for _ in range(3 if look.color else 1)]
-        draw(files, tmp_path / "out.jpg", look, scratch=tmp_path, room=asked.append)
+        draw(files, tmp_path / "out.jpg", look, ConversionContext(scratch=tmp_path, reserve_memory=asked.append))
     assert asked == [memory_budget.SMALL + (4 * sheets + 8) * 300 * 400]
 
 

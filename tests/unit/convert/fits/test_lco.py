@@ -9,6 +9,7 @@ import pytest
 from astropy.io import fits
 from PIL import Image
 
+from mezcal.convert import ConversionContext
 from mezcal.convert.fits.thumbnail import draw
 from mezcal.recipe import ThumbnailOptions
 from tests import DATA
@@ -24,7 +25,7 @@ def drawn(target: Path, *frames: Path, **query: str) -> np.ndarray:
     look = ThumbnailOptions.parse({"look": "lco", **query})
     files = [frame.open("rb") for frame in frames]
     try:
-        draw(files, target, look, scratch=target.parent)
+        draw(files, target, look, ConversionContext(scratch=target.parent))
     finally:
         for file in files:
             file.close()

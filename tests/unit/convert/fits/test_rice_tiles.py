@@ -13,6 +13,7 @@ from astropy.io import fits
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mezcal.convert import ConversionContext
 from mezcal.convert.fits.read.planes import release
 from mezcal.convert.fits.read.quantization import RANDOMS, ZERO_CODE
 from mezcal.convert.fits.read.tile_table import tiled
@@ -219,14 +220,14 @@ def test_other_frames_are_left_to_astropy_and_drawn(tmp_path: Path, hdu: Any) ->
     path = written(tmp_path / "frame.fits", hdu())
     assert ours(path) is None
     with path.open("rb") as file:
-        assert draw([file], tmp_path / "out.jpg", LCO, scratch=tmp_path).width == 40
+        assert draw([file], tmp_path / "out.jpg", LCO, ConversionContext(scratch=tmp_path)).width == 40
 
 
 def drawn(path: Path) -> bool:
     """Whether there is a picture of it; the only other end is `Undecodable`."""
     try:
         with path.open("rb") as file:
-            draw([file], path.with_suffix(".jpg"), LCO, scratch=path.parent)
+            draw([file], path.with_suffix(".jpg"), LCO, ConversionContext(scratch=path.parent))
     except Undecodable:
         return False
     return True

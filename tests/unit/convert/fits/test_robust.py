@@ -12,6 +12,7 @@ from astropy.io import fits
 from astropy.visualization import ZScaleInterval
 from PIL import Image
 
+from mezcal.convert import ConversionContext
 from mezcal.convert.fits.draw.label import labelled
 from mezcal.convert.fits.draw.zscale import SAMPLES, zscale
 from mezcal.convert.fits.thumbnail import draw
@@ -36,7 +37,8 @@ def drawn(folder: Path, *frames: np.ndarray | Path, **query: str) -> tuple[np.nd
             fits.PrimaryHDU(frame).writeto(path, overwrite=True)
         files.append(path.open("rb"))
     try:
-        picture = draw(files, folder / "out.jpg", ThumbnailOptions.parse({"quality": "95", **query}), scratch=folder)
+        options = ThumbnailOptions.parse({"quality": "95", **query})
+        picture = draw(files, folder / "out.jpg", options, ConversionContext(scratch=folder))
     finally:
         for file in files:
             file.close()

@@ -11,10 +11,10 @@ import pytest
 import tifffile
 from PIL import Image
 
-from mezcal.convert import ConversionOptions, convert
+from mezcal.convert import ConversionContext, convert
 from mezcal.convert.master_reader import MasterReader
-from mezcal.convert.tiff import parallel
-from mezcal.convert.tiff.pages import choose, pages_of
+from mezcal.convert.tiff import parallel_layouts
+from mezcal.convert.tiff.pages import choose_page, read_pages
 from mezcal.errors import Undecodable
 
 if TYPE_CHECKING:
@@ -51,19 +51,19 @@ def master(path: Path, bands: int, dtype: str, **layout: Any) -> bytes:
 
 def is_taken(data: bytes) -> bool:
     file = MasterReader(io.BytesIO(data))
-    return parallel.strips(file, choose(pages_of(file), None)) is not None
+    return parallel_layouts.open_strips(file, choose_page(read_pages(file), None)) is not None
 
 
 def jpeg_of(data: bytes, folder: Path) -> np.ndarray:
     target = folder / "out.jpg"
-    convert(io.BytesIO(data), target, ConversionOptions(), scratch=folder)
+    convert(io.BytesIO(data), target, ConversionContext(scratch=folder))
     with Image.open(target) as image:
         return np.asarray(image)
 
 
 def by_libvips(data: bytes, folder: Path, monkeypatch: pytest.MonkeyPatch) -> np.ndarray:
     with monkeypatch.context() as only:
-        only.setattr(parallel, "is_plain", lambda _page: False)
+        only.setattr(parallel_layouts, "is_simple", lambda _page: False)
         return jpeg_of(data, folder)
 
 

@@ -1,0 +1,79 @@
+"""Opens a master that is no TIFF, with one of the engines that `formats` lists for it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mezcal.convert.engines import libvips, memory_limits, pillow
+from mezcal.convert.engines.decoded import Decoded
+from mezcal.convert.engines.row_stream import PEAKS
+from mezcal.convert.formats import PILLOW, Format
+from mezcal.errors import BadRecipe
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mezcal.convert.context import ConversionContext
+    from mezcal.convert.master_reader import MasterReader
+
+MULTI_PAGE = {"GIF", "WebP", "AVIF"}
+
+
+def open_image(
+    engine: str,
+    image_format: Format,
+    master: MasterReader,
+    context: ConversionContext,
+    check_size: Callable[[int, int], None],
+) -> Decoded:
+    """Returns *master* opened by *engine*. Raises `CannotRead` if that engine cannot, `BadRecipe` for a missing page.
+
+    *check_size* gets width and height before anything is decoded, and raises if they are too large.
+    """
+    page = context.page
+    if engine == PILLOW:
+        if page not in (None, 1):
+            raise BadRecipe(f"page {page} is asked for, and this kind of master has one")
+        smaller = context.options.oversize == "scale"
+        return pillow.load(image_format.pillow, master, check_size, smaller=smaller)
+    return _by_libvips(image_format.name, master, page, check_size)
+
+
+def _by_libvips(name: str, master: MasterReader, page: int | None, check_size: Callable[[int, int], None]) -> Decoded:
+    image = libvips.load(name, master, **_page_option(name, master, page))
+    check_size(image.width, image.height)
+    memory_limits.check_libvips(name, master, image.width, image.height, deep=image.format != "uchar")
+    space = {"b-w": "grey", "grey16": "grey", "cmyk": "cmyk"}.get(image.interpretation, "rgb")
+    return Decoded(
+        image, space, PEAKS.get(image.format, 255.0), image.bands - 1 if image.hasalpha() else None,
+        orientation=1 if name == "AVIF" else _orientation(image), dpi=_dpi(image),
+        icc=_field(image, "icc-profile-data"), exif=_field(image, "exif-data"),
+        xmp=_field(image, "xmp-data"), iptc=_field(image, "iptc-data"),
+    )  # fmt: skip
+
+
+def _page_option(name: str, master: MasterReader, page: int | None) -> dict[str, int]:
+    """Returns libvips' option for *page*, which it counts from 0. Raises `BadRecipe` if there is no such page."""
+    if page is None:
+        return {}
+    count = 1
+    if name in MULTI_PAGE:
+        image = libvips.load(name, master)
+        count = int(image.get("n-pages")) if image.get_typeof("n-pages") else 1
+    if page > count:
+        raise BadRecipe(f"page {page} is asked for, and the master has {count}")
+    return {"page": page - 1} if name in MULTI_PAGE else {}
+
+
+def _field(image: Any, name: str) -> bytes | None:
+    return bytes(image.get(name)) if image.get_typeof(name) else None
+
+
+def _orientation(image: Any) -> int:
+    value = int(image.get("orientation")) if image.get_typeof("orientation") else 1
+    return value if 1 <= value <= 8 else 1
+
+
+def _dpi(image: Any) -> tuple[float, float] | None:
+    """Returns dots an inch. libvips says one pixel a millimetre where the file says nothing."""
+    return None if image.xres == 1.0 == image.yres else (image.xres * 25.4, image.yres * 25.4)

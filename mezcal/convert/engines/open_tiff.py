@@ -1,0 +1,125 @@
+"""Opens a page of a TIFF, with one of the engines that `formats` lists for its mode."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mezcal.convert.engines import libvips, pillow
+from mezcal.convert.engines.decoded import CannotRead, Decoded
+from mezcal.convert.engines.row_stream import PEAKS, VIPS_FORMATS
+from mezcal.convert.formats import LIBVIPS, PILLOW, TIFFFILE
+from mezcal.convert.jpeg import metadata
+from mezcal.convert.pixels import ycbcr
+from mezcal.convert.tiff import codecs, parallel_layouts
+from mezcal.convert.tiff.pages import CIELAB, ICCLAB, PALETTE, WHITE_IS_ZERO, YCBCR, Page
+
+if TYPE_CHECKING:
+    from mezcal.convert.master_reader import MasterReader
+
+COPIES = 3  # of a row of strips or tiles: tiles of 256 rows and 46 MB a row took 131 MB
+LINE_BY_LINE = frozenset({1, 2, 3, 4, 5, 7, 8, 32773, 32946, 34925, 50000})  # compressions, as libtiff decodes them
+SPACES = {1: "grey", 4: "cmyk"}  # by colour bands; others are rgb
+
+
+def open_tiff_page(engine: str, master: MasterReader, page: Page) -> Decoded:
+    """Returns *page* opened by *engine*. Raises `CannotRead` if that engine cannot."""
+    if engine != PILLOW:  # Pillow holds the whole picture and reserves the memory for it
+        master.reserve(_memory_needed(engine, page))
+    open_page = {LIBVIPS: _by_libvips, PILLOW: _by_pillow, TIFFFILE: _by_tifffile}[engine]
+    decoded = open_page(master, page)
+    if (decoded.image.width, decoded.image.height) != (page.width, page.height):
+        raise CannotRead("the decoder finds another size than the header declares")
+    return decoded
+
+
+def _memory_needed(engine: str, page: Page) -> int:
+    """Returns the bytes that decoding takes, on top of a small picture's."""
+    if engine != LIBVIPS:
+        return COPIES * page.row_bytes
+    streams = page.tile is None and page.compression in LINE_BY_LINE
+    return max(0 if streams else COPIES * page.row_bytes, parallel_layouts.memory_needed(page))
+
+
+def _by_libvips(master: MasterReader, page: Page) -> Decoded:
+    options: dict[str, Any] = {"page": page.directory.index, "unlimited": True}
+    if page.directory.sub is not None:
+        options["subifd"] = page.directory.sub
+    image = libvips.load("TIFF", master, **options)
+    space = _libvips_space(image, page)
+    if image.bands < {"grey": 1, "cmyk": 4}.get(space, 3):
+        raise CannotRead(f"{image.bands} samples a pixel are too few")
+    # libvips has inverted unsigned MinIsWhite, looked palettes up and divided colours by associated alpha
+    inverted = page.photometric == WHITE_IS_ZERO and image.format in ("char", "short", "int", "float")
+    image = _unsigned(image)
+    strips = parallel_layouts.open_strips(master, page)
+    if strips is not None and (strips.bands, VIPS_FORMATS[strips.dtype.name]) != (image.bands, image.format):
+        strips = None  # libvips reads other samples
+    peak = PEAKS.get(image.format)
+    return Decoded(image, space, peak, page.alpha, inverted=inverted, parallel_strips=strips, **_metadata(page))
+
+
+def _unsigned(image: Any) -> Any:
+    """Returns signed bytes as unsigned, bit by bit, as libtiff and every viewer show them."""
+    return image.copy(format="uchar") if image.format == "char" else image
+
+
+def _libvips_space(image: Any, page: Page) -> str:
+    if page.photometric in (CIELAB, ICCLAB):
+        return "lab"
+    if image.interpretation == "xyz":
+        return "xyz"
+    if page.colours == 4:
+        return "cmyk"
+    palette_in_colour = page.photometric == PALETTE and image.bands >= 3
+    return "rgb" if page.colours == 3 or palette_in_colour else "grey"
+
+
+def _by_tifffile(master: MasterReader, page: Page) -> Decoded:
+    strips = codecs.open_strips(master, page)
+    image = _unsigned(strips.image())
+    if page.photometric in (CIELAB, ICCLAB):
+        return Decoded(_lab(image, page), "lab", alpha=page.alpha, failures=strips.failures, **_metadata(page))
+    if page.photometric == YCBCR and page.compression in ycbcr.PLAIN:
+        return Decoded(ycbcr.rgb(image, page), "rgb", failures=strips.failures, **_metadata(page))
+    palette = page.photometric == PALETTE
+    space = "rgb" if palette else SPACES.get(page.colours, "rgb")
+    peak = PEAKS.get(image.format)
+    if page.sample_format == 1 and page.depth <= 16 and len(set(page.depths)) == 1 and not palette:
+        peak = 2.0**page.depth - 1
+    alpha = page.alpha + 2 if page.alpha and palette else page.alpha
+    return Decoded(
+        image, space, peak, alpha, page.associated, page.photometric == WHITE_IS_ZERO,
+        failures=strips.failures, **_metadata(page),
+    )  # fmt: skip
+
+
+def _lab(image: Any, page: Page) -> Any:
+    """Returns 8-bit LAB samples as libvips' floats. a and b are signed in CIELAB, and have 128 added in ICCLAB."""
+    if image.format != "uchar":
+        raise CannotRead("LAB of this depth")
+    light, rest = image[0] * (100 / 255), image.extract_band(1, n=2)
+    signed = rest - 128 if page.photometric == ICCLAB else (rest > 127).ifthenelse(rest - 256, rest)
+    return light.bandjoin(signed).cast("float").copy(interpretation="lab")
+
+
+def _by_pillow(master: MasterReader, page: Page) -> Decoded:
+    if page.directory.sub is not None:
+        raise CannotRead("a sub-directory in a layout that only Pillow reads")
+    decoded = pillow.load("TIFF", master, _checked_already, page.directory.index)
+    return Decoded(decoded.image, decoded.space, decoded.peak, decoded.alpha, **_metadata(page))
+
+
+def _checked_already(_width: int, _height: int) -> None:
+    """Return at once: a TIFF's size is checked when its header is read."""
+
+
+def _metadata(page: Page) -> dict[str, Any]:
+    directory = page.directory
+    return {
+        "orientation": page.orientation,
+        "dpi": page.dpi,
+        "icc": directory.blob(34675),
+        "xmp": directory.blob(700),
+        "iptc": directory.blob(33723),
+        "exif": metadata.exif_of(page),
+    }

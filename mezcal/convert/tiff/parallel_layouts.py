@@ -1,0 +1,202 @@
+"""Simple TIFF layouts, whose strips or tiles several threads decode at once.
+
+libvips decodes in one thread, which limits the speed of the whole conversion. Here the calling thread only reads, and
+each thread decodes the strip that it works on. This is done only for layouts that every decoder reads alike. Unusual or
+damaged pages, and those with strips of more than a few megabytes, are left to libvips.
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mezcal.convert.engines.decoded import CannotRead, Damaged
+from mezcal.convert.engines.row_stream import ROWS_MIN, STRIP_BYTES, Strips, rows_per_strip
+from mezcal.convert.pixels.strip_threads import AHEAD, thread_count
+from mezcal.convert.tiff import codecs
+from mezcal.convert.tiff.pages import BLACK_IS_ZERO, RGB, SEPARATED, YCBCR
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from mezcal.convert.master_reader import MasterReader
+    from mezcal.convert.tiff.codecs import CodecStrips
+    from mezcal.convert.tiff.pages import Page
+
+UNCOMPRESSED, JPEG, DEFLATES = 1, 7, (8, 32946)
+SAMPLES = {BLACK_IS_ZERO: 1, RGB: 3, SEPARATED: 4}
+PREDICTORS = {1, 2}
+STRIP_MAX = 10 * 2**20  # decoded bytes of a strip; several are in memory
+BLOCKS_MAX = 65_535  # between two restart markers
+BLOCK = 8  # pixels a side
+JPEG_END = b"\xff\xd9"
+
+
+def is_simple(page: Page) -> bool:
+    """Returns True if *page* can be decoded by several threads."""
+    if page.planar or page.sample_format != 1 or len(set(page.depths)) != 1:
+        return False
+    if page.compression == JPEG:
+        return page.depth == 8 and (page.photometric, page.samples) in {(BLACK_IS_ZERO, 1), (RGB, 3), (YCBCR, 3)}
+    known = page.compression == UNCOMPRESSED or page.compression in DEFLATES
+    simple = page.samples == SAMPLES.get(page.photometric) and page.depth in (8, 16)
+    return known and simple and page.directory.number(317, 1) in PREDICTORS
+
+
+def memory_needed(page: Page) -> int:
+    """Returns the bytes that the strips of *page* in memory take, 0 if several threads cannot decode it."""
+    rows = _strip_rows(page) if is_simple(page) else 0
+    return rows * _row_bytes(page) * (2 * thread_count() + AHEAD)
+
+
+def open_strips(master: MasterReader, page: Page) -> Strips | None:
+    """Returns the samples of *page* in strips that several threads can decode, None if libvips is to decode it."""
+    rows = _strip_rows(page) if is_simple(page) else 0
+    if not rows:
+        return None
+    try:
+        chunks = codecs.open_chunks(master, page)
+    except CannotRead:
+        return None
+    dtype = np.dtype("uint8" if page.depth == 8 else "uint16")
+    layout = UncompressedStrips if _is_uncompressed(page) else CompressedStrips
+    source: Any = layout(chunks, rows, dtype)
+    return Strips(page.width, page.height, page.samples, dtype, rows, source.fetch, decode=source.decode)
+
+
+def upper_bytes(strips: Strips) -> Strips:
+    """Returns the upper eight bits of 16-bit *strips*, as libvips reduces them."""
+    decode = strips.decode
+
+    def reduced(coded: Any) -> NDArray[Any]:
+        pixels: NDArray[Any] = coded if decode is None else decode(coded)
+        return (pixels >> 8).astype("uint8")
+
+    return replace(strips, dtype=np.dtype("uint8"), decode=reduced)
+
+
+def _is_uncompressed(page: Page) -> bool:
+    return page.compression == UNCOMPRESSED and page.tile is None
+
+
+def _row_bytes(page: Page) -> int:
+    return page.width * page.samples * page.depth // 8
+
+
+def _strip_rows(page: Page) -> int:
+    """Returns the rows of a strip to work on: whole strips or tiles, a multiple of `ROWS_MIN`. 0 if it is too large."""
+    if _is_uncompressed(page):
+        rows = rows_per_strip(_row_bytes(page), STRIP_BYTES)
+    else:
+        step = page.tile[1] if page.tile else page.strip_rows
+        if step >= page.height:  # there is one strip
+            rows = page.height
+        else:
+            step = int(np.lcm(step, ROWS_MIN))
+            rows = step * max(1, STRIP_BYTES // (step * _row_bytes(page)))
+    blocks = -(-page.width // BLOCK) * -(-rows // BLOCK)
+    return rows if blocks <= BLOCKS_MAX and rows * _row_bytes(page) <= STRIP_MAX else 0
+
+
+class UncompressedStrips:
+    """Strips of any number of rows, read from a page that is not compressed."""
+
+    def __init__(self, chunks: CodecStrips, rows: int, dtype: np.dtype[Any]) -> None:
+        self._chunks, self._rows = chunks, rows
+        self._stored = dtype.newbyteorder(chunks.tifffile_page.parent.byteorder)
+        self._dtype = dtype
+
+    def fetch(self, index: int) -> list[bytes]:
+        """Returns the bytes of the strip *index*."""
+        page, top = self._chunks.page, index * self._rows
+        offsets = self._chunks.tifffile_page.dataoffsets
+        end, size, parts = min(top + self._rows, page.height), _row_bytes(page), []
+        while top < end:
+            stored, skipped = divmod(top, page.strip_rows)
+            count = min(page.strip_rows - skipped, end - top)
+            parts.append(self._chunks.bytes_at(offsets[stored] + skipped * size, count * size))
+            top += count
+        return parts
+
+    def decode(self, parts: list[bytes]) -> NDArray[Any]:
+        """Returns the strip's samples."""
+        page = self._chunks.page
+        flat = np.frombuffer(parts[0] if len(parts) == 1 else b"".join(parts), self._stored)
+        return flat.reshape(-1, page.width, page.samples).astype(self._dtype, copy=False)
+
+
+class CompressedStrips:
+    """Strips made of whole compressed strips, or of whole rows of tiles."""
+
+    def __init__(self, chunks: CodecStrips, rows: int, dtype: np.dtype[Any]) -> None:
+        self._chunks, self._dtype = chunks, dtype
+        self._chunk_rows = max(1, -(-rows // chunks.rows))  # rows of chunks in a strip
+        self._count = -(-chunks.page.height // chunks.rows)
+
+    def fetch(self, index: int) -> list[tuple[int, list[tuple[int, bytes]]]]:
+        """Returns the coded strips or tiles of the strip *index*, by their row."""
+        first = index * self._chunk_rows
+        coded = [(row, self._chunks.read(row)) for row in range(first, min(first + self._chunk_rows, self._count))]
+        if self._chunks.page.compression == JPEG:
+            for _, chunks in coded:
+                _check_jpeg_ends(chunks)
+        return coded
+
+    def decode(self, coded: list[tuple[int, list[tuple[int, bytes]]]]) -> NDArray[Any]:
+        """Returns the strip's samples."""
+        try:
+            rows = [self._chunks.decode(row, chunks) for row, chunks in coded]
+        except Exception:
+            if self._chunks.page.compression in DEFLATES:
+                for row, chunks in coded:
+                    for number, data in chunks:
+                        _check_deflated(number, data, self._bytes_of(row), 2 * self._chunks.page.chunk_bytes)
+            raise
+        whole = rows[0] if len(rows) == 1 else np.concatenate(rows)
+        return np.ascontiguousarray(whole, self._dtype)
+
+    def _bytes_of(self, row: int) -> int:
+        """Returns the bytes of a decoded strip or tile in the *row*-th row; the last strip may be shorter."""
+        page = self._chunks.page
+        rows = min(self._chunks.rows, page.height - row * self._chunks.rows)
+        return page.chunk_bytes if page.tile else rows * _row_bytes(page)
+
+
+def _check_jpeg_ends(chunks: list[tuple[int, bytes]]) -> None:
+    """Raise `CannotRead` if a chunk is cut off: libjpeg makes grey pixels then, and imagecodecs hides its warning."""
+    for number, data in chunks:
+        if not data.rstrip(b"\0").endswith(JPEG_END):
+            raise CannotRead(f"strip or tile {number} has no end")
+
+
+def _check_deflated(number: int, data: bytes, size: int, most: int) -> None:
+    """Raise `Damaged` unless *data* is a valid stream of at least *size* and less than *most* bytes.
+
+    libtiff stops reading when it has *size* bytes, and so never checks the checksum.
+    """
+    stream = zlib.decompressobj()
+    try:
+        inflated = len(stream.decompress(data, most))
+    except zlib.error as error:
+        raise Damaged(f"strip or tile {number}: {error}") from error
+    if inflated > size and not stream.eof:
+        raise Damaged(f"strip or tile {number} has no end")
+
+
+def raising_cannot_read(decode: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Returns *decode* with all its exceptions as `CannotRead`: another engine may decode the page."""
+
+    def wrapped(coded: Any) -> Any:
+        try:
+            return decode(coded)
+        except (CannotRead, MemoryError):
+            raise
+        except Exception as error:
+            raise CannotRead(f"{type(error).__name__}: {error}") from error
+
+    return wrapped
