@@ -6,7 +6,8 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from mezcal.checks import essentials
+from mezcal.checks.broker import broker_check
+from mezcal.checks.store import store_check
 
 if TYPE_CHECKING:
     from mezcal.checks import Finding
@@ -20,7 +21,7 @@ class Readiness:
     """The checks behind `/readyz`."""
 
     def __init__(self, jobs: Jobs, store: Store) -> None:
-        self._checks = (essentials.broker(jobs.broker), essentials.store(store))
+        self._checks = (broker_check(jobs.broker), store_check(store))
         self._lock = threading.Lock()
         self._found: dict[str, Finding] = {}
         self._until = 0.0
@@ -29,6 +30,6 @@ class Readiness:
         """What each check found, by its name, at most a second ago; whoever asks meanwhile waits for the same look."""
         with self._lock:
             if time.monotonic() >= self._until:
-                self._found = {check.name: check.finding() for check in self._checks}
+                self._found = {check.name: check.run() for check in self._checks}
                 self._until = time.monotonic() + FRESH_SECONDS
             return self._found

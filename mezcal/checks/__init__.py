@@ -1,4 +1,4 @@
-"""Whether everything that an installation needs is there and fit: shared by `mezcal check` and `/readyz`."""
+"""Checks of what an installation needs, shared by `mezcal check` and `/readyz`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["Check", "CheckFailed", "Finding", "Severity"]
 
 
 class Severity(StrEnum):
-    """How a check went; a warning is something that works now and may not later."""
+    """The result of a check. A warning is something that works now and may fail later."""
 
     OK = "ok"
     WARNING = "warning"
@@ -25,7 +25,7 @@ class Severity(StrEnum):
 
 
 class CheckFailed(Exception):
-    """A check found something wrong; *hint* says what to do about it, where the check has nothing better."""
+    """A check found a problem. *hint* says what to do; without one, the hint of the check is used."""
 
     def __init__(self, detail: str, hint: str = "", level: Severity = Severity.FAILED) -> None:
         super().__init__(detail)
@@ -34,7 +34,7 @@ class CheckFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What one check found; *seconds* is how long it took."""
+    """What one check found, and how many *seconds* it took. *hint* says what to do; it is empty if nothing is wrong."""
 
     name: str
     level: Severity
@@ -45,26 +45,26 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """*look* returns what it found to be well, or raises what is wrong; *hint* is what helps most often."""
+    """One check. *test* returns what is right, or raises what is wrong; *hint* says what helps most often."""
 
     name: str
-    look: Callable[[], str]
+    test: Callable[[], str]
     hint: str
 
-    def finding(self) -> Finding:
-        """Look, and tell."""
+    def run(self) -> Finding:
+        """Run the check and return its finding. Raises nothing."""
         began = time.monotonic()
-        level, detail, hint = self._looked()
+        level, detail, hint = self._result()
         return Finding(self.name, level, detail, hint, time.monotonic() - began)
 
-    def _looked(self) -> tuple[Severity, str, str]:
+    def _result(self) -> tuple[Severity, str, str]:
         try:
-            return Severity.OK, self.look(), ""
-        except CheckFailed as amiss:
-            return amiss.level, amiss.detail, amiss.hint or self.hint
+            return Severity.OK, self.test(), ""
+        except CheckFailed as failed:
+            return failed.level, failed.detail, failed.hint or self.hint
         except Failure as failure:
             return Severity.FAILED, failure.detail, self.hint
         except (WrongSetting, OSError) as error:
             return Severity.FAILED, " ".join(str(error).split()), self.hint
-        except Exception as error:  # noqa: BLE001 - whatever a check meets is what it has found
+        except Exception as error:  # noqa: BLE001 - any error of a check is its finding
             return Severity.FAILED, " ".join(f"{type(error).__name__}: {error}".split()), self.hint

@@ -1,4 +1,4 @@
-"""Whether masters can be had: the repository with its credential, the archive."""
+"""The origins: the repository with its credential, one master, the science archive."""
 
 from __future__ import annotations
 
@@ -27,57 +27,62 @@ if TYPE_CHECKING:
 
 REQUEST_SECONDS = 10.0  # for each request
 ANY_STATUS = frozenset(range(100, 600))
-CLOCKS = 30.0  # seconds by which two machines' clocks may differ: signed tokens and URLs are good for minutes
-SOON = 86_400.0  # seconds
-HINT = "see to REPO_BASE_URL, and whether this machine may reach it"
+CLOCK_SECONDS = 30.0  # by which the clocks may differ: signed tokens and URLs are valid for minutes
+EXPIRY_SECONDS = 86_400.0  # before a token's end from which its expiry is a warning
 
 
-def origin(settings: Settings) -> Check:
-    """That the repository answers, and does not refuse the credential."""
-    return Check("origin", partial(_origin, settings), HINT)
+def origin_check(settings: Settings) -> Check:
+    """Check that the repository answers and accepts the credential."""
+    hint = "check REPO_BASE_URL, and if this machine can reach that host"
+    return Check("origin", partial(_check_origin, settings), hint)
 
 
-def master(settings: Settings, path: str) -> Check:
-    """That the master at *path* is given out."""
-    return Check("master", partial(_master, settings, path), "see whether the path, and who may read it, are right")
+def master_check(settings: Settings, path: str) -> Check:
+    """Check that the repository delivers the master at *path*."""
+    return Check("master", partial(_check_master, settings, path), "check the path, and who may read it")
 
 
-def archive(settings: Settings) -> Check:
-    """That the science archive answers."""
-    return Check("archive", partial(_archive, settings), "see to ARCHIVE_API_URL")
+def archive_check(settings: Settings) -> Check:
+    """Check that the science archive answers."""
+    return Check("archive", partial(_check_archive, settings), "check ARCHIVE_API_URL")
 
 
-def _origin(settings: Settings) -> str:
+def _check_origin(settings: Settings) -> str:
     if settings.repo_base_url is None:
-        return "REPO_BASE_URL is unset, and no `mezcal up` runs here that has an --origin, or serves its samples"
-    of = open_origin(settings)
-    if isinstance(of, FolderOrigin):
-        if not of.listing(1):
-            raise CheckFailed(f"{of.base_url} shows no image", "see that its files may be read", Severity.WARNING)
-        return f"{of.base_url} can be read"
-    with closing(_request(settings, of.base_url)) as answer:
-        _judge(answer.status, settings)
-        _check_clock(answer.headers)
-    _check_expiry(settings)
-    known = "the credential is not refused" if settings.auth_type is not AuthType.NONE else "no credential is set"
-    return f"{of.base_url} answers {answer.status}, {known}; name a master to be sure: mezcal check PATH"
+        return "REPO_BASE_URL is not set, and no `mezcal up` with an --origin or with its samples runs here"
+    origin = open_origin(settings)
+    if isinstance(origin, FolderOrigin):
+        return _check_folder(origin)
+    with closing(_request_head(settings, origin.base_url)) as response:
+        _check_status(response.status, settings)
+        _check_clock(response.headers)
+    _check_token_expiry(settings)
+    credential = "the credential is accepted" if settings.auth_type is not AuthType.NONE else "no credential is set"
+    return f"{origin.base_url} answers {response.status}, {credential}; to be sure, name a master: mezcal check PATH"
 
 
-def _request(settings: Settings, url: str) -> HttpResponse:
+def _check_folder(origin: FolderOrigin) -> str:
+    if not origin.listing(1):
+        raise CheckFailed(f"no image found in {origin.base_url}", "check that its files may be read", Severity.WARNING)
+    return f"{origin.base_url} can be read"
+
+
+def _request_head(settings: Settings, url: str) -> HttpResponse:
     budget = RetryBudget(0, REQUEST_SECONDS)
     return budget.run(lambda: OriginClient(url, settings).send(HttpRequest(url, "HEAD"), budget, ANY_STATUS))
 
 
-def _judge(status: int, settings: Settings) -> None:
+def _check_status(status: int, settings: Settings) -> None:
     if status in {401, 403}:
-        raise CheckFailed(f"the repository answers {status}", _of_credential(settings))
+        raise CheckFailed(f"the repository answers {status}", _credential_hint(settings))
     if status >= 500:
-        raise CheckFailed(f"the repository answers {status}", "see to the repository")
+        raise CheckFailed(f"the repository answers {status}", "check the repository itself")
 
 
-def _of_credential(settings: Settings) -> str:
-    given = settings.auth_type
-    return "set AUTH_TYPE and what it needs" if given is AuthType.NONE else f"see to what AUTH_TYPE={given} sends"
+def _credential_hint(settings: Settings) -> str:
+    if settings.auth_type is AuthType.NONE:
+        return "set AUTH_TYPE and the settings that it needs"
+    return f"check the credential that AUTH_TYPE={settings.auth_type} sends"
 
 
 def _check_clock(headers: Mapping[str, str]) -> None:
@@ -85,38 +90,42 @@ def _check_clock(headers: Mapping[str, str]) -> None:
         ahead = time.time() - parsedate_to_datetime(headers["Date"]).timestamp()
     except (KeyError, ValueError):
         return
-    if abs(ahead) > CLOCKS:
-        differ = f"this machine's clock is {abs(ahead):,.0f} s {'ahead of' if ahead > 0 else 'behind'} the repository's"
-        raise CheckFailed(differ, "let both follow NTP: tokens are good for minutes", Severity.WARNING)
+    if abs(ahead) > CLOCK_SECONDS:
+        direction = "ahead of" if ahead > 0 else "behind"
+        detail = f"this machine's clock is {abs(ahead):,.0f} s {direction} the repository's"
+        raise CheckFailed(detail, "synchronise both by NTP: tokens are valid for minutes", Severity.WARNING)
 
 
-def _check_expiry(settings: Settings) -> None:
-    """A bearer token that says when it ends, as a JWT does, is not to end unseen."""
+def _check_token_expiry(settings: Settings) -> None:
+    """Warn of a bearer token that is a JWT and expires soon."""
     if settings.auth_type is not AuthType.JWT_TOKEN or settings.jwt_token is None:
         return
     try:
-        ends = jwt.decode(settings.jwt_token.get_secret_value(), options={"verify_signature": False})["exp"]
+        expiry = jwt.decode(settings.jwt_token.get_secret_value(), options={"verify_signature": False})["exp"]
     except (jwt.PyJWTError, KeyError):
         return
-    if (left := float(ends) - time.time()) < SOON:
-        ended = f"JWT_TOKEN {'has expired' if left < 0 else f'expires in {left / 3600:.1f} hours'}"
-        raise CheckFailed(ended, "set a new one, or JWT_SECRET", Severity.FAILED if left < 0 else Severity.WARNING)
+    left = float(expiry) - time.time()
+    hint = "set a new token, or let mezcal sign its own: JWT_SECRET"
+    if left < 0:
+        raise CheckFailed("JWT_TOKEN has expired", hint)
+    if left < EXPIRY_SECONDS:
+        raise CheckFailed(f"JWT_TOKEN expires in {left / 3600:.1f} hours", hint, Severity.WARNING)
 
 
-def _master(settings: Settings, path: str) -> str:
+def _check_master(settings: Settings, path: str) -> str:
     recipe = Mezzanine.parse(path)
     try:
-        with open_origin(settings).open(recipe.path) as found:
-            began = found.file.read(16)
-            size = "of unknown size" if found.size is None else f"of {found.size:,} bytes"
+        with open_origin(settings).open(recipe.path) as master:
+            first_bytes = master.file.read(16)
     except MasterDenied as denied:
-        raise CheckFailed(denied.detail, _of_credential(settings)) from denied
-    if not began:
+        raise CheckFailed(denied.detail, _credential_hint(settings)) from denied
+    if not first_bytes:
         raise CheckFailed(f"{path} is empty")
-    return f"{path} is there, {size}, {found.content_type or 'of no declared type'}"
+    size = "unknown size" if master.size is None else f"{master.size:,} bytes"
+    return f"{path} is there, {size}, {master.content_type or 'no declared type'}"
 
 
-def _archive(settings: Settings) -> str:
+def _check_archive(settings: Settings) -> str:
     """Send one request without a credential, to see that the archive is there."""
     url = settings.archive_api_url or ""
     try:
@@ -125,5 +134,5 @@ def _archive(settings: Settings) -> str:
         raise CheckFailed(f"{url} {failed}") from failed
     response.close()
     if response.status >= 500:
-        raise CheckFailed(f"{url} answers {response.status}", "see to the archive")
+        raise CheckFailed(f"{url} answers {response.status}", "check the archive itself")
     return f"{url} answers {response.status}"

@@ -1,4 +1,4 @@
-"""`mezcal check`: whether everything that is needed is there and fit."""
+"""`mezcal check`: test what an installation needs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mezcal.checks import Check, CheckFailed, Severity, essentials, local_machine, origins
+from mezcal.checks import Check, CheckFailed, Severity
+from mezcal.checks.broker import clock_check, missing_broker_check, thorough_broker_check, workers_check
+from mezcal.checks.local_machine import codecs_check, secrets_check
+from mezcal.checks.origins import archive_check, master_check, origin_check
+from mezcal.checks.store import scratch_check, thorough_store_check
 from mezcal.commands.arguments import add_data_dir, settings_of
 from mezcal.commands.terminal.exit_codes import OK, PROBLEMS
 from mezcal.jobs import Jobs
@@ -41,7 +45,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Check, and tell; the exit code."""
+    """Run the checks and print each finding. Returns the exit code."""
     findings = []
     for finding in _findings(options):
         findings.append(finding)
@@ -49,57 +53,60 @@ def run(options: argparse.Namespace) -> int:
             print(_line(finding), flush=True)
     failed = any(finding.level is Severity.FAILED for finding in findings)
     if options.json:
-        told = [asdict(finding) | {"seconds": round(finding.seconds, 4)} for finding in findings]
-        print(json.dumps({"status": "failed" if failed else "ok", "checks": told}, indent=1))
+        checks = [asdict(finding) | {"seconds": round(finding.seconds, 4)} for finding in findings]
+        print(json.dumps({"status": "failed" if failed else "ok", "checks": checks}, indent=1))
     return PROBLEMS if failed else OK
 
 
 def _findings(options: argparse.Namespace) -> Iterator[Finding]:
-    """Each finding as soon as it is there. With settings that cannot be read there is nothing else to look at."""
-    read: list[Settings] = []
+    """Yield each finding when its check ends. If the settings cannot be read, nothing else is checked."""
+    loaded: list[Settings] = []
 
-    def settings() -> str:
-        read.append(settings_of(options))
-        given = len(read[0].model_fields_set)
-        told = f"{given} given" + (", .env read" if Path(".env").is_file() else ", there is no .env here")
-        if odd := find_typos(given_names()):
-            raise CheckFailed("; ".join((told, *odd)), level=Severity.WARNING)
-        return told
+    def load_settings() -> str:
+        loaded.append(settings_of(options))
+        return _describe(loaded[0])
 
-    first = Check("settings", settings, "docs/configuration.md has what each may hold").finding()
-    yield first
-    if first.level is not Severity.FAILED:
-        yield from _asked(read[0], options.path)
-        yield from _of_broker(read[0])
-        yield from _here(read[0])
+    finding = Check("settings", load_settings, "docs/configuration.md says what each may hold").run()
+    yield finding
+    if finding.level is not Severity.FAILED:
+        yield from _check_origins(loaded[0], options.path)
+        yield from _check_jobs(loaded[0])
+        yield from _check_disk_and_codecs(loaded[0])
 
 
-def _asked(settings: Settings, path: str | None) -> Iterator[Finding]:
-    yield local_machine.secrets().finding()
-    yield origins.origin(settings).finding()
+def _describe(settings: Settings) -> str:
+    detail = f"{len(settings.model_fields_set)} set, " + (".env read" if Path(".env").is_file() else "no .env here")
+    if typos := find_typos(given_names()):
+        raise CheckFailed("; ".join((detail, *typos)), level=Severity.WARNING)
+    return detail
+
+
+def _check_origins(settings: Settings, path: str | None) -> Iterator[Finding]:
+    yield secrets_check().run()
+    yield origin_check(settings).run()
     if path is not None:
-        yield origins.master(settings, path).finding()
+        yield master_check(settings, path).run()
     if settings.archive_api_url:
-        yield origins.archive(settings).finding()
+        yield archive_check(settings).run()
 
 
-def _of_broker(settings: Settings) -> Iterator[Finding]:
-    """Of a broker that is not there nothing else is asked."""
+def _check_jobs(settings: Settings) -> Iterator[Finding]:
+    """Check the broker, and if it answers, its clock and the workers."""
     if settings.redis_url is None:
-        yield local_machine.no_broker(settings).finding()
+        yield missing_broker_check(settings).run()
         return
     jobs = Jobs.of(settings)
-    broker = essentials.thorough_broker(jobs.broker).finding()
+    broker = thorough_broker_check(jobs.broker).run()
     yield broker
     if broker.level is not Severity.FAILED:
-        yield local_machine.clock(jobs.broker).finding()
-        yield local_machine.workers(jobs.workers).finding()
+        yield clock_check(jobs.broker).run()
+        yield workers_check(jobs.workers).run()
 
 
-def _here(settings: Settings) -> Iterator[Finding]:
-    yield essentials.thorough_store(open_store(settings)).finding()
-    yield local_machine.scratch(settings).finding()
-    yield local_machine.codecs().finding()
+def _check_disk_and_codecs(settings: Settings) -> Iterator[Finding]:
+    yield thorough_store_check(open_store(settings)).run()
+    yield scratch_check(settings).run()
+    yield codecs_check().run()
 
 
 def _line(finding: Finding) -> str:
