@@ -26,7 +26,7 @@ OUTCOMES = {HIT: "hit", STALE: "stale", MISS: "miss", JOINED: "join"}
 PROBES = {"/healthz", "/readyz", "/metrics"}  # asked for every few seconds; their lines only under DEBUG
 HITS = {"hit", "stale"}
 PATH_SHOWN = PATH_MAX + 32  # characters: every path that names a master is shown whole
-EVENTS = {202: "accepted", 401: "refused", 403: "refused", 413: "too-large", 503: "later"}  # by status
+EVENTS = {202: "accepted", 401: "refused", 403: "refused", 413: "too-large", 503: "unavailable"}  # by status
 KINDS = {"images": "mezzanine", "thumbnails": "thumbnail"}  # by blueprint
 
 

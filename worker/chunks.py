@@ -126,7 +126,7 @@ class ChunkRun:
         asked_for = persist(lambda: jobs.pages_of_each(self._masters))
         for master, asked in zip(self._masters, asked_for, strict=True):
             stored = pages_to_renew(master, asked, jobs, store)
-            self._orders += [QueueRequest(page, fresh=True, anew=True, counted=False) for page in stored]
+            self._orders += [QueueRequest(page, master_changed=True, remake=True, counted=False) for page in stored]
 
     def _frame(self, place: int, event: Event) -> None:
         """A frame's named sizes. A changed frame has other keys, so what was made of the old one is shown to nobody;
@@ -140,7 +140,7 @@ class ChunkRun:
         ctx = self._ctx
         missing, sizes = Warming(ctx.settings, ctx.jobs, ctx.store).missing(int(text))
         self._orders += [QueueRequest(recipe) for recipe in missing]
-        self._notes.append(Note(place, "done", ended=sizes - len(missing), parts=sizes))
+        self._notes.append(Note(place, "done", ended=sizes - len(missing), derivatives=sizes))
 
 
 def _about(event: Event) -> str:

@@ -11,10 +11,11 @@ from celery.exceptions import Retry
 from mezcal.derive import JobContext, derive
 from mezcal.errors import Failure, Superseded, Unforeseen
 from mezcal.jobs import Lane
-from mezcal.jobs.origin_guard import DEFER_SECONDS, GuardedOrigin, JobDelayed
+from mezcal.jobs.guarded_origin import GuardedOrigin
+from mezcal.jobs.origin_guard import DELAY_SECONDS, JobDelayed
 from mezcal.jobs.state.leases import Lease
 from mezcal.jobs.state.outages import persist
-from mezcal.jobs.state.progress import shown
+from mezcal.jobs.state.progress import reported
 from mezcal.jobs.transport.celery_pipe import CHORE, CHORE_SECONDS, MAKE
 from mezcal.recipe import from_json
 from worker.app import app, context
@@ -62,10 +63,10 @@ def _report(recipe: Recipe, lease: Lease) -> str:
     attempt = JobAttempt(recipe, lease.claim)
     try:
         stored = _work(attempt, lease)
-    except JobDelayed as put_off:
-        lease.defer(put_off.seconds)
-        attempt.end("put-off")
-        raise _again(put_off.seconds, "there was no place for it: at its origin, or in memory") from None
+    except JobDelayed as delayed:
+        lease.delay(delayed.seconds)
+        attempt.end("delayed")
+        raise _again(delayed.seconds, "there was no place for it: at its origin, or in memory") from None
     except Superseded as failure:
         attempt.end("superseded")
         return failure.slug
@@ -90,7 +91,7 @@ def _work(attempt: JobAttempt, lease: Lease) -> Stored:
     claim = lease.claim
     try:
         with (
-            shown(ctx.table, claim.key, attempt.progress) as progress,
+            reported(ctx.table, claim.key, attempt.progress) as progress,
             ctx.memory.share(RANKS[claim.lane], waiting(lease)) as reserve_memory,
         ):
             job = JobContext(claim.remake, lease.check, reserve_memory, progress)
@@ -109,7 +110,7 @@ def waiting(lease: Lease) -> Callable[[float], None]:
     def heed(seconds: float) -> None:
         lease.abandon_if_lost()
         if seconds > patience:
-            raise JobDelayed(random.uniform(*DEFER_SECONDS))  # noqa: S311 - jitter
+            raise JobDelayed(random.uniform(*DELAY_SECONDS))  # noqa: S311 - jitter
 
     return heed
 

@@ -61,7 +61,7 @@ def described(found: Batch, shown: Callable[[Record], dict[str, Any]]) -> dict[s
     """A batch as JSON; times are seconds since 1970."""
     return {
         "id": found.name,
-        "state": "done" if found.over else "running",
+        "state": "done" if found.done else "running",
         "items": found.items,
         "counts": found.counts,
         "asked": found.asked,

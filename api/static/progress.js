@@ -19,7 +19,7 @@ async function look() {
   try {
     const answer = await fetch(bar.dataset.job, { headers: { Accept: "application/json" } });
     const job = answer.ok ? await answer.json() : null;
-    if (job === null ? answer.status === 404 : !["queued", "later", "running"].includes(job.state)) {
+    if (job === null ? answer.status === 404 : !["queued", "delayed", "running"].includes(job.state)) {
       location.reload();
       return;
     }

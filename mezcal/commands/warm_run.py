@@ -17,7 +17,7 @@ from mezcal.errors import BrokerDown
 from mezcal.ingest.lists import batches
 from mezcal.ingest.manifests import Passed
 from mezcal.jobs.bulk.chunks import SIZE
-from mezcal.jobs.bulk.follow_up import Outstanding
+from mezcal.jobs.bulk.follow_up import BulkFollowUp
 from mezcal.store import LocalStore
 
 if TYPE_CHECKING:
@@ -69,11 +69,11 @@ def warm(named: Iterator[Recipe | Passed], jobs: Jobs, store: Store, *, wait: bo
     Ctrl-C leaves the jobs queued, or withdraws them with *cancel*. Raises `BrokerDown`.
     """
     interrupts, counts = Interrupts(), WarmCounts()
-    outstanding = Outstanding(jobs, store)
+    follow_up = BulkFollowUp(jobs, store)
     with interrupts.raised():
         try:
             with progress_bar("warm") as bar:
-                run = WarmRun(store, outstanding, counts, interrupts, bar, wait)
+                run = WarmRun(store, follow_up, counts, interrupts, bar, wait)
                 run.queue_missing(named)
                 if wait:
                     run.follow()
@@ -83,7 +83,7 @@ def warm(named: Iterator[Recipe | Passed], jobs: Jobs, store: Store, *, wait: bo
         except KeyboardInterrupt:
             print(f"stopped: {counts.summary()}", flush=True)
             if cancel:
-                print(_withdraw(outstanding))
+                print(_withdraw(follow_up))
             return INTERRUPTED
     print(counts.summary())
     return counts.exit_code
@@ -112,7 +112,7 @@ class WarmRun:
     """One run of the command."""
 
     store: Store
-    outstanding: Outstanding
+    follow_up: BulkFollowUp
     counts: WarmCounts
     interrupts: Interrupts
     bar: ProgressBar
@@ -133,10 +133,10 @@ class WarmRun:
     def follow(self) -> None:
         """Return when all queued jobs have ended."""
         self._show()
-        while self.outstanding.count():
+        while self.follow_up.count():
             self._retry_broker(self._count_ended)
             self._show()
-            if self.outstanding.count():
+            if self.follow_up.count():
                 time.sleep(POLL_SECONDS)
 
     def _missing(self, recipes: list[Recipe]) -> list[Recipe]:
@@ -148,7 +148,7 @@ class WarmRun:
             return [recipe for recipe, stored in zip(recipes, found, strict=True) if stored is None]
 
     def _count_ended(self) -> None:
-        for ended in self.outstanding.look():
+        for ended in self.follow_up.read_ended():
             if ended.failure is None:
                 self.counts.made += 1
             else:
@@ -164,7 +164,7 @@ class WarmRun:
 
     def _queue(self, missing: list[Recipe], named: int) -> None:
         """Queue *missing*; *named* is the number of recipes that they are taken from."""
-        self.outstanding.hand_over(missing, at_once=self.counts.queued < QUEUED_AT_ONCE)
+        self.follow_up.hand_over(missing, at_once=self.counts.queued < QUEUED_AT_ONCE)
         self.counts.named += named
         self.counts.cached += named - len(missing)
         self.counts.queued += len(missing)
@@ -204,16 +204,16 @@ def _skipped_line(skipped: Passed) -> str:
     return f"skipped  {printable(skipped.what)}: {printable(skipped.why, REASON_MAX)}"
 
 
-def _withdraw(outstanding: Outstanding) -> str:
+def _withdraw(follow_up: BulkFollowUp) -> str:
     """Withdraw the jobs that have not started. Returns a line that counts them."""
-    before = outstanding.count()
+    before = follow_up.count()
     try:
-        withdrawn = outstanding.take_back()
-        if outstanding.being_queued():
+        withdrawn = follow_up.withdraw()
+        if follow_up.being_queued():
             print("waiting for a worker that is queueing some of them", file=sys.stderr)
-        while outstanding.being_queued():
+        while follow_up.being_queued():
             time.sleep(POLL_SECONDS)
-        withdrawn += outstanding.take_back()  # what the worker has queued
+        withdrawn += follow_up.withdraw()  # what the worker has queued
     except KeyboardInterrupt:
         return "the jobs that are not withdrawn yet stay queued"
     rest = before - withdrawn

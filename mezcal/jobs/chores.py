@@ -28,9 +28,9 @@ class ChoreState:
     @raises_broker_down()
     def cursor(self) -> str:
         """Return the folder or object up to which the walk through the store has come, "" at its beginning."""
-        return str(self._redis.get(self._keys.walk) or "")
+        return str(self._redis.get(self._keys.cursor) or "")
 
     @raises_broker_down()
     def save_cursor(self, cursor: str) -> None:
         """Remember how far the walk has come."""
-        self._redis.set(self._keys.walk, cursor, ex=CURSOR_KEPT)
+        self._redis.set(self._keys.cursor, cursor, ex=CURSOR_KEPT)

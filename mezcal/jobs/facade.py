@@ -64,7 +64,7 @@ class Jobs:
         self.table = table
         self.pipe = pipe
         self.listener = Listener(table, waiters_max)
-        self.chunks = Chunks(redis, keys)
+        self.chunks = Chunks(table)
         self.batches = Batches(table, self.chunks)
         self.origin_guard = OriginGuard(table)
         self.workers = WorkerRegistry(redis, keys)
@@ -108,7 +108,7 @@ class Jobs:
 
     def _send(self, recipe: Recipe, result: QueueResult) -> None:
         if result.verdict is Verdict.FULL:
-            raise Busy(f"{self.table.terms.queue_max:,} jobs are queued already")
+            raise Busy(f"{self.table.policy.queue_max:,} jobs are queued already")
         if result.verdict is Verdict.PUBLISH:
             self.pipe.send(recipe.as_json(), result.lane, recipe.label)
 
@@ -236,7 +236,7 @@ class Jobs:
     @property
     def origins(self) -> dict[str, str]:
         """The host of the masters of each kind of recipe, "" for a folder."""
-        return self.table.terms.origins
+        return self.table.policy.origins
 
     @raises_broker_down()
     def circuit(self, host: str) -> Circuit:

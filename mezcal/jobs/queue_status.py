@@ -1,4 +1,4 @@
-"""How the queue is at this moment, as one value: for metrics and for people."""
+"""The numbers of jobs at this moment, as one value: for metrics and for people."""
 
 from __future__ import annotations
 
@@ -10,55 +10,57 @@ from mezcal.jobs.state.keys import JobState, Lane
 if TYPE_CHECKING:
     from mezcal.jobs.state.table import JobTable
 
-BLOCK = 500  # failures looked at in one round trip
+BLOCK = 500  # failures that are read in one round trip
 
 
 @dataclass(frozen=True, slots=True)
 class QueueStatus:
-    """Numbers of jobs; *ages* are the seconds since the oldest queued job of a lane was, 0 without any."""
+    """Numbers of jobs. *ages* are the seconds for which the oldest job of a lane has been queued, 0 without any."""
 
     queued: dict[Lane, int]
     ages: dict[Lane, float]
     running: int
-    later: int
+    delayed: int
     failed: int
     quarantined: int
     chunks: int
 
 
 def queue_status(table: JobTable) -> QueueStatus:
-    """The queue now. Two round trips, and one more per 500 in quarantine. Raises `redis.RedisError`."""
+    """Read the status in two round trips, and one more per 500 in quarantine. Raises `redis.RedisError`."""
     keys, lanes = table.keys, list(Lane)
     pipe = table.redis.pipeline(transaction=False)
     pipe.time()
     for lane in lanes:
         pipe.zcard(keys.queued(lane))
         pipe.zrange(keys.queued(lane), 0, 0, withscores=True)
-    for name in (keys.running, keys.later, keys.failed, keys.chunks):
+    for name in (keys.running, keys.delayed, keys.failed, keys.chunks):
         pipe.zcard(name)
-    (seconds, micros), *told = pipe.execute()
-    depths, firsts, rest = told[: 2 * len(lanes) : 2], told[1 : 2 * len(lanes) : 2], told[2 * len(lanes) :]
+    (seconds, microseconds), *answers = pipe.execute()
+    depths, oldest = answers[: 2 * len(lanes) : 2], answers[1 : 2 * len(lanes) : 2]
+    running, delayed, failed, chunks = answers[2 * len(lanes) :]
+    now = seconds + microseconds / 1e6
     return QueueStatus(
         queued=dict(zip(lanes, depths, strict=True)),
-        ages={lane: _age(first, seconds + micros / 1e6) for lane, first in zip(lanes, firsts, strict=True)},
-        running=rest[0],
-        later=rest[1],
-        failed=rest[2],
-        quarantined=_quarantined(table) if rest[2] else 0,
-        chunks=rest[3],
+        ages={lane: _age(members, now) for lane, members in zip(lanes, oldest, strict=True)},
+        running=running,
+        delayed=delayed,
+        failed=failed,
+        quarantined=_quarantined(table) if failed else 0,
+        chunks=chunks,
     )
 
 
-def _age(first: list[tuple[str, float]], now: float) -> float:
-    return max(0.0, now - first[0][1] / 1000) if first else 0.0
+def _age(members: list[tuple[str, float]], now: float) -> float:
+    return max(0.0, now - members[0][1] / 1000) if members else 0.0
 
 
 def _quarantined(table: JobTable) -> int:
-    """Those in quarantine are remembered longest, so they come first: the rest need not be looked at."""
-    found = start = 0
+    """Count the quarantined jobs. They are remembered longest, so they come first: the rest need not be read."""
+    count = start = 0
     while True:
-        known = cast("list[str]", table.redis.zrange(table.keys.failed, start, start + BLOCK - 1, desc=True))
-        here = table.states(known).count(JobState.QUARANTINED) if known else 0
-        found, start = found + here, start + BLOCK
-        if not here or len(known) < BLOCK:
-            return found
+        keys = cast("list[str]", table.redis.zrange(table.keys.failed, start, start + BLOCK - 1, desc=True))
+        found = table.states(keys).count(JobState.QUARANTINED) if keys else 0
+        count, start = count + found, start + BLOCK
+        if not found or len(keys) < BLOCK:
+            return count

@@ -47,7 +47,7 @@ class Gauged:
 QUEUED = Gauged("mezcal_queued_jobs", "Jobs that are queued.", ("lane",))
 AGE = Gauged("mezcal_queue_age_seconds", "Seconds for which the oldest queued job has been; 0 without any.", ("lane",))
 RUNNING = Gauged("mezcal_running_jobs", "Jobs that workers hold.")
-LATER = Gauged("mezcal_postponed_jobs", "Jobs that failed for now and wait for their next try.")
+DELAYED = Gauged("mezcal_delayed_jobs", "Jobs that wait for their next attempt.")
 FAILED = Gauged("mezcal_failed_jobs", "Jobs remembered as failed, those in quarantine included.")
 QUARANTINE = Gauged("mezcal_quarantined_jobs", "Jobs in quarantine: they ended their workers, time after time.")
 CHUNKS = Gauged(
@@ -140,7 +140,7 @@ def _of_queue(queue: QueueStatus) -> Iterator[Metric]:
     for lane in Lane:
         depth.add_metric([lane], queue.queued[lane])
         age.add_metric([lane], queue.ages[lane])
-    yield from (depth, age, _single(RUNNING, queue.running), _single(LATER, queue.later))
+    yield from (depth, age, _single(RUNNING, queue.running), _single(DELAYED, queue.delayed))
     yield from (_single(FAILED, queue.failed), _single(QUARANTINE, queue.quarantined), _single(CHUNKS, queue.chunks))
 
 

@@ -60,7 +60,8 @@ class Metrics:
             "mezcal_deliveries",
             "Events and lists that came over HTTP, each with one item or many. form: standard, fedora, s3, "
             "cloudevents, list (POST /jobs). outcome: accepted, again (it came before), nothing (nothing follows from "
-            "it), refused (by signature, token or login), malformed, too-large, later (503: to be sent again), failed.",
+            "it), refused (by signature, token or login), malformed, too-large, unavailable (503: to be sent again), "
+            "failed.",
             *("form", "outcome"),
         )
         self.delivered_items = self._counter(
@@ -70,8 +71,8 @@ class Metrics:
     def _of_jobs(self) -> None:
         self.jobs = self._counter(
             "mezcal_jobs",
-            "Turns of jobs that ended. outcome: made, failed, put-off (again later), superseded, lost (its process "
-            "died), ended (its process was ended for taking too long).",
+            "Attempts at jobs that ended. outcome: made, failed, delayed (another attempt follows), superseded, lost "
+            "(its process died), ended (its process was ended for taking too long).",
             *("kind", "lane", "outcome"),
         )
         self.job_failures = self._counter(

@@ -69,10 +69,10 @@ def test_a_password_of_ones_own_is_the_only_one(installation: Installation) -> N
 def test_a_job_that_is_put_off_is_shown_as_to_be_tried_again_and_why(
     installation: Installation, origin: OriginServer
 ) -> None:
-    origin.script("put-off.tif", status=500, fails=-1)
-    wanted(installation, "put-off.tif", Lane.BULK)
+    origin.script("delayed.tif", status=500, fails=-1)
+    wanted(installation, "delayed.tif", Lane.BULK)
     (task,) = until(
-        lambda: [one for one in tasks(installation, "put-off.tif") if one["state"] == "RETRY"], 30, "a put-off job"
+        lambda: [one for one in tasks(installation, "delayed.tif") if one["state"] == "RETRY"], 30, "a delayed job"
     )
     assert task["kwargs"] == "lane=bulk"
     assert re.fullmatch(r"again in \d+ s: origin-failed: .+", task["exception"])

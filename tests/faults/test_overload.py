@@ -107,7 +107,7 @@ def test_a_repository_has_so_many_readers_at_once_and_no_more(install: Callable[
     asked = [scene.asked(first)]
     scene.running(first)
     asked += [scene.asked(path) for path in others]
-    until(lambda: scene.table.depths()["later"] >= 1, what="one to be put off")
+    until(lambda: scene.table.depths()["delayed"] >= 1, what="one to be put off")
     assert sum(scene.repository.count(path) for path in others) == 0
     script.go.set()
     assert [one.result().status_code for one in asked] == [200] * 4

@@ -93,8 +93,8 @@ class Housekeeping(bootsteps.StartStopStep):  # type: ignore[misc]  # celery shi
         ctx.jobs.broker.ping()
         now = time.monotonic()
         gap, self._seen = now - self._seen, now
-        if gap > SWEEP_SECONDS + ctx.table.terms.lease / 3:
-            self._held_until = now + ctx.table.terms.lease
+        if gap > SWEEP_SECONDS + ctx.table.policy.lease / 3:
+            self._held_until = now + ctx.table.policy.lease
         if now < self._held_until:
             return
         for message in ctx.table.reap():

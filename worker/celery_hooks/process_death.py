@@ -40,9 +40,9 @@ def told(key: str, task_id: str, exception: BaseException) -> Message | None:
     table = context().table
     log.error("the process that made %s ended: %s", key, exception)
     if _too_long(exception):
-        table.ended(key, task_id, TimedOut("it could not be stopped in time, and its process was ended"))
+        table.process_killed(key, task_id, TimedOut("it could not be stopped in time, and its process was ended"))
         return None
-    return table.died(key, task_id)
+    return table.process_died(key, task_id)
 
 
 def _too_long(exception: BaseException) -> bool:

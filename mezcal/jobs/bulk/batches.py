@@ -1,7 +1,7 @@
-"""Bulk requests as those who made them see them: how many of their items have ended how.
+"""Batches: bulk requests, and how many of their items ended how.
 
-Each item is counted once, however often its chunk is queued, by whichever job in the table ends for it; nothing
-is counted by looking at all of a batch's jobs.
+Each item is counted once, however often its chunk is queued, when its job ends. No count needs a look at all jobs of a
+batch.
 """
 
 from __future__ import annotations
@@ -9,31 +9,31 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from uuid import uuid4
 
 from mezcal.errors import Busy
 from mezcal.jobs.state.outages import raises_broker_down
-from mezcal.jobs.state.records import record_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from mezcal.jobs.bulk.chunks import Chunks
     from mezcal.jobs.state.records import Record
+    from mezcal.jobs.state.scripts import Arguments
     from mezcal.jobs.state.table import JobTable
 
-PREFIX = "batch-"  # tells a batch from a job, whose id is hex digits only
-KNOWN_SECONDS = 86_400  # for which a delivery that comes again is known; producers try for as long
-LOOKED_MOST = 20_000  # running jobs, and jobs in back-off, that are looked at to count a batch's own
+PREFIX = "batch-"  # tells a batch's id from a job's, which has hex digits only
+KNOWN_SECONDS = 86_400  # for which a repeated delivery is recognised; producers repeat for as long
+ACTIVE_MOST = 20_000  # running jobs, and delayed jobs, among which those of a batch are counted
 ENDS = ("done", "failed", "forgotten", "deleted", "ignored", "repeated")
+TEXT_MOST = 300  # characters of a note
 
 
 @dataclass(frozen=True, slots=True)
 class Posted:
-    """A batch that was left for the workers; *again* if the same delivery had opened it before."""
+    """A batch that was saved for the workers; *again* if the same delivery had opened it before."""
 
     name: str
     items: int
@@ -42,19 +42,22 @@ class Posted:
 
 
 class Note(NamedTuple):
-    """What became of the item at *place* that is no job of its own: of *parts* derivatives, *ended* did so."""
+    """The end of the item at *place*, for which there is no job.
+
+    The item stands for so many *derivatives*, of which *ended* have this *outcome*; the others are jobs.
+    """
 
     place: int
-    what: str
+    outcome: str
     about: str = ""
     reason: str = ""
     ended: int = 1
-    parts: int = 1
+    derivatives: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """How a batch stands; times are seconds since 1970. *counts* adds up to *items*."""
+    """The state of a batch; times are seconds since 1970. The sum of *counts* is *items*."""
 
     name: str
     items: int
@@ -66,25 +69,25 @@ class Batch:
 
     @property
     def settled(self) -> int:
-        """Items of which nothing more will come."""
+        """The number of items that have ended."""
         return sum(self.counts[end] for end in ENDS)
 
     @property
     def rate(self) -> float | None:
-        """Items settled in a second, so far; None before the first."""
-        until = self.last if self.over else time.time()
+        """Items settled per second so far; None before the first."""
+        until = self.last if self.done else time.time()
         if not self.settled or until is None:
             return None
         return self.settled / max(until - self.asked, 0.001)
 
     @property
-    def over(self) -> bool:
-        """Whether all items are settled."""
+    def done(self) -> bool:
+        """True if all items are settled."""
         return self.settled >= self.items
 
     @property
     def estimate(self) -> float | None:
-        """Seconds that are left if it goes on so; None while nobody can know."""
+        """The seconds that are left at this rate, None before the first item is settled."""
         return (self.items - self.settled) / self.rate if self.rate else None
 
 
@@ -96,66 +99,82 @@ class Batches:
 
     @raises_broker_down()
     def post(self, items: Iterable[Any], delivery: str | None = None, seconds: int = KNOWN_SECONDS) -> Posted:
-        """Leave *items* (small JSON, `events.Event`), whole or not at all; a *delivery* once in *seconds*."""
-        name, keys = PREFIX + uuid4().hex[:24], self._table.keys
+        """Save *items* (small JSON, `events.Event`), all or none; those of one *delivery* once in *seconds*."""
+        name = PREFIX + uuid4().hex[:24]
         names, count = self._chunks.draft(items, name)
-        known = keys.delivery(hashlib.sha256(delivery.encode("utf-8", "surrogatepass")).hexdigest()) if delivery else ""
-        told: list[str | float] = [name, count, known, seconds, keys.chunks, keys.chunk(""), *names]
-        opened = self._table.run("open", "", *told)
+        digest = hashlib.sha256(delivery.encode("utf-8", "surrogatepass")).hexdigest() if delivery else ""
+        opened = self._open(name, names, count, digest, seconds)
         if opened != name:
             self._chunks.drop(names)
         if not opened:
             raise Busy("the list came too slowly: send it again")
         return Posted(opened, count, names if opened == name else [], again=opened != name)
 
+    def _open(self, name: str, chunks: list[str], items: int, digest: str, seconds: int) -> str:
+        args: Arguments = {
+            "batch": name,
+            "items": items,
+            "delivery": digest,
+            "delivery_seconds": seconds,
+            "chunk_prefix": self._table.keys.chunk(""),
+            "chunks": json.dumps(chunks),
+        }
+        return cast("str", self._table.scripts.run("bulk/open_batch", self._table.keys.of_batch(name, digest), args))
+
     @raises_broker_down()
     def known(self, name: str) -> bool:
-        """Whether the batch *name* can still be asked about."""
+        """Return True if the batch *name* is kept."""
         return bool(self._table.redis.exists(self._table.keys.batch(name)))
 
     @raises_broker_down()
     def open_places(self, name: str, first: int, count: int) -> list[bool]:
-        """Of each of *count* items from *first* on, whether nobody has settled or queued it yet."""
+        """Return for each of *count* items from *first* on whether it is neither settled nor queued yet."""
         pipe = self._table.redis.pipeline(transaction=False)
         for place in range(first, first + count):
-            pipe.getbit(f"{self._table.keys.batch(name)}:spread", place)
+            pipe.getbit(f"{self._table.keys.batch(name)}:taken", place)
         return [not bit for bit in pipe.execute()]
 
     @raises_broker_down()
     def note(self, name: str, notes: list[Note]) -> None:
         """Settle items of the batch *name*, in one round trip."""
         pipe = self._table.redis.pipeline(transaction=False)
-        for one in notes:
-            said = json.dumps({"item": one.about[:300], "what": one.what, "reason": one.reason[:300]})
-            told = (name, one.place, one.what, one.ended, one.parts, said if one.reason else "")
-            self._table.run("note", "", *told, client=pipe)
+        keys = self._table.keys.of_batch(name)
+        for note in notes:
+            listed = {"item": note.about[:TEXT_MOST], "what": note.outcome, "reason": note.reason[:TEXT_MOST]}
+            args: Arguments = {
+                "batch": name,
+                "place": note.place,
+                "outcome": note.outcome,
+                "ended": note.ended,
+                "derivatives": note.derivatives,
+                "note": json.dumps(listed) if note.reason else "",
+            }
+            self._table.scripts.run("bulk/settle_item", keys, args, pipe)
         pipe.execute()
 
     @raises_broker_down()
     def read(self, name: str) -> Batch | None:
-        """How the batch stands; None if it is not, or no longer, known."""
-        redis, key = self._table.redis, self._table.keys.batch(name)
-        pipe = redis.pipeline(transaction=False)
+        """Return the batch *name*, None if it is not kept."""
+        keys, key = self._table.keys, self._table.keys.batch(name)
+        pipe = self._table.redis.pipeline(transaction=False)
         pipe.hgetall(key)
-        pipe.bitcount(f"{key}:spread")
+        pipe.bitcount(f"{key}:taken")
         pipe.scard(f"{key}:open")
         pipe.lrange(f"{key}:failed", 0, -1)
         pipe.lrange(f"{key}:notes", 0, -1)
-        fields, spread, still, failed, notes = pipe.execute()
+        fields, taken, still_open, failed, notes = pipe.execute()
         if not fields:
             return None
-        running, later = self._table.run("look", "", name, LOOKED_MOST)
-        counts = {
-            "waiting": int(fields["items"]) - int(fields.get("beside", 0)) - spread,
-            "queued": max(still - running - later, 0),
-            "later": later,
-            "running": running,
-            **{end: int(fields.get(end, 0)) for end in ENDS},
-        }
-        last = int(fields["last"]) / 1000 if "last" in fields else None
-        told = [json.loads(note) for note in notes]
-        asked = int(fields["asked"]) / 1000
-        return Batch(name, int(fields["items"]), asked, last, counts, self._records(failed), told)
+        active = self._table.scripts.run("bulk/count_active", keys.of_batch(name), {"limit": ACTIVE_MOST})
+        return Batch(
+            name=name,
+            items=int(fields["items"]),
+            asked=int(fields["asked"]) / 1000,
+            last=int(fields["last"]) / 1000 if "last" in fields else None,
+            counts=_counts(fields, taken, still_open, active),
+            failures=self._table.records(list(dict.fromkeys(failed))),
+            notes=[json.loads(note) for note in notes],
+        )
 
     @raises_broker_down()
     def totals(self) -> dict[str, int]:
@@ -163,9 +182,13 @@ class Batches:
         items = cast("dict[str, str]", self._table.redis.hgetall(self._table.keys.items))
         return {end: int(items.get(end, 0)) for end in ENDS}
 
-    def _records(self, keys: list[str]) -> list[Record]:
-        pipe = self._table.redis.pipeline(transaction=False)
-        for key in Counter(keys):
-            pipe.hgetall(self._table.keys.job(key))
-        found = cast("list[dict[str, str]]", pipe.execute())
-        return [record_of(key, fields) for key, fields in zip(Counter(keys), found, strict=True) if fields.get("state")]
+
+def _counts(fields: dict[str, str], taken: int, still_open: int, active: list[int]) -> dict[str, int]:
+    running, delayed = active
+    return {
+        "waiting": int(fields["items"]) - int(fields.get("extra", 0)) - taken,
+        "queued": max(still_open - running - delayed, 0),
+        "delayed": delayed,
+        "running": running,
+        **{end: int(fields.get(end, 0)) for end in ENDS},
+    }

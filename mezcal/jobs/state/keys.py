@@ -7,17 +7,17 @@ from enum import StrEnum
 
 
 class Lane(StrEnum):
-    """Whose turn it is: `interactive` where somebody waits, `bulk` where nobody does."""
+    """Which jobs come first: `interactive` ones, for which a client waits, before `bulk` ones."""
 
     INTERACTIVE = "interactive"
     BULK = "bulk"
 
 
 class JobState(StrEnum):
-    """Where a job stands; a job that is not in the table has none."""
+    """The state of a job. A job that is not in the table has none."""
 
     QUEUED = "queued"
-    LATER = "later"  # failed for now, to be queued again when its back-off is over
+    DELAYED = "delayed"  # waits for its next attempt
     RUNNING = "running"
     DONE = "done"
     FAILED = "failed"
@@ -26,126 +26,144 @@ class JobState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """The keys of one installation, each begun by its KEY_PREFIX; times are milliseconds of Redis' clock.
+    """The keys of one installation; *prefix* is its KEY_PREFIX. Times are milliseconds of Redis' clock.
 
-    Celery's lists (`<prefix>interactive`, `<prefix>bulk`) are its own; the scripts only look at their length.
+    `<prefix>interactive`, `<prefix>bulk` and `<prefix>chores` are Celery's lists of messages; the scripts only read
+    their lengths.
     """
 
     prefix: str
 
+    # --- jobs
+
     def job(self, key: str) -> str:
-        """Hash: one job. Fields: state, lane, recipe (JSON), attempts, token, message (its task's id), remake,
-        asked, queued, started, ended, worker, failure (JSON), until (when askers may start a failed one anew,
-        though it is still listed), history (JSON list of how past attempts ended), lapsed (the token of a lease
-        that ran out).
+        """Hash: one job. Fields: state, lane, recipe (JSON), attempts, token, message (the id of its task), remake
+        ('1' if the stored derivative is outdated), asked, queued, started, ended, worker, failure (JSON),
+        refused_until (when clients may start a failed job again; it may be listed for longer), history (JSON list of
+        how attempts ended), batches (names of those that wait for it), lapsed (the token of a lease that ran out).
         """
         return f"{self.prefix}job:{key}"
 
     def queued(self, lane: Lane) -> str:
-        """Sorted set: the keys queued in *lane*, by when; its size is the lane's depth."""
+        """Sorted set: the jobs queued in *lane*, by when."""
         return f"{self.prefix}queued:{lane}"
 
     def begun(self, lane: Lane) -> str:
-        """String: when the job begun last in *lane* had been queued: what is older and still queued lost its
-        message.
-        """
+        """String: when the job begun last in *lane* was queued. An older job that is still queued lost its message."""
         return f"{self.prefix}begun:{lane}"
 
-    def pipe(self, lane: Lane) -> str:
+    def messages(self, lane: Lane) -> str:
         """List: Celery's messages of *lane*."""
         return f"{self.prefix}{lane}"
 
     @property
     def running(self) -> str:
-        """Sorted set: the keys of running jobs, by the end of their leases."""
+        """Sorted set: the running jobs, by the end of their leases."""
         return f"{self.prefix}running"
 
     @property
-    def later(self) -> str:
-        """Sorted set: the keys of jobs in back-off, by when they are due."""
-        return f"{self.prefix}later"
+    def delayed(self) -> str:
+        """Sorted set: the delayed jobs, by when they are due."""
+        return f"{self.prefix}delayed"
 
     @property
     def failed(self) -> str:
-        """Sorted set: the keys of failed and quarantined jobs, by when they are forgotten."""
+        """Sorted set: the failed and quarantined jobs, by when they are forgotten."""
         return f"{self.prefix}failed"
 
-    def breaker(self, host: str) -> str:
-        """Hash: the open or half-open circuit of the origin *host*; a closed one has none. Fields: until (when it
-        may be tried again), opened (how often in a row), probe (until when somebody tries).
+    @property
+    def fence(self) -> str:
+        """String: the last fencing token. Tokens grow even if Redis loses this: they are at least its clock in
+        microseconds.
         """
-        return f"{self.prefix}breaker:{host}"
+        return f"{self.prefix}fence"
 
-    def sick(self, host: str) -> str:
-        """Set: the jobs that *host* failed lately, none of its answers having been good since."""
-        return f"{self.prefix}sick:{host}"
-
-    def slots(self, host: str) -> str:
-        """Sorted set: the tokens of the jobs that hold a place at *host*, by the end of their leases."""
-        return f"{self.prefix}slots:{host}"
-
-    def chore(self, name: str) -> str:
-        """String: who does the periodic work *name* in this interval; expires with it."""
-        return f"{self.prefix}chore:{name}"
+    @property
+    def ended(self) -> str:
+        """Channel: the key of each job that ended or was forgotten."""
+        return f"{self.prefix}ended"
 
     def progress(self, key: str) -> str:
         """String: how far the running job *key* has come (JSON); expires."""
         return f"{self.prefix}progress:{key}"
 
-    def revalidating(self, key: str) -> str:
-        """String: somebody has asked for the revalidation of the derivative *key* lately; expires."""
-        return f"{self.prefix}revalidating:{key}"
-
     def ticket(self, key: str) -> str:
-        """String: the signed URLs (JSON, by frame id) by which a thumbnail's frames may be fetched; expires."""
+        """String: the signed URLs (JSON, by frame id) with which a thumbnail's frames may be fetched; expires."""
         return f"{self.prefix}ticket:{key}"
 
-    @property
-    def walk(self) -> str:
-        """String: the folder of the store up to which the periodic walk has come."""
-        return f"{self.prefix}walk"
+    def pages(self, key: str) -> str:
+        """Set: the pages that were asked for of the master whose main mezzanine is *key*; expires."""
+        return f"{self.prefix}pages:{key}"
+
+    # --- origins
+
+    def circuit(self, host: str) -> str:
+        """Hash: the open or half-open circuit breaker of the origin *host*; a closed one has no key. Fields:
+        paused_until, pauses (how many in a row), probe_until (when another job may probe the origin).
+        """
+        return f"{self.prefix}circuit:{host}"
+
+    def failing(self, host: str) -> str:
+        """Set: the jobs that *host* failed since its last good answer; expires."""
+        return f"{self.prefix}failing:{host}"
+
+    def places(self, host: str) -> str:
+        """Sorted set: the tokens of the jobs that have a place at *host*, by the end of their leases."""
+        return f"{self.prefix}places:{host}"
+
+    # --- bulk requests
 
     def batch(self, name: str) -> str:
-        """Hash: one bulk request; expires. Fields: items, asked, last (when anything was news), done, failed,
-        forgotten, deleted, ignored, repeated, entered (jobs that are or were open), beside (items less requests).
-        Beside it, under the same name: `:spread`, bits of the items that were taken up; `:open`, the keys of jobs
-        that have not ended; `:failed`, keys of jobs; `:notes`, what was ignored and why.
+        """Hash: one batch; expires. Fields: items, asked, last (its last change), done, failed, forgotten, deleted,
+        ignored, repeated, entered (jobs that are or were open), extra (items that came from another: a frame
+        stands for several thumbnails). More under the same name: `:taken`, bits of the items that were taken;
+        `:open`, the jobs that have not ended; `:failed`, jobs; `:notes`, what was ignored and why.
         """
         return f"{self.prefix}batch:{name}"
 
     @property
     def items(self) -> str:
-        """Hash: how many items of all batches have ended how, for metrics; expires. Fields: as a batch's counts."""
+        """Hash: how many items of all batches ended how, for metrics; expires. Fields: the counts of a batch."""
         return f"{self.prefix}items"
 
-    def delivery(self, name: str) -> str:
+    def delivery(self, digest: str) -> str:
         """String: the batch that an event opened, by a digest of the event's id; expires."""
-        return f"{self.prefix}delivery:{name}"
-
-    def pages(self, key: str) -> str:
-        """Set: the pages that somebody asked for of the master whose main mezzanine is *key*; expires."""
-        return f"{self.prefix}pages:{key}"
+        return f"{self.prefix}delivery:{digest}"
 
     def chunk(self, name: str) -> str:
-        """String: items of a batch (JSON) that nobody has queued yet."""
+        """String: items of a batch (JSON) that are not queued yet."""
         return f"{self.prefix}chunk:{name}"
+
+    def held(self, name: str) -> str:
+        """String: a worker queues the items of the chunk *name* now; expires."""
+        return f"{self.prefix}chunk:{name}:held"
 
     @property
     def chunks(self) -> str:
         """Sorted set: the names of the chunks, by when they may be taken."""
         return f"{self.prefix}chunks"
 
-    @property
-    def fence(self) -> str:
-        """String: the newest fencing token. Tokens grow even if Redis forgets this one: they are at least its
-        clock, in microseconds.
-        """
-        return f"{self.prefix}fence"
+    # --- chores
+
+    def chore(self, name: str) -> str:
+        """String: the worker that does the chore *name* in this interval; expires with it."""
+        return f"{self.prefix}chore:{name}"
+
+    def revalidating(self, key: str) -> str:
+        """String: the revalidation of the derivative *key* was requested lately; expires."""
+        return f"{self.prefix}revalidating:{key}"
 
     @property
-    def recent(self) -> str:
-        """List: the recipes made last, newest first, for people to look at."""
-        return f"{self.prefix}recent"
+    def cursor(self) -> str:
+        """String: the folder or object up to which the walk through the store has come; expires."""
+        return f"{self.prefix}cursor"
+
+    # --- for people
+
+    @property
+    def workers(self) -> str:
+        """Sorted set: the workers (JSON), by their last heartbeats, in seconds."""
+        return f"{self.prefix}workers"
 
     def minute(self, number: int) -> str:
         """Hash: what the installation counted in one minute (its number since 1970), for the operator's page; expires.
@@ -155,20 +173,63 @@ class Keys:
         return f"{self.prefix}minute:{number}"
 
     @property
+    def recent(self) -> str:
+        """List: the recipes (JSON) made last, the newest first."""
+        return f"{self.prefix}recent"
+
+    @property
     def largest(self) -> str:
-        """Sorted set: the recipes (JSON) of the largest derivatives made, by their bytes; a hundred at most."""
+        """Sorted set: the recipes (JSON) of the largest derivatives, by their bytes; a hundred at most."""
         return f"{self.prefix}largest"
 
     def preview(self, key: str) -> str:
-        """String: a small picture of the derivative *key* (JPEG in Base64), empty while it is made; expires."""
+        """String: the preview of the derivative *key* (JPEG in Base64), empty while it is made; expires."""
         return f"{self.prefix}preview:{key}"
 
-    @property
-    def workers(self) -> str:
-        """Sorted set: the workers (JSON), by when each last said that it is there, in seconds."""
-        return f"{self.prefix}workers"
+    # --- by the names that the scripts give them
 
-    @property
-    def ended(self) -> str:
-        """Channel: the key of each job that left the state in which somebody may wait for it."""
-        return f"{self.prefix}ended"
+    def of_job(self, key: str, host: str) -> dict[str, str]:
+        """The keys of the scripts in `lua/jobs`, for the job *key* with the origin *host*."""
+        by_lane = {f"queued_{lane}": self.queued(lane) for lane in Lane}
+        by_lane |= {f"begun_{lane}": self.begun(lane) for lane in Lane}
+        by_lane |= {f"messages_{lane}": self.messages(lane) for lane in Lane}
+        return {
+            "job": self.job(key),
+            **by_lane,
+            "running": self.running,
+            "delayed": self.delayed,
+            "failed": self.failed,
+            "fence": self.fence,
+            "ended": self.ended,
+            "recent": self.recent,
+            "circuit": self.circuit(host),
+            "failing": self.failing(host),
+            "batch_prefix": self.batch(""),
+            "items": self.items,
+        }
+
+    def of_origin(self, host: str) -> dict[str, str]:
+        """The keys of the scripts in `lua/origin`."""
+        return {"circuit": self.circuit(host), "failing": self.failing(host), "places": self.places(host)}
+
+    def of_batch(self, name: str, digest: str = "") -> dict[str, str]:
+        """The keys of the scripts of batches in `lua/bulk`; *digest* is that of the delivery that opens it."""
+        return {
+            "batch": self.batch(name),
+            "batch_prefix": self.batch(""),
+            "items": self.items,
+            "running": self.running,
+            "delayed": self.delayed,
+            "chunks": self.chunks,
+            "delivery": self.delivery(digest),
+        }
+
+    def of_chunk(self, name: str) -> dict[str, str]:
+        """The keys of the scripts of chunks in `lua/bulk`."""
+        return {
+            "chunk": self.chunk(name),
+            "held": self.held(name),
+            "chunks": self.chunks,
+            "queued_bulk": self.queued(Lane.BULK),
+            "delayed": self.delayed,
+        }

@@ -1,4 +1,4 @@
-"""A worker's hold on a running job: renewed while the worker lives, checked before anything is published."""
+"""A worker's lease on a running job: renewed while the worker lives, checked before a derivative is published."""
 
 from __future__ import annotations
 
@@ -24,78 +24,79 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-SUPERSEDED = "the job was forgotten or given to another worker"
+LOST = "the job was forgotten or given to another worker"
 
 
 class Lease:
-    """The lease on one claimed job; *beside* is renewed with it, where something else hangs on it."""
+    """The lease on one claimed job. *on_renewal* is called with each renewal, if it is set."""
 
     def __init__(self, table: JobTable, claim: Claim) -> None:
         self.claim = claim
-        self.beside: Callable[[], None] | None = None
+        self.on_renewal: Callable[[], None] | None = None
         self._table = table
-        self._over = threading.Event()
+        self._released = threading.Event()
         self._lost = False
-        self._ends = time.monotonic() + table.terms.time_limit
+        self._ends = time.monotonic() + table.policy.time_limit
 
     @contextmanager
     def kept(self) -> Iterator[Lease]:
         """Renew the lease from a thread until the block ends."""
-        keeper = threading.Thread(target=self._keep, name="lease", daemon=True)
-        keeper.start()
+        thread = threading.Thread(target=self._renew_periodically, name="lease", daemon=True)
+        thread.start()
         try:
             yield self
         finally:
-            self._over.set()
-            keeper.join()
+            self._released.set()
+            thread.join()
 
-    def _keep(self) -> None:
-        while not self._lost and not self._over.wait(self._table.terms.lease / 3):
-            beside = self.beside
+    def _renew_periodically(self) -> None:
+        while not self._lost and not self._released.wait(self._table.policy.lease / 3):
+            on_renewal = self.on_renewal
             try:
                 self._lost = not self._table.renew(self.claim)
-                if beside is not None:
-                    beside()
+                if on_renewal is not None:
+                    on_renewal()
             except RedisError as error:
                 log.warning("the lease on %s could not be renewed: %s", self.claim.key, error)
 
     def abandon_if_lost(self) -> None:
-        """Raise `Superseded` where the last renewal was refused, `TimedOut` where the job has had its time.
+        """Raise `Superseded` if the last renewal was refused, `TimedOut` if the job took longer than its time limit.
 
-        It asks nobody, so call it often.
+        It makes no request, so call it often.
         """
         if self._lost:
-            raise Superseded(SUPERSEDED)
+            raise Superseded(LOST)
         if time.monotonic() > self._ends:
-            raise TimedOut(f"it took longer than {self._table.terms.time_limit:g} s")
+            raise TimedOut(f"it took longer than {self._table.policy.time_limit:g} s")
 
     def check(self) -> None:
-        """Raise `Superseded` unless the job is still ours at this moment."""
+        """Raise `Superseded` unless the lease is valid at this moment: Redis is asked."""
         if not persist(lambda: self._table.renew(self.claim)):
-            raise Superseded(SUPERSEDED)
+            raise Superseded(LOST)
 
     def finish(self) -> None:
-        """Report the derivative as stored."""
+        """Record that the derivative is stored."""
         persist(lambda: self._table.finish(self.claim))
 
-    def defer(self, seconds: float) -> None:
-        """Give the job back for *seconds*: nothing was tried."""
-        persist(lambda: self._table.defer(self.claim, seconds))
+    def delay(self, seconds: float) -> None:
+        """Have the job begun again in *seconds*: nothing was tried."""
+        persist(lambda: self._table.delay(self.claim, seconds))
 
     def fail(self, failure: Failure) -> float | None:
-        """Report *failure*; one that may pass puts a bulk job off, for nobody would ask for it again.
+        """Record *failure*. A bulk job is delayed if the failure may pass, because no client would ask for it again.
 
-        The seconds until it is tried again, None where this was the end.
+        Returns the seconds until the next attempt, None if this was the last.
         """
-        again = self.claim.attempt < self._table.terms.max_attempts
-        if failure.retryable and again and self.claim.lane is Lane.BULK:
-            seconds = back_off(self.claim.attempt, self._table.terms.retry)
-            persist(lambda: self._table.put_off(self.claim, failure, seconds))
+        policy = self._table.policy
+        attempts_left = self.claim.attempt < policy.max_attempts
+        if failure.retryable and attempts_left and self.claim.lane is Lane.BULK:
+            seconds = back_off(self.claim.attempt, policy.retry)
+            persist(lambda: self._table.delay_after(self.claim, failure, seconds))
             return seconds
         persist(lambda: self._table.fail(self.claim, failure))
         return None
 
 
 def back_off(attempt: int, first: float) -> float:
-    """Seconds from the *attempt*th failure to the next try: *first*, doubled each time, a half more or less."""
+    """Return the seconds from the end of *attempt* to the next: *first*, doubled each time, half of it more or less."""
     return first * 2.0 ** (attempt - 1) * random.uniform(0.5, 1.5)  # noqa: S311 - jitter

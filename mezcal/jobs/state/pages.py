@@ -1,4 +1,4 @@
-"""Which pages of a master were asked for: its events concern them, too, and they may be in the making."""
+"""Which pages of a master were asked for: an event of the master concerns them, even while they are being made."""
 
 from __future__ import annotations
 
@@ -16,14 +16,17 @@ KEPT = 366 * 86_400  # seconds: longer than any job or failure is remembered
 
 
 def note(recipe: Recipe, keys: Keys, client: Redis) -> None:
-    """Note a page before its job is queued: an event of its master shall miss none that may run."""
+    """Record *recipe* if it is a page. Called before its job is queued, so that an event misses no job that may run."""
     if isinstance(recipe, Mezzanine) and recipe.page is not None:
         client.sadd(name := keys.pages(Mezzanine(recipe.path).key), recipe.page)
         client.expire(name, KEPT)
 
 
 def known(masters: list[Mezzanine], keys: Keys, client: Redis) -> list[list[Mezzanine]]:
-    """Of each master the mezzanines of single pages that were asked for within a year. Raises `redis.RedisError`."""
+    """Return for each master the mezzanines of single pages that were asked for within a year.
+
+    Raises `redis.RedisError`.
+    """
     pipe = client.pipeline(transaction=False)
     for master in masters:
         pipe.smembers(keys.pages(Mezzanine(master.path).key))

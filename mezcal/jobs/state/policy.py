@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class JobPolicy:
-    """How long leases, attempts and memories last; seconds where nothing else is said."""
+    """The settings of the job table; in seconds where no unit is given."""
 
     lease: float = 6
     max_attempts: int = 3
@@ -23,14 +23,14 @@ class JobPolicy:
     queue_max: int = 2_000_000
     memory: dict[Memory, int] = field(default_factory=dict)
     origins: dict[str, str] = field(default_factory=dict)  # a recipe's kind -> the host of its masters
-    origin_places: int = 0  # jobs that may use one origin at once; 0 is no bound
-    breaker_failures: int = 5
-    breaker_rest: float = 15
+    origin_places: int = 0  # jobs that may read from one origin at once; 0 is no bound
+    breaker_failures: int = 5  # jobs that fail before an origin is paused
+    breaker_pause: float = 15  # the first pause
     time_limit: float = 900  # of one job
 
     @classmethod
     def of(cls, settings: Settings) -> JobPolicy:
-        """The terms that *settings* set."""
+        """Return the policy that *settings* describe."""
         return cls(
             lease=settings.lease_seconds,
             max_attempts=settings.max_attempts,
@@ -47,10 +47,10 @@ class JobPolicy:
             },
             origin_places=settings.origin_concurrency,
             breaker_failures=settings.breaker_failures,
-            breaker_rest=settings.breaker_seconds,
+            breaker_pause=settings.breaker_seconds,
             time_limit=settings.job_time_limit,
         )
 
     def seconds(self, memory: Memory) -> int:
-        """How long a failure of this class is remembered."""
+        """Return how long failures of this class are remembered."""
         return self.memory.get(memory, 0)

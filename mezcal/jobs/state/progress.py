@@ -1,4 +1,4 @@
-"""A running job's progress, for whoever waits: written by its worker a few times a second, gone soon after."""
+"""The progress of a running job: written by its worker twice a second, and deleted soon after."""
 
 from __future__ import annotations
 
@@ -22,34 +22,34 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-TOLD_EVERY = 0.5  # seconds; a job that is done sooner tells nothing
-KEPT = 30  # seconds; a worker that dies leaves its last word for so long
+REPORT_SECONDS = 0.5  # a job that is done sooner reports nothing
+KEPT = 30  # seconds for which the last report of a dead worker stays
 
 
 @contextmanager
-def shown(table: JobTable, key: str, progress: Progress) -> Iterator[Progress]:
-    """*progress* is to be filled in while the block lasts, and the job *key* shows it."""
-    over = threading.Event()
-    teller = threading.Thread(target=_tell, args=(table, key, progress, over), name="progress", daemon=True)
-    teller.start()
+def reported(table: JobTable, key: str, progress: Progress) -> Iterator[Progress]:
+    """Report *progress* as that of the job *key* while the block lasts."""
+    done = threading.Event()
+    thread = threading.Thread(target=_report, args=(table, key, progress, done), name="progress", daemon=True)
+    thread.start()
     try:
         yield progress
     finally:
-        over.set()
-        teller.join()
+        done.set()
+        thread.join()
 
 
-def _tell(table: JobTable, key: str, progress: Progress, over: threading.Event) -> None:
-    told = Stage()
-    while not over.wait(TOLD_EVERY):
+def _report(table: JobTable, key: str, progress: Progress, done: threading.Event) -> None:
+    last = Stage()
+    while not done.wait(REPORT_SECONDS):
         stage = progress.stage
-        if stage == told:
+        if stage == last:
             continue
         try:
             table.redis.set(table.keys.progress(key), json.dumps(asdict(stage)), ex=KEPT)
-            told = stage
+            last = stage
         except RedisError as error:
-            log.debug("the progress of %s is not shown: %s", key, error)
+            log.debug("the progress of %s is not reported: %s", key, error)
 
 
 def read_all(table: JobTable, keys: list[str]) -> list[Stage | None]:
@@ -64,9 +64,9 @@ def read_all(table: JobTable, keys: list[str]) -> list[Stage | None]:
 
 
 def place(table: JobTable, key: str) -> int | None:
-    """How many queued jobs come before *key*, itself counted; None where it is not queued. Raises `RedisError`.
+    """Return the place of *key* among the queued jobs, from 1; None if it is not queued. Raises `redis.RedisError`.
 
-    The interactive lane goes first, and of a lane what was queued first: near enough, for it is a forecast.
+    It is an estimate: interactive jobs come first, and in each lane those that were queued first.
     """
     pipe = table.redis.pipeline(transaction=False)
     pipe.zrank(table.keys.queued(Lane.INTERACTIVE), key)

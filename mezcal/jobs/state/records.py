@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One job as the table has it; times are seconds since 1970."""
+    """One job; times are seconds since 1970."""
 
     key: str
     state: JobState
@@ -80,55 +80,69 @@ class QueueResult:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A worker's hold on a job: the token fences off whoever held it before."""
+    """A worker's claim on a job. The fencing token invalidates the claims before it."""
 
     key: str
     token: str
     attempt: int
     lane: Lane
-    remake: bool
-    suspect: bool = False  # its origin has failed jobs lately
+    remake: bool  # the stored derivative is outdated
+    suspect: bool = False  # the job's origin has failed lately
     waited: float = 0  # seconds in the queue
 
 
-class QueueRequest(NamedTuple):
-    """One recipe to be queued. *fresh*: its master is new or has changed; *anew*: so what is stored is outdated.
+class AttemptOutcome(StrEnum):
+    """How a worker reports the end of an attempt."""
 
-    *place* is its item's in the batch, None where that is noted apart; what is not *counted* is no part of the batch.
+    DONE = "done"
+    FAILED = "failed"
+    RETRY = "retry"  # failed, and another attempt may succeed
+    UNTRIED = "untried"  # nothing was tried
+
+
+class ProcessEnd(StrEnum):
+    """Why the process that ran a job has ended."""
+
+    DIED = "died"
+    KILLED = "killed"  # it took too long
+    RETURNED = "returned"  # its worker shuts down
+
+
+class QueueRequest(NamedTuple):
+    """One recipe to be queued.
+
+    *master_changed*: the master is new or has changed, so it is fetched again. *remake*: the stored derivative is
+    outdated. *place* is that of its item in the batch, None if that is settled otherwise; a request that is not
+    *counted* is no part of the batch.
     """
 
     recipe: Recipe
-    fresh: bool = False
-    anew: bool = False
+    master_changed: bool = False
+    remake: bool = False
     place: int | None = None
     counted: bool = True
-
-    @property
-    def at(self) -> str | int:
-        """Its place as the scripts take it."""
-        return "" if self.place is None else self.place
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A job whose message has to be sent."""
+    """The message of a job, to be sent in *lane*."""
 
     lane: Lane
     recipe: dict[str, Any]
 
 
 def failure_of(record: str | None) -> Failure | None:
-    """The failure that a record's JSON describes, if there is one."""
+    """Return the failure that *record*, JSON of a job, describes; None if there is none."""
     return Failure.from_record(json.loads(record)) if record else None
 
 
 def as_json(failure: Failure) -> str:
-    """*failure* as it is kept in a record; `failure_of` is the inverse."""
+    """Return *failure* as it is kept in a job. The inverse of `failure_of`."""
     return json.dumps(failure.as_record())
 
 
 def record_of(key: str, fields: dict[str, str]) -> Record:
-    """The job whose hash in Redis holds *fields*."""
+    """Return the job *key* whose hash in Redis has these *fields*."""
 
     def moment(name: str) -> float | None:
         return int(fields[name]) / 1000 if name in fields else None

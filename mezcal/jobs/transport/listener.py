@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 POLL_SECONDS = 0.25  # the net below the messages: one round trip for all who wait
 RECONNECT_SECONDS = 0.5
 LOOK_SECONDS = 0.5  # how often whoever waits looks whether its client is still there: it costs one system call
-UNSETTLED = {JobState.QUEUED, JobState.LATER, JobState.RUNNING}
+UNSETTLED = {JobState.QUEUED, JobState.DELAYED, JobState.RUNNING}
 
 
 class Waiter:

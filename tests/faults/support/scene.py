@@ -40,7 +40,7 @@ QUICK = {  # leases and pauses short enough for a test; a death is still noticed
     "DRAIN_SECONDS": "10",
 }
 STRUCTURE = {  # keys that may be without an expiry: each holds what is queued, running or listed, and nothing else
-    *("queued:interactive", "queued:bulk", "running", "later", "failed", "chunks"),
+    *("queued:interactive", "queued:bulk", "running", "delayed", "failed", "chunks"),
     *("interactive", "bulk", "chores", "unacked", "unacked_index"),
     *("_kombu.binding.interactive", "_kombu.binding.bulk", "_kombu.binding.chores", "_kombu.binding.celery.pidbox"),
     *("_kombu.binding.celeryev", "_kombu.binding.reply.celery.pidbox"),

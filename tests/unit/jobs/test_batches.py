@@ -69,18 +69,18 @@ def test_a_batch_from_its_list_to_its_end(jobs: Jobs) -> None:
     assert counts(jobs, name) == {"done": 1, "failed": 1, "running": 1, "forgotten": 1, "queued": 1}
     batch = looked_at(jobs, name)
     assert [record.key for record in batch.failures] == [RECIPES[1].key]
-    assert not batch.over
+    assert not batch.done
     jobs.forget(RECIPES[2])
     ended(jobs, RECIPES[4])
-    assert looked_at(jobs, name).over
+    assert looked_at(jobs, name).done
 
 
 def test_a_chunk_that_is_taken_up_twice_counts_and_does_nothing_twice(jobs: Jobs) -> None:
     name = posted(jobs)
-    spread(jobs, name, fresh=True, anew=True)
+    spread(jobs, name, master_changed=True, remake=True)
     for recipe in RECIPES:
         ended(jobs, recipe)
-    spread(jobs, name, fresh=True, anew=True)
+    spread(jobs, name, master_changed=True, remake=True)
     assert counts(jobs, name) == {"done": 5}
     assert jobs.table.depths()["bulk"] == 0
     assert jobs.batches.open_places(name, 0, 5) == [False] * 5
@@ -89,7 +89,7 @@ def test_a_chunk_that_is_taken_up_twice_counts_and_does_nothing_twice(jobs: Jobs
 def test_one_job_ends_for_all_batches_that_wait_for_it(jobs: Jobs) -> None:
     first, second = posted(jobs), posted(jobs)
     spread(jobs, first)
-    spread(jobs, second, fresh=True, anew=True)
+    spread(jobs, second, master_changed=True, remake=True)
     ended(jobs, RECIPES[0])
     assert counts(jobs, first) == counts(jobs, second) == {"done": 1, "queued": 4}
 
@@ -110,7 +110,7 @@ def test_a_new_master_does_not_unsay_that_the_old_one_changed(jobs: Jobs) -> Non
     """A change fails; then comes `created`: what is stored is of the old master still."""
     jobs.changed(RECIPES[0])
     ended(jobs, RECIPES[0], "failed")
-    jobs.table.queue([QueueRequest(RECIPES[0], fresh=True)], Lane.BULK)
+    jobs.table.queue([QueueRequest(RECIPES[0], master_changed=True)], Lane.BULK)
     claim = jobs.table.begin(RECIPES[0].key, "worker")
     assert claim
     assert claim.remake
@@ -134,7 +134,7 @@ def test_a_remembered_failure_is_one_of_the_batch(jobs: Jobs) -> None:
 
 def test_items_that_are_no_jobs_are_noted_once(jobs: Jobs) -> None:
     name = posted(jobs)
-    notes = [Note(0, "ignored", "x" * 1000, "not ours"), Note(1, "deleted"), Note(2, "done", ended=2, parts=3)]
+    notes = [Note(0, "ignored", "x" * 1000, "not ours"), Note(1, "deleted"), Note(2, "done", ended=2, derivatives=3)]
     jobs.batches.note(name, notes)
     jobs.table.queue([QueueRequest(RECIPES[2])], Lane.BULK, name)
     jobs.batches.note(name, notes)
@@ -143,7 +143,7 @@ def test_items_that_are_no_jobs_are_noted_once(jobs: Jobs) -> None:
 
 
 def test_a_full_lane_leaves_an_item_for_later(jobs: Jobs) -> None:
-    jobs.table.terms = type(jobs.table.terms)(queue_max=2)
+    jobs.table.policy = type(jobs.table.policy)(queue_max=2)
     name = posted(jobs)
     spread(jobs, name)
     assert counts(jobs, name) == {"queued": 2, "waiting": 3}
@@ -187,7 +187,7 @@ class Course:
         self.table.queue([QueueRequest(self.recipes[which], place=which)], Lane.BULK, self.names[batch])
 
     def renew(self, which: int, batch: int) -> None:
-        order = QueueRequest(self.recipes[which], fresh=True, anew=True, place=which)
+        order = QueueRequest(self.recipes[which], master_changed=True, remake=True, place=which)
         self.table.queue([order], Lane.BULK, self.names[batch])
 
     def begin(self, which: int, _: int) -> None:
@@ -199,9 +199,9 @@ class Course:
         if claim:
             self.table.fail(claim, MasterMissing("gone")) if how else self.table.finish(claim)
 
-    def put_off(self, which: int, _: int) -> None:
+    def delay(self, which: int, _: int) -> None:
         if self.claims.get(which):
-            self.table.put_off(self.claims[which], MasterMissing("gone"), 60)
+            self.table.delay_after(self.claims[which], MasterMissing("gone"), 60)
 
     def forget(self, which: int, _: int) -> None:
         self.table.forget(self.recipes[which].key)
@@ -216,10 +216,10 @@ class Course:
         self.table.ensure(self.recipes[which], Lane.INTERACTIVE)
 
     def die(self, which: int, _: int) -> None:
-        self.table.died(self.recipes[which].key, "task")
+        self.table.process_died(self.recipes[which].key, "task")
 
 
-WHAT = ("spread", "renew", "begin", "end", "put_off", "forget", "change", "retry", "ask", "die")
+WHAT = ("spread", "renew", "begin", "end", "delay", "forget", "change", "retry", "ask", "die")
 STEPS = st.lists(st.tuples(st.sampled_from(WHAT), st.integers(0, 2), st.integers(0, 1)), max_size=40)
 
 
@@ -239,4 +239,4 @@ def test_whatever_happens_the_counts_add_up_and_every_batch_comes_to_its_end(bro
         if claim := jobs.table.begin(recipe.key, "last"):
             jobs.table.finish(claim)
         jobs.table.forget(recipe.key)
-    assert all(looked_at(jobs, name).over for name in course.names)
+    assert all(looked_at(jobs, name).done for name in course.names)

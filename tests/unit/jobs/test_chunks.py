@@ -84,11 +84,11 @@ def test_jobs_that_wait_for_a_sick_origin_hold_chunks_back_too(
     """Else an origin that is down for a night moves a batch of millions from chunks into the table."""
     name = left(jobs)
     chunks._redis.zadd(chunks._keys.queued(Lane.BULK), {"a": 1})
-    chunks._redis.zadd(chunks._keys.later, {"b": 2})
+    chunks._redis.zadd(chunks._keys.delayed, {"b": 2})
     monkeypatch.setattr(module, "AHEAD", 2)
     assert chunks.take(name) is None
     assert chunks.due() == []
-    chunks._redis.zrem(chunks._keys.later, "b")
+    chunks._redis.zrem(chunks._keys.delayed, "b")
     assert chunks.take(name) is not None
 
 

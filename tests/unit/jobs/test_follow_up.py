@@ -9,7 +9,7 @@ import pytest
 
 from mezcal.errors import BrokerDown, MasterMissing
 from mezcal.jobs import Jobs, Lane
-from mezcal.jobs.bulk.follow_up import Outstanding
+from mezcal.jobs.bulk.follow_up import BulkFollowUp
 from mezcal.jobs.state.records import QueueRequest
 from mezcal.recipe import Mezzanine
 from mezcal.settings import load
@@ -45,8 +45,8 @@ def store(settings: Settings) -> Store:
 
 
 @pytest.fixture
-def outstanding(jobs: Jobs, store: Store) -> Outstanding:
-    return Outstanding(jobs, store)
+def follow_up(jobs: Jobs, store: Store) -> BulkFollowUp:
+    return BulkFollowUp(jobs, store)
 
 
 def recipes(count: int) -> list[Mezzanine]:
@@ -72,103 +72,103 @@ def make(jobs: Jobs, recipe: Mezzanine) -> None:
     jobs.table.finish(claim)
 
 
-def test_each_job_is_told_of_once_when_it_has_ended(jobs: Jobs, outstanding: Outstanding) -> None:
+def test_each_job_is_told_of_once_when_it_has_ended(jobs: Jobs, follow_up: BulkFollowUp) -> None:
     wanted = recipes(3)
-    outstanding.hand_over(wanted)
-    assert (list(outstanding.look()), outstanding.count()) == ([], 3), "no worker has queued them"
+    follow_up.hand_over(wanted)
+    assert (list(follow_up.read_ended()), follow_up.count()) == ([], 3), "no worker has queued them"
     queue_one_chunk(jobs)
-    assert (list(outstanding.look()), outstanding.count()) == ([], 3), "no worker has made them"
+    assert (list(follow_up.read_ended()), follow_up.count()) == ([], 3), "no worker has made them"
     make(jobs, wanted[0])
     claim = jobs.table.begin(wanted[1].key, "somebody")
     assert claim is not None
     jobs.table.fail(claim, MasterMissing("it is not there"))
-    ended = {one.recipe: one.failure for one in outstanding.look()}
+    ended = {one.recipe: one.failure for one in follow_up.read_ended()}
     assert set(ended) == set(wanted[:2])
     assert ended[wanted[0]] is None
     assert isinstance(ended[wanted[1]], MasterMissing)
-    assert (list(outstanding.look()), outstanding.count()) == ([], 1)
+    assert (list(follow_up.read_ended()), follow_up.count()) == ([], 1)
 
 
-def test_what_was_handed_over_twice_ends_twice(jobs: Jobs, outstanding: Outstanding) -> None:
+def test_what_was_handed_over_twice_ends_twice(jobs: Jobs, follow_up: BulkFollowUp) -> None:
     [wanted] = recipes(1)
     for _ in range(2):
-        outstanding.hand_over([wanted])
+        follow_up.hand_over([wanted])
         queue_one_chunk(jobs)
-    assert (list(outstanding.look()), outstanding.count()) == ([], 2)
+    assert (list(follow_up.read_ended()), follow_up.count()) == ([], 2)
     make(jobs, wanted)
-    assert [one.recipe for one in outstanding.look()] == [wanted, wanted]
-    assert outstanding.count() == 0
+    assert [one.recipe for one in follow_up.read_ended()] == [wanted, wanted]
+    assert follow_up.count() == 0
 
 
 def test_a_job_that_the_queue_has_forgotten_is_looked_for_in_the_store(
-    jobs: Jobs, store: Store, outstanding: Outstanding
+    jobs: Jobs, store: Store, follow_up: BulkFollowUp
 ) -> None:
     made, lost = recipes(2)
-    outstanding.hand_over([made, lost])
+    follow_up.hand_over([made, lost])
     queue_one_chunk(jobs)
     path = store.path(made)  # type: ignore[attr-defined]  # a local one
     path.parent.mkdir(parents=True)
     path.write_bytes(b"\xff\xd8\xff")
     jobs.forget(made)
     jobs.forget(lost)
-    ended = {one.recipe: one.failure for one in outstanding.look()}
+    ended = {one.recipe: one.failure for one in follow_up.read_ended()}
     assert ended[made] is None
     assert ended[lost] is not None
     assert "forgotten" in ended[lost].detail
-    assert outstanding.count() == 0
+    assert follow_up.count() == 0
 
 
 def test_jobs_that_end_out_of_order_are_found_all_the_same(
-    jobs: Jobs, outstanding: Outstanding, monkeypatch: pytest.MonkeyPatch
+    jobs: Jobs, follow_up: BulkFollowUp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mezcal.jobs.bulk.follow_up.BATCH", 2)
+    monkeypatch.setattr("mezcal.jobs.bulk.follow_up.READ_AT_ONCE", 2)
     wanted = recipes(7)
-    outstanding.hand_over(wanted)
+    follow_up.hand_over(wanted)
     queue_one_chunk(jobs)
     make(jobs, wanted[6])
-    assert list(outstanding.look()) == [], "the oldest have not ended, so the newest are not asked about yet"
+    assert list(follow_up.read_ended()) == [], "the oldest have not ended, so the newest are not asked about yet"
     monkeypatch.setattr("mezcal.jobs.bulk.follow_up.ALL_SECONDS", 0)
-    assert [one.recipe for one in outstanding.look()] == [wanted[6]]
+    assert [one.recipe for one in follow_up.read_ended()] == [wanted[6]]
 
 
 def test_only_what_nobody_else_wants_or_has_begun_is_taken_back(jobs: Jobs, store: Store) -> None:
     before, running, awaited, mine, chunked, listed = recipes(6)
     jobs.ask(before, Lane.BULK)
-    outstanding = Outstanding(jobs, store)
-    outstanding.hand_over([before, running, awaited, mine, listed])
+    follow_up = BulkFollowUp(jobs, store)
+    follow_up.hand_over([before, running, awaited, mine, listed])
     queue_one_chunk(jobs)
     jobs.spread([listed])
     queue_one_chunk(jobs)
-    outstanding.hand_over([chunked])
+    follow_up.hand_over([chunked])
     jobs.table.begin(running.key, "somebody")
     jobs.ask(awaited)
-    assert outstanding.take_back() == 2
-    assert not outstanding.being_queued()
+    assert follow_up.withdraw() == 2
+    assert not follow_up.being_queued()
     states = jobs.table.states([one.key for one in (before, running, awaited, mine, chunked, listed)])
     assert states == ["queued", "running", "queued", None, None, "queued"]
     assert len(jobs.chunks.names()) == 0
 
 
-def test_what_a_worker_is_queueing_is_taken_back_when_it_has_done_so(jobs: Jobs, outstanding: Outstanding) -> None:
+def test_what_a_worker_is_queueing_is_taken_back_when_it_has_done_so(jobs: Jobs, follow_up: BulkFollowUp) -> None:
     [wanted] = recipes(1)
-    outstanding.hand_over([wanted])
+    follow_up.hand_over([wanted])
     [name] = jobs.chunks.due()
     assert jobs.chunks.take(name) is not None
-    assert outstanding.take_back() == 0
-    assert outstanding.being_queued()
+    assert follow_up.withdraw() == 0
+    assert follow_up.being_queued()
     jobs.table.ensure(wanted, Lane.BULK)
     jobs.chunks.done(name)
-    assert not outstanding.being_queued()
-    assert outstanding.take_back() == 1
+    assert not follow_up.being_queued()
+    assert follow_up.withdraw() == 1
     assert jobs.table.read(wanted.key) is None
 
 
-def test_a_broker_that_is_away_is_told(jobs: Jobs, outstanding: Outstanding, broker: Broker) -> None:
-    outstanding.hand_over(recipes(1))
+def test_a_broker_that_is_away_is_told(jobs: Jobs, follow_up: BulkFollowUp, broker: Broker) -> None:
+    follow_up.hand_over(recipes(1))
     broker.stop()
     try:
         with pytest.raises(BrokerDown):
-            list(outstanding.look())
+            list(follow_up.read_ended())
     finally:
         broker.start()
-    assert list(outstanding.look()) == []
+    assert list(follow_up.read_ended()) == []

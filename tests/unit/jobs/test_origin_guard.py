@@ -1,4 +1,4 @@
-"""The gate before an origin: places, and the circuit that spares a sick one."""
+"""The guard before an origin: places, and the circuit that spares a sick one."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ if TYPE_CHECKING:
 
 HOST = "repository.example"
 KIND = Mezzanine.kind
-REST = 0.2
+PAUSE = 0.2
 
 
 @pytest.fixture
 def table(broker: Broker) -> JobTable:
-    terms = JobPolicy(origins={KIND: HOST}, origin_places=2, breaker_failures=3, breaker_rest=REST)
-    return JobTable(broker.client(), Keys(f"{uuid4().hex}:"), terms)
+    policy = JobPolicy(origins={KIND: HOST}, origin_places=2, breaker_failures=3, breaker_pause=PAUSE)
+    return JobTable(broker.client(), Keys(f"{uuid4().hex}:"), policy)
 
 
 @pytest.fixture
-def gate(table: JobTable, monkeypatch: pytest.MonkeyPatch) -> OriginGuard:
+def guard(table: JobTable, monkeypatch: pytest.MonkeyPatch) -> OriginGuard:
     monkeypatch.setattr(module, "PLACE_SECONDS", 0.0)
     return OriginGuard(table)
 
@@ -51,100 +51,100 @@ def lease(table: JobTable, path: str, lane: Lane = Lane.INTERACTIVE) -> Lease:
     return Lease(table, claim)
 
 
-def fail(gate: OriginGuard, table: JobTable, path: str, failure: Exception | None = None) -> None:
-    with suppress(OriginFailed, StoreDown, Undecodable), gate.passed(lease(table, path), KIND):
+def fail(guard: OriginGuard, table: JobTable, path: str, failure: Exception | None = None) -> None:
+    with suppress(OriginFailed, StoreDown, Undecodable), guard.admit(lease(table, path), KIND):
         raise failure or OriginFailed("503")
 
 
-def opened(gate: OriginGuard, table: JobTable) -> None:
+def opened(guard: OriginGuard, table: JobTable) -> None:
     for number in range(3):
-        fail(gate, table, f"sick/{number}")
+        fail(guard, table, f"sick/{number}")
 
 
-def test_no_more_than_so_many_are_let_in(table: JobTable, gate: OriginGuard) -> None:
-    with gate.passed(lease(table, "a"), KIND), gate.passed(lease(table, "b"), KIND):
-        assert gate.circuit(HOST).places_taken == 2
-        with pytest.raises(JobDelayed), gate.passed(lease(table, "c"), KIND):
+def test_no_more_than_so_many_are_let_in(table: JobTable, guard: OriginGuard) -> None:
+    with guard.admit(lease(table, "a"), KIND), guard.admit(lease(table, "b"), KIND):
+        assert guard.circuit(HOST).places_taken == 2
+        with pytest.raises(JobDelayed), guard.admit(lease(table, "c"), KIND):
             pass
-    with gate.passed(lease(table, "c"), KIND):
-        assert gate.circuit(HOST).places_taken == 1
+    with guard.admit(lease(table, "c"), KIND):
+        assert guard.circuit(HOST).places_taken == 1
 
 
 def test_a_folder_has_no_gate(table: JobTable) -> None:
-    gate = OriginGuard(JobTable(table.redis, table.keys, JobPolicy(origins={KIND: ""}, origin_places=1)))
-    with gate.passed(lease(table, "a"), KIND), gate.passed(lease(table, "b"), KIND):
-        assert gate.circuit("").places_taken == 0
+    guard = OriginGuard(JobTable(table.redis, table.keys, JobPolicy(origins={KIND: ""}, origin_places=1)))
+    with guard.admit(lease(table, "a"), KIND), guard.admit(lease(table, "b"), KIND):
+        assert guard.circuit("").places_taken == 0
 
 
-def test_failures_of_several_masters_open_the_circuit(table: JobTable, gate: OriginGuard) -> None:
-    assert gate.circuit(HOST).state == "closed"
-    opened(gate, table)
-    assert gate.circuit(HOST).state == "open"
+def test_failures_of_several_masters_open_the_circuit(table: JobTable, guard: OriginGuard) -> None:
+    assert guard.circuit(HOST).state == "closed"
+    opened(guard, table)
+    assert guard.circuit(HOST).state == "open"
     assert table.ensure(Mezzanine.parse("new"), Lane.INTERACTIVE).verdict is Verdict.ORIGIN_PAUSED
     assert table.ensure(Mezzanine.parse("new"), Lane.BULK).verdict is Verdict.PUBLISH
-    with pytest.raises(OriginResting) as told, gate.passed(lease(table, "x"), KIND):
+    with pytest.raises(OriginResting) as told, guard.admit(lease(table, "x"), KIND):
         pass
     assert told.value.retry_after == 1
-    with pytest.raises(JobDelayed) as put_off, gate.passed(lease(table, "y", Lane.BULK), KIND):
+    with pytest.raises(JobDelayed) as put_off, guard.admit(lease(table, "y", Lane.BULK), KIND):
         pass
     assert put_off.value.seconds > 0
 
 
 @pytest.mark.parametrize("failure", [Undecodable("half of it"), None])
 def test_a_success_or_a_master_at_fault_starts_the_count_again(
-    table: JobTable, gate: OriginGuard, failure: Exception | None
+    table: JobTable, guard: OriginGuard, failure: Exception | None
 ) -> None:
     for number in range(2):
-        fail(gate, table, f"sick/{number}")
-    with suppress(Undecodable), gate.passed(lease(table, "well"), KIND):
+        fail(guard, table, f"sick/{number}")
+    with suppress(Undecodable), guard.admit(lease(table, "well"), KIND):
         if failure:
             raise failure
-    fail(gate, table, "sick/2")
-    assert gate.circuit(HOST).state == "closed"
+    fail(guard, table, "sick/2")
+    assert guard.circuit(HOST).state == "closed"
 
 
-def test_the_same_master_and_our_own_faults_open_nothing(table: JobTable, gate: OriginGuard) -> None:
+def test_the_same_master_and_our_own_faults_open_nothing(table: JobTable, guard: OriginGuard) -> None:
     for _ in range(5):
-        fail(gate, table, "sick")
+        fail(guard, table, "sick")
     for number in range(5):
-        fail(gate, table, f"store/{number}", StoreDown("full"))
-    assert gate.circuit(HOST).state == "closed"
+        fail(guard, table, f"store/{number}", StoreDown("full"))
+    assert guard.circuit(HOST).state == "closed"
 
 
-def test_after_its_rest_one_tries_and_closes_or_opens_it_for_longer(table: JobTable, gate: OriginGuard) -> None:
-    opened(gate, table)
-    until(lambda: gate.circuit(HOST).state == "half-open")
-    with suppress(OriginFailed), gate.passed(lease(table, "first"), KIND):
-        with pytest.raises(OriginResting), gate.passed(lease(table, "second"), KIND):
+def test_after_its_rest_one_tries_and_closes_or_opens_it_for_longer(table: JobTable, guard: OriginGuard) -> None:
+    opened(guard, table)
+    until(lambda: guard.circuit(HOST).state == "half-open")
+    with suppress(OriginFailed), guard.admit(lease(table, "first"), KIND):
+        with pytest.raises(OriginResting), guard.admit(lease(table, "second"), KIND):
             pass
         raise OriginFailed("503")
-    assert gate.circuit(HOST).state == "open"
-    assert gate.circuit(HOST).seconds > REST
-    until(lambda: gate.circuit(HOST).state == "half-open")
-    with gate.passed(lease(table, "first"), KIND):
+    assert guard.circuit(HOST).state == "open"
+    assert guard.circuit(HOST).seconds > PAUSE
+    until(lambda: guard.circuit(HOST).state == "half-open")
+    with guard.admit(lease(table, "first"), KIND):
         pass
-    assert gate.circuit(HOST).state == "closed"
+    assert guard.circuit(HOST).state == "closed"
 
 
 def test_a_place_is_kept_with_its_lease_and_free_when_that_ran_out(table: JobTable) -> None:
     brief = JobTable(table.redis, table.keys, JobPolicy(lease=0.3, origins={KIND: HOST}, origin_places=1))
-    gate = OriginGuard(brief)
-    left = gate.passed(lease(brief, "left"), KIND)
+    guard = OriginGuard(brief)
+    left = guard.admit(lease(brief, "left"), KIND)
     left.__enter__()
-    with gate.passed(lease(brief, "next"), KIND):
-        assert gate.circuit(HOST).places_taken == 1
-    with lease(brief, "kept").kept() as held, gate.passed(held, KIND):
-        with pytest.raises(JobDelayed), gate.passed(lease(brief, "other"), KIND):
+    with guard.admit(lease(brief, "next"), KIND):
+        assert guard.circuit(HOST).places_taken == 1
+    with lease(brief, "kept").kept() as held, guard.admit(held, KIND):
+        with pytest.raises(JobDelayed), guard.admit(lease(brief, "other"), KIND):
             pass
-        assert held.beside is not None
+        assert held.on_renewal is not None
 
 
-def test_nothing_of_the_gate_is_kept_for_ever(table: JobTable, gate: OriginGuard) -> None:
-    fail(gate, table, "sick/0")
+def test_nothing_of_the_gate_is_kept_for_ever(table: JobTable, guard: OriginGuard) -> None:
+    fail(guard, table, "sick/0")
     expiring(table)
-    with gate.passed(lease(table, "one"), KIND):
+    with guard.admit(lease(table, "one"), KIND):
         for number in (1, 2):
-            fail(gate, table, f"sick/{number}")
+            fail(guard, table, f"sick/{number}")
         expiring(table)
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 RECIPE = Mezzanine.parse("dc/1")
 KEY = RECIPE.key
 LONG, SHORT = 60.0, 0.03  # leases in seconds: one that holds throughout a test, one that runs out at once
-TERMS = JobPolicy(lease=LONG, max_attempts=3, queue_max=100, memory={Memory.MISSING: 120, Memory.BRIEF: 10})
+POLICY = JobPolicy(lease=LONG, max_attempts=3, queue_max=100, memory={Memory.MISSING: 120, Memory.BRIEF: 10})
 
 
 @pytest.fixture(params=["real", "fake"])
@@ -38,11 +38,11 @@ def redis(request: pytest.FixtureRequest) -> Any:
 
 @pytest.fixture
 def table(redis: Any) -> JobTable:
-    return JobTable(redis, Keys(f"{uuid4().hex}:"), TERMS)
+    return JobTable(redis, Keys(f"{uuid4().hex}:"), POLICY)
 
 
 def with_lease(table: JobTable, lease: float) -> JobTable:
-    return JobTable(table.redis, table.keys, replace(TERMS, lease=lease))
+    return JobTable(table.redis, table.keys, replace(POLICY, lease=lease))
 
 
 def begun(table: JobTable, lane: Lane = Lane.INTERACTIVE) -> Claim:
@@ -66,7 +66,7 @@ def test_the_first_asker_publishes_and_the_others_join(table: JobTable) -> None:
     assert table.ensure(RECIPE, Lane.INTERACTIVE).verdict is Verdict.PUBLISH
     assert table.ensure(RECIPE, Lane.INTERACTIVE).verdict is Verdict.JOINED
     assert table.ensure(RECIPE, Lane.BULK).verdict is Verdict.JOINED
-    assert table.depths() == {"interactive": 1, "bulk": 0, "running": 0, "later": 0, "failed": 0}
+    assert table.depths() == {"interactive": 1, "bulk": 0, "running": 0, "delayed": 0, "failed": 0}
 
 
 def test_an_asker_promotes_what_is_queued_in_bulk_once(table: JobTable) -> None:
@@ -167,7 +167,7 @@ def test_a_worker_that_was_out_of_touch_takes_its_job_back(table: JobTable) -> N
 def test_a_job_that_keeps_ending_its_workers_is_quarantined(table: JobTable) -> None:
     brief = with_lease(table, SHORT)
     begun(brief)
-    for _ in range(TERMS.max_attempts - 1):
+    for _ in range(POLICY.max_attempts - 1):
         reaped(brief)
         assert brief.begin(KEY, "w") is not None
     until(lambda: not brief.reap() and state(table) is JobState.QUARANTINED, what="quarantine")
@@ -191,21 +191,14 @@ def test_a_live_worker_takes_its_job_back_out_of_quarantine(table: JobTable) -> 
     assert table.depths()["failed"] == 0
 
 
-def test_a_released_job_is_queued_again_and_the_attempt_not_counted(table: JobTable) -> None:
-    assert table.release(begun(table))
-    again = table.begin(KEY, "w2")
-    assert again is not None
-    assert again.attempt == 1
-
-
 def test_a_job_put_off_comes_back_when_its_time_has_come(table: JobTable) -> None:
-    assert table.put_off(begun(table, Lane.BULK), OriginFailed("503"), 0)
+    assert table.delay_after(begun(table, Lane.BULK), OriginFailed("503"), 0)
     assert table.begin(KEY, "w2") is None
     assert reaped(table) == [Message(Lane.BULK, RECIPE.as_json())]
 
 
 def test_an_asker_does_not_wait_for_a_job_that_was_put_off(table: JobTable) -> None:
-    table.put_off(begun(table, Lane.BULK), OriginFailed("503"), 3600)
+    table.delay_after(begun(table, Lane.BULK), OriginFailed("503"), 3600)
     assert table.ensure(RECIPE, Lane.BULK).verdict is Verdict.JOINED
     assert table.ensure(RECIPE, Lane.INTERACTIVE).verdict is Verdict.PUBLISH
     assert table.begin(KEY, "w2") is not None
@@ -224,7 +217,7 @@ def test_a_message_lost_before_a_long_queue_is_missed_when_later_ones_overtake_i
     monkeypatch.setattr("mezcal.jobs.state.table.GRACE_MS", 10)
     later = Mezzanine.parse("dc/2")
     table.ensure(RECIPE, Lane.BULK)
-    table.redis.lpush(table.keys.pipe(Lane.BULK), "the message of a third job")
+    table.redis.lpush(table.keys.messages(Lane.BULK), "the message of a third job")
     assert table.reap() == []
 
     def overtaken() -> list[Message]:
@@ -251,7 +244,7 @@ def test_no_job_is_kept_for_ever(table: JobTable) -> None:
         lambda: table.ensure(RECIPE, Lane.BULK),
         lambda: table.begin(KEY, "w"),
         lambda: table.forget(KEY),
-        lambda: table.put_off(begun(table, Lane.BULK), OriginFailed("x"), 5),
+        lambda: table.delay_after(begun(table, Lane.BULK), OriginFailed("x"), 5),
         lambda: table.ensure(RECIPE, Lane.INTERACTIVE),
         lambda: table.fail(begun(table), MasterMissing("x")),
         lambda: table.forget(KEY),
@@ -273,28 +266,28 @@ def test_a_process_that_died_has_its_job_queued_at_once(table: JobTable) -> None
     table.ensure(RECIPE, Lane.BULK)
     claim = table.begin(KEY, "w1", "message-1")
     assert claim is not None
-    assert table.died(KEY, "another message") is None
-    assert table.died(KEY, "message-1") == Message(Lane.BULK, RECIPE.as_json())
+    assert table.process_died(KEY, "another message") is None
+    assert table.process_died(KEY, "message-1") == Message(Lane.BULK, RECIPE.as_json())
     assert not table.finish(claim), "it is dead: nothing of it counts"
     again = table.begin(KEY, "w2", "message-2")
     assert again is not None
     assert again.attempt == 2
-    assert table.died(KEY, "message-1") is None
+    assert table.process_died(KEY, "message-1") is None
 
 
 def test_a_job_whose_processes_die_is_quarantined_without_any_lease(table: JobTable) -> None:
     table.ensure(RECIPE, Lane.INTERACTIVE)
-    for number in range(TERMS.max_attempts):
+    for number in range(POLICY.max_attempts):
         assert table.begin(KEY, "w", str(number)) is not None
-        told = table.died(KEY, str(number))
-        assert (told is None) == (number == TERMS.max_attempts - 1)
+        told = table.process_died(KEY, str(number))
+        assert (told is None) == (number == POLICY.max_attempts - 1)
     assert state(table) is JobState.QUARANTINED
 
 
 def test_a_process_that_had_to_be_ended_gives_its_job_a_failure(table: JobTable) -> None:
     table.ensure(RECIPE, Lane.INTERACTIVE)
     table.begin(KEY, "w", "m")
-    table.ended(KEY, "m", TimedOut("too long"))
+    table.process_killed(KEY, "m", TimedOut("too long"))
     result = table.ensure(RECIPE, Lane.INTERACTIVE)
     assert result.verdict is Verdict.FAILED
     assert isinstance(result.failure, TimedOut)
@@ -303,7 +296,7 @@ def test_a_process_that_had_to_be_ended_gives_its_job_a_failure(table: JobTable)
 def test_a_job_given_back_by_a_shutdown_is_not_counted(table: JobTable) -> None:
     table.ensure(RECIPE, Lane.BULK)
     table.begin(KEY, "w", "m")
-    assert table.given_back(KEY, "m") == Message(Lane.BULK, RECIPE.as_json())
+    assert table.give_back(KEY, "m") == Message(Lane.BULK, RECIPE.as_json())
     again = table.begin(KEY, "w2", "m2")
     assert again is not None
     assert again.attempt == 1
@@ -335,19 +328,19 @@ def test_a_change_keeps_a_worker_that_was_out_of_touch_from_taking_its_job_back(
     assert not table.renew(old)
 
 
-@pytest.mark.parametrize("end", ["done", "failed", "quarantined", "later", "unknown"])
+@pytest.mark.parametrize("end", ["done", "failed", "quarantined", "delayed", "unknown"])
 def test_a_change_starts_anew_whatever_was_before(table: JobTable, end: str) -> None:
     if end == "done":
         table.finish(begun(table))
     elif end == "failed":
         table.fail(begun(table), MasterMissing("no such file"))
     elif end == "quarantined":
-        for number in range(TERMS.max_attempts):
+        for number in range(POLICY.max_attempts):
             table.ensure(RECIPE, Lane.INTERACTIVE)
             table.begin(KEY, "w", str(number))
-            table.died(KEY, str(number))
-    elif end == "later":
-        table.put_off(begun(table, Lane.BULK), OriginFailed("503"), 3600)
+            table.process_died(KEY, str(number))
+    elif end == "delayed":
+        table.delay_after(begun(table, Lane.BULK), OriginFailed("503"), 3600)
     assert table.change(RECIPE, Lane.BULK) == QueueResult(Verdict.PUBLISH, Lane.BULK)
     claim = table.begin(KEY, "w")
     assert claim is not None
@@ -369,7 +362,7 @@ def test_an_operator_has_a_failure_tried_again_with_its_history(table: JobTable)
 
 
 def test_a_bulk_job_that_failed_for_good_is_listed_for_long_but_refuses_nobody_for_long(table: JobTable) -> None:
-    lasting = replace(TERMS, memory=TERMS.memory | {Memory.LASTING: 1000, Memory.BRIEF: 1})
+    lasting = replace(POLICY, memory=POLICY.memory | {Memory.LASTING: 1000, Memory.BRIEF: 1})
     long = JobTable(table.redis, table.keys, lasting)
     long.fail(begun(long, Lane.BULK), OriginFailed("503"))
     assert long.ensure(RECIPE, Lane.INTERACTIVE).verdict is Verdict.FAILED
@@ -383,12 +376,12 @@ def test_a_bulk_job_that_failed_for_good_is_listed_for_long_but_refuses_nobody_f
 def test_a_put_off_job_that_somebody_waits_for_by_now_fails_instead(table: JobTable) -> None:
     claim = begun(table, Lane.BULK)
     table.ensure(RECIPE, Lane.INTERACTIVE)
-    assert table.put_off(claim, OriginFailed("503"), 3600)
+    assert table.delay_after(claim, OriginFailed("503"), 3600)
     assert state(table) is JobState.FAILED
 
 
 def test_a_deferred_job_has_not_been_tried(table: JobTable) -> None:
-    assert table.defer(begun(table, Lane.BULK), 0)
+    assert table.delay(begun(table, Lane.BULK), 0)
     assert reaped(table) == [Message(Lane.BULK, RECIPE.as_json())]
     claim = table.begin(KEY, "w")
     assert claim is not None

@@ -1,0 +1,61 @@
+"""An origin as one running job may use it."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, BinaryIO
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from mezcal.jobs.origin_guard import OriginGuard
+    from mezcal.jobs.state.leases import Lease
+    from mezcal.origin import Master, MasterStatus, Origin
+
+
+class GuardedOrigin:
+    """*origin* within the limits of *guard*, for a job of this *kind*, as long as its *lease* is valid."""
+
+    def __init__(self, origin: Origin, guard: OriginGuard, lease: Lease, kind: str) -> None:
+        self.base_url = origin.base_url
+        self._origin, self._guard, self._lease, self._kind = origin, guard, lease, kind
+
+    def path_of(self, url: str) -> str | None:
+        """As the origin."""
+        return self._origin.path_of(url)
+
+    def listing(self, most: int) -> list[str]:
+        """As the origin."""
+        return self._origin.listing(most)
+
+    def changed_since(self, path: str, etag: str | None, last_modified: str | None) -> MasterStatus:
+        """As the origin; without limits, because it is one small request."""
+        return self._origin.changed_since(path, etag, last_modified)
+
+    @contextmanager
+    def open(self, path: str) -> Iterator[Master]:
+        """Open the master at *path*. Reading it raises `Superseded` once the lease is lost."""
+        with self._guard.admit(self._lease, self._kind), self._origin.open(path) as master:
+            file = CheckedFile(master.file, self._lease.abandon_if_lost)
+            yield replace(master, file=file)  # type: ignore[arg-type]  # it has what readers of a master use
+
+
+class CheckedFile:
+    """*file* that calls *check* before each read: a job that lost its lease ends at its next read."""
+
+    def __init__(self, file: BinaryIO, check: Callable[[], None]) -> None:
+        self._file, self._check = file, check
+        self.seek, self.tell, self.fileno = file.seek, file.tell, file.fileno
+        self.seekable, self.readable = file.seekable, file.readable
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Return at most *size* bytes; all that are left if *size* is negative."""
+        self._check()
+        return self._file.read(size)
+
+    def readinto(self, buffer: memoryview, /) -> int:
+        """Fill *buffer* as far as one read goes. Returns the number of bytes, 0 at the end."""
+        self._check()
+        count: int = self._file.readinto(buffer)  # type: ignore[attr-defined]  # masters are buffered readers
+        return count

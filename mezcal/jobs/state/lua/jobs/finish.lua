@@ -1,0 +1,35 @@
+-- Record the end of an attempt. outcome is one of
+--   'done'
+--   'failed'     kept_seconds for the failure; clients are refused for refused_seconds of them
+--   'retry'      failed, and another attempt after delay_seconds; a failure if a client waits for it by now
+--   'untried'    nothing was tried: another attempt after delay_seconds, and this one is not counted
+-- -> 1, or 0 if the token is not valid any more
+-- A worker whose lease ran out by mistake still reports, as long as no other worker has begun the job (see renew.lua).
+local key, outcome = ARG.key, ARG.outcome
+local state, token, lapsed, lane = unpack(redis.call('HMGET', KEY.job, 'state', 'token', 'lapsed', 'lane'))
+local reaped = (state == 'queued' or state == 'quarantined') and lapsed == ARG.token
+if not (state == 'running' and token == ARG.token) and not reaped then return 0 end
+
+if outcome == 'done' then
+  unindex(key)
+  settle_in_batches(KEY.job, key, 'done')
+  redis.call('HSET', KEY.job, 'state', 'done', 'ended', now)
+  redis.call('HDEL', KEY.job, 'token', 'message', 'lapsed')
+  redis.call('EXPIRE', KEY.job, DONE_KEPT)
+  redis.call('LPUSH', KEY.recent, redis.call('HGET', KEY.job, 'recipe'))
+  redis.call('LTRIM', KEY.recent, 0, 23)
+  redis.call('EXPIRE', KEY.recent, UNFINISHED_KEPT)
+  redis.call('PUBLISH', KEY.ended, key)
+elseif outcome == 'untried' then
+  redis.call('HINCRBY', KEY.job, 'attempts', -1)
+  delay(KEY.job, key, tonumber(ARG.delay_seconds))
+elseif outcome == 'retry' and lane == 'bulk' then
+  add_history(KEY.job, ARG.failure)
+  redis.call('HSET', KEY.job, 'failure', ARG.failure)
+  delay(KEY.job, key, tonumber(ARG.delay_seconds))
+else
+  add_history(KEY.job, ARG.failure)
+  local kept, refused = math.max(tonumber(ARG.kept_seconds), 1), math.max(tonumber(ARG.refused_seconds), 1)
+  remember_failure(KEY.job, key, 'failed', ARG.failure, kept, refused)
+end
+return 1

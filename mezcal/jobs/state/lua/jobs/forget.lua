@@ -1,0 +1,7 @@
+-- Delete a job in any state. A worker that runs it loses its lease; clients that wait for it start it again.
+-- -> 1 if the job existed
+settle_in_batches(KEY.job, ARG.key, 'forgotten')
+local existed = redis.call('DEL', KEY.job)
+unindex(ARG.key)
+redis.call('PUBLISH', KEY.ended, ARG.key)
+return existed

@@ -1,0 +1,63 @@
+-- Queue again what no worker takes care of, at most `limit` jobs for each reason. failure and failure_seconds are those
+-- of a job whose attempts are used up.
+-- -> {lane, recipe, lane, recipe, ..}: the caller sends the messages
+local grace, limit = tonumber(ARG.grace_ms), tonumber(ARG.limit)
+local messages = {}
+
+local function add_message(record)
+  messages[#messages + 1] = redis.call('HGET', record, 'lane')
+  messages[#messages + 1] = redis.call('HGET', record, 'recipe')
+end
+
+-- Leases that ran out: the worker died, or cannot reach Redis.
+for _, key in ipairs(redis.call('ZRANGEBYSCORE', KEY.running, '-inf', now, 'LIMIT', 0, limit)) do
+  local record = ARG.job_prefix .. key
+  local lane, attempts, token = unpack(redis.call('HMGET', record, 'lane', 'attempts', 'token'))
+  if not lane then
+    unindex(key)
+  else
+    add_history(record, 'the worker died or lost its lease')
+    if tonumber(attempts) >= tonumber(ARG.max_attempts) then
+      remember_failure(record, key, 'quarantined', ARG.failure, tonumber(ARG.failure_seconds))
+      redis.call('HSET', record, 'lapsed', token)
+    else
+      enqueue(record, key, lane)
+      redis.call('HSET', record, 'lapsed', token)
+      add_message(record)
+    end
+  end
+end
+
+-- Delays that are over.
+for _, key in ipairs(redis.call('ZRANGEBYSCORE', KEY.delayed, '-inf', now, 'LIMIT', 0, limit)) do
+  local record = ARG.job_prefix .. key
+  local lane = redis.call('HGET', record, 'lane')
+  if lane then
+    enqueue(record, key, lane)
+    add_message(record)
+  else
+    unindex(key)
+  end
+end
+
+-- Messages that were lost: no message is left though the job is queued, or a job that was queued later has begun.
+for _, lane in ipairs({'interactive', 'bulk'}) do
+  local last = now - grace
+  if redis.call('LLEN', KEY['messages_' .. lane]) > 0 then
+    last = math.min(last, tonumber(redis.call('GET', KEY['begun_' .. lane]) or '0') - grace)
+  end
+  for _, key in ipairs(redis.call('ZRANGEBYSCORE', queued_in(lane), '-inf', last, 'LIMIT', 0, limit)) do
+    local record = ARG.job_prefix .. key
+    if redis.call('EXISTS', record) == 1 then
+      redis.call('HSET', record, 'queued', now)
+      redis.call('ZADD', queued_in(lane), now, key)
+      add_message(record)
+    else
+      redis.call('ZREM', queued_in(lane), key)
+    end
+  end
+end
+
+-- Failures that are no longer remembered.
+redis.call('ZREMRANGEBYSCORE', KEY.failed, '-inf', now)
+return messages
