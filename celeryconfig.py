@@ -15,15 +15,15 @@ result_backend = None
 task_ignore_result = True
 
 # Explicit routing keys, or both queues would bind to the default one.
-# "chores" is short work that is nobody's image; whoever takes from bulk takes from it as well, before bulk.
+# "chores" holds tasks that make no derivative.
 task_queues = [Queue(name, routing_key=name) for name in ("interactive", "chores", "bulk")]
 task_default_queue = "bulk"
 task_create_missing_queues = False
 
 broker_transport_options = {
-    # Strictly one after the other; `worker.celery_hooks.lanes` has the order. Redis priorities would split each
-    # queue's key.
+    # Strictly one queue after the other, in the order of `--queues`. Redis priorities would split each queue's key.
     "queue_order_strategy": "priority",
+    "priority_steps": [0],  # one key for each queue: no message has a priority
     # These cover only what was delivered and not yet started; the defaults took 88 s to restore it.
     "visibility_timeout": 15,
     "unacked_restore_interval": 5,

@@ -1,4 +1,4 @@
-"""The Celery app, and what each of its processes works with."""
+"""The Celery app, and what each of its processes works with. Importing it reads no settings and opens nothing."""
 
 from __future__ import annotations
 
@@ -6,13 +6,11 @@ import logging
 import os
 import signal
 import socket
-import sys
 from dataclasses import dataclass
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
-from celery import signals
-from celery.apps import worker as celery_worker
+from celery import Celery, signals
 
 from mezcal.convert import ConversionOptions
 from mezcal.ingest.events import Masters
@@ -21,19 +19,20 @@ from mezcal.jobs.state.keys import Keys
 from mezcal.jobs.state.outages import persist
 from mezcal.jobs.state.policy import JobPolicy
 from mezcal.jobs.state.table import JobTable
-from mezcal.jobs.transport.celery_pipe import WORKER_SECONDS, CeleryPipe, celery_app, connect
+from mezcal.jobs.transport.celery_pipe import WORKER_SECONDS, CeleryPipe, configure, connect
 from mezcal.origin import open_origin
 from mezcal.origin.archive import FrameOrigin
 from mezcal.recipe import Thumbnail
 from mezcal.runtime.memory_budget import MIB, MemoryBudget, budget
 from mezcal.runtime.parent_death import follow_parent
+from mezcal.runtime.processes import PARTNER
 from mezcal.settings import Settings, load
 from mezcal.settings.typos import find_typos, given_names
 from mezcal.store import open_store
 from mezcal.telemetry import multiprocess, tracing
 from mezcal.telemetry.logs import set_up_logs
 from worker.metrics import count_origin_response
-from worker.metrics.server import Scraped
+from worker.metrics.server import MetricsProcess
 
 if TYPE_CHECKING:
     from mezcal.origin import Origin
@@ -41,10 +40,8 @@ if TYPE_CHECKING:
     from mezcal.store import Store
 
 log = logging.getLogger(__name__)
-settings = load()
-scraped = Scraped(settings)
-app = celery_app(settings, WORKER_SECONDS)
-app.set_current()
+app = Celery("mezcal")
+app.config_from_object("celeryconfig")  # read when it is first needed
 app.conf.include = [
     "worker.tasks",
     "worker.celery_hooks.process_death",
@@ -56,6 +53,17 @@ app.conf.include = [
     "worker.chores.trim",
 ]
 app.conf.worker_consumer = "worker.celery_hooks.consumer:Consumer"
+
+
+@cache
+def settings() -> Settings:
+    """Read this process' settings once, when they are first needed. Raises `WrongSetting`."""
+    return load()
+
+
+@app.on_after_configure.connect
+def _configure(sender: Celery, **_: Any) -> None:
+    configure(sender, settings(), WORKER_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +82,7 @@ class WorkerContext:
     name: str
 
     def origin_of(self, recipe: Recipe) -> Origin:
-        """Where *recipe*'s masters come from: the repository, or the archive by a ticket that an asker left."""
+        """Return the origin of *recipe*'s masters: the repository, or the archive by the ticket that a client left."""
         if not isinstance(recipe, Thumbnail):
             return self.origin
         ticket = persist(lambda: self.jobs.ticket(recipe))
@@ -83,21 +91,22 @@ class WorkerContext:
 
 @cache
 def context() -> WorkerContext:
-    """The ctx of this process, made when first used: after the fork, so that no connection is shared."""
-    table = JobTable(connect(settings, WORKER_SECONDS), Keys(settings.key_prefix), JobPolicy.of(settings))
-    store = open_store(settings)
-    origin = open_origin(settings, partial(count_origin_response, "repository"), store.make_room)
+    """Return the context of this process, made when first used: after the fork, so that no connection is shared."""
+    given = settings()
+    table = JobTable(connect(given, WORKER_SECONDS), Keys(given.key_prefix), JobPolicy.of(given))
+    store = open_store(given)
+    origin = open_origin(given, partial(count_origin_response, "repository"), store.make_room)
     pipe = CeleryPipe(app, tracing.carried)
     jobs = Jobs(table, pipe)
     return WorkerContext(
-        settings=settings,
+        settings=given,
         origin=origin,
         store=store,
         table=table,
         pipe=pipe,
         jobs=jobs,
-        masters=Masters(settings, origin),
-        choices=ConversionOptions.of(settings),
+        masters=Masters(given, origin),
+        choices=ConversionOptions.of(given),
         memory=memory(),
         name=f"{socket.gethostname()}:{os.getpid()}",
     )
@@ -105,40 +114,59 @@ def context() -> WorkerContext:
 
 @cache
 def memory() -> MemoryBudget:
-    """What the conversions of this worker may hold together; made before the first fork, and shared by all."""
-    return MemoryBudget(settings.worker_memory or budget(app.conf.worker_concurrency or 1))
+    """Return what this worker's conversions may hold together. It is made before the first fork, so that all share it.
+
+    A worker with a partner shares the budget that both inherited.
+    """
+    return MemoryBudget.inherited() or MemoryBudget(
+        settings().worker_memory or budget(app.conf.worker_concurrency or 1)
+    )
 
 
-@signals.worker_init.connect
-def _set_memory_aside(sender: Any, **_: Any) -> None:
-    app.conf.worker_concurrency = sender.concurrency
-    memory()  # before the first fork
+def has_partner() -> bool:
+    """Return whether this is the second of two workers: the first reports what concerns both."""
+    return PARTNER in os.environ
+
+
+@cache
+def metrics_process() -> MetricsProcess:
+    """Return the process that serves METRICS_PORT."""
+    return MetricsProcess(settings())
+
+
+def serve_metrics() -> None:
+    """Start the process that serves METRICS_PORT, if it should run and does not."""
+    if not has_partner():
+        metrics_process().keep()
 
 
 @signals.setup_logging.connect
-def _logs(**_: Any) -> None:
-    set_up_logs(settings, "worker")
-    celery_worker.safe_say = _say
+def _set_up_logs(**_: Any) -> None:
+    set_up_logs(settings(), "worker")
+
+
+@signals.worker_init.connect
+def _before_first_fork(sender: Any, **_: Any) -> None:
+    """Make what the main process shares with its pool."""
+    app.conf.worker_concurrency = sender.concurrency
+    memory()
+    multiprocess.share("worker")
+    serve_metrics()
 
 
 @signals.celeryd_after_setup.connect
-def _tell(**_: Any) -> None:
-    """What an operator should know of this worker, once: before, at `worker_init`, there are no logs yet."""
+def _log_start(**_: Any) -> None:
+    """Log once what an operator should know of this worker. At `worker_init` the logs are not set up yet."""
+    if has_partner():
+        return
     log.info("conversions may hold %d MB of memory at once", memory().total // MIB)
-    for told in find_typos(given_names()):
-        log.warning(told)
-
-
-def _say(message: str, *_: Any) -> None:
-    """Celery's word on its shutdown in the form of all lines; from a signal handler, so past all buffers."""
-    record = logging.makeLogRecord({"name": "celery", "levelno": logging.INFO, "levelname": "INFO", "msg": message})
-    for handler in logging.getLogger().handlers:
-        os.write(sys.__stderr__.fileno() if sys.__stderr__ else 2, f"{handler.format(record)}\n".encode())
+    for warning in find_typos(given_names()):
+        log.warning(warning)
 
 
 @signals.task_prerun.connect
 def _begin_task(task: Any, **_: Any) -> None:
-    """Say in the logs for whose request this is."""
+    """Add the client's request id to the log lines of *task*."""
     tracing.enter(tracing.of_message(task.request))
 
 
@@ -147,16 +175,9 @@ def _end_task(**_: Any) -> None:
     tracing.enter(None)
 
 
-@signals.worker_init.connect
-def _main_process(**_: Any) -> None:
-    """Share what is counted, before the first process of the pool is forked."""
-    multiprocess.share("worker")
-    scraped.keep()
-
-
 @signals.worker_process_init.connect
 def _pool_process(**_: Any) -> None:
-    """End with the worker, however it ends: an orphan would go on with a job that is another's by now."""
+    """Set up a pool process. It ends with the worker: else it would go on with a job that another worker has by now."""
     follow_parent(signal.SIGKILL)
     context.cache_clear()
     context()

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 MIB = 2**20
 MAIN = 160 * MIB  # a worker's main process, and what no process may be without
+SECOND = 96 * MIB  # the main process of a second worker, and the supervisor of both
 IDLE = 96 * MIB  # a pool process that has converted something, and does nothing
 STREAMING = 96 * MIB  # more than that, of a master that is not held whole, whatever its size
 SMALL = 48 * MIB  # the same of a picture of no size: libraries, tables, buffers
@@ -36,20 +37,21 @@ STALE_SECONDS = 1.0  # who has not looked for so long stands still, and is overt
 
 ROW = struct.Struct("<qqqqq")
 ROWS = 256  # processes of one worker
+INHERITED = "MEZCAL_MEMORY_BUDGET"  # variable that hands a budget to a program that shares it, see `handed_on`
 
 
-def processes(budget: int, *, spare: bool) -> int:
-    """How many pool processes suit this container: a core and memory for a common master each.
+def processes(budget: int) -> int:
+    """Return how many pool processes suit this container: as many as it has cores, and memory for a common master each.
 
-    With *spare* there are two at least, memory permitting: one long conversion must not hold up who waits.
+    Two at least where memory permits: one long conversion must not hold up a client. *budget* is WORKER_MEMORY.
     """
-    room = (budget // STREAMING) if budget else (_usable() - MAIN) // (IDLE + STREAMING)
-    return max(1, min(max(resources.cores(), 2 if spare else 1), room, ROWS))
+    room = (budget // STREAMING) if budget else (_usable() - MAIN - SECOND) // (IDLE + STREAMING)
+    return max(1, min(max(resources.cores(), 2), room, ROWS))
 
 
-def budget(count: int) -> int:
-    """Bytes for the conversions of a worker of *count* processes: at least one common master's."""
-    return max(STREAMING, _usable() - MAIN - count * IDLE)
+def budget(count: int, *, workers: int = 1) -> int:
+    """Return the bytes for the conversions of *workers* with *count* processes in all: at least a common master's."""
+    return max(STREAMING, _usable() - MAIN - (workers - 1) * SECOND - count * IDLE)
 
 
 def _usable() -> int:
@@ -73,16 +75,29 @@ class Row(NamedTuple):
 
 
 class MemoryBudget:
-    """*total* bytes, to be made before the pool's processes are forked."""
+    """*total* bytes, shared by all processes that inherit *file*, the table of who holds how much.
 
-    def __init__(self, total: int) -> None:
+    Without *file* a new table is made: do that before the pool's processes are forked.
+    """
+
+    def __init__(self, total: int, file: int | None = None) -> None:
         self.total = total
-        self._file = _nameless()
+        self._file = _nameless() if file is None else file
         os.ftruncate(self._file, ROWS * ROW.size)
         self._mine: tuple[int, int] | None = None  # the process, for a fork copies this too, and its row
 
+    @classmethod
+    def inherited(cls) -> MemoryBudget | None:
+        """Return the budget that was handed to this program; None if there is none."""
+        total, _, file = os.environ.get(INHERITED, "").partition(":")
+        return cls(int(total), int(file)) if file else None
+
+    def handed_on(self) -> str:
+        """Return the value of the variable `INHERITED` for a program that inherits the table's descriptor."""
+        return f"{self.total}:{self._file}"
+
     def fileno(self) -> int:
-        """The table's descriptor."""
+        """Return the table's descriptor."""
         return self._file
 
     @contextmanager

@@ -13,11 +13,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 PYTHON = (sys.executable, "-P", "-m")  # -P: no module is taken from whatever folder we were started in
-LANES = {"interactive": "interactive", "bulk": "bulk", "both": "interactive,bulk"}
-CHORES = "chores"  # the queue of periodic work; whoever takes from bulk takes from it as well
+CHORES = "chores"  # the queue of periodic work and other tasks that make no derivative
+# The queues of a worker, in strict order: a message is taken from one only while those before it are empty.
+LANES = {"interactive": "interactive", "all": f"interactive,{CHORES},bulk"}
+PARTNER = "MEZCAL_WORKER_PARTNER"  # variable, set for a worker whose partner reports the metrics of both
 SILENT_SECONDS = 20.0  # a worker's event loop touches its file every two seconds, and stalls for some at times
 ANSWER_SECONDS = 4.0
-SIGN = "ROLE_SIGN"  # variable that names the file in which a role leaves how its health is told
+SIGN = "ROLE_SIGN"  # variable that names the file in which a role writes how its health can be checked
 
 
 def worker(queues: str, processes: int, name: str, log_level: str) -> tuple[str, ...]:
@@ -50,33 +52,34 @@ def flower(host: str, port: int) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class HealthSign:
-    """How it is told whether a role is well: by a file that it touches, or by a URL that answers 200."""
+    """How to find out whether a role is healthy: files that it touches, or a URL that answers 200."""
 
-    heartbeat: Path | None = None
+    heartbeats: tuple[Path, ...] = ()
     url: str | None = None
 
     def write(self) -> None:
-        """Leave it where `mezcal healthy` looks, if there is such a place: in a container there is."""
+        """Write it to the file that ROLE_SIGN names, for `mezcal healthy`. Do nothing without that variable."""
         place = os.environ.get(SIGN)
         if place:
-            Path(place).write_text(f"heartbeat {self.heartbeat}" if self.heartbeat else f"url {self.url}")
+            lines = ["heartbeats", *map(str, self.heartbeats)] if self.heartbeats else ["url", str(self.url)]
+            Path(place).write_text("\n".join(lines))
 
     @classmethod
     def read(cls) -> HealthSign | None:
-        """The sign that the role of this container left; None while there is none."""
+        """Return what the role of this container wrote; None if there is nothing."""
         try:
-            kind, _, what = Path(os.environ[SIGN]).read_text().partition(" ")
-        except (KeyError, OSError):
+            kind, *values = Path(os.environ[SIGN]).read_text().splitlines()
+        except (KeyError, OSError, ValueError):
             return None
-        return cls(heartbeat=Path(what)) if kind == "heartbeat" else cls(url=what)
+        return cls(heartbeats=tuple(map(Path, values))) if kind == "heartbeats" else cls(url=values[0])
 
-    def well(self) -> bool:
-        """Whether the role works at this moment."""
+    def healthy(self) -> bool:
+        """Return whether the role works at this moment: every event loop of a worker turns, or the URL answers."""
         from urllib.request import urlopen  # noqa: PLC0415 - `mezcal up` keeps clients out of its memory
 
         try:
-            if self.heartbeat is not None:
-                return time.time() - self.heartbeat.stat().st_mtime < SILENT_SECONDS
+            if self.heartbeats:
+                return all(time.time() - file.stat().st_mtime < SILENT_SECONDS for file in self.heartbeats)
             with urlopen(self.url or "", timeout=ANSWER_SECONDS) as answer:  # noqa: S310 - our own
                 return bool(answer.status == 200)
         except OSError:

@@ -16,7 +16,14 @@ if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
 SIMILAR = 0.87  # of 1: one wrong, missing or added letter in REDIS_URL, two in WAIT_SECONDS
-INTERNAL_NAMES = ("WORKER_HEARTBEAT", "ROLE_SIGN", "MEZCAL_METRICS_DIR")  # read by mezcal, but not settings
+# Read by mezcal, but not settings.
+INTERNAL_NAMES = (
+    "WORKER_HEARTBEAT",
+    "ROLE_SIGN",
+    "MEZCAL_METRICS_DIR",
+    "MEZCAL_MEMORY_BUDGET",
+    "MEZCAL_WORKER_PARTNER",
+)
 FOREIGN_NAMES = frozenset(
     {
         "AWS_ACCESS_KEY",  # older tools' name for AWS_ACCESS_KEY_ID

@@ -40,7 +40,7 @@ def share(part: str) -> Path:
     handed = os.environ.get(HANDED)
     folder = Path(handed) if handed else _own_folder()
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    (folder / f"{part}.pid").write_text(str(os.getpid()))
+    (folder / f"{part}.{os.getpid()}.pid").touch()
     share_metrics(folder)
     return folder
 
@@ -81,10 +81,10 @@ def join() -> None:
 
 
 def parts() -> dict[int, str]:
-    """What the processes are that called `share`; their children are the same."""
+    """Return the part that each process which called `share` belongs to. Its children belong to the same."""
     folder = os.environ.get(FOLDER)
-    files = Path(folder).glob("*.pid") if folder else ()
-    return {int(file.read_text() or 0): file.stem for file in files}
+    named = [file.name.split(".") for file in Path(folder).glob("*.pid")] if folder else []
+    return {int(pid): part for part, pid, _ in named}
 
 
 def bury(folder: Path) -> None:

@@ -59,7 +59,7 @@ class Host:
     def work(self) -> None:
         """Be a worker with two processes."""
         name = f"--hostname=mezcal@{self.folder.name}"
-        options = ["--pool=prefork", "--concurrency=2", "--queues=interactive,bulk", name]
+        options = ["--pool=prefork", "--concurrency=2", "--queues=interactive,chores,bulk", name]
         self.run("celery", "--quiet", "-A", "worker.app", "worker", "--without-mingle", "--without-gossip", *options)
         until((self.folder / "alive").exists, 60, "a worker")
 

@@ -32,7 +32,9 @@ def worker(broker: Broker, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
     given = {"REDIS_URL": broker.url, "REPO_BASE_URL": (folder / "masters").as_uri(), "DATA_DIR": str(folder)}
     beat = {"WORKER_HEARTBEAT": str(folder / "alive")}
     with (folder / "worker.log").open("ab") as log:
-        process = subprocess.Popen([*words, "--queues=interactive,bulk"], env=os.environ | given | beat, stderr=log)
+        process = subprocess.Popen(
+            [*words, "--queues=interactive,chores,bulk"], env=os.environ | given | beat, stderr=log
+        )
     try:
         yield process
     finally:

@@ -128,7 +128,7 @@ def test_a_broker_that_evicts_is_refused(install: Callable[..., Scene], policy: 
         return f"{answer.status_code} {answer.json()['broker']}"
 
     until(lambda: broker().startswith("503") and policy in broker(), what="red readiness")
-    scene.kill(scene.worker())
+    scene.kill(scene.workers()[0])
     until(lambda: "Redis may evict jobs" in scene.installation.journal.read_text(), what="the worker's refusal")
     scene.table.redis.config_set("maxmemory-policy", "noeviction")
     path, _ = scene.master()

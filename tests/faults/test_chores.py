@@ -42,7 +42,7 @@ def worker(broker: Broker, folder: Path, prefix: str) -> Iterator[subprocess.Pop
         "LOG_LEVEL": "ERROR",
     }
     process = subprocess.Popen(
-        [*words, "--queues=interactive,bulk", f"-n{os.urandom(3).hex()}@%h"], env=os.environ | given
+        [*words, "--queues=interactive,chores,bulk", f"-n{os.urandom(3).hex()}@%h"], env=os.environ | given
     )
     try:
         yield process

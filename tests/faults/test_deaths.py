@@ -39,8 +39,7 @@ def test_a_killed_pool_process_costs_one_attempt_and_no_wait_for_the_lease(scene
 def test_a_killed_worker_costs_one_attempt_and_is_missed_within_15_seconds(scene: Scene) -> None:
     path, script = scene.held()
     asked = scene.asked(path)
-    scene.running(path)
-    scene.kill(scene.worker())
+    scene.kill(scene.worker_of(path))
     began = time.monotonic()
     assert scene.running(path, after=1).attempts == 2
     assert time.monotonic() - began < 15
@@ -53,11 +52,12 @@ def test_a_machine_that_freezes_and_dies_is_missed_too(scene: Scene) -> None:
     path, script = scene.held()
     asked = scene.asked(path)
     scene.running(path)
-    worker, pool = scene.worker(), scene.pool()
-    for pid in (worker, *pool):
+    workers, pool = scene.workers(), scene.pool()
+    for pid in (*workers, *pool):
         os.kill(pid, signal.SIGSTOP)
     until(lambda: scene.table.redis.zscore(scene.table.keys.running, scene.job(path).key) is not None)
-    scene.kill(worker)
+    for worker in workers:
+        scene.kill(worker)
     assert scene.running(path, after=1).attempts == 2
     script.go.set()
     scene.well(path, asked.result(), most=2)

@@ -72,12 +72,13 @@ def test_events_survive_the_death_of_whoever_takes_them_up(scene: Scene) -> None
     for _ in range(30):
         path, _ = scene.master()
         masters.append(path)
-    with standing_still(*scene.pool(), scene.worker()):
+    with standing_still(*scene.pool(), *scene.workers()):
         answer = report(scene, "created", *masters)
         assert answer.status_code == 202
         for pid in scene.pool():
             scene.kill(pid)
-    scene.kill(scene.worker())
+    for worker in scene.workers():
+        scene.kill(worker)
     place = answer.headers["Location"]
     until(lambda: over(scene, place), 100, "the end of the batch")
     batch = scene.installation.request(place).json()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+import pytest
+
 from mezcal.jobs import Lane
 from mezcal.recipe import Mezzanine
 from tests.faults.support.scene import served
@@ -50,12 +52,21 @@ def test_an_asker_promotes_what_is_queued_in_bulk_and_it_is_made_once(scene: Sce
 
 
 def test_bulk_jobs_follow_each_other_without_a_pause(scene: Scene) -> None:
-    """Though a worker leaves bulk out while one runs, it takes the next as soon as that one ends."""
     paths = [scene.master()[0] for _ in range(60)]
     began = time.monotonic()
     in_bulk(scene, *paths)
     until(lambda: all(scene.installation.stored(path) for path in paths), what="all of them")
     assert time.monotonic() - began < 8, "a second between two of them would be a minute"
+    scene.tidy()
+
+
+@pytest.mark.parametrize("lanes", ["all", "interactive"])
+def test_interactive_jobs_are_made_while_one_of_the_workers_is_away(scene: Scene, lanes: str) -> None:
+    (killed,) = scene.installation.workers(lanes)
+    scene.kill(killed)
+    path, _ = scene.master()
+    assert scene.installation.ask(path).status_code == 200
+    assert killed not in scene.workers()
     scene.tidy()
 
 

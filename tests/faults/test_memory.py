@@ -11,7 +11,6 @@ import pytest
 from PIL import Image
 
 from mezcal.runtime.memory_budget import MIB, ROW, ClaimStage, Row
-from tests.support.installation import descendants
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
@@ -45,7 +44,7 @@ def of(rows: list[Row], stage: ClaimStage) -> list[int]:
 
 @pytest.fixture(scope="module")
 def given() -> dict[str, str]:
-    """A worker of two processes in which only one such master has room."""
+    """Two processes, in two workers, which have room for one such master together."""
     return {"WORKER_MEMORY": f"{LIMIT}m"}
 
 
@@ -56,7 +55,7 @@ def test_large_masters_are_converted_one_after_the_other(scene: Scene) -> None:
     seen: list[list[Row]] = []
 
     def watched() -> bool:
-        seen.append(table(scene.worker()))
+        seen.append(table(scene.workers()[0]))
         return all(future.done() for future in asked)
 
     until(watched, 90, "the images")
@@ -65,7 +64,7 @@ def test_large_masters_are_converted_one_after_the_other(scene: Scene) -> None:
     assert max(together) <= LIMIT * MIB
     assert max(together) > 100 * MIB, "these are large"
     assert any(of(rows, ClaimStage.WAITS) for rows in seen), "somebody had to wait"
-    assert sum(of(table(scene.worker()), ClaimStage.HOLDS)) == 0
+    assert sum(of(table(scene.workers()[0]), ClaimStage.HOLDS)) == 0
     scene.tidy()
 
 
@@ -74,10 +73,10 @@ def test_a_killed_conversion_gives_its_memory_back(scene: Scene) -> None:
     first, script = scene.master(body, hold_at=len(body) - 1000)
     asked = scene.asked(first)
     job = scene.running(first)
-    until(lambda: of(table(scene.worker()), ClaimStage.HOLDS), what="a conversion that holds what it needs")
+    until(lambda: of(table(scene.workers()[0]), ClaimStage.HOLDS), what="a conversion that holds what it needs")
     second, _ = scene.master(body)
     waiting = scene.asked(second)
-    until(lambda: of(table(scene.worker()), ClaimStage.WAITS), what="another that has to wait")
+    until(lambda: of(table(scene.workers()[0]), ClaimStage.WAITS), what="another that has to wait")
     assert job.worker is not None
     scene.kill(int(job.worker.rpartition(":")[2]))
     assert waiting.result().status_code == 200
@@ -93,4 +92,4 @@ def test_what_has_no_room_at_any_time_is_refused_and_told_why(install: Callable[
     assert "WORKER_MEMORY" in answer.json()["detail"]
     other, _ = small.master()
     assert small.installation.ask(other).status_code == 200
-    assert descendants(small.worker())
+    assert len(small.pool()) == 2, "no process ended"

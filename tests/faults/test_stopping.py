@@ -21,23 +21,22 @@ if TYPE_CHECKING:
 def test_a_worker_that_stops_finishes_what_it_began(scene: Scene) -> None:
     path, script = scene.held()
     asked = scene.asked(path)
-    scene.running(path)
-    worker = scene.worker()
+    worker = scene.worker_of(path)
     os.kill(worker, signal.SIGTERM)
     until(lambda: "Warm shutdown" in scene.installation.journal.read_text(), what="the shutdown")
     script.go.set()
     scene.well(path, asked.result(), most=1)
-    until(lambda: scene.worker() != worker, what="another worker")
+    until(lambda: worker not in scene.workers(), what="another worker")
 
 
 def test_past_its_drain_a_worker_gives_its_jobs_back_uncounted(install: Callable[..., Scene]) -> None:
     scene = install(DRAIN_SECONDS="0.2", LEASE_SECONDS="60", WAIT_SECONDS="60")
     path, script = scene.held()
     asked = scene.asked(path)
-    scene.running(path)
+    worker = scene.worker_of(path)
     began = time.monotonic()
-    os.kill(scene.worker(), signal.SIGTERM)
-    scene.repository.wait_for_requests(path, 2)  # another worker has to start first
+    os.kill(worker, signal.SIGTERM)
+    scene.repository.wait_for_requests(path, 2)
     assert time.monotonic() - began < 50, "without waiting for its lease"
     job = scene.job(path)
     assert job is not None

@@ -121,7 +121,7 @@ class Hunt:
 
     def _processes(self) -> set[int]:
         """All but the pool's: those are replaced after a thousand jobs."""
-        return set(self.installation.pids("")) - set(self.installation.pids("--pool=prefork")[1:])
+        return set(self.installation.pids("")) - set(self.installation.pool())
 
     def _damage(self) -> None:
         dice = random.Random(self.seed)

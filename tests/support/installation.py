@@ -112,6 +112,16 @@ class Installation:
         assert self.process is not None
         return [pid for pid in descendants(self.process.pid) if words in command_line(pid)]
 
+    def workers(self, lanes: str = "") -> list[int]:
+        """The main processes of the Celery workers: of that for *lanes* (`all`, `interactive`), or of both."""
+        found = self.pids(f"--hostname={lanes}")
+        return [pid for pid in found if parent_of(pid) not in found]
+
+    def pool(self, lanes: str = "") -> list[int]:
+        """Their pool processes."""
+        found = self.pids(f"--hostname={lanes}")
+        return [pid for pid in found if parent_of(pid) in found]
+
 
 def descendants(pid: int) -> list[int]:
     """All processes below *pid*, parents before children."""
@@ -121,6 +131,14 @@ def descendants(pid: int) -> list[int]:
     except OSError:
         return []
     return below + [deeper for child in below for deeper in descendants(child)]
+
+
+def parent_of(pid: int) -> int:
+    """The parent of *pid*, 0 if it is gone."""
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return 0
 
 
 def command_line(pid: int) -> str:

@@ -19,8 +19,7 @@ from mezcal.jobs import Worker
 from mezcal.jobs.transport.celery_pipe import CHORES
 from mezcal.recipe import from_json
 from mezcal.telemetry.history import MinuteRecorder, of_jobs
-from worker.app import context, scraped
-from worker.celery_hooks.lanes import Lanes
+from worker.app import context, has_partner, serve_metrics
 from worker.chores import due
 
 log = logging.getLogger(__name__)
@@ -68,7 +67,7 @@ class Housekeeping(bootsteps.StartStopStep):  # type: ignore[misc]  # celery shi
 
     def _turn(self) -> None:
         show_life()
-        scraped.keep()
+        serve_metrics()
         try:
             context().jobs.workers.heartbeat(self._worker)
             self._reap()
@@ -79,6 +78,8 @@ class Housekeeping(bootsteps.StartStopStep):  # type: ignore[misc]  # celery shi
             log.warning("housekeeping has to wait: %s", error)
 
     def _tell_of_jobs(self) -> None:
+        if has_partner():
+            return
         if self._hour is None:
             self._hour = of_jobs(context().jobs.minutes)
         self._hour.tell_if_due()
@@ -132,7 +133,7 @@ class Consumer(consumer.Consumer):  # type: ignore[misc]
     class Blueprint(consumer.Consumer.Blueprint):  # type: ignore[misc]
         """Celery's steps and ours."""
 
-        default_steps = (*consumer.Consumer.Blueprint.default_steps, Housekeeping, Lanes)
+        default_steps = (*consumer.Consumer.Blueprint.default_steps, Housekeeping)
 
     def ensure_connected(self, conn: Any) -> Any:
         """*conn*, once the broker is there; Celery waits in here, and its event loop stands still."""

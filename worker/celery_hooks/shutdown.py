@@ -33,7 +33,7 @@ def _begin(how: str = "Warm", **_: Any) -> None:
 
 
 def _watch() -> None:
-    seconds = max(settings.drain_seconds, TAKES_NO_MORE)
+    seconds = max(settings().drain_seconds, TAKES_NO_MORE)
     threading.Event().wait(seconds)
     known = list(state.active_requests | state.reserved_requests)  # of one just begun Celery may not have heard
     back = sum(map(give_back, known))

@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 CLIENT_SECONDS = 5.0  # for a client's head
 
 
-class Scraped:
+class MetricsProcess:
     """The process that answers, and its successors."""
 
     def __init__(self, settings: Settings) -> None:
@@ -85,10 +85,10 @@ class MetricsServer(ThreadingHTTPServer):
         token = settings.metrics_token
         self.token = _digest(token.get_secret_value()) if token else None
         self.address_family = socket.AF_INET6 if ":" in settings.metrics_address else socket.AF_INET
-        super().__init__((settings.metrics_address, settings.metrics_port), Scrape)
+        super().__init__((settings.metrics_address, settings.metrics_port), MetricsRequest)
 
 
-class Scrape(BaseHTTPRequestHandler):
+class MetricsRequest(BaseHTTPRequestHandler):
     """One client."""
 
     server: MetricsServer

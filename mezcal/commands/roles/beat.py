@@ -29,4 +29,4 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(_options: argparse.Namespace) -> int:
     """Replace this process by a worker that takes periodic work only."""
     settings = load()
-    return become_worker(settings, processes.worker(processes.CHORES, 1, f"beat-{os.getpid()}@%h", settings.log_level))
+    return become_worker(settings, processes.CHORES, 1, f"beat-{os.getpid()}@%h")

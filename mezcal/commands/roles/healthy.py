@@ -30,4 +30,4 @@ def run(_options: argparse.Namespace) -> int:
     if sign is None:
         print("mezcal: no role was started here", file=sys.stderr)
         return PROBLEMS
-    return OK if sign.well() else PROBLEMS
+    return OK if sign.healthy() else PROBLEMS

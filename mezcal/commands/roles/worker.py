@@ -1,8 +1,9 @@
-"""`mezcal worker`: one worker by itself, for as many machines as there are."""
+"""`mezcal worker`: the worker of one machine or container, for as many of them as there are."""
 
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +12,11 @@ from mezcal.commands.arguments import at_least_one
 from mezcal.jobs.transport.redis_connection import redis_url
 from mezcal.runtime import processes as roles
 from mezcal.runtime.memory_budget import processes
+from mezcal.runtime.up.log_relay import Journal
+from mezcal.runtime.up.supervisor import Supervisor
+from mezcal.runtime.up.worker_parts import WorkerParts, split
 from mezcal.settings import load
+from mezcal.telemetry.redaction import Redactor
 
 if TYPE_CHECKING:
     import argparse
@@ -20,10 +25,11 @@ if TYPE_CHECKING:
 
 DESCRIPTION = """\
 Make derivatives, in the foreground, for the installation whose Redis REDIS_URL names. Workers share only Redis
-and the store: start as many as you like, on as many machines. On SIGTERM the running jobs may end, for
-DRAIN_SECONDS at most; the others are given back.
+and the store: start as many as you like, on as many machines. Of two processes or more, INTERACTIVE_RESERVE are a
+Celery worker that serves the interactive lane alone, the others one that serves all lanes; both are started and watched
+here. On SIGTERM the running jobs may end, for DRAIN_SECONDS at most; the others are given back.
 
-example: mezcal worker --lanes interactive"""
+example: mezcal worker --concurrency 4"""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -31,9 +37,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.description = DESCRIPTION
     parser.add_argument(
         "--lanes",
-        choices=("interactive", "bulk", "both"),
-        default="both",
-        help="what it works on: what a client waits for, what no client waits for, or both (default: %(default)s)",
+        choices=("interactive", "all"),
+        help="start one Celery worker with all processes, for the interactive lane or for all lanes; "
+        "without this option, one for each",
     )
     parser.add_argument(
         "--concurrency",
@@ -46,23 +52,37 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Become the worker."""
+    """Become the one Celery worker that is needed, or start and watch two. Returns the exit code."""
     settings = load()
-    count = options.concurrency or processes(settings.worker_memory, spare=options.lanes != "bulk")
-    name = f"{options.lanes}-{os.getpid()}@%h"
-    return become_worker(settings, roles.worker(roles.LANES[options.lanes], count, name, settings.log_level))
+    count = options.concurrency or processes(settings.worker_memory)
+    if options.lanes is None and len(split(count, settings.interactive_reserve)) > 1:
+        return supervise(settings, count)
+    lanes = options.lanes or "all"
+    return become_worker(settings, roles.LANES[lanes], count, f"{lanes}-{os.getpid()}@%h")
 
 
-def become_worker(settings: Settings, argv: tuple[str, ...]) -> int:
-    """Become the Celery worker *argv*, which shows that it lives by WORKER_HEARTBEAT or a file of its own."""
+def supervise(settings: Settings, count: int) -> int:
+    """Run the Celery workers for *count* processes until a signal. Returns the exit code."""
+    redis_url(settings)  # refuses to start without, in one line
+    json = settings.log_format == "json"
+    journal = Journal(sys.stderr.fileno(), Redactor.of(settings), json=json, own_name="mezcal")
+    with tempfile.TemporaryDirectory(prefix="mezcal-worker-") as folder:
+        parts = WorkerParts(settings, Path(folder), f"-{os.getpid()}@%h", os.environ).of(count)
+        roles.HealthSign(heartbeats=tuple(Path(part.env["WORKER_HEARTBEAT"]) for part in parts)).write()
+        return Supervisor(parts, journal).run(lambda: journal.say("the workers are ready"))
+
+
+def become_worker(settings: Settings, queues: str, count: int, name: str) -> int:
+    """Become the Celery worker *name* of *count* processes, which shows that it lives by a file (WORKER_HEARTBEAT)."""
     redis_url(settings)  # refuses to start without, in one line
     named = os.environ.get("WORKER_HEARTBEAT") or Path(tempfile.gettempdir()) / f"mezcal-{os.getpid()}.alive"
     heartbeat = Path(named)
     heartbeat.unlink(missing_ok=True)
     env = {**os.environ, "WORKER_HEARTBEAT": str(heartbeat)}
-    return roles.become(argv, roles.HealthSign(heartbeat=heartbeat), env)
+    argv = roles.worker(queues, count, name, settings.log_level)
+    return roles.become(argv, roles.HealthSign(heartbeats=(heartbeat,)), env)
 
 
 def _count(text: str) -> int:
-    """A number of processes; 0 for `auto`."""
+    """Read a number of processes; 0 for `auto`."""
     return 0 if text == "auto" else at_least_one(text)

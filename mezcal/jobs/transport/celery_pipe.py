@@ -48,9 +48,15 @@ def connect(settings: Settings, seconds: float = CLIENT_SECONDS) -> Redis:
 
 
 def celery_app(settings: Settings, seconds: float = CLIENT_SECONDS) -> Celery:
-    """Celery on mezcal's broker, with `celeryconfig`; sockets give up after *seconds*."""
+    """Return a Celery app on mezcal's broker; its sockets give up after *seconds*."""
     app = Celery("mezcal", set_as_current=False)
     app.config_from_object("celeryconfig")
+    configure(app, settings, seconds)
+    return app
+
+
+def configure(app: Celery, settings: Settings, seconds: float) -> None:
+    """Add to *app*'s configuration what *settings* say; its sockets give up after *seconds*."""
     told = redis_connection.broker(settings)
     app.conf.broker_url = told["broker_url"]
     app.conf.broker_use_ssl = told["broker_use_ssl"]
@@ -62,7 +68,6 @@ def celery_app(settings: Settings, seconds: float = CLIENT_SECONDS) -> Celery:
     # No soft limit: it is an exception out of the blue, which libvips' callbacks swallow. A lease knows its end.
     app.conf.task_time_limit = settings.job_time_limit + settings.job_time_grace
     app.conf.worker_soft_shutdown_timeout = 0.0
-    return app
 
 
 class CeleryPipe:

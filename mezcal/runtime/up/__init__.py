@@ -19,6 +19,7 @@ from mezcal.runtime.up.claim import Address, claimed, free_address
 from mezcal.runtime.up.log_relay import Journal
 from mezcal.runtime.up.parts import HANDED
 from mezcal.runtime.up.supervisor import Supervisor
+from mezcal.runtime.up.worker_parts import WorkerParts
 from mezcal.settings.typos import find_typos, names_in_file
 from mezcal.store.local.last_use import noted_by_reading
 from mezcal.store.local.layout import OURS
@@ -170,7 +171,7 @@ def the_parts(
     else:
         broker.await_given_broker(env)
     behind = at if program is None else free_address("127.0.0.1", 0)
-    cast += [parts.worker(chosen, folder, wish.workers, env), parts.api(chosen, folder, behind, env)]
+    cast += [*WorkerParts(chosen, folder.run, "@%h", env).of(wish.workers), parts.api(chosen, folder, behind, env)]
     if program is not None:
         cast.append(parts.front(chosen, folder, program, (at, behind), env))
     if board is not None:

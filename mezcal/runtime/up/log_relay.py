@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 KEPT_LINES = 10  # per part, told again when it does not become ready
 LINE_MAX = 64 * 1024  # bytes; a longer line is broken, so that nobody's output fills our memory
-NAME_WIDTH = 6
-OURS = {"api", "worker"}  # they have masked their lines themselves, and there are many
+NAME_WIDTH = 11
+OURS = {"api", "worker", "interactive"}  # they have masked their lines themselves, and there are many
 
 
 class Journal:
@@ -25,13 +25,13 @@ class Journal:
     With *json* each line is one object: a part's own as it stands, what is none as the `event` of one.
     """
 
-    def __init__(self, sink: int, mask: Redactor | None = None, *, json: bool = False) -> None:
-        self._sink, self._mask, self._json = sink, mask or Redactor(), json
+    def __init__(self, sink: int, mask: Redactor | None = None, *, json: bool = False, own_name: str = "up") -> None:
+        self._sink, self._mask, self._json, self._own_name = sink, mask or Redactor(), json, own_name
         self._last: dict[str, deque[bytes]] = {}
 
     def say(self, *lines: str) -> None:
-        """Lines of `up` itself."""
-        self.write("up", [line.encode(errors="replace") for line in lines])
+        """Write lines of the supervisor itself, under *own_name*."""
+        self.write(self._own_name, [line.encode(errors="replace") for line in lines])
 
     def write(self, name: str, lines: Iterable[bytes]) -> None:
         """*lines* of the part *name*, without their ends."""

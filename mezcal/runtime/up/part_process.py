@@ -53,7 +53,7 @@ class PartProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                pass_fds=keep,
+                pass_fds=(*keep, *self.part.inherits),
                 process_group=0,
                 preexec_fn=_lifeline(self.part.orphaned),  # noqa: PLW1509
             )

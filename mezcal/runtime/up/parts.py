@@ -49,20 +49,7 @@ class Part:
     grace: float = 5.0
     orphaned: signal.Signals = signal.SIGKILL  # what the kernel sends it when `up` is gone
     leftovers: tuple[Path, ...] = ()  # files that must not outlast it
-
-
-def worker(settings: Settings, folder: Folder, processes: int, env: Mapping[str, str]) -> Part:
-    """The Celery worker; ready when its event loop has begun to touch its heartbeat file."""
-    heartbeat = folder.run / "worker.alive"
-    return Part(
-        name="worker",
-        argv=roles.worker(roles.LANES["both"], processes, "mezcal@%h", settings.log_level),
-        env={**env, "WORKER_HEARTBEAT": str(heartbeat)},
-        cwd=folder.run,
-        ready=heartbeat.exists,
-        grace=settings.drain_seconds + PAST_DRAIN,
-        leftovers=(heartbeat,),
-    )
+    inherits: tuple[int, ...] = ()  # descriptors that its process gets
 
 
 def api(settings: Settings, folder: Folder, at: Address, env: Mapping[str, str]) -> Part:

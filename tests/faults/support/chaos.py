@@ -206,10 +206,10 @@ class Chaos:
             time.sleep(self.chance.expovariate(1 / PAUSE))
 
     def pool(self) -> list[int]:
-        return self.installation.pids("--pool=prefork")[1:]
+        return self.installation.pool()
 
     def worker(self) -> list[int]:
-        return self.installation.pids("--pool=prefork")[:1]
+        return self.installation.workers()
 
     def api(self) -> list[int]:
         return self.installation.pids("api:create_app")[1:]

@@ -18,7 +18,7 @@ from redis import RedisError
 
 from mezcal.jobs import Jobs, JobState
 from mezcal.settings import load
-from tests.support.installation import Installation, command_line
+from tests.support.installation import Installation, command_line, parent_of
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
@@ -108,12 +108,18 @@ class Scene:
     # --- harm
 
     def pool(self) -> list[int]:
-        """The pool processes."""
-        return self.installation.pids("--pool=prefork")[1:]
+        """The pool processes of both workers."""
+        return self.installation.pool()
 
-    def worker(self) -> int:
-        """The worker's main process."""
-        return until(lambda: self.installation.pids("--pool=prefork"), what="a worker")[0]
+    def workers(self) -> list[int]:
+        """The main processes of both workers."""
+        return until(lambda: len(found := self.installation.workers()) == 2 and found, what="two workers")
+
+    def worker_of(self, path: str) -> int:
+        """The main process of the worker in which the job of *path* runs."""
+        record = self.running(path)
+        assert record.worker is not None
+        return parent_of(int(record.worker.rpartition(":")[2]))
 
     def broker(self) -> int:
         return until(lambda: self.installation.pids("valkey-server"), what="a broker")[0]

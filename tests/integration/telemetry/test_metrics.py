@@ -44,9 +44,9 @@ def test_counts_add_up_exactly_though_a_pool_process_is_killed(own: Installation
     for number in range(4):
         for _ in range(3):
             assert own.ask(f"counted/{number}.tif").status_code == 200
-    main, *pool = own.pids("worker.app")
-    os.kill(pool[-1], signal.SIGKILL)
-    until(lambda: pool[-1] not in own.pids("worker.app"), what="the end of a pool process")
+    workers, killed = own.workers(), own.pool("all")[-1]
+    os.kill(killed, signal.SIGKILL)
+    until(lambda: killed not in own.pool(), what="the end of a pool process")
     for number in range(4, 8):
         for _ in range(3):
             assert own.ask(f"counted/{number}.tif").status_code == 200
@@ -67,7 +67,7 @@ def test_counts_add_up_exactly_though_a_pool_process_is_killed(own: Installation
     for phase in ("download", "convert", "store"):
         assert total(found, "mezcal_phase_seconds_count", phase=phase) == 8
     assert total(found, "mezcal_queue_seconds_count", lane="interactive") == 9
-    assert main in own.pids("worker.app")
+    assert own.workers() == workers
 
 
 def test_what_the_installation_holds_is_gauged(own: Installation) -> None:
@@ -80,7 +80,10 @@ def test_what_the_installation_holds_is_gauged(own: Installation) -> None:
     assert total(found, "mezcal_origin_circuit", state="closed") == 1
     assert total(found, "mezcal_store_free_bytes") > 0
     assert total(found, "mezcal_processes", part="api") == 3, "gunicorn's main process and two"
-    until(lambda: total(scraped(own), "mezcal_processes", part="worker") == 4, what="main, metrics, and a full pool")
+    until(
+        lambda: total(scraped(own), "mezcal_processes", part="worker") == 5,
+        what="two main processes, that of the metrics, two of the pools",
+    )
     assert total(found, "mezcal_memory_bytes", part="worker") > 50e6
 
 

@@ -21,8 +21,7 @@ def most_held(budget: MemoryBudget) -> int:
 
 
 def main(descriptor: str, total: str, log: str, name: str, rank: str, *sizes: str) -> None:
-    budget = MemoryBudget(int(total))
-    budget._file = int(descriptor)  # as a fork would have it
+    budget = MemoryBudget(int(total), int(descriptor))
 
     def say(what: str) -> None:
         with Path(log).open("a") as file:

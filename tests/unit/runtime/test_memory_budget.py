@@ -12,7 +12,7 @@ import pytest
 
 from mezcal.errors import TooLarge
 from mezcal.runtime import memory_budget, resources
-from mezcal.runtime.memory_budget import IDLE, MAIN, MIB, STREAMING, MemoryBudget, budget, processes
+from mezcal.runtime.memory_budget import IDLE, INHERITED, MAIN, MIB, SECOND, STREAMING, MemoryBudget, budget, processes
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
@@ -227,17 +227,28 @@ def test_whoever_is_told_to_stop_waiting_leaves_nothing_behind(pool: Pool) -> No
     assert [row.size for row in pool.rows() if row.stage != memory_budget.ClaimStage.FREE] == [800]
 
 
+def test_a_program_that_inherits_the_table_shares_the_budget(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert MemoryBudget.inherited() is None
+    monkeypatch.setenv(INHERITED, pool.budget.handed_on())
+    other = MemoryBudget.inherited()
+    assert other is not None
+    assert other.total == pool.budget.total
+    pool.start("first", 800)
+    pool.hears("first has")
+    assert other.held() == 800
+
+
 @pytest.mark.parametrize(
-    ("cores", "gib", "spare", "count"),
-    [(1, 4, True, 2), (1, 4, False, 1), (8, 64, True, 8), (8, 1, True, 3), (8, 0.25, True, 1)],
+    ("cores", "gib", "count"),
+    [(1, 4, 2), (8, 64, 8), (8, 1, 3), (1, 0.5, 1), (8, 0.25, 1)],
 )
-def test_processes_suit_cores_and_memory(
-    monkeypatch: pytest.MonkeyPatch, cores: int, gib: float, spare: bool, count: int
-) -> None:
+def test_processes_suit_cores_and_memory(monkeypatch: pytest.MonkeyPatch, cores: int, gib: float, count: int) -> None:
     monkeypatch.setattr(resources, "cores", lambda: cores)
     monkeypatch.setattr(resources, "memory", lambda: int(gib * 2**30))
-    assert processes(0, spare=spare) == count
+    assert processes(0) == count
     assert budget(count) >= STREAMING
+    if gib >= 1:
+        assert MAIN + SECOND + count * IDLE + budget(count, workers=2) <= gib * 2**30
     if gib >= 1:
         assert MAIN + count * (IDLE + STREAMING) <= gib * 2**30
         assert MAIN + count * IDLE + budget(count) <= gib * 2**30

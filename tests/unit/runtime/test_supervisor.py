@@ -220,7 +220,7 @@ def test_kill_9_of_the_supervisor_ends_the_parts(stage: Stage) -> None:
 def test_lines_of_parts_come_whole_under_their_names(stage: Stage) -> None:
     stage.raise_curtain(actor("broker", rank=BROKER), actor("api"))
     stage.ready()
-    assert {"broker | broker says hello", "api    | api says hello"} <= set(stage.stderr.splitlines())
+    assert {"broker      | broker says hello", "api         | api says hello"} <= set(stage.stderr.splitlines())
 
 
 def test_a_reader_of_logs_that_leaves_stops_nothing(tmp_path: Path, stage: Stage) -> None:

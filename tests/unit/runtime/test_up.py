@@ -17,6 +17,7 @@ from mezcal.errors import CannotStart
 from mezcal.runtime.up import UpOptions, broker, claim, environment, settings_for, the_parts
 from mezcal.runtime.up.claim import Address, Folder, claimed, free_address
 from mezcal.runtime.up.part_process import cause
+from mezcal.runtime.up.worker_parts import split
 from mezcal.sample import FOLDER
 from tests.support.waiting import until
 
@@ -85,8 +86,33 @@ def parts_at(tmp_path: Path, at: Address, board: Address | None = None) -> dict[
 
 
 def test_the_dashboard_runs_only_where_it_is_asked_for(tmp_path: Path) -> None:
-    assert set(parts_at(tmp_path, HERE)) == {"broker", "worker", "api"}
-    assert set(parts_at(tmp_path, HERE, HERE)) == {"broker", "worker", "api", "flower"}
+    assert set(parts_at(tmp_path, HERE)) == {"broker", "worker", "interactive", "api"}
+    assert set(parts_at(tmp_path, HERE, HERE)) == {"broker", "worker", "interactive", "api", "flower"}
+
+
+@pytest.mark.parametrize(
+    ("processes", "reserve", "shares"),
+    [
+        (1, 1, {"all": 1}),
+        (2, 1, {"all": 1, "interactive": 1}),
+        (4, 1, {"all": 3, "interactive": 1}),
+        (4, 3, {"all": 1, "interactive": 3}),
+        (4, 9, {"all": 1, "interactive": 3}),
+        (4, 0, {"all": 4}),
+    ],
+)
+def test_processes_are_reserved_for_the_interactive_lane_as_long_as_one_is_left(
+    processes: int, reserve: int, shares: dict[str, int]
+) -> None:
+    assert split(processes, reserve) == shares
+
+
+def test_both_workers_share_one_memory_budget(tmp_path: Path) -> None:
+    parts = parts_at(tmp_path, HERE)
+    both = [parts["worker"], parts["interactive"]]
+    assert len({part.env["MEZCAL_MEMORY_BUDGET"] for part in both}) == 1
+    assert len({part.inherits for part in both}) == 1
+    assert len({part.env["WORKER_HEARTBEAT"] for part in both}) == 2
 
 
 def test_loopback_is_trusted_only_where_nothing_else_is_listened_on(

@@ -1,0 +1,71 @@
+"""The Celery workers of one machine: one serves all lanes, one keeps its processes for the interactive lane.
+
+An operator sees one worker: both share a memory budget, a folder of metrics and the time to drain. The one of all lanes
+serves METRICS_PORT and records the history for both.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mezcal.runtime.memory_budget import INHERITED, MemoryBudget, budget
+from mezcal.runtime.processes import LANES, PARTNER, worker
+from mezcal.runtime.up.parts import HANDED, PAST_DRAIN, Part
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from mezcal.settings import Settings
+
+NAMES = {"all": "worker", "interactive": "interactive"}  # of the parts, by their lanes
+
+
+def split(processes: int, reserve: int) -> dict[str, int]:
+    """Divide *processes* between the workers. Returns the number of each by its lanes, without those that get none.
+
+    The interactive lane gets *reserve* (INTERACTIVE_RESERVE); at least one process serves all lanes.
+    """
+    reserved = min(reserve, processes - 1)
+    return {"all": processes - reserved} | ({"interactive": reserved} if reserved > 0 else {})
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerParts:
+    """What the workers have in common.
+
+    Their nodes are named by their lanes and *suffix*. *folder* holds their heartbeat files and, unless *env* names
+    another folder, their metrics.
+    """
+
+    settings: Settings
+    folder: Path
+    suffix: str
+    env: Mapping[str, str]
+
+    def of(self, processes: int) -> list[Part]:
+        """Describe the workers for *processes* pool processes in all."""
+        shares = split(processes, self.settings.interactive_reserve)
+        memory = MemoryBudget(self.settings.worker_memory or budget(processes, workers=len(shares)))
+        return [self._part(lanes, count, memory) for lanes, count in shares.items()]
+
+    def _part(self, lanes: str, processes: int, memory: MemoryBudget) -> Part:
+        """One worker; ready when its event loop has touched its heartbeat file."""
+        heartbeat = self.folder / f"{NAMES[lanes]}.alive"
+        own = {INHERITED: memory.handed_on(), "WORKER_HEARTBEAT": str(heartbeat)}
+        return Part(
+            name=NAMES[lanes],
+            argv=worker(LANES[lanes], processes, f"{lanes}{self.suffix}", self.settings.log_level),
+            env={
+                HANDED: str(self.folder / "metrics"),
+                **self.env,
+                **own,
+                **({} if lanes == "all" else {PARTNER: "1"}),
+            },
+            cwd=self.folder,
+            ready=heartbeat.exists,
+            grace=self.settings.drain_seconds + PAST_DRAIN,
+            leftovers=(heartbeat,),
+            inherits=(memory.fileno(),),
+        )
