@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mezcal.jobs import Jobs, JobState, Lane
-from mezcal.jobs.workers import workers_seen
 from mezcal.recipe import Mezzanine
 from mezcal.store import open_store
 from tests.faults.support.scene import QUICK, standing_still, tiff
@@ -52,7 +51,7 @@ def made(here: Installation, recipe: Mezzanine) -> None:
 
 
 def state(here: Installation, recipe: Mezzanine) -> JobState | None:
-    record = Jobs.of(here.settings).table.read(recipe.key)
+    record = Jobs.of(here.settings).read(recipe.key)
     return record.state if record else None
 
 
@@ -116,9 +115,9 @@ def test_it_is_unhealthy_while_one_of_the_workers_stands_still(here: Installatio
 
 def test_the_workers_are_listed_with_their_lanes_and_the_number_of_the_command(here: Installation) -> None:
     with here.role("worker", "--concurrency", "3") as process:
-        table = Jobs.of(here.settings).table
-        until(lambda: len(workers_seen(table)) == 2, what="both workers")
-        listed = {seen.worker.name.partition("@")[0]: seen.worker for seen in workers_seen(table)}
+        workers = Jobs.of(here.settings).workers
+        until(lambda: len(workers.statuses()) == 2, what="both workers")
+        listed = {status.worker.name.partition("@")[0]: status.worker for status in workers.statuses()}
         assert set(listed) == {f"all-{process.pid}", f"interactive-{process.pid}"}
         assert listed[f"all-{process.pid}"].processes == 2
         assert listed[f"interactive-{process.pid}"].processes == 1
