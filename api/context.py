@@ -45,7 +45,7 @@ class ApiContext:
     @classmethod
     def of(cls, settings: Settings) -> ApiContext:
         """Build the context for *settings*. It connects to nothing until a request needs it."""
-        store, jobs = open_store(settings), Jobs.of(settings, tracing.carried)
+        store, jobs = open_store(settings), Jobs.of(settings, tracing.message_headers)
         return cls(
             settings=settings,
             store=store,

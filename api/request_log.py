@@ -59,8 +59,8 @@ def note_event(form: str, outcome: str | None = None, items: int = 0) -> None:
 
 def _begin() -> None:
     g.began = time.perf_counter()
-    tracing.enter(tracing.Trace.of(request.headers.get("X-Request-ID"), request.headers.get("traceparent")))
-    metrics().waiting.inc()
+    tracing.set_current(tracing.Trace.of(request.headers.get("X-Request-ID"), request.headers.get("traceparent")))
+    metrics().active_requests.inc()
 
 
 def _answered(response: Response) -> Response:
@@ -72,7 +72,7 @@ def _answered(response: Response) -> Response:
     if response.mimetype == "image/jpeg":
         counted.sent_bytes.labels(kind, outcome, "thread").inc(size)
     if failure := g.get("failure"):
-        counted.refusals.labels(failure.slug).inc()
+        counted.request_failures.labels(failure.slug).inc()
     if "event" in g:
         _delivered(response.status_code, *g.event)
     if logged(outcome):
@@ -126,14 +126,14 @@ def _key() -> str | None:
 
 
 def _end(_error: BaseException | None) -> None:
-    tracing.enter(None)  # the thread goes on to other work
-    metrics().waiting.dec()
+    tracing.set_current(None)  # the thread goes on to other work
+    metrics().active_requests.dec()
 
 
 def outcome_of(response: Response) -> str:
     """One word for what the asker got."""
     if isinstance(g.get("failure"), StillWorking):
-        return "late"
+        return "wait-expired"
     if response.status_code >= 400:
         return "error"
     if response.status_code == 202:

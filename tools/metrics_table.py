@@ -1,61 +1,40 @@
-"""Write the table in docs/metrics.md anew from the metrics' definitions, so that the two cannot differ."""
+"""Writes the table of docs/metrics.md from the definitions of the metrics, so that the two cannot differ."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
-from prometheus_client.metrics import MetricWrapperBase
-
-from mezcal.telemetry.gauges import GAUGES, Gauged
-from mezcal.telemetry.metrics import Metrics
+from mezcal.telemetry.gauges import GAUGES, GaugeDefinition
+from mezcal.telemetry.metrics import MetricDefinition, Metrics
 
 PAGE = Path("docs/metrics.md")
 BEGIN, END = "<!-- metrics: made by `make docs` -->\n", "<!-- end -->\n"
 
 
-@dataclass(frozen=True, slots=True)
-class Family:
-    """One metric as it is defined; *name* as Prometheus shows it, less what it adds to histograms."""
-
-    name: str
-    type: str
-    labels: tuple[str, ...]
-    help: str
+def definitions() -> list[MetricDefinition]:
+    """Returns every metric: the counted ones, then the gauges."""
+    return [*Metrics().definitions, *map(_of_gauge, GAUGES)]
 
 
-def families() -> list[Family]:
-    """Every metric there is, in the order of the definitions."""
-    counted = [one for one in vars(Metrics()).values() if isinstance(one, MetricWrapperBase)]
-    return [*map(_defined, counted), *map(_gauged, GAUGES)]
-
-
-def _defined(metric: MetricWrapperBase) -> Family:
-    """Without values nothing but its insides tells of a metric's labels."""
-    kind = metric._type  # noqa: SLF001
-    name = metric._name + ("_total" if kind == "counter" else "")  # noqa: SLF001
-    return Family(name, kind, tuple(metric._labelnames), metric._documentation)  # noqa: SLF001
-
-
-def _gauged(metric: Gauged) -> Family:
-    if metric.grows:
-        return Family(f"{metric.name}_total", "counter", metric.labels, metric.text)
-    return Family(metric.name, "gauge", metric.labels, metric.text)
+def _of_gauge(gauge: GaugeDefinition) -> MetricDefinition:
+    if gauge.is_counter:
+        return MetricDefinition(f"{gauge.name}_total", "counter", gauge.text, gauge.labels)
+    return MetricDefinition(gauge.name, "gauge", gauge.text, gauge.labels)
 
 
 def renewed(page: str) -> str:
-    """*page* with the table of today between its two marks."""
+    """Returns *page* with the current table between its two marks."""
     before, _, rest = page.partition(BEGIN)
     rows = [
-        f"| `{family.name}` | {family.type} | {', '.join(f'`{label}`' for label in family.labels)} | {family.help} |\n"
-        for family in families()
+        f"| `{metric.name}` | {metric.type} | {', '.join(f'`{label}`' for label in metric.labels)} | {metric.text} |\n"
+        for metric in definitions()
     ]
-    table = "| metric | type | labels | |\n| --- | --- | --- | --- |\n" + "".join(rows)
+    table = "| metric | type | labels | meaning |\n| --- | --- | --- | --- |\n" + "".join(rows)
     return f"{before}{BEGIN}{table}{END}{rest.partition(END)[2]}"
 
 
 def main() -> None:
-    """Write the page anew."""
+    """Update the page."""
     PAGE.write_text(renewed(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
 
 

@@ -96,7 +96,7 @@ def context() -> WorkerContext:
     table = JobTable(connect(given, WORKER_SECONDS), Keys(given.key_prefix), JobPolicy.of(given))
     store = open_store(given)
     origin = open_origin(given, partial(count_origin_response, "repository"), store.make_room)
-    pipe = CeleryPipe(app, tracing.carried)
+    pipe = CeleryPipe(app, tracing.message_headers)
     jobs = Jobs(table, pipe)
     return WorkerContext(
         settings=given,
@@ -150,7 +150,7 @@ def _before_first_fork(sender: Any, **_: Any) -> None:
     """Make what the main process shares with its pool."""
     app.conf.worker_concurrency = sender.concurrency
     memory()
-    multiprocess.share("worker")
+    multiprocess.start_sharing("worker")
     serve_metrics()
 
 
@@ -167,12 +167,12 @@ def _log_start(**_: Any) -> None:
 @signals.task_prerun.connect
 def _begin_task(task: Any, **_: Any) -> None:
     """Add the client's request id to the log lines of *task*."""
-    tracing.enter(tracing.of_message(task.request))
+    tracing.set_current(tracing.from_message(task.request))
 
 
 @signals.task_postrun.connect
 def _end_task(**_: Any) -> None:
-    tracing.enter(None)
+    tracing.set_current(None)
 
 
 @signals.worker_process_init.connect
@@ -181,4 +181,4 @@ def _pool_process(**_: Any) -> None:
     follow_parent(signal.SIGKILL)
     context.cache_clear()
     context()
-    multiprocess.join()
+    multiprocess.register_process()

@@ -6,7 +6,7 @@ from flask import Blueprint, Response
 
 from api.context import context
 from api.security.auth import may_scrape
-from mezcal.telemetry.exposition import CONTENT_TYPE, exposed
+from mezcal.telemetry.exposition import CONTENT_TYPE, metrics_text
 
 scraped = Blueprint("metrics", __name__)
 
@@ -15,6 +15,6 @@ scraped = Blueprint("metrics", __name__)
 def prometheus() -> Response:
     """Return all metrics in Prometheus' text format."""
     may_scrape()
-    response = Response(exposed(context().gauges), content_type=CONTENT_TYPE)
+    response = Response(metrics_text(context().gauges), content_type=CONTENT_TYPE)
     response.headers["Cache-Control"] = "no-store"
     return response

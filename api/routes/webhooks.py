@@ -34,7 +34,7 @@ def event(form: str) -> Response:
         raise Unauthorized("a signature covers no `ce-` headers: send the event structured, or with a token")
     delivery = read(form, body, headers)
     if not delivery.events:
-        note_event(form, "nothing")
+        note_event(form, "ignored")
         return _told({"items": 0, "note": delivery.note or "the list is empty"}, 200)
     known, seconds = (f"signed\n{signed.id}", signed.seconds) if signed else (None, KNOWN_SECONDS)
     if known is None and delivery.id:
@@ -44,7 +44,7 @@ def event(form: str) -> Response:
 
 def accepted(form: str, posted: Posted) -> Response:
     """202 and where the batch can be looked at; 200 for what was noted before."""
-    note_event(form, "again" if posted.again else None, posted.items)
+    note_event(form, "duplicate" if posted.again else None, posted.items)
     place = url_for("jobs.job", key=posted.name)
     response = _told({"batch": posted.name, "items": posted.items, "again": posted.again}, 200 if posted.again else 202)
     response.headers["Location"] = place

@@ -14,8 +14,8 @@ from mezcal.runtime.parent_death import follow_parent
 from mezcal.settings import load
 from mezcal.settings.typos import find_typos, given_names
 from mezcal.telemetry import multiprocess
-from mezcal.telemetry.history import tell_requests
-from mezcal.telemetry.logs import set_up_logs, take_over
+from mezcal.telemetry.history import record_requests
+from mezcal.telemetry.logs import format_gunicorn_logs, set_up_logs
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -47,17 +47,17 @@ forwarded_allow_ips = ""  # nothing here believes a forwarded address
 def on_starting(_arbiter: Any) -> None:
     """Set the logs up once, before the application is loaded."""
     set_up_logs(_settings, "api")
-    take_over()
+    format_gunicorn_logs()
     for told in find_typos(given_names()):
         logging.getLogger(__name__).warning(told)
-    multiprocess.share("api")
+    multiprocess.start_sharing("api")
 
 
 def post_fork(_arbiter: Any, _worker: Worker) -> None:
     """End with the master, even if it is killed; hold as many files as may be: each hit under way has two."""
     follow_parent(signal.SIGKILL)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    multiprocess.join()
+    multiprocess.register_process()
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, FILES) if most > 0 else FILES, most))
 
 
@@ -66,7 +66,7 @@ def post_worker_init(worker: Worker) -> None:
     desk = worker.wsgi.extensions[EXTENSION]
     listener = desk.jobs.listener
     follow(_settings)
-    tell_requests(desk.jobs.minutes)
+    record_requests(desk.jobs.minutes)
 
     def drain(signum: int, frame: FrameType | None) -> None:
         listener.drain(max(0.0, graceful_timeout - ANSWERING_SECONDS))

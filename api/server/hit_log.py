@@ -16,7 +16,7 @@ from urllib.parse import unquote_to_bytes
 
 from mezcal.errors import Failure
 from mezcal.recipe import Mezzanine
-from mezcal.telemetry.logs import moment, visible
+from mezcal.telemetry.logs import escape_control, utc_time
 from mezcal.telemetry.metrics import metrics
 from mezcal.telemetry.redaction import Redactor
 from mezcal.telemetry.tracing import TRACEPARENT
@@ -51,7 +51,7 @@ class Line(NamedTuple):
         """The line for collectors."""
         trace = f'"trace_id": "{self.trace_id}", ' if self.trace_id else ""
         return (
-            f'{{"time": "{_moment(int(self.at * 1000))}", "level": "INFO", "event": "request", "part": "api", '
+            f'{{"time": "{_utc_time(int(self.at * 1000))}", "level": "INFO", "event": "request", "part": "api", '
             f'"request_id": "{self.request_id}", {trace}"method": "{self.method}", {_named(self.path)}, "status": '
             f'{self.status}, "bytes": {self.bytes}, "outcome": "{self.outcome}", "kind": "mezzanine", "server": '
             f'"{self.server}"}}\n'
@@ -59,8 +59,8 @@ class Line(NamedTuple):
 
     def for_people(self) -> str:
         """The line for people."""
-        at = _moment(int(self.at * 1000))
-        told = f"{self.method} {visible(self.path)} {self.status} {self.outcome} {self.bytes} B"
+        at = _utc_time(int(self.at * 1000))
+        told = f"{self.method} {escape_control(self.path)} {self.status} {self.outcome} {self.bytes} B"
         return f"{at[:10]} {at[11:23]} INFO    {told} request_id={self.request_id}\n"
 
 
@@ -73,7 +73,7 @@ class Writer:
 
     def write(self, lines: Iterable[Line]) -> None:
         """Write *lines*, however long the reader takes; where he has left they are gone."""
-        text = self._mask.known("".join(map(self._form, lines))).encode("ascii", "backslashreplace")
+        text = self._mask.hide_known("".join(map(self._form, lines))).encode("ascii", "backslashreplace")
         try:
             while text:
                 text = text[os.write(sys.stderr.fileno(), text) :]
@@ -147,5 +147,5 @@ def _named(path: str) -> str:
 
 
 @lru_cache(64)
-def _moment(milliseconds: int) -> str:
-    return moment(milliseconds / 1000)
+def _utc_time(milliseconds: int) -> str:
+    return utc_time(milliseconds / 1000)

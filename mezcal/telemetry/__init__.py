@@ -1,6 +1,6 @@
-"""What mezcal says of itself: metrics and logs.
+"""Metrics and logs.
 
-`metrics` defines what is counted, `house` what is looked up; `shared` sums up processes, `exposition` writes
-`/metrics`, `hour` keeps the last hour. `logs` is the form of the lines, `masks` keeps secrets out of them, `trace`
-says whose request they are about.
+`metrics` defines what processes count, `gauges` what is read when somebody asks; `multiprocess` adds up the counts of
+several processes, `exposition` writes `/metrics`, `history` keeps the counts of the last hour. `logs` formats the log
+lines, `redaction` keeps secrets out of them, `tracing` has the id of the request that they belong to.
 """

@@ -1,4 +1,4 @@
-"""All metrics as Prometheus reads them."""
+"""All metrics in the text format of Prometheus."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 from prometheus_client.registry import Collector
 
-from mezcal.telemetry.multiprocess import collected
+from mezcal.telemetry.multiprocess import collect_all
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 
 
-class _All(Collector):
-    """What the processes counted, and how the house is."""
+class _AllMetrics(Collector):
+    """What the processes have counted, and the gauges."""
 
-    def __init__(self, house: Gauges) -> None:
-        self._house = house
+    def __init__(self, gauges: Gauges) -> None:
+        self._gauges = gauges
 
     def collect(self) -> Iterable[Metric]:
-        """One family after the other, in the order of their names."""
-        return sorted([*collected(), *self._house.collect()], key=lambda metric: metric.name)
+        """Returns the metrics, sorted by name."""
+        return sorted([*collect_all(), *self._gauges.collect()], key=lambda metric: metric.name)
 
 
-def exposed(house: Gauges) -> bytes:
-    """The text of `/metrics`."""
-    return generate_latest(_All(house))
+def metrics_text(gauges: Gauges) -> bytes:
+    """Returns the text of `/metrics`."""
+    return generate_latest(_AllMetrics(gauges))

@@ -1,4 +1,4 @@
-"""Metrics that nobody counts: how the queue, the origins, the store and the processes are, looked up when asked."""
+"""Metrics that are read when somebody asks for them: the state of queue, origins, store and processes."""
 
 from __future__ import annotations
 
@@ -25,101 +25,109 @@ if TYPE_CHECKING:
     from mezcal.jobs import Jobs, QueueStatus
     from mezcal.store import Store
 
-FRESH_SECONDS = 1.0  # who asks more often gets the same again
-STATES = ("closed", "open", "half-open")
-PAGE = os.sysconf("SC_PAGE_SIZE")
+FRESH_SECONDS = 1.0  # within it, everyone gets the same values
+CIRCUIT_STATES = ("closed", "open", "half-open")
+PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
 @dataclass(frozen=True, slots=True)
-class Gauged:
-    """One of these metrics: its name, what it says, its labels; *grows* if it is a counter, which Redis keeps."""
+class GaugeDefinition:
+    """The definition of a metric; *is_counter* if it only grows, because Redis keeps the count."""
 
     name: str
     text: str
     labels: tuple[str, ...] = ()
-    grows: bool = False
+    is_counter: bool = False
 
     def family(self) -> GaugeMetricFamily | CounterMetricFamily:
-        """It, without values."""
-        return (CounterMetricFamily if self.grows else GaugeMetricFamily)(self.name, self.text, labels=self.labels)
+        """Returns the metric without values."""
+        return (CounterMetricFamily if self.is_counter else GaugeMetricFamily)(self.name, self.text, labels=self.labels)
 
 
-QUEUED = Gauged("mezcal_queued_jobs", "Jobs that are queued.", ("lane",))
-AGE = Gauged("mezcal_queue_age_seconds", "Seconds for which the oldest queued job has been; 0 without any.", ("lane",))
-RUNNING = Gauged("mezcal_running_jobs", "Jobs that workers hold.")
-DELAYED = Gauged("mezcal_delayed_jobs", "Jobs that wait for their next attempt.")
-FAILED = Gauged("mezcal_failed_jobs", "Jobs remembered as failed, those in quarantine included.")
-QUARANTINE = Gauged("mezcal_quarantined_jobs", "Jobs in quarantine: they ended their workers, time after time.")
-CHUNKS = Gauged(
-    "mezcal_waiting_chunks",
-    "Parts of lists and events, a thousand images each (ten where frames are among them), that are not queued yet.",
+QUEUED = GaugeDefinition("mezcal_queued_jobs", "Jobs that are queued.", ("lane",))
+AGE = GaugeDefinition(
+    "mezcal_queue_age_seconds", "Seconds that the oldest queued job has been queued, 0 if there is none.", ("lane",)
 )
-ITEMS = Gauged(
+RUNNING = GaugeDefinition("mezcal_running_jobs", "Jobs that are running.")
+DELAYED = GaugeDefinition("mezcal_delayed_jobs", "Delayed jobs: they wait for their next attempt.")
+FAILED = GaugeDefinition("mezcal_failed_jobs", "Failed jobs that are remembered, including quarantined ones.")
+QUARANTINE = GaugeDefinition("mezcal_quarantined_jobs", "Quarantined jobs: each ended its worker several times.")
+CHUNKS = GaugeDefinition(
+    "mezcal_waiting_chunks",
+    "Chunks of lists and events that are not queued yet: up to 1,000 images each, up to 10 if there are frames.",
+)
+ITEMS = GaugeDefinition(
     "mezcal_batch_items",
     "Items of lists and events, by how they ended: done, failed, forgotten (purged meanwhile), deleted, ignored, "
     "repeated. Kept in Redis: every target says the same.",
     ("outcome",),
-    grows=True,
+    is_counter=True,
 )
-CIRCUIT = Gauged(
-    "mezcal_origin_circuit", "1 for the state that the origin's breaker is in, 0 for the others.", ("origin", "state")
+CIRCUIT = GaugeDefinition(
+    "mezcal_origin_circuit",
+    "1 for the state of the origin's circuit breaker, 0 for its other states.",
+    ("origin", "state"),
 )
-TAKEN = Gauged(
-    "mezcal_origin_places_taken", "Jobs that hold a place at the origin, where their number is bounded.", ("origin",)
+ACTIVE = GaugeDefinition(
+    "mezcal_origin_active_jobs", "Jobs that read from the origin now, if ORIGIN_CONCURRENCY limits them.", ("origin",)
 )
-REACHED = Gauged("mezcal_broker_up", "Whether Redis answers: 1 or 0. At 0 what Redis knows is missing here.")
-FILES = Gauged("mezcal_store_derivatives", "Derivatives in the store; missing where counting takes too long.")
-BYTES = Gauged("mezcal_store_bytes", "Bytes of derivatives in the store; missing where counting takes too long.")
-FREE = Gauged("mezcal_store_free_bytes", "Bytes that can still be stored.")
-USABLE = Gauged("mezcal_store_up", "Whether the store can be written: 1 or 0.")
-MEMORY = Gauged(
-    "mezcal_memory_bytes", "Resident memory of all processes of a part, what they share counted in each.", ("part",)
+REACHED = GaugeDefinition(
+    "mezcal_broker_up", "1 if Redis answers, else 0. At 0, the metrics that are read from Redis are missing."
 )
-LARGEST = Gauged("mezcal_largest_process_bytes", "Resident memory of the largest process of a part.", ("part",))
-COUNT = Gauged("mezcal_processes", "Processes of a part, its main process and its pool.", ("part",))
-BUILD = Gauged("mezcal_build_info", "Always 1; the label tells the version.", ("version",))
-GAUGES = tuple(one for one in list(globals().values()) if isinstance(one, Gauged))
+FILES = GaugeDefinition("mezcal_store_derivatives", "Derivatives in the store; missing if counting takes too long.")
+BYTES = GaugeDefinition("mezcal_store_bytes", "Bytes of derivatives in the store; missing if counting takes too long.")
+FREE = GaugeDefinition("mezcal_store_free_bytes", "Free bytes on the disk of the store.")
+USABLE = GaugeDefinition("mezcal_store_up", "1 if the store can be written, else 0.")
+MEMORY = GaugeDefinition(
+    "mezcal_memory_bytes", "Resident memory of all processes of a part; shared memory is counted in each.", ("part",)
+)
+LARGEST = GaugeDefinition(
+    "mezcal_largest_process_bytes", "Resident memory of the largest process of a part.", ("part",)
+)
+COUNT = GaugeDefinition("mezcal_processes", "Processes of a part, its main process included.", ("part",))
+BUILD = GaugeDefinition("mezcal_build_info", "Always 1; the label has the version.", ("version",))
+GAUGES = tuple(value for value in list(globals().values()) if isinstance(value, GaugeDefinition))
 
 
 class Gauges:
-    """Looks all of them up, once a second at most however many ask. What cannot be reached is left out."""
+    """Reads all of them, at most once a second. Metrics whose source cannot be reached are left out."""
 
     def __init__(self, jobs: Jobs, store: Store) -> None:
         self._jobs, self._store = jobs, store
         self._lock = threading.Lock()
-        self._seen: list[Metric] = []
-        self._until = 0.0
+        self._metrics: list[Metric] = []
+        self._fresh_until = 0.0
 
     def collect(self) -> list[Metric]:
-        """The metrics as they are, or were a second ago."""
+        """Returns the metrics, at most a second old."""
         with self._lock:
-            if time.monotonic() >= self._until:
-                self._seen = [*self._of_broker(), *self._of_store(), *_of_processes()]
-                self._until = time.monotonic() + FRESH_SECONDS
-            return self._seen
+            if time.monotonic() >= self._fresh_until:
+                self._metrics = [*self._of_broker(), *self._of_store(), *_of_processes()]
+                self._fresh_until = time.monotonic() + FRESH_SECONDS
+            return self._metrics
 
     def _of_broker(self) -> Iterator[Metric]:
         try:
-            told = [*_of_queue(self._jobs.status()), self._of_batches(), *self._of_origins()]
+            found = [*_of_queue(self._jobs.status()), self._of_batches(), *self._of_origins()]
         except BrokerDown:
-            told = []
-        yield _single(REACHED, 1 if told else 0)
-        yield from told
+            found = []
+        yield _single(REACHED, 1 if found else 0)
+        yield from found
 
     def _of_batches(self) -> Metric:
-        ended = ITEMS.family()
-        for end, count in self._jobs.batches.totals().items():
-            ended.add_metric([end], count)
-        return ended
+        items = ITEMS.family()
+        for outcome, count in self._jobs.batches.totals().items():
+            items.add_metric([outcome], count)
+        return items
 
     def _of_origins(self) -> Iterator[Metric]:
-        state, taken = CIRCUIT.family(), TAKEN.family()
+        state, active = CIRCUIT.family(), ACTIVE.family()
         for host in sorted(set(self._jobs.origins.values()) - {""}):
             circuit = self._jobs.circuit(host)
-            taken.add_metric([host], circuit.places_taken)
-            for name in STATES:
+            active.add_metric([host], circuit.places_taken)
+            for name in CIRCUIT_STATES:
                 state.add_metric([host, name], circuit.state == name)
-        yield from (state, taken)
+        yield from (state, active)
 
     def _of_store(self) -> Iterator[Metric]:
         with suppress(Failure, OSError):
@@ -146,22 +154,22 @@ def _of_queue(queue: QueueStatus) -> Iterator[Metric]:
 
 def _of_processes() -> Iterator[Metric]:
     sizes: dict[str, list[int]] = {}
-    known = multiprocess.parts()
-    for pid in multiprocess.processes():
+    parts = multiprocess.process_parts()
+    for pid in multiprocess.live_processes():
         with suppress(OSError):  # it has just ended, or this system has no /proc
             parent = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-            resident = int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE
-            sizes.setdefault(known.get(pid) or known.get(parent) or "other", []).append(resident)
+            resident_bytes = int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE_BYTES
+            sizes.setdefault(parts.get(pid) or parts.get(parent) or "other", []).append(resident_bytes)
     memory, largest, count, build = MEMORY.family(), LARGEST.family(), COUNT.family(), BUILD.family()
-    for part, found in sorted(sizes.items()):
-        memory.add_metric([part], sum(found))
-        largest.add_metric([part], max(found))
-        count.add_metric([part], len(found))
+    for part, residents in sorted(sizes.items()):
+        memory.add_metric([part], sum(residents))
+        largest.add_metric([part], max(residents))
+        count.add_metric([part], len(residents))
     build.add_metric([version("mezcal")], 1)
     yield from (memory, largest, count, build)
 
 
-def _single(gauge: Gauged, value: float) -> Metric:
+def _single(gauge: GaugeDefinition, value: float) -> Metric:
     family = gauge.family()
     family.add_metric([], value)
     return family

@@ -1,7 +1,7 @@
-"""The last hour of the whole installation, minute by minute, for whoever looks at the operator's page.
+"""The counts of the whole installation in each minute of the last hour, for the operator's page.
 
-Every process adds what it counted to one hash of Redis per minute, some seconds late; nothing of this is on the
-path of a request or a job. While Redis is away the counts wait in memory, and go to the minute of its return.
+Every process adds its counts to one hash in Redis per minute, every ten seconds and not during a request or job.
+While Redis cannot be reached the counts stay in memory; they are added to the minute in which Redis is back.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from mezcal.errors import BrokerDown
 from mezcal.telemetry.metrics import metrics
-from mezcal.telemetry.multiprocess import collected
+from mezcal.telemetry.multiprocess import collect_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -27,15 +27,15 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MINUTES = 60
-TOLD_EVERY = 10.0  # seconds
-WAITED = {"miss", "join", "late"}  # outcomes of requests that waited for a job
-REQUESTS = ("mezcal_requests", "mezcal_request_seconds")  # what API processes count
-JOBS = ("mezcal_jobs", "mezcal_job_seconds")  # what workers count
+RECORD_SECONDS = 10.0  # between two times that a process records its counts
+WAITED = {"miss", "join", "wait-expired"}  # outcomes of requests that waited for a job
+REQUEST_METRICS = ("mezcal_requests", "mezcal_request_seconds")  # counted by API processes
+JOB_METRICS = ("mezcal_jobs", "mezcal_job_seconds")  # counted by workers
 
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """How long something took in one minute: *count* times, *seconds* together; *buckets* by their upper ends."""
+    """Durations in one minute: *count* of them, *seconds* in all; *buckets* are counts by upper limit in seconds."""
 
     count: int = 0
     seconds: float = 0.0
@@ -43,31 +43,31 @@ class Latency:
 
     @property
     def mean(self) -> float | None:
-        """Seconds; None where nothing was timed."""
+        """The mean in seconds, None if nothing was measured."""
         return self.seconds / self.count if self.count else None
 
     def quantile(self, part: float) -> float | None:
-        """Seconds that *part* (0 to 1) of them stayed below, as exactly as the buckets tell; None without any.
+        """Returns the quantile *part* (0 to 1) in seconds, interpolated in its bucket; None if nothing was measured.
 
-        What lies above the last bucket is told as its upper end.
+        A quantile above the last limit is returned as that limit.
         """
-        before, left = 0.0, part * sum(self.buckets.values())
+        lower, left = 0.0, part * sum(self.buckets.values())
         if not left:
             return None
-        for end, count in sorted(self.buckets.items()):
+        for limit, count in sorted(self.buckets.items()):
             if count >= left:
-                return before if end == float("inf") else before + (end - before) * left / count
+                return lower if limit == float("inf") else lower + (limit - lower) * left / count
             left -= count
-            before = end if end < float("inf") else before
-        return before
+            lower = limit if limit < float("inf") else lower
+        return lower
 
 
 @dataclass(frozen=True, slots=True)
 class Minute:
-    """What the installation did in the minute that began at *at* (seconds since 1970).
+    """The counts of the minute that began at *at*, in seconds since 1970.
 
-    *requests* by outcome as the metric `mezcal_requests_total` has them, *jobs* as `mezcal_jobs_total`; *waits* of
-    misses and joins, *conversions* from a job's begin to its derivative in the store.
+    *requests* and *jobs* are counts by outcome, as in `mezcal_requests_total` and `mezcal_jobs_total`. *waits* are the
+    durations of misses and joins, *conversions* those from the start of a job until its derivative was stored.
     """
 
     at: int
@@ -78,29 +78,29 @@ class Minute:
 
     @property
     def hits(self) -> int:
-        """Images served from the store."""
+        """Requests served from the store."""
         return self.requests.get("hit", 0) + self.requests.get("stale", 0)
 
     @property
     def misses(self) -> int:
-        """Requests for images that had to be made: those that started a job, joined one, or did not see its end."""
+        """Requests that had to wait for a job, including those that waited too long."""
         return sum(self.requests.get(outcome, 0) for outcome in WAITED)
 
     @property
     def errors(self) -> int:
-        """Requests that were refused."""
+        """Requests answered with an error."""
         return self.requests.get("error", 0)
 
     @property
     def failures(self) -> int:
-        """Turns of jobs that ended without a derivative, for whatever reason but an orderly one."""
-        return sum(self.jobs.get(outcome, 0) for outcome in ("failed", "lost", "ended"))
+        """Attempts that failed, including those whose process died or was stopped."""
+        return sum(self.jobs.get(outcome, 0) for outcome in ("failed", "process-died", "timed-out"))
 
 
 def last_hour(counts: MinuteCounts, now: float | None = None) -> list[Minute]:
-    """The last sixty minutes, the oldest first, the current one last; a minute without counts is there, with none.
+    """Returns the last sixty minutes, the oldest first and the current one last, minutes without counts included.
 
-    One round trip. Raises `BrokerDown`.
+    Takes one round trip to Redis. Raises `BrokerDown`.
     """
     last = int(time.time() if now is None else now) // 60
     numbers = range(last - MINUTES + 1, last + 1)
@@ -108,65 +108,69 @@ def last_hour(counts: MinuteCounts, now: float | None = None) -> list[Minute]:
 
 
 def _minute(at: int, fields: dict[str, int]) -> Minute:
-    def named(what: str) -> dict[str, int]:
-        return {name.partition(":")[2]: count for name, count in fields.items() if name.startswith(f"{what}:")}
+    def counts_of(group: str) -> dict[str, int]:
+        return {name.partition(":")[2]: count for name, count in fields.items() if name.startswith(f"{group}:")}
 
-    def latency(what: str) -> Latency:
-        buckets = {float(end): count for end, count in named(f"{what}_below").items()}
-        return Latency(sum(buckets.values()), fields.get(f"{what}_ms", 0) / 1000, buckets)
+    def latency(group: str) -> Latency:
+        buckets = {float(limit): count for limit, count in counts_of(f"{group}_below").items()}
+        return Latency(sum(buckets.values()), fields.get(f"{group}_ms", 0) / 1000, buckets)
 
-    return Minute(at, named("requests"), named("jobs"), latency("wait"), latency("work"))
+    return Minute(at, counts_of("requests"), counts_of("jobs"), latency("wait"), latency("work"))
 
 
 class MinuteRecorder:
-    """Adds to the hour what *counted* has grown by; called every `TOLD_EVERY` seconds or so, by one thread."""
+    """Adds the growth of the metrics that *collect* returns to the current minute. For one thread only."""
 
-    def __init__(self, counts: MinuteCounts, counted: Callable[[], Iterable[Metric]]) -> None:
-        self._counts, self._counted = counts, counted
-        self._before = totals(counted())
-        self._at = time.monotonic()
+    def __init__(self, counts: MinuteCounts, collect: Callable[[], Iterable[Metric]]) -> None:
+        self._counts, self._collect = counts, collect
+        self._recorded = totals(collect())
+        self._recorded_at = time.monotonic()
 
-    def tell(self) -> None:
-        """Add what is new. Never raises for Redis: what could not be told is told with the next."""
-        now = totals(self._counted())
-        grown = {name: value - self._before.get(name, 0) for name, value in now.items()}
+    def record(self) -> None:
+        """Add what is new. If Redis cannot be reached, the next call adds it."""
+        now = totals(self._collect())
+        grown = {name: value - self._recorded.get(name, 0) for name, value in now.items()}
         grown = {name: value for name, value in grown.items() if value > 0}
         try:
             if grown:
                 self._counts.add(int(time.time()) // 60, grown)
         except BrokerDown as error:
-            log.debug("the last minutes' counts are told later: %s", error)
+            log.debug("the counts of the last minutes are recorded later: %s", error)
         else:
-            self._before = now
+            self._recorded = now
 
-    def tell_if_due(self) -> None:
-        """As `tell`, unless it was done some seconds ago."""
-        if time.monotonic() - self._at >= TOLD_EVERY:
-            self._at = time.monotonic()
-            self.tell()
+    def record_if_due(self) -> None:
+        """Call `record` if the last call was RECORD_SECONDS ago."""
+        if time.monotonic() - self._recorded_at >= RECORD_SECONDS:
+            self._recorded_at = time.monotonic()
+            self.record()
 
 
-def tell_requests(counts: MinuteCounts) -> None:
-    """Tell of the requests that this process counts, from a thread, for as long as it lives."""
-    told = MinuteRecorder(counts, lambda: [one for one in metrics().registry.collect() if one.name in REQUESTS])
+def record_requests(counts: MinuteCounts) -> None:
+    """Start a thread that records the requests of this process, for as long as the process lives."""
+    recorder = MinuteRecorder(counts, lambda: _named(metrics().registry.collect(), REQUEST_METRICS))
 
-    def keep_telling() -> None:
+    def record_forever() -> None:
         while True:
-            time.sleep(TOLD_EVERY)
-            told.tell()
+            time.sleep(RECORD_SECONDS)
+            recorder.record()
 
-    threading.Thread(target=keep_telling, name="hour", daemon=True).start()
-
-
-def of_jobs(counts: MinuteCounts) -> MinuteRecorder:
-    """Tells of the jobs that this worker's processes count, those that have died included."""
-    return MinuteRecorder(counts, lambda: [one for one in collected() if one.name in JOBS])
+    threading.Thread(target=record_forever, name="history", daemon=True).start()
 
 
-def totals(counted: Iterable[Metric]) -> dict[str, int]:
-    """What of *counted* the hour keeps, as fields of its hashes: whole numbers, seconds as milliseconds."""
+def job_recorder(counts: MinuteCounts) -> MinuteRecorder:
+    """Returns a recorder of the jobs that all processes of this worker count, dead ones included."""
+    return MinuteRecorder(counts, lambda: _named(collect_all(), JOB_METRICS))
+
+
+def _named(collected: Iterable[Metric], names: tuple[str, ...]) -> list[Metric]:
+    return [metric for metric in collected if metric.name in names]
+
+
+def totals(collected: Iterable[Metric]) -> dict[str, int]:
+    """Returns the fields that the history keeps of *collected*, as whole numbers; durations in milliseconds."""
     summed: dict[str, float] = {}
-    for metric in counted:
+    for metric in collected:
         for name, value in _fields(metric):
             summed[name] = summed.get(name, 0) + value
     return {name: round(value) for name, value in summed.items()}
@@ -175,23 +179,23 @@ def totals(counted: Iterable[Metric]) -> dict[str, int]:
 def _fields(metric: Metric) -> Iterable[tuple[str, float]]:
     match metric.name:
         case "mezcal_requests" | "mezcal_jobs":
-            what = metric.name.removeprefix("mezcal_")
+            group = metric.name.removeprefix("mezcal_")
             for sample in metric.samples:
                 if sample.name.endswith("_total"):
-                    yield f"{what}:{sample.labels['outcome']}", sample.value
+                    yield f"{group}:{sample.labels['outcome']}", sample.value
         case "mezcal_request_seconds":
-            yield from _latency("wait", [one for one in metric.samples if one.labels.get("outcome") in WAITED])
+            yield from _latency("wait", [sample for sample in metric.samples if sample.labels.get("outcome") in WAITED])
         case "mezcal_job_seconds":
             yield from _latency("work", metric.samples)
 
 
-def _latency(what: str, samples: list[Sample]) -> Iterable[tuple[str, float]]:
-    """Each bucket's own count: those of a histogram hold the smaller ones', in the order of their ends."""
-    below: dict[tuple[tuple[str, str], ...], float] = {}
+def _latency(group: str, samples: list[Sample]) -> Iterable[tuple[str, float]]:
+    """Yield the sum, and the count of each bucket alone: Prometheus' buckets include all smaller ones."""
+    smaller: dict[tuple[tuple[str, str], ...], float] = {}
     for sample in samples:
         if sample.name.endswith("_sum"):
-            yield f"{what}_ms", sample.value * 1000
+            yield f"{group}_ms", sample.value * 1000
         elif sample.name.endswith("_bucket"):
             series = tuple(sorted((name, value) for name, value in sample.labels.items() if name != "le"))
-            yield f"{what}_below:{float(sample.labels['le']):g}", sample.value - below.get(series, 0)
-            below[series] = sample.value
+            yield f"{group}_below:{float(sample.labels['le']):g}", sample.value - smaller.get(series, 0)
+            smaller[series] = sample.value

@@ -1,8 +1,8 @@
-"""The form of the logs: one line per event, as JSON or for people, and no secret in any of them.
+"""Formats the logs: one line per event, as JSON or as text, without secrets.
 
     log.info("request", extra={"fields": {"path": "/images/a.tif", "status": 200}})
 
-What stands under `fields` becomes fields of the JSON line, and `name=value` for people.
+`fields` become fields of the JSON line, or `name=value` in the text.
 """
 
 from __future__ import annotations
@@ -23,26 +23,26 @@ if TYPE_CHECKING:
 
     from mezcal.settings import Settings
 
-NOISY = ("urllib3", "PIL", "pyvips", "tifffile", "celery.worker.strategy", "celery.app.trace")
-OWN_HANDLERS = ("gunicorn.error", "gunicorn.access")  # gunicorn sets its loggers up itself
-# Whatever could begin a line of its own, move the terminal's cursor, or turn the direction of what follows.
+NOISY_LOGGERS = ("urllib3", "PIL", "pyvips", "tifffile", "celery.worker.strategy", "celery.app.trace")
+GUNICORN_LOGGERS = ("gunicorn.error", "gunicorn.access")
+# Characters that could start a new line, move the cursor of a terminal, or change the direction of text.
 CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
 
-class Lines(logging.Formatter):
-    """One line per record; *written* makes it of its fields."""
+class LineFormatter(logging.Formatter):
+    """Formats each record as one line: *write* makes it from the fields, after *redact* has removed secrets."""
 
-    def __init__(self, written: Callable[[dict[str, Any]], str], mask: Redactor, part: str) -> None:
+    def __init__(self, write: Callable[[dict[str, Any]], str], redact: Redactor, part: str) -> None:
         super().__init__()
-        self._written, self._mask, self._part = written, mask, part
+        self._write, self._redact, self._part = write, redact, part
 
     def format(self, record: logging.LogRecord) -> str:
-        """*record* as a line, without its end."""
-        return self._written(self._masked(self._fields(record)))
+        """Returns *record* as a line, without the line end."""
+        return self._write(self._redacted(self._fields(record)))
 
     def _fields(self, record: logging.LogRecord) -> dict[str, Any]:
         fields: dict[str, Any] = {
-            "time": moment(record.created),
+            "time": utc_time(record.created),
             "level": record.levelname,
             "event": record.getMessage(),
             "part": self._part,
@@ -56,81 +56,82 @@ class Lines(logging.Formatter):
             fields["exception"] = self.formatException(record.exc_info)
         return fields
 
-    def _masked(self, fields: dict[str, Any]) -> dict[str, Any]:
-        return {name: self._mask(value) if isinstance(value, str) else value for name, value in fields.items()}
+    def _redacted(self, fields: dict[str, Any]) -> dict[str, Any]:
+        return {name: self._redact(value) if isinstance(value, str) else value for name, value in fields.items()}
 
 
 def as_json(fields: dict[str, Any]) -> str:
-    """One JSON object, control characters and all that is not ASCII escaped."""
+    """Returns *fields* as one JSON object in ASCII, without those that are None."""
     return json.dumps({name: value for name, value in fields.items() if value is not None}, default=str)
 
 
-def for_people(fields: dict[str, Any]) -> str:
-    """Time, level, what happened, and the rest as name=value; a traceback on lines of its own, set in."""
-    told = dict(fields)
-    when, level, event = told.pop("time"), told.pop("level"), told.pop("event")
-    told.pop("part"), told.pop("trace_id", None)
-    logger, exception = told.pop("logger"), told.pop("exception", None)
+def as_text(fields: dict[str, Any]) -> str:
+    """Returns *fields* as text: time, level, event, the rest as name=value. A traceback follows, indented."""
+    rest = dict(fields)
+    when, level, event = rest.pop("time"), rest.pop("level"), rest.pop("event")
+    rest.pop("part"), rest.pop("trace_id", None)
+    logger, exception = rest.pop("logger"), rest.pop("exception", None)
     head = f"{when[:10]} {when[11:23]} {level:7} "
-    line = _request(told) if event == "request" else f"{event}" if event == "job" else f"{logger}: {event}"
-    rest = "".join(f" {name}={_short(value)}" for name, value in told.items() if value is not None)
-    text = head + visible(line + rest)
-    return text if exception is None else text + "".join(f"\n    {visible(one)}" for one in exception.splitlines())
+    line = _request(rest) if event == "request" else f"{event}" if event == "job" else f"{logger}: {event}"
+    named = "".join(f" {name}={_short(value)}" for name, value in rest.items() if value is not None)
+    text = head + escape_control(line + named)
+    return (
+        text
+        if exception is None
+        else text + "".join(f"\n    {escape_control(part)}" for part in exception.splitlines())
+    )
 
 
-def _request(told: dict[str, Any]) -> str:
-    """The middle of a request's line; takes what it shows out of *told*."""
-    words = [str(told.pop(name, "-")) for name in ("method", "path", "status", "outcome")]
-    told.pop("kind", None), told.pop("server", None), told.pop("key", None)
-    return f"{' '.join(words)} {told.pop('ms', 0):.0f} ms {told.pop('bytes', 0)} B"
+def _request(fields: dict[str, Any]) -> str:
+    """Returns the middle of a request's line, and removes from *fields* what it shows."""
+    words = [str(fields.pop(name, "-")) for name in ("method", "path", "status", "outcome")]
+    fields.pop("kind", None), fields.pop("server", None), fields.pop("key", None)
+    return f"{' '.join(words)} {fields.pop('ms', 0):.0f} ms {fields.pop('bytes', 0)} B"
 
 
 def _short(value: Any) -> str:
     if isinstance(value, dict):
-        return ",".join(f"{name}:{_short(one)}" for name, one in value.items())
+        return ",".join(f"{name}:{_short(part)}" for name, part in value.items())
     return f"{value:.3f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
 
 
-def visible(text: str) -> str:
-    """*text* on one line: control characters as escapes."""
-    return CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+def escape_control(text: str) -> str:
+    """Returns *text* with control characters as escapes, so that it is one line."""
+    return CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
-def moment(seconds: float) -> str:
-    """Seconds since 1970 as UTC, to the millisecond (RFC 3339)."""
+def utc_time(seconds: float) -> str:
+    """Returns *seconds* since 1970 as UTC with milliseconds (RFC 3339)."""
     return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{int(seconds * 1000) % 1000:03d}Z"
 
 
 def set_up_logs(settings: Settings, part: str = "mezcal") -> None:
-    """Lines on standard error, everybody's in the same form; called once, where a process is put together.
-
-    Also what the interpreter itself says of an error that nobody caught, and warnings.
-    """
+    """Send all logs, warnings and uncaught errors to standard error, in one format. Called once per process."""
     handler = logging.StreamHandler(sys.stderr)
-    written = as_json if settings.log_format == "json" else for_people
-    handler.setFormatter(Lines(written, Redactor.of(settings), part))
+    write = as_json if settings.log_format == "json" else as_text
+    handler.setFormatter(LineFormatter(write, Redactor.of(settings), part))
     logging.basicConfig(level=settings.log_level, handlers=[handler], force=True)
-    for noisy in NOISY:
-        logging.getLogger(noisy).setLevel(logging.WARNING)
+    for name in NOISY_LOGGERS:
+        logging.getLogger(name).setLevel(logging.WARNING)
     logging.captureWarnings(True)
     sys.excepthook = _uncaught
-    threading.excepthook = lambda what: _uncaught(what.exc_type, what.exc_value or what.exc_type(), what.exc_traceback)
+    threading.excepthook = lambda args: _uncaught(args.exc_type, args.exc_value or args.exc_type(), args.exc_traceback)
     if settings.max_image_pixels < 0:
         logging.getLogger(__name__).warning(
-            "MAX_IMAGE_PIXELS is negative: no limit. Only for repositories whose every file is trusted."
+            "MAX_IMAGE_PIXELS is negative, so masters may have any size: only for repositories whose files you trust"
         )
 
 
-def take_over() -> None:
-    """Give gunicorn's lines, which go their own way, the form of all others."""
-    for name in OWN_HANDLERS:
+def format_gunicorn_logs() -> None:
+    """Format the logs of gunicorn as all others: it has set up handlers of its own."""
+    for name in GUNICORN_LOGGERS:
         logger = logging.getLogger(name)
         logger.handlers.clear()
         logger.propagate = True
 
 
-def _uncaught(kind: type[BaseException], error: BaseException, place: Any) -> None:
-    if issubclass(kind, KeyboardInterrupt):
-        sys.__excepthook__(kind, error, place)
+def _uncaught(error_type: type[BaseException], error: BaseException, traceback: Any) -> None:
+    if issubclass(error_type, KeyboardInterrupt):
+        sys.__excepthook__(error_type, error, traceback)
         return
-    logging.getLogger("mezcal").critical("ended by an error that nobody caught", exc_info=(kind, error, place))
+    logging.getLogger("mezcal").critical("uncaught error", exc_info=(error_type, error, traceback))

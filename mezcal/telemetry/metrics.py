@@ -1,11 +1,12 @@
-"""Every metric that mezcal's processes count, in one class; `house` has those that are looked up when asked for.
+"""Every metric that the processes of mezcal count, in one class. `gauges` has those that are read when asked for.
 
-Whoever records knows only `metrics()`. The numbers of several processes meet in a folder, see `shared`.
+Code that records calls `metrics()`. `multiprocess` adds up the counts of several processes.
 """
 
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -14,121 +15,143 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, valu
 if TYPE_CHECKING:
     from pathlib import Path
 
-FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # the name under which prometheus_client itself looks for the folder
-WAITS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 60)  # seconds; 25 is WAIT_SECONDS' default
-WORK = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 900)  # 900 is JOB_TIME_LIMIT's
+FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # the variable in which prometheus_client looks for the folder
+WAIT_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 60)  # seconds; WAIT_SECONDS is 25 by default
+WORK_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 900)  # JOB_TIME_LIMIT is 900
+
+
+@dataclass(frozen=True, slots=True)
+class MetricDefinition:
+    """A metric as the documentation shows it; *name* is the one in `/metrics`."""
+
+    name: str
+    type: str
+    text: str
+    labels: tuple[str, ...]
 
 
 class Metrics:
-    """All of them, each with what it counts and its labels.
+    """All counted metrics, with their help texts and labels.
 
-    *kind* is `mezzanine`, `thumbnail` or, of requests, `other`; *lane* is `interactive` or `bulk`; *failure* is a
-    slug of `errors`. No label holds what a client chooses, so their number is bounded.
+    *kind* is `mezzanine`, `thumbnail` or, of requests, `other`. *lane* is `interactive` or `bulk`. *failure* is a slug
+    of `mezcal.errors`. No label has a value that a client chooses, so the number of time series is limited.
     """
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self._of_requests()
-        self._of_events()
-        self._of_jobs()
-        self._of_work()
+        self.definitions: list[MetricDefinition] = []
+        self._define_requests()
+        self._define_deliveries()
+        self._define_jobs()
+        self._define_work()
 
-    def _of_requests(self) -> None:
+    def _define_requests(self) -> None:
         self.requests = self._counter(
             "mezcal_requests",
-            "Requests answered. outcome: hit, stale, miss, join, late (503, the job goes on), accepted (202), error, "
-            "other. server: loop (the API's event loop), thread (its application), nginx (the front).",
+            "Requests answered. outcome: hit, stale, miss (started a job), join (waited for a job that existed), "
+            "wait-expired (503, the job goes on), accepted (202), error, other. server: loop (the event loop of the "
+            "API), thread (Flask), nginx.",
             *("kind", "outcome", "status", "server"),
         )
         self.request_seconds = self._histogram(
             "mezcal_request_seconds",
-            "Seconds from a request to its answer, of requests that the application answered: what hits the event "
-            "loop and nginx answer is not timed. Misses and joins waited for their job.",
-            WAITS,
+            "Seconds from a request to its response, of requests that Flask answered. Misses and joins include the "
+            "time that they waited for their job.",
+            WAIT_BUCKETS,
             *("kind", "outcome"),
         )
         self.sent_bytes = self._counter(
-            "mezcal_sent_bytes", "Bytes of images in answers, by who sent them.", "kind", "outcome", "server"
+            "mezcal_sent_bytes",
+            "Bytes of images in responses, by the server that sent them.",
+            "kind",
+            "outcome",
+            "server",
         )
-        self.refusals = self._counter(
-            "mezcal_refusals", "Requests that were answered with a failure, by its class.", "failure"
+        self.request_failures = self._counter(
+            "mezcal_request_failures", "Requests that were answered with a failure, by its class.", "failure"
         )
-        self.waiting = self._gauge("mezcal_waiting_requests", "Requests that are being answered by threads now.")
+        self.active_requests = self._gauge("mezcal_active_requests", "Requests that Flask is answering now.")
 
-    def _of_events(self) -> None:
+    def _define_deliveries(self) -> None:
         self.deliveries = self._counter(
             "mezcal_deliveries",
-            "Events and lists that came over HTTP, each with one item or many. form: standard, fedora, s3, "
-            "cloudevents, list (POST /jobs). outcome: accepted, again (it came before), nothing (nothing follows from "
-            "it), refused (by signature, token or login), malformed, too-large, unavailable (503: to be sent again), "
-            "failed.",
-            *("form", "outcome"),
+            "Events and lists received over HTTP, each with one item or many. format: standard, fedora, s3, "
+            "cloudevents, list (POST /jobs). outcome: accepted, duplicate (received before), ignored (no master), "
+            "refused (by signature, token or login), malformed, too-large, unavailable (503: send it again), failed.",
+            *("format", "outcome"),
         )
         self.delivered_items = self._counter(
-            "mezcal_delivered_items", "Items of the events and lists that were accepted.", "form"
+            "mezcal_delivered_items", "Items of the events and lists that were accepted.", "format"
         )
 
-    def _of_jobs(self) -> None:
+    def _define_jobs(self) -> None:
         self.jobs = self._counter(
             "mezcal_jobs",
-            "Attempts at jobs that ended. outcome: made, failed, delayed (another attempt follows), superseded, lost "
-            "(its process died), ended (its process was ended for taking too long).",
+            "Attempts of jobs that ended. outcome: made, failed, delayed (another attempt follows), superseded (a newer "
+            "request replaced it), process-died, timed-out (stopped after JOB_TIME_LIMIT).",
             *("kind", "lane", "outcome"),
         )
         self.job_failures = self._counter(
-            "mezcal_job_failures", "Turns of jobs that ended in a failure, by its class.", "kind", "failure"
+            "mezcal_job_failures", "Attempts of jobs that ended in a failure, by its class.", "kind", "failure"
         )
         self.queue_seconds = self._histogram(
-            "mezcal_queue_seconds", "Seconds that a job was queued before a worker began it.", WORK, "lane"
+            "mezcal_queue_seconds", "Seconds that a job was queued before a worker started it.", WORK_BUCKETS, "lane"
         )
         self.job_seconds = self._histogram(
-            "mezcal_job_seconds", "Seconds from a job's begin to its derivative in the store.", WORK, "kind", "lane"
+            "mezcal_job_seconds",
+            "Seconds from the start of a job until its derivative was stored.",
+            WORK_BUCKETS,
+            *("kind", "lane"),
         )
         self.revalidations = self._counter(
             "mezcal_revalidations",
-            "Stored derivatives whose master was asked about. outcome: unchanged, changed, outdated (made by other "
+            "Stored derivatives whose master was revalidated. outcome: unchanged, changed, outdated (made with other "
             "settings), gone, failed.",
             "outcome",
         )
 
-    def _of_work(self) -> None:
+    def _define_work(self) -> None:
         self.phase_seconds = self._histogram(
             "mezcal_phase_seconds",
-            "Seconds of a job's phases. phase: download (until the last byte), convert, store. Conversion begins "
-            "with the master's first bytes, so download and convert overlap.",
-            WORK,
+            "Seconds of the phases of a job. phase: download (until the last byte), convert, store. Conversion starts "
+            "with the first bytes of the master, so download and convert overlap.",
+            WORK_BUCKETS,
             *("kind", "phase"),
         )
         self.master_bytes = self._counter("mezcal_master_bytes", "Bytes of masters that were converted.", "kind")
         self.derivative_bytes = self._counter("mezcal_derivative_bytes", "Bytes of derivatives that were made.", "kind")
         self.pixels = self._counter("mezcal_derivative_pixels", "Pixels of derivatives that were made.", "kind")
-        self.origin_answers = self._counter(
-            "mezcal_origin_answers",
-            "Answers of origins. status: the HTTP status, or unreachable, timeout.",
+        self.origin_responses = self._counter(
+            "mezcal_origin_responses",
+            "Responses of origins. status: the HTTP status, or unreachable, timeout.",
             *("origin", "status"),
         )
         self.lines_dropped = self._counter(
-            "mezcal_log_lines_dropped", "Lines of the access log that nobody took in time, and were dropped."
+            "mezcal_log_lines_dropped",
+            "Lines of the access log that were dropped because they could not be written in time.",
         )
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        self.definitions.append(MetricDefinition(f"{name}_total", "counter", text, labels))
         return Counter(name, text, labels, registry=self.registry)
 
     def _histogram(self, name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
+        self.definitions.append(MetricDefinition(name, "histogram", text, labels))
         return Histogram(name, text, labels, buckets=buckets, registry=self.registry)
 
     def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        self.definitions.append(MetricDefinition(name, "gauge", text, labels))
         return Gauge(name, text, labels, registry=self.registry, multiprocess_mode="livesum")
 
 
 @cache
 def metrics() -> Metrics:
-    """The metrics of this process, and after a fork those of each child."""
+    """Returns the metrics of this process; after a fork, each child counts its own."""
     return Metrics()
 
 
-def share_metrics(folder: Path) -> None:
-    """Have this process and its children count in files in *folder*, so that any of them can tell the sum.
+def count_in_folder(folder: Path) -> None:
+    """Make this process and its children count in files in *folder*, so that each of them can read the sum.
 
     Called once, before anything is counted and before the first fork.
     """

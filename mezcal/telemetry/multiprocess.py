@@ -1,7 +1,7 @@
-"""The numbers of several processes, in one folder: each writes a memory-mapped file of its own, anyone sums them up.
+"""Adds up the metrics of several processes. Each writes a memory-mapped file of its own in one folder.
 
-A process that dies has its last count in its file. Its file is then added to that of the dead, so that a pool
-whose processes are replaced every thousand jobs does not fill the folder, and no sum ever falls.
+The file of a process that died is added to the files of the dead. So no sum ever falls, and the folder does not fill
+up when pool processes are replaced every thousand jobs.
 """
 
 from __future__ import annotations
@@ -18,94 +18,95 @@ from typing import TYPE_CHECKING
 from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from mezcal.telemetry.metrics import FOLDER, metrics, share_metrics
+from mezcal.telemetry.metrics import FOLDER, count_in_folder, metrics
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from prometheus_client.metrics_core import Metric
 
-OF_ONE = re.compile(r"(?P<type>counter|histogram|gauge_livesum)_(?P<pid>\d+)\.db")
-DEAD = 0  # stands for all that have died, where a process has its number
+PROCESS_FILE = re.compile(r"(?P<type>counter|histogram|gauge_livesum)_(?P<pid>\d+)\.db")
+DEAD_PID = 0  # in the names of the files that have the sums of all dead processes
 LOCK = "lock"
-HANDED = "MEZCAL_METRICS_DIR"  # where `mezcal up` has its parts count together
-MEMORY_FS = Path("/dev/shm")  # noqa: S108 - a file there is memory, and nobody's name is guessed
+GIVEN_FOLDER = "MEZCAL_METRICS_DIR"  # the variable in which `mezcal up` gives its parts a folder for all
+MEMORY_FOLDER = Path("/dev/shm")  # noqa: S108 - files there are in memory; the folder in it has mode 0700
 
 
-def share(part: str) -> Path:
-    """Share this process' metrics with its children, in the folder that is handed to us or in one of our own.
+def start_sharing(part: str) -> Path:
+    """Let this process and its children count in one folder: GIVEN_FOLDER, or one of their own. Returns the folder.
 
-    *part* is what we and they are: `api` or `worker`.
+    *part* is the name of this process and its children in metrics: `api` or `worker`.
     """
-    handed = os.environ.get(HANDED)
-    folder = Path(handed) if handed else _own_folder()
+    given = os.environ.get(GIVEN_FOLDER)
+    folder = Path(given) if given else _create_folder()
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     (folder / f"{part}.{os.getpid()}.pid").touch()
-    share_metrics(folder)
+    count_in_folder(folder)
     return folder
 
 
-def _own_folder() -> Path:
-    """A folder of this process; who is started next by the same user removes those that the dead have left."""
-    place = MEMORY_FS if MEMORY_FS.is_dir() and os.access(MEMORY_FS, os.W_OK) else Path(tempfile.gettempdir())
-    for left in place.glob(f"mezcal-metrics-{os.getuid()}-*"):
-        if not _lives(int(left.name.rpartition("-")[2])):
+def _create_folder() -> Path:
+    """Create the folder of this process, and remove those that dead processes of this user have left."""
+    in_memory = MEMORY_FOLDER.is_dir() and os.access(MEMORY_FOLDER, os.W_OK)
+    parent = MEMORY_FOLDER if in_memory else Path(tempfile.gettempdir())
+    for left in parent.glob(f"mezcal-metrics-{os.getuid()}-*"):
+        if not _is_alive(int(left.name.rpartition("-")[2])):
             shutil.rmtree(left, ignore_errors=True)
-    folder = place / f"mezcal-metrics-{os.getuid()}-{os.getpid()}"
+    folder = parent / f"mezcal-metrics-{os.getuid()}-{os.getpid()}"
     folder.mkdir(mode=0o700)
     return folder
 
 
-def collected() -> Iterable[Metric]:
-    """The metrics of all processes that share with this one; of this one alone where it shares with none."""
+def collect_all() -> Iterable[Metric]:
+    """Returns the sums over all processes that count in the folder; without a folder, the metrics of this process."""
     folder = os.environ.get(FOLDER)
     if folder is None:
         return list(metrics().registry.collect())
     with _locked(Path(folder)):
-        bury(Path(folder))
+        merge_dead(Path(folder))
         return list(MultiProcessCollector(None, folder).collect())  # type: ignore[no-untyped-call]
 
 
-def processes() -> list[int]:
-    """The living processes that share, by their numbers."""
+def live_processes() -> list[int]:
+    """Returns the pids of the living processes that count in the folder."""
     folder = os.environ.get(FOLDER)
     if folder is None:
         return [os.getpid()]
-    found = {int(one["pid"]) for file in Path(folder).iterdir() if (one := OF_ONE.fullmatch(file.name))}
-    return sorted(pid for pid in found - {DEAD} if _lives(pid))
+    pids = {int(match["pid"]) for file in Path(folder).iterdir() if (match := PROCESS_FILE.fullmatch(file.name))}
+    return sorted(pid for pid in pids - {DEAD_PID} if _is_alive(pid))
 
 
-def join() -> None:
-    """Be among the processes that share from now on, not only from the first count on: after a fork."""
+def register_process() -> None:
+    """Make this process one of `live_processes` after a fork, before it has counted anything."""
     metrics().lines_dropped.inc(0)
 
 
-def parts() -> dict[int, str]:
-    """Return the part that each process which called `share` belongs to. Its children belong to the same."""
+def process_parts() -> dict[int, str]:
+    """Returns the part of each process that called `start_sharing`, by pid. Its children belong to the same part."""
     folder = os.environ.get(FOLDER)
     named = [file.name.split(".") for file in Path(folder).glob("*.pid")] if folder else []
     return {int(pid): part for part, pid, _ in named}
 
 
-def bury(folder: Path) -> None:
-    """Add the files of the dead to theirs. The caller holds the lock.
+def merge_dead(folder: Path) -> None:
+    """Add the files of dead processes to the files of DEAD_PID, and remove them. The caller holds the lock.
 
-    A kill between the two last steps would count one process twice: they are a rename and a removal.
+    Only a kill between the rename in `_add` and the removal would count a process twice.
     """
     for file in sorted(folder.iterdir()):
-        one = OF_ONE.fullmatch(file.name)
-        if one is None or int(one["pid"]) == DEAD or _lives(int(one["pid"])):
+        match = PROCESS_FILE.fullmatch(file.name)
+        if match is None or int(match["pid"]) == DEAD_PID or _is_alive(int(match["pid"])):
             continue
-        if one["type"] != "gauge_livesum":
-            _add(file, folder / f"{one['type']}_{DEAD}.db")
+        if match["type"] != "gauge_livesum":
+            _add(file, folder / f"{match['type']}_{DEAD_PID}.db")
         file.unlink()
 
 
-def _add(dead: Path, to: Path) -> None:
-    fresh = to.with_name(f"{to.name}.fresh")
+def _add(dead: Path, target: Path) -> None:
+    fresh = target.with_name(f"{target.name}.fresh")
     fresh.unlink(missing_ok=True)
     sums: dict[str, float] = {}
-    for file in (to, dead):
+    for file in (target, dead):
         if file.exists() and file.stat().st_size:
             for key, value, _, _ in MmapedDict.read_all_values_from_file(file):  # type: ignore[no-untyped-call]
                 sums[key] = sums.get(key, 0.0) + value
@@ -113,7 +114,7 @@ def _add(dead: Path, to: Path) -> None:
     for key, value in sums.items():
         written.write_value(key, value, 0.0)  # type: ignore[no-untyped-call]
     written.close()  # type: ignore[no-untyped-call]
-    fresh.rename(to)
+    fresh.rename(target)
 
 
 @contextmanager
@@ -123,12 +124,12 @@ def _locked(folder: Path) -> Iterator[None]:
         yield
 
 
-def _lives(pid: int) -> bool:
-    """Whether there is such a process; one that has died and was not waited for is none."""
+def _is_alive(pid: int) -> bool:
+    """Returns False if there is no process *pid*, or if it is a zombie."""
     try:
         os.kill(pid, 0)
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except ProcessLookupError:
         return False
-    except OSError:  # another user's, or there is no /proc
+    except OSError:  # the process of another user, or a system without /proc
         return True

@@ -1,4 +1,4 @@
-"""Keeps secrets out of what is logged: those of the settings, and whatever looks like one."""
+"""Keeps secrets out of the logs: those in the settings, and text that looks like one."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
     from mezcal.settings import Settings
 
 HIDDEN = "***"
-SHORTEST = 4  # characters: to hide less would shred the lines
+LENGTH_MIN = 4  # characters: hiding shorter secrets would make lines unreadable
 _VALUE = r"[^\s\"'&<>\\,;]+"
-# Each goes over a text once, or nearly: strangers choose what is logged, and a search holds all threads up.
-LOOKS_SECRET = tuple(
+# Each pattern takes time linear in the text: clients choose what is logged, and a search blocks all threads.
+SECRET_PATTERNS = tuple(
     re.compile(pattern, re.IGNORECASE)
     for pattern in (
-        # Header fields with their credentials, as headers, dicts and curl's options show them.
+        # Header fields with credentials, as in headers, dicts and the options of curl.
         r"(\b(?:proxy-)?authorization\b['\"]?\s*[:=]\s*['\"]?)(?:(?:bearer|basic|token|digest|apikey)\s+)?" + _VALUE,
         r"(\b(?:set-)?cookie\b['\"]?\s*[:=]\s*['\"]?)[^\s\"'<>\\]+",
         r"(\b(?:bearer|basic|token)\s+)(?=\S*\d)[A-Za-z0-9._~+/=-]{8,}",
-        # Queries of signed URLs: X-Amz-Signature, X-Amz-Credential, sig, token, AWSAccessKeyId ..
+        # The query of a signed URL: X-Amz-Signature, X-Amz-Credential, sig, token, AWSAccessKeyId ..
         r"([?&;][\w.-]{0,64}(?:sig|token|secret|passw?o?r?d|credential|key|auth)[\w.-]{0,64}=)[^&\s\"'<>\\]+",
         r"(\b(?:x-)?(?:api[_-]?key|secret|password|passwd|token)\b['\"]?\s*[:=]\s*['\"]?)" + _VALUE,
         r"(://)[^/\s@\"':]*:[^/\s@\"']*(?=@)",
@@ -36,38 +36,38 @@ LOOKS_SECRET = tuple(
 
 
 class Redactor:
-    """Replaces secrets in text. *known* are hidden in each form in which they may come along."""
+    """Replaces secrets in text. *known* secrets are hidden in every form: quoted, in JSON, in URLs."""
 
     def __init__(self, known: Iterable[str] = ()) -> None:
-        forms = {form for secret in known if len(secret) >= SHORTEST for form in _forms(secret)}
+        forms = {form for secret in known if len(secret) >= LENGTH_MIN for form in _forms(secret)}
         longest_first = sorted(forms, key=len, reverse=True)
         self._known = re.compile("|".join(map(re.escape, longest_first))) if forms else None
 
     @classmethod
     def of(cls, settings: Settings) -> Redactor:
-        """What hides every secret of *settings*."""
+        """Returns a redactor that knows every secret of *settings*."""
         return cls(secrets_of(settings))
 
-    def known(self, text: str) -> str:
-        """*text* without the secrets that are known."""
+    def hide_known(self, text: str) -> str:
+        """Returns *text* without the known secrets."""
         return self._known.sub(HIDDEN, text) if self._known else text
 
     def __call__(self, text: str) -> str:
-        """*text* without secrets, as far as they can be told."""
-        text = self.known(text)
-        for looks in LOOKS_SECRET:
-            text = looks.sub(rf"\1{HIDDEN}", text)
+        """Returns *text* without known secrets and without what looks like a secret."""
+        text = self.hide_known(text)
+        for pattern in SECRET_PATTERNS:
+            text = pattern.sub(rf"\1{HIDDEN}", text)
         return text
 
 
 def secrets_of(settings: Settings) -> Iterator[str]:
-    """Every secret that *settings* hold, of the broker's URL the password."""
+    """Yield every secret in *settings*; of the URL of the broker, the password."""
     for name in type(settings).model_fields:
         value = getattr(settings, name)
-        for one in value if isinstance(value, tuple) else (value,):
-            if not isinstance(one, SecretStr):
+        for secret in value if isinstance(value, tuple) else (value,):
+            if not isinstance(secret, SecretStr):
                 continue
-            text = one.get_secret_value()
+            text = secret.get_secret_value()
             yield (urlsplit(text).password or "") if "://" in text else text
     if settings.repo_username and settings.repo_password:
         pair = f"{settings.repo_username}:{settings.repo_password.get_secret_value()}"
@@ -75,6 +75,6 @@ def secrets_of(settings: Settings) -> Iterator[str]:
 
 
 def _forms(secret: str) -> set[str]:
-    bare = secret.rpartition(" ")[2]  # `Token 0123..` may be shown without its scheme
-    plain = {secret, bare} if len(bare) >= SHORTEST else {secret}
-    return {form for one in plain for form in (one, quote(one, safe=""), json.dumps(one)[1:-1], repr(one)[1:-1])}
+    bare = secret.rpartition(" ")[2]  # `Token 0123..` may be logged without its scheme
+    plain = {secret, bare} if len(bare) >= LENGTH_MIN else {secret}
+    return {form for text in plain for form in (text, quote(text, safe=""), json.dumps(text)[1:-1], repr(text)[1:-1])}

@@ -18,7 +18,7 @@ from mezcal.errors import BrokerDown, Failure
 from mezcal.jobs import Worker
 from mezcal.jobs.transport.celery_pipe import CHORES
 from mezcal.recipe import from_json
-from mezcal.telemetry.history import MinuteRecorder, of_jobs
+from mezcal.telemetry.history import MinuteRecorder, job_recorder
 from worker.app import context, has_partner, serve_metrics
 from worker.chores import due
 
@@ -81,8 +81,8 @@ class Housekeeping(bootsteps.StartStopStep):  # type: ignore[misc]  # celery shi
         if has_partner():
             return
         if self._hour is None:
-            self._hour = of_jobs(context().jobs.minutes)
-        self._hour.tell_if_due()
+            self._hour = job_recorder(context().jobs.minutes)
+        self._hour.record_if_due()
 
     def _reap(self) -> None:
         """Hold still for one lease after a gap in our own contact with Redis.

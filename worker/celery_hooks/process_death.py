@@ -27,7 +27,9 @@ def _process_ended(task_id: str, exception: BaseException, args: list[Any], send
     try:
         recipe = from_json(args[0])
         record = context().table.read(recipe.key)
-        count_lost_attempt(recipe, record.lane if record else Lane.BULK, "ended" if _too_long(exception) else "lost")
+        count_lost_attempt(
+            recipe, record.lane if record else Lane.BULK, "timed-out" if _too_long(exception) else "process-died"
+        )
         message = told(recipe.key, task_id, exception)
         if message is not None:
             context().pipe.send(message.recipe, message.lane, from_json(message.recipe).label)

@@ -75,7 +75,7 @@ def count_lost_attempt(recipe: Recipe, lane: str, outcome: str) -> None:
 
 def count_origin_response(origin: str, status: str) -> None:
     """Count an answer of an origin."""
-    metrics().origin_answers.labels(origin, status).inc()
+    metrics().origin_responses.labels(origin, status).inc()
 
 
 def count_revalidation(outcome: str) -> None:

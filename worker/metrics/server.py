@@ -20,7 +20,7 @@ from mezcal.jobs import Jobs
 from mezcal.runtime.parent_death import follow_parent
 from mezcal.store import open_store
 from mezcal.telemetry import multiprocess
-from mezcal.telemetry.exposition import CONTENT_TYPE, exposed
+from mezcal.telemetry.exposition import CONTENT_TYPE, metrics_text
 from mezcal.telemetry.gauges import Gauges
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def _serve(settings: Settings, owner: int) -> NoReturn:
         for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
             signal.signal(signum, signal.SIG_DFL)
         follow_parent(signal.SIGKILL, owner)
-        multiprocess.join()
+        multiprocess.register_process()
         MetricsServer(settings, Gauges(Jobs.of(settings), open_store(settings))).serve_forever()
     except OSError as error:
         log.error("METRICS_PORT %d cannot be listened at: %s", settings.metrics_port, error.strerror)  # noqa: TRY400
@@ -80,8 +80,8 @@ class MetricsServer(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, settings: Settings, house: Gauges) -> None:
-        self.house = house
+    def __init__(self, settings: Settings, gauges: Gauges) -> None:
+        self.gauges = gauges
         token = settings.metrics_token
         self.token = _digest(token.get_secret_value()) if token else None
         self.address_family = socket.AF_INET6 if ":" in settings.metrics_address else socket.AF_INET
@@ -104,7 +104,7 @@ class MetricsRequest(BaseHTTPRequestHandler):
         elif self.server.token is None and not self._is_near():
             self._send(403, b"metrics are for this machine alone until the variable METRICS_TOKEN names a token\n")
         else:
-            self._send(200, exposed(self.server.house), CONTENT_TYPE)
+            self._send(200, metrics_text(self.server.gauges), CONTENT_TYPE)
 
     def _has_token(self) -> bool:
         scheme, _, given = self.headers.get("Authorization", "").partition(" ")

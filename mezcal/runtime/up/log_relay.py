@@ -7,7 +7,7 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING
 
-from mezcal.telemetry.logs import as_json, moment
+from mezcal.telemetry.logs import as_json, utc_time
 from mezcal.telemetry.redaction import Redactor
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class Journal:
             return b"%s | %s\n" % (name.ljust(NAME_WIDTH).encode(), line)
         if line.startswith(b'{"'):
             return line + b"\n"
-        told = {"time": moment(time.time()), "level": "INFO", "event": line.decode(errors="replace"), "part": name}
+        told = {"time": utc_time(time.time()), "level": "INFO", "event": line.decode(errors="replace"), "part": name}
         return as_json(told).encode() + b"\n" if line.strip() else b""
 
     def _emit(self, text: bytes) -> None:

@@ -46,7 +46,7 @@ def late(body: bytes) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("send", "counted"),
     [
-        (lambda up: post(up, "s3", (SAMPLES / "s3_test_event.json").read_bytes(), BEARER), ("s3", "nothing")),
+        (lambda up: post(up, "s3", (SAMPLES / "s3_test_event.json").read_bytes(), BEARER), ("s3", "ignored")),
         (lambda up: post(up, "fedora", {"type": []}, {"Authorization": "Basic eDp5"}), ("fedora", "refused")),
         (lambda up: post(up, "standard", b"{", LOGIN), ("standard", "malformed")),
         (lambda up: post(up, "cloudevents", b"a=b", {"Content-Type": FORM}), ("cloudevents", "malformed")),
@@ -64,8 +64,8 @@ def test_each_answer_to_an_event_is_counted_once_by_form_and_outcome(
     before = scraped(installation)
     send(installation)
     after = scraped(installation)
-    assert grown(before, after, "mezcal_deliveries_total", "form", "outcome") == ({counted: 1} if counted else {})
-    assert not grown(before, after, "mezcal_delivered_items_total", "form")
+    assert grown(before, after, "mezcal_deliveries_total", "format", "outcome") == ({counted: 1} if counted else {})
+    assert not grown(before, after, "mezcal_delivered_items_total", "format")
 
 
 def test_what_became_of_each_item_is_counted_once(installation: Installation, repository: OriginServer) -> None:
@@ -82,12 +82,12 @@ def test_what_became_of_each_item_is_counted_once(installation: Installation, re
     assert told(installation, post(installation, "standard", event("deleted", gone)))["counts"]["deleted"] == 1
     assert post(installation, "s3", again, {"Authorization": "Bearer wrong"}).status_code == 401
     after = scraped(installation)
-    assert grown(before, after, "mezcal_deliveries_total", "form", "outcome") == {
+    assert grown(before, after, "mezcal_deliveries_total", "format", "outcome") == {
         ("standard", "accepted"): 2,
-        ("standard", "again"): 1,
+        ("standard", "duplicate"): 1,
         ("s3", "refused"): 1,
     }
-    assert grown(before, after, "mezcal_delivered_items_total", "form") == {("standard",): 6}
+    assert grown(before, after, "mezcal_delivered_items_total", "format") == {("standard",): 6}
     ended = {"done": 1, "repeated": 1, "failed": 1, "ignored": 2}
     assert {end: number for end, number in counts.items() if number} == ended
     assert {has["outcome"] for name, has, _ in after if name == "mezcal_batch_items_total"} == set(ENDS)

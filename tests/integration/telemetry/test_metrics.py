@@ -59,9 +59,9 @@ def test_counts_add_up_exactly_though_a_pool_process_is_killed(own: Installation
     assert total(found, "mezcal_jobs_total", outcome="made", lane="interactive") == 8
     assert total(found, "mezcal_jobs_total") == 9
     assert total(found, "mezcal_job_failures_total", failure="master-missing") == 1
-    assert total(found, "mezcal_refusals_total", failure="master-missing") == 1
-    assert total(found, "mezcal_origin_answers_total", origin="repository", status="200") == 8
-    assert total(found, "mezcal_origin_answers_total", origin="repository", status="404") == 1
+    assert total(found, "mezcal_request_failures_total", failure="master-missing") == 1
+    assert total(found, "mezcal_origin_responses_total", origin="repository", status="200") == 8
+    assert total(found, "mezcal_origin_responses_total", origin="repository", status="404") == 1
     assert total(found, "mezcal_master_bytes_total") == 8 * len(VALLEY)
     assert total(found, "mezcal_derivative_pixels_total") == 8 * 1_400_000
     for phase in ("download", "convert", "store"):

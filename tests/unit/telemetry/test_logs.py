@@ -11,7 +11,7 @@ import pytest
 
 from mezcal.settings import load
 from mezcal.telemetry import tracing
-from mezcal.telemetry.logs import Lines, as_json, for_people, moment
+from mezcal.telemetry.logs import LineFormatter, as_json, as_text, utc_time
 from mezcal.telemetry.redaction import Redactor
 from mezcal.telemetry.tracing import Trace
 
@@ -87,12 +87,12 @@ def test_secrets_of_the_settings_are_hidden_in_every_form() -> None:
         'pa"ss\\word/1', "pa%22ss%5Cword%2F1", json.dumps('pa"ss\\word/1'), "of-the-broker", "second-token", "0123abcd",
         "cmVhZGVyOnBhInNzXHdvcmQvMQ==",
     ):  # fmt: skip
-        assert mask.known(f"before {shown} after") in {"before *** after", 'before "***" after'}
-    assert mask.known("redis") == "redis"
+        assert mask.hide_known(f"before {shown} after") in {"before *** after", 'before "***" after'}
+    assert mask.hide_known("redis") == "redis"
 
 
 def test_json_is_one_object_whatever_is_said() -> None:
-    text = Lines(as_json, Redactor(), "api").format(record('a"\n\x1b\u2028b', path="x\ny", ms=1.5, none=None))
+    text = LineFormatter(as_json, Redactor(), "api").format(record('a"\n\x1b\u2028b', path="x\ny", ms=1.5, none=None))
     assert "\n" not in text
     assert text.isascii()
     told = json.loads(text)
@@ -103,13 +103,13 @@ def test_json_is_one_object_whatever_is_said() -> None:
 
 
 def test_people_get_one_line_whatever_is_said() -> None:
-    text = Lines(for_people, Redactor(), "api").format(record("a\r\nb\x1b[2J\u202e", path="x\ny"))
+    text = LineFormatter(as_text, Redactor(), "api").format(record("a\r\nb\x1b[2J\u202e", path="x\ny"))
     assert text == "1970-01-01 00:00:00.500 INFO    api.x: a\\r\\nb\\x1b[2J\\u202e path=x\\ny"
 
 
 def test_a_requests_line_for_people_is_short() -> None:
     fields = {"method": "GET", "path": "/images/a b", "status": 200, "ms": 12.6, "bytes": 77, "outcome": "miss"}
-    text = Lines(for_people, Redactor(), "api").format(
+    text = LineFormatter(as_text, Redactor(), "api").format(
         record("request", **fields, kind="mezzanine", server="thread", key="k")
     )
     assert text == "1970-01-01 00:00:00.500 INFO    GET /images/a b 200 miss 13 ms 77 B"
@@ -120,7 +120,7 @@ def test_a_traceback_is_set_in_and_hides_secrets_too() -> None:
         int("no\n2026-01-01 forged Authorization: Bearer abc-1")
     except ValueError:
         told = logging.makeLogRecord({"name": "x", "msg": "failed", "exc_info": sys.exc_info()})
-    head, *rest = Lines(for_people, Redactor(), "api").format(told).split("\n")
+    head, *rest = LineFormatter(as_text, Redactor(), "api").format(told).split("\n")
     assert head.endswith("x: failed")
     assert rest
     assert all(line.startswith("    ") for line in rest)
@@ -128,14 +128,17 @@ def test_a_traceback_is_set_in_and_hides_secrets_too() -> None:
 
 
 def test_a_lines_ids_are_those_of_whom_this_thread_works_for() -> None:
-    with tracing.working_for(Trace.of("asker-1", None)):
-        told = json.loads(Lines(as_json, Redactor(), "worker").format(record("x")))
-        carried = tracing.carried()
-    assert told["request_id"] == "asker-1"
-    again = tracing.of_message(carried)
+    tracing.set_current(Trace.of("client-1", None))
+    try:
+        told = json.loads(LineFormatter(as_json, Redactor(), "worker").format(record("x")))
+        headers = tracing.message_headers()
+    finally:
+        tracing.set_current(None)
+    assert told["request_id"] == "client-1"
+    again = tracing.from_message(headers)
     assert again is not None
-    assert (again.request_id, again.trace_id) == ("asker-1", told["trace_id"])
-    assert "request_id" not in json.loads(Lines(as_json, Redactor(), "worker").format(record("x")))
+    assert (again.request_id, again.trace_id) == ("client-1", told["trace_id"])
+    assert "request_id" not in json.loads(LineFormatter(as_json, Redactor(), "worker").format(record("x")))
 
 
 @pytest.mark.parametrize("strange", ["a b", "x\n", "ü", "", "a" * 129, '"'])
@@ -155,4 +158,4 @@ def test_a_traceparent_that_is_none_is_replaced_by_one(parent: str) -> None:
 
 
 def test_moments_are_told_to_the_millisecond() -> None:
-    assert moment(1_700_000_000.1239) == "2023-11-14T22:13:20.123Z"
+    assert utc_time(1_700_000_000.1239) == "2023-11-14T22:13:20.123Z"

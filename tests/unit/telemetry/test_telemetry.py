@@ -19,7 +19,7 @@ from mezcal.telemetry.gauges import GAUGES
 from mezcal.telemetry.history import Latency, MinuteRecorder, last_hour, totals
 from mezcal.telemetry.metrics import Metrics
 from tests.support.waiting import until
-from tools.metrics_table import families
+from tools.metrics_table import definitions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,36 +30,36 @@ NO_BASE_UNIT = re.compile(r"_(ms|milliseconds|minutes|hours|kb|mb|megabytes|kilo
 COUNTER = """
 import os, signal, sys
 from pathlib import Path
-from mezcal.telemetry.metrics import share_metrics, metrics
-share_metrics(Path(sys.argv[1]))
+from mezcal.telemetry.metrics import count_in_folder, metrics
+count_in_folder(Path(sys.argv[1]))
 metrics().jobs.labels("mezzanine", "bulk", "made").inc(int(sys.argv[2]))
 metrics().phase_seconds.labels("mezzanine", "convert").observe(0.02)
-metrics().waiting.inc()
+metrics().active_requests.inc()
 print("counted", flush=True)
 signal.pause()
 """
 SHARE = """
 import signal
-from mezcal.telemetry.multiprocess import share
-print(share("api"), flush=True)
+from mezcal.telemetry.multiprocess import start_sharing
+print(start_sharing("api"), flush=True)
 signal.pause()
 """
 SUM = """
 import os, sys
 os.environ["PROMETHEUS_MULTIPROC_DIR"] = sys.argv[1]
-from mezcal.telemetry.multiprocess import collected
-for metric in collected():
+from mezcal.telemetry.multiprocess import collect_all
+for metric in collect_all():
     for sample in metric.samples:
         print(sample.name, sample.labels.get("le", ""), sample.value)
 """
 
 
-@pytest.mark.parametrize("family", families(), ids=lambda family: family.name)
+@pytest.mark.parametrize("family", definitions(), ids=lambda family: family.name)
 def test_every_metric_is_named_and_told_as_prometheus_wants_it(family) -> None:
     """The rules of `promtool check metrics`."""
     assert re.fullmatch(r"mezcal_[a-z][a-z_]*[a-z]", family.name), "lower case, no colons, our prefix"
     assert not NO_BASE_UNIT.search(family.name)
-    assert family.help.endswith("."), "help text, in sentences"
+    assert family.text.endswith("."), "help text, in sentences"
     assert family.type in {"counter", "gauge", "histogram"}
     assert family.type not in family.name.split("_"), "the type is no part of the name"
     if family.type == "gauge":
@@ -72,7 +72,7 @@ def test_every_metric_is_named_and_told_as_prometheus_wants_it(family) -> None:
 
 
 def test_no_two_metrics_have_one_name() -> None:
-    names = [family.name for family in families()]
+    names = [family.name for family in definitions()]
     assert len(names) == len(set(names))
     assert len(GAUGES) == len({gauge.name for gauge in GAUGES})
 
@@ -105,7 +105,7 @@ def test_counts_of_several_processes_add_up_whoever_is_killed(
 ) -> None:
     folder = tmp_path / "numbers"
     assert summed(folder)["mezcal_jobs_total", ""] == 7
-    assert summed(folder)["mezcal_waiting_requests", ""] == 2
+    assert summed(folder)["mezcal_active_requests", ""] == 2
     os.kill(counters[0].pid, signal.SIGKILL)
     counters[0].wait()
     for _ in range(3):  # however often it is looked at
@@ -113,7 +113,7 @@ def test_counts_of_several_processes_add_up_whoever_is_killed(
         assert found["mezcal_jobs_total", ""] == 7
         assert found["mezcal_phase_seconds_count", ""] == 2
         assert found["mezcal_phase_seconds_bucket", "0.025"] == 2
-        assert found["mezcal_waiting_requests", ""] == 1
+        assert found["mezcal_active_requests", ""] == 1
     assert not list(folder.glob(f"*_{counters[0].pid}.db")), "the files of the dead do not pile up"
 
 
@@ -156,8 +156,8 @@ class TestTheLastHour:
         counted.jobs.labels("mezzanine", "bulk", "failed").inc()
         counted.job_seconds.labels("mezzanine", "bulk").observe(0.3)
         for teller in tellers:
-            teller.tell()
-            teller.tell()  # nothing new
+            teller.record()
+            teller.record()  # nothing new
         minutes = last_hour(MinuteCounts(redis, Keys("x:")))
         assert len(minutes) == 60
         told = [minute for minute in minutes if minute.requests]
@@ -175,10 +175,10 @@ class TestTheLastHour:
         teller = MinuteRecorder(MinuteCounts(redis, Keys("x:")), counted.registry.collect)
         counted.requests.labels("mezzanine", "hit", "200", "loop").inc(3)
         server.connected = False
-        teller.tell()
+        teller.record()
         counted.requests.labels("mezzanine", "hit", "200", "loop").inc(4)
         server.connected = True
-        teller.tell()
+        teller.record()
         assert sum(minute.hits for minute in last_hour(MinuteCounts(redis, Keys("x:")))) == 7
 
     def test_an_hour_without_anything_is_sixty_empty_minutes(self, redis: fakeredis.FakeRedis) -> None:
