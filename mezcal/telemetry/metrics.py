@@ -87,8 +87,8 @@ class Metrics:
     def _define_jobs(self) -> None:
         self.jobs = self._counter(
             "mezcal_jobs",
-            "Attempts of jobs that ended. outcome: made, failed, delayed (another attempt follows), superseded (a newer "
-            "request replaced it), process-died, timed-out (stopped after JOB_TIME_LIMIT).",
+            "Attempts of jobs that ended. outcome: made, failed, delayed (another attempt follows), superseded (a "
+            "newer request replaced it), process-died, timed-out (stopped after JOB_TIME_LIMIT).",
             *("kind", "lane", "outcome"),
         )
         self.job_failures = self._counter(
