@@ -15,8 +15,8 @@ from celery import Celery, signals
 from mezcal.convert import ConversionOptions
 from mezcal.ingest.events import Masters
 from mezcal.jobs import Jobs
+from mezcal.jobs.outages import persist
 from mezcal.jobs.state.keys import Keys
-from mezcal.jobs.state.outages import persist
 from mezcal.jobs.state.policy import JobPolicy
 from mezcal.jobs.state.table import JobTable
 from mezcal.jobs.transport.celery_pipe import WORKER_SECONDS, CeleryPipe, configure, connect

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mezcal.convert.preview import preview
-from mezcal.jobs.state.outages import persist
+from mezcal.jobs.outages import persist
 from mezcal.jobs.transport.celery_pipe import CHORE_SECONDS, PREVIEW
 from mezcal.recipe import from_json
 from worker.app import app, context

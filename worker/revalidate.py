@@ -5,15 +5,13 @@ from __future__ import annotations
 import logging
 import time
 from contextlib import suppress
-from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from mezcal.derive import version
 from mezcal.errors import BadRecipe, Failure, StoreDown
-from mezcal.ingest.purge import purge
+from mezcal.ingest.revalidation import Revalidation
 from mezcal.jobs.transport.celery_pipe import CHORE_SECONDS, REVALIDATE
-from mezcal.origin import MasterStatus
 from mezcal.recipe import Mezzanine, from_json
 from mezcal.store import LocalStore
 from mezcal.store.local.walk import Walk, sidecar_at
@@ -22,7 +20,6 @@ from worker.chores import chore
 from worker.metrics import count_revalidation
 
 if TYPE_CHECKING:
-    from mezcal.store import Sidecar
     from mezcal.store.local.walk import Found
 
 log = logging.getLogger(__name__)
@@ -41,27 +38,18 @@ def revalidate(wanted: dict[str, Any]) -> str:
     if sidecar is None:
         return "nothing is known of it"
     try:
-        outcome = _settle(recipe, sidecar)
-        count_revalidation("outdated" if outcome.startswith("made by") else outcome.partition(",")[0])
-    except Failure as failure:  # stale-if-error: what is stored stays
+        outcome = str(_revalidation().run(recipe, sidecar))
+        count_revalidation(outcome)
+    except Failure as failure:  # the stored derivative is kept, stale as it is
         outcome = f"{failure.slug}: {failure.detail}"
         count_revalidation("failed")
     log.info("revalidated", extra={"fields": {"key": recipe.key, "path": recipe.label, "outcome": outcome}})
     return outcome
 
 
-def _settle(recipe: Mezzanine, sidecar: Sidecar) -> str:
+def _revalidation() -> Revalidation:
     ctx = context()
-    standing = ctx.origin.changed_since(recipe.path, sidecar.master_etag, sidecar.master_last_modified)
-    if standing is MasterStatus.GONE:
-        purge(recipe, ctx.jobs, ctx.store)
-        return "gone, deleted"
-    outdated = sidecar.recipe_version != version(ctx.choices)
-    if standing is MasterStatus.CHANGED or outdated:
-        ctx.jobs.changed(recipe)
-        return "made by other settings, made anew" if outdated else "changed, made anew"
-    ctx.store.refresh(recipe, replace(sidecar, fresh=time.time()))
-    return "unchanged"
+    return Revalidation(ctx.origin, ctx.jobs, ctx.store, version(ctx.choices))
 
 
 @chore(every=WALK_SECONDS)

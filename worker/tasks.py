@@ -13,8 +13,8 @@ from mezcal.errors import Failure, Superseded, Unforeseen
 from mezcal.jobs import Lane
 from mezcal.jobs.guarded_origin import GuardedOrigin
 from mezcal.jobs.origin_guard import DELAY_SECONDS, JobDelayed
+from mezcal.jobs.outages import persist
 from mezcal.jobs.state.leases import Lease
-from mezcal.jobs.state.outages import persist
 from mezcal.jobs.state.progress import reported
 from mezcal.jobs.transport.celery_pipe import CHORE, CHORE_SECONDS, MAKE
 from mezcal.recipe import from_json

@@ -10,10 +10,11 @@ from mezcal.jobs.bulk.batches import Batch, Note, Posted
 from mezcal.jobs.facade import Jobs, RunningJob
 from mezcal.jobs.job import Job
 from mezcal.jobs.origin_guard import Circuit
+from mezcal.jobs.outages import persist
 from mezcal.jobs.queue_status import QueueStatus
 from mezcal.jobs.state.keys import JobState, Lane
 from mezcal.jobs.state.minutes import MinuteCounts
-from mezcal.jobs.state.records import Claim, Message, Record
+from mezcal.jobs.state.records import Claim, Message, QueueRequest, QueueResult, Record, Verdict
 from mezcal.jobs.transport.probe import BrokerProbe
 from mezcal.jobs.workers import Worker, WorkerRegistry, WorkerStatus
 
@@ -30,10 +31,14 @@ __all__ = [
     "MinuteCounts",
     "Note",
     "Posted",
+    "QueueRequest",
+    "QueueResult",
     "QueueStatus",
     "Record",
     "RunningJob",
+    "Verdict",
     "Worker",
     "WorkerRegistry",
     "WorkerStatus",
+    "persist",
 ]

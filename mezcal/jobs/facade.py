@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
@@ -13,14 +14,14 @@ from mezcal.jobs.bulk.chunks import Chunks
 from mezcal.jobs.chores import ChoreState
 from mezcal.jobs.job import Job, of_job
 from mezcal.jobs.origin_guard import Circuit, OriginGuard, origin_paused
+from mezcal.jobs.outages import raises_broker_down
 from mezcal.jobs.queue_status import QueueStatus, queue_status
 from mezcal.jobs.recent import RecentDerivatives
 from mezcal.jobs.state import pages, progress
 from mezcal.jobs.state.keys import JobState, Keys, Lane
 from mezcal.jobs.state.minutes import MinuteCounts
-from mezcal.jobs.state.outages import raises_broker_down
 from mezcal.jobs.state.policy import JobPolicy
-from mezcal.jobs.state.records import QueueResult, Verdict
+from mezcal.jobs.state.records import QueueRequest, QueueResult, Verdict
 from mezcal.jobs.state.table import JobTable
 from mezcal.jobs.transport.celery_pipe import CLIENT_SECONDS, CeleryPipe, celery_app, connect
 from mezcal.jobs.transport.listener import Listener
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from mezcal.progress import Stage
     from mezcal.recipe import Mezzanine, Recipe
     from mezcal.settings import Settings
+
+log = logging.getLogger(__name__)
 
 TICKET_SECONDS = 47 * 3600  # the archive signs URLs for 48 hours
 SENT_AT_ONCE = 20  # chunks whose message is sent with the request; the workers send the others as the bulk lane empties
@@ -171,6 +174,22 @@ class Jobs:
         with suppress(BrokerDown):  # the workers look for chunks whose messages are missing
             self.pipe.spread_all(posted.chunks[:SENT_AT_ONCE])
         return posted
+
+    def queue(self, requests: list[QueueRequest], batch: str = "", lane: Lane = Lane.BULK) -> list[QueueResult]:
+        """Queue *requests* as parts of *batch*, and send their messages. Returns the result of each.
+
+        Those with the verdict `FULL` are not queued. The workers send messages that cannot be sent now.
+        """
+        with raises_broker_down():
+            results = self.table.queue(requests, lane, batch)
+        pairs = [(request, result) for request, result in zip(requests, results, strict=True)]
+        try:
+            for each in Lane:
+                due = [request for request, result in pairs if result == QueueResult(Verdict.PUBLISH, each)]
+                self.pipe.send_all([request.recipe.as_json() for request in due], each)
+        except BrokerDown as error:
+            log.warning("some messages are sent later: %s", error)
+        return results
 
     # --- failures
 

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 from redis import RedisError
 
 from mezcal.errors import Failure, OriginFailed, OriginResting, OriginTimeout, Superseded, Unavailable
+from mezcal.jobs.outages import persist
 from mezcal.jobs.state.keys import Lane
-from mezcal.jobs.state.outages import persist
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from redis import RedisError
 
-from mezcal.jobs.state.outages import raises_broker_down
+from mezcal.jobs.outages import raises_broker_down
 
 if TYPE_CHECKING:
     from redis import Redis

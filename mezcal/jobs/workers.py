@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, cast
 
-from mezcal.jobs.state.outages import raises_broker_down
+from mezcal.jobs.outages import raises_broker_down
 
 if TYPE_CHECKING:
     from redis import Redis

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from uuid import uuid4
 
 from mezcal.errors import Busy
-from mezcal.jobs.state.outages import raises_broker_down
+from mezcal.jobs.outages import raises_broker_down
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -14,7 +14,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, cast
 from uuid import uuid4
 
-from mezcal.jobs.state.outages import raises_broker_down
+from mezcal.jobs.outages import raises_broker_down
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from mezcal.errors import BrokerDown, Failure
 from mezcal.jobs.bulk.chunks import SIZE
+from mezcal.jobs.outages import raises_broker_down
 from mezcal.jobs.state.keys import JobState
-from mezcal.jobs.state.outages import raises_broker_down
 from mezcal.recipe import from_json
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from mezcal.jobs.state.outages import raises_broker_down
+from mezcal.jobs.outages import raises_broker_down
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -1,0 +1,172 @@
+"""One pass over the events of a chunk: queues jobs, purges what was deleted, and notes what is ignored."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mezcal.errors import Failure
+from mezcal.ingest.events import Event, Ignored, Kind
+from mezcal.ingest.events.event import FRAME
+from mezcal.ingest.frame_lists import Warming
+from mezcal.ingest.purge import pages_to_renew, purge
+from mezcal.jobs import Note, QueueRequest, QueueResult, Verdict, persist
+from mezcal.jobs.bulk.chunks import HELD_SECONDS
+from mezcal.recipe import Mezzanine
+
+if TYPE_CHECKING:
+    from mezcal.ingest.events import Masters
+    from mezcal.jobs import Jobs
+    from mezcal.jobs.bulk.chunks import Chunk
+    from mezcal.recipe import Recipe, Thumbnail
+    from mezcal.settings import Settings
+    from mezcal.store import Store
+
+log = logging.getLogger(__name__)
+
+RUN_SECONDS = HELD_SECONDS * 2 / 3  # the rest of a chunk is left to the next run, before another worker may take it
+FRAME_ID_DIGITS = 18
+
+
+@dataclass(frozen=True, slots=True)
+class FrameItem:
+    """An item that names a frame: its thumbnails that are *missing*, of *sizes* altogether."""
+
+    place: int
+    missing: list[Thumbnail]
+    sizes: int
+
+
+class ChunkRun:
+    """Works through *chunk*. After `run`, *incomplete* says that some items are left to the next run.
+
+    An item is left if the queue is full, if the archive, the store or Redis cannot be reached, or for want of time.
+    """
+
+    def __init__(self, chunk: Chunk, jobs: Jobs, store: Store, masters: Masters, settings: Settings) -> None:
+        self.incomplete = False
+        self._chunk, self._jobs, self._store = chunk, jobs, store
+        self._masters, self._settings = masters, settings
+        self._requests: list[QueueRequest] = []
+        self._changed: list[Mezzanine] = []  # new or changed masters
+        self._frames: list[FrameItem] = []
+        self._notes: list[Note] = []
+
+    def run(self) -> int:
+        """Do what the events ask for. Returns the number of jobs that were queued."""
+        chunk, batches = self._chunk, self._jobs.batches
+        # Of a batch that is no longer kept no progress is kept: its chunk is done in one run.
+        known = persist(lambda: batches.known(chunk.batch))
+        ends = time.monotonic() + RUN_SECONDS if known else math.inf
+        is_open = persist(lambda: batches.open_places(chunk.batch, chunk.first, len(chunk.items)))
+        for number, item in enumerate(chunk.items):
+            if time.monotonic() > ends and self._has_work():
+                self.incomplete = True
+                break
+            if is_open[number]:
+                self._take(chunk.first + number, Event(Kind(item[0]), *item[1:]))
+        queued = self._queue_masters() + self._queue_frames()
+        persist(lambda: batches.note(chunk.batch, self._notes))
+        return queued
+
+    def _has_work(self) -> bool:
+        """True if this run settles something: each run does, so that a slow archive delays a chunk but not for ever."""
+        return bool(self._requests or self._frames or self._notes)
+
+    def _take(self, place: int, event: Event) -> None:
+        """Do what *event* asks for, or leave it to the next run."""
+        try:
+            if event.by == FRAME:
+                self._frame(place, event)
+            else:
+                self._master(place, event.kind, self._masters.recipe(event))
+        except Ignored as reason:
+            self._notes.append(Note(place, "ignored", _name(event), str(reason)))
+        except Failure as failure:
+            if failure.retryable:
+                log.warning("%s is left to the next run: %s", _name(event), failure.detail)
+                self.incomplete = True
+            else:
+                self._notes.append(Note(place, "failed", _name(event), f"{failure.slug}: {failure.detail}"))
+
+    # --- masters
+
+    def _master(self, place: int, kind: Kind, recipe: Recipe) -> None:
+        if kind is Kind.DELETED:
+            purge(recipe, self._jobs, self._store)
+            self._notes.append(Note(place, "deleted"))
+            return
+        changed = kind is not Kind.WANTED
+        self._requests.append(QueueRequest(recipe, changed, kind is Kind.CHANGED, place))
+        if changed and isinstance(recipe, Mezzanine) and recipe.page is None:
+            self._changed.append(recipe)
+
+    def _queue_masters(self) -> int:
+        """Queue the masters' jobs, and before them those of the stored pages of changed masters.
+
+        The item of a master stands for its pages, too: it is left to the next run if one of them is refused.
+        """
+        pages = self._pages()
+        refused_pages, queued_pages = self._queue([page for _, page in pages], "")
+        left = {master for master, page in pages if page.recipe.key in refused_pages}
+        requests = [request for request in self._requests if request.recipe not in left]
+        refused, queued = self._queue(requests, self._chunk.batch)
+        self.incomplete |= bool(refused_pages or refused)
+        return queued_pages + queued
+
+    def _pages(self) -> list[tuple[Mezzanine, QueueRequest]]:
+        """The requests for the stored pages of the changed masters, each with its master."""
+        pages_of_each = persist(lambda: self._jobs.pages_of_each(self._changed))
+        return [
+            (master, QueueRequest(page, master_changed=True, remake=True, counted=False))
+            for master, asked in zip(self._changed, pages_of_each, strict=True)
+            for page in pages_to_renew(master, asked, self._jobs, self._store)
+        ]
+
+    # --- frames
+
+    def _frame(self, place: int, event: Event) -> None:
+        """Take a frame with all its named sizes.
+
+        The thumbnails of a changed frame have other keys. The archive is asked before any is shown, so those of an old
+        or deleted frame are never shown.
+        """
+        if event.kind is Kind.DELETED:
+            raise Ignored("the archive is asked before a thumbnail is shown: none of a deleted frame is shown")
+        text = str(event.name)
+        if isinstance(event.name, bool) or not (text.isascii() and text.isdigit() and len(text) <= FRAME_ID_DIGITS):
+            raise Ignored("a frame is named by its id, a whole number")
+        missing, sizes = Warming(self._settings, self._jobs, self._store).missing(int(text))
+        self._frames.append(FrameItem(place, missing, sizes))
+
+    def _queue_frames(self) -> int:
+        """Queue the missing thumbnails of each frame, and note the frame.
+
+        In two steps, because the item of a frame is settled once for all its sizes. First all jobs are queued outside
+        of the batch: a frame of which one is refused is left to the next run. Then the batch joins the jobs. A job that
+        is refused now has ended since the first step.
+        """
+        missing = [recipe for frame in self._frames for recipe in frame.missing]
+        refused, queued = self._queue([QueueRequest(recipe, counted=False) for recipe in missing], "")
+        complete = [frame for frame in self._frames if refused.isdisjoint(recipe.key for recipe in frame.missing)]
+        self.incomplete |= len(complete) < len(self._frames)
+        members = [QueueRequest(recipe) for frame in complete for recipe in frame.missing]
+        ended, queued_again = self._queue(members, self._chunk.batch)
+        for frame in complete:
+            jobs = sum(recipe.key not in ended for recipe in frame.missing)
+            self._notes.append(Note(frame.place, "done", ended=frame.sizes - jobs, derivatives=frame.sizes))
+        return queued + queued_again
+
+    def _queue(self, requests: list[QueueRequest], batch: str) -> tuple[set[str], int]:
+        """Queue *requests*. Returns the keys of those that were refused, and the number of jobs that were queued."""
+        results: list[QueueResult] = persist(lambda: self._jobs.queue(requests, batch)) if requests else []
+        pairs = zip(requests, results, strict=True)
+        refused = {request.recipe.key for request, result in pairs if result.verdict is Verdict.FULL}
+        return refused, sum(result.verdict is Verdict.PUBLISH for result in results)
+
+
+def _name(event: Event) -> str:
+    return "/".join(map(str, event.name)) if isinstance(event.name, list) else str(event.name)

@@ -1,0 +1,53 @@
+"""What follows when the master of a stored derivative may have changed."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from mezcal.ingest.purge import purge
+from mezcal.origin import MasterStatus
+
+if TYPE_CHECKING:
+    from mezcal.jobs import Jobs
+    from mezcal.origin import Origin
+    from mezcal.recipe import Mezzanine
+    from mezcal.store import Sidecar, Store
+
+
+class RevalidationResult(StrEnum):
+    """What a revalidation found, as metrics and logs name it."""
+
+    UNCHANGED = "unchanged"
+    CHANGED = "changed"  # the master has changed: the derivative is queued to be made again
+    OUTDATED = "outdated"  # other settings made it: the derivative is queued to be made again
+    GONE = "gone"  # the master is gone: the derivative is deleted
+
+
+@dataclass(frozen=True, slots=True)
+class Revalidation:
+    """Revalidates derivatives; *recipe_version* is that of derivatives made with the settings of now."""
+
+    origin: Origin
+    jobs: Jobs
+    store: Store
+    recipe_version: str
+
+    def run(self, recipe: Mezzanine, sidecar: Sidecar) -> RevalidationResult:
+        """Ask the origin about the master of *recipe*, and do what follows.
+
+        Raises the origin's failure, and `Busy` if the derivative is to be made again and too many jobs are queued. The
+        stored derivative is kept then, and stays old: it is revalidated again.
+        """
+        status = self.origin.changed_since(recipe.path, sidecar.master_etag, sidecar.master_last_modified)
+        if status is MasterStatus.GONE:
+            purge(recipe, self.jobs, self.store)
+            return RevalidationResult.GONE
+        outdated = sidecar.recipe_version != self.recipe_version
+        if outdated or status is MasterStatus.CHANGED:
+            self.jobs.changed(recipe)
+            return RevalidationResult.OUTDATED if outdated else RevalidationResult.CHANGED
+        self.store.refresh(recipe, replace(sidecar, fresh=time.time()))
+        return RevalidationResult.UNCHANGED

@@ -1,0 +1,156 @@
+"""Runs over a chunk while the queue is full: what is refused is left to the next run, and nothing is forgotten."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import pytest
+
+from mezcal.ingest.chunk_run import ChunkRun
+from mezcal.ingest.events import Masters
+from mezcal.jobs import Jobs, Lane
+from mezcal.origin import open_origin
+from mezcal.recipe import Mezzanine
+from mezcal.settings import load
+from mezcal.store import Sidecar, open_store
+from tests.support.archive_server import ArchiveServer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from mezcal.jobs import Batch
+    from mezcal.settings import Settings
+    from mezcal.store import Store
+    from tests.support.broker import Broker
+
+MASTER, PAGE = Mezzanine.parse("book.tif"), Mezzanine.parse("book.tif", 2)
+
+
+@pytest.fixture
+def archive() -> Iterator[ArchiveServer]:
+    with ArchiveServer() as running:
+        yield running
+
+
+@pytest.fixture
+def settings(broker: Broker, archive: ArchiveServer, tmp_path: Path) -> Settings:
+    return load(
+        _env_file=None,
+        redis_url=broker.url,
+        key_prefix=f"{uuid4().hex}:",
+        storage_dir=tmp_path,
+        repo_base_url="file:///",
+        archive_api_url=archive.url,
+        thumbnail_sizes="small:100,large:200",
+    )
+
+
+@pytest.fixture
+def jobs(settings: Settings) -> Jobs:
+    return Jobs.of(settings)
+
+
+@pytest.fixture
+def store(settings: Settings) -> Store:
+    return open_store(settings)
+
+
+@pytest.fixture
+def installation(jobs: Jobs, store: Store, settings: Settings) -> Bulk:
+    return Bulk(jobs, store, settings)
+
+
+class Bulk:
+    """A worker that runs over the only chunk of one batch."""
+
+    def __init__(self, jobs: Jobs, store: Store, settings: Settings) -> None:
+        self.jobs, self.store, self.settings = jobs, store, settings
+        self.name = self.chunk = ""
+
+    def post(self, *events: tuple[str, str, object]) -> None:
+        posted = self.jobs.batches.post(events)
+        self.name, (self.chunk,) = posted.name, posted.chunks
+
+    def queue_max(self, most: int) -> None:
+        self.jobs.table.policy = replace(self.jobs.table.policy, queue_max=most)
+
+    def run(self) -> bool:
+        """Run over the chunk, as if the worker that held it had died. Returns True if all of it is settled."""
+        self.jobs.table.redis.delete(self.jobs.table.keys.held(self.chunk))
+        chunk = self.jobs.chunks.take(self.chunk)
+        assert chunk is not None
+        run = ChunkRun(chunk, self.jobs, self.store, Masters(self.settings, open_origin(self.settings)), self.settings)
+        run.run()
+        return not run.incomplete
+
+    def batch(self) -> Batch:
+        batch = self.jobs.batches.read(self.name)
+        assert batch is not None
+        assert sum(batch.counts.values()) == batch.items
+        return batch
+
+    def finish_all(self) -> list[str]:
+        """Make everything that is queued. Returns the keys."""
+        redis, keys = self.jobs.table.redis, self.jobs.table.keys
+        made = []
+        for key in redis.zrange(keys.queued(Lane.BULK), 0, -1):
+            claim = self.jobs.table.begin(key, "worker")
+            assert claim is not None
+            assert self.jobs.table.finish(claim)
+            made.append(key)
+        return made
+
+
+def put(store: Store, recipe: Mezzanine) -> None:
+    sidecar = Sidecar(recipe.as_json(), "v", "s", None, None, None, "TIFF", 4, 1, 1, "0" * 64, 0.0, 0.0)
+    with store.draft() as draft:
+        draft.write_bytes(b"\xff\xd8\xff\xd9")
+        store.put(recipe, draft, sidecar, lambda: None)
+
+
+def test_a_page_that_the_full_queue_refuses_is_made_again_by_the_next_run(installation: Bulk, store: Store) -> None:
+    """The event is about the whole master: it is not settled while one of its pages is not queued."""
+    for recipe in (MASTER, PAGE):
+        put(store, recipe)
+    installation.post(("changed", "path", MASTER.path))
+    installation.queue_max(1)
+    made = []
+    for _ in range(4):
+        complete = installation.run()
+        made += installation.finish_all()
+        if complete:
+            break
+        installation.queue_max(2)
+    assert complete
+    assert {MASTER.key, PAGE.key} <= set(made)
+    assert installation.batch().done
+
+
+def test_a_thumbnail_that_the_full_queue_refuses_is_queued_by_the_next_run(
+    installation: Bulk, archive: ArchiveServer, tmp_path: Path
+) -> None:
+    """A frame has two sizes, and the queue has room for one."""
+    (tmp_path / "frame.fits").write_bytes(b"SIMPLE")
+    frame = archive.add(tmp_path / "frame.fits")
+    installation.post(("created", "frame", frame))
+    installation.queue_max(1)
+    assert not installation.run()
+    assert not installation.batch().done
+    installation.queue_max(10)
+    assert installation.run()
+    assert len(installation.finish_all()) == 2
+    batch = installation.batch()
+    assert (batch.items, batch.counts["done"], batch.done) == (2, 2, True)
+
+
+def test_a_master_that_the_full_queue_refuses_is_queued_by_the_next_run(installation: Bulk) -> None:
+    installation.post(("wanted", "path", "a.tif"), ("wanted", "path", "b.tif"))
+    installation.queue_max(1)
+    assert not installation.run()
+    assert installation.batch().counts["queued"] == 1
+    installation.queue_max(2)
+    assert installation.run()
+    assert installation.batch().counts["queued"] == 2

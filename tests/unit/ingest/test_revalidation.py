@@ -1,0 +1,109 @@
+"""Revalidation: what follows for a stored derivative when its master is asked about."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import pytest
+
+from mezcal.errors import Busy
+from mezcal.ingest.revalidation import Revalidation, RevalidationResult
+from mezcal.jobs import Jobs, JobState, Lane
+from mezcal.origin import open_origin
+from mezcal.recipe import Mezzanine
+from mezcal.settings import load
+from mezcal.store import Sidecar, open_store
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mezcal.settings import Settings
+    from mezcal.store import Store
+    from tests.support.broker import Broker
+
+MASTER = Mezzanine.parse("a.tif")
+VERSION = "the settings of now"
+
+
+@pytest.fixture
+def masters(tmp_path: Path) -> Path:
+    folder = tmp_path / "masters"
+    folder.mkdir()
+    (folder / "a.tif").write_bytes(b"the new master")
+    return folder
+
+
+@pytest.fixture
+def settings(broker: Broker, masters: Path, tmp_path: Path) -> Settings:
+    return load(
+        _env_file=None,
+        redis_url=broker.url,
+        key_prefix=f"{uuid4().hex}:",
+        storage_dir=tmp_path / "cache",
+        repo_base_url=masters.as_uri() + "/",
+    )
+
+
+@pytest.fixture
+def jobs(settings: Settings) -> Jobs:
+    return Jobs.of(settings)
+
+
+@pytest.fixture
+def store(settings: Settings) -> Store:
+    return open_store(settings)
+
+
+@pytest.fixture
+def revalidation(settings: Settings, jobs: Jobs, store: Store) -> Revalidation:
+    return Revalidation(open_origin(settings), jobs, store, VERSION)
+
+
+def stored(store: Store) -> Sidecar:
+    """Store a derivative that was made an hour ago, of a master that has changed since."""
+    sidecar = Sidecar(MASTER.as_json(), VERSION, "s", '"old"', None, 3, "TIFF", 4, 1, 1, "0" * 64, 0.0, 0.0)
+    with store.draft() as draft:
+        draft.write_bytes(b"\xff\xd8\xff\xd9")
+        store.put(MASTER, draft, sidecar, lambda: None)
+    return sidecar
+
+
+def fill_the_queue(jobs: Jobs) -> None:
+    jobs.table.policy = replace(jobs.table.policy, queue_max=1)
+    jobs.table.ensure(Mezzanine.parse("another.tif"), Lane.BULK)
+
+
+def test_a_changed_master_is_queued_to_be_made_again(jobs: Jobs, store: Store, revalidation: Revalidation) -> None:
+    assert revalidation.run(MASTER, stored(store)) is RevalidationResult.CHANGED
+    claim = jobs.table.begin(MASTER.key, "worker")
+    assert claim is not None
+    assert claim.remake
+
+
+def test_a_full_queue_is_reported_and_not_that_the_derivative_is_made_again(
+    jobs: Jobs, store: Store, revalidation: Revalidation
+) -> None:
+    sidecar = stored(store)
+    fill_the_queue(jobs)
+    with pytest.raises(Busy):
+        revalidation.run(MASTER, sidecar)
+    assert jobs.states([MASTER.key]) == [None]
+    assert store.sidecar(MASTER) == sidecar, "it stays old, so it is revalidated again"
+
+
+def test_a_derivative_of_other_settings_is_queued_to_be_made_again(
+    jobs: Jobs, store: Store, revalidation: Revalidation
+) -> None:
+    assert replace(revalidation, recipe_version="others").run(MASTER, stored(store)) is RevalidationResult.OUTDATED
+    assert jobs.states([MASTER.key]) == [JobState.QUEUED]
+
+
+def test_the_derivative_of_a_master_that_is_gone_is_deleted(
+    masters: Path, store: Store, revalidation: Revalidation
+) -> None:
+    sidecar = stored(store)
+    (masters / "a.tif").unlink()
+    assert revalidation.run(MASTER, sidecar) is RevalidationResult.GONE
+    assert store.find(MASTER) is None
