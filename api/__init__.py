@@ -10,12 +10,24 @@ from werkzeug.routing import PathConverter
 from api import request_log
 from api.context import ApiContext, set_context
 from api.responses import problems
-from api.routes import home, images, jobs, metrics, operator, thumbnails, webhooks
+from api.routes import health, home, images, jobs, metrics, operator, reference, thumbnails, webhooks
 from api.security import sessions
 from mezcal.settings import load
 
 if TYPE_CHECKING:
     from mezcal.settings import Settings
+
+
+BLUEPRINTS = (
+    images.images,
+    jobs.jobs,
+    webhooks.webhooks,
+    home.home,
+    operator.operator,
+    health.health,
+    metrics.metrics,
+    reference.reference,
+)
 
 
 class SourceConverter(PathConverter):
@@ -37,8 +49,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     sessions.register(app, context.settings)
     request_log.register(app)
     app.after_request(_drop_type_of_empty_body)
-    blueprints = (images.images, jobs.jobs, operator.operator, home.ops, metrics.scraped, webhooks.webhooks)
-    for blueprint in blueprints:
+    for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)
     if context.settings.archive_api_url:
         app.register_blueprint(thumbnails.thumbnails)

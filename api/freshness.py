@@ -1,4 +1,4 @@
-"""Whether a hit is old, and a word to the workers where it is. The hit itself waits for neither."""
+"""Finds hits that are stale, and asks the workers to revalidate them. The hit itself does not wait for that."""
 
 from __future__ import annotations
 
@@ -19,59 +19,60 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-LOOK_AGAIN = 5.0  # seconds after which an old image's sidecar is looked at again
-KEPT = 4096  # images whose age is remembered
-WORDS_MOST = 1000  # recipes waiting to be told of; past it the next hit, or the walk through the store, tells
+STALE_SECONDS = 5.0  # for which a stale image is known to be stale; then its sidecar is checked again
+KNOWN_MAX = 4096  # images whose age is remembered
+REQUESTS_MAX = 1000  # waiting revalidations; past it, the next hit or the worker's walk through the store asks again
 
 
 class Freshness:
-    """Ages of stored derivatives, by their sidecars' times; one `stat` each in a while, kept in memory between."""
+    """Knows the ages of stored derivatives by the times of their sidecars, and remembers them in memory."""
 
     def __init__(self, after: float, jobs: Jobs) -> None:
         self._after = after
         self._jobs = jobs
-        self._known: dict[Stored, tuple[float, bool]] = {}  # until when it is known, and whether it is old
-        self._words: queue.Queue[Recipe] = queue.Queue(WORDS_MOST)
+        self._known: dict[Stored, tuple[float, bool]] = {}  # valid until, and whether the image is stale
+        self._requests: queue.Queue[Recipe] = queue.Queue(REQUESTS_MAX)
         self._pid = 0
 
-    def old(self, stored: Stored, recipe: Recipe) -> bool:
-        """Whether *stored* was found fresh longer than REVALIDATE_AFTER ago; if so, a worker is told, once."""
+    def is_stale(self, stored: Stored, recipe: Recipe) -> bool:
+        """Return True if *stored* was last found fresh longer than REVALIDATE_AFTER ago, and request a revalidation."""
         if not self._after:
             return False
         now = time.time()
-        until, old = self._known.get(stored, (0.0, False))
-        if now < until:
-            return old
-        until, old = self._look(stored, now)
-        if len(self._known) >= KEPT:
+        valid_until, stale = self._known.get(stored, (0.0, False))
+        if now < valid_until:
+            return stale
+        valid_until, stale = self._check(stored, now)
+        if len(self._known) >= KNOWN_MAX:
             self._known.clear()
-        self._known[stored] = until, old
-        if old:
-            self._tell(recipe)
-        return old
+        self._known[stored] = valid_until, stale
+        if stale:
+            self._request(recipe)
+        return stale
 
-    def _look(self, stored: Stored, now: float) -> tuple[float, bool]:
+    def _check(self, stored: Stored, now: float) -> tuple[float, bool]:
+        """Return until when the answer is valid, and whether *stored* is stale."""
         if stored.noted is not None:
-            ends = stored.noted + self._after
-            return (ends, False) if now < ends else (now + LOOK_AGAIN, True)
-        try:
-            ends = os.stat(stored.path.with_name(SIDECAR)).st_mtime + self._after  # noqa: PTH116 - on the hit path
-        except OSError:  # umd-lib/mezcal's: nobody knows what its master was
-            return now + self._after, False
-        return (ends, False) if now < ends else (now + LOOK_AGAIN, True)
+            fresh_until = stored.noted + self._after
+        else:
+            try:
+                fresh_until = os.stat(stored.path.with_name(SIDECAR)).st_mtime + self._after  # noqa: PTH116 - hit path
+            except OSError:  # an image of umd-lib/mezcal: its master's state at that time is unknown
+                return now + self._after, False
+        return (fresh_until, False) if now < fresh_until else (now + STALE_SECONDS, True)
 
-    def _tell(self, recipe: Recipe) -> None:
+    def _request(self, recipe: Recipe) -> None:
         if self._pid != os.getpid():  # threads do not survive a fork
             self._pid = os.getpid()
-            threading.Thread(target=self._pass_on, name="freshness", daemon=True).start()
+            threading.Thread(target=self._send_requests, name="freshness", daemon=True).start()
         try:
-            self._words.put_nowait(recipe)
+            self._requests.put_nowait(recipe)
         except queue.Full:
-            log.debug("too much is old at once: %s waits", recipe.label)
+            log.debug("too many images are stale at once: %s is revalidated later", recipe.label)
 
-    def _pass_on(self) -> None:
+    def _send_requests(self) -> None:
         while True:
-            recipe = self._words.get()
+            recipe = self._requests.get()
             try:
                 self._jobs.request_revalidation(recipe)
             except Failure as error:

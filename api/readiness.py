@@ -1,4 +1,4 @@
-"""Whether a miss could be made now: each part that is needed, looked at."""
+"""Tells whether a derivative that is not cached could be made now."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from mezcal.jobs import Jobs
     from mezcal.store import Store
 
-FRESH_SECONDS = 1.0  # the probes of several balancers share one look
+VALID_SECONDS = 1.0  # the probes of several balancers share one run of the checks
 
 
 class Readiness:
@@ -23,13 +23,13 @@ class Readiness:
     def __init__(self, jobs: Jobs, store: Store) -> None:
         self._checks = (broker_check(jobs.broker), store_check(store))
         self._lock = threading.Lock()
-        self._found: dict[str, Finding] = {}
-        self._until = 0.0
+        self._findings: dict[str, Finding] = {}
+        self._valid_until = 0.0
 
-    def now(self) -> dict[str, Finding]:
-        """What each check found, by its name, at most a second ago; whoever asks meanwhile waits for the same look."""
+    def findings(self) -> dict[str, Finding]:
+        """Return what each check found, by its name, at most a second ago. Simultaneous callers share one run."""
         with self._lock:
-            if time.monotonic() >= self._until:
-                self._found = {check.name: check.run() for check in self._checks}
-                self._until = time.monotonic() + FRESH_SECONDS
-            return self._found
+            if time.monotonic() >= self._valid_until:
+                self._findings = {check.name: check.run() for check in self._checks}
+                self._valid_until = time.monotonic() + VALID_SECONDS
+            return self._findings

@@ -1,9 +1,10 @@
-"""What becomes known of each request that the application answers: the one place that counts them."""
+"""The log line and the metrics of each request that the application answers."""
 
 from __future__ import annotations
 
 import logging
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from flask import g, request
@@ -22,39 +23,54 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-OUTCOMES = {HIT: "hit", STALE: "stale", MISS: "miss", JOINED: "join"}
-PROBES = {"/healthz", "/readyz", "/metrics"}  # asked for every few seconds; their lines only under DEBUG
+OUTCOMES = {HIT: "hit", STALE: "stale", MISS: "miss", JOINED: "join"}  # by Cache-Status
 HITS = {"hit", "stale"}
-PATH_SHOWN = PATH_MAX + 32  # characters: every path that names a master is shown whole
-EVENTS = {202: "accepted", 401: "refused", 403: "refused", 413: "too-large", 503: "unavailable"}  # by status
+PROBES = {"/healthz", "/readyz", "/metrics"}  # requested every few seconds, so logged only at the level DEBUG
+PATH_LENGTH_MAX = PATH_MAX + 32  # characters; enough for every path that names a master
+DELIVERY_OUTCOMES = {
+    202: "accepted",
+    401: "refused",
+    403: "refused",
+    413: "too-large",
+    503: "unavailable",
+}  # by status
 KINDS = {"images": "mezzanine", "thumbnails": "thumbnail"}  # by blueprint
 
 
+@dataclass(frozen=True, slots=True)
+class ReceivedEvent:
+    """An event or a list in *format*. *outcome* is None if the status of the response implies it."""
+
+    format: str
+    outcome: str | None = None
+    items: int = 0
+
+
 def register(app: Flask) -> None:
-    """Count the requests of *app*. Called before anything else asks to see them, so it sees their answers last."""
+    """Record the requests of *app*. Call it before other hooks are registered: then it sees the final response."""
     app.before_request(_begin)
-    app.after_request(_answered)
+    app.after_request(_record)
     app.teardown_request(_end)
 
 
 def note_failure(failure: Failure) -> None:
-    """The request is answered with *failure*."""
+    """Note that the response to this request is *failure*."""
     g.failure = failure
 
 
-def note_cache(status: str) -> None:
-    """Where the answer comes from, as in `Cache-Status`, for answers that do not say so."""
+def note_cache_status(status: str) -> None:
+    """Note the `Cache-Status` of a response that does not have this header."""
     g.cache_status = status
 
 
 def note_recipe(recipe: Recipe) -> None:
-    """What the request is for, where its path does not tell."""
+    """Note the recipe of a request whose path does not tell it."""
     g.key = recipe.key
 
 
-def note_event(form: str, outcome: str | None = None, items: int = 0) -> None:
-    """The request brings an event or a list; *outcome* where the answer's status will not tell it."""
-    g.event = (form, outcome, items)
+def note_event(format_: str, outcome: str | None = None, items: int = 0) -> None:
+    """Note that this request brings an event or a list. The last call counts."""
+    g.event = ReceivedEvent(format_, outcome, items)
 
 
 def _begin() -> None:
@@ -63,47 +79,53 @@ def _begin() -> None:
     metrics().active_requests.inc()
 
 
-def _answered(response: Response) -> Response:
-    seconds, counted = time.perf_counter() - g.began, metrics()
+def _record(response: Response) -> Response:
+    seconds = time.perf_counter() - g.began
     kind, outcome = KINDS.get(request.blueprint or "", "other"), outcome_of(response)
     size = response.content_length or 0 if request.method == "GET" else 0
-    counted.requests.labels(kind, outcome, str(response.status_code), "thread").inc()
-    counted.request_seconds.labels(kind, outcome).observe(seconds)
-    if response.mimetype == "image/jpeg":
-        counted.sent_bytes.labels(kind, outcome, "thread").inc(size)
-    if failure := g.get("failure"):
-        counted.request_failures.labels(failure.slug).inc()
-    if "event" in g:
-        _delivered(response.status_code, *g.event)
-    if logged(outcome):
+    _count(response, kind, outcome, seconds, size)
+    if is_logged(outcome):
         level = logging.DEBUG if request.path in PROBES and response.status_code == 200 else logging.INFO
-        log.log(level, "request", extra={"fields": _line(response, kind, outcome, seconds, size)})
-    response.headers["X-Content-Type-Options"] = "nosniff"  # whatever it is, it is what it says
-    current = tracing.current()
-    if current is not None:
-        response.headers["X-Request-ID"] = current.request_id
+        log.log(level, "request", extra={"fields": _fields(response, kind, outcome, seconds, size)})
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    trace = tracing.current()
+    if trace is not None:
+        response.headers["X-Request-ID"] = trace.request_id
     return response
 
 
-def _delivered(status: int, form: str, outcome: str | None, items: int) -> None:
-    counted, otherwise = metrics(), "failed" if status >= 500 else "malformed"
-    counted.deliveries.labels(form, outcome or EVENTS.get(status, otherwise)).inc()
+def _count(response: Response, kind: str, outcome: str, seconds: float, size: int) -> None:
+    counters = metrics()
+    counters.requests.labels(kind, outcome, str(response.status_code), "thread").inc()
+    counters.request_seconds.labels(kind, outcome).observe(seconds)
+    if response.mimetype == "image/jpeg":
+        counters.sent_bytes.labels(kind, outcome, "thread").inc(size)
+    if failure := g.get("failure"):
+        counters.request_failures.labels(failure.slug).inc()
+    if "event" in g:
+        _count_delivery(response.status_code, g.event)
+
+
+def _count_delivery(status: int, event: ReceivedEvent) -> None:
+    otherwise = "failed" if status >= 500 else "malformed"
+    outcome = event.outcome or DELIVERY_OUTCOMES.get(status, otherwise)
+    metrics().deliveries.labels(event.format, outcome).inc()
     if status == 202:
-        counted.delivered_items.labels(form).inc(items)
+        metrics().delivered_items.labels(event.format).inc(event.items)
 
 
-def logged(outcome: str) -> bool:
-    """Whether a request that ended so gets a line."""
-    wanted = context().settings.access_log
-    return wanted == "all" or (wanted == "misses" and outcome not in HITS)
+def is_logged(outcome: str) -> bool:
+    """Return True if ACCESS_LOG asks for a line for requests with this *outcome*."""
+    access_log = context().settings.access_log
+    return access_log == "all" or (access_log == "misses" and outcome not in HITS)
 
 
-def _line(response: Response, kind: str, outcome: str, seconds: float, size: int) -> dict[str, Any]:
-    """The fields of the request's line. Never the query: it may hold a signature."""
+def _fields(response: Response, kind: str, outcome: str, seconds: float, size: int) -> dict[str, Any]:
+    """Return the fields of the log line. The query is left out, because it may contain a signature."""
     failure = g.get("failure")
     return {
         "method": request.method,
-        "path": request.path[:PATH_SHOWN],
+        "path": request.path[:PATH_LENGTH_MAX],
         "status": response.status_code,
         "ms": round(seconds * 1000, 1),
         "bytes": size,
@@ -112,7 +134,7 @@ def _line(response: Response, kind: str, outcome: str, seconds: float, size: int
         "server": "thread",
         "key": _key(),
         "failure": failure.slug if failure else None,
-        "detail": failure.detail if failure and "event" in g else None,  # a producer shows it to nobody
+        "detail": failure.detail if failure and "event" in g else None,  # senders of events rarely show it to people
     }
 
 
@@ -126,12 +148,12 @@ def _key() -> str | None:
 
 
 def _end(_error: BaseException | None) -> None:
-    tracing.set_current(None)  # the thread goes on to other work
+    tracing.set_current(None)  # the thread will serve other requests
     metrics().active_requests.dec()
 
 
 def outcome_of(response: Response) -> str:
-    """One word for what the asker got."""
+    """Return the outcome of the request, as `mezcal_requests_total` names it."""
     if isinstance(g.get("failure"), StillWorking):
         return "wait-expired"
     if response.status_code >= 400:

@@ -1,4 +1,4 @@
-"""The newest and the largest derivatives, for people: a few, with small pictures that a worker makes of them."""
+"""The newest and the largest derivatives, with small previews that a worker makes of them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from flask import url_for
 
-from api.routes.jobs import address
+from api.responses.jobs import image_path
 from mezcal.errors import Failure
 from mezcal.jobs.recent import NO_PREVIEW
 from mezcal.recipe import from_json
@@ -17,14 +17,18 @@ if TYPE_CHECKING:
 
     from api.context import ApiContext
     from mezcal.recipe import Recipe
+    from mezcal.store import Stored
 
-PIECES_MOST = 8
-CANDIDATES = 24  # of which so many are still stored
+ITEMS_MAX = 8
+CANDIDATES = 24  # of the newest: some of them may have been deleted
 
 
 @dataclass(frozen=True, slots=True)
 class GalleryItem:
-    """A derivative: *size* in bytes, its pixels, when it was made; *preview* is the address of a small picture."""
+    """A derivative: *size* in bytes, *width* and *height* in pixels, *made* in seconds since 1970.
+
+    *href* is its URL path, None for a thumbnail; *preview* is the URL path of its preview, None until there is one.
+    """
 
     label: str
     href: str | None
@@ -35,56 +39,65 @@ class GalleryItem:
     preview: str | None
 
 
-def newest(desk: ApiContext) -> list[GalleryItem]:
-    """The derivatives made last, as far as they are stored."""
+def newest(context: ApiContext) -> list[GalleryItem]:
+    """Return the stored derivatives that were made last. Empty if the broker or the store cannot be reached."""
     try:
-        return _pieces(desk, map(from_json, desk.jobs.recent.newest(CANDIDATES)))
+        stored, _ = _find(context, map(from_json, context.jobs.recent.newest(CANDIDATES)))
+        return _items(context, stored)
     except Failure:
         return []
 
 
-def largest(desk: ApiContext) -> list[GalleryItem]:
-    """The largest derivatives made, as far as they are stored; those that are gone are forgotten."""
+def largest(context: ApiContext) -> list[GalleryItem]:
+    """Return the largest stored derivatives, and remove deleted ones from the list of candidates.
+
+    Empty if the broker or the store cannot be reached.
+    """
     try:
-        recipes = [from_json(recipe) for recipe in desk.jobs.recent.largest()]
-        found = _pieces(desk, recipes, forget=True)
+        stored, deleted = _find(context, map(from_json, context.jobs.recent.largest()))
+        context.jobs.recent.remove(deleted)
+        items = _items(context, stored)
     except Failure:
         return []
-    return sorted(found, key=lambda piece: -piece.size)
+    return sorted(items, key=lambda item: -item.size)
 
 
-def _pieces(desk: ApiContext, recipes: Iterable[Recipe], *, forget: bool = False) -> list[GalleryItem]:
-    stored: list[Recipe] = []
-    gone: list[Recipe] = []
+def _find(context: ApiContext, recipes: Iterable[Recipe]) -> tuple[dict[Recipe, Stored], list[Recipe]]:
+    """Return the first ITEMS_MAX of *recipes* that are stored, and those before the last of them that are not."""
+    stored: dict[Recipe, Stored] = {}
+    deleted: list[Recipe] = []
     for recipe in recipes:
-        if len(stored) == PIECES_MOST:
+        if len(stored) == ITEMS_MAX:
             break
-        (stored if desk.store.find(recipe) else gone).append(recipe)
-    if forget:
-        desk.jobs.recent.remove(gone)
-    there = _previewed(desk, stored)
-    return [piece for recipe in stored if (piece := _piece(desk, recipe, there)) is not None]
+        if found := context.store.find(recipe):
+            stored[recipe] = found
+        else:
+            deleted.append(recipe)
+    return stored, deleted
 
 
-def _previewed(desk: ApiContext, recipes: list[Recipe]) -> set[str]:
-    """The keys of those of which there is a preview; the others' are asked for, and there the next time."""
-    known = desk.jobs.recent.previews(recipes)
+def _items(context: ApiContext, stored: dict[Recipe, Stored]) -> list[GalleryItem]:
+    previewed = _previewed(context, list(stored))
+    return [_item(context, recipe, found, recipe.key in previewed) for recipe, found in stored.items()]
+
+
+def _previewed(context: ApiContext, recipes: list[Recipe]) -> set[str]:
+    """Return the keys of *recipes* that have a preview, and order the missing previews for the next request."""
+    previews = context.jobs.recent.previews(recipes)
     for recipe in recipes:
-        if known[recipe.key] is None:
-            desk.jobs.request_preview(recipe)
-    return {key for key, told in known.items() if told and told != NO_PREVIEW}
+        if previews[recipe.key] is None:
+            context.jobs.request_preview(recipe)
+    return {key for key, preview in previews.items() if preview and preview != NO_PREVIEW}
 
 
-def _piece(desk: ApiContext, recipe: Recipe, previewed: set[str]) -> GalleryItem | None:
-    found, sidecar = desk.store.find(recipe), desk.store.sidecar(recipe)
-    if found is None:
-        return None
+def _item(context: ApiContext, recipe: Recipe, stored: Stored, previewed: bool) -> GalleryItem:
+    sidecar = context.store.sidecar(recipe)
     return GalleryItem(
         label=recipe.label,
-        href=address(recipe),
-        size=found.size,
+        href=image_path(recipe),
+        size=stored.size,
         width=sidecar.width if sidecar else None,
         height=sidecar.height if sidecar else None,
         made=sidecar.made if sidecar else None,
-        preview=url_for("operator.preview", key=recipe.key) if recipe.key in previewed else None,
+        preview=url_for("operator.preview", key=recipe.key) if previewed else None,
     )

@@ -1,10 +1,11 @@
-"""How each part of the installation is, for people; what is looked up here was told before, nobody is asked for it."""
+"""The health of the installation's components. Nothing but the broker and the store is contacted for it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from api.responses.formats import counted
 from mezcal.checks import Severity
 from mezcal.errors import BrokerDown
 from mezcal.jobs import Lane
@@ -14,82 +15,79 @@ if TYPE_CHECKING:
     from mezcal.checks import Finding
     from mezcal.jobs import WorkerStatus
 
+HEALTHY, DEGRADED, DOWN = "healthy", "degraded", "down"
+
 
 @dataclass(frozen=True, slots=True)
 class ComponentHealth:
-    """One part of the installation: *state* is `well`, `strained` or `down`; *words* say more."""
+    """One component: *state* is `healthy`, `degraded` or `down`, *detail* is a short text."""
 
     name: str
     state: str
-    words: str
+    detail: str
 
 
-def parts(desk: ApiContext) -> list[ComponentHealth]:
-    """Each part of the installation, and how it is."""
-    checks = desk.readiness.now()
-    found = [
-        ComponentHealth("Broker", *_checked(checks["broker"])),
-        ComponentHealth("Store", *_checked(checks["store"])),
-    ]
-    if checks["broker"].level is Severity.OK:
-        found += [_workers(desk), *_origins(desk)]
-    else:
-        found += [ComponentHealth("Workers", "down", "cannot be told: they are seen through the broker")]
-    return found
+def components(context: ApiContext) -> list[ComponentHealth]:
+    """Return the health of each component."""
+    findings = context.readiness.findings()
+    broker, store = _component("Broker", findings["broker"]), _component("Store", findings["store"])
+    if broker.state == DOWN:
+        return [broker, store, ComponentHealth("Workers", DOWN, "unknown without the broker")]
+    return [broker, store, _workers(context), *_origins(context)]
 
 
-def _checked(finding: Finding) -> tuple[str, str]:
-    return ("well", "answers") if finding.level is Severity.OK else ("down", finding.detail)
+def _component(name: str, finding: Finding) -> ComponentHealth:
+    if finding.level is Severity.OK:
+        return ComponentHealth(name, HEALTHY, "answers")
+    return ComponentHealth(name, DOWN, finding.detail)
 
 
-def _workers(desk: ApiContext) -> ComponentHealth:
+def _workers(context: ApiContext) -> ComponentHealth:
     try:
-        seen = desk.jobs.workers.statuses()
+        statuses = context.jobs.workers.statuses()
     except BrokerDown:
-        return ComponentHealth("Workers", "down", "cannot be told: the broker does not answer")
-    there, silent = [one for one in seen if not one.silent], [one for one in seen if one.silent]
-    if not there:
-        return ComponentHealth("Workers", "down", "none is there: nothing new can be made")
-    processes = sum(one.worker.processes for one in there)
-    words = f"{_count(len(there), 'worker')} with {_count(processes, 'process', 'processes')}"
+        return ComponentHealth("Workers", DOWN, "unknown: the broker does not answer")
+    alive, silent = (
+        [status for status in statuses if not status.silent],
+        [status for status in statuses if status.silent],
+    )
+    if not alive:
+        return ComponentHealth("Workers", DOWN, "no worker is running: nothing new can be made")
+    processes = sum(status.worker.processes for status in alive)
+    detail = f"{counted(len(alive), 'worker')} with {counted(processes, 'process', 'processes')}"
     if silent:
-        return ComponentHealth("Workers", "strained", f"{words}; silent: {_silent(silent)}")
-    uncovered = [lane for lane in Lane if not any(lane in one.worker.queues for one in there)]
-    if uncovered:
-        return ComponentHealth("Workers", "strained", f"{words}; none takes {' or '.join(uncovered)} jobs")
-    return ComponentHealth("Workers", "well", words)
+        return ComponentHealth("Workers", DEGRADED, f"{detail}; silent: {_silent(silent)}")
+    unserved = [lane for lane in Lane if not any(lane in status.worker.queues for status in alive)]
+    if unserved:
+        return ComponentHealth("Workers", DEGRADED, f"{detail}; none takes {' or '.join(unserved)} jobs")
+    return ComponentHealth("Workers", HEALTHY, detail)
 
 
-def _silent(seen: list[WorkerStatus]) -> str:
-    return ", ".join(f"{one.worker.name} for {round(one.seconds)} s" for one in seen)
+def _silent(statuses: list[WorkerStatus]) -> str:
+    return ", ".join(f"{status.worker.name} for {round(status.seconds)} s" for status in statuses)
 
 
-def _origins(desk: ApiContext) -> list[ComponentHealth]:
-    """The repository and the archive: what they may be asked now; nobody asks them anything for this."""
-    found = []
-    for kind, host in desk.jobs.origins.items():
+def _origins(context: ApiContext) -> list[ComponentHealth]:
+    """Return what the circuit breakers of the repository and the archive say. No request is sent to them."""
+    origins = []
+    for kind, host in context.jobs.origins.items():
         name = "Archive" if kind == "thumbnail" else "Repository"
         if host:
-            found.append(_origin(desk, name, host))
+            origins.append(_origin(context, name, host))
         elif kind == "mezzanine":
-            found.append(ComponentHealth(name, "well", "a folder"))
-    return found
+            origins.append(ComponentHealth(name, HEALTHY, "a folder"))
+    return origins
 
 
-def _origin(desk: ApiContext, name: str, host: str) -> ComponentHealth:
+def _origin(context: ApiContext, name: str, host: str) -> ComponentHealth:
     try:
-        circuit = desk.jobs.circuit(host)
+        circuit = context.jobs.circuit(host)
     except BrokerDown:
-        return ComponentHealth(name, "strained", f"{host}: cannot be told")
+        return ComponentHealth(name, DEGRADED, f"{host}: unknown, the broker does not answer")
     if circuit.state == "open":
-        return ComponentHealth(
-            name, "down", f"{host} failed job after job: left alone for {circuit.seconds:.0f} s more"
-        )
+        pause = f"requests are paused for {circuit.seconds:.0f} s after repeated failures"
+        return ComponentHealth(name, DOWN, f"{host}: {pause}")
     if circuit.state == "half-open":
-        return ComponentHealth(name, "strained", f"{host} failed job after job: the next job tries it")
-    reading = f"; {_count(circuit.places_taken, 'job')} at work there" if circuit.places_taken else ""
-    return ComponentHealth(name, "well", f"{host}{reading}")
-
-
-def _count(number: int, one: str, many: str = "") -> str:
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
+        return ComponentHealth(name, DEGRADED, f"{host}: failed repeatedly; the next job tries it again")
+    reading = f"; {counted(circuit.places_taken, 'job')} reading from it" if circuit.places_taken else ""
+    return ComponentHealth(name, HEALTHY, f"{host}{reading}")

@@ -1,4 +1,4 @@
-"""Small plots of the last hour as SVG: the server's own, so that no script and no style of theirs is needed."""
+"""Small plots of the last hour as SVG. The server draws them, so the page needs no plotting script."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 WIDTH, HEIGHT = 240, 48  # units of the drawing
-LINE = 2.0  # half of a line lies above its point: the plot leaves it room
+STROKE_WIDTH = 2.0  # the plot leaves this much space at its edges
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,51 +25,52 @@ class PlotLine:
         return self.values[-1] if self.values else None
 
     @property
-    def most(self) -> float:
-        """The largest value, 0 where nothing was measured."""
+    def maximum(self) -> float:
+        """The largest value, 0 if nothing was measured."""
         return max((value for value in self.values if value is not None), default=0.0)
 
 
 @dataclass(frozen=True, slots=True)
 class Plot:
-    """Several lines on one scale from 0; *told* writes a value with its unit."""
+    """Several lines on one scale that begins at 0; *as_text* writes a value with its unit."""
 
     title: str
     lines: Sequence[PlotLine]
-    told: Callable[[float], str]
+    as_text: Callable[[float], str]
 
     @property
     def top(self) -> float:
         """The value at the upper edge."""
-        return max(line.most for line in self.lines)
+        return max(line.maximum for line in self.lines)
 
     @property
     def summary(self) -> str:
-        """The plot in words, for those who do not see it."""
+        """The plot in words, for screen readers."""
         if not self.top:
             return f"{self.title}: nothing in the last hour"
-        said = [f"{line.name} {self._now(line)}, at most {self.told(line.most)}" for line in self.lines]
-        return f"{self.title} in the last hour: " + "; ".join(said)
+        parts = [f"{line.name} {self._newest(line)}, at most {self.as_text(line.maximum)}" for line in self.lines]
+        return f"{self.title} in the last hour: " + "; ".join(parts)
 
-    def _now(self, line: PlotLine) -> str:
-        return f"{self.told(line.newest)} in the last minute" if line.newest is not None else "none in the last minute"
+    def _newest(self, line: PlotLine) -> str:
+        value = self.as_text(line.newest) if line.newest is not None else "none"
+        return f"{value} in the last minute"
 
     def strokes(self, line: PlotLine) -> list[str]:
-        """*line* as the points of polylines: a new one after each gap."""
-        found: list[list[str]] = [[]]
+        """Return *line* as the points of SVG polylines. Each gap in the values begins a new one."""
+        strokes: list[list[str]] = [[]]
         step = WIDTH / max(len(line.values) - 1, 1)
-        for place, value in enumerate(line.values):
+        for minute, value in enumerate(line.values):
             if value is None:
-                found.append([])
+                strokes.append([])
                 continue
-            height = (HEIGHT - 2 * LINE) * (value / self.top if self.top else 0)
-            found[-1].append(f"{place * step:.1f},{HEIGHT - LINE - height:.1f}")
-        return [" ".join(_visible(points)) for points in found if points]
+            height = (HEIGHT - 2 * STROKE_WIDTH) * (value / self.top if self.top else 0)
+            strokes[-1].append(f"{minute * step:.1f},{HEIGHT - STROKE_WIDTH - height:.1f}")
+        return [" ".join(_visible(points)) for points in strokes if points]
 
 
 def _visible(points: list[str]) -> list[str]:
-    """A single point is drawn as a short line: else there is nothing to see."""
+    """Make a single point a short line, because a polyline of one point is invisible."""
     if len(points) > 1:
         return points
     x, _, y = points[0].partition(",")
-    return [points[0], f"{float(x) + LINE:.1f},{y}"]
+    return [points[0], f"{float(x) + STROKE_WIDTH:.1f},{y}"]

@@ -1,4 +1,4 @@
-"""A stored derivative as an HTTP response: the one place that says what an image's headers are."""
+"""A stored derivative as an HTTP response: the only place that sets the headers of images."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from werkzeug.http import http_date
 from werkzeug.wsgi import wrap_file
 
 from api.context import context
-from api.responses.s3 import newer, redirected, with_body
+from api.responses.s3 import redirected, reopened, with_body
 from mezcal.store.s3 import Distant, Replaced
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mezcal.settings import Settings
     from mezcal.store import Opened, Stored
 
-BLOCK = 1 << 18  # bytes read at a time where sendfile cannot be used
+BLOCK = 1 << 18  # bytes read at a time if sendfile cannot be used
 ONE_RANGE = re.compile(r"bytes=(\d+-\d*|-\d+)")
 HIT = "mezcal; hit"  # Cache-Status, RFC 9211
 STALE = "mezcal; hit; detail=stale"
@@ -31,9 +31,9 @@ JOINED = "mezcal; fwd=miss; collapsed"
 
 @dataclass(frozen=True, slots=True)
 class ImageHeaders:
-    """How images are sent: what `Cache-Control` says, and whether the server in front sends them for us.
+    """The headers of images. If *header* is set, a server such as nginx sends the file instead of this one.
 
-    *header* names the file to that server: `X-Accel-Redirect` by a URL under *prefix*, `X-Sendfile` by its path.
+    `X-Accel-Redirect` names the file by a URL path below *prefix*, `X-Sendfile` by its path below *root*.
     """
 
     cache_control: str
@@ -43,21 +43,21 @@ class ImageHeaders:
 
     @classmethod
     def of(cls, settings: Settings) -> ImageHeaders:
-        """The manner that *settings* ask for."""
+        """Read SENDFILE_HEADER and the settings of HTTP caching."""
         header, prefix = settings.sendfile_header, settings.sendfile_prefix
         return cls(settings.image_cache_control, settings.cache_dir, header, prefix)
 
     def headers(self, stored: Stored) -> list[tuple[str, str]]:
-        """The headers of a whole image. Loris looks the type up as it stands, so nothing may follow it."""
+        """Return the headers of a whole image. The type has no parameters: Loris would not recognize it with them."""
         return [
             ("Content-Type", "image/jpeg"),
-            *self._of_body(stored),
+            *self._file_headers(stored),
             ("Cache-Control", self.cache_control),
             ("X-Content-Type-Options", "nosniff"),
         ]
 
-    def _of_body(self, stored: Stored) -> list[tuple[str, str]]:
-        """What describes the bytes; where another server sends them it says that itself, from the same file."""
+    def _file_headers(self, stored: Stored) -> list[tuple[str, str]]:
+        """Return the headers that describe the file. A server that sends it adds them itself, from the same file."""
         match self.header:
             case None:
                 size, modified = str(stored.size), http_date(stored.modified)
@@ -68,49 +68,49 @@ class ImageHeaders:
                     ("Accept-Ranges", "bytes"),
                 ]
             case "X-Accel-Redirect":
-                place = self.prefix + quote(str(stored.path.relative_to(self.root)))
+                location = self.prefix + quote(str(stored.path.relative_to(self.root)))
             case _:
-                place = quote(str(stored.path))  # mod_xsendfile and lighttpd decode it
-        return [(self.header, place), ("Content-Length", "0")]
+                location = quote(str(stored.path))  # mod_xsendfile and lighttpd decode it
+        return [(self.header, location), ("Content-Length", "0")]
 
 
 def send(opened: Opened, cache_status: str = HIT) -> Response:
-    """*opened* as 200, 206, 304 or 416, as RFC 9110 and this request's conditions have it."""
-    manner = ImageHeaders.of(context().settings)
-    distant = opened.file if isinstance(opened.file, Distant) else None
-    if distant is not None and context().settings.s3_serve == "redirect":
-        response = redirected(distant)
+    """Return *opened* as 200, 206, 304 or 416, depending on the conditions of the request (RFC 9110)."""
+    image_headers = ImageHeaders.of(context().settings)
+    remote = opened.file if isinstance(opened.file, Distant) else None
+    if remote is not None and context().settings.s3_serve == "redirect":
+        response = redirected(remote)
         response.headers["Cache-Status"] = cache_status
         return response
-    if manner.header is not None:  # the server in front judges the conditions
+    if image_headers.header is not None:  # the other server evaluates the conditions
         opened.file.close()
-        return Response(status=200, headers=[("Cache-Status", cache_status), *manner.headers(opened.stored)])
-    _ignore_strange_ranges()
-    body = wrap_file(request.environ, opened.file, BLOCK) if distant is None else ()
+        return Response(status=200, headers=[("Cache-Status", cache_status), *image_headers.headers(opened.stored)])
+    _ignore_unsupported_ranges()
+    body = wrap_file(request.environ, opened.file, BLOCK) if remote is None else ()
     response = Response(body, direct_passthrough=True)
-    for name, value in [("Cache-Status", cache_status), *manner.headers(opened.stored)]:
+    for name, value in [("Cache-Status", cache_status), *image_headers.headers(opened.stored)]:
         response.headers[name] = value
     response.call_on_close(opened.file.close)
     response.make_conditional(request.environ, accept_ranges=True, complete_length=opened.stored.size)
-    if distant is None:
-        _leave_ranges_to_sendfile(response, opened)
+    if remote is None:
+        _send_range_by_sendfile(response, opened)
         return response
     try:
-        return with_body(response, distant)
+        return with_body(response, remote)
     except Replaced:
-        return send(newer(distant), cache_status)
+        return send(reopened(remote), cache_status)
 
 
-def _leave_ranges_to_sendfile(response: Response, opened: Opened) -> None:
-    """The server sends from where the file stands, as much as Content-Length says, if it gave us its wrapper."""
-    part = response.content_range
-    if response.status_code == 206 and part.start is not None and "wsgi.file_wrapper" in request.environ:
-        opened.file.seek(part.start)
+def _send_range_by_sendfile(response: Response, opened: Opened) -> None:
+    """Position the file for the server's sendfile, which sends Content-Length bytes from there."""
+    byte_range = response.content_range
+    if response.status_code == 206 and byte_range.start is not None and "wsgi.file_wrapper" in request.environ:
+        opened.file.seek(byte_range.start)
         response.response = wrap_file(request.environ, opened.file, BLOCK)
 
 
-def _ignore_strange_ranges() -> None:
-    """RFC 9110, 14.2: a Range that is not understood, or asks for several parts, may be ignored."""
-    asked = request.environ.get("HTTP_RANGE")
-    if asked is not None and not ONE_RANGE.fullmatch(asked.strip()):
+def _ignore_unsupported_ranges() -> None:
+    """Send the whole image if `Range` is malformed or has several ranges (RFC 9110, 14.2, allows that)."""
+    header = request.environ.get("HTTP_RANGE")
+    if header is not None and not ONE_RANGE.fullmatch(header.strip()):
         del request.environ["HTTP_RANGE"]

@@ -1,4 +1,4 @@
-"""What a client wants, and whether it is still there."""
+"""What a client prefers (RFC 7240), and whether it is still connected."""
 
 from __future__ import annotations
 
@@ -17,40 +17,41 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class RequestOptions:
-    """The `Prefer` header of a request (RFC 7240): how long to wait, in seconds, or not at all."""
+    """The `Prefer` header of a request: how many seconds to wait for a job, or not at all."""
 
     respond_async: bool = False
-    seconds: float = math.inf
+    wait_seconds: float = math.inf
 
     @classmethod
     def of(cls, request: Request) -> RequestOptions:
-        """What *request* prefers; what is not understood is ignored, as the RFC wants."""
-        respond_async, seconds = False, math.inf
+        """Read the header. Unknown preferences are ignored, as RFC 7240 says."""
+        respond_async, wait_seconds = False, math.inf
         for preference in ",".join(request.headers.getlist("Prefer")).split(","):
             name, _, value = parse_options_header(preference)[0].partition("=")
             respond_async |= name.strip().lower() == "respond-async"
             if name.strip().lower() == "wait" and value.strip().isdecimal():
-                seconds = float(value)
-        return cls(respond_async, seconds)
+                wait_seconds = float(value)
+        return cls(respond_async, wait_seconds)
 
     @property
     def applied(self) -> str | None:
-        """`Preference-Applied`, None where nothing was preferred."""
+        """The value of `Preference-Applied`, None if nothing was preferred."""
         if self.respond_async:
             return "respond-async"
-        return f"wait={self.seconds:g}" if self.seconds < math.inf else None
+        return f"wait={self.wait_seconds:g}" if self.wait_seconds < math.inf else None
 
 
-def navigates(request: Request) -> bool:
-    """Whether a person's browser loads the address as a page, and could show how far the image has come."""
-    opens = request.headers.get("Sec-Fetch-Dest") == "document"
-    return opens and request.accept_mimetypes.best_match(["application/json", "text/html"]) == "text/html"
+def is_page_view(request: Request) -> bool:
+    """Return True if a browser opens the URL as a page, which could show the progress."""
+    opened = request.headers.get("Sec-Fetch-Dest") == "document"
+    return opened and request.accept_mimetypes.best_match(["application/json", "text/html"]) == "text/html"
 
 
-def gone(request: Request) -> Callable[[], bool]:
-    """Tells, at no cost, whether the client has hung up: its socket says so, where the server shows it.
+def disconnect_check(request: Request) -> Callable[[], bool]:
+    """Return a function that tells whether the client has closed its connection. It costs one `poll`.
 
-    A client that closes only its sending side counts as gone: no HTTP client was found that does so.
+    A client that closes only its sending side counts as disconnected: no HTTP client is known to do that. If the server
+    does not show its socket, the function always returns False.
     """
     connection = request.environ.get("gunicorn.socket")
     if connection is None or not hasattr(select, "POLLRDHUP"):

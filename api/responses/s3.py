@@ -1,4 +1,4 @@
-"""A derivative at an object store as an HTTP response: sent through the API, or fetched by the client itself."""
+"""A derivative in a bucket as an HTTP response: sent by the API, or as a redirect to a signed URL."""
 
 from __future__ import annotations
 
@@ -16,41 +16,44 @@ if TYPE_CHECKING:
 
 BLOCK = 1 << 18
 HOUR = 3600
-LINK_SECONDS = 2 * HOUR  # from the hour's beginning on: a browser that asks again within the hour has the same URL
+LINK_SECONDS = 2 * HOUR  # from the start of the hour: a browser gets the same URL for the rest of the hour
 
 
-def redirected(distant: Distant) -> Response:
-    """302 to a signed URL, of the method that was used here: a HEAD with a signature for GET is refused.
+def redirected(remote: Distant) -> Response:
+    """Return a redirect to a signed URL, which is valid for an hour at least.
 
-    The URL is good for an hour at least; the answer is for nobody to keep, the image is.
+    It is signed for the method of this request, because a bucket refuses HEAD with a signature for GET. The redirect
+    must not be cached; the image may be.
     """
     since = time.time() // HOUR * HOUR
     response = Response(status=302)
-    response.headers["Location"] = distant.link(request.method, since, LINK_SECONDS)
+    response.headers["Location"] = remote.link(request.method, since, LINK_SECONDS)
     response.headers["Cache-Control"] = "no-store"
     response.headers["Referrer-Policy"] = "no-referrer"
-    distant.close()
+    remote.close()
     return response
 
 
-def with_body(response: Response, distant: Distant) -> Response:
-    """*response*, whose status and headers are settled, with as much of the image as it has to have; `Replaced`
-    where that is no longer there.
+def with_body(response: Response, remote: Distant) -> Response:
+    """Give *response*, which has its status and headers, the bytes that belong to them.
+
+    Raises `Replaced` if the image was replaced or deleted meanwhile.
     """
     response.response = []
     if request.method == "GET" and response.status_code in {200, 206}:
-        part = response.content_range
-        span = None if part.start is None or part.stop is None else (part.start, part.stop - 1)
-        file = distant.bring(span)
+        byte_range = response.content_range
+        start, stop = byte_range.start, byte_range.stop
+        span = None if start is None or stop is None else (start, stop - 1)
+        file = remote.bring(span)
         response.response = wrap_file(request.environ, file, BLOCK)
         response.direct_passthrough = True
         response.call_on_close(file.close)
     return response
 
 
-def newer(distant: Distant) -> Opened:
-    """What took the place of *distant*; `StillWorking` if nothing did."""
-    found: Opened | None = distant.again()
-    if found is None:
-        raise StillWorking("the derivative was removed as it was to be sent: ask again")
-    return found
+def reopened(remote: Distant) -> Opened:
+    """Open what replaced *remote*. Raises `StillWorking` if it was deleted."""
+    opened: Opened | None = remote.again()
+    if opened is None:
+        raise StillWorking("the derivative was deleted while it was being sent: try again")
+    return opened

@@ -1,74 +1,64 @@
-"""Bulk requests over HTTP: lists of masters in, and how far they have come."""
+"""Bulk requests over HTTP: lists of masters, and the progress of their batches."""
 
 from __future__ import annotations
 
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from flask import Response, jsonify, request, url_for
 from werkzeug.exceptions import NotFound, RequestEntityTooLarge
 
 from api.context import context
+from api.request_log import note_event
+from api.responses.jobs import batch_json, polled
 from api.security import body_limits
 from mezcal.ingest.events import Event, Kind, named, parsed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
-    from mezcal.jobs import Batch, Record
+    from mezcal.jobs import Posted
 
-JSON_MOST = 4 << 20  # bytes: to parse JSON holds all other threads up; lines are read piece by piece
+JSON_BYTES_MAX = 4 << 20  # parsing JSON blocks all other threads; lists of lines are read in parts
 LINES = "text/plain"
 JSON_LINES = {"application/x-ndjson", "application/jsonl", "application/ndjson"}
 
 
-def listed() -> Iterable[Event]:
-    """The masters that the request lists: lines with a path each, lines with JSON each, or JSON."""
+def read_list() -> Iterable[Event]:
+    """Return the masters that the request lists: a path per line, a JSON value per line, or a JSON list."""
     settings = context().settings
     if request.mimetype == LINES:
         body_limits.check(settings.jobs_max_bytes)
-        found: Iterable[Event] = (Event(Kind.WANTED, "path", line) for line in body_limits.lines())
+        events: Iterable[Event] = (Event(Kind.WANTED, "path", line) for line in body_limits.lines())
     elif request.mimetype in JSON_LINES:
         body_limits.check(settings.jobs_max_bytes)
-        found = (event for line in body_limits.lines() for event in named(parsed(line.encode()), Kind.WANTED))
+        events = (event for line in body_limits.lines() for event in named(parsed(line.encode()), Kind.WANTED))
     else:
-        body_limits.check(min(JSON_MOST, settings.jobs_max_bytes))
-        found = named(parsed(body_limits.whole()), Kind.WANTED)
-    return _bounded(found, settings.jobs_max_items)
+        body_limits.check(min(JSON_BYTES_MAX, settings.jobs_max_bytes))
+        events = named(parsed(body_limits.whole()), Kind.WANTED)
+    return _at_most(settings.jobs_max_items, events)
 
 
-def _bounded(events: Iterable[Event], most: int) -> Iterator[Event]:
+def _at_most(limit: int, events: Iterable[Event]) -> Iterator[Event]:
     for number, event in zip(count(1), events, strict=False):
-        if number > most:
-            raise RequestEntityTooLarge(f"the list has more than {most:,} masters: send several")
+        if number > limit:
+            raise RequestEntityTooLarge(f"the list has more than {limit:,} masters: send it in parts")
         yield event
 
 
-def batch(name: str, shown: Callable[[Record], dict[str, Any]]) -> Response:
-    """How the batch stands, its failures *shown*; 404 when it is not, or no longer, known."""
-    found = context().jobs.batches.read(name)
-    if found is None:
-        raise NotFound("no such batch: it was never posted, or ended a week ago")
-    response = jsonify(described(found, shown))
-    response.headers["Cache-Control"] = "no-cache"
-    response.vary.add("Authorization")
-    response.add_etag()
-    response.make_conditional(request)
+def accepted(form: str, posted: Posted) -> Response:
+    """Return 202 with the batch of a list or an event in the format *form*; 200 if it was received before."""
+    note_event(form, "duplicate" if posted.again else None, posted.items)
+    response = jsonify(batch=posted.name, items=posted.items, again=posted.again)
+    response.status_code = 200 if posted.again else 202
+    response.headers["Location"] = url_for("jobs.job", key=posted.name)
+    response.headers["Cache-Control"] = "no-store"
     return response
 
 
-def described(found: Batch, shown: Callable[[Record], dict[str, Any]]) -> dict[str, Any]:
-    """A batch as JSON; times are seconds since 1970."""
-    return {
-        "id": found.name,
-        "state": "done" if found.done else "running",
-        "items": found.items,
-        "counts": found.counts,
-        "asked": found.asked,
-        "last": found.last,
-        "rate": None if found.rate is None else round(found.rate, 3),
-        "estimate": None if found.estimate is None else round(found.estimate, 1),
-        "failures": [shown(record) for record in found.failures],
-        "notes": found.notes,
-        "links": {"self": url_for("jobs.job", key=found.name)},
-    }
+def batch(name: str) -> Response:
+    """Return the state of a batch; 404 if it is unknown."""
+    found = context().jobs.batches.read(name)
+    if found is None:
+        raise NotFound("no such batch: it never existed, or it ended more than a week ago")
+    return polled(batch_json(found))

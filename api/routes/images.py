@@ -1,14 +1,15 @@
-"""Mezzanines over HTTP: the first of the five files that tell the story."""
+"""Mezzanines over HTTP."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flask import Blueprint, Response, after_this_request, request, url_for
+from flask import Blueprint, Response, after_this_request, request
 
 from api.context import context
 from api.responses.images import HIT, JOINED, MISS, STALE, send
-from api.responses.preferences import RequestOptions, gone, navigates
+from api.responses.jobs import accepted
+from api.responses.preferences import RequestOptions, disconnect_check, is_page_view
 from api.security.auth import may_change, may_read
 from mezcal.errors import BadRecipe, StillWorking
 from mezcal.ingest.purge import purge
@@ -17,37 +18,36 @@ from mezcal.recipe import Mezzanine
 if TYPE_CHECKING:
     from werkzeug.wrappers import Response as AnyResponse
 
-    from mezcal.jobs import Job
     from mezcal.recipe import Recipe
     from mezcal.store import Opened
 
 images = Blueprint("images", __name__)
-PEOPLE_WAIT = 1.5  # seconds before a browser is shown how far its image has come
+PAGE_WAIT_SECONDS = 1.5  # after which a browser that opens an image as a page is shown the progress
 
 
 @images.get("/images/<source:source>")
 @images.get("/mezzanine/<source:source>.jpg", endpoint="named_jpg")
 def image(source: str) -> Response:
-    """Serve the mezzanine of *source*, waiting for a worker to make it if need be."""
+    """Return the mezzanine of *source*. If it is not stored, wait until a worker has made it."""
     may_read()
     recipe = Mezzanine.parse(source, request.args.get("page"))
     found = context().store.open(recipe)
     if found is not None:
-        return send(found, STALE if context().freshness.old(found.stored, recipe) else HIT)
-    wish = RequestOptions.of(request)
-    say_what_applied(wish)
+        return send(found, STALE if context().freshness.is_stale(found.stored, recipe) else HIT)
+    options = RequestOptions.of(request)
+    announce_applied(options)
     job = context().jobs.ask(recipe)
-    if wish.respond_async:
-        return accepted(job)
-    job.wait(patience(wish), gone(request))
-    return send(made(recipe), JOINED if job.joined else MISS)
+    if options.respond_async:
+        return accepted(job.recipe.key)
+    job.wait(_wait_seconds(options), disconnect_check(request))
+    return send(_open_made(recipe), JOINED if job.joined else MISS)
 
 
 @images.delete("/images/<source:source>")
-def forget(source: str) -> tuple[str, int]:
-    """Forget the mezzanine of *source*, its job and its remembered failure, whichever there are.
+def delete(source: str) -> tuple[str, int]:
+    """Delete the mezzanine of *source*, its job and its recorded failure.
 
-    Without `?page=` all pages of the master are forgotten, too.
+    Without `?page=`, those of the single pages of the master are deleted, too.
     """
     may_change()
     purge(Mezzanine.parse(source, request.args.get("page")), context().jobs, context().store)
@@ -57,38 +57,30 @@ def forget(source: str) -> tuple[str, int]:
 @images.route("/images", methods=["GET", "DELETE"])
 @images.route("/mezzanine", methods=["GET"])
 @images.route("/mezzanine/", methods=["GET"])
-def nameless() -> Response:
-    """Say that a path is missing."""
-    raise BadRecipe("the path is empty: name a master, as in /images/<path>")
+def path_missing() -> Response:
+    """Refuse a request without a path."""
+    raise BadRecipe("the path is missing: request /images/<path in the repository>")
 
 
-def patience(wish: RequestOptions) -> float:
-    """Seconds that the request may wait; a person sees the progress instead, and then the image."""
-    most = PEOPLE_WAIT if navigates(request) else context().settings.wait_seconds
-    return min(wish.seconds, most)
-
-
-def say_what_applied(wish: RequestOptions) -> None:
-    """Have `Preference-Applied` in the answer, whatever that will be (RFC 7240, 3)."""
+def announce_applied(options: RequestOptions) -> None:
+    """Add `Preference-Applied` to the response, whichever it will be (RFC 7240, 3)."""
 
     @after_this_request
-    def _say(response: AnyResponse) -> AnyResponse:
-        if wish.applied:
-            response.headers["Preference-Applied"] = wish.applied
+    def _add_header(response: AnyResponse) -> AnyResponse:
+        if options.applied:
+            response.headers["Preference-Applied"] = options.applied
         return response
 
 
-def made(recipe: Recipe) -> Opened:
-    """The derivative that was just made; `StillWorking` if somebody deleted it in this very moment."""
+def _wait_seconds(options: RequestOptions) -> float:
+    """Return for how many seconds the request may wait. A person is shown the progress before that."""
+    limit = PAGE_WAIT_SECONDS if is_page_view(request) else context().settings.wait_seconds
+    return min(options.wait_seconds, limit)
+
+
+def _open_made(recipe: Recipe) -> Opened:
+    """Open the derivative that was just made. Raises `StillWorking` if it was deleted at this moment."""
     found = context().store.open(recipe)
     if found is None:
-        raise StillWorking("the derivative was removed as soon as it was made: ask again")
+        raise StillWorking("the derivative was deleted as soon as it was made: try again")
     return found
-
-
-def accepted(job: Job) -> Response:
-    """202, for those who asked for it (RFC 7240): real IIIF servers keep a 202 as the image."""
-    response = Response(status=202)
-    response.headers["Location"] = url_for("jobs.job", key=job.recipe.key)
-    response.headers["Cache-Control"] = "no-store"
-    return response

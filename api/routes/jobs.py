@@ -1,103 +1,65 @@
-"""Jobs over HTTP: where one stands, which have failed, and another try."""
+"""Jobs over HTTP: their states, the failed ones, retries, and lists of masters to be made."""
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
 
-from flask import Blueprint, Response, jsonify, request, url_for
+from flask import Blueprint, Response, jsonify, request
 from werkzeug.exceptions import BadRequest, NotFound
 
 from api.context import context
 from api.dashboard.estimate import Estimate
 from api.request_log import note_event
+from api.responses.jobs import accepted, job_json, polled
 from api.routes import batches
-from api.routes.webhooks import accepted
-from api.security.auth import is_operator, may_change, may_read
+from api.security.auth import may_change, may_read
 from mezcal.jobs.bulk.batches import PREFIX
-from mezcal.recipe import Mezzanine, from_json
-
-if TYPE_CHECKING:
-    from mezcal.jobs import Record
-    from mezcal.recipe import Recipe
 
 jobs = Blueprint("jobs", __name__)
-LISTED_MOST = 1000
-LIST = "list"  # how a bulk request is counted, beside the formats of events
-ID = re.compile(rf"[0-9a-f]{{32}}|{PREFIX}[0-9a-f]{{24}}")  # what is none names nothing in Redis, or something else
+LIST_MAX = 1000
+LIST = "list"  # the name of a list in the metrics, next to the formats of events
+ID = re.compile(rf"[0-9a-f]{{32}}|{PREFIX}[0-9a-f]{{24}}")  # anything else could name another kind of key in Redis
 
 
 @jobs.get("/jobs")
 def failed() -> Response:
-    """The failed and quarantined jobs (`?state=failed`), those remembered longest first, at most `?limit=`."""
+    """List failed and quarantined jobs (`?state=failed`), those recorded longest first, at most `?limit=`."""
     may_read()
     if request.args.get("state") != "failed":
-        raise BadRequest("only failed jobs are listed: ask for /jobs?state=failed")
-    most = request.args.get("limit", 100, int)
-    found = context().jobs.failures(min(max(most, 1), LISTED_MOST))
-    response = jsonify(jobs=[described(record) for record in found])
+        raise BadRequest("only failed jobs can be listed: use /jobs?state=failed")
+    limit = request.args.get("limit", 100, int)
+    records = context().jobs.failures(min(max(limit, 1), LIST_MAX))
+    response = jsonify(jobs=[job_json(record) for record in records])
     response.headers["Cache-Control"] = "no-store"
     return response
 
 
 @jobs.post("/jobs")
 def bulk() -> Response:
-    """Have the listed masters made, if they are not cached; 202 and the batch that tells how far it is."""
+    """Make the listed derivatives unless they are cached. Returns 202 and a batch that shows the progress."""
     note_event(LIST)
     may_change()
-    return accepted(LIST, context().jobs.post(batches.listed()))
+    return batches.accepted(LIST, context().jobs.post(batches.read_list()))
 
 
 @jobs.get("/jobs/<key>")
 def job(key: str) -> Response:
-    """Where the job or batch stands; 404 when it is neither wanted nor remembered. Its ETag makes polling cheap."""
+    """Return the state of a job or a batch; 404 if it is unknown."""
     may_read()
     if not ID.fullmatch(key):
-        raise NotFound("no such job: an id is 32 hex digits, a batch's `batch-` and 24")
+        raise NotFound("no such job: the id of a job is 32 hex digits, that of a batch is `batch-` and 24 hex digits")
     if key.startswith(PREFIX):
-        return batches.batch(key, described)
+        return batches.batch(key)
     record = context().jobs.read(key)
     if record is None:
-        raise NotFound("no such job: it was never asked for, or ended a while ago")
-    response = jsonify(described(record, Estimate.of(context().jobs, record)))
-    response.headers["Cache-Control"] = "no-cache"  # kept, but asked about each time
-    response.vary.add("Authorization")
-    response.add_etag()
-    response.make_conditional(request)
-    return response
+        raise NotFound("no such job: it never existed, or it ended a while ago")
+    return polled(job_json(record, Estimate.of(context().jobs, record)))
 
 
 @jobs.post("/jobs/<key>/retry")
 def retry(key: str) -> Response:
-    """Try a failed or quarantined job again, as if it had not been tried; 404 where there is none."""
+    """Retry a failed or quarantined job, with its attempts counted from zero; 404 if there is none."""
     may_change()
     if not ID.fullmatch(key) or not context().jobs.retry(key):
-        raise NotFound("no failed job of this id: it was forgotten, or goes on already")
-    response = Response(status=202)
-    response.headers["Location"] = url_for("jobs.job", key=key)
-    response.headers["Cache-Control"] = "no-store"
-    return response
-
-
-def address(recipe: Recipe) -> str | None:
-    """The URL path of a mezzanine; a thumbnail has none that would be good for whoever sees the job."""
-    if not isinstance(recipe, Mezzanine):
-        return None
-    return url_for("images.image", source=recipe.path, page=recipe.page)
-
-
-def described(record: Record, outlook: Estimate | None = None) -> dict[str, Any]:
-    """A job as JSON; times are seconds since 1970. *outlook* says what lies before it, where that was asked.
-
-    Which worker had it, `host:pid`, is shown to those alone who may change state: it names machines behind ours.
-    """
-    recipe = from_json(record.recipe)
-    image, told = address(recipe), record.as_json()
-    if not is_operator():
-        told["history"] = [{name: past[name] for name in past if name != "worker"} for past in told["history"]]
-    return {
-        **told,
-        "image": image,
-        "links": {"self": url_for("jobs.job", key=record.key), "image": image},
-        **(outlook.as_json() if outlook else {}),
-    }
+        raise NotFound("no failed job has this id: its failure has expired, or it was queued again already")
+    return accepted(key)

@@ -8,10 +8,10 @@ from api.context import context
 from api.security.auth import may_scrape
 from mezcal.telemetry.exposition import CONTENT_TYPE, metrics_text
 
-scraped = Blueprint("metrics", __name__)
+metrics = Blueprint("metrics", __name__)
 
 
-@scraped.get("/metrics")
+@metrics.get("/metrics")
 def prometheus() -> Response:
     """Return all metrics in Prometheus' text format."""
     may_scrape()

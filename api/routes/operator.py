@@ -9,7 +9,8 @@ from flask import Blueprint, Response, request, url_for
 from werkzeug.exceptions import NotFound
 
 from api.context import context
-from api.dashboard import operator_page, overview
+from api.dashboard import job_overview
+from api.dashboard.operator_page import OperatorPage, sign_in_html
 from api.responses import pages
 from api.security import body_limits, sessions
 from mezcal.errors import Unauthorized
@@ -35,9 +36,8 @@ def page() -> Response:
     try:
         sessions.require_operator()
     except Unauthorized:
-        return pages.response(operator_page.sign_in(request.script_root), 401)
-    shown = operator_page.Shown.of(context(), sessions.csrf_token(), _result_of_retry())
-    return pages.response(operator_page.overview(shown, request.script_root))
+        return pages.response(sign_in_html(), 401)
+    return pages.response(OperatorPage.of(context(), sessions.csrf_token(), _result_of_retry()).html())
 
 
 @operator.post("/ops/sign-in")
@@ -49,14 +49,14 @@ def sign_in() -> Response:
     if wait := math.ceil(limit.count(address)):
         return _too_many_attempts(wait)
     if not sessions.open_session(token):
-        return pages.response(operator_page.sign_in(request.script_root, "This is not one of API_TOKENS."), 401)
+        return pages.response(sign_in_html("This is not one of API_TOKENS."), 401)
     limit.reset(address)
     return _back_to_page()
 
 
 def _too_many_attempts(wait: int) -> Response:
     error = f"Too many wrong tokens came from your address or through your proxy. Try again in {wait} s."
-    response = pages.response(operator_page.sign_in(request.script_root, error), 429)
+    response = pages.response(sign_in_html(error), 429)
     response.headers["Retry-After"] = str(wait)
     return response
 
@@ -76,7 +76,7 @@ def retry() -> Response:
     sessions.require_operator()
     sessions.check_csrf_token()
     jobs = context().jobs
-    chosen = [record.key for record in jobs.failures(overview.FAILURES_READ) if _is_chosen(record)]
+    chosen = [record.key for record in jobs.failures(job_overview.FAILURES_READ) if _is_chosen(record)]
     return _back_to_page(retried=sum(jobs.retry(key) for key in chosen))
 
 
@@ -95,7 +95,7 @@ def preview(key: str) -> Response:
 def _is_chosen(record: Record) -> bool:
     if "job" in request.form:
         return record.key == request.form["job"]
-    return overview.class_of(record) == request.form.get("class")
+    return job_overview.class_of(record) == request.form.get("class")
 
 
 def _result_of_retry() -> str | None:

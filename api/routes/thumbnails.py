@@ -1,7 +1,7 @@
-"""Thumbnails of a science archive's frames over HTTP, as OCS thumbnail-service answers for them.
+"""Thumbnails of a science archive's frames over HTTP, with the interface of OCS thumbnail-service.
 
-Whoever asks, the archive is asked first, with the asker's own Authorization and for every frame that goes into the
-picture: what is cached is given to nobody who could not have it made.
+Each request first asks the archive for every frame that the thumbnail needs, with the Authorization of its client. So a
+cached thumbnail is given only to clients that could have it made.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ from flask import Blueprint, Response, jsonify, redirect, request, url_for
 from werkzeug.exceptions import NotFound
 
 from api.context import context
-from api.request_log import note_cache, note_recipe
+from api.request_log import note_cache_status, note_recipe
 from api.responses import pages
 from api.responses.images import HIT, JOINED, MISS, send
-from api.responses.preferences import RequestOptions, gone
-from api.routes.images import accepted, say_what_applied
+from api.responses.jobs import accepted
+from api.responses.preferences import RequestOptions, disconnect_check
+from api.routes.images import announce_applied
 from mezcal.errors import BadRecipe, TicketExpired
 from mezcal.jobs import Lane
 from mezcal.origin.archive import make_recipe, select_frames
@@ -35,108 +36,115 @@ if TYPE_CHECKING:
     from mezcal.origin.archive import FrameRecord
     from mezcal.recipe import Thumbnail
 
+    FindFrame = Callable[[str | None], FrameRecord]  # asks the archive with an Authorization header
+
 thumbnails = Blueprint("thumbnails", __name__)
 
-ROBOTS = "User-agent: *\nDisallow: /\n"  # each look at a thumbnail may be a download and a conversion
+ROBOTS = "User-agent: *\nDisallow: /\n"  # each request of a crawler could start a download and a conversion
 BASENAME_MAX = 255
 
 
 @thumbnails.get("/<int:frame_id>/")
 def by_id(frame_id: int) -> AnyResponse:
-    """The thumbnail of the frame with this id."""
-    return _answer(partial(context().archive.find_frame, frame_id))
+    """Return the thumbnail of the frame with this id."""
+    return _thumbnail(partial(context().archive.find_frame, frame_id))
 
 
 @thumbnails.get("/<basename>/")
 def by_basename(basename: str) -> AnyResponse:
-    """The thumbnail of the frame whose file has this name, less its extension."""
+    """Return the thumbnail of the frame whose file has this name without its extension."""
     if len(basename) > BASENAME_MAX or not basename.isprintable():
-        raise BadRecipe(f"the basename is longer than {BASENAME_MAX} characters, or holds strange ones")
-    return _answer(partial(context().archive.find_by_basename, basename))
+        raise BadRecipe(f"the basename has more than {BASENAME_MAX} characters or unprintable ones")
+    return _thumbnail(partial(context().archive.find_by_basename, basename))
 
 
-def _answer(find: Callable[[str | None], FrameRecord]) -> AnyResponse:
-    """Where the thumbnail is, made first if need be; *find* asks the archive as whoever it is told."""
+def _thumbnail(find: FindFrame) -> AnyResponse:
+    """Return the URL of the thumbnail of the frame that *find* finds. If it is not stored, wait until it is made."""
     settings = context().settings
-    look = ThumbnailOptions.parse(request.args, default=settings.thumbnail_look, max_edge=settings.thumbnail_max_edge)
-    wanted = Wanted.of(find, look)
+    options = ThumbnailOptions.parse(
+        request.args, default=settings.thumbnail_look, max_edge=settings.thumbnail_max_edge
+    )
+    wanted = ThumbnailRequest.of(find, options)
     note_recipe(wanted.recipe)
-    found = context().store.find(wanted.recipe)
-    if found is None:
-        wish = RequestOptions.of(request)
-        say_what_applied(wish)
-        if wish.respond_async:
-            return accepted(wanted.ask())
-        joined = _made(wanted, find, time.monotonic() + min(wish.seconds, settings.wait_seconds))
-        note_cache(JOINED if joined else MISS)
-    else:
-        note_cache(HIT)
-    response: AnyResponse
-    if request.args.get("image"):
-        response = redirect(_url(wanted.recipe.key, request.method))
-    else:
-        response = jsonify(wanted.told())
-    response.headers["Cache-Control"] = "private, no-cache"  # the next asker may be one who may not
-    return response
+    if context().store.find(wanted.recipe) is not None:
+        note_cache_status(HIT)
+        return wanted.response()
+    preferences = RequestOptions.of(request)
+    announce_applied(preferences)
+    if preferences.respond_async:
+        return accepted(wanted.start().recipe.key)
+    joined = _make(wanted, find, time.monotonic() + min(preferences.wait_seconds, settings.wait_seconds))
+    note_cache_status(JOINED if joined else MISS)
+    return wanted.response()
 
 
-def _made(wanted: Wanted, find: Callable[[str | None], FrameRecord], deadline: float) -> bool:
-    """Wait until the thumbnail is made; where the files' URLs have expired, once more with new ones.
+def _make(wanted: ThumbnailRequest, find: FindFrame, deadline: float) -> bool:
+    """Wait until the thumbnail is made. Returns True if its job existed before.
 
-    Whether somebody had asked for it already.
+    If the URLs of the frames' files have expired, the archive is asked for new ones, once.
     """
-    job = wanted.ask()
+    job = wanted.start()
     try:
-        job.wait(deadline - time.monotonic(), gone(request))
+        job.wait(deadline - time.monotonic(), disconnect_check(request))
     except TicketExpired:
-        renewed = Wanted.of(find, wanted.recipe.options)
-        renewed.hand_over()
+        renewed = ThumbnailRequest.of(find, wanted.recipe.options)
+        renewed.save_ticket()
         context().jobs.retry(renewed.recipe.key, Lane.INTERACTIVE)
-        renewed.ask().wait(deadline - time.monotonic(), gone(request))
+        renewed.start().wait(deadline - time.monotonic(), disconnect_check(request))
     return job.joined
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """What somebody asked for and may have: the named frame, the frames to draw, the recipe."""
+class ThumbnailRequest:
+    """What the client asked for and may see: the frame it named, the frames to draw, and the recipe."""
 
     frame: FrameRecord
     inputs: list[FrameRecord]
     recipe: Thumbnail
 
     @classmethod
-    def of(cls, find: Callable[[str | None], FrameRecord], look: ThumbnailOptions) -> Wanted:
-        """Ask the archive, as whoever asks us; raises what it refuses."""
-        who = request.headers.get("Authorization")
-        frame = find(who)
-        inputs = select_frames(frame, look, context().archive, context().settings, who)
-        return cls(frame, inputs, make_recipe(inputs, look))
+    def of(cls, find: FindFrame, options: ThumbnailOptions) -> ThumbnailRequest:
+        """Ask the archive with the Authorization of this request. Raises the archive's refusal."""
+        authorization = request.headers.get("Authorization")
+        frame = find(authorization)
+        inputs = select_frames(frame, options, context().archive, context().settings, authorization)
+        return cls(frame, inputs, make_recipe(inputs, options))
 
-    def ask(self) -> Job:
-        """Start the thumbnail's job or join it, with a ticket for the frames' files."""
-        self.hand_over()
+    def start(self) -> Job:
+        """Start the thumbnail's job, or join it, with a ticket for the frames' files."""
+        self.save_ticket()
         return context().jobs.ask(self.recipe)
 
-    def hand_over(self) -> None:
-        """Leave the signed URLs for the worker."""
-        context().jobs.save_ticket(self.recipe, {str(one.id): one.text("url") for one in self.inputs})
+    def save_ticket(self) -> None:
+        """Save the signed URLs of the frames' files for the worker."""
+        context().jobs.save_ticket(self.recipe, {str(frame.id): frame.text("url") for frame in self.inputs})
 
-    def told(self) -> dict[str, Any]:
-        """The answer: the URL, the proposal and, for a composite, how its frames were aligned."""
-        told = {"url": _url(self.recipe.key), "propid": self.frame.fields.get("proposal_id")}
+    def response(self) -> AnyResponse:
+        """Return a redirect to the thumbnail if the client asked for one (`image`), else JSON with its URL."""
+        wants_image = bool(request.args.get("image"))
+        response: AnyResponse
+        response = redirect(_url(self.recipe.key, request.method)) if wants_image else jsonify(self._as_json())
+        response.headers["Cache-Control"] = "private, no-cache"  # another client may have no right to see it
+        return response
+
+    def _as_json(self) -> dict[str, Any]:
+        """Return the URL, the proposal and, for a composite, how its frames were aligned."""
+        fields = {"url": _url(self.recipe.key), "propid": self.frame.fields.get("proposal_id")}
         if self.recipe.options.color:
             sidecar = context().store.sidecar(self.recipe)
-            told["aligned"] = (sidecar.note or "" if sidecar else "").removeprefix("aligned=") or None
-        return told
+            fields["aligned"] = (sidecar.note or "" if sidecar else "").removeprefix("aligned=") or None
+        return fields
 
 
 def _url(key: str, method: str = "GET") -> str:
-    """The URL of a stored thumbnail, good for days and the same all day: the store's own where it signs any."""
-    return context().store.link_key(key, method) or _signed(key)
+    """Return the signed URL of a stored thumbnail: of the bucket if there is one, else of this service.
+
+    It is valid for days, and the same all day.
+    """
+    return context().store.link_key(key, method) or _own_url(key)
 
 
-def _signed(key: str) -> str:
-    """As `_url`, here: good for a week at least."""
+def _own_url(key: str) -> str:
     base = context().settings.public_url or request.host_url
     signed = _signer().sign(key)
     path = url_for("thumbnails.stored", key=key, expires=signed.expires, signature=signed.signature)
@@ -145,18 +153,18 @@ def _signed(key: str) -> str:
 
 def _signer() -> Signer:
     signer = context().signer
-    assert signer is not None, "the application makes one where it has these routes"
+    assert signer is not None, "the context has one if these routes exist"
     return signer
 
 
 @thumbnails.get("/files/<key>.jpg")
 def stored(key: str) -> Response:
-    """A stored thumbnail, for whoever has its signed URL."""
+    """Return a stored thumbnail to a client that has its signed URL."""
     _signer().check(key, request.args.get("expires", ""), request.args.get("signature", ""))
-    found = context().store.open_key(key)
-    if found is None:
-        raise NotFound("the thumbnail is no longer cached: ask for it again")
-    response = send(found)
+    opened = context().store.open_key(key)
+    if opened is None:
+        raise NotFound("the thumbnail is no longer cached: request it again")
+    response = send(opened)
     response.headers["Cache-Control"] = f"private, max-age={context().settings.http_max_age}"
     return response
 
@@ -169,13 +177,13 @@ def robots() -> Response:
 
 @thumbnails.get("/favicon.ico")
 def favicon() -> Response:
-    """The drawing that browsers ask for by this name."""
+    """Return the icon under the name that browsers request."""
     return Response(pages.asset("favicon.svg"), mimetype="image/svg+xml")
 
 
 @thumbnails.after_request
-def _open_to_pages(response: Response) -> Response:
-    """Pages from anywhere may read the answers; they bring the reader's own Authorization, never cookies."""
+def _allow_other_origins(response: Response) -> Response:
+    """Let pages of any origin read the responses (CORS). They send an Authorization header, never cookies."""
     response.headers["Access-Control-Allow-Origin"] = "*"
     if request.method == "OPTIONS":
         response.headers["Access-Control-Allow-Headers"] = "Authorization, Prefer"

@@ -1,58 +1,55 @@
-"""Events of repositories over HTTP: verified, understood, noted; the workers do what follows."""
+"""Events of repositories over HTTP: checked, parsed and left for the workers as a batch."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flask import Blueprint, Response, jsonify, request, url_for
+from flask import Blueprint, Response, jsonify, request
 from werkzeug.exceptions import NotFound
 
 from api.context import context
 from api.request_log import note_event
+from api.routes import batches
 from api.security import body_limits
-from api.security.auth import may_report
+from api.security.auth import read_authorized_event
 from mezcal.errors import Unauthorized
 from mezcal.ingest.events import FORMATS, read
 from mezcal.jobs.bulk.batches import KNOWN_SECONDS
 
 if TYPE_CHECKING:
-    from mezcal.jobs import Posted
+    from api.security.webhook_signatures import Signed
+    from mezcal.ingest.events import Delivery
 
 webhooks = Blueprint("webhooks", __name__)
 
 
 @webhooks.post("/webhooks/<form>")
 def event(form: str) -> Response:
-    """Note what a producer says has happened, and say by which batch; 200 where nothing follows from it."""
+    """Receive an event in the format *form*. Returns 202 and its batch, or 200 if there is nothing to do."""
     if form not in FORMATS:
-        raise NotFound(f"there is no such format: it may be {', '.join(FORMATS)}")
+        raise NotFound(f"there is no such format: use one of {', '.join(FORMATS)}")
     note_event(form)
     body_limits.check(context().settings.webhook_max_bytes)
-    body, signed = may_report(body_limits.whole)
+    body, signed = read_authorized_event(body_limits.whole)
     headers = {name.lower(): value for name, value in request.headers}
     if signed and form == "cloudevents" and "ce-specversion" in headers:
-        raise Unauthorized("a signature covers no `ce-` headers: send the event structured, or with a token")
+        raise Unauthorized("a signature does not cover `ce-` headers: use structured mode, or a token")
     delivery = read(form, body, headers)
     if not delivery.events:
-        note_event(form, "ignored")
-        return _told({"items": 0, "note": delivery.note or "the list is empty"}, 200)
-    known, seconds = (f"signed\n{signed.id}", signed.seconds) if signed else (None, KNOWN_SECONDS)
-    if known is None and delivery.id:
-        known = f"{form}\n{delivery.id}"
-    return accepted(form, context().jobs.post(delivery.events, known, seconds))
+        return _nothing_to_do(form, delivery)
+    known_by, seconds = _identity(form, delivery, signed)
+    return batches.accepted(form, context().jobs.post(delivery.events, known_by, seconds))
 
 
-def accepted(form: str, posted: Posted) -> Response:
-    """202 and where the batch can be looked at; 200 for what was noted before."""
-    note_event(form, "duplicate" if posted.again else None, posted.items)
-    place = url_for("jobs.job", key=posted.name)
-    response = _told({"batch": posted.name, "items": posted.items, "again": posted.again}, 200 if posted.again else 202)
-    response.headers["Location"] = place
-    return response
+def _identity(form: str, delivery: Delivery, signed: Signed | None) -> tuple[str | None, int]:
+    """Return the id by which the same delivery is recognized if it comes again, and for how many seconds."""
+    if signed:
+        return f"signed\n{signed.id}", signed.seconds
+    return (f"{form}\n{delivery.id}" if delivery.id else None), KNOWN_SECONDS
 
 
-def _told(what: dict[str, object], status: int) -> Response:
-    response = jsonify(what)
-    response.status_code = status
+def _nothing_to_do(form: str, delivery: Delivery) -> Response:
+    note_event(form, "ignored")
+    response = jsonify(items=0, note=delivery.note or "the list is empty")
     response.headers["Cache-Control"] = "no-store"
     return response

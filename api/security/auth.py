@@ -1,4 +1,4 @@
-"""Who may: tokens for whatever changes state, and for reading where the operator says so."""
+"""Authorization: tokens for changes and, if READ_TOKENS is set, for reading."""
 
 from __future__ import annotations
 
@@ -21,15 +21,14 @@ if TYPE_CHECKING:
 
     from pydantic import SecretStr
 
-# What proxies add; HTTP/1.0 is what nginx speaks to those behind it, unless it is told otherwise.
-PROXIED = ("FORWARDED", "VIA", "X_FORWARDED", "X_REAL_IP")  # and all that begin so
+PROXY_HEADERS = ("FORWARDED", "VIA", "X_FORWARDED", "X_REAL_IP")  # what proxies add; also prefixes of such names
 LOCAL_NAMES = {"localhost", "127.0.0.1", "[::1]", "::1"}
 
 
 def may_read() -> None:
-    """Raise `Unauthorized` where READ_TOKENS are set and the request has none of them."""
+    """Raise `Unauthorized` if READ_TOKENS is set and the request has none of its tokens."""
     settings = context().settings
-    if settings.read_tokens and not _has_one_of((*settings.read_tokens, *settings.api_tokens)):
+    if settings.read_tokens and not _has_token((*settings.read_tokens, *settings.api_tokens)):
         raise Unauthorized("reading needs `Authorization: Bearer` with one of READ_TOKENS")
 
 
@@ -37,14 +36,14 @@ def may_change() -> None:
     """Raise `Forbidden` or `Unauthorized` unless the request may change state."""
     settings = context().settings
     if settings.api_tokens:
-        if not _has_one_of(settings.api_tokens):
+        if not _has_token(settings.api_tokens):
             raise Unauthorized("this needs `Authorization: Bearer` with one of API_TOKENS")
-    elif not (settings.loopback_trusted and _from_this_machine()):
-        raise Forbidden("changes are closed until the variable API_TOKENS names at least one token")
+    elif not (settings.loopback_trusted and _is_local()):
+        raise Forbidden("changes need a token, and API_TOKENS is not set")
 
 
 def is_operator() -> bool:
-    """Whether the request may change state: to those who may, more is shown."""
+    """Return True if the request may change state. Operators see more details."""
     try:
         may_change()
     except (Unauthorized, Forbidden):
@@ -52,25 +51,27 @@ def is_operator() -> bool:
     return True
 
 
-def may_report(body: Callable[[], bytes]) -> tuple[bytes, webhook_signatures.Signed | None]:
-    """*body*, read once it may be; and what its signature says, None where a token or a login opened.
+def read_authorized_event(read_body: Callable[[], bytes]) -> tuple[bytes, webhook_signatures.Signed | None]:
+    """Return the body of an event and its signature, which is None if a token or a login authorized it.
 
-    Raises `Forbidden` or `Unauthorized` unless the request may report events.
+    The body is read only when it may be. Raises `Forbidden` or `Unauthorized` if the event may not be reported.
     """
     settings = context().settings
     tokens = (*settings.webhook_tokens, *settings.api_tokens)
-    if _has_one_of(tokens) or _has_login(settings.webhook_logins):
-        return body(), None
+    if _has_token(tokens) or _has_login(settings.webhook_logins):
+        return read_body(), None
     headers = {name.lower(): value for name, value in request.headers}
     if settings.webhook_secrets and any(name in headers for name in webhook_signatures.NAMES):
         with body_limits.of_stranger():
-            read = body()
-            return read, webhook_signatures.checked(headers, read, settings.webhook_secrets, time.time())
+            body = read_body()
+            return body, webhook_signatures.verify(headers, body, settings.webhook_secrets, time.time())
     if tokens or settings.webhook_logins or settings.webhook_secrets:
-        raise Unauthorized("events need a signature, a token or a login: one of WEBHOOK_SECRETS, _TOKENS or _LOGINS")
-    if settings.loopback_trusted and _from_this_machine():
-        return body(), None
-    raise Forbidden("events are refused until WEBHOOK_SECRETS, WEBHOOK_TOKENS or WEBHOOK_LOGINS has at least one entry")
+        raise Unauthorized(
+            "an event needs a signature (WEBHOOK_SECRETS), a token (WEBHOOK_TOKENS) or a login (WEBHOOK_LOGINS)"
+        )
+    if settings.loopback_trusted and _is_local():
+        return read_body(), None
+    raise Forbidden("events are refused, because none of WEBHOOK_SECRETS, WEBHOOK_TOKENS and WEBHOOK_LOGINS is set")
 
 
 def _has_login(logins: Iterable[SecretStr]) -> bool:
@@ -80,21 +81,21 @@ def _has_login(logins: Iterable[SecretStr]) -> bool:
     except (binascii.Error, ValueError):
         return False
     digest = hashlib.sha256(login).digest()
-    return bool(sum(hmac.compare_digest(digest, _digest(one.get_secret_value())) for one in logins))
+    return bool(sum(hmac.compare_digest(digest, _digest(known.get_secret_value())) for known in logins))
 
 
 def may_scrape() -> None:
-    """Raise `Unauthorized` where METRICS_TOKEN is set and did not come, `Forbidden` to other machines where not."""
+    """Raise `Unauthorized` if METRICS_TOKEN is set and missing; if it is not set, `Forbidden` for other machines."""
     token = context().settings.metrics_token
     if token is not None:
-        if not _has_one_of((token,)):
+        if not _has_token((token,)):
             raise Unauthorized("this needs `Authorization: Bearer` with METRICS_TOKEN")
-    elif not _from_this_machine():
-        raise Forbidden("metrics are for this machine alone until the variable METRICS_TOKEN names a token")
+    elif not _is_local():
+        raise Forbidden("metrics are only for this machine, because METRICS_TOKEN is not set")
 
 
-def _has_one_of(tokens: Iterable[SecretStr]) -> bool:
-    """Compare digests, all of them: the time it takes says nothing of any token."""
+def _has_token(tokens: Iterable[SecretStr]) -> bool:
+    """Return True if the request has one of *tokens*. All are compared, so that the time reveals nothing."""
     scheme, _, given = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not given:
         return False
@@ -106,18 +107,19 @@ def _digest(token: str) -> bytes:
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
 
 
-def _from_this_machine() -> bool:
-    """Whether a person or script at this machine asks.
+def _is_local() -> bool:
+    """Return True if the request comes from a person or a script on this machine.
 
-    Not a proxy on it, not a page from elsewhere in its browser, nor one whose name was made to point here.
+    Refused are proxies on this machine, pages of other sites in its browser, and host names of other sites that were
+    made to point here (DNS rebinding).
     """
     try:
-        near = ipaddress.ip_address(request.remote_addr or "").is_loopback
+        loopback = ipaddress.ip_address(request.remote_addr or "").is_loopback
     except ValueError:
         return False
-    named = request.host.rsplit(":", 1)[0] if not request.host.endswith("]") else request.host
+    host = request.host.rsplit(":", 1)[0] if not request.host.endswith("]") else request.host
     own_page = request.headers.get("Sec-Fetch-Site", "none") in {"none", "same-origin"}
-    foreign = request.headers.get("Origin", request.host_url.rstrip("/")) != request.host_url.rstrip("/")
-    passed_on = any(name.removeprefix("HTTP_").startswith(PROXIED) for name in request.environ)
-    proxied = passed_on or request.environ["SERVER_PROTOCOL"] == "HTTP/1.0"
-    return near and named in LOCAL_NAMES and own_page and not foreign and not proxied
+    own_origin = request.headers.get("Origin", request.host_url.rstrip("/")) == request.host_url.rstrip("/")
+    forwarded = any(name.removeprefix("HTTP_").startswith(PROXY_HEADERS) for name in request.environ)
+    old_protocol = request.environ["SERVER_PROTOCOL"] == "HTTP/1.0"  # what nginx uses unless it is configured otherwise
+    return loopback and host in LOCAL_NAMES and own_page and own_origin and not forwarded and not old_protocol

@@ -1,4 +1,4 @@
-"""Signatures of webhooks: whether a body comes, as it is, from somebody who has one of the keys."""
+"""Signatures of webhooks: they prove that a body was sent by an owner of a key and was not changed."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
     from pydantic import SecretStr
 
-TOLERANCE = 300  # seconds that a producer's clock, or the way of its message, may be off: as Standard Webhooks has it
-SIGNATURES_MOST = 32  # a producer that changes its keys sends two
-ID = re.compile(r"[!-\-/-~]{1,256}")  # no full stop: it ends the id in what is signed
+TOLERANCE = 300  # seconds between the signature's time and now: clock difference and transport (Standard Webhooks)
+SIGNATURES_MAX = 32  # a producer that changes its key sends two
+ID = re.compile(r"[!-\-/-~]{1,256}")  # without a full stop, which ends the id in the signed text
 TIMESTAMP = re.compile(r"[0-9]{1,12}")
 HUB = re.compile(r"sha256=([0-9a-fA-F]{64})")
 TIMED = re.compile(r"t=([0-9]{1,12})((?:,v[0-9]+=[0-9a-fA-F]{64}){1,32})")
@@ -28,16 +28,16 @@ NAMES = ("webhook-signature", "stripe-signature", "x-hub-signature-256")
 
 
 class Signed(NamedTuple):
-    """A message whose signature is right: what tells it from others, and for how many seconds it does so."""
+    """A message with a valid signature. *id* recognizes the message if it is sent again within *seconds*."""
 
     id: str
     seconds: int
 
 
-def checked(headers: Mapping[str, str], body: bytes, secrets: Iterable[SecretStr], now: float) -> Signed:
-    """The signed message; raises `Unauthorized`.
+def verify(headers: Mapping[str, str], body: bytes, secrets: Iterable[SecretStr], now: float) -> Signed:
+    """Return the message that the signature in *headers* proves. Raises `Unauthorized`.
 
-    *headers* have names in lower case. Where several kinds of signature are there, one that covers time is asked.
+    The names in *headers* are in lower case. Of several kinds of signature, one that covers the time is checked.
     """
     keys = [secret.get_secret_value() for secret in secrets]
     if "webhook-signature" in headers:
@@ -49,53 +49,53 @@ def checked(headers: Mapping[str, str], body: bytes, secrets: Iterable[SecretStr
 
 
 def _standard(headers: Mapping[str, str], body: bytes, keys: list[bytes], now: float) -> Signed:
-    """Standard Webhooks: `v1,` and the Base64 of HMAC-SHA256 over `id.timestamp.body`, several with spaces between."""
-    name, moment = headers.get("webhook-id", ""), headers.get("webhook-timestamp", "")
-    if not ID.fullmatch(name) or not TIMESTAMP.fullmatch(moment):
+    """Standard Webhooks: `v1,` and the Base64 of HMAC-SHA256 over `id.timestamp.body`; several, separated by spaces."""
+    name, timestamp = headers.get("webhook-id", ""), headers.get("webhook-timestamp", "")
+    if not ID.fullmatch(name) or not TIMESTAMP.fullmatch(timestamp):
         raise Unauthorized("the signature needs a webhook-id without full stops, and a webhook-timestamp in seconds")
-    _recent(moment, now)
-    said = headers["webhook-signature"].split(" ", SIGNATURES_MOST)
-    given = [_decoded(one[3:]) for one in said[:SIGNATURES_MOST] if one.startswith("v1,")]
-    _compare(given, keys, f"{name}.{moment}.".encode() + body)
+    _check_time(timestamp, now)
+    signatures = headers["webhook-signature"].split(" ", SIGNATURES_MAX)[:SIGNATURES_MAX]
+    given = [_decode(signature[3:]) for signature in signatures if signature.startswith("v1,")]
+    _check_signature(given, keys, f"{name}.{timestamp}.".encode() + body)
     return Signed(f"standard\n{name}", KNOWN_SECONDS)
 
 
 def _timed(header: str, body: bytes, keys: list[bytes], now: float) -> Signed:
-    """`Stripe-Signature`: `t=` and `v1=` with the hex of HMAC-SHA256 over `t.body`, as other producers send it, too."""
+    """`Stripe-Signature`: `t=`, and `v1=` with the hex of HMAC-SHA256 over `t.body`. Other producers use it, too."""
     found = TIMED.fullmatch(header)
     if not found:
         raise Unauthorized("the signature must be t=.., and v1=.. with 64 hex digits")
-    _recent(found[1], now)
-    given = [bytes.fromhex(one.removeprefix("v1=")) for one in found[2].split(",") if one.startswith("v1=")]
-    _compare(given, keys, f"{found[1]}.".encode() + body)
+    _check_time(found[1], now)
+    given = [bytes.fromhex(part.removeprefix("v1=")) for part in found[2].split(",") if part.startswith("v1=")]
+    _check_signature(given, keys, f"{found[1]}.".encode() + body)
     return Signed(f"timed\n{found[1]}\n{hashlib.sha256(body).hexdigest()}", KNOWN_SECONDS)
 
 
 def _hub(header: str, delivery: str, body: bytes, keys: list[bytes]) -> Signed:
     """`X-Hub-Signature-256`: hex of HMAC-SHA256 over the body.
 
-    It covers neither time nor id. With the id of a *delivery* equal bodies are told apart; without one the same body
-    may come again when a replay would no longer have been heard in the other forms either.
+    It covers neither a time nor an id. The id of the *delivery* distinguishes equal bodies. Without one, an equal body
+    is accepted again after TOLERANCE, when the other kinds would refuse a replay by its time.
     """
     found = HUB.fullmatch(header)
-    _compare([bytes.fromhex(found[1])] if found else [], keys, body)
-    told = f"hub\n{delivery}\n{hashlib.sha256(body).hexdigest()}"
-    return Signed(told, KNOWN_SECONDS if delivery else TOLERANCE)
+    _check_signature([bytes.fromhex(found[1])] if found else [], keys, body)
+    identity = f"hub\n{delivery}\n{hashlib.sha256(body).hexdigest()}"
+    return Signed(identity, KNOWN_SECONDS if delivery else TOLERANCE)
 
 
-def _recent(moment: str, now: float) -> None:
-    if abs(now - int(moment)) > TOLERANCE:
+def _check_time(timestamp: str, now: float) -> None:
+    if abs(now - int(timestamp)) > TOLERANCE:
         raise Unauthorized(f"the signature's time is more than {TOLERANCE} s from now: is the clock right?")
 
 
-def _compare(given: list[bytes], keys: list[bytes], signed: bytes) -> None:
-    """Compare all with all: the time it takes says nothing of any key."""
-    wanted = [hmac.digest(key, signed, "sha256") for key in keys]
-    if not sum(hmac.compare_digest(one, other) for one in given for other in wanted):
-        raise Unauthorized("the signature is wrong: it is made with one of WEBHOOK_SECRETS over the body as it is sent")
+def _check_signature(given: list[bytes], keys: list[bytes], signed: bytes) -> None:
+    """Raise `Unauthorized` if no signature is right. All are compared, so that the time reveals nothing of a key."""
+    expected = [hmac.digest(key, signed, "sha256") for key in keys]
+    if not sum(hmac.compare_digest(left, right) for left in given for right in expected):
+        raise Unauthorized("the signature is wrong: sign the body as it is sent, with one of WEBHOOK_SECRETS")
 
 
-def _decoded(text: str) -> bytes:
+def _decode(text: str) -> bytes:
     try:
         return b64decode(text, validate=True)
     except (binascii.Error, ValueError):

@@ -60,7 +60,7 @@ class Hits:
             return None
         if opened is None:
             return None
-        fields = self._fields(opened.stored, self._freshness.old(opened.stored, recipe))
+        fields = self._fields(opened.stored, self._freshness.is_stale(opened.stored, recipe))
         if asked["method"] == b"GET" and self._manner.header is None:
             return fields, opened
         opened.file.close()

@@ -1,40 +1,39 @@
 "use strict";
-// Loads the page anew every few seconds and puts in place what has changed, unless that is switched off, the tab is
-// hidden, or somebody is at work in that section: no focus is lost and nothing that was opened is closed.
+// Fetches the page every few seconds and replaces the sections that have changed, unless the box is unchecked, the tab is
+// hidden, or the user is working in that section. So the focus stays, and opened details stay open.
 const box = document.getElementById("live");
-const kept = "mezcal-ops-live";
+const storageKey = "mezcal-ops-live";
 
-function remembered() {
-  try { return localStorage.getItem(kept) !== "off"; } catch (error) { return true; }
+function readChoice() {
+  try { return localStorage.getItem(storageKey) !== "off"; } catch (error) { return true; }
 }
 
-function renew(now) {
-  const clock = document.querySelector(".bar > .note");
-  clock.replaceWith(now.querySelector(".bar > .note"));
-  for (const old of document.querySelectorAll("main > section")) {
-    const fresh = now.getElementById(old.id);
-    const busy = old.contains(document.activeElement) || old.querySelector("details[open]:hover");
-    if (!fresh || busy || old.innerHTML === fresh.innerHTML) continue;
-    const opened = [...old.querySelectorAll("details")].map((one) => one.open);
-    fresh.querySelectorAll("details").forEach((one, place) => { one.open = opened[place] ?? one.open; });
-    old.replaceWith(fresh);
+function update(page) {
+  document.querySelector(".bar > .note").replaceWith(page.querySelector(".bar > .note"));
+  for (const section of document.querySelectorAll("main > section")) {
+    const fresh = page.getElementById(section.id);
+    const busy = section.contains(document.activeElement) || section.querySelector("details[open]:hover");
+    if (!fresh || busy || section.innerHTML === fresh.innerHTML) continue;
+    const opened = [...section.querySelectorAll("details")].map((details) => details.open);
+    fresh.querySelectorAll("details").forEach((details, index) => { details.open = opened[index] ?? details.open; });
+    section.replaceWith(fresh);
   }
 }
 
-async function look() {
+async function refresh() {
   if (box.checked && !document.hidden) {
     try {
-      const answer = await fetch(location.pathname, { headers: { Accept: "text/html" } });
-      if (answer.status === 401 || answer.status === 403) return location.reload();
-      if (answer.ok) renew(new DOMParser().parseFromString(await answer.text(), "text/html"));
-    } catch (error) { /* it is away for a moment; the next look tells */ }
+      const response = await fetch(location.pathname, { headers: { Accept: "text/html" } });
+      if (response.status === 401 || response.status === 403) return location.reload();
+      if (response.ok) update(new DOMParser().parseFromString(await response.text(), "text/html"));
+    } catch (error) { /* the service is away for a moment; try again */ }
   }
-  setTimeout(look, 1000 * Number(box.dataset.seconds));
+  setTimeout(refresh, 1000 * Number(box.dataset.seconds));
 }
 
-box.checked = remembered();
+box.checked = readChoice();
 box.addEventListener("change", () => {
-  try { localStorage.setItem(kept, box.checked ? "on" : "off"); } catch (error) { /* then it is not remembered */ }
+  try { localStorage.setItem(storageKey, box.checked ? "on" : "off"); } catch (error) { /* not remembered */ }
 });
 document.querySelector("[data-live-control]").hidden = false;
-setTimeout(look, 1000 * Number(box.dataset.seconds));
+setTimeout(refresh, 1000 * Number(box.dataset.seconds));

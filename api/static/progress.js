@@ -1,32 +1,33 @@
 "use strict";
-// Asks where the job stands until it is over, then loads the page again: the image is there, or the reason why not.
+// Polls the job until it ends, then reloads the page, which shows the image or the reason why there is none.
 const bar = document.querySelector("progress[data-job]");
-const words = document.getElementById("stage");
+const text = document.getElementById("stage");
 const pause = 500;
+const unfinished = ["queued", "delayed", "running"];
 
 function show(job) {
   if (job.state === "running" && job.done !== null && job.done > 0) {
     bar.value = job.done;
-    words.textContent = Math.round(100 * job.done) + " % done";
+    text.textContent = Math.round(100 * job.done) + " % done";
   } else if (job.state === "running") {
-    words.textContent = "being made";
+    text.textContent = "running";
   } else if (job.place) {
-    words.textContent = job.place === 1 ? "next in the queue" : "number " + job.place + " in the queue";
+    text.textContent = job.place === 1 ? "next in the queue" : "number " + job.place + " in the queue";
   }
 }
 
-async function look() {
+async function poll() {
   try {
-    const answer = await fetch(bar.dataset.job, { headers: { Accept: "application/json" } });
-    const job = answer.ok ? await answer.json() : null;
-    if (job === null ? answer.status === 404 : !["queued", "delayed", "running"].includes(job.state)) {
+    const response = await fetch(bar.dataset.job, { headers: { Accept: "application/json" } });
+    const job = response.ok ? await response.json() : null;
+    if (job === null ? response.status === 404 : !unfinished.includes(job.state)) {
       location.reload();
       return;
     }
     if (job !== null) show(job);
   } catch (error) {
-    words.textContent = "no connection; trying again";
+    text.textContent = "no connection; trying again";
   }
-  setTimeout(look, pause);
+  setTimeout(poll, pause);
 }
-setTimeout(look, pause);
+setTimeout(poll, pause);

@@ -62,7 +62,7 @@ def test_a_browser_shows_the_page_and_runs_its_script_under_its_own_policy(
     page = shown_by_chromium(trusted, tmp_path)
     assert "Operator's page" in page
     assert "maps/valley.tif" in page
-    assert "Try all 2 again" in page
+    assert "Retry all 2" in page
     assert "data-live-control" in page
     assert '<p data-live-control="" hidden' not in page, "the script did not run"
 
@@ -87,8 +87,8 @@ class TestAnOperator:
 
     def test_signs_in_by_keyboard(self, met: dict[str, Any]) -> None:
         assert "not one of API_TOKENS" in met["refused"]
-        assert [part.split()[1] for part in met["parts"]] == ["Broker", "Store", "Workers", "Repository"]
-        assert all("well" in part for part in met["parts"])
+        assert [component.split()[1] for component in met["parts"]] == ["Broker", "Store", "Workers", "Repository"]
+        assert all("healthy" in component for component in met["components"])
 
     def test_finds_nothing_broken_and_nothing_from_elsewhere(self, met: dict[str, Any]) -> None:
         assert met["complaints"] == []

@@ -51,10 +51,10 @@ met.refused = await tab.$eval("[role=alert]", (one) => one.textContent);
 met.complaints = met.complaints.filter((said) => !said.includes("401"));
 await tab.type("#token", token);
 await Promise.all([tab.waitForNavigation(), tab.keyboard.press("Enter")]);
-met.parts = await tab.$$eval(".parts li", (all) => all.map((one) => one.innerText.replace(/\s+/g, " ").trim()));
+met.components = await tab.$$eval(".components li", (all) => all.map((one) => one.innerText.replace(/\s+/g, " ").trim()));
 met.cookies = await tab.evaluate(() => document.cookie);
 
-await press("Try");
+await press("Retry");
 met.told = await tab.$eval("[role=status]", (one) => one.textContent);
 
 // It renews itself: what is made meanwhile appears without a reload, and nothing is asked for once the box is empty.

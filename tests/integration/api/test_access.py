@@ -176,7 +176,7 @@ def test_nobody_is_told_where_this_machine_has_its_folder(app_with: Callable[...
     client = app_with().test_client()
     answer = client.get("/?url=https://elsewhere.example/a.tif")
     assert answer.status_code == 404
-    assert "none of the repository's" in answer.get_json()["detail"]
+    assert "is not in the repository" in answer.get_json()["detail"]
     assert str(SAMPLES) not in answer.text + client.get("/").text
 
 
@@ -195,7 +195,7 @@ def test_what_is_no_id_of_a_job_names_nothing(app_with: Callable[..., Flask], na
     ("method", "target", "right"),
     [
         ("GET", "/imges/a.tif", "/images/<path>"),
-        ("PUT", f"/images/{CACHED}", "it may be"),
+        ("PUT", f"/images/{CACHED}", "not allowed here"),
         ("POST", "/ops/sign-in", "16,384 bytes"),
     ],
 )
@@ -211,9 +211,9 @@ def test_a_refusal_says_what_would_be_right(
 @pytest.mark.parametrize(
     ("target", "status", "heading", "kind", "title"),
     [
-        ("/imges/a.tif", 404, "There is no such page", "about:blank", "Not Found"),
-        ("/nowhere", 404, "There is no such page", "about:blank", "Not Found"),
-        ("/mezzanine/a.tif", 404, "There is no such page", "about:blank", "Not Found"),
+        ("/imges/a.tif", 404, "Page not found", "about:blank", "Not Found"),
+        ("/nowhere", 404, "Page not found", "about:blank", "Not Found"),
+        ("/mezzanine/a.tif", 404, "Page not found", "about:blank", "Not Found"),
         ("/jobs/x", 404, "Not Found", "about:blank", "Not Found"),
         ("/images/", 400, "The request describes no image", "/problems/bad-recipe", "The request describes no image"),
         (

@@ -157,7 +157,7 @@ def test_any_name_that_a_repository_may_have_is_reached(
         ("/images//b", "segment ''"),
         ("/images/%2fetc%2fpasswd", "segment ''"),
         ("/images/a%0a", "control character"),
-        ("/images", "empty"),
+        ("/images", "is missing"),
         ("/images/%ff%fe", "UTF-8"),
         ("/images/agave-p3.tif?page=0", "page"),
         ("/images/agave-p3.tif?page=x", "page"),

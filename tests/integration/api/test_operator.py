@@ -310,7 +310,7 @@ def test_it_tells_of_failures_by_class_whatever_they_are_called(settings: Settin
 
 def test_it_tells_of_the_workers(settings: Settings) -> None:
     browser, workers = signed_in(settings), Jobs.of(settings).workers
-    assert "none is there" in browser.get("/ops").text
+    assert "no worker is running" in browser.get("/ops").text
     workers.heartbeat(Worker("mezcal@one:7", 2, ("bulk",)))
     assert "none takes interactive jobs" in browser.get("/ops").text
     workers.heartbeat(Worker("mezcal@two:7", 4, ("interactive",)))
@@ -373,7 +373,7 @@ def test_it_tells_what_is_down_while_the_broker_is(settings_with: Callable[..., 
     settings = settings_with(api_tokens=TOKEN, redis_url="redis://127.0.0.1:1/0")
     answer = signed_in(settings).get("/ops")
     assert answer.status_code == 200
-    assert "The queue cannot be reached" in answer.text
+    assert "The broker cannot be reached" in answer.text
     assert "cannot be reached (ConnectionError)" in answer.text
 
 

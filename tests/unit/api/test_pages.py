@@ -1,4 +1,4 @@
-"""What a browser gets from the home page and from an error: structure, states, and nothing from elsewhere."""
+"""The home page and the error pages: their structure and states, and that they load nothing from other hosts."""
 
 import re
 from base64 import b64encode
@@ -8,12 +8,15 @@ from importlib.resources import files
 
 import pytest
 
+from api.dashboard.cache_figures import CacheFigures
+from api.dashboard.home_page import HomePage, QueueFigures, Tile
 from api.responses import pages
-from api.responses.pages import CacheUse, QueueState, Retry, Tile
+from api.responses.formats import readable_size
+from api.responses.pages import RetryHint
 
 VOID = {"meta", "link", "img", "input", "br", "hr"}
-CACHE = CacheUse(derivatives=1234, bytes=5_600_000, free_bytes=38_400_000_000)
-QUEUE = QueueState(queued={"interactive": 2, "bulk": 9814}, running=3, failed=0)
+CACHE = CacheFigures(derivatives=1234, bytes=5_600_000, free_bytes=38_400_000_000)
+QUEUE = QueueFigures(queued={"interactive": 2, "bulk": 9814}, running=3, failed=0)
 BASE = "https://repository.example.org/rest/"
 CACHED = Tile("maps/valley.tif", "/images/maps/valley.tif", 1400, 1000, True, 278_000)
 MISSING = Tile("plate.tif", "/images/plate.tif", None, None, False, None)
@@ -55,7 +58,7 @@ class Page(HTMLParser):
 
 
 def home(tiles=(CACHED, MISSING), cache=CACHE, queue=QUEUE, base_url=BASE) -> Page:
-    return Page(pages.home(tiles, cache, queue, base_url))
+    return Page(HomePage(tiles, cache, queue, base_url).html())
 
 
 def images(page: Page) -> list[dict[str, str | None]]:
@@ -64,14 +67,14 @@ def images(page: Page) -> list[dict[str, str | None]]:
 
 def every_page() -> list[str]:
     return [
-        pages.home([CACHED, MISSING], CACHE, QUEUE, BASE),
-        pages.home([], CacheUse(None, None, 0), None, ""),
-        pages.error(404, "No such master", "It is not there.", instance="/images/x.tif"),
-        pages.error(503, "Being made", "The job goes on.", retry=Retry(2, reload=True)),
+        HomePage([CACHED, MISSING], CACHE, QUEUE, BASE).html(),
+        HomePage([], CacheFigures(None, None, 0), None, "").html(),
+        pages.error_html(404, "No such master", "It is not there.", instance="/images/x.tif"),
+        pages.error_html(503, "Being made", "The job goes on.", retry=RetryHint(2, reload=True)),
     ]
 
 
-def test_the_form_of_old_sends_the_url_by_get_to_the_page_itself():
+def test_the_form_sends_the_url_by_get_to_the_page_itself():
     page = home()
     form, field, label = page.all("form")[0], page.all("input")[0], page.all("label")[0]
     assert form.get("action") is None
@@ -110,8 +113,8 @@ def test_an_image_not_yet_made_is_a_link_that_makes_it_and_is_not_fetched():
     link, operators = page.all("a")
     assert operators["href"] == "/ops"
     assert link["href"] == "/images/plate.tif"
-    assert link["aria-label"] == "make plate.tif now"
-    assert "make it now plate.tif not yet made" in page.text
+    assert link["aria-label"] == "convert plate.tif now"
+    assert "convert now plate.tif not converted yet" in page.text
 
 
 def test_a_sample_not_yet_made_is_fetched_which_makes_it():
@@ -119,8 +122,8 @@ def test_a_sample_not_yet_made_is_fetched_which_makes_it():
     (image,) = images(page)
     assert image["src"] == "/images/agave.tif"
     assert "width" not in image
-    assert "The built-in samples" in page.text
-    assert "agave.tif made for this page" in page.text
+    assert "Built-in samples" in page.text
+    assert "agave.tif converted for this page" in page.text
 
 
 def test_no_more_than_twelve_images_are_shown():
@@ -129,10 +132,10 @@ def test_no_more_than_twelve_images_are_shown():
 
 
 def test_without_images_the_page_says_how_to_get_one():
-    assert "No image to show yet. Fetch a master above" in home(tiles=[]).text
+    assert "There are no images yet. Enter the URL of a master above" in home(tiles=[]).text
 
 
-def test_the_cache_is_shown_in_figures_people_read():
+def test_the_cache_is_shown_in_readable_figures():
     page = home()
     assert "derivatives 1,234 used 5.6 MB free on disk 38 GB" in page.text
     (meter,) = page.all("meter")
@@ -140,13 +143,13 @@ def test_the_cache_is_shown_in_figures_people_read():
 
 
 def test_an_uncounted_cache_is_not_called_empty():
-    page = home(cache=CacheUse(None, None, 1_000_000))
+    page = home(cache=CacheFigures(None, None, 1_000_000))
     assert "derivatives not counted used not counted free on disk 1.0 MB" in page.text
     assert page.all("meter") == []
 
 
 def test_an_empty_cache_on_a_full_disk_still_has_a_valid_meter():
-    (meter,) = home(cache=CacheUse(0, 0, 0)).all("meter")
+    (meter,) = home(cache=CacheFigures(0, 0, 0)).all("meter")
     assert float(meter["min"]) < float(meter["max"])
 
 
@@ -155,21 +158,21 @@ def test_the_queue_is_shown_lane_by_lane():
 
 
 def test_failures_are_marked_only_where_there_are_some():
-    assert 'class="alarm"' not in pages.home([], CACHE, QUEUE, BASE)
-    assert 'class="alarm"' in pages.home([], CACHE, QueueState({}, 0, 1), BASE)
+    assert 'class="alarm"' not in HomePage([], CACHE, QUEUE, BASE).html()
+    assert 'class="alarm"' in HomePage([], CACHE, QueueFigures({}, 0, 1), BASE).html()
 
 
 def test_without_the_broker_the_page_says_so_and_still_shows_the_images():
     page = home(queue=None)
-    assert "The queue cannot be reached. What is cached is still served" in page.text
+    assert "The broker cannot be reached. Cached images are still served" in page.text
     assert len(images(page)) == 1
 
 
 @pytest.mark.parametrize("field", ["path", "href", "base_url", "lane", "title", "detail", "instance"])
 def test_hostile_text_stays_text(field):
-    """Paths come from whoever may write to the repository: no tag, no attribute, no template of theirs."""
+    """Anyone who may write to the repository chooses paths: they must not become a tag, an attribute or a template."""
     if field in {"title", "detail", "instance"}:
-        html = pages.error(404, **{"title": "t", "detail": "d", field: HOSTILE})
+        html = pages.error_html(404, **{"title": "t", "detail": "d", field: HOSTILE})
     else:
         tile = Tile("p", "/images/p", None, None, False, None)
         shown = Tile("p", "/images/p", 1, 1, True, 1)
@@ -178,8 +181,8 @@ def test_hostile_text_stays_text(field):
                 Tile(**{name: getattr(old, name) for name in Tile.__slots__} | {field: HOSTILE})
                 for old in (tile, shown)
             )
-        queue = QueueState({HOSTILE if field == "lane" else "bulk": 1}, 0, 0)
-        html = pages.home([tile, shown], CACHE, queue, HOSTILE if field == "base_url" else BASE)
+        queue = QueueFigures({HOSTILE if field == "lane" else "bulk": 1}, 0, 0)
+        html = HomePage([tile, shown], CACHE, queue, HOSTILE if field == "base_url" else BASE).html()
     page = Page(html)
     assert page.all("script") == []
     assert "<script" not in html
@@ -215,24 +218,24 @@ def test_every_page_is_fit_for_phones_and_for_screen_readers(html):
 
 
 def test_an_error_has_its_status_title_detail_and_a_way_home():
-    page = Page(pages.error(404, "No such master", "x.tif is not there.", instance="/images/x.tif"))
+    page = Page(pages.error_html(404, "No such master", "x.tif is not there.", instance="/images/x.tif"))
     assert "404 No such master x.tif is not there. /images/x.tif mezcal" in page.text
     assert page.all("a") == [{"href": "/"}]
 
 
 def test_a_page_for_a_job_that_goes_on_asks_again_by_itself():
-    page = Page(pages.error(503, "Being made", "The job goes on.", retry=Retry(2, reload=True)))
+    page = Page(pages.error_html(503, "Being made", "The job goes on.", retry=RetryHint(2, reload=True)))
     assert {"http-equiv": "refresh", "content": "2"} in page.all("meta")
 
 
 def test_a_page_for_an_overload_leaves_asking_again_to_the_reader():
-    page = Page(pages.error(503, "Too many are waiting", "All are taken.", retry=Retry(5)))
+    page = Page(pages.error_html(503, "Too many are waiting", "All are taken.", retry=RetryHint(5)))
     assert all("http-equiv" not in meta for meta in page.all("meta"))
-    assert "Ask again in 5 seconds." in page.text
+    assert "Try again in 5 seconds." in page.text
 
 
 def test_the_content_security_policy_lets_in_the_style_of_the_page():
-    (style,) = re.findall(r"<style>(.*)</style>", pages.home([], CACHE, None, ""), re.DOTALL)
+    (style,) = re.findall(r"<style>(.*)</style>", HomePage([], CACHE, None, "").html(), re.DOTALL)
     digest = b64encode(sha256(style.encode()).digest()).decode()
     assert f"style-src 'sha256-{digest}'" in pages.content_security_policy()
 
@@ -252,8 +255,8 @@ def test_the_content_security_policy_lets_in_the_style_of_the_page():
         (2_500_000_000_000_000, "2,500 TB"),
     ],
 )
-def test_sizes_are_written_for_people(count, text):
-    assert pages.readable_size(count) == text
+def test_sizes_are_readable(count, text):
+    assert readable_size(count) == text
 
 
 @pytest.mark.parametrize("theme", [0, 1], ids=["light", "dark"])

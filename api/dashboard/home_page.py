@@ -1,0 +1,113 @@
+"""The home page: a form for repository URLs, some images, the cache and the queue."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+from flask import url_for
+
+from api.dashboard.cache_figures import CacheFigures
+from api.responses import pages
+from mezcal.errors import BrokerDown
+from mezcal.jobs import Lane
+from mezcal.recipe import Mezzanine, from_json
+from mezcal.sample import FOLDER
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from api.context import ApiContext
+
+TILES_MAX = 12  # each shows a whole mezzanine, which the browser scales down
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """One image of the page: *path* is the master's in the repository, *href* is the image's URL path.
+
+    *width* and *height* (pixels) and *bytes* describe the derivative, if they are known. A *sample* comes with mezcal
+    and is small, so the page shows it even if it is not *cached*; this makes it.
+    """
+
+    path: str
+    href: str
+    width: int | None
+    height: int | None
+    cached: bool
+    bytes: int | None
+    sample: bool = False
+
+    @property
+    def shown(self) -> bool:
+        """True if the page contains the image. Other masters may be huge: they are converted only on request."""
+        return self.cached or self.sample
+
+
+@dataclass(frozen=True, slots=True)
+class QueueFigures:
+    """The number of jobs: *queued* by lane, *running*, and *failed* as long as the failures are recorded."""
+
+    queued: Mapping[str, int]
+    running: int
+    failed: int
+
+    @classmethod
+    def of(cls, context: ApiContext) -> Self | None:
+        """Return the figures of the queue, None if the broker cannot be reached."""
+        try:
+            depths = context.jobs.depths()
+        except BrokerDown:
+            return None
+        return cls({str(lane): depths[lane] for lane in Lane}, depths["running"], depths["failed"])
+
+
+@dataclass(frozen=True, slots=True)
+class HomePage:
+    """All that the page shows. *base_url* is empty if it should not be shown."""
+
+    tiles: Sequence[Tile]
+    cache: CacheFigures
+    queue: QueueFigures | None
+    base_url: str
+
+    @classmethod
+    def of(cls, context: ApiContext) -> Self:
+        """Collect what the page shows now."""
+        tiles = [_tile(context, recipe) for recipe in _recipes(context)]
+        return cls(tiles, CacheFigures.of(context), QueueFigures.of(context), shown_base_url(context))
+
+    def html(self) -> str:
+        """Return the page."""
+        tiles = self.tiles[:TILES_MAX]
+        return pages.render("home.html", tiles=tiles, cache=self.cache, queue=self.queue, base_url=self.base_url)
+
+
+def shown_base_url(context: ApiContext) -> str:
+    """Return the repository's base URL, empty for a folder: clients need not know the paths of this machine."""
+    base_url = context.origin.base_url
+    return "" if base_url.startswith("file:") else base_url
+
+
+def _recipes(context: ApiContext) -> list[Mezzanine]:
+    """Return the mezzanines that were made last, then masters that the origin lists, if it can list any."""
+    try:
+        made = [from_json(record) for record in context.jobs.recent.newest(TILES_MAX)]
+    except BrokerDown:
+        made = []
+    recipes = [recipe for recipe in made if isinstance(recipe, Mezzanine)]
+    recipes += [Mezzanine.parse(path) for path in context.origin.listing(TILES_MAX)]
+    return list(dict.fromkeys(recipes))[:TILES_MAX]
+
+
+def _tile(context: ApiContext, recipe: Mezzanine) -> Tile:
+    stored, sidecar = context.store.find(recipe), context.store.sidecar(recipe)
+    return Tile(
+        path=recipe.label,
+        href=url_for("images.image", source=recipe.path, page=recipe.page),
+        width=sidecar.width if sidecar else None,
+        height=sidecar.height if sidecar else None,
+        cached=stored is not None,
+        bytes=stored.size if stored else None,
+        sample=context.settings.repo_base_url == FOLDER.as_uri(),
+    )

@@ -1,0 +1,75 @@
+"""Jobs and batches as JSON."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from flask import Response, jsonify, request, url_for
+
+from api.security.auth import is_operator
+from mezcal.recipe import Mezzanine, from_json
+
+if TYPE_CHECKING:
+    from api.dashboard.estimate import Estimate
+    from mezcal.jobs import Batch, Record
+    from mezcal.recipe import Recipe
+
+
+def image_path(recipe: Recipe) -> str | None:
+    """Return the URL path of a mezzanine, None for a thumbnail: its URL is signed for one client."""
+    if not isinstance(recipe, Mezzanine):
+        return None
+    return url_for("images.image", source=recipe.path, page=recipe.page)
+
+
+def job_json(record: Record, estimate: Estimate | None = None) -> dict[str, Any]:
+    """Return a job as JSON. Times are in seconds since 1970.
+
+    The worker of an attempt (`host:pid`) names machines of the internal network, so only operators see it.
+    """
+    image, fields = image_path(from_json(record.recipe)), record.as_json()
+    if not is_operator():
+        fields["history"] = [
+            {name: value for name, value in attempt.items() if name != "worker"} for attempt in fields["history"]
+        ]
+    return {
+        **fields,
+        "image": image,
+        "links": {"self": url_for("jobs.job", key=record.key), "image": image},
+        **(estimate.as_json() if estimate else {}),
+    }
+
+
+def batch_json(batch: Batch) -> dict[str, Any]:
+    """Return a batch as JSON. Times are in seconds since 1970, the rate is items per second."""
+    return {
+        "id": batch.name,
+        "state": "done" if batch.done else "running",
+        "items": batch.items,
+        "counts": batch.counts,
+        "asked": batch.asked,
+        "last": batch.last,
+        "rate": None if batch.rate is None else round(batch.rate, 3),
+        "estimate": None if batch.estimate is None else round(batch.estimate, 1),
+        "failures": [job_json(record) for record in batch.failures],
+        "notes": batch.notes,
+        "links": {"self": url_for("jobs.job", key=batch.name)},
+    }
+
+
+def polled(fields: dict[str, Any]) -> Response:
+    """Return JSON with an ETag, so that polling it with `If-None-Match` transfers no body."""
+    response = jsonify(fields)
+    response.headers["Cache-Control"] = "no-cache"
+    response.vary.add("Authorization")
+    response.add_etag()
+    response.make_conditional(request)
+    return response
+
+
+def accepted(key: str) -> Response:
+    """Return 202 with the job's URL path."""
+    response = Response(status=202)
+    response.headers["Location"] = url_for("jobs.job", key=key)
+    response.headers["Cache-Control"] = "no-store"
+    return response
