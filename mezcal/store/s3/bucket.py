@@ -1,213 +1,229 @@
-"""What is asked of a bucket: one method for each kind of request; names are below the prefix."""
+"""The objects under one prefix of one bucket: a method for each kind of request. Names are below the prefix."""
 
 from __future__ import annotations
 
-import hashlib
+import errno
+import os
 from dataclasses import dataclass
-from datetime import datetime
-from email.utils import parsedate_to_datetime
 from functools import partial
-from typing import TYPE_CHECKING, BinaryIO
-from urllib.parse import unquote_plus
-from xml.etree import ElementTree as ET
-from xml.sax.saxutils import escape
+from typing import TYPE_CHECKING, Any, BinaryIO
 
-from mezcal.store.s3.client import Call, Told, find
-from mezcal.store.s3.signing import Request, quoted, signed_query
+from mezcal.errors import StoreDown
+from mezcal.store.s3.client import ATTEMPTS, UNREACHABLE, S3Client, S3Refused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from mezcal.store.s3.client import Wire
-    from mezcal.store.s3.location import Place
+PART_BYTES = 32 << 20  # a larger object is sent in parts, so that a retry sends no more than one of them again
+BLOCK = 1 << 18
+PAGE = 1000  # the most names that S3 lists in one response
+MISSING = {404}
+CONDITION_FAILED = {404, 409, 412}
+NOT_IMPLEMENTED = {400, 501}
 
-PART = 32 << 20  # bytes sent at a time: what is larger goes in parts, so that a retry costs no more than one
-PAGE = 1000  # the most that S3 lists at a time
-CHANGED = {404, 409, 412}  # the condition of a write does not hold
+Fields = dict[str, Any]  # botocore's parameters: ContentType, CacheControl, Metadata; or a condition, IfMatch
 
 
-class Changed(Exception):
+class ObjectChanged(Exception):
     """The object is not, or no longer, what the condition of the request says."""
 
 
-class Unconditional(Exception):
-    """The server knows no conditional writes."""
+class ConditionsNotSupported(Exception):
+    """The server refuses conditional writes."""
 
 
 @dataclass(frozen=True, slots=True)
-class Object:
-    """An object as a HEAD or a listing shows it; *headers* are those of the HEAD."""
+class StoredObject:
+    """An object as a HEAD or a listing shows it. *modified* is in seconds since 1970; a listing has no *metadata*."""
 
     name: str
     size: int
     modified: float
-    tag: str
-    headers: Mapping[str, str]
+    etag: str
+    metadata: Mapping[str, str]
 
 
 class Bucket:
-    """The objects under one prefix ("" or ending in a slash) of one bucket."""
+    """The objects whose keys begin with *prefix* ("" or ending in a slash)."""
 
-    def __init__(self, wire: Wire, prefix: str, part: int = PART) -> None:
-        self._wire = wire
-        self._part = part
+    def __init__(self, client: S3Client, prefix: str, part_bytes: int = PART_BYTES) -> None:
+        self._client = client
+        self._part_bytes = part_bytes
         self.prefix = prefix
 
-    def head(self, name: str) -> Object | None:
-        """The object *name*; None if there is none."""
-        told = self._wire.ask(Call("HEAD", self.prefix + name))
-        if told.status == 404:
-            return None
-        headers = _good(told).headers
-        modified = parsedate_to_datetime(headers["last-modified"]).timestamp()
-        return Object(name, int(headers.get("content-length", 0)), modified, headers["etag"], headers)
-
-    def get(self, name: str, tag: str, span: tuple[int, int] | None, into: BinaryIO) -> None:
-        """Write the bytes of *name*, if its tag is *tag*, to *into*; *span* is the first and last. Raises `Changed`."""
-        headers = {"if-match": tag}
-        if span is not None:
-            headers["range"] = f"bytes={span[0]}-{span[1]}"
-        told = self._wire.ask(Call("GET", self.prefix + name, headers=headers, into=into))
-        if told.status in {*CHANGED, 416}:
-            raise Changed
-        if told.status != (200 if span is None else 206):
-            raise told.refused()
-
-    def put(self, name: str, data: bytes, headers: Mapping[str, str] | None = None) -> str:
-        """Write *data* as *name*; its tag. Raises `Changed` where a condition among *headers* does not hold."""
-        payload = hashlib.sha256(data).hexdigest()
-        return self._tag(self._wire.ask(Call("PUT", self.prefix + name, {}, dict(headers or {}), data, payload)))
-
-    def put_file(
-        self, name: str, path: Path, digest: str, headers: Mapping[str, str], condition: Mapping[str, str]
-    ) -> str:
-        """Write the file at *path*, with SHA-256 *digest*, as *name* under *condition*; its tag. Raises `Changed`.
-
-        A large one goes in parts; until they are completed, which is what *condition* guards, nobody sees them.
-        """
-        size = path.stat().st_size
-        if size > self._part:
-            return self._put_parts(name, path, headers, condition)
-        given = {**headers, **condition, "content-length": str(size)}
-        return self._tag(self._wire.ask(Call("PUT", self.prefix + name, {}, given, lambda: path.open("rb"), digest)))
-
-    def _put_parts(self, name: str, path: Path, headers: Mapping[str, str], condition: Mapping[str, str]) -> str:
-        whole = self.prefix + name
-        begun = _good(self._wire.ask(Call("POST", whole, {"uploads": ""}, headers)))
-        upload = find(begun.body, "UploadId")
+    def head(self, name: str) -> StoredObject | None:
+        """Returns the object *name*, None if there is none."""
         try:
-            parts = "".join(self._parts(whole, upload, path))
-            body = f"<CompleteMultipartUpload>{parts}</CompleteMultipartUpload>".encode()
-            payload = hashlib.sha256(body).hexdigest()
-            done = self._wire.ask(Call("POST", whole, {"uploadId": upload}, condition, body, payload))
-            self._tag(done)
-            return find(done.body, "ETag")
-        except BaseException:
-            self._abort(whole, upload)
-            raise
+            found = self._client.call("head_object", MISSING, Key=self.prefix + name)
+        except S3Refused:
+            return None
+        modified = found["LastModified"].timestamp()
+        return StoredObject(name, found["ContentLength"], modified, found["ETag"], found["Metadata"])
 
-    def _parts(self, whole: str, upload: str, path: Path) -> Iterator[str]:
-        with path.open("rb") as file:
-            for count, data in enumerate(iter(partial(file.read, self._part), b""), 1):
-                query = {"partNumber": str(count), "uploadId": upload}
-                told = _good(self._wire.ask(Call("PUT", whole, query, {}, data, hashlib.sha256(data).hexdigest())))
-                yield f"<Part><PartNumber>{count}</PartNumber><ETag>{escape(told.headers['etag'])}</ETag></Part>"
+    def download(self, name: str, etag: str, span: tuple[int, int] | None, into: BinaryIO) -> None:
+        """Write the bytes of *name* to *into*, all or from the first to the last of *span*.
 
-    def _abort(self, whole: str, upload: str) -> None:
-        self._wire.ask(Call("DELETE", whole, {"uploadId": upload}))
-
-    def note(self, found: Object, headers: Mapping[str, str], condition: Mapping[str, str]) -> None:
-        """Give *found* other *headers*, if it is still the same object. Raises `Changed`.
-
-        S3 changes metadata only by copying; *condition* guards what is copied to, where the server knows how.
+        Raises `ObjectChanged` if the object is gone or its entity tag is no longer *etag*.
         """
-        source = {
-            "x-amz-copy-source": quoted(f"/{self._wire.place.bucket}/{self.prefix}{found.name}"),
-            "x-amz-copy-source-if-match": found.tag,
-            "x-amz-metadata-directive": "REPLACE",
-        }
-        self._tag(self._wire.ask(Call("PUT", self.prefix + found.name, {}, {**headers, **source, **condition})))
+        parameters: Fields = {"Key": self.prefix + name, "IfMatch": etag}
+        if span is not None:
+            parameters["Range"] = f"bytes={span[0]}-{span[1]}"
+        try:
+            self._receive(parameters, into)
+        except S3Refused as refused:
+            raise ObjectChanged from refused
 
-    def delete(self, name: str, tag: str | None = None) -> None:
-        """Remove *name*, if its tag is *tag* where that is given. Raises `Changed`.
-
-        Fewer servers know conditions on this than on writing: those that say so are asked for the tag just before.
-        """
-        told = self._wire.ask(Call("DELETE", self.prefix + name, {}, {"if-match": tag} if tag else {}))
-        if told.status in {409, 412}:
-            raise Changed
-        if tag and told.status == 501:
-            found = self.head(name)
-            if found is not None and found.tag != tag:
-                raise Changed
-            return self.delete(name)
-        if told.status != 404:
-            _good(told)
-        return None
-
-    def listed(self, below: str = "", after: str = "") -> Iterator[Object]:
-        """The objects whose names begin with *below*, behind the name *after*, a page at a time."""
-        query = {"list-type": "2", "prefix": self.prefix + below, "max-keys": str(PAGE), "encoding-type": "url"}
-        if after:
-            query["start-after"] = self.prefix + after
-        while True:
-            page = ET.fromstring(_good(self._wire.ask(Call("GET", "", query))).body)  # noqa: S314 - see wire.find
-            encoded = _text(page, "EncodingType") == "url"  # else names that XML cannot hold would not arrive
-            for shown in page.iterfind("{*}Contents"):
-                yield self._object(shown, encoded)
-            following = _text(page, "NextContinuationToken")
-            if not following:
+    def _receive(self, parameters: Fields, into: BinaryIO) -> None:
+        """Write a response's body to *into*. botocore retries requests, but not a body that breaks off."""
+        for attempt in range(ATTEMPTS):
+            body = self._client.call("get_object", {*CONDITION_FAILED, 416}, **parameters)["Body"]
+            into.seek(0)
+            into.truncate()
+            try:
+                with body:
+                    for block in body.iter_chunks(BLOCK):
+                        _write_whole(into, block)
                 return
-            query = {**query, "continuation-token": following}
-            query.pop("start-after", None)
-
-    def _object(self, shown: ET.Element, encoded: bool) -> Object:
-        name = unquote_plus(_text(shown, "Key")) if encoded else _text(shown, "Key")
-        modified = _seconds(_text(shown, "LastModified"))
-        return Object(name[len(self.prefix) :], int(_text(shown, "Size")), modified, _text(shown, "ETag"), {})
-
-    def abort_before(self, moment: float, ending: str = "") -> int:
-        """Give up the uploads in parts of names with this *ending* that were begun before *moment*; how many."""
-        page = ET.fromstring(_good(self._wire.ask(Call("GET", "", {"uploads": "", "prefix": self.prefix}))).body)  # noqa: S314
-        ours = [one for one in page.iterfind("{*}Upload") if _text(one, "Key").endswith(ending)]
-        left = [one for one in ours if _seconds(_text(one, "Initiated")) < moment]
-        for one in left:
-            self._abort(_text(one, "Key"), _text(one, "UploadId"))
-        return len(left)
-
-    def link(self, name: str, method: str, since: float, seconds: int, at: Place | None = None) -> str:
-        """A URL with which anybody may do *method* from *since* on for *seconds*."""
-        place = at or self._wire.place
-        path = place.path + self.prefix + name
-        request = Request(method, place.host, path, {}, {})
-        query = signed_query(request, self._wire.credentials.key(), place.region, since, seconds)
-        return f"{place.base.partition('://')[0]}://{place.host}{quoted(path)}?{query}"
+            except UNREACHABLE as error:
+                if attempt == ATTEMPTS - 1:
+                    raise self._client.failure(error) from error
+            except OSError as error:
+                raise StoreDown(f"the scratch folder cannot be written: {error.strerror}") from error
 
     def read(self, name: str) -> bytes | None:
-        """The whole of a small object; None if there is none."""
-        told = self._wire.ask(Call("GET", self.prefix + name))
-        return None if told.status == 404 else _good(told).body
+        """Returns the bytes of a small object, None if there is none."""
+        try:
+            body: bytes = self._client.call("get_object", MISSING, Key=self.prefix + name)["Body"].read()
+        except S3Refused:
+            return None
+        except UNREACHABLE as error:
+            raise self._client.failure(error) from error
+        return body
 
-    def _tag(self, told: Told) -> str:
-        if told.status == 501 or told.code == "NotImplemented":
-            raise Unconditional
-        if told.status in CHANGED and told.code != "NoSuchBucket":
-            raise Changed
-        if told.code:  # copying and completing may answer 200 first and fail then
-            raise told.refused()
-        return _good(told).headers.get("etag", "")
+    def put(self, name: str, data: bytes | BinaryIO, fields: Fields | None = None) -> str:
+        """Write *data* as *name*. Returns its entity tag.
+
+        Raises `ObjectChanged` if a condition among *fields* does not hold, `ConditionsNotSupported`.
+        """
+        return self._write("put_object", Key=self.prefix + name, Body=data, **(fields or {}))
+
+    def put_file(self, name: str, path: Path, fields: Fields, condition: Fields) -> str:
+        """Write the file at *path* as *name* if *condition* holds. Returns its entity tag. Raises as `put` does.
+
+        A large file is sent in parts. They become visible when they are completed, which is what *condition* guards.
+        """
+        if path.stat().st_size > self._part_bytes:
+            return self._put_parts(name, path, fields, condition)
+        with path.open("rb") as file:
+            return self.put(name, file, fields | condition)
+
+    def _put_parts(self, name: str, path: Path, fields: Fields, condition: Fields) -> str:
+        key = self.prefix + name
+        upload = self._client.call("create_multipart_upload", Key=key, **fields)["UploadId"]
+        try:
+            parts = {"Parts": list(self._parts(key, upload, path))}
+            return self._write(
+                "complete_multipart_upload", Key=key, UploadId=upload, MultipartUpload=parts, **condition
+            )
+        except BaseException:
+            self._client.call("abort_multipart_upload", Key=key, UploadId=upload)
+            raise
+
+    def _parts(self, key: str, upload: str, path: Path) -> Iterator[dict[str, Any]]:
+        with path.open("rb") as file:
+            for number, data in enumerate(iter(partial(file.read, self._part_bytes), b""), 1):
+                part = self._client.call("upload_part", Key=key, UploadId=upload, PartNumber=number, Body=data)
+                yield {"PartNumber": number, "ETag": part["ETag"]}
+
+    def replace_metadata(self, found: StoredObject, fields: Fields, condition: Fields) -> None:
+        """Give *found* other *fields*, if it is still the same object. Raises `ObjectChanged`.
+
+        S3 changes metadata only by copying an object onto itself. *condition* guards the copy's target, and the tag
+        of *found* its source.
+        """
+        key = self.prefix + found.name
+        self._write(
+            "copy_object",
+            Key=key,
+            CopySource={"Bucket": self._client.bucket, "Key": key},
+            CopySourceIfMatch=found.etag,
+            MetadataDirective="REPLACE",
+            **fields,
+            **condition,
+        )
+
+    def delete(self, name: str, etag: str | None = None) -> None:
+        """Remove *name*; if *etag* is given, only the object with that entity tag. Raises `ObjectChanged`.
+
+        Fewer servers support conditions on deletions than on writes. One that refuses them is asked for the tag first.
+        """
+        condition = {"IfMatch": etag} if etag else {}
+        try:
+            self._client.call("delete_object", CONDITION_FAILED | NOT_IMPLEMENTED, Key=self.prefix + name, **condition)
+        except S3Refused as refused:
+            if refused.status in {409, 412}:
+                raise ObjectChanged from refused
+            if etag and _is_not_implemented(refused):
+                self._delete_after_look(name, etag)
+            elif refused.status != 404 or refused.code == "NoSuchBucket":
+                raise refused.failure from refused
+
+    def _delete_after_look(self, name: str, etag: str) -> None:
+        found = self.head(name)
+        if found is not None and found.etag != etag:
+            raise ObjectChanged
+        self.delete(name)
+
+    def list(self, below: str = "", after: str = "") -> Iterator[StoredObject]:
+        """Yields the objects whose names begin with *below* and come after the name *after*, in the order of names.
+
+        A page of 1,000 is requested when it is needed.
+        """
+        query: Fields = {"Prefix": self.prefix + below, "MaxKeys": PAGE}
+        if after:
+            query["StartAfter"] = self.prefix + after
+        while True:
+            page = self._client.call("list_objects_v2", **query)
+            for found in page.get("Contents", ()):
+                name = found["Key"][len(self.prefix) :]
+                yield StoredObject(name, found["Size"], found["LastModified"].timestamp(), found["ETag"], {})
+            if not page.get("NextContinuationToken"):
+                return
+            query = {name: value for name, value in query.items() if name != "StartAfter"}
+            query["ContinuationToken"] = page["NextContinuationToken"]
+
+    def abort_uploads(self, before: float, suffix: str = "") -> int:
+        """Abort the multipart uploads of names ending in *suffix* begun before *before*. Returns how many."""
+        page = self._client.call("list_multipart_uploads", Prefix=self.prefix)
+        uploads = [upload for upload in page.get("Uploads", ()) if upload["Key"].endswith(suffix)]
+        abandoned = [upload for upload in uploads if upload["Initiated"].timestamp() < before]
+        for upload in abandoned:
+            self._client.call("abort_multipart_upload", Key=upload["Key"], UploadId=upload["UploadId"])
+        return len(abandoned)
+
+    def presigned_url(self, name: str, method: str, since: float, seconds: int) -> str:
+        """Returns a URL that allows anyone to do *method* on *name* for *seconds* from *since* on."""
+        return self._client.presigned_url(self.prefix + name, method, since, seconds)
+
+    def _write(self, operation: str, **parameters: Any) -> str:
+        """Returns the entity tag of what *operation* wrote. Raises as `put` does."""
+        try:
+            written = self._client.call(operation, CONDITION_FAILED | NOT_IMPLEMENTED, **parameters)
+        except S3Refused as refused:
+            if _is_not_implemented(refused):
+                raise ConditionsNotSupported from refused
+            if refused.status in CONDITION_FAILED and refused.code != "NoSuchBucket":
+                raise ObjectChanged from refused
+            raise refused.failure from refused
+        return str(written.get("ETag") or written.get("CopyObjectResult", {}).get("ETag", ""))
 
 
-def _good(told: Told) -> Told:
-    if told.status >= 300:
-        raise told.refused()
-    return told
+def _is_not_implemented(refused: S3Refused) -> bool:
+    return refused.status == 501 or refused.code == "NotImplemented"
 
 
-def _text(element: ET.Element, name: str) -> str:
-    return element.findtext("{*}" + name) or ""
-
-
-def _seconds(moment: str) -> float:
-    return datetime.fromisoformat(moment).timestamp()
+def _write_whole(into: BinaryIO, block: bytes) -> None:
+    """Write *block* to an unbuffered file, which writes less than that where a disk gets full."""
+    if into.write(block) != len(block):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

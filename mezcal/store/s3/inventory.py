@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 from mezcal.errors import StoreDown
 from mezcal.store.local.layout import IMAGE, OURS
 from mezcal.store.local.walk import Found
-from mezcal.store.s3.bucket import Changed, Unconditional
-from mezcal.store.s3.trash import put_aside
+from mezcal.store.s3.bucket import ConditionsNotSupported, ObjectChanged
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,7 +58,7 @@ class S3Inventory:
         now = self._bucket.head(name)
         if now is None or now.modified >= before:
             return 0
-        return now.size if put_aside(self._bucket, now, self._store.kept) else 0
+        return now.size if self._store.trash.put(now) else 0
 
     def clear(self, most: int) -> int:  # noqa: ARG002 - it takes requests, so seconds are its bound
         """Nothing: what was put aside is removed by `expire`, which is a chore of its own."""
@@ -83,19 +82,19 @@ class S3Inventory:
             yield bool(held)
         finally:
             if held:
-                with suppress(Changed, StoreDown):
+                with suppress(ObjectChanged, StoreDown):
                     self._bucket.delete(LOCK, held)
 
     def _hold(self) -> str:
         """The lock's tag, "" if another holds it."""
         found = self._bucket.head(LOCK)
         if found is not None and found.modified < time.time() - LOCKED_SECONDS:
-            with suppress(Changed):
-                self._bucket.delete(LOCK, found.tag)
+            with suppress(ObjectChanged):
+                self._bucket.delete(LOCK, found.etag)
         try:
             who = repr(time.time_ns()).encode()
-            return self._bucket.put(LOCK, who, {"if-none-match": "*"} if self._store.conditional else {})
-        except (Changed, Unconditional):
+            return self._bucket.put(LOCK, who, {"IfNoneMatch": "*"} if self._store.conditional else {})
+        except (ObjectChanged, ConditionsNotSupported):
             return ""
 
     def notes(self) -> bytes:

@@ -8,14 +8,13 @@ from io import RawIOBase
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from mezcal.errors import StoreDown
-from mezcal.store.s3.bucket import Changed
+from mezcal.store.s3.bucket import ObjectChanged
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from mezcal.store.s3.bucket import Bucket, Object
-    from mezcal.store.s3.location import Place
+    from mezcal.store.s3.bucket import Bucket, StoredObject
     from mezcal.store.values import Opened
 
 IN_MEMORY = 1 << 20  # bytes up to which no disk is written
@@ -32,23 +31,20 @@ class Distant(RawIOBase):
     from a store that fails midway, no slow client holds a connection there, and the kernel can send it.
     """
 
-    def __init__(
-        self, bucket: Bucket, found: Object, scratch: Path, again: Callable[[], Opened | None], at: Place | None = None
-    ) -> None:
+    def __init__(self, bucket: Bucket, found: StoredObject, scratch: Path, again: Callable[[], Opened | None]) -> None:
         super().__init__()
         self._bucket = bucket
         self._found = found
         self._scratch = scratch
         self._whole: BinaryIO | None = None
-        self._at = at
         self.again = again
 
     def bring(self, span: tuple[int, int] | None = None) -> BinaryIO:
         """A file of the bytes, or of those from the first to the last of *span*. Raises `Replaced`."""
         file = self._empty(self._found.size if span is None else span[1] - span[0] + 1)
         try:
-            self._bucket.get(self._found.name, self._found.tag, span, file)
-        except Changed as error:
+            self._bucket.download(self._found.name, self._found.etag, span, file)
+        except ObjectChanged as error:
             file.close()
             raise Replaced from error
         except BaseException:
@@ -68,7 +64,7 @@ class Distant(RawIOBase):
 
     def link(self, method: str, since: float, seconds: int) -> str:
         """A URL at the store with which anybody may do *method*, GET or HEAD, from *since* on for *seconds*."""
-        return self._bucket.link(self._found.name, method, since, seconds, self._at)
+        return self._bucket.presigned_url(self._found.name, method, since, seconds)
 
     def readable(self) -> bool:
         """Yes."""

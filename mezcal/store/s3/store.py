@@ -16,16 +16,14 @@ from mezcal.recipe import Mezzanine
 from mezcal.store.housekeeping.trim import TrimState
 from mezcal.store.local.layout import BY_KEY, IMAGE, OURS, by_key, folder, pages
 from mezcal.store.local.scratch import Scratch
-from mezcal.store.s3.bucket import Bucket, Changed
-from mezcal.store.s3.client import Wire
-from mezcal.store.s3.conditional_writes import knows_conditions
+from mezcal.store.s3.bucket import Bucket, Fields, ObjectChanged
+from mezcal.store.s3.client import S3Client
 from mezcal.store.s3.inventory import S3Inventory
-from mezcal.store.s3.location import Credentials, Place
-from mezcal.store.s3.metadata import EVICTED, as_headers, from_headers, number
+from mezcal.store.s3.metadata import EVICTED, as_metadata, from_metadata, number
 from mezcal.store.s3.prefixes import CHECK, without_others
-from mezcal.store.s3.publishing import publish, unchanged
+from mezcal.store.s3.publishing import Publication, supports_conditions, unchanged
 from mezcal.store.s3.remote_file import Distant
-from mezcal.store.s3.trash import bring_back, put_aside, remove_aside
+from mezcal.store.s3.trash import BucketTrash
 from mezcal.store.usage import Counted, Usage
 from mezcal.store.values import Opened, Stored, StoredEntry
 
@@ -35,7 +33,7 @@ if TYPE_CHECKING:
 
     from mezcal.recipe import Recipe
     from mezcal.settings import Settings
-    from mezcal.store.s3.bucket import Object
+    from mezcal.store.s3.bucket import StoredObject
     from mezcal.store.values import Sidecar
 
 log = logging.getLogger(__name__)
@@ -52,14 +50,12 @@ class S3Store:
     """`<prefix><folder>/image.jpg`; see `layout` for the folder. One per process: it keeps its connections."""
 
     def __init__(self, settings: Settings) -> None:
-        bundle = str(settings.aws_ca_bundle) if settings.aws_ca_bundle else None
-        wire = Wire(Place.of(settings), Credentials(settings), bundle)
         prefix = settings.aws_prefix.strip("/")
-        self.bucket = Bucket(wire, f"{prefix}/" if prefix else "")
-        self._abroad = Place.of(settings, settings.s3_public_url) if settings.s3_public_url else None
+        self.bucket = Bucket(S3Client(settings), f"{prefix}/" if prefix else "")
         self._layout = settings.storage_layout
         self.pin_seconds = settings.pin_seconds
-        self.kept = {"content-type": "image/jpeg", "cache-control": settings.image_cache_control}
+        self.fields: Fields = {"ContentType": "image/jpeg", "CacheControl": settings.image_cache_control}
+        self.trash = BucketTrash(self.bucket, self.fields)
         self._most = KEY_MAX - len(self.bucket.prefix.encode()) - len(f"/{IMAGE}")
         self._scratch = Scratch((settings.tmp_dir or settings.cache_dir / OURS) / "scratch")
         self._counted = Counted(self._count, USAGE_SECONDS)
@@ -76,7 +72,7 @@ class S3Store:
     def find(self, recipe: Recipe) -> Stored | None:
         """The derivative of *recipe*, None if there is none, or an empty one."""
         found = self.bucket.head(self.name(recipe))
-        return self._described(found) if found and EVICTED not in found.headers else None
+        return self._described(found) if found and EVICTED not in found.metadata else None
 
     def open(self, recipe: Recipe) -> Opened | None:
         """As `find`; its bytes are fetched when they are read, and come back if they were put aside just now."""
@@ -88,39 +84,39 @@ class S3Store:
 
     def _opened(self, name: str) -> Opened | None:
         found = self.bucket.head(name)
-        if found is not None and EVICTED in found.headers:
-            found = bring_back(self.bucket, found, self.kept)
+        if found is not None and EVICTED in found.metadata:
+            found = self.trash.restore(found)
         stored = self._described(found) if found else None
         if found is None or stored is None:
             return None
-        distant = Distant(self.bucket, found, self._scratch.folder, partial(self._opened, name), self._abroad)
+        distant = Distant(self.bucket, found, self._scratch.folder, partial(self._opened, name))
         return Opened(stored, cast("BinaryIO", distant))
 
-    def _described(self, found: Object) -> Stored | None:
+    def _described(self, found: StoredObject) -> Stored | None:
         """With a time and a tag that a refresh leaves alone; S3's own, of an object that is not ours."""
-        digest = found.headers.get("x-amz-meta-sha256")
-        modified = int(number(found.headers, "made") or found.modified)
+        digest = found.metadata.get("sha256")
+        modified = int(number(found.metadata, "made") or found.modified)
         path = PurePosixPath(self.bucket.prefix + found.name)
-        tag = f'"{digest[:32]}"' if digest else found.tag.removeprefix("W/")
-        noted = number(found.headers, "fresh")
+        tag = f'"{digest[:32]}"' if digest else found.etag.removeprefix("W/")
+        noted = number(found.metadata, "fresh")
         return Stored(path, found.size, modified, tag, noted or found.modified) if found.size else None
 
     def sidecar(self, recipe: Recipe) -> Sidecar | None:
         """What is known of *recipe*'s derivative; None for an object that is not ours."""
         found = self.bucket.head(self.name(recipe))
-        return from_headers(found.headers, recipe.as_json()) if found else None
+        return from_metadata(found.metadata, recipe.as_json()) if found else None
 
     def pages(self, recipe: Recipe) -> list[Mezzanine]:
         """The pages of *recipe*'s master that are stored, or were a moment ago."""
         if not isinstance(recipe, Mezzanine):
             return []
-        names = (found.name.split("/")[-2:] for found in self.bucket.listed(f"{pages(recipe.path)}/"))
+        names = (found.name.split("/")[-2:] for found in self.bucket.list(f"{pages(recipe.path)}/"))
         return [Mezzanine(recipe.path, int(page)) for page, image in names if page.isdecimal() and image == IMAGE]
 
     def link_key(self, key: str, method: str = "GET") -> str | None:
         """A URL of a thumbnail that is the same all day, UTC, and good for six days after it: a week is S3's bound."""
         today = time.time() // DAY * DAY
-        return self.bucket.link(f"{by_key(key)}/{IMAGE}", method, today, WEEK, self._abroad)
+        return self.bucket.presigned_url(f"{by_key(key)}/{IMAGE}", method, today, WEEK)
 
     # --- publishing: a local draft, then one object that appears whole
 
@@ -135,8 +131,8 @@ class S3Store:
         """Publish *draft* as *recipe*'s derivative, unless *guard* raises `Superseded`; see `publishing`."""
         if not draft.stat().st_size:
             raise StoreDown("the picture is empty: it was not written to the end")
-        name, headers = self.name(recipe), {**self.kept, **as_headers(sidecar)}
-        publish(self.bucket, name, draft, sidecar, headers, guard, conditional=self.conditional)
+        name, fields = self.name(recipe), {**self.fields, "Metadata": as_metadata(sidecar)}
+        Publication(self.bucket, name, draft, sidecar, fields, guard, self.conditional).publish()
         path = PurePosixPath(self.bucket.prefix + name)
         return Stored(path, sidecar.size, int(sidecar.made), f'"{sidecar.sha256[:32]}"', sidecar.fresh)
 
@@ -146,18 +142,19 @@ class S3Store:
         found = self.bucket.head(name)
         if found is not None:
             self.bucket.delete(name)
-        return found is not None and EVICTED not in found.headers
+        return found is not None and EVICTED not in found.metadata
 
     def refresh(self, recipe: Recipe, sidecar: Sidecar) -> bool:
         """Note anew what is known of *recipe*'s derivative, unless another one was stored meanwhile."""
         found = self.bucket.head(self.name(recipe))
-        if found is None or number(found.headers, "made") != sidecar.made:
+        if found is None or number(found.metadata, "made") != sidecar.made:
             return False
-        mark = {EVICTED: found.headers[EVICTED]} if EVICTED in found.headers else {}
+        mark = {EVICTED: found.metadata[EVICTED]} if EVICTED in found.metadata else {}
         condition = unchanged(found) if self.conditional else {}
+        fields = {**self.fields, "Metadata": as_metadata(sidecar) | mark}
         try:
-            self.bucket.note(found, {**self.kept, **as_headers(sidecar), **mark}, condition)
-        except Changed:
+            self.bucket.replace_metadata(found, fields, condition)
+        except ObjectChanged:
             return False
         return True
 
@@ -166,12 +163,12 @@ class S3Store:
     def evict(self, recipe: Recipe) -> bool:
         """Mark *recipe*'s derivative; `expire` removes it after PIN_SECONDS, unless it is asked for meanwhile."""
         found = self.bucket.head(self.name(recipe))
-        return found is not None and put_aside(self.bucket, found, self.kept)
+        return found is not None and self.trash.put(found)
 
     def expire(self) -> int:
         """Remove what was evicted PIN_SECONDS ago, and uploads in parts whose writers died."""
-        gone = remove_aside(self.bucket, time.time() - self.pin_seconds)
-        return gone + self.bucket.abort_before(time.time() - ABANDONED, f"/{IMAGE}")  # last: it takes a right
+        gone = self.trash.empty(time.time() - self.pin_seconds)
+        return gone + self.bucket.abort_uploads(time.time() - ABANDONED, f"/{IMAGE}")  # last: it takes a right
 
     @property
     def shelf(self) -> S3Inventory:
@@ -207,7 +204,7 @@ class S3Store:
         with self._lock:
             if self._conditional is not None:
                 return False
-            self._conditional = knows_conditions(self.bucket, f"{CHECK}-{os.urandom(8).hex()}")
+            self._conditional = supports_conditions(self.bucket, f"{CHECK}-{os.urandom(8).hex()}")
             return True
 
     def entries(self, after: str = "") -> Iterator[StoredEntry]:
@@ -216,20 +213,20 @@ class S3Store:
             if found.size:
                 yield StoredEntry(found.name, found.size, found.modified, None, partial(self._sidecar_at, found.name))
 
-    def images(self, after: str = "") -> Iterator[Object]:
+    def images(self, after: str = "") -> Iterator[StoredObject]:
         """As `entries`, those without a byte too, which somebody else has put there."""
-        for found in without_others(self.bucket, self.bucket.listed(after=after), after):
+        for found in without_others(self.bucket, self.bucket.list(after=after), after):
             ours = found.name.startswith(f"{OURS}/") and not found.name.startswith(f"{OURS}/{BY_KEY}/")
             if found.name.endswith(f"/{IMAGE}") and not ours:
                 yield found
 
-    def trials(self) -> Iterator[Object]:
+    def trials(self) -> Iterator[StoredObject]:
         """What processes write to find out whether the server knows conditional writes, and remove again."""
-        return self.bucket.listed(f"{CHECK}-")
+        return self.bucket.list(f"{CHECK}-")
 
     def _sidecar_at(self, name: str) -> Sidecar | None:
         found = self.bucket.head(name)
-        return from_headers(found.headers) if found else None
+        return from_metadata(found.metadata) if found else None
 
     def usage(self) -> Usage | None:
         """What the store holds, at most a minute old; of a large one, what the last survey counted."""

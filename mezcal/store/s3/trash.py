@@ -1,7 +1,7 @@
-"""Evicting in two steps, for S3 renames nothing: a mark in the object's metadata, and its removal later.
+"""Evicting in two steps, because S3 renames nothing: a mark in the object's metadata, and its removal later.
 
-A HEAD sees the mark, so that a hit within PIN_SECONDS takes it away again; a URL that was given out works meanwhile.
-Beside it an empty-handed note under `.mezcal/evicted/` says which objects to look at later.
+A HEAD shows the mark, so that a hit within PIN_SECONDS removes it. A URL that was given out works meanwhile. An empty
+object under `.mezcal/evicted/` says which objects to look at later.
 """
 
 from __future__ import annotations
@@ -14,66 +14,64 @@ from typing import TYPE_CHECKING
 
 from mezcal.errors import StoreDown
 from mezcal.store.local.layout import OURS
-from mezcal.store.s3.bucket import Changed
-from mezcal.store.s3.metadata import EVICTED, META
+from mezcal.store.s3.bucket import Bucket, Fields, ObjectChanged
+from mezcal.store.s3.metadata import EVICTED
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from mezcal.store.s3.bucket import Bucket, Object
+    from mezcal.store.s3.bucket import StoredObject
 
 log = logging.getLogger(__name__)
 
 EVICTIONS = f"{OURS}/evicted/"
-CLEARED_WITHIN = 45.0  # seconds: less than until the next such chore; some thousand objects
+EMPTYING_SECONDS = 45.0  # less than the time until the next such chore; enough for some thousand objects
 
 
-def put_aside(bucket: Bucket, found: Object, kept: Mapping[str, str]) -> bool:
-    """Mark *found*; whether that was new. *kept* are the headers that a copy would lose.
+class BucketTrash:
+    """The evicted objects of *bucket*. *fields* are the headers of every image, which a copy would lose."""
 
-    The note comes first, and again where there is a mark: it may have been removed just before that was set.
-    """
-    bucket.put(EVICTIONS + sha256(found.name.encode()).hexdigest(), found.name.encode())
-    if EVICTED in found.headers:
-        return False
-    try:
-        bucket.note(found, {**kept, **_metadata(found), EVICTED: repr(time.time())}, {})
-    except Changed:  # published anew at this very moment
-        return False
-    return True
+    def __init__(self, bucket: Bucket, fields: Fields) -> None:
+        self._bucket = bucket
+        self._fields = fields
 
+    def put(self, found: StoredObject) -> bool:
+        """Mark *found* as evicted. Returns False if it was marked already, or published again meanwhile.
 
-def bring_back(bucket: Bucket, found: Object, kept: Mapping[str, str]) -> Object | None:
-    """Take the mark from *found*; where that cannot be, it can be had as long as it is there."""
-    headers = _metadata(found)
-    del headers[EVICTED]
-    try:
-        bucket.note(found, {**kept, **headers}, {})
-    except Changed:
-        return bucket.head(found.name)
-    except StoreDown as error:
-        log.warning("an evicted derivative cannot be kept: %s", error.detail)
-        return found
-    return bucket.head(found.name)
+        The list entry is written before the mark, and again if there is a mark: `empty` may just have removed it.
+        """
+        self._bucket.put(EVICTIONS + sha256(found.name.encode()).hexdigest(), found.name.encode())
+        if EVICTED in found.metadata:
+            return False
+        return self._mark(found, {**found.metadata, EVICTED: repr(time.time())})
 
+    def restore(self, found: StoredObject) -> StoredObject | None:
+        """Remove the mark from *found*. Returns the object as it is now; it is served even if the mark cannot go."""
+        try:
+            self._mark(found, {name: value for name, value in found.metadata.items() if name != EVICTED})
+        except StoreDown as error:
+            log.warning("an evicted derivative cannot be kept: %s", error.detail)
+            return found
+        return self._bucket.head(found.name)
 
-def remove_aside(bucket: Bucket, before: float, seconds: float = CLEARED_WITHIN) -> int:
-    """Remove what was marked before the moment *before* and is marked still, for *seconds* at most; how many."""
-    removed, ends = 0, time.monotonic() + seconds
-    for note in bucket.listed(EVICTIONS):
-        if time.monotonic() > ends:
-            break
-        if note.modified > before:
-            continue
-        name = (bucket.read(note.name) or b"").decode()
-        found = bucket.head(name) if name else None
-        if found is not None and EVICTED in found.headers:
-            with suppress(Changed):
-                bucket.delete(name, found.tag)
-                removed += 1
-        bucket.delete(note.name)
-    return removed
+    def _mark(self, found: StoredObject, metadata: dict[str, str]) -> bool:
+        try:
+            self._bucket.replace_metadata(found, {**self._fields, "Metadata": metadata}, {})
+        except ObjectChanged:
+            return False
+        return True
 
-
-def _metadata(found: Object) -> dict[str, str]:
-    return {name: value for name, value in found.headers.items() if name.startswith(META)}
+    def empty(self, before: float, seconds: float = EMPTYING_SECONDS) -> int:
+        """Remove the objects marked before *before* and still marked, for at most *seconds*. Returns how many."""
+        removed, ends = 0, time.monotonic() + seconds
+        for entry in self._bucket.list(EVICTIONS):
+            if time.monotonic() > ends:
+                break
+            if entry.modified > before:
+                continue
+            name = (self._bucket.read(entry.name) or b"").decode()
+            found = self._bucket.head(name) if name else None
+            if found is not None and EVICTED in found.metadata:
+                with suppress(ObjectChanged):
+                    self._bucket.delete(name, found.etag)
+                    removed += 1
+            self._bucket.delete(entry.name)
+        return removed

@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 from mezcal.errors import StoreDown
 from mezcal.store.housekeeping.verify import END, START, Fault, Judged, chosen
 from mezcal.store.local.layout import IMAGE
-from mezcal.store.s3.bucket import Changed
-from mezcal.store.s3.metadata import META
+from mezcal.store.s3.bucket import ObjectChanged
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from mezcal.store.s3.bucket import Object
+    from mezcal.store.s3.bucket import StoredObject
     from mezcal.store.s3.store import S3Store
 
 TRIED_SECONDS = 3600.0  # a process tries the bucket's writes for a second: whatever is older was left by a dead one
@@ -32,7 +31,7 @@ class VerifyBucket:
 
     def all(self, sample: int | None = None) -> Iterator[Judged]:
         """Each image, or *sample* of them chosen at random, and what dead processes left. Raises `StoreDown`."""
-        found: Iterable[Object] = self._store.images()
+        found: Iterable[StoredObject] = self._store.images()
         for one in found if sample is None else chosen(found, sample):
             judged = self._judged(one.name)
             if judged is not None:
@@ -48,9 +47,9 @@ class VerifyBucket:
             return None
         try:
             fault = self._fault(found)
-        except Changed:
+        except ObjectChanged:
             return None
-        bare = f"{META}sha256" not in found.headers
+        bare = "sha256" not in found.metadata
         return Judged(
             name.removesuffix(f"/{IMAGE}"),
             fault,
@@ -59,26 +58,26 @@ class VerifyBucket:
             bytes=found.size,
         )
 
-    def _fault(self, found: Object) -> Fault | None:
+    def _fault(self, found: StoredObject) -> Fault | None:
         if not found.size:
             return Fault.EMPTY
         read = Digest()
         try:
-            self._bucket.get(found.name, found.tag, None, cast("BinaryIO", read))
+            self._bucket.download(found.name, found.etag, None, cast("BinaryIO", read))
         except StoreDown:
             self._bucket.head(found.name)  # raises if it is the store that fails, and not this object
             return Fault.REFUSED
         if read.ends != (START, END):
             return Fault.CUT
-        told = found.headers.get(f"{META}sha256", read.hexdigest)
-        size = found.headers.get(f"{META}size", str(found.size))
+        told = found.metadata.get("sha256", read.hexdigest)
+        size = found.metadata.get("size", str(found.size))
         return None if (told, size) == (read.hexdigest, str(found.size)) else Fault.CHANGED
 
-    def _removed(self, found: Object) -> bool:
+    def _removed(self, found: StoredObject) -> bool:
         """Remove *found*, where that is wished and nothing was published meanwhile; whether it was."""
-        with suppress(Changed):
+        with suppress(ObjectChanged):
             if self._mend:
-                self._bucket.delete(found.name, found.tag)
+                self._bucket.delete(found.name, found.etag)
                 return True
         return False
 

@@ -12,11 +12,10 @@ from contextlib import contextmanager
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-import requests
 
 from mezcal.errors import StoreDown, Superseded
 from mezcal.recipe import Mezzanine
@@ -24,8 +23,8 @@ from mezcal.settings import Layout, WrongSetting, load
 from mezcal.store import LocalStore, open_store
 from mezcal.store.housekeeping.trim import Bounds, Trim
 from mezcal.store.s3 import Distant, Replaced, S3Store
-from mezcal.store.s3.location import Place
-from mezcal.store.s3.metadata import as_headers, from_headers
+from mezcal.store.s3.client import S3Client
+from mezcal.store.s3.metadata import as_metadata, from_metadata
 from tests.support.s3_server import KEYS
 from tests.support.store_contract import JPEG, RECIPE, content, put, sidecar
 from tests.unit.store.test_local_store import files_no_larger_than
@@ -37,35 +36,36 @@ if TYPE_CHECKING:
     from tests.support.s3_server import S3Server
 
 
+LOWER_KEYS = {name.lower(): value for name, value in KEYS.items()}
+
+
 @pytest.fixture
 def store(s3: S3Server, tmp_path: Path) -> S3Store:
     return S3Store(s3.settings(s3.bucket(), tmp_path))
 
 
-def bare(**given: Any) -> Place:
-    return Place.of(load(_env_file=None, storage="s3", aws_bucket="a-bucket", **given))
-
-
 # --- where it is
 
 
-def test_aws_is_asked_by_the_buckets_own_host() -> None:
-    place = bare(aws_default_region="eu-west-1")
-    assert (place.base, place.path) == ("https://a-bucket.s3.eu-west-1.amazonaws.com", "/")
-
-
 @pytest.mark.parametrize(
-    ("given", "base", "path"),
+    ("given", "url"),
     [
-        ({"storage_url": "http://store:9000"}, "http://store:9000", "/a-bucket/"),
-        ({"storage_url": "https://store/s3/", "s3_addressing": "path"}, "https://store", "/s3/a-bucket/"),
-        ({"storage_url": "https://store:1", "s3_addressing": "virtual"}, "https://a-bucket.store:1", "/"),
-        ({"s3_addressing": "path"}, "https://s3.us-east-1.amazonaws.com", "/a-bucket/"),
+        ({"aws_default_region": "eu-west-1"}, "https://a-bucket.s3.eu-west-1.amazonaws.com/a/b"),
+        ({"aws_default_region": "cn-north-1"}, "https://a-bucket.s3.cn-north-1.amazonaws.com.cn/a/b"),
+        ({}, "https://a-bucket.s3.us-east-1.amazonaws.com/a/b"),
+        ({"aws_bucket": "a.b"}, "https://s3.us-east-1.amazonaws.com/a.b/a/b"),
+        ({"s3_addressing": "path"}, "https://s3.us-east-1.amazonaws.com/a-bucket/a/b"),
+        ({"storage_url": "http://store:9000"}, "http://store:9000/a-bucket/a/b"),
+        ({"storage_url": "https://store/s3/", "s3_addressing": "path"}, "https://store/s3/a-bucket/a/b"),
+        ({"storage_url": "https://store:1", "s3_addressing": "virtual"}, "https://a-bucket.store:1/a/b"),
     ],
 )
-def test_other_stores_are_asked_as_the_settings_say(given: dict[str, str], base: str, path: str) -> None:
-    place = bare(**given)
-    assert (place.base, place.path) == (base, path)
+def test_the_bucket_is_where_the_settings_say(
+    given: dict[str, str], url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    client = S3Client(load(_env_file=None, **{"storage": "s3", "aws_bucket": "a-bucket", **LOWER_KEYS, **given}))
+    assert client.presigned_url("a/b", "GET", 0, 60).partition("?")[0] == url
 
 
 def test_a_bucket_alone_means_that_images_lie_there(tmp_path: Path) -> None:
@@ -122,13 +122,13 @@ def test_lent_keys_are_sent_with_their_token(s3: S3Server, tmp_path: Path) -> No
 
 def test_a_large_image_goes_in_parts_and_is_fenced_all_the_same(s3: S3Server, tmp_path: Path) -> None:
     store = S3Store(s3.settings(s3.bucket(), tmp_path))
-    store.bucket._part = 5 << 20
+    store.bucket._part_bytes = 5 << 20
     large = os.urandom(12 << 20)
     put(store, large)
     assert content(store) == large
     found = store.bucket.head(store.name(RECIPE))
     assert found is not None
-    assert found.tag.endswith('-3"')
+    assert found.etag.endswith('-3"')
     known = store.sidecar(RECIPE)
     assert known is not None
     assert known.size == len(large)
@@ -137,7 +137,7 @@ def test_a_large_image_goes_in_parts_and_is_fenced_all_the_same(s3: S3Server, tm
 
 def test_parts_of_a_writer_that_was_overtaken_are_given_up(s3: S3Server, tmp_path: Path) -> None:
     store = S3Store(s3.settings(s3.bucket(), tmp_path))
-    store.bucket._part = 5 << 20
+    store.bucket._part_bytes = 5 << 20
     asked = []
 
     def overtaken() -> None:
@@ -150,25 +150,21 @@ def test_parts_of_a_writer_that_was_overtaken_are_given_up(s3: S3Server, tmp_pat
     with pytest.raises(Superseded):
         put(store, os.urandom(6 << 20), overtaken)
     assert content(store) == JPEG
-    assert store.bucket.abort_before(time.time() + 60) == 0
+    assert store.bucket.abort_uploads(time.time() + 60) == 0
 
 
 def test_uploads_of_dead_writers_are_given_up_in_the_end(s3: S3Server, tmp_path: Path) -> None:
     store = S3Store(s3.settings(bucket := s3.bucket(), tmp_path))
-    begun = store.bucket.link("left/image.jpg", "POST", time.time(), 60)
-    assert begun.startswith(f"{s3.url}/{bucket}/")
-    answer = requests.post(f"{begun}&uploads=", timeout=10)
-    assert answer.ok, answer.text
+    assert s3.request("POST", f"{bucket}/left/image.jpg?uploads=").ok
     assert store.expire() == 1  # moto says of every upload that it was begun in 2010
     assert store.expire() == 0
 
 
 def test_uploads_of_others_in_the_same_bucket_are_left_alone(s3: S3Server, tmp_path: Path) -> None:
-    store = S3Store(s3.settings(s3.bucket(), tmp_path))
-    begun = store.bucket.link("dumps/database.tar", "POST", time.time(), 60)
-    assert requests.post(f"{begun}&uploads=", timeout=10).ok
+    store = S3Store(s3.settings(bucket := s3.bucket(), tmp_path))
+    assert s3.request("POST", f"{bucket}/dumps/database.tar?uploads=").ok
     assert store.expire() == 0
-    assert store.bucket.abort_before(time.time() + 60) == 1
+    assert store.bucket.abort_uploads(time.time() + 60) == 1
 
 
 @pytest.mark.parametrize(("outer", "inner"), [("", "mezcal"), ("a", "a/b/c")])
@@ -216,11 +212,10 @@ def test_a_full_scratch_disk_is_not_told_as_a_store_that_is_away(store: S3Store)
 
 def test_a_sidecar_that_is_too_long_loses_what_can_be_spared() -> None:
     long = replace(sidecar(), source="http://x/" + "s" * 3000, recipe=Mezzanine.parse("p" * 2048).as_json())
-    headers = as_headers(long)
-    assert sum(len(name.removeprefix("x-amz-meta-")) + len(value) for name, value in headers.items()) <= 2048
-    told = from_headers(headers, long.recipe)
-    assert told == replace(long, source="")
-    assert from_headers(headers) is None
+    metadata = as_metadata(long)
+    assert sum(len(name) + len(value) for name, value in metadata.items()) <= 2048
+    assert from_metadata(metadata, long.recipe) == replace(long, source="")
+    assert from_metadata(metadata) is None
 
 
 def test_objects_of_others_are_served_but_nothing_is_known_of_them(s3: S3Server, store: S3Store) -> None:
@@ -265,7 +260,7 @@ def test_a_store_that_takes_connections_and_says_nothing_is_told_too(
     s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Though it is asked more than once, and waited for each time."""
-    monkeypatch.setattr("mezcal.store.s3.client.LOOK_SECONDS", 0.2)
+    monkeypatch.setattr("mezcal.store.s3.client.LOOKUP_SECONDS", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
         store = S3Store(s3.settings("a-bucket", tmp_path, storage_url=url))

@@ -39,8 +39,7 @@ def spoil(store: S3Store, data: bytes) -> None:
     put(store, recipe=SPOILT)
     found = store.bucket.head(store.name(SPOILT))
     assert found is not None
-    kept = {name: value for name, value in found.headers.items() if name.startswith("x-amz-meta-")}
-    store.bucket.put(found.name, data, kept)
+    store.bucket.put(found.name, data, {"Metadata": dict(found.metadata)})
 
 
 def test_what_is_whole_is_left_as_it_was(store: S3Store) -> None:
