@@ -62,7 +62,7 @@ def _check_origin(settings: Settings) -> str:
 
 
 def _check_folder(origin: FolderOrigin) -> str:
-    if not origin.listing(1):
+    if not origin.list_paths(1):
         raise CheckFailed(f"no image found in {origin.base_url}", "check that its files may be read", Severity.WARNING)
     return f"{origin.base_url} can be read"
 

@@ -25,13 +25,13 @@ class GuardedOrigin:
         """As the origin."""
         return self._origin.path_of(url)
 
-    def listing(self, most: int) -> list[str]:
+    def list_paths(self, most: int) -> list[str]:
         """As the origin."""
-        return self._origin.listing(most)
+        return self._origin.list_paths(most)
 
-    def changed_since(self, path: str, etag: str | None, last_modified: str | None) -> MasterStatus:
+    def revalidate(self, path: str, etag: str | None, last_modified: str | None) -> MasterStatus:
         """As the origin; without limits, because it is one small request."""
-        return self._origin.changed_since(path, etag, last_modified)
+        return self._origin.revalidate(path, etag, last_modified)
 
     @contextmanager
     def open(self, path: str) -> Iterator[Master]:

@@ -39,16 +39,16 @@ class Origin(Protocol):
 
     base_url: str
 
-    def open(self, path: str) -> AbstractContextManager[Master]:
+    def open(self, path: str, /) -> AbstractContextManager[Master]:
         """Open the master at *path*, which is a `recipe.plain_path`. Raises the origin's failures of `errors`."""
 
-    def changed_since(self, path: str, etag: str | None, last_modified: str | None) -> MasterStatus:
-        """Compare the master at *path* with the validators of the one that was read before. Raises as `open`."""
+    def revalidate(self, path: str, etag: str | None, last_modified: str | None, /) -> MasterStatus:
+        """Ask if the master at *path* still has the validators of the one that was read before. Raises as `open`."""
 
-    def path_of(self, url: str) -> str | None:
+    def path_of(self, url: str, /) -> str | None:
         """Return the decoded path of *url* under the base, None if it is elsewhere."""
 
-    def listing(self, most: int) -> list[str]:
+    def list_paths(self, most: int, /) -> list[str]:
         """Return the paths of up to *most* masters, to show to people; none if the origin has no list."""
 
 

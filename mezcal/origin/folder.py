@@ -45,7 +45,7 @@ class FolderOrigin:
         """Return the decoded path of *url* under the folder, None if it is elsewhere."""
         return urls.path_under(self.base_url, url)
 
-    def listing(self, most: int) -> list[str]:
+    def list_paths(self, most: int) -> list[str]:
         """Return the first masters' paths in the order of their names. A large folder is not read to its end."""
         paths: list[str] = []
         entries = 0
@@ -58,7 +58,7 @@ class FolderOrigin:
                 break
         return paths[:most]
 
-    def changed_since(self, path: str, etag: str | None, last_modified: str | None) -> MasterStatus:
+    def revalidate(self, path: str, etag: str | None, last_modified: str | None) -> MasterStatus:
         """Compare the file at *path* with the validators of the one that was read before."""
         try:
             with self.open(path) as master:

@@ -41,11 +41,11 @@ class OriginRepository:
         """Return the decoded path of *url* under the base, None if it is elsewhere."""
         return urls.path_under(self.base_url, url)
 
-    def listing(self, most: int) -> list[str]:  # noqa: ARG002 - the protocol's
+    def list_paths(self, _most: int) -> list[str]:
         """Return nothing: a repository has no list of its masters."""
         return []
 
-    def changed_since(self, path: str, etag: str | None, last_modified: str | None) -> MasterStatus:
+    def revalidate(self, path: str, etag: str | None, last_modified: str | None) -> MasterStatus:
         """Ask, by a conditional request (RFC 9110, 13.1), if the master at *path* still has these validators.
 
         A server that ignores the conditions still sends its validators, and these are compared.

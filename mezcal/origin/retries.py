@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import logging
-import random
 import threading
 import time
 from typing import TYPE_CHECKING, TypeVar, cast
 
-from tenacity import RetryCallState, Retrying, retry_if_exception_type
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_random
 
 from mezcal.errors import OriginFailed, OriginTimeout
 from mezcal.http import Deadline, DeadlineExceeded
@@ -83,7 +82,7 @@ class RetryBudget:
         retry_after = _failure_of(state).retry_after
         if retry_after is not None:
             return retry_after
-        return self._next_pause * random.uniform(0.5, 1)  # noqa: S311 - jitter
+        return wait_random(self._next_pause / 2, self._next_pause)(state)
 
     def _is_exhausted(self, state: RetryCallState) -> bool:
         pause = state.upcoming_sleep

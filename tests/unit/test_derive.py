@@ -58,7 +58,7 @@ class HandMade:
     def path_of(self, url: str) -> str | None:
         return url
 
-    def listing(self, most: int) -> list[str]:
+    def list_paths(self, most: int) -> list[str]:
         return []
 
 

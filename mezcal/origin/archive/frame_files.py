@@ -42,15 +42,15 @@ class FrameOrigin:
         self._observer = observer
         self._context = DownloadContext.of(settings, free_space)
 
-    def path_of(self, url: str) -> str | None:  # noqa: ARG002 - the protocol's
+    def path_of(self, _url: str) -> str | None:
         """Return None: frames are requested by their ids."""
         return None
 
-    def listing(self, most: int) -> list[str]:  # noqa: ARG002 - the protocol's
+    def list_paths(self, _most: int) -> list[str]:
         """Return nothing."""
         return []
 
-    def changed_since(self, path: str, etag: str | None, last_modified: str | None) -> MasterStatus:  # noqa: ARG002
+    def revalidate(self, _path: str, _etag: str | None, _last_modified: str | None) -> MasterStatus:
         """Return UNCHANGED: another version of a frame has another recipe."""
         return MasterStatus.UNCHANGED
 
