@@ -96,7 +96,7 @@ def _recipes(context: ApiContext) -> list[Mezzanine]:
     except BrokerDown:
         made = []
     recipes = [recipe for recipe in made if isinstance(recipe, Mezzanine)]
-    recipes += [Mezzanine.parse(path) for path in context.origin.listing(TILES_MAX)]
+    recipes += [Mezzanine.parse(path) for path in context.origin.list_paths(TILES_MAX)]
     return list(dict.fromkeys(recipes))[:TILES_MAX]
 
 

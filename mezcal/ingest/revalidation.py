@@ -41,7 +41,7 @@ class Revalidation:
         Raises the origin's failure, and `Busy` if the derivative is to be made again and too many jobs are queued. The
         stored derivative is kept then, and stays old: it is revalidated again.
         """
-        status = self.origin.changed_since(recipe.path, sidecar.master_etag, sidecar.master_last_modified)
+        status = self.origin.revalidate(recipe.path, sidecar.master_etag, sidecar.master_last_modified)
         if status is MasterStatus.GONE:
             purge(recipe, self.jobs, self.store)
             return RevalidationResult.GONE
