@@ -1,5 +1,5 @@
 """FITS frames to JPEG thumbnails, in bounded memory.
 
-`picture.py` tells the story; `lco.py` draws as OCS thumbnail-service did, `robust.py` better. Nothing here is
-imported before a frame has to be drawn: astropy takes half a second and 40 MB.
+`thumbnail.py` shows the whole way. `draw/lco.py` draws as OCS thumbnail-service does, `draw/robust.py` better. This
+package is imported when the first frame is drawn: astropy takes half a second and 40 MB.
 """

@@ -1,186 +1,140 @@
-"""The story of one thumbnail: read, shrink, draw, colour, label, encode."""
+"""One thumbnail from end to end: read, shrink, draw, colour, label, encode."""
 
 from __future__ import annotations
 
 import math
 from contextlib import ExitStack
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 from PIL import Image
 
-from mezcal.convert.fits.alignment import Affine, affine_between, aligned, moved
+from mezcal.convert.fits.alignment import Affine, affine_between, align_picture, move_plane
 from mezcal.convert.fits.draw import lco, robust
-from mezcal.convert.fits.draw.label import labelled
-from mezcal.convert.fits.draw.orientation import Orientation, turn_of
-from mezcal.convert.fits.draw.scaling import Final, Size, factors, fitted, means, resampled, resized, shrunk
-from mezcal.convert.fits.read.frame import FitsFrame, opened, reported
-from mezcal.convert.fits.read.mosaic import Mosaic
-from mezcal.convert.fits.read.planes import HELD_MOST, Plane, Whole, release
-from mezcal.convert.fits.read.rice_tiles import Tiles
-from mezcal.convert.fits.read.spilled_planes import twice
+from mezcal.convert.fits.draw.label import draw_label
+from mezcal.convert.fits.draw.scaling import (
+    ScaledPlane,
+    fit_inside,
+    resample,
+    resize_levels,
+    shrink_levels,
+    shrink_means,
+)
+from mezcal.convert.fits.geometry import Geometry
+from mezcal.convert.fits.read.frame import FitsFrame, frame_errors_as_undecodable, open_frame
+from mezcal.convert.fits.read.planes import WHOLE_MAX
 from mezcal.convert.options import ConvertedImage
 from mezcal.runtime import memory_budget
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from mezcal.convert.context import ConversionContext
-    from mezcal.convert.fits.read.planes import Pixels
+    from mezcal.convert.fits.read.planes import Pixels, Plane
     from mezcal.recipe import ThumbnailOptions
 
-# Pixels that are left for each of the final size: 2 would mean four times the memory at 1200 of 4096 pixels.
-ROBUST_GAP = 1.5
+ALIGNED_BY = ("wcs", "catalog", "none")  # from the best to the worst
 
 
 def draw(
-    frames: Sequence[BinaryIO],
-    target: Path,
-    look: ThumbnailOptions,
-    context: ConversionContext,
+    files: Sequence[BinaryIO], target: Path, options: ThumbnailOptions, context: ConversionContext
 ) -> ConvertedImage:
-    """Write the thumbnail of *frames* (one, or red, visual and blue) to *target* as JPEG.
+    """Write the thumbnail of *files* (one frame, or red, visual and blue) to *target* as JPEG.
 
-    Raises `NotAnImage`, `Undecodable`, `TooLarge` or what
-    reading the frames raised; *target* may then hold anything.
+    Returns what was written. Raises `NotAnImage`, `Undecodable`, `TooLarge`, and whatever reading the files raised.
+    *target* may hold anything after a failure.
     """
-    with reported(), ExitStack() as stack:
-        read = [stack.enter_context(opened(file, look, context)) for file in frames]
-        sheet = Sheet.of(read[0], look)
-        needed = max(sum(map(_held, read)), _laid_out(sheet, look, len(read)))
+    with frame_errors_as_undecodable(), ExitStack() as stack:
+        frames = [stack.enter_context(open_frame(file, options, context)) for file in files]
+        geometry = Geometry.of(frames[0], options)
+        needed = max(sum(map(_frame_bytes, frames)), _picture_bytes(geometry, options, len(frames)))
         context.reserve_memory(max(memory_budget.STREAMING, memory_budget.SMALL + needed))
-        image, how = _drawn(read, sheet, look, context.scratch)
-    if look.label:
-        labelled(image, look.label, outlined=look.look != "lco")
-    image.save(target, "JPEG", quality=look.quality)
-    return ConvertedImage(image.width, image.height, "fits", None if how is None else f"aligned={how}")
+        image, aligned_by = _draw_frames(frames, geometry, options, context)
+    if options.label:
+        draw_label(image, options.label, outlined=options.look != "lco")
+    image.save(target, "JPEG", quality=options.quality)
+    return ConvertedImage(image.width, image.height, "fits", aligned_by and f"aligned={aligned_by}")
 
 
-def _held(frame: FitsFrame) -> int:
-    """Bytes that are held of *frame* at most: its pixels, as floats, as far as they are not read in blocks, twice."""
+def _frame_bytes(frame: FitsFrame) -> int:
+    """Returns the most bytes of *frame* that are held: its pixels as floats, twice, unless they are read in blocks."""
     rows, columns = frame.plane.shape
-    return 2 * max(min(4 * rows * columns, HELD_MOST), 4 * _at_once(frame.plane))
+    return 2 * max(min(4 * rows * columns, WHOLE_MAX), 4 * frame.plane.decoded_together)
 
 
-def _at_once(plane: Plane) -> int:
-    """Pixels that are decoded together, however many they are: tiles may be as high as the frame."""
-    if isinstance(plane, Mosaic):
-        return sum(_at_once(part.plane) for part in plane.parts)
-    rows, columns = plane.shape
-    high = rows if isinstance(plane, Whole) else plane.high if isinstance(plane, Tiles) else 0
-    return high * columns
+def _picture_bytes(geometry: Geometry, options: ThumbnailOptions, frames: int) -> int:
+    """Returns the bytes of the averaged *frames*, which are floats, and of the picture.
 
-
-def _laid_out(sheet: Sheet, look: ThumbnailOptions, frames: int) -> int:
-    """Bytes of the sheets of so many *frames*, which are floats, and of the picture.
-
-    Of old one sheet is worked on at a time, in bytes, but LANCZOS in fours has it four times. One that is turned to
-    the exact angle has up to twice its pixels.
+    The lco look works on one averaged frame at a time, in bytes, but resizes it in four copies. A picture that is
+    rotated by the exact angle has up to twice its pixels.
     """
-    width, height = map(math.ceil, sheet.part)
-    turned = 3 if look.orient == "exact" and sheet.angle else 1
-    sheets = 1 if look.look == "lco" else frames * turned
-    return 4 * width * height * sheets + 8 * math.prod(sheet.final)
+    width, height = geometry.small_size
+    rotated = 3 if options.orient == "exact" and geometry.angle else 1
+    averaged = 1 if options.look == "lco" else frames * rotated
+    return 4 * width * height * averaged + 8 * math.prod(geometry.final)
 
 
-@dataclass(frozen=True, slots=True)
-class Sheet:
-    """What a picture is laid out on: the reference frame's pixels, how they are turned, averaged and scaled."""
-
-    shape: Size  # rows and columns
-    turn: Orientation
-    angle: float
-    by: Size
-    final: Size
-
-    @classmethod
-    def of(cls, frame: FitsFrame, look: ThumbnailOptions) -> Sheet:
-        """The sheet for *frame* in *look*'s size."""
-        turn, angle = turn_of(frame.header)
-        size = turn.size(frame.plane.shape)
-        final = fitted(size, (look.width, look.height))
-        if look.look == "lco":
-            return cls(frame.plane.shape, turn, angle, factors(size, final), final)
-        seen = max(final[0], _least(size, 0)), max(final[1], _least(size, 1))
-        return cls(frame.plane.shape, turn, angle, factors(size, seen, ROBUST_GAP), final)
-
-    @property
-    def part(self) -> tuple[float, float]:
-        """Width and height of the picture after it was averaged: the last boxes may be partly empty."""
-        width, height = self.turn.size(self.shape)
-        return width / self.by[0], height / self.by[1]
-
-
-def _least(size: Size, axis: int) -> int:
-    """The side that limits need, less what averaging leaves on top of what it is told to."""
-    return max(1, int(size[axis] * robust.STATISTICS_EDGE / (ROBUST_GAP * max(size))))
-
-
-def _drawn(
-    frames: list[FitsFrame], sheet: Sheet, look: ThumbnailOptions, scratch: Path | None
+def _draw_frames(
+    frames: list[FitsFrame], geometry: Geometry, options: ThumbnailOptions, context: ConversionContext
 ) -> tuple[Image.Image, str | None]:
-    """The picture without its label, as RGB; and how its frames were aligned, where they are several."""
-    ways = [(None, "wcs"), *(affine_between(frames[0], other) for other in frames[1:])]
-    order: Callable[[str], int] = ("wcs", "catalog", "none").index
-    how = max((way for _, way in ways), key=order) if len(frames) > 1 else None
-    affines = [affine for affine, _ in ways]
-    if look.look == "lco":
-        return _as_lco(frames, affines, sheet, look, scratch), how
-    return _as_robust(frames, affines, sheet, look), how
+    """Returns the picture without its label, as RGB, and how its frames were aligned if there are several."""
+    alignments = [(None, "wcs"), *(affine_between(frames[0], other) for other in frames[1:])]
+    aligned_by = max((way for _, way in alignments), key=ALIGNED_BY.index) if len(frames) > 1 else None
+    affines = [affine for affine, _ in alignments]
+    if options.look == "lco":
+        return _draw_lco(frames, affines, geometry, options, context.scratch), aligned_by
+    return _draw_robust(frames, affines, geometry, options), aligned_by
 
 
-def _as_lco(
-    frames: list[FitsFrame], affines: list[Affine | None], sheet: Sheet, look: ThumbnailOptions, scratch: Path | None
+def _draw_lco(
+    frames: list[FitsFrame],
+    affines: list[Affine | None],
+    geometry: Geometry,
+    options: ThumbnailOptions,
+    scratch: Path | None,
 ) -> Image.Image:
-    """Each frame between limits of its own, as one band; moved first, as of old, where it is small enough."""
+    """Draw each frame between its own limits, as one band. Small frames are moved first, as thumbnail-service does."""
     bands = []
     for frame, affine in zip(frames, affines, strict=True):
-        whole = moved(frame.plane, affine, sheet.shape)
-        small = _lco_levels(whole or frame.plane, sheet, look, scratch)
-        release(frame.plane)
-        placed = small if whole else _placed(small, frame, affine, sheet)
-        bands.append(Image.fromarray(resized(placed, sheet.part, sheet.final)))
+        moved = move_plane(frame.plane, affine, geometry.shape)
+        small = _lco_levels(moved or frame.plane, geometry, options, scratch)
+        frame.plane.release()
+        aligned = small if moved else align_picture(small, affine, geometry, frame.plane.shape)
+        bands.append(Image.fromarray(resize_levels(aligned, geometry.part, geometry.final)))
     return Image.merge("RGB", bands * 3 if len(bands) == 1 else bands)
 
 
-def _lco_levels(plane: Plane, sheet: Sheet, look: ThumbnailOptions, scratch: Path | None) -> Pixels:
-    plane = twice(plane, scratch)
+def _lco_levels(plane: Plane, geometry: Geometry, options: ThumbnailOptions, scratch: Path | None) -> Pixels:
+    plane = plane.for_reading_twice(scratch)
     limits = lco.limits(plane)
     table = lco.GAMMA
-    if look.median and look.percentile is not None:
-        table = lco.median_table(plane, limits, look.percentile)
-    return shrunk(plane, sheet.turn, sheet.by, lco.Levels(limits, table))
+    if options.median and options.percentile is not None:
+        table = lco.median_table(plane, limits, options.percentile)
+    return shrink_levels(plane, geometry.orientation, geometry.box, lco.GreyLevels(limits, table))
 
 
-def _as_robust(
-    frames: list[FitsFrame], affines: list[Affine | None], sheet: Sheet, look: ThumbnailOptions
+def _draw_robust(
+    frames: list[FitsFrame], affines: list[Affine | None], geometry: Geometry, options: ThumbnailOptions
 ) -> Image.Image:
-    """Each frame averaged as floats, and laid on the reference; brought to size and stretched together."""
+    """Average each frame as floats and align it with the reference; then resample and stretch all of them together."""
     planes = []
     for frame, affine in zip(frames, affines, strict=True):
-        small = means(frame.plane, sheet.turn, sheet.by)
-        release(frame.plane)
-        planes.append(_placed(small, frame, affine, sheet))
-    if look.orient == "exact" and sheet.angle:
-        finish = partial(_rotated, angle=sheet.angle, look=look)
+        small = shrink_means(frame.plane, geometry.orientation, geometry.box)
+        frame.plane.release()
+        planes.append(align_picture(small, affine, geometry, frame.plane.shape))
+    if options.orient == "exact" and geometry.angle:
+        scale = partial(_rotate, angle=geometry.angle, options=options)
     else:
-        finish = partial(resampled, part=sheet.part, final=sheet.final)
-    levels = robust.levels if len(planes) == 1 else robust.colour_levels
-    return robust.coloured(levels(planes, finish, look), look)
+        scale = partial(resample, part=geometry.part, final=geometry.final)
+    levels = robust.grey_levels if len(planes) == 1 else robust.colour_levels
+    return robust.coloured(levels(planes, scale, options), options)
 
 
-def _placed(small: Pixels, frame: FitsFrame, affine: Affine | None, sheet: Sheet) -> Pixels:
-    """*small* with *frame*'s pixels where the reference's are."""
-    width, height = map(math.ceil, sheet.part)
-    return aligned(small, affine, sheet.turn, sheet.by, (sheet.shape, frame.plane.shape), (height, width))
-
-
-def _rotated(small: Pixels, angle: float, look: ThumbnailOptions) -> Final:
-    """*small* turned by *angle* degrees and made to fit; what was not in it is no number, which is black."""
+def _rotate(small: Pixels, angle: float, options: ThumbnailOptions) -> ScaledPlane:
+    """Returns *small* rotated by *angle* degrees, at its final size. Pixels outside of it are NaN, which is black."""
     whole = Image.fromarray(small)
-    turned = whole.rotate(angle, Image.Resampling.BILINEAR, expand=True, fillcolor=float("nan"))
-    size = fitted(turned.size, (look.width, look.height))
-    return resampled(np.asarray(turned), turned.size, size)
+    rotated = whole.rotate(angle, Image.Resampling.BILINEAR, expand=True, fillcolor=float("nan"))
+    size = fit_inside(rotated.size, (options.width, options.height))
+    return resample(np.asarray(rotated), rotated.size, size)

@@ -1,4 +1,4 @@
-"""The label in the lower left corner, in DejaVu Sans Mono, which has Latin, Greek, Cyrillic and many signs."""
+"""The label in the lower left corner, in DejaVu Sans Mono, which has Latin, Greek and Cyrillic letters."""
 
 from __future__ import annotations
 
@@ -6,33 +6,34 @@ from importlib.resources import as_file, files
 
 from PIL import Image, ImageDraw, ImageFont
 
-POINTS = 20
-LEAST_POINTS = 10  # below this nobody reads it: it is cut instead
+POINTS_MAX = 20
+POINTS_MIN = 10  # smaller letters cannot be read: the text is cut instead
 MARGIN = 4  # pixels
 ELLIPSIS = "\N{HORIZONTAL ELLIPSIS}"
 
 
-def labelled(picture: Image.Image, text: str, *, outlined: bool) -> None:
-    """Write *text* onto *picture*, shrunk until it fits; *outlined*, a dark edge keeps it readable on white.
+def draw_label(picture: Image.Image, text: str, *, outlined: bool) -> None:
+    """Write *text* onto *picture*, in the largest size that fits.
 
-    As fits2image has it, size by size, so that the pixels are the same; but cut where that ended unreadable.
+    With *outlined*, a dark edge keeps it readable on white.
+    The sizes are tried as in fits2image, so that the pixels are the same. A text that is still too long is cut.
     """
-    room = picture.width - MARGIN
-    font = _font(POINTS)
-    for points in range(POINTS, LEAST_POINTS - 1, -1):
+    width = picture.width - MARGIN
+    font = _font(POINTS_MAX)
+    for points in range(POINTS_MAX, POINTS_MIN - 1, -1):
         font = _font(points)
-        if font.getbbox(text)[2] <= room:
+        if font.getbbox(text)[2] <= width:
             break
-    text = _cut(text, font, room)
+    text = _cut(text, font, width)
     place = MARGIN, picture.height - MARGIN - font.getbbox(text)[3]
     edge = 1 if outlined else 0
     ImageDraw.Draw(picture).text(place, text, font=font, fill="white", stroke_width=edge, stroke_fill="black")
 
 
-def _cut(text: str, font: ImageFont.FreeTypeFont, room: int) -> str:
-    if font.getbbox(text)[2] <= room:
+def _cut(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:
+    if font.getbbox(text)[2] <= width:
         return text
-    while text and font.getbbox(text + ELLIPSIS)[2] > room:
+    while text and font.getbbox(text + ELLIPSIS)[2] > width:
         text = text[:-1].rstrip()
     return text + ELLIPSIS
 

@@ -12,48 +12,48 @@ import numpy as np
 if TYPE_CHECKING:
     from mezcal.convert.fits.read.planes import Pixels
 
-SPECTRA = {"SPECTRUM", "ARC", "LAMPFLAT"}
+SPECTRA = {"SPECTRUM", "ARC", "LAMPFLAT"}  # values of OBSTYPE
 
 
 @dataclass(frozen=True, slots=True)
 class Orientation:
-    """One of the eight ways to lay a frame out: transpose first, then flip the picture's rows and columns."""
+    """One of the eight ways to lay a frame out: transpose it first, then flip the picture's rows and columns."""
 
     transpose: bool = False
     flip_rows: bool = True  # FITS has its first row at the bottom
     flip_columns: bool = False
 
     @property
-    def backwards(self) -> bool:
-        """Whether the frame's last row comes first, along whichever axis of the picture its rows run."""
+    def last_row_first(self) -> bool:
+        """True if the frame's last row comes first, along that axis of the picture on which its rows are."""
         return self.flip_columns if self.transpose else self.flip_rows
 
-    def size(self, shape: tuple[int, int]) -> tuple[int, int]:
-        """Width and height of the picture of a frame with so many rows and columns."""
+    def picture_size(self, shape: tuple[int, int]) -> tuple[int, int]:
+        """Returns width and height of the picture of a frame with *shape* rows and columns."""
         rows, columns = shape
         return (rows, columns) if self.transpose else (columns, rows)
 
     def apply(self, block: Pixels) -> Pixels:
-        """*block* as the picture has it."""
+        """Returns *block* as it is in the picture."""
         block = block.T if self.transpose else block
         block = block[::-1] if self.flip_rows else block
         return block[:, ::-1] if self.flip_columns else block
 
-    def there(self, points: Pixels, shape: tuple[int, int]) -> Pixels:
-        """Where the frame's *points* (x, y; pixel edges are whole numbers) are in the picture."""
-        width, height = self.size(shape)
+    def to_picture(self, points: Pixels, shape: tuple[int, int]) -> Pixels:
+        """Returns where the frame's *points* (x, y) are in the picture. Edges of pixels are whole numbers."""
+        width, height = self.picture_size(shape)
         x, y = (points[:, 1], points[:, 0]) if self.transpose else (points[:, 0], points[:, 1])
         return np.stack([width - x if self.flip_columns else x, height - y if self.flip_rows else y], 1)
 
-    def back(self, points: Pixels, shape: tuple[int, int]) -> Pixels:
-        """Where the picture's *points* are in the frame: the inverse of `there`."""
-        width, height = self.size(shape)
+    def to_frame(self, points: Pixels, shape: tuple[int, int]) -> Pixels:
+        """Returns where the picture's *points* are in the frame: the inverse of `to_picture`."""
+        width, height = self.picture_size(shape)
         x = width - points[:, 0] if self.flip_columns else points[:, 0]
         y = height - points[:, 1] if self.flip_rows else points[:, 1]
         return np.stack([y, x] if self.transpose else [x, y], 1)
 
     def direction(self, vector: Pixels) -> Pixels:
-        """Where on the screen, y upwards, a direction of the frame points."""
+        """Returns where a direction of the frame points on the screen, y upwards."""
         x, y = (vector[1], vector[0]) if self.transpose else (vector[0], vector[1])
         return np.array([-x if self.flip_columns else x, y if self.flip_rows else -y])
 
@@ -61,9 +61,10 @@ class Orientation:
 FLIPPED = Orientation()
 
 
-def turn_of(header: Any) -> tuple[Orientation, float]:
-    """The turn that brings north up and east left, snapped to 90 degrees, and the degrees, counter-clockwise,
-    that would make it exact. Frames without coordinates, and spectra, are only flipped.
+def orientation_of(header: Any) -> tuple[Orientation, float]:
+    """Returns the orientation that brings north nearest to the top and east to the left, and the remaining angle.
+
+    The angle is in degrees, counter-clockwise. Frames without coordinates, and spectra, are only flipped.
     """
     matrix = None if str(header.get("OBSTYPE", "")).strip().upper() in SPECTRA else sky_matrix(header)
     if matrix is None:
@@ -71,15 +72,16 @@ def turn_of(header: Any) -> tuple[Orientation, float]:
     inverse = np.linalg.inv(matrix)
     north, east = inverse @ [0.0, 1.0], inverse @ [1.0, 0.0]
     north, east = north / np.linalg.norm(north), east / np.linalg.norm(east)
-    turns = (Orientation(*choice) for choice in product((False, True), repeat=3))
-    best = max(turns, key=lambda turn: round(turn.direction(north)[1] - turn.direction(east)[0], 9))
+    orientations = (Orientation(*choice) for choice in product((False, True), repeat=3))
+    best = max(orientations, key=lambda each: round(each.direction(north)[1] - each.direction(east)[0], 9))
     right, up = best.direction(north)
     return best, math.degrees(math.atan2(right, up))
 
 
 def sky_matrix(header: Any) -> Pixels | None:
-    """Degrees east and north for a step of one pixel along x and y: from CD, PC or CDELT with CROTA2; None where
-    these are not there, or are no numbers.
+    """Returns degrees east and north for a step of one pixel along x and y, from CD, PC or CDELT with CROTA2.
+
+    None if they are missing, or if they are no numbers.
     """
     try:
         matrix = _matrix(header)
@@ -98,8 +100,8 @@ def _matrix(header: Any) -> Pixels | None:
         return None
     across, along = map(float, steps)
     if any(f"PC{i}_{j}" in header for i, j in product((1, 2), repeat=2)):
-        turned = _square([header.get(f"PC{i}_{j}", float(i == j)) for i, j in product((1, 2), repeat=2)])
-        return turned * [[across], [along]]
+        rotation = _square([header.get(f"PC{i}_{j}", float(i == j)) for i, j in product((1, 2), repeat=2)])
+        return rotation * [[across], [along]]
     angle = math.radians(float(header.get("CROTA2", 0.0)))
     cos, sin = math.cos(angle), math.sin(angle)
     return _square([across * cos, -along * sin, across * sin, along * cos])

@@ -1,30 +1,31 @@
-"""The default look: limits from all pixels, whatever is no number left out, hues that mean something."""
+"""The default look: limits from all pixels without NaN, and hues that show the colours of the sources."""
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
-from astropy.visualization import AsinhStretch, LinearStretch, LogStretch, SqrtStretch
+from astropy.visualization import AsinhStretch, LinearStretch, LogStretch, SqrtStretch, ZScaleInterval
 from PIL import Image
 
-from mezcal.convert.fits.draw.box_means import averaged
-from mezcal.convert.fits.draw.limits import Limits, least_above
-from mezcal.convert.fits.draw.zscale import zscale
+from mezcal.convert.fits.draw.box_means import box_means
+from mezcal.convert.fits.draw.limits import Limits, smallest_step
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mezcal.convert.fits.draw.scaling import Final
+    from mezcal.convert.fits.draw.scaling import ScaledPlane
     from mezcal.convert.fits.read.planes import Pixels
     from mezcal.recipe import ThumbnailOptions
 
-    Finish = Callable[[Pixels], Final]
+    Scale = Callable[[Pixels], ScaledPlane]
 
-STATISTICS_EDGE = 512  # pixels: limits come from a picture of about this size, whatever size is asked for
+STATISTICS_EDGE = 512  # pixels: limits come from a picture of about this size, whatever the thumbnail's size
+ZSCALE_SAMPLES = 5_000  # astropy's default of 1,000 gives limits that depend more on which pixels are sampled
 STRETCHES = {"linear": LinearStretch, "asinh": AsinhStretch, "sqrt": SqrtStretch, "log": LogStretch}
 
-STEPS = 65_535  # of brightness, before the stretch: the steepest one makes half a level of each
+STEPS = 65_535  # of brightness before the stretch: the steepest stretch makes half a level of each
 
 ANCHORS = {
     "viridis": "440154 46327e 365c8d 277f8e 1fa187 4ac16d a0da39 fde725",
@@ -34,65 +35,66 @@ ANCHORS = {
 }
 
 
-def limits(small: Pixels, look: ThumbnailOptions) -> Limits:
-    """Black and white of an averaged plane, by the rule that *look* names."""
-    values = _statistics(small).ravel()
+def limits(small: Pixels, options: ThumbnailOptions) -> Limits:
+    """Returns black and white of an averaged plane, by the rule in *options*."""
+    values = _statistics_picture(small).ravel()
     values = values[np.isfinite(values)]
     if not len(values):
         return Limits(0.0, 1.0)
-    if look.limits == "zscale" and len(values) > 25:
-        black, white = zscale(values)
-    elif look.limits == "percentile" and look.percentile is not None:
-        low = 50 if look.median else 100 - look.percentile
-        black, white = np.percentile(values, [low, look.percentile])
+    if options.limits == "zscale" and len(values) > 25:
+        samples = values[:: math.ceil(len(values) / ZSCALE_SAMPLES)]
+        black, white = ZScaleInterval(n_samples=ZSCALE_SAMPLES).get_limits(samples)
+    elif options.limits == "percentile" and options.percentile is not None:
+        low = 50 if options.median else 100 - options.percentile
+        black, white = np.percentile(values, [low, options.percentile])
     else:
         black, white = values.min(), values.max()
     black, white = float(black), float(white)
-    return Limits(black, white if white > black else black + least_above(black))
+    return Limits(black, white if white > black else black + smallest_step(black))
 
 
-def _statistics(small: Pixels) -> Pixels:
-    """An averaged plane, averaged on to about the size that limits come from."""
+def _statistics_picture(small: Pixels) -> Pixels:
+    """Returns an averaged plane, averaged further to about `STATISTICS_EDGE`."""
     step = max(1, round(max(small.shape) / STATISTICS_EDGE))
-    return averaged(small, (step, step))
+    return box_means(small, (step, step))
 
 
-def levels(planes: list[Pixels], finish: Finish, look: ThumbnailOptions) -> Image.Image:
-    """One averaged plane as 8-bit grey. It is brought to its final size before it is stretched."""
-    within = limits(planes[0], look)
-    table = _bytes(_stretched(np.linspace(0, 1, STEPS + 1), look))  # quicker than to stretch every pixel
-    final = finish(planes[0])
-    shown, top = np.empty(final.size[::-1], np.uint8), 0
-    for band in final.bands:
+def grey_levels(planes: list[Pixels], scale: Scale, options: ThumbnailOptions) -> Image.Image:
+    """Returns one averaged plane as 8-bit grey. *scale* brings it to its final size before it is stretched."""
+    within = limits(planes[0], options)
+    table = _bytes(_stretched(np.linspace(0, 1, STEPS + 1), options))  # faster than stretching every pixel
+    scaled = scale(planes[0])
+    picture, top = np.empty(scaled.size[::-1], np.uint8), 0
+    for band in scaled.bands:
         share = within.apply(band)
         share *= STEPS
-        table.take(share.astype(np.uint16), out=shown[top : top + len(band)], mode="clip")
+        table.take(share.astype(np.uint16), out=picture[top : top + len(band)], mode="clip")
         top += len(band)
-    return Image.fromarray(shown)
+    return Image.fromarray(picture)
 
 
-def colour_levels(planes: list[Pixels], finish: Finish, look: ThumbnailOptions) -> Image.Image:
-    """Red, visual and blue as 8-bit RGB with linked limits, after Lupton et al. 2004 (PASP 116, 133).
+def colour_levels(planes: list[Pixels], scale: Scale, options: ThumbnailOptions) -> Image.Image:
+    """Returns red, visual and blue as 8-bit RGB with the same limits, after Lupton et al. 2004 (PASP 116, 133).
 
-    Each plane loses its own sky, which is black; then one scale holds for all three, the stretch acts on their
-    mean alone, and what is too bright keeps its hue.
+    The sky of each plane is subtracted and becomes black. Then all three have one scale, the stretch acts on their mean
+    alone, and pixels that are too bright keep their hue.
     """
-    looked_at = [_statistics(plane) for plane in planes]
-    skies = [np.float32(_sky(plane)) for plane in looked_at]
-    white = limits(_mean([plane - sky for plane, sky in zip(looked_at, skies, strict=True)]), look).white
+    small = [_statistics_picture(plane) for plane in planes]
+    skies = [np.float32(_sky(plane)) for plane in small]
+    white = limits(_mean([plane - sky for plane, sky in zip(small, skies, strict=True)]), options).white
     within = Limits(0.0, white if white > 0 else 1.0)
-    finals = [finish(plane) for plane in planes]
-    shown, top = np.empty((*finals[0].size[::-1], 3), np.uint8), 0
-    for bands in zip(*(final.bands for final in finals), strict=True):
-        lit = [band - sky for band, sky in zip(bands, skies, strict=True)]
-        mean = _mean(lit)
+    scaled = [scale(plane) for plane in planes]
+    picture, top = np.empty((*scaled[0].size[::-1], 3), np.uint8), 0
+    for bands in zip(*(plane.bands for plane in scaled), strict=True):
+        light = [band - sky for band, sky in zip(bands, skies, strict=True)]
+        mean = _mean(light)
         with np.errstate(all="ignore"):
-            factor = np.where(mean > 0, _stretched(within.apply(mean), look) / mean, 0)
-        rgb = np.stack([band * factor for band in lit], axis=-1)
+            factor = np.where(mean > 0, _stretched(within.apply(mean), options) / mean, 0)
+        rgb = np.stack([band * factor for band in light], axis=-1)
         rgb = np.clip(np.nan_to_num(rgb, nan=0.0, posinf=0.0, neginf=0.0), 0, None)
-        shown[top : top + len(mean)] = _bytes(rgb / np.maximum(rgb.max(axis=-1, keepdims=True), 1))
+        picture[top : top + len(mean)] = _bytes(rgb / np.maximum(rgb.max(axis=-1, keepdims=True), 1))
         top += len(mean)
-    return Image.fromarray(shown)
+    return Image.fromarray(picture)
 
 
 def _mean(planes: list[Pixels]) -> Pixels:
@@ -105,10 +107,10 @@ def _sky(plane: Pixels) -> float:
     return float(np.median(values)) if len(values) else 0.0
 
 
-def _stretched(share: Pixels, look: ThumbnailOptions) -> Pixels:
-    stretch = STRETCHES[look.stretch or "linear"]()
-    done: Pixels = np.clip(stretch(share), 0, 1)
-    return done
+def _stretched(share: Pixels, options: ThumbnailOptions) -> Pixels:
+    stretch = STRETCHES[options.stretch or "linear"]()
+    stretched: Pixels = np.clip(stretch(share), 0, 1)
+    return stretched
 
 
 def _bytes(share: Pixels) -> Pixels:
@@ -116,17 +118,17 @@ def _bytes(share: Pixels) -> Pixels:
     return rounded
 
 
-def coloured(grey: Image.Image, look: ThumbnailOptions) -> Image.Image:
-    """*grey*, inverted and in the colours of *look*."""
-    if look.invert:
+def coloured(grey: Image.Image, options: ThumbnailOptions) -> Image.Image:
+    """Returns *grey* as RGB, inverted and in the colour map of *options*."""
+    if options.invert:
         grey = grey.point([255 - level for level in range(256)] * len(grey.getbands()))
-    if look.colormap == "gray" or grey.mode != "L":
+    if options.colormap == "gray" or grey.mode != "L":
         return grey.convert("RGB")
-    return Image.merge("RGB", [grey.point(list(band)) for band in _colours(look.colormap).T])
+    return Image.merge("RGB", [grey.point(list(band)) for band in _colours(options.colormap).T])
 
 
 def _colours(name: str) -> Pixels:
-    """256 colours, interpolated between the anchors."""
+    """Returns 256 colours, interpolated between the anchors."""
     anchors = np.array([list(bytes.fromhex(colour)) for colour in ANCHORS[name].split()], float)
     places = np.linspace(0, len(anchors) - 1, 256)
     bands = [np.interp(places, np.arange(len(anchors)), anchors[:, band]) for band in range(3)]

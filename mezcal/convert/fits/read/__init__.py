@@ -1,1 +1,1 @@
-"""FITS frames as planes of rows, in bounded memory."""
+"""Reads FITS frames as planes of rows, in bounded memory."""

@@ -1,4 +1,4 @@
-"""Bytes of a frame's file by their place: through its reader, for what is still arriving has to be waited for."""
+"""Reads bytes of a frame's file by their position, through its reader: a file that is arriving is waited for."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-def fill(buffer: Any, file: BinaryIO, place: int) -> None:
-    """Fill *buffer* from byte *place* of *file* on; `ValueError` where the file ends before."""
-    file.seek(place)
+def fill(buffer: Any, file: BinaryIO, position: int) -> None:
+    """Fill *buffer* from byte *position* of *file* on. Raises `ValueError` if the file ends before."""
+    file.seek(position)
     view = memoryview(buffer).cast("B")
-    while view and (count := file.readinto(view)):  # type: ignore[attr-defined]  # every reader here has it
+    while view and (count := file.readinto(view)):  # type: ignore[attr-defined]  # all readers here have it
         view = view[count:]
     if view:
         raise ValueError(f"the frame is cut off: {len(view):,} bytes are missing at its end")
 
 
-def bytes_at(file: BinaryIO, place: int, size: int) -> bytearray:
-    """*size* bytes from *place* on; `ValueError` where the file ends before."""
-    held = bytearray(size)
-    fill(held, file, place)
-    return held
+def bytes_at(file: BinaryIO, position: int, size: int) -> bytearray:
+    """Returns *size* bytes from *position* on. Raises `ValueError` if the file ends before."""
+    data = bytearray(size)
+    fill(data, file, position)
+    return data

@@ -1,4 +1,4 @@
-"""FITS files as frames: which HDU is the picture, and where its pixels are."""
+"""FITS files as frames: a header, and a plane of pixels."""
 
 from __future__ import annotations
 
@@ -11,51 +11,48 @@ import warnings
 import zlib
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
-from itertools import islice
-from math import prod
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
-import numpy as np
 from astropy.io import fits
 
-from mezcal.convert.fits.read.mosaic import Mosaic, is_part, quadrants
-from mezcal.convert.fits.read.planes import BLOCK, HELD_MOST, Plane, Sections, Whole
-from mezcal.convert.fits.read.tile_table import tiled
-from mezcal.convert.fits.read.uncompressed import plain
+from mezcal.convert.fits.read.hdus import check_complete, check_pixels, choose_picture, pictures
+from mezcal.convert.fits.read.mosaic import Mosaic, is_part, parts_of_one_detector
+from mezcal.convert.fits.read.plane_readers import open_plane
 from mezcal.errors import NotAnImage, StoreDown, TooLarge, Undecodable, is_disk_full
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from mezcal.convert.context import ConversionContext
+    from mezcal.convert.fits.read.planes import Plane
     from mezcal.recipe import ThumbnailOptions
 
-FAULTS = (
+FRAME_ERRORS = (
     *(OSError, ValueError, TypeError, KeyError, IndexError, AttributeError, EOFError, ArithmeticError),
     *(zlib.error, fits.VerifyError),
 )
-CFITSIO = "CfitsioException"  # what astropy's decoders raise: an Exception of a private module
+CFITSIO_ERROR = "CfitsioException"  # raised by astropy's decoders: an Exception of a private module
 GZIP = b"\x1f\x8b"
-INFLATED_MOST = 8 * 2**30  # bytes: a compressed file may hold a thousand times its size
+INFLATED_MAX = 8 * 2**30  # bytes: a compressed file may hold a thousand times its size
 
 
 @dataclass(frozen=True, slots=True)
-class Cards:
-    """The picture's header, completed by the primary one's: OBSTYPE is often said only there."""
+class FrameHeader:
+    """The picture's header. Cards that it lacks are taken from the primary one: OBSTYPE is often only there."""
 
-    own: Any  # astropy's Header, which is untyped
+    own: Any  # astropy's Header, which has no types
     primary: Any
 
     def __contains__(self, name: str) -> bool:
         return name in self.own or name in self.primary
 
     def get(self, name: str, default: Any = None) -> Any:
-        """The value of a card."""
+        """Returns the value of a card."""
         return (self.own if name in self.own else self.primary).get(name, default)
 
-    def whole(self) -> Any:
-        """Both in one: for hundreds of cards that takes as long as to read them."""
+    def merged(self) -> Any:
+        """Returns both in one. With hundreds of cards this takes as long as reading them."""
         header = self.own.copy()
         header.extend(self.primary, unique=True, update=False)
         return header
@@ -63,16 +60,14 @@ class Cards:
 
 @dataclass(frozen=True, slots=True)
 class FitsFrame:
-    """One open frame. HDUs behind the picture are not read unless they are asked for: that may take longer than to
-    draw it.
-    """
+    """One open frame. HDUs after the picture are read only if they are needed: that may take longer than drawing."""
 
     plane: Plane
-    header: Cards
-    hdus: Any  # astropy's, read as they are looked at
+    header: FrameHeader
+    hdus: Any  # astropy's list, which reads an HDU when it is first used
 
     def catalogue(self) -> Any:
-        """The table of the frame's sources; None where the pipeline left none."""
+        """Returns the table of the frame's sources. None if the pipeline wrote none."""
         for hdu in self.hdus:
             columns = getattr(hdu, "columns", None)  # an image has none
             if hdu.name == "CAT" and columns is not None and {"x", "y", "flux"} <= set(map(str.lower, columns.names)):
@@ -81,157 +76,83 @@ class FitsFrame:
 
 
 @contextmanager
-def reported() -> Iterator[None]:
-    """Tell whatever astropy finds wrong with a file as `Undecodable`; warnings are about the headers' style."""
+def frame_errors_as_undecodable() -> Iterator[None]:
+    """Raise what astropy raises about a file as `Undecodable`. Its warnings about headers are ignored."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             yield
         except Exception as error:
-            if not isinstance(error, FAULTS) and type(error).__name__ != CFITSIO:
+            if not isinstance(error, FRAME_ERRORS) and type(error).__name__ != CFITSIO_ERROR:
                 raise
-            if is_disk_full(error):  # of our own disk, on which frames are unpacked and scaled: no fault of theirs
+            if is_disk_full(error):  # frames are unpacked and scaled on our disk: the frame is not damaged
                 raise StoreDown("the frame cannot be unpacked: the scratch folder's disk is full") from error
-            told = " ".join(str(error).split())[:200] or "no reason was given"
-            raise Undecodable(f"the frame cannot be read ({type(error).__name__}: {told})") from error
+            reason = " ".join(str(error).split())[:200] or "no reason was given"
+            raise Undecodable(f"the frame cannot be read ({type(error).__name__}: {reason})") from error
 
 
 @contextmanager
-def opened(file: BinaryIO, look: ThumbnailOptions, context: ConversionContext) -> Iterator[FitsFrame]:
-    """The frame in *file*; raises `NotAnImage`, `Undecodable` with the reason, or `TooLarge`."""
+def open_frame(file: BinaryIO, options: ThumbnailOptions, context: ConversionContext) -> Iterator[FitsFrame]:
+    """Yields the frame in *file*. Raises `NotAnImage`, `Undecodable` with the reason, or `TooLarge`."""
     with ExitStack() as stack:
-        whole = stack.enter_context(_inflated(file, context.scratch))
-        hdus = stack.enter_context(closing(fits.open(whole, mode="readonly", memmap=False, lazy_load_hdus=True)))
-        size = whole.seek(0, io.SEEK_END)
-        yield _frame(hdus, look, whole, size, context.options.max_pixels)
+        fits_file = stack.enter_context(_inflated(file, context.scratch))
+        hdus = stack.enter_context(closing(fits.open(fits_file, mode="readonly", memmap=False, lazy_load_hdus=True)))
+        file_size = fits_file.seek(0, io.SEEK_END)
+        picture = choose_picture(hdus, options)
+        parts = _detector_parts(hdus, picture, options) or [picture]
+        for hdu in parts:
+            check_complete(hdu, file_size)
+            check_pixels(hdu.shape, context.options.max_pixels)
+        plane = _plane(parts, fits_file, (options.plane or 1) - 1)
+        check_pixels(plane.shape, context.options.max_pixels)
+        yield FitsFrame(plane, FrameHeader(picture.header, hdus[0].header), hdus)
+
+
+def _detector_parts(hdus: Any, picture: Any, options: ThumbnailOptions) -> list[Any]:
+    """Returns the HDUs that show one detector together with *picture*, an empty list if there are none."""
+    if options.hdu or options.look == "lco" or not is_part(picture):
+        return []
+    similar = [hdu for hdu in pictures(hdus) if picture.name != "SCI" or hdu.name == "SCI"]  # no masks and errors
+    return parts_of_one_detector(similar)
+
+
+def _plane(parts: list[Any], file: BinaryIO, number: int) -> Plane:
+    if len(parts) == 1:
+        return open_plane(parts[0], file, number)
+    return Mosaic.of([(open_plane(part, file, number), part.header) for part in parts])
 
 
 @contextmanager
 def _inflated(file: BinaryIO, scratch: Path | None) -> Iterator[BinaryIO]:
-    """*file* itself, or what it holds if it is gzip: in a file without a name, for FITS is read to and fro."""
+    """Yields *file*, or its content if it is gzip: in a scratch file, because FITS is not read from start to end."""
     start = file.read(9)
     file.seek(0)
     if start[:2] != GZIP:
-        _must_be_fits(start)
+        _check_is_fits(start)
         yield file
         return
     with tempfile.TemporaryFile(dir=scratch) as whole:
         with gzip.open(file) as inflating:
-            shutil.copyfileobj(cast("BinaryIO", _Bounded(inflating)), whole, 2**20)
+            shutil.copyfileobj(cast("BinaryIO", _BoundedReader(inflating)), whole, 2**20)
         whole.seek(0)
-        _must_be_fits(whole.read(9))
-        with open(os.dup(whole.fileno()), "rb") as reading:  # noqa: PTH123 - astropy wants it open for reading only
+        _check_is_fits(whole.read(9))
+        with open(os.dup(whole.fileno()), "rb") as reading:  # noqa: PTH123 - astropy wants a file opened for reading
             reading.seek(0)
             yield reading
 
 
-def _must_be_fits(start: bytes) -> None:
+def _check_is_fits(start: bytes) -> None:
     if not start.startswith(b"SIMPLE"):
         raise NotAnImage("the frame is no FITS file: it does not begin with SIMPLE")
 
 
-class _Bounded:
+class _BoundedReader:
     def __init__(self, file: Any) -> None:
-        self._file, self._left = file, INFLATED_MOST
+        self._file, self._left = file, INFLATED_MAX
 
     def read(self, size: int) -> bytes:
         piece: bytes = self._file.read(size)
         self._left -= len(piece)
         if self._left < 0:
-            raise TooLarge(f"the frame inflates to more than {INFLATED_MOST:,} bytes")
+            raise TooLarge(f"the frame inflates to more than {INFLATED_MAX:,} bytes")
         return piece
-
-
-def _frame(hdus: Any, look: ThumbnailOptions, file: BinaryIO, size: int, max_pixels: int | None) -> FitsFrame:
-    picture = _picture(hdus, look)
-    parts = [] if look.hdu or look.look == "lco" or not is_part(picture) else quadrants(_likes(hdus, picture))
-    for hdu in parts or [picture]:
-        _must_be_whole(hdu, size)
-        _must_fit(hdu.shape, max_pixels)
-    header = Cards(picture.header, hdus[0].header)
-    if parts:
-        mosaic = Mosaic.of([(_plane(part, look, file), part.header) for part in parts])
-        _must_fit(mosaic.shape, max_pixels)
-        return FitsFrame(mosaic, header, hdus)
-    return FitsFrame(_plane(picture, look, file), header, hdus)
-
-
-def _picture(hdus: Any, look: ThumbnailOptions) -> Any:
-    """The HDU to show: the first one that is wished for, else the first one that can be."""
-    first = None
-    for hdu in _pictures(hdus, look.hdu):
-        first = hdu if first is None else first
-        if len(hdu.shape) == 2 if look.look == "lco" else hdu.name == "SCI":
-            return hdu
-    if first is None:
-        asked = f"HDU {look.hdu!r} of the frame" if look.hdu else "the frame"
-        raise Undecodable(f"{asked} holds no picture: {_contents(hdus)}")
-    return first
-
-
-def _likes(hdus: Any, picture: Any) -> list[Any]:
-    """The HDUs that may be parts of what *picture* is a part of: masks and errors are not."""
-    return [hdu for hdu in _pictures(hdus, None) if picture.name != "SCI" or hdu.name == "SCI"]
-
-
-def _pictures(hdus: Any, wanted: str | None) -> Iterator[Any]:
-    """The HDUs that may be shown, in their order."""
-    return (hdu for hdu in _named(hdus, wanted) if _is_picture(hdu))
-
-
-def _named(hdus: Any, wanted: str | None) -> Iterable[Any]:
-    if wanted is None:
-        return hdus  # type: ignore[no-any-return]  # a list of astropy's, which is untyped
-    if wanted.isdigit():
-        return islice(hdus, int(wanted), int(wanted) + 1) if len(wanted) < 5 else []
-    return (hdu for hdu in hdus if hdu.name == wanted)
-
-
-def _is_picture(hdu: Any) -> bool:
-    shape: tuple[int, ...] = (getattr(hdu, "shape", None) or ()) if hdu.is_image else ()
-    return len(shape) >= 2 and all(shape)
-
-
-def _contents(hdus: Any) -> str:
-    return "it has " + ", ".join(f"{hdu.name or 'unnamed'} ({type(hdu).__name__})" for hdu in list(hdus)[:10])
-
-
-def _must_be_whole(hdu: Any, size: int) -> None:
-    info = hdu.fileinfo()
-    needed = info["datLoc"] + _bytes_of(hdu)
-    if size < needed:
-        raise Undecodable(f"the frame is cut off: it ends at byte {size:,} and needs at least {needed:,}")
-
-
-def _bytes_of(hdu: Any) -> int:
-    """Bytes of the data without their padding, which some writers leave out."""
-    padded: int = hdu.fileinfo()["datSpan"]
-    return max(0, padded - 2879)
-
-
-def _must_fit(shape: tuple[int, ...], max_pixels: int | None) -> None:
-    if max_pixels is not None and shape[-1] * shape[-2] > max_pixels:
-        raise TooLarge(f"the frame has {shape[-1]:,} x {shape[-2]:,} pixels, more than {max_pixels:,}")
-
-
-def _plane(hdu: Any, look: ThumbnailOptions, file: BinaryIO) -> Plane:
-    """The plane asked for, read by ourselves where its layout is an ordinary one, else by astropy."""
-    *above, rows, columns = hdu.shape
-    number = (look.plane or 1) - 1
-    at = _indices(above, number)
-    ours = plain(hdu, file, number) or tiled(hdu, file, number)
-    if ours is not None:
-        return ours
-    tall = isinstance(hdu, fits.CompImageHDU) and hdu.tile_shape[-2] > BLOCK
-    sections = Sections(hdu.section, (rows, columns), at)
-    pixel_bytes = max(4, abs(hdu.header["BITPIX"]) // 8)  # of short integers, too: scaled ones are floats
-    if tall or (rows * columns * pixel_bytes <= HELD_MOST and not above):
-        return Whole(sections.shape, lambda: sections.rows(0, rows))
-    return sections
-
-
-def _indices(above: list[int], number: int) -> tuple[int, ...]:
-    """Where the *number*-th picture of a cube is, from 0, the first axis of FITS running fastest."""
-    if number >= prod(above):
-        raise Undecodable(f"the frame has no plane {number + 1}")
-    return tuple(map(int, np.unravel_index(number, above))) if above else ()

@@ -1,101 +1,80 @@
-"""A frame's pixels in blocks of rows: a frame of any size passes through a few megabytes."""
+"""The pixels of a frame as rows: the interface between reading and drawing.
+
+A frame of any size is read in blocks of a few megabytes. Drawing knows only `Plane`, and not how its rows are read.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from abc import ABC, abstractmethod
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
+    from pathlib import Path
 
 Pixels = NDArray[Any]
 
-HELD_MOST = 128 * 2**20  # bytes: up to here the whole plane is decoded at once, which is quicker
-BLOCK = 256  # rows read at a time where it is not: a block's start costs half a millisecond
+WHOLE_MAX = 128 * 2**20  # bytes: up to this size a whole plane is decoded at once, which is faster
+SMALL_BLOCK = 64  # rows read at a time: such a block stays in the processor's cache
+LARGE_BLOCK = 256  # the same, if reading a block costs half a millisecond
 
 
-class Plane(Protocol):
-    """Two-dimensional pixels, row 0 the lowest as FITS has it."""
+class Plane(ABC):
+    """Two-dimensional pixels. *shape* is rows and columns; row 0 is the lowest, as in FITS."""
+
+    shape: tuple[int, int]
+    block_rows: ClassVar[int] = SMALL_BLOCK  # rows that are best read at a time
+
+    @abstractmethod
+    def rows(self, start: int, stop: int) -> Pixels:
+        """Returns the rows from *start* to before *stop*. The caller must not change them."""
+
+    def pixels_at(self, places: NDArray[np.int64]) -> Pixels:
+        """Returns single pixels. *places* are counted row after row, and in ascending order."""
+        columns = self.shape[1]
+        rows, first = np.unique(places // columns, return_index=True)
+        runs = [slice(*bounds) for bounds in pairwise([*first.tolist(), len(places)])]
+        across = places % columns
+        values = [self.rows(row, row + 1)[0, across[run]] for row, run in zip(rows.tolist(), runs, strict=True)]
+        return np.concatenate(values)
 
     @property
-    def shape(self) -> tuple[int, int]:
-        """Rows and columns."""
+    def decoded_together(self) -> int:
+        """Pixels that are decoded at once, however few are read: a tile may be as high as the frame."""
+        return 0
 
-    def rows(self, start: int, stop: int) -> Pixels:
-        """The rows from *start* to before *stop*; not to be written to."""
+    def for_reading_twice(self, _scratch: Path | None) -> Plane:
+        """Returns a plane of the same pixels whose second reading costs no decoding, or nearly none.
+
+        It may keep its pixels in a file without a name in the folder *scratch*.
+        """
+        return self
+
+    def release(self) -> None:  # noqa: B027 - most planes keep nothing
+        """Free the memory of pixels that can be read again: of three frames only one is worked on at a time."""
 
 
-@runtime_checkable
-class KeptRows(Protocol):
-    """What keeps pixels that can be had again."""
-
-    def release(self) -> None:
-        """Give the memory back; the next `rows` decodes anew."""
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
+class ArrayPlane(Plane):
     """Pixels in memory."""
 
-    pixels: Pixels
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Rows and columns."""
-        height, width = self.pixels.shape
-        return height, width
+    def __init__(self, pixels: Pixels) -> None:
+        self.shape = pixels.shape[0], pixels.shape[1]
+        self._pixels = pixels
 
     def rows(self, start: int, stop: int) -> Pixels:
-        """A view of the rows."""
-        return self.pixels[start:stop]
-
-    def at(self, places: NDArray[np.int64]) -> Pixels:
-        """Single pixels, counted row after row."""
-        return self.pixels[np.divmod(places, self.shape[1])]
-
-
-class Whole:
-    """Pixels decoded at once when they are first wanted, and forgotten when they are not any more."""
-
-    def __init__(self, shape: tuple[int, int], load: Callable[[], Pixels]) -> None:
-        self.shape = shape
-        self._load = load
-        self._pixels: Pixels | None = None
-
-    def rows(self, start: int, stop: int) -> Pixels:
-        """A view of the rows."""
-        if self._pixels is None:
-            self._pixels = self._load()
+        """Returns a view of the rows."""
         return self._pixels[start:stop]
 
-    def release(self) -> None:
-        """Give the memory back; the next `rows` decodes anew."""
-        self._pixels = None
-
-
-@dataclass(frozen=True, slots=True)
-class Sections:
-    """Pixels read from the file when they are wanted; *at* are the indices of a plane in a cube."""
-
-    section: Any  # astropy's, which declares no type
-    shape: tuple[int, int]
-    at: tuple[int, ...] = ()
-
-    def rows(self, start: int, stop: int) -> Pixels:
-        """The rows, read and decoded anew."""
-        return np.asarray(self.section[(*self.at, slice(start, stop), slice(None))])
+    def pixels_at(self, places: NDArray[np.int64]) -> Pixels:
+        """Returns single pixels."""
+        return self._pixels[np.divmod(places, self.shape[1])]
 
 
 def blocks(rows: int, step: int) -> Iterator[tuple[int, int]]:
-    """Start and stop of each block of *step* rows, the last one may be shorter."""
+    """Yields start and stop of each block of *step* rows; the last one may be shorter."""
     for start in range(0, rows, step):
         yield start, min(start + step, rows)
-
-
-def release(plane: Plane) -> None:
-    """Give back what *plane* holds in memory, if it can be had again: of three frames one is worked on."""
-    if isinstance(plane, KeptRows):
-        plane.release()

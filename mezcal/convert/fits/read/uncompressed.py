@@ -1,4 +1,4 @@
-"""Frames that are not compressed, read from the file in blocks of rows: they are never whole in memory."""
+"""Frames that are not compressed, read from the file in blocks of rows. They are never whole in memory."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ import numpy as np
 from astropy.io import fits
 
 from mezcal.convert.fits.read.byte_ranges import bytes_at, fill
+from mezcal.convert.fits.read.planes import Plane
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mezcal.convert.fits.read.planes import Pixels
 
-STORED = {8: "u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
+STORED = {8: "u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}  # by BITPIX
 
 
-@dataclass(frozen=True, slots=True)
-class Plain:
-    """Pixels as they are in *file* from byte *start*; *unsigned* ones are stored less half their range."""
+@dataclass(frozen=True)
+class UncompressedPlane(Plane):
+    """Pixels in *file* from byte *start* on. *unsigned* ones are stored less half their range."""
 
     file: BinaryIO
     start: int
@@ -29,21 +30,20 @@ class Plain:
     unsigned: bool
 
     def rows(self, start: int, stop: int) -> Pixels:
-        """The rows, read anew."""
+        """Returns the rows, read again."""
         columns = self.shape[1]
         pixels = np.empty((stop - start, columns), self.stored)
-        place = self.start + start * columns * self.stored.itemsize
-        fill(pixels, self.file, place)
+        fill(pixels, self.file, self.start + start * columns * self.stored.itemsize)
         return self._native(pixels)
 
-    def at(self, places: NDArray[np.int64]) -> Pixels:
-        """Single pixels, counted row after row."""
+    def pixels_at(self, places: NDArray[np.int64]) -> Pixels:
+        """Returns single pixels: only their bytes are read."""
         size = self.stored.itemsize
-        found = b"".join([bytes_at(self.file, place, size) for place in (self.start + places * size).tolist()])
-        return self._native(np.frombuffer(found, self.stored))
+        data = b"".join([bytes_at(self.file, position, size) for position in (self.start + places * size).tolist()])
+        return self._native(np.frombuffer(data, self.stored))
 
     def _native(self, pixels: Pixels) -> Pixels:
-        """*pixels* in this machine's order of bytes, and with their sign."""
+        """Returns *pixels* in this machine's byte order, and unsigned if they are."""
         pixels = pixels.astype(self.stored.newbyteorder("="), copy=False)
         if self.unsigned:
             pixels = pixels.view(f"u{self.stored.itemsize}")
@@ -51,8 +51,8 @@ class Plain:
         return pixels
 
 
-def plain(hdu: Any, file: BinaryIO, number: int) -> Plain | None:
-    """The *number*-th plane of *hdu*, from 0; None if astropy is to read it: it is compressed or scaled, has BLANK."""
+def read_uncompressed(hdu: Any, file: BinaryIO, number: int) -> UncompressedPlane | None:
+    """Returns the *number*-th plane of *hdu*, from 0. None if it is compressed, scaled or has BLANK."""
     if isinstance(hdu, fits.CompImageHDU) or not isinstance(hdu, fits.PrimaryHDU | fits.ImageHDU):
         return None
     header, bits = hdu.header, hdu.header["BITPIX"]
@@ -63,4 +63,4 @@ def plain(hdu: Any, file: BinaryIO, number: int) -> Plain | None:
     rows, columns = hdu.shape[-2:]
     stored = np.dtype(STORED[bits])
     start = hdu.fileinfo()["datLoc"] + number * rows * columns * stored.itemsize
-    return Plain(file, start, (rows, columns), stored, unsigned)
+    return UncompressedPlane(file, start, (rows, columns), stored, unsigned)

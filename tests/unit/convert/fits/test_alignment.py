@@ -1,4 +1,4 @@
-"""Frames laid on each other: how one is moved, by what shift, and in how much memory."""
+"""Alignment of frames: how one is moved, by what shift, and in how much memory."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import pytest
 from astropy.io import fits
 from PIL import Image
 
-from mezcal.convert.fits.alignment import affine_between, moved
-from mezcal.convert.fits.read.frame import Cards, FitsFrame
-from mezcal.convert.fits.read.planes import Held
+from mezcal.convert.fits.alignment import affine_between, move_plane
+from mezcal.convert.fits.read.frame import FitsFrame, FrameHeader
+from mezcal.convert.fits.read.planes import ArrayPlane
 
 
 @pytest.mark.parametrize(
@@ -26,25 +26,25 @@ from mezcal.convert.fits.read.planes import Held
     ],
     ids=["shifted", "turned", "on its side", "upside down", "elsewhere"],
 )
-def test_a_frame_is_moved_in_blocks_as_it_is_in_one(
+def test_moving_a_frame_in_blocks_gives_the_same_pixels_as_moving_it_at_once(
     affine: tuple[list[Any], list[Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mezcal.convert.fits.alignment.BLOCK", 40)
+    monkeypatch.setattr("mezcal.convert.fits.alignment.LARGE_BLOCK", 40)
     pixels = np.random.default_rng(1).random((300, 200), np.float32)
     matrix, zero = np.array(affine[0], float), np.array(affine[1], float)
     data = (*matrix[0].tolist(), zero[0], *matrix[1].tolist(), zero[1])
     wanted = Image.fromarray(pixels).transform((250, 310), Image.Transform.AFFINE, data, Image.Resampling.BILINEAR)
-    got = moved(Held(pixels), (matrix, zero), (310, 250))
+    got = move_plane(ArrayPlane(pixels), (matrix, zero), (310, 250))
     assert got is not None
     assert got.rows(0, 310) == pytest.approx(np.asarray(wanted), abs=1e-5)
 
 
-def test_a_small_frame_is_not_moved_to_the_pixels_of_one_too_large_to_be_held(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is averaged first, as the large one is."""
-    monkeypatch.setattr("mezcal.convert.fits.alignment.HELD_MOST", 4 * 100 * 100)
+def test_a_frame_is_not_moved_if_its_reference_is_too_large_for_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both are averaged first instead."""
+    monkeypatch.setattr("mezcal.convert.fits.alignment.WHOLE_MAX", 4 * 100 * 100)
     affine = np.eye(2), np.zeros(2)
-    assert moved(Held(np.ones((50, 50), np.float32)), affine, (100, 100)) is not None
-    assert moved(Held(np.ones((50, 50), np.float32)), affine, (100, 101)) is None
+    assert move_plane(ArrayPlane(np.ones((50, 50), np.float32)), affine, (100, 100)) is not None
+    assert move_plane(ArrayPlane(np.ones((50, 50), np.float32)), affine, (100, 101)) is None
 
 
 def _catalogue(x: np.ndarray, y: np.ndarray) -> fits.BinTableHDU:
@@ -57,7 +57,7 @@ def test_stars_are_matched_in_little_memory() -> None:
     """The shifts between 60 stars and 60 are 3600; pairs of these are 13 million."""
     stars = np.random.default_rng(1).uniform(0, 2000, (60, 2))
     here, there = (
-        FitsFrame(Held(np.zeros((10, 10))), Cards(fits.Header(), fits.Header()), [_catalogue(x, y)])
+        FitsFrame(ArrayPlane(np.zeros((10, 10))), FrameHeader(fits.Header(), fits.Header()), [_catalogue(x, y)])
         for x, y in (stars.T, (stars + np.array([7, -3])).T)
     )
     tracemalloc.start()

@@ -1,4 +1,4 @@
-"""Frames of every kind: what is read, how it is laid out, and what is told of those that cannot be."""
+"""Frames of every kind: what is read, how it is laid out, and why a frame is refused."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from astropy.io import fits
 from PIL import Image
 
 from mezcal.convert import ConversionContext, ConversionOptions
-from mezcal.convert.fits.read.frame import opened
-from mezcal.convert.fits.read.planes import Held
-from mezcal.convert.fits.read.spilled_planes import Spilled
+from mezcal.convert.fits.read.astropy_planes import SpilledPlane
+from mezcal.convert.fits.read.frame import open_frame
+from mezcal.convert.fits.read.planes import ArrayPlane
 from mezcal.convert.fits.thumbnail import draw
 from mezcal.errors import NotAnImage, StoreDown, TooLarge, Undecodable, is_disk_full
 from mezcal.recipe import ThumbnailOptions
@@ -75,7 +75,7 @@ def test_every_bitpix_is_drawn(tmp_path: Path, kind: str) -> None:
 
 
 @pytest.mark.parametrize("look", ["lco", "robust"])
-def test_nan_infinity_and_blank_are_left_out(tmp_path: Path, look: str) -> None:
+def test_nan_and_infinity_are_left_out(tmp_path: Path, look: str) -> None:
     pixels = ramp(100, 100).astype("f4")
     pixels[:50] = np.nan
     pixels[60, 60], pixels[61, 61] = np.inf, -np.inf
@@ -84,7 +84,7 @@ def test_nan_infinity_and_blank_are_left_out(tmp_path: Path, look: str) -> None:
     assert shown[:30].mean() > 50
 
 
-def test_blank_integers_are_no_pixels(tmp_path: Path) -> None:
+def test_blank_integers_are_left_out(tmp_path: Path) -> None:
     pixels = ramp().astype("i2")
     pixels[:, :5] = -32768
     path = tmp_path / "frame.fits"
@@ -105,7 +105,7 @@ def test_a_frame_without_any_number_is_drawn_black(tmp_path: Path, look: str) ->
     assert picture(written(tmp_path, fits.PrimaryHDU(np.full((50, 50), np.nan))), look=look).max() == 0
 
 
-def test_the_hdu_called_sci_comes_first(tmp_path: Path) -> None:
+def test_the_hdu_named_sci_is_shown(tmp_path: Path) -> None:
     mask, sci = fits.ImageHDU(np.ones((10, 10)), name="BPM"), fits.ImageHDU(ramp(), name="SCI")
     path = written(tmp_path, mask, sci)
     assert picture(path).shape == (40, 60)
@@ -113,13 +113,13 @@ def test_the_hdu_called_sci_comes_first(tmp_path: Path) -> None:
     assert picture(path, hdu="2").shape == (40, 60)
 
 
-def test_a_picture_called_cat_is_no_catalogue(tmp_path: Path) -> None:
+def test_an_image_named_cat_is_not_read_as_a_catalogue(tmp_path: Path) -> None:
     path = written(tmp_path, fits.ImageHDU(ramp()), fits.ImageHDU(np.ones((10, 10)), name="CAT"))
-    with path.open("rb") as file, opened(file, ThumbnailOptions.parse({}), ConversionContext()) as frame:
+    with path.open("rb") as file, open_frame(file, ThumbnailOptions.parse({}), ConversionContext()) as frame:
         assert frame.catalogue() is None
 
 
-class Noting:
+class RecordingFile:
     """A file that remembers the last byte that was read of it."""
 
     def __init__(self, file: BinaryIO) -> None:
@@ -140,12 +140,12 @@ class Noting:
 
 
 @pytest.mark.parametrize("look", ["lco", "robust"])
-def test_what_is_behind_the_picture_is_not_read(tmp_path: Path, look: str) -> None:
-    """Masks, errors and catalogues have headers that take longer to read than a small frame takes to draw."""
+def test_hdus_after_the_picture_are_not_read(tmp_path: Path, look: str) -> None:
+    """The headers of masks, errors and catalogues take longer to read than a small frame takes to draw."""
     errors = fits.ImageHDU(np.zeros((300, 300)), name="ERR")
     path = written(tmp_path, fits.CompImageHDU(ramp(), name="SCI"), errors, fits.ImageHDU(ramp(), name="BPM"))
     with path.open("rb") as file:
-        touched = Noting(file)
+        touched = RecordingFile(file)
         draw(
             [cast("BinaryIO", touched)],
             tmp_path / "out.jpg",
@@ -173,7 +173,10 @@ def test_one_plane_of_a_cube_is_decoded_however_tall_its_tiles(tmp_path: Path) -
     cube = np.stack([np.full((300, 300), 100), *4 * [ramp(300, 300)[:, ::-1]]]).astype("i4")
     path = written(tmp_path, fits.CompImageHDU(cube, compression_type="GZIP_1", tile_shape=(1, 300, 300)))
     assert corner(picture(path, plane="3")) == "top left"
-    with path.open("rb") as file, opened(file, ThumbnailOptions.parse({"plane": "3"}), ConversionContext()) as frame:
+    with (
+        path.open("rb") as file,
+        open_frame(file, ThumbnailOptions.parse({"plane": "3"}), ConversionContext()) as frame,
+    ):
         pixels = frame.plane.rows(0, 300)
         assert np.array_equal(pixels, cube[2])
         assert pixels.base is None or pixels.base.size == pixels.size
@@ -195,8 +198,8 @@ def test_the_quadrants_of_a_raw_frame_are_put_together(tmp_path: Path) -> None:
     assert np.abs(together - alone).max() < 4
 
 
-def test_overscan_outside_of_its_amplifier_is_not_taken_for_a_zero(tmp_path: Path) -> None:
-    """What lies behind the amplifier's rows in the file is the next one's header."""
+def test_overscan_outside_of_its_amplifier_is_not_used_as_the_zero(tmp_path: Path) -> None:
+    """After the amplifier's rows, the file has the next one's header."""
     parts = []
     for number, rows in enumerate(("1:40", "41:80")):
         header = fits.Header({"DETSEC": f"[1:60,{rows}]", "DATASEC": "[1:60,1:40]", "BIASSEC": "[1:60,41:50]"})
@@ -206,55 +209,55 @@ def test_overscan_outside_of_its_amplifier_is_not_taken_for_a_zero(tmp_path: Pat
 
 
 @pytest.mark.parametrize("compression", ["RICE_1", "GZIP_1"])
-def test_memory_is_asked_for_frames_that_are_one_tile(
+def test_memory_is_reserved_for_frames_that_are_one_tile(
     tmp_path: Path, compression: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """They are decoded whole, however large they are."""
     hdu = fits.CompImageHDU(ramp(300, 300).astype("i4"), compression_type=compression, tile_shape=(300, 300))
-    path, asked = written(tmp_path, hdu), []
-    monkeypatch.setattr("mezcal.convert.fits.thumbnail.HELD_MOST", 1)
+    path, reserved = written(tmp_path, hdu), []
+    monkeypatch.setattr("mezcal.convert.fits.thumbnail.WHOLE_MAX", 1)
     monkeypatch.setattr("mezcal.runtime.memory_budget.STREAMING", 0)
     with path.open("rb") as file:
         draw(
             [file],
             tmp_path / "out.jpg",
             ThumbnailOptions.parse({}),
-            ConversionContext(scratch=tmp_path, reserve_memory=asked.append),
+            ConversionContext(scratch=tmp_path, reserve_memory=reserved.append),
         )
-    assert asked == [memory_budget.SMALL + 2 * 4 * 300 * 300]
+    assert reserved == [memory_budget.SMALL + 2 * 4 * 300 * 300]
 
 
 @pytest.mark.parametrize(
-    ("query", "sheets"),
+    ("query", "pictures"),
     [({"look": "lco"}, 1), ({"look": "robust"}, 1), ({"color": "true"}, 3), ({"color": "true", "look": "lco"}, 1)],
 )
-def test_memory_is_asked_for_large_pictures(
-    tmp_path: Path, query: dict[str, str], sheets: int, monkeypatch: pytest.MonkeyPatch
+def test_memory_is_reserved_for_large_pictures(
+    tmp_path: Path, query: dict[str, str], pictures: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Frames that are read in blocks are laid out on sheets, which at 4096 pixels may take more than the frames."""
-    path, asked = written(tmp_path, fits.PrimaryHDU(ramp(300, 400))), []
-    monkeypatch.setattr("mezcal.convert.fits.thumbnail.HELD_MOST", 1)
+    """Frames that are read in blocks are averaged to pictures, which at 4096 pixels may take more than the frames."""
+    path, reserved = written(tmp_path, fits.PrimaryHDU(ramp(300, 400))), []
+    monkeypatch.setattr("mezcal.convert.fits.thumbnail.WHOLE_MAX", 1)
     monkeypatch.setattr("mezcal.runtime.memory_budget.STREAMING", 0)
-    look = ThumbnailOptions.parse({"width": "400", "height": "400", **query})
+    options = ThumbnailOptions.parse({"width": "400", "height": "400", **query})
     with ExitStack() as stack:
-        files = [stack.enter_context(path.open("rb")) for _ in range(3 if look.color else 1)]
-        draw(files, tmp_path / "out.jpg", look, ConversionContext(scratch=tmp_path, reserve_memory=asked.append))
-    assert asked == [memory_budget.SMALL + (4 * sheets + 8) * 300 * 400]
+        files = [stack.enter_context(path.open("rb")) for _ in range(3 if options.color else 1)]
+        draw(files, tmp_path / "out.jpg", options, ConversionContext(scratch=tmp_path, reserve_memory=reserved.append))
+    assert reserved == [memory_budget.SMALL + (4 * pictures + 8) * 300 * 400]
 
 
-def test_what_does_not_go_to_the_disk_whole_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A disk that is nearly full takes a part of what is written, and says no more than how much."""
-    monkeypatch.setattr("mezcal.convert.fits.read.spilled_planes.HELD_MOST", 1)
+def test_a_frame_that_does_not_fit_on_the_disk_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that is nearly full writes a part of the data, and returns how much without an error."""
+    monkeypatch.setattr("mezcal.convert.fits.read.astropy_planes.WHOLE_MAX", 1)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, hard))
     try:
         with pytest.raises(OSError, match="too large"):
-            Spilled(Held(ramp(100, 100)), tmp_path)
+            SpilledPlane(ArrayPlane(ramp(100, 100)), tmp_path)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-def test_gzip_is_undone(tmp_path: Path) -> None:
+def test_a_gzipped_frame_gives_the_same_picture(tmp_path: Path) -> None:
     plain = written(tmp_path, fits.PrimaryHDU(ramp()))
     expected = picture(plain)
     packed = tmp_path / "frame.fits.gz"
@@ -290,7 +293,7 @@ def test_a_quarter_turn_swaps_the_sides_and_a_spectrum_is_only_flipped(tmp_path:
     assert picture(written(tmp_path, fits.PrimaryHDU(ramp(), header))).shape == (40, 60)
 
 
-def test_the_exact_angle_is_had_for_the_asking(tmp_path: Path) -> None:
+def test_the_picture_is_rotated_by_the_exact_angle_on_request(tmp_path: Path) -> None:
     cos, sin = np.cos(np.radians(30)) * 1e-4, np.sin(np.radians(30)) * 1e-4
     header = fits.Header({**NORTH_UP, "CD1_1": -cos, "CD1_2": sin, "CD2_1": sin, "CD2_2": cos})
     path = written(tmp_path, fits.PrimaryHDU(np.ones((100, 100)) + np.eye(100), header))
@@ -340,25 +343,25 @@ def _cut_header(folder: Path) -> Path:
     ],
 )
 @pytest.mark.parametrize("look", ["lco", "robust"])
-def test_what_holds_no_whole_picture_is_refused_with_the_reason(
+def test_a_frame_without_a_complete_picture_is_refused_with_the_reason(
     tmp_path: Path, look: str, frame: Callable[[Path], Path], reason: str
 ) -> None:
     with pytest.raises(Undecodable, match=reason):
         picture(frame(tmp_path), look=look)
 
 
-def test_a_full_disk_is_no_fault_of_the_frame(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It would be remembered as undecodable for days; so room is made, and the frame drawn again."""
+def test_a_full_disk_is_not_reported_as_a_damaged_frame(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A damaged frame is remembered for days. After a full disk, space is freed and the frame is drawn again."""
     packed = tmp_path / "frame.fits.gz"
     packed.write_bytes(gzip.compress((FRAMES / "small50x60.fits").read_bytes()))
     full = Path("/dev/full")
     monkeypatch.setattr(tempfile, "TemporaryFile", lambda **_: full.open("w+b", buffering=0))
-    with pytest.raises(StoreDown) as told:
+    with pytest.raises(StoreDown) as raised:
         picture(packed)
-    assert is_disk_full(told.value)
+    assert is_disk_full(raised.value)
 
 
-def test_what_is_no_fits_is_no_image(tmp_path: Path) -> None:
+def test_a_file_that_is_no_fits_is_no_image(tmp_path: Path) -> None:
     path = tmp_path / "frame.fits"
     path.write_text("<html>please log in</html>")
     with pytest.raises(NotAnImage, match="SIMPLE"):

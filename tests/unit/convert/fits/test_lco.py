@@ -1,4 +1,4 @@
-"""`look=lco`: the very pixels that OCS thumbnail-service draws."""
+"""`look=lco`: exactly the pixels that OCS thumbnail-service draws."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ MONO = "mono_f32_rice.fits.fz"
 
 
 def drawn(target: Path, *frames: Path, **query: str) -> np.ndarray:
-    look = ThumbnailOptions.parse({"look": "lco", **query})
+    options = ThumbnailOptions.parse({"look": "lco", **query})
     files = [frame.open("rb") for frame in frames]
     try:
-        draw(files, target, look, ConversionContext(scratch=target.parent))
+        draw(files, target, options, ConversionContext(scratch=target.parent))
     finally:
         for file in files:
             file.close()
@@ -49,14 +49,16 @@ def pixels(path: Path) -> np.ndarray:
         ("synth_small50x60", "small50x60.fits", {"width": "400", "height": "400"}),
     ],
 )
-def test_a_mono_frame_has_the_pixels_of_old(tmp_path: Path, case: str, frame: str, query: dict[str, str]) -> None:
+def test_a_mono_frame_has_the_pixels_of_thumbnail_service(
+    tmp_path: Path, case: str, frame: str, query: dict[str, str]
+) -> None:
     got = drawn(tmp_path / "out.jpg", FRAMES / frame, **query)
     assert np.array_equal(got, pixels(FRAMES / f"{case}.expected.jpg"))
     assert (tmp_path / "out.jpg").read_bytes() == (FRAMES / f"{case}.expected.jpg").read_bytes()
 
 
 @pytest.mark.parametrize("case", ["none", "r30_pp"])
-def test_a_frame_is_turned_as_of_old(tmp_path: Path, case: str) -> None:
+def test_a_frame_is_laid_out_as_by_thumbnail_service(tmp_path: Path, case: str) -> None:
     with fits.open(FRAMES / "wcs_r90_pm.fits") as hdus:
         for name in [name for name in hdus[0].header if name.startswith(("CD", "CTYPE", "CR"))]:
             del hdus[0].header[name]
@@ -68,38 +70,41 @@ def test_a_frame_is_turned_as_of_old(tmp_path: Path, case: str) -> None:
     assert np.array_equal(got, pixels(FRAMES / f"synth_wcs_{case}.expected.jpg"))
 
 
-def test_a_frame_on_its_side_is_turned_as_of_old(tmp_path: Path) -> None:
-    """Two of its levels end in .5 but for roundings of the last bit: the order of the arithmetic matters."""
+def test_a_frame_on_its_side_is_laid_out_as_by_thumbnail_service(tmp_path: Path) -> None:
+    """Two of its levels end in .5 except for rounding in the last bit: the order of the arithmetic matters."""
     drawn(tmp_path / "out.jpg", FRAMES / "wcs_r90_pm.fits", width="400", height="400")
     assert (tmp_path / "out.jpg").read_bytes() == (FRAMES / "synth_wcs_r90_pm.expected.jpg").read_bytes()
 
 
-def test_a_colour_composite_is_aligned_and_has_the_pixels_of_old(tmp_path: Path) -> None:
+def test_a_colour_composite_is_aligned_and_has_the_pixels_of_thumbnail_service(tmp_path: Path) -> None:
     frames = [FRAMES / f"rvbs_{colour}.fits.fz" for colour in "RVB"]
     got = drawn(tmp_path / "out.jpg", *frames, color="true", width="600", height="600")
     wanted = pixels(FRAMES / "color_rvbs.expected.jpg")
     assert np.array_equal(got, wanted)
 
 
+def small_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the frames of these tests too large to be decoded at once by astropy."""
+    monkeypatch.setattr("mezcal.convert.fits.read.astropy_planes.WHOLE_MAX", 4 * 1200 * 300)
+
+
 @pytest.mark.parametrize("kept", [0, 4 * 1200 * 10, 2**27])
-def test_blocks_of_rows_make_the_picture_of_the_whole(
+def test_reading_in_blocks_gives_the_picture_of_the_whole_frame(
     tmp_path: Path, kept: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What large frames go through, forced on a small one: none, some or all rows with samples are kept."""
-    monkeypatch.setattr("mezcal.convert.fits.read.rice_tiles.KEPT_MOST", kept)
-    monkeypatch.setattr("mezcal.convert.fits.read.frame.HELD_MOST", 1)
-    monkeypatch.setattr("mezcal.convert.fits.read.spilled_planes.HELD_MOST", 4 * 1200 * 300)
+    """As for large frames: none, some or all rows with samples are kept."""
+    monkeypatch.setattr("mezcal.convert.fits.read.rice_tiles.KEPT_MAX", kept)
+    monkeypatch.setattr("mezcal.convert.fits.read.rice_tiles.WHOLE_MAX", 4 * 1200 * 300)
     got = drawn(tmp_path / "out.jpg", FRAMES / MONO)
     assert np.array_equal(got, pixels(FRAMES / "default.expected.jpg"))
     assert [path.name for path in tmp_path.iterdir()] == ["out.jpg"]
 
 
-def test_blocks_that_astropy_decodes_make_the_picture_of_the_whole(
+def test_blocks_that_astropy_decodes_give_the_picture_of_the_whole_frame(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The same for a compression that we leave to astropy: decoded once, and kept in memory and in a file."""
-    monkeypatch.setattr("mezcal.convert.fits.read.frame.HELD_MOST", 1)
-    monkeypatch.setattr("mezcal.convert.fits.read.spilled_planes.HELD_MOST", 4 * 1200 * 300)
+    """The same for a compression that astropy decodes: it is decoded once, and kept in memory and in a file."""
+    small_memory(monkeypatch)
     with fits.open(FRAMES / MONO) as hdus:
         packed = fits.CompImageHDU(hdus[1].data, hdus[1].header, compression_type="GZIP_1", quantize_level=0)
         fits.HDUList([fits.PrimaryHDU(header=hdus[0].header), packed]).writeto(tmp_path / "frame.fits.fz")
@@ -110,7 +115,7 @@ def test_blocks_that_astropy_decodes_make_the_picture_of_the_whole(
 
 @pytest.mark.parametrize("look", ["lco", "robust"])
 @pytest.mark.parametrize("value", [1e9, 1e20, -1e30, 3e38])
-def test_a_frame_of_one_value_is_a_picture_whatever_the_value(tmp_path: Path, look: str, value: float) -> None:
-    """One more than 1e20 is 1e20: no scale comes from that."""
+def test_a_frame_of_one_value_is_drawn_whatever_the_value(tmp_path: Path, look: str, value: float) -> None:
+    """1e20 + 1 is 1e20: limits that are one apart would give no scale."""
     fits.PrimaryHDU(np.full((60, 60), value, "f4")).writeto(tmp_path / "frame.fits")
     assert len(np.unique(drawn(tmp_path / "out.jpg", tmp_path / "frame.fits", look=look))) == 1

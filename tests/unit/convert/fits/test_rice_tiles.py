@@ -1,4 +1,4 @@
-"""Compressed frames that we decode ourselves: every pixel is astropy's, and what is damaged ends with a reason."""
+"""Compressed frames read by our own reader: every pixel is astropy's, and damage ends with a reason."""
 
 from __future__ import annotations
 
@@ -14,9 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mezcal.convert import ConversionContext
-from mezcal.convert.fits.read.planes import release
 from mezcal.convert.fits.read.quantization import RANDOMS, ZERO_CODE
-from mezcal.convert.fits.read.tile_table import tiled
+from mezcal.convert.fits.read.tile_table import read_rice
 from mezcal.convert.fits.thumbnail import draw
 from mezcal.errors import Undecodable
 from mezcal.recipe import ThumbnailOptions
@@ -46,7 +45,7 @@ def written(path: Path, *hdus: Any) -> Path:
 
 def ours(path: Path, number: int = 0) -> np.ndarray | None:
     with path.open("rb") as file, fits.open(file, memmap=False) as hdus:
-        plane = tiled(hdus[1], file, number)
+        plane = read_rice(hdus[1], file, number)
         return None if plane is None else np.array(plane.rows(0, plane.shape[0]))
 
 
@@ -94,7 +93,7 @@ def test_pixels_are_those_of_astropy(tmp_path_factory: pytest.TempPathFactory, f
 
 
 @pytest.mark.parametrize("method", [-1, 1, 2])
-def test_what_is_no_number_and_what_is_zero_stay_so(tmp_path: Path, method: int) -> None:
+def test_nan_and_zero_are_kept(tmp_path: Path, method: int) -> None:
     pixels = noise((50, 60), "f4")
     pixels[3:5, 7:30], pixels[10, 10:40] = np.nan, 0
     hdu = fits.CompImageHDU(pixels, quantize_method=method, quantize_level=16, dither_seed=77)
@@ -181,23 +180,23 @@ def test_blocks_of_rows_fit_together_whatever_the_tiles(tmp_path: Path) -> None:
     path = written(tmp_path / "frame.fits", fits.CompImageHDU(noise((101, 50), "u2"), tile_shape=(13, 20)))
     wanted = astropys(path)
     with path.open("rb") as file, fits.open(file, memmap=False) as hdus:
-        plane = tiled(hdus[1], file, 0)
+        plane = read_rice(hdus[1], file, 0)
         assert plane is not None
         for start, stop in ((0, 64), (64, 101), (12, 13), (13, 26), (100, 101), (0, 101), (30, 90)):
             assert np.array_equal(plane.rows(start, stop), wanted[start:stop])
 
 
 @pytest.mark.parametrize(("tile", "kept"), [((1, 400), 400_000), ((100, 40), 80_000)])
-def test_released_rows_are_given_back_and_decoded_anew(tmp_path: Path, tile: tuple[int, int], kept: int) -> None:
-    """Of a composite's three frames one is worked on, and each may keep 128 MB."""
+def test_released_rows_are_freed_and_decoded_again(tmp_path: Path, tile: tuple[int, int], kept: int) -> None:
+    """Each of a composite's three frames may keep 128 MB, and only one is worked on at a time."""
     path = written(tmp_path / "frame.fits", fits.CompImageHDU(noise((500, 400), "u2"), tile_shape=tile))
     with path.open("rb") as file, fits.open(file, memmap=False) as hdus:
-        plane = tiled(hdus[1], file, 0)
+        plane = read_rice(hdus[1], file, 0)
         assert plane is not None
         tracemalloc.start()
-        plane.at(np.arange(0, 500 * 400, 100))
+        plane.pixels_at(np.arange(0, 500 * 400, 100))
         before = tracemalloc.get_traced_memory()[0]
-        release(plane)
+        plane.release()
         assert before - tracemalloc.get_traced_memory()[0] >= kept
         tracemalloc.stop()
         assert np.array_equal(plane.rows(0, 500), astropys(path))
@@ -216,7 +215,7 @@ def test_released_rows_are_given_back_and_decoded_anew(tmp_path: Path, tile: tup
         lambda: by_hand([noise((40,), "u1")], (1, 40), (1, 40), ZBITPIX=8, BZERO=-128),
     ],
 )
-def test_other_frames_are_left_to_astropy_and_drawn(tmp_path: Path, hdu: Any) -> None:
+def test_other_layouts_are_read_by_astropy_and_drawn(tmp_path: Path, hdu: Any) -> None:
     path = written(tmp_path / "frame.fits", hdu())
     assert ours(path) is None
     with path.open("rb") as file:
@@ -286,7 +285,7 @@ def test_damage_anywhere_ends_in_a_picture_or_with_a_reason(tmp_path: Path, kind
 
 
 @pytest.mark.parametrize("kind", ["f4", "u2", "u1"])
-def test_a_stream_that_ends_too_early_or_too_late_is_told(tmp_path: Path, kind: str) -> None:
+def test_a_stream_of_the_wrong_length_is_refused(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "frame.fits"
     whole, start, width = sound(path, kind)
     size, place = np.frombuffer(whole, ">i4", 2, start + 59 * width).tolist()
@@ -307,7 +306,7 @@ def test_a_stream_that_ends_too_early_or_too_late_is_told(tmp_path: Path, kind: 
 
 
 @pytest.mark.parametrize("value", [(2**31 - 1, 0), (100, 2**31 - 1), (100, -1), (-5, 0)])
-def test_tiles_outside_of_the_file_are_told(tmp_path: Path, value: tuple[int, int]) -> None:
+def test_tiles_outside_of_the_file_are_refused(tmp_path: Path, value: tuple[int, int]) -> None:
     path = tmp_path / "frame.fits"
     whole, start, width = sound(path)
     whole[start + 7 * width : start + 7 * width + 8] = np.array(value, ">i4").tobytes()

@@ -1,4 +1,4 @@
-"""Frames that are not compressed, read by ourselves: every pixel is astropy's."""
+"""Frames that are not compressed, read by our own reader: every pixel is astropy's."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from astropy.io import fits
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mezcal.convert.fits.draw.box_means import averaged
-from mezcal.convert.fits.read.uncompressed import plain
+from mezcal.convert.fits.draw.box_means import box_means
+from mezcal.convert.fits.read.uncompressed import read_uncompressed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,7 +21,7 @@ KINDS = ["u1", "i2", "u2", "i4", "u4", "i8", "u8", "f4", "f8"]
 
 def ours(path: Path, number: int = 0, hdu: int = 0) -> np.ndarray | None:
     with path.open("rb") as file, fits.open(file, memmap=False) as hdus:
-        plane = plain(hdus[hdu], file, number)
+        plane = read_uncompressed(hdus[hdu], file, number)
         return None if plane is None else np.array(plane.rows(0, plane.shape[0]))
 
 
@@ -49,13 +49,13 @@ def test_pixels_are_those_of_astropy(
 def test_single_pixels_are_those_of_the_rows(tmp_path: Path) -> None:
     fits.PrimaryHDU(np.arange(600, dtype="u2").reshape(20, 30)).writeto(tmp_path / "frame.fits")
     with (tmp_path / "frame.fits").open("rb") as file, fits.open(file) as hdus:
-        plane = plain(hdus[0], file, 0)
+        plane = read_uncompressed(hdus[0], file, 0)
         assert plane is not None
-        assert plane.at(np.array([0, 31, 599])).tolist() == [0, 31, 599]
+        assert plane.pixels_at(np.array([0, 31, 599])).tolist() == [0, 31, 599]
 
 
 @pytest.mark.parametrize("cards", [{"BSCALE": 2.0}, {"BZERO": 5.0}, {"BLANK": 3}])
-def test_scaled_frames_are_left_to_astropy(tmp_path: Path, cards: dict[str, float]) -> None:
+def test_scaled_frames_are_not_read_here(tmp_path: Path, cards: dict[str, float]) -> None:
     hdu = fits.ImageHDU(np.ones((5, 5), "i2"))
     hdu.header.update(cards)
     fits.HDUList([fits.PrimaryHDU(), hdu, fits.CompImageHDU(np.ones((5, 5), "i2"))]).writeto(tmp_path / "frame.fits")
@@ -69,12 +69,12 @@ def test_scaled_frames_are_left_to_astropy(tmp_path: Path, cards: dict[str, floa
     by=st.tuples(st.integers(1, 9), st.integers(1, 9)),
     unknown=st.lists(st.integers(0, 1599), max_size=200),
 )
-def test_boxes_are_the_means_of_what_is_a_number_in_them(
+def test_a_box_is_the_mean_of_the_numbers_in_it(
     shape: tuple[int, int], by: tuple[int, int], unknown: list[int]
 ) -> None:
     block = np.random.default_rng(1).normal(500, 50, shape).astype("f4")
     block.flat[[place % block.size for place in unknown]] = np.nan
-    means = averaged(block, by)
+    means = box_means(block, by)
     for row, column in np.ndindex(means.shape):
         box = block[row * by[1] : row * by[1] + by[1], column * by[0] : column * by[0] + by[0]]
         known = box[np.isfinite(box)]

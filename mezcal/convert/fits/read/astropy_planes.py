@@ -1,0 +1,109 @@
+"""Planes that astropy reads: every layout that FITS has, by its public interface."""
+
+from __future__ import annotations
+
+import tempfile
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
+
+import numpy as np
+from astropy.io import fits
+
+from mezcal.convert.fits.read.byte_ranges import fill
+from mezcal.convert.fits.read.planes import LARGE_BLOCK, WHOLE_MAX, Plane, blocks
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mezcal.convert.fits.read.planes import Pixels
+
+
+def read_by_astropy(hdu: Any, _file: BinaryIO, number: int) -> Plane:
+    """Returns the *number*-th plane of *hdu*, from 0."""
+    *cube, rows, columns = hdu.shape
+    compressed = isinstance(hdu, fits.CompImageHDU)
+    index = tuple(map(int, np.unravel_index(number, cube))) if cube else ()
+    plane = AstropyPlane(hdu.section, (rows, columns), index, compressed=compressed)
+    high_tiles = compressed and hdu.tile_shape[-2] > LARGE_BLOCK
+    pixel_bytes = max(4, abs(hdu.header["BITPIX"]) // 8)  # short integers may be scaled, and are floats then
+    small = rows * columns * pixel_bytes <= WHOLE_MAX and not cube
+    return CachedPlane(plane) if high_tiles or small else plane
+
+
+class AstropyPlane(Plane):
+    """Pixels that astropy reads and decodes again each time. *index* is the plane's place in its cube."""
+
+    block_rows = LARGE_BLOCK
+
+    def __init__(self, section: Any, shape: tuple[int, int], index: tuple[int, ...], *, compressed: bool) -> None:
+        self.shape = shape
+        self._section, self._index, self._compressed = section, index, compressed
+
+    def rows(self, start: int, stop: int) -> Pixels:
+        """Returns the rows, read and decoded again."""
+        return np.asarray(self._section[(*self._index, slice(start, stop), slice(None))])
+
+    def for_reading_twice(self, scratch: Path | None) -> Plane:
+        """Returns the decoded pixels, partly in a scratch file, if the frame is compressed."""
+        return SpilledPlane(self, scratch) if self._compressed else self
+
+
+class CachedPlane(Plane):
+    """Pixels that are decoded at once when the first row is read, and kept until they are released."""
+
+    def __init__(self, plane: Plane) -> None:
+        self.shape = plane.shape
+        self._plane = plane
+        self._pixels: Pixels | None = None
+
+    def rows(self, start: int, stop: int) -> Pixels:
+        """Returns a view of the rows."""
+        if self._pixels is None:
+            self._pixels = self._plane.rows(0, self.shape[0])
+        return self._pixels[start:stop]
+
+    @property
+    def decoded_together(self) -> int:
+        """All pixels."""
+        return self.shape[0] * self.shape[1]
+
+    def release(self) -> None:
+        """Free the memory. The next `rows` decodes again."""
+        self._pixels = None
+
+
+class SpilledPlane(Plane):
+    """Pixels that are decoded once: in memory up to `WHOLE_MAX`, the rest in a file without a name in *folder*.
+
+    Raises `OSError` if the disk has not enough space for them.
+    """
+
+    def __init__(self, plane: Plane, folder: Path | None) -> None:
+        self.shape = rows, columns = plane.shape
+        first = plane.rows(0, 1)
+        self._dtype = first.dtype
+        in_memory = WHOLE_MAX // first.nbytes // LARGE_BLOCK * LARGE_BLOCK
+        self._head = np.empty((min(rows, in_memory), columns), self._dtype)
+        self._file = cast("BinaryIO", tempfile.TemporaryFile(dir=folder))  # noqa: SIM115 - open as long as the plane
+        with ExitStack() as on_failure:
+            on_failure.enter_context(self._file)
+            self._write(plane)
+            on_failure.pop_all()
+
+    def _write(self, plane: Plane) -> None:
+        for start, stop in blocks(self.shape[0], LARGE_BLOCK):
+            block = plane.rows(start, stop)
+            if stop <= len(self._head):
+                self._head[start:stop] = block
+            else:
+                self._file.write(np.ascontiguousarray(block).data)
+        self._file.flush()
+
+    def rows(self, start: int, stop: int) -> Pixels:
+        """Returns the rows, read from the file if they are not in memory."""
+        head_rows = len(self._head)
+        if stop <= head_rows:
+            return self._head[start:stop]
+        tail = np.empty((stop - max(start, head_rows), self.shape[1]), self._dtype)
+        fill(tail, self._file, (max(start, head_rows) - head_rows) * self.shape[1] * self._dtype.itemsize)
+        return tail if start >= head_rows else np.concatenate([self._head[start:], tail])
