@@ -1,6 +1,6 @@
-"""What this process may use of its machine: the share of its container, not the whole of the host.
+"""The cores and the memory that this process may use: those of its container, not of the whole host.
 
-Read from the control group, version 2 or 1 (cgroups(7)); where there is none, from the kernel.
+They are read from the control group, version 2 or 1 (cgroups(7)); without one, from the kernel.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ ROOT = Path("/")
 
 
 def cores(root: Path = ROOT) -> int:
-    """Cores that may be kept busy: those we may run on, or the group's quota, rounded up, where it is less."""
+    """Returns the number of cores: those that this process may run on, or the quota of its group if that is less."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     quotas = [quota for group in _groups(root, "cpu") if (quota := _quota(group)) is not None]
     return max(1, min([allowed, *(math.ceil(quota) for quota in quotas)]))
 
 
 def memory(root: Path = ROOT) -> int:
-    """Bytes of memory that may be taken: the machine's, or the least that the group and those around it are left."""
+    """Returns the bytes of memory: those of the machine, or the lowest limit of the group and its parents."""
     files = [group / name for group in _groups(root, "memory") for name in ("memory.max", "memory.limit_in_bytes")]
     limits = [limit for file in files if (limit := _number(file)) is not None]
     return min([_installed(root), *limits])
 
 
 def _installed(root: Path) -> int:
-    """MemTotal (proc_meminfo(5)); what sysconf says where there is no such file."""
+    """Returns MemTotal (proc_meminfo(5)); without that file, the memory that sysconf reports."""
     try:
         lines = (root / "proc/meminfo").read_text().splitlines()
     except OSError:
@@ -40,15 +40,15 @@ def _installed(root: Path) -> int:
 
 
 def _groups(root: Path, controller: str) -> Iterator[Path]:
-    """Our group's folder and those around it. In a container the group is often mounted as if it were the root."""
+    """Yield the folders of this group and its parents. A container often has its group mounted as the root."""
     try:
         lines = (root / "proc/self/cgroup").read_text().splitlines()
     except OSError:
         return
     for line in lines:
         _, controllers, path = line.split(":", 2)
-        named = controllers.split(",")
-        if controllers and controller not in named:
+        names = controllers.split(",")
+        if controllers and controller not in names:
             continue
         mounts = [root / "sys/fs/cgroup", *(root / "sys/fs/cgroup" / name for name in (controllers, controller))]
         inside = PurePosixPath(path.lstrip("/"))
@@ -57,7 +57,7 @@ def _groups(root: Path, controller: str) -> Iterator[Path]:
 
 
 def _quota(group: Path) -> float | None:
-    """How many cores the scheduler gives *group*; None for as many as there are."""
+    """Returns the cores that the scheduler gives *group*, None if there is no quota."""
     both = _words(group / "cpu.max") or [*_words(group / "cpu.cfs_quota_us"), *_words(group / "cpu.cfs_period_us")]
     if len(both) != 2 or not all(word.isdigit() for word in both) or both[1] == "0":
         return None

@@ -341,7 +341,7 @@ def test_commands_beside_it_know_what_its_options_told_it(tmp_path: Path) -> Non
             "what is explicit wins"
         )
         assert mezcal.stop() == 0
-        assert not (data / "run" / "told.json").exists()
+        assert not (data / "run" / "options.json").exists()
 
 
 def test_settings_of_the_folder_it_is_started_in_reach_every_part(tmp_path: Path) -> None:

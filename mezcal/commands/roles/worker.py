@@ -69,7 +69,7 @@ def supervise(settings: Settings, count: int) -> int:
     with tempfile.TemporaryDirectory(prefix="mezcal-worker-") as folder:
         parts = WorkerParts(settings, Path(folder), f"-{os.getpid()}@%h", os.environ).of(count)
         roles.HealthSign(heartbeats=tuple(Path(part.env["WORKER_HEARTBEAT"]) for part in parts)).write()
-        return Supervisor(parts, journal).run(lambda: journal.say("the workers are ready"))
+        return Supervisor(parts, journal).run(lambda: journal.write_own("the workers are ready"))
 
 
 def become_worker(settings: Settings, queues: str, count: int, name: str) -> int:

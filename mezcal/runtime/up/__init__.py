@@ -62,11 +62,11 @@ def up(wish: UpOptions) -> int:
             raise CannotStart(f"port {at.port} is wanted for the API and for the dashboard")
         sock = stack.enter_context(broker.socket_place(folder.run))
         stack.enter_context(counted_in(folder.run / COUNTS))
-        stack.enter_context(remembered_options.left_in(folder.run, by_options(wish, chosen, sock)))
+        stack.enter_context(remembered_options.options_saved(folder.run, by_options(wish, chosen, sock)))
         cast = the_parts(chosen, wish, folder, (at, board, sock), program)
         journal = Journal(sys.stderr.fileno(), Redactor.of(chosen), json=chosen.log_format == "json")
         for slip in find_typos(names_in_file() - os.environ.keys()):  # the parts see no `.env`; they tell all else
-            journal.say(slip)
+            journal.write_own(slip)
         return Supervisor(cast, journal, keep=(folder.lock,)).run(lambda: announce(journal, chosen, at, board))
 
 
@@ -75,13 +75,13 @@ def announce(journal: Journal, chosen: settings.Settings, at: Address, board: Ad
     be made: then it is said why.
     """
     if not parts.answers(at, "/readyz"):
-        journal.say(f"images that are not cached cannot be made now; {at.url}readyz tells why")
+        journal.write_own(f"images that are not cached cannot be made now; {at.url}readyz tells why")
     if board is not None:
         kept = chosen.data_dir.absolute() / "flower" / "password"
         who = (
             f"user mezcal, password in {kept}" if chosen.flower_basic_auth is None else "user as FLOWER_BASIC_AUTH says"
         )
-        journal.say(f"the dashboard is at {board.url} ({who})")
+        journal.write_own(f"the dashboard is at {board.url} ({who})")
     with suppress(OSError):
         processes.HealthSign(url=f"{at.url}healthz").write()
         print(f"mezcal is ready at {at.url}", flush=True)

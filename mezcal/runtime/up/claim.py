@@ -1,4 +1,4 @@
-"""What one `mezcal up` takes for itself before it starts anything: the data folder and the ports."""
+"""What one `mezcal up` reserves before it starts anything: the data folder and the ports."""
 
 from __future__ import annotations
 
@@ -18,29 +18,29 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-ORPHANS_END = 15.0  # seconds that the parts of a killed instance may take to follow it
-LOOK_EVERY = 0.05
+ORPHANS_SECONDS = 15.0  # that the parts of a killed `mezcal up` may take to end
+POLL_SECONDS = 0.05
 
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """The data folder, ours alone; whoever inherits *lock* keeps it taken until it ends."""
+    """The data folder, reserved for this process. A process that inherits *lock* keeps it reserved until it ends."""
 
     root: Path
     lock: int
 
     @property
     def run(self) -> Path:
-        """For sockets and signs of life; nothing in it outlasts a stop."""
+        """The folder for sockets and heartbeat files; nothing in it is needed after a stop."""
         return self.root / "run"
 
 
 @contextmanager
 def claimed(root: Path) -> Iterator[Folder]:
-    """The data folder *root*, made if need be, for this process alone; `CannotStart` if it is not to be had.
+    """Reserve the data folder *root* for this process; it is created if needed. Raises `CannotStart`.
 
-    Two locks: `up.lock` is held by `up` alone, `parts.lock` by every part as well. So after a kill -9 of `up`
-    the next one waits until the parts are gone: two brokers that append to one file would spoil it.
+    There are two locks: `mezcal up` holds `up.lock`, every part also holds `parts.lock`. After a kill -9 of `mezcal up`
+    the next one waits until the parts have ended: two brokers that append to one file would damage it.
     """
     with ExitStack() as stack:
         try:
@@ -54,7 +54,7 @@ def claimed(root: Path) -> Iterator[Folder]:
         os.truncate(own, 0)
         os.pwrite(own, str(os.getpid()).encode(), 0)
         stack.callback(os.truncate, own, 0)
-        if not _locked(parts, patience=ORPHANS_END):
+        if not _locked(parts, patience=ORPHANS_SECONDS):
             raise CannotStart(f"the data folder {root} is in use by parts of a mezcal that was killed")
         yield Folder(root, parts)
 
@@ -73,7 +73,7 @@ def _locked(descriptor: int, patience: float) -> bool:
         except BlockingIOError:
             if time.monotonic() >= end:
                 return False
-            time.sleep(LOOK_EVERY)
+            time.sleep(POLL_SECONDS)
         else:
             return True
 
@@ -85,7 +85,7 @@ def _holder(descriptor: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a part listens; *host* as given, *port* never 0."""
+    """The address at which a part listens. *host* is as given, *port* is never 0."""
 
     host: str
     port: int
@@ -93,23 +93,23 @@ class Address:
 
     @property
     def bind(self) -> str:
-        """HOST:PORT as servers take it, an IPv6 address in brackets."""
+        """HOST:PORT for the options of servers, an IPv6 address in brackets."""
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
     @property
     def near(self) -> tuple[str, int]:
-        """Where this machine reaches it: a wildcard is asked at its loopback address."""
+        """The address at which this machine reaches it: for a wildcard the loopback address."""
         return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host), self.port  # noqa: S104
 
     @property
     def url(self) -> str:
-        """For people on this machine."""
+        """The URL for users on this machine."""
         host, port = self.near
         return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
 
 
 def free_address(host: str, port: int) -> Address:
-    """*host* and *port* if one may listen there, else `CannotStart`; port 0 is any free one."""
+    """Returns *host* and *port* as an address; port 0 is replaced by a free one. Raises `CannotStart`."""
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -124,5 +124,5 @@ def _refusal(host: str, port: int, error: OSError) -> str:
     if error.errno == errno.EADDRINUSE:
         return f"port {port} of {host} is in use by another program"
     if error.errno in {errno.EACCES, errno.EPERM}:
-        return f"port {port} of {host} is not allowed to this user"
-    return f"{host} is no address of this machine: {error.strerror}"
+        return f"this user may not listen on port {port} of {host}"
+    return f"{host} is not an address of this machine: {error.strerror}"

@@ -1,4 +1,4 @@
-"""The settings that `mezcal up` has read, handed on: every part sees the same ones, wherever it runs."""
+"""Passes the settings of `mezcal up` to its parts in their environment, so that all have the same."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ if TYPE_CHECKING:
 
 
 def handed_on(settings: Settings, environ: Mapping[str, str]) -> dict[str, str]:
-    """*environ* with every setting that was given, by whatever way, as its variable; paths are absolute.
+    """Returns *environ* with a variable for every setting that was given. Paths are absolute.
 
-    A secret that came by `NAME_FILE` stays in its file: environments are easier to look into.
+    A secret from `NAME_FILE` stays in its file: other users can read environments more easily.
     """
-    handed = dict(environ)
+    variables = dict(environ)
     for field in settings.model_fields_set:
         name, by_file = field.upper(), f"{field.upper()}_FILE"
         if by_file in environ and name not in environ:
-            handed[by_file] = str(Path(environ[by_file]).absolute())
+            variables[by_file] = str(Path(environ[by_file]).absolute())
         else:
-            handed[name] = _as_text(getattr(settings, field))
-    handed["DATA_DIR"] = str(settings.data_dir.absolute())
-    handed["STORAGE_DIR"] = str(settings.cache_dir)
-    handed["PYTHONUNBUFFERED"] = "1"  # else a part's lines come in lumps of 8 KiB
-    return handed
+            variables[name] = _as_text(getattr(settings, field))
+    variables["DATA_DIR"] = str(settings.data_dir.absolute())
+    variables["STORAGE_DIR"] = str(settings.cache_dir)
+    variables["PYTHONUNBUFFERED"] = "1"  # else the lines of a part come in blocks of 8 KiB
+    return variables
 
 
 def _as_text(value: Any) -> str:
@@ -37,5 +37,5 @@ def _as_text(value: Any) -> str:
     if isinstance(value, Path):
         return str(value.absolute())
     if isinstance(value, tuple):
-        return ",".join(_as_text(one) for one in value)
+        return ",".join(map(_as_text, value))
     return "" if value is None else str(value)

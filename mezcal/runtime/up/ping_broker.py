@@ -1,4 +1,4 @@
-"""Try the broker that REDIS_URL names, as a program: exit code 0 when it answers, else why on stdout."""
+"""A program that tries the broker of REDIS_URL. Ends with 0 if it answers, else prints the reason on stdout."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from mezcal.settings import load
 if TYPE_CHECKING:
     from mezcal.settings import Settings
 
-PATIENCE = 30.0  # seconds: a server that is started beside us is there by then
-AGAIN_EVERY = 0.5
-ANSWER_WITHIN = 3.0
+PATIENCE = 30.0  # seconds; enough for a server that is started at the same time
+RETRY_SECONDS = 0.5
+ANSWER_SECONDS = 3.0
 
 
 def main() -> int:
-    """Ask until it answers or patience ends; that it waits is told once, on stderr."""
+    """Try until it answers, PATIENCE at most. Returns the exit code."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends the waiting without a traceback
     follow_parent()
     settings = load()
@@ -46,13 +46,11 @@ def main() -> int:
 
 
 def await_answer(settings: Settings, place: str) -> None:
-    """Return once the server answers and keeps what it is given; raises what is wrong, at once if waiting cannot
-    mend it.
-    """
-    end, told = time.monotonic() + PATIENCE, False
+    """Return when the server answers and does not evict keys. Raises the error, at once if waiting cannot help."""
+    end, reported = time.monotonic() + PATIENCE, False
     while True:
         try:
-            with connect(settings, ANSWER_WITHIN) as client:
+            with connect(settings, ANSWER_SECONDS) as client:
                 check_policy(client)
             return
         except AuthenticationError:
@@ -60,14 +58,14 @@ def await_answer(settings: Settings, place: str) -> None:
         except (ConnectionError, TimeoutError) as error:
             if time.monotonic() >= end:
                 raise
-            if not told:
+            if not reported:
                 print(f"up     | waiting for {place}: {one_line(error)}", file=sys.stderr, flush=True)
-                told = True
-        time.sleep(AGAIN_EVERY)
+                reported = True
+        time.sleep(RETRY_SECONDS)
 
 
 def one_line(error: Exception) -> str:
-    """What *error* says, for a log."""
+    """Returns the message of *error* on one line."""
     return " ".join(str(error).split()) or type(error).__name__
 
 

@@ -1,4 +1,4 @@
-"""What the `mezcal up` of a data folder was told by its options, for the commands that are typed beside it."""
+"""Lets commands use the option values of the `mezcal up` that runs with the same data folder."""
 
 from __future__ import annotations
 
@@ -14,57 +14,61 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-FILE = "told.json"  # in the folder of what runs; by setting, what an option gave it
+FILE = "options.json"  # in the run folder; the settings that options of `mezcal up` gave
 
 
 @contextmanager
-def left_in(run: Path, told: Mapping[str, str]) -> Iterator[None]:
-    """Leave *told* in the folder *run* until the end, for our own user alone.
+def options_saved(run: Path, options: Mapping[str, str]) -> Iterator[None]:
+    """Keep *options* in a file in the folder *run* during the block, readable for this user only.
 
-    This process holds a lock on the file. The kernel lifts it however the process ends, so a file without one is that
-    of a killed `up`.
+    This process holds a lock on the file. The kernel releases it however the process ends, so a file without a lock
+    was left by a killed `mezcal up`.
     """
     draft, path = run / f".{FILE}", run / FILE
     draft.unlink(missing_ok=True)
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        json.dump(told, file)
+        json.dump(options, file)
         file.flush()
-        draft.replace(path)  # whoever finds it finds it whole, and locked
+        draft.replace(path)  # the file appears whole, and locked
         try:
             yield
         finally:
             path.unlink(missing_ok=True)
 
 
-def told_in(run: Path) -> dict[str, str] | None:
-    """What the `up` that runs with the folder *run* was told; None where none runs, or not for us to see."""
+def saved_options(run: Path) -> dict[str, str] | None:
+    """Returns the options of the `mezcal up` that uses the folder *run*, None if none runs or it is another user's."""
     try:
         with (run / FILE).open() as file:
-            return dict(json.load(file)) if _held(file) else None
+            return dict(json.load(file)) if _is_locked(file) else None
     except (OSError, ValueError):
         return None
 
 
 def settings_beside(**given: Any) -> settings.Settings:
-    """The settings of a command that has *given* by options of its own: as `load`, but beside a running `up`.
+    """Read the settings of a command whose own options are *given*. Raises `WrongSetting`.
 
-    What that was told goes before `.env`, as it does there; the command's environment goes before both. Raises
-    `WrongSetting`.
+    If a `mezcal up` runs with the same data folder, its options override `.env`, and the environment of the command
+    overrides both.
     """
     alone = settings.load(**given)
-    told = told_in(alone.data_dir.absolute() / "run")
-    if told is None:
+    options = saved_options(alone.data_dir.absolute() / "run")
+    if options is None:
         return alone
-    said = {name for name, value in os.environ.items() if value}
-    news = {name: value for name, value in told.items() if not said & {name.upper(), name, f"{name.upper()}_FILE"}}
-    beside = settings.load(**news, **given)
-    if beside.repo_base_url is None:
-        beside = settings.load(**news, **given, repo_base_url=sample.FOLDER.as_uri())
-    return beside
+    in_environment = {name for name, value in os.environ.items() if value}
+    inherited = {
+        name: value
+        for name, value in options.items()
+        if not in_environment & {name.upper(), name, f"{name.upper()}_FILE"}
+    }
+    chosen = settings.load(**inherited, **given)
+    if chosen.repo_base_url is None:
+        chosen = settings.load(**inherited, **given, repo_base_url=sample.FOLDER.as_uri())
+    return chosen
 
 
-def _held(file: Any) -> bool:
+def _is_locked(file: Any) -> bool:
     try:
         fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:

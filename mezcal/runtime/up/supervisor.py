@@ -1,4 +1,4 @@
-"""Parts started in order, watched, restarted, ended in the opposite order; one thread, no polling."""
+"""Starts parts in order, restarts those that end, and stops all in the opposite order. One thread, no polling."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
     from mezcal.runtime.up.parts import Part
 
-READY_WITHIN = 60.0  # seconds for each rank
-LOOK_EVERY = 0.05  # seconds between two looks at parts that are not ready; later nothing is looked at
-DEATHS_AT_START = 3  # a part that dies so often before it was ever ready is misconfigured
-HURRIED_GRACE = 1.0  # seconds, once a second signal came
-SAME_WISH = 0.3  # seconds: `timeout` and process managers signal both us and our group
-GONE_WITHIN = 2.0  # seconds for killed grandchildren to vanish
+READY_SECONDS = 60.0  # that the parts of one rank may take to become ready
+POLL_SECONDS = 0.05  # while parts are not ready yet, or are being stopped
+DEATHS_AT_START = 3  # a part that ends so often before it is ready has a wrong configuration
+HURRIED_GRACE = 1.0  # seconds that a part may take to end after a second signal
+SAME_SIGNAL = 0.3  # seconds: `timeout` and process managers signal this process and its group
+GONE_SECONDS = 2.0  # that killed grandchildren may take to vanish
 STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -33,44 +33,44 @@ class NotReady(Exception):
 
 
 class Supervisor:
-    """Keeps *parts* running until a signal; their output goes to *journal*, their children inherit *keep*."""
+    """Keeps *parts* running until a signal. Their output goes to *journal*, their processes inherit *keep*."""
 
     def __init__(self, parts: Sequence[Part], journal: Journal, keep: tuple[int, ...] = ()) -> None:
-        self._lives = [PartProcess(part) for part in parts]
+        self._processes = [PartProcess(part) for part in parts]
         self._journal, self._keep = journal, keep
-        self._up: list[PartProcess] = []  # those that were told to start
-        self._asked: float | None = None
+        self._started: list[PartProcess] = []
+        self._stop_asked: float | None = None  # when the first signal came
         self._hurried = False
         self._selector = selectors.DefaultSelector()
 
     def run(self, on_ready: Callable[[], None]) -> int:
-        """Run until told to stop: 0; or 1 if a part did not become ready. Nothing is left either way."""
+        """Run until a signal. Returns 0, or 1 if a part did not become ready; no process is left in both cases."""
         adopt_orphans()
-        with self._hearing_signals(), self._selector:
+        with self._receiving_signals(), self._selector:
             try:
-                self._bring_up()
-                if self._asked is None:
+                self._start_all()
+                if self._stop_asked is None:
                     on_ready()
-                while self._asked is None:
-                    self._turn()
+                while self._stop_asked is None:
+                    self._wait()
             except NotReady:
                 self._hurried = True
                 return 1
             finally:
-                self._wind_down()
+                self._stop_all()
         return 0
 
     # --- the loop
 
-    def _turn(self, until: float | None = None) -> None:
-        """Handle what happened, or wait for it: a signal, output, the moment *until*, a start that is due."""
-        moments = [moment for moment in (until, *(life.due for life in self._up)) if moment is not None]
-        timeout = max(0.0, min(moments) - time.monotonic()) if moments else None
+    def _wait(self, until: float | None = None) -> None:
+        """Wait for a signal, output, the time *until* or a start that is due, and handle it."""
+        times = [moment for moment in (until, *(process.due for process in self._started)) if moment is not None]
+        timeout = max(0.0, min(times) - time.monotonic()) if times else None
         self._handle(timeout)
         self._reap()
-        for life in self._up:
-            if life.due is not None and life.due <= time.monotonic():
-                self._start(life)
+        for process in self._started:
+            if process.due is not None and process.due <= time.monotonic():
+                self._start(process)
 
     def _handle(self, timeout: float | None) -> bool:
         events = self._selector.select(timeout)
@@ -79,46 +79,48 @@ class Supervisor:
         return bool(events)
 
     @contextmanager
-    def _hearing_signals(self) -> Iterator[None]:
-        """Signals become bytes in a socket: handled in the loop, never in the middle of something."""
-        ear, mouth = socket.socketpair()
-        ear.setblocking(False)
-        mouth.setblocking(False)
-        # nohup's SIGHUP stays ignored; a background shell's SIGINT does not matter
-        heard = [s for s in STOPS if s != signal.SIGHUP or signal.getsignal(s) != signal.SIG_IGN]
-        for signum in (*heard, signal.SIGCHLD):
+    def _receiving_signals(self) -> Iterator[None]:
+        """Turn signals into bytes in a socket, so that they are handled in the loop only."""
+        reader, writer = socket.socketpair()
+        reader.setblocking(False)
+        writer.setblocking(False)
+        # SIGHUP stays ignored under nohup
+        received = [s for s in STOPS if s != signal.SIGHUP or signal.getsignal(s) != signal.SIG_IGN]
+        for signum in (*received, signal.SIGCHLD):
             signal.signal(signum, lambda *_: None)
-        signal.set_wakeup_fd(mouth.fileno(), warn_on_full_buffer=False)
-        self._selector.register(ear, selectors.EVENT_READ, lambda: self._hear(ear.recv(256)))
+        signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+        self._selector.register(reader, selectors.EVENT_READ, lambda: self._receive(reader.recv(256)))
         try:
             yield
         finally:
             for signum in STOPS:
-                signal.signal(signum, signal.SIG_IGN)  # all is done but the exit: impatience must not spoil it
+                signal.signal(signum, signal.SIG_IGN)  # only the exit is left: a further signal must not disturb it
             signal.set_wakeup_fd(-1)
-            ear.close()
-            mouth.close()
+            reader.close()
+            writer.close()
 
-    def _hear(self, signals: bytes) -> None:
+    def _receive(self, signals: bytes) -> None:
         if not set(signals) & set(STOPS):
-            return  # SIGCHLD: whatever ended is reaped in every turn
+            return  # SIGCHLD: ended processes are reaped in every round of the loop
         now = time.monotonic()
-        if self._asked is None:
-            self._asked = now
-            self._journal.say("stopping; once more to hurry")
-        elif now - self._asked >= SAME_WISH:
+        if self._stop_asked is None:
+            self._stop_asked = now
+            self._journal.write_own("stopping; send the signal again to stop at once")
+        elif now - self._stop_asked >= SAME_SIGNAL:
             self._hurried = True
 
-    # --- lives
+    # --- processes
 
-    def _start(self, life: PartProcess) -> None:
+    def _start(self, process: PartProcess) -> None:
         pipe, output = os.pipe()
-        relay = Relay(life.part.name, pipe, self._journal)
+        relay = Relay(process.part.name, pipe, self._journal)
         self._selector.register(pipe, selectors.EVENT_READ, lambda: self._relay(relay))
         try:
-            life.start(output, self._keep)
+            process.start(output, self._keep)
         except OSError as error:
-            self._journal.say(f"{life.part.name} cannot be started: {error}; again in {life.back_off():g} s")
+            self._journal.write_own(
+                f"{process.part.name} cannot be started: {error}; again in {process.back_off():g} s"
+            )
         finally:
             os.close(output)
 
@@ -128,7 +130,7 @@ class Supervisor:
             os.close(relay.pipe)
 
     def _reap(self) -> bool:
-        """Wait for every process that has ended, adopted ones too; False if no child is left."""
+        """Wait for every process that has ended, adopted ones included. Returns False if no child is left."""
         while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
@@ -136,63 +138,63 @@ class Supervisor:
                 return False
             if pid == 0:
                 return True
-            for life in self._up:
-                if life.pid == pid:
-                    self._mourn(life, os.waitstatus_to_exitcode(status))
+            for process in self._started:
+                if process.pid == pid:
+                    self._restart_later(process, os.waitstatus_to_exitcode(status))
 
-    def _mourn(self, life: PartProcess, exit_code: int) -> None:
-        life.ended(exit_code)
-        if not life.stopping:
-            name, delay = life.part.name, life.back_off()
-            self._journal.say(f"{name} ended with {cause(exit_code)}; starting it again in {delay:g} s")
+    def _restart_later(self, process: PartProcess, exit_code: int) -> None:
+        process.ended(exit_code)
+        if not process.stopping:
+            name, delay = process.part.name, process.back_off()
+            self._journal.write_own(f"{name} ended with {cause(exit_code)}; starting it again in {delay:g} s")
 
-    # --- up and down
+    # --- start and stop
 
-    def _bring_up(self) -> None:
-        for rank in sorted({life.part.rank for life in self._lives}):
-            if self._asked is not None:
+    def _start_all(self) -> None:
+        for rank in sorted({process.part.rank for process in self._processes}):
+            if self._stop_asked is not None:
                 return
-            mine = [life for life in self._lives if life.part.rank == rank]
-            self._up += mine
-            self._await_ready(mine)
+            parts = [process for process in self._processes if process.part.rank == rank]
+            self._started += parts
+            self._await_ready(parts)
 
-    def _await_ready(self, lives: list[PartProcess]) -> None:
-        end = time.monotonic() + READY_WITHIN
-        while self._asked is None:
-            lives = [life for life in lives if not (life.runs and life.part.ready())]
-            if not lives:
+    def _await_ready(self, processes: list[PartProcess]) -> None:
+        end = time.monotonic() + READY_SECONDS
+        while self._stop_asked is None:
+            processes = [process for process in processes if not (process.runs and process.part.ready())]
+            if not processes:
                 return
-            for life in lives:
-                if life.deaths >= DEATHS_AT_START or time.monotonic() >= end:
-                    self._give_up(life)
-            self._turn(time.monotonic() + LOOK_EVERY)
+            for process in processes:
+                if process.deaths >= DEATHS_AT_START or time.monotonic() >= end:
+                    self._give_up(process)
+            self._wait(time.monotonic() + POLL_SECONDS)
 
-    def _give_up(self, life: PartProcess) -> None:
-        name = life.part.name
-        why = f"ended {life.deaths} times" if life.deaths else f"did not become ready in {READY_WITHIN:g} s"
-        told = [f"    {line}" for line in self._journal.last_of(name)]
-        self._journal.say(f"{name} {why}; " + ("its last lines:" if told else "it said nothing"), *told)
+    def _give_up(self, process: PartProcess) -> None:
+        name = process.part.name
+        reason = f"ended {process.deaths} times" if process.deaths else f"did not become ready in {READY_SECONDS:g} s"
+        lines = [f"    {line}" for line in self._journal.last_of(name)]
+        self._journal.write_own(f"{name} {reason}; " + ("its last lines:" if lines else "it wrote nothing"), *lines)
         raise NotReady
 
-    def _wind_down(self) -> None:
-        for rank in sorted({life.part.rank for life in self._up}, reverse=True):
-            self._end([life for life in self._up if life.part.rank == rank])
-        end = time.monotonic() + GONE_WITHIN
+    def _stop_all(self) -> None:
+        for rank in sorted({process.part.rank for process in self._started}, reverse=True):
+            self._end([process for process in self._started if process.part.rank == rank])
+        end = time.monotonic() + GONE_SECONDS
         while self._reap() and time.monotonic() < end:
-            self._handle(LOOK_EVERY)
+            self._handle(POLL_SECONDS)
         while self._handle(0):
             pass
 
-    def _end(self, lives: list[PartProcess]) -> None:
+    def _end(self, processes: list[PartProcess]) -> None:
         began = time.monotonic()
-        for life in lives:
-            life.ask_to_stop()
-        while alive := [life for life in lives if life.runs]:
-            ends = {life: began + self._grace(life) for life in alive}
-            for life in alive:
-                if time.monotonic() >= ends[life]:
-                    life.kill()
-            self._turn(max(min(ends.values()), time.monotonic() + LOOK_EVERY))
+        for process in processes:
+            process.ask_to_stop()
+        while alive := [process for process in processes if process.runs]:
+            ends = {process: began + self._grace(process) for process in alive}
+            for process in alive:
+                if time.monotonic() >= ends[process]:
+                    process.kill()
+            self._wait(max(min(ends.values()), time.monotonic() + POLL_SECONDS))
 
-    def _grace(self, life: PartProcess) -> float:
-        return min(life.part.grace, HURRIED_GRACE) if self._hurried else life.part.grace
+    def _grace(self, process: PartProcess) -> float:
+        return min(process.part.grace, HURRIED_GRACE) if self._hurried else process.part.grace

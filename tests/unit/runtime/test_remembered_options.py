@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mezcal import sample
-from mezcal.runtime.up.remembered_options import FILE, left_in, settings_beside, told_in
+from mezcal.runtime.up.remembered_options import FILE, options_saved, saved_options, settings_beside
 from mezcal.settings import Settings
 
 if TYPE_CHECKING:
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 TOLD = {"repo_base_url": "http://told.example/", "redis_url": "redis+socket:///told.sock"}
 LEAVE = """
-import sys; from pathlib import Path; from mezcal.runtime.up.remembered_options import left_in
-with left_in(Path(sys.argv[1]), {"repo_base_url": "http://dead.example/"}):
+import sys; from pathlib import Path; from mezcal.runtime.up.remembered_options import options_saved
+with options_saved(Path(sys.argv[1]), {"repo_base_url": "http://dead.example/"}):
     print("left", flush=True); sys.stdin.read()
 """
 
@@ -36,7 +36,7 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 
 def test_a_command_knows_what_the_running_one_was_told(run: Path) -> None:
-    with left_in(run, TOLD):
+    with options_saved(run, TOLD):
         chosen = settings_beside()
         assert chosen.repo_base_url == "http://told.example/"
         assert chosen.redis_url is not None
@@ -51,7 +51,7 @@ def test_the_environment_goes_before_it_and_the_env_file_behind(
 ) -> None:
     (tmp_path / ".env").write_text("REPO_BASE_URL=http://file.example/\nREDIS_URL=redis://file.example\n")
     monkeypatch.setenv("REPO_BASE_URL", "http://shell.example/")
-    with left_in(run, TOLD):
+    with options_saved(run, TOLD):
         chosen = settings_beside()
     assert chosen.repo_base_url == "http://shell.example/"
     assert str(chosen.redis_url and chosen.redis_url.get_secret_value()) == "redis+socket:///told.sock"
@@ -62,13 +62,13 @@ def test_a_secret_that_comes_by_file_goes_before_it_too(
 ) -> None:
     (tmp_path / "url").write_text("redis://given.example/0")
     monkeypatch.setenv("REDIS_URL_FILE", str(tmp_path / "url"))
-    with left_in(run, TOLD):
+    with options_saved(run, TOLD):
         chosen = settings_beside()
     assert str(chosen.redis_url and chosen.redis_url.get_secret_value()) == "redis://given.example/0"
 
 
 def test_beside_one_that_serves_its_samples_the_samples_are_the_origin(run: Path, tmp_path: Path) -> None:
-    with left_in(run, {}):
+    with options_saved(run, {}):
         assert settings_beside().repo_base_url == sample.FOLDER.as_uri()
         (tmp_path / ".env").write_text("REPO_BASE_URL=http://next.example/\n")
         assert settings_beside().repo_base_url == "http://next.example/", "tried before a restart"
@@ -80,9 +80,9 @@ def test_what_a_killed_one_left_is_not_believed_and_makes_room_for_the_next(run:
     ) as process:
         assert process.stdout is not None
         process.stdout.readline()
-        assert told_in(run) == {"repo_base_url": "http://dead.example/"}
+        assert saved_options(run) == {"repo_base_url": "http://dead.example/"}
         process.kill()
     assert (run / FILE).exists()
     assert settings_beside().repo_base_url is None
-    with left_in(run, TOLD):
-        assert told_in(run) == TOLD
+    with options_saved(run, TOLD):
+        assert saved_options(run) == TOLD
