@@ -10,7 +10,7 @@ from flask import url_for
 from api.dashboard.cache_figures import CacheFigures
 from api.responses import pages
 from mezcal.errors import BrokerDown
-from mezcal.jobs import Lane
+from mezcal.jobs import JobState, Lane
 from mezcal.recipe import Mezzanine, from_json
 from mezcal.sample import FOLDER
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from api.context import ApiContext
 
+FAILED = {JobState.FAILED, JobState.QUARANTINED}
 TILES_MAX = 12  # each shows a whole mezzanine, which the browser scales down
 
 
@@ -27,7 +28,8 @@ class Tile:
     """One image of the page: *path* is the master's in the repository, *href* is the image's URL path.
 
     *width* and *height* (pixels) and *bytes* describe the derivative, if they are known. A *sample* comes with mezcal
-    and is small, so the page shows it even if it is not *cached*; this makes it.
+    and is small, so the page shows it even if it is not *cached*; this makes it. *failed* means that the last job
+    failed, and that this is still recorded.
     """
 
     path: str
@@ -37,11 +39,12 @@ class Tile:
     cached: bool
     bytes: int | None
     sample: bool = False
+    failed: bool = False
 
     @property
     def shown(self) -> bool:
         """True if the page contains the image. Other masters may be huge: they are converted only on request."""
-        return self.cached or self.sample
+        return self.cached or (self.sample and not self.failed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +77,9 @@ class HomePage:
     @classmethod
     def of(cls, context: ApiContext) -> Self:
         """Collect what the page shows now."""
-        tiles = [_tile(context, recipe) for recipe in _recipes(context)]
+        recipes = _recipes(context)
+        failed = _failed(context, recipes)
+        tiles = [_tile(context, recipe, recipe.key in failed) for recipe in recipes]
         return cls(tiles, CacheFigures.of(context), QueueFigures.of(context), shown_base_url(context))
 
     def html(self) -> str:
@@ -100,7 +105,17 @@ def _recipes(context: ApiContext) -> list[Mezzanine]:
     return list(dict.fromkeys(recipes))[:TILES_MAX]
 
 
-def _tile(context: ApiContext, recipe: Mezzanine) -> Tile:
+def _failed(context: ApiContext, recipes: list[Mezzanine]) -> set[str]:
+    """Return the keys of *recipes* whose jobs failed."""
+    keys = [recipe.key for recipe in recipes]
+    try:
+        states = context.jobs.states(keys)
+    except BrokerDown:
+        return set()
+    return {key for key, state in zip(keys, states, strict=True) if state in FAILED}
+
+
+def _tile(context: ApiContext, recipe: Mezzanine, failed: bool) -> Tile:
     stored, sidecar = context.store.find(recipe), context.store.sidecar(recipe)
     return Tile(
         path=recipe.label,
@@ -110,4 +125,5 @@ def _tile(context: ApiContext, recipe: Mezzanine) -> Tile:
         cached=stored is not None,
         bytes=stored.size if stored else None,
         sample=context.settings.repo_base_url == FOLDER.as_uri(),
+        failed=failed,
     )

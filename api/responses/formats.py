@@ -38,6 +38,11 @@ def counted(number: int, singular: str, plural: str = "") -> str:
     return f"{number:,} {singular if number == 1 else plural or singular + 's'}"
 
 
+def sentence(text: str) -> str:
+    """Return *text*, which begins in lower case and has no full stop, as a sentence."""
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "?", "!")) else ".")
+
+
 def rfc3339(seconds: float) -> str:
     """Return a time, given in seconds since 1970, as RFC 3339 writes it."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")

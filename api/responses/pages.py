@@ -1,10 +1,9 @@
-"""HTML pages: templates, the headers of every page, and the page of an error."""
+"""HTML pages: the templates, and the headers of every page."""
 
 from __future__ import annotations
 
 import hashlib
 from base64 import b64encode
-from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -13,34 +12,10 @@ from urllib.parse import quote
 from flask import Response
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from api.responses.formats import readable_duration, readable_size, rfc3339
+from api.responses.formats import readable_duration, readable_size, rfc3339, sentence
 
 STYLES = {"style": "mezcal.css", "ops_style": "ops.css"}  # by their names in the templates
 SCRIPTS = {"script": "progress.js", "ops_script": "ops.js"}
-
-
-@dataclass(frozen=True, slots=True)
-class RetryHint:
-    """When to try again: after *seconds*. With *reload* the page does it itself, because a job is running.
-
-    *job* is the URL path of that job, which the page polls more often than it reloads itself.
-    """
-
-    seconds: int
-    reload: bool = False
-    job: str | None = None
-
-
-def error_html(
-    status: int,
-    title: str,
-    detail: str,
-    *,
-    instance: str | None = None,
-    retry: RetryHint | None = None,
-) -> str:
-    """Return the page of a problem (RFC 9457). *instance* is the path of the request."""
-    return render("error.html", status=status, title=title, detail=detail, instance=instance, retry=retry)
 
 
 def response(html: str, status: int = 200) -> Response:
@@ -81,7 +56,8 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"size": readable_size, "duration": readable_duration, "rfc3339": rfc3339}
+    environment.filters |= {"size": readable_size, "duration": readable_duration, "sentence": sentence}
+    environment.filters["rfc3339"] = rfc3339
     environment.globals |= {name: asset(file) for name, file in (STYLES | SCRIPTS).items()}
     environment.globals["icon"] = "data:image/svg+xml," + quote(asset("favicon.svg"))
     return environment

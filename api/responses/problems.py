@@ -46,12 +46,12 @@ def _from_failure(failure: Failure) -> Response:
     return response
 
 
-def _retry_hint(failure: Failure) -> pages.RetryHint | None:
+def _retry_hint(failure: Failure) -> RetryHint | None:
     """Return when to try again. Only the page of a running job reloads itself: forgotten tabs must not add load."""
     if not isinstance(failure, Unavailable):
         return None
     job = url_for("jobs.job", key=failure.job) if failure.job else None
-    return pages.RetryHint(failure.retry_after, reload=isinstance(failure, StillWorking), job=job)
+    return RetryHint(failure.retry_after, reload=isinstance(failure, StillWorking), job=job)
 
 
 def _from_http_exception(error: HTTPException) -> Response:
@@ -101,6 +101,18 @@ def _from_bug(error: Exception) -> Response:
 
 
 @dataclass(frozen=True, slots=True)
+class RetryHint:
+    """When to try again: after *seconds*. With *reload* the page does it itself, because a job is running.
+
+    *job* is the URL path of that job, which the page polls more often than it reloads itself.
+    """
+
+    seconds: int
+    reload: bool = False
+    job: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ProblemDetails:
     """The fields of RFC 9457; *kind* is its `type`.
 
@@ -112,21 +124,26 @@ class ProblemDetails:
     detail: str
     kind: str = "about:blank"
     job: str | None = None
-    retry: pages.RetryHint | None = None
+    retry: RetryHint | None = None
     heading: str | None = None
+
+    @property
+    def page_title(self) -> str:
+        """The title that the page shows."""
+        return self.heading or self.title
 
     def response(self) -> Response:
         """Return JSON, or a page for browsers. It must not be cached: some caches would keep it as the image."""
         accepted = request.accept_mimetypes.best_match([JSON_TYPE, "application/json", "text/html"])
-        response = self._page() if accepted == "text/html" else self._json()
+        page = accepted == "text/html"
+        response = pages.response(self.html(request.path, request.script_root), self.status) if page else self._json()
         response.headers["Cache-Control"] = "no-store"
         response.vary.add("Accept")
         return response
 
-    def _page(self) -> Response:
-        title = self.heading or self.title
-        html = pages.error_html(self.status, title, self.detail, instance=request.path, retry=self.retry)
-        return pages.response(html, self.status)
+    def html(self, instance: str, root: str = "") -> str:
+        """Return the page. *instance* is the path of the request, *root* the prefix at which the service is mounted."""
+        return pages.render("error.html", problem=self, instance=instance, root=root)
 
     def _json(self) -> Response:
         fields: dict[str, Any] = {"type": self.kind, "title": self.title, "status": self.status}

@@ -12,7 +12,7 @@ from api.dashboard.cache_figures import CacheFigures
 from api.dashboard.home_page import HomePage, QueueFigures, Tile
 from api.responses import pages
 from api.responses.formats import readable_size
-from api.responses.pages import RetryHint
+from api.responses.problems import ProblemDetails, RetryHint
 
 VOID = {"meta", "link", "img", "input", "br", "hr"}
 CACHE = CacheFigures(derivatives=1234, bytes=5_600_000, free_bytes=38_400_000_000)
@@ -69,8 +69,8 @@ def every_page() -> list[str]:
     return [
         HomePage([CACHED, MISSING], CACHE, QUEUE, BASE).html(),
         HomePage([], CacheFigures(None, None, 0), None, "").html(),
-        pages.error_html(404, "No such master", "It is not there.", instance="/images/x.tif"),
-        pages.error_html(503, "Being made", "The job goes on.", retry=RetryHint(2, reload=True)),
+        ProblemDetails(404, "No such master", "It is not there.").html("/images/x.tif"),
+        ProblemDetails(503, "Being made", "The job goes on.", retry=RetryHint(2, reload=True)).html("/images/x.tif"),
     ]
 
 
@@ -126,6 +126,13 @@ def test_a_sample_not_yet_made_is_fetched_which_makes_it():
     assert "agave.tif converted for this page" in page.text
 
 
+def test_a_master_that_failed_is_marked_and_leads_to_the_reason():
+    page = home(tiles=[Tile("plate.tif", "/images/plate.tif", None, None, False, None, failed=True)])
+    assert images(page) == []
+    assert page.all("a")[0]["aria-label"] == "show why plate.tif failed"
+    assert "plate.tif failed" in page.text
+
+
 def test_no_more_than_twelve_images_are_shown():
     page = home(tiles=[CACHED] * 30)
     assert len(images(page)) == 12
@@ -172,7 +179,8 @@ def test_without_the_broker_the_page_says_so_and_still_shows_the_images():
 def test_hostile_text_stays_text(field):
     """Anyone who may write to the repository chooses paths: they must not become a tag, an attribute or a template."""
     if field in {"title", "detail", "instance"}:
-        html = pages.error_html(404, **{"title": "t", "detail": "d", field: HOSTILE})
+        texts = {"title": "t", "detail": "d", "instance": "/images/x.tif", field: HOSTILE}
+        html = ProblemDetails(404, texts["title"], texts["detail"]).html(texts["instance"])
     else:
         tile = Tile("p", "/images/p", None, None, False, None)
         shown = Tile("p", "/images/p", 1, 1, True, 1)
@@ -218,18 +226,28 @@ def test_every_page_is_fit_for_phones_and_for_screen_readers(html):
 
 
 def test_an_error_has_its_status_title_detail_and_a_way_home():
-    page = Page(pages.error_html(404, "No such master", "x.tif is not there.", instance="/images/x.tif"))
-    assert "404 No such master x.tif is not there. /images/x.tif mezcal" in page.text
+    page = Page(ProblemDetails(404, "No such master", "there is no x.tif").html("/images/x.tif"))
+    assert "404 No such master There is no x.tif. /images/x.tif mezcal" in page.text
     assert page.all("a") == [{"href": "/"}]
 
 
-def test_a_page_for_a_job_that_goes_on_asks_again_by_itself():
-    page = Page(pages.error_html(503, "Being made", "The job goes on.", retry=RetryHint(2, reload=True)))
+def test_the_error_page_of_a_failed_job_says_where_to_retry_it():
+    page = Page(ProblemDetails(415, "The master is not an image", "it is text", job="abc").html("/images/x.tif"))
+    assert [link["href"] for link in page.all("a")] == ["/jobs/abc", "/ops", "/"]
+    assert "retry the job on the operator's page" in page.text
+
+
+def test_the_page_of_a_running_job_reloads_itself_and_does_not_look_like_an_error():
+    page = Page(
+        ProblemDetails(503, "Being made", "The job goes on.", retry=RetryHint(2, reload=True)).html("/images/x.tif")
+    )
+    assert "503" not in page.text
+    assert "The image is being prepared" in page.text
     assert {"http-equiv": "refresh", "content": "2"} in page.all("meta")
 
 
-def test_a_page_for_an_overload_leaves_asking_again_to_the_reader():
-    page = Page(pages.error_html(503, "Too many are waiting", "All are taken.", retry=RetryHint(5)))
+def test_the_page_of_an_overload_does_not_reload_itself():
+    page = Page(ProblemDetails(503, "Too many are waiting", "All are taken.", retry=RetryHint(5)).html("/images/x.tif"))
     assert all("http-equiv" not in meta for meta in page.all("meta"))
     assert "Try again in 5 seconds." in page.text
 
