@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from celery import Celery, signals
 
 from mezcal.convert import ConversionOptions
-from mezcal.ingest.events import Masters
+from mezcal.ingest.events import MasterResolver
 from mezcal.jobs import Jobs
 from mezcal.jobs.outages import persist
 from mezcal.jobs.state.keys import Keys
@@ -76,7 +76,7 @@ class WorkerContext:
     table: JobTable
     pipe: CeleryPipe
     jobs: Jobs
-    masters: Masters
+    masters: MasterResolver
     choices: ConversionOptions
     memory: MemoryBudget
     name: str
@@ -105,7 +105,7 @@ def context() -> WorkerContext:
         table=table,
         pipe=pipe,
         jobs=jobs,
-        masters=Masters(given, origin),
+        masters=MasterResolver(given, origin),
         choices=ConversionOptions.of(given),
         memory=memory(),
         name=f"{socket.gethostname()}:{os.getpid()}",

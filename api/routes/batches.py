@@ -12,7 +12,7 @@ from api.context import context
 from api.request_log import note_event
 from api.responses.jobs import batch_json, polled
 from api.security import body_limits
-from mezcal.ingest.events import Event, Kind, named, parsed
+from mezcal.ingest.events import Event, EventKind, parse_json, read_items
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -29,13 +29,14 @@ def read_list() -> Iterable[Event]:
     settings = context().settings
     if request.mimetype == LINES:
         body_limits.check(settings.jobs_max_bytes)
-        events: Iterable[Event] = (Event(Kind.WANTED, "path", line) for line in body_limits.lines())
+        events: Iterable[Event] = (Event(EventKind.WANTED, "path", line) for line in body_limits.lines())
     elif request.mimetype in JSON_LINES:
         body_limits.check(settings.jobs_max_bytes)
-        events = (event for line in body_limits.lines() for event in named(parsed(line.encode()), Kind.WANTED))
+        documents = (parse_json(line.encode()) for line in body_limits.lines())
+        events = (event for document in documents for event in read_items(document, EventKind.WANTED))
     else:
         body_limits.check(min(JSON_BYTES_MAX, settings.jobs_max_bytes))
-        events = named(parsed(body_limits.whole()), Kind.WANTED)
+        events = read_items(parse_json(body_limits.whole()), EventKind.WANTED)
     return _at_most(settings.jobs_max_items, events)
 
 

@@ -15,7 +15,7 @@ from mezcal.commands.terminal.printable import printable
 from mezcal.commands.terminal.progress_bar import progress_bar
 from mezcal.errors import Failure
 from mezcal.ingest import lists
-from mezcal.ingest.path_prefix import stored_below
+from mezcal.ingest.path_prefix import find_by_path_prefix
 from mezcal.ingest.purge import purge
 from mezcal.jobs import Jobs
 from mezcal.recipe import Mezzanine
@@ -103,8 +103,8 @@ class PurgeRun:
         return input(f"Purge {count:,} images whose paths begin with {named}? [y/N] ").strip().lower() in {"y", "yes"}
 
     def _purge_named(self, paths: list[str], files: list[TextIO]) -> None:
-        named = chain(paths, chain.from_iterable(map(lists.lines, files)))
-        for item in lists.masters(named, path_of(self.settings)):
+        named = chain(paths, chain.from_iterable(map(lists.read_lines, files)))
+        for item in lists.parse_masters(named, path_of(self.settings)):
             if isinstance(item, Mezzanine):
                 print(f"{self._purge(item)}  {printable(item.label)}")
             else:
@@ -131,7 +131,7 @@ class PurgeRun:
                 bar.show(self.purged + self.absent - before)
 
     def _stored_below(self, prefix: str) -> Iterator[Mezzanine | None]:
-        return stored_below(prefix, self.store, self.settings.storage_layout)
+        return find_by_path_prefix(prefix, self.store, self.settings.storage_layout)
 
     @property
     def _purged_text(self) -> str:

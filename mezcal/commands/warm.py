@@ -10,7 +10,7 @@ from mezcal.commands.arguments import add_data_dir, at_least_one, settings_of
 from mezcal.commands.master_lists import add_lists, open_list, path_of
 from mezcal.commands.warm_run import rehearse, warm
 from mezcal.ingest import lists
-from mezcal.ingest.frame_lists import Warming
+from mezcal.ingest.frame_lists import FrameThumbnails
 from mezcal.ingest.manifests import Manifests
 from mezcal.ingest.manifests.fetch import DocumentFetcher
 from mezcal.ingest.manifests.paths import ManifestPaths
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
 
-    from mezcal.ingest.manifests import Passed
+    from mezcal.ingest.manifests import Skipped
     from mezcal.recipe import Recipe
     from mezcal.settings import Settings
     from mezcal.store import Store
@@ -107,15 +107,15 @@ def run(options: argparse.Namespace) -> int:
 
 def _recipes(
     options: argparse.Namespace, settings: Settings, store: Store, jobs: Jobs | None, stack: ExitStack
-) -> Iterator[Recipe | Passed]:
+) -> Iterator[Recipe | Skipped]:
     """Yield everything that *options* name, each list read as it is needed. *stack* closes the lists."""
     find_path = path_of(settings)
     files = [stack.enter_context(open_list(name)) for name in options.lists]
-    named = chain(options.paths, chain.from_iterable(map(lists.lines, files)))
+    named = chain(options.paths, chain.from_iterable(map(lists.read_lines, files)))
     manifest_paths = ManifestPaths(find_path, tuple(options.service_prefix))
     manifests = Manifests(manifest_paths, DocumentFetcher(frozenset(options.manifest_host)), options.members)
     return chain(
-        lists.masters(named, find_path),
+        lists.parse_masters(named, find_path),
         chain.from_iterable(map(manifests.masters, options.manifest)),
-        Warming(settings, jobs, store).thumbnails(options.frames) if options.frames else (),
+        FrameThumbnails(settings, jobs, store).thumbnails(options.frames) if options.frames else (),
     )

@@ -14,8 +14,8 @@ from mezcal.commands.terminal.interrupts import Interrupts
 from mezcal.commands.terminal.printable import printable
 from mezcal.commands.terminal.progress_bar import progress_bar
 from mezcal.errors import BrokerDown
-from mezcal.ingest.lists import batches
-from mezcal.ingest.manifests import Passed
+from mezcal.ingest.lists import in_batches
+from mezcal.ingest.manifests import Skipped
 from mezcal.jobs.bulk.chunks import SIZE
 from mezcal.jobs.bulk.follow_up import BulkFollowUp
 from mezcal.store import LocalStore
@@ -63,7 +63,7 @@ class WarmCounts:
         return PROBLEMS if self.failed or self.skipped else OK
 
 
-def warm(named: Iterator[Recipe | Passed], jobs: Jobs, store: Store, *, wait: bool, cancel: bool) -> int:
+def warm(named: Iterator[Recipe | Skipped], jobs: Jobs, store: Store, *, wait: bool, cancel: bool) -> int:
     """Queue what is missing of *named*; with *wait*, wait until all jobs have ended. Returns the exit code.
 
     Ctrl-C leaves the jobs queued, or withdraws them with *cancel*. Raises `BrokerDown`.
@@ -89,12 +89,12 @@ def warm(named: Iterator[Recipe | Passed], jobs: Jobs, store: Store, *, wait: bo
     return counts.exit_code
 
 
-def rehearse(named: Iterator[Recipe | Passed], store: Store) -> int:
+def rehearse(named: Iterator[Recipe | Skipped], store: Store) -> int:
     """Print for each of *named* whether it is cached, and queue nothing. Returns the exit code."""
     counts = WarmCounts()
     missing = 0
     for item in named:
-        if isinstance(item, Passed):
+        if isinstance(item, Skipped):
             counts.skipped += 1
             print(_skipped_line(item))
             continue
@@ -119,11 +119,11 @@ class WarmRun:
     wait: bool
     broker_answered: float = field(default_factory=time.monotonic)  # when it last did
 
-    def queue_missing(self, named: Iterator[Recipe | Passed]) -> None:
+    def queue_missing(self, named: Iterator[Recipe | Skipped]) -> None:
         """Queue what is missing of *named*, while it is read."""
-        for items in batches(named, SIZE, READ_SECONDS):
-            self._report_skipped([item for item in items if isinstance(item, Passed)])
-            recipes = list(dict.fromkeys(item for item in items if not isinstance(item, Passed)))
+        for items in in_batches(named, SIZE, READ_SECONDS):
+            self._report_skipped([item for item in items if isinstance(item, Skipped)])
+            recipes = list(dict.fromkeys(item for item in items if not isinstance(item, Skipped)))
             missing = self._missing(recipes)
             self._retry_broker(partial(self._queue, missing, len(recipes)))
             if self.wait and time.monotonic() - self.broker_answered >= POLL_SECONDS:
@@ -183,7 +183,7 @@ class WarmRun:
                 self.broker_answered = time.monotonic()
                 return
 
-    def _report_skipped(self, skipped: list[Passed]) -> None:
+    def _report_skipped(self, skipped: list[Skipped]) -> None:
         for item in skipped:
             self.counts.skipped += 1
             if self.counts.skipped <= LINES_MAX:
@@ -200,7 +200,7 @@ class WarmRun:
             self.bar.show(counts.named, cached=counts.cached, skipped=counts.skipped)
 
 
-def _skipped_line(skipped: Passed) -> str:
+def _skipped_line(skipped: Skipped) -> str:
     return f"skipped  {printable(skipped.what)}: {printable(skipped.why, REASON_MAX)}"
 
 

@@ -1,1 +1,1 @@
-"""What events, manifests and lists name, and what is done with it."""
+"""Reads events, manifests and lists of masters, and does what follows from them."""

@@ -9,16 +9,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mezcal.errors import Failure
-from mezcal.ingest.events import Event, Ignored, Kind
+from mezcal.ingest.events import Event, EventIgnored, EventKind
 from mezcal.ingest.events.event import FRAME
-from mezcal.ingest.frame_lists import Warming
-from mezcal.ingest.purge import pages_to_renew, purge
+from mezcal.ingest.frame_lists import FrameThumbnails
+from mezcal.ingest.purge import pages_to_remake, purge
 from mezcal.jobs import Note, QueueRequest, QueueResult, Verdict, persist
 from mezcal.jobs.bulk.chunks import HELD_SECONDS
 from mezcal.recipe import Mezzanine
 
 if TYPE_CHECKING:
-    from mezcal.ingest.events import Masters
+    from mezcal.ingest.events import MasterResolver
     from mezcal.jobs import Jobs
     from mezcal.jobs.bulk.chunks import Chunk
     from mezcal.recipe import Recipe, Thumbnail
@@ -46,7 +46,7 @@ class ChunkRun:
     An item is left if the queue is full, if the archive, the store or Redis cannot be reached, or for want of time.
     """
 
-    def __init__(self, chunk: Chunk, jobs: Jobs, store: Store, masters: Masters, settings: Settings) -> None:
+    def __init__(self, chunk: Chunk, jobs: Jobs, store: Store, masters: MasterResolver, settings: Settings) -> None:
         self.incomplete = False
         self._chunk, self._jobs, self._store = chunk, jobs, store
         self._masters, self._settings = masters, settings
@@ -67,7 +67,7 @@ class ChunkRun:
                 self.incomplete = True
                 break
             if is_open[number]:
-                self._take(chunk.first + number, Event(Kind(item[0]), *item[1:]))
+                self._take(chunk.first + number, Event(EventKind(item[0]), *item[1:]))
         queued = self._queue_masters() + self._queue_frames()
         persist(lambda: batches.note(chunk.batch, self._notes))
         return queued
@@ -79,11 +79,11 @@ class ChunkRun:
     def _take(self, place: int, event: Event) -> None:
         """Do what *event* asks for, or leave it to the next run."""
         try:
-            if event.by == FRAME:
+            if event.named_by == FRAME:
                 self._frame(place, event)
             else:
-                self._master(place, event.kind, self._masters.recipe(event))
-        except Ignored as reason:
+                self._master(place, event.kind, self._masters.resolve(event))
+        except EventIgnored as reason:
             self._notes.append(Note(place, "ignored", _name(event), str(reason)))
         except Failure as failure:
             if failure.retryable:
@@ -94,13 +94,13 @@ class ChunkRun:
 
     # --- masters
 
-    def _master(self, place: int, kind: Kind, recipe: Recipe) -> None:
-        if kind is Kind.DELETED:
+    def _master(self, place: int, kind: EventKind, recipe: Recipe) -> None:
+        if kind is EventKind.DELETED:
             purge(recipe, self._jobs, self._store)
             self._notes.append(Note(place, "deleted"))
             return
-        changed = kind is not Kind.WANTED
-        self._requests.append(QueueRequest(recipe, changed, kind is Kind.CHANGED, place))
+        changed = kind is not EventKind.WANTED
+        self._requests.append(QueueRequest(recipe, changed, kind is EventKind.CHANGED, place))
         if changed and isinstance(recipe, Mezzanine) and recipe.page is None:
             self._changed.append(recipe)
 
@@ -123,7 +123,7 @@ class ChunkRun:
         return [
             (master, QueueRequest(page, master_changed=True, remake=True, counted=False))
             for master, asked in zip(self._changed, pages_of_each, strict=True)
-            for page in pages_to_renew(master, asked, self._jobs, self._store)
+            for page in pages_to_remake(master, asked, self._jobs, self._store)
         ]
 
     # --- frames
@@ -134,12 +134,12 @@ class ChunkRun:
         The thumbnails of a changed frame have other keys. The archive is asked before any is shown, so those of an old
         or deleted frame are never shown.
         """
-        if event.kind is Kind.DELETED:
-            raise Ignored("the archive is asked before a thumbnail is shown: none of a deleted frame is shown")
+        if event.kind is EventKind.DELETED:
+            raise EventIgnored("the archive is asked before a thumbnail is shown: none of a deleted frame is shown")
         text = str(event.name)
         if isinstance(event.name, bool) or not (text.isascii() and text.isdigit() and len(text) <= FRAME_ID_DIGITS):
-            raise Ignored("a frame is named by its id, a whole number")
-        missing, sizes = Warming(self._settings, self._jobs, self._store).missing(int(text))
+            raise EventIgnored("a frame is named by its id, a whole number")
+        missing, sizes = FrameThumbnails(self._settings, self._jobs, self._store).missing(int(text))
         self._frames.append(FrameItem(place, missing, sizes))
 
     def _queue_frames(self) -> int:

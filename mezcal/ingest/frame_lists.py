@@ -1,4 +1,4 @@
-"""Thumbnails before anybody asks: the named sizes of listed frames."""
+"""The thumbnails of listed frames, in every named size."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mezcal.errors import BrokerDown, Failure, FrameMissing
-from mezcal.ingest.manifests import Passed
+from mezcal.ingest.manifests import Skipped
 from mezcal.origin.archive import ArchiveClient, make_recipe, select_frames
 from mezcal.recipe import ThumbnailOptions
 from mezcal.settings import WrongSetting
@@ -21,26 +21,26 @@ if TYPE_CHECKING:
 
 
 def sizes(settings: Settings) -> dict[str, int]:
-    """THUMBNAIL_SIZES: the pixels of each name."""
+    """Return the pixels of each name in THUMBNAIL_SIZES."""
     pairs = (pair.split(":") for pair in settings.thumbnail_sizes.split(","))
     return {name: int(pixels) for name, pixels in pairs}
 
 
 @dataclass(frozen=True, slots=True)
-class Warming:
-    """Asks the archive with ARCHIVE_TOKEN, or as anybody where there is none.
+class FrameThumbnails:
+    """Asks the archive about frames, with ARCHIVE_TOKEN if it is set.
 
-    For what *store* has not got, the signed URLs that its makers need are left with *jobs*; without *jobs* nothing is.
+    For each thumbnail that is not in *store*, the signed URLs that a worker needs are saved in *jobs*, if given.
     """
 
     settings: Settings
     jobs: Jobs | None
     store: Store
 
-    def thumbnails(self, numbers: Iterable[int]) -> Iterator[Thumbnail | Passed]:
-        """The thumbnails of every named size of each frame, stored or not; a frame that cannot be had is passed over.
+    def thumbnails(self, numbers: Iterable[int]) -> Iterator[Thumbnail | Skipped]:
+        """Return the thumbnails of each frame in every named size, stored or not. A frame that fails is skipped.
 
-        `BrokerDown` ends it.
+        Raises `BrokerDown`.
         """
         archive = self._archive(WrongSetting)
         for number in numbers:
@@ -50,19 +50,19 @@ class Warming:
                 except BrokerDown:
                     raise
                 except Failure as failure:
-                    yield Passed(f"{number} {name}", f"{failure.slug}: {failure.detail}")
+                    yield Skipped(f"{number} {name}", f"{failure.slug}: {failure.detail}")
 
     def missing(self, number: int) -> tuple[list[Thumbnail], int]:
-        """The thumbnails of a frame, in every named size, that are not stored; and how many there are altogether.
+        """Return the thumbnails of a frame that are not stored, and the number of named sizes.
 
-        Raises what the archive refuses.
+        Raises the archive's failure.
         """
         archive, edges = self._archive(FrameMissing), sizes(self.settings).values()
         found = [self._thumbnail(number, pixels, archive) for pixels in edges]
         return [recipe for recipe, stored in found if not stored], len(found)
 
     def _thumbnail(self, number: int, pixels: int, archive: ArchiveClient) -> tuple[Thumbnail, bool]:
-        """A frame's recipe, and whether it is stored."""
+        """Return the recipe of a frame, and whether its derivative is stored."""
         settings, token = self.settings, self._token
         given = {"width": pixels, "height": pixels}
         options = ThumbnailOptions.parse(given, default=settings.thumbnail_look, max_edge=settings.thumbnail_max_edge)
@@ -70,7 +70,7 @@ class Warming:
         recipe = make_recipe(inputs, options)
         stored = self.store.find(recipe) is not None
         if self.jobs is not None and not stored:
-            self.jobs.save_ticket(recipe, {str(one.id): one.text("url") for one in inputs})
+            self.jobs.save_ticket(recipe, {str(frame.id): frame.text("url") for frame in inputs})
         return recipe, stored
 
     def _archive(self, otherwise: type[Exception]) -> ArchiveClient:

@@ -1,4 +1,4 @@
-"""What is stored of the masters whose paths begin with some letters."""
+"""Finds stored derivatives by path prefix."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
     from mezcal.recipe import Recipe
     from mezcal.store import Store, StoredEntry
 
-NAMELESS = None  # nobody knows whose it is: umd-lib/mezcal stored it, under an MD5
+UNKNOWN_PATH = None  # umd-lib/mezcal stored it under the MD5 of a path
 
 
-def stored_below(prefix: str, store: Store, layout: Layout) -> Iterator[Mezzanine | None]:
-    """The mezzanines in *store* whose paths begin with *prefix*, pages too; `NAMELESS` for what has no known path.
+def find_by_path_prefix(prefix: str, store: Store, layout: Layout) -> Iterator[Mezzanine | None]:
+    """Return the mezzanines in *store* whose paths begin with *prefix*, pages included, and `UNKNOWN_PATH` for others.
 
-    The whole store is walked: only a sidecar, or the folder's name in the layout `basic`, tells a path.
+    Reads the whole store: only a sidecar, or the folder's name in the layout `basic`, has the path.
     """
     for entry in store.entries():
         recipe = _recipe(entry, layout)
-        if recipe is NAMELESS:
-            yield NAMELESS
+        if recipe is UNKNOWN_PATH:
+            yield UNKNOWN_PATH
         elif isinstance(recipe, Mezzanine) and recipe.path.startswith(prefix):
             yield recipe
 
@@ -41,5 +41,5 @@ def _recipe(entry: StoredEntry, layout: Layout) -> Recipe | None:
         if layout is Layout.BASIC and folder.parts[:1] != (OURS,):
             return Mezzanine.parse(str(folder))
     except BadRecipe:
-        return NAMELESS
-    return NAMELESS
+        return UNKNOWN_PATH
+    return UNKNOWN_PATH

@@ -1,4 +1,4 @@
-"""Forgetting what was made of a master, so that nothing of it comes back."""
+"""Deletes all that was made of a master."""
 
 from __future__ import annotations
 
@@ -13,30 +13,29 @@ if TYPE_CHECKING:
 
 
 def purge(recipe: Recipe, jobs: Jobs, store: Store) -> bool:
-    """Forget *recipe*: its job, its remembered failure, its derivative; whether one was stored.
+    """Delete *recipe*'s job, its remembered failure and its derivative. Returns True if a derivative was stored.
 
-    The main mezzanine stands for its master: all pages of it are forgotten, too. Jobs are forgotten first, so
-    that one that runs publishes nothing after the deletion. Raises `BrokerDown` or `StoreDown`; do it again then.
+    The main mezzanine stands for its master: all its pages are deleted, too. Jobs are deleted first, so that a worker
+    publishes nothing after the deletion. Raises `BrokerDown` or `StoreDown`: repeat the call then.
     """
     master = recipe if isinstance(recipe, Mezzanine) and recipe.page is None else None
     asked = jobs.pages(master) if master else []
-    for one in (recipe, *asked):
-        jobs.forget(one)
-    stored = store.pages(recipe) if master else []  # what ran has published by now, or never will
-    for one in stored:
-        jobs.forget(one)
-    return sum(store.delete(one) for one in dict.fromkeys((recipe, *asked, *stored))) > 0
+    for asked_for in (recipe, *asked):
+        jobs.forget(asked_for)
+    stored = store.pages(recipe) if master else []  # a worker has published by now, or never will
+    for page in stored:
+        jobs.forget(page)
+    return sum(store.delete(each) for each in dict.fromkeys((recipe, *asked, *stored))) > 0
 
 
-def pages_to_renew(recipe: Mezzanine, asked: list[Mezzanine], jobs: Jobs, store: Store) -> list[Mezzanine]:
-    """The stored pages of *recipe*'s master, which has changed; what else was known of its pages is forgotten.
+def pages_to_remake(recipe: Mezzanine, asked: list[Mezzanine], jobs: Jobs, store: Store) -> list[Mezzanine]:
+    """Return the stored pages of *recipe*'s master, which has changed. All else known of its pages is deleted.
 
-    Of those that were *asked* for, whoever makes one is fenced off first, so that no page of the old master is
-    stored afterwards.
+    The jobs of the pages that were *asked* for are deleted first, so that no page of the old master is stored later.
     """
-    for one in asked:
-        jobs.forget(one)
+    for page in asked:
+        jobs.forget(page)
     stored = store.pages(recipe)
-    for one in set(asked).difference(stored):
-        store.delete(one)  # it may have been put aside by an eviction
+    for page in set(asked).difference(stored):
+        store.delete(page)  # it may be in the trash
     return stored

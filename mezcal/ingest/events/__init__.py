@@ -1,6 +1,6 @@
-"""Events of repositories: bodies of every format -> (master, created | changed | deleted).
+"""Events of repositories, read from the bodies of webhooks in each format.
 
-A module for each format; none knows Flask or Redis. `masters` says which of the named things are masters of ours.
+There is a module for each format; none imports Flask or Redis. `masters` finds the masters that events name.
 """
 
 from __future__ import annotations
@@ -8,14 +8,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mezcal.ingest.events import activitystreams, cloudevents, s3_notifications, standard_webhooks
-from mezcal.ingest.events.event import Delivery, Event, Kind, parsed
-from mezcal.ingest.events.masters import Ignored, Masters
-from mezcal.ingest.events.named_masters import named
+from mezcal.ingest.events.event import Delivery, Event, EventKind, parse_json
+from mezcal.ingest.events.masters import EventIgnored, MasterResolver
+from mezcal.ingest.events.named_masters import read_items
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["FORMATS", "Delivery", "Event", "Ignored", "Kind", "Masters", "named", "parsed", "read"]
+__all__ = [
+    "FORMATS",
+    "Delivery",
+    "Event",
+    "EventIgnored",
+    "EventKind",
+    "MasterResolver",
+    "parse_json",
+    "read",
+    "read_items",
+]
 
 FORMATS = {
     "standard": standard_webhooks.read,
@@ -26,6 +36,6 @@ FORMATS = {
 
 
 def read(form: str, body: bytes, headers: Mapping[str, str]) -> Delivery:
-    """What *body* says in the format *form*; *headers* have names in lower case. Raises `BadEvent`."""
-    data = None if not body and "ce-specversion" in headers else parsed(body)
+    """Read *body*, which has the format *form*; the names of *headers* are in lower case. Raises `BadEvent`."""
+    data = None if not body and "ce-specversion" in headers else parse_json(body)
     return FORMATS[form](data, headers)

@@ -5,43 +5,44 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mezcal.errors import BadEvent
-from mezcal.ingest.events.event import URL, Delivery, Event, Kind, text_of
+from mezcal.ingest.events.event import URL, Delivery, Event, EventKind, text_or_none
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-KINDS = {  # the strongest first: an event of several types is what remains true of its object
-    "Delete": Kind.DELETED,
-    "Purge": Kind.DELETED,
-    "ResourceDeletion": Kind.DELETED,  # Fedora 5's words
-    "Update": Kind.CHANGED,
-    "ResourceModification": Kind.CHANGED,
-    "Create": Kind.CREATED,
-    "ResourceCreation": Kind.CREATED,
+KINDS = {  # in order: an activity of several types is of the first one here
+    "Delete": EventKind.DELETED,
+    "Purge": EventKind.DELETED,
+    "ResourceDeletion": EventKind.DELETED,  # in Fedora 5
+    "Update": EventKind.CHANGED,
+    "ResourceModification": EventKind.CHANGED,
+    "Create": EventKind.CREATED,
+    "ResourceCreation": EventKind.CREATED,
 }
-MASTERS = {"Binary", "NonRDFSource"}  # what of a repository's resources has content
-DESCRIPTION = "/fcr:"  # descriptions, versions and access lists of a resource lie below it so
+FILES = {"Binary", "NonRDFSource"}  # resources with content
+DESCRIPTION = "/fcr:"  # in the paths of a resource's descriptions, versions and access lists
 LISTS = {"OrderedCollection", "OrderedCollectionPage", "Collection", "CollectionPage"}
 
 
-def read(body: Any, headers: Mapping[str, str]) -> Delivery:  # noqa: ARG001 - every format's form
-    """One activity or a list of them."""
-    said = body if isinstance(body, list) else [body]
-    found, notes = [], []
-    for one in said:
-        if not isinstance(one, dict):
+def read(body: Any, headers: Mapping[str, str]) -> Delivery:  # noqa: ARG001 - the signature of every format
+    """Read one activity or a list."""
+    activities = body if isinstance(body, list) else [body]
+    events, notes = [], []
+    for activity in activities:
+        if not isinstance(activity, dict):
             raise BadEvent("an activity must be an object")
-        events, note = _one(one)
-        found += events
+        found, note = _read_activity(activity)
+        events += found
         notes += [note] if note else []
-    ids = [text_of(one.get("id")) for one in said if one.get("object")]  # the short form's id is the master's
-    return Delivery(found, ids[0] if len(ids) == 1 else None, notes[0] if notes else None)
+    # In the short form, without an object, the id is the master's.
+    ids = [text_or_none(activity.get("id")) for activity in activities if activity.get("object")]
+    return Delivery(events, ids[0] if len(ids) == 1 else None, notes[0] if notes else None)
 
 
-def _one(activity: dict[str, Any]) -> tuple[list[Event], str | None]:
+def _read_activity(activity: dict[str, Any]) -> tuple[list[Event], str | None]:
     types = _words(activity.get("type"))
     if types & LISTS:
-        return [], "a list of activities is to be polled; each activity is to be sent by itself"
+        return [], "a collection of activities is not read: send each activity"
     if "Move" in types:
         return _moved(activity)
     if "Activity" in types and isinstance(activity.get("attachment"), dict):
@@ -49,19 +50,19 @@ def _one(activity: dict[str, Any]) -> tuple[list[Event], str | None]:
     kind = next((kind for word, kind in KINDS.items() if word in types), None)
     if kind is None:
         return [], f"nothing follows from {', '.join(sorted(types)) or 'an activity without a type'}"[:200]
-    return _about(kind, activity.get("object", activity.get("id")))
+    return _read_object(kind, activity.get("object", activity.get("id")))
 
 
-def _about(kind: Kind, thing: Any) -> tuple[list[Event], str | None]:
+def _read_object(kind: EventKind, thing: Any) -> tuple[list[Event], str | None]:
     if not isinstance(thing, dict):
         return _event(kind, thing, None)
     if not _has_content(thing):
-        return [], "it is about no file: a container, or a description"
-    return _event(kind, thing.get("id", thing.get("@id")), text_of(thing.get("mediaType")))
+        return [], "it is about a container or a description, not about a file"
+    return _event(kind, thing.get("id", thing.get("@id")), text_or_none(thing.get("mediaType")))
 
 
-def _event(kind: Kind, url: Any, media: str | None) -> tuple[list[Event], str | None]:
-    if text_of(url) is None:
+def _event(kind: EventKind, url: Any, media: str | None) -> tuple[list[Event], str | None]:
+    if text_or_none(url) is None:
         raise BadEvent("the activity names no object")
     if DESCRIPTION in url:
         return [], "it is about a description, not about a file"
@@ -69,34 +70,34 @@ def _event(kind: Kind, url: Any, media: str | None) -> tuple[list[Event], str | 
 
 
 def _has_content(about: dict[str, Any]) -> bool:
-    """Whether the object may be a file; one whose types are not told may be."""
+    """Return True if the object may be a file. An object without types may be one."""
     types = _words(about.get("type", about.get("@type")))
-    return not types or bool(types & MASTERS) or not any(word in types for word in ("Resource", "RDFSource"))
+    return not types or bool(types & FILES) or not any(word in types for word in ("Resource", "RDFSource"))
 
 
 def _moved(activity: dict[str, Any]) -> tuple[list[Event], str | None]:
-    """Gone where it was, new where it is; Fedora 5 and 6 do not move, others may."""
-    left, come = _address(activity.get("origin")), _address(activity.get("target"))
-    events = [Event(Kind.DELETED, URL, left)] if left else []
-    events += [Event(Kind.CHANGED, URL, come)] if come else []
+    """Read a move as a deletion and a change. Fedora 5 and 6 do not move, other producers may."""
+    origin, target = _address(activity.get("origin")), _address(activity.get("target"))
+    events = [Event(EventKind.DELETED, URL, origin)] if origin else []
+    events += [Event(EventKind.CHANGED, URL, target)] if target else []
     return events, None if events else "a move without origin and target"
 
 
 def _derivative(attachment: dict[str, Any]) -> tuple[list[Event], str | None]:
-    """Islandora wants a derivative of a file that is new or changed; it does not say which."""
+    """Read Islandora's request for a derivative of a file. It does not say whether the file is new or has changed."""
     content = attachment.get("content")
     content = content if isinstance(content, dict) else {}
-    source = text_of(content.get("source_uri"))
+    source = text_or_none(content.get("source_uri"))
     if source is None or not str(content.get("mimetype", "image/")).startswith("image/"):
-        return [], "it wants no picture"
-    return [Event(Kind.CHANGED, URL, source)], None
+        return [], "it asks for no image"
+    return [Event(EventKind.CHANGED, URL, source)], None
 
 
 def _address(thing: Any) -> str | None:
-    return text_of(thing.get("id")) if isinstance(thing, dict) else text_of(thing)
+    return text_or_none(thing.get("id")) if isinstance(thing, dict) else text_or_none(thing)
 
 
 def _words(types: Any) -> set[str]:
-    """The last words of type URIs."""
+    """Return the last words of type URIs."""
     listed = types if isinstance(types, list) else [types]
-    return {one.rpartition("#")[2].rpartition("/")[2] for one in listed if isinstance(one, str)}
+    return {uri.rpartition("#")[2].rpartition("/")[2] for uri in listed if isinstance(uri, str)}

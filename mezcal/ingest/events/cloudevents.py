@@ -9,58 +9,58 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from mezcal.errors import BadEvent
-from mezcal.ingest.events.event import PATH, Delivery, Event, parsed, text_of
-from mezcal.ingest.events.named_masters import kind_of, named
+from mezcal.ingest.events.event import PATH, Delivery, Event, parse_json, text_or_none
+from mezcal.ingest.events.named_masters import kind_of, read_items
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-NEEDED = ("specversion", "id", "source", "type")
+REQUIRED = ("specversion", "id", "source", "type")
 
 
 def read(body: Any, headers: Mapping[str, str]) -> Delivery:
-    """One event or a batch; in the binary form *body* is the data and the rest comes with *headers*."""
+    """Read one event or a batch. In the binary mode *body* is the data, and *headers* have the attributes."""
     if "ce-specversion" in headers:
         attributes = {name[3:]: unquote(value) for name, value in headers.items() if name.startswith("ce-")}
-        said: list[Any] = [attributes | {"data": body}]
+        messages: list[Any] = [attributes | {"data": body}]
     else:
-        said = body if isinstance(body, list) else [body]
-    found, ids, others = [], [], set()
-    for one in said:
-        _check(one)
-        ids.append(f"{one['source']}\n{one['id']}")
-        kind = kind_of(one["type"])
+        messages = body if isinstance(body, list) else [body]
+    events, ids, others = [], [], set()
+    for message in messages:
+        _check(message)
+        ids.append(f"{message['source']}\n{message['id']}")
+        kind = kind_of(message["type"])
         if kind is None:
-            others.add(one["type"][:80])
+            others.add(message["type"][:80])
         else:
-            found += _events(one, kind)
+            events += _events(message, kind)
     note = f"nothing follows from {', '.join(sorted(others)[:5])}" if others else None
-    return Delivery(found, _identity(ids), note)
+    return Delivery(events, _delivery_id(ids), note)
 
 
-def _check(one: Any) -> None:
-    if not isinstance(one, dict) or any(text_of(one.get(name)) is None for name in NEEDED):
+def _check(message: Any) -> None:
+    if not isinstance(message, dict) or any(text_or_none(message.get(name)) is None for name in REQUIRED):
         raise BadEvent("a CloudEvent needs specversion, id, source and type")
-    if one["specversion"] != "1.0":
-        raise BadEvent("of CloudEvents, version 1.0 is understood")
+    if message["specversion"] != "1.0":
+        raise BadEvent("only version 1.0 of CloudEvents is understood")
 
 
-def _events(one: dict[str, Any], kind: Any) -> list[Event]:
-    data = one.get("data")
-    if "data_base64" in one:
-        data = _decoded(one["data_base64"])
-    if data is None and text_of(one.get("subject")):
-        return [Event(kind, PATH, one["subject"])]
-    return named(data, kind)
+def _events(message: dict[str, Any], kind: Any) -> list[Event]:
+    data = message.get("data")
+    if "data_base64" in message:
+        data = _decode(message["data_base64"])
+    if data is None and text_or_none(message.get("subject")):
+        return [Event(kind, PATH, message["subject"])]
+    return read_items(data, kind)
 
 
-def _decoded(text: Any) -> Any:
+def _decode(text: Any) -> Any:
     try:
-        return parsed(b64decode(str(text), validate=True))
+        return parse_json(b64decode(str(text), validate=True))
     except (binascii.Error, ValueError) as error:
-        raise BadEvent("data_base64 is no Base64") from error
+        raise BadEvent("data_base64 is not Base64") from error
 
 
-def _identity(ids: list[str]) -> str | None:
-    """Source and id tell an event from all others; of several, all of theirs."""
+def _delivery_id(ids: list[str]) -> str | None:
+    """Return an id for all events of a delivery; source and id together are unique for each."""
     return hashlib.sha256("\n".join(ids).encode("utf-8", "surrogatepass")).hexdigest() if ids else None

@@ -1,4 +1,4 @@
-"""What a producer says has happened, as values; nothing here is believed yet."""
+"""The events of producers, as values. Nothing in them has been checked yet."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ from mezcal.errors import BadEvent
 URL, PATH, FRAME, OBJECT, RECIPE = "url", "path", "frame", "object", "recipe"
 
 
-class Kind(StrEnum):
-    """What is to follow for a master's derivatives."""
+class EventKind(StrEnum):
+    """What happens to the derivatives of a master."""
 
-    WANTED = "wanted"  # somebody listed it: made unless it is there
-    CREATED = "created"  # made; what was remembered of it is over
-    CHANGED = "changed"  # made anew; the old one is served till then
+    WANTED = "wanted"  # a list names it: made unless it is stored
+    CREATED = "created"  # made; a remembered failure is forgotten
+    CHANGED = "changed"  # made again; the old derivative is served until then
     DELETED = "deleted"  # purged
 
 
 class Event(NamedTuple):
-    """One master that something happened to. A tuple: 10,000 of them are written as JSON while a producer waits.
+    """One master, and what happened to it. A tuple, because 10,000 of them are written as JSON while a producer waits.
 
-    *name* is what the producer calls it, *by* how: `path`, `url`, `object` (bucket and key), `frame` (an archive's
-    id) or `recipe`. *media* is its media type as far as the producer told.
+    *name* is the producer's name for it, and *named_by* says of which kind: `path`, `url`, `object` (bucket and key),
+    `frame` (the archive's id) or `recipe`. *media* is the media type, if the producer gave one.
     """
 
-    kind: Kind
-    by: str
+    kind: EventKind
+    named_by: str
     name: Any
     media: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """What one request brought; *id* tells it from all others of its producer, *note* says why it brought nothing."""
+    """The events of one request. *id* is unique for its producer; *note* says why there are no events."""
 
     events: list[Event]
     id: str | None = None
@@ -44,12 +44,12 @@ class Delivery:
 
 
 def no_constant(name: str) -> None:
-    """Refuse what is no JSON: NaN and the infinities."""
+    """Raise `ValueError` for NaN and the infinities, which are no JSON."""
     raise ValueError(f"{name} is no JSON")
 
 
-def parsed(body: bytes) -> Any:
-    """*body* as JSON (RFC 8259: UTF-8); raises `BadEvent`."""
+def parse_json(body: bytes) -> Any:
+    """Parse *body* as JSON (RFC 8259: UTF-8). Raises `BadEvent`."""
     try:
         return json.loads(body.decode("utf-8"), parse_constant=no_constant)
     except UnicodeDecodeError as error:
@@ -60,6 +60,6 @@ def parsed(body: bytes) -> Any:
         raise BadEvent(f"the body is no JSON: {error}"[:200]) from error
 
 
-def text_of(value: Any) -> str | None:
-    """*value* if it is text that says something."""
+def text_or_none(value: Any) -> str | None:
+    """Return *value* if it is text and not empty, else None."""
     return value if isinstance(value, str) and value else None

@@ -1,4 +1,4 @@
-"""Which of the things that events name are masters of ours, and can be images."""
+"""Finds the masters that events name: those in the repository that may be images."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from mimetypes import MimeTypes
 from typing import TYPE_CHECKING, Any
 
 from mezcal.errors import BadRecipe
-from mezcal.ingest.events.event import OBJECT, PATH, RECIPE, URL, Kind
+from mezcal.ingest.events.event import OBJECT, PATH, RECIPE, URL, EventKind
 from mezcal.origin import urls
 from mezcal.recipe import Mezzanine, from_json
 
@@ -21,37 +21,40 @@ if TYPE_CHECKING:
     from mezcal.settings import Settings
 
 
-class Ignored(Exception):
-    """Nothing follows from an event; the message is the reason, for whoever asks about its batch."""
+class EventIgnored(Exception):
+    """Nothing follows from an event. The message is the reason, which its batch shows."""
 
 
-class Masters:
-    """The masters of the installation that *settings* describe, whatever producers call them."""
+class MasterResolver:
+    """Finds the master of an event by path, URL or object, for the installation that *settings* describe."""
 
     def __init__(self, settings: Settings, origin: Origin) -> None:
         self._origin = origin
         self._bases = [base.rstrip("/") + "/" for base in settings.webhook_base_urls]
-        self._buckets = [one.partition("/")[::2] for one in settings.webhook_buckets]
-        self._ours = re.compile("|".join(map(translate, settings.webhook_paths)))
+        self._buckets = [bucket.partition("/")[::2] for bucket in settings.webhook_buckets]
+        self._paths = re.compile("|".join(map(translate, settings.webhook_paths)))
         self._types = settings.webhook_types
-        self._guess = MimeTypes(filenames=()).guess_type  # what this machine's files say is nobody's business
-        self._ways: dict[str, Callable[[Any], str]] = {PATH: _text, URL: self._of_url, OBJECT: self._of_object}
+        self._guess = MimeTypes(filenames=()).guess_type  # the same on every machine
+        self._path_of: dict[str, Callable[[Any], str]] = {PATH: _text, URL: self._of_url, OBJECT: self._of_object}
 
-    def recipe(self, event: Event) -> Recipe:
-        """What *event* is about; raises `Ignored` for what is not ours, or can be no image."""
-        if event.by == RECIPE:
-            return _checked(event.name)
-        path = self._ways[event.by](event.name)
+    def resolve(self, event: Event) -> Recipe:
+        """Return the recipe that *event* is about.
+
+        Raises `EventIgnored` if the master is not in the repository or cannot be an image.
+        """
+        if event.named_by == RECIPE:
+            return _parse_recipe(event.name)
+        path = self._path_of[event.named_by](event.name)
         try:
             recipe = Mezzanine.parse(path)
         except BadRecipe as wrong:
-            raise Ignored(wrong.detail) from wrong
-        if event.kind is Kind.WANTED:  # whoever lists masters means them
+            raise EventIgnored(wrong.detail) from wrong
+        if event.kind is EventKind.WANTED:  # the filters below are for events, not for lists
             return recipe
-        if not self._ours.match(path):
-            raise Ignored("its path is none of WEBHOOK_PATHS")
-        if event.kind is not Kind.DELETED:  # what is deleted was an image if it is stored
-            self._can_be_image(path, event.media)
+        if not self._paths.match(path):
+            raise EventIgnored("its path does not match WEBHOOK_PATHS")
+        if event.kind is not EventKind.DELETED:  # what is deleted was an image if it is stored
+            self._check_type(path, event.media)
         return recipe
 
     def _of_url(self, url: Any) -> str:
@@ -62,7 +65,7 @@ class Masters:
                 return path
         path = self._origin.path_of(text)
         if path is None:
-            raise Ignored("its URL lies neither under REPO_BASE_URL nor under WEBHOOK_BASE_URLS")
+            raise EventIgnored("its URL begins neither with REPO_BASE_URL nor with one of WEBHOOK_BASE_URLS")
         return path
 
     def _of_object(self, place: Any) -> str:
@@ -70,23 +73,24 @@ class Masters:
         for name, prefix in self._buckets:
             if bucket == name and key.startswith(prefix):
                 return str(key).removeprefix(prefix)
-        raise Ignored("its bucket and key are none of WEBHOOK_BUCKETS")
+        raise EventIgnored("its bucket and key are not in WEBHOOK_BUCKETS")
 
-    def _can_be_image(self, path: str, media: str | None) -> None:
-        """What neither the producer nor the name tells may be one."""
-        told = (media or self._guess(path.rpartition("/")[2], strict=False)[0] or "").partition(";")[0].strip().lower()
-        if told and not any(fnmatchcase(told, one) for one in self._types):
-            raise Ignored(f"{told[:80]} is none of WEBHOOK_TYPES")
+    def _check_type(self, path: str, media: str | None) -> None:
+        """Raise `EventIgnored` if the media type, or that of the file name, is not in WEBHOOK_TYPES."""
+        guessed = media or self._guess(path.rpartition("/")[2], strict=False)[0] or ""
+        media_type = guessed.partition(";")[0].strip().lower()
+        if media_type and not any(fnmatchcase(media_type, pattern) for pattern in self._types):
+            raise EventIgnored(f"{media_type[:80]} is not in WEBHOOK_TYPES")
 
 
 def _text(value: Any) -> str:
     if not isinstance(value, str):
-        raise Ignored("its name is no text")
+        raise EventIgnored("its name is not a string")
     return value
 
 
-def _checked(data: Any) -> Recipe:
+def _parse_recipe(data: Any) -> Recipe:
     try:
         return from_json(data)
     except (BadRecipe, AttributeError) as wrong:
-        raise Ignored(str(wrong)) from wrong
+        raise EventIgnored(str(wrong)) from wrong

@@ -1,6 +1,6 @@
-"""IIIF Presentation 2 and 3 manifests and collections, read for the masters that they show.
+"""Finds the masters that IIIF manifests and collections (Presentation API 2 and 3) show.
 
-`reading` says what is in a document, `fetching` gets it within bounds, `places` turns its URLs into paths.
+`fetch` reads a document within bounds, `presentation` lists what is in it, `paths` turns its URLs into paths.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from mezcal.errors import BadRecipe
 from mezcal.ingest.manifests.fetch import DocumentFetcher, DocumentUnreadable
-from mezcal.ingest.manifests.presentation import ManifestImage, Member, Passed, contents
+from mezcal.ingest.manifests.presentation import LinkedDocument, ManifestImage, Skipped, contents
 from mezcal.recipe import Mezzanine
 
 if TYPE_CHECKING:
@@ -19,63 +19,62 @@ if TYPE_CHECKING:
 
     from mezcal.ingest.manifests.paths import ManifestPaths
 
-__all__ = ["Manifests", "Passed"]
+__all__ = ["Manifests", "Skipped"]
 
 DOCUMENTS_MAX = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class Manifests:
-    """Reads manifests, and collections with their members, each once, and no more than *most* documents in all."""
+    """Reads manifests, and collections with their members, each once and at most *most* documents."""
 
-    places: ManifestPaths
+    paths: ManifestPaths
     fetcher: DocumentFetcher = field(default_factory=DocumentFetcher)
     most: int = DOCUMENTS_MAX
 
-    def masters(self, url: str) -> Iterator[Mezzanine | Passed]:
-        """The masters of the manifest or collection at *url*, and what is passed over, with the reason.
+    def masters(self, url: str) -> Iterator[Mezzanine | Skipped]:
+        """Return the masters of the manifest or collection at *url*, and what is skipped, with the reason.
 
-        A document that cannot be read is passed over too. An http(s) URL, or a local file.
+        *url* begins with http(s), or is the name of a local file. A document that cannot be read is skipped.
         """
-        seen, ahead = {url}, deque([url])
+        seen, pending = {url}, deque([url])
         read = 0
-        while ahead:
+        while pending:
             if read == self.most:
-                yield Passed(
-                    ahead[0], f"{self.most:,} documents are read; this one and {len(ahead) - 1:,} more are not"
+                yield Skipped(
+                    pending[0], f"{self.most:,} documents are read; this one and {len(pending) - 1:,} more are not"
                 )
                 return
             read += 1
-            document_url = ahead.popleft()
-            for found in self._document(document_url, url):
-                if not isinstance(found, Member):
-                    yield found
-                elif found.url not in seen:
-                    seen.add(found.url)
-                    ahead.append(found.url)
+            document_url = pending.popleft()
+            for content in self._read_document(document_url, url):
+                if not isinstance(content, LinkedDocument):
+                    yield content
+                elif content.url not in seen:
+                    seen.add(content.url)
+                    pending.append(content.url)
 
-    def _document(self, url: str, began_at: str) -> Iterator[Mezzanine | Passed | Member]:
-        """What is in the document at *url*, a master that it shows several times once."""
+    def _read_document(self, url: str, first_url: str) -> Iterator[Mezzanine | Skipped | LinkedDocument]:
+        """Return what is in the document at *url*. A master that it shows several times is returned once."""
         try:
-            found = contents(self.fetcher.fetch(url, began_at))
-            told: set[Mezzanine | Passed] = set()
-            for part in found:
-                one = self._placed(part) if isinstance(part, ManifestImage) else part
-                if isinstance(one, Member):
-                    yield one
-                elif one not in told:
-                    told.add(one)
-                    yield one
+            seen: set[Mezzanine | Skipped] = set()
+            for content in contents(self.fetcher.fetch(url, first_url)):
+                result = self._find_master(content) if isinstance(content, ManifestImage) else content
+                if isinstance(result, LinkedDocument):
+                    yield result
+                elif result not in seen:
+                    seen.add(result)
+                    yield result
         except DocumentUnreadable as unread:
-            yield Passed(url, str(unread))
+            yield Skipped(url, str(unread))
         except RecursionError:
-            yield Passed(url, "it is nested too deeply")
+            yield Skipped(url, "it is nested too deeply")
 
-    def _placed(self, picture: ManifestImage) -> Mezzanine | Passed:
-        path = self.places.path_of(picture)
+    def _find_master(self, image: ManifestImage) -> Mezzanine | Skipped:
+        path = self.paths.find_path(image)
         if path is None:
-            return Passed(picture.name, self.places.why_not)
+            return Skipped(image.name, self.paths.mismatch)
         try:
             return Mezzanine.parse(path)
         except BadRecipe as bad:
-            return Passed(picture.name, bad.detail)
+            return Skipped(image.name, bad.detail)

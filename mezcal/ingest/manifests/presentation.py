@@ -1,8 +1,8 @@
-"""What a IIIF Presentation document shows: images, other documents, and what is no image.
+"""Lists what a IIIF Presentation document shows: images, other documents, and what is not an image.
 
-Read by what is there and not by what version is declared: real documents mix both. The properties are those of
-https://iiif.io/api/presentation/2.1/ and https://iiif.io/api/presentation/3.0/; an image's services are told from
-others by the types and profiles of https://iiif.io/api/image/.
+The declared version is not used, because real documents mix both. The properties are those of
+https://iiif.io/api/presentation/2.1/ and https://iiif.io/api/presentation/3.0/. The services of images are those with
+the types and profiles of https://iiif.io/api/image/.
 """
 
 from __future__ import annotations
@@ -22,42 +22,42 @@ MEMBERS = ("collections", "manifests", "members")  # Presentation 2; in 3 they a
 
 @dataclass(frozen=True, slots=True)
 class ManifestImage:
-    """An image on a canvas: its own URL and its services'; one of the two is there."""
+    """An image on a canvas: its own URL, and those of its image services. It has one of the two."""
 
     body: str | None
     services: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
-        """What to call it when it is told of."""
+        """Its name in messages."""
         return self.services[0] if self.services else str(self.body)
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
-    """Another document that belongs to this one."""
+class LinkedDocument:
+    """Another document that this one links to."""
 
     url: str
 
 
 @dataclass(frozen=True, slots=True)
-class Passed:
-    """Something that was passed over, and why."""
+class Skipped:
+    """Something that was skipped, and the reason."""
 
     what: str
     why: str
 
 
-Part = ManifestImage | Member | Passed
+Content = ManifestImage | LinkedDocument | Skipped
 
 
-def contents(document: Any) -> Iterator[Part]:
-    """All that *document* shows, in its order; `Passed` where it is neither manifest nor collection."""
+def contents(document: Any) -> Iterator[Content]:
+    """Return all that *document* shows, in its order; `Skipped` if it is neither a manifest nor a collection."""
     members, canvases = _members(document), _canvases(document)
     if _kind(document) == "AnnotationPage":
         yield from _page(document)
     elif not members and not canvases and not _kind(document).endswith(("Manifest", "Collection")):
-        yield Passed(_url(document) or "the document", "it is no IIIF manifest or collection")
+        yield Skipped(_url(document) or "the document", "it is not a IIIF manifest or collection")
     for member in members:
         yield from _member(member)
     for canvas in canvases:
@@ -65,46 +65,46 @@ def contents(document: Any) -> Iterator[Part]:
 
 
 def _members(document: Any) -> list[dict[str, Any]]:
-    listed = [one for name in MEMBERS for one in _many(document, name)]
-    return listed + [one for one in _many(document, "items") if _kind(one) in {"Manifest", "Collection"}]
+    listed = [member for name in MEMBERS for member in _many(document, name)]
+    return listed + [item for item in _many(document, "items") if _kind(item) in {"Manifest", "Collection"}]
 
 
 def _canvases(document: Any) -> list[dict[str, Any]]:
     listed = [canvas for sequence in _many(document, "sequences") for canvas in _many(sequence, "canvases")]
     listed += _many(document, "canvases") if _kind(document) == "sc:Sequence" else []
-    return listed + [one for one in _many(document, "items") if _kind(one) == "Canvas"]
+    return listed + [item for item in _many(document, "items") if _kind(item) == "Canvas"]
 
 
-def _member(member: dict[str, Any]) -> Iterator[Part]:
-    """A member that is written out is read where it is, any other is another document."""
+def _member(member: dict[str, Any]) -> Iterator[Content]:
+    """Read a member that is written out here; return a link to any other."""
     if any(member.get(name) for name in (*MEMBERS, "sequences", "items")):
         yield from contents(member)
     elif url := _url(member):
-        yield Member(url)
+        yield LinkedDocument(url)
 
 
-def _canvas(canvas: dict[str, Any]) -> Iterator[Part]:
+def _canvas(canvas: dict[str, Any]) -> Iterator[Content]:
     for annotation in _many(canvas, "images"):
         yield from _bodies(annotation.get("resource"))
     for page in _many(canvas, "items"):
         yield from _page(page)
 
 
-def _page(page: dict[str, Any]) -> Iterator[Part]:
-    """The annotations that paint the canvas; a page that is only named is another document."""
+def _page(page: dict[str, Any]) -> Iterator[Content]:
+    """Read the annotations that paint the canvas; return a link to a page that is elsewhere."""
     if "items" not in page and (url := _url(page)):
-        yield Member(url)
+        yield LinkedDocument(url)
     for annotation in _many(page, "items"):
         motivation = annotation.get("motivation", "painting")
         if "painting" in (motivation if isinstance(motivation, list) else [motivation]):
             yield from _bodies(annotation.get("body"))
 
 
-def _bodies(body: Any) -> Iterator[Part]:
-    """Each image that *body* offers: one, several, or a choice; a part of an image counts as the image."""
+def _bodies(body: Any) -> Iterator[Content]:
+    """Return each image of *body*: one, several, or a choice. A part of an image counts as the image."""
     if isinstance(body, list):
-        for one in body:
-            yield from _bodies(one)
+        for item in body:
+            yield from _bodies(item)
     elif isinstance(body, str):
         yield ManifestImage(body)
     elif isinstance(body, dict) and body and _url(body) != "rdf:nil":
@@ -117,22 +117,22 @@ def _bodies(body: Any) -> Iterator[Part]:
             yield _image(body)
 
 
-def _image(body: dict[str, Any]) -> Part:
+def _image(body: dict[str, Any]) -> Content:
     url, kind = _url(body), _kind(body)
     services = tuple(service for service in map(_service, _listed(body.get("service"))) if service)
     if kind not in IMAGES and kind and not str(body.get("format", "")).startswith("image/"):
-        return Passed(url or "a body without URL", f"it is no image: {kind}")
+        return Skipped(url or "a body without URL", f"it is not an image: {kind}")
     if url is None and not services:
-        return Passed("a body without URL", "neither the image nor a service is named")
+        return Skipped("a body without URL", "neither the image nor a service is named")
     return ManifestImage(url, services)
 
 
 def _service(service: Any) -> str | None:
-    """The base URL of an image service, None for any other kind of service."""
+    """Return the base URL of an image service, None for any other service."""
     if not isinstance(service, dict):
         return None
-    says = " ".join(str(service.get(name, "")) for name in ("type", "@type", "profile", "@context"))
-    return _url(service) if SERVICE.search(says) else None
+    words = " ".join(str(service.get(name, "")) for name in ("type", "@type", "profile", "@context"))
+    return _url(service) if SERVICE.search(words) else None
 
 
 def _url(thing: Any) -> str | None:
@@ -150,7 +150,7 @@ def _listed(value: Any) -> list[Any]:
 
 
 def _many(thing: Any, name: str) -> list[dict[str, Any]]:
-    """The objects that *thing* has under *name*; a URL alone stands for an object of that `id`."""
+    """Return the objects that *thing* has under *name*. A URL alone stands for an object with that `id`."""
     value = thing.get(name) if isinstance(thing, dict) else None
-    named = [{"id": one} if isinstance(one, str) else one for one in _listed(value)]
-    return [one for one in named if isinstance(one, dict)]
+    objects = [{"id": item} if isinstance(item, str) else item for item in _listed(value)]
+    return [item for item in objects if isinstance(item, dict)]

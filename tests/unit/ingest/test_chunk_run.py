@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 
 from mezcal.ingest.chunk_run import ChunkRun
-from mezcal.ingest.events import Masters
+from mezcal.ingest.events import MasterResolver
 from mezcal.jobs import Jobs, Lane
 from mezcal.origin import open_origin
 from mezcal.recipe import Mezzanine
@@ -82,7 +82,9 @@ class Bulk:
         self.jobs.table.redis.delete(self.jobs.table.keys.held(self.chunk))
         chunk = self.jobs.chunks.take(self.chunk)
         assert chunk is not None
-        run = ChunkRun(chunk, self.jobs, self.store, Masters(self.settings, open_origin(self.settings)), self.settings)
+        run = ChunkRun(
+            chunk, self.jobs, self.store, MasterResolver(self.settings, open_origin(self.settings)), self.settings
+        )
         run.run()
         return not run.incomplete
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mezcal.errors import BadEvent
-from mezcal.ingest.events import FORMATS, Event, Ignored, Kind, Masters, read
+from mezcal.ingest.events import FORMATS, Event, EventIgnored, EventKind, MasterResolver, read
 from mezcal.origin import open_origin
 from mezcal.settings import load
 from tests import DATA
@@ -20,25 +20,25 @@ SAMPLES = DATA / "webhooks"
 PAGE1 = "http://fcrepo.example/rest/dc/2026/1/page1.tif"
 KEY = ["masters", "dc/2026/page one(2).tif"]
 MASTERS: dict[str, tuple[str, list[Event]]] = {
-    "fcrepo6_as2": ("fedora", [Event(Kind.CHANGED, "url", PAGE1)]),
-    "fcrepo_camel_http_forwarding": ("fedora", [Event(Kind.CHANGED, "url", PAGE1)]),
+    "fcrepo6_as2": ("fedora", [Event(EventKind.CHANGED, "url", PAGE1)]),
+    "fcrepo_camel_http_forwarding": ("fedora", [Event(EventKind.CHANGED, "url", PAGE1)]),
     "islandora_alpaca_derivative": (
         "fedora",
-        [Event(Kind.CHANGED, "url", "http://drupal.example/_flysystem/fedora/2026-11/page1.tif")],
+        [Event(EventKind.CHANGED, "url", "http://drupal.example/_flysystem/fedora/2026-11/page1.tif")],
     ),
     "iiif_discovery_collection": ("fedora", []),
     "iiif_discovery_page": ("fedora", []),
-    "s3_event": ("s3", [Event(Kind.CHANGED, "object", KEY)]),
+    "s3_event": ("s3", [Event(EventKind.CHANGED, "object", KEY)]),
     "s3_test_event": ("s3", []),
-    "minio_event": ("s3", [Event(Kind.CHANGED, "object", KEY)]),
-    "sns_envelope": ("s3", [Event(Kind.CHANGED, "object", KEY)]),
-    "eventbridge_s3": ("s3", [Event(Kind.CHANGED, "object", KEY)]),
-    "cloudevents_structured": ("cloudevents", [Event(Kind.CHANGED, "path", "dc/2026/1/page1.tif")]),
+    "minio_event": ("s3", [Event(EventKind.CHANGED, "object", KEY)]),
+    "sns_envelope": ("s3", [Event(EventKind.CHANGED, "object", KEY)]),
+    "eventbridge_s3": ("s3", [Event(EventKind.CHANGED, "object", KEY)]),
+    "cloudevents_structured": ("cloudevents", [Event(EventKind.CHANGED, "path", "dc/2026/1/page1.tif")]),
     "standard_webhooks_own": (
         "standard",
         [
-            Event(Kind.CHANGED, "path", "dc/2026/1/page1.tif"),
-            Event(Kind.CHANGED, "url", "http://fcrepo.example/rest/dc/2026/1/page2.tif"),
+            Event(EventKind.CHANGED, "path", "dc/2026/1/page1.tif"),
+            Event(EventKind.CHANGED, "url", "http://fcrepo.example/rest/dc/2026/1/page2.tif"),
         ],
     ),
 }
@@ -50,10 +50,10 @@ SETTINGS: dict[str, Any] = {
 }
 
 
-def hearing(**given: Any) -> Masters:
+def hearing(**given: Any) -> MasterResolver:
     """The masters of an installation."""
     found = load(**SETTINGS | given)
-    return Masters(found, open_origin(found))
+    return MasterResolver(found, open_origin(found))
 
 
 EVERYTHING = hearing()
@@ -83,17 +83,17 @@ def test_there_is_no_sample_that_nobody_looked_at() -> None:
 @pytest.mark.parametrize(
     ("types", "kind"),
     [
-        (["Create"], Kind.CREATED),
-        (["Update"], Kind.CHANGED),
-        (["Delete"], Kind.DELETED),
-        (["Purge"], Kind.DELETED),
-        (["Create", "Update"], Kind.CHANGED),
-        (["Update", "Delete"], Kind.DELETED),
-        ("https://www.w3.org/ns/activitystreams#Delete", Kind.DELETED),
-        (["http://fedora.info/definitions/v4/event#ResourceModification"], Kind.CHANGED),
+        (["Create"], EventKind.CREATED),
+        (["Update"], EventKind.CHANGED),
+        (["Delete"], EventKind.DELETED),
+        (["Purge"], EventKind.DELETED),
+        (["Create", "Update"], EventKind.CHANGED),
+        (["Update", "Delete"], EventKind.DELETED),
+        ("https://www.w3.org/ns/activitystreams#Delete", EventKind.DELETED),
+        (["http://fedora.info/definitions/v4/event#ResourceModification"], EventKind.CHANGED),
     ],
 )
-def test_the_activities_of_fedora(types: Any, kind: Kind) -> None:
+def test_the_activities_of_fedora(types: Any, kind: EventKind) -> None:
     assert events("fedora", sample("fcrepo6_as2", type=types)) == [Event(kind, "url", PAGE1)]
 
 
@@ -113,23 +113,26 @@ def test_containers_and_descriptions_are_no_masters(about: dict[str, Any]) -> No
 
 def test_a_move_leaves_one_place_and_comes_to_another() -> None:
     body = {"type": "Move", "object": PAGE1, "origin": PAGE1, "target": {"id": PAGE1 + "f"}}
-    assert events("fedora", body) == [Event(Kind.DELETED, "url", PAGE1), Event(Kind.CHANGED, "url", PAGE1 + "f")]
+    assert events("fedora", body) == [
+        Event(EventKind.DELETED, "url", PAGE1),
+        Event(EventKind.CHANGED, "url", PAGE1 + "f"),
+    ]
 
 
 @pytest.mark.parametrize(
     ("name", "kind"),
     [
-        ("ObjectCreated:Put", Kind.CHANGED),
-        ("s3:ObjectCreated:CompleteMultipartUpload", Kind.CHANGED),
-        ("ObjectRemoved:Delete", Kind.DELETED),
-        ("s3:ObjectRemoved:DeleteMarkerCreated", Kind.DELETED),
-        ("LifecycleExpiration:Delete", Kind.DELETED),
-        ("ObjectRestore:Completed", Kind.CREATED),
+        ("ObjectCreated:Put", EventKind.CHANGED),
+        ("s3:ObjectCreated:CompleteMultipartUpload", EventKind.CHANGED),
+        ("ObjectRemoved:Delete", EventKind.DELETED),
+        ("s3:ObjectRemoved:DeleteMarkerCreated", EventKind.DELETED),
+        ("LifecycleExpiration:Delete", EventKind.DELETED),
+        ("ObjectRestore:Completed", EventKind.CREATED),
         ("s3:ObjectAccessed:Get", None),
         ("ReducedRedundancyLostObject", None),
     ],
 )
-def test_the_events_of_object_stores(name: str, kind: Kind | None) -> None:
+def test_the_events_of_object_stores(name: str, kind: EventKind | None) -> None:
     body = sample("s3_event")
     body["Records"][0]["eventName"] = name
     assert events("s3", body) == ([Event(kind, "object", KEY)] if kind else [])
@@ -138,7 +141,7 @@ def test_the_events_of_object_stores(name: str, kind: Kind | None) -> None:
 def test_eventbridge_tells_of_deletions_and_does_not_encode_keys() -> None:
     body = sample("eventbridge_s3", **{"detail-type": "Object Deleted"})
     body["detail"]["object"]["key"] = "a+b%20c.tif"
-    assert events("s3", body) == [Event(Kind.DELETED, "object", ["masters", "a+b%20c.tif"])]
+    assert events("s3", body) == [Event(EventKind.DELETED, "object", ["masters", "a+b%20c.tif"])]
 
 
 def test_folders_of_an_object_store_are_no_masters() -> None:
@@ -166,7 +169,7 @@ def test_an_envelope_in_an_envelope_is_refused() -> None:
 
 @pytest.mark.parametrize(("word", "kind"), [("created", "created"), ("updated", "changed"), ("deleted", "deleted")])
 def test_cloudevents_in_their_three_forms(word: str, kind: str) -> None:
-    wanted = [Event(Kind(kind), "path", "dc/1.tif")]
+    wanted = [Event(EventKind(kind), "path", "dc/1.tif")]
     head = {"specversion": "1.0", "id": "1", "source": "/r", "type": f"org.example.image.{word}"}
     data = {"path": "dc/1.tif"}
     assert events("cloudevents", head | {"data": data}) == wanted
@@ -184,11 +187,13 @@ def test_our_own_form_takes_one_or_many() -> None:
     wanted = [("path", "a.tif"), ("url", "https://repo.example/rest/b.tif"), ("frame", 7), ("path", "c.tif")]
     for data in (items, {"items": items}):
         found = events("standard", {"type": "master.created", "data": data})
-        assert [(event.by, event.name) for event in found] == wanted
-        assert {event.kind for event in found} == {Kind.CREATED}
-    assert events("standard", {"type": "master.deleted", "data": items[0]}) == [Event(Kind.DELETED, "path", "a.tif")]
+        assert [(event.named_by, event.name) for event in found] == wanted
+        assert {event.kind for event in found} == {EventKind.CREATED}
+    assert events("standard", {"type": "master.deleted", "data": items[0]}) == [
+        Event(EventKind.DELETED, "path", "a.tif")
+    ]
     assert events("standard", [{"type": "master.deleted", "data": "a"}, {"type": "user.created", "data": "b"}]) == [
-        Event(Kind.DELETED, "path", "a")
+        Event(EventKind.DELETED, "path", "a")
     ]
 
 
@@ -196,64 +201,64 @@ def test_our_own_form_takes_one_or_many() -> None:
 
 
 @pytest.fixture(scope="module")
-def masters() -> Masters:
+def masters() -> MasterResolver:
     return hearing(webhook_paths="dc/*,*.tif")
 
 
 @pytest.mark.parametrize(
     ("event", "path"),
     [
-        (Event(Kind.CHANGED, "path", "dc/1"), "dc/1"),
-        (Event(Kind.CHANGED, "url", "https://repo.example/rest/dc/a%20b.tif"), "dc/a b.tif"),
-        (Event(Kind.CHANGED, "url", "http://fcrepo.example/rest/dc/1"), "dc/1"),
-        (Event(Kind.CHANGED, "object", ["masters", "dc/1"]), "dc/1"),
-        (Event(Kind.CHANGED, "object", ["scans", "2026/x.tif"]), "x.tif"),
-        (Event(Kind.CHANGED, "path", "dc/1", "image/tiff; charset=x"), "dc/1"),
-        (Event(Kind.CHANGED, "path", "dc/raw.bin", "application/octet-stream"), "dc/raw.bin"),
-        (Event(Kind.DELETED, "path", "dc/report.pdf"), "dc/report.pdf"),
-        (Event(Kind.WANTED, "path", "elsewhere/report.pdf"), "elsewhere/report.pdf"),
+        (Event(EventKind.CHANGED, "path", "dc/1"), "dc/1"),
+        (Event(EventKind.CHANGED, "url", "https://repo.example/rest/dc/a%20b.tif"), "dc/a b.tif"),
+        (Event(EventKind.CHANGED, "url", "http://fcrepo.example/rest/dc/1"), "dc/1"),
+        (Event(EventKind.CHANGED, "object", ["masters", "dc/1"]), "dc/1"),
+        (Event(EventKind.CHANGED, "object", ["scans", "2026/x.tif"]), "x.tif"),
+        (Event(EventKind.CHANGED, "path", "dc/1", "image/tiff; charset=x"), "dc/1"),
+        (Event(EventKind.CHANGED, "path", "dc/raw.bin", "application/octet-stream"), "dc/raw.bin"),
+        (Event(EventKind.DELETED, "path", "dc/report.pdf"), "dc/report.pdf"),
+        (Event(EventKind.WANTED, "path", "elsewhere/report.pdf"), "elsewhere/report.pdf"),
     ],
 )
-def test_what_is_ours_is_known_by_all_its_names(masters: Masters, event: Event, path: str) -> None:
-    assert masters.recipe(event).label == path
+def test_what_is_ours_is_known_by_all_its_names(masters: MasterResolver, event: Event, path: str) -> None:
+    assert masters.resolve(event).label == path
 
 
 @pytest.mark.parametrize(
     "event",
     [
-        Event(Kind.CHANGED, "path", "elsewhere/1"),
-        Event(Kind.CHANGED, "path", "../dc/1.tif"),
-        Event(Kind.CHANGED, "path", "/etc/1.tif"),
-        Event(Kind.CHANGED, "path", "dc/\x001.tif"),
-        Event(Kind.CHANGED, "path", "dc/\ud800.tif"),
-        Event(Kind.CHANGED, "path", 7),
-        Event(Kind.CHANGED, "path", None),
-        Event(Kind.CHANGED, "url", "https://evil.example/rest/dc/1.tif"),
-        Event(Kind.CHANGED, "url", "https://repo.example/other/dc/1.tif"),
-        Event(Kind.CHANGED, "url", "https://repo.example/rest/%2e%2e/secret.tif"),
-        Event(Kind.CHANGED, "url", "https://repo.example@evil.example/rest/dc/1.tif"),
-        Event(Kind.CHANGED, "url", "file:///etc/1.tif"),
-        Event(Kind.CHANGED, "url", "http://["),
-        Event(Kind.CHANGED, "url", ["x"]),
-        Event(Kind.CHANGED, "object", ["others", "dc/1.tif"]),
-        Event(Kind.CHANGED, "object", ["scans", "2025/x.tif"]),
-        Event(Kind.CHANGED, "path", "dc/report.pdf"),
-        Event(Kind.CHANGED, "path", "dc/notes.xml"),
-        Event(Kind.CHANGED, "path", "dc/film.mp4"),
-        Event(Kind.CHANGED, "path", "dc/1", "text/html"),
-        Event(Kind.CHANGED, "recipe", "x"),
-        Event(Kind.CHANGED, "recipe", {"kind": "x"}),
+        Event(EventKind.CHANGED, "path", "elsewhere/1"),
+        Event(EventKind.CHANGED, "path", "../dc/1.tif"),
+        Event(EventKind.CHANGED, "path", "/etc/1.tif"),
+        Event(EventKind.CHANGED, "path", "dc/\x001.tif"),
+        Event(EventKind.CHANGED, "path", "dc/\ud800.tif"),
+        Event(EventKind.CHANGED, "path", 7),
+        Event(EventKind.CHANGED, "path", None),
+        Event(EventKind.CHANGED, "url", "https://evil.example/rest/dc/1.tif"),
+        Event(EventKind.CHANGED, "url", "https://repo.example/other/dc/1.tif"),
+        Event(EventKind.CHANGED, "url", "https://repo.example/rest/%2e%2e/secret.tif"),
+        Event(EventKind.CHANGED, "url", "https://repo.example@evil.example/rest/dc/1.tif"),
+        Event(EventKind.CHANGED, "url", "file:///etc/1.tif"),
+        Event(EventKind.CHANGED, "url", "http://["),
+        Event(EventKind.CHANGED, "url", ["x"]),
+        Event(EventKind.CHANGED, "object", ["others", "dc/1.tif"]),
+        Event(EventKind.CHANGED, "object", ["scans", "2025/x.tif"]),
+        Event(EventKind.CHANGED, "path", "dc/report.pdf"),
+        Event(EventKind.CHANGED, "path", "dc/notes.xml"),
+        Event(EventKind.CHANGED, "path", "dc/film.mp4"),
+        Event(EventKind.CHANGED, "path", "dc/1", "text/html"),
+        Event(EventKind.CHANGED, "recipe", "x"),
+        Event(EventKind.CHANGED, "recipe", {"kind": "x"}),
     ],
 )
-def test_what_is_not_ours_or_no_image_is_ignored(masters: Masters, event: Event) -> None:
-    with pytest.raises(Ignored):
-        masters.recipe(event)
+def test_what_is_not_ours_or_no_image_is_ignored(masters: MasterResolver, event: Event) -> None:
+    with pytest.raises(EventIgnored):
+        masters.resolve(event)
 
 
 def test_without_configured_buckets_no_object_is_ours() -> None:
     unset = hearing(repo_base_url="https://masters.s3.example/", webhook_buckets="")
-    with pytest.raises(Ignored, match="WEBHOOK_BUCKETS"):
-        unset.recipe(Event(Kind.CHANGED, "object", ["masters", "a.tif"]))
+    with pytest.raises(EventIgnored, match="WEBHOOK_BUCKETS"):
+        unset.resolve(Event(EventKind.CHANGED, "object", ["masters", "a.tif"]))
 
 
 # --- anything
@@ -313,12 +318,12 @@ def understood(form: str, body: bytes, headers: dict[str, str]) -> None:
     except BadEvent:
         return
     for item in json.loads(json.dumps(delivery.events)):
-        event = Event(Kind(item[0]), *item[1:])
-        if event.by == "frame":
+        event = Event(EventKind(item[0]), *item[1:])
+        if event.named_by == "frame":
             continue
         try:
-            recipe = EVERYTHING.recipe(event)
-        except Ignored:
+            recipe = EVERYTHING.resolve(event)
+        except EventIgnored:
             continue
         assert ".." not in recipe.label.split("/")
 

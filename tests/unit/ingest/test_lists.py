@@ -6,8 +6,8 @@ import io
 from typing import TYPE_CHECKING
 
 from mezcal.commands.terminal.printable import printable
-from mezcal.ingest.lists import LINE_MAX, batches, lines, masters
-from mezcal.ingest.manifests import Passed
+from mezcal.ingest.lists import LINE_MAX, in_batches, parse_masters, read_lines
+from mezcal.ingest.manifests import Skipped
 from mezcal.origin import urls
 from mezcal.recipe import Mezzanine
 
@@ -22,34 +22,34 @@ def path_of(url: str) -> str | None:
 
 
 def test_lines_are_paths_whatever_ends_them_and_empty_ones_are_none() -> None:
-    assert list(lines(io.StringIO("a.tif\r\n\n b c.tif \nlast", newline="\n"))) == ["a.tif", " b c.tif ", "last"]
+    assert list(read_lines(io.StringIO("a.tif\r\n\n b c.tif \nlast", newline="\n"))) == ["a.tif", " b c.tif ", "last"]
 
 
 def test_a_line_without_end_is_refused_once_and_the_next_one_read() -> None:
     file = io.StringIO("x" * (3 * LINE_MAX) + "\ngood.tif\n")
-    refused, good = masters(lines(file), path_of)
-    assert isinstance(refused, Passed)
+    refused, good = parse_masters(read_lines(file), path_of)
+    assert isinstance(refused, Skipped)
     assert "longer than" in refused.why
     assert good == Mezzanine("good.tif")
 
 
 def test_urls_of_the_repository_are_paths_and_others_are_refused() -> None:
-    ours, theirs = masters([REPOSITORY + "a%20b.tif", "https://elsewhere.example/x"], path_of)
+    ours, theirs = parse_masters([REPOSITORY + "a%20b.tif", "https://elsewhere.example/x"], path_of)
     assert ours == Mezzanine("a b.tif")
-    assert isinstance(theirs, Passed)
+    assert isinstance(theirs, Skipped)
 
 
 def test_what_is_no_path_is_told_in_one_printable_line() -> None:
-    [refused] = masters(["a\x1b[31m\udcff"], path_of)
-    assert isinstance(refused, Passed)
+    [refused] = parse_masters(["a\x1b[31m\udcff"], path_of)
+    assert isinstance(refused, Skipped)
     assert printable(refused.what) == "a\N{REPLACEMENT CHARACTER}[31m\\udcff"
     assert printable("b" * 500) == "b" * 200 + ".."
 
 
 def test_batches_are_full_or_have_waited_long_enough() -> None:
-    assert list(batches(range(5), 2, 60)) == [[0, 1], [2, 3], [4]]
-    assert list(batches(iter(range(3)), 100, 0)) == [[0], [1], [2]]
-    assert list(batches([], 2, 60)) == []
+    assert list(in_batches(range(5), 2, 60)) == [[0, 1], [2, 3], [4]]
+    assert list(in_batches(iter(range(3)), 100, 0)) == [[0], [1], [2]]
+    assert list(in_batches([], 2, 60)) == []
 
 
 def test_a_list_is_read_as_it_comes() -> None:
@@ -59,4 +59,4 @@ def test_a_list_is_read_as_it_comes() -> None:
         yield "first"
         raise AssertionError("the second line was read")
 
-    assert next(batches(unread_end(), 1, 60)) == ["first"]
+    assert next(in_batches(unread_end(), 1, 60)) == ["first"]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mezcal.ingest.manifests import Manifests, Passed
+from mezcal.ingest.manifests import Manifests, Skipped
 from mezcal.ingest.manifests.fetch import DocumentFetcher
 from mezcal.ingest.manifests.paths import ManifestPaths
 from mezcal.origin import urls
@@ -63,13 +63,13 @@ def image(url: str, **given: Any) -> dict[str, Any]:
     return {"id": url, "type": "Image"} | given
 
 
-def paths(found: Iterator[Mezzanine | Passed]) -> list[str]:
+def paths(found: Iterator[Mezzanine | Skipped]) -> list[str]:
     """What was found, by path; nothing was passed over."""
     return [one.path if isinstance(one, Mezzanine) else f"passed over: {one.what} {one.why}" for one in found]
 
 
-def passed(found: Iterator[Mezzanine | Passed]) -> list[Passed]:
-    return [one for one in found if isinstance(one, Passed)]
+def passed(found: Iterator[Mezzanine | Skipped]) -> list[Skipped]:
+    return [one for one in found if isinstance(one, Skipped)]
 
 
 @pytest.mark.parametrize(
@@ -125,16 +125,16 @@ def test_all_pictures_of_a_choice_are_found_and_each_once(web: OriginServer) -> 
     ("document", "why"),
     [
         (three(image("https://elsewhere.example/x.tif")), "does not begin with REPO_BASE_URL"),
-        (three({"id": REPOSITORY + "a.mp4", "type": "Video"}), "it is no image: Video"),
-        (three({"type": "TextualBody", "value": "a"}), "it is no image: TextualBody"),
+        (three({"id": REPOSITORY + "a.mp4", "type": "Video"}), "it is not an image: Video"),
+        (three({"type": "TextualBody", "value": "a"}), "it is not an image: TextualBody"),
         (three(image("x", service=[service("..%2Fx.tif")])), "'..'"),
-        ({"type": "Canvas"}, "no IIIF manifest"),
-        (["a"], "no IIIF manifest"),
+        ({"type": "Canvas"}, "not a IIIF manifest"),
+        (["a"], "not a IIIF manifest"),
     ],
 )
 def test_what_is_passed_over_is_told_with_the_reason(web: OriginServer, document: Any, why: str) -> None:
     [told] = manifests().masters(put(web, "m.json", document))
-    assert isinstance(told, Passed)
+    assert isinstance(told, Skipped)
     assert why in told.why
 
 
@@ -183,7 +183,7 @@ def test_members_elsewhere_are_read_only_where_that_was_allowed(web: OriginServe
         leaf = put(other, "m.json", three(image(REPOSITORY + "a.tif")))
         url = put(web, "c.json", {"type": "Collection", "items": [{"id": leaf, "type": "Manifest"}]})
         [told] = manifests().masters(url)
-        assert isinstance(told, Passed)
+        assert isinstance(told, Skipped)
         assert f"--manifest-host 127.0.0.1:{other.port}" in told.why
         assert other.count() == 0
         allowed = frozenset({f"127.0.0.1:{other.port}"})
@@ -209,7 +209,7 @@ def test_no_disguise_of_an_address_is_read(web: OriginServer, tmp_path: Path, fo
         file = tmp_path / "c.json"
         file.write_text(json.dumps(document))
         [told] = manifests().masters(str(file) if local else put(web, "c.json", document))
-        assert isinstance(told, Passed)
+        assert isinstance(told, Skipped)
         assert other.count() == 0
         assert [seen.path for seen in web.seen()] == ([] if local else ["c.json"])
 
@@ -219,14 +219,14 @@ def test_no_more_documents_are_read_than_may_be(web: OriginServer) -> None:
     url = put(web, "c.json", {"type": "Collection", "items": [{"id": leaf, "type": "Manifest"} for leaf in leaves]})
     found = list(manifests(most=3).masters(url))
     assert paths(iter(found[:2])) == ["0.tif", "1.tif"]
-    assert passed(iter(found)) == [Passed(leaves[2], "3 documents are read; this one and 2 more are not")]
+    assert passed(iter(found)) == [Skipped(leaves[2], "3 documents are read; this one and 2 more are not")]
 
 
 def test_a_member_that_cannot_be_read_does_not_end_the_rest(web: OriginServer) -> None:
     good = put(web, "m.json", three(image(REPOSITORY + "a.tif")))
     names = [web.url + "missing.json", good]
     url = put(web, "c.json", {"type": "Collection", "items": [{"id": name, "type": "Manifest"} for name in names]})
-    assert list(manifests().masters(url)) == [Passed(names[0], "the server answered 404"), Mezzanine("a.tif")]
+    assert list(manifests().masters(url)) == [Skipped(names[0], "the server answered 404"), Mezzanine("a.tif")]
 
 
 @pytest.mark.parametrize(
@@ -247,7 +247,7 @@ def test_a_member_that_cannot_be_read_does_not_end_the_rest(web: OriginServer) -
 def test_a_document_has_bounds(web: OriginServer, script: dict[str, Any], fetching: dict[str, Any], why: str) -> None:
     web.script("m.json", **script)
     [told] = manifests(**fetching).masters(web.url + "m.json")
-    assert isinstance(told, Passed)
+    assert isinstance(told, Skipped)
     assert why in told.why
 
 
@@ -270,7 +270,7 @@ def test_a_manifest_may_be_a_file(tmp_path: Path) -> None:
     file.write_text(json.dumps(three(image(REPOSITORY + "a.tif"))))
     assert paths(manifests().masters(str(file))) == ["a.tif"]
     [told] = manifests().masters(str(tmp_path / "missing.json"))
-    assert isinstance(told, Passed)
+    assert isinstance(told, Skipped)
     assert "No such file" in told.why
 
 
@@ -279,4 +279,4 @@ def test_nesting_in_the_document_is_bounded(web: OriginServer) -> None:
     canvas = b'{"type":"Canvas","items":[{"items":[{"body":' + nested + b"}]}]}"
     web.script("m.json", body=b'{"type":"Manifest","items":[' + canvas + b"]}")
     [told] = manifests().masters(web.url + "m.json")
-    assert isinstance(told, Passed)
+    assert isinstance(told, Skipped)
