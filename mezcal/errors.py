@@ -1,4 +1,4 @@
-"""Every way in which asking for a derivative can end without one, and what the asker is told."""
+"""Every failure to return a derivative, with its HTTP status, its title, and how long it is remembered."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ DISK_FULL = (errno.ENOSPC, errno.EDQUOT)  # no space on the disk, or none left o
 
 
 class Memory(StrEnum):
-    """How long a failure is remembered; `settings.Settings` gives each its seconds."""
+    """How long a failure is remembered; the settings FAILURE_..._SECONDS give the seconds."""
 
     NONE = "none"
-    BRIEF = "brief"  # the origin may be back at any moment
-    MISSING = "missing"  # somebody may still deposit it
-    LASTING = "lasting"  # the master itself is the fault: until it changes or an operator retries
+    BRIEF = "brief"  # the origin may recover at any moment
+    MISSING = "missing"  # the master may still be deposited
+    LASTING = "lasting"  # the master is at fault: until it changes or an operator retries
 
 
 class Failure(Exception):
-    """A derivative could not be given; *detail* is one sentence for whoever asked."""
+    """No derivative could be returned; *detail* is one sentence for the client."""
 
     slug: ClassVar[str] = "failure"
     title: ClassVar[str] = "The derivative could not be made"
@@ -30,47 +30,47 @@ class Failure(Exception):
     def __init__(self, detail: str) -> None:
         super().__init__(detail)
         self.detail = detail
-        self.job: str | None = None  # the key of the job that ended so, where there is one
+        self.job: str | None = None  # the key of the failed job, if there is one
 
     def as_record(self) -> dict[str, str]:
-        """The failure as small JSON; `from_record` is its inverse."""
+        """Return the failure as small JSON. `from_record` is the inverse."""
         return {"class": self.slug, "detail": self.detail}
 
     @staticmethod
     def from_record(record: dict[str, Any]) -> Failure:
-        """The failure that *record* describes; one of an unknown class comes back as `Failure`."""
+        """Return the failure that *record* describes, a plain `Failure` if its class is unknown."""
         named = {kind.slug: kind for kind in kinds()}
         return named.get(record.get("class", ""), Failure)(record.get("detail", "no detail was recorded"))
 
 
 def kinds(of: type[Failure] = Failure) -> list[type[Failure]]:
-    """Every class of failure there is, *of* itself first."""
+    """Return every class of failure, *of* itself first."""
     return [of, *(deeper for sub in of.__subclasses__() for deeper in kinds(sub))]
 
 
-# --- what was asked for -------------------------------------------------------------------------------------
+# --- the request ------------------------------------------------------------------------------------------
 
 
 class BadRecipe(Failure):
-    """What was asked for is no recipe: a path that climbs, a page that is no number."""
+    """The request is not a recipe: a path with `..`, a page that is not a number."""
 
     slug, title, status = "bad-recipe", "The request describes no image", 400
 
 
 class Unauthorized(Failure):
-    """A token is needed here and none, or a wrong one, came with the request."""
+    """The request needs a token, and has none or a wrong one."""
 
     slug, title, status = "unauthorized", "A valid token is needed", 401
 
 
 class Forbidden(Failure):
-    """What was asked for is closed, whatever the token."""
+    """No token allows this request."""
 
     slug, title, status = "forbidden", "This is closed", 403
 
 
 class BadEvent(Failure):
-    """What a webhook was sent, or a list of jobs, cannot be understood."""
+    """The body of a webhook, or a list of masters, cannot be read."""
 
     slug, title, status = "bad-event", "The body cannot be understood", 400
 
@@ -86,21 +86,21 @@ class MasterMissing(Failure):
 
 
 class MasterDenied(Failure):
-    """The origin does not let us have the master (401, 403): ours is the credential, so 502."""
+    """The origin refuses the master (401, 403). The credential is mezcal's, so the status is 502."""
 
     slug, title, status = "master-denied", "The repository refused our credential", 502
     memory = Memory.BRIEF
 
 
 class MasterForbidden(Failure):
-    """As `MasterDenied`, told as 403 where ORIGIN_DENIED_STATUS says so."""
+    """As `MasterDenied`, with the status 403, if ORIGIN_DENIED_STATUS says so."""
 
     slug, title, status = "master-forbidden", "The repository forbids this master", 403
     memory = Memory.BRIEF
 
 
 class OriginFailed(Failure):
-    """The origin answered 5xx or nonsense, broke off, or could not be reached."""
+    """The origin answered 5xx or invalid HTTP, broke off, or could not be reached."""
 
     slug, title, status = "origin-failed", "The repository could not deliver the master", 502
     retryable = True
@@ -108,7 +108,7 @@ class OriginFailed(Failure):
 
 
 class OriginTimeout(Failure):
-    """The origin was too slow, to connect, between two reads or altogether."""
+    """The origin was too slow: to connect, between two reads, or in total."""
 
     slug, title, status = "origin-timeout", "The repository was too slow", 504
     retryable = True
@@ -116,7 +116,7 @@ class OriginTimeout(Failure):
 
 
 class OriginAstray(Failure):
-    """The origin redirected to a host that is neither its own nor on the allow-list."""
+    """The origin redirected to a host that is neither its own nor allowed."""
 
     slug, title, status = "origin-astray", "The repository points to another host", 502
     memory = Memory.BRIEF
@@ -126,59 +126,59 @@ class OriginAstray(Failure):
 
 
 class FrameUnfit(Failure):
-    """The archive's frame is of a kind of which no such thumbnail is made."""
+    """No such thumbnail is made of frames of this kind."""
 
     slug, title, status = "frame-unfit", "No such thumbnail is made of this frame", 400
 
 
 class FrameMissing(Failure):
-    """The archive has no such frame for whoever asks, or not the three that a composite needs."""
+    """The archive has no such frame for this client, or not the three that a colour composite needs."""
 
     slug, title, status = "frame-missing", "The archive has no such frame", 404
 
 
 class ArchiveRefused(Failure):
-    """The archive refuses whoever asks, with a status of its own, which is passed on."""
+    """The archive refuses the client. Its status is passed on."""
 
     slug, title, status = "archive-refused", "The archive refuses", 403
 
     def __init__(self, detail: str, status: int = 403) -> None:
         super().__init__(detail)
-        self.status = status  # type: ignore[misc]  # the one failure whose status another service chooses
+        self.status = status  # type: ignore[misc]  # only here another service chooses the status
 
 
 class ArchiveFailed(Failure):
-    """The archive's API answered 5xx or nonsense, or cannot be reached."""
+    """The archive's API answered 5xx or an invalid body, or could not be reached."""
 
     slug, title, status = "archive-failed", "The archive failed", 502
     retryable = True
 
 
 class ArchiveTimeout(Failure):
-    """The archive's API took too long."""
+    """The archive's API was too slow."""
 
     slug, title, status = "archive-timeout", "The archive was too slow", 504
     retryable = True
 
 
 class TicketExpired(Failure):
-    """The signed URL of a frame's file is not, or no longer, good: whoever asks again brings a new one."""
+    """The signed URL of a frame's file is not valid, or has expired. The next request brings a new one."""
 
-    slug, title, status = "ticket-expired", "The frame's file is no longer given out", 403
+    slug, title, status = "ticket-expired", "The URL of the frame's file has expired", 403
 
 
 # --- the master ---------------------------------------------------------------------------------------------
 
 
 class NotAnImage(Failure):
-    """The master's content, or its declared type, is not that of an image."""
+    """The master's content, or its media type, is not that of an image."""
 
     slug, title, status = "not-an-image", "The master is not an image", 415
     memory = Memory.LASTING
 
 
 class Undecodable(Failure):
-    """The master is an image that cannot be decoded whole; *detail* has the decoder's reason."""
+    """The master is an image that cannot be decoded completely; *detail* has the decoder's reason."""
 
     slug, title, status = "undecodable", "The master cannot be decoded", 422
     memory = Memory.LASTING
@@ -191,33 +191,33 @@ class TooLarge(Failure):
     memory = Memory.LASTING
 
 
-# --- ourselves ----------------------------------------------------------------------------------------------
+# --- mezcal --------------------------------------------------------------------------------------------------
 
 
 class TimedOut(Failure):
-    """A conversion ran past JOB_TIME_LIMIT and its process was ended."""
+    """A conversion took longer than JOB_TIME_LIMIT and was stopped."""
 
     slug, title, status = "timed-out", "The conversion took too long", 504
-    memory = Memory.MISSING  # a slow origin or a busy machine may be the cause: not for long
+    memory = Memory.MISSING  # not for long: a slow origin or a busy machine may be the cause
 
 
 class Quarantined(Failure):
-    """The job ended its worker MAX_ATTEMPTS times; only an operator's retry, DELETE or an event lifts it."""
+    """The job ended its worker MAX_ATTEMPTS times. Only an operator's retry, a DELETE or an event lifts it."""
 
     slug, title, status = "quarantined", "The master is in quarantine", 422
     memory = Memory.LASTING
 
 
 class Unforeseen(Failure):
-    """A fault of ours, for which no better name was thought of; the log has it."""
+    """A fault in mezcal that has no class of its own; the log has the details."""
 
     slug = "unforeseen"
-    retryable = True  # a bulk job is tried again, then listed; an asker is told at once
+    retryable = True  # a bulk job gets other attempts; a client gets the failure at once
     memory = Memory.BRIEF
 
 
 class Unavailable(Failure):
-    """Nothing is wrong with the request: ask again in `retry_after` seconds."""
+    """The request is right: repeat it in `retry_after` seconds."""
 
     slug, title, status = "unavailable", "Not now", 503
     retryable = True
@@ -225,39 +225,39 @@ class Unavailable(Failure):
 
 
 class StillWorking(Unavailable):
-    """The job goes on, but the asker's patience is over; the next one joins it."""
+    """The request waited for as long as it may. The job goes on, and the next request joins it."""
 
     slug, title = "still-working", "The derivative is being made"
     retry_after = 2
 
 
 class Busy(Unavailable):
-    """As many wait, or are queued, as may be."""
+    """Too many requests wait, or too many jobs are queued."""
 
     slug, title = "busy", "Too many are waiting"
 
 
 class OriginResting(Unavailable):
-    """The origin failed many jobs in a row: nobody asks it anything until it has had a rest."""
+    """The origin failed several jobs in a row, and gets no requests for a while."""
 
-    slug, title = "origin-resting", "The repository is not well"
+    slug, title = "origin-resting", "The repository is failing"
     retry_after = 15
 
 
 class BrokerDown(Unavailable):
-    """Redis cannot be reached, so nothing that is not in the store can be had."""
+    """Redis cannot be reached, so only stored derivatives are served."""
 
     slug, title = "broker-down", "The queue cannot be reached"
 
 
 class StoreDown(Unavailable):
-    """The store cannot be written or read: full, read-only or gone."""
+    """The store cannot be read or written: it is full, read-only or missing."""
 
     slug, title = "store-down", "The store cannot be used"
 
 
 class Superseded(Failure):
-    """Whoever runs this job no longer holds it: the lease went to another, or an event came between."""
+    """The worker lost its lease on the job: another worker has it, or an event changed or deleted the job."""
 
     slug, title, status = "superseded", "The job was given to another worker", 503
     retryable = True

@@ -1,4 +1,4 @@
-"""The two ways into Redis: Celery's pipe for messages, a plain client for the job table."""
+"""The two connections to Redis: Celery for messages, redis-py for the job table."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ if TYPE_CHECKING:
     from mezcal.jobs.state.keys import Lane
     from mezcal.settings import Settings
 
-MAKE = "mezcal.make"  # the names that askers and makers share
+MAKE = "mezcal.make"  # the names of tasks, which clients and workers share
 SPREAD = "mezcal.spread"
 CHORE = "mezcal.chore"
 REVALIDATE = "mezcal.revalidate"
 PREVIEW = "mezcal.preview"
-CHORES = "chores"  # the queue of short work that is nobody's image: after the interactive lane, before bulk
-CHORE_SECONDS = 900  # for which a task that makes no image may run, however short JOB_TIME_LIMIT is
+CHORES = "chores"  # the queue of short work without an image: after the interactive lane, before bulk
+CHORE_SECONDS = 900  # the time limit of tasks that make no image
 CONNECT_SECONDS = 1.0
-CLIENT_SECONDS = 2.0  # somebody waits: a frozen Redis is told from a slow one soon
-WORKER_SECONDS = 10.0  # nobody does: a worker rides out more
+CLIENT_SECONDS = 2.0  # a client waits, so a frozen Redis is given up soon
+WORKER_SECONDS = 10.0  # no client waits, so a worker is more patient
 BATCH = 500  # messages in one round trip
-POOL_MOST = 64  # connections of a process; who finds none free waits for one
+POOL_MOST = 64  # connections of a process; a thread waits for a free one
 
 
 def connect(settings: Settings, seconds: float = CLIENT_SECONDS) -> Redis:
-    """A client for the job table that gives up on an answer after *seconds*; connects when first used."""
+    """Return a client for the job table that waits *seconds* for an answer. It connects when first used."""
     pool = redis_connection.pool(
         settings,
         decode_responses=True,
@@ -57,21 +57,21 @@ def celery_app(settings: Settings, seconds: float = CLIENT_SECONDS) -> Celery:
 
 def configure(app: Celery, settings: Settings, seconds: float) -> None:
     """Add to *app*'s configuration what *settings* say; its sockets give up after *seconds*."""
-    told = redis_connection.broker(settings)
-    app.conf.broker_url = told["broker_url"]
-    app.conf.broker_use_ssl = told["broker_use_ssl"]
-    app.conf.broker_transport_options |= told["broker_transport_options"] | {
+    broker = redis_connection.broker(settings)
+    app.conf.broker_url = broker["broker_url"]
+    app.conf.broker_use_ssl = broker["broker_use_ssl"]
+    app.conf.broker_transport_options |= broker["broker_transport_options"] | {
         "global_keyprefix": settings.key_prefix,
         "socket_timeout": seconds,
         "socket_keepalive": not app.conf.broker_url.startswith("redis+socket://"),
     }
-    # No soft limit: it is an exception out of the blue, which libvips' callbacks swallow. A lease knows its end.
+    # No soft limit: it raises at any line, and libvips' callbacks would swallow that. The lease checks the time.
     app.conf.task_time_limit = settings.job_time_limit + settings.job_time_grace
     app.conf.worker_soft_shutdown_timeout = 0.0
 
 
 class CeleryPipe:
-    """Puts messages into Celery's queues. A message is only a nudge: the job table is the truth.
+    """Sends messages to Celery's queues. A message only wakes a worker: the job table says what is to be made.
 
     *headers* returns what each message carries besides its task.
     """
@@ -80,39 +80,39 @@ class CeleryPipe:
         self._app, self._headers = app, headers
 
     def send(self, recipe: dict[str, Any], lane: Lane, label: str) -> None:
-        """Send one job's message. Raises `BrokerDown` at once where it cannot; the reaper sends it later."""
+        """Send the message of one job. Raises `BrokerDown` at once; the reaper sends the message later then."""
         self._send(MAKE, [recipe], str(lane), label)
 
     def send_all(self, recipes: list[dict[str, Any]], lane: Lane) -> None:
-        """Send many jobs' messages in few round trips, which is three times as fast."""
-        with _reported(), self._app.producer_or_acquire() as producer, producer.batch(BATCH):
+        """Send the messages of many jobs in few round trips, which is three times as fast."""
+        with _raises_broker_down(), self._app.producer_or_acquire() as producer, producer.batch(BATCH):
             for recipe in recipes:
                 self._send(MAKE, [recipe], str(lane), from_json(recipe).label, producer)
 
     def spread(self, chunk: str) -> None:
-        """Have a worker queue the recipes of *chunk*."""
+        """Have a worker queue the items of *chunk*."""
         self._send(SPREAD, [chunk], CHORES, chunk)
 
     def spread_all(self, chunks: list[str]) -> None:
-        """As `spread` for each of *chunks*, in few round trips."""
-        with _reported(), self._app.producer_or_acquire() as producer, producer.batch(BATCH):
+        """Have workers queue the items of each of *chunks*; the messages go in few round trips."""
+        with _raises_broker_down(), self._app.producer_or_acquire() as producer, producer.batch(BATCH):
             for chunk in chunks:
                 self._send(SPREAD, [chunk], CHORES, chunk, producer)
 
     def chore(self, name: str) -> None:
-        """Have a worker do the periodic work *name*."""
+        """Have a worker do the chore *name*."""
         self._send(CHORE, [name], CHORES, name)
 
     def revalidate(self, recipe: dict[str, Any], label: str) -> None:
-        """Have a worker ask whether the master of a stored derivative has changed, when nothing else is to do."""
+        """Have a worker ask the origin if the master of a stored derivative has changed, after all jobs before it."""
         self._send(REVALIDATE, [recipe], "bulk", label)
 
     def preview(self, recipe: dict[str, Any], label: str) -> None:
-        """Have a worker make a small picture of a stored derivative."""
+        """Have a worker make a preview of a stored derivative."""
         self._send(PREVIEW, [recipe], CHORES, label)
 
     def _send(self, task: str, args: list[Any], queue: str, label: str, producer: Any = None) -> None:
-        with _reported():
+        with _raises_broker_down():
             self._app.send_task(
                 task,
                 args=args,
@@ -127,7 +127,7 @@ class CeleryPipe:
 
 
 @contextmanager
-def _reported() -> Iterator[None]:
+def _raises_broker_down() -> Iterator[None]:
     try:
         yield
     except (OperationalError, OSError, RedisError) as error:

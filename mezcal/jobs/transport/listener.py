@@ -1,4 +1,4 @@
-"""One connection per process that hears of ended jobs and wakes whoever waits for them."""
+"""One connection per process that learns of ended jobs and wakes the requests that wait for them."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-POLL_SECONDS = 0.25  # the net below the messages: one round trip for all who wait
+POLL_SECONDS = 0.25  # for lost messages: one round trip for all waiters
 RECONNECT_SECONDS = 0.5
-LOOK_SECONDS = 0.5  # how often whoever waits looks whether its client is still there: it costs one system call
-UNSETTLED = {JobState.QUEUED, JobState.DELAYED, JobState.RUNNING}
+CLIENT_SECONDS = 0.5  # how often a waiter checks if its client is still connected: one system call
+UNFINISHED = {JobState.QUEUED, JobState.DELAYED, JobState.RUNNING}
 
 
 class Waiter:
-    """One request that waits for one job. *gone* says whether its client has left."""
+    """One request that waits for one job. *gone* returns True when its client has left."""
 
     __slots__ = ("_gone", "_listener", "_woken", "key")
 
@@ -43,18 +43,18 @@ class Waiter:
         self._woken = threading.Event()
 
     def wake(self) -> None:
-        """Let it look again."""
+        """Wake the request: its job may have ended."""
         self._woken.set()
 
     def sleep(self, until: float) -> bool:
-        """Sleep until there is something to look at; False at *until* (monotonic), or when nobody waits any more.
+        """Sleep until the job may have ended. Returns False at *until* (monotonic clock), or when the client has left.
 
-        The waiting thread itself looks for its client, so that the place is free within a second even while
-        the broker is away.
+        The waiting thread checks its client itself, so that its place is free within a second even while the broker
+        cannot be reached.
         """
         while True:
             left = min(until, self._listener.ends) - time.monotonic()
-            if self._woken.wait(max(0.0, min(left, LOOK_SECONDS))):
+            if self._woken.wait(max(0.0, min(left, CLIENT_SECONDS))):
                 self._woken.clear()
                 return True
             if left <= 0 or self._gone():
@@ -62,7 +62,7 @@ class Waiter:
 
 
 class Listener:
-    """Wakes waiters; at most *most* of them wait at once, so that they never crowd out hits."""
+    """Wakes waiters. At most *most* of them wait at once, so that threads are left for hits."""
 
     def __init__(self, table: JobTable, most: int) -> None:
         self._table = table
@@ -75,7 +75,7 @@ class Listener:
 
     @contextmanager
     def waiting(self, key: str, gone: Callable[[], bool]) -> Iterator[Waiter]:
-        """A place among those who wait for *key*; `Busy` where all are taken."""
+        """Wait for the job *key*. Raises `Busy` if too many requests wait, `Unavailable` at shutdown."""
         waiter = Waiter(key, gone, self)
         with self._lock:
             if self.ends < math.inf:
@@ -95,15 +95,15 @@ class Listener:
                     del self._waiters[key]
 
     def drain(self, seconds: float) -> None:
-        """Let nobody else wait, and those who do for *seconds* at most. Takes no lock: signal handlers call it."""
+        """Accept no more waiters, and end all waits in *seconds*. Takes no lock, because signal handlers call it."""
         self.ends = time.monotonic() + seconds
 
     def count(self) -> int:
-        """How many wait."""
+        """Return the number of waiters."""
         return self._count
 
     def _start(self) -> None:
-        """Start listening in this process: threads do not survive a fork, so not before somebody waits."""
+        """Start the thread with the first waiter of this process, because threads do not survive a fork."""
         if self._pid != os.getpid():
             self._pid = os.getpid()
             threading.Thread(target=self._listen, name="listener", daemon=True).start()
@@ -113,15 +113,15 @@ class Listener:
             try:
                 with self._table.redis.pubsub(ignore_subscribe_messages=True) as channel:
                     channel.subscribe(self._table.keys.ended)
-                    self._wake_all()  # what ended while nobody listened
-                    self._hear(channel)
+                    self._wake_all()  # their jobs may have ended before the subscription
+                    self._receive(channel)
             except (RedisError, OSError) as error:
-                log.warning("the queue cannot be heard: %s", error)
+                log.warning("the queue cannot be listened to: %s", error)
             except Exception:
                 log.exception("listening failed")
             time.sleep(RECONNECT_SECONDS)
 
-    def _hear(self, channel: PubSub) -> None:
+    def _receive(self, channel: PubSub) -> None:
         polled = 0.0
         while True:
             message = channel.get_message(timeout=POLL_SECONDS)
@@ -132,12 +132,12 @@ class Listener:
                 polled = time.monotonic()
 
     def _poll(self) -> None:
-        """Wake those whose job has settled unheard."""
+        """Wake the waiters whose job ended without a message."""
         with self._lock:
             keys = list(self._waiters)
         if keys:
             for key, state in zip(keys, self._table.states(keys), strict=True):
-                if state not in UNSETTLED:
+                if state not in UNFINISHED:
                     self._wake(key)
 
     def _wake(self, key: str) -> None:

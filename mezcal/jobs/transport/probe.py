@@ -1,4 +1,4 @@
-"""What can be asked of the broker itself: whether it answers, what it is, whether it keeps what it is given."""
+"""Asks the broker about itself: does it answer, which version is it, may it evict jobs?"""
 
 from __future__ import annotations
 

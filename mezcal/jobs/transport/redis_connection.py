@@ -1,15 +1,16 @@
-"""How Redis is entered, for the two libraries that go there: redis-py, and kombu for Celery.
+"""Connection settings for Redis, for redis-py and for kombu (Celery's transport).
 
 REDIS_URL is one of
 
     redis://[user:password@]host[:port]/[db]
     rediss://..                                    the same over TLS
-    redis+socket://[:password@]/path               kombu's name for what redis-py calls unix://
+    redis+socket://[:password@]/path               a Unix socket; redis-py calls it unix://
     sentinel://[user:password@]host[:port][;host[:port]..]/[db]
-                                                   the sentinels of REDIS_MASTER; user and password are the master's
+                                                   the sentinels that know REDIS_MASTER; user and password are the
+                                                   master's
 
-Passwords may come from settings of their own (REDIS_PASSWORD, REDIS_SENTINEL_PASSWORD), so that a URL need not hold
-them. With REDIS_TLS_CA or REDIS_TLS_CERT sentinels and their master are reached over TLS, too.
+REDIS_PASSWORD and REDIS_SENTINEL_PASSWORD keep the passwords out of the URL. With REDIS_TLS_CA or REDIS_TLS_CERT the
+sentinels and their master are reached over TLS, too.
 """
 
 from __future__ import annotations
@@ -34,12 +35,12 @@ SCHEMES = ("redis://", "rediss://", "redis+socket://", "unix://", SENTINEL)
 
 
 class SentinelPool(SentinelConnectionPool, BlockingConnectionPool):
-    """Connections to the master that sentinels name; who finds none free waits for one."""
+    """Connections to the master that sentinels name; a thread waits for a free one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sentinels:
-    """A sentinel:// URL, taken apart."""
+    """The parts of a sentinel:// URL."""
 
     hosts: tuple[tuple[str, int], ...]
     username: str | None
@@ -48,7 +49,7 @@ class Sentinels:
 
     @classmethod
     def parse(cls, url: str) -> Sentinels:
-        """What *url* says; `BrokerDown` where that is nothing. Kombu's way of repeating the scheme is understood."""
+        """Parse *url*; the scheme may be repeated, as kombu does. Raises `BrokerDown` if it names no sentinel."""
         netloc, _, database = url.replace(SENTINEL, "").replace(",", ";").partition("/")
         entry, _, hosts = netloc.rpartition("@")
         username, _, password = entry.partition(":")
@@ -63,24 +64,24 @@ class Sentinels:
 
 
 def _address(text: str) -> tuple[str, int]:
-    place = urlsplit(f"//{text}")
-    return place.hostname or "", place.port or SENTINEL_PORT
+    address = urlsplit(f"//{text}")
+    return address.hostname or "", address.port or SENTINEL_PORT
 
 
 def redis_url(settings: Settings) -> str:
-    """REDIS_URL; `BrokerDown` where nothing names a broker, or in a way that is not understood."""
+    """Return REDIS_URL. Raises `BrokerDown` if it is not set or its scheme is unknown."""
     if settings.redis_url is None:
         raise BrokerDown("REDIS_URL is not set: name a Redis, or start everything with `mezcal up`")
     url = settings.redis_url.get_secret_value()
     if not url.startswith(SCHEMES):
         parts = urlsplit(url)
-        held = f"{parts.scheme}://{parts.hostname or ''}"  # never a password
-        raise BrokerDown(f"REDIS_URL begins with {held}; it must begin with one of {', '.join(SCHEMES)}")
+        shown = f"{parts.scheme}://{parts.hostname or ''}"  # without a password
+        raise BrokerDown(f"REDIS_URL begins with {shown}; it must begin with one of {', '.join(SCHEMES)}")
     return url
 
 
 def shown(settings: Settings) -> str:
-    """REDIS_URL for people: without user, password and options."""
+    """Return REDIS_URL for logs: without user, password and options."""
     url = redis_url(settings)
     if url.startswith(SENTINEL):
         named = ";".join(f"{host}:{port}" for host, port in Sentinels.parse(url).hosts)
@@ -93,7 +94,7 @@ def shown(settings: Settings) -> str:
 
 
 def pool(settings: Settings, **options: Any) -> ConnectionPool:
-    """Connections to the master with these *options* of redis-py; none is made before it is needed."""
+    """Return a pool of connections to the master with these *options* of redis-py. It connects when first used."""
     url = redis_url(settings)
     secured = tls(settings)
     if not url.startswith(SENTINEL):
@@ -102,24 +103,24 @@ def pool(settings: Settings, **options: Any) -> ConnectionPool:
         local = url.startswith("unix://")
         options |= {} if local else {"socket_keepalive": True}
         return BlockingConnectionPool.from_url(url, password=_text(settings.redis_password), **options, **secured)
-    asked = Sentinels.parse(url)
-    wire = {"ssl": True, **secured} if secured else {}
+    parsed = Sentinels.parse(url)
+    transport = {"ssl": True, **secured} if secured else {}
     waits = {name: options[name] for name in ("socket_timeout", "socket_connect_timeout") if name in options}
-    sentinels = Sentinel(asked.hosts, sentinel_kwargs={**_of_sentinels(settings), **waits, **wire})
+    sentinels = Sentinel(parsed.hosts, sentinel_kwargs={**_of_sentinels(settings), **waits, **transport})
     return SentinelPool(
         settings.redis_master,
         sentinels,
-        username=asked.username,
-        password=asked.password or _text(settings.redis_password),
-        db=asked.database,
+        username=parsed.username,
+        password=parsed.password or _text(settings.redis_password),
+        db=parsed.database,
         socket_keepalive=True,
         **options,
-        **wire,
+        **transport,
     )
 
 
 def tls(settings: Settings) -> dict[str, Any]:
-    """What redis-py and kombu are told of TLS; empty where there is none."""
+    """Return the TLS options of redis-py and kombu, empty without TLS."""
     named = {
         "ssl_ca_certs": settings.redis_tls_ca,
         "ssl_certfile": settings.redis_tls_cert,
@@ -136,21 +137,21 @@ def tls(settings: Settings) -> dict[str, Any]:
 
 
 def broker(settings: Settings) -> dict[str, Any]:
-    """Celery's settings of the same server."""
+    """Return Celery's settings for the same server."""
     url, options = redis_url(settings).replace("unix://", "redis+socket://", 1), {}
     if url.startswith(SENTINEL):
-        asked = Sentinels.parse(url)
-        entry = _entry(asked.username, asked.password or _text(settings.redis_password))
-        url = ";".join(f"{SENTINEL}{entry}{_named(host)}:{port}/{asked.database}" for host, port in asked.hosts)
-        wire = {"ssl": True, **tls(settings)} if tls(settings) else {}
-        options = {"master_name": settings.redis_master, "sentinel_kwargs": {**_of_sentinels(settings), **wire}}
+        parsed = Sentinels.parse(url)
+        entry = _entry(parsed.username, parsed.password or _text(settings.redis_password))
+        url = ";".join(f"{SENTINEL}{entry}{_named(host)}:{port}/{parsed.database}" for host, port in parsed.hosts)
+        transport = {"ssl": True, **tls(settings)} if tls(settings) else {}
+        options = {"master_name": settings.redis_master, "sentinel_kwargs": {**_of_sentinels(settings), **transport}}
     elif settings.redis_password is not None:
         url = with_password(url, settings.redis_password.get_secret_value())
     return {"broker_url": url, "broker_transport_options": options, "broker_use_ssl": tls(settings) or None}
 
 
 def with_password(url: str, password: str) -> str:
-    """*url* with *password*, unless it has one."""
+    """Return *url* with *password*, unless it has one."""
     scheme, _, rest = url.partition("://")
     place, slash, path = rest.partition("/")
     entry, _, host = place.rpartition("@")
