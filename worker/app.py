@@ -137,7 +137,7 @@ def metrics_process() -> MetricsProcess:
 def serve_metrics() -> None:
     """Start the process that serves METRICS_PORT, if it should run and does not."""
     if not has_partner():
-        metrics_process().keep()
+        metrics_process().keep_running()
 
 
 @signals.setup_logging.connect

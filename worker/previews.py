@@ -1,4 +1,4 @@
-"""Small pictures of derivatives for the operator's page, made where somebody looks at it."""
+"""Small previews of derivatives for the operator's page. They are made when the page asks for them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from worker.app import app, context
 
 @app.task(name=PREVIEW, time_limit=CHORE_SECONDS)
 def make_preview(wanted: dict[str, Any]) -> str:
-    """Keep a preview of one derivative, or note that there can be none."""
+    """Save a preview of one derivative, or that there can be none. Returns what was done, for Flower."""
     ctx, recipe = context(), from_json(wanted)
     opened = ctx.store.open(recipe)
     if opened is None:
@@ -21,7 +21,7 @@ def make_preview(wanted: dict[str, Any]) -> str:
     try:
         with opened.file as file:
             small = preview(file)
-    except OSError:  # what lies there is no picture
+    except OSError:  # the file is not an image
         small = None
     persist(lambda: ctx.jobs.recent.save_preview(recipe, small))
     return "none: it would take too much memory" if small is None else f"{len(small)} bytes"

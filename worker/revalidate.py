@@ -1,4 +1,4 @@
-"""Keeps what is stored fresh: asks the origin about old derivatives, and walks the store for those nobody asks for."""
+"""Revalidation: asks the origin whether the masters of old derivatives have changed."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 WALK_SECONDS = 60.0
-FOLDERS_MOST = 20_000  # looked at in one turn: some seconds of a local disk
+FOLDERS_MOST = 20_000  # checked in one run: takes some seconds on a local disk
 
 
 @app.task(name=REVALIDATE, time_limit=CHORE_SECONDS)
 def revalidate(wanted: dict[str, Any]) -> str:
-    """Ask the origin whether the master of a stored derivative has changed, and do what follows."""
+    """Ask the origin whether the master of a stored derivative has changed, and act on the answer."""
     recipe = from_json(wanted)
     if not isinstance(recipe, Mezzanine):
-        return "its frames' versions are in its key"
+        return "not needed: the key of a thumbnail holds the versions of its frames"
     sidecar = context().store.sidecar(recipe)
     if sidecar is None:
-        return "nothing is known of it"
+        return "nothing is stored"
     try:
         outcome = str(_revalidation().run(recipe, sidecar))
         count_revalidation(outcome)
-    except Failure as failure:  # the stored derivative is kept, stale as it is
+    except Failure as failure:  # the stored derivative stays (stale-if-error, RFC 5861)
         outcome = f"{failure.slug}: {failure.detail}"
         count_revalidation("failed")
     log.info("revalidated", extra={"fields": {"key": recipe.key, "path": recipe.label, "outcome": outcome}})
@@ -54,9 +54,9 @@ def _revalidation() -> Revalidation:
 
 @chore(every=WALK_SECONDS)
 def walk() -> None:
-    """Look at the next part of the store, and have what is old in it revalidated: nginx tells nobody of its hits.
+    """Request the revalidation of old derivatives in the next part of the store: hits that nginx serves request none.
 
-    Empty files, which umd-lib/mezcal left where its disk was full, go: nginx would serve them.
+    Remove empty files, which umd-lib/mezcal left when its disk was full: nginx would serve them.
     """
     ctx = context()
     store, state = ctx.store, ctx.jobs.chores
@@ -65,14 +65,14 @@ def walk() -> None:
     part = Walk(store.root, state.cursor())
     left = ctx.settings.revalidate_per_minute
     for seen in islice(part, FOLDERS_MOST):
-        left -= _looked_after(store, seen)
+        left -= _check(store, seen)
         if left <= 0:
             break
     state.save_cursor(part.cursor)
 
 
-def _looked_after(store: LocalStore, seen: Found) -> bool:
-    """Do what one folder of the store needs; whether that was to ask for a revalidation."""
+def _check(store: LocalStore, seen: Found) -> bool:
+    """Remove an empty file, or request a revalidation if it is due. Returns True if one was requested."""
     ctx = context()
     if seen.size == 0:
         with suppress(StoreDown):  # a read-only store: the walk goes on

@@ -1,4 +1,4 @@
-"""What workers do: each task takes small JSON and may run twice."""
+"""The tasks that make derivatives and do chores. Each takes small JSON and may run twice."""
 
 from __future__ import annotations
 
@@ -30,24 +30,25 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-RANKS = {Lane.INTERACTIVE: 0, Lane.BULK: 1}  # who is given memory first
-MEMORY_PATIENCE = 120.0  # seconds, and no more than a quarter of a job's time: a wait is no job that took too long
+RANKS = {Lane.INTERACTIVE: 0, Lane.BULK: 1}  # the lower one gets memory first
+# Seconds that a job may wait for memory; at most a quarter of JOB_TIME_LIMIT, so that waiting never exceeds the limit.
+MEMORY_PATIENCE = 120.0
 
 
 class NotMade(Exception):
-    """The job's end without a derivative, less what caused it: those texts may hold signed URLs."""
+    """The job ended without a derivative. The cause is left out: its text may hold signed URLs."""
 
     def __repr__(self) -> str:
-        """The reason alone: that is what Flower shows."""
+        """Return the reason alone, which Flower shows."""
         return str(self)
 
 
 @app.task(name=MAKE, bind=True, throws=(NotMade,))
 def make(self: Any, wanted: dict[str, Any]) -> str:
-    """Make one derivative, if it is still wanted and nobody else makes it; how it ended.
+    """Make one derivative, if it is still wanted and no other worker makes it. Returns how the job ended.
 
-    The job table has been told when this returns. For Flower's sake it raises `NotMade` where the job failed,
-    `Retry` where it was put off; no message is sent by that: the reaper sends it when it is due.
+    The job table has the end when this returns. For Flower it raises `NotMade` if the job failed and `Retry` if it is
+    delayed. `Retry` sends no message: housekeeping sends one when the job is due.
     """
     recipe = from_json(wanted)
     ctx = context()
@@ -59,30 +60,30 @@ def make(self: Any, wanted: dict[str, Any]) -> str:
 
 
 def _report(recipe: Recipe, lease: Lease) -> str:
-    """Work on the claimed job and report its end, to Flower with nothing of what caused it."""
+    """Work on the claimed job and record its end. What is raised for Flower does not show the cause."""
     attempt = JobAttempt(recipe, lease.claim)
     try:
         stored = _work(attempt, lease)
     except JobDelayed as delayed:
         lease.delay(delayed.seconds)
         attempt.end("delayed")
-        raise _again(delayed.seconds, "there was no place for it: at its origin, or in memory") from None
+        raise _again(delayed.seconds, "its origin, or the memory of this worker, has no place for it now") from None
     except Superseded as failure:
         attempt.end("superseded")
         return failure.slug
     except Failure as failure:
         seconds = lease.fail(failure)
         attempt.end("failed", failure)
-        told = f"{failure.slug}: {failure.detail}"
-        raise (NotMade(told) if seconds is None else _again(seconds, told)) from None
+        reason = f"{failure.slug}: {failure.detail}"
+        raise (NotMade(reason) if seconds is None else _again(seconds, reason)) from None
     lease.finish()
     context().jobs.recent.add(recipe, stored.size)
     attempt.end("made")
     return "made"
 
 
-def _again(seconds: float, why: str) -> Retry:
-    return Retry(why, NotMade(f"again in {seconds:.0f} s: {why}"))
+def _again(seconds: float, reason: str) -> Retry:
+    return Retry(reason, NotMade(f"next attempt in {seconds:.0f} s: {reason}"))
 
 
 def _work(attempt: JobAttempt, lease: Lease) -> Stored:
@@ -99,25 +100,25 @@ def _work(attempt: JobAttempt, lease: Lease) -> Stored:
     except (Failure, JobDelayed):
         raise
     except Exception as error:
-        log.exception("%s failed in a way that nobody thought of", recipe.key)
+        log.exception("%s failed in a way that is not provided for", recipe.key)
         raise Unforeseen(f"an unforeseen {type(error).__name__}: the log has the details") from error
 
 
 def waiting(lease: Lease) -> Callable[[float], None]:
-    """What ends the wait of *lease*'s job for memory: its lease, or that it had better make room for another."""
+    """Return a function that ends the job's wait for memory: when its lease is lost, or when it waited too long."""
     patience = min(MEMORY_PATIENCE, context().settings.job_time_limit / 4)
 
-    def heed(seconds: float) -> None:
+    def check(seconds: float) -> None:
         lease.abandon_if_lost()
         if seconds > patience:
             raise JobDelayed(random.uniform(*DELAY_SECONDS))  # noqa: S311 - jitter
 
-    return heed
+    return check
 
 
 @app.task(name=CHORE, time_limit=CHORE_SECONDS)
-def chore(name: str) -> str:
-    """Do the periodic work *name*; one that fails has its next attempt."""
+def run_chore(name: str) -> str:
+    """Do the chore *name*. One that fails is done again when it is due next."""
     if name not in CHORES:  # sent by a worker of another version
         return "unknown"
     CHORES[name].work()

@@ -75,7 +75,7 @@ def test_a_job_that_is_put_off_is_shown_as_to_be_tried_again_and_why(
         lambda: [one for one in tasks(installation, "delayed.tif") if one["state"] == "RETRY"], 30, "a delayed job"
     )
     assert task["kwargs"] == "lane=bulk"
-    assert re.fullmatch(r"again in \d+ s: origin-failed: .+", task["exception"])
+    assert re.fullmatch(r"next attempt in \d+ s: origin-failed: .+", task["exception"])
 
 
 def test_a_process_that_died_is_shown_as_a_failure_and_its_job_goes_on(

@@ -1,6 +1,6 @@
-"""Flower as mezcal runs it: `python -m worker.celery_hooks.flower --address=127.0.0.1 --port=5555`.
+"""Flower with mezcal's defaults: `python -m worker.celery_hooks.flower --address=127.0.0.1 --port=5555`.
 
-A variable FLOWER_<OPTION> in the environment changes any of what is chosen here; an option of the command line, too.
+A variable FLOWER_<OPTION> in the environment, or an option of the command line, changes any of these defaults.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from celery.bin.celery import main as celery
 from flower.views.monitor import Metrics
 from tornado.options import options
 from tornado.web import HTTPError
 
 from mezcal.settings import WrongSetting, load
+from worker.app import app
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from mezcal.settings import Settings
 
 USER = "mezcal"
-WRAPPED = "ExceptionWithTraceback()"  # what Celery tells where a process was lost
-CHOSEN = {
+WRAPPED = "ExceptionWithTraceback()"  # the exception in Celery's event when a pool process was lost
+DEFAULTS = {
     "FLOWER_MAX_TASKS": "10000",  # Flower's own 100,000 take 580 MB
-    "FLOWER_PERSISTENT": "false",  # what must be kept is in the job table; Flower would pickle what it shows
-    "FLOWER_READ_ONLY": "true",  # a task revoked in Flower is sent again: it is the job table that says what is wanted
+    "FLOWER_PERSISTENT": "false",  # the job table keeps what must be kept; Flower would pickle what it shows
+    "FLOWER_READ_ONLY": "true",  # a task that is revoked in Flower is sent again: the job table decides what is made
     "FLOWER_UNAUTHENTICATED_API": "false",
     "FLOWER_PURGE_OFFLINE_WORKERS": "3600",  # seconds; a container that is started again has a new name
     "FLOWER_TASKS_COLUMNS": "name,state,args,kwargs,runtime,received,exception,result,worker,uuid",
@@ -39,30 +39,32 @@ CHOSEN = {
 
 
 def main() -> int:
-    """Run Flower until a signal; options beside Flower's defaults come from the command line."""
+    """Run Flower until a signal, with the options of the command line. Returns the exit code."""
     settings = load()
     prepare(os.environ, settings)
-    Metrics.prepare = _signed_in  # Flower leaves these open whatever its password
-    options.format_task = for_people  # a function, so no variable
-    sys.argv = ["celery", "-A", "worker.app", "flower", *sys.argv[1:]]
-    celery()
+    Metrics.prepare = _require_login  # Flower leaves its /metrics open even if it has a password
+    options.format_task = complete_task  # a function: no variable can set it
+    app.start(["flower", *sys.argv[1:]])
     return 0
 
 
 def prepare(environ: MutableMapping[str, str], settings: Settings) -> None:
-    """Put what is chosen, and the password, into *environ*; what an operator has set there stays."""
-    for name, value in CHOSEN.items():
+    """Put mezcal's defaults and the password into *environ*. Variables that an operator has set stay."""
+    for name, value in DEFAULTS.items():
         environ.setdefault(name, value)
     if settings.flower_basic_auth is not None:
         environ["FLOWER_BASIC_AUTH"] = settings.flower_basic_auth.get_secret_value()
-    elif environ.get("FLOWER_AUTH"):  # a sign-on of Flower's own
+    elif environ.get("FLOWER_AUTH"):  # Flower's own sign-on
         environ.pop("FLOWER_BASIC_AUTH", None)
     else:
         environ["FLOWER_BASIC_AUTH"] = f"{USER}:{password(settings.data_dir.absolute() / 'flower')}"
 
 
 def password(folder: Path) -> str:
-    """The password that is kept in *folder*, made when first needed; for its owner's eyes alone."""
+    """Return the password in *folder*, which only its owner may read. It is made when it is first needed.
+
+    Raises `WrongSetting` if the folder cannot be written.
+    """
     path = folder / "password"
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -75,18 +77,18 @@ def password(folder: Path) -> str:
         raise WrongSetting(f"FLOWER_BASIC_AUTH is not set, and none can be kept in {path}: {error.strerror}") from error
 
 
-def for_people(task: Any) -> Any:
-    """*task* with what Celery's events leave out: how long a failed one ran, and why one failed whose process died."""
-    told = copy.copy(task)
+def complete_task(task: Any) -> Any:
+    """Return *task* with what Celery's events leave out: how long a failed one ran, and why a process was lost."""
+    completed = copy.copy(task)
     ended = task.failed or task.retried
     if task.runtime is None and ended and task.started:
-        told.runtime = max(0.0, ended - task.started)
+        completed.runtime = max(0.0, ended - task.started)
     if task.exception == WRAPPED and task.traceback:
-        told.exception = task.traceback.strip().splitlines()[-1].strip(" '\"")
-    return told
+        completed.exception = task.traceback.strip().splitlines()[-1].strip(" '\"")
+    return completed
 
 
-def _signed_in(handler: Any) -> None:
+def _require_login(handler: Any) -> None:
     """Raise 401 unless the request has Flower's password, or its sign-on."""
     if not handler.current_user:
         raise HTTPError(401)

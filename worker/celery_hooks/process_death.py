@@ -1,4 +1,4 @@
-"""What becomes of a job whose process ended under it: told at once, by the worker's main process."""
+"""Queues a job again as soon as its pool process has died. The main process of the worker does this."""
 
 from __future__ import annotations
 
@@ -21,31 +21,26 @@ log = logging.getLogger(__name__)
 
 @signals.task_failure.connect
 def _process_ended(task_id: str, exception: BaseException, args: list[Any], sender: Any = None, **_: Any) -> None:
-    """Queue the job again, or give it up; what cannot be told now, the end of its lease tells."""
+    """Queue the job again, or end it as failed. If Redis is away now, that follows when the lease runs out."""
     if getattr(sender, "name", None) != MAKE or not isinstance(exception, (WorkerLostError, TimeLimitExceeded)):
         return
     try:
         recipe = from_json(args[0])
         record = context().table.read(recipe.key)
-        count_lost_attempt(
-            recipe, record.lane if record else Lane.BULK, "timed-out" if _too_long(exception) else "process-died"
-        )
-        message = told(recipe.key, task_id, exception)
+        outcome = "timed-out" if isinstance(exception, TimeLimitExceeded) else "process-died"
+        count_lost_attempt(recipe, record.lane if record else Lane.BULK, outcome)
+        message = report_death(recipe.key, task_id, exception)
         if message is not None:
             context().pipe.send(message.recipe, message.lane, from_json(message.recipe).label)
     except (RedisError, Failure) as error:
-        log.warning("a job waits for the end of its lease: %s", error)
+        log.warning("a job is queued again when its lease runs out: %s", error)
 
 
-def told(key: str, task_id: str, exception: BaseException) -> Message | None:
-    """Tell the job table; the message to be sent."""
+def report_death(key: str, task_id: str, exception: BaseException) -> Message | None:
+    """Record in the job table that the process of the job *key* ended. Returns the message to send, if any."""
     table = context().table
     log.error("the process that made %s ended: %s", key, exception)
-    if _too_long(exception):
+    if isinstance(exception, TimeLimitExceeded):
         table.process_killed(key, task_id, TimedOut("it could not be stopped in time, and its process was ended"))
         return None
     return table.process_died(key, task_id)
-
-
-def _too_long(exception: BaseException) -> bool:
-    return isinstance(exception, TimeLimitExceeded)

@@ -1,4 +1,4 @@
-"""The end of a worker that is told to stop: what runs may finish for DRAIN_SECONDS, then it goes back."""
+"""Ends a worker that is told to stop: running jobs may finish for DRAIN_SECONDS, then they go back to the queue."""
 
 from __future__ import annotations
 
@@ -20,34 +20,38 @@ from worker.app import context, settings
 
 log = logging.getLogger(__name__)
 
-# Seconds after which Celery surely takes no more tasks: its loop looks up once a second. What goes back sooner may come
-# to this very worker, which would be ended with it.
+# Seconds after which Celery certainly takes no more messages: its loop checks once a second. A job that is given back
+# sooner may come to this very worker, and would be ended with it.
 TAKES_NO_MORE = 2.0
 
 
 @signals.worker_shutting_down.connect
 def _begin(how: str = "Warm", **_: Any) -> None:
-    """Celery waits for running tasks without end; we do not. No process is forked from here on."""
+    """Bound the time that Celery waits for running tasks. No process is forked from here on, so a thread is safe."""
     if how == "Warm":
-        threading.Thread(target=_watch, name="drain", daemon=True).start()
+        threading.Thread(target=_end_after_drain, name="drain", daemon=True).start()
 
 
-def _watch() -> None:
+def _end_after_drain() -> None:
+    """Give back what still runs after DRAIN_SECONDS, and end this worker."""
     seconds = max(settings().drain_seconds, TAKES_NO_MORE)
     threading.Event().wait(seconds)
-    known = list(state.active_requests | state.reserved_requests)  # of one just begun Celery may not have heard
-    back = sum(map(give_back, known))
-    log.warning("%d jobs did not end within %g s: they go back to the queue", back, seconds)
-    for request in known:
+    requests = list(state.active_requests | state.reserved_requests)  # Celery may not know yet that a task has begun
+    given_back = sum(map(give_back, requests))
+    log.warning("%d jobs did not end within %g s: they go back to the queue", given_back, seconds)
+    for request in requests:
         with suppress(ProcessLookupError, TypeError):
             os.kill(request.worker_pid, signal.SIGKILL)
     with suppress(Failure):
         context().store.sweep()
-    os._exit(0)  # the pool would wait for what was killed
+    os._exit(0)  # the pool would wait for the killed processes
 
 
 def give_back(request: Any) -> bool:
-    """Queue the job of *request* again, which fences off the process that still works on it; False if none does."""
+    """Queue the job of *request* again; the process that still works on it loses its lease.
+
+    Returns False if the request has no running job.
+    """
     if request.name != MAKE:
         return False
     ctx = context()
@@ -56,6 +60,6 @@ def give_back(request: Any) -> bool:
         if message is not None:
             ctx.pipe.send(message.recipe, message.lane, from_json(message.recipe).label)
     except (RedisError, Failure) as error:
-        log.warning("a job waits for the end of its lease: %s", error)
+        log.warning("a job is queued again when its lease runs out: %s", error)
         return False
     return message is not None

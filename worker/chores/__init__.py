@@ -41,7 +41,7 @@ def chore(*, every: float) -> Callable[[Callable[[], object]], Callable[[], obje
     return register
 
 
-def due(ctx: WorkerContext) -> list[str]:
-    """The chores whose turn it is, and which this worker has been given. Raises `BrokerDown`."""
+def claim_due(ctx: WorkerContext) -> list[str]:
+    """Claim the chores that are due. Returns the names of those that this worker is to send. Raises `BrokerDown`."""
     state = ctx.jobs.chores
     return [chore.name for chore in CHORES.values() if state.claim(chore.name, ctx.name, chore.seconds)]

@@ -1,4 +1,4 @@
-"""What keeps an object store in order, from a pool process: asking it takes time that the event loop has not."""
+"""Chores of an object store. They run in a pool process: its requests would hold up the event loop."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ if TYPE_CHECKING:
 
 EXPIRE_SECONDS = 60.0
 WALK_SECONDS = 60.0
-LISTED_MOST = 20_000  # names looked at in one turn: twenty requests
-HEADS_MOST = 500  # old objects looked at in one turn, a request each: thumbnails are old and need nothing
+LISTED_MOST = 20_000  # names listed in one run: twenty requests
+HEADS_MOST = 500  # old objects checked in one run, with a request each; old thumbnails need no revalidation
 
 
 @chore(every=EXPIRE_SECONDS)
 def expire() -> None:
-    """Remove for good what was evicted, and uploads that nobody will complete."""
+    """Delete what lay in the trash for PIN_SECONDS, and uploads that were never completed."""
     context().store.expire()
 
 
 @chore(every=WALK_SECONDS)
 def walk_bucket() -> None:
-    """Have what is old in the next part of the bucket revalidated, whether or not anybody asks for it.
+    """Request the revalidation of old derivatives in the next part of the bucket.
 
-    An object's time is that of its last refresh, which is a copy onto itself: so the listing alone tells its age.
+    A refresh copies an object onto itself. So the time in the listing is that of the last refresh.
     """
     ctx = context()
     store, settings = ctx.store, ctx.settings
@@ -47,11 +47,12 @@ def walk_bucket() -> None:
         after, seen = entry.name, seen + 1
         if entry.modified < time.time() - settings.revalidate_after:
             looks -= 1
-            left -= _asked_for(entry)
+            left -= _request(entry)
     ctx.jobs.chores.save_cursor("" if ended and seen < LISTED_MOST else after)
 
 
-def _asked_for(entry: StoredEntry) -> bool:
+def _request(entry: StoredEntry) -> bool:
+    """Request the revalidation of a mezzanine. Returns True if one was requested."""
     recipe = None
     with suppress(StoreDown, BadRecipe):
         sidecar = entry.sidecar()

@@ -1,4 +1,4 @@
-"""Keeps the store within its bounds: a turn each minute, on whichever worker is free."""
+"""Chores that keep the store within its bounds."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from worker.chores import chore
 
 log = logging.getLogger(__name__)
 
-TURN_SECONDS = 30.0  # of every sixty: a pool process has other things to do
+RUN_SECONDS = 30.0  # of every sixty: the pool process also makes derivatives
 
 
 @chore(every=60)
 def trim() -> None:
-    """Go on with what the last turn left: counting what there is, or evicting what is too much."""
+    """Continue where the last run stopped: count the derivatives, or evict until the store is within its bounds."""
     store, settings = context().store, context().settings
-    did = Trim(store.shelf, Bounds.of(settings), settings.pin_seconds).turn(TURN_SECONDS)
+    did = Trim(store.shelf, Bounds.of(settings), settings.pin_seconds).turn(RUN_SECONDS)
     if did.evicted:
         log.info("%d derivatives with %d bytes were evicted", did.evicted, did.bytes)
 
 
 @chore(every=30)
 def read_uses() -> None:
-    """Note what nginx has served lately, where it writes that down (CACHE_USE_LOG)."""
+    """Record which derivatives nginx has served since the last run, if it logs them (CACHE_USE_LOG)."""
     store, place = context().store, context().settings.cache_use_log
     if place is not None and isinstance(store, LocalStore):
         LastUse(store, place).read()

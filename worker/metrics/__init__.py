@@ -1,4 +1,4 @@
-"""What becomes known of each turn of a job: the one place that counts them."""
+"""Counts and logs the attempts of jobs, the answers of origins, and revalidations."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class JobAttempt:
-    """One attempt at a claimed job: filled in while it goes on, noted at its end."""
+    """One attempt at a claimed job. *progress* is filled in while it runs."""
 
     recipe: Recipe
     claim: Claim
@@ -28,22 +28,22 @@ class JobAttempt:
     began: float = field(default_factory=time.monotonic)
 
     def end(self, outcome: str, failure: Failure | None = None) -> None:
-        """Count it. *outcome* is one of `mezcal_jobs_total`'s."""
-        counted, kind, lane = metrics(), self.recipe.kind, self.claim.lane
+        """Count and log the attempt. *outcome* is a value of the label `outcome` of `mezcal_jobs_total`."""
+        counters, kind, lane = metrics(), self.recipe.kind, self.claim.lane
         seconds = time.monotonic() - self.began
         self._log(outcome, seconds, failure)
-        counted.jobs.labels(kind, lane, outcome).inc()
-        counted.queue_seconds.labels(lane).observe(self.claim.waited)
+        counters.jobs.labels(kind, lane, outcome).inc()
+        counters.queue_seconds.labels(lane).observe(self.claim.waited)
         if failure is not None:
-            counted.job_failures.labels(kind, failure.slug).inc()
+            counters.job_failures.labels(kind, failure.slug).inc()
         for phase, taken in self.progress.phases.items():
-            counted.phase_seconds.labels(kind, phase).observe(taken)
+            counters.phase_seconds.labels(kind, phase).observe(taken)
         if outcome == "made":
-            counted.job_seconds.labels(kind, lane).observe(seconds)
+            counters.job_seconds.labels(kind, lane).observe(seconds)
         if self.progress.made is not None:
-            counted.master_bytes.labels(kind).inc(self.progress.made.master_size or 0)
-            counted.derivative_bytes.labels(kind).inc(self.progress.made.size)
-            counted.pixels.labels(kind).inc(self.progress.made.width * self.progress.made.height)
+            counters.master_bytes.labels(kind).inc(self.progress.made.master_size or 0)
+            counters.derivative_bytes.labels(kind).inc(self.progress.made.size)
+            counters.pixels.labels(kind).inc(self.progress.made.width * self.progress.made.height)
 
     def _log(self, outcome: str, seconds: float, failure: Failure | None) -> None:
         made, phases = self.progress.made, self.progress.phases
@@ -67,17 +67,17 @@ class JobAttempt:
 
 
 def count_lost_attempt(recipe: Recipe, lane: str, outcome: str) -> None:
-    """Count a turn whose process has ended and tells nothing any more."""
+    """Count and log an attempt whose pool process has ended."""
     metrics().jobs.labels(recipe.kind, lane, outcome).inc()
-    told = {"key": recipe.key, "path": recipe.label, "kind": recipe.kind, "lane": lane, "outcome": outcome}
-    log.error("job", extra={"fields": told})
+    fields = {"key": recipe.key, "path": recipe.label, "kind": recipe.kind, "lane": lane, "outcome": outcome}
+    log.error("job", extra={"fields": fields})
 
 
 def count_origin_response(origin: str, status: str) -> None:
-    """Count an answer of an origin."""
+    """Count a response of *origin*. *status* is the HTTP status, or `unreachable` or `timeout`."""
     metrics().origin_responses.labels(origin, status).inc()
 
 
 def count_revalidation(outcome: str) -> None:
-    """Count an answer to whether a stored derivative's master has changed."""
+    """Count a revalidation. *outcome* is a value of the label of `mezcal_revalidations_total`."""
     metrics().revalidations.labels(outcome).inc()

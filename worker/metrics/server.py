@@ -1,7 +1,7 @@
-"""A worker's own `/metrics`, where METRICS_PORT asks for it: from a process beside it, which nothing holds up.
+"""Serves a worker's `/metrics` at METRICS_PORT, from a process that does nothing else.
 
-A thread of the worker's main process would stand beside every fork of its pool; its event loop stands still while
-the broker is away, when metrics are wanted most.
+A thread of the worker's main process would run beside every fork of its pool. Its event loop stands still while the
+broker is away, when metrics are needed most.
 """
 
 from __future__ import annotations
@@ -30,36 +30,36 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-CLIENT_SECONDS = 5.0  # for a client's head
+CLIENT_SECONDS = 5.0  # in which a client must send its request
 
 
 class MetricsProcess:
-    """The process that answers, and its successors."""
+    """The process that serves `/metrics`; it is started again if it ends."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._pid: int | None = None
 
-    def keep(self) -> None:
-        """Have one, if one is wanted and there is none."""
-        if not self._settings.metrics_port or self._lives():
+    def keep_running(self) -> None:
+        """Start the process, unless it runs or METRICS_PORT is 0."""
+        if not self._settings.metrics_port or self._runs():
             return
         owner = os.getpid()
         self._pid = os.fork()
         if self._pid == 0:
             _serve(self._settings, owner)
 
-    def _lives(self) -> bool:
+    def _runs(self) -> bool:
         if self._pid is None:
             return False
         try:
             return os.waitpid(self._pid, os.WNOHANG) == (0, 0)
-        except ChildProcessError:  # somebody else has waited for it
+        except ChildProcessError:  # it was waited for elsewhere
             return False
 
 
 def _serve(settings: Settings, owner: int) -> NoReturn:
-    """Answer until the worker ends."""
+    """Answer requests until the worker ends."""
     try:
         for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
             signal.signal(signum, signal.SIG_DFL)
@@ -67,10 +67,10 @@ def _serve(settings: Settings, owner: int) -> NoReturn:
         multiprocess.register_process()
         MetricsServer(settings, Gauges(Jobs.of(settings), open_store(settings))).serve_forever()
     except OSError as error:
-        log.error("METRICS_PORT %d cannot be listened at: %s", settings.metrics_port, error.strerror)  # noqa: TRY400
-        signal.pause()  # the worker would start another, to fail as well
+        log.error("the worker cannot listen at METRICS_PORT %d: %s", settings.metrics_port, error.strerror)  # noqa: TRY400
+        signal.pause()  # the worker would start another one, which would fail too
     except Exception:
-        log.exception("the worker's metrics ended")
+        log.exception("the process that serves the worker's metrics failed")
     finally:
         os._exit(1)
 
@@ -89,16 +89,16 @@ class MetricsServer(ThreadingHTTPServer):
 
 
 class MetricsRequest(BaseHTTPRequestHandler):
-    """One client."""
+    """A request of one client."""
 
     server: MetricsServer
     timeout = CLIENT_SECONDS
     protocol_version = "HTTP/1.0"
 
     def do_GET(self) -> None:
-        """The metrics, for whoever may."""
+        """Send the metrics, if the client may see them."""
         if self.path.partition("?")[0] != "/metrics":
-            self._send(404, b"only /metrics is here\n")
+            self._send(404, b"this port serves only /metrics\n")
         elif self.server.token is not None and not self._has_token():
             self._send(401, b"this needs `Authorization: Bearer` with METRICS_TOKEN\n")
         elif self.server.token is None and not self._is_near():
@@ -125,7 +125,7 @@ class MetricsRequest(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, text: str, *args: object) -> None:
-        """As all lines: probes only under DEBUG."""
+        """Log requests at level DEBUG only."""
         log.debug(text, *args)
 
 

@@ -1,0 +1,127 @@
+"""Housekeeping: what the main process of a worker does every two seconds besides handing out tasks."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from celery import bootsteps
+from celery.exceptions import WorkerShutdown
+from redis import RedisError
+
+from mezcal.errors import BrokerDown, Failure
+from mezcal.jobs import Worker
+from mezcal.jobs.transport.celery_pipe import CHORES
+from mezcal.recipe import from_json
+from mezcal.telemetry.history import MinuteRecorder, job_recorder
+from worker.app import context, has_partner, serve_metrics
+from worker.chores import claim_due
+
+log = logging.getLogger(__name__)
+
+SWEEP_SECONDS = 2.0
+# Celery notices at once that a process closes its files. The process is still dying then, and Celery checks again only
+# after 5 s.
+DEATHS_SECONDS = 0.2
+
+
+def touch_heartbeat() -> None:
+    """Touch the file that health checks look at (WORKER_HEARTBEAT)."""
+    heartbeat = os.environ.get("WORKER_HEARTBEAT")
+    if heartbeat:
+        Path(heartbeat).touch()
+
+
+class Housekeeping(bootsteps.StartStopStep):  # type: ignore[misc]  # celery ships no types
+    """Repairs what was lost, and sends what is due, from the event loop of the worker.
+
+    It runs in the event loop, so that the heartbeat shows that the loop turns, and that no thread runs beside a fork.
+    It is a step of the consumer: a consumer that loses the broker drops its timers, and starts its steps again.
+    """
+
+    requires = ("celery.worker.consumer.tasks:Tasks",)
+
+    def __init__(self, _consumer: Any, **_: Any) -> None:
+        self._answered = 0.0  # when Redis last answered, by the monotonic clock
+        self._paused_until = 0.0
+        self._minutes: MinuteRecorder | None = None
+
+    def start(self, consumer: Any) -> None:
+        """Start, now and after each reconnection."""
+        stop_if_broker_evicts()
+        self._answered = 0.0
+        self._worker = describe(consumer)
+        consumer.timer.call_repeatedly(SWEEP_SECONDS, self._sweep)
+        consumer.timer.call_repeatedly(DEATHS_SECONDS, consumer.pool.maintain_pool)
+        self._sweep()
+
+    def shutdown(self, _consumer: Any) -> None:
+        """Remove this worker from the list. One that is killed stays in it as silent."""
+        with suppress(BrokerDown):
+            context().jobs.workers.remove(self._worker)
+
+    def _sweep(self) -> None:
+        touch_heartbeat()
+        serve_metrics()
+        try:
+            context().jobs.workers.heartbeat(self._worker)
+            self._reap()
+            self._send_due()
+            context().store.sweep()
+            self._record_minutes()
+        except (RedisError, Failure) as error:
+            log.warning("housekeeping is delayed: %s", error)
+
+    def _record_minutes(self) -> None:
+        """Add the jobs that both workers of this machine counted to the history; the partner leaves it to us."""
+        if has_partner():
+            return
+        if self._minutes is None:
+            self._minutes = job_recorder(context().jobs.minutes)
+        self._minutes.record_if_due()
+
+    def _reap(self) -> None:
+        """Queue the jobs again whose lease ran out, unless Redis was away a moment ago.
+
+        Running jobs then have one lease to renew theirs. Otherwise the first thing after an outage would be to take
+        them for dead and start each of them again.
+        """
+        ctx = context()
+        ctx.jobs.broker.ping()
+        now = time.monotonic()
+        gap, self._answered = now - self._answered, now
+        if gap > SWEEP_SECONDS + ctx.table.policy.lease / 3:
+            self._paused_until = now + ctx.table.policy.lease
+        if now < self._paused_until:
+            return
+        for message in ctx.table.reap():
+            ctx.pipe.send(message.recipe, message.lane, from_json(message.recipe).label)
+
+    def _send_due(self) -> None:
+        ctx = context()
+        for chunk in ctx.jobs.chunks.due():
+            ctx.pipe.spread(chunk)
+        for chore in claim_due(ctx):
+            ctx.pipe.chore(chore)
+
+
+def describe(consumer: Any) -> Worker:
+    """Return what the list of workers shows of this one; its queue of chores is not shown."""
+    queues = tuple(sorted(set(consumer.app.amqp.queues.consume_from) - {CHORES}))
+    return Worker(f"{consumer.hostname}:{os.getpid()}", consumer.pool.num_processes, queues)
+
+
+def stop_if_broker_evicts() -> None:
+    """End the worker if Redis may evict jobs. If Redis cannot be asked now, it is asked after the next reconnection."""
+    try:
+        risk = context().jobs.broker.eviction_risk()
+    except BrokerDown as error:
+        log.warning("the broker's policy could not be read: %s", error)
+        return
+    if risk:
+        log.critical("%s", risk)
+        raise WorkerShutdown(1)
