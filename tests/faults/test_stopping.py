@@ -40,7 +40,7 @@ def test_past_its_drain_a_worker_gives_its_jobs_back_uncounted(install: Callable
     assert time.monotonic() - began < 50, "without waiting for its lease"
     job = scene.job(path)
     assert job is not None
-    assert (job.attempts, job.history[0]["what"]) == (1, "released")
+    assert (job.attempts, job.history[0]["what"]) == (1, "given back at shutdown")
     script.go.set()
     scene.well(path, asked.result(), most=2)
 

@@ -12,8 +12,8 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from flower.options import options
 from flower.views.monitor import Metrics
-from tornado.options import options
 from tornado.web import HTTPError
 
 from mezcal.settings import WrongSetting, load
