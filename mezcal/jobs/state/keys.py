@@ -174,7 +174,7 @@ class Keys:
 
     @property
     def recent(self) -> str:
-        """List: the recipes (JSON) made last, the newest first."""
+        """List: the recipes (JSON) made last, the newest first; a hundred at most."""
         return f"{self.prefix}recent"
 
     @property
