@@ -33,17 +33,17 @@ class S3Server:
     """One server on a free port of loopback; what it held is gone when it is started again."""
 
     def __init__(self, folder: Path, *options: str) -> None:
-        self._folder = folder
         self._options = options
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port = free.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
+        self.log = folder / f"s3-{self.port}.log"
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start it and wait until it answers."""
         command = [sys.executable, "-m", "tests.support.s3_server", str(self.port), *self._options]
-        with (self._folder / f"s3-{self.port}.log").open("ab") as log:
+        with self.log.open("ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
         until(self._answers, 30, "an object store")
 

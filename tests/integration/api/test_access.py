@@ -1,4 +1,4 @@
-"""Who may change state and who may read: tokens, loopback, and what only looks like loopback."""
+"""Who may change state and who may read: tokens, loopback, and requests that only look like loopback."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ CACHED = "cached.tif"
 
 @pytest.fixture
 def app_with(broker: Broker, tmp_path: Path) -> Callable[..., Flask]:
-    """An application with settings of its own, and one cached image."""
+    """Build an application with the given settings and one cached image."""
 
     def make(**given: Any) -> Flask:
         settings = load(
@@ -54,14 +54,14 @@ def cached(settings: Settings) -> None:
     path.write_bytes(b"\xff\xd8 an image \xff\xd9")
 
 
-def test_a_proxy_that_adds_nothing_is_known_by_its_http_1_0(app_with: Callable[..., Flask]) -> None:
-    """Nginx's plain `proxy_pass` sends HTTP/1.0 and the address it was given as Host."""
+def test_a_proxy_without_headers_is_recognized_by_http_1_0(app_with: Callable[..., Flask]) -> None:
+    """Plain `proxy_pass` of nginx sends HTTP/1.0, and the address of the upstream as Host."""
     environ = {"REMOTE_ADDR": NEAR, "SERVER_PROTOCOL": "HTTP/1.0"}
     client = app_with(loopback_trusted=True).test_client()
-    answer = client.delete(
+    response = client.delete(
         f"/images/{CACHED}", base_url="http://127.0.0.1:5000", environ_overrides=environ, buffered=True
     )
-    assert answer.status_code == 403
+    assert response.status_code == 403
 
 
 def delete(app: Flask, near: str = NEAR, host: str = "localhost:5000", **headers: str) -> TestResponse:
@@ -73,28 +73,28 @@ def delete(app: Flask, near: str = NEAR, host: str = "localhost:5000", **headers
     )
 
 
-def test_without_tokens_nobody_changes_anything_and_is_told_what_opens_it(app_with: Callable[..., Flask]) -> None:
-    answer = delete(app_with())
-    assert answer.status_code == 403
-    assert "API_TOKENS" in answer.get_json()["detail"]
+def test_without_tokens_changes_are_refused_and_the_setting_is_named(app_with: Callable[..., Flask]) -> None:
+    response = delete(app_with())
+    assert response.status_code == 403
+    assert "API_TOKENS" in response.get_json()["detail"]
 
 
 @pytest.mark.parametrize(("given", "status"), [("one", 204), ("two", 204), ("three", 401), ("", 401), ("one two", 401)])
-def test_each_of_several_tokens_opens(app_with: Callable[..., Flask], given: str, status: int) -> None:
+def test_each_of_several_tokens_is_accepted(app_with: Callable[..., Flask], given: str, status: int) -> None:
     assert delete(app_with(api_tokens="one,two"), Authorization=f"Bearer {given}").status_code == status
 
 
-def test_a_token_is_never_taken_from_another_scheme(app_with: Callable[..., Flask]) -> None:
+def test_a_token_is_only_accepted_with_the_bearer_scheme(app_with: Callable[..., Flask]) -> None:
     assert delete(app_with(api_tokens="one"), Authorization="Basic one").status_code == 401
 
 
-def test_where_loopback_is_trusted_it_needs_no_token(app_with: Callable[..., Flask]) -> None:
+def test_trusted_loopback_needs_no_token(app_with: Callable[..., Flask]) -> None:
     app = app_with(loopback_trusted=True)
     assert delete(app).status_code == 204
     assert delete(app, near="::1", host="[::1]:5000").status_code == 204
 
 
-def test_once_tokens_are_set_loopback_needs_one_too(app_with: Callable[..., Flask]) -> None:
+def test_if_tokens_are_set_loopback_needs_one_too(app_with: Callable[..., Flask]) -> None:
     assert delete(app_with(loopback_trusted=True, api_tokens="one")).status_code == 401
 
 
@@ -114,8 +114,10 @@ def test_once_tokens_are_set_loopback_needs_one_too(app_with: Callable[..., Flas
         {"Sec_Fetch_Site": "same-site"},
     ],
 )
-def test_what_only_looks_like_loopback_is_not(app_with: Callable[..., Flask], request_from: dict[str, str]) -> None:
-    """A proxy on this machine, a page from elsewhere in its browser, a name that was made to point here."""
+def test_a_request_that_only_looks_like_loopback_is_refused(
+    app_with: Callable[..., Flask], request_from: dict[str, str]
+) -> None:
+    """A proxy on this machine, a page of another site in its browser, a host name that was made to point here."""
     assert delete(app_with(loopback_trusted=True), **request_from).status_code == 403
 
 
@@ -123,38 +125,38 @@ def test_what_only_looks_like_loopback_is_not(app_with: Callable[..., Flask], re
     ("token", "status"), [(None, 401), ("Bearer reader", 200), ("Bearer writer", 200), ("Bearer x", 401)]
 )
 @pytest.mark.parametrize("target", [f"/images/{CACHED}", f"/mezzanine/{CACHED}.jpg", "/", "/jobs/x"])
-def test_reading_is_closed_where_read_tokens_are_set(
+def test_reading_needs_a_token_if_read_tokens_is_set(
     app_with: Callable[..., Flask], target: str, token: str | None, status: int
 ) -> None:
-    """Hits too: what answers them early must not be a way around the token."""
+    """Hits included: the fast path must not bypass the token."""
     app = app_with(read_tokens="reader", api_tokens="writer")
     headers = {} if token is None else {"Authorization": token}
-    answer = app.test_client().get(target, headers=headers, buffered=True)
-    assert answer.status_code == (404 if target == "/jobs/x" and status == 200 else status)
+    response = app.test_client().get(target, headers=headers, buffered=True)
+    assert response.status_code == (404 if target == "/jobs/x" and status == 200 else status)
     if status == 200 and target.startswith("/images"):
-        assert "private" in answer.headers["Cache-Control"]
+        assert "private" in response.headers["Cache-Control"]
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 @pytest.mark.parametrize("query", ["", "?unknown=1"])
 def test_a_hit_is_the_same_whoever_answers_it(app_with: Callable[..., Flask], method: str, query: str) -> None:
-    """Plain hits are answered before Flask is asked; with a query the view answers: nobody can tell."""
+    """The fast path and the view answer a hit with the same headers and bytes."""
     client = app_with().test_client()
-    answer = client.open(f"/images/{CACHED}{query}", method=method, buffered=True)
+    response = client.open(f"/images/{CACHED}{query}", method=method, buffered=True)
     other = client.open(f"/images/{CACHED}?another=query", method=method, buffered=True)
-    assert answer.status_code == 200
-    assert answer.data == other.data
-    for headers in (answer.headers, other.headers):
+    assert response.status_code == 200
+    assert response.data == other.data
+    for headers in (response.headers, other.headers):
         headers.pop("Date", None)  # the server's to give
         assert headers.pop("X-Request-ID")  # each request has its own
-    assert set(answer.headers.items()) == set(other.headers.items())
+    assert set(response.headers.items()) == set(other.headers.items())
 
 
 @pytest.mark.parametrize(
     "target",
     ["/?url=file:///x", "/jobs?state=failed", f"/jobs/batch-{'0' * 24}", "/ops", f"/ops/previews/{'0' * 32}.jpg"],
 )
-def test_who_may_not_read_learns_nothing_anywhere_else(app_with: Callable[..., Flask], target: str) -> None:
+def test_no_other_route_leaks_what_may_not_be_read(app_with: Callable[..., Flask], target: str) -> None:
     client = app_with(read_tokens="reader", api_tokens="writer").test_client()
     assert client.get(target).status_code == 401
     assert client.get(target, headers={"Authorization": "Bearer writer"}).status_code != 401
@@ -167,22 +169,22 @@ def test_who_may_not_read_learns_nothing_anywhere_else(app_with: Callable[..., F
         *("/jobs?state=failed", "/jobs/x", f"/images/{CACHED}", f"/mezzanine/{CACHED}.jpg", "/images/none.tif"),
     ],
 )
-def test_every_answer_says_that_it_is_not_to_be_sniffed(app_with: Callable[..., Flask], target: str) -> None:
-    answer = app_with().test_client().get(target, headers={"Prefer": "respond-async"}, buffered=True)
-    assert answer.headers.getlist("X-Content-Type-Options") == ["nosniff"]
+def test_every_response_forbids_sniffing(app_with: Callable[..., Flask], target: str) -> None:
+    response = app_with().test_client().get(target, headers={"Prefer": "respond-async"}, buffered=True)
+    assert response.headers.getlist("X-Content-Type-Options") == ["nosniff"]
 
 
-def test_nobody_is_told_where_this_machine_has_its_folder(app_with: Callable[..., Flask]) -> None:
+def test_no_response_reveals_the_folder_of_the_masters(app_with: Callable[..., Flask]) -> None:
     client = app_with().test_client()
-    answer = client.get("/?url=https://elsewhere.example/a.tif")
-    assert answer.status_code == 404
-    assert "is not in the repository" in answer.get_json()["detail"]
-    assert str(SAMPLES) not in answer.text + client.get("/").text
+    response = client.get("/?url=https://elsewhere.example/a.tif")
+    assert response.status_code == 404
+    assert "is not in the repository" in response.get_json()["detail"]
+    assert str(SAMPLES) not in response.text + client.get("/").text
 
 
 @pytest.mark.parametrize("name", ["x", "0" * 31, f"batch-{'0' * 24}:open", f"batch-{'0' * 24}:notes", "*", "A" * 32])
-def test_what_is_no_id_of_a_job_names_nothing(app_with: Callable[..., Flask], name: str) -> None:
-    """Nor another key of Redis, of a kind that cannot be read as a job."""
+def test_a_malformed_job_id_is_not_found(app_with: Callable[..., Flask], name: str) -> None:
+    """It must not name another key of Redis, which is not a job."""
     app = app_with(api_tokens="one")
     table = app.extensions["mezcal"].jobs.table
     table.redis.sadd(table.keys.batch(name), "not a hash")
@@ -199,13 +201,13 @@ def test_what_is_no_id_of_a_job_names_nothing(app_with: Callable[..., Flask], na
         ("POST", "/ops/sign-in", "16,384 bytes"),
     ],
 )
-def test_a_refusal_says_what_would_be_right(
+def test_an_error_says_what_would_be_right(
     app_with: Callable[..., Flask], method: str, target: str, right: str
 ) -> None:
-    answer = app_with().test_client().open(target, method=method, data={"a": "b" * 20_000})
-    told = answer.get_json()["detail"]
-    assert right in told
-    assert method != "PUT" or {"GET", "HEAD", "DELETE"} <= set(told.replace(",", "").split())
+    response = app_with().test_client().open(target, method=method, data={"a": "b" * 20_000})
+    detail = response.get_json()["detail"]
+    assert right in detail
+    assert method != "PUT" or {"GET", "HEAD", "DELETE"} <= set(detail.replace(",", "").split())
 
 
 @pytest.mark.parametrize(
@@ -225,19 +227,19 @@ def test_a_refusal_says_what_would_be_right(
         ),
     ],
 )
-def test_an_unknown_route_is_told_from_a_request_without_a_master(
+def test_an_unknown_route_differs_from_a_request_without_a_path(
     app_with: Callable[..., Flask], target: str, status: int, heading: str, kind: str, title: str
 ) -> None:
     client = app_with().test_client()
     page = client.get(target, headers={"Accept": "text/html"})
     assert page.status_code == status
     assert f"<title>{status}: {heading}</title>" in page.text
-    told = client.get(target).get_json()
-    assert (told["status"], told["type"], told["title"]) == (status, kind, title)
+    body = client.get(target).get_json()
+    assert (body["status"], body["type"], body["title"]) == (status, kind, title)
 
 
 def failed_job(app: Flask, worker: str) -> str:
-    """The key of a job that failed at *worker*."""
+    """Record a job that failed at *worker*. Returns its key."""
     recipe, table = Mezzanine.parse("broken.tif"), app.extensions["mezcal"].jobs.table
     table.ensure(recipe, Lane.BULK)
     claim = table.begin(recipe.key, worker)
@@ -258,25 +260,25 @@ def failed_job(app: Flask, worker: str) -> str:
         ({}, NEAR, {}, False),
     ],
 )
-def test_which_worker_had_a_job_is_shown_to_those_alone_who_may_change_state(
+def test_the_worker_of_a_job_is_shown_only_to_clients_that_may_change_state(
     app_with: Callable[..., Flask], given: dict[str, Any], address: str, headers: dict[str, str], shown: bool
 ) -> None:
     app = app_with(**given)
     key = failed_job(app, "inner-host:4242")
     for target in (f"/jobs/{key}", "/jobs?state=failed"):
-        answer = app.test_client().get(
+        response = app.test_client().get(
             target, base_url="http://127.0.0.1:5000", headers=headers, environ_overrides={"REMOTE_ADDR": address}
         )
-        assert answer.status_code == 200
-        told = answer.get_json()
-        (past,) = (told["jobs"][0] if "jobs" in told else told)["history"]
+        assert response.status_code == 200
+        body = response.get_json()
+        (past,) = (body["jobs"][0] if "jobs" in body else body)["history"]
         assert (past["attempt"], past.get("worker")) == (1, "inner-host:4242" if shown else None)
-        assert ("inner-host" in answer.text) is shown
+        assert ("inner-host" in response.text) is shown
 
 
-def test_a_cache_knows_that_a_job_is_told_differently_to_others(app_with: Callable[..., Flask]) -> None:
+def test_caches_know_that_a_job_depends_on_the_authorization(app_with: Callable[..., Flask]) -> None:
     app = app_with(api_tokens="one")
     target, client = f"/jobs/{failed_job(app, 'inner-host:4242')}", app.test_client()
     known, stranger = client.get(target, headers={"Authorization": "Bearer one"}), client.get(target)
     assert known.headers["ETag"] != stranger.headers["ETag"]
-    assert {answer.headers["Vary"] for answer in (known, stranger)} == {"Authorization"}
+    assert {response.headers["Vary"] for response in (known, stranger)} == {"Authorization"}

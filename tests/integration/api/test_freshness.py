@@ -1,4 +1,4 @@
-"""Old images: served at once, asked about once, made anew, deleted or kept, as the repository answers."""
+"""Stale images: served at once, revalidated once, then made again, deleted or kept, depending on the repository."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def ageing(repository: OriginServer, tmp_path_factory: pytest.TempPathFactory) -
 
 
 def grow_old(installation: Installation, path: str) -> None:
-    """As if it had been found fresh long ago."""
+    """Make the image as old as if it was found fresh long ago."""
     stored = installation.stored(path)
     assert stored is not None
     os.utime(stored.path.with_name("image.json"), (0, time.time() - 2 * HOUR))
@@ -43,7 +43,7 @@ def revalidated(repository: OriginServer, path: str) -> bool:
     return any(seen.method == "HEAD" for seen in repository.seen(path))
 
 
-def test_an_old_image_whose_master_is_unchanged_is_fresh_again(
+def test_a_stale_image_with_an_unchanged_master_is_fresh_again(
     ageing: Installation, repository: OriginServer, master: str
 ) -> None:
     before = ageing.ask(master)
@@ -58,7 +58,7 @@ def test_an_old_image_whose_master_is_unchanged_is_fresh_again(
     assert after.headers["ETag"] == before.headers["ETag"]
 
 
-def test_an_old_image_is_asked_about_once_however_many_ask_for_it(
+def test_a_stale_image_is_revalidated_once_for_many_requests(
     ageing: Installation, repository: OriginServer, master: str
 ) -> None:
     ageing.ask(master)
@@ -70,7 +70,7 @@ def test_an_old_image_is_asked_about_once_however_many_ask_for_it(
     assert len([seen for seen in repository.seen(master) if seen.method == "HEAD"]) == 1
 
 
-def test_the_old_image_is_served_while_the_changed_one_is_made(
+def test_the_stale_image_is_served_while_the_new_one_is_made(
     ageing: Installation, repository: OriginServer, master: str
 ) -> None:
     before = ageing.ask(master)
@@ -83,9 +83,7 @@ def test_the_old_image_is_served_while_the_changed_one_is_made(
     until(lambda: ageing.ask(master).headers["ETag"] != before.headers["ETag"], what="the new image")
 
 
-def test_the_image_of_a_master_that_is_gone_goes_too(
-    ageing: Installation, repository: OriginServer, master: str
-) -> None:
+def test_the_image_of_a_deleted_master_is_deleted(ageing: Installation, repository: OriginServer, master: str) -> None:
     ageing.ask(master)
     repository.script(master, status=404, fails=-1)
     grow_old(ageing, master)
@@ -95,7 +93,7 @@ def test_the_image_of_a_master_that_is_gone_goes_too(
 
 
 @pytest.mark.parametrize("status", [500, 403])
-def test_while_the_repository_fails_the_old_image_stays(
+def test_while_the_repository_fails_the_stale_image_stays(
     ageing: Installation, repository: OriginServer, master: str, status: int
 ) -> None:
     before = ageing.ask(master)
@@ -108,7 +106,9 @@ def test_while_the_repository_fails_the_old_image_stays(
     assert ageing.ask(master).headers["ETag"] == before.headers["ETag"]
 
 
-def test_the_walk_sees_to_what_nobody_asks_for(ageing: Installation, repository: OriginServer, master: str) -> None:
+def test_the_walk_revalidates_images_without_requests(
+    ageing: Installation, repository: OriginServer, master: str
+) -> None:
     ageing.ask(master)
     grow_old(ageing, master)
     empty = ageing.settings.cache_dir / "left" / "empty" / "image.jpg"
@@ -119,10 +119,10 @@ def test_the_walk_sees_to_what_nobody_asks_for(ageing: Installation, repository:
     until(lambda: not empty.exists(), what="the removal of the empty file")
 
 
-def test_what_other_settings_made_is_made_anew(
+def test_an_image_made_with_other_settings_is_made_again(
     ageing: Installation, repository: OriginServer, tmp_path: Path, master: str
 ) -> None:
-    """By whoever has these settings, of all that share a store."""
+    """Two installations with different settings share a store."""
     large = ageing.ask(master).headers["Content-Length"]
     recipe, store = Mezzanine.parse(master), open_store(ageing.settings)
     made = store.sidecar(recipe)

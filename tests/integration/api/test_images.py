@@ -1,4 +1,4 @@
-"""Images over HTTP, on the whole machine: what a IIIF server, a browser and an operator see."""
+"""Images over HTTP from a running installation, as a IIIF server, a browser and an operator see them."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ BEARER = {"Authorization": f"Bearer {TOKEN}"}
 VALLEY = (SAMPLES / "maps" / "valley.tif").read_bytes()
 
 
-def size_of(answer: requests.Response) -> tuple[int, int]:
-    with Image.open(io.BytesIO(answer.content)) as image:
+def size_of(response: requests.Response) -> tuple[int, int]:
+    with Image.open(io.BytesIO(response.content)) as image:
         image.load()
         assert image.format == "JPEG"
         return image.size
 
 
-def problem(answer: requests.Response) -> dict[str, object]:
-    assert answer.headers["Content-Type"] == "application/problem+json"
-    assert "no-store" in answer.headers["Cache-Control"]
-    told: dict[str, object] = answer.json()
-    assert told["status"] == answer.status_code
-    return told
+def problem(response: requests.Response) -> dict[str, object]:
+    assert response.headers["Content-Type"] == "application/problem+json"
+    assert "no-store" in response.headers["Cache-Control"]
+    body: dict[str, object] = response.json()
+    assert body["status"] == response.status_code
+    return body
 
 
 @pytest.mark.parametrize(
@@ -57,9 +57,7 @@ def test_every_sample_becomes_a_whole_upright_jpeg(installation: Installation, s
     assert size_of(installation.ask(sample)) == expected
 
 
-def test_the_second_time_it_comes_from_the_cache(
-    installation: Installation, repository: OriginServer, master: str
-) -> None:
+def test_the_second_request_is_a_hit(installation: Installation, repository: OriginServer, master: str) -> None:
     cold, warm = installation.ask(master), installation.ask(master)
     assert (cold.status_code, warm.status_code) == (200, 200)
     assert cold.headers["Cache-Status"] == "mezcal; fwd=miss"
@@ -69,19 +67,21 @@ def test_the_second_time_it_comes_from_the_cache(
 
 
 def test_an_image_has_the_headers_that_iiif_servers_need(installation: Installation, master: str) -> None:
-    answer = installation.ask(master, headers={"Accept-Encoding": "gzip"})
-    assert answer.headers["Content-Type"] == "image/jpeg"
-    assert answer.headers["Content-Length"] == str(len(answer.content))
-    assert answer.headers["Accept-Ranges"] == "bytes"
-    assert not {"Content-Encoding", "Transfer-Encoding"} & answer.headers.keys()
-    assert answer.headers["ETag"].startswith('"')
-    assert parsedate_to_datetime(answer.headers["Last-Modified"]).tzinfo is not None
+    response = installation.ask(master, headers={"Accept-Encoding": "gzip"})
+    assert response.headers["Content-Type"] == "image/jpeg"
+    assert response.headers["Content-Length"] == str(len(response.content))
+    assert response.headers["Accept-Ranges"] == "bytes"
+    assert not {"Content-Encoding", "Transfer-Encoding"} & response.headers.keys()
+    assert response.headers["ETag"].startswith('"')
+    assert parsedate_to_datetime(response.headers["Last-Modified"]).tzinfo is not None
     head = installation.ask(master, "HEAD")
     for name in ("Content-Type", "Content-Length", "ETag", "Last-Modified", "Accept-Ranges", "Cache-Control"):
-        assert head.headers[name] == answer.headers[name]
+        assert head.headers[name] == response.headers[name]
 
 
-def test_a_head_makes_what_is_not_there(installation: Installation, repository: OriginServer, master: str) -> None:
+def test_a_head_request_makes_a_missing_image(
+    installation: Installation, repository: OriginServer, master: str
+) -> None:
     assert installation.ask(master, "HEAD").status_code == 200
     assert installation.stored(master) is not None
     assert size_of(installation.ask(master))
@@ -104,13 +104,13 @@ def test_ranges_are_served_as_rfc_9110_says(
     installation: Installation, asked: str, status: int, part: slice | None
 ) -> None:
     whole = installation.ask("maps/valley.tif")
-    answer = installation.ask("maps/valley.tif", headers={"Range": asked})
-    assert answer.status_code == status
+    response = installation.ask("maps/valley.tif", headers={"Range": asked})
+    assert response.status_code == status
     if part is None:
-        assert answer.headers["Content-Range"] == f"bytes */{len(whole.content)}"
+        assert response.headers["Content-Range"] == f"bytes */{len(whole.content)}"
     else:
-        assert answer.content == whole.content[part]
-        assert answer.headers["ETag"] == whole.headers["ETag"]
+        assert response.content == whole.content[part]
+        assert response.headers["ETag"] == whole.headers["ETag"]
 
 
 def test_conditions_are_honoured(installation: Installation) -> None:
@@ -125,7 +125,7 @@ def test_conditions_are_honoured(installation: Installation) -> None:
     assert (other.status_code, other.content) == (200, whole.content)
 
 
-def test_the_same_image_goes_by_a_name_that_ends_in_jpg(
+def test_the_same_image_has_a_url_that_ends_in_jpg(
     installation: Installation, repository: OriginServer, master: str
 ) -> None:
     assert installation.request(f"/mezzanine/{master}.jpg").content == installation.ask(master).content
@@ -135,9 +135,7 @@ def test_the_same_image_goes_by_a_name_that_ends_in_jpg(
 @pytest.mark.parametrize(
     "name", ["100%.tif", "what?.tif", "a b#c.tif", "naïve/東京.tif", "semi;colon&.tif", "a@b:80/c"]
 )
-def test_any_name_that_a_repository_may_have_is_reached(
-    installation: Installation, repository: OriginServer, name: str
-) -> None:
+def test_masters_with_unusual_names_are_served(installation: Installation, repository: OriginServer, name: str) -> None:
     repository.script(name, body=VALLEY)
     assert installation.ask(quote(name)).status_code == 200
     assert repository.count(name) == 1
@@ -164,18 +162,18 @@ def test_any_name_that_a_repository_may_have_is_reached(
     ],
 )
 @pytest.mark.parametrize("method", ["GET", "DELETE"])
-def test_what_is_no_plain_path_is_refused_and_touches_nothing(
+def test_a_path_that_is_not_plain_and_relative_is_refused(
     installation: Installation, target: str, reason: str, method: str
 ) -> None:
     before = sorted(installation.folder.rglob("*"))
-    answer = raw(installation, method, target)
-    assert answer.status_code == 400
-    assert reason in str(problem(answer)["detail"])
+    response = raw(installation, method, target)
+    assert response.status_code == 400
+    assert reason in str(problem(response)["detail"])
     assert sorted(installation.folder.rglob("*")) == before
 
 
 def raw(installation: Installation, method: str, target: str) -> requests.Response:
-    """A request whose path nobody tidies on its way."""
+    """Send a request without normalizing its path."""
     request = requests.Request(method, installation.url, headers=BEARER).prepare()
     request.url = installation.url + target
     with requests.Session() as session:
@@ -193,7 +191,7 @@ def test_a_path_below_a_cached_one_is_another_image(
     assert installation.stored(f"{master}/sub") is not None
 
 
-def test_a_deleted_image_is_made_anew(installation: Installation, repository: OriginServer, master: str) -> None:
+def test_a_deleted_image_is_made_again(installation: Installation, repository: OriginServer, master: str) -> None:
     installation.ask(master)
     assert installation.ask(master, "DELETE", headers=BEARER).status_code == 204
     assert installation.stored(master) is None
@@ -203,11 +201,11 @@ def test_a_deleted_image_is_made_anew(installation: Installation, repository: Or
 
 
 @pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer wrong"}, {"Authorization": "Basic eDp5"}])
-def test_nobody_deletes_without_a_token(installation: Installation, master: str, headers: dict[str, str]) -> None:
+def test_deleting_needs_a_token(installation: Installation, master: str, headers: dict[str, str]) -> None:
     installation.ask(master)
-    answer = installation.ask(master, "DELETE", headers=headers)
-    assert answer.status_code == 401
-    assert answer.headers["WWW-Authenticate"].startswith("Bearer")
+    response = installation.ask(master, "DELETE", headers=headers)
+    assert response.status_code == 401
+    assert response.headers["WWW-Authenticate"].startswith("Bearer")
     assert installation.stored(master) is not None
 
 
@@ -228,21 +226,23 @@ def test_nobody_deletes_without_a_token(installation: Installation, master: str,
         ({"redirect": "http://127.0.0.2:1/elsewhere.tif"}, 502, "origin-astray"),
     ],
 )
-def test_each_failure_of_the_origin_or_the_master_has_its_own_answer(
+def test_each_failure_of_the_origin_or_the_master_has_its_own_status(
     installation: Installation, repository: OriginServer, master: str, script: dict[str, object], status: int, kind: str
 ) -> None:
     repository.script(master, **script)
-    answer = installation.ask(master)
-    assert answer.status_code == status
-    told = problem(answer)
-    assert told["type"] == f"/problems/{kind}"
-    assert told["detail"]
+    response = installation.ask(master)
+    assert response.status_code == status
+    body = problem(response)
+    assert body["type"] == f"/problems/{kind}"
+    assert body["detail"]
     assert installation.request(f"/problems/{kind}").json()["status"] == status
     assert installation.stored(master) is None
     assert installation.scratch() == []
 
 
-def test_a_failure_that_passes_is_ridden_out(installation: Installation, repository: OriginServer, master: str) -> None:
+def test_a_temporary_failure_of_the_origin_is_retried(
+    installation: Installation, repository: OriginServer, master: str
+) -> None:
     repository.script(master, body=VALLEY, fails=1)
     assert installation.ask(master).status_code == 200
 
@@ -266,85 +266,87 @@ def test_a_browser_gets_a_page_where_a_program_gets_json(installation: Installat
     assert "<script" not in page.text
 
 
-def test_patience_ends_in_503_and_the_job_goes_on(
+def test_after_wait_seconds_the_response_is_503_and_the_job_goes_on(
     installation: Installation, repository: OriginServer, master: str
 ) -> None:
     script = repository.script(master, body=VALLEY, hold_at=1000)
-    answer = installation.ask(master, headers={"Prefer": "wait=1"})
-    assert answer.status_code == 503
-    assert answer.headers["Retry-After"].isdigit()
-    job = problem(answer)["job"]
+    response = installation.ask(master, headers={"Prefer": "wait=1"})
+    assert response.status_code == 503
+    assert response.headers["Retry-After"].isdigit()
+    job = problem(response)["job"]
     assert installation.request(f"/jobs/{job}").json()["state"] == "running"
     script.go.set()
     assert installation.ask(master).status_code == 200
     assert repository.count(master) == 1
 
 
-def test_who_prefers_not_to_wait_is_given_the_job(installation: Installation, master: str) -> None:
-    answer = installation.ask(master, headers={"Prefer": "respond-async"})
-    assert answer.status_code == 202
-    assert answer.headers["Preference-Applied"] == "respond-async"
-    assert (answer.content, answer.headers.get("Content-Type")) == (b"", None)
-    job = answer.headers["Location"]
+def test_respond_async_returns_the_job(installation: Installation, master: str) -> None:
+    response = installation.ask(master, headers={"Prefer": "respond-async"})
+    assert response.status_code == 202
+    assert response.headers["Preference-Applied"] == "respond-async"
+    assert (response.content, response.headers.get("Content-Type")) == (b"", None)
+    job = response.headers["Location"]
     until(lambda: installation.request(job).json()["state"] == "done", what="the job's end")
     assert installation.ask(master).headers["Cache-Status"] == "mezcal; hit"
 
 
-def test_a_job_that_nobody_asked_for_is_not_found(installation: Installation) -> None:
+def test_an_unknown_job_is_not_found(installation: Installation) -> None:
     assert installation.request("/jobs/" + "0" * 32).status_code == 404
 
 
 def ask_all(urls: list[str]) -> list[requests.Response]:
-    """All at once, each on a connection of its own."""
+    """Send all requests at once, each on its own connection."""
     with ThreadPoolExecutor(len(urls)) as pool:
         return list(pool.map(lambda url: requests.get(url, timeout=60), urls))
 
 
 def test_fifty_clients_share_one_download(installation: Installation, repository: OriginServer, master: str) -> None:
-    """Fifty askers for one new image, at two API processes: fifty images, one request at the origin, one attempt."""
+    """Fifty clients of one new image, at two API processes: fifty images, one request to the origin, one attempt."""
     script = repository.script(master, body=VALLEY, hold_at=len(VALLEY) // 2)
     assert len(installation.pids("api:create_app")) == 3
     with ThreadPoolExecutor(1) as pool:
         asked = pool.submit(ask_all, [f"{installation.url}/images/{master}"] * 50)
         until(lambda: repository.count(master), what="the download")
         script.go.set()
-        answers = asked.result()
-    assert [answer.status_code for answer in answers] == [200] * 50
-    assert len({answer.content for answer in answers}) == 1
+        responses = asked.result()
+    assert [response.status_code for response in responses] == [200] * 50
+    assert len({response.content for response in responses}) == 1
     assert repository.count(master) == 1
     job = installation.job(master)
     assert job is not None
     assert job.attempts == 1
 
 
-def test_the_sidecar_tells_where_a_derivative_comes_from(installation: Installation, master: str) -> None:
-    answer = installation.ask(master)
+def test_the_sidecar_names_the_source_of_a_derivative(installation: Installation, master: str) -> None:
+    response = installation.ask(master)
     stored = installation.stored(master)
     assert stored is not None
     beside = json.loads(stored.path.with_name("image.json").read_text())
     assert beside["recipe"]["path"] == master
-    assert beside["size"] == len(answer.content)
-    assert (beside["width"], beside["height"]) == size_of(answer)
+    assert beside["size"] == len(response.content)
+    assert (beside["width"], beside["height"]) == size_of(response)
     assert beside["master_size"] == len(VALLEY)
 
 
-def test_the_old_form_leads_to_the_image(installation: Installation, repository: OriginServer) -> None:
+def test_the_form_of_the_home_page_redirects_to_the_image(installation: Installation, repository: OriginServer) -> None:
     page = installation.request("/")
     assert page.status_code == 200
     assert "<form" in page.text
     assert 'name="url"' in page.text
-    answer = installation.request("/", params={"url": f"{repository.url}maps/a%20b%3F.tif"})
-    assert (answer.status_code, answer.headers["Location"]) == (302, "/images/maps/a%20b%3F.tif")
+    response = installation.request("/", params={"url": f"{repository.url}maps/a%20b%3F.tif"})
+    assert (response.status_code, response.headers["Location"]) == (302, "/images/maps/a%20b%3F.tif")
     assert installation.request("/", params={"url": "http://elsewhere.example/x.tif"}).status_code == 404
 
 
-def test_health_and_readiness_are_told(installation: Installation) -> None:
+def test_health_and_readiness_are_reported(installation: Installation) -> None:
     assert installation.request("/healthz").json() == {"status": "ok"}
-    told = installation.request("/readyz").json()
-    assert told.pop("seconds").keys() == {"broker", "store"}
-    assert told == {"status": "ok", "broker": "ok", "store": "ok"}
+    body = installation.request("/readyz").json()
+    assert body.pop("seconds").keys() == {"broker", "store"}
+    assert body == {"status": "ok", "broker": "ok", "store": "ok"}
 
 
 @pytest.mark.parametrize(("target", "method", "status"), [("/nowhere", "GET", 404), ("/images/x", "POST", 405)])
-def test_what_is_no_route_is_a_problem_too(installation: Installation, target: str, method: str, status: int) -> None:
+def test_an_unknown_route_is_answered_with_a_problem(
+    installation: Installation, target: str, method: str, status: int
+) -> None:
     assert problem(installation.request(target, method))["status"] == status

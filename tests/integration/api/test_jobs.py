@@ -1,4 +1,4 @@
-"""Jobs over HTTP: for programs that do not want to wait, and for people who want to see what they wait for."""
+"""Jobs over HTTP: for programs that do not want to wait, and for people who want to see the progress."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8", "Sec-Fetch-Des
 
 @pytest.fixture
 def held(repository: OriginServer, master: str) -> Iterator[Script]:
-    """The master's first half, until the test lets the rest come."""
+    """The origin sends half of the master and holds the rest until the test releases it."""
     script = repository.script(master, body=VALLEY, hold_at=len(VALLEY) // 2)
     yield script
     script.go.set()
@@ -39,7 +39,7 @@ def test_a_job_is_followed_from_its_first_byte_to_its_image(
     assert accepted.headers["Preference-Applied"] == "respond-async"
     assert "no-store" in accepted.headers["Cache-Control"]
     place = accepted.headers["Location"]
-    job = until(lambda: told(installation, place, "running", arrived=len(VALLEY) // 2), what="half of the master")
+    job = until(lambda: progressed(installation, place, "running", arrived=len(VALLEY) // 2), what="half of the master")
     assert job["progress"]["bytes_total"] == len(VALLEY)
     assert 0 < job["done"] < 1
     assert job["links"]["self"] == place
@@ -48,15 +48,15 @@ def test_a_job_is_followed_from_its_first_byte_to_its_image(
     assert installation.request(job["links"]["image"]).headers["Content-Type"] == "image/jpeg"
 
 
-def told(installation: Installation, place: str, state: str, arrived: int) -> dict:  # type: ignore[type-arg]
+def progressed(installation: Installation, place: str, state: str, arrived: int) -> dict:  # type: ignore[type-arg]
     job = installation.request(place).json()
     there = job["state"] == state and job["progress"] and job["progress"]["bytes"] >= arrived
     return job if there else {}
 
 
-def test_polling_a_job_that_stands_still_costs_no_body(installation: Installation, held: Script, master: str) -> None:
+def test_polling_an_unchanged_job_transfers_no_body(installation: Installation, held: Script, master: str) -> None:
     place = installation.ask(master, headers=ASYNC).headers["Location"]
-    until(lambda: told(installation, place, "running", arrived=len(VALLEY) // 2))
+    until(lambda: progressed(installation, place, "running", arrived=len(VALLEY) // 2))
 
     def unchanged() -> bool:
         tag = installation.request(place).headers["ETag"]
@@ -66,7 +66,7 @@ def test_polling_a_job_that_stands_still_costs_no_body(installation: Installatio
 
 
 def test_a_queued_job_knows_its_place(installation: Installation, repository: OriginServer, master: str) -> None:
-    """Both pool processes are busy; then come two more."""
+    """Two jobs are queued while both pool processes are busy."""
     scripts = [repository.script(f"{n}-{master}", body=VALLEY, hold_at=1000) for n in range(2)]
     places = []
     for number in range(4):
@@ -82,11 +82,11 @@ def test_a_queued_job_knows_its_place(installation: Installation, repository: Or
     until(lambda: all(installation.request(place).json()["state"] == "done" for place in places), what="all images")
 
 
-def test_a_client_says_how_long_it_waits(installation: Installation, held: Script, master: str) -> None:
-    answer = installation.ask(master, headers={"Prefer": "wait=0"})
-    assert answer.status_code == 503
-    assert answer.headers["Preference-Applied"] == "wait=0"
-    assert answer.headers["Retry-After"].isdigit()
+def test_a_client_chooses_how_long_it_waits(installation: Installation, held: Script, master: str) -> None:
+    response = installation.ask(master, headers={"Prefer": "wait=0"})
+    assert response.status_code == 503
+    assert response.headers["Preference-Applied"] == "wait=0"
+    assert response.headers["Retry-After"].isdigit()
     installation.ask("maps/valley.tif")
     assert "Preference-Applied" not in installation.ask("maps/valley.tif", headers={"Prefer": "wait=5"}).headers
 
@@ -107,9 +107,9 @@ def test_a_person_sees_progress_and_then_the_image(installation: Installation, h
     assert installation.ask(master, headers=BROWSER).headers["Content-Type"] == "image/jpeg"
 
 
-def test_an_img_element_waits_as_servers_do(installation: Installation, held: Script, master: str) -> None:
-    """Only a page can show progress: a broken picture would help nobody."""
+def test_an_img_element_waits_as_programs_do(installation: Installation, held: Script, master: str) -> None:
+    """Only a page can show progress; in an <img> element it would be a broken picture."""
     until(lambda: installation.ask(master, headers=ASYNC).status_code == 202)
     held.go.set()
-    answer = installation.ask(master, headers={"Accept": "image/avif,image/*,*/*;q=0.8", "Sec-Fetch-Dest": "image"})
-    assert answer.headers["Content-Type"] == "image/jpeg"
+    response = installation.ask(master, headers={"Accept": "image/avif,image/*,*/*;q=0.8", "Sec-Fetch-Dest": "image"})
+    assert response.headers["Content-Type"] == "image/jpeg"

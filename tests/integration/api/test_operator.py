@@ -1,4 +1,4 @@
-"""The operator's page: who may see it, what its forms ask for, what it tells, also while a part is down."""
+"""The operator's page: access, sessions, forms, and what it shows, also while a component is down."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def csrf_token_of(page: str) -> str:
 
 
 def failed(settings: Settings, path: str, failure: Exception) -> str:
-    """A job that ended with *failure*; its key."""
+    """Record a job that ended with *failure*. Returns its key."""
     table, recipe = Jobs.of(settings).table, Mezzanine(path)
     table.ensure(recipe, Lane.INTERACTIVE)
     claim = table.begin(recipe.key, "a worker")
@@ -75,14 +75,14 @@ def failed(settings: Settings, path: str, failure: Exception) -> str:
     return recipe.key
 
 
-# --- who may
+# --- access
 
 
-def test_without_a_session_there_is_only_the_way_in(settings: Settings) -> None:
-    answer = client(create_app(settings)).get("/ops")
-    assert answer.status_code == 401
-    assert 'type="password"' in answer.text
-    assert "Queue" not in answer.text
+def test_without_a_session_there_is_only_the_sign_in_form(settings: Settings) -> None:
+    response = client(create_app(settings)).get("/ops")
+    assert response.status_code == 401
+    assert 'type="password"' in response.text
+    assert "Queue" not in response.text
 
 
 def test_a_token_opens_a_session_and_its_cookie_is_kept_from_scripts_and_other_sites(settings: Settings) -> None:
@@ -100,7 +100,7 @@ def test_a_token_opens_a_session_and_its_cookie_is_kept_from_scripts_and_other_s
 @pytest.mark.parametrize(
     ("headers", "public_url"), [({"X-Forwarded-Proto": "https"}, None), ({}, "https://images.example")]
 )
-def test_behind_tls_the_cookie_goes_over_tls_alone(
+def test_behind_tls_the_cookie_is_secure(
     settings_with: Callable[..., Settings], headers: dict[str, str], public_url: str | None
 ) -> None:
     app = create_app(settings_with(api_tokens=TOKEN, public_url=public_url))
@@ -111,31 +111,31 @@ def test_behind_tls_the_cookie_goes_over_tls_alone(
 @pytest.mark.parametrize("token", ["", "wrong", f"another,{TOKEN}"])
 def test_a_wrong_token_opens_nothing(settings: Settings, token: str) -> None:
     browser = client(create_app(settings))
-    answer = browser.post("/ops/sign-in", data={"token": token})
-    assert answer.status_code == 401
-    assert "Set-Cookie" not in answer.headers
+    response = browser.post("/ops/sign-in", data={"token": token})
+    assert response.status_code == 401
+    assert "Set-Cookie" not in response.headers
     assert browser.get("/ops").status_code == 401
 
 
-def test_who_guesses_is_told_to_wait_even_with_the_right_token_and_others_are_not(settings: Settings) -> None:
+def test_an_address_that_guesses_has_to_wait_and_others_do_not(settings: Settings) -> None:
     app = create_app(settings)
     browser, other = client(app), client(app, REMOTE_ADDR="192.0.2.9")
-    answers = [browser.post("/ops/sign-in", data={"token": f"guess {number}"}) for number in range(12)]
-    assert [answer.status_code for answer in answers] == [401] * 10 + [429] * 2
-    assert 1 <= int(answers[-1].headers["Retry-After"]) <= 6
-    assert "Try again in" in answers[-1].text
+    responses = [browser.post("/ops/sign-in", data={"token": f"guess {number}"}) for number in range(12)]
+    assert [response.status_code for response in responses] == [401] * 10 + [429] * 2
+    assert 1 <= int(responses[-1].headers["Retry-After"]) <= 6
+    assert "Try again in" in responses[-1].text
     assert browser.post("/ops/sign-in", data={"token": TOKEN}).status_code == 429
     assert other.post("/ops/sign-in", data={"token": TOKEN}).status_code == 303
     assert browser.get("/ops", headers={"Authorization": f"Bearer {TOKEN}"}).status_code == 200
 
 
 @pytest.mark.parametrize("kind", ["application/x-www-form-urlencoded", "multipart/form-data; boundary=x"])
-def test_of_a_stranger_no_more_is_read_than_a_form_has(settings: Settings, kind: str) -> None:
+def test_a_form_that_is_too_large_is_refused_unread(settings: Settings, kind: str) -> None:
     browser = client(create_app(settings))
     assert browser.post("/ops/sign-in", data=b"&a=b" * 10_000, content_type=kind).status_code == 413
 
 
-def test_a_session_is_known_by_every_process_and_ends_with_its_token(settings: Settings) -> None:
+def test_every_process_accepts_a_session_until_its_token_is_removed(settings: Settings) -> None:
     cookie = signed_in(settings).get_cookie("mezcal-ops", path="/ops")
     assert cookie is not None
     for tokens, status in ((TOKEN, 200), (f"{TOKEN},newer", 200), ("another", 401)):
@@ -151,7 +151,7 @@ def load_tokens(tokens: str) -> Any:
 @pytest.mark.parametrize(
     "change", [lambda v: "9" + v, lambda v: v[:-1] + "0g", lambda v: "1.x.y", lambda v: "no session"]
 )
-def test_a_session_that_was_tampered_with_is_none(settings: Settings, change: Callable[[str], str]) -> None:
+def test_a_changed_cookie_is_refused(settings: Settings, change: Callable[[str], str]) -> None:
     browser = signed_in(settings)
     cookie = browser.get_cookie("mezcal-ops", path="/ops")
     assert cookie is not None
@@ -179,20 +179,20 @@ def test_the_browser_is_told_when_the_session_ends(settings: Settings) -> None:
     assert 12 * 3600 - 60 < expires.timestamp() - time.time() <= 12 * 3600
 
 
-def test_signing_out_ends_it(settings: Settings) -> None:
+def test_signing_out_ends_the_session(settings: Settings) -> None:
     browser = signed_in(settings)
     token = csrf_token_of(browser.get("/ops").text)
     assert browser.post("/ops/sign-out", data={"csrf_token": token}).status_code == 303
     assert browser.get("/ops").status_code == 401
 
 
-def test_a_script_may_show_its_token_as_everywhere_else(settings: Settings) -> None:
+def test_a_script_can_send_its_token_in_the_authorization_header(settings: Settings) -> None:
     browser = client(create_app(settings))
     assert browser.get("/ops", headers={"Authorization": f"Bearer {TOKEN}"}).status_code == 200
     assert browser.get("/ops", headers={"Authorization": "Bearer wrong"}).status_code == 401
 
 
-def test_where_loopback_is_trusted_no_token_is_asked_for(settings_with: Callable[..., Settings]) -> None:
+def test_trusted_loopback_needs_no_token(settings_with: Callable[..., Settings]) -> None:
     app = create_app(settings_with(loopback_trusted=True))
     assert client(app).get("/ops", base_url=LOCAL).status_code == 200
 
@@ -209,16 +209,16 @@ def test_where_loopback_is_trusted_no_token_is_asked_for(settings_with: Callable
         {"base_url": "http://mezcal.evil.example"},
     ],
 )
-def test_what_only_looks_like_loopback_sees_nothing(
+def test_a_request_that_only_looks_like_loopback_is_refused(
     settings_with: Callable[..., Settings], request_from: dict[str, Any]
 ) -> None:
     app = create_app(settings_with(loopback_trusted=True))
-    answer = client(app).get("/ops", **({"base_url": LOCAL} | request_from))
-    assert answer.status_code == 403
-    assert "API_TOKENS" in answer.text
+    response = client(app).get("/ops", **({"base_url": LOCAL} | request_from))
+    assert response.status_code == 403
+    assert "API_TOKENS" in response.text
 
 
-def test_without_tokens_and_trust_it_is_closed(settings_with: Callable[..., Settings]) -> None:
+def test_without_tokens_and_trusted_loopback_the_page_is_closed(settings_with: Callable[..., Settings]) -> None:
     app = create_app(settings_with())
     assert client(app).get("/ops", base_url=LOCAL).status_code == 403
     assert client(app).get("/ops/previews/x.jpg", base_url=LOCAL).status_code == 403
@@ -227,20 +227,20 @@ def test_without_tokens_and_trust_it_is_closed(settings_with: Callable[..., Sett
 # --- forms
 
 
-def test_what_failed_is_tried_again_by_class(settings: Settings) -> None:
+def test_the_failed_jobs_of_a_class_are_retried(settings: Settings) -> None:
     missing = [failed(settings, f"{number}.tif", MasterMissing("none")) for number in range(3)]
     other = failed(settings, "x.tif", OriginFailed("broken"))
     browser = signed_in(settings)
     form = {"csrf_token": csrf_token_of(browser.get("/ops").text), "class": "master-missing"}
-    answer = browser.post("/ops/retry", data=form)
-    assert (answer.status_code, answer.headers["Location"]) == (303, "/ops?retried=3")
+    response = browser.post("/ops/retry", data=form)
+    assert (response.status_code, response.headers["Location"]) == (303, "/ops?retried=3")
     table = Jobs.of(settings).table
     assert {table.read(key).state for key in missing} == {"queued"}  # type: ignore[union-attr]
     assert table.read(other).state == "failed"  # type: ignore[union-attr]
-    assert "3 jobs were queued again" in browser.get(answer.headers["Location"]).text
+    assert "3 jobs were queued again" in browser.get(response.headers["Location"]).text
 
 
-def test_one_job_alone_is_tried_again(settings: Settings) -> None:
+def test_a_single_job_is_retried(settings: Settings) -> None:
     keys = [failed(settings, f"{number}.tif", MasterMissing("none")) for number in range(2)]
     browser = signed_in(settings)
     browser.post("/ops/retry", data={"csrf_token": csrf_token_of(browser.get("/ops").text), "job": keys[0]})
@@ -249,7 +249,7 @@ def test_one_job_alone_is_tried_again(settings: Settings) -> None:
 
 
 @pytest.mark.parametrize("form", [{}, {"csrf_token": ""}, {"csrf_token": "0" * 64}])
-def test_a_form_that_is_not_ours_does_nothing(settings: Settings, form: dict[str, str]) -> None:
+def test_a_form_without_the_csrf_token_does_nothing(settings: Settings, form: dict[str, str]) -> None:
     key = failed(settings, "a.tif", MasterMissing("none"))
     browser = signed_in(settings)
     assert browser.post("/ops/retry", data={**form, "class": "master-missing"}).status_code == 403
@@ -276,30 +276,30 @@ def test_on_loopback_the_form_needs_its_csrf_token_too(settings_with: Callable[.
 
 
 def csrf_token_on_loopback(browser: FlaskClient) -> str:
-    """A page has a form only where something has failed."""
+    """The page has a form only if something has failed."""
     settings = browser.application.extensions["mezcal"].settings
     failed(settings, "a.tif", MasterMissing("none"))
     return csrf_token_of(browser.get("/ops", base_url=LOCAL).text)
 
 
-# --- what it tells
+# --- what it shows
 
 
-def test_every_page_says_that_it_is_not_to_be_framed_sniffed_or_kept(settings: Settings) -> None:
+def test_every_page_forbids_framing_sniffing_and_caching(settings: Settings) -> None:
     browser = signed_in(settings)
     anonymous = client(create_app(settings))
-    for answer in (browser.get("/ops"), anonymous.get("/ops"), anonymous.get("/"), anonymous.get("/jobs/x")):
-        assert answer.headers["X-Content-Type-Options"] == "nosniff"
-    for answer in (browser.get("/ops"), anonymous.get("/ops"), anonymous.get("/")):
-        policy = answer.headers["Content-Security-Policy"]
+    for response in (browser.get("/ops"), anonymous.get("/ops"), anonymous.get("/"), anonymous.get("/jobs/x")):
+        assert response.headers["X-Content-Type-Options"] == "nosniff"
+    for response in (browser.get("/ops"), anonymous.get("/ops"), anonymous.get("/")):
+        policy = response.headers["Content-Security-Policy"]
         assert "frame-ancestors 'none'" in policy
         assert "default-src 'none'" in policy
         assert "unsafe" not in policy
-        assert answer.headers["Referrer-Policy"] == "same-origin"
-        assert answer.headers["Cache-Control"] == "no-store"
+        assert response.headers["Referrer-Policy"] == "same-origin"
+        assert response.headers["Cache-Control"] == "no-store"
 
 
-def test_it_tells_of_failures_by_class_whatever_they_are_called(settings: Settings) -> None:
+def test_failures_are_shown_by_class_and_their_texts_are_escaped(settings: Settings) -> None:
     failed(settings, "<img src=x onerror=alert(1)>.tif", MasterMissing("</script><b>"))
     page = signed_in(settings).get("/ops").text
     assert "<img src=x" not in page
@@ -308,7 +308,7 @@ def test_it_tells_of_failures_by_class_whatever_they_are_called(settings: Settin
     assert "The repository has no such master" in page
 
 
-def test_it_tells_of_the_workers(settings: Settings) -> None:
+def test_the_workers_are_shown(settings: Settings) -> None:
     browser, workers = signed_in(settings), Jobs.of(settings).workers
     assert "no worker is running" in browser.get("/ops").text
     workers.heartbeat(Worker("mezcal@one:7", 2, ("bulk",)))
@@ -317,7 +317,7 @@ def test_it_tells_of_the_workers(settings: Settings) -> None:
     assert "2 workers with 6 processes" in browser.get("/ops").text
 
 
-def test_it_tells_what_runs_and_what_waits(settings: Settings) -> None:
+def test_running_and_queued_jobs_are_shown(settings: Settings) -> None:
     table = Jobs.of(settings).table
     for path in ("running.tif", "waiting.tif"):
         table.ensure(Mezzanine(path), Lane.BULK)
@@ -337,7 +337,7 @@ def stored(settings: Settings, path: str, content: bytes) -> Mezzanine:
     return recipe
 
 
-def test_what_was_deleted_is_no_longer_among_the_largest(settings: Settings) -> None:
+def test_a_deleted_derivative_is_no_longer_among_the_largest(settings: Settings) -> None:
     small, large = stored(settings, "small.tif", b"1" * 10), stored(settings, "large.tif", b"1" * 1000)
     browser = signed_in(settings)
     page = browser.get("/ops").text
@@ -347,7 +347,7 @@ def test_what_was_deleted_is_no_longer_among_the_largest(settings: Settings) -> 
     assert [recipe["path"] for recipe in Jobs.of(settings).recent.largest()] == [small.path]
 
 
-def test_the_cache_is_shown_against_its_bound(settings_with: Callable[..., Settings]) -> None:
+def test_the_cache_is_shown_against_its_limit(settings_with: Callable[..., Settings]) -> None:
     bounded = settings_with(api_tokens=TOKEN, cache_max_bytes="2GB")
     stored(bounded, "a.tif", b"1" * 500_000)
     page = signed_in(bounded).get("/ops").text
@@ -355,7 +355,7 @@ def test_the_cache_is_shown_against_its_bound(settings_with: Callable[..., Setti
     assert "<dd>2.0 GB</dd>" in page
 
 
-def test_a_preview_is_asked_for_by_looking_and_shown_when_it_is_there(settings: Settings) -> None:
+def test_opening_the_page_requests_previews_and_shows_those_that_exist(settings: Settings) -> None:
     recipe, browser = stored(settings, "a.tif", b"1" * 10), signed_in(settings)
     address = f"/ops/previews/{recipe.key}.jpg"
     assert address not in browser.get("/ops").text
@@ -364,20 +364,20 @@ def test_a_preview_is_asked_for_by_looking_and_shown_when_it_is_there(settings: 
     assert table.redis.llen(f"{table.keys.prefix}chores") == 1
     Jobs.of(settings).recent.save_preview(recipe, b"\xff\xd8 small \xff\xd9")
     assert address in browser.get("/ops").text
-    answer = browser.get(address)
-    assert (answer.data, answer.mimetype) == (b"\xff\xd8 small \xff\xd9", "image/jpeg")
-    assert "private" in answer.headers["Cache-Control"]
+    response = browser.get(address)
+    assert (response.data, response.mimetype) == (b"\xff\xd8 small \xff\xd9", "image/jpeg")
+    assert "private" in response.headers["Cache-Control"]
 
 
-def test_it_tells_what_is_down_while_the_broker_is(settings_with: Callable[..., Settings]) -> None:
+def test_without_the_broker_the_page_shows_what_is_down(settings_with: Callable[..., Settings]) -> None:
     settings = settings_with(api_tokens=TOKEN, redis_url="redis://127.0.0.1:1/0")
-    answer = signed_in(settings).get("/ops")
-    assert answer.status_code == 200
-    assert "The broker cannot be reached" in answer.text
-    assert "cannot be reached (ConnectionError)" in answer.text
+    response = signed_in(settings).get("/ops")
+    assert response.status_code == 200
+    assert "The broker cannot be reached" in response.text
+    assert "cannot be reached (ConnectionError)" in response.text
 
 
-def test_nothing_on_the_page_comes_from_elsewhere(settings: Settings) -> None:
+def test_the_page_loads_nothing_from_other_hosts(settings: Settings) -> None:
     page = signed_in(settings).get("/ops").text
     named = re.findall(r'(?:src|href|action)="([^"]+)"', page)
     assert named

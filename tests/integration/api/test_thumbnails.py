@@ -1,4 +1,4 @@
-"""Thumbnails over HTTP, on the whole machine, in front of a science archive with permissions and faults."""
+"""Thumbnails over HTTP from a running installation with a science archive that has permissions and faults."""
 
 from __future__ import annotations
 
@@ -39,33 +39,33 @@ def archive() -> Iterator[ArchiveServer]:
 
 @pytest.fixture(scope="module")
 def observatory(archive: ArchiveServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
-    """A running mezcal that draws as thumbnail-service did."""
+    """A running installation that draws like thumbnail-service."""
     given = {"ARCHIVE_API_URL": archive.url, "THUMBNAIL_LOOK": "lco", "ORIGIN_RETRIES": "0", "BREAKER_FAILURES": "1000"}
     with running_installation(tmp_path_factory.mktemp("observatory"), SAMPLES.as_uri(), **given) as up:
         yield up
 
 
-def told(answer: requests.Response) -> dict[str, Any]:
-    assert answer.status_code == 200, answer.text
-    assert answer.headers["Access-Control-Allow-Origin"] == "*"
-    found: dict[str, Any] = answer.json()
+def thumbnail_json(response: requests.Response) -> dict[str, Any]:
+    assert response.status_code == 200, response.text
+    assert response.headers["Access-Control-Allow-Origin"] == "*"
+    found: dict[str, Any] = response.json()
     return found
 
 
-def message(answer: requests.Response, status: int) -> str:
-    assert answer.status_code == status
-    assert answer.headers["Content-Type"] == "application/problem+json"
-    assert answer.headers["Access-Control-Allow-Origin"] == "*"
-    return str(answer.json()["message"])
+def message(response: requests.Response, status: int) -> str:
+    assert response.status_code == status
+    assert response.headers["Content-Type"] == "application/problem+json"
+    assert response.headers["Access-Control-Allow-Origin"] == "*"
+    return str(response.json()["message"])
 
 
 def picture(installation: Installation, url: str) -> bytes:
     assert url.startswith(installation.url)
-    answer = installation.request(url.removeprefix(installation.url))
-    assert (answer.status_code, answer.headers["Content-Type"]) == (200, "image/jpeg")
-    assert answer.headers["Cache-Control"].startswith("private, max-age=")
-    assert answer.headers["ETag"]
-    return answer.content
+    response = installation.request(url.removeprefix(installation.url))
+    assert (response.status_code, response.headers["Content-Type"]) == (200, "image/jpeg")
+    assert response.headers["Cache-Control"].startswith("private, max-age=")
+    assert response.headers["ETag"]
+    return response.content
 
 
 def rvb(archive: ArchiveServer, request: str, **fields: Any) -> list[int]:
@@ -76,44 +76,49 @@ def rvb(archive: ArchiveServer, request: str, **fields: Any) -> list[int]:
     ]
 
 
-def test_a_frame_by_id_and_by_basename_is_the_picture_of_old(observatory: Installation, archive: ArchiveServer) -> None:
+def test_a_frame_by_id_and_by_basename_looks_as_in_thumbnail_service(
+    observatory: Installation, archive: ArchiveServer
+) -> None:
     number = archive.add(MONO)
-    by_id = told(observatory.request(f"/{number}/"))
+    by_id = thumbnail_json(observatory.request(f"/{number}/"))
     assert by_id["propid"] == "PROPOSAL-1"
     assert picture(observatory, by_id["url"]) == (FRAMES / "default.expected.jpg").read_bytes()
-    assert told(observatory.request(f"/frame{number}/")) == by_id
+    assert thumbnail_json(observatory.request(f"/frame{number}/")) == by_id
     assert archive.count(f"/files/{number}") == 1
 
 
 def test_image_redirects_to_the_picture(observatory: Installation, archive: ArchiveServer) -> None:
-    answer = observatory.request(f"/{archive.add(MONO)}/", params={"image": "1", "width": 500, "height": 500})
-    assert answer.status_code == 302
-    with Image.open(io.BytesIO(picture(observatory, answer.headers["Location"]))) as image:
+    response = observatory.request(f"/{archive.add(MONO)}/", params={"image": "1", "width": 500, "height": 500})
+    assert response.status_code == 302
+    with Image.open(io.BytesIO(picture(observatory, response.headers["Location"]))) as image:
         assert image.size == (500, 333)
 
 
-def test_the_same_wish_in_other_words_is_the_same_url(observatory: Installation, archive: ArchiveServer) -> None:
+def test_equivalent_parameters_give_the_same_url(observatory: Installation, archive: ArchiveServer) -> None:
     number = archive.add(MONO)
-    first = told(observatory.request(f"/{number}/", params={"width": "200", "color": "False", "percentile": "50"}))
-    again = told(observatory.request(f"/{number}/", params={"quality": "080", "median": "no"}))
+    explicit = {"width": "200", "color": "False", "percentile": "50"}
+    first = thumbnail_json(observatory.request(f"/{number}/", params=explicit))
+    again = thumbnail_json(observatory.request(f"/{number}/", params={"quality": "080", "median": "no"}))
     assert first == again
     assert archive.count(f"/files/{number}") == 1
 
 
-def test_the_archive_is_asked_as_the_asker_every_time(observatory: Installation, archive: ArchiveServer) -> None:
+def test_the_archive_is_asked_with_the_authorization_of_each_client(
+    observatory: Installation, archive: ArchiveServer
+) -> None:
     number = archive.add(MONO, public=False)
     assert message(observatory.request(f"/{number}/"), 404) == "Not found"
-    told(observatory.request(f"/{number}/", headers=OWN))
+    thumbnail_json(observatory.request(f"/{number}/", headers=OWN))
     assert message(observatory.request(f"/{number}/"), 404) == "Not found"
     assert message(observatory.request(f"/frame{number}/"), 404) == "Not found"
-    told(observatory.request(f"/frame{number}/", headers=OWN))
+    thumbnail_json(observatory.request(f"/frame{number}/", headers=OWN))
     assert archive.count(f"/files/{number}") == 1
     assert all(who is None for target, who in archive.requests if target.startswith("/files/"))
 
 
 def test_neither_credentials_nor_signed_urls_are_kept(observatory: Installation, archive: ArchiveServer) -> None:
     number = archive.add(MONO, public=False)
-    told(observatory.request(f"/{number}/", headers=OWN))
+    thumbnail_json(observatory.request(f"/{number}/", headers=OWN))
     kept = [path for path in observatory.folder.rglob("*") if path.is_file() and "append" not in str(path)]
     for path in kept:
         assert b"the-owner" not in path.read_bytes(), path
@@ -122,8 +127,8 @@ def test_neither_credentials_nor_signed_urls_are_kept(observatory: Installation,
     assert secret.stat().st_mode & 0o777 == 0o600
 
 
-def test_a_forged_or_expired_url_gives_nothing(observatory: Installation, archive: ArchiveServer) -> None:
-    url = told(observatory.request(f"/{archive.add(MONO)}/"))["url"].removeprefix(observatory.url)
+def test_a_forged_or_expired_url_is_refused(observatory: Installation, archive: ArchiveServer) -> None:
+    url = thumbnail_json(observatory.request(f"/{archive.add(MONO)}/"))["url"].removeprefix(observatory.url)
     key, _, query = url.partition("?")
     assert message(observatory.request(key), 403)
     assert message(observatory.request(url[:-1] + ("0" if url[-1] != "0" else "1")), 403)
@@ -132,25 +137,23 @@ def test_a_forged_or_expired_url_gives_nothing(observatory: Installation, archiv
 
 def test_a_composite_is_aligned_by_coordinates(observatory: Installation, archive: ArchiveServer) -> None:
     red, *_ = rvb(archive, "r1")
-    answer = told(observatory.request(f"/{red}/", params={"color": "true", "width": 600, "height": 600}))
-    assert answer["aligned"] == "wcs"
+    response = thumbnail_json(observatory.request(f"/{red}/", params={"color": "true", "width": 600, "height": 600}))
+    assert response["aligned"] == "wcs"
     with Image.open(FRAMES / "color_rvbs.expected.jpg") as image:
         wanted = np.asarray(image).astype(float)
-    with Image.open(io.BytesIO(picture(observatory, answer["url"]))) as image:
+    with Image.open(io.BytesIO(picture(observatory, response["url"]))) as image:
         error = ((np.asarray(image).astype(float) - wanted) ** 2).mean()
     assert error == 0 or 10 * np.log10(255**2 / error) >= 30
 
 
-def test_a_composite_is_not_for_those_who_may_not_see_all_of_it(
-    observatory: Installation, archive: ArchiveServer
-) -> None:
+def test_a_composite_needs_access_to_all_of_its_frames(observatory: Installation, archive: ArchiveServer) -> None:
     red, _, _ = rvb(archive, "r2", public=False)
     public = archive.add(MONO, request_id="r2", primary_optical_element="V")
-    told(observatory.request(f"/{red}/", params={"color": "true"}, headers=OWN))
+    thumbnail_json(observatory.request(f"/{red}/", params={"color": "true"}, headers=OWN))
     assert message(observatory.request(f"/{public}/", params={"color": "true"}), 404) == "RVB frames not found"
 
 
-def test_forty_askers_share_three_downloads_and_one_composition(
+def test_forty_clients_share_three_downloads_and_one_composition(
     observatory: Installation, archive: ArchiveServer
 ) -> None:
     numbers = rvb(archive, "r3")
@@ -159,19 +162,19 @@ def test_forty_askers_share_three_downloads_and_one_composition(
         asking = [pool.submit(observatory.request, f"/{numbers[0]}/", params={"color": "1"}) for _ in range(40)]
         until(lambda: archive.count(f"/frames/{numbers[0]}/") == 40, what="forty askers")
         archive.hold.set()
-        answers = [told(one.result()) for one in asking]
-    assert len({answer["url"] for answer in answers}) == 1
+        responses = [thumbnail_json(one.result()) for one in asking]
+    assert len({response["url"] for response in responses}) == 1
     assert [archive.count(f"/files/{number}") for number in numbers] == [1, 1, 1]
 
 
 def test_expired_urls_are_fetched_again(observatory: Installation, archive: ArchiveServer) -> None:
-    """The URLs given out expire between the asking and the fetching."""
+    """The URLs expire between the archive's response and the download."""
     number = archive.add(MONO)
     shown = archive.shown
     stale = iter([{**shown(number), "url": f"{archive.root}/files/{number}?X-Signature=old"}])
     archive.shown = lambda wanted: next(stale, None) or shown(wanted)  # type: ignore[method-assign]
     try:
-        told(observatory.request(f"/{number}/"))
+        thumbnail_json(observatory.request(f"/{number}/"))
     finally:
         archive.shown = shown  # type: ignore[method-assign]
     assert archive.count(f"/frames/{number}/") == 2
@@ -190,11 +193,11 @@ def test_expired_urls_are_fetched_again(observatory: Installation, archive: Arch
         ({"filename": "x.tar.gz"}, {}, "thumbnail for non FITS-type frame"),
     ],
 )
-def test_unfit_frames_are_refused_in_the_words_of_old(
+def test_unfit_frames_are_refused_with_the_texts_of_thumbnail_service(
     observatory: Installation, archive: ArchiveServer, fields: dict[str, Any], query: dict[str, str], text: str
 ) -> None:
-    answer = observatory.request(f"/{archive.add(MONO, **fields)}/", params=query)
-    assert message(answer, 400) == f"Cannot generate {text}"
+    response = observatory.request(f"/{archive.add(MONO, **fields)}/", params=query)
+    assert message(response, 400) == f"Cannot generate {text}"
 
 
 def test_a_frame_without_the_required_keys_is_refused(observatory: Installation, archive: ArchiveServer) -> None:
@@ -227,7 +230,7 @@ def test_a_bad_parameter_is_named(
 
 
 @pytest.mark.parametrize(("status", "ours"), [(500, 502), (503, 502), (401, 401), (403, 403), (429, 429), (301, 502)])
-def test_the_archives_refusals_are_passed_on(
+def test_refusals_of_the_archive_are_passed_on(
     observatory: Installation, archive: ArchiveServer, status: int, ours: int
 ) -> None:
     number = archive.add(MONO)
@@ -236,7 +239,7 @@ def test_the_archives_refusals_are_passed_on(
 
 
 @pytest.mark.parametrize(("status", "ours"), [(404, 404), (500, 502)])
-def test_the_files_refusals_are_passed_on(
+def test_refusals_of_the_file_server_are_passed_on(
     observatory: Installation, archive: ArchiveServer, status: int, ours: int
 ) -> None:
     number = archive.add(MONO)
@@ -244,7 +247,7 @@ def test_the_files_refusals_are_passed_on(
     message(observatory.request(f"/{number}/"), ours)
 
 
-def test_a_frame_that_is_no_picture_is_told_and_remembered(
+def test_a_frame_without_a_picture_is_reported_and_remembered(
     observatory: Installation, archive: ArchiveServer, tmp_path: Path
 ) -> None:
     table = fits.BinTableHDU.from_columns([fits.Column("x", "E", array=np.ones(3))])
@@ -260,68 +263,68 @@ def test_a_frame_that_is_no_picture_is_told_and_remembered(
 
 def test_prefer_respond_async_is_answered_202(observatory: Installation, archive: ArchiveServer) -> None:
     number = archive.add(MONO)
-    answer = observatory.request(f"/{number}/", headers={"Prefer": "respond-async"})
-    assert answer.status_code == 202
-    assert answer.headers["Preference-Applied"] == "respond-async"
-    job = observatory.request(answer.headers["Location"]).json()
+    response = observatory.request(f"/{number}/", headers={"Prefer": "respond-async"})
+    assert response.status_code == 202
+    assert response.headers["Preference-Applied"] == "respond-async"
+    job = observatory.request(response.headers["Location"]).json()
     assert job["image"] is None
-    until(lambda: observatory.request(answer.headers["Location"]).json()["state"] == "done")
+    until(lambda: observatory.request(response.headers["Location"]).json()["state"] == "done")
     assert observatory.request(f"/{number}/", headers={"Prefer": "respond-async"}).status_code == 200
 
 
-def test_prefer_wait_is_said_to_have_been_heeded(observatory: Installation, archive: ArchiveServer) -> None:
-    answer = observatory.request(f"/{archive.add(MONO)}/", headers={"Prefer": "wait=20"})
-    assert (answer.status_code, answer.headers["Preference-Applied"]) == (200, "wait=20")
+def test_prefer_wait_is_named_in_preference_applied(observatory: Installation, archive: ArchiveServer) -> None:
+    response = observatory.request(f"/{archive.add(MONO)}/", headers={"Prefer": "wait=20"})
+    assert (response.status_code, response.headers["Preference-Applied"]) == (200, "wait=20")
 
 
 def test_head_answers_what_get_would(observatory: Installation, archive: ArchiveServer) -> None:
     number = archive.add(MONO)
     head = observatory.request(f"/{number}/", "HEAD")
     assert (head.status_code, head.text) == (200, "")
-    told(observatory.request(f"/{number}/"))
+    thumbnail_json(observatory.request(f"/{number}/"))
     assert archive.count(f"/files/{number}") == 1
 
 
-def test_the_robust_look_is_had_for_the_asking(observatory: Installation, archive: ArchiveServer) -> None:
+def test_the_robust_look_can_be_requested(observatory: Installation, archive: ArchiveServer) -> None:
     query = {"look": "robust", "stretch": "asinh", "colormap": "viridis", "invert": "true", "label": "x" * 100}
-    answer = told(observatory.request(f"/{archive.add(MONO)}/", params=query))
-    with Image.open(io.BytesIO(picture(observatory, answer["url"]))) as image:
+    response = thumbnail_json(observatory.request(f"/{archive.add(MONO)}/", params=query))
+    with Image.open(io.BytesIO(picture(observatory, response["url"]))) as image:
         assert image.size == (200, 133)
 
 
-def test_what_crawlers_and_pages_ask_for_is_there(observatory: Installation) -> None:
+def test_robots_txt_the_icon_and_cors_are_served(observatory: Installation) -> None:
     assert "Disallow: /" in observatory.request("/robots.txt").text
     assert observatory.request("/favicon.ico").status_code == 200
     preflight = observatory.request("/1/", "OPTIONS")
     assert "Authorization" in preflight.headers["Access-Control-Allow-Headers"]
 
 
-def test_mezzanines_and_the_home_page_stay_as_they_are(observatory: Installation) -> None:
+def test_mezzanines_and_the_home_page_work_beside_thumbnails(observatory: Installation) -> None:
     assert observatory.request("/images/maps/valley.tif").headers["Content-Type"] == "image/jpeg"
     assert observatory.request("/", headers={"Accept": "text/html"}).status_code == 200
 
 
-def test_named_sizes_are_made_before_anybody_asks(observatory: Installation, archive: ArchiveServer) -> None:
+def test_named_sizes_are_made_in_advance(observatory: Installation, archive: ArchiveServer) -> None:
     number, hidden = archive.add(MONO), archive.add(MONO, public=False)
     command = [MEZCAL, "warm", "--wait", "--data-dir", "data", "--frames", str(number), str(hidden)]
     env = {**os.environ, "ARCHIVE_API_URL": archive.url, "THUMBNAIL_LOOK": "lco"}
     done = subprocess.run(command, check=False, capture_output=True, text=True, env=env, cwd=observatory.folder)
-    *passed, told_last = done.stdout.splitlines()
+    *passed, last_line = done.stdout.splitlines()
     assert passed == [f"skipped  {hidden} {size}: frame-missing: Not found" for size in ("small", "medium", "large")]
-    assert (done.returncode, told_last) == (1, "3 named: 3 made; 3 skipped")
+    assert (done.returncode, last_line) == (1, "3 named: 3 made; 3 skipped")
     assert archive.count(f"/files/{number}") == 3
     for edge in (200, 600, 1200):
-        told(observatory.request(f"/{number}/", params={"width": edge, "height": edge}))
+        thumbnail_json(observatory.request(f"/{number}/", params={"width": edge, "height": edge}))
     assert archive.count(f"/files/{number}") == 3
 
 
-def test_frames_of_an_event_have_their_sizes_made(observatory: Installation, archive: ArchiveServer) -> None:
-    """By a worker, which asks the archive; what the archive does not show is told, what it cannot answer waits."""
+def test_frames_of_an_event_are_made_in_the_named_sizes(observatory: Installation, archive: ArchiveServer) -> None:
+    """A worker asks the archive. Frames that the archive hides are reported; if the archive fails, the item waits."""
     number, hidden, gone = archive.add(MONO), archive.add(MONO, public=False), archive.add(MONO)
     items: list[Any] = [{"frame": number}, {"frame": str(hidden)}, {"frame": "x"}, {"frame": number}]
-    answer = observatory.request("/webhooks/standard", "POST", json={"type": "master.created", "data": items})
-    assert answer.status_code == 202, answer.text
-    batch = over(observatory, answer)
+    response = observatory.request("/webhooks/standard", "POST", json={"type": "master.created", "data": items})
+    assert response.status_code == 202, response.text
+    batch = over(observatory, response)
     counts = {name: count for name, count in batch["counts"].items() if count}
     assert counts.pop("done") + counts.pop("repeated", 0) == 6
     assert counts == {"failed": 1, "ignored": 1}
@@ -331,11 +334,11 @@ def test_frames_of_an_event_have_their_sizes_made(observatory: Installation, arc
     assert over(observatory, observatory.request("/webhooks/standard", "POST", json=deleted))["counts"]["ignored"] == 1
 
 
-def over(installation: Installation, answer: requests.Response) -> dict[str, Any]:
-    """The batch of *answer*, once it is over."""
+def over(installation: Installation, response: requests.Response) -> dict[str, Any]:
+    """Return the batch of *response* if it is done."""
 
     def ended() -> dict[str, Any] | None:
-        batch: dict[str, Any] = installation.request(answer.headers["Location"]).json()
+        batch: dict[str, Any] = installation.request(response.headers["Location"]).json()
         return batch if batch["state"] == "done" else None
 
     found = until(ended, 60, "the end of the batch")

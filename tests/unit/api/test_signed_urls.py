@@ -1,4 +1,4 @@
-"""Signed URLs: good for a week, the same all day, and for nobody to make up."""
+"""Signed URLs: valid for a week, the same for a day, and impossible to forge."""
 
 from __future__ import annotations
 

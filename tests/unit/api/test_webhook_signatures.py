@@ -1,4 +1,4 @@
-"""Signatures of webhooks: each vector verifies, and nothing that differs from it by one bit, second or byte."""
+"""Signatures of webhooks: each test vector is valid, and none that differs from it by a bit, a byte or a second."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_no_flipped_bit_of_the_body_verifies(scheme: str, data: st.DataObject) -
 
 @given(scheme=st.sampled_from(sorted(SIGNED)), data=st.data())
 def test_no_flipped_bit_of_a_header_verifies(scheme: str, data: st.DataObject) -> None:
-    """But the case of hex digits, and bits that Base64 does not use: they change no byte of the signature."""
+    """Except the case of hex digits and unused bits of Base64, which change no byte of the signature."""
     vector = SIGNED[scheme]
     name = data.draw(st.sampled_from(sorted(vector["headers"])))
     value = bytearray(vector["headers"][name].encode())
@@ -72,7 +72,7 @@ def test_no_flipped_bit_of_a_header_verifies(scheme: str, data: st.DataObject) -
 
 
 def same(one: str, other: str) -> bool:
-    """Whether two headers are the same bytes of a signature, written in two ways."""
+    """Return True if two headers are different spellings of the same signature."""
     if not other.startswith("v1,"):
         return one.lower() == other.lower() and one.rpartition("=")[0] == other.rpartition("=")[0] != ""
     try:
