@@ -7,9 +7,9 @@ PYTHON ?= python3
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-# What is installed is what the lock files say, hash by hash; a stamp makes the second run fast.
+# The lock files name every package with its hash. A stamp file makes the second run fast.
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
@@ -23,14 +23,14 @@ $(VENV)/dev.stamp: requirements/dev.txt $(VENV)/run.stamp
 	@touch $@
 
 .PHONY: install
-install: $(VENV)/run.stamp ## Make .venv and install mezcal in it
+install: $(VENV)/run.stamp ## Create .venv and install mezcal into it
 
 .PHONY: run
-run: install ## Start everything on this machine, at port 5000
+run: install ## Run everything on this machine, at port 5000
 	@exec $(BIN)/mezcal up $(ARGS)
 
 .PHONY: check
-check: $(VENV)/dev.stamp ## Lint, types, import contracts, container files
+check: $(VENV)/dev.stamp ## Check lint, types, import contracts and container files
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -41,34 +41,34 @@ check: $(VENV)/dev.stamp ## Lint, types, import contracts, container files
 	$(BIN)/python -m tools.check_front
 
 .PHONY: test
-test: check ## Everything that must be green before a change lands
+test: check ## Run the checks and all tests except the slow ones
 	$(BIN)/pytest -m "not slow"
 
 .PHONY: test-slow
-test-slow: $(VENV)/dev.stamp ## The tests that take minutes
+test-slow: $(VENV)/dev.stamp ## Run the slow tests
 	$(BIN)/pytest -m slow
 
 .PHONY: fuzz
-fuzz: install ## Convert damaged masters for SECONDS=600, each seed anew
+fuzz: install ## Convert damaged masters, for SECONDS=600 (SEED=n repeats a run)
 	$(BIN)/python -m tools.fuzz_masters --seconds $(or $(SECONDS),600) $(if $(SEED),--seed $(SEED))
 
 .PHONY: fuzz-http
-fuzz-http: $(VENV)/dev.stamp ## Throw damaged requests at a running mezcal (SECONDS=600 SEED=1)
+fuzz-http: $(VENV)/dev.stamp ## Send damaged requests to a running mezcal (SECONDS=600 SEED=1)
 	$(BIN)/python -m tests.fuzz.fuzz_http --seconds $(or $(SECONDS),600) --seed $(or $(SEED),1)
 
 .PHONY: docs
-docs: install ## Write the tables in docs/ anew
+docs: install ## Update the tables in docs/
 	$(BIN)/python -m tools.settings_table
 	$(BIN)/python -m tools.metrics_table
 	$(BIN)/python docs/make_formats.py > docs/formats.md
 
 .PHONY: e2e
-e2e: $(VENV)/dev.stamp ## A real IIIF server and viewer over mezcal: needs node, npm and Chromium
+e2e: $(VENV)/dev.stamp ## Test with a real IIIF server and viewer: needs node, npm and Chromium
 	npm --prefix tests/e2e/viewer ci --no-audit --no-fund
 	$(BIN)/pytest -m slow tests/e2e/test_viewer.py tests/e2e/test_operator.py
 
 .PHONY: screenshots
-screenshots: $(VENV)/dev.stamp ## Take the pictures of the pages in docs/images anew: needs node, npm and Chromium
+screenshots: $(VENV)/dev.stamp ## Update the screenshots in docs/images: needs node, npm and Chromium
 	npm --prefix tests/e2e/viewer ci --no-audit --no-fund
 	$(BIN)/python -m tools.screenshots
 
@@ -79,28 +79,28 @@ chaos: $(VENV)/dev.stamp ## Kill, freeze and restart every part under load (SECO
 	$(BIN)/python -m tests.faults.support.chaos --seconds $(SECONDS) --seed $(SEED)
 
 .PHONY: lock
-lock: $(VENV)/dev.stamp ## Pin anew what pyproject.toml asks for
+lock: $(VENV)/dev.stamp ## Update the pinned versions from pyproject.toml
 	$(PIP) install uv
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade \
 		pyproject.toml requirements/build.in --extra dev -o requirements/dev.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 		pyproject.toml requirements/build.in -c requirements/dev.txt -o requirements/run.txt
 
-# Two tools that are about the packages and not among them: they have a folder of their own.
+# Two tools that inspect the packages: they are installed into a separate folder.
 $(VENV)/tools.stamp: | $(BIN)/python
 	$(PYTHON) -m venv $(VENV)/tools
 	$(VENV)/tools/bin/python -m pip --disable-pip-version-check --quiet install cyclonedx-bom==7.5.0 pip-audit==2.10.1
 	@touch $@
 
 .PHONY: sbom
-sbom: $(VENV)/tools.stamp ## Write what an installation is made of to sbom.json (CycloneDX)
+sbom: $(VENV)/tools.stamp ## Write the packages of an installation to sbom.json (CycloneDX)
 	$(VENV)/tools/bin/cyclonedx-py requirements requirements/run.txt --pyproject pyproject.toml \
 		--mc-type application --output-reproducible --output-format JSON --output-file sbom.json
 
 .PHONY: audit
-audit: $(VENV)/tools.stamp ## Compare the pinned packages with the known holes: needs the internet
+audit: $(VENV)/tools.stamp ## Compare the pinned packages with known vulnerabilities: needs the internet
 	$(VENV)/tools/bin/pip-audit --requirement requirements/run.txt --require-hashes --disable-pip
 
 .PHONY: clean
-clean: ## Remove what can be made again (never the data folder)
+clean: ## Remove what can be built again (never the data folder)
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage

@@ -1,4 +1,4 @@
-"""What the pages say is true of the code: settings, links, commands, options, file names."""
+"""The docs pages agree with the code: settings, links, commands, options, file names."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
 VARIABLES = {name.upper() for name in Settings.model_fields}
-TARGETS = set(re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE))
+TARGETS = set(re.findall(r"^([a-z0-9-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE))
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SHELL = {"|", "||", "&&", ";", ">", "2>"}  # what the shell reads itself
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
@@ -52,23 +52,23 @@ def heading_anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-def test_the_table_of_settings_is_that_of_the_code() -> None:
+def test_the_table_of_settings_is_up_to_date() -> None:
     page = (ROOT / settings_table.PAGE).read_text()
-    assert page == settings_table.renewed(page), "settings have changed: run `make docs` and commit what it wrote"
+    assert page == settings_table.renewed(page), "settings have changed: run `make docs` and commit the result"
 
 
-def test_the_table_of_metrics_is_that_of_the_code() -> None:
+def test_the_table_of_metrics_is_up_to_date() -> None:
     page = (ROOT / metrics_table.PAGE).read_text()
-    assert page == metrics_table.renewed(page), "metrics have changed: run `make docs` and commit what it wrote"
+    assert page == metrics_table.renewed(page), "metrics have changed: run `make docs` and commit the result"
 
 
 def test_no_setting_is_missing_from_the_table() -> None:
-    told = [name for _, names in settings_table.sections() for name in names]
-    assert told == list(Settings.model_fields)
+    in_table = [name for _, names in settings_table.sections() for name in names]
+    assert in_table == list(Settings.model_fields)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=NAMES)
-def test_links_lead_somewhere(page: Path) -> None:
+def test_links_have_a_target(page: Path) -> None:
     for link in LINK.findall(FENCED.sub("", page.read_text())):
         if link.startswith(("https://", "http://")):
             continue
@@ -80,13 +80,13 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=NAMES)
-def test_files_that_are_named_exist(page: Path) -> None:
+def test_named_files_exist(page: Path) -> None:
     for name in FILE.findall(page.read_text()):
         assert (ROOT / name.rstrip(".")).exists(), f"{name} is not there"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=NAMES)
-def test_commands_can_be_typed_as_they_stand(page: Path) -> None:
+def test_commands_can_be_typed_as_shown(page: Path) -> None:
     for words in commands(page):
         while re.fullmatch(r"[A-Z_]+=.*", words[0]):
             assert words.pop(0).partition("=")[0].removesuffix("_FILE") in VARIABLES
@@ -98,8 +98,8 @@ def test_commands_can_be_typed_as_they_stand(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=NAMES)
-def test_targets_of_make_that_are_named_exist(page: Path) -> None:
-    assert set(re.findall(r"`make ([a-z-]+)[^`]*`", page.read_text())) <= TARGETS
+def test_named_targets_of_make_exist(page: Path) -> None:
+    assert set(re.findall(r"`make ([a-z0-9-]+)[^`]*`", page.read_text())) <= TARGETS
 
 
 def test_the_readme_has_every_option_of_up_and_no_other(capsys: pytest.CaptureFixture[str]) -> None:
@@ -117,6 +117,13 @@ def test_settings_in_examples_are_settings(page: Path) -> None:
             assert {name.removesuffix("_FILE") for name in named} <= VARIABLES
 
 
+def test_the_glossary_has_thirty_words_at_most_and_each_once() -> None:
+    rows = re.findall(r"^\| ([a-z, -]+) \|", (ROOT / "docs/glossary.md").read_text(), re.MULTILINE)
+    words = [word for row in rows if row != "word" for word in row.split(", ")]
+    assert len(rows) - 1 <= 30
+    assert len(words) == len(set(words))
+
+
 def test_every_decision_is_in_the_index() -> None:
     folder = ROOT / "docs/decisions"
     linked = set(LINK.findall((folder / "README.md").read_text()))
@@ -127,5 +134,5 @@ def test_every_redis_key_is_in_the_architecture() -> None:
     built = set(re.findall(r"\{self\.prefix\}(\w+)", (ROOT / "mezcal/jobs/state/keys.py").read_text()))
     page = (ROOT / "docs/architecture.md").read_text()
     table = page.partition("### Redis keys")[2].partition("\n## ")[0]
-    told = {name.partition(":")[0] for name in re.findall(r"`([^`]+)`", table)}
-    assert built <= told, f"docs/architecture.md does not tell of {built - told}"
+    documented = {name.partition(":")[0] for name in re.findall(r"`([^`]+)`", table)}
+    assert built <= documented, f"docs/architecture.md does not have {built - documented}"

@@ -172,7 +172,7 @@ def test_a_data_folder_is_for_one(tmp_path: Path) -> None:
 def test_a_data_folder_is_taken_while_a_part_of_a_killed_instance_lives(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(claim, "ORPHANS_END", 0.1)
+    monkeypatch.setattr(claim, "ORPHANS_SECONDS", 0.1)
     with claimed(tmp_path) as folder:
         orphan = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, pass_fds=[folder.lock])
     with pytest.raises(CannotStart, match="parts of a mezcal that was killed"), claimed(tmp_path):
