@@ -1,6 +1,6 @@
 """Jobs: the making of derivatives, shared by the clients that ask for them and the workers that make them.
 
-`Jobs` is what the API and the commands use; nobody outside of this package talks to Redis. The job table itself,
+`Jobs` is what the API and the commands use; no other package reads or writes Redis. The job table itself,
 `mezcal.jobs.state`, is for workers.
 """
 
