@@ -35,8 +35,10 @@ def posted(jobs: Jobs, recipes: list[Mezzanine] = RECIPES) -> str:
     return jobs.batches.post([("wanted", "recipe", one.as_json()) for one in recipes]).name
 
 
-def spread(jobs: Jobs, name: str, recipes: list[Mezzanine] = RECIPES, **told: bool) -> None:
-    jobs.table.queue([QueueRequest(one, place=place, **told) for place, one in enumerate(recipes)], Lane.BULK, name)
+def spread(jobs: Jobs, name: str, recipes: list[Mezzanine] = RECIPES, **flags: bool) -> None:
+    jobs.table.queue(
+        [QueueRequest(recipe, place=place, **flags) for place, recipe in enumerate(recipes)], Lane.BULK, name
+    )
 
 
 def ended(jobs: Jobs, recipe: Mezzanine, how: str = "done") -> None:
@@ -46,11 +48,11 @@ def ended(jobs: Jobs, recipe: Mezzanine, how: str = "done") -> None:
 
 
 def counts(jobs: Jobs, name: str) -> dict[str, int]:
-    batch = looked_at(jobs, name)
+    batch = read_batch(jobs, name)
     return {what: count for what, count in batch.counts.items() if count}
 
 
-def looked_at(jobs: Jobs, name: str) -> Batch:
+def read_batch(jobs: Jobs, name: str) -> Batch:
     batch = jobs.batches.read(name)
     assert batch
     assert sum(batch.counts.values()) == batch.items
@@ -67,15 +69,15 @@ def test_a_batch_from_its_list_to_its_end(jobs: Jobs) -> None:
     jobs.table.begin(RECIPES[2].key, "worker")
     jobs.forget(RECIPES[3])
     assert counts(jobs, name) == {"done": 1, "failed": 1, "running": 1, "forgotten": 1, "queued": 1}
-    batch = looked_at(jobs, name)
+    batch = read_batch(jobs, name)
     assert [record.key for record in batch.failures] == [RECIPES[1].key]
     assert not batch.done
     jobs.forget(RECIPES[2])
     ended(jobs, RECIPES[4])
-    assert looked_at(jobs, name).done
+    assert read_batch(jobs, name).done
 
 
-def test_a_chunk_that_is_taken_up_twice_counts_and_does_nothing_twice(jobs: Jobs) -> None:
+def test_a_chunk_that_is_taken_twice_counts_and_does_nothing_twice(jobs: Jobs) -> None:
     name = posted(jobs)
     spread(jobs, name, master_changed=True, remake=True)
     for recipe in RECIPES:
@@ -94,7 +96,7 @@ def test_one_job_ends_for_all_batches_that_wait_for_it(jobs: Jobs) -> None:
     assert counts(jobs, first) == counts(jobs, second) == {"done": 1, "queued": 4}
 
 
-def test_a_change_in_mid_work_ends_nothing_for_those_who_wait(jobs: Jobs) -> None:
+def test_a_change_while_a_job_runs_does_not_end_it_for_its_batches(jobs: Jobs) -> None:
     name = posted(jobs)
     spread(jobs, name)
     claim = jobs.table.begin(RECIPES[0].key, "worker")
@@ -106,7 +108,7 @@ def test_a_change_in_mid_work_ends_nothing_for_those_who_wait(jobs: Jobs) -> Non
     assert counts(jobs, name) == {"done": 1, "queued": 4}
 
 
-def test_a_new_master_does_not_unsay_that_the_old_one_changed(jobs: Jobs) -> None:
+def test_a_created_event_after_a_changed_one_still_remakes_the_derivative(jobs: Jobs) -> None:
     """A change fails; then comes `created`: what is stored is of the old master still."""
     jobs.changed(RECIPES[0])
     ended(jobs, RECIPES[0], "failed")
@@ -124,7 +126,7 @@ def test_what_is_listed_twice_is_made_once(jobs: Jobs) -> None:
     assert counts(jobs, name) == {"done": 5, "repeated": 1}
 
 
-def test_a_remembered_failure_is_one_of_the_batch(jobs: Jobs) -> None:
+def test_a_remembered_failure_counts_as_failed_in_the_batch(jobs: Jobs) -> None:
     spread(jobs, posted(jobs, RECIPES[:1]), RECIPES[:1])
     ended(jobs, RECIPES[0], "failed")
     name = posted(jobs)
@@ -132,17 +134,17 @@ def test_a_remembered_failure_is_one_of_the_batch(jobs: Jobs) -> None:
     assert counts(jobs, name) == {"failed": 1, "queued": 4}
 
 
-def test_items_that_are_no_jobs_are_noted_once(jobs: Jobs) -> None:
+def test_items_without_a_job_are_settled_once(jobs: Jobs) -> None:
     name = posted(jobs)
     notes = [Note(0, "ignored", "x" * 1000, "not ours"), Note(1, "deleted"), Note(2, "done", ended=2, derivatives=3)]
     jobs.batches.note(name, notes)
     jobs.table.queue([QueueRequest(RECIPES[2])], Lane.BULK, name)
     jobs.batches.note(name, notes)
     assert counts(jobs, name) == {"waiting": 2, "ignored": 1, "deleted": 1, "done": 2, "queued": 1}
-    assert len(looked_at(jobs, name).notes) == 1
+    assert len(read_batch(jobs, name).notes) == 1
 
 
-def test_a_full_lane_leaves_an_item_for_later(jobs: Jobs) -> None:
+def test_a_full_lane_leaves_an_item_to_the_next_run(jobs: Jobs) -> None:
     jobs.table.policy = type(jobs.table.policy)(queue_max=2)
     name = posted(jobs)
     spread(jobs, name)
@@ -162,7 +164,7 @@ def test_a_delivery_opens_one_batch(jobs: Jobs) -> None:
     assert not jobs.batches.post(items).again
 
 
-def test_a_batch_that_is_no_longer_known_hinders_no_job(jobs: Jobs) -> None:
+def test_a_batch_that_has_expired_does_not_disturb_its_jobs(jobs: Jobs) -> None:
     name = posted(jobs)
     spread(jobs, name)
     redis, key = jobs.table.redis, jobs.table.keys.batch(name)
@@ -225,13 +227,13 @@ STEPS = st.lists(st.tuples(st.sampled_from(WHAT), st.integers(0, 2), st.integers
 
 @settings(max_examples=60)
 @given(steps=STEPS)
-def test_whatever_happens_the_counts_add_up_and_every_batch_comes_to_its_end(broker: Broker, steps: list[Any]) -> None:
+def test_whatever_happens_the_counts_add_up_and_every_batch_ends(broker: Broker, steps: list[Any]) -> None:
     course = Course(broker)
     jobs = course.jobs
     for what, which, other in steps:
         getattr(course, what)(which, other)
         for name in course.names:
-            looked_at(jobs, name)
+            read_batch(jobs, name)
     for name in course.names:
         spread(jobs, name, course.recipes)
     for recipe in course.recipes:
@@ -239,4 +241,4 @@ def test_whatever_happens_the_counts_add_up_and_every_batch_comes_to_its_end(bro
         if claim := jobs.table.begin(recipe.key, "last"):
             jobs.table.finish(claim)
         jobs.table.forget(recipe.key)
-    assert all(looked_at(jobs, name).done for name in course.names)
+    assert all(read_batch(jobs, name).done for name in course.names)

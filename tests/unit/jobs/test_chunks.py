@@ -36,7 +36,7 @@ def left(jobs: Jobs, number: int = 5) -> str:
     return name
 
 
-def test_what_was_left_is_taken_once_and_gone_when_done(jobs: Jobs, chunks: Chunks) -> None:
+def test_a_chunk_is_taken_once_and_deleted_when_done(jobs: Jobs, chunks: Chunks) -> None:
     posted = jobs.batches.post(iter(ITEMS))
     assert (posted.items, len(chunks.names())) == (25, 3)
     taken = [chunk for name in posted.chunks if (chunk := chunks.take(name))]
@@ -49,7 +49,7 @@ def test_what_was_left_is_taken_once_and_gone_when_done(jobs: Jobs, chunks: Chun
     assert chunks.take(posted.chunks[0]) is None
 
 
-def test_what_is_not_left_to_its_end_is_never_taken(jobs: Jobs, chunks: Chunks) -> None:
+def test_a_list_that_breaks_off_is_never_taken(jobs: Jobs, chunks: Chunks) -> None:
     """A client that breaks off: the items before are not half of a batch."""
 
     def breaks_off() -> object:
@@ -63,7 +63,7 @@ def test_what_is_not_left_to_its_end_is_never_taken(jobs: Jobs, chunks: Chunks) 
     assert all(0 < jobs.table.redis.ttl(key) <= module.DRAFT_SECONDS for key in keys)
 
 
-def test_a_full_lane_leaves_chunks_where_they_are_until_there_is_room(
+def test_a_full_lane_leaves_the_chunks_until_there_is_room(
     jobs: Jobs, chunks: Chunks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name = left(jobs)
@@ -78,7 +78,7 @@ def test_a_full_lane_leaves_chunks_where_they_are_until_there_is_room(
     assert chunks.take(name) is not None
 
 
-def test_jobs_that_wait_for_a_sick_origin_hold_chunks_back_too(
+def test_delayed_jobs_of_a_failing_origin_hold_back_chunks_too(
     jobs: Jobs, chunks: Chunks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else an origin that is down for a night moves a batch of millions from chunks into the table."""
@@ -92,7 +92,7 @@ def test_jobs_that_wait_for_a_sick_origin_hold_chunks_back_too(
     assert chunks.take(name) is not None
 
 
-def test_a_chunk_whose_taker_died_comes_up_again(jobs: Jobs, chunks: Chunks, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_chunk_of_a_dead_worker_is_taken_again(jobs: Jobs, chunks: Chunks, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "HELD_SECONDS", 1)
     name = left(jobs)
     assert chunks.take(name) is not None
@@ -107,7 +107,7 @@ def test_no_chunk_is_kept_for_ever(jobs: Jobs, chunks: Chunks) -> None:
         assert chunks._redis.ttl(key) > 0
 
 
-def test_frames_come_in_small_chunks_for_the_archive_is_asked_about_each(jobs: Jobs, chunks: Chunks) -> None:
+def test_frames_come_in_small_chunks_because_the_archive_is_asked_about_each(jobs: Jobs, chunks: Chunks) -> None:
     posted = jobs.batches.post(["created", "frame", number] for number in range(10))
     assert len(posted.chunks) == 10 // module.FRAMES
     monthly = jobs.batches.post([*ITEMS[:9], ["created", "frame", 1]])

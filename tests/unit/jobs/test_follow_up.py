@@ -67,19 +67,19 @@ def queue_one_chunk(jobs: Jobs) -> list[Mezzanine]:
 
 def make(jobs: Jobs, recipe: Mezzanine) -> None:
     """Make *recipe*, as far as the job table can tell."""
-    claim = jobs.table.begin(recipe.key, "somebody")
+    claim = jobs.table.begin(recipe.key, "worker")
     assert claim is not None
     jobs.table.finish(claim)
 
 
-def test_each_job_is_told_of_once_when_it_has_ended(jobs: Jobs, follow_up: BulkFollowUp) -> None:
+def test_each_job_is_returned_once_when_it_has_ended(jobs: Jobs, follow_up: BulkFollowUp) -> None:
     wanted = recipes(3)
     follow_up.hand_over(wanted)
     assert (list(follow_up.read_ended()), follow_up.count()) == ([], 3), "no worker has queued them"
     queue_one_chunk(jobs)
     assert (list(follow_up.read_ended()), follow_up.count()) == ([], 3), "no worker has made them"
     make(jobs, wanted[0])
-    claim = jobs.table.begin(wanted[1].key, "somebody")
+    claim = jobs.table.begin(wanted[1].key, "worker")
     assert claim is not None
     jobs.table.fail(claim, MasterMissing("it is not there"))
     ended = {one.recipe: one.failure for one in follow_up.read_ended()}
@@ -131,7 +131,7 @@ def test_jobs_that_end_out_of_order_are_found_all_the_same(
     assert [one.recipe for one in follow_up.read_ended()] == [wanted[6]]
 
 
-def test_only_what_nobody_else_wants_or_has_begun_is_taken_back(jobs: Jobs, store: Store) -> None:
+def test_only_jobs_that_no_client_or_worker_has_touched_are_withdrawn(jobs: Jobs, store: Store) -> None:
     before, running, awaited, mine, chunked, listed = recipes(6)
     jobs.ask(before, Lane.BULK)
     follow_up = BulkFollowUp(jobs, store)
@@ -140,7 +140,7 @@ def test_only_what_nobody_else_wants_or_has_begun_is_taken_back(jobs: Jobs, stor
     jobs.spread([listed])
     queue_one_chunk(jobs)
     follow_up.hand_over([chunked])
-    jobs.table.begin(running.key, "somebody")
+    jobs.table.begin(running.key, "worker")
     jobs.ask(awaited)
     assert follow_up.withdraw() == 2
     assert not follow_up.being_queued()
@@ -149,7 +149,7 @@ def test_only_what_nobody_else_wants_or_has_begun_is_taken_back(jobs: Jobs, stor
     assert len(jobs.chunks.names()) == 0
 
 
-def test_what_a_worker_is_queueing_is_taken_back_when_it_has_done_so(jobs: Jobs, follow_up: BulkFollowUp) -> None:
+def test_a_chunk_that_a_worker_queues_is_withdrawn_afterwards(jobs: Jobs, follow_up: BulkFollowUp) -> None:
     [wanted] = recipes(1)
     follow_up.hand_over([wanted])
     [name] = jobs.chunks.due()
@@ -163,7 +163,7 @@ def test_what_a_worker_is_queueing_is_taken_back_when_it_has_done_so(jobs: Jobs,
     assert jobs.table.read(wanted.key) is None
 
 
-def test_a_broker_that_is_away_is_told(jobs: Jobs, follow_up: BulkFollowUp, broker: Broker) -> None:
+def test_a_broker_that_cannot_be_reached_is_reported(jobs: Jobs, follow_up: BulkFollowUp, broker: Broker) -> None:
     follow_up.hand_over(recipes(1))
     broker.stop()
     try:

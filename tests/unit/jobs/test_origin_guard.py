@@ -1,4 +1,4 @@
-"""The guard before an origin: places, and the circuit that spares a sick one."""
+"""The origin guard: places at an origin, and the circuit breaker that pauses a failing one."""
 
 from __future__ import annotations
 
@@ -58,10 +58,10 @@ def fail(guard: OriginGuard, table: JobTable, path: str, failure: Exception | No
 
 def opened(guard: OriginGuard, table: JobTable) -> None:
     for number in range(3):
-        fail(guard, table, f"sick/{number}")
+        fail(guard, table, f"failing/{number}")
 
 
-def test_no_more_than_so_many_are_let_in(table: JobTable, guard: OriginGuard) -> None:
+def test_no_more_jobs_than_places_are_admitted(table: JobTable, guard: OriginGuard) -> None:
     with guard.admit(lease(table, "a"), KIND), guard.admit(lease(table, "b"), KIND):
         assert guard.circuit(HOST).places_taken == 2
         with pytest.raises(JobDelayed), guard.admit(lease(table, "c"), KIND):
@@ -70,7 +70,7 @@ def test_no_more_than_so_many_are_let_in(table: JobTable, guard: OriginGuard) ->
         assert guard.circuit(HOST).places_taken == 1
 
 
-def test_a_folder_has_no_gate(table: JobTable) -> None:
+def test_a_folder_has_no_limits(table: JobTable) -> None:
     guard = OriginGuard(JobTable(table.redis, table.keys, JobPolicy(origins={KIND: ""}, origin_places=1)))
     with guard.admit(lease(table, "a"), KIND), guard.admit(lease(table, "b"), KIND):
         assert guard.circuit("").places_taken == 0
@@ -82,12 +82,12 @@ def test_failures_of_several_masters_open_the_circuit(table: JobTable, guard: Or
     assert guard.circuit(HOST).state == "open"
     assert table.ensure(Mezzanine.parse("new"), Lane.INTERACTIVE).verdict is Verdict.ORIGIN_PAUSED
     assert table.ensure(Mezzanine.parse("new"), Lane.BULK).verdict is Verdict.PUBLISH
-    with pytest.raises(OriginResting) as told, guard.admit(lease(table, "x"), KIND):
+    with pytest.raises(OriginResting) as paused, guard.admit(lease(table, "x"), KIND):
         pass
-    assert told.value.retry_after == 1
-    with pytest.raises(JobDelayed) as put_off, guard.admit(lease(table, "y", Lane.BULK), KIND):
+    assert paused.value.retry_after == 1
+    with pytest.raises(JobDelayed) as delayed, guard.admit(lease(table, "y", Lane.BULK), KIND):
         pass
-    assert put_off.value.seconds > 0
+    assert delayed.value.seconds > 0
 
 
 @pytest.mark.parametrize("failure", [Undecodable("half of it"), None])
@@ -95,23 +95,23 @@ def test_a_success_or_a_master_at_fault_starts_the_count_again(
     table: JobTable, guard: OriginGuard, failure: Exception | None
 ) -> None:
     for number in range(2):
-        fail(guard, table, f"sick/{number}")
-    with suppress(Undecodable), guard.admit(lease(table, "well"), KIND):
+        fail(guard, table, f"failing/{number}")
+    with suppress(Undecodable), guard.admit(lease(table, "healthy"), KIND):
         if failure:
             raise failure
-    fail(guard, table, "sick/2")
+    fail(guard, table, "failing/2")
     assert guard.circuit(HOST).state == "closed"
 
 
-def test_the_same_master_and_our_own_faults_open_nothing(table: JobTable, guard: OriginGuard) -> None:
+def test_the_same_master_and_faults_of_the_store_open_nothing(table: JobTable, guard: OriginGuard) -> None:
     for _ in range(5):
-        fail(guard, table, "sick")
+        fail(guard, table, "failing")
     for number in range(5):
         fail(guard, table, f"store/{number}", StoreDown("full"))
     assert guard.circuit(HOST).state == "closed"
 
 
-def test_after_its_rest_one_tries_and_closes_or_opens_it_for_longer(table: JobTable, guard: OriginGuard) -> None:
+def test_after_the_pause_one_job_probes_the_origin(table: JobTable, guard: OriginGuard) -> None:
     opened(guard, table)
     until(lambda: guard.circuit(HOST).state == "half-open")
     with suppress(OriginFailed), guard.admit(lease(table, "first"), KIND):
@@ -126,7 +126,7 @@ def test_after_its_rest_one_tries_and_closes_or_opens_it_for_longer(table: JobTa
     assert guard.circuit(HOST).state == "closed"
 
 
-def test_a_place_is_kept_with_its_lease_and_free_when_that_ran_out(table: JobTable) -> None:
+def test_a_place_is_renewed_with_its_lease_and_free_when_that_ran_out(table: JobTable) -> None:
     brief = JobTable(table.redis, table.keys, JobPolicy(lease=0.3, origins={KIND: HOST}, origin_places=1))
     guard = OriginGuard(brief)
     left = guard.admit(lease(brief, "left"), KIND)
@@ -139,12 +139,12 @@ def test_a_place_is_kept_with_its_lease_and_free_when_that_ran_out(table: JobTab
         assert held.on_renewal is not None
 
 
-def test_nothing_of_the_gate_is_kept_for_ever(table: JobTable, guard: OriginGuard) -> None:
-    fail(guard, table, "sick/0")
+def test_every_key_of_the_guard_expires(table: JobTable, guard: OriginGuard) -> None:
+    fail(guard, table, "failing/0")
     expiring(table)
     with guard.admit(lease(table, "one"), KIND):
         for number in (1, 2):
-            fail(guard, table, f"sick/{number}")
+            fail(guard, table, f"failing/{number}")
         expiring(table)
 
 

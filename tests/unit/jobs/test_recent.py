@@ -34,20 +34,20 @@ def test_the_largest_are_kept_and_no_more_than_a_hundred(recent: RecentDerivativ
     assert len(kept) == 100
 
 
-def test_one_that_was_made_anew_counts_once_with_its_new_size(recent: RecentDerivatives) -> None:
+def test_a_derivative_that_was_made_again_is_listed_once_with_its_new_size(recent: RecentDerivatives) -> None:
     for size in (9, 3):
         recent.add(Mezzanine("a.tif"), size)
     recent.add(Mezzanine("b.tif"), 5)
     assert [recipe["path"] for recipe in recent.largest()] == ["b.tif", "a.tif"]
 
 
-def test_what_is_gone_leaves_the_list(recent: RecentDerivatives) -> None:
+def test_a_removed_derivative_leaves_the_list(recent: RecentDerivatives) -> None:
     recent.add(Mezzanine("a.tif"), 9)
     recent.remove([Mezzanine("a.tif")])
     assert recent.largest() == []
 
 
-def test_a_preview_is_asked_for_once_and_then_there(recent: RecentDerivatives) -> None:
+def test_a_preview_is_requested_once_and_then_kept(recent: RecentDerivatives) -> None:
     recipe = Mezzanine("a.tif")
     assert [recent.request_preview(recipe) for _ in range(3)] == [True, False, False]
     assert recent.preview(recipe.key) is None
@@ -58,7 +58,7 @@ def test_a_preview_is_asked_for_once_and_then_there(recent: RecentDerivatives) -
     assert recent.preview(recipe.key) is None
 
 
-def test_every_key_of_this_expires(broker: Broker, keys: Keys, recent: RecentDerivatives) -> None:
+def test_every_key_expires(broker: Broker, keys: Keys, recent: RecentDerivatives) -> None:
     recent.add(Mezzanine("a.tif"), 9)
     recent.save_preview(Mezzanine("a.tif"), b"x")
     redis = broker.client()

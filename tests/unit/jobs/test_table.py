@@ -62,14 +62,14 @@ def state(table: JobTable) -> JobState | None:
     return record.state if record else None
 
 
-def test_the_first_asker_publishes_and_the_others_join(table: JobTable) -> None:
+def test_the_first_client_starts_the_job_and_the_others_join(table: JobTable) -> None:
     assert table.ensure(RECIPE, Lane.INTERACTIVE).verdict is Verdict.PUBLISH
     assert table.ensure(RECIPE, Lane.INTERACTIVE).verdict is Verdict.JOINED
     assert table.ensure(RECIPE, Lane.BULK).verdict is Verdict.JOINED
     assert table.depths() == {"interactive": 1, "bulk": 0, "running": 0, "delayed": 0, "failed": 0}
 
 
-def test_an_asker_promotes_what_is_queued_in_bulk_once(table: JobTable) -> None:
+def test_a_client_promotes_a_queued_bulk_job_once(table: JobTable) -> None:
     table.ensure(RECIPE, Lane.BULK)
     assert table.ensure(RECIPE, Lane.INTERACTIVE).verdict is Verdict.PUBLISH
     assert table.ensure(RECIPE, Lane.INTERACTIVE).verdict is Verdict.JOINED
@@ -88,7 +88,7 @@ def test_a_message_without_a_job_is_dropped(table: JobTable) -> None:
     assert table.begin(KEY, "w1") is None
 
 
-def test_a_finished_job_is_told_to_whoever_waits(table: JobTable) -> None:
+def test_the_end_of_a_job_is_published(table: JobTable) -> None:
     with table.redis.pubsub(ignore_subscribe_messages=True) as channel:
         channel.subscribe(table.keys.ended)
         claim = begun(table)
@@ -100,12 +100,12 @@ def test_a_finished_job_is_told_to_whoever_waits(table: JobTable) -> None:
     assert RecentDerivatives(table.redis, table.keys).newest(5) == [RECIPE.as_json()]
 
 
-def test_what_is_done_and_gone_is_made_again(table: JobTable) -> None:
+def test_a_done_job_starts_again_when_its_derivative_is_gone(table: JobTable) -> None:
     table.finish(begun(table))
     assert table.ensure(RECIPE, Lane.INTERACTIVE).verdict is Verdict.PUBLISH
 
 
-def test_a_failure_is_remembered_for_as_long_as_its_class_deserves(table: JobTable) -> None:
+def test_a_failure_is_remembered_for_as_long_as_its_class_says(table: JobTable) -> None:
     table.fail(begun(table), MasterMissing("no such file"))
     result = table.ensure(RECIPE, Lane.INTERACTIVE)
     assert result.verdict is Verdict.FAILED
@@ -132,9 +132,9 @@ def test_a_worker_whose_job_was_forgotten_can_neither_keep_nor_report_it(table: 
 
 
 def test_a_lease_that_ran_out_queues_the_job_again(table: JobTable) -> None:
-    brief = with_lease(table, SHORT)
-    old = begun(brief)
-    assert reaped(brief) == [Message(Lane.INTERACTIVE, RECIPE.as_json())]
+    short_lease = with_lease(table, SHORT)
+    old = begun(short_lease)
+    assert reaped(short_lease) == [Message(Lane.INTERACTIVE, RECIPE.as_json())]
     new = table.begin(KEY, "w2")
     assert new is not None
     assert new.attempt == 2
@@ -151,11 +151,11 @@ def test_a_renewed_lease_does_not_run_out(table: JobTable) -> None:
     assert state(table) is JobState.RUNNING
 
 
-def test_a_worker_that_was_out_of_touch_takes_its_job_back(table: JobTable) -> None:
+def test_a_worker_that_could_not_reach_redis_gets_its_job_back(table: JobTable) -> None:
     """Reaped, but not begun by anybody else: the work goes on, and the second message is dropped."""
-    brief = with_lease(table, SHORT)
-    claim = begun(brief)
-    reaped(brief)
+    short_lease = with_lease(table, SHORT)
+    claim = begun(short_lease)
+    reaped(short_lease)
     assert state(table) is JobState.QUEUED
     assert table.renew(claim)
     assert state(table) is JobState.RUNNING
@@ -165,12 +165,12 @@ def test_a_worker_that_was_out_of_touch_takes_its_job_back(table: JobTable) -> N
 
 
 def test_a_job_that_keeps_ending_its_workers_is_quarantined(table: JobTable) -> None:
-    brief = with_lease(table, SHORT)
-    begun(brief)
+    short_lease = with_lease(table, SHORT)
+    begun(short_lease)
     for _ in range(POLICY.max_attempts - 1):
-        reaped(brief)
-        assert brief.begin(KEY, "w") is not None
-    until(lambda: not brief.reap() and state(table) is JobState.QUARANTINED, what="quarantine")
+        reaped(short_lease)
+        assert short_lease.begin(KEY, "w") is not None
+    until(lambda: not short_lease.reap() and state(table) is JobState.QUARANTINED, what="quarantine")
     result = table.ensure(RECIPE, Lane.INTERACTIVE)
     assert result.verdict is Verdict.FAILED
     assert isinstance(result.failure, Quarantined)
@@ -180,7 +180,7 @@ def test_a_job_that_keeps_ending_its_workers_is_quarantined(table: JobTable) -> 
     assert table.forget(KEY)
 
 
-def test_a_live_worker_takes_its_job_back_out_of_quarantine(table: JobTable) -> None:
+def test_a_live_worker_gets_its_job_back_from_quarantine(table: JobTable) -> None:
     """It lost touch at its last attempt: nothing had died, and its picture is as good as any."""
     last = JobTable(table.redis, table.keys, JobPolicy(SHORT, 1))
     claim = begun(last)
@@ -191,13 +191,13 @@ def test_a_live_worker_takes_its_job_back_out_of_quarantine(table: JobTable) -> 
     assert table.depths()["failed"] == 0
 
 
-def test_a_job_put_off_comes_back_when_its_time_has_come(table: JobTable) -> None:
+def test_a_delayed_job_is_queued_when_it_is_due(table: JobTable) -> None:
     assert table.delay_after(begun(table, Lane.BULK), OriginFailed("503"), 0)
     assert table.begin(KEY, "w2") is None
     assert reaped(table) == [Message(Lane.BULK, RECIPE.as_json())]
 
 
-def test_an_asker_does_not_wait_for_a_job_that_was_put_off(table: JobTable) -> None:
+def test_a_client_does_not_wait_for_the_delay_of_a_job(table: JobTable) -> None:
     table.delay_after(begun(table, Lane.BULK), OriginFailed("503"), 3600)
     assert table.ensure(RECIPE, Lane.BULK).verdict is Verdict.JOINED
     assert table.ensure(RECIPE, Lane.INTERACTIVE).verdict is Verdict.PUBLISH
@@ -239,7 +239,7 @@ def test_a_full_lane_refuses_and_a_join_does_not_count(table: JobTable) -> None:
 
 def test_no_job_is_kept_for_ever(table: JobTable) -> None:
     """Whatever happens to a job, its record has an expiry, so that no fault fills Redis."""
-    brief = with_lease(table, SHORT)
+    short_lease = with_lease(table, SHORT)
     steps = [
         lambda: table.ensure(RECIPE, Lane.BULK),
         lambda: table.begin(KEY, "w"),
@@ -248,7 +248,7 @@ def test_no_job_is_kept_for_ever(table: JobTable) -> None:
         lambda: table.ensure(RECIPE, Lane.INTERACTIVE),
         lambda: table.fail(begun(table), MasterMissing("x")),
         lambda: table.forget(KEY),
-        lambda: (begun(brief), reaped(brief)),
+        lambda: (begun(short_lease), reaped(short_lease)),
     ]
     for step in steps:
         step()
@@ -279,12 +279,12 @@ def test_a_job_whose_processes_die_is_quarantined_without_any_lease(table: JobTa
     table.ensure(RECIPE, Lane.INTERACTIVE)
     for number in range(POLICY.max_attempts):
         assert table.begin(KEY, "w", str(number)) is not None
-        told = table.process_died(KEY, str(number))
-        assert (told is None) == (number == POLICY.max_attempts - 1)
+        message = table.process_died(KEY, str(number))
+        assert (message is None) == (number == POLICY.max_attempts - 1)
     assert state(table) is JobState.QUARANTINED
 
 
-def test_a_process_that_had_to_be_ended_gives_its_job_a_failure(table: JobTable) -> None:
+def test_the_job_of_a_killed_process_fails(table: JobTable) -> None:
     table.ensure(RECIPE, Lane.INTERACTIVE)
     table.begin(KEY, "w", "m")
     table.process_killed(KEY, "m", TimedOut("too long"))
@@ -302,9 +302,9 @@ def test_a_job_given_back_by_a_shutdown_is_not_counted(table: JobTable) -> None:
     assert again.attempt == 1
 
 
-def test_a_change_fences_off_who_has_read_the_old_master(table: JobTable) -> None:
+def test_a_change_ends_the_lease_of_a_worker_that_has_read_the_old_master(table: JobTable) -> None:
     old = begun(table)
-    assert table.change(RECIPE, Lane.BULK) == QueueResult(Verdict.PUBLISH, Lane.INTERACTIVE), "somebody waits for it"
+    assert table.change(RECIPE, Lane.BULK) == QueueResult(Verdict.PUBLISH, Lane.INTERACTIVE), "a client waits for it"
     assert not table.renew(old)
     assert not table.finish(old)
     new = table.begin(KEY, "w2")
@@ -312,7 +312,7 @@ def test_a_change_fences_off_who_has_read_the_old_master(table: JobTable) -> Non
     assert (new.attempt, new.remake) == (1, True)
 
 
-def test_a_change_of_what_is_queued_only_says_that_it_is_to_be_made_anew(table: JobTable) -> None:
+def test_a_change_of_a_queued_job_only_marks_it_as_to_be_made_again(table: JobTable) -> None:
     table.ensure(RECIPE, Lane.INTERACTIVE)
     assert table.change(RECIPE, Lane.BULK).verdict is Verdict.JOINED
     claim = table.begin(KEY, "w")
@@ -320,16 +320,16 @@ def test_a_change_of_what_is_queued_only_says_that_it_is_to_be_made_anew(table: 
     assert claim.remake
 
 
-def test_a_change_keeps_a_worker_that_was_out_of_touch_from_taking_its_job_back(table: JobTable) -> None:
-    brief = with_lease(table, SHORT)
-    old = begun(brief)
-    reaped(brief)
+def test_after_a_change_a_worker_that_could_not_reach_redis_does_not_get_its_job_back(table: JobTable) -> None:
+    short_lease = with_lease(table, SHORT)
+    old = begun(short_lease)
+    reaped(short_lease)
     table.change(RECIPE, Lane.BULK)
     assert not table.renew(old)
 
 
 @pytest.mark.parametrize("end", ["done", "failed", "quarantined", "delayed", "unknown"])
-def test_a_change_starts_anew_whatever_was_before(table: JobTable, end: str) -> None:
+def test_a_change_starts_the_job_again_after_any_end(table: JobTable, end: str) -> None:
     if end == "done":
         table.finish(begun(table))
     elif end == "failed":
@@ -361,7 +361,7 @@ def test_an_operator_has_a_failure_tried_again_with_its_history(table: JobTable)
     assert len(record.history) == 1
 
 
-def test_a_bulk_job_that_failed_for_good_is_listed_for_long_but_refuses_nobody_for_long(table: JobTable) -> None:
+def test_the_failure_of_a_bulk_job_is_listed_for_longer_than_clients_are_refused(table: JobTable) -> None:
     lasting = replace(POLICY, memory=POLICY.memory | {Memory.LASTING: 1000, Memory.BRIEF: 1})
     long = JobTable(table.redis, table.keys, lasting)
     long.fail(begun(long, Lane.BULK), OriginFailed("503"))
@@ -373,14 +373,14 @@ def test_a_bulk_job_that_failed_for_good_is_listed_for_long_but_refuses_nobody_f
     assert len(long.failures()) == 1
 
 
-def test_a_put_off_job_that_somebody_waits_for_by_now_fails_instead(table: JobTable) -> None:
+def test_a_job_that_a_client_waits_for_by_now_fails_instead_of_being_delayed(table: JobTable) -> None:
     claim = begun(table, Lane.BULK)
     table.ensure(RECIPE, Lane.INTERACTIVE)
     assert table.delay_after(claim, OriginFailed("503"), 3600)
     assert state(table) is JobState.FAILED
 
 
-def test_a_deferred_job_has_not_been_tried(table: JobTable) -> None:
+def test_the_attempt_of_a_job_that_was_not_tried_is_not_counted(table: JobTable) -> None:
     assert table.delay(begun(table, Lane.BULK), 0)
     assert reaped(table) == [Message(Lane.BULK, RECIPE.as_json())]
     claim = table.begin(KEY, "w")
@@ -388,7 +388,7 @@ def test_a_deferred_job_has_not_been_tried(table: JobTable) -> None:
     assert claim.attempt == 1
 
 
-def test_many_jobs_are_queued_in_one_go(table: JobTable) -> None:
+def test_many_jobs_are_queued_in_one_round_trip(table: JobTable) -> None:
     recipes = [Mezzanine.parse(f"dc/{number}") for number in range(150)]
     table.ensure(recipes[3], Lane.BULK)
     verdicts = [result.verdict for result in table.queue([QueueRequest(recipe) for recipe in recipes], Lane.BULK)]

@@ -25,7 +25,7 @@ def workers(broker: Broker, keys: Keys) -> WorkerRegistry:
     return WorkerRegistry(broker.client(), keys)
 
 
-def test_a_worker_is_there_until_it_leaves(workers: WorkerRegistry) -> None:
+def test_a_worker_is_listed_until_it_is_removed(workers: WorkerRegistry) -> None:
     one, other = Worker("mezcal@a:1", 2, ("bulk", "interactive")), Worker("mezcal@b:1", 4, ("bulk",))
     for worker in (one, other):
         workers.heartbeat(worker)
