@@ -1,11 +1,10 @@
-"""Converting masters: wall, CPU and peak memory of mezcal, of Pillow's open + save, and of the codecs alone.
+"""Measures conversions: wall time, CPU time and peak memory of mezcal, of Pillow's open + save, and of the codecs.
 
     .venv/bin/python benchmarks/convert.py [--megapixels 12 100] [--only lzw turn6] [--runs 3] [--folder F]
 
-Each run is a process of its own that has converted 2 megapixels of the same kind before the clock starts, as a
-worker has: imports are not measured, nor the first memory that is taken. Ratios of one run are comparable, seconds
-of two machines are not. `floor` is libvips decoding to RAM, and then encoding out of RAM, without colour
-conversion. `turn2` .. `turn8` are the orientations.
+Each run is a new process that first converts 2 megapixels of the same kind, so that imports and the first use of
+memory are not measured. Ratios of one run can be compared, seconds of two machines cannot. `floor` is libvips
+decoding to memory and then encoding from memory, without colour conversion. `turn2` .. `turn8` are the orientations.
 """
 
 from __future__ import annotations
@@ -66,12 +65,12 @@ def report(megapixels: float, given: argparse.Namespace, folder: Path) -> None:
         make(case, 2, folder / "warm.tif")
         make(case, megapixels, master)
         rounds = [{engine: child(engine, master) for engine in given.engines} for _ in range(given.runs)]
-        found = {engine: median([each[engine] for each in rounds]) for engine in given.engines}
+        medians = {engine: median([figures[engine] for figures in rounds]) for engine in given.engines}
         master.unlink()
-        line = "   ".join(f"{name} {w:6.2f} {c:6.2f} {m:5.0f}" for name, (w, c, m) in found.items())
+        line = "   ".join(f"{name} {w:6.2f} {c:6.2f} {m:5.0f}" for name, (w, c, m) in medians.items())
         print(f"{case:8} {line}", flush=True)
-        if len(found) == len(ENGINES):
-            ours, pillow, floor = (found[engine] for engine in ENGINES)
+        if len(medians) == len(ENGINES):
+            ours, pillow, floor = (medians[engine] for engine in ENGINES)
             ratios.append((ours[0] / pillow[0], ours[1] / pillow[1], ours[0] / floor[0]))
     if ratios:
         middle = [statistics.median(column) for column in zip(*ratios, strict=True)]
@@ -95,7 +94,7 @@ def child(engine: str, master: Path) -> list[float]:
 
 
 def make(case: str, megapixels: float, path: Path) -> None:
-    """A photo-like master: smooth structure with fine noise that never repeats, 4:3."""
+    """Write a master like a photo: smooth structure with fine noise that never repeats, 4:3."""
     import pyvips
 
     height = int((megapixels * 1e6 * 3 / 4) ** 0.5)

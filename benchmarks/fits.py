@@ -1,11 +1,10 @@
-"""What a thumbnail costs next to decoding its frame: processor seconds, peak memory, and quality.
+"""Compares a thumbnail with decoding its frame: CPU seconds, peak memory, and quality.
 
     .venv/bin/python -m benchmarks.fits [--quick]
 
-Each line is a process of its own, which draws a tiny frame first: imports are paid once in a worker's life.
-`decode` is astropy's `hdu.data`; `x` is the thumbnail's processor time by that. dB is the quality of the robust look
-(linear) next to a full-size reference, see `quality`. The lco look is compared pixel by pixel with thumbnail-service's
-own pictures in tests/unit/convert/fits/test_lco.py.
+Each line is a new process that draws a tiny frame first, so that imports are not measured. `decode` is astropy's
+`hdu.data`; `x` is the thumbnail's CPU time divided by it. dB is the quality of the robust look (linear), see `quality`.
+tests/unit/convert/fits/test_lco.py compares the lco look with thumbnail-service's pictures, pixel by pixel.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ ROUNDS = 6
 
 
 def frame(path: Path, side: int, kind: str, packed: bool) -> None:
-    """Sky, noise and a star per 50,000 pixels, north up."""
+    """Write a frame with sky, noise and a star per 50,000 pixels, north up."""
     random = np.random.default_rng(side)
     pixels = random.standard_normal((side, side), np.float32) * 12 + 500
     star = np.exp(-np.add.outer(np.arange(-12, 13) ** 2, np.arange(-12, 13) ** 2) / 8.0)
@@ -55,66 +54,68 @@ def frame(path: Path, side: int, kind: str, packed: bool) -> None:
     fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(path)
 
 
-def decode(paths: list[Path], _look: ThumbnailOptions) -> None:
+def decode(paths: list[Path], _options: ThumbnailOptions) -> None:
     for path in paths:
         with fits.open(path, memmap=False) as hdus:
             np.ascontiguousarray(hdus[1].data).sum(dtype=np.float64)
 
 
-def thumbnail(paths: list[Path], look: ThumbnailOptions) -> None:
+def thumbnail(paths: list[Path], options: ThumbnailOptions) -> None:
     with tempfile.TemporaryDirectory() as folder:
         files = [path.open("rb") for path in paths]
-        draw(files, Path(folder) / "out.jpg", look, ConversionContext(scratch=Path(folder)))
+        draw(files, Path(folder) / "out.jpg", options, ConversionContext(scratch=Path(folder)))
         for file in files:
             file.close()
 
 
-def quality(paths: list[Path], look: ThumbnailOptions) -> float:
-    """PSNR in dB of a robust thumbnail: the reference goes from all pixels to the final size in one step,
-    linear and in float32, and is stretched then, between the same limits.
+def quality(paths: list[Path], options: ThumbnailOptions) -> float:
+    """Returns the PSNR of a robust thumbnail, in dB.
+
+    The reference is resampled from all pixels in one step, linearly and in float32, and then stretched between the same
+    limits.
     """
     with tempfile.TemporaryDirectory() as folder, paths[0].open("rb") as file:
-        draw([file], Path(folder) / "out.jpg", look, ConversionContext(scratch=Path(folder)))
+        draw([file], Path(folder) / "out.jpg", options, ConversionContext(scratch=Path(folder)))
         with Image.open(Path(folder) / "out.jpg") as image:
             got = np.asarray(image.convert("L")).astype(float)
     with fits.open(paths[0], memmap=False) as hdus:
         whole = Image.fromarray(np.ascontiguousarray(hdus[1].data[::-1], np.float32))
     box = max(1, whole.width // robust.STATISTICS_EDGE)
-    limits = robust.limits(np.asarray(whole.reduce(box)), look)
+    limits = robust.limits(np.asarray(whole.reduce(box)), options)
     final = np.asarray(whole.resize(got.shape[::-1], Image.Resampling.HAMMING))
     error = ((got - np.rint(limits.apply(final) * 255)) ** 2).mean()
     return 10 * math.log10(255**2 / error) if error else math.inf
 
 
 def measured(what: str, paths: list[Path], query: dict[str, str]) -> dict[str, float]:
-    """Processor seconds and peak MB, in a process of its own."""
+    """Returns CPU seconds and peak MB, measured in a new process."""
     command = [sys.executable, "-m", "benchmarks.fits", "--one", what, json.dumps(query), *map(str, paths)]
-    told: dict[str, float] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-    return told
+    figures: dict[str, float] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    return figures
 
 
 def one(what: str, query: str, *names: str) -> None:
     paths = [Path(name) for name in names]
     warm = paths[0].parent / "warm.fits.fz"
     work = {"decode": decode, "thumbnail": thumbnail}[what]
-    look = ThumbnailOptions.parse(json.loads(query))
-    work([warm] * len(paths), look)
+    options = ThumbnailOptions.parse(json.loads(query))
+    work([warm] * len(paths), options)
     began = time.process_time()
-    work(paths, look)
-    status = Path("/proc/self/status").read_text()  # getrusage would tell the parent's peak if that is higher
+    work(paths, options)
+    status = Path("/proc/self/status").read_text()  # getrusage gives the parent's peak if that is higher
     peak = int(status.split("VmHWM:")[1].split()[0]) / 1024
     print(json.dumps({"cpu": time.process_time() - began, "mb": peak}))
 
 
 def compare(name: str, paths: list[Path], color: bool) -> None:
-    """Best of some rounds, in each of which every task has its turn: so all have as much of a busy machine."""
+    """Print the best of some rounds. Each round runs every task, so that all have the same share of a busy machine."""
     sizes = [(look, width) for look in ("lco", "robust") for width in ("200", "1200")]
     looks = [{"look": look, "width": width, "height": width, "color": str(color).lower()} for look, width in sizes]
     tasks = [("decode", {}), *(("thumbnail", look) for look in looks)]
     rounds = [[measured(what, paths, look) for what, look in tasks] for _ in range(ROUNDS)]
     alone, *costs = [
-        {"cpu": min(told["cpu"] for told in turns), "mb": max(told["mb"] for told in turns)}
-        for turns in zip(*rounds, strict=True)
+        {"cpu": min(run["cpu"] for run in runs), "mb": max(run["mb"] for run in runs)}
+        for runs in zip(*rounds, strict=True)
     ]
     print(f"{name:22} {'decode':12} {alone['cpu']:6.3f} s       {alone['mb']:5.0f} MB")
     for look, cost in zip(looks, costs, strict=True):

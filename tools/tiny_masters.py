@@ -1,4 +1,4 @@
-"""A tiny master in every mode: what docs/formats.md shows, and what `tools/fuzz_masters.py` damages."""
+"""Tiny masters in every mode, for the pictures of docs/formats.md and for `tools/fuzz_masters.py`."""
 
 from __future__ import annotations
 
@@ -29,26 +29,26 @@ RGB_STRIPS = {"photometric": "rgb", "rowsperstrip": 32}
 
 @functools.cache
 def masters() -> dict[str, bytes]:
-    """A tiny master in every mode that the page shows, by the picture's name."""
+    """Returns a tiny master in every mode that the page shows, by the picture's name."""
     rgb = scene()
     return {name: write(rgb) for name, write in {**FILES, **TIFFS, **SAMPLES}.items()}
 
 
 def scene() -> Pixels:
-    """The sample repository's agave field in sRGB, height x width x 3."""
+    """Returns the sample repository's agave field in sRGB, height x width x 3."""
     image = pyvips.Image.new_from_file(str(FOLDER / "agave-p3.tif")).icc_transform("srgb")
     return np.asarray(image.thumbnail_image(WIDTH, height=HEIGHT).numpy())
 
 
 def tiff(pixels: Pixels, **tags: Any) -> bytes:
-    """A TIFF by tifffile."""
+    """Returns a TIFF written by tifffile."""
     file = io.BytesIO()
     tifffile.imwrite(file, np.ascontiguousarray(pixels), metadata=None, software=False, **tags)
     return file.getvalue()
 
 
 def bare(data: bytes, photometric: int, bits: list[int], **more: Any) -> bytes:
-    """A TIFF by hand, for what no library writes: one strip *data*, and further tags as *more*'s t<number>."""
+    """Returns a TIFF that no library writes: one strip *data*, and further tags as *more*'s t<number>."""
     fields: dict[int, tuple[str, list[int]]] = {
         256: ("I", [WIDTH]), 257: ("I", [HEIGHT]), 258: ("H", bits), 259: ("H", [1]), 262: ("H", [photometric]),
         273: ("I", [8]), 277: ("H", [len(bits)]), 278: ("I", [HEIGHT]), 279: ("I", [len(data)]),
@@ -59,36 +59,36 @@ def bare(data: bytes, photometric: int, bits: list[int], **more: Any) -> bytes:
     free = end + 2 + 12 * len(fields) + 4
     for tag, (code, values) in sorted(fields.items()):
         raw = struct.pack(f"<{len(values)}{code}", *values)
-        place = raw.ljust(4, b"\0") if len(raw) <= 4 else struct.pack("<I", free + len(tail))
+        inline = raw.ljust(4, b"\0") if len(raw) <= 4 else struct.pack("<I", free + len(tail))
         tail += b"" if len(raw) <= 4 else raw
-        entries += struct.pack("<HHI", tag, {"B": 1, "H": 3, "I": 4}[code], len(values)) + place
+        entries += struct.pack("<HHI", tag, {"B": 1, "H": 3, "I": 4}[code], len(values)) + inline
     head = struct.pack("<2sHI", b"II", 42, end) + data.ljust(end - 8, b"\0")
     return head + struct.pack("<H", len(fields)) + entries + bytes(4) + tail
 
 
 def packed(samples: Pixels, bits: int) -> bytes:
-    """Samples of *bits* bits without gaps, each row beginning at a byte."""
+    """Returns samples of *bits* bits without gaps. Each row begins at a byte."""
     rows = samples.reshape(HEIGHT, -1, 1).astype("u4")
     return np.packbits((rows >> np.arange(bits - 1, -1, -1) & 1).reshape(HEIGHT, -1).astype("u1"), axis=1).tobytes()
 
 
 def grey(rgb: Pixels) -> Pixels:
-    """Luma, 8 bits."""
+    """Returns luma, 8 bits."""
     return (rgb @ [0.299, 0.587, 0.114]).round().astype("u1")
 
 
 def wide(pixels: Pixels) -> Pixels:
-    """16 bits of 8."""
+    """Returns 8-bit *pixels* with 16 bits."""
     return pixels.astype("u2") * 257
 
 
 def fading() -> Pixels:
-    """Alpha, from clear at the left to opaque at the right."""
+    """Returns alpha from transparent on the left to opaque on the right."""
     return np.broadcast_to(np.linspace(0, 255, WIDTH).round().astype("u1"), (HEIGHT, WIDTH))
 
 
 def saved(kind: str, **options: Any) -> Callable[[Pixels], bytes]:
-    """By Pillow, as *kind*."""
+    """Returns a function that writes with Pillow, as *kind*."""
 
     def write(rgb: Pixels) -> bytes:
         file = io.BytesIO()
@@ -99,19 +99,19 @@ def saved(kind: str, **options: Any) -> Callable[[Pixels], bytes]:
 
 
 def heif(rgb: Pixels) -> bytes:
-    """HEIC."""
+    """Returns a HEIC file."""
     pillow_heif.register_heif_opener()
     return saved("HEIF")(rgb)
 
 
 def psd(rgb: Pixels) -> bytes:
-    """Photoshop's file with nothing but the composite (its specification, "File Header Section")."""
+    """Returns a Photoshop file with the composite alone (its specification, "File Header Section")."""
     head = struct.pack(">4sH6xHIIHH", b"8BPS", 1, 3, HEIGHT, WIDTH, 8, 3)
     return head + bytes(12) + bytes(2) + np.moveaxis(rgb, -1, 0).tobytes()
 
 
 def by_vips(space: str | None = None, **options: Any) -> Callable[[Pixels], bytes]:
-    """A TIFF by libvips, in its colour *space*."""
+    """Returns a function that writes a TIFF with libvips, in its colour *space*."""
 
     def write(rgb: Pixels) -> bytes:
         image = pyvips.Image.new_from_array(rgb)
@@ -121,7 +121,7 @@ def by_vips(space: str | None = None, **options: Any) -> Callable[[Pixels], byte
 
 
 def old_jpeg(rgb: Pixels) -> bytes:
-    """Compression 6: the strip is a whole JPEG stream, told of once more by tags 513 and 514."""
+    """Returns a TIFF of compression 6: the strip is a JPEG stream, and tags 513 and 514 give its place again."""
     data = saved("JPEG", quality=90, subsampling="4:2:0")(rgb)
     return bare(
         data, 6, [8, 8, 8], t259=("H", [6]), t512=("H", [1]), t513=("I", [8]), t514=("I", [len(data)]),
@@ -130,7 +130,7 @@ def old_jpeg(rgb: Pixels) -> bytes:
 
 
 def lab8(rgb: Pixels, *, offset: int) -> bytes:
-    """8-bit LAB: a and b are signed in CIELAB, and lie 128 higher in ICCLAB."""
+    """Returns 8-bit LAB: a and b are signed in CIELAB, and have 128 added in ICCLAB."""
     lab = pyvips.Image.new_from_array(rgb).colourspace("lab").numpy()
     a_b = np.clip(lab[..., 1:].round(), -128, 127) + offset
     pixels = np.dstack([(lab[..., :1] * 2.55).round(), a_b % 256]).astype("u1")
@@ -138,12 +138,12 @@ def lab8(rgb: Pixels, *, offset: int) -> bytes:
 
 
 def ycc(rgb: Pixels) -> Pixels:
-    """8-bit YCbCr."""
+    """Returns 8-bit YCbCr."""
     return np.asarray(Image.fromarray(rgb).convert("YCbCr"))
 
 
 def ycc_420(rgb: Pixels) -> bytes:
-    """Raw samples, two by two luma before each pair of chroma."""
+    """Returns uncompressed samples, two by two of luma before each pair of chroma."""
     samples = ycc(rgb)
     blocks = samples[..., 0].reshape(HEIGHT // 2, 2, WIDTH // 2, 2).transpose(0, 2, 1, 3).reshape(-1, 4)
     chroma = samples[::2, ::2, 1:].reshape(-1, 2)
@@ -151,7 +151,7 @@ def ycc_420(rgb: Pixels) -> bytes:
 
 
 def palette(rgb: Pixels, *, alpha: bool = False) -> bytes:
-    """64 colours, with alpha as a second sample or without."""
+    """Returns a picture of 64 colours, with or without alpha as a second sample."""
     image = Image.fromarray(rgb).quantize(64)
     index = np.asarray(image)
     colours = np.zeros((256, 3), "u2")
@@ -163,17 +163,17 @@ def palette(rgb: Pixels, *, alpha: bool = False) -> bytes:
 
 
 def compressed(scheme: str) -> Callable[[Pixels], bytes]:
-    """Tiles by imagecodecs."""
+    """Returns a function that writes tiles compressed by imagecodecs."""
     return lambda rgb: tiff(rgb, photometric="rgb", compression=scheme, tile=(48, 64))
 
 
 def stretched(rgb: Pixels) -> bytes:
-    """Floats far from 0..1."""
+    """Returns floats far from 0..1."""
     return tiff(grey(rgb).astype("f4") * 40 - 3000, photometric="minisblack")
 
 
 def pages(rgb: Pixels) -> bytes:
-    """A small copy as the first page, the picture as the second."""
+    """Returns a file with a small copy as the first page and the picture as the second."""
     file = io.BytesIO()
     with tifffile.TiffWriter(file) as writer:
         writer.write(np.ascontiguousarray(rgb[::4, ::4]), photometric="rgb", subfiletype=1, metadata=None)
@@ -182,7 +182,7 @@ def pages(rgb: Pixels) -> bytes:
 
 
 def grey_profile() -> bytes:
-    """A profile of three tags for grey with a gamma of 2.2 (ICC.1:2001-04)."""
+    """Returns a profile of three tags for grey with a gamma of 2.2 (ICC.1:2001-04)."""
     curve = b"curv" + bytes(4) + struct.pack(">IHxx", 1, round(2.2 * 256))
     white = b"XYZ " + bytes(4) + struct.pack(">3I", 0xF6D6, 0x10000, 0xD32D)
     words = b"desc" + bytes(4) + struct.pack(">I9s", 9, b"grey 2.2\0") + bytes(78 + 1)
