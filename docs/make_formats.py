@@ -118,10 +118,10 @@ Data that an engine knows and finds damaged is refused, because a more lenient e
 """
 
 HELD = f"""
-*Held whole* means that the decoder needs the whole picture in memory. One master may take
-{DECODED_MAX // 2**20} MB of it, so that a process stays below 1 GB. A larger one is refused with 413 and the reason before anything is decoded. A larger JPEG 2000
-is decoded in half its size, or a quarter .., which its coding contains: 8-bit RGB up to about 150 megapixels in half,
-fewer if the file is large. The limit in pixels depends on the kind:
+*Held whole* means that the decoder needs the whole picture in memory. One master may take {DECODED_MAX // 2**20} MB
+of it, so that a process stays below 1 GB. A larger one is refused with 413 and the reason before anything is decoded.
+A larger JPEG 2000 is decoded in half its size, or a quarter .., which its coding contains: 8-bit RGB up to about 150
+megapixels in half, fewer if the file is large. The limit in pixels depends on the kind:
 
 | held whole | bytes a pixel | megapixels at most |
 | --- | --- | --- |
