@@ -38,7 +38,7 @@ check: $(VENV)/dev.stamp ## Check lint, types, import contracts and container fi
 	$(BIN)/hadolint Dockerfile
 	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec docker-compose.yml docker-compose.s3.yml
 	$(BIN)/kubernetes-validate --strict --quiet deploy/kubernetes/*.yaml
-	$(BIN)/python -m tools.check_front
+	$(BIN)/python -m tools.check_nginx
 
 .PHONY: test
 test: check ## Run the checks and all tests except the slow ones

@@ -82,7 +82,7 @@ def _begin() -> None:
 def _record(response: Response) -> Response:
     seconds = time.perf_counter() - g.began
     kind, outcome = KINDS.get(request.blueprint or "", "other"), outcome_of(response)
-    size = response.content_length or 0 if request.method == "GET" else 0
+    size = g.get("sent") or response.content_length or 0 if request.method == "GET" else 0
     _count(response, kind, outcome, seconds, size)
     if is_logged(outcome):
         level = logging.DEBUG if request.path in PROBES and response.status_code == 200 else logging.INFO
@@ -96,10 +96,10 @@ def _record(response: Response) -> Response:
 
 def _count(response: Response, kind: str, outcome: str, seconds: float, size: int) -> None:
     counters = metrics()
-    counters.requests.labels(kind, outcome, str(response.status_code), "thread").inc()
+    counters.requests.labels(kind, outcome, str(response.status_code), "api").inc()
     counters.request_seconds.labels(kind, outcome).observe(seconds)
     if response.mimetype == "image/jpeg":
-        counters.sent_bytes.labels(kind, outcome, "thread").inc(size)
+        counters.sent_bytes.labels(kind, outcome, "api").inc(size)
     if failure := g.get("failure"):
         counters.request_failures.labels(failure.slug).inc()
     if "event" in g:
@@ -131,7 +131,7 @@ def _fields(response: Response, kind: str, outcome: str, seconds: float, size: i
         "bytes": size,
         "outcome": outcome,
         "kind": kind,
-        "server": "thread",
+        "server": "api",
         "key": _key(),
         "failure": failure.slug if failure else None,
         "detail": failure.detail if failure and "event" in g else None,  # senders of events rarely show it to people

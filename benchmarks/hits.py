@@ -168,7 +168,7 @@ def mezcal(cache: Path, cores: set[int] | None, processes: int):
         "REPO_BASE_URL": "http://127.0.0.1:1/",
         "API_PROCESSES": str(processes),
     }
-    return serving([*command, "api:create_app()"], port, cores, env)
+    return serving(command, port, cores, env)
 
 
 @contextmanager

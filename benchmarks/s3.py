@@ -116,7 +116,7 @@ def api(cache: Path, env: dict[str, str]):
         f"127.0.0.1:{port}",
     ]
     parts = {"STORAGE_DIR": str(cache), "REDIS_URL": "redis://127.0.0.1:1/0", "REPO_BASE_URL": "http://127.0.0.1:1/"}
-    return serving([*command, "api:create_app()"], port, None, parts | env)
+    return serving(command, port, None, parts | env)
 
 
 # --- clients, each in a process of its own

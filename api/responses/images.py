@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from flask import Response, request
+from flask import Response, g, request
 from werkzeug.http import http_date
 from werkzeug.wsgi import wrap_file
 
@@ -84,6 +84,7 @@ def send(opened: Opened, cache_status: str = HIT) -> Response:
         return response
     if image_headers.header is not None:  # the other server evaluates the conditions
         opened.file.close()
+        g.sent = opened.stored.size  # for the log and the metrics, though this response has no body
         return Response(status=200, headers=[("Cache-Status", cache_status), *image_headers.headers(opened.stored)])
     _ignore_unsupported_ranges()
     body = wrap_file(request.environ, opened.file, BLOCK) if remote is None else ()

@@ -27,6 +27,7 @@ JSON_LINES = {"application/x-ndjson", "application/jsonl", "application/ndjson"}
 def read_list() -> Iterable[Event]:
     """Return the masters that the request lists: a path per line, a JSON value per line, or a JSON list."""
     settings = context().settings
+    body_limits.limit_time(body_limits.LIST_SECONDS)
     if request.mimetype == LINES:
         body_limits.check(settings.jobs_max_bytes)
         events: Iterable[Event] = (Event(EventKind.WANTED, "path", line) for line in body_limits.lines())

@@ -1,31 +1,79 @@
-"""Bodies of requests: bounded before they are read, and read as what they say they are."""
+"""Limits of request bodies: their size, how many arrive at once, and the time in which they have to arrive."""
 
 from __future__ import annotations
 
+import socket
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from flask import request
-from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge, UnsupportedMediaType
+from flask import g, request
+from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge, RequestTimeout, UnsupportedMediaType
 
 from mezcal.errors import BadEvent, Busy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from flask import Flask
+
 CHARSETS = {"utf-8", "utf8", "us-ascii"}
 FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 PIECE = 1 << 16  # bytes read at a time
 LINE_MOST = 1 << 14  # bytes: more than any path, or a few words about it, may have
-STRANGERS_MOST = 32  # bodies at once of whom nobody knows yet: each takes a thread, and a webhook's some megabytes
+STRANGERS_MOST = 32  # bodies at once of unknown senders: each takes a thread, and a webhook's some megabytes
+BODY_SECONDS = 60.0  # in which a whole body has to arrive: until then it holds a thread
+LIST_SECONDS = 600.0  # the same for the long lists of clients that may change state
 
 _places = threading.BoundedSemaphore(STRANGERS_MOST)
 
 
+class BodyTimeLimit:
+    """Ends the receiving of a body after some seconds: what reads it then sees the end of the connection.
+
+    A total, and not a time-out of the socket: that would begin again with each byte of a client that drips.
+    """
+
+    def __init__(self, connection: socket.socket, seconds: float) -> None:
+        self.seconds, self.expired = seconds, False
+        self._connection = connection
+        self._timer = threading.Timer(seconds, self._expire)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def cancel(self) -> None:
+        """Lift the limit."""
+        self._timer.cancel()
+
+    def _expire(self) -> None:
+        self.expired = True
+        with suppress(OSError):  # the client has left
+            self._connection.shutdown(socket.SHUT_RD)
+
+
+def register(app: Flask) -> None:
+    """Limit the time of every body that *app* gets."""
+    app.before_request(lambda: limit_time(BODY_SECONDS))
+    app.teardown_request(lambda _error: _lift_limit())
+
+
+def limit_time(seconds: float) -> None:
+    """Give the body of this request *seconds* to arrive, from now on. A server that hides its sockets sets no limit."""
+    _lift_limit()
+    connection = request.environ.get("gunicorn.socket") or request.environ.get("werkzeug.socket")
+    if connection is not None and (request.content_length or "HTTP_TRANSFER_ENCODING" in request.environ):
+        g.body_time_limit = BodyTimeLimit(connection, seconds)
+
+
+def _lift_limit() -> None:
+    limit: BodyTimeLimit | None = g.pop("body_time_limit", None)
+    if limit is not None:
+        limit.cancel()
+
+
 @contextmanager
 def of_stranger() -> Iterator[None]:
-    """Hold a place for a body that has to be read before it is known who sends it; `Busy` where none is free."""
+    """Hold one of the places for bodies that are read before the sender is known. Raises `Busy` if none is free."""
     if not _places.acquire(blocking=False):
         raise Busy("too many bodies arrive at once: send it again")
     try:
@@ -35,8 +83,8 @@ def of_stranger() -> Iterator[None]:
 
 
 def check(most: int) -> None:
-    """Refuse a body of more than *most* bytes, or none that can be read as UTF-8 text, before any of it is read."""
-    request.max_content_length = most + 1  # one more than may be: so it is seen that there is more
+    """Refuse a body of more than *most* bytes, or one that is no UTF-8 text, before any of it is read."""
+    request.max_content_length = most + 1  # one more than allowed: so it is seen that there is more
     if (request.content_length or 0) > most:
         raise RequestEntityTooLarge(f"the body has more than {most:,} bytes: send several")
     if request.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
@@ -47,24 +95,38 @@ def check(most: int) -> None:
 
 
 def whole() -> bytes:
-    """All of the body, once it is checked."""
+    """Return all of the body, after `check`."""
     return b"".join(_pieces())
 
 
 def _pieces() -> Iterator[bytes]:
-    """The body as it comes; raises where it is too long, or breaks off: half a list is none."""
+    """Yield the body as it arrives. Raises if it is too long or breaks off: half a list is no list."""
     most, seen = (request.max_content_length or 1) - 1, 0
-    while piece := request.stream.read(PIECE):
+    while piece := _read():
         seen += len(piece)
         if seen > most:
             raise RequestEntityTooLarge(f"the body has more than {most:,} bytes: send several")
         yield piece
     if request.content_length is not None and seen < request.content_length:
-        raise ClientDisconnected("the body broke off")
+        raise _broken_off()
+
+
+def _read() -> bytes:
+    try:
+        return request.stream.read(PIECE)
+    except (OSError, ClientDisconnected) as error:
+        raise _broken_off() from error
+
+
+def _broken_off() -> ClientDisconnected | RequestTimeout:
+    limit: BodyTimeLimit | None = g.get("body_time_limit")
+    if limit is not None and limit.expired:
+        return RequestTimeout(f"the body did not arrive within {limit.seconds:g} seconds")
+    return ClientDisconnected("the body broke off")
 
 
 def lines() -> Iterator[str]:
-    """The body's lines that hold something, each as soon as it is there; the body is never held whole."""
+    """Yield the lines that are not empty, each as soon as it has arrived: the whole body is never in memory."""
     rest = b""
     for piece in _pieces():
         *ended, rest = (rest + piece).split(b"\n")

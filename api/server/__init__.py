@@ -1,1 +1,1 @@
-"""gunicorn for the API."""
+"""The API under gunicorn."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 import resource
@@ -9,7 +10,8 @@ import signal
 from typing import TYPE_CHECKING, Any
 
 from api.context import EXTENSION
-from api.nginx_log import follow
+from api.nginx_log import follow_nginx
+from api.server.hits import application
 from mezcal.runtime.parent_death import follow_parent
 from mezcal.settings import load
 from mezcal.settings.typos import find_typos, given_names
@@ -20,24 +22,23 @@ from mezcal.telemetry.logs import format_gunicorn_logs, set_up_logs
 if TYPE_CHECKING:
     from types import FrameType
 
-    from gunicorn.workers.base import Worker
-
 _settings = load()
 
 FILES = 4096  # open at once: a socket and a file for each of gunicorn's 1000 connections, and some
-SPARE_THREADS = 16  # never taken by those who wait for a miss: WAITERS_MAX bounds these
+SPARE_THREADS = 16  # never taken by requests that wait for a miss: WAITERS_MAX bounds these
 ANSWERING_SECONDS = 1.0  # kept of DRAIN_SECONDS for sending the last answers
 
-worker_class = "api.server.serving.HitsFirst"  # hits from the event loop, all else from threads
+wsgi_app = "api.server.hits:application()"
+worker_class = "gthread"
 threads = _settings.waiters_max + SPARE_THREADS
 workers = _settings.api_processes
-preload_app = workers > 1  # several share what the application takes; it connects only when first asked
-keepalive = 75  # longer than the 60 s for which proxies keep a connection: the proxy, not we, closes it
-timeout = 120  # of a process that no longer turns; a waiting thread does not count
+preload_app = workers > 1  # several share the memory of the application; it connects only when first asked
+keepalive = 75  # longer than the 60 s for which proxies keep a connection: the proxy closes it, not the API
+timeout = 120  # of a process whose main loop stands still; a waiting thread does not count
 graceful_timeout = max(int(_settings.drain_seconds), 1)
 control_socket_disable = True  # it would open one under the home folder
 worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108, PTH112 - gunicorn's own names there
-accesslog = None  # ours has more to say, and less to do, see api/server/hit_log.py
+accesslog = None  # api/request_log.py writes the lines
 errorlog = "-"
 loglevel = "warning"
 limit_request_line = 8190  # the most that gunicorn takes: PATH_MAX, most of it percent-encoded
@@ -45,7 +46,7 @@ forwarded_allow_ips = ""  # nothing here believes a forwarded address
 
 
 def on_starting(_arbiter: Any) -> None:
-    """Set the logs up once, before the application is loaded."""
+    """Set up the logs once, before the application is loaded."""
     set_up_logs(_settings, "api")
     format_gunicorn_logs()
     for told in find_typos(given_names()):
@@ -53,24 +54,27 @@ def on_starting(_arbiter: Any) -> None:
     multiprocess.start_sharing("api")
 
 
-def post_fork(_arbiter: Any, _worker: Worker) -> None:
-    """End with the master, even if it is killed; hold as many files as may be: each hit under way has two."""
+def post_fork(_arbiter: Any, _worker: Any) -> None:
+    """End with gunicorn's main process, even if it is killed; allow as many open files as the system does."""
     follow_parent(signal.SIGKILL)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     multiprocess.register_process()
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, FILES) if most > 0 else FILES, most))
 
 
-def post_worker_init(worker: Worker) -> None:
-    """On SIGTERM let nobody wait any more, and answer those who do while there still is time to."""
-    desk = worker.wsgi.extensions[EXTENSION]
-    listener = desk.jobs.listener
-    follow(_settings)
-    record_requests(desk.jobs.minutes)
+def post_worker_init(_worker: Any) -> None:
+    """Follow nginx's hits. On SIGTERM accept no more waiters, and answer those there are while there is time."""
+    context = application().extensions[EXTENSION]
+    reader = follow_nginx(context)
+    if reader is not None:
+        atexit.register(reader.pass_on)
+    record_requests(context.jobs.minutes)
+    end_of_gunicorn = signal.getsignal(signal.SIGTERM)
+    assert callable(end_of_gunicorn)
 
     def drain(signum: int, frame: FrameType | None) -> None:
-        listener.drain(max(0.0, graceful_timeout - ANSWERING_SECONDS))
-        worker.handle_exit(signum, frame)
+        context.jobs.listener.drain(max(0.0, graceful_timeout - ANSWERING_SECONDS))
+        end_of_gunicorn(signum, frame)
 
     signal.signal(signal.SIGTERM, drain)
     signal.siginterrupt(signal.SIGTERM, False)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from mezcal.commands.arguments import at_least_one, port_or_any_free
 from mezcal.runtime.resources import cores
-from mezcal.runtime.up import UpOptions, up
+from mezcal.runtime.up import NginxChoice, UpOptions, up
 
 if TYPE_CHECKING:
     import argparse
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 WORKERS_MOST = 8  # by default: an idle pool process takes some 70 MB; --workers may say more
 
 DESCRIPTION = """\
-Run all of mezcal on this machine, in the foreground: a broker on a private unix socket, a worker, the API
-and, with --flower, a dashboard. One line on stdout says when everything is ready; logs go to stderr. Ctrl-C
-or SIGTERM finishes the running jobs and ends everything; a second one does not wait. All other settings come
-from environment variables or a file .env; see docs/configuration.md.
+Run all of mezcal on this machine, in the foreground: a broker on a private unix socket, a worker, the API,
+nginx if it is installed and, with --flower, a dashboard. One line on stdout says when everything is ready;
+logs go to stderr. Ctrl-C or SIGTERM finishes the running jobs and ends everything; a second one does not wait.
+All other settings come from environment variables or a file .env; see docs/configuration.md.
 
 example: mezcal up --origin /srv/masters --port 5001"""
 
@@ -52,7 +52,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="folder for the queue and the cache, instead of DATA_DIR (default: mezcal-data)",
     )
-    parser.add_argument("--front", action="store_true", help="let nginx serve what is cached; it takes HOST and PORT")
+    parser.add_argument(
+        "--nginx",
+        choices=get_args(NginxChoice),
+        default="auto",
+        help="whether nginx serves cached images: `auto` if one is installed, `always` refuses to start without one "
+        "(default: %(default)s)",
+    )
     parser.add_argument("--flower", action="store_true", help="also run the dashboard, on loopback only")
     parser.add_argument(
         "--flower-port",
@@ -74,7 +80,7 @@ def run(options: argparse.Namespace) -> int:
             origin=options.origin,
             data_dir=options.data_dir,
             flower_port=options.flower_port if options.flower else None,
-            front=options.front,
+            nginx=options.nginx,
         )
     )
 

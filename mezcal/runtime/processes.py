@@ -41,7 +41,7 @@ def api(bind: str, processes: int) -> tuple[str, ...]:
     """The API under gunicorn at *bind* (HOST:PORT)."""
     return (
         *(*PYTHON, "gunicorn", "--config", "python:api.server.gunicorn", "--bind", bind),
-        *("--workers", str(processes), "api:create_app()"),
+        *("--workers", str(processes)),
     )
 
 

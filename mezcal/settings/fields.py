@@ -441,7 +441,7 @@ class SettingFields(BaseSettings):
     log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], UPPER] = Field(
         "INFO", description="Lowest level that is logged."
     )
-    front_hits_file: Path | None = Field(
+    nginx_hit_log: Path | None = Field(
         None,
         description="File in which nginx logs the hits it serves; the API counts and empties it. `mezcal up` sets it.",
     )

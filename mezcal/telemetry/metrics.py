@@ -49,20 +49,19 @@ class Metrics:
         self.requests = self._counter(
             "mezcal_requests",
             "Requests answered. outcome: hit, stale, miss (started a job), join (waited for a job that existed), "
-            "wait-expired (503, the job goes on), accepted (202), error, other. server: loop (the event loop of the "
-            "API), thread (Flask), nginx.",
+            "wait-expired (503, the job goes on), accepted (202), error, other. server: nginx, or api.",
             *("kind", "outcome", "status", "server"),
         )
         self.request_seconds = self._histogram(
             "mezcal_request_seconds",
-            "Seconds from a request to its response, of requests that Flask answered. Misses and joins include the "
-            "time that they waited for their job.",
+            "Seconds from a request to its response, of requests that the API answered; nginx does not time its own "
+            "hits. Misses and joins include the time that they waited for their job.",
             WAIT_BUCKETS,
             *("kind", "outcome"),
         )
         self.sent_bytes = self._counter(
             "mezcal_sent_bytes",
-            "Bytes of images in responses, by the server that sent them.",
+            "Bytes of images in responses, by the server that answered.",
             "kind",
             "outcome",
             "server",
@@ -125,10 +124,6 @@ class Metrics:
             "mezcal_origin_responses",
             "Responses of origins. status: the HTTP status, or unreachable, timeout.",
             *("origin", "status"),
-        )
-        self.lines_dropped = self._counter(
-            "mezcal_log_lines_dropped",
-            "Lines of the access log that were dropped because they could not be written in time.",
         )
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:

@@ -78,7 +78,7 @@ def live_processes() -> list[int]:
 
 def register_process() -> None:
     """Make this process one of `live_processes` after a fork, before it has counted anything."""
-    metrics().lines_dropped.inc(0)
+    metrics().active_requests.inc(0)
 
 
 def process_parts() -> dict[int, str]:

@@ -83,7 +83,7 @@ class Installation:
 
     def start(self) -> None:
         """Start them all and wait until they answer."""
-        self.desk.run("gunicorn", "--config", "python:api.server.gunicorn", "--bind", self._at, "api:create_app()")
+        self.desk.run("gunicorn", "--config", "python:api.server.gunicorn", "--bind", self._at)
         self.first.work()
         self.second.work()
         until(self._answers, 60, "the API")

@@ -35,6 +35,7 @@ PARTS = {
     "worker": ["celery", "--hostname=all@"],
     "interactive": ["celery", "--hostname=interactive@"],
     "api": ["gunicorn"],
+    "nginx": ["nginx: "],
 }
 START, STOP = 90, 40  # seconds, on a busy machine
 
@@ -236,7 +237,7 @@ def test_whoever_starts_it_on_this_machine_may_change_state(mezcal: Running) -> 
 
 def test_logs_come_under_the_names_of_their_parts(mezcal: Running) -> None:
     names = {line.split(" | ")[0].strip() for line in mezcal.stderr.splitlines()}
-    assert names <= {"up", "broker", "worker", "interactive", "api", "flower"}
+    assert names <= {"up", "broker", "worker", "interactive", "api", "nginx", "flower"}
     assert "worker" in names
 
 
@@ -261,6 +262,7 @@ def test_a_data_folder_in_use_is_one_line(mezcal: Running) -> None:
         ("worker", "plate-cmyk.tif"),
         ("interactive", "manuscript-bilevel.tif"),
         ("api", "portrait-rotated.tif"),
+        ("nginx", "maps/valley.tif"),
     ],
 )
 def test_a_part_that_is_killed_is_back_soon_and_images_are_made(mezcal: Running, victim: str, path: str) -> None:
@@ -270,6 +272,31 @@ def test_a_part_that_is_killed_is_back_soon_and_images_are_made(mezcal: Running,
     until(lambda: made(mezcal, path), seconds=60, what="an image")
     assert f"{victim} ended with signal SIGKILL; starting it again in" in mezcal.stderr
     until(lambda: not any(map(lives, before)), what="the end of all its processes")
+
+
+def test_hits_go_on_while_the_api_is_killed_and_started_again(mezcal: Running) -> None:
+    assert mezcal.image().status_code == 200
+    before = mezcal.of("gunicorn")
+    os.kill(before[0], signal.SIGKILL)
+    ready = lambda: requests.get(f"{mezcal.url}healthz", timeout=30).status_code == 200  # noqa: E731
+    until(lambda: mezcal.image().headers["Cache-Status"] == "mezcal; hit" and not any(map(lives, before)))
+    until(lambda: mezcal.image().headers["Cache-Status"] == "mezcal; hit" and ready(), what="the next API")
+
+
+def test_without_nginx_the_api_has_the_port_itself(tmp_path: Path) -> None:
+    with running(tmp_path / "data", "--nginx", "never") as alone:
+        assert alone.ready().image().status_code == 200
+        assert not alone.of("nginx: ")
+        assert alone.image().headers["Server"] == "gunicorn"
+        assert "nginx is not started" not in alone.stderr, "the option says so"
+        assert alone.stop() == 0
+
+
+def test_another_server_that_sends_the_files_is_left_to_do_so(tmp_path: Path) -> None:
+    with running(tmp_path / "data", SENDFILE_HEADER="X-Sendfile") as alone:
+        assert alone.ready().image().headers["X-Sendfile"].endswith(f"{MASTER}/image.jpg")
+        assert not alone.of("nginx: ")
+        assert alone.stderr.count("nginx is not started: SENDFILE_HEADER=X-Sendfile") == 1
 
 
 def made(mezcal: Running, path: str) -> bool:

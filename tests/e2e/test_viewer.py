@@ -28,11 +28,13 @@ pytestmark = [
 ]
 
 
-@pytest.fixture(scope="module", params=[(), ("--front",)], ids=["the API alone", "behind nginx"])
+@pytest.fixture(
+    scope="module", params=[("--nginx", "never"), ("--nginx", "always")], ids=["the API alone", "behind nginx"]
+)
 def shown(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     with (
         OriginServer(SAMPLES) as origin,
-        running_installation(tmp_path_factory.mktemp("viewer"), origin.url, *request.param) as installation,
+        running_installation(tmp_path_factory.mktemp("viewer"), origin.url, "--nginx", request.param) as installation,
     ):
         yield installation
 

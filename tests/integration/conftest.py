@@ -46,6 +46,16 @@ def installation(repository: OriginServer, tmp_path_factory: pytest.TempPathFact
         assert up.stop() == 0
 
 
+@pytest.fixture(scope="session")
+def alone(repository: OriginServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    """One API process without nginx in front, where few misses may wait."""
+    given = {"API_PROCESSES": "1", "WAITERS_MAX": "6", "WAIT_SECONDS": "60", "LOG_FORMAT": "json"}
+    folder = tmp_path_factory.mktemp("alone")
+    with running_installation(folder, repository.url, "--nginx", "never", API_TOKENS=TOKEN, **given) as up:
+        yield up
+        assert up.stop() == 0
+
+
 @pytest.fixture
 def master(repository: OriginServer) -> str:
     """The path of a master that no other test has asked for."""

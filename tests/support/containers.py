@@ -69,7 +69,7 @@ class Composition:
 
     def __init__(self, folder: Path, **dotenv: str) -> None:
         self.folder, self.dotenv = folder, dotenv
-        self.ports = {name: free_port() for name in ("redis", "api", "front", "flower")}
+        self.ports = {name: free_port() for name in ("redis", "api", "nginx", "flower")}
         programs = [BIN, Path(get_binary_path()).parent, (nginx() or BIN).parent]
         self.path = ":".join([*map(str, programs), os.environ["PATH"]])
 
@@ -82,9 +82,9 @@ class Composition:
         text = text.replace("$$", "$")
         text = re.sub(r"/opt/mezcal/lib/python[\d.]+/site-packages/mezcal/sample", str(FOLDER), text)
         text = text.replace("redis:6379", f"127.0.0.1:{self.ports['redis']}")
-        text = text.replace("front 8080 api:5000", f"front {self.ports['front']} 127.0.0.1:{self.ports['api']}")
+        text = text.replace("nginx 8080 api:5000", f"nginx {self.ports['nginx']} 127.0.0.1:{self.ports['api']}")
         text = text.replace("include /etc/mezcal/redis.conf", "include /etc/mezcal/redis.conf\nport @redis@")
-        text = text.replace("@redis@", str(self.ports["redis"])).replace(":8080/", f":{self.ports['front']}/")
+        text = text.replace("@redis@", str(self.ports["redis"])).replace(":8080/", f":{self.ports['nginx']}/")
         for place, other in PLACES.items():
             text = text.replace(place, other)
         return text
@@ -159,7 +159,7 @@ class Composition:
         test = [self.translated(word) for word in words]
         if name == "redis":
             test = [test[0].replace("valkey-cli ping", f"valkey-cli -p {self.ports['redis']} ping")]
-        if name in ("redis", "front") and not shutil.which({"redis": "valkey-cli", "front": "wget"}[name]):
+        if name in ("redis", "nginx") and not shutil.which({"redis": "valkey-cli", "nginx": "wget"}[name]):
             return self.listens(name)
         entered = ["nsenter", f"--mount=/proc/{process.pid}/ns/mnt", "--wd=/"]
         asked = subprocess.run(

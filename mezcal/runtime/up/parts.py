@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 PAST_DRAIN = 3.0  # seconds, beyond DRAIN_SECONDS, in which a drained part may close what it holds
 ANSWER_WITHIN = 2.0  # seconds
+NGINX = "nginx"  # the part, and the folder for its files
 HANDED = "MEZCAL_METRICS_DIR"  # the folder in which API and worker count together, see telemetry/shared.py
 
 
@@ -32,7 +33,7 @@ class Rank(IntEnum):
     BROKER = 0
     DASHBOARD = 1
     SERVICE = 2
-    FRONT = 3
+    NGINX = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,27 +65,27 @@ def api(settings: Settings, folder: Folder, at: Address, env: Mapping[str, str])
     )
 
 
-def front(
+def nginx(
     settings: Settings, folder: Folder, program: Path, places: tuple[Address, Address], env: Mapping[str, str]
 ) -> Part:
-    """The server nginx at the first of *places*, in front of the API at the second."""
+    """Nginx at the first of *places*, in front of the API at the second; ready when the API answers through it."""
     at, behind = places
-    run = folder.run / "nginx"
+    run = folder.run / NGINX
     run.mkdir(mode=0o700, exist_ok=True)
     written = run / "nginx.conf"
-    user = pwd.getpwuid(0).pw_name if os.geteuid() == 0 else None  # `nobody` may not see the store
-    asked = NginxConfig(at.bind, behind.bind, run, trusted=at.loopback, hits=settings.front_hits_file, user=user)
-    written.write_text(configuration(settings, asked), encoding="utf-8")
+    user = pwd.getpwuid(0).pw_name if os.geteuid() == 0 else None  # nginx's default, `nobody`, may not see the store
+    config = NginxConfig(at.bind, behind.bind, run, trusted=at.loopback, hits=settings.nginx_hit_log, user=user)
+    written.write_text(configuration(settings, config), encoding="utf-8")
     return Part(
-        name="front",
+        name=NGINX,
         argv=(str(program), "-e", "stderr", "-p", str(run), "-c", str(written)),
         env=env,
         cwd=folder.run,
         ready=partial(answers, at, "/healthz"),
-        rank=Rank.FRONT,
-        stop=signal.SIGQUIT,  # what was asked is answered, what is kept alive is closed
+        rank=Rank.NGINX,
+        stop=signal.SIGQUIT,  # finish the answers, close the connections that are kept alive
         grace=settings.drain_seconds + PAST_DRAIN,
-        orphaned=signal.SIGTERM,  # its own children do not follow it, they are told
+        orphaned=signal.SIGTERM,  # nginx ends its own processes; the kernel does not
         leftovers=(run / "nginx.pid",),
     )
 

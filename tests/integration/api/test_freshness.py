@@ -28,7 +28,8 @@ OTHER = (SAMPLES / "agave-p3.tif").read_bytes()
 @pytest.fixture(scope="module")
 def ageing(repository: OriginServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     folder = tmp_path_factory.mktemp("ageing")
-    with running_installation(folder, repository.url, REVALIDATE_AFTER=str(HOUR), ORIGIN_RETRIES="0") as up:
+    given = {"REVALIDATE_AFTER": str(HOUR), "ORIGIN_RETRIES": "0"}
+    with running_installation(folder, repository.url, "--nginx", "never", **given) as up:
         yield up
 
 
@@ -129,10 +130,22 @@ def test_an_image_made_with_other_settings_is_made_again(
     assert made is not None
     shared = str(ageing.settings.cache_dir)
     given = {"STORAGE_DIR": shared, "REVALIDATE_AFTER": "1", "MEZZANINE_QUALITY": "50"}
-    with running_installation(tmp_path, repository.url, **given) as other:
+    with running_installation(tmp_path, repository.url, "--nginx", "never", **given) as other:
         until(lambda: time.time() - made.made > 1.5, what="age")
         assert other.ask(master).headers["Content-Length"] == large
         until(lambda: other.ask(master).headers["Content-Length"] != large, what="the smaller image")
         now = store.sidecar(recipe)
         assert now is not None
         assert now.recipe_version != made.recipe_version
+
+
+def test_an_old_image_that_nginx_serves_is_asked_about_too(repository: OriginServer, tmp_path: Path) -> None:
+    """The API learns of the hit a second later, from nginx's log; the walk through the store would come in a minute."""
+    path = "served-by-nginx.tif"
+    repository.script(path, body=OTHER)
+    with running_installation(tmp_path, repository.url, REVALIDATE_AFTER=str(HOUR), ACCESS_LOG="none") as up:
+        up.ask(path)
+        up.table.redis.set(up.table.keys.chore("walk"), "another's", ex=HOUR)
+        grow_old(up, path)
+        assert up.ask(path).headers["Cache-Status"] == "mezcal; hit", "nginx does not know the age"
+        until(lambda: revalidated(repository, path), what="the question whether the master has changed")

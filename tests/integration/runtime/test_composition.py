@@ -43,17 +43,17 @@ def test_the_composition_makes_and_serves_an_image_with_passwords_of_its_own(com
     with ExitStack() as stack:
         for name in ("api", "worker", "beat", "flower"):
             stack.enter_context(up.running(name))
-        up.done("front-config")
-        stack.enter_context(up.running("front"))
-        front = f"http://127.0.0.1:{up.ports['front']}"
-        made = requests.get(f"{front}/images/agave-p3.tif", timeout=60)
-        again = requests.get(f"{front}/images/agave-p3.tif", timeout=60)
+        up.done("nginx-config")
+        stack.enter_context(up.running("nginx"))
+        url = f"http://127.0.0.1:{up.ports['nginx']}"
+        made = requests.get(f"{url}/images/agave-p3.tif", timeout=60)
+        again = requests.get(f"{url}/images/agave-p3.tif", timeout=60)
         assert (made.status_code, again.status_code) == (200, 200), made.text
         assert again.headers["Cache-Status"] == "mezcal; hit"
         assert again.headers["ETag"] == made.headers["ETag"]
-        assert requests.delete(f"{front}/images/agave-p3.tif", timeout=10).status_code == 401
+        assert requests.delete(f"{url}/images/agave-p3.tif", timeout=10).status_code == 401
         bearer = {"Authorization": f"Bearer {secret(up, 'api_tokens')}"}
-        assert requests.delete(f"{front}/images/agave-p3.tif", headers=bearer, timeout=10).status_code == 204
+        assert requests.delete(f"{url}/images/agave-p3.tif", headers=bearer, timeout=10).status_code == 204
         board = f"http://127.0.0.1:{up.ports['flower']}/"
         assert requests.get(board, timeout=10).status_code == 401
         user, _, word = secret(up, "flower_basic_auth").partition(":")

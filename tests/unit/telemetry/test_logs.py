@@ -110,7 +110,7 @@ def test_people_get_one_line_whatever_is_said() -> None:
 def test_a_requests_line_for_people_is_short() -> None:
     fields = {"method": "GET", "path": "/images/a b", "status": 200, "ms": 12.6, "bytes": 77, "outcome": "miss"}
     text = LineFormatter(as_text, Redactor(), "api").format(
-        record("request", **fields, kind="mezzanine", server="thread", key="k")
+        record("request", **fields, kind="mezzanine", server="api", key="k")
     )
     assert text == "1970-01-01 00:00:00.500 INFO    GET /images/a b 200 miss 13 ms 77 B"
 

@@ -147,9 +147,9 @@ class TestTheLastHour:
             MinuteRecorder(MinuteCounts(redis, Keys("x:")), counted.registry.collect),
             MinuteRecorder(MinuteCounts(redis, Keys("x:")), counted.registry.collect),
         ]
-        counted.requests.labels("mezzanine", "hit", "200", "loop").inc(5)
-        counted.requests.labels("mezzanine", "stale", "200", "loop").inc(1)
-        counted.requests.labels("mezzanine", "miss", "200", "thread").inc(2)
+        counted.requests.labels("mezzanine", "hit", "200", "api").inc(5)
+        counted.requests.labels("mezzanine", "stale", "200", "api").inc(1)
+        counted.requests.labels("mezzanine", "miss", "200", "api").inc(2)
         counted.request_seconds.labels("mezzanine", "miss").observe(0.2)
         counted.request_seconds.labels("mezzanine", "join").observe(2)
         counted.request_seconds.labels("mezzanine", "hit").observe(9)  # nobody waited
@@ -173,10 +173,10 @@ class TestTheLastHour:
         server = fakeredis.FakeServer()
         redis = fakeredis.FakeRedis(server=server, decode_responses=True)
         teller = MinuteRecorder(MinuteCounts(redis, Keys("x:")), counted.registry.collect)
-        counted.requests.labels("mezzanine", "hit", "200", "loop").inc(3)
+        counted.requests.labels("mezzanine", "hit", "200", "api").inc(3)
         server.connected = False
         teller.record()
-        counted.requests.labels("mezzanine", "hit", "200", "loop").inc(4)
+        counted.requests.labels("mezzanine", "hit", "200", "api").inc(4)
         server.connected = True
         teller.record()
         assert sum(minute.hits for minute in last_hour(MinuteCounts(redis, Keys("x:")))) == 7

@@ -22,8 +22,8 @@ def main() -> int:
         shipped = Path("deploy/nginx/nginx.conf").read_text(encoding="utf-8")
         texts = {"deploy/nginx/nginx.conf": shipped.replace("/tmp/nginx", name).replace("api:5000", "127.0.0.1:1")}  # noqa: S108
         for layout in Layout:
-            front = NginxConfig("127.0.0.1:8080", "127.0.0.1:5000", run)
-            texts[layout] = configuration(load(_env_file=None, storage_layout=layout), front)
+            config = NginxConfig("127.0.0.1:8080", "127.0.0.1:5000", run)
+            texts[layout] = configuration(load(_env_file=None, storage_layout=layout), config)
         return max(judged(program, run, what, text) for what, text in texts.items())
 
 

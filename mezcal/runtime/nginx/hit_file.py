@@ -1,0 +1,101 @@
+"""The log file in which nginx notes the hits that it serves by itself: written once a second, 32 KiB at a time.
+
+A file, because it costs nginx least and the API cannot make nginx lose it: a datagram for each hit is a system call
+each, `stub_status` does not tell hits from proxied requests, and a pipe that nobody reads would stop nginx.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+# nginx's log formats: for an API that only counts, and for one that also wants to know which image it was.
+SHORT = "$status $body_bytes_sent"
+LONG = "$status $body_bytes_sent $msec $request_method $request_uri $mezcal_request_id $http_traceparent"
+FULL = 16 * 2**20  # bytes after which the file is emptied
+PIECE = 2**20  # bytes read at once
+
+
+@dataclass(frozen=True, slots=True)
+class NginxHit:
+    """One line of the file; the fields from *at* on only in the long format."""
+
+    status: str
+    bytes: int
+    at: float = 0.0  # seconds since 1970
+    method: str = ""
+    path: str = ""
+    request_id: str = ""
+    traceparent: str = ""
+
+    @classmethod
+    def parse(cls, line: str) -> NginxHit | None:
+        """Return the hit of *line*, None if it has neither format."""
+        parts = line.split(" ")
+        try:
+            if len(parts) == 2:
+                return cls(parts[0], int(parts[1]))
+            return cls(parts[0], int(parts[1]), float(parts[2]), *parts[3:7])
+        except (ValueError, TypeError, IndexError):
+            return None
+
+
+class HitFile:
+    """The file at *path*. One process reads it at a time; a file beside it holds the position, and a lock."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._position_path = path.with_name(f"{path.name}.read")
+        self._position_file: int | None = None
+
+    def claim(self) -> bool:
+        """Become the reader for as long as this process lives. Returns False while another process is the reader."""
+        if self._position_file is None:
+            descriptor = os.open(self._position_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                os.close(descriptor)
+                return False
+            self._position_file = descriptor
+        return True
+
+    def new_lines(self) -> Iterator[bytes]:
+        """Yield what nginx has written since the last call, in pieces of whole lines.
+
+        A piece counts as read when the caller asks for the next one. A file that has grown large is emptied: nginx
+        appends, so it continues at the start. What nginx writes between the last read and the emptying is lost, some
+        microseconds in 16 MiB.
+        """
+        if not self._path.exists():
+            return
+        with self._path.open("rb") as file:
+            position = self._load(os.fstat(file.fileno()))
+            while piece := os.pread(file.fileno(), PIECE, position):
+                whole = piece[: piece.rfind(b"\n") + 1]
+                if not whole:
+                    break
+                yield whole
+                position += len(whole)
+                self._save(os.fstat(file.fileno()), position)
+        if position >= FULL:
+            with suppress(OSError):  # another user's: whoever rotates it has to
+                os.truncate(self._path, 0)
+                self._save(self._path.stat(), 0)
+
+    def _load(self, status: os.stat_result) -> int:
+        assert self._position_file is not None, "only the process that has claimed the file reads it"
+        inode, _, saved = os.pread(self._position_file, 64, 0).decode().strip().partition(" ")
+        position = int(saved or 0) if inode == str(status.st_ino) else 0
+        return position if position <= status.st_size else 0
+
+    def _save(self, status: os.stat_result, position: int) -> None:
+        assert self._position_file is not None
+        os.pwrite(self._position_file, f"{status.st_ino} {position}".ljust(64).encode(), 0)

@@ -1,0 +1,148 @@
+"""The API without nginx: gunicorn's threads, and a WSGI function in front of Flask for plain hits."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+from contextlib import ExitStack
+from http.client import HTTPConnection
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import pytest
+
+from mezcal.recipe import Mezzanine
+from mezcal.store import open_store
+from tests.integration.conftest import TOKEN
+from tests.support.installation import SAMPLES
+from tests.support.scrape import scraped, total
+from tests.support.waiting import until
+
+if TYPE_CHECKING:
+    from tests.support.installation import Installation
+    from tests.support.origin_server import OriginServer
+
+WARM = "maps/valley.tif"
+VALLEY = (SAMPLES / "maps" / "valley.tif").read_bytes()
+WAITERS = 6  # WAITERS_MAX of the fixture
+PROMPT = 1.0  # seconds, for a hit on a busy machine
+CHANGING = {"Date", "X-Request-ID"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _warm(alone: Installation) -> None:
+    alone.ask(WARM)
+
+
+def connect(installation: Installation) -> socket.socket:
+    place = urlsplit(installation.url)
+    return socket.create_connection((str(place.hostname), place.port), timeout=30)
+
+
+def exchange(installation: Installation, request: bytes) -> bytes:
+    """What comes back for *request* until the server hangs up."""
+    with connect(installation) as line:
+        line.sendall(request)
+        return b"".join(iter(lambda: line.recv(1 << 20), b""))
+
+
+def test_it_is_gunicorn_that_answers(alone: Installation) -> None:
+    assert not alone.pids("nginx")
+    assert alone.ask(WARM).headers["Server"] == "gunicorn"
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize("target", [f"/images/{WARM}", f"/mezzanine/{WARM}.jpg"])
+def test_a_plain_hit_says_what_the_flask_route_says(alone: Installation, method: str, target: str) -> None:
+    """A query that means nothing, and a condition that does not hold, leave the answer to Flask."""
+    plain = alone.request(target, method)
+    by_flask = [
+        alone.request(f"{target}?any=1", method),
+        alone.request(target, method, headers={"If-None-Match": '"another"'}),
+    ]
+    for answer in by_flask:
+        assert {name: value for name, value in plain.headers.items() if name not in CHANGING} == {
+            name: value for name, value in answer.headers.items() if name not in CHANGING
+        }
+        assert plain.content == answer.content
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [({"Range": "bytes=0-9"}, 206), ({"If-None-Match": "*"}, 304), ({"Range": "bytes=99999999-"}, 416)],
+)
+def test_conditions_and_ranges_are_answered_too(alone: Installation, headers: dict[str, str], status: int) -> None:
+    assert alone.ask(WARM, headers=headers).status_code == status
+
+
+def test_hits_misses_and_errors_share_one_connection(alone: Installation, master: str) -> None:
+    place = urlsplit(alone.url)
+    line = HTTPConnection(str(place.hostname), place.port, timeout=30)
+    for target, status in [(WARM, 200), (master, 200), (WARM, 200), ("../x", 400), (WARM, 200), (master, 200)]:
+        line.request("GET", f"/images/{target}")
+        answer = line.getresponse()
+        answer.read()
+        assert answer.status == status
+    line.close()
+
+
+def test_a_hit_is_counted_and_has_its_line(alone: Installation, master: str) -> None:
+    alone.ask(master)
+    before = total(scraped(alone), "mezcal_requests_total", kind="mezzanine", outcome="hit", server="api")
+    hit = alone.ask(master, headers={"X-Request-ID": "hit-of-the-api"})
+    assert hit.headers["X-Request-ID"] == "hit-of-the-api"
+    after = total(scraped(alone), "mezcal_requests_total", kind="mezzanine", outcome="hit", server="api")
+    assert after == before + 1
+    lines = until(lambda: [line for line in alone.journal.read_text().splitlines() if "hit-of-the-api" in line])
+    line = json.loads(lines[0])
+    assert (line["event"], line["outcome"], line["server"], line["status"]) == ("request", "hit", "api", 200)
+    assert (line["path"], line["bytes"]) == (f"/images/{master}", len(hit.content))
+    assert line["key"] == Mezzanine.parse(master).key
+
+
+def test_waiting_misses_never_take_the_last_threads(alone: Installation, repository: OriginServer) -> None:
+    """As many misses wait as may; hits are answered promptly, by the WSGI function and by Flask."""
+    with ExitStack() as waiting:
+        scripts = []
+        for _ in range(WAITERS):
+            path = f"{uuid4().hex}.tif"
+            scripts.append(repository.script(path, body=VALLEY, hold_at=1000))
+            line = waiting.enter_context(connect(alone))
+            line.sendall(f"GET /images/{path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        until(lambda: total(scraped(alone), "mezcal_active_requests") > WAITERS, what="all places taken")
+        assert alone.ask("one-more.tif").status_code == 503
+        for headers in ({}, {"If-None-Match": '"another"'}) * 5:
+            began = time.monotonic()
+            assert alone.ask(WARM, headers=headers).status_code == 200
+            assert time.monotonic() - began < PROMPT
+        for script in scripts:
+            script.go.set()
+
+
+def test_a_client_that_leaves_while_it_takes_an_image_leaves_no_file_open(alone: Installation) -> None:
+    name = f"{uuid4().hex}.tif"
+    place = open_store(alone.settings).path(Mezzanine.parse(name))
+    place.parent.mkdir(parents=True)
+    place.write_bytes(os.urandom(8 << 20))
+    _, serving = alone.pids("gunicorn")
+
+    def held() -> int:
+        links = [os.readlink(f"/proc/{serving}/fd/{fd}") for fd in os.listdir(f"/proc/{serving}/fd")]  # noqa: PTH208, PTH115
+        return sum(str(place) in link for link in links)
+
+    with connect(alone) as line:
+        line.sendall(f"GET /images/{name} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        line.recv(1000)
+        until(lambda: held() == 1, what="the image being sent")
+    until(lambda: held() == 0, what="the end of it")
+
+
+def test_a_malformed_chunked_body_is_the_senders_fault(alone: Installation) -> None:
+    fields = f"Host: x\r\nAuthorization: Bearer {TOKEN}\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+    answer = exchange(alone, f"POST /jobs HTTP/1.1\r\n{fields}".encode() + b'["a.tif"]\r\n\r\n')
+    assert answer.startswith(b"HTTP/1.1 400 "), answer
+    assert b"does not match its headers" in answer
+    assert "Traceback" not in alone.journal.read_text()
