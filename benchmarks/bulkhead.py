@@ -36,15 +36,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--seconds", type=float, default=8)
     parser.add_argument("--waiting", type=int, nargs="+", default=[0, 50, 200])
-    parser.add_argument("--front", action="store_true", help="with nginx in front")
+    parser.add_argument("--nginx", default="always", choices=("always", "never"), help="(default: %(default)s)")
     parser.add_argument("--nice", type=int, default=19, help="of the converting pool (default: %(default)s)")
     options = parser.parse_args()
-    front = ["--front"] if options.front else []
     limits = {"API_PROCESSES": "2", "WAITERS_MAX": "120", "WAIT_SECONDS": "120"}
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         origin = stack.enter_context(OriginServer(SAMPLES))
-        installation = stack.enter_context(running_installation(folder, origin.url, *front, **limits))
+        installation = stack.enter_context(running_installation(folder, origin.url, "--nginx", options.nginx, **limits))
         measure(installation, origin, options)
 
 

@@ -1,11 +1,11 @@
-"""Hits: the API alone and nginx in front of it, beside a bare Flask `send_file` on waitress and plain nginx.
+"""Hits: `mezcal up` with nginx and the API alone, beside plain nginx and a bare Flask `send_file` on waitress.
 
     python -m benchmarks.hits [--seconds 3] [--rounds 3] [--processes 2] [--pinned] [--sizes ..] [--connections ..]
 
-Each server in its own processes, the same file, loopback, keep-alive; `--pinned` puts the servers on one core and
-the load on another. Rounds are interleaved and medians taken. Prints requests per second, p50 and p99 in
-milliseconds, the server's CPU milliseconds per request, how many times the rate and how small a part of the p99 of
-waitress that is, and the rate and the CPU as parts of plain nginx'. Where all is busy, the CPU is what tells.
+Each server has processes of its own; the same files, loopback, keep-alive. `--pinned` puts the servers on one core
+and the load on another. Rounds are interleaved, medians taken. Prints requests per second, p50 and p99 in milliseconds,
+the server's CPU milliseconds per request, failed requests, and the ratios: rate and p99 compared with waitress, rate and
+CPU compared with plain nginx. Where the machine is busy, the CPU tells more than the rate.
 """
 
 from __future__ import annotations
@@ -24,12 +24,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.load import Run, load
-from mezcal.runtime.nginx import NginxConfig, configuration, nginx
-from mezcal.settings import load as settings
+from mezcal.runtime.nginx import nginx
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+MEZCAL = str(Path(sys.executable).with_name("mezcal"))
+START = 60  # seconds
 SIZES = {"100 KB": 100_000, "1 MB": 1_000_000, "8 MB": 8_000_000}
 BARE = """
 import sys
@@ -76,11 +77,10 @@ def main() -> None:
             path.parent.mkdir()
             path.write_bytes(b"\xff\xd8" + os.urandom(size - 4) + b"\xff\xd9")
         cache.chmod(0o755)
-        api = stack.enter_context(mezcal(cache, cores, options.processes))
         servers = {
             "waitress": stack.enter_context(waitress(cache, cores)),
-            "API": api,
-            "front": stack.enter_context(front(cache, cores, options.processes, api.port)),
+            "API alone": stack.enter_context(api_alone(cache, cores, options.processes)),
+            "mezcal up": stack.enter_context(mezcal_up(cache, cores, options.processes)),
             "nginx": stack.enter_context(plain(cache, cores, options.processes)),
         }
         print(
@@ -151,33 +151,22 @@ def waitress(cache: Path, cores: set[int] | None):
     return serving([sys.executable, "-c", BARE, str(cache), str(port)], port, cores, {})
 
 
-def mezcal(cache: Path, cores: set[int] | None, processes: int):
+def environment(cache: Path, processes: int) -> dict[str, str]:
+    return {"STORAGE_DIR": str(cache), "REPO_BASE_URL": "http://127.0.0.1:1/", "API_PROCESSES": str(processes)}
+
+
+def api_alone(cache: Path, cores: set[int] | None, processes: int):
     port = free_port()
-    command = [
-        sys.executable,
-        "-m",
-        "gunicorn",
-        "--config",
-        "python:api.server.gunicorn",
-        "--bind",
-        f"127.0.0.1:{port}",
-    ]
-    env = {
-        "STORAGE_DIR": str(cache),
-        "REDIS_URL": "redis://127.0.0.1:1/0",
-        "REPO_BASE_URL": "http://127.0.0.1:1/",
-        "API_PROCESSES": str(processes),
-    }
-    return serving(command, port, cores, env)
+    env = environment(cache, processes) | {"REDIS_URL": "redis://127.0.0.1:1/0"}
+    return serving([MEZCAL, "api", "--port", str(port)], port, cores, env)
 
 
 @contextmanager
-def front(cache: Path, cores: set[int] | None, processes: int, api: int) -> Iterator[Server]:
+def mezcal_up(cache: Path, cores: set[int] | None, processes: int) -> Iterator[Server]:
     port = free_port()
-    with tempfile.TemporaryDirectory() as run:
-        at = NginxConfig(f"127.0.0.1:{port}", f"127.0.0.1:{api}", Path(run), user=user())
-        text = configuration(settings(_env_file=None, storage_dir=cache), at)
-        with nginx_of(text.replace("processes auto", f"processes {processes}"), Path(run), port, cores) as server:
+    with tempfile.TemporaryDirectory() as data:
+        command = [MEZCAL, "up", "--nginx", "always", "--port", str(port), "--data-dir", data, "--workers", "2"]
+        with serving(command, port, cores, environment(cache, processes)) as server:
             yield server
 
 
@@ -208,7 +197,7 @@ def serving(command: list[str], port: int, cores: set[int] | None, env: dict[str
     pin = None if cores is None else lambda: os.sched_setaffinity(0, cores)
     server = subprocess.Popen(command, env=os.environ | env, preexec_fn=pin, stderr=subprocess.DEVNULL)
     try:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + START
         while not answers(port):
             assert time.monotonic() < deadline, f"{command} does not answer"
             time.sleep(0.05)

@@ -1,76 +1,101 @@
 """What a cold request costs besides the work itself: `python -m benchmarks.miss_overhead` in the root folder.
 
-A whole `mezcal up` (an API process, 2 pool processes, the bundled broker) in front of a repository on loopback;
-each request is for another small master. Beside it, in this process, `derive()` alone for a master like it, from
-the same repository. The two take turns. Prints medians in milliseconds, and the difference, which is what HTTP,
-queue, lease and waking cost; it shall be below 15.
+The default `mezcal up` (nginx where there is one, 2 pool processes, the bundled broker) in front of a repository in a
+process of its own, on loopback; each request is for another small master. The worker's log says how long each job took.
+Prints the medians of the requests, of the jobs, and of their differences, in milliseconds: a difference is what HTTP,
+queue, lease and waking cost one request.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
+import socket
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import requests
 
-from mezcal.convert import ConversionOptions
-from mezcal.derive import derive
-from mezcal.origin import open_origin
-from mezcal.recipe import Mezzanine
-from mezcal.settings import load
-from mezcal.store import open_store
 from tests.support.installation import SAMPLES, running_installation
-from tests.support.origin_server import OriginServer
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterator
 
-MASTER = (SAMPLES / "maps" / "valley.tif").read_bytes()
-
-
-def clocked(work: Callable[[], object]) -> float:
-    began = time.perf_counter()
-    work()
-    return 1000 * (time.perf_counter() - began)
+MASTER = SAMPLES / "maps" / "valley.tif"
+WARM_UP = 10  # requests that start libraries and connections
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
     parser.add_argument("--rounds", type=int, default=200)
-    rounds = parser.parse_args().rounds
-    with tempfile.TemporaryDirectory() as name, OriginServer() as repository:
+    parser.add_argument("--nginx", default="auto", choices=("auto", "always", "never"))
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        settings = load(_env_file=None, data_dir=folder / "alone", repo_base_url=repository.url)
-        origin, store, choices = open_origin(settings), open_store(settings), ConversionOptions.of(settings)
-        (folder / "installation").mkdir()
+        paths = masters(folder / "masters", WARM_UP + options.rounds)
         with (
-            running_installation(folder / "installation", repository.url, LOG_LEVEL="WARNING") as installation,
+            repository(folder / "masters") as url,
+            running_installation(folder, url, "--nginx", options.nginx, LOG_FORMAT="json") as installation,
             requests.Session() as client,
         ):
-            cold: list[float] = []
-            alone: list[float] = []
-            for number in range(-10, rounds):  # the first ones start libraries and connections
-                asked, made = (f"{kind}{number}.tif" for kind in ("asked", "made"))
-                for path in (asked, made):
-                    repository.script(path, body=MASTER)
-                request = clocked(lambda path=asked: client.get(f"{installation.url}/images/{path}").raise_for_status())
-                work = clocked(lambda path=made: derive(Mezzanine.parse(path), origin, store, choices))
-                if number >= 0:
-                    cold.append(request)
-                    alone.append(work)
-    report(cold, alone)
+            taken = {path: timed(client, f"{installation.url}/images/{path}") for path in paths}
+            jobs = until(lambda: job_times(installation.journal, len(paths)), what="the worker's last line")
+    measured = paths[WARM_UP:]
+    report([taken[path] for path in measured], [jobs[path] for path in measured])
 
 
-def report(cold: list[float], alone: list[float]) -> None:
-    print(f"conditions: {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, {len(cold)} rounds, medians (p90) in ms")
-    for title, taken in (("cold request", cold), ("derive() alone", alone)):
+def masters(folder: Path, number: int) -> list[str]:
+    """Make *number* masters in *folder*, and return their paths."""
+    folder.mkdir()
+    folder.chmod(0o755)
+    for index in range(number):
+        (folder / f"{index}.tif").write_bytes(MASTER.read_bytes())
+    return [f"{index}.tif" for index in range(number)]
+
+
+@contextmanager
+def repository(folder: Path) -> Iterator[str]:
+    """A file server in a process of its own."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "http.server", str(port), "--bind", "127.0.0.1", "--directory", str(folder)]
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        until(lambda: socket.socket().connect_ex(("127.0.0.1", port)) == 0, what="the repository")
+        yield f"http://127.0.0.1:{port}/"
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def timed(client: requests.Session, url: str) -> float:
+    """The milliseconds of one request."""
+    began = time.perf_counter()
+    client.get(url, timeout=60).raise_for_status()
+    return 1000 * (time.perf_counter() - began)
+
+
+def job_times(journal: Path, number: int) -> dict[str, float] | None:
+    """The milliseconds of each job by its path, once *number* have their line."""
+    lines = [json.loads(line) for line in journal.read_text().splitlines()]
+    found = {line["path"]: line["ms"] for line in lines if line["event"] == "job"}
+    return found if len(found) == number else None
+
+
+def report(requested: list[float], worked: list[float]) -> None:
+    count, load = len(requested), os.getloadavg()[0]
+    print(f"conditions: {os.cpu_count()} cores, load {load:.1f}, {count} rounds, medians (p90) in ms")
+    overhead = [request - job for request, job in zip(requested, worked, strict=True)]
+    for title, taken in (("cold request", requested), ("its job", worked), ("overhead", overhead)):
         print(f"{title:16}{statistics.median(taken):8.1f}  ({statistics.quantiles(taken, n=10)[-1]:.1f})")
-    print(f"{'overhead':16}{statistics.median(cold) - statistics.median(alone):8.1f}")
 
 
 if __name__ == "__main__":
