@@ -4,8 +4,8 @@
 
 Each server has processes of its own; the same files, loopback, keep-alive. `--pinned` puts the servers on one core
 and the load on another. Rounds are interleaved, medians taken. Prints requests per second, p50 and p99 in milliseconds,
-the server's CPU milliseconds per request, failed requests, and the ratios: rate and p99 compared with waitress, rate and
-CPU compared with plain nginx. Where the machine is busy, the CPU tells more than the rate.
+the CPU milliseconds of the server per request, failed requests, and ratios: rate and p99 to waitress, rate and CPU to
+plain nginx. Where the machine is busy, the CPU tells more than the rate.
 """
 
 from __future__ import annotations
