@@ -3,7 +3,7 @@
 with ArchiveServer() as archive:
     frame = archive.add(path, configuration_type="EXPOSE", public=False)
     ... ARCHIVE_API_URL=archive.url ...
-    archive.expire_urls()            # those given out so far are refused from now on
+    archive.expire_urls()            # URLs given out so far are refused from now on
     archive.script("/frames/1/", status=503)
     assert archive.count("/files/1") == 1
 """
@@ -33,7 +33,7 @@ class ArchiveServer:
         self.generation = 0
         self._faults: dict[str, tuple[int, float]] = {}
         self._lock = threading.Lock()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _Answers)
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _Responses)
         self._server.daemon_threads = True
         self._server.archive = self  # type: ignore[attr-defined]
         self.root = f"http://127.0.0.1:{self._server.server_port}"
@@ -93,7 +93,7 @@ class ArchiveServer:
         return {**self.frames[number]["record"], "url": signed}
 
 
-class _Answers(BaseHTTPRequestHandler):
+class _Responses(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
@@ -117,8 +117,8 @@ class _Answers(BaseHTTPRequestHandler):
 
     def _list(self, frames: list[dict[str, Any]], query: dict[str, str]) -> None:
         names = {"basename_exact": "basename", "request_id": "request_id", "reduction_level": "reduction_level"}
-        wanted = [(names[name], value) for name, value in query.items()]
-        found = [frame for frame in frames if all(str(frame[name]) == value for name, value in wanted)]
+        conditions = [(names[name], value) for name, value in query.items()]
+        found = [frame for frame in frames if all(str(frame[name]) == value for name, value in conditions)]
         self._json({"count": len(found), "results": found})
 
     def _file(self, archive: ArchiveServer, number: int, query: dict[str, str], who: str | None) -> None:
@@ -138,4 +138,4 @@ class _Answers(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""

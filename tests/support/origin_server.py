@@ -1,13 +1,13 @@
-"""A real HTTP origin that serves a folder and misbehaves as told, path by path.
+"""A real HTTP origin that serves a folder, with scripted faults for single paths.
 
     with OriginServer(folder) as origin:
         origin.script("a.tif", fails=2)           # 503 twice, then the file
         ... OriginRepository(load(repo_base_url=origin.url)) ...
         assert origin.count("a.tif") == 3
 
-A path without a script is served as a good repository would: length, type, strong ETag, Last-Modified, single
-ranges, 304. `Script` lists all that can go wrong; `hold_at` with `go` stops a body at an exact byte until the
-test lets it go on, so that no test needs to sleep.
+A path without a script is served as by a good repository: length, type, strong ETag, Last-Modified, single ranges,
+304. `Script` lists the faults. `hold_at` stops a body at an exact byte until the test sets `go`, so that no test needs
+to sleep.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import unquote
 
-from tests.support.origin_answers import Listener
+from tests.support.origin_responses import Listener
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,34 +27,34 @@ BASE = "/rest/"
 
 @dataclass
 class Script:
-    """How one path is answered. The first *fails* requests are answered *status*, the others in full."""
+    """How requests for one path are answered: the first *fails* of them with *status*, the others in full."""
 
-    status: int = 503  # what a failing request is answered
-    fails: int = 0  # how many requests fail so; -1 is all
-    retry_after: str | None = None  # on those answers
-    silent: int = 0  # how many requests, before all else, get no answer: the connection is reset
-    delay: float = 0  # seconds before the answer begins
+    status: int = 503  # of a failing request
+    fails: int = 0  # how many requests get it; -1 is all
+    retry_after: str | None = None  # of those responses
+    silent: int = 0  # how many requests, before all others, get no response: the connection is reset
+    delay: float = 0  # seconds before the response
     rate: float = 0  # bytes per second of the body; 0 is as fast as it goes
     hold_at: int | None = None  # the body stops at this byte until `go` is set
     go: threading.Event = field(default_factory=threading.Event)
     cut_at: int | None = None  # the connection is closed at this byte of the master ..
-    cuts: int = -1  # .. in so many answers; -1 is all
+    cuts: int = -1  # .. in so many responses; -1 is all
     body: bytes | None = None  # instead of the folder's file; set it again and the master has changed
     endless: bool = False  # zeros until the client leaves, without a length
     chunked: bool = False  # no Content-Length
-    length: int | None = None  # a Content-Length that lies
+    length: int | None = None  # a wrong Content-Length
     coding: str | None = None  # "gzip" compresses; any other name is only declared
     content_type: str | None = None  # "" leaves the header out
     etag: str | None = None  # "" leaves the header out
     ranges: bool = True
-    redirect: str | None = None  # Location, answered 302
+    redirect: str | None = None  # the Location of a 302
     authorization: str | None = None  # the header a request must have; else 401
-    headers: dict[str, str] = field(default_factory=dict)  # added to every answer
+    headers: dict[str, str] = field(default_factory=dict)  # added to every response
 
 
 @dataclass(frozen=True)
 class Seen:
-    """One request as it came; *path* is decoded and relative to the base, *target* is what was sent."""
+    """One request as it arrived; *path* is decoded and relative to the base, *target* is what was sent."""
 
     method: str
     path: str
@@ -69,9 +69,9 @@ class OriginServer:
         self.folder = folder
         self.requests: list[Seen] = []
         self.leaving = threading.Event()
-        self.hung_up = threading.Event()  # set when a client was gone before its body was sent
+        self.hung_up = threading.Event()  # set when a client had gone before its body was sent
         self._scripts: dict[str, Script] = {}
-        self._news = threading.Condition()
+        self._changed = threading.Condition()
         self._server = Listener(host)
         self._server.origin = self
         self.port = self._server.server_port
@@ -105,8 +105,8 @@ class OriginServer:
         return self._scripts.setdefault(path, Script())
 
     def seen(self, path: str | None = None) -> list[Seen]:
-        """The requests for *path*, or all, in the order they came."""
-        with self._news:
+        """The requests for *path*, or all, in the order in which they arrived."""
+        with self._changed:
             return [request for request in self.requests if path in {None, request.path}]
 
     def count(self, path: str | None = None) -> int:
@@ -116,12 +116,15 @@ class OriginServer:
         return unquote(target.removeprefix(BASE)) if target.startswith(BASE) else target
 
     def note(self, method: str, path: str, target: str, headers: dict[str, str]) -> None:
-        with self._news:
+        with self._changed:
             self.requests.append(Seen(method, path, target, headers))
-            self._news.notify_all()
+            self._changed.notify_all()
 
     def wait_for_requests(self, path: str, number: int, timeout: float = 30) -> None:
-        """Block until *path* was asked for *number* times."""
-        with self._news:
-            asked = lambda: sum(request.path == path for request in self.requests) >= number  # noqa: E731
-            assert self._news.wait_for(asked, timeout), f"{path} was not asked for {number} times"
+        """Wait until *path* was requested *number* times."""
+        with self._changed:
+            arrived = self._changed.wait_for(lambda: self._count(path) >= number, timeout)
+            assert arrived, f"{path} was not requested {number} times"
+
+    def _count(self, path: str) -> int:
+        return sum(request.path == path for request in self.requests)

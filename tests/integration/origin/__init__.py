@@ -8,12 +8,12 @@ BIG = os.urandom(6 * 2**20)
 
 
 def fetch(repository, path="a.tif"):
-    """The whole master, as a client of the origin reads it."""
+    """The whole master, read as derive does."""
     with repository.open(path) as master:
         master.complete()
         return master.file.read()
 
 
 def downloads():
-    """The threads that still bring a master."""
+    """The threads that still download a master."""
     return [thread for thread in threading.enumerate() if thread.name == "origin-download"]

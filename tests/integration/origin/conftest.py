@@ -1,4 +1,4 @@
-"""A scripted origin, a client for it, and a scratch folder that must be empty in the end."""
+"""A scripted origin, a client for it, and a scratch folder that must be empty at the end."""
 
 import contextlib
 from pathlib import Path
@@ -23,7 +23,7 @@ def origin(tmp_path):
 
 @pytest.fixture
 def scratch(tmp_path):
-    """The scratch folder; whatever a test does, nothing is left in it."""
+    """The scratch folder. After each test it must be empty."""
     folder = tmp_path / "scratch"
     yield folder
     assert not folder.exists() or not list(folder.iterdir())
@@ -32,7 +32,7 @@ def scratch(tmp_path):
 
 
 def open_files():
-    """What this process holds open, files without a name too."""
+    """The files that this process has open, also those without a name."""
     names = []
     for entry in Path("/proc/self/fd").iterdir():
         with contextlib.suppress(FileNotFoundError):

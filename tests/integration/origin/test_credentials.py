@@ -27,8 +27,8 @@ def origin():
 
 
 @pytest.fixture
-def stranger():
-    """Another server, at another port of the same address."""
+def other_server():
+    """A server at another port of the same address."""
     with OriginServer() as server:
         server.script("a.tif", body=MASTER)
         yield server
@@ -96,30 +96,30 @@ def test_a_redirect_on_the_origin_itself_keeps_the_credential(origin, repository
 
 
 @pytest.mark.parametrize("form", ["http://127.0.0.1:{port}/rest/a.tif", "//127.0.0.1:{port}/rest/a.tif"])
-def test_a_redirect_to_another_port_is_not_followed(origin, stranger, repository, form):
-    origin.script("old.tif", redirect=form.format(port=stranger.port))
-    with pytest.raises(OriginAstray, match=str(stranger.port)):
+def test_a_redirect_to_another_port_is_not_followed(origin, other_server, repository, form):
+    origin.script("old.tif", redirect=form.format(port=other_server.port))
+    with pytest.raises(OriginAstray, match=str(other_server.port)):
         fetch(repository(**TOKEN), "old.tif")
-    assert stranger.count() == 0
+    assert other_server.count() == 0
 
 
-def test_a_redirect_to_another_host_is_not_followed(origin, stranger, repository):
-    origin.script("old.tif", redirect=f"http://localhost:{stranger.port}/rest/a.tif")
+def test_a_redirect_to_another_host_is_not_followed(origin, other_server, repository):
+    origin.script("old.tif", redirect=f"http://localhost:{other_server.port}/rest/a.tif")
     with pytest.raises(OriginAstray):
         fetch(repository(**TOKEN), "old.tif")
-    assert stranger.count() == 0
+    assert other_server.count() == 0
 
 
 @pytest.mark.parametrize("allowed", ["localhost", "cdn, LOCALHOST:{port}"])
-def test_a_redirect_to_an_allowed_host_is_followed_without_the_credential(origin, stranger, repository, allowed):
-    origin.script("old.tif", redirect=f"http://localhost:{stranger.port}/rest/a.tif")
-    hosts = allowed.format(port=stranger.port)
+def test_a_redirect_to_an_allowed_host_is_followed_without_the_credential(origin, other_server, repository, allowed):
+    origin.script("old.tif", redirect=f"http://localhost:{other_server.port}/rest/a.tif")
+    hosts = allowed.format(port=other_server.port)
     assert fetch(repository(**TOKEN, origin_redirect_hosts=hosts), "old.tif") == MASTER
-    assert sent(stranger) == [None]
+    assert sent(other_server) == [None]
 
 
-# The same address in every way in which it can be written, and what only looks like the origin's own.
-DISGUISES = [
+# The same address in every form in which it can be written, and URLs that only look like the origin's.
+DISGUISED = [
     *("http://2130706433:{port}/", "http://0x7f000001:{port}/", "http://017700000001:{port}/", "http://127.1:{port}/"),
     *("http://0177.0.0.1:{port}/", "http://127.0.0.1.:{port}/", "http://0:{port}/", "http://0.0.0.0:{port}/"),
     *("http://[::1]:{port}/", "http://[::ffff:127.0.0.1]:{port}/", "http://[::ffff:7f00:1]:{port}/"),
@@ -134,22 +134,22 @@ DISGUISES = [
 ]
 
 
-@pytest.mark.parametrize("form", DISGUISES)
-def test_no_disguise_of_an_address_is_followed_with_or_without_the_credential(origin, stranger, repository, form):
-    origin.script("old.tif", redirect=form.format(port=stranger.port, home=origin.port) + "rest/a.tif")
+@pytest.mark.parametrize("form", DISGUISED)
+def test_no_disguised_address_is_followed(origin, other_server, repository, form):
+    origin.script("old.tif", redirect=form.format(port=other_server.port, home=origin.port) + "rest/a.tif")
     with pytest.raises((OriginAstray, OriginFailed, MasterMissing)):
         fetch(repository(**TOKEN, origin_retries=0, origin_redirect_hosts="cdn.example"), "old.tif")
-    assert stranger.count() == 0
+    assert other_server.count() == 0
 
 
 @pytest.mark.parametrize(
     "form", ["http://2130706433:{port}/", "http://127.1:{port}/", "http://[::ffff:7f00:1]:{port}/"]
 )
-def test_an_address_that_is_allowed_is_so_in_its_own_form_alone(origin, stranger, repository, form):
-    origin.script("old.tif", redirect=form.format(port=stranger.port) + "rest/a.tif")
+def test_an_address_that_is_allowed_is_so_in_its_own_form_alone(origin, other_server, repository, form):
+    origin.script("old.tif", redirect=form.format(port=other_server.port) + "rest/a.tif")
     with pytest.raises(OriginAstray):
-        fetch(repository(**TOKEN, origin_redirect_hosts=f"127.0.0.1:{stranger.port}"), "old.tif")
-    assert stranger.count() == 0
+        fetch(repository(**TOKEN, origin_redirect_hosts=f"127.0.0.1:{other_server.port}"), "old.tif")
+    assert other_server.count() == 0
 
 
 def test_an_origin_at_an_ipv6_address_keeps_its_credential_to_itself(repository):
@@ -168,45 +168,45 @@ def test_an_origin_at_an_ipv6_address_keeps_its_credential_to_itself(repository)
 
 @pytest.fixture
 def names(monkeypatch):
-    """DNS as a stranger may have it: each name's addresses, one a question; and who was asked for."""
-    known, asked, real = {}, [], socket.getaddrinfo
+    """DNS of an attacker: the addresses of each name, one for each query; and the names that were queried."""
+    known, queried, real = {}, [], socket.getaddrinfo
 
     def answer(host, *rest, **more):
-        asked.append(host)
+        queried.append(host)
         addresses = known.get(host, [host])
         return real(addresses.pop(0) if len(addresses) > 1 else addresses[0], *rest, **more)
 
     monkeypatch.setattr(socket, "getaddrinfo", answer)
-    return known, asked
+    return known, queried
 
 
-def test_a_name_that_is_not_allowed_is_not_even_looked_up(origin, stranger, repository, names):
-    """What it would mean now, or a moment later, is no matter."""
-    known, asked = names
+def test_a_name_that_is_not_allowed_is_not_even_looked_up(origin, other_server, repository, names):
+    """So it does not matter where it points now, or a moment later."""
+    known, queried = names
     known["rebind.example"] = ["192.0.2.1", "127.0.0.1"]
-    origin.script("old.tif", redirect=f"http://rebind.example:{stranger.port}/rest/a.tif")
+    origin.script("old.tif", redirect=f"http://rebind.example:{other_server.port}/rest/a.tif")
     with pytest.raises(OriginAstray):
         fetch(repository(**TOKEN), "old.tif")
-    assert "rebind.example" not in asked
-    assert stranger.count() == 0
+    assert "rebind.example" not in queried
+    assert other_server.count() == 0
 
 
-def test_a_name_that_changes_its_address_gets_no_more_than_the_name_may_have(origin, stranger, repository, names):
-    """An allowed name is asked wherever it points, never with the credential: that is the origin's by name and port."""
+def test_a_name_that_changes_its_address_gets_no_more_than_the_name_may_have(origin, other_server, repository, names):
+    """An allowed name is requested wherever it points, but never with the credential."""
     known, _ = names
     known["cdn.example"] = ["127.0.0.1", "127.0.0.2", "127.0.0.1"]
-    origin.script("old.tif", redirect=f"http://cdn.example:{stranger.port}/rest/a.tif")
+    origin.script("old.tif", redirect=f"http://cdn.example:{other_server.port}/rest/a.tif")
     origins = repository(**TOKEN, origin_redirect_hosts="cdn.example", origin_retries=0)
     assert fetch(origins, "old.tif") == MASTER
-    stranger.script("a.tif", redirect=f"http://127.0.0.1:{origin.port}/rest/none.tif")
+    other_server.script("a.tif", redirect=f"http://127.0.0.1:{origin.port}/rest/none.tif")
     with pytest.raises(MasterMissing):
         fetch(origins, "old.tif")
-    assert set(sent(stranger)) == {None}
+    assert set(sent(other_server)) == {None}
 
 
-def test_an_allowed_host_cannot_send_us_on_to_another(origin, stranger, repository):
-    origin.script("old.tif", redirect=f"http://localhost:{stranger.port}/rest/on.tif")
-    stranger.script("on.tif", redirect="http://127.0.0.2:1/x")
+def test_an_allowed_host_cannot_send_us_on_to_another(origin, other_server, repository):
+    origin.script("old.tif", redirect=f"http://localhost:{other_server.port}/rest/on.tif")
+    other_server.script("on.tif", redirect="http://127.0.0.2:1/x")
     with pytest.raises(OriginAstray):
         fetch(repository(**TOKEN, origin_redirect_hosts="localhost"), "old.tif")
 
@@ -219,13 +219,13 @@ def test_a_redirect_loop_ends(origin, repository):
 
 
 @pytest.mark.parametrize("path", ["@127.0.0.1:{port}/a.tif", "@localhost:{port}/rest/a.tif", "\\\\127.0.0.1:{port}\\x"])
-def test_no_path_sends_the_credential_elsewhere(origin, stranger, repository, path):
+def test_no_path_sends_the_credential_elsewhere(origin, other_server, repository, path):
     origins = repository(**TOKEN, repo_base_url=origin.url.removesuffix("/rest/"))
-    name = path.format(port=stranger.port)
+    name = path.format(port=other_server.port)
     origin.script("/" + name, fails=-1, status=404)
     with pytest.raises(Exception, match="404"):
         fetch(origins, name)
-    assert stranger.count() == 0
+    assert other_server.count() == 0
 
 
 def test_a_tail_fetched_ahead_carries_the_credential_too(origin, repository):

@@ -1,4 +1,4 @@
-"""Which settings an origin needs, and how its tokens age."""
+"""The settings that a credential needs, and the lifetime of signed tokens."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ SECRET = "0123456789abcdef0123456789abcdef"
     ],
 )
 def test_a_setting_that_cannot_be_used_is_named(settings, named):
-    with pytest.raises(WrongSetting, match=named) as told:
+    with pytest.raises(WrongSetting, match=named) as wrong:
         open_origin(load(**{"repo_base_url": "http://repo/rest", "_env_file": None} | settings))
-    assert "secret" not in str(told.value)
-    assert "evil" not in str(told.value)
+    assert "secret" not in str(wrong.value)
+    assert "evil" not in str(wrong.value)
 
 
-def test_a_bundle_of_authorities_that_is_not_there_is_named(monkeypatch):
+def test_a_ca_bundle_that_does_not_exist_is_named(monkeypatch):
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere.pem")
     with pytest.raises(WrongSetting, match="REQUESTS_CA_BUNDLE"):
         open_origin(load(repo_base_url="https://repo/"))

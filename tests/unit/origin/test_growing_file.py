@@ -34,7 +34,7 @@ def scratch(size):
 
 
 def arrive(scratch, pieces):
-    """What a download does, on a thread of its own."""
+    """What a download does, in another thread."""
 
     def run():
         at = 0
@@ -74,7 +74,7 @@ def test_what_was_fetched_ahead_is_read_without_waiting():
     growing.release()
 
 
-def test_bytes_that_differ_from_those_that_were_handed_out_are_refused():
+def test_bytes_that_differ_from_those_already_read_are_refused():
     growing = scratch(None)
     growing.write(0, MASTER[:1000])
     growing.write(500, MASTER[500:1500])

@@ -1,4 +1,4 @@
-"""What the origin may answer instead of a master, and what each answer means."""
+"""What the origin may send instead of a master, and what each response means."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ from tests.integration.origin import MASTER, fetch
         (304, OriginFailed),
     ],
 )
-def test_an_answer_that_will_not_change_is_asked_for_once(origin, repository, status, failure):
+def test_a_final_status_is_not_retried(origin, repository, status, failure):
     origin.script("a.tif", fails=-1, status=status)
-    with pytest.raises(failure) as told:
+    with pytest.raises(failure) as failed:
         fetch(repository())
-    assert type(told.value) is failure
-    assert str(status) in told.value.detail or status == 204
+    assert type(failed.value) is failure
+    assert str(status) in failed.value.detail or status == 204
     assert origin.count() == 1
 
 
@@ -48,20 +48,20 @@ def test_a_missing_master_is_missing(origin, repository):
 
 
 @pytest.mark.parametrize("status", [401, 403])
-def test_a_refusal_may_be_told_as_403(origin, repository, status):
+def test_a_refusal_may_be_passed_on_as_403(origin, repository, status):
     origin.script("a.tif", fails=-1, status=status)
     with pytest.raises(MasterForbidden):
         fetch(repository(origin_denied_status=403))
 
 
 @pytest.mark.parametrize("trouble", [{"status": 500}, {"status": 503}, {"status": 429}])
-def test_an_answer_that_may_change_is_asked_for_again(origin, repository, trouble):
+def test_a_status_that_may_change_is_retried(origin, repository, trouble):
     origin.script("a.tif", fails=2, **trouble)
     assert fetch(repository()) == MASTER
     assert origin.count() == 3
 
 
-def test_a_reset_connection_is_tried_again(origin, repository):
+def test_a_reset_connection_is_retried(origin, repository):
     origin.script("a.tif", silent=2)
     assert fetch(repository()) == MASTER
     assert origin.count() == 3
@@ -82,7 +82,7 @@ def test_an_origin_that_is_not_there_fails(repository):
         fetch(repository(repo_base_url=url, origin_retries=1))
 
 
-def test_retry_after_is_kept_to(origin, repository):
+def test_retry_after_is_obeyed(origin, repository):
     origin.script("a.tif", fails=1, retry_after="1")
     begun = time.monotonic()
     assert fetch(repository()) == MASTER
@@ -90,7 +90,7 @@ def test_retry_after_is_kept_to(origin, repository):
 
 
 @pytest.mark.parametrize("after", ["3600", "Fri, 31 Dec 2100 23:59:59 GMT"])
-def test_an_origin_that_wants_to_be_left_alone_for_long_fails_at_once(origin, repository, after):
+def test_an_origin_that_asks_for_a_long_pause_fails_at_once(origin, repository, after):
     origin.script("a.tif", fails=1, retry_after=after)
     with pytest.raises(OriginFailed):
         fetch(repository())

@@ -1,4 +1,4 @@
-"""How `OriginServer` answers: HTTP by hand, so that it can be done wrong."""
+"""The responses of `OriginServer`: HTTP written by hand, so that it can be wrong."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Listener(ThreadingHTTPServer):
 
     def __init__(self, host: str) -> None:
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        super().__init__((host, 0), _Answers)
+        super().__init__((host, 0), _Responses)
         self._clients: set[socket.socket] = set()
         self.connections = 0
 
@@ -48,10 +48,10 @@ class Listener(ThreadingHTTPServer):
                 continue
 
     def handle_error(self, *_: object) -> None:
-        """A client that left is what half of the tests are about."""
+        """Ignore it: in half of the tests the client closes the connection."""
 
 
-class _Answers(BaseHTTPRequestHandler):
+class _Responses(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: Listener
 
@@ -126,11 +126,11 @@ class _Answers(BaseHTTPRequestHandler):
         return self._body(script, headers, body, start, end)
 
     def _range(self, script: Script, etag: str, size: int) -> tuple[int, int]:
-        asked = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
+        requested = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
         unchanged = self.headers.get("If-Range") in {None, etag}
-        if not (asked and script.ranges and unchanged and int(asked[1]) < size):
+        if not (requested and script.ranges and unchanged and int(requested[1]) < size):
             return 0, size
-        return int(asked[1]), min(int(asked[2]) + 1, size) if asked[2] else size
+        return int(requested[1]), min(int(requested[2]) + 1, size) if requested[2] else size
 
     def _body(self, script: Script, headers: dict[str, str], body: bytes, start: int, end: int) -> None:
         part = body[start:end]
@@ -149,7 +149,7 @@ class _Answers(BaseHTTPRequestHandler):
             self.close_connection = True
 
     def _send(self, script: Script, part: memoryview, start: int) -> None:
-        """Write *part*, whose first byte is the master's byte *start*, done to it what the script says."""
+        """Write *part*, whose first byte is the master's byte *start*, with the faults of the script."""
         cut = script.cut_at if script.cuts and script.cut_at is not None else None
         marks = sorted({mark - start for mark in (script.hold_at, cut) if mark is not None and mark >= start})
         begin, block = time.monotonic(), int(min(BLOCK, script.rate / 50 or BLOCK)) or 1
@@ -179,4 +179,4 @@ class _Answers(BaseHTTPRequestHandler):
             self._write(memoryview(bytes(BLOCK)), chunked=True)
 
     def log_message(self, *_: object) -> None:
-        """Nothing: `requests` is the log."""
+        """Log nothing: `requests` is the log."""

@@ -1,4 +1,4 @@
-"""Limits in bytes and seconds, and how a broken download goes on."""
+"""Limits in bytes and seconds, and how a broken download is resumed."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_a_master_of_exactly_the_limit_is_taken(repository):
     assert fetch(repository(origin_max_bytes=len(MASTER))) == MASTER
 
 
-def test_an_origin_that_does_not_answer_in_time_is_tried_again_then_too_slow(origin, repository):
+def test_an_origin_that_does_not_answer_in_time_is_retried_then_too_slow(origin, repository):
     origin.script("a.tif", delay=30)
     with pytest.raises(OriginTimeout):
         fetch(repository(origin_read_timeout=0.2, origin_retries=1))
@@ -53,7 +53,7 @@ def test_an_origin_that_drips_is_too_slow_altogether(origin, repository):
     assert time.monotonic() - begun < 2
 
 
-def test_a_reader_is_told_of_the_failure_not_of_an_end(origin, repository):
+def test_a_reader_gets_the_failure_not_an_end_of_file(origin, repository):
     origin.script("a.tif", cut_at=100_000)
     with repository(origin_retries=0).open("a.tif") as master:
         assert master.file.read(100_000) == MASTER[:100_000]
@@ -63,12 +63,12 @@ def test_a_reader_is_told_of_the_failure_not_of_an_end(origin, repository):
             master.complete()
 
 
-def test_a_broken_download_goes_on_where_it_was(origin, repository):
+def test_a_broken_download_is_resumed_where_it_broke_off(origin, repository):
     origin.script("a.tif", cut_at=100_000, cuts=1)
     assert fetch(repository()) == MASTER
-    again = origin.seen()[1].headers
-    assert again["range"] == "bytes=100000-"
-    assert "if-range" in again
+    resumed = origin.seen()[1].headers
+    assert resumed["range"] == "bytes=100000-"
+    assert "if-range" in resumed
 
 
 @pytest.mark.parametrize("without", [{"ranges": False}, {"etag": ""}, {"etag": 'W/"weak"'}, {"chunked": True}])

@@ -1,4 +1,4 @@
-"""Reading a master that is still on its way, and leaving it before it has arrived."""
+"""Reading a master while it arrives, and closing it before it has arrived."""
 
 from __future__ import annotations
 
@@ -14,13 +14,7 @@ from mezcal.errors import (
     StoreDown,
 )
 from tests.integration.origin import BIG, MASTER, downloads, fetch
-
-
-def wait_until(true, seconds=5):
-    end = time.monotonic() + seconds
-    while not true() and time.monotonic() < end:
-        threading.Event().wait(0.01)
-    assert true()
+from tests.support.waiting import until
 
 
 def test_what_has_arrived_can_be_read_before_the_rest_comes(origin, repository):
@@ -45,15 +39,15 @@ def test_a_read_past_what_has_arrived_waits_for_it(origin, repository):
         assert held.go.is_set()
 
 
-def test_a_tail_is_fetched_by_a_request_of_its_own(origin, repository):
+def test_a_tail_is_fetched_by_another_request(origin, repository):
     held = origin.script("big.tif", hold_at=100_000)
     with repository().open("big.tif") as master:
         master.file.seek(-10, os.SEEK_END)
         assert master.file.read(20) == BIG[-10:]
         assert not held.go.is_set()
-        asked = origin.seen("big.tif")[1].headers
-        assert asked["range"] == f"bytes={5 * 2**20}-{6 * 2**20 - 1}"
-        assert asked["if-range"] == master.etag
+        request = origin.seen("big.tif")[1].headers
+        assert request["range"] == f"bytes={5 * 2**20}-{6 * 2**20 - 1}"
+        assert request["if-range"] == master.etag
         held.go.set()
         master.file.seek(0)
         assert master.file.read() == BIG
@@ -75,12 +69,11 @@ def test_a_tail_of_another_version_is_never_mixed_in(origin, repository):
     with repository().open("big.tif") as master:
         master.file.read(100_000)
         script.body = os.urandom(len(BIG))
-        reader = threading.Timer(0, script.go.set)
-        origin_asked = threading.Thread(target=lambda: (origin.wait_for_requests("big.tif", 2), reader.start()))
-        origin_asked.start()
+        release = threading.Thread(target=lambda: (origin.wait_for_requests("big.tif", 2), script.go.set()))
+        release.start()
         master.file.seek(-10, os.SEEK_END)
         assert master.file.read() == BIG[-10:]
-        origin_asked.join()
+        release.join()
 
 
 def test_a_reader_that_jumps_about_does_not_flood_the_origin(origin, repository):
@@ -96,7 +89,7 @@ def test_a_reader_that_jumps_about_does_not_flood_the_origin(origin, repository)
     assert origin.count() == 1 + 16
 
 
-def test_leaving_early_ends_the_download_at_once(origin, repository):
+def test_closing_early_ends_the_download_at_once(origin, repository):
     origin.script("a.tif", hold_at=100_000)
     begun = time.monotonic()
     with repository().open("a.tif") as master:
@@ -105,7 +98,7 @@ def test_leaving_early_ends_the_download_at_once(origin, repository):
     assert master.file.closed
 
 
-def test_leaving_a_master_without_end_closes_the_connection(origin, repository):
+def test_closing_an_endless_master_closes_the_connection(origin, repository):
     origin.script("endless", endless=True)
     with repository().open("endless") as master:
         assert master.file.read(1000) == bytes(1000)
@@ -118,7 +111,7 @@ def test_an_exception_of_the_reader_ends_the_download_too(origin, repository):
         raise ZeroDivisionError
 
 
-def test_without_a_tmp_dir_the_scratch_folder_is_beside_the_cache(origin, repository, tmp_path):
+def test_without_a_tmp_dir_the_scratch_folder_is_in_the_cache(origin, repository, tmp_path):
     cache = tmp_path / "cache"
     held = origin.script("a.tif", hold_at=1000)
     with repository(tmp_dir=None, storage_dir=cache).open("a.tif") as master:
@@ -169,7 +162,7 @@ def test_a_killed_process_leaves_nothing_in_the_scratch_folder(origin, repositor
     os.close(tell)
 
 
-def test_leaving_while_a_broken_download_is_resumed_does_not_wait_for_the_origin(origin, repository):
+def test_closing_while_a_download_is_resumed_does_not_wait_for_the_origin(origin, repository):
     script = origin.script("a.tif", cut_at=100_000, cuts=1)
     begun = time.monotonic()
     with repository().open("a.tif") as master:
@@ -178,4 +171,4 @@ def test_leaving_while_a_broken_download_is_resumed_does_not_wait_for_the_origin
         origin.wait_for_requests("a.tif", 2)
     assert time.monotonic() - begun < 2
     origin.leaving.set()
-    wait_until(lambda: not downloads())
+    until(lambda: not downloads(), what="the end of the download")
