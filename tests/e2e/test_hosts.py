@@ -22,8 +22,8 @@ from mezcal.recipe import Mezzanine, from_json
 from mezcal.settings import Layout, Settings
 from mezcal.store import LocalStore
 from mezcal.store.s3 import S3Store
-from tests.faults.support.scene import tiff
 from tests.support.installation import descendants
+from tests.support.masters import grey_tiff
 from tests.support.origin_server import OriginServer
 from tests.support.waiting import until
 
@@ -150,14 +150,14 @@ def test_a_host_that_dies_under_load_costs_nobody_an_image(
 ) -> None:
     paths = [f"plates/große-{number}.tif" for number in range(MASTERS)]
     for number, path in enumerate(paths):
-        repository.script(path, body=tiff(5 + 10 * number), delay=0.3)
+        repository.script(path, body=grey_tiff(5 + 10 * number), delay=0.3)
     with ThreadPoolExecutor(MASTERS) as askers:
         asked = [askers.submit(hosts.served, path) for path in paths]
         until(lambda: sum(map(repository.count, paths)) >= MASTERS // 4, 60, "work under way")
         hosts.first.die()
         images = [one.result() for one in asked]
     for number, path in enumerate(paths):
-        repository.script(path, body=tiff(5 + 10 * number))
+        repository.script(path, body=grey_tiff(5 + 10 * number))
     assert images == [expected(settings, path, tmp_path / "expected") for path in paths]
     store = S3Store(settings)
     told = {from_json(known.recipe): known for entry in store.entries() if (known := entry.sidecar())}

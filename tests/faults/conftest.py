@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.faults.support.scene import QUICK, Scene
+from tests.faults.support.environment import QUICK, FaultEnvironment
 from tests.support.installation import SAMPLES, Installation, running_installation
 from tests.support.origin_server import OriginServer
 
@@ -30,31 +30,31 @@ def given() -> dict[str, str]:
 @pytest.fixture(scope="module")
 def damaged(
     repository: OriginServer, tmp_path_factory: pytest.TempPathFactory, given: dict[str, str]
-) -> Iterator[Scene]:
+) -> Iterator[FaultEnvironment]:
     with running_installation(tmp_path_factory.mktemp("faults"), repository.url, **(QUICK | given)) as installation:
-        scene = Scene(installation, repository)
-        yield scene
-        scene.close()
+        environment = FaultEnvironment(installation, repository)
+        yield environment
+        environment.close()
 
 
 @pytest.fixture
-def scene(damaged: Scene) -> Scene:
+def environment(damaged: FaultEnvironment) -> FaultEnvironment:
     """The installation, whole again."""
     return damaged
 
 
 @pytest.fixture
-def install(repository: OriginServer, tmp_path: Path) -> Iterator[Callable[..., Scene]]:
+def install(repository: OriginServer, tmp_path: Path) -> Iterator[Callable[..., FaultEnvironment]]:
     """Makes an installation with settings of its own, ended after the test."""
-    made: list[Scene] = []
+    made: list[FaultEnvironment] = []
 
-    def start(**given: str) -> Scene:
+    def start(**given: str) -> FaultEnvironment:
         installation = Installation(tmp_path, repository.url, **(QUICK | given))
         installation.start()
-        made.append(Scene(installation, repository))
+        made.append(FaultEnvironment(installation, repository))
         return made[-1]
 
     yield start
-    for scene in made:
-        scene.close()
-        scene.installation.end()
+    for environment in made:
+        environment.close()
+        environment.installation.end()

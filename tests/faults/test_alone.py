@@ -14,8 +14,8 @@ from mezcal.jobs import Jobs, Lane
 from mezcal.recipe import Mezzanine
 from mezcal.settings import load
 from mezcal.store import open_store
-from tests.faults.support.scene import tiff
 from tests.support.broker import running_broker
+from tests.support.masters import grey_tiff
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def worker(broker: Broker, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
 @pytest.mark.slow
 def test_a_worker_shows_that_it_lives_while_the_broker_is_away_and_comes_back(tmp_path: Path) -> None:
     (tmp_path / "masters").mkdir()
-    (tmp_path / "masters" / "a.tif").write_bytes(tiff(10))
+    (tmp_path / "masters" / "a.tif").write_bytes(grey_tiff(10))
     beat = tmp_path / "alive"
     with running_broker(tmp_path) as broker, worker(broker, tmp_path) as process:
         until(beat.exists, 30, "the first sign of life")

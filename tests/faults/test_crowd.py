@@ -20,7 +20,7 @@ from tests.support.waiting import until
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.faults.support.scene import Scene
+    from tests.faults.support.environment import FaultEnvironment
     from tests.support.broker import Broker
 
 ASKERS = 1000
@@ -41,28 +41,28 @@ async def crowd(url: str, path: str, count: int) -> list[int]:
     return await asyncio.gather(*(ask() for _ in range(count)))
 
 
-def test_a_thousand_askers_at_two_api_processes_share_one_download(install: Callable[..., Scene]) -> None:
-    scene = install(WAITERS_MAX="1000", API_PROCESSES="2", WAIT_SECONDS="60")
-    path, script = scene.held()
-    scene.asked(path)
-    scene.running(path)
+def test_a_thousand_askers_at_two_api_processes_share_one_download(install: Callable[..., FaultEnvironment]) -> None:
+    environment = install(WAITERS_MAX="1000", API_PROCESSES="2", WAIT_SECONDS="60")
+    path, script = environment.slow_master()
+    environment.request_in_background(path)
+    environment.wait_for_attempt(path)
 
     async def all_of_them() -> list[int]:
-        asking = asyncio.create_task(crowd(scene.installation.url, path, ASKERS))
-        redis = scene.table.redis
+        asking = asyncio.create_task(crowd(environment.installation.url, path, ASKERS))
+        redis = environment.table.redis
         await asyncio.sleep(0)
         loop = asyncio.get_running_loop()
-        listening = lambda: redis.pubsub_numsub(scene.table.keys.ended)[0][1] == 2  # noqa: E731
+        listening = lambda: redis.pubsub_numsub(environment.table.keys.ended)[0][1] == 2  # noqa: E731
         await loop.run_in_executor(None, lambda: until(listening, what="both processes to wait"))
         script.go.set()
         return await asking
 
     statuses = asyncio.run(all_of_them())
     assert statuses == [200] * ASKERS
-    assert scene.repository.count(path) == 1
-    job = scene.job(path)
+    assert environment.repository.count(path) == 1
+    job = environment.job(path)
     assert job is None or job.attempts == 1
-    scene.tidy()
+    environment.assert_clean()
 
 
 @pytest.mark.slow
@@ -92,33 +92,41 @@ def test_a_hundred_thousand_jobs_leave_nothing(broker: Broker) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_thousands_of_images_leave_no_connection_no_descriptor_and_no_key(install: Callable[..., Scene]) -> None:
-    scene = install()
-    path, _ = scene.master()
-    assert scene.installation.ask(path).status_code == 200
+def test_thousands_of_images_leave_no_connection_no_descriptor_and_no_key(
+    install: Callable[..., FaultEnvironment],
+) -> None:
+    environment = install()
+    path, _ = environment.master()
+    assert environment.installation.ask(path).status_code == 200
 
     def descriptors() -> int:
-        pids = scene.installation.pids("gunicorn") + scene.installation.pids("celery")
+        pids = environment.installation.pids("gunicorn") + environment.installation.pids("celery")
         return sum(len(list_open(pid)) for pid in pids)
 
     def many(count: int) -> None:
-        paths = [scene.master()[0] for _ in range(count)]
-        assert {asked.result().status_code for asked in [scene.asked(path) for path in paths]} == {200}
+        paths = [environment.master()[0] for _ in range(count)]
+        assert {
+            asked.result().status_code for asked in [environment.request_in_background(path) for path in paths]
+        } == {200}
 
     def a_generation() -> None:
         """Pool processes give way after 1000 jobs each, to successors who inherit more than the first ones."""
-        first = set(scene.pool())
-        while first & set(scene.pool()):
+        first = set(environment.pool())
+        while first & set(environment.pool()):
             many(300)
 
     a_generation()
-    open_files, clients = descriptors(), len(scene.table.redis.client_list())
+    open_files, clients = descriptors(), len(environment.table.redis.client_list())
     a_generation()
     assert descriptors() <= open_files + 20
-    assert len(scene.table.redis.client_list()) <= clients + 5
-    scene.tidy()
-    prefix = scene.table.keys.prefix
-    until(lambda: not list(scene.table.redis.scan_iter(f"{prefix}job:*", count=1000)), 90, "the jobs to be forgotten")
+    assert len(environment.table.redis.client_list()) <= clients + 5
+    environment.assert_clean()
+    prefix = environment.table.keys.prefix
+    until(
+        lambda: not list(environment.table.redis.scan_iter(f"{prefix}job:*", count=1000)),
+        90,
+        "the jobs to be forgotten",
+    )
 
 
 def list_open(pid: int) -> list[str]:

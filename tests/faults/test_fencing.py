@@ -10,42 +10,45 @@ import pytest
 
 from mezcal.jobs import Lane
 from mezcal.recipe import Mezzanine
-from tests.faults.support.scene import BEARER, served, stored_shade, tiff
+from tests.faults.support.environment import BEARER, stored_shade, wait_for_image
+from tests.support.masters import grey_tiff
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
-    from tests.faults.support.scene import Scene
+    from tests.faults.support.environment import FaultEnvironment
 
 ROUNDS = 50
 OLD, NEW = 40, 220
 
 
 @pytest.mark.parametrize("event", ["delete", "change"])
-def test_fifty_times_the_newer_master_wins(scene: Scene, event: str) -> None:
+def test_fifty_times_the_newer_master_wins(environment: FaultEnvironment, event: str) -> None:
     """The old download is let go in the very moment of the event: sometimes the late one has published already,
     sometimes it is about to, sometimes it still reads.
     """
-    jobs = scene.jobs()
+    jobs = environment.jobs()
     chance = random.Random(7)
     for _ in range(ROUNDS):
-        path, script = scene.held(etag="")
-        script.body = tiff(OLD)
-        asked = scene.asked(path)
-        scene.repository.wait_for_requests(path, 1)
+        path, script = environment.slow_master(etag="")
+        script.body = grey_tiff(OLD)
+        asked = environment.request_in_background(path)
+        environment.repository.wait_for_requests(path, 1)
         script.go.set()
         spin(chance.uniform(0, 0.03))
-        script.body = tiff(NEW)  # the repository has it first, then it says so
+        script.body = grey_tiff(NEW)  # the repository has it first, then it says so
         if event == "delete":
-            assert scene.installation.ask(path, "DELETE", headers=BEARER).status_code == 204
+            assert environment.installation.ask(path, "DELETE", headers=BEARER).status_code == 204
         else:
             jobs.changed(Mezzanine.parse(path))
         assert asked.result().status_code in {200, 503}
-        served(scene.installation, path)
-        until(lambda path=path: abs((stored_shade(scene.installation, path) or 0) - NEW) < 3, what="the new picture")
-        assert scene.repository.count(path) <= 3
-    scene.tidy()
-    for path in {seen.path for seen in scene.repository.seen()[-5:]}:
-        assert abs((stored_shade(scene.installation, path) or NEW) - NEW) < 3, "and it stays"
+        wait_for_image(environment.installation, path)
+        until(
+            lambda path=path: abs((stored_shade(environment.installation, path) or 0) - NEW) < 3, what="the new picture"
+        )
+        assert environment.repository.count(path) <= 3
+    environment.assert_clean()
+    for path in {seen.path for seen in environment.repository.seen()[-5:]}:
+        assert abs((stored_shade(environment.installation, path) or NEW) - NEW) < 3, "and it stays"
 
 
 def spin(seconds: float) -> None:
@@ -55,43 +58,44 @@ def spin(seconds: float) -> None:
         pass
 
 
-def test_a_changed_master_is_made_anew_and_the_old_one_served_until_then(scene: Scene) -> None:
-    path, script = scene.master(tiff(OLD), etag="")
-    old = scene.installation.ask(path).content
-    script.body, script.hold_at = tiff(NEW), 2000
-    scene.jobs().changed(Mezzanine.parse(path))
-    scene.running(path, after=0)
-    scene.repository.wait_for_requests(path, 2)
-    assert scene.installation.ask(path).content == old
+def test_a_changed_master_is_made_anew_and_the_old_one_served_until_then(environment: FaultEnvironment) -> None:
+    path, script = environment.master(grey_tiff(OLD), etag="")
+    old = environment.installation.ask(path).content
+    script.body, script.hold_at = grey_tiff(NEW), 2000
+    environment.jobs().changed(Mezzanine.parse(path))
+    environment.wait_for_attempt(path, after=0)
+    environment.repository.wait_for_requests(path, 2)
+    assert environment.installation.ask(path).content == old
     script.go.set()
-    until(lambda: scene.installation.ask(path).content != old, what="the new picture")
-    assert abs((stored_shade(scene.installation, path) or 0) - NEW) < 3
-    assert scene.repository.count(path) == 2
+    until(lambda: environment.installation.ask(path).content != old, what="the new picture")
+    assert abs((stored_shade(environment.installation, path) or 0) - NEW) < 3
+    assert environment.repository.count(path) == 2
 
 
-def test_work_that_is_in_vain_ends_early(scene: Scene) -> None:
+def test_work_that_is_in_vain_ends_early(environment: FaultEnvironment) -> None:
     """A forgotten job does not read its master to the end."""
-    path, _ = scene.master(tiff(OLD, edge=2048), rate=400_000)
-    asked = scene.asked(path, headers={"Prefer": "respond-async"})
-    scene.running(path)
-    scene.installation.ask(path, "DELETE", headers=BEARER)
+    path, _ = environment.master(grey_tiff(OLD, edge=2048), rate=400_000)
+    asked = environment.request_in_background(path, headers={"Prefer": "respond-async"})
+    environment.wait_for_attempt(path)
+    environment.installation.ask(path, "DELETE", headers=BEARER)
     assert asked.result().status_code == 202
     began = time.monotonic()
     until(
-        lambda: "superseded" in scene.installation.journal.read_text().rpartition(path)[2], what="the end of the work"
+        lambda: "superseded" in environment.installation.journal.read_text().rpartition(path)[2],
+        what="the end of the work",
     )
     assert time.monotonic() - began < 4, "the whole of it takes ten seconds"
-    assert scene.installation.stored(path) is None
-    scene.tidy()
+    assert environment.installation.stored(path) is None
+    environment.assert_clean()
 
 
-def test_a_thousand_askers_of_a_broken_master_cost_one_download(scene: Scene) -> None:
-    path, _ = scene.master(b"no image at all")
-    answers = [scene.asked(path) for _ in range(64)]
+def test_a_thousand_askers_of_a_broken_master_cost_one_download(environment: FaultEnvironment) -> None:
+    path, _ = environment.master(b"no image at all")
+    answers = [environment.request_in_background(path) for _ in range(64)]
     assert {asked.result().status_code for asked in answers} == {415}
     for _ in range(936):
-        assert scene.installation.ask(path).status_code == 415
-    assert scene.repository.count(path) == 1
-    scene.repository.script(path, body=tiff(NEW))
-    scene.jobs().changed(Mezzanine.parse(path), Lane.INTERACTIVE)
-    scene.well(path, served(scene.installation, path), most=2)
+        assert environment.installation.ask(path).status_code == 415
+    assert environment.repository.count(path) == 1
+    environment.repository.script(path, body=grey_tiff(NEW))
+    environment.jobs().changed(Mezzanine.parse(path), Lane.INTERACTIVE)
+    environment.assert_recovered(path, wait_for_image(environment.installation, path), most=2)

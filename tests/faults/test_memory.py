@@ -16,7 +16,7 @@ from tests.support.waiting import until
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.faults.support.scene import Scene
+    from tests.faults.support.environment import FaultEnvironment
 
 LIMIT = 200
 EDGE = 4000  # a progressive JPEG of so many pixels a side is held whole, in 120 MB
@@ -48,14 +48,14 @@ def given() -> dict[str, str]:
     return {"WORKER_MEMORY": f"{LIMIT}m"}
 
 
-def test_large_masters_are_converted_one_after_the_other(scene: Scene) -> None:
+def test_large_masters_are_converted_one_after_the_other(environment: FaultEnvironment) -> None:
     body = progressive()
-    paths = [scene.master(body)[0] for _ in range(4)]
-    asked = [scene.asked(path) for path in paths]
+    paths = [environment.master(body)[0] for _ in range(4)]
+    asked = [environment.request_in_background(path) for path in paths]
     seen: list[list[Row]] = []
 
     def watched() -> bool:
-        seen.append(table(scene.workers()[0]))
+        seen.append(table(environment.workers()[0]))
         return all(future.done() for future in asked)
 
     until(watched, 90, "the images")
@@ -64,27 +64,27 @@ def test_large_masters_are_converted_one_after_the_other(scene: Scene) -> None:
     assert max(together) <= LIMIT * MIB
     assert max(together) > 100 * MIB, "these are large"
     assert any(of(rows, ClaimStage.WAITS) for rows in seen), "somebody had to wait"
-    assert sum(of(table(scene.workers()[0]), ClaimStage.HOLDS)) == 0
-    scene.tidy()
+    assert sum(of(table(environment.workers()[0]), ClaimStage.HOLDS)) == 0
+    environment.assert_clean()
 
 
-def test_a_killed_conversion_gives_its_memory_back(scene: Scene) -> None:
+def test_a_killed_conversion_gives_its_memory_back(environment: FaultEnvironment) -> None:
     body = progressive()
-    first, script = scene.master(body, hold_at=len(body) - 1000)
-    asked = scene.asked(first)
-    job = scene.running(first)
-    until(lambda: of(table(scene.workers()[0]), ClaimStage.HOLDS), what="a conversion that holds what it needs")
-    second, _ = scene.master(body)
-    waiting = scene.asked(second)
-    until(lambda: of(table(scene.workers()[0]), ClaimStage.WAITS), what="another that has to wait")
+    first, script = environment.master(body, hold_at=len(body) - 1000)
+    asked = environment.request_in_background(first)
+    job = environment.wait_for_attempt(first)
+    until(lambda: of(table(environment.workers()[0]), ClaimStage.HOLDS), what="a conversion that holds what it needs")
+    second, _ = environment.master(body)
+    waiting = environment.request_in_background(second)
+    until(lambda: of(table(environment.workers()[0]), ClaimStage.WAITS), what="another that has to wait")
     assert job.worker is not None
-    scene.kill(int(job.worker.rpartition(":")[2]))
+    environment.kill(int(job.worker.rpartition(":")[2]))
     assert waiting.result().status_code == 200
     script.go.set()
-    scene.well(first, asked.result(), most=2)
+    environment.assert_recovered(first, asked.result(), most=2)
 
 
-def test_what_has_no_room_at_any_time_is_refused_and_told_why(install: Callable[..., Scene]) -> None:
+def test_what_has_no_room_at_any_time_is_refused_and_told_why(install: Callable[..., FaultEnvironment]) -> None:
     small = install(WORKER_MEMORY="100m")
     path, _ = small.master(progressive())
     answer = small.installation.ask(path)

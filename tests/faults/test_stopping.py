@@ -9,67 +9,67 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.faults.support.scene import served
+from tests.faults.support.environment import wait_for_image
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.faults.support.scene import Scene
+    from tests.faults.support.environment import FaultEnvironment
 
 
-def test_a_worker_that_stops_finishes_what_it_began(scene: Scene) -> None:
-    path, script = scene.held()
-    asked = scene.asked(path)
-    worker = scene.worker_of(path)
+def test_a_worker_that_stops_finishes_what_it_began(environment: FaultEnvironment) -> None:
+    path, script = environment.slow_master()
+    asked = environment.request_in_background(path)
+    worker = environment.worker_of(path)
     os.kill(worker, signal.SIGTERM)
-    until(lambda: "Warm shutdown" in scene.installation.journal.read_text(), what="the shutdown")
+    until(lambda: "Warm shutdown" in environment.installation.journal.read_text(), what="the shutdown")
     script.go.set()
-    scene.well(path, asked.result(), most=1)
-    until(lambda: worker not in scene.workers(), what="another worker")
+    environment.assert_recovered(path, asked.result(), most=1)
+    until(lambda: worker not in environment.workers(), what="another worker")
 
 
-def test_past_its_drain_a_worker_gives_its_jobs_back_uncounted(install: Callable[..., Scene]) -> None:
-    scene = install(DRAIN_SECONDS="0.2", LEASE_SECONDS="60", WAIT_SECONDS="60")
-    path, script = scene.held()
-    asked = scene.asked(path)
-    worker = scene.worker_of(path)
+def test_past_its_drain_a_worker_gives_its_jobs_back_uncounted(install: Callable[..., FaultEnvironment]) -> None:
+    environment = install(DRAIN_SECONDS="0.2", LEASE_SECONDS="60", WAIT_SECONDS="60")
+    path, script = environment.slow_master()
+    asked = environment.request_in_background(path)
+    worker = environment.worker_of(path)
     began = time.monotonic()
     os.kill(worker, signal.SIGTERM)
-    scene.repository.wait_for_requests(path, 2)
+    environment.repository.wait_for_requests(path, 2)
     assert time.monotonic() - began < 50, "without waiting for its lease"
-    job = scene.job(path)
+    job = environment.job(path)
     assert job is not None
     assert (job.attempts, job.history[0]["what"]) == (1, "given back at shutdown")
     script.go.set()
-    scene.well(path, asked.result(), most=2)
+    environment.assert_recovered(path, asked.result(), most=2)
 
 
 @pytest.mark.slow
-def test_an_api_that_stops_answers_those_who_wait_and_the_job_goes_on(install: Callable[..., Scene]) -> None:
-    scene = install(DRAIN_SECONDS="2", API_PROCESSES="1")
-    path, script = scene.held()
-    asked = scene.asked(path)
-    scene.running(path)
-    os.kill(scene.installation.pids("api:create_app")[0], signal.SIGTERM)
+def test_an_api_that_stops_answers_those_who_wait_and_the_job_goes_on(install: Callable[..., FaultEnvironment]) -> None:
+    environment = install(DRAIN_SECONDS="2", API_PROCESSES="1")
+    path, script = environment.slow_master()
+    asked = environment.request_in_background(path)
+    environment.wait_for_attempt(path)
+    os.kill(environment.installation.pids("api:create_app")[0], signal.SIGTERM)
     answer = asked.result()
     assert answer.status_code == 503
     assert answer.headers["Retry-After"].isdigit()
     script.go.set()
-    scene.well(path, served(scene.installation, path), most=1)
+    environment.assert_recovered(path, wait_for_image(environment.installation, path), most=1)
 
 
 @pytest.mark.slow
-def test_stopped_and_started_again_it_goes_on_where_it_was(install: Callable[..., Scene]) -> None:
-    scene = install(DRAIN_SECONDS="1")
-    paths = [scene.held() for _ in range(4)]
+def test_stopped_and_started_again_it_goes_on_where_it_was(install: Callable[..., FaultEnvironment]) -> None:
+    environment = install(DRAIN_SECONDS="1")
+    paths = [environment.slow_master() for _ in range(4)]
     for path, _ in paths:
-        assert scene.installation.ask(path, headers={"Prefer": "respond-async"}).status_code == 202
-    scene.running(paths[0][0])
-    assert scene.installation.stop() == 0
+        assert environment.installation.ask(path, headers={"Prefer": "respond-async"}).status_code == 202
+    environment.wait_for_attempt(paths[0][0])
+    assert environment.installation.stop() == 0
     for _, script in paths:
         script.go.set()
-    scene.installation.start()
-    until(lambda: all(scene.installation.stored(path) for path, _ in paths), 30, "all of them, unasked")
+    environment.installation.start()
+    until(lambda: all(environment.installation.stored(path) for path, _ in paths), 30, "all of them, unasked")
     for path, _ in paths:
-        scene.well(path, scene.installation.ask(path), most=2)
+        environment.assert_recovered(path, environment.installation.ask(path), most=2)

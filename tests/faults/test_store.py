@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 import tifffile
 
-from tests.faults.support.scene import QUICK, Scene, served, tiff
+from tests.faults.support.environment import QUICK, FaultEnvironment, wait_for_image
 from tests.support.installation import running_installation
+from tests.support.masters import grey_tiff
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
@@ -46,14 +47,16 @@ def volume(mounted: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def cramped(repository: OriginServer, mounted: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+def cramped(
+    repository: OriginServer, mounted: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[FaultEnvironment]:
     """An installation that has its images there, and masters where there is room."""
     folder = tmp_path_factory.mktemp("cramped")
     given = {"STORAGE_DIR": str(mounted), "TMP_DIR": str(folder / "masters")}
     with running_installation(folder, repository.url, **(QUICK | given)) as installation:
-        scene = Scene(installation, repository)
-        yield scene
-        scene.close()
+        environment = FaultEnvironment(installation, repository)
+        yield environment
+        environment.close()
 
 
 @contextmanager
@@ -65,19 +68,21 @@ def read_only(volume: Path) -> Iterator[None]:
         subprocess.run(["mount", "-o", "remount,rw", str(volume)], check=True)
 
 
-def test_a_full_disk_is_told_leaves_nothing_and_is_over_when_there_is_room(cramped: Scene, volume: Path) -> None:
-    scene = cramped
-    warm, _ = scene.master()
-    assert scene.installation.ask(warm).status_code == 200
+def test_a_full_disk_is_told_leaves_nothing_and_is_over_when_there_is_room(
+    cramped: FaultEnvironment, volume: Path
+) -> None:
+    environment = cramped
+    warm, _ = environment.master()
+    assert environment.installation.ask(warm).status_code == 200
     ballast = volume / "ballast"
     ballast.write_bytes(bytes(1024 * 1024 - used(volume) - 8192))
-    cold, _ = scene.master(tiff(99, edge=4000))
-    full = scene.installation.ask(cold)
+    cold, _ = environment.master(grey_tiff(99, edge=4000))
+    full = environment.installation.ask(cold)
     assert (full.status_code, full.json()["type"]) == (503, "/problems/store-down")
     assert "space" in full.json()["detail"]
-    assert scene.installation.ask(warm).status_code == 200
+    assert environment.installation.ask(warm).status_code == 200
     ballast.unlink()
-    scene.well(cold, served(scene.installation, cold), most=3)
+    environment.assert_recovered(cold, wait_for_image(environment.installation, cold), most=3)
     assert list((volume / ".mezcal" / "scratch").iterdir()) == []
 
 
@@ -93,21 +98,25 @@ def filled_with_old_images(volume: Path, free: int) -> list[Path]:
     return images
 
 
-def test_a_full_disk_costs_what_was_used_least_lately_and_the_job_goes_on(cramped: Scene, volume: Path) -> None:
+def test_a_full_disk_costs_what_was_used_least_lately_and_the_job_goes_on(
+    cramped: FaultEnvironment, volume: Path
+) -> None:
     """The master is not fetched again: it has arrived when the disk turns out to be full."""
     cold, _ = cramped.master(grain(700))
     images = filled_with_old_images(volume, free=32_768)
-    cramped.well(cold, cramped.installation.ask(cold), most=1)
+    cramped.assert_recovered(cold, cramped.installation.ask(cold), most=1)
     assert not images[0].exists()
     assert images[-1].exists(), "no more than was needed"
 
 
-def test_a_disk_that_is_full_of_the_master_costs_old_images_too(install: Callable[..., Scene], volume: Path) -> None:
+def test_a_disk_that_is_full_of_the_master_costs_old_images_too(
+    install: Callable[..., FaultEnvironment], volume: Path
+) -> None:
     """Nor is it fetched again here: it goes on arriving."""
-    scene = install(STORAGE_DIR=str(volume))
-    cold, _ = scene.master(grain(700))
+    environment = install(STORAGE_DIR=str(volume))
+    cold, _ = environment.master(grain(700))
     images = filled_with_old_images(volume, free=32_768)
-    scene.well(cold, scene.installation.ask(cold), most=1)
+    environment.assert_recovered(cold, environment.installation.ask(cold), most=1)
     assert not images[0].exists()
 
 
@@ -124,55 +133,57 @@ def used(volume: Path) -> int:
     return (status.f_blocks - status.f_bfree) * status.f_frsize
 
 
-def test_a_read_only_store_serves_what_it_has_and_the_rest_when_it_can(cramped: Scene, volume: Path) -> None:
-    scene = cramped
-    warm, _ = scene.master()
-    cold, _ = scene.master()
-    assert scene.installation.ask(warm).status_code == 200
+def test_a_read_only_store_serves_what_it_has_and_the_rest_when_it_can(cramped: FaultEnvironment, volume: Path) -> None:
+    environment = cramped
+    warm, _ = environment.master()
+    cold, _ = environment.master()
+    assert environment.installation.ask(warm).status_code == 200
     with read_only(volume):
-        assert scene.installation.ask(warm).status_code == 200
-        answer = scene.installation.ask(cold)
+        assert environment.installation.ask(warm).status_code == 200
+        answer = environment.installation.ask(cold)
         assert (answer.status_code, answer.json()["type"]) == (503, "/problems/store-down")
-        until(lambda: scene.installation.request("/readyz").status_code == 503, what="red readiness")
-    scene.well(cold, served(scene.installation, cold), most=3)
+        until(lambda: environment.installation.request("/readyz").status_code == 503, what="red readiness")
+    environment.assert_recovered(cold, wait_for_image(environment.installation, cold), most=3)
 
 
-def test_a_master_cut_on_its_way_is_gone_on_with(scene: Scene) -> None:
-    path, _ = scene.master(cut_at=2000, cuts=1)
-    scene.well(path, scene.installation.ask(path), most=2)
+def test_a_master_cut_on_its_way_is_gone_on_with(environment: FaultEnvironment) -> None:
+    path, _ = environment.master(cut_at=2000, cuts=1)
+    environment.assert_recovered(path, environment.installation.ask(path), most=2)
 
 
-def test_a_master_that_is_always_cut_is_told_and_served_when_it_is_whole(scene: Scene) -> None:
-    path, script = scene.master(cut_at=2000)
-    answer = scene.installation.ask(path)
+def test_a_master_that_is_always_cut_is_told_and_served_when_it_is_whole(environment: FaultEnvironment) -> None:
+    path, script = environment.master(cut_at=2000)
+    answer = environment.installation.ask(path)
     assert (answer.status_code, answer.json()["type"]) == (502, "/problems/origin-failed")
-    assert scene.installation.scratch() == []
+    assert environment.installation.scratch() == []
     script.cut_at = None
-    scene.well(path, served(scene.installation, path), most=4)
+    environment.assert_recovered(path, wait_for_image(environment.installation, path), most=4)
 
 
-def test_a_bulk_job_whose_origin_fails_is_tried_again_until_it_does_not(scene: Scene) -> None:
-    path, script = scene.master(fails=3)  # two requests in the first attempt, one in the second
+def test_a_bulk_job_whose_origin_fails_is_tried_again_until_it_does_not(environment: FaultEnvironment) -> None:
+    path, script = environment.master(fails=3)  # two requests in the first attempt, one in the second
     from mezcal.jobs import Lane  # noqa: PLC0415
     from mezcal.recipe import Mezzanine  # noqa: PLC0415
 
-    scene.jobs().ask(Mezzanine.parse(path), Lane.BULK)
-    job = until(lambda: (found := scene.job(path)) and found.attempts == 2 and found, what="a second attempt")
+    environment.jobs().ask(Mezzanine.parse(path), Lane.BULK)
+    job = until(lambda: (found := environment.job(path)) and found.attempts == 2 and found, what="a second attempt")
     assert job.history[0]["what"]
-    scene.well(path, served(scene.installation, path), most=4)
+    environment.assert_recovered(path, wait_for_image(environment.installation, path), most=4)
     assert script.fails == 0
 
 
-def test_a_bulk_job_that_fails_too_often_is_listed_and_does_not_hold_up_an_asker(scene: Scene) -> None:
+def test_a_bulk_job_that_fails_too_often_is_listed_and_does_not_hold_up_an_asker(environment: FaultEnvironment) -> None:
     from mezcal.jobs import JobState, Lane  # noqa: PLC0415
     from mezcal.recipe import Mezzanine  # noqa: PLC0415
 
-    path, script = scene.master(fails=-1)
-    scene.jobs().ask(Mezzanine.parse(path), Lane.BULK)
-    job = until(lambda: (found := scene.job(path)) and found.state is JobState.FAILED and found, what="its failure")
+    path, script = environment.master(fails=-1)
+    environment.jobs().ask(Mezzanine.parse(path), Lane.BULK)
+    job = until(
+        lambda: (found := environment.job(path)) and found.state is JobState.FAILED and found, what="its failure"
+    )
     assert (job.attempts, len(job.history)) == (3, 3)
-    assert job.key in {record.key for record in scene.table.failures()}
-    assert scene.table.redis.ttl(scene.table.keys.job(job.key)) > 86_400
-    downloads = scene.repository.count(path)
+    assert job.key in {record.key for record in environment.table.failures()}
+    assert environment.table.redis.ttl(environment.table.keys.job(job.key)) > 86_400
+    downloads = environment.repository.count(path)
     script.fails = 0
-    scene.well(path, served(scene.installation, path), most=downloads + 1)
+    environment.assert_recovered(path, wait_for_image(environment.installation, path), most=downloads + 1)

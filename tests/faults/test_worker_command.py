@@ -13,8 +13,9 @@ import pytest
 from mezcal.jobs import Jobs, JobState, Lane
 from mezcal.recipe import Mezzanine
 from mezcal.store import open_store
-from tests.faults.support.scene import QUICK, standing_still, tiff
+from tests.faults.support.environment import QUICK, frozen
 from tests.support.installation import command_line, descendants, parent_of
+from tests.support.masters import grey_tiff
 from tests.support.roles import Installation, healthy
 from tests.support.waiting import until
 
@@ -40,7 +41,7 @@ def mains(process: subprocess.Popen[bytes], lanes: str = "") -> list[int]:
     return [pid for pid in found if parent_of(pid) not in found]
 
 
-def asked(here: Installation, path: str, lane: Lane = Lane.INTERACTIVE) -> Mezzanine:
+def request_job(here: Installation, path: str, lane: Lane = Lane.INTERACTIVE) -> Mezzanine:
     recipe = Mezzanine.parse(path)
     Jobs.of(here.settings).ask(recipe, lane)
     return recipe
@@ -60,20 +61,20 @@ def test_either_worker_that_is_killed_is_started_again(here: Installation, repos
         for number, lanes in enumerate(("all", "interactive")):
             (killed,) = mains(process, lanes)
             os.kill(killed, signal.SIGKILL)
-            repository.script(f"killed-{number}.tif", body=tiff(90))
-            made(here, asked(here, f"killed-{number}.tif"))
+            repository.script(f"killed-{number}.tif", body=grey_tiff(90))
+            made(here, request_job(here, f"killed-{number}.tif"))
             until(lambda lanes=lanes, killed=killed: set(mains(process, lanes)) - {killed}, what=f"another {lanes}")
-        repository.script("bulk-after.tif", body=tiff(90))
-        made(here, asked(here, "bulk-after.tif", Lane.BULK))
+        repository.script("bulk-after.tif", body=grey_tiff(90))
+        made(here, request_job(here, "bulk-after.tif", Lane.BULK))
     assert process.returncode == 0
 
 
 def test_a_stop_lets_both_workers_finish_what_runs(here: Installation, repository: OriginServer) -> None:
-    scripts = [repository.script(f"drained-{number}.tif", body=tiff(90), hold_at=2000) for number in range(2)]
+    scripts = [repository.script(f"drained-{number}.tif", body=grey_tiff(90), hold_at=2000) for number in range(2)]
     with here.role("worker", "--concurrency", "2") as process:
-        bulk = asked(here, "drained-0.tif", Lane.BULK)
+        bulk = request_job(here, "drained-0.tif", Lane.BULK)
         until(lambda: state(here, bulk) is JobState.RUNNING, what="the bulk job")
-        interactive = asked(here, "drained-1.tif")
+        interactive = request_job(here, "drained-1.tif")
         until(lambda: state(here, interactive) is JobState.RUNNING, what="the interactive job")
         process.send_signal(signal.SIGTERM)
         until(lambda: here.log().count("Warm shutdown") == 2, what="both workers to stop")
@@ -84,9 +85,9 @@ def test_a_stop_lets_both_workers_finish_what_runs(here: Installation, repositor
 
 
 def test_a_stop_takes_no_longer_than_the_time_to_drain(here: Installation, repository: OriginServer) -> None:
-    script = repository.script("too-slow.tif", body=tiff(90), hold_at=2000)
+    script = repository.script("too-slow.tif", body=grey_tiff(90), hold_at=2000)
     with here.role("worker", "--concurrency", "2", DRAIN_SECONDS="1") as process:
-        recipe = asked(here, "too-slow.tif")
+        recipe = request_job(here, "too-slow.tif")
         until(lambda: state(here, recipe) is JobState.RUNNING, what="the job")
         began = time.monotonic()
         process.send_signal(signal.SIGTERM)
@@ -108,7 +109,7 @@ def test_no_process_outlives_a_killed_mezcal_worker(here: Installation) -> None:
 def test_it_is_unhealthy_while_one_of_the_workers_stands_still(here: Installation) -> None:
     env = here.env | {"ROLE_SIGN": str(here.folder / "worker.role")}
     with here.role("worker", "--concurrency", "2") as process:
-        with standing_still(*mains(process, "interactive")):
+        with frozen(*mains(process, "interactive")):
             until(lambda: not healthy(os.environ | env), 40, "word of the one that stands still")
         until(lambda: healthy(os.environ | env), what="both to be healthy again")
 
@@ -126,10 +127,10 @@ def test_the_workers_are_listed_with_their_lanes_and_the_number_of_the_command(h
 
 def test_one_of_the_interactive_lane_alone_leaves_bulk_to_others(here: Installation, repository: OriginServer) -> None:
     for name in ("bulk.tif", "interactive.tif"):
-        repository.script(name, body=tiff(90))
+        repository.script(name, body=grey_tiff(90))
     with here.role("worker", "--lanes", "interactive", "--concurrency", "2") as process:
-        bulk = asked(here, "bulk.tif", Lane.BULK)
-        made(here, asked(here, "interactive.tif"))
+        bulk = request_job(here, "bulk.tif", Lane.BULK)
+        made(here, request_job(here, "interactive.tif"))
         assert state(here, bulk) is JobState.QUEUED
         assert "--queues=interactive " in command_line(process.pid), "it became the one worker"
     with here.role("worker", "--lanes", "all", "--concurrency", "1"):
@@ -137,7 +138,7 @@ def test_one_of_the_interactive_lane_alone_leaves_bulk_to_others(here: Installat
 
 
 def test_of_one_process_there_is_one_worker_for_all_lanes(here: Installation, repository: OriginServer) -> None:
-    repository.script("alone.tif", body=tiff(90))
+    repository.script("alone.tif", body=grey_tiff(90))
     with here.role("worker", "--concurrency", "1") as process:
-        made(here, asked(here, "alone.tif", Lane.BULK))
+        made(here, request_job(here, "alone.tif", Lane.BULK))
         assert re.search("--queues=interactive,chores,bulk ", command_line(process.pid))

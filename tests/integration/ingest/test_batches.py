@@ -11,9 +11,9 @@ from uuid import uuid4
 import pytest
 
 from mezcal.jobs.bulk.batches import PREFIX
-from tests.faults.support.scene import tiff
 from tests.integration.conftest import TOKEN
 from tests.integration.ingest.test_webhooks import OURS, told
+from tests.support.masters import grey_tiff
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def post(installation: Installation, body: Any, kind: str = "application/json") 
 def masters(repository: OriginServer) -> list[str]:
     paths = [f"{uuid4().hex} é {number}.tif" for number in range(5)]
     for path in paths:
-        repository.script(path, body=tiff(120))
+        repository.script(path, body=grey_tiff(120))
     return paths
 
 
@@ -74,7 +74,7 @@ def test_the_patterns_for_events_do_not_bind_whoever_lists(
     installation: Installation, repository: OriginServer
 ) -> None:
     path = f"elsewhere/{uuid4().hex}"
-    repository.script(path, body=tiff(120))
+    repository.script(path, body=grey_tiff(120))
     assert told(installation, post(installation, [path]))["counts"]["done"] == 1
 
 
@@ -90,7 +90,7 @@ def test_what_is_cached_or_remembered_as_broken_costs_no_download(
 
 
 def test_a_batch_tells_how_far_it_is(installation: Installation, repository: OriginServer, masters: list[str]) -> None:
-    held = [repository.script(path, body=tiff(120), hold_at=100) for path in masters]
+    held = [repository.script(path, body=grey_tiff(120), hold_at=100) for path in masters]
     place = post(installation, masters).headers["Location"]
     busy = until(
         lambda: (b := installation.request(place).json())["counts"]["running"] == 1 and b, what="a running job"

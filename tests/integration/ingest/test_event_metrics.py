@@ -10,9 +10,9 @@ from uuid import uuid4
 import pytest
 
 from mezcal.jobs.bulk.batches import ENDS
-from tests.faults.support.scene import tiff
 from tests.integration.conftest import SECRET, TOKEN
 from tests.integration.ingest.test_webhooks import BEARER, LOGIN, SAMPLES, post, told, unique
+from tests.support.masters import grey_tiff
 from tests.support.scrape import scraped, total
 from tests.support.signed import event, signed
 from tests.support.waiting import until
@@ -71,9 +71,9 @@ def test_each_answer_to_an_event_is_counted_once_by_form_and_outcome(
 def test_what_became_of_each_item_is_counted_once(installation: Installation, repository: OriginServer) -> None:
     """One event of five masters, sent twice: made, listed twice, none of ours, no image; and one deletion."""
     good, broken, gone = (f"{uuid4().hex}.tif" for _ in range(3))
-    repository.script(good, body=tiff(120))
+    repository.script(good, body=grey_tiff(120))
     repository.script(broken, body=b"no image")
-    repository.script(gone, body=tiff(120))
+    repository.script(gone, body=grey_tiff(120))
     before = scraped(installation)
     body, again = event("updated", good, good, broken, "elsewhere/a", "../up.tif"), unique("s3_event")
     headers = signed(body, SECRET)

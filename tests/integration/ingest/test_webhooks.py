@@ -18,8 +18,8 @@ from mezcal.jobs import JobState
 from mezcal.recipe import Mezzanine
 from mezcal.store import open_store
 from tests import DATA
-from tests.faults.support.scene import tiff
 from tests.integration.conftest import SECRET, TOKEN
+from tests.support.masters import grey_tiff
 from tests.support.signed import event, signed
 from tests.support.waiting import until
 
@@ -98,10 +98,10 @@ def test_each_producers_event_has_the_changed_master_served(
 ) -> None:
     before = {}
     for path in paths:
-        script = repository.script(path, body=tiff(40), etag="")
+        script = repository.script(path, body=grey_tiff(40), etag="")
         installation.ask(path, "DELETE", headers=OURS)
         before[path] = installation.ask(path).content
-        script.body = tiff(220)
+        script.body = grey_tiff(220)
     batch = told(installation, post(installation, form, unique(name), headers))
     assert batch["counts"]["done"] == len(paths)
     for path in paths:
@@ -153,10 +153,10 @@ def test_a_changed_master_is_made_anew_with_the_pages_that_were_cached(
     installation: Installation, repository: OriginServer
 ) -> None:
     path = f"{uuid4().hex}.tif"
-    script = repository.script(path, body=tiff(40), etag="")
+    script = repository.script(path, body=grey_tiff(40), etag="")
     old = installation.ask(path, params={"page": 1}).content
     assert installation.ask(path, params={"page": 9}).status_code >= 400, "a page that is not there is remembered so"
-    script.body = tiff(220)
+    script.body = grey_tiff(220)
     assert told(installation, post(installation, "standard", event("updated", path)))["counts"]["done"] == 1
     until(lambda: installation.ask(path, params={"page": 1}).content != old, what="the new page")
     assert installation.table.read(Mezzanine.parse(path, 9).key) is None
@@ -365,7 +365,7 @@ def test_somebody_who_asks_is_served_before_a_long_list(
     """And a batch counts a master that is made for somebody else meanwhile, once."""
     paths = [f"{master}-{number}.tif" for number in range(60)]
     for path in paths:
-        repository.script(path, body=tiff(90))
+        repository.script(path, body=grey_tiff(90))
     answer = post(installation, "standard", event("created", *paths, paths[0]))
     assert installation.ask(paths[-1]).status_code == 200
     batch = told(installation, answer)

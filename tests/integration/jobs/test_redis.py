@@ -13,7 +13,7 @@ from mezcal.errors import Failure
 from mezcal.jobs import Jobs
 from mezcal.jobs.transport.celery_pipe import celery_app, connect
 from mezcal.settings import load
-from tests.faults.support.scene import tiff
+from tests.support.masters import grey_tiff
 from tests.support.roles import Installation, free_port, server
 from tests.support.tls_front import certificates, tls_front
 from tests.support.waiting import until
@@ -49,8 +49,8 @@ def test_two_installations_on_one_server_see_nothing_of_each_other(port: int, tm
     one = Installation(tmp_path / "one", KEY_PREFIX="one:", **given)
     two = Installation(tmp_path / "two", KEY_PREFIX="two:", **given)
     with one.role("worker", "--concurrency", "1"), two.role("worker", "--concurrency", "1"):
-        one.made("a.tif", tiff(10))
-        two.made("b.tif", tiff(20))
+        one.made("a.tif", grey_tiff(10))
+        two.made("b.tif", grey_tiff(20))
         assert not list((tmp_path / "two" / "data" / "cache").glob("a.tif*"))
         nodes = [pinged(each) for each in (one, two)]
         assert [len(node) for node in nodes] == [1, 1]
@@ -91,7 +91,7 @@ def test_jobs_pass_over_tls_by_certificates_of_both_sides(port: int, tmp_path: P
         given = {"REDIS_URL": f"rediss://127.0.0.1:{secured}/0", "REDIS_PASSWORD": PASSWORD}
         here = Installation(tmp_path / "here", **given, **tls, **client)
         with here.role("worker", "--concurrency", "1"):
-            here.made("a.tif", tiff(10))
+            here.made("a.tif", grey_tiff(10))
         nobody = Installation(tmp_path / "nobody", **given, **tls)
         with pytest.raises(RedisError):
             connect(nobody.settings).ping()
@@ -129,10 +129,10 @@ def test_work_goes_on_when_sentinels_name_another_master(tmp_path: Path) -> None
         with Redis(port=watcher, password="of-sentinel", decode_responses=True) as asking:
             until(lambda: knows_both(asking), what="a sentinel that knows both")
             stack.enter_context(here.role("worker", "--concurrency", "1"))
-            here.made("a.tif", tiff(10))
+            here.made("a.tif", grey_tiff(10))
             master.kill()
             until(lambda: asking.sentinel_get_master_addr_by_name("images")[1] == second, 30, "another master")
-        here.made("b.tif", tiff(20))
+        here.made("b.tif", grey_tiff(20))
 
 
 def in_step(replica: Redis) -> bool:

@@ -1,8 +1,7 @@
-"""What tests of faults share: an installation to damage, and what must be true when the damage is over."""
+"""An installation that a test damages, and the checks that it has recovered."""
 
 from __future__ import annotations
 
-import io
 import os
 import shutil
 import signal
@@ -12,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import requests
-import tifffile
 from PIL import Image
 from redis import RedisError
 
 from mezcal.jobs import Jobs, JobState
 from mezcal.settings import load
 from tests.support.installation import Installation, command_line, parent_of
+from tests.support.masters import grey_tiff
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
 
 TOKEN = "a-token-of-the-tests"
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
-QUICK = {  # leases and pauses short enough for a test; a death is still noticed by nothing but what notices it always
+QUICK = {  # short leases and pauses, so that a test does not take long; deaths are noticed as in production
     "API_TOKENS": TOKEN,
     "LEASE_SECONDS": "2",
     "ORIGIN_RETRIES": "1",
@@ -39,7 +38,7 @@ QUICK = {  # leases and pauses short enough for a test; a death is still noticed
     "BREAKER_FAILURES": "1000",
     "DRAIN_SECONDS": "10",
 }
-STRUCTURE = {  # keys that may be without an expiry: each holds what is queued, running or listed, and nothing else
+STRUCTURE = {  # keys that may have no expiry: lists of what is queued, running or failed
     *("queued:interactive", "queued:bulk", "running", "delayed", "failed", "chunks"),
     *("interactive", "bulk", "chores", "unacked", "unacked_index"),
     *("_kombu.binding.interactive", "_kombu.binding.bulk", "_kombu.binding.chores", "_kombu.binding.celery.pidbox"),
@@ -47,39 +46,32 @@ STRUCTURE = {  # keys that may be without an expiry: each holds what is queued, 
 }
 
 
-def tiff(shade: int, edge: int = 64) -> bytes:
-    """A small master of one *shade* of grey, 0 to 255, uncompressed and so of a size known beforehand."""
-    out = io.BytesIO()
-    tifffile.imwrite(out, np.full((edge, edge), shade, dtype=np.uint8), photometric="minisblack", rowsperstrip=8)
-    return out.getvalue()
-
-
-class Scene:
-    """One installation in front of one repository, and the means to harm it."""
+class FaultEnvironment:
+    """One installation in front of one repository, with means to damage it."""
 
     def __init__(self, installation: Installation, repository: OriginServer) -> None:
         self.installation, self.repository = installation, repository
         self._pool = ThreadPoolExecutor(64)
         self._names = 0
 
-    # --- masters and askers
+    # --- masters and requests
 
     def master(self, body: bytes | None = None, **script: Any) -> tuple[str, Script]:
-        """A master that nobody has asked for."""
+        """Returns a master that no test has asked for, and its script."""
         self._names += 1
         path = f"{os.urandom(4).hex()}-{self._names}.tif"
-        return path, self.repository.script(path, body=tiff(200) if body is None else body, **script)
+        return path, self.repository.script(path, body=grey_tiff(200) if body is None else body, **script)
 
-    def held(self, **script: Any) -> tuple[str, Script]:
-        """A master whose download stops in its middle until `go` is set."""
+    def slow_master(self, **script: Any) -> tuple[str, Script]:
+        """Returns a master whose download stops in the middle until `go` is set."""
         return self.master(hold_at=2000, **script)
 
-    def asked(self, path: str, **options: Any) -> Future[requests.Response]:
-        """Somebody who asks for *path* and waits."""
+    def request_in_background(self, path: str, **options: Any) -> Future[requests.Response]:
+        """Request *path* in a thread. Returns the future response."""
         return self._pool.submit(self.installation.ask, path, **options)
 
-    def running(self, path: str, after: int = 0) -> Record:
-        """The job of *path*, once its attempt after the *after*th runs and reads its master."""
+    def wait_for_attempt(self, path: str, after: int = 0) -> Record:
+        """Wait until attempt *after* + 1 of the job of *path* runs and reads its master. Returns the job."""
         self.repository.wait_for_requests(path, after + 1)
 
         def runs() -> Record | None:
@@ -91,7 +83,7 @@ class Scene:
         return job
 
     def job(self, path: str) -> Record | None:
-        """What the job table has; None while it cannot be asked."""
+        """Returns the job of *path* from the job table, None if there is none or Redis cannot be reached."""
         with suppress(RedisError):
             return self.installation.job(path)
         return None
@@ -101,11 +93,11 @@ class Scene:
         return self.installation.table
 
     def jobs(self) -> Jobs:
-        """An asker of the same installation in this process."""
+        """Returns the queue of the installation, as a client in this process."""
         url = f"redis+socket://{self.installation.folder}/data/run/broker.sock"
         return Jobs.of(load(_env_file=None, redis_url=url, repo_base_url=self.repository.url))
 
-    # --- harm
+    # --- damage
 
     def pool(self) -> list[int]:
         """The pool processes of both workers."""
@@ -117,7 +109,7 @@ class Scene:
 
     def worker_of(self, path: str) -> int:
         """The main process of the worker in which the job of *path* runs."""
-        record = self.running(path)
+        record = self.wait_for_attempt(path)
         assert record.worker is not None
         return parent_of(int(record.worker.rpartition(":")[2]))
 
@@ -125,30 +117,30 @@ class Scene:
         return until(lambda: self.installation.pids("valkey-server"), what="a broker")[0]
 
     def kill(self, pid: int) -> None:
-        """End *pid* as a power cut would, and wait until it is gone."""
+        """Kill *pid* and wait until it is gone."""
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
         until(lambda: not command_line(pid), what=f"the end of {pid}")
 
-    def forget_everything(self) -> None:
-        """Kill the broker and remove its state before it comes back."""
+    def wipe_broker(self) -> None:
+        """Kill the broker and remove its state before it is restarted."""
         self.kill(self.broker())
         for state in (self.installation.folder / "data" / "broker").iterdir():
             shutil.rmtree(state) if state.is_dir() else state.unlink()
 
-    # --- the end
+    # --- recovery
 
-    def well(self, path: str, answer: requests.Response, most: int) -> None:
-        """Served, whole, with at most *most* downloads; and nothing is left of the fault."""
+    def assert_recovered(self, path: str, answer: requests.Response, most: int) -> None:
+        """Assert that *answer* is the whole image, made with at most *most* downloads, and that nothing is left."""
         assert answer.status_code == 200, answer.text
         assert answer.content == self.installation.ask(path).content
         assert answer.content[:2] == b"\xff\xd8"
         assert answer.content[-2:] == b"\xff\xd9"
         assert 1 <= self.repository.count(path) <= most, [seen.target for seen in self.repository.seen(path)]
-        self.tidy()
+        self.assert_clean()
 
-    def tidy(self) -> None:
-        """No scratch file, no job queued, running or put off, no key that would stay for ever."""
+    def assert_clean(self) -> None:
+        """Assert that there is no scratch file, no unfinished job, and no key without an expiry."""
         until(lambda: self.installation.scratch() == [], what="scratch files to be gone")
         until(lambda: self._idle() is True, what=f"an idle queue, not {self._idle()}")
         redis, prefix = self.table.redis, self.table.keys.prefix
@@ -165,8 +157,8 @@ class Scene:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
 
-def served(installation: Installation, path: str) -> requests.Response:
-    """The image, however often it takes to ask."""
+def wait_for_image(installation: Installation, path: str) -> requests.Response:
+    """Request *path* until it is served. Returns the response."""
 
     def ask() -> requests.Response | None:
         with suppress(requests.ConnectionError):
@@ -180,7 +172,7 @@ def served(installation: Installation, path: str) -> requests.Response:
 
 
 def stored_shade(installation: Installation, path: str) -> int | None:
-    """The grey value that is stored for *path*, None if nothing is."""
+    """Returns the grey value of the stored image of *path*, None if none is stored."""
     found = installation.stored(path)
     if found is None:
         return None
@@ -189,8 +181,8 @@ def stored_shade(installation: Installation, path: str) -> int | None:
 
 
 @contextmanager
-def standing_still(*pids: int) -> Iterator[None]:
-    """*pids* do nothing, and hold on to what they have."""
+def frozen(*pids: int) -> Iterator[None]:
+    """Stop *pids* with SIGSTOP during the block; they keep their files, locks and connections."""
     for pid in pids:
         os.kill(pid, signal.SIGSTOP)
     try:
