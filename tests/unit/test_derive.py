@@ -1,4 +1,4 @@
-"""Deriving: the whole work, and that each of its failures is told as what it is."""
+"""The whole work of a job, and that each failure is reported with its true cause."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def store(tmp_path: Path) -> LocalStore:
 
 
 @dataclass
-class HandMade:
-    """An origin that gives *content* and then says *ending*."""
+class FakeOrigin:
+    """An origin whose master is *content*; if there is an *ending*, the master's download ends with it."""
 
     content: bytes
     ending: Exception | None = None
@@ -71,17 +71,17 @@ def test_a_master_becomes_a_stored_jpeg_with_its_provenance(store: LocalStore) -
     stored = derive(RECIPE, origin, store, ConversionOptions())
     with Image.open(stored.path) as image:
         assert (image.format, image.size) == ("JPEG", (1200, 800))
-    beside = store.sidecar(RECIPE)
-    assert beside is not None
-    assert beside.sha256 == hashlib.sha256(stored.path.read_bytes()).hexdigest()
-    assert (beside.width, beside.height, beside.size) == (1200, 800, stored.size)
-    assert beside.source.endswith("/agave-p3.tif")
-    assert beside.master_size == len(AGAVE)
-    assert beside.recipe_version == version(ConversionOptions())
+    sidecar = store.sidecar(RECIPE)
+    assert sidecar is not None
+    assert sidecar.sha256 == hashlib.sha256(stored.path.read_bytes()).hexdigest()
+    assert (sidecar.width, sidecar.height, sidecar.size) == (1200, 800, stored.size)
+    assert sidecar.source.endswith("/agave-p3.tif")
+    assert sidecar.master_size == len(AGAVE)
+    assert sidecar.recipe_version == version(ConversionOptions())
 
 
-def test_what_is_there_is_not_made_again_unless_that_is_wanted(store: LocalStore) -> None:
-    origin = HandMade(AGAVE)
+def test_a_stored_derivative_is_made_again_only_on_request(store: LocalStore) -> None:
+    origin = FakeOrigin(AGAVE)
     first = derive(RECIPE, origin, store, ConversionOptions())
     assert derive(RECIPE, origin, store, ConversionOptions()) == first
     assert origin.opened == 1
@@ -89,33 +89,33 @@ def test_what_is_there_is_not_made_again_unless_that_is_wanted(store: LocalStore
     assert origin.opened == 2
 
 
-def test_a_master_that_was_cut_on_its_way_is_no_broken_master(store: LocalStore) -> None:
-    cut = HandMade(AGAVE[:50_000], OriginFailed("the connection broke"))
+def test_an_interrupted_download_is_not_reported_as_a_damaged_master(store: LocalStore) -> None:
+    cut = FakeOrigin(AGAVE[:50_000], OriginFailed("the connection broke"))
     with pytest.raises(OriginFailed, match="the connection broke"):
         derive(RECIPE, cut, store, ConversionOptions())
     assert left_behind(store) == []
 
 
-def test_a_broken_master_is_told_with_the_decoders_reason(store: LocalStore) -> None:
+def test_a_damaged_master_is_refused_with_the_decoders_reason(store: LocalStore) -> None:
     with pytest.raises(Undecodable, match="TIFF: "):
-        derive(RECIPE, HandMade(AGAVE[:50_000]), store, ConversionOptions())
+        derive(RECIPE, FakeOrigin(AGAVE[:50_000]), store, ConversionOptions())
     assert left_behind(store) == []
 
 
-def test_a_master_whose_last_byte_never_came_is_not_published(store: LocalStore) -> None:
-    """The decoder may be content with less than the file: what counts is that it arrived whole."""
+def test_a_master_that_did_not_arrive_whole_is_not_published(store: LocalStore) -> None:
+    """The decoder may need less than the whole file."""
     with pytest.raises(OriginFailed):
-        derive(RECIPE, HandMade(AGAVE, OriginFailed("it changed")), store, ConversionOptions())
+        derive(RECIPE, FakeOrigin(AGAVE, OriginFailed("it changed")), store, ConversionOptions())
     assert left_behind(store) == []
 
 
-def test_a_full_disk_is_not_the_masters_fault(store: LocalStore) -> None:
+def test_a_full_disk_is_not_reported_as_a_damaged_master(store: LocalStore) -> None:
     with files_no_larger_than(20_000), pytest.raises(StoreDown):
-        derive(RECIPE, HandMade(AGAVE), store, ConversionOptions())
+        derive(RECIPE, FakeOrigin(AGAVE), store, ConversionOptions())
     assert left_behind(store) == []
 
 
-def test_whatever_changes_pixels_changes_the_version() -> None:
+def test_every_option_that_changes_pixels_changes_the_version() -> None:
     assert version(ConversionOptions()) == version(ConversionOptions())
     others = [
         replace(ConversionOptions(), quality=80),
@@ -125,18 +125,18 @@ def test_whatever_changes_pixels_changes_the_version() -> None:
     assert len({version(options) for options in [ConversionOptions(), *others]}) == 4
 
 
-def test_who_gives_a_frame_up_does_not_wait_for_the_rest_of_it(store: LocalStore) -> None:
-    """As where there is no memory for it: the process has other things to do than to watch a download."""
+def test_a_job_that_stops_does_not_wait_for_its_download(store: LocalStore) -> None:
+    """For example if there is no memory for it: the process is needed for other jobs."""
 
-    class Elsewhere(Exception):
+    class StoppedError(Exception):
         pass
 
     def no_memory(_needed: int) -> None:
-        raise Elsewhere
+        raise StoppedError
 
     frame = (FRAMES / "small50x60.fits").read_bytes()
-    origin = HandMade(frame, OriginFailed("it was waited for"))
-    with pytest.raises(Elsewhere):
+    origin = FakeOrigin(frame, OriginFailed("it was waited for"))
+    with pytest.raises(StoppedError):
         derive(THUMBNAIL, origin, store, ConversionOptions(), JobContext(reserve_memory=no_memory))
     with pytest.raises(OriginFailed):
         derive(THUMBNAIL, origin, store, ConversionOptions())

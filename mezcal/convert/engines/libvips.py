@@ -56,22 +56,22 @@ def start() -> None:
     log.addHandler(WarningsHandler())
 
 
-def load(kind: str, master: MasterReader, **options: Any) -> Any:
-    """Returns *master*, decoded as it is read, by libvips' loader of *kind*. Raises `CannotRead` with its reason."""
+def load(master: MasterReader, **options: Any) -> Any:
+    """Returns *master*, decoded as it is read. Raises `CannotRead` with the loader's reason.
+
+    libvips chooses the loader by the first bytes, among those of `LOADERS`.
+    """
     forget_errors()
     try:
-        return load_from(source_of(master), kind, **options)
+        return load_from(source_of(master), **options)
     except FAILURES as error:
         raise CannotRead(reason(error)) from error
 
 
-def load_from(source: Any, kind: str, **options: Any) -> Any:
+def load_from(source: Any, **options: Any) -> Any:
     """Returns the image in the libvips *source*, which lives as long as the image and all that is made of it."""
     start()
-    loader = getattr(pyvips.Image, LOADERS[kind][1])
-    image = loader(source, access="sequential", fail_on="error", **options)
-    image._references.append(source)  # noqa: SLF001 - as `Image.new_from_source` does: its callbacks are Python's
-    return image
+    return pyvips.Image.new_from_source(source, "", access="sequential", fail_on="error", **options)
 
 
 def source_of(master: MasterReader) -> Any:

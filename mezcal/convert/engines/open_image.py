@@ -40,7 +40,7 @@ def open_image(
 
 
 def _by_libvips(name: str, master: MasterReader, page: int | None, check_size: Callable[[int, int], None]) -> Decoded:
-    image = libvips.load(name, master, **_page_option(name, master, page))
+    image = libvips.load(master, **_page_option(name, master, page))
     check_size(image.width, image.height)
     memory_limits.check_libvips(name, master, image.width, image.height, deep=image.format != "uchar")
     space = {"b-w": "grey", "grey16": "grey", "cmyk": "cmyk"}.get(image.interpretation, "rgb")
@@ -58,7 +58,7 @@ def _page_option(name: str, master: MasterReader, page: int | None) -> dict[str,
         return {}
     count = 1
     if name in MULTI_PAGE:
-        image = libvips.load(name, master)
+        image = libvips.load(master)
         count = int(image.get("n-pages")) if image.get_typeof("n-pages") else 1
     if page > count:
         raise BadRecipe(f"page {page} is asked for, and the master has {count}")

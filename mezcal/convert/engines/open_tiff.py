@@ -44,7 +44,7 @@ def _by_libvips(master: MasterReader, page: Page) -> Decoded:
     options: dict[str, Any] = {"page": page.directory.index, "unlimited": True}
     if page.directory.sub is not None:
         options["subifd"] = page.directory.sub
-    image = libvips.load("TIFF", master, **options)
+    image = libvips.load(master, **options)
     space = _libvips_space(image, page)
     if image.bands < {"grey": 1, "cmyk": 4}.get(space, 3):
         raise CannotRead(f"{image.bands} samples a pixel are too few")

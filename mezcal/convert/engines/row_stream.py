@@ -71,7 +71,7 @@ class Strips:
     def image(self) -> Any:
         """Returns a `pyvips.Image` that fetches the strips as it is read."""
         file = StripsFile(self)
-        return libvips.load_from(libvips.source_from(file.read, file.seek), "TIFF", unlimited=True)
+        return libvips.load_from(libvips.source_from(file.read, file.seek), unlimited=True)
 
 
 def strips_of(image: Any) -> Strips:

@@ -133,7 +133,7 @@ def _scaled(image: Any, decoded: Decoded, values: ValueRange | None) -> Any:
         scale = 65535 / (high - low) if high > low else 0
         image = image.linear(scale, -low * scale if scale else 32768)
         if image.format in ("float", "double"):
-            image = (image == image).ifthenelse(image, 0)  # noqa: PLR0124 - NaN differs from itself
+            image = (image >= float("-inf")).ifthenelse(image, 0)  # NaN is not larger
         image = image.cast("ushort")
     elif decoded.peak == 255 and image.format == "uchar":
         pass

@@ -34,14 +34,14 @@ NO_IMAGES = {
 
 
 @pytest.mark.parametrize("kind", NO_IMAGES)
-def test_what_is_no_image_is_told_so_and_reaches_no_decoder(kind, tmp_path):
+def test_a_file_that_is_no_image_is_refused_before_any_decoder(kind, tmp_path):
     with pytest.raises(NotAnImage):
         convert(io.BytesIO(NO_IMAGES[kind]), tmp_path / "out.jpg", ConversionContext())
     assert not (tmp_path / "out.jpg").exists()
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="counts descriptors in /proc")
-def test_a_worker_that_lives_long_keeps_no_descriptors(tmp_path):
+def test_conversions_leave_no_file_descriptors_open(tmp_path):
     names = ["rgb8_lzw.tif", "rgb8_zstd.tif", "jp2_rev.jp2", "png_rgba8.png", "trunc_rgb8_tiled.tif"]
     counts = []
     for _ in range(6):
@@ -59,7 +59,7 @@ def outcome(master, tmp_path):
         return failure
 
 
-def test_the_profile_of_a_jp2_counts(tmp_path):
+def test_the_profile_of_a_jp2_is_kept(tmp_path):
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     convert(with_profile(profile), tmp_path / "out.jpg", ConversionContext(ConversionOptions(color="keep")))
     with Image.open(tmp_path / "out.jpg") as image:
@@ -78,8 +78,8 @@ def with_profile(profile: bytes) -> io.BytesIO:
     return io.BytesIO(data[:head] + size.to_bytes(4) + data[head + 4 : box] + new + data[end:])
 
 
-class Asked(io.BytesIO):
-    """A master that remembers the most that was asked of it at once."""
+class RecordingMaster(io.BytesIO):
+    """A master that remembers the largest read."""
 
     most = 0
 
@@ -88,9 +88,9 @@ class Asked(io.BytesIO):
         return super().read(size)
 
 
-def test_a_strip_that_lies_about_its_size_is_read_no_further_than_it_can_reach(tmp_path):
+def test_a_strip_with_a_wrong_size_is_not_read_beyond_its_possible_size(tmp_path):
     strip = packed(np.full((HEIGHT, WIDTH), 2048), 12)
-    master = Asked(bare(strip, 1, [12], t279=("I", [2**32 - 1])))
+    master = RecordingMaster(bare(strip, 1, [12], t279=("I", [2**32 - 1])))
     assert convert(master, tmp_path / "out.jpg", ConversionContext()).width == WIDTH
     assert master.most <= 2 * len(strip)
 
@@ -185,13 +185,13 @@ HELD = {
 
 
 @pytest.mark.parametrize("kind", HELD)
-def test_what_would_be_held_whole_is_refused_beyond_the_budget(kind, tmp_path):
+def test_a_master_that_is_held_whole_is_refused_above_the_limit(kind, tmp_path):
     with pytest.raises(TooLarge, match=r"decoded whole, in [\d,]+ MB of memory, and 800 are allowed"):
         convert(io.BytesIO(HELD[kind]), tmp_path / "out.jpg", ConversionContext(ConversionOptions(oversize="refuse")))
 
 
 @pytest.mark.parametrize(("budget", "side"), [(10**6, 128), (150_000, 64), (70_000, 32)])
-def test_a_jpeg_2000_beyond_the_budget_is_decoded_in_a_smaller_size(budget, side, tmp_path, monkeypatch):
+def test_a_jpeg_2000_above_the_limit_is_decoded_in_a_smaller_size(budget, side, tmp_path, monkeypatch):
     monkeypatch.setattr(memory_limits, "DECODED_MAX", budget)
     master = io.BytesIO()
     Image.linear_gradient("L").resize((128, 128)).convert("RGB").save(master, "JPEG2000")
@@ -203,7 +203,7 @@ def test_a_jpeg_2000_beyond_the_budget_is_decoded_in_a_smaller_size(budget, side
         assert [image.getpixel((side // 2, side * eighth // 8))[0] // 16 for eighth in (1, 4, 7)] == [2, 8, 14]
 
 
-def test_a_jpeg_2000_with_no_smaller_size_in_it_is_refused_beyond_the_budget(tmp_path, monkeypatch):
+def test_a_jpeg_2000_above_the_limit_without_smaller_sizes_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(memory_limits, "DECODED_MAX", 50_000)
     with pytest.raises(TooLarge, match="decoded whole"):
         convert(
@@ -221,13 +221,13 @@ HOLLOW = {
 
 
 @pytest.mark.parametrize("kind", HOLLOW)
-def test_more_pixels_than_the_file_can_hold_are_no_picture(kind, tmp_path):
+def test_a_file_that_cannot_hold_its_declared_pixels_is_refused(kind, tmp_path):
     with pytest.raises(Undecodable, match="bytes cannot hold"):
         convert(io.BytesIO(HOLLOW[kind]), tmp_path / "out.jpg", ConversionContext())
 
 
 @pytest.mark.parametrize("options", [{}, {"progressive": True}, {"subsampling": 2, "quality": 1}])
-def test_an_empty_jpeg_is_as_small_as_a_jpeg_can_be_and_is_taken(options, tmp_path):
+def test_the_smallest_possible_jpeg_is_accepted(options, tmp_path):
     Image.new("L", (4_000, 4_000)).save(tmp_path / "in.jpg", optimize=True, **options)
     with (tmp_path / "in.jpg").open("rb") as master:
         assert convert(master, tmp_path / "out.jpg", ConversionContext()).width == 4_000
@@ -244,16 +244,16 @@ WHOLE = {
 
 
 @pytest.mark.parametrize("kind", WHOLE)
-def test_what_is_held_whole_within_the_budget_is_converted(kind, tmp_path):
+def test_a_master_that_is_held_whole_is_converted_below_the_limit(kind, tmp_path):
     assert convert(io.BytesIO(WHOLE[kind]), tmp_path / "out.jpg", ConversionContext()).width == 64
 
 
-def test_a_broken_interlaced_png_comes_with_the_reason(tmp_path):
+def test_a_damaged_interlaced_png_is_refused_with_the_reason(tmp_path):
     with pytest.raises(Undecodable, match="PNG: not enough data"):
         convert(io.BytesIO(adam7()[:6_000]), tmp_path / "out.jpg", ConversionContext())
 
 
-def test_a_profile_beyond_all_reason_is_passed_over(tmp_path):
+def test_a_profile_that_is_too_large_is_ignored(tmp_path):
     tag = [(34675, "B", 17 * 2**20, bytes(17 * 2**20), True)]
     tifffile.imwrite(tmp_path / "in.tif", np.zeros((9, 9, 3), "u1"), photometric="rgb", extratags=tag)
     with (tmp_path / "in.tif").open("rb") as master:
@@ -277,7 +277,7 @@ except Failure as failure:
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="measures in /proc")
 @pytest.mark.parametrize(("padding", "slug"), [(0, "undecodable"), (10**6, "too-large")])
-def test_a_small_file_that_claims_much_takes_no_memory(padding, slug, tmp_path):
+def test_a_small_file_with_large_declared_sizes_takes_no_memory(padding, slug, tmp_path):
     (tmp_path / "in.jpg").write_bytes(jpeg(padding=padding))
     command = [sys.executable, "-c", REFUSED, str(tmp_path / "in.jpg"), str(tmp_path / "out.jpg")]
     told, megabytes = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()

@@ -30,7 +30,7 @@ def test_every_row_that_makes_a_picture_shows_one():
     assert shown == {each.name for each in (*FORMATS.values(), *MODES) if each.engines}
 
 
-def test_all_pictures_are_there_and_small_and_none_is_left_over():
+def test_all_pictures_exist_and_are_small_and_used():
     named = {name for names in PAGE["PICTURES"].values() for name in names}
     named |= {name for _, _, names in PAGE["SAMPLES"] for name in names}
     assert {path.stem for path in PICTURES.iterdir()} == named == set(masters())
@@ -38,7 +38,7 @@ def test_all_pictures_are_there_and_small_and_none_is_left_over():
 
 
 @pytest.mark.parametrize("name", masters())
-def test_a_picture_is_what_its_master_becomes(name, tmp_path):
+def test_a_picture_is_the_conversion_of_its_master(name, tmp_path):
     convert(io.BytesIO(masters()[name]), tmp_path / "out.jpg", CONTEXT)
     with Image.open(tmp_path / "out.jpg") as made, Image.open(PICTURES / f"{name}.jpg") as shown:
         assert made.size == shown.size

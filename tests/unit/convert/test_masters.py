@@ -1,4 +1,4 @@
-"""Real masters, each against the picture it must become."""
+"""Masters of many kinds, each compared with the picture that it must become."""
 
 from __future__ import annotations
 

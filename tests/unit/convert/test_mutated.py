@@ -1,6 +1,6 @@
-"""Real masters with damage: a whole JPEG of the size that was promised, or a reason.
+"""Damaged masters: they become a whole JPEG of the right size, or are refused with a reason.
 
-`make fuzz` does the same for as long as one likes, in processes that may crash.
+`make fuzz` does the same for any time, in processes that may crash.
 """
 
 from __future__ import annotations

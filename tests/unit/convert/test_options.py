@@ -56,7 +56,7 @@ def assert_like(image, wanted, most=4.0):
 
 
 @pytest.mark.parametrize("orientation", UPRIGHT)
-def test_a_picture_is_turned_once_and_leaves_no_scratch_file(orientation, tmp_path):
+def test_a_picture_is_rotated_once_and_leaves_no_scratch_file(orientation, tmp_path):
     (tmp_path / "scratch").mkdir()
     master = tiff(extratags=[(274, "H", 1, orientation, True)])
     image, _ = made(master, tmp_path, scratch=tmp_path / "scratch")
@@ -66,7 +66,7 @@ def test_a_picture_is_turned_once_and_leaves_no_scratch_file(orientation, tmp_pa
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_a_jpegs_own_orientation_counts_too(orientation, tmp_path):
+def test_the_orientation_of_a_jpeg_is_applied(orientation, tmp_path):
     exif, master = Image.Exif(), io.BytesIO()
     exif[274] = orientation
     Image.fromarray(RGB).save(master, "JPEG", quality=95, exif=exif)
@@ -74,7 +74,7 @@ def test_a_jpegs_own_orientation_counts_too(orientation, tmp_path):
     assert_like(image, UPRIGHT[orientation], 6)
 
 
-def test_grey_pictures_are_turned_as_well(tmp_path):
+def test_grey_pictures_are_rotated(tmp_path):
     image, _ = made(tiff(RGB[..., 0], photometric="minisblack", extratags=[(274, "H", 1, 6, True)]), tmp_path)
     assert image.mode == "L"
     assert_like(image, np.repeat(UPRIGHT[6][..., :1], 3, -1))
@@ -92,7 +92,7 @@ def pages() -> io.BytesIO:
     return file
 
 
-def test_the_main_picture_is_the_largest_that_is_no_reduced_one(tmp_path):
+def test_the_main_picture_is_the_largest_that_is_no_reduced_copy(tmp_path):
     assert_like(made(pages(), tmp_path)[0], RGB[:200])
 
 
@@ -102,7 +102,7 @@ def test_a_page_can_be_chosen(page, wanted, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["tiff", "png", "bmp", "gif"])
-def test_a_page_that_is_not_there_is_no_recipe(name, tmp_path):
+def test_a_missing_page_is_refused(name, tmp_path):
     master = io.BytesIO()
     if name == "tiff":
         master = pages()
@@ -121,7 +121,7 @@ def test_frames_of_a_gif_are_pages(tmp_path):
     assert_like(made(master, tmp_path, 3)[0], np.full((40, 60, 3), 240.0))
 
 
-def test_the_full_resolution_may_lie_in_a_sub_directory(tmp_path):
+def test_the_full_resolution_may_be_in_a_sub_directory(tmp_path):
     file = io.BytesIO()
     with tifffile.TiffWriter(file) as writer:
         writer.write(RGB[:50, :40], photometric="rgb", subfiletype=1, subifds=2)
@@ -133,7 +133,7 @@ def test_the_full_resolution_may_lie_in_a_sub_directory(tmp_path):
 # --- size ---------------------------------------------------------------------------------------------------
 
 
-def test_the_longest_side_can_be_bounded(tmp_path):
+def test_the_longest_side_can_be_limited(tmp_path):
     image, picture = made(tiff(), tmp_path, max_edge=100)
     assert max(image.size) == 100
     assert picture.note == f"scaled from {WIDTH} x {HEIGHT}"
@@ -150,13 +150,13 @@ def wide_master() -> io.BytesIO:
     return tiff(np.full((3, 65_600, 3), 90, "u1"), compression="deflate")
 
 
-def test_what_does_not_fit_a_jpeg_is_scaled_with_a_note(tmp_path):
+def test_a_picture_too_large_for_jpeg_is_scaled_with_a_note(tmp_path):
     image, picture = made(wide_master(), tmp_path)
     assert image.size[0] == 65_500
     assert picture.note == "scaled from 65600 x 3"
 
 
-def test_what_does_not_fit_a_jpeg_is_refused_on_request(tmp_path):
+def test_a_picture_too_large_for_jpeg_is_refused_on_request(tmp_path):
     with pytest.raises(TooLarge, match="65,500"):
         made(wide_master(), tmp_path, oversize="refuse")
 
@@ -197,7 +197,7 @@ def test_a_profile_is_embedded_on_request(tmp_path):
 
 
 @pytest.mark.parametrize("profile", [b"no profile at all" * 20, b"\0" * 16 + b"GRAY" + b"\0" * 200])
-def test_a_profile_that_is_none_or_for_other_pixels_is_dropped(profile, tmp_path):
+def test_an_invalid_profile_or_one_for_other_pixels_is_dropped(profile, tmp_path):
     for color in ("srgb", "keep"):
         image, _ = made(tiff(iccprofile=profile), tmp_path, color=color)
         assert "icc_profile" not in image.info
@@ -222,7 +222,7 @@ def test_the_resolution_is_kept(unit, given, wanted, tmp_path):
     assert image.info["jfif_density"] == (wanted, wanted)
 
 
-def test_a_turned_picture_has_its_resolutions_exchanged(tmp_path):
+def test_a_rotated_picture_has_its_resolutions_exchanged(tmp_path):
     image, _ = made(tiff(resolution=(300, 150), resolutionunit=2, extratags=[(274, "H", 1, 6, True)]), tmp_path)
     assert image.info["jfif_density"] == (150, 300)
 
@@ -241,7 +241,7 @@ def test_metadata_is_dropped_by_default(tmp_path):
     assert "xmp" not in image.info
 
 
-def test_metadata_is_kept_on_request_less_the_orientation(tmp_path):
+def test_metadata_is_kept_on_request_without_the_orientation(tmp_path):
     image, _ = made(noted_jpeg(), tmp_path, keep_metadata=True)
     exif = image.getexif()
     assert exif[0x010F] == "Maker"
@@ -333,7 +333,7 @@ def test_progress_goes_from_nothing_to_all(tmp_path):
     assert 0.9 <= seen[-1] <= 1
 
 
-def test_a_full_disk_is_not_the_masters_fault():
+def test_a_full_disk_is_not_reported_as_a_damaged_master():
     with pytest.raises(OSError, match="No space"):
         convert(
             tiff(np.random.default_rng(1).integers(0, 255, (500, 500, 3), "u1")),

@@ -1,4 +1,4 @@
-"""Plain TIFF layouts that several threads decode: the same pixels as libvips makes of them, and the same refusals."""
+"""Simple TIFF layouts that several threads decode: the same pixels as libvips makes of them, and the same refusals."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def master(path: Path, bands: int, dtype: str, **layout: Any) -> bytes:
     return path.read_bytes()
 
 
-def is_taken(data: bytes) -> bool:
+def is_simple(data: bytes) -> bool:
     file = MasterReader(io.BytesIO(data))
     return parallel_layouts.open_strips(file, choose_page(read_pages(file), None)) is not None
 
@@ -70,11 +70,11 @@ def by_libvips(data: bytes, folder: Path, monkeypatch: pytest.MonkeyPatch) -> np
 @pytest.mark.parametrize("bands", [1, 3, 4])
 @pytest.mark.parametrize("dtype", ["u1", "u2"])
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_every_pixel_is_as_libvips_makes_it(
+def test_every_pixel_is_that_of_libvips(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, layout: str, dtype: str, bands: int
 ) -> None:
     data = master(tmp_path / "m.tif", bands, dtype, **LAYOUTS[layout])
-    assert is_taken(data)
+    assert is_simple(data)
     assert (jpeg_of(data, tmp_path) == by_libvips(data, tmp_path, monkeypatch)).all()
 
 
@@ -88,19 +88,19 @@ def test_jpeg_inside_is_decoded_as_libtiff_does(
     how = {"compression": "jpeg", "compressionargs": {"level": 90}, "photometric": photometric, **subsampled, **options}
     tifffile.imwrite(tmp_path / "m.tif", shown, **how)
     data = (tmp_path / "m.tif").read_bytes()
-    assert is_taken(data)
+    assert is_simple(data)
     assert (jpeg_of(data, tmp_path) == by_libvips(data, tmp_path, monkeypatch)).all()
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_a_turned_master_is_turned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, orientation: int) -> None:
+def test_a_rotated_master_is_rotated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, orientation: int) -> None:
     tag = (274, "H", 1, orientation, True)
     data = master(tmp_path / "m.tif", 3, "u1", compression="zlib", rowsperstrip=16, extratags=[tag])
     assert (jpeg_of(data, tmp_path) == by_libvips(data, tmp_path, monkeypatch)).all()
 
 
 @pytest.mark.parametrize("cut", [0.3, 0.7, 0.95])
-def test_damage_in_a_strip_is_refused_as_ever(tmp_path: Path, cut: float) -> None:
+def test_damage_in_a_strip_is_refused(tmp_path: Path, cut: float) -> None:
     data = bytearray(master(tmp_path / "m.tif", 3, "u1", compression="zlib", rowsperstrip=32))
     with tifffile.TiffFile(tmp_path / "m.tif") as file:
         offsets, counts = file.pages[0].dataoffsets, file.pages[0].databytecounts
@@ -111,7 +111,7 @@ def test_damage_in_a_strip_is_refused_as_ever(tmp_path: Path, cut: float) -> Non
         jpeg_of(bytes(data), tmp_path)
 
 
-def test_a_strip_that_says_more_than_it_has_to_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_strip_longer_than_needed_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Some writers fill the last strip up."""
     shown = pixels(1, "u1")
     coded = [zlib.compress(shown[top : top + 64].tobytes().ljust(64 * WIDTH, b"\0")) for top in range(0, HEIGHT, 64)]
@@ -148,10 +148,10 @@ def test_a_jpeg_inside_without_its_end_is_left_to_libvips(tmp_path: Path, monkey
         {"photometric": "minisblack", "compression": "lzw"},
     ],
 )
-def test_what_is_not_plain_is_left_to_the_others(tmp_path: Path, layout: dict[str, Any]) -> None:
+def test_other_layouts_are_not_decoded_by_several_threads(tmp_path: Path, layout: dict[str, Any]) -> None:
     bands = 4 if "extrasamples" in layout else 3 if layout["photometric"] == "rgb" else 1
     shown = pixels(bands, "u1")
     if layout.get("planarconfig"):
         shown = np.moveaxis(shown, -1, 0)
     tifffile.imwrite(tmp_path / "m.tif", shown, **layout)
-    assert not is_taken((tmp_path / "m.tif").read_bytes())
+    assert not is_simple((tmp_path / "m.tif").read_bytes())

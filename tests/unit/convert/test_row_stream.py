@@ -61,7 +61,7 @@ def by_each_decoder(data: bytes) -> list[np.ndarray]:
 @pytest.mark.parametrize("subsampling", ["4:4:4", "4:2:0"])
 @pytest.mark.parametrize("bands", [1, 3])
 @pytest.mark.parametrize("width", [1, 203, 640])
-def test_strips_have_the_pixels_of_one_piece(width, bands, subsampling, tmp_path):
+def test_strips_have_the_pixels_of_a_picture_encoded_at_once(width, bands, subsampling, tmp_path):
     pixels = photo(width, bands)
     data = made(tiff(pixels), tmp_path, subsampling=subsampling)
     wanted = in_one_piece(in_memory(pixels, "srgb" if bands == 3 else "b-w"), subsampling)
@@ -75,7 +75,7 @@ def test_restart_markers_count_to_eight(tmp_path):
     assert [marker[1] & 7 for marker in found] == [place % 8 for place in range(len(found))]
 
 
-def test_what_fits_one_strip_has_no_restart_markers(tmp_path):
+def test_a_picture_of_one_strip_has_no_restart_markers(tmp_path):
     pixels = photo(64, 3, height=ROWS_MAX)
     data = made(tiff(pixels), tmp_path)
     assert b"\xff\xdd" not in data
@@ -141,7 +141,7 @@ def damaged_in_the_middle() -> io.BytesIO:
     return io.BytesIO(data)
 
 
-def test_damage_in_the_middle_refuses_the_whole_and_leaves_no_thread(tmp_path):
+def test_a_master_damaged_in_the_middle_is_refused_and_leaves_no_thread(tmp_path):
     before = threading.active_count()
     with pytest.raises(Undecodable, match="code not yet in table"):
         made(damaged_in_the_middle(), tmp_path)
