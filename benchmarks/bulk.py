@@ -15,9 +15,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mezcal.jobs import Jobs, Lane
+from mezcal.jobs import Jobs, QueueRequest
 from mezcal.jobs.bulk import chunks
-from mezcal.jobs.state.records import QueueRequest
 from mezcal.recipe import Mezzanine, from_json
 from mezcal.settings import load
 from tests.support.broker import running_broker
@@ -95,8 +94,7 @@ def everything(jobs: Jobs, redis: Redis, count: int) -> None:
 
 
 def queue(jobs: Jobs, wanted: list[Mezzanine]) -> int:
-    jobs.table.queue([QueueRequest(recipe) for recipe in wanted], Lane.BULK)
-    jobs.pipe.send_all([recipe.as_json() for recipe in wanted], Lane.BULK)
+    jobs.queue([QueueRequest(recipe) for recipe in wanted])
     return len(wanted)
 
 

@@ -21,8 +21,7 @@ from uuid import uuid4
 
 import requests
 
-from mezcal.jobs import Jobs, Lane
-from mezcal.jobs.state.records import QueueRequest
+from mezcal.jobs import Jobs, QueueRequest
 from mezcal.recipe import Mezzanine
 from mezcal.settings import load
 from tests.support.installation import SAMPLES, running_installation
@@ -85,8 +84,7 @@ def fill(installation: Installation, queued: int) -> None:
     jobs = Jobs.of(load(_env_file=None, redis_url=url, repo_base_url=installation.settings.repo_base_url))
     for start in range(0, queued, BATCH):
         recipes = [Mezzanine.parse(f"bulk/{number}.tif") for number in range(start, min(start + BATCH, queued))]
-        jobs.table.queue([QueueRequest(recipe) for recipe in recipes], Lane.BULK)
-        jobs.pipe.send_all([recipe.as_json() for recipe in recipes], Lane.BULK)
+        jobs.queue([QueueRequest(recipe) for recipe in recipes])
 
 
 def cold_requests(installation: Installation, count: int) -> list[float]:
