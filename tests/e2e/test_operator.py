@@ -87,7 +87,7 @@ class TestAnOperator:
 
     def test_signs_in_by_keyboard(self, met: dict[str, Any]) -> None:
         assert "not one of API_TOKENS" in met["refused"]
-        assert [component.split()[1] for component in met["parts"]] == ["Broker", "Store", "Workers", "Repository"]
+        assert [component.split()[1] for component in met["components"]] == ["Broker", "Store", "Workers", "Repository"]
         assert all("healthy" in component for component in met["components"])
 
     def test_finds_nothing_broken_and_nothing_from_elsewhere(self, met: dict[str, Any]) -> None:
