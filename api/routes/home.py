@@ -10,7 +10,7 @@ from werkzeug.exceptions import NotFound
 from api.context import context
 from api.dashboard.home_page import HomePage, shown_base_url
 from api.responses import pages
-from api.security.auth import may_read
+from api.security.auth import require_read_access
 from mezcal.recipe import Mezzanine
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ home = Blueprint("home", __name__)
 @home.get("/")
 def page() -> AnyResponse:
     """Return the home page, or with `?url=` a redirect to the image of that repository URL."""
-    may_read()
+    require_read_access()
     if "url" in request.args:
         return redirect(url_for("images.image", source=_path_of(request.args["url"])))
     return pages.response(HomePage.of(context()).html())

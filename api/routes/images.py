@@ -10,7 +10,7 @@ from api.context import context
 from api.responses.images import HIT, JOINED, MISS, STALE, send
 from api.responses.jobs import accepted
 from api.responses.preferences import RequestOptions, disconnect_check, is_page_view
-from api.security.auth import may_change, may_read
+from api.security.auth import require_read_access, require_write_access
 from mezcal.errors import BadRecipe, StillWorking
 from mezcal.ingest.purge import purge
 from mezcal.recipe import Mezzanine
@@ -29,7 +29,7 @@ PAGE_WAIT_SECONDS = 1.5  # after which a browser that opens an image as a page i
 @images.get("/mezzanine/<source:source>.jpg", endpoint="named_jpg")
 def image(source: str) -> Response:
     """Return the mezzanine of *source*. If it is not stored, wait until a worker has made it."""
-    may_read()
+    require_read_access()
     recipe = Mezzanine.parse(source, request.args.get("page"))
     found = context().store.open(recipe)
     if found is not None:
@@ -49,7 +49,7 @@ def delete(source: str) -> tuple[str, int]:
 
     Without `?page=`, those of the single pages of the master are deleted, too.
     """
-    may_change()
+    require_write_access()
     purge(Mezzanine.parse(source, request.args.get("page")), context().jobs, context().store)
     return "", 204
 

@@ -12,7 +12,7 @@ from api.dashboard.estimate import Estimate
 from api.request_log import note_event
 from api.responses.jobs import accepted, job_json, polled
 from api.routes import batches
-from api.security.auth import may_change, may_read
+from api.security.auth import require_read_access, require_write_access
 from mezcal.jobs.bulk.batches import PREFIX
 
 jobs = Blueprint("jobs", __name__)
@@ -24,7 +24,7 @@ ID = re.compile(rf"[0-9a-f]{{32}}|{PREFIX}[0-9a-f]{{24}}")  # anything else coul
 @jobs.get("/jobs")
 def failed() -> Response:
     """List failed and quarantined jobs (`?state=failed`), those recorded longest first, at most `?limit=`."""
-    may_read()
+    require_read_access()
     if request.args.get("state") != "failed":
         raise BadRequest("only failed jobs can be listed: use /jobs?state=failed")
     limit = request.args.get("limit", 100, int)
@@ -38,14 +38,14 @@ def failed() -> Response:
 def bulk() -> Response:
     """Make the listed derivatives unless they are cached. Returns 202 and a batch that shows the progress."""
     note_event(LIST)
-    may_change()
+    require_write_access()
     return batches.accepted(LIST, context().jobs.post(batches.read_list()))
 
 
 @jobs.get("/jobs/<key>")
 def job(key: str) -> Response:
     """Return the state of a job or a batch; 404 if it is unknown."""
-    may_read()
+    require_read_access()
     if not ID.fullmatch(key):
         raise NotFound("no such job: the id of a job is 32 hex digits, that of a batch is `batch-` and 24 hex digits")
     if key.startswith(PREFIX):
@@ -59,7 +59,7 @@ def job(key: str) -> Response:
 @jobs.post("/jobs/<key>/retry")
 def retry(key: str) -> Response:
     """Retry a failed or quarantined job, with its attempts counted from zero; 404 if there is none."""
-    may_change()
+    require_write_access()
     if not ID.fullmatch(key) or not context().jobs.retry(key):
         raise NotFound("no failed job has this id: its failure has expired, or it was queued again already")
     return accepted(key)

@@ -25,14 +25,14 @@ PROXY_HEADERS = ("FORWARDED", "VIA", "X_FORWARDED", "X_REAL_IP")  # what proxies
 LOCAL_NAMES = {"localhost", "127.0.0.1", "[::1]", "::1"}
 
 
-def may_read() -> None:
+def require_read_access() -> None:
     """Raise `Unauthorized` if READ_TOKENS is set and the request has none of its tokens."""
     settings = context().settings
     if settings.read_tokens and not _has_token((*settings.read_tokens, *settings.api_tokens)):
         raise Unauthorized("reading needs `Authorization: Bearer` with one of READ_TOKENS")
 
 
-def may_change() -> None:
+def require_write_access() -> None:
     """Raise `Forbidden` or `Unauthorized` unless the request may change state."""
     settings = context().settings
     if settings.api_tokens:
@@ -45,7 +45,7 @@ def may_change() -> None:
 def is_operator() -> bool:
     """Return True if the request may change state. Operators see more details."""
     try:
-        may_change()
+        require_write_access()
     except (Unauthorized, Forbidden):
         return False
     return True
@@ -84,7 +84,7 @@ def _has_login(logins: Iterable[SecretStr]) -> bool:
     return bool(sum(hmac.compare_digest(digest, _digest(known.get_secret_value())) for known in logins))
 
 
-def may_scrape() -> None:
+def require_metrics_access() -> None:
     """Raise `Unauthorized` if METRICS_TOKEN is set and missing; if it is not set, `Forbidden` for other machines."""
     token = context().settings.metrics_token
     if token is not None:

@@ -16,7 +16,7 @@ from flask import request, session
 from flask.sessions import SecureCookieSessionInterface
 
 from api.context import context
-from api.security.auth import may_change
+from api.security.auth import require_write_access
 from mezcal.errors import Forbidden, Unauthorized
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def register(app: Flask, settings: Settings) -> None:
 def require_operator() -> None:
     """Raise `Unauthorized` or `Forbidden` unless the request may change state or belongs to an open session."""
     try:
-        may_change()
+        require_write_access()
     except Unauthorized:
         if session.get(TOKEN) not in _fingerprints():
             raise Unauthorized("the operator's page needs one of API_TOKENS") from None

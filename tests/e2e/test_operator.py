@@ -1,6 +1,6 @@
-"""The operator's page in a real browser: by keyboard, on a phone, light and dark, without scripts, and by axe's rules.
+"""The operator's page in a real browser: with a keyboard, on a phone, light and dark, without scripts, checked by axe.
 
-The last needs node and `npm ci` in tests/e2e/viewer: `make e2e` runs it. Chromium alone shows that the page works.
+Most of it needs node and `npm ci` in tests/e2e/viewer: `make e2e` runs it. Chromium alone shows that the page works.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
 
 @pytest.fixture(scope="module")
 def trusted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
-    """One that trusts this machine, with an image made and another one failed."""
+    """An installation that trusts this machine, with one image made and some failed."""
     with running_installation(tmp_path_factory.mktemp("trusted"), SAMPLES.as_uri()) as installation:
         yield in_use(installation)
 
@@ -44,7 +44,7 @@ def in_use(installation: Installation) -> Installation:
 
 
 def shown_by_chromium(installation: Installation, folder: Path, *options: str) -> str:
-    """The page as a browser has it after its scripts have run."""
+    """Return the page as a browser has it after its scripts have run."""
     command = [str(CHROMIUM), "--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder}"]
     ended = subprocess.run(
         [*command, *options, "--dump-dom", f"{installation.url}/ops"],
@@ -69,37 +69,37 @@ def test_a_browser_shows_the_page_and_runs_its_script_under_its_own_policy(
 
 @pytest.fixture(scope="module")
 def met(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What an operator meets who has a token."""
+    """The visit of an operator who has a token: what the browser saw."""
     folder = tmp_path_factory.mktemp("operator")
     with running_installation(folder, SAMPLES.as_uri(), API_TOKENS=TOKEN) as installation:
         in_use(installation)
         command = ["node", "operator.mjs", installation.url, TOKEN, str(CHROMIUM)]
         ended = subprocess.run(command, cwd=HERE, capture_output=True, text=True, timeout=110, check=False)
     assert ended.returncode == 0, ended.stderr
-    told: dict[str, Any] = json.loads(ended.stdout)
-    return told
+    visit: dict[str, Any] = json.loads(ended.stdout)
+    return visit
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not READY, reason="needs node and `npm ci` in tests/e2e/viewer: run `make e2e`")
 class TestAnOperator:
-    """One visit, several things to be said of it."""
+    """One visit, and what several tests check of it."""
 
     def test_signs_in_by_keyboard(self, met: dict[str, Any]) -> None:
         assert "not one of API_TOKENS" in met["refused"]
         assert [component.split()[1] for component in met["components"]] == ["Broker", "Store", "Workers", "Repository"]
         assert all("healthy" in component for component in met["components"])
 
-    def test_finds_nothing_broken_and_nothing_from_elsewhere(self, met: dict[str, Any]) -> None:
+    def test_finds_no_error_and_nothing_from_other_hosts(self, met: dict[str, Any]) -> None:
         assert met["complaints"] == []
         assert met["foreign"] == []
         assert met["cookies"] == "", "a script can read the session"
 
-    def test_tries_again_by_keyboard_and_without_scripts(self, met: dict[str, Any]) -> None:
+    def test_retries_by_keyboard_and_without_scripts(self, met: dict[str, Any]) -> None:
         assert "queued again" in met["told"]
         assert "queued again" in met["plain"]
 
-    def test_sees_the_page_renew_itself_until_it_is_told_not_to(self, met: dict[str, Any]) -> None:
+    def test_sees_the_page_update_itself_until_that_is_switched_off(self, met: dict[str, Any]) -> None:
         assert met["fetched"] == ["fetch"], "it was loaded as a whole"
         assert met["focus"] == "SUMMARY", "the focus was lost"
         assert met["paused"]

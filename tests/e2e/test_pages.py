@@ -1,7 +1,7 @@
-"""The commands that the pages show, run as a reader would, against a real `mezcal up` with its samples.
+"""The commands of the documentation, run against a real `mezcal up` with its samples.
 
-A block of `shell` is run line by line; one of `console` must also answer as printed, `...` standing for anything. What
-cannot be run here has the reason above it: `<!-- not run: it needs Docker -->`.
+A block of `shell` is run line by line. A block of `console` must also print what the page shows, where `...` stands for
+any text. A block that cannot be run here has the reason above it: `<!-- not run: it needs Docker -->`.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ pytestmark = pytest.mark.skipif(shutil.which("curl") is None, reason="the pages'
 
 
 def blocks(page: Path) -> list[tuple[str, str]]:
-    """Language and text of *page*'s blocks of commands that are to be run."""
+    """Return the language and the text of the blocks in *page* that are to be run."""
     found = BLOCK.finditer("\n" + page.read_text())
     return [(block["language"], block["text"]) for block in found if not NOT_RUN.fullmatch(block["before"])]
 
@@ -65,9 +65,9 @@ def run(command: str, installation: Installation) -> str:
     return done.stdout.replace("\r", "")
 
 
-def as_pattern(told: str) -> re.Pattern[str]:
-    """*told* as a pattern, `...` standing for anything."""
-    return re.compile(".*".join(map(re.escape, told.strip().split("..."))), re.DOTALL)
+def as_pattern(output: str) -> re.Pattern[str]:
+    """Return *output* as a pattern in which `...` stands for any text."""
+    return re.compile(".*".join(map(re.escape, output.strip().split("..."))), re.DOTALL)
 
 
 def test_the_first_curl_gets_a_sample(installation: Installation) -> None:
@@ -81,6 +81,6 @@ def test_commands_do_what_the_page_says(page: Path, installation: Installation) 
         if language == "shell":
             for command in text.replace("\\\n", " ").splitlines():
                 run(command, installation)
-        for command, told in STEP.findall(text) if language == "console" else []:
-            answer = run(command, installation)
-            assert as_pattern(told).fullmatch(answer.strip()), f"{command} answers\n{answer}"
+        for command, expected in STEP.findall(text) if language == "console" else []:
+            output = run(command, installation)
+            assert as_pattern(expected).fullmatch(output.strip()), f"{command} prints\n{output}"

@@ -1,4 +1,4 @@
-"""A real IIIF server and a real viewer over mezcal: `make e2e` installs them; without them there is nothing to run."""
+"""A real IIIF server and a real viewer in front of mezcal. `make e2e` installs them; without them, nothing is run."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ def shown(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 
 def seen(installation: Installation, source: str) -> dict[str, object]:
-    """What a reader of *source* sees, whose IIIF server has nothing in a cache of its own."""
+    """Open *source* in the viewer, through a IIIF server without a cache. Returns what the viewer shows."""
     command = ["node", "view.mjs", installation.url, source, str(CHROMIUM)]
     ended = subprocess.run(command, cwd=HERE, capture_output=True, text=True, timeout=100, check=False)
     assert ended.returncode == 0, ended.stderr
-    told: dict[str, object] = json.loads(ended.stdout)
-    return told
+    view: dict[str, object] = json.loads(ended.stdout)
+    return view
 
 
 @pytest.mark.parametrize("state", ["cold", "warm"])
@@ -55,8 +55,8 @@ def test_a_reader_sees_every_tile(shown: Installation, source: str, state: str) 
         shown.ask(source)
     else:
         assert shown.stored(source) is None
-    told = seen(shown, source)
-    assert told["opened"]
-    assert told["failed"] == []
-    assert int(str(told["tiles"])) > 1
-    assert int(str(told["colours"])) > 50
+    view = seen(shown, source)
+    assert view["opened"]
+    assert view["failed"] == []
+    assert int(str(view["tiles"])) > 1
+    assert int(str(view["colours"])) > 50

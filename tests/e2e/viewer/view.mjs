@@ -12,9 +12,9 @@ const page = `<!doctype html><meta charset="utf-8"><div id="viewer" style="width
 <script src="/viewer.js"></script>`;
 
 async function streamResolver({ id }) {
-  const answer = await fetch(`${mezcal}/mezzanine/${decodeURIComponent(id).split("/").map(encodeURIComponent).join("/")}.jpg`);
-  if (!answer.ok) throw new IIIFError(`the source answered ${answer.status}`, { statusCode: answer.status });
-  return Readable.fromWeb(answer.body);
+  const response = await fetch(`${mezcal}/mezzanine/${decodeURIComponent(id).split("/").map(encodeURIComponent).join("/")}.jpg`);
+  if (!response.ok) throw new IIIFError(`the source answered ${response.status}`, { statusCode: response.status });
+  return Readable.fromWeb(response.body);
 }
 
 async function iiif(request, response) {
