@@ -1,4 +1,4 @@
-"""What can be checked on this machine alone: the files of secrets, and the decoders."""
+"""What can be checked on this machine alone: the files of secrets, the decoders, and nginx."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import stat
 from pathlib import Path
 
 from mezcal.checks import Check, CheckFailed, Severity
+from mezcal.runtime.nginx import HOW_TO_GET, nginx
 from mezcal.settings import Settings
 
 
@@ -18,6 +19,20 @@ def secrets_check() -> Check:
 def codecs_check() -> Check:
     """Check that masters can be decoded and JPEGs written."""
     return Check("codecs", _check_codecs, "reinstall mezcal: its wheels contain all decoders")
+
+
+def nginx_check(settings: Settings) -> Check:
+    """Check that a server other than the API serves cached images, as far as this machine can know."""
+    return Check("nginx", lambda: _check_nginx(settings), f"{HOW_TO_GET}; else let only this machine reach the API")
+
+
+def _check_nginx(settings: Settings) -> str:
+    if settings.sendfile_header is not None:
+        return f"the server in front serves cached images ({settings.sendfile_header})"
+    program = nginx()
+    if program is None:
+        raise CheckFailed("none here, so the API serves cached images itself, slower", level=Severity.WARNING)
+    return f"{program}, which `mezcal up` starts"
 
 
 def _check_secrets() -> str:

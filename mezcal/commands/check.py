@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from mezcal.checks import Check, CheckFailed, Severity
 from mezcal.checks.broker import clock_check, missing_broker_check, thorough_broker_check, workers_check
-from mezcal.checks.local_machine import codecs_check, secrets_check
+from mezcal.checks.local_machine import codecs_check, nginx_check, secrets_check
 from mezcal.checks.origins import archive_check, master_check, origin_check
 from mezcal.checks.store import scratch_check, thorough_store_check
 from mezcal.commands.arguments import add_data_dir, settings_of
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from mezcal.settings import Settings
 
 DESCRIPTION = """\
-Check settings, secrets, repository, broker, workers, store, decoders and clocks. Prints one line for each, with
+Check settings, secrets, repository, broker, workers, store, decoders, clocks and nginx. Prints one line for each, with
 advice where something is wrong. It changes nothing, except that it creates the folder of the cache. Run it as the
 user that mezcal runs as, with the same environment.
 
@@ -71,7 +71,7 @@ def _findings(options: argparse.Namespace) -> Iterator[Finding]:
     if finding.level is not Severity.FAILED:
         yield from _check_origins(loaded[0], options.path)
         yield from _check_jobs(loaded[0])
-        yield from _check_disk_and_codecs(loaded[0])
+        yield from _check_machine(loaded[0])
 
 
 def _describe(settings: Settings) -> str:
@@ -103,10 +103,11 @@ def _check_jobs(settings: Settings) -> Iterator[Finding]:
         yield workers_check(jobs.workers).run()
 
 
-def _check_disk_and_codecs(settings: Settings) -> Iterator[Finding]:
+def _check_machine(settings: Settings) -> Iterator[Finding]:
     yield thorough_store_check(open_store(settings)).run()
     yield scratch_check(settings).run()
     yield codecs_check().run()
+    yield nginx_check(settings).run()
 
 
 def _line(finding: Finding) -> str:

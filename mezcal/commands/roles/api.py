@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
+import sys
 from typing import TYPE_CHECKING
 
 from mezcal.commands.arguments import add_address, local_url
@@ -20,6 +22,10 @@ at most, and ends.
 
 example: mezcal api --host 0.0.0.0 --port 5000"""
 
+EXPOSED = """\
+mezcal: {host} can be reached by other machines, and no server in front is known (SENDFILE_HEADER is not set): slow \
+clients can hold all threads of the API; docs/http.md says how to put nginx in front"""
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the description and the options of the command to *parser*."""
@@ -28,10 +34,20 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=run)
 
 
+def is_loopback(host: str) -> bool:
+    """Return whether *host* is an address of this machine alone."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 def run(options: argparse.Namespace) -> int:
     """Replace this process by gunicorn. Raises `WrongSetting` if there is no REDIS_URL."""
     settings = load()
     redis_url(settings)
+    if settings.sendfile_header is None and not is_loopback(options.host):
+        print(EXPOSED.format(host=options.host), file=sys.stderr, flush=True)
     bind = f"[{options.host}]:{options.port}" if ":" in options.host else f"{options.host}:{options.port}"
     # not /readyz: cached images are served even if Redis or the store cannot be used
     sign = processes.HealthSign(url=f"{local_url(options.host, options.port)}/healthz")

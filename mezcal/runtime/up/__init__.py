@@ -149,6 +149,7 @@ def by_options(wish: UpOptions, chosen: settings.Settings, sock: Path) -> dict[s
         "repo_base_url": chosen.repo_base_url if wish.origin is not None else None,
         "redis_url": f"redis+socket://{sock}" if chosen.redis_url is None else None,
         "cache_use_log": chosen.cache_use_log,
+        "sendfile_header": chosen.sendfile_header,
     }
     return {name: str(value) for name, value in said.items() if value is not None}
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tests.support.broker import Broker
     from tests.support.installation import Installation
 
-NAMES = ["settings", "secrets", "origin", "broker", "clock", "workers", "store", "scratch", "codecs"]
+NAMES = ["settings", "secrets", "origin", "broker", "clock", "workers", "store", "scratch", "codecs", "nginx"]
 
 
 def lines(installation: Installation, *words: str, **given: str) -> dict[str, list[str]]:

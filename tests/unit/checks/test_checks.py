@@ -12,11 +12,12 @@ import pytest
 
 from mezcal.checks import Check, CheckFailed, Severity, origins
 from mezcal.checks.broker import broker_check, thorough_broker_check, workers_check
-from mezcal.checks.local_machine import codecs_check, secrets_check
+from mezcal.checks.local_machine import codecs_check, nginx_check, secrets_check
 from mezcal.checks.origins import archive_check, origin_check
 from mezcal.checks.store import scratch_check, store_check, thorough_store_check
 from mezcal.jobs import BrokerProbe, Worker, WorkerRegistry
 from mezcal.jobs.state.keys import Keys
+from mezcal.runtime import nginx
 from mezcal.settings import load
 from mezcal.store import open_store
 from tests.support.origin_server import OriginServer
@@ -176,6 +177,15 @@ def test_checking_the_store_leaves_no_file_behind(tmp_path: Path) -> None:
 def test_the_decoders_of_this_installation_are_there() -> None:
     finding = codecs_check().run()
     assert (finding.level, "libvips" in finding.detail) == (Severity.OK, True), finding.detail
+
+
+def test_a_machine_without_nginx_gets_a_warning_and_advice(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nginx, "PLACES", ())
+    monkeypatch.setattr(nginx, "find_spec", lambda _name: None)
+    finding = nginx_check(load(_env_file=None)).run()
+    assert (finding.level, "mezcal[nginx]" in finding.hint) == (Severity.WARNING, True)
+    behind = nginx_check(load(_env_file=None, sendfile_header="X-Accel-Redirect")).run()
+    assert (behind.level, "X-Accel-Redirect" in behind.detail) == (Severity.OK, True)
 
 
 def test_the_hint_of_a_failure_replaces_that_of_the_check() -> None:

@@ -1,0 +1,51 @@
+"""`mezcal api` says where it can be reached by clients that hold its threads."""
+
+from __future__ import annotations
+
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+
+from mezcal.commands.roles.api import is_loopback
+from tests.support.roles import MEZCAL, bare_environment, free_port
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ELSEWHERE = "192.0.2.1"  # RFC 5737: no address of this machine, so gunicorn cannot listen there and ends
+
+
+def first_lines(folder: Path, *options: str, **given: str) -> str:
+    """What `mezcal api` says on standard error until it ends."""
+    env = bare_environment() | {"DATA_DIR": str(folder), "REPO_BASE_URL": "http://127.0.0.1:1/"} | given
+    command = [MEZCAL, "api", "--port", str(free_port()), *options]
+    redis = {"REDIS_URL": "redis://127.0.0.1:1/0"}
+    return subprocess.run(
+        command, env=env | redis, cwd=folder, capture_output=True, text=True, timeout=60, check=False
+    ).stderr
+
+
+@pytest.mark.parametrize(
+    ("given", "count"), [({}, 1), ({"SENDFILE_HEADER": "X-Accel-Redirect"}, 0), ({"SENDFILE_HEADER": "X-Sendfile"}, 0)]
+)
+def test_an_api_that_other_machines_reach_without_a_server_in_front_says_so(
+    tmp_path: Path, given: dict[str, str], count: int
+) -> None:
+    said = first_lines(tmp_path, "--host", ELSEWHERE, **given)
+    assert said.count(f"mezcal: {ELSEWHERE} can be reached by other machines") == count
+
+
+@pytest.mark.parametrize(
+    ("host", "loopback"),
+    [
+        ("127.0.0.1", True),
+        ("::1", True),
+        ("localhost", True),
+        ("0.0.0.0", False),
+        ("::", False),
+        ("example.org", False),
+    ],
+)
+def test_loopback_is_this_machine_alone(host: str, loopback: bool) -> None:
+    assert is_loopback(host) is loopback
