@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import socket
 import threading
 import time
+import warnings
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
@@ -203,20 +205,33 @@ def test_a_server_that_is_not_there_or_hangs_up_cannot_be_reached(server: Origin
             get(url)
 
 
-def test_an_answer_that_is_not_http_is_named_so() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
+def answer_once(listening: socket.socket, answer: bytes) -> threading.Thread:
+    def run() -> None:
+        connection, _ = listening.accept()
+        with connection:
+            connection.recv(10_000)
+            connection.sendall(answer)
 
-        def answer() -> None:
-            connection, _ = listening.accept()
-            with connection:
-                connection.recv(10_000)
-                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab")
+    thread = threading.Thread(target=run)
+    thread.start()
+    return thread
 
-        thread = threading.Thread(target=answer)
-        thread.start()
-        with pytest.raises((MalformedResponse, ConnectionFailed)):
+
+@pytest.mark.parametrize(
+    ("answer", "failure"),
+    [
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab", MalformedResponse),
+        (b"nonsense\r\n\r\n", ConnectionFailed),
+    ],
+)
+def test_an_answer_that_is_not_http_is_a_failure(answer: bytes, failure: type[Exception]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening, warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # urllib3 leaves the socket of two lengths to the collector
+        thread = answer_once(listening, answer)
+        with pytest.raises(failure):
             get(f"http://127.0.0.1:{listening.getsockname()[1]}/")
         thread.join(10)
+        gc.collect()
 
 
 def test_the_outcome_of_each_request_is_observed(server: OriginServer) -> None:
