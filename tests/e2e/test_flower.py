@@ -66,7 +66,7 @@ def test_a_password_of_ones_own_is_the_only_one(installation: Installation) -> N
     assert not (installation.folder / "data" / "flower" / "password").exists()
 
 
-def test_a_job_that_is_put_off_is_shown_as_to_be_tried_again_and_why(
+def test_a_delayed_job_is_shown_as_to_be_tried_again_with_the_reason(
     installation: Installation, origin: OriginServer
 ) -> None:
     origin.script("delayed.tif", status=500, fails=-1)

@@ -62,7 +62,7 @@ def test_a_page_can_be_listed(installation: Installation, masters: list[str]) ->
 
 
 @pytest.mark.parametrize("page", [1.5, "one", True, [1]])
-def test_a_page_that_is_none_is_told_and_not_taken_for_the_whole(
+def test_an_invalid_page_is_reported_and_not_taken_for_the_whole_master(
     installation: Installation, masters: list[str], page: Any
 ) -> None:
     batch = told(installation, post(installation, [{"path": masters[0], "page": page}]))
@@ -70,9 +70,7 @@ def test_a_page_that_is_none_is_told_and_not_taken_for_the_whole(
     assert "a whole number from 1" in batch["notes"][0]["reason"]
 
 
-def test_the_patterns_for_events_do_not_bind_whoever_lists(
-    installation: Installation, repository: OriginServer
-) -> None:
+def test_the_filters_of_events_are_not_applied_to_lists(installation: Installation, repository: OriginServer) -> None:
     path = f"elsewhere/{uuid4().hex}"
     repository.script(path, body=grey_tiff(120))
     assert told(installation, post(installation, [path]))["counts"]["done"] == 1

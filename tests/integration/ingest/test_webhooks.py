@@ -149,7 +149,7 @@ def test_a_deleted_master_is_purged_with_all_its_pages(installation: Installatio
     assert [installation.ask(path, params=page).status_code for page in ({}, {"page": 1}, {"page": 2})] == [404] * 3
 
 
-def test_a_changed_master_is_made_anew_with_the_pages_that_were_cached(
+def test_a_changed_master_is_made_again_with_its_cached_pages(
     installation: Installation, repository: OriginServer
 ) -> None:
     path = f"{uuid4().hex}.tif"
@@ -162,7 +162,7 @@ def test_a_changed_master_is_made_anew_with_the_pages_that_were_cached(
     assert installation.table.read(Mezzanine.parse(path, 9).key) is None
 
 
-def test_what_is_not_ours_is_told_and_changes_nothing(
+def test_a_master_of_another_repository_is_reported_and_changes_nothing(
     installation: Installation, repository: OriginServer, master: str
 ) -> None:
     items = [
@@ -359,7 +359,7 @@ def test_ten_thousand_items_are_accepted_at_once(installation: Installation) -> 
     assert told(installation, answer, 90)["counts"]["ignored"] == 10_000
 
 
-def test_somebody_who_asks_is_served_before_a_long_list(
+def test_a_client_is_served_before_a_long_list(
     installation: Installation, repository: OriginServer, master: str
 ) -> None:
     """And a batch counts a master that is made for somebody else meanwhile, once."""

@@ -149,7 +149,7 @@ def knows_both(sentinel: Redis) -> bool:
         return False
 
 
-def test_a_wrong_password_is_told_and_is_no_reason_to_wait(port: int) -> None:
+def test_a_wrong_password_is_reported_without_waiting(port: int) -> None:
     wrong = load(_env_file=None, redis_url=f"redis://127.0.0.1:{port}/0", redis_password="wrong")
     with pytest.raises(Failure):
         Jobs.of(wrong).failures()

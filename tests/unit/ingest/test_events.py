@@ -76,7 +76,7 @@ def test_every_sample_means_what_its_producer_means(name: str) -> None:
     assert bool(delivery.note) == (not wanted), "nothing follows, and it is said why"
 
 
-def test_there_is_no_sample_that_nobody_looked_at() -> None:
+def test_every_sample_is_read_by_a_test() -> None:
     assert {path.stem for path in SAMPLES.glob("*.json")} == {*MASTERS, "signature_vectors"}
 
 

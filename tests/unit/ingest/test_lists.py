@@ -39,7 +39,7 @@ def test_urls_of_the_repository_are_paths_and_others_are_refused() -> None:
     assert isinstance(theirs, Skipped)
 
 
-def test_what_is_no_path_is_told_in_one_printable_line() -> None:
+def test_what_is_not_a_path_is_reported_in_one_printable_line() -> None:
     [refused] = parse_masters(["a\x1b[31m\udcff"], path_of)
     assert isinstance(refused, Skipped)
     assert printable(refused.what) == "a\N{REPLACEMENT CHARACTER}[31m\\udcff"

@@ -132,7 +132,7 @@ def test_all_pictures_of_a_choice_are_found_and_each_once(web: OriginServer) -> 
         (["a"], "not a IIIF manifest"),
     ],
 )
-def test_what_is_passed_over_is_told_with_the_reason(web: OriginServer, document: Any, why: str) -> None:
+def test_what_is_skipped_is_returned_with_the_reason(web: OriginServer, document: Any, why: str) -> None:
     [told] = manifests().masters(put(web, "m.json", document))
     assert isinstance(told, Skipped)
     assert why in told.why

@@ -58,7 +58,7 @@ def put(store: LocalStore, recipe: Mezzanine, guard: Callable[[], None] = lambda
         store.put(recipe, draft, sidecar, guard)
 
 
-def test_all_pages_go_with_their_master_and_nobody_elses(jobs: Jobs, store: LocalStore) -> None:
+def test_all_pages_of_the_master_are_deleted_and_no_others(jobs: Jobs, store: LocalStore) -> None:
     for recipe in (MASTER, *PAGES, *OTHERS):
         put(store, recipe)
     assert purge(MASTER, jobs, store)
@@ -86,7 +86,7 @@ def test_a_page_that_is_being_made_publishes_nothing_after_its_master_was_purged
     assert store.find(PAGES[0]) is None
 
 
-def test_what_was_put_aside_by_an_eviction_does_not_come_back(jobs: Jobs, store: LocalStore) -> None:
+def test_a_derivative_in_the_trash_does_not_come_back(jobs: Jobs, store: LocalStore) -> None:
     for recipe in (MASTER, PAGES[0]):
         jobs.table.ensure(recipe, Lane.INTERACTIVE)
         put(store, recipe)
