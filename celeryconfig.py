@@ -1,16 +1,16 @@
-"""Celery's settings, each with its reason. The broker's address and time-outs come from `mezcal.settings`."""
+"""Celery's settings, each with its reason. `mezcal.jobs.transport.celery_pipe` adds the broker's address."""
 
 from __future__ import annotations
 
 from kombu.entity import Queue
 
-# Celery is the pipe, the job table is the truth: a message is acknowledged before it is worked on, so that
-# no running job is "unacked", to be handed out twice by a restart or a visibility time-out. Leases see to it.
+# Celery is the pipe, the job table is the truth. A message is acknowledged before its job begins: an unacknowledged one
+# would be delivered twice after a restart or a visibility time-out. Leases keep running jobs from being lost.
 task_acks_late = False
 worker_prefetch_multiplier = 1
 worker_disable_prefetch = True
 
-# Nobody reads results through Celery: with a backend, a Redis outage would block every publisher for 19 s.
+# No result is read through Celery. With a result backend, a Redis outage would block every publisher for 19 s.
 result_backend = None
 task_ignore_result = True
 
@@ -24,7 +24,7 @@ broker_transport_options = {
     # Strictly one queue after the other, in the order of `--queues`. Redis priorities would split each queue's key.
     "queue_order_strategy": "priority",
     "priority_steps": [0],  # one key for each queue: no message has a priority
-    # These cover only what was delivered and not yet started; the defaults took 88 s to restore it.
+    # These matter only for messages that were delivered and not started. The defaults took 88 s to restore them.
     "visibility_timeout": 15,
     "unacked_restore_interval": 5,
     "unacked_restore_throttle": 1,
@@ -32,10 +32,10 @@ broker_transport_options = {
     "health_check_interval": 10,
 }
 broker_connection_retry_on_startup = True
-broker_connection_max_retries = None  # the default gives up after 100, and the worker with it
-task_publish_retry_policy = {"max_retries": 0}  # an asker is told at once; the reaper sends what was not
+broker_connection_max_retries = None  # the default ends the worker after 100 attempts
+task_publish_retry_policy = {"max_retries": 0}  # a client gets the error at once; housekeeping sends the message later
 
-# Hygiene: memory is looked at after a task, in KiB.
+# A process is replaced after so many tasks, or after a task with which it holds more memory than this, in KiB.
 worker_max_tasks_per_child = 1000
 worker_max_memory_per_child = 600_000
 
@@ -44,7 +44,7 @@ worker_send_task_events = True
 task_send_sent_event = False  # it halves the rate at which bulk jobs are queued
 event_queue_expires = 60
 
-# Only ours: no pickle, no clock of its own, no log set-up of its own.
+# JSON only, no pickle; mezcal sets up the logs itself.
 accept_content = ["json"]
 task_serializer = "json"
 enable_utc = True

@@ -1,10 +1,10 @@
 """Interactive jobs before a crowd of bulk jobs: `python -m benchmarks.lanes` in the root folder.
 
-A whole `mezcal up` with two pool processes in front of a repository on loopback. Cold requests one after the
-other, each for another small master, with 0, 1,000 and 100,000 bulk jobs queued; the bulk masters take a second
-each, so that one process is busy with them throughout. Prints p50 and p99 in milliseconds and the ratio to idle,
-which shall be at most 2 for p50 as long as a process is free; and, for comparison, the same with
-INTERACTIVE_RESERVE=0, where bulk may take both.
+A whole `mezcal up` with two pool processes in front of a repository on loopback: a Celery worker of one process for the
+interactive lane, one of one process for all lanes. Cold requests one after the other, each for another small master,
+with 0, 1,000 and 100,000 bulk jobs queued. The bulk masters take a second each, so that the worker of all lanes is busy
+with them throughout. Prints p50 and p99 in milliseconds and their ratio to idle, which should be at most 2; and, for
+comparison, the same with INTERACTIVE_RESERVE=0, where bulk may take both processes.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""How much memory the conversions of one worker may hold at once, and who holds how much of it.
+"""The memory budget of a worker: how much memory its conversions may hold at once, and which process holds how much.
 
-The budget is shared by a worker's pool processes through a nameless file with a row for each, which only its own
-process writes. That a process lives is told by a lock of the kernel's, which ends with it, however it ends: so a
-killed process gives its share back. Nobody ever waits for a lock: so one that is stopped holds up nobody. Who waits
-holds nothing: so nobody waits for somebody who waits. The order is interactive before bulk, and first come, first
-served within both: so a large master is not overtaken for ever by small ones.
+The pool processes share the budget through a nameless file with a row for each process, which only that process
+writes. A lock of the kernel shows that a process lives. It ends with the process, so a killed process gives its share
+back. No process waits for a lock, so a stopped process blocks no other. A process that waits for memory holds none, so
+no two wait for each other. Interactive jobs come before bulk jobs, and within both the first comes first, so small
+masters do not overtake a large one for ever.
 """
 
 from __future__ import annotations
@@ -25,15 +25,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 MIB = 2**20
-MAIN = 160 * MIB  # a worker's main process, and what no process may be without
+MAIN = 160 * MIB  # the main process of a worker, and what all its processes share
 SECOND = 96 * MIB  # the main process of a second worker, and the supervisor of both
-IDLE = 96 * MIB  # a pool process that has converted something, and does nothing
-STREAMING = 96 * MIB  # more than that, of a master that is not held whole, whatever its size
-SMALL = 48 * MIB  # the same of a picture of no size: libraries, tables, buffers
-HEADROOM = 0.9  # of a container: the rest is for the kernel's own, and for what is not given back at once
-LOOK_SECONDS = 0.05
-
-STALE_SECONDS = 1.0  # who has not looked for so long stands still, and is overtaken
+IDLE = 96 * MIB  # an idle pool process after a conversion
+STREAMING = 96 * MIB  # added by a conversion that streams, whatever the size of its master
+SMALL = 48 * MIB  # added by the conversion of a tiny picture: libraries, tables, buffers
+HEADROOM = 0.9  # of the container; the rest is for the kernel, and for memory that is not given back at once
+POLL_SECONDS = 0.05
+STALE_SECONDS = 1.0  # a waiting process that has not polled for so long is stopped, and is overtaken
 
 ROW = struct.Struct("<qqqqq")
 ROWS = 256  # processes of one worker
@@ -59,19 +58,19 @@ def _usable() -> int:
 
 
 class ClaimStage(IntEnum):
-    """Where the process of a row stands. One that claims counts as if it held, for everybody but itself."""
+    """The stage of a row's process. All others count a claim as if it were held."""
 
     FREE, WAITS, CLAIMS, HOLDS = range(4)
 
 
 class Row(NamedTuple):
-    """What one process holds, or waits for. Times are the machine's monotonic clock, in nanoseconds."""
+    """What one process holds or waits for. Times are nanoseconds of the machine's monotonic clock."""
 
     stage: int = ClaimStage.FREE
     size: int = 0
-    rank: int = 0  # lower goes first
-    since: int = 0  # then who asked first
-    looked: int = 0  # when it last looked whether there is room
+    rank: int = 0  # the lower one goes first
+    since: int = 0  # then the one that asked first
+    polled: int = 0  # when it last checked whether there is room
 
 
 class MemoryBudget:
@@ -101,15 +100,15 @@ class MemoryBudget:
         return self._file
 
     @contextmanager
-    def share(self, rank: int, heed: Callable[[float], None]) -> Iterator[Callable[[int], None]]:
-        """A function that takes so many bytes for this process, blocking until there is room; all are given back.
+    def share(self, rank: int, check: Callable[[float], None]) -> Iterator[Callable[[int], None]]:
+        """Yield a function that reserves bytes for this process and blocks until there is room. All are given back.
 
-        It is one job's. Asked again for more it gives back what it has and waits for all. *heed* is called with
-        the seconds of each wait, and ends it by raising. `TooLarge` where there is no room at any time.
+        A job that asks for more later gives back what it has and waits for all of it. *check* is called with the
+        seconds waited so far, and ends the wait by raising. Raises `TooLarge` if there can never be room.
         """
 
         def take(needed: int) -> None:
-            self._take(max(needed, 0), rank, heed)
+            self._take(max(needed, 0), rank, check)
 
         try:
             yield take
@@ -118,10 +117,10 @@ class MemoryBudget:
                 self._write(self._mine[1], Row())
 
     def held(self) -> int:
-        """Bytes that living processes hold at this moment."""
+        """Return the bytes that living processes hold at this moment."""
         return sum(row.size for _, row in self._living() if row.stage == ClaimStage.HOLDS)
 
-    def _take(self, needed: int, rank: int, heed: Callable[[float], None]) -> None:
+    def _take(self, needed: int, rank: int, check: Callable[[float], None]) -> None:
         if needed > self.total:
             raise TooLarge(
                 f"it would take {needed // MIB:,} MB of memory to convert, and the worker may take "
@@ -134,22 +133,22 @@ class MemoryBudget:
         wanted = Row(ClaimStage.WAITS, needed, rank, since=time.monotonic_ns())
         began = time.monotonic()
         while not self._admitted(at, wanted):
-            heed(time.monotonic() - began)
-            time.sleep(LOOK_SECONDS)
+            check(time.monotonic() - began)
+            time.sleep(POLL_SECONDS)
 
     def _admitted(self, at: int, wanted: Row) -> bool:
-        """Whether *wanted* is held from now on, in the row *at*.
+        """Try to hold *wanted* in the row *at*. Returns whether that succeeded.
 
-        A claim is written before the others are read once more: of several that claim at once, the last to write
-        sees all others, and gives way. So they never hold too much together, whoever is stopped between two steps.
+        A claim is written before the others are read once more. If several claim at once, the last to write sees all
+        others and gives way. So they never hold too much together, even if one is stopped between two steps.
         """
         now = time.monotonic_ns()
-        wanted = wanted._replace(looked=now)
+        wanted = wanted._replace(polled=now)
         self._write(at, wanted)
-        fresh = now - int(STALE_SECONDS * 1e9)
+        recent = now - int(STALE_SECONDS * 1e9)
         ahead = (wanted.rank, wanted.since, at)
         for other, row in self._others(at):
-            if row.stage == ClaimStage.WAITS and row.looked > fresh and (row.rank, row.since, other) < ahead:
+            if row.stage == ClaimStage.WAITS and row.polled > recent and (row.rank, row.since, other) < ahead:
                 return False
         if not self._fits(at, wanted.size):
             return False
@@ -167,7 +166,7 @@ class MemoryBudget:
     # --- the table
 
     def _row(self) -> int:
-        """The row of this process, whose lock says that it lives; the first one that is nobody's."""
+        """Return the row of this process, and lock it: the first row without a lock."""
         if self._mine is None or self._mine[0] != os.getpid():
             at = next(at for at in range(ROWS) if self._lock(at))
             self._write(at, Row())
@@ -178,7 +177,7 @@ class MemoryBudget:
         return ((other, row) for other, row in self._living() if other != at)
 
     def _living(self) -> Iterator[tuple[int, Row]]:
-        """Rows of processes that live and want something. Those of dead ones are left to whoever gets them next."""
+        """Yield the rows in use whose process lives. The row of a dead process is used again by the next one."""
         own = self._mine[1] if self._mine is not None and self._mine[0] == os.getpid() else None
         for at, row in enumerate(self._rows()):
             if row.stage == ClaimStage.FREE:
@@ -202,7 +201,7 @@ class MemoryBudget:
 
 
 def _nameless() -> int:
-    """A file that is gone with its last process; in memory where the system has such."""
+    """Open a file that ends with its last process; in memory if the system has such files."""
     if hasattr(os, "memfd_create"):
         return os.memfd_create("mezcal-memory")
     with tempfile.TemporaryFile() as file:

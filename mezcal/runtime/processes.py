@@ -1,4 +1,4 @@
-"""The commands behind each role: what `mezcal up` starts as its parts, and what a container runs alone."""
+"""The commands of the roles: `mezcal up` starts them as its parts, a container runs one of them."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-PYTHON = (sys.executable, "-P", "-m")  # -P: no module is taken from whatever folder we were started in
+PYTHON = (sys.executable, "-P", "-m")  # -P: no module is imported from the working folder
 CHORES = "chores"  # the queue of periodic work and other tasks that make no derivative
 # The queues of a worker, in strict order: a message is taken from one only while those before it are empty.
 LANES = {"interactive": "interactive", "all": f"interactive,{CHORES},bulk"}
 PARTNER = "MEZCAL_WORKER_PARTNER"  # variable, set for a worker whose partner reports the metrics of both
-SILENT_SECONDS = 20.0  # a worker's event loop touches its file every two seconds, and stalls for some at times
+SILENT_SECONDS = 20.0  # a worker's event loop touches its file every two seconds; a frozen broker stops it for ten
 ANSWER_SECONDS = 4.0
 SIGN = "ROLE_SIGN"  # variable that names the file in which a role writes how its health can be checked
 
 
 def worker(queues: str, processes: int, name: str, log_level: str) -> tuple[str, ...]:
-    """A Celery worker whose node is *name*, `%h` in it being the host's."""
+    """Return the command of a Celery worker for *queues*; its node is *name*, with the host's name for `%h`."""
     options = {
         "pool": "prefork",
         "concurrency": str(processes),
@@ -38,7 +38,7 @@ def worker(queues: str, processes: int, name: str, log_level: str) -> tuple[str,
 
 
 def api(bind: str, processes: int) -> tuple[str, ...]:
-    """The API under gunicorn at *bind* (HOST:PORT)."""
+    """Return the command of the API under gunicorn at *bind* (HOST:PORT)."""
     return (
         *(*PYTHON, "gunicorn", "--config", "python:api.server.gunicorn", "--bind", bind),
         *("--workers", str(processes)),
@@ -46,7 +46,7 @@ def api(bind: str, processes: int) -> tuple[str, ...]:
 
 
 def flower(host: str, port: int) -> tuple[str, ...]:
-    """Celery's dashboard, with a password; `worker.celery_hooks.flower` chooses its other options."""
+    """Return the command of Flower with a password; `worker.celery_hooks.flower` has its other options."""
     return (*PYTHON, "worker.celery_hooks.flower", f"--address={host}", f"--port={port}")
 
 
@@ -87,7 +87,7 @@ class HealthSign:
 
 
 def become(argv: Sequence[str], sign: HealthSign, env: Mapping[str, str]) -> int:
-    """Go on as the program *argv*, so that signals reach it and nothing stands beside it; never returns."""
+    """Replace this process by the program *argv*, so that signals reach it directly. Does not return."""
     sign.write()
     sys.stdout.flush()
     os.execve(argv[0], list(argv), dict(env))  # noqa: S606 - of ours
