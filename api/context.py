@@ -14,7 +14,7 @@ from api.security.signed_urls import Signer, load_secret
 from mezcal.jobs import Jobs
 from mezcal.origin import open_origin
 from mezcal.origin.archive import ArchiveClient
-from mezcal.store import Store, open_store
+from mezcal.store import DerivativeStore, open_store
 from mezcal.telemetry import tracing
 from mezcal.telemetry.gauges import Gauges
 
@@ -32,7 +32,7 @@ class ApiContext:
     """The settings and the parts that the views use."""
 
     settings: Settings
-    store: Store
+    store: DerivativeStore
     jobs: Jobs
     origin: Origin
     readiness: Readiness

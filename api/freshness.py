@@ -52,8 +52,8 @@ class Freshness:
 
     def _check(self, stored: Stored, now: float) -> tuple[float, bool]:
         """Return until when the answer is valid, and whether *stored* is stale."""
-        if stored.noted is not None:
-            fresh_until = stored.noted + self._after
+        if stored.fresh is not None:
+            fresh_until = stored.fresh + self._after
         else:
             try:
                 fresh_until = os.stat(stored.path.with_name(SIDECAR)).st_mtime + self._after  # noqa: PTH116 - hit path

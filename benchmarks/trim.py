@@ -80,7 +80,7 @@ def measure(root: Path, options: argparse.Namespace) -> None:
                 hits.watch(partial(ended, trim, title, options.files))
             hits.tell("  hits meanwhile")
     with_turns(root)
-    left = sum(1 for found in LocalStore(root, Layout(options.layout)).shelf.walk() if found.size)
+    left = sum(1 for found in LocalStore(root, Layout(options.layout)).inventory.walk() if found.size)
     print(f"{left:,} images are left")
 
 
@@ -88,16 +88,16 @@ def with_turns(root: Path) -> None:
     """The same by turns of the periodic work, each from where the last one ended; to half of what is left."""
     store = LocalStore(root, Layout.BASIC, 60)
     seconds: list[float] = []
-    size = TrimState.from_bytes(store.shelf.notes()).survey.bytes
+    size = TrimState.from_bytes(store.inventory.load_state()).survey.bytes
     while True:
         began = time.monotonic()
-        did = Trim(store.shelf, Bounds(max_bytes=size // 2), 60).turn(TURN)
+        did = Trim(store.inventory, Bounds(max_bytes=size // 2), 60).run(TURN)
         seconds.append(time.monotonic() - began)
         if did.done:
             break
     print(
         f"turns of {TURN:g} s: {len(seconds)}, the longest {max(seconds):.1f} s, {sum(seconds):.0f} s together; "
-        f"the notes have {len(store.shelf.notes()):,} bytes"
+        f"the notes have {len(store.inventory.load_state()):,} bytes"
     )
 
 

@@ -14,7 +14,7 @@ from mezcal.convert.context import no_memory_limit
 from mezcal.errors import NotAnImage, StoreDown, Undecodable
 from mezcal.progress import Progress
 from mezcal.recipe import Thumbnail
-from mezcal.store.housekeeping.free_space import drafted
+from mezcal.store.housekeeping.full_disk import write_draft
 from mezcal.store.values import Sidecar
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def derive(
             job.progress.stored()
             return stored
 
-        return drafted(store, make)
+        return write_draft(store, make)
 
 
 def _master_names(recipe: Recipe) -> list[str]:

@@ -29,6 +29,7 @@ from mezcal.runtime.processes import PARTNER
 from mezcal.settings import Settings, load
 from mezcal.settings.typos import find_typos, given_names
 from mezcal.store import open_store
+from mezcal.store.housekeeping.full_disk import free_space_for_masters
 from mezcal.telemetry import multiprocess, tracing
 from mezcal.telemetry.logs import set_up_logs
 from worker.metrics import count_origin_response
@@ -37,7 +38,7 @@ from worker.metrics.server import MetricsProcess
 if TYPE_CHECKING:
     from mezcal.origin import Origin
     from mezcal.recipe import Recipe
-    from mezcal.store import Store
+    from mezcal.store import DerivativeStore
 
 log = logging.getLogger(__name__)
 app = Celery("mezcal")
@@ -46,7 +47,7 @@ app.conf.include = [
     "worker.tasks",
     "worker.celery_hooks.process_death",
     "worker.celery_hooks.shutdown",
-    "worker.chores.bucket",
+    "worker.chores.stale_walk",
     "worker.previews",
     "worker.revalidate",
     "worker.chunks",
@@ -72,7 +73,7 @@ class WorkerContext:
 
     settings: Settings
     origin: Origin
-    store: Store
+    store: DerivativeStore
     table: JobTable
     pipe: CeleryPipe
     jobs: Jobs
@@ -86,7 +87,8 @@ class WorkerContext:
         if not isinstance(recipe, Thumbnail):
             return self.origin
         ticket = persist(lambda: self.jobs.ticket(recipe))
-        return FrameOrigin(self.settings, ticket, partial(count_origin_response, "archive"), self.store.make_room)
+        free_space = free_space_for_masters(self.settings, self.store)
+        return FrameOrigin(self.settings, ticket, partial(count_origin_response, "archive"), free_space)
 
 
 @cache
@@ -95,7 +97,7 @@ def context() -> WorkerContext:
     given = settings()
     table = JobTable(connect(given, WORKER_SECONDS), Keys(given.key_prefix), JobPolicy.of(given))
     store = open_store(given)
-    origin = open_origin(given, partial(count_origin_response, "repository"), store.make_room)
+    origin = open_origin(given, partial(count_origin_response, "repository"), free_space_for_masters(given, store))
     pipe = CeleryPipe(app, tracing.message_headers)
     jobs = Jobs(table, pipe)
     return WorkerContext(

@@ -13,7 +13,7 @@ from werkzeug.wsgi import wrap_file
 
 from api.context import context
 from api.responses.s3 import redirected, reopened, with_body
-from mezcal.store.s3 import Distant, Replaced
+from mezcal.store import Replaced
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -77,7 +77,7 @@ class ImageHeaders:
 def send(opened: Opened, cache_status: str = HIT) -> Response:
     """Return *opened* as 200, 206, 304 or 416, depending on the conditions of the request (RFC 9110)."""
     image_headers = ImageHeaders.of(context().settings)
-    remote = opened.file if isinstance(opened.file, Distant) else None
+    remote = opened.remote
     if remote is not None and context().settings.s3_serve == "redirect":
         response = redirected(remote)
         response.headers["Cache-Status"] = cache_status

@@ -12,14 +12,14 @@ from mezcal.errors import StillWorking
 
 if TYPE_CHECKING:
     from mezcal.store import Opened
-    from mezcal.store.s3 import Distant
+    from mezcal.store.values import RemoteDerivative
 
 BLOCK = 1 << 18
 HOUR = 3600
 LINK_SECONDS = 2 * HOUR  # from the start of the hour: a browser gets the same URL for the rest of the hour
 
 
-def redirected(remote: Distant) -> Response:
+def redirected(remote: RemoteDerivative) -> Response:
     """Return a redirect to a signed URL, which is valid for an hour at least.
 
     It is signed for the method of this request, because a bucket refuses HEAD with a signature for GET. The redirect
@@ -27,14 +27,14 @@ def redirected(remote: Distant) -> Response:
     """
     since = time.time() // HOUR * HOUR
     response = Response(status=302)
-    response.headers["Location"] = remote.link(request.method, since, LINK_SECONDS)
+    response.headers["Location"] = remote.presigned_url(request.method, since, LINK_SECONDS)
     response.headers["Cache-Control"] = "no-store"
     response.headers["Referrer-Policy"] = "no-referrer"
     remote.close()
     return response
 
 
-def with_body(response: Response, remote: Distant) -> Response:
+def with_body(response: Response, remote: RemoteDerivative) -> Response:
     """Give *response*, which has its status and headers, the bytes that belong to them.
 
     Raises `Replaced` if the image was replaced or deleted meanwhile.
@@ -44,16 +44,16 @@ def with_body(response: Response, remote: Distant) -> Response:
         byte_range = response.content_range
         start, stop = byte_range.start, byte_range.stop
         span = None if start is None or stop is None else (start, stop - 1)
-        file = remote.bring(span)
+        file = remote.fetch(span)
         response.response = wrap_file(request.environ, file, BLOCK)
         response.direct_passthrough = True
         response.call_on_close(file.close)
     return response
 
 
-def reopened(remote: Distant) -> Opened:
+def reopened(remote: RemoteDerivative) -> Opened:
     """Open what replaced *remote*. Raises `StillWorking` if it was deleted."""
-    opened: Opened | None = remote.again()
+    opened = remote.reopen()
     if opened is None:
         raise StillWorking("the derivative was deleted while it was being sent: try again")
     return opened

@@ -25,6 +25,7 @@ from mezcal.errors import BadRecipe, TicketExpired
 from mezcal.jobs import Lane
 from mezcal.origin.archive import make_recipe, select_frames
 from mezcal.recipe import ThumbnailOptions
+from mezcal.store import SignsUrls
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -141,7 +142,8 @@ def _url(key: str, method: str = "GET") -> str:
 
     It is valid for days, and the same all day.
     """
-    return context().store.link_key(key, method) or _own_url(key)
+    store = context().store
+    return store.presigned_url(key, method) if isinstance(store, SignsUrls) else _own_url(key)
 
 
 def _own_url(key: str) -> str:
@@ -161,7 +163,7 @@ def _signer() -> Signer:
 def stored(key: str) -> Response:
     """Return a stored thumbnail to a client that has its signed URL."""
     _signer().check(key, request.args.get("expires", ""), request.args.get("signature", ""))
-    opened = context().store.open_key(key)
+    opened = context().store.open_by_key(key)
     if opened is None:
         raise NotFound("the thumbnail is no longer cached: request it again")
     response = send(opened)

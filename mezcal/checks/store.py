@@ -7,11 +7,11 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from mezcal.checks import Check, CheckFailed, Severity
-from mezcal.store import LocalStore
+from mezcal.store.protocols import PublishesByRename
 
 if TYPE_CHECKING:
     from mezcal.settings import Settings
-    from mezcal.store import Store
+    from mezcal.store import DerivativeStore, Store
 
 FREE_BYTES_LEAST = 2**30  # some hundred large mezzanines
 HINT = "check the folder of STORAGE_DIR: its disk, its owner, its mount"
@@ -22,7 +22,7 @@ def store_check(store: Store) -> Check:
     return Check("store", partial(_check_store, store), HINT)
 
 
-def thorough_store_check(store: Store) -> Check:
+def thorough_store_check(store: DerivativeStore) -> Check:
     """Check the same as `store_check`, and a rename over an existing file, and the free space."""
     return Check("store", partial(_check_store_thoroughly, store), HINT)
 
@@ -37,30 +37,16 @@ def _check_store(store: Store) -> str:
     return "ok"
 
 
-def _check_store_thoroughly(store: Store) -> str:
+def _check_store_thoroughly(store: DerivativeStore) -> str:
     store.check()
     free = store.free_bytes()
-    if not isinstance(store, LocalStore) or free is None:
+    if not isinstance(store, PublishesByRename) or free is None:
         return "can be written"
-    _check_rename(store)
+    store.check_rename()
     detail = f"can be written, renames replace whole files, {free / 2**30:,.1f} GiB free"
     if free < FREE_BYTES_LEAST:
         raise CheckFailed(detail, "free space on the disk, or keep fewer derivatives", Severity.WARNING)
     return detail
-
-
-def _check_rename(store: LocalStore) -> None:
-    """Rename a file over another one: publishing a derivative depends on that, within one file system."""
-    with store.draft() as new, store.draft() as old:
-        new.write_bytes(b"new")
-        old.write_bytes(b"old")
-        new.replace(old)
-        if new.exists() or old.read_bytes() != b"new":
-            raise CheckFailed("a rename does not replace a file at once", "use a file system with POSIX renames")
-        if new.parent.stat().st_dev != store.root.stat().st_dev:
-            raise CheckFailed(
-                f"{new.parent} is on another file system than {store.root}", "mount only the cache's root"
-            )
 
 
 def _check_scratch(settings: Settings) -> str:

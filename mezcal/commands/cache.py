@@ -18,7 +18,7 @@ Show how much is cached, evict what is least recently used, or compare the image
 example: mezcal cache trim --to 500GB --dry-run"""
 
 EXIT_CODES = """\
-exit codes: 0 done, nothing is wrong; 1 the bound could not be reached, or a fault is left; 2 could not be done."""
+exit codes: 0 done, nothing is wrong; 1 the bound could not be reached, or a defect is left; 2 could not be done."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -1,4 +1,4 @@
-"""What `mezcal cache` does: each wish prints its answer and gives the exit code."""
+"""The commands of `mezcal cache`: each prints its result and returns the exit code."""
 
 from __future__ import annotations
 
@@ -6,32 +6,29 @@ import json
 import time
 from collections import Counter
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from mezcal.commands.terminal.progress_bar import progress_bar
 from mezcal.errors import StoreDown
 from mezcal.settings.units import format_bytes, format_seconds
-from mezcal.store import LocalStore, open_store
-from mezcal.store.housekeeping.inventory import Rehearsed
+from mezcal.store import open_store
+from mezcal.store.housekeeping.dry_run import DryRunInventory
 from mezcal.store.housekeeping.trim import Bounds, Trim, TrimResult, TrimState
-from mezcal.store.housekeeping.verify import Verify
-from mezcal.store.local.last_use import noted_by_reading
-from mezcal.store.local.layout import OURS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from mezcal.settings import Settings
     from mezcal.store.housekeeping.survey import Survey
-    from mezcal.store.housekeeping.verify import Judged
-    from mezcal.store.s3 import S3Store
+    from mezcal.store.inventory import Inventory
 
 FOREVER = float("inf")
-FAULTS_TOLD = 1000  # paths in the JSON answer: more are only counted
+LISTED_MAX = 1000  # defects listed in JSON: more are only counted
+VERIFY_COUNTS = ("verified", "without_sidecar", "defects", "mended")
 
 
 class CacheReport:
-    """The store of *settings*, and whether to answer in JSON."""
+    """Reports on the store of *settings*, as text or *as_json*."""
 
     def __init__(self, settings: Settings, *, as_json: bool = False) -> None:
         self._settings = settings
@@ -39,145 +36,121 @@ class CacheReport:
         self._json = as_json
 
     def stats(self, *, count: bool = False) -> int:
-        """Say what there is."""
-        survey = TrimState.from_bytes(self._store.shelf.notes()).survey
+        """Print how much is stored. Uses the last survey, unless there is none or *count* asks for a new one."""
+        inventory = self._store.inventory
+        survey = _last_survey(inventory)
         if count or survey is None:
-            with _told("counting", survey) as tell:
-                Trim(self._store.shelf, Bounds(), tell=tell).turn(FOREVER, now=True)
-            survey = TrimState.from_bytes(self._store.shelf.notes()).survey
+            with _progress("counting", survey) as report:
+                Trim(inventory, Bounds(), report=report).run(FOREVER, now=True)
+            survey = _last_survey(inventory)
         if survey is None:
-            raise StoreDown("the cache folder cannot be written: what it holds cannot be noted")
-        self._answer(self._figures(survey), _as_lines)
+            raise StoreDown("the cache folder cannot be written: the survey cannot be saved")
+        self._print(self._figures(survey), _stats_lines)
         return 0
 
     def _figures(self, survey: Survey) -> dict[str, Any]:
         bounds = Bounds.of(self._settings)
-        state = TrimState.from_bytes(self._store.shelf.notes())
+        state = TrimState.from_bytes(self._store.inventory.load_state())
         return {
             "derivatives": survey.derivatives,
             "bytes": survey.bytes,
             "by_path": survey.by_path,
             "by_key": survey.by_key,
-            "without_sidecar": survey.bare,
-            "used_longest_ago": survey.oldest or None,
+            "without_sidecar": survey.without_sidecar,
+            "least_recent_use": survey.oldest or None,
             "counted": survey.ended,
-            "free_bytes": self._store.shelf.free_bytes(),
+            "free_bytes": self._store.free_bytes(),
             "cache_max_bytes": bounds.max_bytes,
             "cache_min_free_bytes": bounds.min_free_bytes,
             "cache_max_age": bounds.max_age,
             "evicted": state.evicted_files,
             "evicted_bytes": state.evicted_bytes,
-            "use_is_known_by": self._use_known_by(),
+            "last_use_source": self._store.last_use_source(use_log=self._settings.cache_use_log is not None),
         }
 
-    def _use_known_by(self) -> str:
-        if not isinstance(self._store, LocalStore):
-            return "when it was made"
-        try:
-            noted = noted_by_reading(self._store.root / OURS)
-        except OSError:
-            return "nothing: it cannot be written"
-        return "reading" if noted else "marks" if self._settings.cache_use_log else "marks of the API alone"
-
     def trim(self, to: int | None, *, dry_run: bool = False) -> int:
-        """Trim to *to* bytes, else to the bounds of the settings; 1 if they cannot be kept."""
-        bounds = Bounds.of(self._settings) if to is None else Bounds(max_bytes=max(to, 1), trimmed_to=1)
+        """Trim to *to* bytes, else to the bounds of the settings. Returns 1 if the store still holds more."""
+        bounds = Bounds.of(self._settings) if to is None else Bounds(max_bytes=max(to, 1), trim_to=1)
         if not bounds.any:
             raise StoreDown(
                 "there is no bound: set CACHE_MAX_BYTES, CACHE_MIN_FREE_BYTES or CACHE_MAX_AGE, or use --to"
             )
-        shelf = Rehearsed(self._store.shelf) if dry_run else self._store.shelf
-        before = TrimState.from_bytes(shelf.notes()).survey
-        with _told("trimming", before) as tell:
-            did = Trim(shelf, bounds, self._settings.pin_seconds, tell).turn(FOREVER, now=True)
-        left = TrimState.from_bytes(shelf.notes()).survey
-        size = left.bytes if left else 0
+        inventory = DryRunInventory(self._store.inventory) if dry_run else self._store.inventory
+        with _progress("trimming", _last_survey(inventory)) as report:
+            result = Trim(inventory, bounds, self._settings.pin_seconds, report).run(FOREVER, now=True)
+        survey = _last_survey(inventory)
+        size = survey.bytes if survey else 0
         kept = not bounds.max_bytes or size <= bounds.max_bytes
-        answer = {"evicted": did.evicted, "evicted_bytes": did.bytes, "bytes": size, "dry_run": dry_run, "kept": kept}
-        self._answer(answer, _trimmed)
+        figures = {"evicted": result.evicted, "evicted_bytes": result.bytes, "bytes": size}
+        self._print(figures | {"dry_run": dry_run, "kept": kept}, _trim_lines)
         return 0 if kept else 1
 
     def verify(self, sample: int | None, *, mend: bool = False) -> int:
-        """Look at all, or at *sample*; 1 if a fault is left."""
+        """Verify all derivatives, or *sample* of them. Returns 1 if a defect is left."""
         counts: Counter[str] = Counter()
-        faults: list[dict[str, Any]] = []
-        survey = TrimState.from_bytes(self._store.shelf.notes()).survey
-        with progress_bar("verifying", sample or (survey.derivatives if survey else None)) as running:
-            for judged in self._judged(sample, mend=mend):
-                counts["looked at"] += 1
-                counts["without sidecar"] += judged.bare
-                if judged.fault is not None:
-                    counts["faults"] += 1
-                    counts["mended"] += judged.mended
-                    if len(faults) < FAULTS_TOLD:
-                        faults.append({"folder": judged.folder, "fault": judged.fault, "mended": judged.mended})
+        listed: list[dict[str, Any]] = []
+        survey = _last_survey(self._store.inventory)
+        with progress_bar("verifying", sample or (survey.derivatives if survey else None)) as progress:
+            for item in self._store.verify(sample, mend=mend):
+                counts["verified"] += 1
+                counts["without_sidecar"] += item.without_sidecar
+                if item.defect is not None:
+                    counts["defects"] += 1
+                    counts["mended"] += item.mended
+                    if len(listed) < LISTED_MAX:
+                        listed.append({"folder": item.folder, "defect": item.defect, "mended": item.mended})
                     if not self._json:
-                        running.print_line(f"{judged.folder}: {judged.fault}{' (mended)' if judged.mended else ''}")
-                running.show(counts["looked at"], faults=counts["faults"])
-        self._answer({name: counts[name] for name in VERIFIED} | {"found": faults}, _verified)
-        return 1 if counts["faults"] > counts["mended"] else 0
+                        progress.print_line(f"{item.folder}: {item.defect}{' (mended)' if item.mended else ''}")
+                progress.show(counts["verified"], defects=counts["defects"])
+        self._print({name: counts[name] for name in VERIFY_COUNTS} | {"found": listed}, _verify_lines)
+        return 1 if counts["defects"] > counts["mended"] else 0
 
-    def _judged(self, sample: int | None, *, mend: bool) -> Iterator[Judged]:
-        if isinstance(self._store, LocalStore):
-            return Verify(self._store, mend=mend).all(sample)
-        from mezcal.store.s3.verify import VerifyBucket  # noqa: PLC0415 - whoever keeps files needs none of it
-
-        return VerifyBucket(cast("S3Store", self._store), mend=mend).all(sample)
-
-    def _answer(self, answer: dict[str, Any], lines: Callable[[dict[str, Any]], list[str]]) -> None:
-        print(json.dumps(answer, indent=1) if self._json else "\n".join(lines(answer)))
+    def _print(self, figures: dict[str, Any], lines: Callable[[dict[str, Any]], list[str]]) -> None:
+        print(json.dumps(figures, indent=1) if self._json else "\n".join(lines(figures)))
 
 
-VERIFIED = ("looked at", "without sidecar", "faults", "mended")
+def _last_survey(inventory: Inventory) -> Survey | None:
+    return TrimState.from_bytes(inventory.load_state()).survey
 
 
 @contextmanager
-def _told(doing: str, before: Survey | None) -> Iterator[Callable[[TrimResult], None]]:
-    """A bar of the images counted, of as many as there were *before*, and how many were evicted."""
-    with progress_bar(doing, before.derivatives if before else None) as running:
-        last = TrimResult()
-
-        def tell(turn: TrimResult) -> None:
-            nonlocal last
-            last = turn
-            running.show(turn.counted, evicted=turn.evicted)
-
-        yield tell
+def _progress(doing: str, before: Survey | None) -> Iterator[Callable[[TrimResult], None]]:
+    """Show a progress bar of the images counted, out of as many as there were *before*, and how many were evicted."""
+    with progress_bar(doing, before.derivatives if before else None) as progress:
+        yield lambda result: progress.show(result.counted, evicted=result.evicted)
 
 
-def _as_lines(figures: dict[str, Any]) -> list[str]:
+def _stats_lines(figures: dict[str, Any]) -> list[str]:
     now = time.time()
-    oldest, free = figures["used_longest_ago"], figures["free_bytes"]
+    least_recent, free = figures["least_recent_use"], figures["free_bytes"]
     bounds = [
         figures["cache_max_bytes"] and f"at most {format_bytes(figures['cache_max_bytes'])}",
         figures["cache_min_free_bytes"] and f"{format_bytes(figures['cache_min_free_bytes'])} left free",
         figures["cache_max_age"] and f"used within {format_seconds(figures['cache_max_age'])}",
     ]
     counted = f"counted {format_seconds(now - figures['counted'])} ago"
-    used = f"{format_seconds(now - oldest)} ago" if oldest else "nothing"
+    used = f"{format_seconds(now - least_recent)} ago" if least_recent else "never"
     lines = {
         "derivatives": f"{figures['derivatives']:,} ({format_bytes(figures['bytes'])}), {counted}",
         "  by path": f"{figures['by_path']:,}",
         "  by key": f"{figures['by_key']:,} (thumbnails, pages)",
-        "  bare": f"{figures['without_sidecar']:,} (without a sidecar)",
-        "least used": f"{used}; use is known by {figures['use_is_known_by']}",
-        "free": "nobody knows" if free is None else format_bytes(free),
+        "  no sidecar": f"{figures['without_sidecar']:,}",
+        "oldest use": f"{used}; last use is known by {figures['last_use_source']}",
+        "free": "no limit" if free is None else format_bytes(free),
         "bounds": ", ".join(filter(None, bounds)) or "none",
         "evicted so far": f"{figures['evicted']:,} ({format_bytes(figures['evicted_bytes'])})",
     }
     return [f"{name:<16} {value}" for name, value in lines.items()]
 
 
-def _trimmed(answer: dict[str, Any]) -> list[str]:
-    would = "would be evicted" if answer["dry_run"] else "evicted"
-    evicted, left = format_bytes(answer["evicted_bytes"]), format_bytes(answer["bytes"])
-    lines = [f"{answer['evicted']:,} derivatives ({evicted}) {would}, {left} left"]
-    return (
-        lines
-        if answer["kept"]
-        else [*lines, "what was used within the last minute is never evicted: the bound is not kept"]
-    )
+def _trim_lines(figures: dict[str, Any]) -> list[str]:
+    verb = "would be evicted" if figures["dry_run"] else "evicted"
+    evicted, left = format_bytes(figures["evicted_bytes"]), format_bytes(figures["bytes"])
+    lines = [f"{figures['evicted']:,} derivatives ({evicted}) {verb}, {left} left"]
+    if not figures["kept"]:
+        lines.append("the bound is not reached: what was used within the last minute is never evicted")
+    return lines
 
 
-def _verified(answer: dict[str, Any]) -> list[str]:
-    return [", ".join(f"{answer[name]:,} {name}" for name in VERIFIED)]
+def _verify_lines(figures: dict[str, Any]) -> list[str]:
+    return [", ".join(f"{figures[name]:,} {name.replace('_', ' ')}" for name in VERIFY_COUNTS)]

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mezcal.settings import Settings
-    from mezcal.store import Store
+    from mezcal.store import DerivativeStore
 
 DESCRIPTION = """\
 Delete the image of each master with all its pages, its job and its remembered failures. With --prefix, delete
@@ -75,7 +75,7 @@ class PurgeRun:
 
     settings: Settings
     jobs: Jobs
-    store: Store
+    store: DerivativeStore
     dry_run: bool
     purged: int = 0
     absent: int = 0

@@ -18,7 +18,6 @@ from mezcal.ingest.lists import in_batches
 from mezcal.ingest.manifests import Skipped
 from mezcal.jobs.bulk.chunks import SIZE
 from mezcal.jobs.bulk.follow_up import BulkFollowUp
-from mezcal.store import LocalStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -141,8 +140,6 @@ class WarmRun:
 
     def _missing(self, recipes: list[Recipe]) -> list[Recipe]:
         """Returns those of *recipes* that are not stored. To ask the store costs a hundredth of a job."""
-        if isinstance(self.store, LocalStore):
-            return [recipe for recipe in recipes if self.store.find(recipe) is None]
         with ThreadPoolExecutor(STORE_THREADS) as pool:
             found = pool.map(self.store.find, recipes)
             return [recipe for recipe, stored in zip(recipes, found, strict=True) if stored is None]

@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mezcal.recipe import Recipe
-    from mezcal.store import Store, StoredEntry
+    from mezcal.store import Housekeeping, StoredEntry
 
 UNKNOWN_PATH = None  # umd-lib/mezcal stored it under the MD5 of a path
 
 
-def find_by_path_prefix(prefix: str, store: Store, layout: Layout) -> Iterator[Mezzanine | None]:
+def find_by_path_prefix(prefix: str, store: Housekeeping, layout: Layout) -> Iterator[Mezzanine | None]:
     """Return the mezzanines in *store* whose paths begin with *prefix*, pages included, and `UNKNOWN_PATH` for others.
 
     Reads the whole store: only a sidecar, or the folder's name in the layout `basic`, has the path.

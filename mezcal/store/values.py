@@ -1,10 +1,10 @@
-"""What a store says of one derivative."""
+"""What a store returns about one derivative."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, fields
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,32 +15,56 @@ if TYPE_CHECKING:
 class Stored:
     """One derivative: its size in bytes, and when it was written, in seconds since 1970.
 
-    *tag* is its entity tag, and *noted* when it was last found fresh, where the store tells them along.
+    *tag* is its entity tag and *fresh* when it was last found fresh, if the store returns them with it.
     """
 
     path: PurePath
     size: int
     modified: int
     tag: str | None = None
-    noted: float | None = None
+    fresh: float | None = None
 
     @property
     def etag(self) -> str:
-        """A strong entity tag, quotes included; of a file in nginx's form: the same whichever of the two answers."""
+        """A strong entity tag, with quotes. A file's has nginx's form, so that it is the same behind nginx."""
         return self.tag or f'"{self.modified:x}-{self.size:x}"'
+
+
+class RemoteDerivative(Protocol):
+    """A derivative on another server, of which a client may need only a part, or only the address."""
+
+    def fetch(self, span: tuple[int, int] | None = None) -> BinaryIO:
+        """Fetch the bytes, or those from the first to the last of *span*, into a file. Raises `Replaced`."""
+
+    def presigned_url(self, method: str, since: float, seconds: int) -> str:
+        """Returns a URL that allows anyone to do *method*, GET or HEAD, for *seconds* from *since* on."""
+
+    def reopen(self) -> Opened | None:
+        """Open what is stored now in its place, None if nothing is."""
+
+    def close(self) -> None:
+        """Release what reading has fetched."""
+
+
+class Replaced(Exception):
+    """Another derivative was published, or this one deleted, since it was opened."""
 
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A derivative held open: *stored* describes these very bytes, whatever is published meanwhile."""
+    """A derivative held open: *stored* describes exactly these bytes, whatever is published meanwhile.
+
+    *remote* is set if the bytes are on another server; reading *file* fetches them then.
+    """
 
     stored: Stored
     file: BinaryIO
+    remote: RemoteDerivative | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Sidecar:
-    """Where a derivative comes from and what it is: kept beside it as `image.json`.
+    """Where a derivative comes from and what it is, kept beside it as `image.json`.
 
     Times are seconds since 1970; sizes are bytes, width and height pixels.
     """
@@ -61,12 +85,12 @@ class Sidecar:
     note: str | None = None
 
     def as_bytes(self) -> bytes:
-        """The sidecar as its file holds it."""
+        """Returns the content of the sidecar's file."""
         return json.dumps(asdict(self), indent=1, ensure_ascii=False).encode() + b"\n"
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Sidecar | None:
-        """The sidecar of a file; None if it is not one of ours, for a sidecar is never worth an error."""
+        """Returns the sidecar in a file's content, None if it is not one of ours: that is no error."""
         try:
             values = json.loads(data)
             return cls(**{field.name: values[field.name] for field in fields(cls) if field.name in values})
@@ -75,19 +99,25 @@ class Sidecar:
 
 
 @dataclass(frozen=True, slots=True)
-class StoredEntry:
-    """One derivative as a listing of the store shows it; times are seconds since 1970.
+class Described:
+    """A derivative with its sidecar, None if it has none."""
 
-    *name* is its image's path below the store's root, `a/b/image.jpg`; *used* is when it was last read, None
-    where the store cannot tell; *look* reads its sidecar, which costs a look at the store.
+    stored: Stored
+    sidecar: Sidecar | None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEntry:
+    """One derivative as a listing of the store shows it. *modified* is in seconds since 1970.
+
+    *name* is its image's path below the store's root, `a/b/image.jpg`. *read_sidecar* costs a look at the store.
     """
 
     name: str
     size: int
     modified: float
-    used: float | None
-    look: Callable[[], Sidecar | None]
+    read_sidecar: Callable[[], Sidecar | None]
 
     def sidecar(self) -> Sidecar | None:
-        """What is known of it, read now."""
-        return self.look()
+        """Returns its sidecar, read now."""
+        return self.read_sidecar()

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
 
     from mezcal.jobs import Jobs, QueueStatus
-    from mezcal.store import Store
+    from mezcal.store import DerivativeStore
 
 FRESH_SECONDS = 1.0  # within it, everyone gets the same values
 CIRCUIT_STATES = ("closed", "open", "half-open")
@@ -92,7 +92,7 @@ GAUGES = tuple(value for value in list(globals().values()) if isinstance(value, 
 class Gauges:
     """Reads all of them, at most once a second. Metrics whose source cannot be reached are left out."""
 
-    def __init__(self, jobs: Jobs, store: Store) -> None:
+    def __init__(self, jobs: Jobs, store: DerivativeStore) -> None:
         self._jobs, self._store = jobs, store
         self._lock = threading.Lock()
         self._metrics: list[Metric] = []

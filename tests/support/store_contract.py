@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from mezcal.recipe import Mezzanine
 from mezcal.settings import Layout
-from mezcal.store import LocalStore, Sidecar, Store
+from mezcal.store import DerivativeStore, LocalStore, Sidecar
 from mezcal.store.s3 import S3Store
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ OBJECTS = ["s3", "s3 without conditions"]
 STORES = [*LOCAL, *OBJECTS]
 
 
-def opened(kind: str, folder: Path, servers: Callable[[str], S3Server], pin_seconds: float = 60) -> Store:
+def opened(kind: str, folder: Path, servers: Callable[[str], S3Server], pin_seconds: float = 60) -> DerivativeStore:
     """An empty store of *kind*."""
     if kind in LOCAL:
         return LocalStore(folder / "cache", Layout(kind.split()[1]), pin_seconds)
@@ -48,7 +48,7 @@ def nobody_else() -> None:
 
 
 def put(
-    store: Store, content: bytes = JPEG, guard: Callable[[], None] = nobody_else, recipe: Recipe = RECIPE
+    store: DerivativeStore, content: bytes = JPEG, guard: Callable[[], None] = nobody_else, recipe: Recipe = RECIPE
 ) -> Stored:
     with store.draft() as draft:
         draft.write_bytes(content)
@@ -60,7 +60,7 @@ def made_now() -> float:
     return 1_795_000_000 + int.from_bytes(os.urandom(4)) / 1000
 
 
-def content(store: Store, recipe: Recipe = RECIPE) -> bytes | None:
+def content(store: DerivativeStore, recipe: Recipe = RECIPE) -> bytes | None:
     """The bytes that somebody who asks would get."""
     found = store.open(recipe)
     if found is None:

@@ -1,32 +1,41 @@
-"""Chores that keep the store within its bounds."""
+"""Keeps the store within its bounds, and removes for good what was evicted."""
 
 from __future__ import annotations
 
 import logging
 
-from mezcal.store import LocalStore
 from mezcal.store.housekeeping.trim import Bounds, Trim
-from mezcal.store.local.last_use import LastUse
+from mezcal.store.local.last_use import UseLog
+from mezcal.store.protocols import NotesUse
 from worker.app import context
 from worker.chores import chore
 
 log = logging.getLogger(__name__)
 
-RUN_SECONDS = 30.0  # of every sixty: the pool process also makes derivatives
+TRIM_SECONDS = 30.0  # of every sixty: the pool process also makes derivatives
 
 
 @chore(every=60)
 def trim() -> None:
     """Continue where the last run stopped: count the derivatives, or evict until the store is within its bounds."""
     store, settings = context().store, context().settings
-    did = Trim(store.shelf, Bounds.of(settings), settings.pin_seconds).turn(RUN_SECONDS)
-    if did.evicted:
-        log.info("%d derivatives with %d bytes were evicted", did.evicted, did.bytes)
+    result = Trim(store.inventory, Bounds.of(settings), settings.pin_seconds).run(TRIM_SECONDS)
+    if result.evicted:
+        log.info("evicted %d derivatives with %d bytes", result.evicted, result.bytes)
+
+
+@chore(every=60)
+def expire() -> None:
+    """Delete what lay in the trash for PIN_SECONDS, and uploads that were never completed.
+
+    It runs in a pool process, because its requests to a bucket would hold up a worker's event loop.
+    """
+    context().store.expire()
 
 
 @chore(every=30)
-def read_uses() -> None:
+def read_use_log() -> None:
     """Record which derivatives nginx has served since the last run, if it logs them (CACHE_USE_LOG)."""
-    store, place = context().store, context().settings.cache_use_log
-    if place is not None and isinstance(store, LocalStore):
-        LastUse(store, place).read()
+    store, path = context().store, context().settings.cache_use_log
+    if path is not None and isinstance(store, NotesUse):
+        UseLog(store, path).read()

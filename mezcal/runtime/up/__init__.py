@@ -21,7 +21,7 @@ from mezcal.runtime.up.parts import HANDED, NGINX
 from mezcal.runtime.up.supervisor import Supervisor
 from mezcal.runtime.up.worker_parts import WorkerParts
 from mezcal.settings.typos import find_typos, names_in_file
-from mezcal.store.local.last_use import noted_by_reading
+from mezcal.store.local.last_use import access_times_kept
 from mezcal.store.local.layout import OURS
 from mezcal.telemetry.redaction import Redactor
 
@@ -128,7 +128,7 @@ def remembering(chosen: settings.Settings, folder: Folder) -> settings.Settings:
     if chosen.cache_use_log is not None:
         return chosen
     with suppress(OSError):  # a cache that cannot be written is not trimmed either
-        if not noted_by_reading(chosen.cache_dir / OURS):
+        if not access_times_kept(chosen.cache_dir / OURS):
             return chosen.model_copy(update={"cache_use_log": folder.root / "nginx-uses.log"})
     return chosen
 

@@ -1,4 +1,4 @@
-"""What a store holds and when it was used: some thousand numbers, however many files there are."""
+"""The survey: how much a store holds and when it was last used, in a few thousand numbers for any number of files."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 from mezcal.store.local.layout import BY_KEY, OURS
 
 if TYPE_CHECKING:
-    from mezcal.store.local.walk import Found
+    from mezcal.store.inventory import InventoryItem
 
-A_DAY = 86_400
-KEYED = f"{OURS}/{BY_KEY}/"
+DAY = 86_400
+KEPT_BY_KEY = f"{OURS}/{BY_KEY}/"
 
 
 @dataclass(frozen=True, slots=True)
-class Cut:
-    """What shall go: all that was used before *before*, and *edge_bytes* of what was used between that and *edge*."""
+class Cutoff:
+    """What is to be evicted: all last used before *before*, and *edge_bytes* of what was last used up to *edge*."""
 
     before: float
     edge: float = 0
@@ -25,10 +25,10 @@ class Cut:
 
 @dataclass(slots=True)
 class Survey:
-    """The totals, and how many bytes were used last in each minute, hour or day.
+    """The totals, and how many bytes were last used in each minute, hour or day. Times are seconds since 1970.
 
-    *by_path* are mezzanines where their paths say; *by_key* thumbnails, pages and what may not lie under its path;
-    *bare* those without a sidecar. Each file counts with its sidecar's bytes. Times are seconds since 1970.
+    *by_path* counts mezzanines kept under their paths; *by_key* counts thumbnails, pages and paths that would collide.
+    *bytes* includes the sidecars, *image_bytes* does not.
     """
 
     began: float
@@ -37,72 +37,73 @@ class Survey:
     image_bytes: int = 0
     by_path: int = 0
     by_key: int = 0
-    bare: int = 0
+    without_sidecar: int = 0
     folders: int = 0
     oldest: float = 0
-    used: dict[int, int] = field(default_factory=dict)  # the beginning of a time, and the bytes used last in it
+    bytes_by_use: dict[int, int] = field(default_factory=dict)  # the start of a span, and the bytes last used in it
 
     @property
     def derivatives(self) -> int:
-        """How many images there are."""
+        """The number of images."""
         return self.by_path + self.by_key
 
-    def count(self, found: Found, sign: int = 1) -> None:
-        """Count *found*, or with *sign* -1 that it has gone."""
+    def count(self, item: InventoryItem, sign: int = 1) -> None:
+        """Add *item* to the totals, or with *sign* -1 subtract it."""
         self.folders += sign
-        if not found.size:
+        if not item.size:
             return
-        if found.folder.startswith(KEYED):
+        if item.folder.startswith(KEPT_BY_KEY):
             self.by_key += sign
         else:
             self.by_path += sign
-        self.bare += sign * (found.noted is None)
-        self.bytes += sign * found.bytes
-        self.image_bytes += sign * found.size
-        time = self.time_of(found.used)
-        self.used[time] = max(0, self.used.get(time, 0) + sign * found.bytes)
-        self.oldest = min(self.oldest or found.used, found.used)
+        self.without_sidecar += sign * (item.sidecar_modified is None)
+        self.bytes += sign * item.total_bytes
+        self.image_bytes += sign * item.size
+        start = self.span_of(item.last_used)
+        self.bytes_by_use[start] = max(0, self.bytes_by_use.get(start, 0) + sign * item.total_bytes)
+        self.oldest = min(self.oldest or item.last_used, item.last_used)
 
-    def time_of(self, used: float) -> int:
-        """The beginning of the minute, hour or day (the longer ago, the coarser) to which *used* belongs."""
-        return int(used) // width(self.began - used) * width(self.began - used)
+    def span_of(self, last_used: float) -> int:
+        """Returns the start of the minute, hour or day (the longer ago, the coarser) that *last_used* is in."""
+        width = span_width(self.began - last_used)
+        return int(last_used) // width * width
 
-    def cut(self, needed: int, aged: float, youngest: float) -> Cut | None:
-        """What to give up for *needed* bytes, and all that was used before *aged*; None if that is nothing.
+    def cutoff(self, needed: int, aged: float, youngest: float) -> Cutoff | None:
+        """Returns what to evict: *needed* bytes, and all last used before *aged*; None if that is nothing.
 
-        Nothing that was used since *youngest* is given up.
+        Nothing used since *youngest* is evicted.
         """
-        times = sorted(time for time in self.used if time < youngest)
-        aged_times = [time for time in times if self._end(time) <= min(aged, youngest)]
-        before = self._end(aged_times[-1]) if aged_times else 0
-        left = needed - sum(self.used[time] for time in aged_times)
-        for time in times[len(aged_times) :]:
-            if left <= 0:
+        starts = sorted(start for start in self.bytes_by_use if start < youngest)
+        aged_starts = [start for start in starts if self._end(start) <= min(aged, youngest)]
+        before = self._end(aged_starts[-1]) if aged_starts else 0
+        missing = needed - sum(self.bytes_by_use[start] for start in aged_starts)
+        for start in starts[len(aged_starts) :]:
+            if missing <= 0:
                 break
-            if self._end(time) > youngest or self.used[time] > left:
-                return Cut(before, min(self._end(time), youngest), left)
-            left, before = left - self.used[time], self._end(time)
-        return Cut(before) if before else None
+            if self._end(start) > youngest or self.bytes_by_use[start] > missing:
+                return Cutoff(before, min(self._end(start), youngest), missing)
+            missing, before = missing - self.bytes_by_use[start], self._end(start)
+        return Cutoff(before) if before else None
 
-    def _end(self, time: int) -> int:
-        return time + width(self.began - time)
+    def _end(self, start: int) -> int:
+        return start + span_width(self.began - start)
 
-    def forget(self, cut: Cut) -> None:
-        """Take what *cut* gave up for gone: what was not evicted has been used since, or is another's."""
-        gone = cut.edge if cut.edge_bytes > 0 else cut.before
-        self.used = {time: size for time, size in self.used.items() if time >= gone}
-        self.oldest = max(self.oldest, cut.before)
+    def forget(self, cutoff: Cutoff) -> None:
+        """Remove what *cutoff* covers: what was not evicted has been used since, and the next survey counts it."""
+        end = cutoff.edge if cutoff.edge_bytes > 0 else cutoff.before
+        self.bytes_by_use = {start: size for start, size in self.bytes_by_use.items() if start >= end}
+        self.oldest = max(self.oldest, cutoff.before)
 
     def as_json(self) -> dict[str, Any]:
-        """The survey for its file; `from_json` is its inverse."""
+        """Returns the survey for the trim state; `from_json` is the inverse."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Survey:
-        """The survey of a file."""
-        return cls(**{**values, "used": {int(time): size for time, size in values["used"].items()}})
+        """Returns the survey in a trim state."""
+        return cls(**{**values, "bytes_by_use": {int(start): size for start, size in values["bytes_by_use"].items()}})
 
 
-def width(age: float) -> int:
-    """Seconds that are told apart *age* seconds ago: a minute of today, an hour of this month, else a day."""
-    return 60 if age < A_DAY else 3600 if age < 30 * A_DAY else A_DAY
+def span_width(age: float) -> int:
+    """Returns the seconds of a span that lies *age* seconds ago: a minute today, an hour this month, else a day."""
+    return 60 if age < DAY else 3600 if age < 30 * DAY else DAY

@@ -1,8 +1,8 @@
-"""Keeps a store within its bounds, in turns: what was used least lately goes first.
+"""Keeps a store within its bounds, in short runs: the least recently used derivatives are evicted first.
 
-Two walks, each holding some thousand numbers: one that counts when how many bytes were used last, and, where that is
-too much, one that evicts all that was used before the time it comes to. What a turn does not finish the next one does,
-in whichever process: the survey, and how far the walk has come, are noted in the store.
+Two walks, each holding a few thousand numbers: a survey that counts how many bytes were last used when, and, if the
+store holds too much, a walk that evicts what was last used before the time that follows from it. The next run, in any
+process, continues what one did not finish: the survey and the position of the walk are saved in the store.
 """
 
 from __future__ import annotations
@@ -12,73 +12,74 @@ import time
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from mezcal.store.housekeeping.inventory import YOUNG
-from mezcal.store.housekeeping.survey import A_DAY, Cut, Survey
+from mezcal.store.housekeeping.survey import DAY, Cutoff, Survey
+from mezcal.store.inventory import YOUNG_SECONDS
+from mezcal.store.usage import Usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mezcal.settings import Settings
-    from mezcal.store.housekeeping.inventory import Inventory
-    from mezcal.store.local.walk import Found
+    from mezcal.store.inventory import Inventory, InventoryItem
 
-TRIMMED_TO = 0.95  # of CACHE_MAX_BYTES: else every new image would cost a walk
-REST_SECONDS = 600.0  # between two surveys
-REST_OF_SURVEY = 4.0  # and at least so many times as long as the last one took
-UNBOUND_REST_SECONDS = 6 * 3600.0  # where the survey is only for people to look at
-CLOCK_EVERY = 64  # folders between two looks at the clock
-CLEARED_MOST = 20_000  # files at a time
-CLEARED_WITHIN = 60.0  # seconds past its time in which what was put aside is removed
+TRIM_TO = 0.95  # of CACHE_MAX_BYTES: else every new image would cost a walk
+SURVEY_SECONDS = 600.0  # between two surveys
+SURVEY_SHARE = 4.0  # and at least so many times as long as the last survey took
+UNBOUNDED_SURVEY_SECONDS = 6 * 3600.0  # without bounds the survey is for people only
+CLOCK_EVERY = 64  # items between two looks at the clock
+TRASH_FILES_MAX = 20_000  # files removed from the trash at a time
+TRASH_DELAY = 60.0  # seconds after PIN_SECONDS within which the trash is emptied
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What a store may hold: bytes, bytes to be left free on its disk, seconds without use; 0 is no bound."""
+    """What a store may hold: bytes, bytes left free on its disk, seconds without use; 0 is no bound."""
 
     max_bytes: int = 0
     min_free_bytes: int = 0
     max_age: float = 0
-    trimmed_to: float = TRIMMED_TO
+    trim_to: float = TRIM_TO
 
     @classmethod
     def of(cls, settings: Settings) -> Bounds:
-        """The bounds of *settings*."""
+        """Returns the bounds of *settings*."""
         return cls(settings.cache_max_bytes, settings.cache_min_free_bytes, settings.cache_max_age)
 
     @property
     def any(self) -> bool:
-        """Whether there is a bound at all."""
+        """True if there is a bound at all."""
         return bool(self.max_bytes or self.min_free_bytes or self.max_age)
 
 
 @dataclass(slots=True)
 class TrimState:
-    """How far trimming has come: *survey* is the last whole one, *counting* the one under way, *cut* what is going.
+    """How far trimming has come: *survey* is the last whole one, *counting* the current one, *cutoff* what is evicted.
 
-    *leaving* are bytes that were put aside and when they will be free; *took* is how many seconds the survey worked.
+    *pending* are the bytes in the trash with the times at which they will be free. *survey_seconds* is how long the
+    survey has worked.
     """
 
     survey: Survey | None = None
     counting: Survey | None = None
-    cut: Cut | None = None
+    cutoff: Cutoff | None = None
     cursor: str = ""
-    took: float = 0
-    leaving: list[tuple[float, int]] = field(default_factory=list)
+    survey_seconds: float = 0
+    pending: list[tuple[float, int]] = field(default_factory=list)
     evicted_files: int = 0  # since the store was first trimmed
     evicted_bytes: int = 0
 
     def as_bytes(self) -> bytes:
-        """The state for the shelf's notes; `from_bytes` is its inverse."""
+        """Returns the state as the store saves it; `from_bytes` is the inverse."""
         return json.dumps(asdict(self)).encode()
 
     @classmethod
-    def from_bytes(cls, notes: bytes) -> TrimState:
-        """The state of a shelf's notes; a new one if these cannot be read."""
+    def from_bytes(cls, saved: bytes) -> TrimState:
+        """Returns a saved state, a new one if it cannot be read."""
         try:
-            values: dict[str, Any] = json.loads(notes)
+            values: dict[str, Any] = json.loads(saved)
             for name in ("survey", "counting"):
                 values[name] = values[name] and Survey.from_json(values[name])
-            values["cut"] = values["cut"] and Cut(**values["cut"])
+            values["cutoff"] = values["cutoff"] and Cutoff(**values["cutoff"])
             return cls(**values)
         except (ValueError, TypeError, KeyError, AttributeError):
             return cls()
@@ -86,7 +87,7 @@ class TrimState:
 
 @dataclass(frozen=True, slots=True)
 class TrimResult:
-    """What one turn did: images that were counted and evicted, bytes that this freed, and whether all is done."""
+    """What one run did: images counted, images evicted, their bytes, and whether nothing is left to do."""
 
     counted: int = 0
     evicted: int = 0
@@ -95,148 +96,157 @@ class TrimResult:
 
 
 class Trim:
-    """The trimming of one store; *pin_seconds* is for how long what was evicted still takes its room.
+    """The trimming of one store. *pin_seconds* is how long evicted derivatives still take space.
 
-    `turn` is for periodic work. *tell* is given each turn's figures so far, now and then.
+    *report* is called now and then with what the run has done so far.
     """
 
     def __init__(
-        self, shelf: Inventory, bounds: Bounds, pin_seconds: float = 0, tell: Callable[[TrimResult], None] | None = None
+        self,
+        inventory: Inventory,
+        bounds: Bounds,
+        pin_seconds: float = 0,
+        report: Callable[[TrimResult], None] | None = None,
     ) -> None:
-        self._shelf = shelf
+        self._inventory = inventory
         self._bounds = bounds
         self._pin_seconds = pin_seconds
-        self._tell = tell
+        self._report = report
 
-    def turn(self, seconds: float, *, now: bool = False) -> TrimResult:
-        """Work for *seconds*, unless somebody else does; *now* begins with a survey, however new the last one is."""
-        with self._shelf.alone(wait=now) as alone:
-            if not alone:
+    def run(self, seconds: float, *, now: bool = False) -> TrimResult:
+        """Work for *seconds*, unless another process does. With *now*, wait for that one, and survey first."""
+        with self._inventory.exclusive(wait=now) as exclusive:
+            if not exclusive:
                 return TrimResult()
-            self._state = TrimState.from_bytes(self._shelf.notes())
+            self._state = TrimState.from_bytes(self._inventory.load_state())
             if now:
-                self._state.survey = self._state.counting = self._state.cut = None
+                self._state.survey = self._state.counting = self._state.cutoff = None
             self._ends = time.monotonic() + seconds
-            self._counted = self._evicted = self._bytes = self._steps = self._unnoted = 0
-            while self._shelf.clear(CLEARED_MOST) == CLEARED_MOST and time.monotonic() < self._ends:
+            self._counted = self._evicted = self._bytes = self._steps = self._unrecorded = 0
+            while self._inventory.empty_trash(TRASH_FILES_MAX) == TRASH_FILES_MAX and time.monotonic() < self._ends:
                 pass
-            while self._next():
+            while self._do_next():
                 pass
-            self._note_leaving()
-            self._shelf.note(self._state.as_bytes())
-            return self._figures(done=not (self._state.counting or self._state.cut))
+            self._record_pending()
+            self._inventory.save_state(self._state.as_bytes())
+            return self._result(done=not (self._state.counting or self._state.cutoff))
 
-    def _figures(self, *, done: bool = False) -> TrimResult:
+    def _result(self, *, done: bool = False) -> TrimResult:
         return TrimResult(self._counted, self._evicted, self._bytes, done)
 
-    def _next(self) -> bool:
-        """Do the next thing; whether there may be another one, and time for it."""
+    def _do_next(self) -> bool:
+        """Do the next step. Returns False if none is left, or no time for it."""
         state = self._state
-        if state.cut is not None:
-            return self._walk(self._evict) and self._end_of_cut(state.cut)
+        if state.cutoff is not None:
+            return self._walk(self._evict) and self._end_eviction(state.cutoff)
         if state.counting is not None:
-            return self._walk(self._count) and self._end_of_survey(state.counting)
+            return self._walk(self._count) and self._end_survey(state.counting)
         if state.survey is not None:
-            state.cut = self._cut(state.survey)
-        if state.cut is None and self._due():
-            state.counting, state.took = Survey(time.time()), 0
+            state.cutoff = self._cutoff(state.survey)
+        if state.cutoff is None and self._is_survey_due():
+            state.counting, state.survey_seconds = Survey(time.time()), 0
         state.cursor = ""
-        return state.cut is not None or state.counting is not None
+        return state.cutoff is not None or state.counting is not None
 
     # --- when, and what
 
-    def _due(self) -> bool:
-        """Whether it is time for another survey."""
+    def _is_survey_due(self) -> bool:
         survey = self._state.survey
         if survey is None:
             return True
-        least = REST_SECONDS if self._bounds.any else UNBOUND_REST_SECONDS
-        return time.time() - survey.ended > max(least, REST_OF_SURVEY * self._state.took)
+        least = SURVEY_SECONDS if self._bounds.any else UNBOUNDED_SURVEY_SECONDS
+        return time.time() - survey.ended > max(least, SURVEY_SHARE * self._state.survey_seconds)
 
-    def _cut(self, survey: Survey) -> Cut | None:
+    def _cutoff(self, survey: Survey) -> Cutoff | None:
         now = time.time()
-        aged = survey.began - self._bounds.max_age - A_DAY if self._bounds.max_age else 0  # use is known to a day
-        return survey.cut(self._needed(survey), aged, min(survey.began, now - YOUNG))
+        aged = survey.began - self._bounds.max_age - DAY if self._bounds.max_age else 0  # use is known to a day
+        return survey.cutoff(self._excess(survey), aged, min(survey.began, now - YOUNG_SECONDS))
 
-    def _needed(self, survey: Survey) -> int:
-        """Bytes that must go for the bounds to hold."""
+    def _excess(self, survey: Survey) -> int:
+        """Returns how many bytes must be evicted for the bounds to hold."""
         over = short = 0
         if self._bounds.max_bytes and survey.bytes > self._bounds.max_bytes:
-            over = survey.bytes - int(self._bounds.trimmed_to * self._bounds.max_bytes)
-        free = self._shelf.free_bytes() if self._bounds.min_free_bytes else None
+            over = survey.bytes - int(self._bounds.trim_to * self._bounds.max_bytes)
+        free = self._inventory.free_bytes() if self._bounds.min_free_bytes else None
         if free is not None:
-            short = self._bounds.min_free_bytes - free - self._leaving()
+            short = self._bounds.min_free_bytes - free - self._pending()
         return max(over, short, 0)
 
-    def _note_leaving(self) -> None:
-        if self._unnoted and self._pin_seconds:
-            self._state.leaving.append((time.time() + 1.5 * self._pin_seconds + CLEARED_WITHIN, self._unnoted))
-        self._unnoted = 0
+    def _record_pending(self) -> None:
+        if self._unrecorded and self._pin_seconds:
+            self._state.pending.append((time.time() + 1.5 * self._pin_seconds + TRASH_DELAY, self._unrecorded))
+        self._unrecorded = 0
 
-    def _leaving(self) -> int:
-        """Bytes that were put aside, and will be free without our doing."""
-        self._state.leaving = [(end, size) for end, size in self._state.leaving if end > time.time()]
-        return sum(size for _, size in self._state.leaving)
+    def _pending(self) -> int:
+        """Returns the bytes in the trash, which become free when it is emptied."""
+        self._state.pending = [(end, size) for end, size in self._state.pending if end > time.time()]
+        return sum(size for _, size in self._state.pending)
 
     # --- walking
 
-    def _walk(self, work: Callable[[Found], None]) -> bool:
-        """Do *work* for each folder behind the cursor; whether these were all, before the turn was over."""
+    def _walk(self, work: Callable[[InventoryItem], None]) -> bool:
+        """Do *work* for each item after the cursor. Returns True if the walk ended before the time was over."""
         began = time.monotonic()
-        walk = self._shelf.walk(self._state.cursor)
+        walk = self._inventory.walk(self._state.cursor)
         ended = True
-        for found in walk:
-            work(found)
+        for item in walk:
+            work(item)
             self._steps += 1
-            if self._steps % CLOCK_EVERY == 0 and self._over():
+            if self._steps % CLOCK_EVERY == 0 and self._is_time_over():
                 ended = False
                 break
         self._state.cursor = walk.cursor
-        self._state.took += time.monotonic() - began
+        self._state.survey_seconds += time.monotonic() - began
         return ended or not walk.cursor
 
-    def _over(self) -> bool:
-        if self._tell is not None:
-            self._tell(self._figures())
+    def _is_time_over(self) -> bool:
+        if self._report is not None:
+            self._report(self._result())
         return time.monotonic() >= self._ends
 
-    def _count(self, found: Found) -> None:
-        if found.empty:
-            self._shelf.tidy(found.folder)
+    def _count(self, item: InventoryItem) -> None:
+        if item.empty:
+            self._inventory.remove_empty_folder(item.folder)
         elif self._state.counting is not None:
-            self._state.counting.count(found)
-            self._counted += bool(found.size)
+            self._state.counting.count(item)
+            self._counted += bool(item.size)
 
-    def _evict(self, found: Found) -> None:
-        cut, survey = self._state.cut, self._state.survey
-        if cut is None or survey is None or not found.size:
+    def _evict(self, item: InventoryItem) -> None:
+        cutoff, survey = self._state.cutoff, self._state.survey
+        if cutoff is None or survey is None or not item.size:
             return
-        edge = found.used >= cut.before
-        if edge and (found.used >= cut.edge or cut.edge_bytes <= 0):
+        edge = item.last_used >= cutoff.before
+        if edge and (item.last_used >= cutoff.edge or cutoff.edge_bytes <= 0):
             return
-        freed = self._shelf.evict(found, cut.edge if edge else cut.before)
+        freed = self._inventory.evict(item, cutoff.edge if edge else cutoff.before)
         if not freed:
             return
-        survey.count(found, -1)
+        survey.count(item, -1)
         self._evicted += 1
         self._bytes += freed
-        self._unnoted += freed
+        self._unrecorded += freed
         self._state.evicted_files += 1
         self._state.evicted_bytes += freed
         if edge:
-            self._state.cut = Cut(cut.before, cut.edge, cut.edge_bytes - freed)
+            self._state.cutoff = Cutoff(cutoff.before, cutoff.edge, cutoff.edge_bytes - freed)
 
     # --- ends
 
-    def _end_of_survey(self, counted: Survey) -> bool:
+    def _end_survey(self, counted: Survey) -> bool:
         counted.ended = time.time()
         self._state.survey, self._state.counting = counted, None
         return True
 
-    def _end_of_cut(self, cut: Cut) -> bool:
-        """What was found used since it was counted stays for the next survey to count."""
-        self._note_leaving()
+    def _end_eviction(self, cutoff: Cutoff) -> bool:
+        """End the walk. What was used since it was counted stays, and the next survey counts it."""
+        self._record_pending()
         if self._state.survey is not None:
-            self._state.survey.forget(cut)
-        self._state.cut = None
+            self._state.survey.forget(cutoff)
+        self._state.cutoff = None
         return True
+
+
+def surveyed_usage(saved: bytes) -> Usage | None:
+    """Returns what the last survey in a saved state has counted, None if there was none."""
+    survey = TrimState.from_bytes(saved).survey
+    return Usage(survey.derivatives, survey.image_bytes) if survey else None

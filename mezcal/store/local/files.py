@@ -1,4 +1,4 @@
-"""What a local store does to single files, and what the file system's refusals mean."""
+"""What a local store does to single files, and what the file system's errors mean."""
 
 from __future__ import annotations
 
@@ -18,30 +18,31 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ABSENT = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
-A_DAY = 86_400
+DAY = 86_400
 
 
 def described(path: Path, status: os.stat_result) -> Stored | None:
-    """The derivative at *path*; None if it is no file, or an empty one."""
+    """Returns the derivative at *path* with *status*, None if it is no regular file or an empty one."""
     if not stat.S_ISREG(status.st_mode) or not status.st_size:
         return None
     return Stored(path, status.st_size, int(status.st_mtime))
 
 
-def at_once(path: str, flags: int) -> int:
-    """Open without waiting: a named pipe in an image's place would hold its reader until somebody writes."""
+def open_without_waiting(path: str, flags: int) -> int:
+    """Open a file without waiting: a named pipe in an image's place would block its reader."""
     return os.open(path, flags | os.O_NONBLOCK)
 
 
 def sync(path: Path) -> None:
-    """Have *path* on the disk."""
+    """Flush *path* to the disk."""
     with path.open("rb+") as file:
         os.fsync(file.fileno())
 
 
 def distinguish(draft: Path, published: Path) -> None:
-    """Give *draft* a modification time of its own: two versions of one size, made within one second, must not
-    share the entity tag that is made of both.
+    """Give *draft* another modification time than *published* has, if both have the same size.
+
+    The entity tag consists of size and second: two versions made within a second must not share it.
     """
     with suppress(*ABSENT):
         before, now = published.stat(), draft.stat()
@@ -49,43 +50,43 @@ def distinguish(draft: Path, published: Path) -> None:
             os.utime(draft, (now.st_atime, int(before.st_mtime) + 1))
 
 
-def note_use(descriptor: int, status: os.stat_result) -> None:
-    """Note that a file is used, where the file system has not for a day; its modification time stays.
+def set_last_use(descriptor: int, status: os.stat_result) -> None:
+    """Set the access time of a file to now, unless it is less than a day old. The modification time stays.
 
-    Reading notes it anyway on most mounts (`relatime`: at most once a day), but not with `noatime`, and no HEAD reads.
+    Reading sets it on most mounts (`relatime`: at most once a day), but not with `noatime`, and a HEAD reads nothing.
     """
-    if time.time() - status.st_atime > A_DAY:
+    if time.time() - status.st_atime > DAY:
         with suppress(OSError):  # a read-only file system
             os.utime(descriptor, ns=(time.time_ns(), status.st_mtime_ns))
 
 
 def prune(empty: Path, root: Path) -> None:
-    """Remove the folder *empty* and those above it that are empty then, up to *root*."""
-    with suppress(OSError):  # the first folder that still holds something ends it
+    """Remove the folder *empty*, and then the empty folders above it, up to *root*."""
+    with suppress(OSError):  # the first folder that is not empty ends it
         while empty != root and root in empty.parents:
             empty.rmdir()
             empty = empty.parent
 
 
 def rename(draft: Path, path: Path) -> None:
-    """Rename within the file system, making the folders; again where a `delete` prunes them meanwhile."""
+    """Rename within the file system, creating the folders; again if a `delete` removes them meanwhile."""
     for _ in range(10):
         path.parent.mkdir(parents=True, exist_ok=True)
         with suppress(FileNotFoundError):
             draft.replace(path)
             return
-    raise StoreDown(f"{path.parent} is removed as fast as it is made")
+    raise StoreDown(f"{path.parent} is removed as fast as it is created")
 
 
-def remove_orphan(path: Path, *, only_look: bool = False) -> bool:
-    """Remove a scratch file whose writer is dead; whether it was one."""
+def remove_orphan(path: Path, *, dry_run: bool = False) -> bool:
+    """Remove a scratch file whose writer is dead. Returns True if it is one; with *dry_run* it stays."""
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     except OSError:
         return False
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if not only_look:
+        if not dry_run:
             path.unlink()
         return True
     except OSError:  # locked: its writer lives; or gone: it was put
@@ -95,7 +96,7 @@ def remove_orphan(path: Path, *, only_look: bool = False) -> bool:
 
 
 def lock_file(folder: Path, name: str) -> int:
-    """Open the lock *name*, to be locked; neither is ever removed."""
+    """Open the lock file *name*, to be locked. Lock files are never removed: that needs another lock to be safe."""
     path, flags = str(folder / name), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
     try:
         return os.open(path, flags, 0o644)
@@ -106,15 +107,15 @@ def lock_file(folder: Path, name: str) -> int:
 
 @contextmanager
 def reported() -> Iterator[None]:
-    """Turn what the file system refuses into `StoreDown`, with the reason and no path of ours."""
+    """Turn errors of the file system into `StoreDown`, with the reason and without our paths."""
     try:
         yield
     except OSError as error:
-        raise down(error) from error
+        raise store_down(error) from error
 
 
-def down(error: OSError) -> StoreDown:
-    """The failure that *error* means, with a hint for the operator."""
+def store_down(error: OSError) -> StoreDown:
+    """Returns the failure that *error* means, with a hint for the operator."""
     reason = os.strerror(error.errno) if error.errno else str(error)
     hint = {
         errno.ENOSPC: ": free some space, or lower the cache's bound",

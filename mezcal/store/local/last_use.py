@@ -1,7 +1,7 @@
-"""Which images nginx has served, where the file system does not note it: a store mounted `noatime`.
+"""Which images nginx has served, on a store mounted `noatime`, where the file system does not note it.
 
 nginx writes the name of each hit into a file, 64 KiB at a time; a worker reads it and empties it. What is written
-between the one and the other is lost: a use that is forgotten, of an image that will be used again.
+between the two is lost: a use that is forgotten, of an image that will be used again.
 """
 
 from __future__ import annotations
@@ -13,61 +13,58 @@ from typing import TYPE_CHECKING
 
 from mezcal.errors import BadRecipe
 from mezcal.recipe import Mezzanine
-from mezcal.store.local.files import note_use
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from mezcal.store.local.store import LocalStore
+    from mezcal.store.protocols import NotesUse
 
-ESCAPED = re.compile(rb"\\x([0-9A-F]{2})")  # nginx writes quotes, backslashes and all beyond ASCII so
-NAMES_KEPT = 50_000  # names that are not looked up again: most hits are of few images
-LONGEST = 16_384  # bytes of a line
+ESCAPED = re.compile(rb"\\x([0-9A-F]{2})")  # nginx writes quotes, backslashes and bytes beyond ASCII so
+NAMES_MAX = 50_000  # names remembered, which are not looked up again: most hits are of few images
+LINE_BYTES_MAX = 16_384
 
 
-class LastUse:
-    """The file of uses at *place*."""
+class UseLog:
+    """The file *path*, in which nginx writes what it served of *store*."""
 
-    def __init__(self, store: LocalStore, place: Path) -> None:
+    def __init__(self, store: NotesUse, path: Path) -> None:
         self._store = store
-        self._place = place
+        self._path = path
 
     def read(self) -> int:
-        """Note each use that is in the file, and empty it; how many images were looked up."""
+        """Note each use in the file, and empty it. Returns how many images were found."""
         seen: set[bytes] = set()
-        looked_up = 0
-        with suppress(FileNotFoundError), self._place.open("rb+") as file:
-            for name in iter(lambda: file.readline(LONGEST), b""):
+        noted = 0
+        with suppress(FileNotFoundError), self._path.open("rb+") as file:
+            for name in iter(lambda: file.readline(LINE_BYTES_MAX), b""):
                 if name in seen:
                     continue
-                if len(seen) == NAMES_KEPT:
+                if len(seen) == NAMES_MAX:
                     seen.clear()
                 seen.add(name)
-                looked_up += self._note(name.rstrip(b"\n"))
+                noted += self._note(name.rstrip(b"\n"))
             file.truncate(0)
-        return looked_up
+        return noted
 
     def _note(self, name: bytes) -> bool:
-        """Note the use of what nginx calls *name*; whether there is such an image."""
+        """Note the use of the image that nginx calls *name*. Returns False if there is none."""
         try:
-            recipe = Mezzanine.parse(ESCAPED.sub(lambda hexed: bytes([int(hexed[1], 16)]), name).decode())
-            descriptor = os.open(self._store.path(recipe), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        except (BadRecipe, UnicodeDecodeError, OSError):
+            recipe = Mezzanine.parse(ESCAPED.sub(lambda escaped: bytes([int(escaped[1], 16)]), name).decode())
+        except (BadRecipe, UnicodeDecodeError):
             return False
-        try:
-            note_use(descriptor, os.fstat(descriptor))
-        finally:
-            os.close(descriptor)
-        return True
+        return self._store.note_use(recipe)
 
 
-def noted_by_reading(folder: Path) -> bool:
-    """Whether the file system under *folder* notes that a file is read: not if it is mounted `noatime`."""
+def access_times_kept(folder: Path) -> bool:
+    """Returns True if the file system of *folder* notes when a file is read: not if it is mounted `noatime`.
+
+    Raises `OSError` if *folder* cannot be written.
+    """
     probe = folder / f".probe-{os.getpid()}"
     folder.mkdir(parents=True, exist_ok=True)
     probe.write_bytes(b"x")
     try:
-        os.utime(probe, (0, 1))  # last read long ago, and before it was written: `relatime` would note a reading
+        os.utime(probe, (0, 1))  # last read long ago, and before it was written: `relatime` would note a read
         probe.read_bytes()
         return probe.stat().st_atime > 0
     finally:

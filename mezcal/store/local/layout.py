@@ -1,4 +1,4 @@
-"""Which folder of a local store belongs to which recipe: umd-lib/mezcal's three layouts, made safe."""
+"""Which folder of a store belongs to which recipe: umd-lib/mezcal's three layouts, made safe."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ if TYPE_CHECKING:
 
 IMAGE = "image.jpg"
 SIDECAR = "image.json"
-OURS = ".mezcal"  # scratch files, locks and mapped derivatives; no mapped path begins with it
+OURS = ".mezcal"  # scratch files, locks and derivatives kept by key; no path that keeps its name begins with it
 BY_KEY = "by-key"
-DEPTH_MAX = 100  # folders: deeper than any repository's, and making them is recursive
+DEPTH_MAX = 100  # folders: deeper than any repository's; creating them is recursive
 NAME_MAX = 255  # bytes of one name on every common file system
 
 
-def folder(recipe: Recipe, layout: Layout, most: int | None = None) -> PurePosixPath:
-    """The folder, relative to the root, that holds *recipe*'s `image.jpg` and nothing of another's.
+def folder(recipe: Recipe, layout: Layout, max_bytes: int | None = None) -> PurePosixPath:
+    """Returns the folder, relative to the root, that holds *recipe*'s `image.jpg` and nothing of another recipe.
 
-    *most* is the bytes of its path that the store takes, None where the file system bounds single names only.
+    *max_bytes* limits the whole path; None if the store limits single names only, as file systems do.
     """
     if isinstance(recipe, Mezzanine) and recipe.page is not None:
         return pages(recipe.path) / str(recipe.page)
-    if not isinstance(recipe, Mezzanine) or not _fits(recipe.path, layout, most):
+    if not isinstance(recipe, Mezzanine) or not _is_safe(recipe.path, layout, max_bytes):
         return by_key(recipe.key)
     if layout is Layout.BASIC:
         return PurePosixPath(recipe.path)
@@ -38,25 +38,26 @@ def folder(recipe: Recipe, layout: Layout, most: int | None = None) -> PurePosix
 
 
 def pages(path: str) -> PurePosixPath:
-    """The folder that holds a folder for each page of the master at *path*: whoever forgets it finds them all."""
+    """Returns the folder that holds a folder for each page of the master at *path*, so that a purge finds them all."""
     return by_key(Mezzanine(path).key)
 
 
 def by_key(key: str) -> PurePosixPath:
-    """The folder of a derivative that no path names."""
+    """Returns the folder of a derivative that is kept by its key."""
     return PurePosixPath(OURS, BY_KEY, key[:2], key)
 
 
-def _fits(path: str, layout: Layout, most: int | None) -> bool:
-    """Whether *path* may name a folder: `a/image.jpg` would collide with the file of `a`, and `a.lock` with
-    the lock that umd-lib/mezcal left beside `a`.
+def _is_safe(path: str, layout: Layout, max_bytes: int | None) -> bool:
+    """Returns True if *path* may name a folder.
+
+    `a/image.jpg` would collide with the file of `a`, and `a.lock` with the lock that umd-lib/mezcal left beside `a`.
     """
     if layout is not Layout.BASIC:
         return True
     names = path.split("/")
     return (
         names[0] != OURS
-        and (most is None or len(path.encode()) <= most)
+        and (max_bytes is None or len(path.encode()) <= max_bytes)
         and len(names) <= DEPTH_MAX
         and not any(
             name in {IMAGE, SIDECAR} or name.endswith(".lock") or len(name.encode()) > NAME_MAX for name in names

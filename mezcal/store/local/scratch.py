@@ -1,4 +1,4 @@
-"""Drafts: local files that a derivative is written to before it is published, and what becomes of the dead's."""
+"""Drafts: local files that a derivative is written to before it is published, and their removal."""
 
 from __future__ import annotations
 
@@ -16,34 +16,34 @@ if TYPE_CHECKING:
 
 
 class Scratch:
-    """A folder of drafts. Each is locked while its writer lives, so that `sweep` can tell what a killed one left."""
+    """A folder of drafts. Each is locked while its writer lives, so that `sweep` recognises those of dead writers."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     @contextmanager
     def draft(self) -> Iterator[Path]:
-        """A new file, removed at the end unless it was renamed. Raises `StoreDown` where none can be made."""
+        """Create a file, removed at the end unless it was renamed. Raises `StoreDown` if none can be created."""
         with reported():
-            path, descriptor = self._claimed()
+            path, descriptor = self._create_locked()
         try:
             yield path
         finally:
             path.unlink(missing_ok=True)
             os.close(descriptor)
 
-    def _claimed(self) -> tuple[Path, int]:
+    def _create_locked(self) -> tuple[Path, int]:
         self.folder.mkdir(parents=True, exist_ok=True)
         while True:
             path = self.folder / f"{uuid4().hex}.jpg"
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
             fcntl.flock(descriptor, fcntl.LOCK_EX)
-            if os.fstat(descriptor).st_nlink:  # else a sweep came between creating and locking
+            if os.fstat(descriptor).st_nlink:  # else a sweep removed it between creating and locking
                 return path, descriptor
             os.close(descriptor)
 
     def sweep(self) -> int:
-        """Remove the drafts whose writers are dead; how many there were. Raises `StoreDown`."""
+        """Remove the drafts of dead writers. Returns how many. Raises `StoreDown`."""
         removed = 0
         with reported(), suppress(*ABSENT):
             for path in self.folder.iterdir():

@@ -12,28 +12,30 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 
 from mezcal.errors import StoreDown
 from mezcal.recipe import Mezzanine
-from mezcal.store.housekeeping.inventory import LocalInventory
-from mezcal.store.housekeeping.trim import TrimState
+from mezcal.store.housekeeping.trim import surveyed_usage
+from mezcal.store.inventory import InventoryItem
 from mezcal.store.local.files import (
     ABSENT,
-    at_once,
     described,
     distinguish,
-    down,
     lock_file,
-    note_use,
+    open_without_waiting,
     prune,
     rename,
     reported,
+    set_last_use,
+    store_down,
     sync,
 )
+from mezcal.store.local.inventory import LocalInventory
+from mezcal.store.local.last_use import access_times_kept
 from mezcal.store.local.layout import IMAGE, OURS, SIDECAR, by_key, folder
-from mezcal.store.local.listing import entries
 from mezcal.store.local.scratch import Scratch
 from mezcal.store.local.trash import Trash, name_of
-from mezcal.store.local.walk import Found, pages_in
-from mezcal.store.usage import Counted, Usage, count
-from mezcal.store.values import Opened, Sidecar
+from mezcal.store.local.verify import LocalVerifier
+from mezcal.store.local.walk import FolderWalk, pages_in, sidecar_in
+from mezcal.store.usage import Usage, UsageCache
+from mezcal.store.values import Described, Opened, Sidecar, StoredEntry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -42,9 +44,10 @@ if TYPE_CHECKING:
 
     from mezcal.recipe import Recipe
     from mezcal.settings import Layout
-    from mezcal.store.values import Stored, StoredEntry
+    from mezcal.store.housekeeping.verify import VerifiedItem
+    from mezcal.store.values import Stored
 
-SWEPT_MOST = 500  # evicted files removed at once: more would hold up the event loop that sweeps
+SWEEP_MAX = 500  # evicted files that a sweep removes: more would delay the worker that sweeps
 
 
 class LocalStore:
@@ -55,18 +58,19 @@ class LocalStore:
         self.layout = layout
         self.scratch = root / OURS / "scratch"
         self.locks = root / OURS / "locks"
-        self.aside = Trash(root / OURS / "evicted", pin_seconds)
-        self._counted = Counted(partial(count, root))
+        self.trash = Trash(root / OURS / "evicted", pin_seconds)
+        self._usage = UsageCache(lambda: (item.size for item in FolderWalk(root)), self._surveyed)
 
-    # --- finding: no lock, one stat
+    # --- finding: no lock, one `stat`
 
     def path(self, recipe: Recipe) -> Path:
-        """Where *recipe*'s derivative is, or would be."""
+        """Returns where *recipe*'s derivative is, or would be."""
         return self.root / folder(recipe, self.layout) / IMAGE
 
     def find(self, recipe: Recipe) -> Stored | None:
-        """The derivative of *recipe*, None if there is none. An empty file, as a full disk left behind under
-        umd-lib/mezcal, is none.
+        """Returns the derivative of *recipe*, None if there is none.
+
+        An empty file, as umd-lib/mezcal left it on a full disk, is none.
         """
         path = self.path(recipe)
         try:
@@ -74,79 +78,81 @@ class LocalStore:
         except ABSENT:
             return None
         except OSError as error:
-            raise down(error) from error
+            raise store_down(error) from error
+
+    def describe(self, recipe: Recipe) -> Described | None:
+        """Returns the derivative of *recipe* with its sidecar."""
+        stored = self.find(recipe)
+        return Described(stored, self.sidecar(recipe)) if stored else None
+
+    def sidecar(self, recipe: Recipe) -> Sidecar | None:
+        """Returns the sidecar of *recipe*'s derivative. Derivatives of umd-lib/mezcal have none."""
+        return sidecar_in(self.path(recipe).parent)
 
     def open(self, recipe: Recipe) -> Opened | None:
-        """As `find`, held open: what is sent is what was described, even if it is replaced meanwhile."""
+        """Open the derivative of *recipe*: the bytes that were described are sent, even if it is replaced meanwhile."""
         return self._open_in(folder(recipe, self.layout))
 
-    def open_key(self, key: str) -> Opened | None:
-        """As `open`, for a thumbnail of which only the key is known; *key* must be one."""
+    def open_by_key(self, key: str) -> Opened | None:
+        """Open a thumbnail of which only the key is known; *key* must be one."""
         return self._open_in(by_key(key))
 
     def _open_in(self, own: PurePosixPath) -> Opened | None:
         path = self.root / own / IMAGE
-        return self.open_at(path) or (self.open_at(path) if self._brought_back(own) else None)
+        return self.open_at(path) or (self.open_at(path) if self._take_back(own) else None)
 
     def open_at(self, path: Path) -> Opened | None:
-        """What is stored at *path*, held open."""
+        """Open the derivative at *path*, None if there is none."""
         try:
-            file = FileIO(path, opener=at_once)
+            file = FileIO(path, opener=open_without_waiting)
         except ABSENT:
             return None
         except OSError as error:
-            raise down(error) from error
+            raise store_down(error) from error
         status = os.fstat(file.fileno())
         stored = described(path, status)
         if stored is None:
             file.close()
             return None
-        note_use(file.fileno(), status)
+        set_last_use(file.fileno(), status)
         return Opened(stored, cast("BinaryIO", file))
 
-    def sidecar(self, recipe: Recipe) -> Sidecar | None:
-        """What is known of *recipe*'s derivative; None for one of umd-lib/mezcal's, which has no sidecar."""
-        try:
-            return Sidecar.from_bytes(self.path(recipe).with_name(SIDECAR).read_bytes())
-        except OSError:
-            return None
-
     def pages(self, recipe: Recipe) -> list[Mezzanine]:
-        """The pages of *recipe*'s master that are stored, or were a moment ago."""
+        """Returns the pages of *recipe*'s master that are stored, or were a moment ago."""
         return pages_in(self.root, recipe.path) if isinstance(recipe, Mezzanine) else []
 
     # --- publishing: a scratch file, synced, renamed
 
     def draft(self) -> AbstractContextManager[Path]:
-        """A scratch file in the store's own file system, removed at the end unless it was put."""
+        """Create a scratch file in the store's own file system, removed at the end unless it was published."""
         return Scratch(self.scratch).draft()
 
     def put(self, recipe: Recipe, draft: Path, sidecar: Sidecar, guard: Callable[[], None]) -> Stored:
         """Publish *draft* as *recipe*'s derivative.
 
-        *guard* raises `Superseded` where the job has gone to another meanwhile. It is asked under the
-        recipe's publishing lock, which `delete` takes too: who fences, then deletes, is never overtaken.
-        The image is renamed before its sidecar: a death in between leaves an old sidecar, which costs one
-        revalidation, where the reverse would call an old image fresh.
+        *guard* raises `Superseded` if the lease is lost. It is called under the recipe's publishing lock, which
+        `delete` takes too: a job that was fenced off before a deletion cannot publish after it. The image is renamed
+        before its sidecar: a death in between leaves an old sidecar, which costs one revalidation; the reverse would
+        call an old image fresh.
         """
         own = folder(recipe, self.layout)
         path = self.root / own / IMAGE
-        with reported(), self.draft() as beside:
-            beside.write_bytes(sidecar.as_bytes())
+        with reported(), self.draft() as sidecar_draft:
+            sidecar_draft.write_bytes(sidecar.as_bytes())
             sync(draft)
             with self.publishing(own):
                 guard()
                 distinguish(draft, path)
-                stored = described(path, draft.stat())  # before anybody may delete it again
+                stored = described(path, draft.stat())  # now, because it may be deleted right after
                 if stored is None:
                     raise StoreDown("the picture is empty: it was not written to the end")
                 rename(draft, path)
-                rename(beside, path.with_name(SIDECAR))
-                self.aside.forget(own)  # else an older version might come back, once this one is evicted
+                rename(sidecar_draft, path.with_name(SIDECAR))
+                self.trash.forget(own)  # else an older version might come back once this one is evicted
         return stored
 
     def delete(self, recipe: Recipe) -> bool:
-        """Forget *recipe*'s derivative and the folders it leaves empty; whether there was one."""
+        """Delete *recipe*'s derivative and the folders it leaves empty. Returns True if there was one."""
         own = folder(recipe, self.layout)
         path = self.root / own / IMAGE
         with reported(), self.publishing(own):
@@ -157,13 +163,13 @@ class LocalStore:
                 existed = False
             with suppress(*ABSENT):
                 path.with_name(SIDECAR).unlink()
-            self.aside.forget(own)
+            self.trash.forget(own)
             prune(path.parent, self.root)
         return existed
 
     @contextmanager
     def publishing(self, own: PurePosixPath) -> Iterator[None]:
-        """One publisher to the folder *own* at a time, on every host that shares the store."""
+        """Let one process at a time publish to the folder *own*, on all hosts that share the store."""
         descriptor = lock_file(self.locks, name_of(own)[:2])
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -172,75 +178,107 @@ class LocalStore:
             os.close(descriptor)
 
     def refresh(self, recipe: Recipe, sidecar: Sidecar) -> bool:
-        """Note anew what is known of *recipe*'s derivative, unless another one was stored meanwhile."""
+        """Replace the sidecar of *recipe*'s derivative. Returns False if another one was stored meanwhile."""
         own = folder(recipe, self.layout)
-        with reported(), self.draft() as beside, self.publishing(own):
+        with reported(), self.draft() as draft, self.publishing(own):
             now = self.sidecar(recipe)
             if now is None or now.made != sidecar.made:
                 return False
-            beside.write_bytes(sidecar.as_bytes())
-            rename(beside, self.root / own / SIDECAR)
+            draft.write_bytes(sidecar.as_bytes())
+            rename(draft, self.root / own / SIDECAR)
         return True
-
-    # --- keeping house
-
-    @property
-    def shelf(self) -> LocalInventory:
-        """The same store by its folders, for whoever keeps it within its bounds."""
-        return LocalInventory(self)
-
-    def evict(self, recipe: Recipe) -> bool:
-        """Put *recipe*'s derivative aside, however lately it was used; whether there was one."""
-        return bool(self.shelf.evict(Found(str(folder(recipe, self.layout))), before=float("inf")))
-
-    def _brought_back(self, own: PurePosixPath) -> bool:
-        """Undo an eviction, if that was just now."""
-        if not self.aside.has(own):
-            return False
-        with reported(), self.publishing(own):
-            self.aside.take_back(own, self.root / own / IMAGE)
-        return True
-
-    def make_room(self, needed: int) -> bool:
-        """Have *needed* bytes free on a disk that is full, at the price of what was used least lately; whether it is
-        worth another try.
-        """
-        return self.shelf.make_room(needed)
-
-    def sweep(self) -> int:
-        """Remove the scratch files whose writers are dead, and some of what was evicted; how many of the former."""
-        removed = Scratch(self.scratch).sweep()
-        with reported():
-            self.aside.clear(SWEPT_MOST)
-        return removed
-
-    def expire(self) -> int:
-        """Nothing: what was put aside goes with the next sweeps and trims."""
-        return 0
-
-    def link_key(self, key: str, method: str = "GET") -> str | None:  # noqa: ARG002 - other stores can
-        """None: a folder signs no URLs."""
-        return None
 
     def check(self) -> None:
         """Raise `StoreDown`, with the reason, unless a derivative could be stored now."""
         with self.draft() as draft, reported():
             draft.write_bytes(b"\xff")
 
+    def check_rename(self) -> None:
+        """Raise `StoreDown` unless renaming over a file replaces it within one file system, as publishing needs."""
+        with self.draft() as new, self.draft() as old, reported():
+            new.write_bytes(b"new")
+            old.write_bytes(b"old")
+            new.replace(old)
+            if new.exists() or old.read_bytes() != b"new":
+                raise StoreDown("a rename does not replace a file at once: use a file system with POSIX renames")
+            if old.parent.stat().st_dev != self.root.stat().st_dev:
+                raise StoreDown(f"{old.parent} is on another file system than {self.root}: mount only the cache's root")
+
+    # --- housekeeping
+
+    @property
+    def inventory(self) -> LocalInventory:
+        """The folders of the store with sizes and times of last use."""
+        return LocalInventory(self)
+
+    def evict(self, recipe: Recipe) -> bool:
+        """Move *recipe*'s derivative to the trash, however recently it was used. Returns True if there was one."""
+        item = InventoryItem(str(folder(recipe, self.layout)))
+        return bool(self.inventory.evict(item, before=float("inf")))
+
+    def _take_back(self, own: PurePosixPath) -> bool:
+        """Move the derivative of *own* back from the trash. Returns False if it is not there."""
+        if not self.trash.has(own):
+            return False
+        with reported(), self.publishing(own):
+            self.trash.take_back(own, self.root / own / IMAGE)
+        return True
+
+    def make_free_space(self, needed: int) -> bool:
+        """Free *needed* bytes by evicting the least recently used. Returns True if writing is worth another attempt."""
+        return self.inventory.make_free_space(needed)
+
+    def note_use(self, recipe: Recipe) -> bool:
+        """Note that *recipe*'s derivative was used now. Returns False if there is none."""
+        try:
+            descriptor = os.open(self.path(recipe), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError:
+            return False
+        try:
+            set_last_use(descriptor, os.fstat(descriptor))
+        finally:
+            os.close(descriptor)
+        return True
+
+    def last_use_source(self, *, use_log: bool) -> str:
+        """Returns how the last use of a derivative is known. *use_log*: nginx writes CACHE_USE_LOG."""
+        try:
+            kept = access_times_kept(self.root / OURS)
+        except OSError:
+            return "nothing: the cache cannot be written"
+        return "access times" if kept else "marks" if use_log else "marks of the API alone"
+
+    def sweep(self) -> int:
+        """Remove the drafts of dead writers, and some files of the trash. Returns how many drafts."""
+        removed = Scratch(self.scratch).sweep()
+        with reported():
+            self.trash.empty(SWEEP_MAX)
+        return removed
+
+    def expire(self) -> int:
+        """Do nothing: sweeps and trims empty the trash."""
+        return 0
+
+    def verify(self, sample: int | None = None, *, mend: bool = False) -> Iterator[VerifiedItem]:
+        """Read each derivative, or *sample* of them, and compare it with its sidecar."""
+        return LocalVerifier(self, mend=mend).verify(sample)
+
     def entries(self) -> Iterator[StoredEntry]:
-        """Every derivative there is, one by one."""
-        return entries(self.root)
+        """Yields every derivative, without those in the trash."""
+        for item in FolderWalk(self.root):
+            if item.size:
+                read_sidecar = partial(sidecar_in, self.root / item.folder)
+                yield StoredEntry(f"{item.folder}/{IMAGE}", item.size, item.modified, read_sidecar)
 
     def usage(self) -> Usage | None:
-        """What the store holds, at most ten seconds old; of a large one, what the last survey counted."""
-        return self._counted.now(self._surveyed)
+        """Returns what the store holds, at most ten seconds old. Of a large one, what the last survey counted."""
+        return self._usage.usage()
 
     def _surveyed(self) -> Usage | None:
-        survey = TrimState.from_bytes(self.shelf.notes()).survey
-        return Usage(survey.derivatives, survey.image_bytes) if survey else None
+        return surveyed_usage(self.inventory.load_state())
 
     def free_bytes(self) -> int:
-        """Bytes that the file system still takes."""
+        """Returns how many bytes the file system can still store."""
         with reported():
             self.root.mkdir(parents=True, exist_ok=True)
             return shutil.disk_usage(self.root).free

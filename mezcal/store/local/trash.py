@@ -1,8 +1,8 @@
-"""Where what was evicted lies for PIN_SECONDS more, so that a HEAD's 200 holds for as long.
+"""The trash, which keeps evicted derivatives for PIN_SECONDS: what a HEAD announced can be fetched for so long.
 
-No reader has to mark what it has announced: nginx could not, nor could we on a read-only file system. What is put
-aside within the same half of PIN_SECONDS lies in one folder, named by when it may go: whoever keeps house looks at a
-few names, however many files there are.
+No reader has to mark what it has announced: nginx could not, nor could we on a read-only file system. What is evicted
+within the same half of PIN_SECONDS lies in one folder, named by the time of its removal: housekeeping reads a few
+names, however many files there are.
 """
 
 from __future__ import annotations
@@ -24,58 +24,58 @@ if TYPE_CHECKING:
 
 
 class Trash:
-    """The folder for what was evicted; whoever puts something there, or takes it back, holds its publishing lock."""
+    """The folder of evicted derivatives. `put`, `take_back` and `forget` need the derivative's publishing lock."""
 
     def __init__(self, root: Path, seconds: float) -> None:
         self.root = root
         self.seconds = seconds
 
     def put(self, folder: PurePosixPath, image: Path) -> None:
-        """Move *image*, the derivative of *folder*, and its sidecar here. Raises `FileNotFoundError`."""
+        """Move *image*, the derivative of *folder*, and its sidecar to the trash. Raises `FileNotFoundError`."""
         if not self.seconds:
             remove(image)
             return
-        place = self._place() / name_of(folder)
+        place = self._current_folder() / name_of(folder)
         try:
             _move(image, place.with_suffix(".jpg"))
         except OSError as error:
             if error.errno not in DISK_FULL:
                 raise
-            remove(image)  # there is no room for even a folder: an eviction that makes some is what is needed
+            remove(image)  # no space even for a folder: this eviction is to free some
             return
         with suppress(FileNotFoundError):
             image.with_name(SIDECAR).rename(place.with_suffix(".json"))
 
-    def _place(self) -> Path:
+    def _current_folder(self) -> Path:
         step = max(1, int(self.seconds / 2))
         return self.root / str((int(time.time() + self.seconds) // step + 1) * step)
 
     def has(self, folder: PurePosixPath) -> bool:
-        """Whether *folder*'s derivative is here; a look at a few names."""
+        """Returns True if *folder*'s derivative is in the trash. Reads a few names."""
         return any(place.exists() for place in self._places(folder))
 
     def take_back(self, folder: PurePosixPath, image: Path) -> None:
-        """Move *folder*'s derivative to *image* again, if it is here and nothing is there."""
+        """Move *folder*'s derivative back to *image*, if it is in the trash and nothing is there."""
         for place in self._places(folder):
-            with suppress(*ABSENT, StoreDown):  # removed at this very moment: then it is made anew
+            with suppress(*ABSENT, StoreDown):  # removed at this moment: then it is made again
                 if place.exists() and not image.exists():
                     rename(place, image)
                     with suppress(OSError):  # another user's file
-                        os.utime(image, ns=(time.time_ns(), image.stat().st_mtime_ns))  # it is used: not the next to go
+                        os.utime(image, ns=(time.time_ns(), image.stat().st_mtime_ns))  # used now
                     place.with_suffix(".json").rename(image.with_name(SIDECAR))  # umd-lib/mezcal's have none
 
     def forget(self, folder: PurePosixPath) -> None:
-        """Have nothing of *folder* here."""
+        """Remove *folder*'s derivative from the trash."""
         for place in self._places(folder):
             place.unlink(missing_ok=True)
             place.with_suffix(".json").unlink(missing_ok=True)
 
-    def clear(self, most: int) -> int:
-        """Remove up to *most* of the files whose time is over; how many."""
+    def empty(self, limit: int) -> int:
+        """Remove up to *limit* files evicted more than PIN_SECONDS ago. Returns how many."""
         removed = 0
         for place in self._folders():
-            if int(place.name) <= time.time() and removed < most:
-                removed += _emptied(place, most - removed)
+            if int(place.name) <= time.time() and removed < limit:
+                removed += _remove_files(place, limit - removed)
         return removed
 
     def _places(self, folder: PurePosixPath) -> Iterator[Path]:
@@ -89,7 +89,7 @@ class Trash:
 
 
 def name_of(folder: PurePosixPath) -> str:
-    """The name under which *folder*'s derivative is locked, and put aside: its path alone is known of each."""
+    """Returns the name under which *folder*'s derivative is locked and kept in the trash."""
     return sha256(os.fsencode(folder)).hexdigest()[:32]
 
 
@@ -102,21 +102,21 @@ def _move(image: Path, place: Path) -> None:
 
 
 def remove(image: Path) -> None:
-    """Remove *image* and its sidecar for good. Raises `FileNotFoundError`."""
+    """Remove *image* and its sidecar. Raises `FileNotFoundError`."""
     image.unlink()
     image.with_name(SIDECAR).unlink(missing_ok=True)
 
 
-def _emptied(place: Path, most: int) -> int:
-    """Remove up to *most* files in *place*, and the folder when there are no more; how many files."""
+def _remove_files(place: Path, limit: int) -> int:
+    """Remove up to *limit* files in *place*, and the folder once it is empty. Returns how many files."""
     with suppress(*ABSENT):
         with os.scandir(place) as entries:
-            paths = [entry.path for entry in islice(entries, most)]
+            paths = [entry.path for entry in islice(entries, limit)]
         for path in paths:
             with suppress(FileNotFoundError):
                 os.unlink(path)  # noqa: PTH108 - half a million times
-        if len(paths) < most:
-            with suppress(OSError):  # somebody else was here, too
+        if len(paths) < limit:
+            with suppress(OSError):  # another process works on it, too
                 place.rmdir()
         return len(paths)
     return 0

@@ -1,7 +1,7 @@
-"""A walk through a local store in parts: each goes on where the one before ended, in whichever process.
+"""A walk through a local store in parts: each continues where the one before ended, in any process.
 
-A store may hold ten million images, in one folder or in any depth. So no folder is ever listed as a whole: it is read
-in blocks, and the walk knows a place in it by what the file system itself gives for that (`seekdir`).
+A store may hold ten million images, in one folder or at any depth. So no folder is ever listed as a whole: it is read
+in blocks, and a place in it is known by the file system's own position (`seekdir`).
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from mezcal.recipe import Mezzanine
+from mezcal.store.inventory import InventoryItem
 from mezcal.store.local.layout import BY_KEY, IMAGE, OURS, SIDECAR, pages
 from mezcal.store.values import Sidecar
 
@@ -21,48 +22,25 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-BLOCK = 512  # entries of a folder that are read at once, at least
+BLOCK = 512  # entries of a folder that are read at a time, at least
 LEFT_ALONE = {"lost+found"}  # at the root: the file system's own
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A folder of the store and what it holds; sizes in bytes, times in seconds since 1970.
-
-    *size* is the image's, None if there is none, *written* when that was; *beside* and *noted* are the sidecar's size
-    and time, *noted* None if there is none. *used* is when the image was last read, as far as that is known (to a
-    day, most often), or written.
-    """
-
-    folder: str
-    size: int | None = None
-    used: float = 0
-    beside: int = 0
-    noted: float | None = None
-    empty: bool = False
-    written: float = 0
-
-    @property
-    def bytes(self) -> int:
-        """The image and its sidecar."""
-        return (self.size or 0) + self.beside
 
 
 @dataclass(slots=True)
 class FolderLevel:
-    """A folder on the way to where the walk is: the block that is read, by its place, and what is left of it."""
+    """A folder on the way to where the walk is: the block being read, by its position, and what is left of it."""
 
     folder: str
     at: int
-    left: list[str]  # folders, the next one last
-    following: int | None  # the place of the next block
+    left: list[str]  # folders, the next one at the end
+    following: int | None  # the position of the next block
     inside: str | None = None  # the folder in which the walk is
 
 
-class Walk:
-    """The folders under *root* behind *cursor* ("" is the beginning), in the order in which the disk has them.
+class FolderWalk:
+    """The folders under *root* after *cursor* ("" is the beginning), in the order of the disk.
 
-    What is added or removed meanwhile may be met or not; all else is met once. `cursor` is where to go on.
+    What is added or removed meanwhile may be missing or not; everything else is yielded once.
     """
 
     def __init__(self, root: Path, cursor: str = "") -> None:
@@ -70,8 +48,8 @@ class Walk:
         self._levels = list(self._resumed(cursor))
         self._fresh = not self._levels
 
-    def __iter__(self) -> Iterator[Found]:
-        """Each folder, before those in it."""
+    def __iter__(self) -> Iterator[InventoryItem]:
+        """Yields each folder before the folders in it."""
         if self._fresh:
             self._fresh = False
             yield self._enter("")
@@ -88,16 +66,16 @@ class Walk:
 
     @property
     def cursor(self) -> str:
-        """Where a later walk goes on behind what this one has given; "" once it has given all."""
+        """Where a later walk continues after what was yielded so far; "" once everything was."""
         return json.dumps([[level.at, level.inside] for level in self._levels]) if self._levels else ""
 
-    def _enter(self, folder: str) -> Found:
+    def _enter(self, folder: str) -> InventoryItem:
         names, files, following, count = _block(self._path(folder), 0, folder)
         if names or following is not None:
             self._levels.append(FolderLevel(folder, 0, names, following))
-        if following is not None:  # the image may come in any later block
+        if following is not None:  # the image may be in any later block
             files = _files(self._path(folder))
-        return _found(folder, files, empty=count == 0)
+        return _item(folder, files, empty=count == 0)
 
     def _level(self, folder: str, at: int) -> FolderLevel | None:
         names, _, following, _ = _block(self._path(folder), at, folder)
@@ -107,9 +85,9 @@ class Walk:
         return os.path.join(self._root, folder) if folder else self._root  # noqa: PTH118
 
     def _resumed(self, cursor: str) -> Iterator[FolderLevel]:
-        """The levels of *cursor*, down to the first folder that is gone."""
+        """Yields the levels of *cursor*, down to the first folder that is gone."""
         folder = ""
-        for at, inside in _places(cursor):
+        for at, inside in _positions(cursor):
             level = self._level(folder, at)
             if level is None:
                 return
@@ -122,8 +100,8 @@ class Walk:
             folder = os.path.join(folder, level.inside)  # noqa: PTH118
 
 
-def _places(cursor: str) -> list[tuple[int, str | None]]:
-    """A cursor's content; nothing, if it is none of ours."""
+def _positions(cursor: str) -> list[tuple[int, str | None]]:
+    """Returns the content of a cursor, an empty list if it is not one of ours."""
     try:
         return [(int(at), inside) for at, inside in json.loads(cursor or "[]")]
     except (ValueError, TypeError):
@@ -131,8 +109,8 @@ def _places(cursor: str) -> list[tuple[int, str | None]]:
 
 
 def _block(path: str, at: int, folder: str) -> tuple[list[str], dict[str, os.stat_result], int | None, int]:
-    """The folders and files of ours among the entries from *at* on, where the next block begins, and how many."""
-    with suppress(OSError):  # it may be pruned meanwhile; and a place in it that the file system does not know
+    """Returns the folders and files of ours among the entries from *at* on, the next block's position, and how many."""
+    with suppress(OSError):  # it may be removed meanwhile, or the file system may not know the position
         if at == 0:
             with os.scandir(path) as entries:
                 first = list(islice(entries, BLOCK + 1))
@@ -148,9 +126,9 @@ def _block(path: str, at: int, folder: str) -> tuple[list[str], dict[str, os.sta
 
 
 def _from(descriptor: int, at: int) -> tuple[list[os.DirEntry[Any]], int | None]:
-    """A block of entries from the place *at* on; where a place cannot be told, that is all of them.
+    """Returns a block of entries from the position *at* on; all of them if the file system has no positions.
 
-    The iterator shares the descriptor's place, which moves on whenever the kernel is asked for more.
+    The iterator shares the descriptor's position, which advances whenever the kernel is asked for more.
     """
     os.lseek(descriptor, at, os.SEEK_SET)
     listed: list[os.DirEntry[Any]] = []
@@ -166,7 +144,7 @@ def _from(descriptor: int, at: int) -> tuple[list[os.DirEntry[Any]], int | None]
 
 
 def _sorted(entries: list[os.DirEntry[Any]], folder: str) -> tuple[list[str], dict[str, os.stat_result]]:
-    """*entries* as folders to enter and files of ours."""
+    """Returns *entries* as folders to enter and files of ours."""
     names, files = [], {}
     for entry in entries:
         if entry.is_dir(follow_symlinks=False):
@@ -180,7 +158,7 @@ def _sorted(entries: list[os.DirEntry[Any]], folder: str) -> tuple[list[str], di
 
 
 def _entered(folder: str, name: str) -> bool:
-    """Whether derivatives may lie below: of our own folder, only what is kept by key."""
+    """Returns True if derivatives may lie below. In our own folder only those kept by key do."""
     if folder == OURS:
         return name == BY_KEY
     return bool(folder) or name not in LEFT_ALONE
@@ -194,21 +172,21 @@ def _files(path: str) -> dict[str, os.stat_result]:
     return files
 
 
-def _found(folder: str, files: dict[str, os.stat_result], *, empty: bool) -> Found:
+def _item(folder: str, files: dict[str, os.stat_result], *, empty: bool) -> InventoryItem:
     image, sidecar = files.get(IMAGE), files.get(SIDECAR)
-    return Found(
+    return InventoryItem(
         folder,
-        image.st_size if image else None,
-        max(image.st_atime, image.st_mtime) if image else 0,
-        sidecar.st_size if sidecar else 0,
-        sidecar.st_mtime if sidecar else None,
-        empty,
-        image.st_mtime if image else 0,
+        size=image.st_size if image else None,
+        last_used=max(image.st_atime, image.st_mtime) if image else 0,
+        sidecar_size=sidecar.st_size if sidecar else 0,
+        sidecar_modified=sidecar.st_mtime if sidecar else None,
+        empty=empty,
+        modified=image.st_mtime if image else 0,
     )
 
 
-def sidecar_at(folder: Path) -> Sidecar | None:
-    """The sidecar in *folder*, None if there is none that can be read."""
+def sidecar_in(folder: Path) -> Sidecar | None:
+    """Returns the sidecar in *folder*, None if there is none that can be read."""
     try:
         return Sidecar.from_bytes((folder / SIDECAR).read_bytes())
     except OSError:
@@ -216,7 +194,7 @@ def sidecar_at(folder: Path) -> Sidecar | None:
 
 
 def pages_in(root: Path, path: str) -> list[Mezzanine]:
-    """The pages of the master at *path* that have a folder."""
+    """Returns the pages of the master at *path* that have a folder."""
     with suppress(OSError), os.scandir(root / pages(path)) as folders:
         return [Mezzanine(path, int(entry.name)) for entry in folders if entry.name.isdecimal()]
     return []

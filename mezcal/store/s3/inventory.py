@@ -1,6 +1,6 @@
-"""A bucket as whoever keeps the store within its bounds sees it.
+"""The objects of a bucket as housekeeping sees them.
 
-Nobody can say when an object was last read: what was written or found fresh least lately goes first.
+S3 does not tell when an object was last read: what was written or found fresh least recently is evicted first.
 """
 
 from __future__ import annotations
@@ -10,97 +10,111 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from mezcal.errors import StoreDown
+from mezcal.store.inventory import InventoryItem
 from mezcal.store.local.layout import IMAGE, OURS
-from mezcal.store.local.walk import Found
 from mezcal.store.s3.bucket import ConditionsNotSupported, ObjectChanged
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mezcal.store.s3.store import S3Store
+    from mezcal.store.values import Sidecar
 
-NOTES = f"{OURS}/trim.json"
+STATE = f"{OURS}/trim.json"
 LOCK = f"{OURS}/trim.lock"
-LOCKED_SECONDS = 600.0  # after which who trims is taken for dead; two at once do no harm but work twice
-AGAIN_SECONDS = 1.0
+LOCK_SECONDS = 600.0  # an older lock was left by a dead process; two that trim at once only do the work twice
+RETRY_SECONDS = 1.0
 
 
-class S3Steps:
-    """The derivatives behind *cursor*, in the order of their names."""
+class S3InventoryWalk:
+    """The derivatives of *store* after *cursor*, in the order of their names."""
 
     def __init__(self, store: S3Store, cursor: str) -> None:
         self._store = store
         self.cursor = cursor
 
-    def __iter__(self) -> Iterator[Found]:
-        """One after the other, a thousand for each request."""
+    def __iter__(self) -> Iterator[InventoryItem]:
+        """Yields one item after the other, a thousand for each request.
+
+        An object's time is that of its last refresh, which is a copy onto itself: so it is the sidecar's time, too.
+        """
         for entry in self._store.entries(self.cursor):
             self.cursor = entry.name
-            folder = entry.name.removesuffix(f"/{IMAGE}")
-            yield Found(folder, entry.size, entry.modified, noted=entry.modified)
+            yield InventoryItem(
+                entry.name.removesuffix(f"/{IMAGE}"),
+                size=entry.size,
+                last_used=entry.modified,
+                sidecar_modified=entry.modified,
+                modified=entry.modified,
+            )
         self.cursor = ""
 
 
 class S3Inventory:
     """The derivatives of *store* by their names."""
 
+    sidecars_per_walk = 500  # thumbnails are old and need nothing, but each costs a request to know
+
     def __init__(self, store: S3Store) -> None:
         self._store = store
         self._bucket = store.bucket
 
-    def walk(self, cursor: str = "") -> S3Steps:
-        """All there is, from *cursor* on."""
-        return S3Steps(self._store, cursor)
+    def walk(self, cursor: str = "") -> S3InventoryWalk:
+        """Returns a walk through the derivatives from *cursor* on."""
+        return S3InventoryWalk(self._store, cursor)
 
-    def evict(self, found: Found, before: float) -> int:
-        """Mark what was *found*, unless it was written since *before*; its bytes, or 0."""
-        name = f"{found.folder}/{IMAGE}"
-        now = self._bucket.head(name)
-        if now is None or now.modified >= before:
+    def sidecar(self, folder: str) -> Sidecar | None:
+        """Returns the sidecar of the image in *folder*, None if there is none."""
+        return self._store.sidecar_at(f"{folder}/{IMAGE}")
+
+    def evict(self, item: InventoryItem, before: float) -> int:
+        """Mark *item* as evicted, unless it was written since *before*. Returns its bytes, or 0."""
+        found = self._bucket.head(f"{item.folder}/{IMAGE}")
+        if found is None or found.modified >= before:
             return 0
-        return now.size if self._store.trash.put(now) else 0
+        return found.size if self._store.trash.put(found) else 0
 
-    def clear(self, most: int) -> int:  # noqa: ARG002 - it takes requests, so seconds are its bound
-        """Nothing: what was put aside is removed by `expire`, which is a chore of its own."""
+    def empty_trash(self, limit: int) -> int:  # noqa: ARG002 - the protocol's
+        """Do nothing: `S3Store.expire`, a chore, removes what was evicted. Returns 0."""
         return 0
 
-    def tidy(self, folder: str) -> None:
-        """Nothing: a bucket has no folders."""
+    def remove_empty_folder(self, folder: str) -> None:
+        """Do nothing: a bucket has no folders."""
 
     def free_bytes(self) -> None:
-        """None: a bucket has no end that could be asked for."""
+        """Returns None: a bucket has no limit."""
         return
 
     @contextmanager
-    def alone(self, *, wait: bool) -> Iterator[bool]:
-        """Hold an object that only one can make, as far as the server knows conditional writes."""
-        held = self._hold()
-        while wait and not held:
-            time.sleep(AGAIN_SECONDS)
-            held = self._hold()
+    def exclusive(self, *, wait: bool) -> Iterator[bool]:
+        """Hold an object that only one process can create, if the server supports conditional writes."""
+        etag = self._lock()
+        while wait and not etag:
+            time.sleep(RETRY_SECONDS)
+            etag = self._lock()
         try:
-            yield bool(held)
+            yield bool(etag)
         finally:
-            if held:
+            if etag:
                 with suppress(ObjectChanged, StoreDown):
-                    self._bucket.delete(LOCK, held)
+                    self._bucket.delete(LOCK, etag)
 
-    def _hold(self) -> str:
-        """The lock's tag, "" if another holds it."""
+    def _lock(self) -> str:
+        """Create the lock. Returns its entity tag, "" if another process holds it."""
         found = self._bucket.head(LOCK)
-        if found is not None and found.modified < time.time() - LOCKED_SECONDS:
+        if found is not None and found.modified < time.time() - LOCK_SECONDS:
             with suppress(ObjectChanged):
                 self._bucket.delete(LOCK, found.etag)
         try:
-            who = repr(time.time_ns()).encode()
-            return self._bucket.put(LOCK, who, {"IfNoneMatch": "*"} if self._store.conditional else {})
+            holder = repr(time.time_ns()).encode()
+            return self._bucket.put(LOCK, holder, {"IfNoneMatch": "*"} if self._store.conditional else {})
         except (ObjectChanged, ConditionsNotSupported):
             return ""
 
-    def notes(self) -> bytes:
-        """What was noted last; empty if nothing was."""
-        return self._bucket.read(NOTES) or b""
+    def load_state(self) -> bytes:
+        """Returns what was saved last, empty if nothing was."""
+        return self._bucket.read(STATE) or b""
 
-    def note(self, notes: bytes) -> None:
-        """Keep *notes*."""
-        self._bucket.put(NOTES, notes)
+    def save_state(self, state: bytes) -> None:
+        """Save *state*."""
+        self._bucket.put(STATE, state)

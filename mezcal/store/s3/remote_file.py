@@ -1,4 +1,4 @@
-"""A derivative at the object store, held by its name: fetched when, and as far as, somebody wants its bytes."""
+"""A derivative in a bucket, held by its name: its bytes are fetched when, and as far as, they are needed."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 
 from mezcal.errors import StoreDown
 from mezcal.store.s3.bucket import ObjectChanged
+from mezcal.store.values import Replaced
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,31 +18,27 @@ if TYPE_CHECKING:
     from mezcal.store.s3.bucket import Bucket, StoredObject
     from mezcal.store.values import Opened
 
-IN_MEMORY = 1 << 20  # bytes up to which no disk is written
+MEMORY_MAX = 1 << 20  # bytes up to which an image is fetched into memory, not to a disk
 
 
-class Replaced(Exception):
-    """Another derivative was published, or this one deleted, since it was opened."""
+class S3File(RawIOBase):
+    """Reads like the file it describes; see `RemoteDerivative` for the rest.
 
-
-class Distant(RawIOBase):
-    """Reads like the file it describes; `bring` and `link` are for those who can do with less.
-
-    What is brought comes whole, into a file without a name, before anything is sent on: nobody gets half an image
-    from a store that fails midway, no slow client holds a connection there, and the kernel can send it.
+    What is fetched arrives whole, in a file without a name, before any of it is sent: no client gets half an image from
+    a store that fails midway, no slow client holds a connection to the store, and the kernel can send the file.
     """
 
-    def __init__(self, bucket: Bucket, found: StoredObject, scratch: Path, again: Callable[[], Opened | None]) -> None:
+    def __init__(self, bucket: Bucket, found: StoredObject, scratch: Path, reopen: Callable[[], Opened | None]) -> None:
         super().__init__()
         self._bucket = bucket
         self._found = found
         self._scratch = scratch
         self._whole: BinaryIO | None = None
-        self.again = again
+        self.reopen = reopen
 
-    def bring(self, span: tuple[int, int] | None = None) -> BinaryIO:
-        """A file of the bytes, or of those from the first to the last of *span*. Raises `Replaced`."""
-        file = self._empty(self._found.size if span is None else span[1] - span[0] + 1)
+    def fetch(self, span: tuple[int, int] | None = None) -> BinaryIO:
+        """Fetch the bytes, or those from the first to the last of *span*, into a file. Raises `Replaced`."""
+        file = self._create(self._found.size if span is None else span[1] - span[0] + 1)
         try:
             self._bucket.download(self._found.name, self._found.etag, span, file)
         except ObjectChanged as error:
@@ -53,8 +50,8 @@ class Distant(RawIOBase):
         file.seek(0)
         return file
 
-    def _empty(self, size: int) -> BinaryIO:
-        if size <= IN_MEMORY and hasattr(os, "memfd_create"):
+    def _create(self, size: int) -> BinaryIO:
+        if size <= MEMORY_MAX and hasattr(os, "memfd_create"):
             return os.fdopen(os.memfd_create("derivative"), "w+b", buffering=0)
         try:
             self._scratch.mkdir(parents=True, exist_ok=True)
@@ -62,22 +59,22 @@ class Distant(RawIOBase):
         except OSError as error:
             raise StoreDown(f"the scratch folder cannot be written: {error.strerror}") from error
 
-    def link(self, method: str, since: float, seconds: int) -> str:
-        """A URL at the store with which anybody may do *method*, GET or HEAD, from *since* on for *seconds*."""
+    def presigned_url(self, method: str, since: float, seconds: int) -> str:
+        """Returns a URL that allows anyone to do *method*, GET or HEAD, for *seconds* from *since* on."""
         return self._bucket.presigned_url(self._found.name, method, since, seconds)
 
     def readable(self) -> bool:
-        """Yes."""
+        """Returns True."""
         return True
 
     def readinto(self, buffer: object, /) -> int:
-        """Read on."""
+        """Read on, after fetching all at the first call."""
         if self._whole is None:
-            self._whole = self.bring()
+            self._whole = self.fetch()
         return self._whole.readinto(buffer)  # type: ignore[attr-defined, no-any-return]  # it is a raw file
 
     def close(self) -> None:
-        """Let go of what was brought by reading."""
+        """Release what reading has fetched."""
         if self._whole is not None:
             self._whole.close()
         super().close()

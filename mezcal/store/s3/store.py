@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import threading
 import time
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 
 from mezcal.errors import StoreDown
 from mezcal.recipe import Mezzanine
-from mezcal.store.housekeeping.trim import TrimState
+from mezcal.store.housekeeping.trim import surveyed_usage
 from mezcal.store.local.layout import BY_KEY, IMAGE, OURS, by_key, folder, pages
 from mezcal.store.local.scratch import Scratch
 from mezcal.store.s3.bucket import Bucket, Fields, ObjectChanged
@@ -22,10 +21,11 @@ from mezcal.store.s3.inventory import S3Inventory
 from mezcal.store.s3.metadata import EVICTED, as_metadata, from_metadata, number
 from mezcal.store.s3.prefixes import CHECK, without_others
 from mezcal.store.s3.publishing import Publication, supports_conditions, unchanged
-from mezcal.store.s3.remote_file import Distant
+from mezcal.store.s3.remote_file import S3File
 from mezcal.store.s3.trash import BucketTrash
-from mezcal.store.usage import Counted, Usage
-from mezcal.store.values import Opened, Stored, StoredEntry
+from mezcal.store.s3.verify import S3Verifier
+from mezcal.store.usage import Usage, UsageCache
+from mezcal.store.values import Described, Opened, Stored, StoredEntry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -33,17 +33,16 @@ if TYPE_CHECKING:
 
     from mezcal.recipe import Recipe
     from mezcal.settings import Settings
+    from mezcal.store.housekeeping.verify import VerifiedItem
     from mezcal.store.s3.bucket import StoredObject
     from mezcal.store.values import Sidecar
 
-log = logging.getLogger(__name__)
-
-KEY_MAX = 1024  # bytes of an object's whole name
-CHECKED_SECONDS = 10.0  # for which a store that could be written is taken to be writable
-USAGE_SECONDS = 60.0  # S3 charges for every thousand names that are listed
+KEY_BYTES_MAX = 1024  # of an object's whole name
+CHECK_SECONDS = 10.0  # for which a store that could be written is taken to be writable
+USAGE_SECONDS = 60.0  # S3 charges for every thousand names listed
 DAY = 86_400
-WEEK = 7 * DAY  # the most that a signature may last
-ABANDONED = 6 * 3600  # seconds after which nobody completes an upload in parts
+WEEK = 7 * DAY  # the longest that a signature may be valid
+ABANDONED_SECONDS = 6 * 3600  # a multipart upload that began earlier is aborted
 
 
 class S3Store:
@@ -52,69 +51,81 @@ class S3Store:
     def __init__(self, settings: Settings) -> None:
         prefix = settings.aws_prefix.strip("/")
         self.bucket = Bucket(S3Client(settings), f"{prefix}/" if prefix else "")
-        self._layout = settings.storage_layout
-        self.pin_seconds = settings.pin_seconds
         self.fields: Fields = {"ContentType": "image/jpeg", "CacheControl": settings.image_cache_control}
         self.trash = BucketTrash(self.bucket, self.fields)
-        self._most = KEY_MAX - len(self.bucket.prefix.encode()) - len(f"/{IMAGE}")
+        self.pin_seconds = settings.pin_seconds
+        self._layout = settings.storage_layout
+        self._path_bytes_max = KEY_BYTES_MAX - len(self.bucket.prefix.encode()) - len(f"/{IMAGE}")
         self._scratch = Scratch((settings.tmp_dir or settings.cache_dir / OURS) / "scratch")
-        self._counted = Counted(self._count, USAGE_SECONDS)
+        self._usage = UsageCache(lambda: (entry.size for entry in self.entries()), self._surveyed, USAGE_SECONDS)
         self._lock = threading.Lock()
-        self._checked_until = 0.0
+        self._writable_until = 0.0
         self._conditional: bool | None = None
 
     # --- finding: one HEAD
 
     def name(self, recipe: Recipe) -> str:
-        """The name below the prefix of *recipe*'s derivative."""
-        return f"{folder(recipe, self._layout, self._most)}/{IMAGE}"
+        """Returns the name below the prefix of *recipe*'s derivative."""
+        return f"{folder(recipe, self._layout, self._path_bytes_max)}/{IMAGE}"
 
     def find(self, recipe: Recipe) -> Stored | None:
-        """The derivative of *recipe*, None if there is none, or an empty one."""
+        """Returns the derivative of *recipe*, None if there is none, or an empty or evicted one."""
+        described = self.describe(recipe)
+        return described.stored if described else None
+
+    def describe(self, recipe: Recipe) -> Described | None:
+        """Returns the derivative of *recipe* with its sidecar, which the same HEAD returns."""
         found = self.bucket.head(self.name(recipe))
-        return self._described(found) if found and EVICTED not in found.metadata else None
+        if found is None or EVICTED in found.metadata:
+            return None
+        stored = self._stored(found)
+        return Described(stored, from_metadata(found.metadata, recipe.as_json())) if stored else None
+
+    def sidecar(self, recipe: Recipe) -> Sidecar | None:
+        """Returns the sidecar of *recipe*'s derivative, None for an object that is not ours."""
+        return self.sidecar_at(self.name(recipe), recipe)
+
+    def sidecar_at(self, name: str, recipe: Recipe | None = None) -> Sidecar | None:
+        """Returns the sidecar of the object *name*. *recipe* is used if the object has none, which may be too long."""
+        found = self.bucket.head(name)
+        return from_metadata(found.metadata, recipe.as_json() if recipe else None) if found else None
 
     def open(self, recipe: Recipe) -> Opened | None:
-        """As `find`; its bytes are fetched when they are read, and come back if they were put aside just now."""
-        return self._opened(self.name(recipe))
+        """Open the derivative of *recipe*: its bytes are fetched when they are read. Removes an eviction mark."""
+        return self._open(self.name(recipe))
 
-    def open_key(self, key: str) -> Opened | None:
-        """As `open`, for a thumbnail of which only the key is known."""
-        return self._opened(f"{by_key(key)}/{IMAGE}")
+    def open_by_key(self, key: str) -> Opened | None:
+        """Open a thumbnail of which only the key is known; *key* must be one."""
+        return self._open(f"{by_key(key)}/{IMAGE}")
 
-    def _opened(self, name: str) -> Opened | None:
+    def _open(self, name: str) -> Opened | None:
         found = self.bucket.head(name)
         if found is not None and EVICTED in found.metadata:
             found = self.trash.restore(found)
-        stored = self._described(found) if found else None
+        stored = self._stored(found) if found else None
         if found is None or stored is None:
             return None
-        distant = Distant(self.bucket, found, self._scratch.folder, partial(self._opened, name))
-        return Opened(stored, cast("BinaryIO", distant))
+        file = S3File(self.bucket, found, self._scratch.folder, partial(self._open, name))
+        return Opened(stored, cast("BinaryIO", file), file)
 
-    def _described(self, found: StoredObject) -> Stored | None:
-        """With a time and a tag that a refresh leaves alone; S3's own, of an object that is not ours."""
+    def _stored(self, found: StoredObject) -> Stored | None:
+        """Returns *found* with a time and an entity tag that a refresh does not change; S3's own if it is not ours."""
         digest = found.metadata.get("sha256")
         modified = int(number(found.metadata, "made") or found.modified)
         path = PurePosixPath(self.bucket.prefix + found.name)
         tag = f'"{digest[:32]}"' if digest else found.etag.removeprefix("W/")
-        noted = number(found.metadata, "fresh")
-        return Stored(path, found.size, modified, tag, noted or found.modified) if found.size else None
-
-    def sidecar(self, recipe: Recipe) -> Sidecar | None:
-        """What is known of *recipe*'s derivative; None for an object that is not ours."""
-        found = self.bucket.head(self.name(recipe))
-        return from_metadata(found.metadata, recipe.as_json()) if found else None
+        fresh = number(found.metadata, "fresh") or found.modified
+        return Stored(path, found.size, modified, tag, fresh) if found.size else None
 
     def pages(self, recipe: Recipe) -> list[Mezzanine]:
-        """The pages of *recipe*'s master that are stored, or were a moment ago."""
+        """Returns the pages of *recipe*'s master that are stored, or were a moment ago."""
         if not isinstance(recipe, Mezzanine):
             return []
         names = (found.name.split("/")[-2:] for found in self.bucket.list(f"{pages(recipe.path)}/"))
         return [Mezzanine(recipe.path, int(page)) for page, image in names if page.isdecimal() and image == IMAGE]
 
-    def link_key(self, key: str, method: str = "GET") -> str | None:
-        """A URL of a thumbnail that is the same all day, UTC, and good for six days after it: a week is S3's bound."""
+    def presigned_url(self, key: str, method: str = "GET") -> str:
+        """Returns a URL of the thumbnail *key* that is the same all day, UTC, and valid for six days after it."""
         today = time.time() // DAY * DAY
         return self.bucket.presigned_url(f"{by_key(key)}/{IMAGE}", method, today, WEEK)
 
@@ -122,7 +133,7 @@ class S3Store:
 
     @contextmanager
     def draft(self) -> Iterator[Path]:
-        """A local file, removed at the end. A store that could not take it is found out here, before the work."""
+        """Create a local file, removed at the end. Raises `StoreDown` here, before the work, if none can be stored."""
         self.check()
         with self._scratch.draft() as path:
             yield path
@@ -137,7 +148,7 @@ class S3Store:
         return Stored(path, sidecar.size, int(sidecar.made), f'"{sidecar.sha256[:32]}"', sidecar.fresh)
 
     def delete(self, recipe: Recipe) -> bool:
-        """Forget *recipe*'s derivative; whether there was one."""
+        """Delete *recipe*'s derivative. Returns True if there was one that was not evicted."""
         name = self.name(recipe)
         found = self.bucket.head(name)
         if found is not None:
@@ -145,7 +156,7 @@ class S3Store:
         return found is not None and EVICTED not in found.metadata
 
     def refresh(self, recipe: Recipe, sidecar: Sidecar) -> bool:
-        """Note anew what is known of *recipe*'s derivative, unless another one was stored meanwhile."""
+        """Replace the sidecar of *recipe*'s derivative. Returns False if another one was stored meanwhile."""
         found = self.bucket.head(self.name(recipe))
         if found is None or number(found.metadata, "made") != sidecar.made:
             return False
@@ -158,93 +169,82 @@ class S3Store:
             return False
         return True
 
-    # --- evicting: what a HEAD, or a URL given out, has announced is there for PIN_SECONDS
-
-    def evict(self, recipe: Recipe) -> bool:
-        """Mark *recipe*'s derivative; `expire` removes it after PIN_SECONDS, unless it is asked for meanwhile."""
-        found = self.bucket.head(self.name(recipe))
-        return found is not None and self.trash.put(found)
-
-    def expire(self) -> int:
-        """Remove what was evicted PIN_SECONDS ago, and uploads in parts whose writers died."""
-        gone = self.trash.empty(time.time() - self.pin_seconds)
-        return gone + self.bucket.abort_uploads(time.time() - ABANDONED, f"/{IMAGE}")  # last: it takes a right
-
-    @property
-    def shelf(self) -> S3Inventory:
-        """The same store by names, for whoever keeps it within its bounds."""
-        return S3Inventory(self)
-
-    # --- keeping house
-
-    def make_room(self, needed: int) -> bool:  # noqa: ARG002 - other stores can
-        """False: nothing of the store is on the disk that is full."""
-        return False
-
-    def sweep(self) -> int:
-        """Remove the drafts on this host whose writers are dead."""
-        return self._scratch.sweep()
-
     def check(self) -> None:
         """Raise `StoreDown`, with the reason, unless an object could be written a moment ago."""
-        if time.monotonic() < self._checked_until:
+        if time.monotonic() < self._writable_until:
             return
-        if not self._tried():
+        if not self._try_conditions():
             self.bucket.put(CHECK, b"")
-        self._checked_until = time.monotonic() + CHECKED_SECONDS
+        self._writable_until = time.monotonic() + CHECK_SECONDS
 
     @property
     def conditional(self) -> bool:
-        """Whether the server knows conditional writes."""
-        self._tried()
+        """True if the server supports conditional writes."""
+        self._try_conditions()
         return bool(self._conditional)
 
-    def _tried(self) -> bool:
-        """Try conditional writes, once in a process; whether it was now."""
+    def _try_conditions(self) -> bool:
+        """Try conditional writes, once in a process. Returns True if it was done by this call."""
         with self._lock:
             if self._conditional is not None:
                 return False
             self._conditional = supports_conditions(self.bucket, f"{CHECK}-{os.urandom(8).hex()}")
             return True
 
+    # --- housekeeping
+
+    @property
+    def inventory(self) -> S3Inventory:
+        """The objects of the store with sizes and times."""
+        return S3Inventory(self)
+
+    def evict(self, recipe: Recipe) -> bool:
+        """Mark *recipe*'s derivative; `expire` removes it after PIN_SECONDS, unless it is opened meanwhile."""
+        found = self.bucket.head(self.name(recipe))
+        return found is not None and self.trash.put(found)
+
+    def expire(self) -> int:
+        """Remove what was evicted PIN_SECONDS ago, and multipart uploads of dead writers. Returns how many."""
+        removed = self.trash.empty(time.time() - self.pin_seconds)
+        aborted = self.bucket.abort_uploads(time.time() - ABANDONED_SECONDS, f"/{IMAGE}")  # last: it needs a right
+        return removed + aborted
+
+    def sweep(self) -> int:
+        """Remove the drafts of dead writers on this host. Returns how many."""
+        return self._scratch.sweep()
+
+    def verify(self, sample: int | None = None, *, mend: bool = False) -> Iterator[VerifiedItem]:
+        """Fetch each derivative, or *sample* of them, and compare it with its metadata."""
+        return S3Verifier(self, mend=mend).verify(sample)
+
+    def last_use_source(self, *, use_log: bool) -> str:  # noqa: ARG002 - the protocol's
+        """Returns how the last use of a derivative is known: S3 does not tell."""
+        return "when it was made or found fresh"
+
     def entries(self, after: str = "") -> Iterator[StoredEntry]:
-        """Every derivative behind the name *after*, in the order of names, a thousand for each request."""
-        for found in self.images(after):
-            if found.size:
-                yield StoredEntry(found.name, found.size, found.modified, None, partial(self._sidecar_at, found.name))
+        """Yields every derivative after the name *after*, in the order of names, a thousand for each request."""
+        for image in self.images(after):
+            if image.size:
+                yield StoredEntry(image.name, image.size, image.modified, partial(self.sidecar_at, image.name))
 
     def images(self, after: str = "") -> Iterator[StoredObject]:
-        """As `entries`, those without a byte too, which somebody else has put there."""
+        """Yields the same as `entries`, and images without bytes, which another program has put there."""
         for found in without_others(self.bucket, self.bucket.list(after=after), after):
-            ours = found.name.startswith(f"{OURS}/") and not found.name.startswith(f"{OURS}/{BY_KEY}/")
-            if found.name.endswith(f"/{IMAGE}") and not ours:
+            internal = found.name.startswith(f"{OURS}/") and not found.name.startswith(f"{OURS}/{BY_KEY}/")
+            if found.name.endswith(f"/{IMAGE}") and not internal:
                 yield found
 
     def trials(self) -> Iterator[StoredObject]:
-        """What processes write to find out whether the server knows conditional writes, and remove again."""
+        """Yields what processes write, and remove again, to find out if the server supports conditional writes."""
         return self.bucket.list(f"{CHECK}-")
 
-    def _sidecar_at(self, name: str) -> Sidecar | None:
-        found = self.bucket.head(name)
-        return from_metadata(found.metadata) if found else None
-
     def usage(self) -> Usage | None:
-        """What the store holds, at most a minute old; of a large one, what the last survey counted."""
-        return self._counted.now(self._surveyed)
+        """Returns what the store holds, at most a minute old. Of a large one, what the last survey counted."""
+        return self._usage.usage()
 
     def _surveyed(self) -> Usage | None:
-        survey = TrimState.from_bytes(self.shelf.notes()).survey
-        return Usage(survey.derivatives, survey.image_bytes) if survey else None
-
-    def _count(self, seconds: float) -> Usage | None:
-        deadline = time.monotonic() + seconds
-        number = total = 0
-        for entry in self.entries():
-            number, total = number + 1, total + entry.size
-            if time.monotonic() > deadline:
-                return None
-        return Usage(number, total)
+        return surveyed_usage(self.inventory.load_state())
 
     def free_bytes(self) -> None:
-        """None: a bucket has no bound that could be asked for."""
+        """Returns None: a bucket has no limit."""
         return

@@ -1,4 +1,4 @@
-"""Whether the images of a bucket are what was made: each is read whole, and compared with its own metadata."""
+"""Verifying a bucket: each image is read whole and compared with its own metadata."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from mezcal.errors import StoreDown
-from mezcal.store.housekeeping.verify import END, START, Fault, Judged, chosen
+from mezcal.store.housekeeping.verify import JPEG_END, JPEG_START, Defect, VerifiedItem, choose_sample
 from mezcal.store.local.layout import IMAGE
 from mezcal.store.s3.bucket import ObjectChanged
 
@@ -18,63 +18,61 @@ if TYPE_CHECKING:
     from mezcal.store.s3.bucket import StoredObject
     from mezcal.store.s3.store import S3Store
 
-TRIED_SECONDS = 3600.0  # a process tries the bucket's writes for a second: whatever is older was left by a dead one
+TRIAL_SECONDS = 3600.0  # a process tries the bucket's writes for a second: an older trial was left by a dead one
 
 
-class VerifyBucket:
-    """As `verify.Verify`, for *store*. There is no sidecar to be alone, and no folder to be empty."""
+class S3Verifier:
+    """Verifies *store*; with *mend*, removes what is wrong. A bucket has no lone sidecars and no empty folders."""
 
     def __init__(self, store: S3Store, *, mend: bool = False) -> None:
         self._store = store
         self._bucket = store.bucket
         self._mend = mend
 
-    def all(self, sample: int | None = None) -> Iterator[Judged]:
-        """Each image, or *sample* of them chosen at random, and what dead processes left. Raises `StoreDown`."""
-        found: Iterable[StoredObject] = self._store.images()
-        for one in found if sample is None else chosen(found, sample):
-            judged = self._judged(one.name)
-            if judged is not None:
-                yield judged
-        for left in self._store.trials():
-            if left.modified < time.time() - TRIED_SECONDS:
-                yield Judged(left.name, Fault.SCRATCH, self._removed(left))
+    def verify(self, sample: int | None = None) -> Iterator[VerifiedItem]:
+        """Yields each image, or *sample* of them chosen at random, and what dead processes left."""
+        images: Iterable[StoredObject] = self._store.images()
+        for image in images if sample is None else choose_sample(images, sample):
+            verified = self._verify(image.name)
+            if verified is not None:
+                yield verified
+        for trial in self._store.trials():
+            if trial.modified < time.time() - TRIAL_SECONDS:
+                yield VerifiedItem(trial.name, Defect.DEAD_DRAFT, self._remove(trial))
 
-    def _judged(self, name: str) -> Judged | None:
-        """What is wrong with the image *name*; None if it is gone, or published anew, meanwhile."""
+    def _verify(self, name: str) -> VerifiedItem | None:
+        """Returns what is wrong with the image *name*, None if it is gone or was published again meanwhile."""
         found = self._bucket.head(name)
         if found is None:
             return None
         try:
-            fault = self._fault(found)
+            defect = self._defect(found)
         except ObjectChanged:
             return None
-        bare = "sha256" not in found.metadata
-        return Judged(
+        return VerifiedItem(
             name.removesuffix(f"/{IMAGE}"),
-            fault,
-            fault is not None and fault is not Fault.REFUSED and self._removed(found),
-            bare=fault is None and bare,
+            defect,
+            defect is not None and defect is not Defect.UNREADABLE_IMAGE and self._remove(found),
+            without_sidecar=defect is None and "sha256" not in found.metadata,
             bytes=found.size,
         )
 
-    def _fault(self, found: StoredObject) -> Fault | None:
+    def _defect(self, found: StoredObject) -> Defect | None:
         if not found.size:
-            return Fault.EMPTY
-        read = Digest()
+            return Defect.EMPTY
+        content = ContentDigest()
         try:
-            self._bucket.download(found.name, found.etag, None, cast("BinaryIO", read))
+            self._bucket.download(found.name, found.etag, None, cast("BinaryIO", content))
         except StoreDown:
-            self._bucket.head(found.name)  # raises if it is the store that fails, and not this object
-            return Fault.REFUSED
-        if read.ends != (START, END):
-            return Fault.CUT
-        told = found.metadata.get("sha256", read.hexdigest)
-        size = found.metadata.get("size", str(found.size))
-        return None if (told, size) == (read.hexdigest, str(found.size)) else Fault.CHANGED
+            self._bucket.head(found.name)  # raises if the store fails, and not only this object
+            return Defect.UNREADABLE_IMAGE
+        if content.ends != (JPEG_START, JPEG_END):
+            return Defect.CUT
+        expected = (found.metadata.get("sha256", content.hexdigest), found.metadata.get("size", str(found.size)))
+        return None if expected == (content.hexdigest, str(found.size)) else Defect.CHANGED
 
-    def _removed(self, found: StoredObject) -> bool:
-        """Remove *found*, where that is wished and nothing was published meanwhile; whether it was."""
+    def _remove(self, found: StoredObject) -> bool:
+        """Remove *found* if mending, and if nothing was published meanwhile. Returns True if it was removed."""
         with suppress(ObjectChanged):
             if self._mend:
                 self._bucket.delete(found.name, found.etag)
@@ -82,36 +80,30 @@ class VerifyBucket:
         return False
 
 
-class Digest:
-    """Takes an object's bytes and keeps none of them but the first and the last two."""
+class ContentDigest:
+    """A file that keeps of its content only the SHA-256 and the first and last two bytes."""
 
     def __init__(self) -> None:
         self.truncate()
 
     def seek(self, _offset: int) -> int:
-        """To the beginning: nothing else is asked for."""
+        """Go to the start: a download seeks nowhere else."""
         return 0
 
     def truncate(self) -> int:
-        """Begin anew, as another try does."""
+        """Start again, as a second attempt of a download does."""
         self._digest = hashlib.sha256()
-        self._size = 0
         self.ends = (b"", b"")
         return 0
 
     def write(self, data: bytes) -> int:
-        """Take *data*."""
+        """Add *data*."""
         self._digest.update(data)
-        self._size += len(data)
         first, last = self.ends
         self.ends = ((first + data[:2])[:2], (last + data[-2:])[-2:])
         return len(data)
 
-    def tell(self) -> int:
-        """Bytes taken."""
-        return self._size
-
     @property
     def hexdigest(self) -> str:
-        """The SHA-256 of what was taken."""
+        """The SHA-256 of what was written."""
         return self._digest.hexdigest()

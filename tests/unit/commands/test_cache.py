@@ -40,14 +40,14 @@ def answered(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, Any]
 
 
 def numbers(store: LocalStore) -> list[int]:
-    return sorted(int(found.folder.partition("/")[2]) for found in store.shelf.walk() if found.size)
+    return sorted(int(found.folder.partition("/")[2]) for found in store.inventory.walk() if found.size)
 
 
 def test_stats_tell_how_much_there_is_and_how_old(store: LocalStore, capsys: pytest.CaptureFixture[str]) -> None:
     code, told = answered(capsys, "stats")
     assert code == 0
     assert (told["derivatives"], told["bytes"], told["by_path"], told["without_sidecar"]) == (10, 1_000_000, 10, 10)
-    assert told["used_longest_ago"] == pytest.approx(time.time() - 10 * DAY, abs=60)
+    assert told["least_recent_use"] == pytest.approx(time.time() - 10 * DAY, abs=60)
     assert told["free_bytes"] == pytest.approx(store.free_bytes(), rel=0.5)
 
 
@@ -100,11 +100,11 @@ def test_verify_tells_by_its_exit_code_whether_a_fault_is_left(
     assert answered(capsys, "verify")[0] == 0
     store.path(Mezzanine.parse("box/3")).write_bytes(b"\xff\xd8 cut")
     code, told = answered(capsys, "verify")
-    assert (code, told["looked at"], told["without sidecar"], told["faults"]) == (1, 10, 9, 1)
-    assert told["found"] == [{"folder": "box/3", "fault": "cut image", "mended": False}]
+    assert (code, told["verified"], told["without_sidecar"], told["defects"]) == (1, 10, 9, 1)
+    assert told["found"] == [{"folder": "box/3", "defect": "cut image", "mended": False}]
     assert cli.main(["cache", "verify", "--mend"]) == 0
     assert "box/3: cut image (mended)" in capsys.readouterr().out
-    assert answered(capsys, "verify", "--sample", "5")[1]["looked at"] == 5
+    assert answered(capsys, "verify", "--sample", "5")[1]["verified"] == 5
 
 
 def test_a_size_that_is_none_is_told(capsys: pytest.CaptureFixture[str]) -> None:

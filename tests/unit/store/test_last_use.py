@@ -12,7 +12,7 @@ import pytest
 from mezcal.recipe import Mezzanine
 from mezcal.settings import Layout, load
 from mezcal.store import LocalStore
-from mezcal.store.local.last_use import LastUse, noted_by_reading
+from mezcal.store.local.last_use import UseLog, access_times_kept
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,7 +67,7 @@ def test_use_is_noted_once_a_day(tmp_path: Path) -> None:
 
 
 def test_use_is_noted_where_the_file_system_does_not(noatime: Path) -> None:
-    assert not noted_by_reading(noatime / ".mezcal")
+    assert not access_times_kept(noatime / ".mezcal")
     store = LocalStore(noatime, Layout.BASIC)
     path = stored(store, "a")
     path.read_bytes()
@@ -95,10 +95,10 @@ def test_what_nginx_wrote_down_is_noted_and_the_file_emptied(tmp_path: Path) -> 
         + b"../../etc\n\\xFF\ngone\n"
         + b"x" * 99_999
     )
-    assert LastUse(store, log).read() == 2
+    assert UseLog(store, log).read() == 2
     assert [path.stat().st_atime > OLD for path in paths] == [True, True, False]
     assert log.stat().st_size == 0
-    assert LastUse(store, tmp_path / "none").read() == 0
+    assert UseLog(store, tmp_path / "none").read() == 0
 
 
 @pytest.mark.parametrize(

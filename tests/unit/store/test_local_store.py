@@ -171,7 +171,7 @@ def test_of_two_evicted_versions_the_newer_comes_back(store: LocalStore) -> None
     for content in (b"\xff\xd8 older \xff\xd9", JPEG):
         put(store, content)
         assert store.evict(RECIPE)
-        store.aside.seconds += 600  # the two lie in folders of different times
+        store.trash.seconds += 600  # the two lie in folders of different times
     opened = store.open(RECIPE)
     assert opened is not None
     with opened.file:

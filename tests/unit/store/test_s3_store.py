@@ -20,9 +20,9 @@ import pytest
 from mezcal.errors import StoreDown, Superseded
 from mezcal.recipe import Mezzanine
 from mezcal.settings import Layout, WrongSetting, load
-from mezcal.store import LocalStore, open_store
+from mezcal.store import LocalStore, Replaced, open_store
 from mezcal.store.housekeeping.trim import Bounds, Trim
-from mezcal.store.s3 import Distant, Replaced, S3Store
+from mezcal.store.s3 import S3Store
 from mezcal.store.s3.client import S3Client
 from mezcal.store.s3.metadata import as_metadata, from_metadata
 from tests.support.s3_server import KEYS
@@ -97,7 +97,7 @@ def test_credentials_come_from_where_every_aws_client_has_them(
     nobody = {"aws_access_key_id": None, "aws_secret_access_key": None}
     store = S3Store(s3.settings(s3.bucket(), tmp_path, **nobody))
     assert put(store)
-    assert "shared-id" in str(store.link_key("0" * 32))
+    assert "shared-id" in str(store.presigned_url("0" * 32))
 
 
 def test_without_credentials_that_is_what_is_told(
@@ -114,7 +114,7 @@ def test_without_credentials_that_is_what_is_told(
 def test_lent_keys_are_sent_with_their_token(s3: S3Server, tmp_path: Path) -> None:
     store = S3Store(s3.settings(s3.bucket(), tmp_path, aws_session_token="a-token-of-some-hours"))
     put(store)
-    assert "X-Amz-Security-Token=a-token-of-some-hours" in str(store.link_key("0" * 32))
+    assert "X-Amz-Security-Token=a-token-of-some-hours" in str(store.presigned_url("0" * 32))
 
 
 # --- what is sent
@@ -183,20 +183,20 @@ def test_images_of_an_installation_below_another_are_neither_counted_nor_trimmed
     assert ours.usage() == theirs.usage()
     within = f"{theirs.bucket.prefix.removeprefix(ours.bucket.prefix)}early/image.jpg"
     assert [entry.name for entry in ours.entries(within)] == [name for name in seen if name > within], "gone on with"
-    assert Trim(ours.shelf, Bounds(max_bytes=1)).turn(60, now=True).counted == len(seen) == 4
+    assert Trim(ours.inventory, Bounds(max_bytes=1)).run(60, now=True).counted == len(seen) == 4
 
 
 def test_bytes_are_fetched_only_as_far_as_they_are_wanted(store: S3Store) -> None:
     put(store)
     opened = store.open(RECIPE)
     assert opened is not None
-    assert isinstance(opened.file, Distant)
-    with opened.file.bring((3, 6)) as part:
+    assert opened.remote is not None
+    with opened.remote.fetch((3, 6)) as part:
         assert part.read() == JPEG[3:7]
     put(store, b"\xff\xd8 another \xff\xd9")
     with pytest.raises(Replaced):
-        opened.file.bring()
-    newer = opened.file.again()
+        opened.remote.fetch()
+    newer = opened.remote.reopen()
     assert newer is not None
     assert newer.file.read() == b"\xff\xd8 another \xff\xd9"
 
@@ -228,14 +228,14 @@ def test_objects_of_others_are_served_but_nothing_is_known_of_them(s3: S3Server,
 
 
 def test_a_url_of_a_thumbnail_is_the_same_all_day(store: S3Store) -> None:
-    query = parse_qs(urlsplit(str(store.link_key("0" * 32))).query)
+    query = parse_qs(urlsplit(str(store.presigned_url("0" * 32))).query)
     assert query["X-Amz-Date"][0].endswith("T000000Z")
     assert query["X-Amz-Expires"] == ["604800"]
 
 
 def test_clients_may_reach_the_store_by_another_name(s3: S3Server, tmp_path: Path) -> None:
     store = S3Store(s3.settings(s3.bucket(), tmp_path, s3_public_url="https://images.example.edu"))
-    assert str(store.link_key("0" * 32)).startswith("https://images.example.edu/bucket-")
+    assert str(store.presigned_url("0" * 32)).startswith("https://images.example.edu/bucket-")
 
 
 # --- what goes wrong

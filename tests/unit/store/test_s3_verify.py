@@ -9,10 +9,10 @@ import pytest
 
 from mezcal import cli
 from mezcal.recipe import Mezzanine
-from mezcal.store.housekeeping.verify import Fault
+from mezcal.store.housekeeping.verify import Defect
 from mezcal.store.s3 import S3Store
 from mezcal.store.s3 import verify as module
-from mezcal.store.s3.verify import VerifyBucket
+from mezcal.store.s3.verify import S3Verifier
 from tests.support.s3_server import running_s3
 from tests.support.store_contract import JPEG, RECIPE, content, put
 
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
 SPOILT = Mezzanine.parse("spoilt/1")
 FAULTS = {
-    Fault.EMPTY: b"",
-    Fault.CUT: JPEG[:-2],
-    Fault.CHANGED: JPEG.replace(b"whole", b"other"),
+    Defect.EMPTY: b"",
+    Defect.CUT: JPEG[:-2],
+    Defect.CHANGED: JPEG.replace(b"whole", b"other"),
 }
 
 
@@ -44,42 +44,42 @@ def spoil(store: S3Store, data: bytes) -> None:
 
 def test_what_is_whole_is_left_as_it_was(store: S3Store) -> None:
     stored = put(store)
-    (judged,) = VerifyBucket(store, mend=True).all()
-    assert (judged.folder, judged.fault, judged.bare, judged.bytes) == ("dc/1", None, False, len(JPEG))
+    (item,) = S3Verifier(store, mend=True).verify()
+    assert (item.folder, item.defect, item.without_sidecar, item.bytes) == ("dc/1", None, False, len(JPEG))
     assert store.find(RECIPE) == stored
 
 
 def test_an_object_of_others_is_no_fault_but_told(store: S3Store) -> None:
     store.bucket.put(store.name(RECIPE), JPEG)
-    (judged,) = VerifyBucket(store, mend=True).all()
-    assert (judged.fault, judged.bare) == (None, True)
+    (item,) = S3Verifier(store, mend=True).verify()
+    assert (item.defect, item.without_sidecar) == (None, True)
     assert content(store) == JPEG
 
 
-@pytest.mark.parametrize("fault", FAULTS)
-def test_each_fault_is_found_and_mended(store: S3Store, fault: Fault) -> None:
+@pytest.mark.parametrize("defect", FAULTS)
+def test_each_fault_is_found_and_mended(store: S3Store, defect: Defect) -> None:
     put(store)
-    spoil(store, FAULTS[fault])
-    (found,) = [judged for judged in VerifyBucket(store).all() if judged.fault]
-    assert (found.folder, found.fault, found.mended) == ("spoilt/1", fault, False)
-    (mended,) = [judged for judged in VerifyBucket(store, mend=True).all() if judged.fault]
+    spoil(store, FAULTS[defect])
+    (found,) = [item for item in S3Verifier(store).verify() if item.defect]
+    assert (found.folder, found.defect, found.mended) == ("spoilt/1", defect, False)
+    (mended,) = [item for item in S3Verifier(store, mend=True).verify() if item.defect]
     assert mended.mended
-    assert [judged.folder for judged in VerifyBucket(store).all()] == ["dc/1"]
+    assert [item.folder for item in S3Verifier(store).verify()] == ["dc/1"]
 
 
 def test_what_dead_processes_left_is_found_once_it_is_old(store: S3Store, monkeypatch: pytest.MonkeyPatch) -> None:
     store.bucket.put(".mezcal/check-0123456789abcdef", b"")
-    assert list(VerifyBucket(store).all()) == []
-    monkeypatch.setattr(module, "TRIED_SECONDS", -60.0)
-    (left,) = VerifyBucket(store, mend=True).all()
-    assert (left.fault, left.mended) == (Fault.SCRATCH, True)
-    assert list(VerifyBucket(store).all()) == []
+    assert list(S3Verifier(store).verify()) == []
+    monkeypatch.setattr(module, "TRIAL_SECONDS", -60.0)
+    (left,) = S3Verifier(store, mend=True).verify()
+    assert (left.defect, left.mended) == (Defect.DEAD_DRAFT, True)
+    assert list(S3Verifier(store).verify()) == []
 
 
 def test_a_sample_is_as_large_as_was_wished(store: S3Store) -> None:
     for number in range(5):
         put(store, recipe=Mezzanine.parse(f"dc/{number}"))
-    assert len(list(VerifyBucket(store).all(3))) == 3
+    assert len(list(S3Verifier(store).verify(3))) == 3
 
 
 def test_the_command_reads_a_bucket_as_it_reads_a_folder(
@@ -91,7 +91,7 @@ def test_the_command_reads_a_bucket_as_it_reads_a_folder(
     spoil(S3Store(s3.settings("verified", tmp_path)), b"no picture")
     assert cli.main(["cache", "verify", "--json"]) == 1
     assert json.loads(capsys.readouterr().out)["found"] == [
-        {"folder": "spoilt/1", "fault": "cut image", "mended": False}
+        {"folder": "spoilt/1", "defect": "cut image", "mended": False}
     ]
     assert cli.main(["cache", "verify", "--mend", "--json"]) == 0
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from mezcal.store import Store
+    from mezcal.store import DerivativeStore
     from tests.support.s3_server import S3Server
 
 THUMBNAIL = Thumbnail((Frame(7, "a.fits.fz", "1"),), ThumbnailOptions())
@@ -75,11 +75,11 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def store(kind: str, tmp_path: Path, servers: Callable[[str], S3Server]) -> Store:
+def store(kind: str, tmp_path: Path, servers: Callable[[str], S3Server]) -> DerivativeStore:
     return opened(kind, tmp_path, servers)
 
 
-def test_what_was_put_is_found_with_its_sidecar(store: Store) -> None:
+def test_what_was_put_is_found_with_its_sidecar(store: DerivativeStore) -> None:
     with store.draft() as draft:
         draft.write_bytes(JPEG)
         returned = store.put(RECIPE, draft, sidecar(), nobody_else)
@@ -91,7 +91,7 @@ def test_what_was_put_is_found_with_its_sidecar(store: Store) -> None:
     assert not draft.exists()
 
 
-def test_what_is_not_there_is_not_found(store: Store) -> None:
+def test_what_is_not_there_is_not_found(store: DerivativeStore) -> None:
     assert store.find(RECIPE) is None
     assert store.open(RECIPE) is None
     assert store.sidecar(RECIPE) is None
@@ -101,7 +101,7 @@ def test_what_is_not_there_is_not_found(store: Store) -> None:
     assert list(store.entries()) == []
 
 
-def test_every_name_has_an_image_of_its_own(store: Store, kind: str) -> None:
+def test_every_name_has_an_image_of_its_own(store: DerivativeStore, kind: str) -> None:
     recipes = [Mezzanine.parse(name) for name in NAMES] + [Mezzanine.parse("a", 2), THUMBNAIL]
     contents = {recipe: f"\xff {number}".encode() for number, recipe in enumerate(recipes)}
     for recipe in recipes:
@@ -118,15 +118,15 @@ def test_every_name_has_an_image_of_its_own(store: Store, kind: str) -> None:
     assert list(store.entries()) == []
 
 
-def test_a_thumbnail_is_opened_by_its_key(store: Store) -> None:
+def test_a_thumbnail_is_opened_by_its_key(store: DerivativeStore) -> None:
     put(store, recipe=THUMBNAIL)
-    found = store.open_key(THUMBNAIL.key)
+    found = store.open_by_key(THUMBNAIL.key)
     assert found is not None
     with found.file:
         assert found.file.read() == JPEG
 
 
-def test_a_draft_that_is_not_put_is_gone_at_the_end(store: Store) -> None:
+def test_a_draft_that_is_not_put_is_gone_at_the_end(store: DerivativeStore) -> None:
     drafts = []
 
     def fail_midway() -> None:
@@ -141,13 +141,13 @@ def test_a_draft_that_is_not_put_is_gone_at_the_end(store: Store) -> None:
     assert store.find(RECIPE) is None
 
 
-def test_an_empty_picture_is_never_published(store: Store) -> None:
+def test_an_empty_picture_is_never_published(store: DerivativeStore) -> None:
     with pytest.raises(StoreDown, match="empty"):
         put(store, b"")
     assert store.find(RECIPE) is None
 
 
-def test_who_was_superseded_publishes_nothing(store: Store) -> None:
+def test_who_was_superseded_publishes_nothing(store: DerivativeStore) -> None:
     def superseded() -> None:
         raise Superseded("an event came")
 
@@ -157,7 +157,7 @@ def test_who_was_superseded_publishes_nothing(store: Store) -> None:
     assert content(store) == b"\xff\xd8 newer \xff\xd9"
 
 
-def test_of_two_writers_the_one_who_holds_the_job_wins(store: Store, kind: str) -> None:
+def test_of_two_writers_the_one_who_holds_the_job_wins(store: DerivativeStore, kind: str) -> None:
     """The first stands still between being let through and publishing, while the second takes over and publishes."""
     if kind in LOCAL:
         pytest.skip("a folder's publishing lock lets nobody in between: see the next test")
@@ -179,7 +179,7 @@ def test_of_two_writers_the_one_who_holds_the_job_wins(store: Store, kind: str) 
     assert content(store) == (b"\xff\xd8 second \xff\xd9" if conditional else None)
 
 
-def test_many_writers_at_once_leave_one_whole_image(store: Store) -> None:
+def test_many_writers_at_once_leave_one_whole_image(store: DerivativeStore) -> None:
     contents = [f"\xff {number}".encode() * 1000 * (number + 1) for number in range(8)]
     threads = [threading.Thread(target=put, args=(store, one)) for one in contents]
     for thread in threads:
@@ -193,7 +193,7 @@ def test_many_writers_at_once_leave_one_whole_image(store: Store) -> None:
     assert [entry.size for entry in store.entries()] == [len(found)]
 
 
-def test_a_deletion_is_never_overtaken_by_the_writer_it_fenced_off(store: Store, kind: str) -> None:
+def test_a_deletion_is_never_overtaken_by_the_writer_it_fenced_off(store: DerivativeStore, kind: str) -> None:
     """The writer has been let through already when the job is forgotten and the image deleted."""
     fenced = threading.Event()
     deletion = threading.Thread(target=store.delete, args=(RECIPE,))
@@ -214,7 +214,7 @@ def test_a_deletion_is_never_overtaken_by_the_writer_it_fenced_off(store: Store,
     assert list(store.entries()) == []
 
 
-def test_deleting_one_spares_what_lies_below_it(store: Store) -> None:
+def test_deleting_one_spares_what_lies_below_it(store: DerivativeStore) -> None:
     below = Mezzanine.parse("dc/1/sub")
     put(store)
     put(store, recipe=below)
@@ -223,7 +223,7 @@ def test_deleting_one_spares_what_lies_below_it(store: Store) -> None:
     assert content(store, below) == JPEG
 
 
-def test_two_versions_of_one_size_differ_in_their_entity_tags(store: Store) -> None:
+def test_two_versions_of_one_size_differ_in_their_entity_tags(store: DerivativeStore) -> None:
     one, two = put(store, b"\xff\xd8 one"), put(store, b"\xff\xd8 two")
     assert one.etag != two.etag
     found = store.find(RECIPE)
@@ -232,7 +232,7 @@ def test_two_versions_of_one_size_differ_in_their_entity_tags(store: Store) -> N
     assert not found.etag.startswith("W/")
 
 
-def test_what_is_noted_anew_leaves_the_image_as_it_is(store: Store) -> None:
+def test_what_is_noted_anew_leaves_the_image_as_it_is(store: DerivativeStore) -> None:
     put(store)
     before, known = store.find(RECIPE), store.sidecar(RECIPE)
     assert before is not None
@@ -245,7 +245,7 @@ def test_what_is_noted_anew_leaves_the_image_as_it_is(store: Store) -> None:
     assert content(store) == JPEG
 
 
-def test_what_was_stored_meanwhile_is_not_noted_as_fresh(store: Store) -> None:
+def test_what_was_stored_meanwhile_is_not_noted_as_fresh(store: DerivativeStore) -> None:
     put(store)
     old = store.sidecar(RECIPE)
     put(store, b"\xff\xd8 newer \xff\xd9")
@@ -254,7 +254,7 @@ def test_what_was_stored_meanwhile_is_not_noted_as_fresh(store: Store) -> None:
     assert store.sidecar(RECIPE) != old
 
 
-def test_what_was_announced_before_an_eviction_can_still_be_had(store: Store) -> None:
+def test_what_was_announced_before_an_eviction_can_still_be_had(store: DerivativeStore) -> None:
     announced = put(store)
     assert store.evict(RECIPE)
     assert store.find(RECIPE) is None
@@ -278,7 +278,7 @@ def test_what_was_evicted_goes_in_the_end(kind: str, tmp_path: Path, servers: Ca
     assert list(store.entries()) == []
 
 
-def test_what_is_deleted_or_made_anew_does_not_come_back(store: Store) -> None:
+def test_what_is_deleted_or_made_anew_does_not_come_back(store: DerivativeStore) -> None:
     put(store)
     store.evict(RECIPE)
     store.delete(RECIPE)
@@ -317,7 +317,7 @@ with Scratch(pathlib.Path(sys.argv[1])).draft() as draft:
     assert store.find(RECIPE) is None
 
 
-def test_usage_counts_derivatives_and_their_bytes(store: Store) -> None:
+def test_usage_counts_derivatives_and_their_bytes(store: DerivativeStore) -> None:
     for name in ("a", "a/b"):
         put(store, recipe=Mezzanine.parse(name))
     use = store.usage()
@@ -327,7 +327,7 @@ def test_usage_counts_derivatives_and_their_bytes(store: Store) -> None:
     assert free is None or free > 0
 
 
-def test_a_listing_is_read_no_further_than_it_is_asked_for(store: Store) -> None:
+def test_a_listing_is_read_no_further_than_it_is_asked_for(store: DerivativeStore) -> None:
     recipes: list[Recipe] = [Mezzanine.parse(f"many/{number}") for number in range(20)]
     for recipe in recipes:
         put(store, recipe=recipe)
@@ -335,7 +335,7 @@ def test_a_listing_is_read_no_further_than_it_is_asked_for(store: Store) -> None
     assert len(list(store.entries())) == 20
 
 
-def test_the_pages_of_a_master_are_known(store: Store) -> None:
+def test_the_pages_of_a_master_are_known(store: DerivativeStore) -> None:
     for page in (None, 2, 11):
         put(store, recipe=Mezzanine.parse("dc/1", page))
     assert {recipe.page for recipe in store.pages(RECIPE)} == {2, 11}

@@ -14,7 +14,7 @@ from mezcal.settings import Layout
 from mezcal.store import LocalStore
 from mezcal.store.housekeeping.survey import Survey
 from mezcal.store.housekeeping.trim import Bounds, Trim, TrimState
-from mezcal.store.local.walk import Found
+from mezcal.store.inventory import InventoryItem
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,13 +38,13 @@ def image(store: LocalStore, path: str, used_ago: float, size: int = 1000) -> Pa
 
 
 def left(store: LocalStore) -> set[str]:
-    return {found.folder for found in store.shelf.walk() if found.size}
+    return {found.folder for found in store.inventory.walk() if found.size}
 
 
 def turns(store: LocalStore, bounds: Bounds, seconds: float = 60, pin: float = 0) -> int:
     """Trim until all is done; how many turns that took."""
     for number in range(1, 1000):
-        if Trim(store.shelf, bounds, pin).turn(seconds).done:
+        if Trim(store.inventory, bounds, pin).run(seconds).done:
             return number
     raise AssertionError("trimming comes to no end")
 
@@ -77,7 +77,7 @@ def test_room_on_the_disk_is_made_by_as_much_as_is_missing(tmp_path: Path) -> No
     for number in range(10):
         image(store, str(number), used_ago=(number + 1) * DAY, size=1 << 30)
     missing = store.free_bytes() + (5 << 29)
-    Trim(store.shelf, Bounds(min_free_bytes=missing), pin_seconds=600).turn(60)
+    Trim(store.inventory, Bounds(min_free_bytes=missing), pin_seconds=600).run(60)
     assert left(store) == {"0", "1", "2", "3", "4", "5", "6"}, "2.5 GiB are missing, what was put aside will be free"
 
 
@@ -87,7 +87,7 @@ def test_what_is_put_aside_is_not_evicted_for_twice(tmp_path: Path) -> None:
         image(store, str(number), used_ago=(number + 1) * DAY, size=1 << 30)
     bounds = Bounds(min_free_bytes=store.free_bytes() + (1 << 29))
     for _ in range(3):
-        Trim(store.shelf, bounds, pin_seconds=600).turn(60)
+        Trim(store.inventory, bounds, pin_seconds=600).run(60)
     assert len(left(store)) == 9
 
 
@@ -105,11 +105,11 @@ def test_what_is_younger_than_a_minute_stays_whatever_the_bound(tmp_path: Path) 
 def test_what_is_used_after_it_was_counted_stays(tmp_path: Path) -> None:
     store = kept(tmp_path)
     image(store, "a", used_ago=9 * DAY)
-    found = next(found for found in store.shelf.walk() if found.size)
+    found = next(found for found in store.inventory.walk() if found.size)
     opened = store.open(Mezzanine.parse("a"))
     assert opened is not None
     opened.file.close()
-    assert store.shelf.evict(found, before=time.time() - DAY) == 0
+    assert store.inventory.evict(found, before=time.time() - DAY) == 0
     assert left(store) == {"a"}
 
 
@@ -139,16 +139,16 @@ def test_what_came_back_is_not_the_next_to_go(tmp_path: Path) -> None:
     opened = store.open(Mezzanine.parse("a"))
     assert opened is not None
     opened.file.close()
-    found = next(found for found in store.shelf.walk() if found.size)
-    assert found.used > time.time() - 60
-    assert found.written == pytest.approx(time.time() - 1000 * DAY, abs=60), "its entity tag is made of that"
+    found = next(found for found in store.inventory.walk() if found.size)
+    assert found.last_used > time.time() - 60
+    assert found.modified == pytest.approx(time.time() - 1000 * DAY, abs=60), "its entity tag is made of that"
 
 
 def test_an_empty_image_is_removed_unless_a_whole_one_was_published_meanwhile(tmp_path: Path) -> None:
     store = kept(tmp_path)
     empty, whole = image(store, "empty", DAY, size=0), image(store, "whole", DAY)
     for folder in ("empty", "whole", "none"):
-        store.shelf.drop_empty(folder)
+        store.inventory.remove_empty_image(folder)
     assert (empty.exists(), whole.exists()) == (False, True)
 
 
@@ -156,9 +156,9 @@ def test_who_is_published_meanwhile_is_waited_for(tmp_path: Path) -> None:
     """The lock of publishing is taken, and what lies there then is judged anew."""
     store = kept(tmp_path)
     place = image(store, "a", used_ago=9 * DAY)
-    found = next(found for found in store.shelf.walk() if found.size)
+    found = next(found for found in store.inventory.walk() if found.size)
     place.write_bytes(b"\xff\xd8 newer")
-    assert store.shelf.evict(found, before=time.time() - 60) == 0
+    assert store.inventory.evict(found, before=time.time() - 60) == 0
     assert place.read_bytes() == b"\xff\xd8 newer"
 
 
@@ -186,13 +186,13 @@ def test_folders_that_are_left_empty_go_and_those_just_made_stay(tmp_path: Path)
 def test_two_never_trim_at_once(tmp_path: Path) -> None:
     store = kept(tmp_path)
     image(store, "a", used_ago=9 * DAY)
-    with store.shelf.alone(wait=True):
-        assert Trim(store.shelf, Bounds(max_bytes=1)).turn(60).counted == 0
+    with store.inventory.exclusive(wait=True):
+        assert Trim(store.inventory, Bounds(max_bytes=1)).run(60).counted == 0
     assert left(store) == {"a"}
 
 
 def test_a_large_store_says_what_the_last_survey_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mezcal.store.usage.LOOK_SECONDS", -1)
+    monkeypatch.setattr("mezcal.store.usage.COUNT_SECONDS", -1)
     assert kept(tmp_path).usage() is None
     store = kept(tmp_path)
     image(store, "a", used_ago=9 * DAY)
@@ -206,7 +206,7 @@ def test_what_was_noted_comes_back_and_what_is_broken_is_begun_anew(tmp_path: Pa
     store = kept(tmp_path)
     image(store, "a", used_ago=9 * DAY)
     turns(store, Bounds(max_bytes=1))
-    state = TrimState.from_bytes(store.shelf.notes())
+    state = TrimState.from_bytes(store.inventory.load_state())
     assert state == TrimState.from_bytes(state.as_bytes())
     assert (state.evicted_files, state.evicted_bytes) == (1, 1000)
     assert TrimState.from_bytes(b"{") == TrimState.from_bytes(b'{"survey": 3}') == TrimState()
@@ -215,6 +215,6 @@ def test_what_was_noted_comes_back_and_what_is_broken_is_begun_anew(tmp_path: Pa
 def test_a_survey_is_small_whatever_times_it_meets() -> None:
     survey = Survey(began=1_800_000_000)
     for number in range(100_000):
-        survey.count(Found("x", size=10, used=survey.began - number * 977.0, noted=1))
-    assert len(survey.used) < 4000
+        survey.count(InventoryItem("x", size=10, last_used=survey.began - number * 977.0, sidecar_modified=1))
+    assert len(survey.bytes_by_use) < 4000
     assert survey.bytes == 1_000_000

@@ -12,8 +12,9 @@ import pytest
 from mezcal.recipe import Mezzanine
 from mezcal.settings import Layout
 from mezcal.store import LocalStore, Sidecar
-from mezcal.store.housekeeping.verify import Fault, Verify, chosen
-from mezcal.store.local.walk import Found
+from mezcal.store.housekeeping.verify import Defect, choose_sample
+from mezcal.store.inventory import InventoryItem
+from mezcal.store.local.verify import LocalVerifier
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,27 +44,27 @@ def put(store: LocalStore, name: str) -> Path:
     return path
 
 
-def spoilt(store: LocalStore, fault: Fault) -> Path:  # noqa: C901 - a case for each fault
-    """What has just this *fault*."""
-    path = put(store, f"spoilt/{fault.name}")
-    match fault:
-        case Fault.EMPTY:
+def spoilt(store: LocalStore, defect: Defect) -> Path:  # noqa: C901 - a case for each defect
+    """What has just this *defect*."""
+    path = put(store, f"spoilt/{defect.name}")
+    match defect:
+        case Defect.EMPTY:
             path.write_bytes(b"")
-        case Fault.CUT:
+        case Defect.CUT:
             path.write_bytes(JPEG[:-2])
-        case Fault.CHANGED:
+        case Defect.CHANGED:
             path.write_bytes(JPEG.replace(b"picture", b"pistole"))
-        case Fault.ALONE:
+        case Defect.LONE_SIDECAR:
             path.unlink()
-        case Fault.UNREADABLE:
+        case Defect.UNREADABLE_SIDECAR:
             path.with_name("image.json").write_text("{")
-        case Fault.FOLDER:
+        case Defect.EMPTY_FOLDER:
             path.unlink()
             path.with_name("image.json").unlink()
-        case Fault.SCRATCH:
+        case Defect.DEAD_DRAFT:
             path = store.scratch / "left.jpg"
             path.write_bytes(b"half")
-        case Fault.REFUSED:
+        case Defect.UNREADABLE_IMAGE:
             path.unlink()
             path.mkdir()
             (path / "something").touch()
@@ -72,54 +73,54 @@ def spoilt(store: LocalStore, fault: Fault) -> Path:  # noqa: C901 - a case for 
 
 def test_what_is_whole_is_left_as_it_was_and_its_use_too(store: LocalStore) -> None:
     path = put(store, "a/b")
-    (judged,) = Verify(store, mend=True).all()
-    assert (judged.folder, judged.fault, judged.bare) == ("a/b", None, False)
+    (item,) = LocalVerifier(store, mend=True).verify()
+    assert (item.folder, item.defect, item.without_sidecar) == ("a/b", None, False)
     assert path.stat().st_atime == LONG_AGO
     assert path.stat().st_mtime == LONG_AGO
 
 
 def test_an_image_without_sidecar_is_no_fault_but_told(store: LocalStore) -> None:
     put(store, "a").with_name("image.json").unlink()
-    (judged,) = Verify(store, mend=True).all()
-    assert (judged.fault, judged.bare) == (None, True)
+    (item,) = LocalVerifier(store, mend=True).verify()
+    assert (item.defect, item.without_sidecar) == (None, True)
     assert store.find(Mezzanine.parse("a")) is not None
 
 
-@pytest.mark.parametrize("fault", list(Fault))
-def test_each_fault_is_found_and_mended_where_that_can_be(store: LocalStore, fault: Fault) -> None:
+@pytest.mark.parametrize("defect", list(Defect))
+def test_each_fault_is_found_and_mended_where_that_can_be(store: LocalStore, defect: Defect) -> None:
     whole = put(store, "whole")
-    path = spoilt(store, fault)
-    faults = [judged for judged in Verify(store).all() if judged.fault]
-    assert [judged.fault for judged in faults] == [fault]
-    assert not faults[0].mended
+    path = spoilt(store, defect)
+    defects = [item for item in LocalVerifier(store).verify() if item.defect]
+    assert [item.defect for item in defects] == [defect]
+    assert not defects[0].mended
     assert path.parent.exists()
 
-    (mended,) = [judged for judged in Verify(store, mend=True).all() if judged.fault]
-    left = [judged.fault for judged in Verify(store).all() if judged.fault]
-    assert (mended.mended, left) == ((False, [fault]) if fault is Fault.REFUSED else (True, []))
-    assert path.exists() == (fault in {Fault.UNREADABLE, Fault.REFUSED})
+    (mended,) = [item for item in LocalVerifier(store, mend=True).verify() if item.defect]
+    left = [item.defect for item in LocalVerifier(store).verify() if item.defect]
+    assert (mended.mended, left) == ((False, [defect]) if defect is Defect.UNREADABLE_IMAGE else (True, []))
+    assert path.exists() == (defect in {Defect.UNREADABLE_SIDECAR, Defect.UNREADABLE_IMAGE})
     assert whole.read_bytes() == JPEG
 
 
 def test_the_draft_of_a_living_writer_is_no_fault(store: LocalStore) -> None:
     with store.draft():
-        assert list(Verify(store, mend=True).all()) == []
+        assert list(LocalVerifier(store, mend=True).verify()) == []
 
 
 def test_a_sample_is_as_large_as_was_wished_and_any_image_may_be_in_it() -> None:
-    found = [Found("", size=None), *(Found(str(number), size=1) for number in range(100))]
-    assert len(chosen(found, 10)) == 10
-    assert len(chosen(found, 1000)) == 100
-    assert {one.folder for _ in range(50) for one in chosen(found, 50)} == {str(number) for number in range(100)}
+    found = [InventoryItem("", size=None), *(InventoryItem(str(number), size=1) for number in range(100))]
+    assert len(choose_sample(found, 10)) == 10
+    assert len(choose_sample(found, 1000)) == 100
+    assert {one.folder for _ in range(50) for one in choose_sample(found, 50)} == {str(number) for number in range(100)}
 
 
 def test_a_publication_in_mid_verification_is_not_taken_for_a_fault(store: LocalStore) -> None:
     """The image is there before its sidecar; whoever mends looks again when the publisher is done."""
     path = put(store, "a")
     path.with_name("image.json").write_text("{")
-    verify = Verify(store, mend=True)
-    found = next(one for one in store.shelf.walk() if one.size)
+    verify = LocalVerifier(store, mend=True)
+    found = next(one for one in store.inventory.walk() if one.size)
     put(store, "a")
-    assert verify.judge(found) is not None
+    assert verify.verify_item(found) is not None
     assert store.sidecar(Mezzanine.parse("a")) is not None
     assert time.time() - path.stat().st_ctime < 60

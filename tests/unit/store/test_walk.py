@@ -12,21 +12,21 @@ from hypothesis import strategies as st
 from mezcal.recipe import Mezzanine
 from mezcal.settings import Layout
 from mezcal.store import LocalStore
-from mezcal.store.local.walk import Walk
+from mezcal.store.local.walk import FolderWalk
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from mezcal.store.local.walk import Found
+    from mezcal.store.inventory import InventoryItem
 
 NAMES = st.lists(st.sampled_from(["a", "b", "ab", "b c"]), min_size=1, max_size=4).map("/".join)
 
 
-def parts_of(root: Path, most: int) -> list[Found]:
+def parts_of(root: Path, most: int) -> list[InventoryItem]:
     """All that is found by walks of *most* folders each."""
     found, cursor = [], ""
     while True:
-        walk = Walk(root, cursor)
+        walk = FolderWalk(root, cursor)
         found += list(islice(walk, most))
         cursor = walk.cursor
         if not cursor:
@@ -47,39 +47,39 @@ def test_a_folder_of_many_is_read_in_blocks_and_gone_on_with(tmp_path: Path, mos
     for number in range(3000):
         (tmp_path / f"{number:032x}").mkdir()
         (tmp_path / f"{number:032x}" / "image.jpg").write_bytes(b"x")
-    walk = Walk(tmp_path)
+    walk = FolderWalk(tmp_path)
     found = list(islice(walk, most))
     assert walk.cursor.count("[") <= 3, "a place, not a list of what is left"
-    found += list(Walk(tmp_path, walk.cursor))
+    found += list(FolderWalk(tmp_path, walk.cursor))
     assert sorted(seen.folder for seen in found if seen.size) == [f"{number:032x}" for number in range(3000)]
 
 
 def test_a_walk_goes_on_though_the_folder_it_was_in_is_gone(tmp_path: Path) -> None:
     for number in range(1500):
         (tmp_path / str(number)).mkdir()
-    walk = Walk(tmp_path)
+    walk = FolderWalk(tmp_path)
     first = [seen.folder for seen in islice(walk, 1000)]
     for folder in first[900:]:
         (tmp_path / folder).rmdir()
-    met = {*first, *(seen.folder for seen in Walk(tmp_path, walk.cursor))}
+    met = {*first, *(seen.folder for seen in FolderWalk(tmp_path, walk.cursor))}
     assert met >= {path.name for path in tmp_path.iterdir()}
 
 
 @pytest.mark.parametrize("cursor", ["a/b/c", "[1]", "{}", '[[99999999999, "x"]]', "null"])
 def test_a_cursor_of_another_kind_begins_anew_or_ends(tmp_path: Path, cursor: str) -> None:
     (tmp_path / "a").mkdir()
-    assert {seen.folder for seen in Walk(tmp_path, cursor)} <= {"", "a"}
+    assert {seen.folder for seen in FolderWalk(tmp_path, cursor)} <= {"", "a"}
 
 
 def test_a_walk_goes_as_deep_as_paths_do(tmp_path: Path) -> None:
     (tmp_path / "/".join("a" * 300)).mkdir(parents=True)
-    assert len(list(Walk(tmp_path))) == 301
+    assert len(list(FolderWalk(tmp_path))) == 301
 
 
 def test_of_our_own_folder_only_derivatives_are_met(tmp_path: Path) -> None:
     for name in ("scratch", "locks", "evicted/1", "by-key/ab/abc"):
         (tmp_path / ".mezcal" / name).mkdir(parents=True)
-    names = [seen.folder for seen in Walk(tmp_path)]
+    names = [seen.folder for seen in FolderWalk(tmp_path)]
     assert names == ["", ".mezcal", ".mezcal/by-key", ".mezcal/by-key/ab", ".mezcal/by-key/ab/abc"]
 
 
@@ -120,7 +120,7 @@ def test_what_is_opened_by_its_key_comes_back_too(tmp_path: Path) -> None:
     recipe = Mezzanine.parse("a.lock")  # kept by key
     store = filled(tmp_path, recipe, 60)
     assert store.evict(recipe)
-    opened = store.open_key(recipe.key)
+    opened = store.open_by_key(recipe.key)
     assert opened is not None
     opened.file.close()
 

@@ -1,0 +1,146 @@
+"""The folders of a local store as housekeeping sees them."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from contextlib import contextmanager, suppress
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from mezcal.errors import StoreDown
+from mezcal.store.inventory import YOUNG_SECONDS, InventoryItem
+from mezcal.store.local.files import ABSENT, lock_file, prune, rename, reported
+from mezcal.store.local.free_space import FreeSpace
+from mezcal.store.local.layout import IMAGE, SIDECAR
+from mezcal.store.local.trash import remove
+from mezcal.store.local.walk import FolderWalk, sidecar_in
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    from mezcal.store.local.store import LocalStore
+    from mezcal.store.values import Sidecar
+
+STATE = "trim.json"
+
+
+class LocalInventory:
+    """The folders of *store*."""
+
+    sidecars_per_walk = 20_000  # some seconds of a local disk
+
+    def __init__(self, store: LocalStore) -> None:
+        self._store = store
+        self.root = store.root
+        self._state_file = store.locks.parent / STATE
+
+    def walk(self, cursor: str = "") -> FolderWalk:
+        """Returns a walk through the folders from *cursor* on."""
+        return FolderWalk(self.root, cursor)
+
+    def sidecar(self, folder: str) -> Sidecar | None:
+        """Returns the sidecar in *folder*, None if there is none that can be read."""
+        return sidecar_in(self.root / folder)
+
+    def evict(self, item: InventoryItem, before: float) -> int:
+        """Move *item* to the trash; `empty_trash` removes it after PIN_SECONDS. Returns its bytes, or 0.
+
+        Its time is looked at again under the publishing lock: what was published or used meanwhile stays.
+        """
+        return self._take(item, before, outright=False)
+
+    def remove(self, item: InventoryItem, before: float) -> int:
+        """Do the same as `evict`, but remove it at once."""
+        return self._take(item, before, outright=True)
+
+    def _take(self, item: InventoryItem, before: float, *, outright: bool) -> int:
+        own = PurePosixPath(item.folder)
+        image = self.root / own / IMAGE
+        with reported(), self._store.publishing(own):
+            try:
+                status = image.stat()
+                if max(status.st_atime, status.st_mtime) >= before:
+                    return 0
+                size = status.st_size + _size(image.with_name(SIDECAR))
+                if outright:
+                    remove(image)
+                else:
+                    self._store.trash.put(own, image)
+            except ABSENT:
+                return 0
+            prune(image.parent, self.root)
+        return max(size, 1)
+
+    def remove_empty_image(self, folder: str) -> None:
+        """Remove the image in *folder* if it has no bytes: nginx would serve it."""
+        image = self.root / folder / IMAGE
+        with reported(), self._store.publishing(PurePosixPath(folder)), suppress(*ABSENT):
+            if not image.stat().st_size:  # nothing was published meanwhile
+                image.unlink()
+
+    def remove_empty_folder(self, folder: str) -> None:
+        """Remove *folder* if it is empty, and was not just created to be filled."""
+        path = self.root / folder
+        with suppress(OSError):
+            if folder and path.stat().st_mtime < time.time() - YOUNG_SECONDS:
+                prune(path, self.root)
+
+    def free_bytes(self) -> int:
+        """Returns how many bytes the file system can still store."""
+        return self._store.free_bytes()
+
+    def make_free_space(self, needed: int) -> bool:
+        """Free *needed* bytes, and some files. Returns True if writing is worth another attempt."""
+        trash = self._store.trash
+        with self._locked("free_space", wait=True), reported():
+            return FreeSpace(self, trash).make(needed, time.time() - max(YOUNG_SECONDS, trash.seconds))
+
+    def empty_trash(self, limit: int) -> int:
+        """Remove up to *limit* files evicted more than PIN_SECONDS ago. Returns how many."""
+        with reported():
+            return self._store.trash.empty(limit)
+
+    def exclusive(self, *, wait: bool) -> AbstractContextManager[bool]:
+        """Hold the lock of all processes that trim this store, on every host."""
+        return self._locked("trim", wait=wait)
+
+    @contextmanager
+    def _locked(self, name: str, *, wait: bool) -> Iterator[bool]:
+        with reported():
+            descriptor = lock_file(self._store.locks, name)
+        try:
+            yield _lock(descriptor, wait=wait)
+        finally:
+            os.close(descriptor)
+
+    def load_state(self) -> bytes:
+        """Returns what was saved last, empty if nothing was."""
+        try:
+            return self._state_file.read_bytes()
+        except OSError:
+            return b""
+
+    def save_state(self, state: bytes) -> None:
+        """Save *state*. On a full disk the old state stays."""
+        with suppress(StoreDown), self._store.draft() as draft, reported():
+            draft.write_bytes(state)
+            rename(draft, self._state_file)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def _lock(descriptor: int, *, wait: bool) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError:
+        return False
+    return True

@@ -1,0 +1,137 @@
+"""What every store promises: to those who serve and make derivatives, and to housekeeping."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    from mezcal.recipe import Mezzanine, Recipe
+    from mezcal.store.housekeeping.verify import VerifiedItem
+    from mezcal.store.inventory import Inventory
+    from mezcal.store.usage import Usage
+    from mezcal.store.values import Described, Opened, Sidecar, Stored, StoredEntry
+
+
+class Store(Protocol):
+    """Finds, opens, publishes and deletes derivatives.
+
+    A derivative appears whole or not at all, and finding one takes no lock. Every method raises `StoreDown` if the
+    store fails.
+    """
+
+    def find(self, recipe: Recipe) -> Stored | None:
+        """Returns what is stored for *recipe*, None if nothing is. Costs one `stat`, or one request at a bucket."""
+
+    def describe(self, recipe: Recipe) -> Described | None:
+        """Returns what is stored for *recipe* with its sidecar, at the price of `find` and a small file."""
+
+    def sidecar(self, recipe: Recipe) -> Sidecar | None:
+        """Returns the sidecar of *recipe*'s derivative, None if there is none."""
+
+    def open(self, recipe: Recipe) -> Opened | None:
+        """Open the derivative of *recipe*. Brings it back from the trash if it was evicted within PIN_SECONDS."""
+
+    def open_by_key(self, key: str) -> Opened | None:
+        """Open a thumbnail of which only the key is known; *key* must be one."""
+
+    def pages(self, recipe: Recipe) -> list[Mezzanine]:
+        """Returns the stored mezzanines of single pages of *recipe*'s master; an empty list for a thumbnail."""
+
+    def draft(self) -> AbstractContextManager[Path]:
+        """Create a local file to write a derivative to, removed at the end. Fails here if the store is not writable."""
+
+    def put(self, recipe: Recipe, draft: Path, sidecar: Sidecar, guard: Callable[[], None]) -> Stored:
+        """Publish *draft* as *recipe*'s derivative, unless *guard* raises `Superseded`."""
+
+    def delete(self, recipe: Recipe) -> bool:
+        """Delete the derivative, also from the trash. Returns True if there was one that was not in the trash."""
+
+    def refresh(self, recipe: Recipe, sidecar: Sidecar) -> bool:
+        """Replace the sidecar. Returns False if another derivative was stored meanwhile, or none is."""
+
+    def check(self) -> None:
+        """Raise `StoreDown`, with the reason, unless a derivative could be stored now."""
+
+
+class Housekeeping(Protocol):
+    """Cleans, counts and verifies a store. Every method raises `StoreDown` if the store fails."""
+
+    @property
+    def inventory(self) -> Inventory:
+        """The store as folders with sizes and times of last use, for `Trim`."""
+
+    def evict(self, recipe: Recipe) -> bool:
+        """Move the derivative to the trash, however recently it was used. Returns True if there was one.
+
+        `find` no longer returns it. `open` brings it back within PIN_SECONDS: what a HEAD announced can be fetched.
+        """
+
+    def sweep(self) -> int:
+        """Remove, quickly, the drafts of dead writers on this host. Returns how many files."""
+
+    def expire(self) -> int:
+        """Remove what was evicted PIN_SECONDS ago or never published. May take long. Returns how many objects."""
+
+    def entries(self) -> Iterator[StoredEntry]:
+        """Yields every derivative in no promised order, and never holds all in memory.
+
+        What is added or removed meanwhile may be missing or not.
+        """
+
+    def usage(self) -> Usage | None:
+        """Returns what the store holds, None if counting takes too long and no survey has ended yet."""
+
+    def free_bytes(self) -> int | None:
+        """Returns how many bytes can still be stored, None if the store has no limit."""
+
+    def verify(self, sample: int | None = None, *, mend: bool = False) -> Iterator[VerifiedItem]:
+        """Read each derivative, or *sample* of them chosen at random, and compare it with its sidecar.
+
+        With *mend*, what is wrong is removed.
+        """
+
+    def last_use_source(self, *, use_log: bool) -> str:
+        """Returns how the last use of a derivative is known, for people. *use_log*: nginx writes CACHE_USE_LOG."""
+
+
+class DerivativeStore(Store, Housekeeping, Protocol):
+    """A whole store, as `open_store` returns it."""
+
+
+# --- what only some stores can do
+
+
+@runtime_checkable
+class SignsUrls(Protocol):
+    """A store from which clients can fetch derivatives themselves."""
+
+    def presigned_url(self, key: str, method: str = "GET") -> str:
+        """Returns a URL at the store by which anyone may fetch the thumbnail *key*, the same all day, UTC."""
+
+
+@runtime_checkable
+class MakesFreeSpace(Protocol):
+    """A store on a local disk, where evicting makes space at once."""
+
+    def make_free_space(self, needed: int) -> bool:
+        """Free at least *needed* bytes. Returns True if writing is worth another attempt."""
+
+
+@runtime_checkable
+class NotesUse(Protocol):
+    """A store whose last uses are the access times of files."""
+
+    def note_use(self, recipe: Recipe) -> bool:
+        """Note that *recipe*'s derivative was used now. Returns False if there is none."""
+
+
+@runtime_checkable
+class PublishesByRename(Protocol):
+    """A store that publishes by renaming, which must replace a whole file in one step."""
+
+    def check_rename(self) -> None:
+        """Raise `StoreDown`, with what to do, unless renaming over a file replaces it within one file system."""
