@@ -56,7 +56,7 @@ def open_chunks(master: MasterReader, page: Page) -> CodecStrips:
 def _tifffile_page(master: MasterReader, page: Page) -> Any:
     logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # errors are raised
     master.seek(0)
-    pages: Any = tifffile.TiffFile(cast("IO[bytes]", master), name="master", _multifile=False).pages
+    pages: Any = tifffile.TiffFile(cast("IO[bytes]", master), name="master").pages
     top = pages[page.directory.index]
     return top if page.directory.sub is None else top.pages[page.directory.sub]
 
