@@ -70,10 +70,6 @@ class MasterReader(io.RawIOBase):
         view[: len(data)] = data
         return len(data)
 
-    def readall(self) -> bytes:
-        """Returns all that is left."""
-        return self.read(-1)
-
     def seek(self, offset: int, whence: int = 0, /) -> int:
         """Returns the new position."""
         if whence == 0 and offset < 0:

@@ -1,7 +1,7 @@
-"""TIFF layouts that libtiff does not read, decoded strip by strip by tifffile and imagecodecs.
+"""TIFF layouts that libtiff does not read, decoded by tifffile and imagecodecs.
 
-Only the strips or tiles of one row are in memory. The result are samples in their true bit depth, with palettes
-looked up and colours unchanged.
+A segment is a strip or a tile, as in tifffile. Only the segments of one row are in memory. The result are samples in
+their true bit depth, with palettes looked up and colours unchanged.
 """
 
 from __future__ import annotations
@@ -28,27 +28,27 @@ if TYPE_CHECKING:
     from mezcal.convert.master_reader import MasterReader
 
 LERC, LERC_PARAMETERS = 34887, 50674
-CHUNK_OVERHEAD = 2**20  # bytes of tables and headers
-CHUNK_MAX = 2**30  # bytes of a decoded strip
+SEGMENT_OVERHEAD = 2**20  # bytes of tables and headers
+SEGMENT_MAX = 2**30  # bytes of a decoded strip
 
 
 def open_strips(master: MasterReader, page: Page) -> Strips:
     """Returns the samples of *page*, a row of strips or tiles at a time. Raises `CannotRead` if tifffile cannot."""
-    if page.chunk_bytes > CHUNK_MAX:
-        raise TooLarge(f"its strips of {page.chunk_bytes:,} bytes would have to be in memory whole")
-    chunks = open_chunks(master, page)
+    if page.segment_bytes > SEGMENT_MAX:
+        raise TooLarge(f"its strips of {page.segment_bytes:,} bytes would have to be in memory whole")
+    segments = open_segments(master, page)
     try:
-        first = chunks.row(0)
+        first = segments.row(0)
     except Exception as error:
         raise CannotRead(first_line(f"{type(error).__name__}: {error}")) from error
-    return Strips(page.width, page.height, first.shape[2], first.dtype, chunks.rows, chunks.row)
+    return Strips(page.width, page.height, first.shape[2], first.dtype, segments.rows, segments.row)
 
 
-def open_chunks(master: MasterReader, page: Page) -> CodecStrips:
+def open_segments(master: MasterReader, page: Page) -> PageSegments:
     """Returns the strips or tiles of *page*, not decoded yet. Raises `CannotRead` if tifffile cannot."""
     try:
         tifffile_page = _tifffile_page(master, page)
-        return CodecStrips(page, tifffile_page, master, tifffile_page.decode)
+        return PageSegments(page, tifffile_page, master, tifffile_page.decode)
     except Exception as error:
         raise CannotRead(first_line(f"{type(error).__name__}: {error}")) from error
 
@@ -62,17 +62,17 @@ def _tifffile_page(master: MasterReader, page: Page) -> Any:
 
 
 @dataclass(frozen=True, slots=True)
-class CodecStrips:
+class PageSegments:
     """The strips or tiles of one page, joined to rows of full width.
 
-    *decode_chunk* is tifffile's function for the page. tifffile makes it when it is first asked for, which several
+    *decode_segment* is tifffile's function for the page. tifffile makes it when it is first asked for, which several
     threads must not do at once.
     """
 
     page: Page
     tifffile_page: Any
     file: MasterReader
-    decode_chunk: Callable[..., Any]
+    decode_segment: Callable[..., Any]
 
     @property
     def rows(self) -> int:
@@ -85,8 +85,8 @@ class CodecStrips:
 
     @property
     def _bytes_max(self) -> int:
-        """Bytes of a chunk in the file at most: a compressed one may be somewhat larger than its pixels."""
-        return self.page.chunk_bytes if self.page.compression == 1 else 2 * self.page.chunk_bytes + CHUNK_OVERHEAD
+        """Bytes of a segment in the file at most: a compressed one may be somewhat larger than its pixels."""
+        return self.page.segment_bytes if self.page.compression == 1 else 2 * self.page.segment_bytes + SEGMENT_OVERHEAD
 
     def row(self, index: int) -> NDArray[Any]:
         """Returns the *index*-th row of strips or tiles: height x width x samples."""
@@ -98,13 +98,13 @@ class CodecStrips:
         per_plane = self._across * -(-self.page.height // self.rows)
         first = index * self._across
         numbers = [plane * per_plane + first + i for plane in range(planes) for i in range(self._across)]
-        return [(number, self._read_chunk(number)) for number in numbers]
+        return [(number, self._read_segment(number)) for number in numbers]
 
     def decode(self, index: int, coded: list[tuple[int, bytes]]) -> NDArray[Any]:
-        """Returns the *index*-th row out of its *coded* chunks. Several threads may call this at once."""
-        chunks = [self._decode_chunk(number, data) for number, data in coded]
+        """Returns the *index*-th row out of its *coded* segments. Several threads may call this at once."""
+        segments = [self._decode_segment(number, data) for number, data in coded]
         across = self._across
-        planes = [np.concatenate(chunks[at : at + across], axis=1) for at in range(0, len(chunks), across)]
+        planes = [np.concatenate(segments[at : at + across], axis=1) for at in range(0, len(segments), across)]
         whole = np.concatenate(planes, axis=2) if len(planes) > 1 else planes[0]
         rows = min(self.rows, self.page.height - index * self.rows)
         if whole.shape[0] < rows or whole.shape[1] < self.page.width:
@@ -119,23 +119,23 @@ class CodecStrips:
             data += piece
         return bytes(data)
 
-    def _read_chunk(self, number: int) -> bytes:
+    def _read_segment(self, number: int) -> bytes:
         offset, size = self.tifffile_page.dataoffsets[number], self.tifffile_page.databytecounts[number]
         size = min(size, self._bytes_max, self.page.directory.file.length)  # the declared size may be wrong
         data = self.bytes_at(offset, size)
         self._check_declared_size(data[: tile_headers.HEAD], number)
         return data
 
-    def _decode_chunk(self, number: int, data: bytes) -> NDArray[Any]:
+    def _decode_segment(self, number: int, data: bytes) -> NDArray[Any]:
         tables = {"jpegtables": self.tifffile_page.jpegtables, "jpegheader": self.tifffile_page.jpegheader}
-        array, _, _ = self.decode_chunk(data, number, **tables)
+        array, _, _ = self.decode_segment(data, number, **tables)
         if array is None:
             raise CannotRead(f"strip or tile {number} is empty")
-        chunk: NDArray[Any] = array[0]
-        return chunk
+        segment: NDArray[Any] = array[0]
+        return segment
 
     def _check_declared_size(self, data: bytes, number: int) -> None:
-        """Raise `CannotRead` if a chunk has a header of its own that declares a size too large, or none."""
+        """Raise `CannotRead` if a segment has a header of its own that declares a size too large, or none."""
         compression = self.page.compression
         if compression not in tile_headers.READERS or (compression == LERC and self._compressed_twice):
             return

@@ -152,7 +152,7 @@ class Page:
         return (across[0] * unit, down[0] * unit) if unit and across and down else None
 
     @property
-    def chunk_bytes(self) -> int:
+    def segment_bytes(self) -> int:
         """Bytes of a decoded strip or tile, all planes."""
         width, rows = self.tile or (self.width, self.strip_rows)
         return width * rows * self.samples * -(-self.depth // 8)
@@ -161,39 +161,39 @@ class Page:
     def row_bytes(self) -> int:
         """Bytes of one row of decoded strips or tiles: the least that must be in memory at once."""
         across = -(-self.width // self.tile[0]) if self.tile else 1
-        return across * self.chunk_bytes
+        return across * self.segment_bytes
 
     def check_content(self) -> None:
         """Raise `BadTiff` unless the file holds every strip or tile of the picture."""
-        if self.samples > SAMPLES_MAX or (self.tile and self.chunk_bytes > TILE_MAX):
+        if self.samples > SAMPLES_MAX or (self.tile and self.segment_bytes > TILE_MAX):
             raise BadTiff(f"{self.samples} samples a pixel, tiles of {self.tile} are declared: too many or too large")
         if self.compression == 6:  # old-style JPEG may store its stream anywhere; its decoder searches for it
             offsets = self.directory.number(513, 0), *map(int, self.directory.values(273))
             if max(offsets) >= self.directory.file.length:
                 raise BadTiff("its JPEG stream lies beyond the file's end")
             return
-        self._check_chunks()
+        self._check_segments()
 
-    def _check_chunks(self) -> None:
+    def _check_segments(self) -> None:
         tag = 324 if self.tile else 273
         offsets = self.directory.values(tag)
         counts = self.directory.values(tag + (1 if self.tile else 6))
-        needed = self._chunk_count()
-        chunks = "tiles" if self.tile else "strips"
+        needed = self._segment_count()
+        segments = "tiles" if self.tile else "strips"
         if len(offsets) < needed:
-            raise BadTiff(f"it needs {needed} {chunks} and has {len(offsets)}")
+            raise BadTiff(f"it needs {needed} {segments} and has {len(offsets)}")
         if counts and len(counts) < needed:
-            raise BadTiff(f"it needs {needed} {chunks} and gives the size of {len(counts)}")
+            raise BadTiff(f"it needs {needed} {segments} and gives the size of {len(counts)}")
         for number in range(needed):
-            self._check_chunk(int(offsets[number]), int(counts[number]) if counts else None, number)
+            self._check_segment(int(offsets[number]), int(counts[number]) if counts else None, number)
 
-    def _chunk_count(self) -> int:
+    def _segment_count(self) -> int:
         planes = self.samples if self.planar else 1
         if self.tile is None:
             return -(-self.height // self.strip_rows) * planes
         return -(-self.width // self.tile[0]) * -(-self.height // self.tile[1]) * planes
 
-    def _check_chunk(self, offset: int, count: int | None, number: int) -> None:
+    def _check_segment(self, offset: int, count: int | None, number: int) -> None:
         length = self.directory.file.length
         if self.compression == 1 and not self.tile and self.photometric != YCBCR:
             count = self._strip_bytes(number)  # many writers of uncompressed strips give wrong counts

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mezcal.convert.master_reader import MasterReader
-    from mezcal.convert.tiff.codecs import CodecStrips
+    from mezcal.convert.tiff.codecs import PageSegments
     from mezcal.convert.tiff.pages import Page
 
 UNCOMPRESSED, JPEG, DEFLATES = 1, 7, (8, 32946)
@@ -60,12 +60,12 @@ def open_strips(master: MasterReader, page: Page) -> Strips | None:
     if not rows:
         return None
     try:
-        chunks = codecs.open_chunks(master, page)
+        segments = codecs.open_segments(master, page)
     except CannotRead:
         return None
     dtype = np.dtype("uint8" if page.depth == 8 else "uint16")
     layout = UncompressedStrips if _is_uncompressed(page) else CompressedStrips
-    source: Any = layout(chunks, rows, dtype)
+    source: Any = layout(segments, rows, dtype)
     return Strips(page.width, page.height, page.samples, dtype, rows, source.fetch, decode=source.decode)
 
 
@@ -106,26 +106,26 @@ def _strip_rows(page: Page) -> int:
 class UncompressedStrips:
     """Strips of any number of rows, read from a page that is not compressed."""
 
-    def __init__(self, chunks: CodecStrips, rows: int, dtype: np.dtype[Any]) -> None:
-        self._chunks, self._rows = chunks, rows
-        self._stored = dtype.newbyteorder(chunks.tifffile_page.parent.byteorder)
+    def __init__(self, segments: PageSegments, rows: int, dtype: np.dtype[Any]) -> None:
+        self._segments, self._rows = segments, rows
+        self._stored = dtype.newbyteorder(segments.tifffile_page.parent.byteorder)
         self._dtype = dtype
 
     def fetch(self, index: int) -> list[bytes]:
         """Returns the bytes of the strip *index*."""
-        page, top = self._chunks.page, index * self._rows
-        offsets = self._chunks.tifffile_page.dataoffsets
+        page, top = self._segments.page, index * self._rows
+        offsets = self._segments.tifffile_page.dataoffsets
         end, size, parts = min(top + self._rows, page.height), _row_bytes(page), []
         while top < end:
             stored, skipped = divmod(top, page.strip_rows)
             count = min(page.strip_rows - skipped, end - top)
-            parts.append(self._chunks.bytes_at(offsets[stored] + skipped * size, count * size))
+            parts.append(self._segments.bytes_at(offsets[stored] + skipped * size, count * size))
             top += count
         return parts
 
     def decode(self, parts: list[bytes]) -> NDArray[Any]:
         """Returns the strip's samples."""
-        page = self._chunks.page
+        page = self._segments.page
         flat = np.frombuffer(parts[0] if len(parts) == 1 else b"".join(parts), self._stored)
         return flat.reshape(-1, page.width, page.samples).astype(self._dtype, copy=False)
 
@@ -133,43 +133,43 @@ class UncompressedStrips:
 class CompressedStrips:
     """Strips made of whole compressed strips, or of whole rows of tiles."""
 
-    def __init__(self, chunks: CodecStrips, rows: int, dtype: np.dtype[Any]) -> None:
-        self._chunks, self._dtype = chunks, dtype
-        self._chunk_rows = max(1, -(-rows // chunks.rows))  # rows of chunks in a strip
-        self._count = -(-chunks.page.height // chunks.rows)
+    def __init__(self, segments: PageSegments, rows: int, dtype: np.dtype[Any]) -> None:
+        self._segments, self._dtype = segments, dtype
+        self._segment_rows = max(1, -(-rows // segments.rows))  # rows of segments in a strip
+        self._count = -(-segments.page.height // segments.rows)
 
     def fetch(self, index: int) -> list[tuple[int, list[tuple[int, bytes]]]]:
         """Returns the coded strips or tiles of the strip *index*, by their row."""
-        first = index * self._chunk_rows
-        coded = [(row, self._chunks.read(row)) for row in range(first, min(first + self._chunk_rows, self._count))]
-        if self._chunks.page.compression == JPEG:
-            for _, chunks in coded:
-                _check_jpeg_ends(chunks)
+        first = index * self._segment_rows
+        coded = [(row, self._segments.read(row)) for row in range(first, min(first + self._segment_rows, self._count))]
+        if self._segments.page.compression == JPEG:
+            for _, segments in coded:
+                _check_jpeg_ends(segments)
         return coded
 
     def decode(self, coded: list[tuple[int, list[tuple[int, bytes]]]]) -> NDArray[Any]:
         """Returns the strip's samples."""
         try:
-            rows = [self._chunks.decode(row, chunks) for row, chunks in coded]
+            rows = [self._segments.decode(row, segments) for row, segments in coded]
         except Exception:
-            if self._chunks.page.compression in DEFLATES:
-                for row, chunks in coded:
-                    for number, data in chunks:
-                        _check_deflated(number, data, self._bytes_of(row), 2 * self._chunks.page.chunk_bytes)
+            if self._segments.page.compression in DEFLATES:
+                for row, segments in coded:
+                    for number, data in segments:
+                        _check_deflated(number, data, self._bytes_of(row), 2 * self._segments.page.segment_bytes)
             raise
         whole = rows[0] if len(rows) == 1 else np.concatenate(rows)
         return np.ascontiguousarray(whole, self._dtype)
 
     def _bytes_of(self, row: int) -> int:
         """Returns the bytes of a decoded strip or tile in the *row*-th row; the last strip may be shorter."""
-        page = self._chunks.page
-        rows = min(self._chunks.rows, page.height - row * self._chunks.rows)
-        return page.chunk_bytes if page.tile else rows * _row_bytes(page)
+        page = self._segments.page
+        rows = min(self._segments.rows, page.height - row * self._segments.rows)
+        return page.segment_bytes if page.tile else rows * _row_bytes(page)
 
 
-def _check_jpeg_ends(chunks: list[tuple[int, bytes]]) -> None:
-    """Raise `CannotRead` if a chunk is cut off: libjpeg makes grey pixels then, and imagecodecs hides its warning."""
-    for number, data in chunks:
+def _check_jpeg_ends(segments: list[tuple[int, bytes]]) -> None:
+    """Raise `CannotRead` if a segment is cut off: libjpeg makes grey pixels then, and imagecodecs hides its warning."""
+    for number, data in segments:
         if not data.rstrip(b"\0").endswith(JPEG_END):
             raise CannotRead(f"strip or tile {number} has no end")
 
