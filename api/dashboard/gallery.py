@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from functools import cache
+from typing import TYPE_CHECKING, Self
 
 from flask import url_for
 
@@ -13,14 +14,14 @@ from mezcal.jobs.recent import NO_PREVIEW
 from mezcal.recipe import from_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from api.context import ApiContext
     from mezcal.recipe import Recipe
-    from mezcal.store import Stored
+    from mezcal.store import Described
 
 ITEMS_MAX = 8
-CANDIDATES = 24  # of the newest: some of them may have been deleted
+CANDIDATES = 100  # of the newest: some of them may have been deleted
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,50 +40,47 @@ class GalleryItem:
     preview: str | None
 
 
-def newest(context: ApiContext) -> list[GalleryItem]:
-    """Return the stored derivatives that were made last. Empty if the broker or the store cannot be reached."""
-    try:
-        stored, _ = _find(context, map(from_json, context.jobs.recent.newest(CANDIDATES)))
-        return _items(context, stored)
-    except Failure:
-        return []
+@dataclass(frozen=True, slots=True)
+class Galleries:
+    """The newest and the largest stored derivatives."""
+
+    newest: list[GalleryItem] = field(default_factory=list)
+    largest: list[GalleryItem] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, context: ApiContext) -> Self:
+        """Ask the store once for each derivative. Empty if the broker or the store cannot be reached."""
+        describe = cache(context.store.describe)  # a derivative may be in both lists
+        recent = context.jobs.recent
+        try:
+            newest, _ = _find(describe, map(from_json, recent.newest(CANDIDATES)))
+            largest, deleted = _find(describe, map(from_json, recent.largest()))
+            recent.remove(deleted)
+            previewed = _previewed(context, list(newest | largest))
+        except Failure:
+            return cls()
+        by_size = sorted(largest.items(), key=lambda item: -item[1].stored.size)
+        return cls(_items(newest.items(), previewed), _items(by_size, previewed))
 
 
-def largest(context: ApiContext) -> list[GalleryItem]:
-    """Return the largest stored derivatives, and remove deleted ones from the list of candidates.
-
-    Empty if the broker or the store cannot be reached.
-    """
-    try:
-        stored, deleted = _find(context, map(from_json, context.jobs.recent.largest()))
-        context.jobs.recent.remove(deleted)
-        items = _items(context, stored)
-    except Failure:
-        return []
-    return sorted(items, key=lambda item: -item.size)
-
-
-def _find(context: ApiContext, recipes: Iterable[Recipe]) -> tuple[dict[Recipe, Stored], list[Recipe]]:
+def _find(
+    describe: Callable[[Recipe], Described | None], recipes: Iterable[Recipe]
+) -> tuple[dict[Recipe, Described], list[Recipe]]:
     """Return the first ITEMS_MAX of *recipes* that are stored, and those before the last of them that are not."""
-    stored: dict[Recipe, Stored] = {}
+    stored: dict[Recipe, Described] = {}
     deleted: list[Recipe] = []
     for recipe in recipes:
         if len(stored) == ITEMS_MAX:
             break
-        if found := context.store.find(recipe):
-            stored[recipe] = found
+        if described := describe(recipe):
+            stored[recipe] = described
         else:
             deleted.append(recipe)
     return stored, deleted
 
 
-def _items(context: ApiContext, stored: dict[Recipe, Stored]) -> list[GalleryItem]:
-    previewed = _previewed(context, list(stored))
-    return [_item(context, recipe, found, recipe.key in previewed) for recipe, found in stored.items()]
-
-
 def _previewed(context: ApiContext, recipes: list[Recipe]) -> set[str]:
-    """Return the keys of *recipes* that have a preview, and order the missing previews for the next request."""
+    """Return the keys of *recipes* that have a preview, and request the missing previews for the next visit."""
     previews = context.jobs.recent.previews(recipes)
     for recipe in recipes:
         if previews[recipe.key] is None:
@@ -90,12 +88,16 @@ def _previewed(context: ApiContext, recipes: list[Recipe]) -> set[str]:
     return {key for key, preview in previews.items() if preview and preview != NO_PREVIEW}
 
 
-def _item(context: ApiContext, recipe: Recipe, stored: Stored, previewed: bool) -> GalleryItem:
-    sidecar = context.store.sidecar(recipe)
+def _items(stored: Iterable[tuple[Recipe, Described]], previewed: set[str]) -> list[GalleryItem]:
+    return [_item(recipe, described, recipe.key in previewed) for recipe, described in stored]
+
+
+def _item(recipe: Recipe, described: Described, previewed: bool) -> GalleryItem:
+    sidecar = described.sidecar
     return GalleryItem(
         label=recipe.label,
         href=image_path(recipe),
-        size=stored.size,
+        size=described.stored.size,
         width=sidecar.width if sidecar else None,
         height=sidecar.height if sidecar else None,
         made=sidecar.made if sidecar else None,

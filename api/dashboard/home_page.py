@@ -116,14 +116,15 @@ def _failed(context: ApiContext, recipes: list[Mezzanine]) -> set[str]:
 
 
 def _tile(context: ApiContext, recipe: Mezzanine, failed: bool) -> Tile:
-    stored, sidecar = context.store.find(recipe), context.store.sidecar(recipe)
+    described = context.store.describe(recipe)
+    sidecar = described.sidecar if described else None
     return Tile(
         path=recipe.label,
         href=url_for("images.image", source=recipe.path, page=recipe.page),
         width=sidecar.width if sidecar else None,
         height=sidecar.height if sidecar else None,
-        cached=stored is not None,
-        bytes=stored.size if stored else None,
+        cached=described is not None,
+        bytes=described.stored.size if described else None,
         sample=context.settings.repo_base_url == FOLDER.as_uri(),
         failed=failed,
     )

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Self
 
 from flask import request
 
-from api.dashboard import gallery, health, job_overview
+from api.dashboard import health, job_overview
 from api.dashboard.cache_figures import CacheFigures
+from api.dashboard.gallery import Galleries
 from api.dashboard.plots import Plot, PlotLine
 from api.responses import pages
 from api.responses.formats import per_minute, readable_duration
@@ -36,8 +37,7 @@ class OperatorPage:
     queue: QueueStatus | None
     running: list[job_overview.RunningJob]
     failures: job_overview.FailureOverview | None
-    newest: list[gallery.GalleryItem]
-    largest: list[gallery.GalleryItem]
+    galleries: Galleries
     cache: CacheFigures
     plots: list[Plot]
     minutes: list[Minute]
@@ -55,8 +55,7 @@ class OperatorPage:
             queue=job_overview.queue(context) if reachable else None,
             running=job_overview.running_jobs(context) if reachable else [],
             failures=job_overview.failures(context) if reachable else None,
-            newest=gallery.newest(context) if reachable else [],
-            largest=gallery.largest(context) if reachable else [],
+            galleries=Galleries.of(context) if reachable else Galleries(),
             cache=CacheFigures.of(context),
             plots=draw_plots(minutes),
             minutes=minutes,
