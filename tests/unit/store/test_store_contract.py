@@ -91,6 +91,15 @@ def test_what_was_put_is_found_with_its_sidecar(store: DerivativeStore) -> None:
     assert not draft.exists()
 
 
+def test_a_derivative_is_described_with_its_sidecar(store: DerivativeStore) -> None:
+    put(store)
+    described = store.describe(RECIPE)
+    assert described is not None
+    assert (described.stored, described.sidecar) == (store.find(RECIPE), store.sidecar(RECIPE))
+    store.evict(RECIPE)
+    assert store.describe(RECIPE) is None
+
+
 def test_what_is_not_there_is_not_found(store: DerivativeStore) -> None:
     assert store.find(RECIPE) is None
     assert store.open(RECIPE) is None
