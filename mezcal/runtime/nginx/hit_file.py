@@ -9,8 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,8 +22,7 @@ FULL = 16 * 2**20  # bytes after which the file is emptied
 PIECE = 2**20  # bytes read at once
 
 
-@dataclass(frozen=True, slots=True)
-class NginxHit:
+class NginxHit(NamedTuple):
     """One line of the file; the fields from *at* on only in the long format."""
 
     status: str

@@ -134,9 +134,8 @@ def test_an_image_made_with_other_settings_is_made_again(
         until(lambda: time.time() - made.made > 1.5, what="age")
         assert other.ask(master).headers["Content-Length"] == large
         until(lambda: other.ask(master).headers["Content-Length"] != large, what="the smaller image")
-        now = store.sidecar(recipe)
-        assert now is not None
-        assert now.recipe_version != made.recipe_version
+        sidecar = lambda: store.sidecar(recipe)  # noqa: E731 - written after the image
+        until(lambda: (now := sidecar()) and now.recipe_version != made.recipe_version, what="its sidecar")
 
 
 def test_an_old_image_that_nginx_serves_is_asked_about_too(repository: OriginServer, tmp_path: Path) -> None:
