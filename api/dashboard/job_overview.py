@@ -22,7 +22,7 @@ RUNNING_MAX = 50
 
 
 @dataclass(frozen=True, slots=True)
-class RunningJob:
+class JobProgress:
     """A running job: for how many *seconds*, and the fraction that is *done* (0 to 1), None if unknown."""
 
     label: str
@@ -74,18 +74,18 @@ def queue(context: ApiContext) -> QueueStatus | None:
         return None
 
 
-def running_jobs(context: ApiContext) -> list[RunningJob]:
+def running_jobs(context: ApiContext) -> list[JobProgress]:
     """Return the running jobs, the oldest first. Empty if the broker cannot be reached."""
     try:
         running = context.jobs.running(RUNNING_MAX)
     except BrokerDown:
         return []
-    jobs = [_running_job(job.record, fraction_done(job.stage) if job.stage else None) for job in running]
+    jobs = [_job_progress(job.record, fraction_done(job.stage) if job.stage else None) for job in running]
     return sorted(jobs, key=lambda job: -job.seconds)
 
 
-def _running_job(record: Record, done: float | None) -> RunningJob:
-    return RunningJob(
+def _job_progress(record: Record, done: float | None) -> JobProgress:
+    return JobProgress(
         label=from_json(record.recipe).label,
         href=url_for("jobs.job", key=record.key),
         lane=str(record.lane),

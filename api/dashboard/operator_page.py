@@ -35,7 +35,7 @@ class OperatorPage:
 
     components: list[health.ComponentHealth]
     queue: QueueStatus | None
-    running: list[job_overview.RunningJob]
+    running: list[job_overview.JobProgress]
     failures: job_overview.FailureOverview | None
     galleries: Galleries
     cache: CacheFigures
