@@ -37,7 +37,7 @@ def test_every_line_is_ok_where_nothing_is_wrong(installation: Installation, mas
     assert list(findings) == [*NAMES[:3], "master", *NAMES[3:]]
     assert {level for level, _ in findings.values()} == {"ok"}
     assert "append-only" in findings["broker"][1]
-    assert "1 with 2 processes" in findings["workers"][1]
+    assert "2 with 2 processes" in findings["workers"][1]
     assert "renames replace whole files" in findings["store"][1]
 
 
@@ -85,14 +85,14 @@ def test_readiness_reports_how_long_each_check_took(installation: Installation) 
 def test_a_hundred_probes_share_one_check(broker: Broker, tmp_path: Path) -> None:
     """Probes within a second get the same findings; the broker is asked once."""
     settings = load(_env_file=None, redis_url=broker.url, data_dir=tmp_path, repo_base_url="http://127.0.0.1:1/")
-    health = Readiness(Jobs.of(settings), open_store(settings))
+    readiness = Readiness(Jobs.of(settings), open_store(settings))
     with broker.client() as client:
         before = client.info("commandstats").get("cmdstat_info", {"calls": 0})["calls"]
-        threads = [threading.Thread(target=health.now) for _ in range(100)]
+        threads = [threading.Thread(target=readiness.findings) for _ in range(100)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
         after = client.info("commandstats")["cmdstat_info"]["calls"]
     assert after - before == 2, "the check, and the question before this one"
-    assert list(health.now()) == ["broker", "store"]
+    assert list(readiness.findings()) == ["broker", "store"]
