@@ -144,7 +144,7 @@ def serve_metrics() -> None:
 
 @signals.setup_logging.connect
 def _set_up_logs(**_: Any) -> None:
-    set_up_logs(settings(), "worker")
+    set_up_logs(settings(), "interactive" if has_partner() else "worker")  # the names of their parts
 
 
 @signals.worker_init.connect
