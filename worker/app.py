@@ -74,11 +74,11 @@ class WorkerContext:
     settings: Settings
     origin: Origin
     store: DerivativeStore
-    table: JobTable
+    job_table: JobTable
     pipe: CeleryPipe
     jobs: Jobs
     masters: MasterResolver
-    choices: ConversionOptions
+    conversion_options: ConversionOptions
     memory: MemoryBudget
     name: str
 
@@ -104,11 +104,11 @@ def context() -> WorkerContext:
         settings=given,
         origin=origin,
         store=store,
-        table=table,
+        job_table=table,
         pipe=pipe,
         jobs=jobs,
         masters=MasterResolver(given, origin),
-        choices=ConversionOptions.of(given),
+        conversion_options=ConversionOptions.of(given),
         memory=memory(),
         name=f"{socket.gethostname()}:{os.getpid()}",
     )

@@ -37,4 +37,4 @@ def revalidate(wanted: dict[str, Any]) -> str:
 
 def _revalidation() -> Revalidation:
     ctx = context()
-    return Revalidation(ctx.origin, ctx.jobs, ctx.store, version(ctx.choices))
+    return Revalidation(ctx.origin, ctx.jobs, ctx.store, version(ctx.conversion_options))

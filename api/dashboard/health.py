@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from api.responses.formats import counted
+from api.responses.readable_text import counted
 from mezcal.checks import Severity
 from mezcal.errors import BrokerDown
 from mezcal.jobs import Lane

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self
 from flask import url_for
 
 from api.dashboard.cache_figures import CacheFigures
-from api.responses import pages
+from api.responses import html
 from mezcal.errors import BrokerDown
 from mezcal.jobs import JobState, Lane
 from mezcal.recipe import Mezzanine, from_json
@@ -85,7 +85,7 @@ class HomePage:
     def html(self) -> str:
         """Return the page."""
         tiles = self.tiles[:TILES_MAX]
-        return pages.render("home.html", tiles=tiles, cache=self.cache, queue=self.queue, base_url=self.base_url)
+        return html.render("home.html", tiles=tiles, cache=self.cache, queue=self.queue, base_url=self.base_url)
 
 
 def shown_base_url(context: ApiContext) -> str:

@@ -13,8 +13,8 @@ from api.dashboard import health, job_overview
 from api.dashboard.cache_figures import CacheFigures
 from api.dashboard.gallery import Galleries
 from api.dashboard.plots import Plot, PlotLine
-from api.responses import pages
-from api.responses.formats import per_minute, readable_duration
+from api.responses import html
+from api.responses.readable_text import per_minute, readable_duration
 from mezcal.errors import BrokerDown
 from mezcal.telemetry.history import last_hour
 
@@ -66,7 +66,7 @@ class OperatorPage:
 
     def html(self) -> str:
         """Return the page."""
-        return pages.render(
+        return html.render(
             "ops.html",
             shown=self,
             root=request.script_root,
@@ -78,7 +78,7 @@ class OperatorPage:
 
 def sign_in_html(error: str | None = None) -> str:
     """Return the sign-in form. *error* says why the last attempt failed."""
-    return pages.render("sign-in.html", root=request.script_root, error=error)
+    return html.render("sign-in.html", root=request.script_root, error=error)
 
 
 def draw_plots(minutes: list[Minute]) -> list[Plot]:

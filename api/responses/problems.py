@@ -13,7 +13,7 @@ from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import BadRequest, HTTPException, InternalServerError
 
 from api.request_log import note_failure
-from api.responses import pages
+from api.responses import html
 from mezcal.errors import Failure, StillWorking, Unauthorized, Unavailable
 
 if TYPE_CHECKING:
@@ -136,14 +136,14 @@ class ProblemDetails:
         """Return JSON, or a page for browsers. It must not be cached: some caches would keep it as the image."""
         accepted = request.accept_mimetypes.best_match([JSON_TYPE, "application/json", "text/html"])
         page = accepted == "text/html"
-        response = pages.response(self.html(request.path, request.script_root), self.status) if page else self._json()
+        response = html.response(self.html(request.path, request.script_root), self.status) if page else self._json()
         response.headers["Cache-Control"] = "no-store"
         response.vary.add("Accept")
         return response
 
     def html(self, instance: str, root: str = "") -> str:
         """Return the page. *instance* is the path of the request, *root* the prefix at which the service is mounted."""
-        return pages.render("error.html", problem=self, instance=instance, root=root)
+        return html.render("error.html", problem=self, instance=instance, root=root)
 
     def _json(self) -> Response:
         fields: dict[str, Any] = {"type": self.kind, "title": self.title, "status": self.status}

@@ -9,7 +9,7 @@ from werkzeug.exceptions import NotFound
 
 from api.context import context
 from api.dashboard.home_page import HomePage, shown_base_url
-from api.responses import pages
+from api.responses import html
 from api.security.auth import require_read_access
 from mezcal.recipe import Mezzanine
 
@@ -25,7 +25,7 @@ def page() -> AnyResponse:
     require_read_access()
     if "url" in request.args:
         return redirect(url_for("images.image", source=_path_of(request.args["url"])))
-    return pages.response(HomePage.of(context()).html())
+    return html.response(HomePage.of(context()).html())
 
 
 def _path_of(url: str) -> str:

@@ -11,7 +11,7 @@ from werkzeug.exceptions import NotFound
 from api.context import context
 from api.dashboard import job_overview
 from api.dashboard.operator_page import OperatorPage, sign_in_html
-from api.responses import pages
+from api.responses import html
 from api.security import body_limits, sessions
 from mezcal.errors import Unauthorized
 
@@ -36,8 +36,8 @@ def page() -> Response:
     try:
         sessions.require_operator()
     except Unauthorized:
-        return pages.response(sign_in_html(), 401)
-    return pages.response(OperatorPage.of(context(), sessions.csrf_token(), _result_of_retry()).html())
+        return html.response(sign_in_html(), 401)
+    return html.response(OperatorPage.of(context(), sessions.csrf_token(), _result_of_retry()).html())
 
 
 @operator.post("/ops/sign-in")
@@ -49,14 +49,14 @@ def sign_in() -> Response:
     if wait := math.ceil(limit.count(address)):
         return _too_many_attempts(wait)
     if not sessions.open_session(token):
-        return pages.response(sign_in_html("This is not one of API_TOKENS."), 401)
+        return html.response(sign_in_html("This is not one of API_TOKENS."), 401)
     limit.reset(address)
     return _back_to_page()
 
 
 def _too_many_attempts(wait: int) -> Response:
     error = f"Too many wrong tokens came from your address or through your proxy. Try again in {wait} s."
-    response = pages.response(sign_in_html(error), 429)
+    response = html.response(sign_in_html(error), 429)
     response.headers["Retry-After"] = str(wait)
     return response
 

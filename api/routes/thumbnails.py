@@ -16,7 +16,7 @@ from werkzeug.exceptions import NotFound
 
 from api.context import context
 from api.request_log import note_cache_status, note_recipe
-from api.responses import pages
+from api.responses import html
 from api.responses.images import HIT, JOINED, MISS, send
 from api.responses.jobs import accepted
 from api.responses.preferences import RequestOptions, disconnect_check
@@ -180,7 +180,7 @@ def robots() -> Response:
 @thumbnails.get("/favicon.ico")
 def favicon() -> Response:
     """Return the icon under the name that browsers request."""
-    return Response(pages.asset("favicon.svg"), mimetype="image/svg+xml")
+    return Response(html.asset("favicon.svg"), mimetype="image/svg+xml")
 
 
 @thumbnails.after_request

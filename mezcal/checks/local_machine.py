@@ -56,6 +56,6 @@ def _secret_files() -> dict[str, str]:
 
 
 def _check_codecs() -> str:
-    from mezcal.checks import codecs  # noqa: PLC0415 - a library that cannot be loaded is a finding, not a traceback
+    from mezcal.checks import decoders  # noqa: PLC0415 - a library that cannot be loaded is a finding, not a traceback
 
-    return codecs.convert_sample()
+    return decoders.convert_sample()

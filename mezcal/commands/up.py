@@ -52,6 +52,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="folder for the queue and the cache, instead of DATA_DIR (default: mezcal-data)",
     )
+    add_nginx_and_flower(parser)
+    parser.set_defaults(run=run)
+
+
+def add_nginx_and_flower(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the parts that not every installation has."""
     parser.add_argument(
         "--nginx",
         choices=get_args(NginxChoice),
@@ -67,7 +73,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="PORT",
         help="port of the dashboard (default: %(default)s)",
     )
-    parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:

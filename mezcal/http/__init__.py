@@ -10,7 +10,7 @@ from mezcal.http.client import (
     ignore_outcome,
     no_authorization,
 )
-from mezcal.http.failures import (
+from mezcal.http.errors import (
     BodyInterrupted,
     BodyTooLarge,
     ConnectionFailed,

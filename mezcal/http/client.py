@@ -20,7 +20,7 @@ from requests.exceptions import ConnectionError as RequestsConnectionError
 from requests.exceptions import ConnectTimeout, ReadTimeout, RequestException, SSLError, Timeout
 from urllib3.exceptions import HTTPError, ReadTimeoutError
 
-from mezcal.http.failures import (
+from mezcal.http.errors import (
     BodyInterrupted,
     BodyTooLarge,
     ConnectionFailed,

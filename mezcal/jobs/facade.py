@@ -17,7 +17,7 @@ from mezcal.jobs.origin_guard import Circuit, OriginGuard, origin_paused
 from mezcal.jobs.outages import raises_broker_down
 from mezcal.jobs.queue_status import QueueStatus, queue_status
 from mezcal.jobs.recent import RecentDerivatives
-from mezcal.jobs.state import pages, progress
+from mezcal.jobs.state import known_pages, progress
 from mezcal.jobs.state.keys import JobState, Keys, Lane
 from mezcal.jobs.state.minutes import MinuteCounts
 from mezcal.jobs.state.policy import JobPolicy
@@ -158,7 +158,7 @@ class Jobs:
     @raises_broker_down()
     def pages_of_each(self, masters: list[Mezzanine]) -> list[list[Mezzanine]]:
         """Return for each of *masters* what `pages` returns, in one round trip."""
-        return pages.known(masters, self.table.keys, self.table.redis)
+        return known_pages.known(masters, self.table.keys, self.table.redis)
 
     # --- many
 

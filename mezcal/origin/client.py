@@ -23,7 +23,7 @@ from mezcal.http import (
     server_of,
 )
 from mezcal.origin import urls
-from mezcal.origin.auth import authorization
+from mezcal.origin.credential import authorization
 from mezcal.origin.responses import check_status
 from mezcal.origin.retries import TransientFailure
 

@@ -8,13 +8,13 @@ from typing import Any
 from celery.worker import consumer, state
 
 from worker.app import app
-from worker.celery_hooks.housekeeping import Housekeeping, touch_heartbeat
+from worker.celery_hooks.housekeeping import HousekeepingStep, touch_heartbeat
 
 log = logging.getLogger(__name__)
 
 RECONNECT_MOST = 2.0  # seconds between two attempts to reach the broker; Celery's own pauses grow to 30
 
-app.steps["consumer"].add(Housekeeping)
+app.steps["consumer"].add(HousekeepingStep)
 
 
 class Consumer(consumer.Consumer):  # type: ignore[misc]  # celery ships no types

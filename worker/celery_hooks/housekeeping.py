@@ -36,7 +36,7 @@ def touch_heartbeat() -> None:
         Path(heartbeat).touch()
 
 
-class Housekeeping(bootsteps.StartStopStep):  # type: ignore[misc]  # celery ships no types
+class HousekeepingStep(bootsteps.StartStopStep):  # type: ignore[misc]  # celery ships no types
     """Repairs what was lost, and sends what is due, from the event loop of the worker.
 
     It runs in the event loop, so that the heartbeat shows that the loop turns, and that no thread runs beside a fork.
@@ -94,11 +94,11 @@ class Housekeeping(bootsteps.StartStopStep):  # type: ignore[misc]  # celery shi
         ctx.jobs.broker.ping()
         now = time.monotonic()
         gap, self._answered = now - self._answered, now
-        if gap > SWEEP_SECONDS + ctx.table.policy.lease / 3:
-            self._paused_until = now + ctx.table.policy.lease
+        if gap > SWEEP_SECONDS + ctx.job_table.policy.lease / 3:
+            self._paused_until = now + ctx.job_table.policy.lease
         if now < self._paused_until:
             return
-        for message in ctx.table.reap():
+        for message in ctx.job_table.reap():
             ctx.pipe.send(message.recipe, message.lane, from_json(message.recipe).label)
 
     def _send_due(self) -> None:

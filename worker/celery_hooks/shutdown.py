@@ -56,7 +56,7 @@ def give_back(request: Any) -> bool:
         return False
     ctx = context()
     try:
-        message = ctx.table.give_back(from_json(request.args[0]).key, request.id)
+        message = ctx.job_table.give_back(from_json(request.args[0]).key, request.id)
         if message is not None:
             ctx.pipe.send(message.recipe, message.lane, from_json(message.recipe).label)
     except (RedisError, Failure) as error:

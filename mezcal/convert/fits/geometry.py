@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mezcal.convert.fits.draw import robust
-from mezcal.convert.fits.draw.orientation import Orientation, orientation_of
+from mezcal.convert.fits.draw.north_up import Orientation, orientation_of
 from mezcal.convert.fits.draw.scaling import Size, box_size, fit_inside
 
 if TYPE_CHECKING:

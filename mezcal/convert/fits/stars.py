@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import sep
 
-from mezcal.convert.fits.draw.orientation import Orientation
+from mezcal.convert.fits.draw.north_up import Orientation
 from mezcal.convert.fits.draw.scaling import shrink_means
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any, cast
 
 from mezcal.errors import Memory, Quarantined
-from mezcal.jobs.state import pages
+from mezcal.jobs.state import known_pages
 from mezcal.jobs.state.keys import JobState, Keys, Lane
 from mezcal.jobs.state.records import (
     AttemptOutcome,
@@ -190,7 +190,7 @@ class JobTable:
 
     def _request(self, request: QueueRequest, lane: Lane, batch: str = "", client: Any = None) -> Any:
         recipe = request.recipe
-        pages.note(recipe, self.keys, self.redis if client is None else client)
+        known_pages.note(recipe, self.keys, self.redis if client is None else client)
         args: Arguments = {
             "lane": lane,
             "recipe": json.dumps(recipe.as_json()),

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from mezcal.errors import StoreDown, Superseded
 from mezcal.store.s3.bucket import Bucket, ConditionsNotSupported, Fields, ObjectChanged
-from mezcal.store.s3.metadata import number
+from mezcal.store.s3.object_metadata import number
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -18,7 +18,7 @@ from mezcal.store.local.scratch import Scratch
 from mezcal.store.s3.bucket import Bucket, Fields, ObjectChanged
 from mezcal.store.s3.client import S3Client
 from mezcal.store.s3.inventory import S3Inventory
-from mezcal.store.s3.metadata import EVICTED, as_metadata, from_metadata, number
+from mezcal.store.s3.object_metadata import EVICTED, as_metadata, from_metadata, number
 from mezcal.store.s3.prefixes import CHECK, without_others
 from mezcal.store.s3.publishing import Publication, supports_conditions, unchanged
 from mezcal.store.s3.remote_file import S3File

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from mezcal.errors import StoreDown
 from mezcal.store.local.layout import OURS
 from mezcal.store.s3.bucket import Bucket, Fields, ObjectChanged
-from mezcal.store.s3.metadata import EVICTED
+from mezcal.store.s3.object_metadata import EVICTED
 
 if TYPE_CHECKING:
     from mezcal.store.s3.bucket import StoredObject

@@ -119,8 +119,8 @@ def make_masters(folder: Path) -> list[str]:
 def quiet_run(masters: Path, folder: Path, names: list[str]) -> dict[str, bytes]:
     """What each image is when nothing goes wrong."""
     settings = load(_env_file=None, data_dir=folder, repo_base_url=masters.as_uri())
-    origin, store, choices = open_origin(settings), open_store(settings), ConversionOptions.of(settings)
-    made = {name: derive(Mezzanine.parse(name), origin, store, choices) for name in names}
+    origin, store, options = open_origin(settings), open_store(settings), ConversionOptions.of(settings)
+    made = {name: derive(Mezzanine.parse(name), origin, store, options) for name in names}
     return {name: stored.path.read_bytes() for name, stored in made.items()}
 
 

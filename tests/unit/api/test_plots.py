@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from api.dashboard.plots import HEIGHT, WIDTH, Plot, PlotLine
-from api.responses.formats import per_minute, readable_duration
+from api.responses.readable_text import per_minute, readable_duration
 
 
 def plot(*values: float | None) -> Plot:

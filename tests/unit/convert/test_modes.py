@@ -26,9 +26,9 @@ def over_white(colour: np.ndarray) -> np.ndarray:
     return colour * share + 255 * (1 - share)
 
 
-def converted(path: Any, tmp_path: Any, **choices: Any) -> np.ndarray:
+def converted(path: Any, tmp_path: Any, **options: Any) -> np.ndarray:
     with path.open("rb") as master:
-        convert(master, tmp_path / "out.jpg", ConversionContext(ConversionOptions(quality=95, **choices)))
+        convert(master, tmp_path / "out.jpg", ConversionContext(ConversionOptions(quality=95, **options)))
     with Image.open(tmp_path / "out.jpg") as image:
         return np.asarray(image.convert("RGB")).astype(float)
 

@@ -37,9 +37,9 @@ def tiff(pixels=RGB, **options) -> io.BytesIO:
     return file
 
 
-def made(master, tmp_path, page=None, scratch=None, **choices):
+def made(master, tmp_path, page=None, scratch=None, **options):
     target = tmp_path / "out.jpg"
-    picture = convert(master, target, ConversionContext(ConversionOptions(**choices), page, scratch))
+    picture = convert(master, target, ConversionContext(ConversionOptions(**options), page, scratch))
     with Image.open(target) as image:
         image.load()
     assert image.size == (picture.width, picture.height)

@@ -38,9 +38,9 @@ def tiff(pixels: np.ndarray, **options) -> io.BytesIO:
     return file
 
 
-def made(master: io.BytesIO, tmp_path, **choices) -> bytes:
+def made(master: io.BytesIO, tmp_path, **options) -> bytes:
     target = tmp_path / "out.jpg"
-    convert(master, target, ConversionContext(ConversionOptions(**choices)))
+    convert(master, target, ConversionContext(ConversionOptions(**options)))
     return target.read_bytes()
 
 

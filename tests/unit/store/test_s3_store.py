@@ -24,7 +24,7 @@ from mezcal.store import LocalStore, Replaced, open_store
 from mezcal.store.housekeeping.trim import Bounds, Trim
 from mezcal.store.s3 import S3Store
 from mezcal.store.s3.client import S3Client
-from mezcal.store.s3.metadata import as_metadata, from_metadata
+from mezcal.store.s3.object_metadata import as_metadata, from_metadata
 from tests.support.s3_server import KEYS
 from tests.support.store_contract import JPEG, RECIPE, content, put, sidecar
 from tests.unit.store.test_local_store import files_no_larger_than

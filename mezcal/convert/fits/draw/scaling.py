@@ -17,7 +17,7 @@ from mezcal.convert.fits.read.planes import blocks
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from mezcal.convert.fits.draw.orientation import Orientation
+    from mezcal.convert.fits.draw.north_up import Orientation
     from mezcal.convert.fits.read.planes import Pixels, Plane
 
 Size = tuple[int, int]

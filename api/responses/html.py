@@ -12,7 +12,7 @@ from urllib.parse import quote
 from flask import Response
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from api.responses.formats import readable_duration, readable_size, rfc3339, sentence
+from api.responses.readable_text import readable_duration, readable_size, rfc3339, sentence
 
 STYLES = {"style": "mezcal.css", "ops_style": "ops.css"}  # by their names in the templates
 SCRIPTS = {"script": "progress.js", "ops_script": "ops.js"}

@@ -10,9 +10,9 @@ import pytest
 
 from api.dashboard.cache_figures import CacheFigures
 from api.dashboard.home_page import HomePage, QueueFigures, Tile
-from api.responses import pages
-from api.responses.formats import readable_size
+from api.responses import html
 from api.responses.problems import ProblemDetails, RetryHint
+from api.responses.readable_text import readable_size
 
 VOID = {"meta", "link", "img", "input", "br", "hr"}
 CACHE = CacheFigures(derivatives=1234, bytes=5_600_000, free_bytes=38_400_000_000)
@@ -255,7 +255,7 @@ def test_the_page_of_an_overload_does_not_reload_itself():
 def test_the_content_security_policy_lets_in_the_style_of_the_page():
     (style,) = re.findall(r"<style>(.*)</style>", HomePage([], CACHE, None, "").html(), re.DOTALL)
     digest = b64encode(sha256(style.encode()).digest()).decode()
-    assert f"style-src 'sha256-{digest}'" in pages.content_security_policy()
+    assert f"style-src 'sha256-{digest}'" in html.content_security_policy()
 
 
 @pytest.mark.parametrize(
