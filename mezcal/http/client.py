@@ -21,17 +21,12 @@ from requests.exceptions import ConnectTimeout, ReadTimeout, RequestException, S
 from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from mezcal.http.errors import (
-    BodyInterrupted,
     BodyTooLarge,
-    ConnectionFailed,
-    ConnectTimedOut,
     DeadlineExceeded,
     InvalidUrl,
-    MalformedResponse,
-    ReadTimedOut,
     RedirectRefused,
     RequestFailed,
-    TlsFailed,
+    RequestTimedOut,
     TooManyRedirects,
 )
 from mezcal.http.urls import has_user, normalise_url, resolve_redirect, server_of
@@ -111,7 +106,7 @@ class HttpResponse:
     def chunks(self) -> Iterator[bytes]:
         """Yield the body as it arrives, with a content coding undone.
 
-        Raises `ReadTimedOut`, `BodyInterrupted` or `DeadlineExceeded`.
+        Raises `RequestTimedOut`, `DeadlineExceeded`, or `RequestFailed` if the connection breaks before the end.
         """
         while chunk := self._read_chunk():
             yield chunk
@@ -131,9 +126,9 @@ class HttpResponse:
             return self.raw.read1(CHUNK_BYTES, decode_content=True)  # type: ignore[no-any-return]
         except ReadTimeoutError as error:
             self.deadline.remaining()
-            raise ReadTimedOut("stopped sending in the middle of the body") from error
+            raise RequestTimedOut("stopped sending in the middle of the body") from error
         except (HTTPError, OSError, ValueError) as error:  # ValueError: `shut_down` was called during the read
-            raise BodyInterrupted("closed the connection in the middle of the body") from error
+            raise RequestFailed("closed the connection in the middle of the body") from error
 
     def shut_down(self) -> None:
         """End a read that runs in another thread."""
@@ -196,15 +191,15 @@ class HttpClient:
             case Timeout() if deadline.has_passed():
                 return deadline.exceeded()
             case ConnectTimeout():
-                return ConnectTimedOut(f"accepted no connection within {self._connect_timeout:g} s")
+                return RequestTimedOut(f"accepted no connection within {self._connect_timeout:g} s")
             case ReadTimeout():
-                return ReadTimedOut(f"did not answer within {self._read_timeout:g} s")
+                return RequestTimedOut(f"did not answer within {self._read_timeout:g} s")
             case SSLError():
-                return TlsFailed("could not be reached over a trusted TLS connection")
+                return RequestFailed("could not be reached over a trusted TLS connection")
             case RequestsConnectionError():
-                return ConnectionFailed("cannot be reached, or closed the connection without an answer")
+                return RequestFailed("cannot be reached, or closed the connection without an answer")
             case _:
-                return MalformedResponse("sent an answer that is not HTTP")
+                return RequestFailed("sent an answer that is not HTTP")
 
     def _adapter(self) -> HTTPAdapter:
         """Return the connection pool of this process. A forked child must not use its parent's connections."""

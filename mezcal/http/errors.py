@@ -9,35 +9,19 @@ from mezcal.http.urls import server_of
 
 
 class RequestFailed(Exception):
-    """No usable response came."""
+    """No usable response came. There is a class of its own for each cause that a caller treats in its own way.
+
+    The others are: no trusted TLS connection; a connection that was refused, reset, or closed before the end of the
+    response; and a response that is not HTTP.
+    """
 
 
-class ConnectTimedOut(RequestFailed):
-    """No connection was made within the connect time-out."""
-
-
-class ReadTimedOut(RequestFailed):
-    """The server sent nothing for as long as the read time-out."""
+class RequestTimedOut(RequestFailed):
+    """No connection was made within the connect time-out, or nothing was sent for as long as the read time-out."""
 
 
 class DeadlineExceeded(RequestFailed):
     """The whole exchange took longer than allowed."""
-
-
-class TlsFailed(RequestFailed):
-    """No trusted TLS connection was made."""
-
-
-class ConnectionFailed(RequestFailed):
-    """The connection was refused, reset, or closed without a response."""
-
-
-class MalformedResponse(RequestFailed):
-    """The server sent something that is not HTTP."""
-
-
-class BodyInterrupted(RequestFailed):
-    """The connection broke before the body's end."""
 
 
 class BodyTooLarge(RequestFailed):

@@ -7,9 +7,8 @@
 from __future__ import annotations
 
 from mezcal.jobs.bulk.batches import Batch, Note, Posted
-from mezcal.jobs.facade import Jobs, RunningJob
+from mezcal.jobs.facade import Jobs
 from mezcal.jobs.job import Job
-from mezcal.jobs.origin_guard import Circuit
 from mezcal.jobs.outages import persist
 from mezcal.jobs.queue_status import QueueStatus
 from mezcal.jobs.state.keys import JobState, Lane
@@ -21,7 +20,6 @@ from mezcal.jobs.workers import Worker, WorkerRegistry, WorkerStatus
 __all__ = [
     "Batch",
     "BrokerProbe",
-    "Circuit",
     "Claim",
     "Job",
     "JobState",
@@ -35,7 +33,6 @@ __all__ = [
     "QueueResult",
     "QueueStatus",
     "Record",
-    "RunningJob",
     "Verdict",
     "Worker",
     "WorkerRegistry",

@@ -24,11 +24,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FolderOrigin",
-    "FreeSpace",
     "Master",
     "MasterStatus",
     "Origin",
-    "OriginRepository",
     "open_origin",
     "urls",
 ]

@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING
 
 from mezcal.errors import Failure, OriginAstray, OriginFailed, OriginTimeout
 from mezcal.http import (
-    ConnectTimedOut,
     DeadlineExceeded,
     HttpClient,
     HttpRequest,
     HttpResponse,
     InvalidUrl,
-    ReadTimedOut,
     RedirectRefused,
     RequestFailed,
+    RequestTimedOut,
     TooManyRedirects,
     ignore_outcome,
     no_authorization,
@@ -99,7 +98,7 @@ def _origin_failure(failed: RequestFailed, budget: RetryBudget) -> Failure | Tra
             )
         case TooManyRedirects() | InvalidUrl():
             return OriginFailed(detail)
-        case ConnectTimedOut() | ReadTimedOut():
+        case RequestTimedOut():
             return TransientFailure(OriginTimeout(detail))
         case _:
             return TransientFailure(OriginFailed(detail))

@@ -2,7 +2,7 @@
 
 from mezcal.recipe.message import Recipe, from_json
 from mezcal.recipe.mezzanine import Mezzanine
-from mezcal.recipe.path import PATH_MAX, plain_path
+from mezcal.recipe.path import PATH_MAX
 from mezcal.recipe.thumbnail import FRAME_NAME_MAX, Frame, Thumbnail
 from mezcal.recipe.thumbnail_options import ThumbnailOptions
 
@@ -15,5 +15,4 @@ __all__ = [
     "Thumbnail",
     "ThumbnailOptions",
     "from_json",
-    "plain_path",
 ]

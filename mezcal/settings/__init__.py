@@ -7,11 +7,10 @@
 from __future__ import annotations
 
 from mezcal.errors import WrongSetting
-from mezcal.settings.types import DEFAULT_MAX_PIXELS, AuthType, Layout, filter_sets, signing_key
+from mezcal.settings.types import AuthType, Layout, filter_sets, signing_key
 from mezcal.settings.validation import Settings, load
 
 __all__ = [
-    "DEFAULT_MAX_PIXELS",
     "AuthType",
     "Layout",
     "Settings",

@@ -10,13 +10,12 @@ from urllib.parse import urlencode
 
 from mezcal.errors import ArchiveFailed, ArchiveRefused, ArchiveTimeout, FrameMissing
 from mezcal.http import (
-    ConnectTimedOut,
     Deadline,
     DeadlineExceeded,
     HttpClient,
     HttpRequest,
-    ReadTimedOut,
     RequestFailed,
+    RequestTimedOut,
     has_user,
 )
 from mezcal.settings import WrongSetting
@@ -112,7 +111,7 @@ class ArchiveClient:
             with closing(self._http.send(request, Deadline.after(seconds))) as response:
                 _check_status(response.status)
                 return response.read(RESPONSE_BYTES_MAX)
-        except (ConnectTimedOut, ReadTimedOut, DeadlineExceeded) as failed:
+        except (RequestTimedOut, DeadlineExceeded) as failed:
             raise ArchiveTimeout("Timeout while accessing resource") from failed
         except RequestFailed as failed:
             raise ArchiveFailed(f"Got error response: the archive {failed}") from failed

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mezcal.errors import BadRecipe
-from mezcal.http import normalise_url, resolve_redirect, server_of
+from mezcal.http.urls import normalise_url, resolve_redirect, server_of
 from mezcal.origin.urls import join, may_redirect, path_under
-from mezcal.recipe import plain_path
+from mezcal.recipe.path import plain_path
 
 BASE = "https://repo.example/rest/"
 HOME = server_of(BASE)

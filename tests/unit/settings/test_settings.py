@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from mezcal.settings import DEFAULT_MAX_PIXELS, AuthType, Layout, Settings, WrongSetting, load
+from mezcal.settings import AuthType, Layout, Settings, WrongSetting, load
+from mezcal.settings.types import DEFAULT_MAX_PIXELS
 from mezcal.settings.typos import find_typos, given_names
 
 ORDINARY = """
