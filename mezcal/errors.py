@@ -9,13 +9,13 @@ from typing import Any, ClassVar
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)  # no space on the disk, or none left of the user's quota
 
 
-class Memory(StrEnum):
+class Retention(StrEnum):
     """How long a failure is remembered; the settings FAILURE_..._SECONDS give the seconds."""
 
     NONE = "none"
     BRIEF = "brief"  # the origin may recover at any moment
     MISSING = "missing"  # the master may still be deposited
-    LASTING = "lasting"  # the master is at fault: until it changes or an operator retries
+    LASTING = "lasting"  # the master is at fault
 
 
 class Failure(Exception):
@@ -25,7 +25,7 @@ class Failure(Exception):
     title: ClassVar[str] = "The derivative could not be made"
     status: ClassVar[int] = 500
     retryable: ClassVar[bool] = False
-    memory: ClassVar[Memory] = Memory.NONE
+    retention: ClassVar[Retention] = Retention.NONE
 
     def __init__(self, detail: str) -> None:
         super().__init__(detail)
@@ -82,21 +82,21 @@ class MasterMissing(Failure):
     """The origin has no such master (404, 410)."""
 
     slug, title, status = "master-missing", "The repository has no such master", 404
-    memory = Memory.MISSING
+    retention = Retention.MISSING
 
 
 class MasterDenied(Failure):
     """The origin refuses the master (401, 403). The credential is mezcal's, so the status is 502."""
 
     slug, title, status = "master-denied", "The repository refused our credential", 502
-    memory = Memory.BRIEF
+    retention = Retention.BRIEF
 
 
 class MasterForbidden(Failure):
     """As `MasterDenied`, with the status 403, if ORIGIN_DENIED_STATUS says so."""
 
     slug, title, status = "master-forbidden", "The repository forbids this master", 403
-    memory = Memory.BRIEF
+    retention = Retention.BRIEF
 
 
 class OriginFailed(Failure):
@@ -104,7 +104,7 @@ class OriginFailed(Failure):
 
     slug, title, status = "origin-failed", "The repository could not deliver the master", 502
     retryable = True
-    memory = Memory.BRIEF
+    retention = Retention.BRIEF
 
 
 class OriginTimeout(Failure):
@@ -112,14 +112,14 @@ class OriginTimeout(Failure):
 
     slug, title, status = "origin-timeout", "The repository was too slow", 504
     retryable = True
-    memory = Memory.BRIEF
+    retention = Retention.BRIEF
 
 
-class OriginAstray(Failure):
+class OriginRedirectRefused(Failure):
     """The origin redirected to a host that is neither its own nor allowed."""
 
-    slug, title, status = "origin-astray", "The repository points to another host", 502
-    memory = Memory.BRIEF
+    slug, title, status = "origin-redirect-refused", "The repository points to another host", 502
+    retention = Retention.BRIEF
 
 
 # --- the science archive -------------------------------------------------------------------------------------
@@ -174,21 +174,21 @@ class NotAnImage(Failure):
     """The master's content, or its media type, is not that of an image."""
 
     slug, title, status = "not-an-image", "The master is not an image", 415
-    memory = Memory.LASTING
+    retention = Retention.LASTING
 
 
 class Undecodable(Failure):
     """The master is an image that cannot be decoded completely; *detail* has the decoder's reason."""
 
     slug, title, status = "undecodable", "The master cannot be decoded", 422
-    memory = Memory.LASTING
+    retention = Retention.LASTING
 
 
 class TooLarge(Failure):
     """The master has more pixels or bytes than the settings allow."""
 
     slug, title, status = "too-large", "The master is too large", 413
-    memory = Memory.LASTING
+    retention = Retention.LASTING
 
 
 # --- mezcal --------------------------------------------------------------------------------------------------
@@ -198,14 +198,14 @@ class TimedOut(Failure):
     """A conversion took longer than JOB_TIME_LIMIT and was stopped."""
 
     slug, title, status = "timed-out", "The conversion took too long", 504
-    memory = Memory.MISSING  # not for long: a slow origin or a busy machine may be the cause
+    retention = Retention.MISSING  # not for long: a slow origin or a busy machine may be the cause
 
 
 class Quarantined(Failure):
     """The job ended its worker MAX_ATTEMPTS times. Only an operator's retry, a DELETE or an event lifts it."""
 
     slug, title, status = "quarantined", "The master is in quarantine", 422
-    memory = Memory.LASTING
+    retention = Retention.LASTING
 
 
 class Unforeseen(Failure):
@@ -213,7 +213,7 @@ class Unforeseen(Failure):
 
     slug = "unforeseen"
     retryable = True  # a bulk job gets other attempts; a client gets the failure at once
-    memory = Memory.BRIEF
+    retention = Retention.BRIEF
 
 
 class Unavailable(Failure):
@@ -237,10 +237,10 @@ class Busy(Unavailable):
     slug, title = "busy", "Too many are waiting"
 
 
-class OriginResting(Unavailable):
+class OriginPaused(Unavailable):
     """The origin failed several jobs in a row, and gets no requests for a while."""
 
-    slug, title = "origin-resting", "The repository is failing"
+    slug, title = "origin-paused", "The repository is failing"
     retry_after = 15
 
 

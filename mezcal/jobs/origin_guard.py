@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from redis import RedisError
 
-from mezcal.errors import Failure, OriginFailed, OriginResting, OriginTimeout, Superseded, Unavailable
+from mezcal.errors import Failure, OriginFailed, OriginPaused, OriginTimeout, Superseded, Unavailable
 from mezcal.jobs.outages import persist
 from mezcal.jobs.state.keys import Lane
 
@@ -93,7 +93,7 @@ class OriginGuard:
     def admit(self, lease: Lease, kind: str) -> Iterator[None]:
         """Hold a place at the origin of recipes of this *kind*, and report how it answered.
 
-        Raises `JobDelayed` if there is no place or the origin is paused; `OriginResting` instead of the latter if a
+        Raises `JobDelayed` if there is no place or the origin is paused; `OriginPaused` instead of the latter if a
         client waits for the job.
         """
         host = self._policy.origins.get(kind, "")
@@ -179,8 +179,8 @@ def _paused(seconds: float, lease: Lease) -> Exception:
     return JobDelayed(seconds + random.uniform(0, 5 * DELAY_SECONDS[1]))  # noqa: S311 - jitter
 
 
-def origin_paused(seconds: float) -> OriginResting:
+def origin_paused(seconds: float) -> OriginPaused:
     """Return the failure for clients of an origin that is paused for *seconds* more."""
-    failure = OriginResting("the repository failed several times in a row, and gets no requests for a moment")
+    failure = OriginPaused("the repository failed several times in a row, and gets no requests for a moment")
     failure.retry_after = max(1, round(seconds))
     return failure

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from mezcal.errors import Failure, OriginAstray, OriginFailed, OriginTimeout
+from mezcal.errors import Failure, OriginFailed, OriginRedirectRefused, OriginTimeout
 from mezcal.http import (
     DeadlineExceeded,
     HttpClient,
@@ -93,7 +93,7 @@ def _origin_failure(failed: RequestFailed, budget: RetryBudget) -> Failure | Tra
         case DeadlineExceeded():
             return budget.too_slow()
         case RedirectRefused():
-            return OriginAstray(
+            return OriginRedirectRefused(
                 f"the repository redirects to {failed.server}, which is neither its own nor in ORIGIN_REDIRECT_HOSTS"
             )
         case TooManyRedirects() | InvalidUrl():

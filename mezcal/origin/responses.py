@@ -31,7 +31,7 @@ NEVER_IMAGES = re.compile(
 
 
 def check_status(status: int, headers: Mapping[str, str], *, ranged: bool, denied: int) -> None:
-    """Return if the response brings a master. Raises `TransientFailure` or a final failure if not.
+    """Raise unless *status* is that of a master: `TransientFailure` if another request may succeed, else the failure.
 
     *ranged* is True if a part was requested; *denied* is ORIGIN_DENIED_STATUS.
     """

@@ -141,10 +141,10 @@ def test_a_sick_repository_is_left_alone_then_tried_by_one(install: Callable[...
     assert gate.circuit(host).state == "open"
     other, _ = environment.master()
     began = time.monotonic()
-    resting = environment.installation.ask(other)
+    paused = environment.installation.ask(other)
     assert time.monotonic() - began < 0.5
-    assert (resting.status_code, resting.json()["type"]) == (503, "/problems/origin-resting")
-    assert 1 <= int(resting.headers["Retry-After"]) <= 3
+    assert (paused.status_code, paused.json()["type"]) == (503, "/problems/origin-paused")
+    assert 1 <= int(paused.headers["Retry-After"]) <= 3
     assert environment.repository.count(other) == 0
     queued, _ = environment.master()
     environment.jobs().ask(Mezzanine.parse(queued), Lane.BULK)

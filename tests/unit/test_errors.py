@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from mezcal.errors import Failure, Memory, Unavailable, kinds
+from mezcal.errors import Failure, Retention, Unavailable, kinds
 
 STATUSES = {
     "bad-recipe": 400, "unauthorized": 401, "forbidden": 403, "master-missing": 404, "master-denied": 502,
-    "master-forbidden": 403, "origin-failed": 502, "origin-timeout": 504, "origin-astray": 502, "not-an-image": 415,
-    "undecodable": 422, "too-large": 413, "timed-out": 504, "quarantined": 422, "unavailable": 503,
+    "master-forbidden": 403, "origin-failed": 502, "origin-timeout": 504, "origin-redirect-refused": 502,
+    "not-an-image": 415, "undecodable": 422, "too-large": 413, "timed-out": 504, "quarantined": 422, "unavailable": 503,
     "still-working": 503, "busy": 503, "broker-down": 503, "store-down": 503, "superseded": 503, "failure": 500,
-    "origin-resting": 503, "unforeseen": 500,
+    "origin-paused": 503, "unforeseen": 500,
     "frame-unfit": 400, "frame-missing": 404, "archive-refused": 403, "archive-failed": 502, "archive-timeout": 504,
     "ticket-expired": 403, "bad-event": 400,
 }  # fmt: skip
@@ -34,4 +34,4 @@ def test_a_record_of_another_version_is_still_a_failure() -> None:
 
 
 def test_what_is_only_for_now_is_never_remembered() -> None:
-    assert all(kind.memory is Memory.NONE for kind in kinds(Unavailable))
+    assert all(kind.retention is Retention.NONE for kind in kinds(Unavailable))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from mezcal.errors import Memory
+from mezcal.errors import Retention
 from mezcal.recipe import Mezzanine, Thumbnail
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ class JobPolicy:
     max_attempts: int = 3
     retry: float = 30  # from a bulk job's first failure to its second attempt
     queue_max: int = 2_000_000
-    memory: dict[Memory, int] = field(default_factory=dict)
+    retention: dict[Retention, int] = field(default_factory=dict)
     origins: dict[str, str] = field(default_factory=dict)  # a recipe's kind -> the host of its masters
     origin_places: int = 0  # jobs that may read from one origin at once; 0 is no bound
     breaker_failures: int = 5  # jobs that fail before an origin is paused
@@ -36,10 +36,10 @@ class JobPolicy:
             max_attempts=settings.max_attempts,
             retry=settings.retry_seconds,
             queue_max=settings.queue_max,
-            memory={
-                Memory.BRIEF: settings.failure_brief_seconds,
-                Memory.MISSING: settings.failure_missing_seconds,
-                Memory.LASTING: settings.failure_lasting_seconds,
+            retention={
+                Retention.BRIEF: settings.failure_brief_seconds,
+                Retention.MISSING: settings.failure_missing_seconds,
+                Retention.LASTING: settings.failure_lasting_seconds,
             },
             origins={
                 Mezzanine.kind: urlsplit(settings.repo_base_url or "").netloc.rpartition("@")[2],
@@ -51,6 +51,6 @@ class JobPolicy:
             time_limit=settings.job_time_limit,
         )
 
-    def seconds(self, memory: Memory) -> int:
+    def retention_seconds(self, retention: Retention) -> int:
         """Return how long failures of this class are remembered."""
-        return self.memory.get(memory, 0)
+        return self.retention.get(retention, 0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, cast
 
-from mezcal.errors import Memory, Quarantined
+from mezcal.errors import Quarantined, Retention
 from mezcal.jobs.state import known_pages
 from mezcal.jobs.state.keys import JobState, Keys, Lane
 from mezcal.jobs.state.records import (
@@ -143,17 +143,17 @@ class JobTable:
     def fail(self, claim: Claim, failure: Failure) -> bool:
         """Record *failure*. Clients are refused for as long as its class says. Returns False if the lease was lost.
 
-        The failure of a bulk job that would be forgotten soon is listed for longer: no client has seen it yet.
+        A bulk job's failure stays listed longer than clients are refused: no client has seen it yet.
         """
-        listed = Memory.LASTING if claim.lane is Lane.BULK and failure.retryable else failure.memory
-        return self._finish(claim, AttemptOutcome.FAILED, failure, kept=self.policy.seconds(listed))
+        listed = Retention.LASTING if claim.lane is Lane.BULK and failure.retryable else failure.retention
+        return self._finish(claim, AttemptOutcome.FAILED, failure, kept=self.policy.retention_seconds(listed))
 
     def delay_after(self, claim: Claim, failure: Failure, seconds: float) -> bool:
         """Have the job tried again in *seconds*, after a *failure* that may pass. Returns False if the lease was lost.
 
         If a client waits for the job by now, the failure is recorded instead.
         """
-        kept = max(self.policy.seconds(failure.memory), 1)
+        kept = max(self.policy.retention_seconds(failure.retention), 1)
         return self._finish(claim, AttemptOutcome.RETRY, failure, delay=seconds, kept=kept)
 
     def delay(self, claim: Claim, seconds: float) -> bool:
@@ -171,7 +171,7 @@ class JobTable:
 
     def process_killed(self, key: str, message: str, failure: Failure) -> None:
         """Record *failure* for the job of the task *message*: its process was killed, because it took too long."""
-        seconds = max(self.policy.seconds(failure.memory), 1)
+        seconds = max(self.policy.retention_seconds(failure.retention), 1)
         args: Arguments = {"max_attempts": 0, "failure": as_json(failure), "failure_seconds": seconds}
         self._lost(key, message, ProcessEnd.KILLED, args)
 
@@ -212,7 +212,7 @@ class JobTable:
             "failure": as_json(failure) if failure else "",
             "delay_seconds": delay,
             "kept_seconds": kept,
-            "refused_seconds": self.policy.seconds(failure.memory) if failure else 0,
+            "refused_seconds": self.policy.retention_seconds(failure.retention) if failure else 0,
         }
         return bool(self._run("finish", claim.key, args))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from mezcal.errors import MasterDenied, MasterForbidden, OriginAstray, TicketExpired
+from mezcal.errors import MasterDenied, MasterForbidden, OriginRedirectRefused, TicketExpired
 from mezcal.http import has_user, ignore_outcome, normalise_url, server_of
 from mezcal.origin.client import OriginClient
 from mezcal.origin.download import DownloadContext, open_download
@@ -58,7 +58,7 @@ class FrameOrigin:
     def open(self, path: str) -> Iterator[Master]:
         """Open the file of the frame whose id is *path*.
 
-        Raises `TicketExpired` if its URL is not valid any more, `OriginAstray` if it leads to a host not allowed.
+        Raises `TicketExpired` if its URL is not valid any more, `OriginRedirectRefused` if its host is not allowed.
         """
         url = self._checked_url(path)
         public_url = f"{self.base_url}frames/{path}/"  # the signed URL is as good as a key: it is stored nowhere
@@ -75,7 +75,9 @@ class FrameOrigin:
             raise TicketExpired(f"there is no URL any more for the file of frame {frame_id}")
         server = server_of(url)
         if has_user(url):
-            raise OriginAstray(f"the archive names a URL with a user name, at {server.host}:{server.port}")
+            raise OriginRedirectRefused(f"the archive names a URL with a user name, at {server.host}:{server.port}")
         if self._allowed_hosts and not is_listed(server, self._allowed_hosts):
-            raise OriginAstray(f"the archive names {server.host}:{server.port}, which is not in ARCHIVE_FILE_HOSTS")
+            raise OriginRedirectRefused(
+                f"the archive names {server.host}:{server.port}, which is not in ARCHIVE_FILE_HOSTS"
+            )
         return url

@@ -223,7 +223,7 @@ def test_deleting_needs_a_token(installation: Installation, master: str, headers
         ({"body": b"no image at all", "content_type": "image/tiff"}, 415, "not-an-image"),
         ({"body": b"", "content_type": "image/tiff"}, 415, "not-an-image"),
         ({"body": VALLEY[: len(VALLEY) // 2]}, 422, "undecodable"),
-        ({"redirect": "http://127.0.0.2:1/elsewhere.tif"}, 502, "origin-astray"),
+        ({"redirect": "http://127.0.0.2:1/elsewhere.tif"}, 502, "origin-redirect-refused"),
     ],
 )
 def test_each_failure_of_the_origin_or_the_master_has_its_own_status(

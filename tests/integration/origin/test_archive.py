@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mezcal.errors import ArchiveFailed, ArchiveRefused, ArchiveTimeout, FrameMissing, OriginAstray, TicketExpired
+from mezcal.errors import (
+    ArchiveFailed,
+    ArchiveRefused,
+    ArchiveTimeout,
+    FrameMissing,
+    OriginRedirectRefused,
+    TicketExpired,
+)
 from mezcal.origin.archive import ArchiveClient, FrameOrigin, select_frames
 from mezcal.recipe import ThumbnailOptions
 from mezcal.settings import WrongSetting, load
@@ -117,7 +124,7 @@ def test_frames_come_from_allowed_hosts_only(archive: ArchiveServer, tmp_path: P
     number = archive.add(SMALL)
     given = settings(archive, tmp_path, archive_file_hosts="bucket.example")
     ticket = {str(number): archive.shown(number)["url"]}
-    with pytest.raises(OriginAstray, match="ARCHIVE_FILE_HOSTS"), FrameOrigin(given, ticket).open(str(number)):
+    with pytest.raises(OriginRedirectRefused, match="ARCHIVE_FILE_HOSTS"), FrameOrigin(given, ticket).open(str(number)):
         pass
     assert not archive.requests
 
@@ -127,7 +134,7 @@ def test_a_frames_url_with_a_user_name_is_refused(archive: ArchiveServer, tmp_pa
     number = archive.add(SMALL)
     url = archive.shown(number)["url"].replace("http://", "http://user:secret@")
     origin = FrameOrigin(settings(archive, tmp_path), {str(number): url})
-    with pytest.raises(OriginAstray) as refused, origin.open(str(number)):
+    with pytest.raises(OriginRedirectRefused) as refused, origin.open(str(number)):
         pass
     assert "secret" not in refused.value.detail
     assert not archive.requests

@@ -9,7 +9,7 @@ import socket
 import jwt
 import pytest
 
-from mezcal.errors import MasterDenied, MasterMissing, OriginAstray, OriginFailed
+from mezcal.errors import MasterDenied, MasterMissing, OriginFailed, OriginRedirectRefused
 from mezcal.origin import open_origin
 from mezcal.settings import load
 from tests.support.origin_server import OriginServer
@@ -98,14 +98,14 @@ def test_a_redirect_on_the_origin_itself_keeps_the_credential(origin, repository
 @pytest.mark.parametrize("form", ["http://127.0.0.1:{port}/rest/a.tif", "//127.0.0.1:{port}/rest/a.tif"])
 def test_a_redirect_to_another_port_is_not_followed(origin, other_server, repository, form):
     origin.script("old.tif", redirect=form.format(port=other_server.port))
-    with pytest.raises(OriginAstray, match=str(other_server.port)):
+    with pytest.raises(OriginRedirectRefused, match=str(other_server.port)):
         fetch(repository(**TOKEN), "old.tif")
     assert other_server.count() == 0
 
 
 def test_a_redirect_to_another_host_is_not_followed(origin, other_server, repository):
     origin.script("old.tif", redirect=f"http://localhost:{other_server.port}/rest/a.tif")
-    with pytest.raises(OriginAstray):
+    with pytest.raises(OriginRedirectRefused):
         fetch(repository(**TOKEN), "old.tif")
     assert other_server.count() == 0
 
@@ -137,7 +137,7 @@ DISGUISED = [
 @pytest.mark.parametrize("form", DISGUISED)
 def test_no_disguised_address_is_followed(origin, other_server, repository, form):
     origin.script("old.tif", redirect=form.format(port=other_server.port, home=origin.port) + "rest/a.tif")
-    with pytest.raises((OriginAstray, OriginFailed, MasterMissing)):
+    with pytest.raises((OriginRedirectRefused, OriginFailed, MasterMissing)):
         fetch(repository(**TOKEN, origin_retries=0, origin_redirect_hosts="cdn.example"), "old.tif")
     assert other_server.count() == 0
 
@@ -147,7 +147,7 @@ def test_no_disguised_address_is_followed(origin, other_server, repository, form
 )
 def test_an_address_that_is_allowed_is_so_in_its_own_form_alone(origin, other_server, repository, form):
     origin.script("old.tif", redirect=form.format(port=other_server.port) + "rest/a.tif")
-    with pytest.raises(OriginAstray):
+    with pytest.raises(OriginRedirectRefused):
         fetch(repository(**TOKEN, origin_redirect_hosts=f"127.0.0.1:{other_server.port}"), "old.tif")
     assert other_server.count() == 0
 
@@ -161,7 +161,7 @@ def test_an_origin_at_an_ipv6_address_keeps_its_credential_to_itself(repository)
         assert fetch(origins) == MASTER
         assert sent(six) == ["Bearer t0k3n"]
         for path in ("old.tif", "same.tif"):
-            with pytest.raises(OriginAstray):
+            with pytest.raises(OriginRedirectRefused):
                 fetch(origins, path)
         assert other.count() == 0
 
@@ -185,7 +185,7 @@ def test_a_name_that_is_not_allowed_is_not_even_looked_up(origin, other_server, 
     known, queried = names
     known["rebind.example"] = ["192.0.2.1", "127.0.0.1"]
     origin.script("old.tif", redirect=f"http://rebind.example:{other_server.port}/rest/a.tif")
-    with pytest.raises(OriginAstray):
+    with pytest.raises(OriginRedirectRefused):
         fetch(repository(**TOKEN), "old.tif")
     assert "rebind.example" not in queried
     assert other_server.count() == 0
@@ -207,7 +207,7 @@ def test_a_name_that_changes_its_address_gets_no_more_than_the_name_may_have(ori
 def test_an_allowed_host_cannot_send_us_on_to_another(origin, other_server, repository):
     origin.script("old.tif", redirect=f"http://localhost:{other_server.port}/rest/on.tif")
     other_server.script("on.tif", redirect="http://127.0.0.2:1/x")
-    with pytest.raises(OriginAstray):
+    with pytest.raises(OriginRedirectRefused):
         fetch(repository(**TOKEN, origin_redirect_hosts="localhost"), "old.tif")
 
 

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 
-from mezcal.errors import OriginFailed, OriginResting, StoreDown, Undecodable
+from mezcal.errors import OriginFailed, OriginPaused, StoreDown, Undecodable
 from mezcal.jobs import Lane
 from mezcal.jobs import origin_guard as module
 from mezcal.jobs.origin_guard import JobDelayed, OriginGuard
@@ -82,7 +82,7 @@ def test_failures_of_several_masters_open_the_circuit(table: JobTable, guard: Or
     assert guard.circuit(HOST).state == "open"
     assert table.ensure(Mezzanine.parse("new"), Lane.INTERACTIVE).verdict is Verdict.ORIGIN_PAUSED
     assert table.ensure(Mezzanine.parse("new"), Lane.BULK).verdict is Verdict.PUBLISH
-    with pytest.raises(OriginResting) as paused, guard.admit(lease(table, "x"), KIND):
+    with pytest.raises(OriginPaused) as paused, guard.admit(lease(table, "x"), KIND):
         pass
     assert paused.value.retry_after == 1
     with pytest.raises(JobDelayed) as delayed, guard.admit(lease(table, "y", Lane.BULK), KIND):
@@ -115,7 +115,7 @@ def test_after_the_pause_one_job_probes_the_origin(table: JobTable, guard: Origi
     opened(guard, table)
     until(lambda: guard.circuit(HOST).state == "half-open")
     with suppress(OriginFailed), guard.admit(lease(table, "first"), KIND):
-        with pytest.raises(OriginResting), guard.admit(lease(table, "second"), KIND):
+        with pytest.raises(OriginPaused), guard.admit(lease(table, "second"), KIND):
             pass
         raise OriginFailed("503")
     assert guard.circuit(HOST).state == "open"

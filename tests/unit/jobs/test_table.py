@@ -9,7 +9,7 @@ from uuid import uuid4
 import fakeredis
 import pytest
 
-from mezcal.errors import MasterMissing, Memory, OriginFailed, Quarantined, TimedOut
+from mezcal.errors import MasterMissing, OriginFailed, Quarantined, Retention, TimedOut
 from mezcal.jobs import Claim, JobState, Lane
 from mezcal.jobs.recent import RecentDerivatives
 from mezcal.jobs.state.keys import Keys
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 RECIPE = Mezzanine.parse("dc/1")
 KEY = RECIPE.key
 LONG, SHORT = 60.0, 0.03  # leases in seconds: one that holds throughout a test, one that runs out at once
-POLICY = JobPolicy(lease=LONG, max_attempts=3, queue_max=100, memory={Memory.MISSING: 120, Memory.BRIEF: 10})
+POLICY = JobPolicy(lease=LONG, max_attempts=3, queue_max=100, retention={Retention.MISSING: 120, Retention.BRIEF: 10})
 
 
 @pytest.fixture(params=["real", "fake"])
@@ -362,7 +362,7 @@ def test_an_operator_has_a_failure_tried_again_with_its_history(table: JobTable)
 
 
 def test_the_failure_of_a_bulk_job_is_listed_for_longer_than_clients_are_refused(table: JobTable) -> None:
-    lasting = replace(POLICY, memory=POLICY.memory | {Memory.LASTING: 1000, Memory.BRIEF: 1})
+    lasting = replace(POLICY, retention=POLICY.retention | {Retention.LASTING: 1000, Retention.BRIEF: 1})
     long = JobTable(table.redis, table.keys, lasting)
     long.fail(begun(long, Lane.BULK), OriginFailed("503"))
     assert long.ensure(RECIPE, Lane.INTERACTIVE).verdict is Verdict.FAILED
