@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mezcal.runtime.up.remembered_options import settings_beside
+from mezcal.runtime.up.remembered_options import settings_with_saved_options
 
 if TYPE_CHECKING:
     from mezcal.settings import Settings
@@ -23,7 +23,7 @@ def add_data_dir(parser: argparse.ArgumentParser) -> None:
 
 def settings_of(options: argparse.Namespace) -> Settings:
     """Returns the settings of the installation that *options* name. Raises `WrongSetting`."""
-    return settings_beside(**({"data_dir": options.data_dir} if options.data_dir else {}))
+    return settings_with_saved_options(**({"data_dir": options.data_dir} if options.data_dir else {}))
 
 
 def add_address(parser: argparse.ArgumentParser, default_port: int) -> None:

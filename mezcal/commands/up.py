@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, get_args
 
 from mezcal.commands.arguments import at_least_one, port_or_any_free
 from mezcal.runtime.resources import cores
-from mezcal.runtime.up import NginxChoice, UpOptions, up
+from mezcal.runtime.up import up
+from mezcal.runtime.up.options import NginxChoice, UpOptions
 
 if TYPE_CHECKING:
     import argparse

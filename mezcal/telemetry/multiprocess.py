@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from mezcal.telemetry import METRICS_FOLDER_VARIABLE
 from mezcal.telemetry.metrics import FOLDER, count_in_folder, metrics
 
 if TYPE_CHECKING:
@@ -28,16 +29,17 @@ if TYPE_CHECKING:
 PROCESS_FILE = re.compile(r"(?P<type>counter|histogram|gauge_livesum)_(?P<pid>\d+)\.db")
 DEAD_PID = 0  # in the names of the files that have the sums of all dead processes
 LOCK = "lock"
-GIVEN_FOLDER = "MEZCAL_METRICS_DIR"  # the variable in which `mezcal up` gives its parts a folder for all
 MEMORY_FOLDER = Path("/dev/shm")  # noqa: S108 - files there are in memory; the folder in it has mode 0700
 
 
 def start_sharing(part: str) -> Path:
-    """Let this process and its children count in one folder: GIVEN_FOLDER, or one of their own. Returns the folder.
+    """Let this process and its children count in one folder. Returns the folder.
+
+    `mezcal up` names it in METRICS_FOLDER_VARIABLE; without that, a new folder is made.
 
     *part* is the name of this process and its children in metrics: `api` or `worker`.
     """
-    given = os.environ.get(GIVEN_FOLDER)
+    given = os.environ.get(METRICS_FOLDER_VARIABLE)
     folder = Path(given) if given else _create_folder()
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     (folder / f"{part}.{os.getpid()}.pid").touch()

@@ -39,7 +39,7 @@ def broker(folder: Folder, sock: Path, log_level: str, env: Mapping[str, str]) -
         ready=partial(answers_ping, sock),
         rank=Rank.BROKER,
         grace=10,  # it writes the rest of its log to disk
-        orphaned=signal.SIGTERM,
+        orphan_signal=signal.SIGTERM,
         leftovers=(sock,),
     )
 

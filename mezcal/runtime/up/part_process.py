@@ -40,8 +40,8 @@ class PartProcess:
     def start(self, output: int, keep: tuple[int, ...]) -> None:
         """Start the process with its output to *output*. It inherits the descriptors *keep*. Raises `OSError`.
 
-        The kernel sends it the signal `orphaned` when the thread that forks ends. `mezcal up` has one thread only, so
-        the fork is safe.
+        The kernel sends it the signal `orphan_signal` when the thread that forks ends. `mezcal up` has one thread only,
+        so the fork is safe.
         """
         self._tidy()
         self._began, self.due = time.monotonic(), None
@@ -55,7 +55,7 @@ class PartProcess:
                 stderr=output,
                 pass_fds=(*keep, *self.part.inherits),
                 process_group=0,
-                preexec_fn=_follow_us(self.part.orphaned),  # noqa: PLW1509
+                preexec_fn=_follow_us(self.part.orphan_signal),  # noqa: PLW1509
             )
         except subprocess.SubprocessError as error:
             raise OSError(str(error)) from error

@@ -1,4 +1,4 @@
-"""What `mezcal up` starts: each part's command, when it is ready, how it is ended."""
+"""The parts that `mezcal up` starts: the command of each, when it is ready, and how it is stopped."""
 
 from __future__ import annotations
 
@@ -21,14 +21,13 @@ if TYPE_CHECKING:
     from mezcal.runtime.up.claim import Address, Folder
     from mezcal.settings import Settings
 
-PAST_DRAIN = 3.0  # seconds, beyond DRAIN_SECONDS, in which a drained part may close what it holds
-ANSWER_WITHIN = 2.0  # seconds
+CLOSING_SECONDS = 3.0  # added to DRAIN_SECONDS: a part that has finished its work closes files and connections
+ANSWER_SECONDS = 2.0
 NGINX = "nginx"  # the part, and the folder for its files
-HANDED = "MEZCAL_METRICS_DIR"  # the folder in which API and worker count together, see telemetry/shared.py
 
 
 class Rank(IntEnum):
-    """Parts start in this order, each rank once the one before is ready, and end in the opposite one."""
+    """The order of the parts. A rank starts when the one before is ready; they are stopped in reverse order."""
 
     BROKER = 0
     DASHBOARD = 1
@@ -38,7 +37,7 @@ class Rank(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One program: *grace* is the seconds from the signal *stop* to SIGKILL."""
+    """One program. It is stopped by the signal *stop*, and killed *grace* seconds later."""
 
     name: str
     argv: tuple[str, ...]
@@ -48,65 +47,67 @@ class Part:
     rank: Rank = Rank.SERVICE
     stop: signal.Signals = signal.SIGTERM
     grace: float = 5.0
-    orphaned: signal.Signals = signal.SIGKILL  # what the kernel sends it when `up` is gone
-    leftovers: tuple[Path, ...] = ()  # files that must not outlast it
+    orphan_signal: signal.Signals = signal.SIGKILL  # sent by the kernel when `mezcal up` has died
+    leftovers: tuple[Path, ...] = ()  # files that are removed when it has ended
     inherits: tuple[int, ...] = ()  # descriptors that its process gets
 
 
-def api(settings: Settings, folder: Folder, at: Address, env: Mapping[str, str]) -> Part:
-    """The API under gunicorn; ready when it answers: hits are served whatever else cannot be used."""
+def api(settings: Settings, folder: Folder, address: Address, env: Mapping[str, str]) -> Part:
+    """Returns the API under gunicorn. It is ready when it answers: hits are served even if other parts fail."""
     return Part(
         name="api",
-        argv=roles.api(at.bind, settings.api_processes),
+        argv=roles.api(address.bind, settings.api_processes),
         env=env,
         cwd=folder.run,
-        ready=partial(answers, at, "/healthz"),
-        grace=settings.drain_seconds + PAST_DRAIN,
+        ready=partial(answers, address, "/healthz"),
+        grace=settings.drain_seconds + CLOSING_SECONDS,
     )
 
 
 def nginx(
-    settings: Settings, folder: Folder, program: Path, places: tuple[Address, Address], env: Mapping[str, str]
+    settings: Settings, folder: Folder, program: Path, addresses: tuple[Address, Address], env: Mapping[str, str]
 ) -> Part:
-    """Nginx at the first of *places*, in front of the API at the second; ready when the API answers through it."""
-    at, behind = places
+    """Returns nginx at the first of *addresses*. It is ready when the API, at the second, answers through it."""
+    address, api_address = addresses
     run = folder.run / NGINX
     run.mkdir(mode=0o700, exist_ok=True)
-    written = run / "nginx.conf"
-    user = pwd.getpwuid(0).pw_name if os.geteuid() == 0 else None  # nginx's default, `nobody`, may not see the store
-    config = NginxConfig(at.bind, behind.bind, run, trusted=at.loopback, hits=settings.nginx_hit_log, user=user)
-    written.write_text(configuration(settings, config), encoding="utf-8")
+    config_file = run / "nginx.conf"
+    user = pwd.getpwuid(0).pw_name if os.geteuid() == 0 else None  # nginx's default, `nobody`, may not read the store
+    config = NginxConfig(
+        address.bind, api_address.bind, run, trusted=address.loopback, hits=settings.nginx_hit_log, user=user
+    )
+    config_file.write_text(configuration(settings, config), encoding="utf-8")
     return Part(
         name=NGINX,
-        argv=(str(program), "-e", "stderr", "-p", str(run), "-c", str(written)),
+        argv=(str(program), "-e", "stderr", "-p", str(run), "-c", str(config_file)),
         env=env,
         cwd=folder.run,
-        ready=partial(answers, at, "/healthz"),
+        ready=partial(answers, address, "/healthz"),
         rank=Rank.NGINX,
-        stop=signal.SIGQUIT,  # finish the answers, close the connections that are kept alive
-        grace=settings.drain_seconds + PAST_DRAIN,
-        orphaned=signal.SIGTERM,  # nginx ends its own processes; the kernel does not
+        stop=signal.SIGQUIT,  # nginx finishes its responses and closes idle connections
+        grace=settings.drain_seconds + CLOSING_SECONDS,
+        orphan_signal=signal.SIGTERM,  # nginx stops its own processes; the kernel would not
         leftovers=(run / "nginx.pid",),
     )
 
 
-def dashboard(folder: Folder, at: Address, env: Mapping[str, str]) -> Part:
-    """Flower, which asks for a password; `worker.celery_hooks.flower` chooses its other options."""
+def dashboard(folder: Folder, address: Address, env: Mapping[str, str]) -> Part:
+    """Returns Flower, which requires a password; `worker.celery_hooks.flower` has its other options."""
     return Part(
         name="flower",
-        argv=roles.flower(at.host, at.port),
+        argv=roles.flower(address.host, address.port),
         env=env,
         cwd=folder.run,
-        ready=partial(answers, at, "/healthcheck"),
+        ready=partial(answers, address, "/healthcheck"),
         rank=Rank.DASHBOARD,
     )
 
 
-def answers(at: Address, path: str) -> bool:
-    """Whether GET *path* gets a 200; asked by hand, to keep an HTTP client out of the memory of `up`."""
+def answers(address: Address, path: str) -> bool:
+    """Returns True if GET *path* is answered by 200. An HTTP client would stay in the memory of `mezcal up`."""
     try:
-        with socket.create_connection(at.near, timeout=ANSWER_WITHIN) as line:
-            line.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
-            return line.recv(64).split(b" ")[1:2] == [b"200"]
+        with socket.create_connection(address.near, timeout=ANSWER_SECONDS) as connection:
+            connection.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
+            return connection.recv(64).split(b" ")[1:2] == [b"200"]
     except OSError:
         return False

@@ -46,7 +46,7 @@ def saved_options(run: Path) -> dict[str, str] | None:
         return None
 
 
-def settings_beside(**given: Any) -> settings.Settings:
+def settings_with_saved_options(**given: Any) -> settings.Settings:
     """Read the settings of a command whose own options are *given*. Raises `WrongSetting`.
 
     If a `mezcal up` runs with the same data folder, its options override `.env`, and the environment of the command

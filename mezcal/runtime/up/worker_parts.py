@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from mezcal.runtime.memory_budget import INHERITED, MemoryBudget, budget
 from mezcal.runtime.processes import LANES, PARTNER, worker
-from mezcal.runtime.up.parts import HANDED, PAST_DRAIN, Part
+from mezcal.runtime.up.parts import CLOSING_SECONDS, Part
+from mezcal.telemetry import METRICS_FOLDER_VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -51,21 +52,21 @@ class WorkerParts:
         return [self._part(lanes, count, memory) for lanes, count in shares.items()]
 
     def _part(self, lanes: str, processes: int, memory: MemoryBudget) -> Part:
-        """One worker; ready when its event loop has touched its heartbeat file."""
+        """Returns one worker. It is ready when its event loop has touched its heartbeat file."""
         heartbeat = self.folder / f"{NAMES[lanes]}.alive"
         own = {INHERITED: memory.handed_on(), "WORKER_HEARTBEAT": str(heartbeat)}
         return Part(
             name=NAMES[lanes],
             argv=worker(LANES[lanes], processes, f"{lanes}{self.suffix}", self.settings.log_level),
             env={
-                HANDED: str(self.folder / "metrics"),
+                METRICS_FOLDER_VARIABLE: str(self.folder / "metrics"),
                 **self.env,
                 **own,
                 **({} if lanes == "all" else {PARTNER: "1"}),
             },
             cwd=self.folder,
             ready=heartbeat.exists,
-            grace=self.settings.drain_seconds + PAST_DRAIN,
+            grace=self.settings.drain_seconds + CLOSING_SECONDS,
             leftovers=(heartbeat,),
             inherits=(memory.fileno(),),
         )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mezcal import sample
-from mezcal.runtime.up.remembered_options import FILE, options_saved, saved_options, settings_beside
+from mezcal.runtime.up.remembered_options import FILE, options_saved, saved_options, settings_with_saved_options
 from mezcal.settings import Settings
 
 if TYPE_CHECKING:
@@ -37,13 +37,13 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 def test_a_command_knows_what_the_running_one_was_told(run: Path) -> None:
     with options_saved(run, TOLD):
-        chosen = settings_beside()
+        chosen = settings_with_saved_options()
         assert chosen.repo_base_url == "http://told.example/"
         assert chosen.redis_url is not None
         assert chosen.redis_url.get_secret_value() == "redis+socket:///told.sock"
         assert stat.S_IMODE((run / FILE).stat().st_mode) == 0o600
     assert list(run.iterdir()) == []
-    assert settings_beside().repo_base_url is None
+    assert settings_with_saved_options().repo_base_url is None
 
 
 def test_the_environment_goes_before_it_and_the_env_file_behind(
@@ -52,7 +52,7 @@ def test_the_environment_goes_before_it_and_the_env_file_behind(
     (tmp_path / ".env").write_text("REPO_BASE_URL=http://file.example/\nREDIS_URL=redis://file.example\n")
     monkeypatch.setenv("REPO_BASE_URL", "http://shell.example/")
     with options_saved(run, TOLD):
-        chosen = settings_beside()
+        chosen = settings_with_saved_options()
     assert chosen.repo_base_url == "http://shell.example/"
     assert str(chosen.redis_url and chosen.redis_url.get_secret_value()) == "redis+socket:///told.sock"
 
@@ -63,15 +63,15 @@ def test_a_secret_that_comes_by_file_goes_before_it_too(
     (tmp_path / "url").write_text("redis://given.example/0")
     monkeypatch.setenv("REDIS_URL_FILE", str(tmp_path / "url"))
     with options_saved(run, TOLD):
-        chosen = settings_beside()
+        chosen = settings_with_saved_options()
     assert str(chosen.redis_url and chosen.redis_url.get_secret_value()) == "redis://given.example/0"
 
 
 def test_beside_one_that_serves_its_samples_the_samples_are_the_origin(run: Path, tmp_path: Path) -> None:
     with options_saved(run, {}):
-        assert settings_beside().repo_base_url == sample.FOLDER.as_uri()
+        assert settings_with_saved_options().repo_base_url == sample.FOLDER.as_uri()
         (tmp_path / ".env").write_text("REPO_BASE_URL=http://next.example/\n")
-        assert settings_beside().repo_base_url == "http://next.example/", "tried before a restart"
+        assert settings_with_saved_options().repo_base_url == "http://next.example/", "tried before a restart"
 
 
 def test_what_a_killed_one_left_is_not_believed_and_makes_room_for_the_next(run: Path) -> None:
@@ -83,6 +83,6 @@ def test_what_a_killed_one_left_is_not_believed_and_makes_room_for_the_next(run:
         assert saved_options(run) == {"repo_base_url": "http://dead.example/"}
         process.kill()
     assert (run / FILE).exists()
-    assert settings_beside().repo_base_url is None
+    assert settings_with_saved_options().repo_base_url is None
     with options_saved(run, TOLD):
         assert saved_options(run) == TOLD

@@ -15,19 +15,16 @@ import pytest
 from mezcal import cli, settings
 from mezcal.errors import CannotStart
 from mezcal.runtime import nginx
-from mezcal.runtime.up import (
-    UpOptions,
-    behind_nginx,
-    broker,
-    claim,
-    environment,
-    nginx_obstacle,
-    nginx_program,
-    settings_for,
-    the_parts,
-    without_nginx,
-)
+from mezcal.runtime.up import Places, broker, claim, environment, list_parts
 from mezcal.runtime.up.claim import Address, Folder, claimed, free_address
+from mezcal.runtime.up.options import (
+    UpOptions,
+    nginx_obstacle,
+    nginx_to_start,
+    no_nginx_warning,
+    settings_behind_nginx,
+    settings_for,
+)
 from mezcal.runtime.up.part_process import cause
 from mezcal.runtime.up.worker_parts import split
 from mezcal.sample import FOLDER
@@ -36,7 +33,7 @@ from tests.support.waiting import until
 if TYPE_CHECKING:
     from mezcal.runtime.up.parts import Part
 
-WISH = UpOptions(host="127.0.0.1", port=5000, workers=2)
+OPTIONS = UpOptions(host="127.0.0.1", port=5000, workers=2)
 HERE, EVERYWHERE = Address("127.0.0.1", 5000, loopback=True), Address("0.0.0.0", 5000, loopback=False)
 
 
@@ -52,17 +49,17 @@ def _bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def test_with_no_origin_named_the_samples_are_served() -> None:
-    assert settings_for(WISH).repo_base_url == FOLDER.as_uri()
+    assert settings_for(OPTIONS).repo_base_url == FOLDER.as_uri()
 
 
 def test_the_command_line_is_above_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("REPO_BASE_URL", "http://repository.example/rest")
     monkeypatch.setenv("DATA_DIR", "from-environment")
-    assert settings_for(WISH).repo_base_url == "http://repository.example/rest"
-    assert settings_for(WISH).data_dir == Path("from-environment")
-    said = UpOptions(host="127.0.0.1", port=5000, workers=2, origin=".", data_dir=Path("said"))
-    assert settings_for(said).repo_base_url == tmp_path.as_uri()
-    assert settings_for(said).data_dir == Path("said")
+    assert settings_for(OPTIONS).repo_base_url == "http://repository.example/rest"
+    assert settings_for(OPTIONS).data_dir == Path("from-environment")
+    options = UpOptions(host="127.0.0.1", port=5000, workers=2, origin=".", data_dir=Path("from-option"))
+    assert settings_for(options).repo_base_url == tmp_path.as_uri()
+    assert settings_for(options).data_dir == Path("from-option")
 
 
 def test_parts_read_the_same_settings_wherever_they_came_from(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,10 +88,10 @@ def test_a_secret_in_a_file_stays_there(monkeypatch: pytest.MonkeyPatch) -> None
 # --- parts
 
 
-def parts_at(tmp_path: Path, at: Address, board: Address | None = None) -> dict[str, Part]:
+def parts_at(tmp_path: Path, at: Address, dashboard: Address | None = None) -> dict[str, Part]:
     folder = Folder(tmp_path, -1)
-    cast = the_parts(settings_for(WISH), WISH, folder, (at, board, folder.run / "broker.sock"))
-    return {part.name: part for part in cast}
+    places = Places(at, dashboard, folder.run / "broker.sock")
+    return {part.name: part for part in list_parts(settings_for(OPTIONS), OPTIONS.workers, folder, places)}
 
 
 def test_the_dashboard_runs_only_where_it_is_asked_for(tmp_path: Path) -> None:
@@ -153,27 +150,27 @@ def no_nginx(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("no_nginx")
 def test_without_nginx_one_line_says_what_is_missing_and_how_to_get_it() -> None:
-    assert nginx_program(WISH, settings_for(WISH)) is None
-    obstacle = nginx_obstacle(WISH, settings_for(WISH))
+    assert nginx_to_start(OPTIONS, settings_for(OPTIONS)) is None
+    obstacle = nginx_obstacle(OPTIONS, settings_for(OPTIONS))
     assert obstacle is not None
-    line = without_nginx(HERE, obstacle)
+    line = no_nginx_warning(HERE, obstacle)
     assert "there is none here" in line
     assert "mezcal[nginx]" in line
     assert "slow clients" not in line
-    assert "slow clients of 0.0.0.0:5000" in without_nginx(EVERYWHERE, obstacle)
+    assert "slow clients of 0.0.0.0:5000" in no_nginx_warning(EVERYWHERE, obstacle)
 
 
 def test_a_folder_that_nginx_cannot_name_is_served_without_it() -> None:
-    wish = UpOptions(host="127.0.0.1", port=5000, workers=2, data_dir=Path("five $"))
-    assert nginx_program(wish, settings_for(wish)) is None
-    assert "$" in str(nginx_obstacle(wish, settings_for(wish)))
+    options = UpOptions(host="127.0.0.1", port=5000, workers=2, data_dir=Path("five $"))
+    assert nginx_to_start(options, settings_for(options)) is None
+    assert "$" in str(nginx_obstacle(options, settings_for(options)))
 
 
 @pytest.mark.usefixtures("no_nginx")
 def test_nginx_that_is_required_has_to_be_there() -> None:
-    wish = UpOptions(host="127.0.0.1", port=5000, workers=2, nginx="always")
+    options = UpOptions(host="127.0.0.1", port=5000, workers=2, nginx="always")
     with pytest.raises(CannotStart, match=r"nginx cannot be started: there is none here.*apt install"):
-        nginx_program(wish, settings_for(wish))
+        nginx_to_start(options, settings_for(options))
 
 
 def test_nginx_is_started_unless_it_is_unwanted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -181,10 +178,10 @@ def test_nginx_is_started_unless_it_is_unwanted(monkeypatch: pytest.MonkeyPatch,
     program.touch(mode=0o755)
     monkeypatch.setattr(nginx, "PLACES", (str(program),))
     never = UpOptions(host="127.0.0.1", port=5000, workers=2, nginx="never")
-    assert nginx_program(WISH, settings_for(WISH)) == program
-    assert nginx_program(never, settings_for(never)) is None
+    assert nginx_to_start(OPTIONS, settings_for(OPTIONS)) == program
+    assert nginx_to_start(never, settings_for(never)) is None
     monkeypatch.setenv("SENDFILE_HEADER", "X-Sendfile")
-    assert nginx_program(WISH, settings_for(WISH)) is None
+    assert nginx_to_start(OPTIONS, settings_for(OPTIONS)) is None
 
 
 def test_the_systems_nginx_comes_before_the_packaged_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -198,12 +195,12 @@ def test_the_systems_nginx_comes_before_the_packaged_one(monkeypatch: pytest.Mon
 
 
 def test_behind_nginx_the_api_names_files_and_listens_elsewhere(tmp_path: Path) -> None:
-    chosen = behind_nginx(WISH, settings_for(WISH))
+    chosen = settings_behind_nginx(OPTIONS, settings_for(OPTIONS))
     assert chosen.sendfile_header == "X-Accel-Redirect"
     folder = Folder(tmp_path, -1)
     folder.run.mkdir()
-    places = (HERE, None, folder.run / "broker.sock")
-    parts = {part.name: part for part in the_parts(chosen, WISH, folder, places, Path("/usr/sbin/nginx"))}
+    places = Places(HERE, None, folder.run / "broker.sock")
+    parts = {part.name: part for part in list_parts(chosen, OPTIONS.workers, folder, places, Path("/usr/sbin/nginx"))}
     assert HERE.bind not in parts["api"].argv
     assert f"listen {HERE.bind};" in (folder.run / "nginx" / "nginx.conf").read_text()
     assert parts["api"].env["NGINX_HIT_LOG"] == str(folder.run / "nginx" / "hits.log")
@@ -344,6 +341,8 @@ def test_a_process_follows_its_parent_even_into_kill_9() -> None:
 
 
 def test_a_parent_that_was_gone_before_is_followed_at_once() -> None:
-    nobody = 2**22  # above every pid
-    ended = subprocess.run([sys.executable, "-c", FOLLOWER, str(nobody)], capture_output=True, timeout=20, check=False)
+    unused_pid = 2**22  # above every pid
+    ended = subprocess.run(
+        [sys.executable, "-c", FOLLOWER, str(unused_pid)], capture_output=True, timeout=20, check=False
+    )
     assert (ended.returncode, ended.stdout) == (-signal.SIGKILL, b"")

@@ -1,0 +1,113 @@
+"""The options of `mezcal up`, the settings that follow from them, and the decision to start nginx or not."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from mezcal import sample, settings
+from mezcal.errors import CannotStart
+from mezcal.runtime.nginx import HOW_TO_GET, can_name, nginx
+from mezcal.store.local.last_use import access_times_kept
+from mezcal.store.local.layout import OURS
+
+if TYPE_CHECKING:
+    from mezcal.runtime.up.claim import Address, Folder
+    from mezcal.settings import Settings
+
+NginxChoice = Literal["auto", "always", "never"]
+
+
+@dataclass(frozen=True, slots=True)
+class UpOptions:
+    """The options of the command line. None means that the settings decide."""
+
+    host: str
+    port: int
+    workers: int
+    origin: str | None = None
+    data_dir: Path | None = None
+    flower_port: int | None = None  # None starts no dashboard
+    nginx: NginxChoice = "auto"  # nginx takes host and port, the API a free port on loopback
+
+
+def settings_for(options: UpOptions, **more: Any) -> Settings:
+    """Read the settings; *options* and *more* override environment and `.env`. Raises `WrongSetting`, `CannotStart`.
+
+    The built-in samples are the origin if no setting names one.
+    """
+    values = {"data_dir": options.data_dir, "repo_base_url": _origin_url(options.origin)} | more
+    overrides = {name: value for name, value in values.items() if value is not None}
+    loaded = settings.load(**overrides)
+    if loaded.repo_base_url is None:
+        loaded = settings.load(**overrides, repo_base_url=sample.FOLDER.as_uri())
+    return loaded
+
+
+def options_to_remember(options: UpOptions, chosen: Settings, sock: Path) -> dict[str, str]:
+    """Returns the settings that other commands cannot read from environment and `.env`. None of them is a secret.
+
+    *sock* is the socket of our own broker.
+    """
+    values: dict[str, object] = {
+        "repo_base_url": chosen.repo_base_url if options.origin is not None else None,
+        "redis_url": f"redis+socket://{sock}" if chosen.redis_url is None else None,
+        "cache_use_log": chosen.cache_use_log,
+        "sendfile_header": chosen.sendfile_header,
+    }
+    return {name: str(value) for name, value in values.items() if value is not None}
+
+
+def _origin_url(origin: str | None) -> str | None:
+    """Returns --origin as a URL: a folder becomes a file: URL. Raises `CannotStart` if there is no such folder."""
+    if origin is None or "://" in origin:
+        return origin
+    folder = Path(origin).absolute()
+    if not folder.is_dir():
+        raise CannotStart(f"--origin {origin} is neither a URL nor a folder")
+    return folder.as_uri()
+
+
+# --- nginx
+
+
+def nginx_to_start(options: UpOptions, chosen: Settings) -> Path | None:
+    """Returns the program to start as nginx, None for none. Raises `CannotStart` if it is required and cannot start."""
+    obstacle = nginx_obstacle(options, chosen)
+    if obstacle is not None and options.nginx == "always":
+        raise CannotStart(f"nginx cannot be started: {obstacle}")
+    return None if obstacle is not None or options.nginx == "never" else nginx()
+
+
+def nginx_obstacle(options: UpOptions, chosen: Settings) -> str | None:
+    """Returns the reason why nginx cannot or should not be started, None if there is no reason."""
+    if chosen.sendfile_header is not None and options.nginx == "auto":
+        return f"SENDFILE_HEADER={chosen.sendfile_header} leaves sending to another server"
+    if not (can_name(chosen.data_dir.absolute()) and can_name(chosen.cache_dir)):
+        return "its configuration cannot name a folder with a $"
+    return f"there is none here; {HOW_TO_GET}" if nginx() is None else None
+
+
+def no_nginx_warning(address: Address, obstacle: str) -> str:
+    """Returns the line that says why nginx is not started, and what that means."""
+    exposed = "" if address.loopback else f", and slow clients of {address.bind} can hold all of its threads"
+    return f"nginx is not started: {obstacle}. The API answers by itself: hits are several times slower{exposed}"
+
+
+def settings_behind_nginx(options: UpOptions, chosen: Settings) -> Settings:
+    """Returns the settings of an API behind nginx: nginx sends the files of a local store."""
+    if chosen.storage != "local":
+        return chosen
+    return settings_for(options, sendfile_header="X-Accel-Redirect")
+
+
+def with_use_log(chosen: Settings, folder: Folder) -> Settings:
+    """Returns *chosen*, with a file for the hits that nginx serves if the cache's file system keeps no access times."""
+    if chosen.cache_use_log is not None:
+        return chosen
+    with suppress(OSError):  # a cache that cannot be written is not trimmed either
+        if not access_times_kept(chosen.cache_dir / OURS):
+            return chosen.model_copy(update={"cache_use_log": folder.root / "nginx-uses.log"})
+    return chosen
