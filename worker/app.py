@@ -74,8 +74,6 @@ class WorkerContext:
     settings: Settings
     origin: Origin
     store: DerivativeStore
-    job_table: JobTable
-    pipe: CeleryPipe
     jobs: Jobs
     masters: MasterResolver
     conversion_options: ConversionOptions
@@ -98,15 +96,11 @@ def context() -> WorkerContext:
     table = JobTable(connect(given, WORKER_SECONDS), Keys(given.key_prefix), JobPolicy.of(given))
     store = open_store(given)
     origin = open_origin(given, partial(count_origin_response, "repository"), free_space_for_masters(given, store))
-    pipe = CeleryPipe(app, tracing.message_headers)
-    jobs = Jobs(table, pipe)
     return WorkerContext(
         settings=given,
         origin=origin,
         store=store,
-        job_table=table,
-        pipe=pipe,
-        jobs=jobs,
+        jobs=Jobs(table, CeleryPipe(app, tracing.message_headers)),
         masters=MasterResolver(given, origin),
         conversion_options=ConversionOptions.of(given),
         memory=memory(),

@@ -52,10 +52,10 @@ def make(self: Any, wanted: dict[str, Any]) -> str:
     """
     recipe = from_json(wanted)
     ctx = context()
-    claim = persist(lambda: ctx.job_table.begin(recipe.key, ctx.name, self.request.id, recipe.kind))
+    claim = persist(lambda: ctx.jobs.table.begin(recipe.key, ctx.name, self.request.id, recipe.kind))
     if claim is None:
         return "nothing to do"
-    with Lease(ctx.job_table, claim).kept() as lease:
+    with Lease(ctx.jobs.table, claim).kept() as lease:
         return _report(recipe, lease)
 
 
@@ -92,7 +92,7 @@ def _work(attempt: JobAttempt, lease: Lease) -> Stored:
     claim = lease.claim
     try:
         with (
-            reported(ctx.job_table, claim.key, attempt.progress) as progress,
+            reported(ctx.jobs.table, claim.key, attempt.progress) as progress,
             ctx.memory.share(RANKS[claim.lane], waiting(lease)) as reserve_memory,
         ):
             job = JobContext(claim.remake, lease.check, reserve_memory, progress)

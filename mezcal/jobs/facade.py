@@ -21,13 +21,12 @@ from mezcal.jobs.state import known_pages, progress
 from mezcal.jobs.state.keys import JobState, Keys, Lane
 from mezcal.jobs.state.minutes import MinuteCounts
 from mezcal.jobs.state.policy import JobPolicy
-from mezcal.jobs.state.records import QueueRequest, QueueResult, Verdict
+from mezcal.jobs.state.records import Message, QueueRequest, QueueResult, Verdict
 from mezcal.jobs.state.table import JobTable
 from mezcal.jobs.transport.celery_pipe import CLIENT_SECONDS, CeleryPipe, celery_app, connect
 from mezcal.jobs.transport.listener import Listener
 from mezcal.jobs.transport.probe import BrokerProbe
 from mezcal.jobs.workers import WorkerRegistry
-from mezcal.recipe import from_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -113,7 +112,7 @@ class Jobs:
         if result.verdict is Verdict.FULL:
             raise Busy(f"{self.table.policy.queue_max:,} jobs are queued already")
         if result.verdict is Verdict.PUBLISH:
-            self.pipe.send(recipe.as_json(), result.lane, recipe.label)
+            self.pipe.send(Message(result.lane, recipe.as_json()))
 
     def request_revalidation(self, recipe: Recipe) -> bool:
         """Have a worker ask the origin whether the master of *recipe*'s derivative changed.
@@ -182,11 +181,10 @@ class Jobs:
         """
         with raises_broker_down():
             results = self.table.queue(requests, lane, batch)
-        pairs = [(request, result) for request, result in zip(requests, results, strict=True)]
+        pairs = zip(requests, results, strict=True)
+        due = [(request.recipe, result.lane) for request, result in pairs if result.verdict is Verdict.PUBLISH]
         try:
-            for each in Lane:
-                due = [request for request, result in pairs if result == QueueResult(Verdict.PUBLISH, each)]
-                self.pipe.send_all([request.recipe.as_json() for request in due], each)
+            self.pipe.send_all([Message(lane, recipe.as_json()) for recipe, lane in due])
         except BrokerDown as error:
             log.warning("some messages are sent later: %s", error)
         return results
@@ -198,7 +196,7 @@ class Jobs:
         with raises_broker_down():
             message = self.table.retry(key, lane)
         if message is not None:
-            self.pipe.send(message.recipe, message.lane, from_json(message.recipe).label)
+            self.pipe.send(message)
         return message is not None
 
     @raises_broker_down()

@@ -16,10 +16,6 @@ if TYPE_CHECKING:
     from mezcal.recipe import Recipe
 
 
-def _never() -> bool:
-    return False
-
-
 @dataclass(frozen=True, slots=True)
 class Job:
     """The making of one recipe; *joined* if another request had started it."""
@@ -28,7 +24,7 @@ class Job:
     recipe: Recipe
     joined: bool
 
-    def wait(self, seconds: float, gone: Callable[[], bool] = _never) -> None:
+    def wait(self, seconds: float, gone: Callable[[], bool]) -> None:
         """Return when the derivative is made. Raises the job's failure, or `StillWorking` after *seconds*.
 
         Redis may come and go meanwhile. *gone* returns True when the client has left: the wait ends then, the

@@ -16,7 +16,6 @@ from redis import RedisError
 from mezcal.errors import BrokerDown, Failure
 from mezcal.jobs import Worker
 from mezcal.jobs.transport.celery_pipe import CHORES
-from mezcal.recipe import from_json
 from mezcal.telemetry.history import MinuteRecorder, job_recorder
 from worker.app import context, has_partner, serve_metrics
 from worker.chores import claim_due
@@ -94,19 +93,19 @@ class HousekeepingStep(bootsteps.StartStopStep):  # type: ignore[misc]  # celery
         ctx.jobs.broker.ping()
         now = time.monotonic()
         gap, self._answered = now - self._answered, now
-        if gap > SWEEP_SECONDS + ctx.job_table.policy.lease / 3:
-            self._paused_until = now + ctx.job_table.policy.lease
+        if gap > SWEEP_SECONDS + ctx.jobs.table.policy.lease / 3:
+            self._paused_until = now + ctx.jobs.table.policy.lease
         if now < self._paused_until:
             return
-        for message in ctx.job_table.reap():
-            ctx.pipe.send(message.recipe, message.lane, from_json(message.recipe).label)
+        for message in ctx.jobs.table.reap():
+            ctx.jobs.pipe.send(message)
 
     def _send_due(self) -> None:
         ctx = context()
         for chunk in ctx.jobs.chunks.due():
-            ctx.pipe.spread(chunk)
+            ctx.jobs.pipe.spread(chunk)
         for chore in claim_due(ctx):
-            ctx.pipe.chore(chore)
+            ctx.jobs.pipe.chore(chore)
 
 
 def describe(consumer: Any) -> Worker:

@@ -26,19 +26,19 @@ def _process_ended(task_id: str, exception: BaseException, args: list[Any], send
         return
     try:
         recipe = from_json(args[0])
-        record = context().job_table.read(recipe.key)
+        record = context().jobs.table.read(recipe.key)
         outcome = "timed-out" if isinstance(exception, TimeLimitExceeded) else "process-died"
         count_lost_attempt(recipe, record.lane if record else Lane.BULK, outcome)
         message = report_death(recipe.key, task_id, exception)
         if message is not None:
-            context().pipe.send(message.recipe, message.lane, from_json(message.recipe).label)
+            context().jobs.pipe.send(message)
     except (RedisError, Failure) as error:
         log.warning("a job is queued again when its lease runs out: %s", error)
 
 
 def report_death(key: str, task_id: str, exception: BaseException) -> Message | None:
     """Record in the job table that the process of the job *key* ended. Returns the message to send, if any."""
-    table = context().job_table
+    table = context().jobs.table
     log.error("the process that made %s ended: %s", key, exception)
     if isinstance(exception, TimeLimitExceeded):
         table.process_killed(key, task_id, TimedOut("it could not be stopped in time, and its process was ended"))

@@ -56,9 +56,9 @@ def give_back(request: Any) -> bool:
         return False
     ctx = context()
     try:
-        message = ctx.job_table.give_back(from_json(request.args[0]).key, request.id)
+        message = ctx.jobs.table.give_back(from_json(request.args[0]).key, request.id)
         if message is not None:
-            ctx.pipe.send(message.recipe, message.lane, from_json(message.recipe).label)
+            ctx.jobs.pipe.send(message)
     except (RedisError, Failure) as error:
         log.warning("a job is queued again when its lease runs out: %s", error)
         return False

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mezcal.errors import Failure
 from mezcal.jobs.state.keys import JobState, Lane
+from mezcal.recipe import from_json
 
 if TYPE_CHECKING:
     from mezcal.recipe import Recipe
@@ -129,6 +130,11 @@ class Message:
 
     lane: Lane
     recipe: dict[str, Any]
+
+    @property
+    def label(self) -> str:
+        """The job's name for people."""
+        return from_json(self.recipe).label
 
 
 def failure_of(record: str | None) -> Failure | None:

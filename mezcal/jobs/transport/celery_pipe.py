@@ -11,12 +11,11 @@ from redis import Redis, RedisError
 
 from mezcal.errors import BrokerDown
 from mezcal.jobs.transport import redis_connection
-from mezcal.recipe import from_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from mezcal.jobs.state.keys import Lane
+    from mezcal.jobs.state.records import Message
     from mezcal.settings import Settings
 
 MAKE = "mezcal.make"  # the names of tasks, which clients and workers share
@@ -79,15 +78,15 @@ class CeleryPipe:
     def __init__(self, app: Celery, headers: Callable[[], Mapping[str, str]]) -> None:
         self._app, self._headers = app, headers
 
-    def send(self, recipe: dict[str, Any], lane: Lane, label: str) -> None:
+    def send(self, message: Message, producer: Any = None) -> None:
         """Send the message of one job. Raises `BrokerDown` at once; the reaper sends the message later then."""
-        self._send(MAKE, [recipe], str(lane), label)
+        self._send(MAKE, [message.recipe], str(message.lane), message.label, producer)
 
-    def send_all(self, recipes: list[dict[str, Any]], lane: Lane) -> None:
+    def send_all(self, messages: list[Message]) -> None:
         """Send the messages of many jobs in few round trips, which is three times as fast."""
         with _raises_broker_down(), self._app.producer_or_acquire() as producer, producer.batch(BATCH):
-            for recipe in recipes:
-                self._send(MAKE, [recipe], str(lane), from_json(recipe).label, producer)
+            for message in messages:
+                self.send(message, producer)
 
     def spread(self, chunk: str) -> None:
         """Have a worker queue the items of *chunk*."""

@@ -36,11 +36,6 @@ class BrokerProbe:
         with _unreachable():
             return eviction_risk(self._redis)
 
-    def unblock(self, client: int) -> None:
-        """End the blocking command that the connection with this number waits in."""
-        with _unreachable():
-            self._redis.client_unblock(client)
-
     def info(self) -> dict[str, Any]:
         """Return the broker's answer to INFO."""
         with _unreachable():
