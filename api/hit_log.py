@@ -28,7 +28,7 @@ class HitLine(NamedTuple):
     """What the log line of a hit says.
 
     *at* is in seconds since 1970, *path* as the client sent it, *ms* the milliseconds until the answer, None where
-    nobody measured them.
+    they were not measured.
     """
 
     at: float

@@ -1,6 +1,6 @@
 """A bulk request for a million images: `python -m benchmarks.bulk [--images 1000000]` in the root folder.
 
-The asker's side: `Jobs.spread`, as the API calls it, against the bundled broker: how long until it can answer,
+The client's side: `Jobs.spread`, as the API calls it, against the bundled broker: how long until it can answer,
 and what a waiting image takes in Redis. Then the workers' side, in this process: chunks taken and queued, each
 image a job and a message, until the bulk lane is as full as it may get; and, without that bound, the whole of it
 as jobs and messages, which is what chunks save.

@@ -1,7 +1,7 @@
-"""The bulkhead: hits while misses wait beside them: `python -m benchmarks.bulkhead` in the root folder.
+"""The bulkhead: hits while misses wait: `python -m benchmarks.bulkhead` in the root folder.
 
 A whole `mezcal up` in front of an origin that holds its masters back. Hits come at a steady rate, first alone, then
-while 50, then while 200 clients wait for misses of their own, and while the pool converts. Prints p50 and p99 of
+while 50, then while 200 clients each wait for another miss, and while the pool converts. Prints p50 and p99 of
 the hits, how many failed, and the memory of the API processes. The converting pool is niced: two cores cannot do
 three things at once, and that is not what is measured.
 """
@@ -53,7 +53,7 @@ def measure(installation: Installation, origin: OriginServer, options: argparse.
         os.setpriority(os.PRIO_PROCESS, pid, options.nice)
     titles = ("p50 ms", "p99 ms", "hits/s", "failed", "API MB")
     print(f"load average {os.getloadavg()[0]:.1f}, {os.cpu_count()} cores, pool nice {options.nice}")
-    print(f"{'beside the hits':34}" + "".join(f"{title:>9}" for title in titles))
+    print(f"{'besides the hits':34}" + "".join(f"{title:>9}" for title in titles))
     waiting: list[socket.socket] = []
     for number in options.waiting:
         waiting += [client for n in range(len(waiting), number) for client in misses(installation, origin, n)]
@@ -67,7 +67,7 @@ def measure(installation: Installation, origin: OriginServer, options: argparse.
 
 
 def misses(installation: Installation, origin: OriginServer, number: int) -> Iterator[socket.socket]:
-    """One client that waits for a master of its own, which stops half-way."""
+    """Wait as one client for one master, which stops half-way."""
     path = f"held-{number}.tif"
     origin.script(path, body=VALLEY, hold_at=1000)
     place = urlsplit(installation.url)

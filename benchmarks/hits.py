@@ -1,8 +1,8 @@
-"""Hits: `mezcal up` with nginx and the API alone, beside plain nginx and a bare Flask `send_file` on waitress.
+"""Hits: `mezcal up` with nginx and the API alone, next to plain nginx and a minimal Flask `send_file` on waitress.
 
     python -m benchmarks.hits [--seconds 3] [--rounds 3] [--processes 2] [--pinned] [--sizes ..] [--connections ..]
 
-Each server has processes of its own; the same files, loopback, keep-alive. `--pinned` puts the servers on one core
+Each server has separate processes; the same files, loopback, keep-alive. `--pinned` puts the servers on one core
 and the load on another. Rounds are interleaved, medians taken. Prints requests per second, p50 and p99 in milliseconds,
 the CPU milliseconds of the server per request, failed requests, and ratios: rate and p99 to waitress, rate and CPU to
 plain nginx. Where the machine is busy, the CPU tells more than the rate.

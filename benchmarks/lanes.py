@@ -1,4 +1,4 @@
-"""Interactive jobs before a crowd of bulk jobs: `python -m benchmarks.lanes` in the root folder.
+"""Interactive jobs before many bulk jobs: `python -m benchmarks.lanes` in the root folder.
 
 A whole `mezcal up` with two pool processes in front of a repository on loopback: a Celery worker of one process for the
 interactive lane, one of one process for all lanes. Cold requests one after the other, each for another small master,

@@ -46,24 +46,24 @@ class Line:
 
     def _first(self) -> int:
         """Read one answer as HTTP; the length of it all."""
-        told = b""
-        while b"\r\n\r\n" not in told:
+        received = b""
+        while b"\r\n\r\n" not in received:
             piece = self.socket.recv(65536)
             if not piece:
-                raise ConnectionError("the server hung up")
-            told += piece
-        head, _, _ = told.partition(b"\r\n\r\n")
+                raise ConnectionError("the server closed the connection")
+            received += piece
+        head, _, _ = received.partition(b"\r\n\r\n")
         if not head.startswith(GOOD):
             raise ConnectionError(head[:40])
         fields = dict(line.split(b": ", 1) for line in head.lower().split(b"\r\n")[1:])
         length = len(head) + 4 + int(fields[b"content-length"])
-        left = length - len(told)
+        left = length - len(received)
         while left:
             left -= len(self.socket.recv(min(left, 1 << 20)))
         return length
 
     def take(self) -> float | None:
-        """Take what is there; the seconds since it was asked for once the whole answer is."""
+        """Read the available bytes. Returns the seconds since the request when the response is complete."""
         try:
             if not self.left:
                 count = self.socket.recv_into(self._buffer, len(GOOD[0]))
@@ -73,7 +73,7 @@ class Line:
             while self.left:
                 count = self.socket.recv_into(self._buffer, min(self.left, CHUNK), socket.MSG_TRUNC)
                 if not count:
-                    raise ConnectionError("the server hung up")
+                    raise ConnectionError("the server closed the connection")
                 self.left -= count
         except BlockingIOError:
             return None

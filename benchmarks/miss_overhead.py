@@ -1,7 +1,7 @@
 """What a cold request costs besides the work itself: `python -m benchmarks.miss_overhead` in the root folder.
 
 The default `mezcal up` (nginx where there is one, 2 pool processes, the bundled broker) in front of a repository in a
-process of its own, on loopback; each request is for another small master. The worker's log says how long each job took.
+separate process, on loopback; each request is for another small master. The worker's log says how long each job took.
 Prints the medians of the requests, of the jobs, and of their differences, in milliseconds: a difference is what HTTP,
 queue, lease and waking cost one request.
 """
@@ -63,7 +63,7 @@ def masters(folder: Path, number: int) -> list[str]:
 
 @contextmanager
 def repository(folder: Path) -> Iterator[str]:
-    """A file server in a process of its own."""
+    """A file server in a separate process."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "http.server", str(port), "--bind", "127.0.0.1", "--directory", str(folder)]

@@ -1,6 +1,6 @@
 """How much of a conversion hides behind its download: `python -m benchmarks.overlap` in the root folder.
 
-A throttled origin, in a process of its own, gives an LZW TIFF with its directory at the head or at the tail.
+A throttled origin, in a separate process, serves an LZW TIFF with its directory at the head or at the tail.
 For each rate, medians of: the download alone, the conversion alone (from a local file), both at once, and the
 ratio of that, less 50 ms, to the longer of the two. One after the other would be their sum.
 """
@@ -66,7 +66,7 @@ def origin_process(masters: dict[str, Path], rates: list[int]) -> Iterator[str]:
 
 
 def medians(works: list[Callable[[], None]], runs: int) -> list[float]:
-    """Seconds of each work; they take turns, so that whatever else the machine does meets them all alike."""
+    """Seconds of each work; they take turns, so that other work on the machine slows all of them equally."""
     taken = [[clocked(work) for work in works] for _ in range(runs)]
     return [statistics.median(column) for column in zip(*taken, strict=True)]
 

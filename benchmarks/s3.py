@@ -1,8 +1,8 @@
-"""Hits of images that lie in a bucket, sent through the API or by redirect, beside a local store's; and clients' HEADs.
+"""Hits of images that lie in a bucket, sent through the API or by redirect, or are in a local store; and HEADs.
 
     python -m benchmarks.s3 [--seconds 3] [--rounds 3] [--connections 16] [--sizes "100 KB" "1 MB"]
 
-The object store is a bare answerer on loopback, in a process of its own, that knows one image of each size: what is
+The object store is a bare answerer on loopback, in a separate process, that knows one image of each size: what is
 measured is our side. The first table has the processor time of one HEAD by each client that is installed (ours, boto3,
 minio, obstore) and what its import and first request take; the second requests per second, p50 and p99 in
 milliseconds, and the API's CPU milliseconds per request. Rounds are interleaved and medians taken.
@@ -119,7 +119,7 @@ def api(cache: Path, env: dict[str, str]):
     return serving(command, port, None, parts | env)
 
 
-# --- clients, each in a process of its own
+# --- clients, each in a separate process
 
 
 def clients(at: int) -> None:

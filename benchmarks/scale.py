@@ -4,7 +4,7 @@ A valkey and a repository on loopback; masters of 12 megapixels, RGB and LZW-com
 once. Throughput in images a second with one pool process on one core, with one that may use all (it encodes in several
 threads then), with two in one worker, and with two workers of one process and core each, as `mezcal worker` starts
 them on two machines; interleaved, and the ratio to one process on one core, which shall be at least 1.8 for two on two.
-Nothing is reserved for interactive jobs here: nobody waits.
+Nothing is reserved for interactive jobs here: no client waits.
 """
 
 from __future__ import annotations

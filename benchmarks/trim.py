@@ -85,7 +85,7 @@ def measure(root: Path, options: argparse.Namespace) -> None:
 
 
 def with_turns(root: Path) -> None:
-    """The same by turns of the periodic work, each from where the last one ended; to half of what is left."""
+    """Trim to half of the rest in runs of the periodic work; each run continues where the last one ended."""
     store = LocalStore(root, Layout.BASIC, 60)
     seconds: list[float] = []
     size = TrimState.from_bytes(store.inventory.load_state()).survey.bytes
@@ -109,7 +109,7 @@ class Hits:
         self._run: Run | None = None
 
     def watch(self, work: Callable[[], None]) -> None:
-        """Ask while *work* is done, on a thread of its own."""
+        """Send requests from a separate thread while *work* runs."""
         times: list[float] = []
         over = threading.Event()
         asker = threading.Thread(target=self._ask, args=(times, over))
@@ -138,7 +138,7 @@ class Hits:
 
 
 def fill(root: Path, number: int, layout: str) -> None:
-    """Images of the wished layout: names as umd-lib/mezcal's, ages at random."""
+    """Make images in the given layout: names as umd-lib/mezcal's, ages at random."""
     chance = random.Random(1)
     now = time.time()
     for one in range(number):
@@ -185,10 +185,10 @@ def ended(process: subprocess.Popen[bytes], title: str, number: int) -> None:
     _, status, used = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     seconds = time.monotonic() - began
-    told = json.loads(answer)
+    result = json.loads(answer)
     print(
         f"{title:32} {seconds:7.1f} s {number / seconds:9.0f} images/s {used.ru_maxrss / 1024:7.0f} MB "
-        f"{used.ru_utime + used.ru_stime:7.1f} s CPU  {told['evicted']:,} evicted, exit {process.returncode}",
+        f"{used.ru_utime + used.ru_stime:7.1f} s CPU  {result['evicted']:,} evicted, exit {process.returncode}",
         flush=True,
     )
 

@@ -1,12 +1,12 @@
-"""`mezcal warm` and whoever asks meanwhile: `python -m benchmarks.warm [--images 10000]` in the root folder.
+"""`mezcal warm`, and requests at the same time: `python -m benchmarks.warm [--images 10000]` in the root folder.
 
 A whole `mezcal up` with two pool processes, one of which bulk jobs never take, in front of a folder of small samples.
 Cold requests one after the other: first while nothing else is to do, then while `mezcal warm --from LIST --wait` has
 the images made. Prints the rate of the warming from the start of the command to its end, the 50th and 99th percentile
 of the requests in milliseconds, and their ratios to idle: that of p99 shall be at most 2.
 
-Then what reading costs the asker, without workers: a list of `--listed` paths handed over, its time and peak memory;
-and the same number of cached ones counted, beside what jobs that find them in the store take.
+Then the cost of reading for the client, without workers: time and peak memory to send a list of
+`--listed` paths, and to count the same number of cached ones, compared with jobs that find them in the store.
 """
 
 from __future__ import annotations

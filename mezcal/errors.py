@@ -209,7 +209,7 @@ class Quarantined(Failure):
 
 
 class Unforeseen(Failure):
-    """A fault in mezcal that has no class of its own; the log has the details."""
+    """A fault in mezcal without a specific class; the log has the details."""
 
     slug = "unforeseen"
     retryable = True  # a bulk job gets other attempts; a client gets the failure at once
@@ -225,7 +225,7 @@ class Unavailable(Failure):
 
 
 class StillWorking(Unavailable):
-    """The request waited for as long as it may. The job goes on, and the next request joins it."""
+    """The request has waited as long as it may. The job continues, and the next request joins it."""
 
     slug, title = "still-working", "The derivative is being made"
     retry_after = 2

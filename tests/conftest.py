@@ -23,14 +23,14 @@ settings.load_profile("mezcal")
 
 @pytest.fixture(scope="session")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
-    """A real broker for the whole run; a test takes a key prefix of its own."""
+    """A real broker for the whole run; each test has its own key prefix."""
     with running_broker(tmp_path_factory.mktemp("broker")) as running:
         yield running
 
 
 @pytest.fixture(scope="session")
 def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    """A real object store for the whole run; a test takes a bucket of its own."""
+    """A real object store for the whole run; each test has its own bucket."""
     with running_s3(tmp_path_factory.mktemp("s3")) as running:
         yield running
 

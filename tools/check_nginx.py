@@ -12,7 +12,7 @@ from mezcal.settings import Layout, load
 
 
 def main() -> int:
-    """Test them all; the exit code. Where there is no nginx nothing can be tested, which is said."""
+    """Test all configurations. Returns the exit code. Without nginx, it only prints that nothing was tested."""
     program = nginx()
     if program is None:
         print("no nginx here: its configuration is not tested", file=sys.stderr)

@@ -1,6 +1,6 @@
-"""Take the pictures in docs/images of a demonstration anew: `make screenshots`. Needs node, npm and Chromium.
+"""Take the pictures in docs/images from a demonstration: `make screenshots`. Needs node, npm and Chromium.
 
-What is shown is real, but for the last hour's counts: they are made up, since nobody wants to wait for an hour.
+Everything shown is real except the counts of the last hour, which are invented to save an hour.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 MADE = ("maps/valley.tif", "agave-p3.tif", "galaxy-16bit.tif", "plate-cmyk.tif", "portrait-rotated.tif")
 SLOW = ("herbarium/1807/sheet-12.tif", "maps/atlas-1888/plate-04.tif")
 BROKEN = ("letters/1923/page-3.tif", "letters/1923/page-4.tif", "letters/1923/page-9.tif")
-COLOURS = 96  # of the pictures: a quarter of the bytes, and nobody sees it
+COLOURS = 96  # of the pictures: a quarter of the bytes, without a visible difference
 OPS_HEIGHT, PHONE_HEIGHT = 2900, 1900  # what lies below is not loaded
 
 
@@ -88,7 +88,7 @@ def _broker(installation: Installation) -> Any:
 
 
 def make_up_an_hour(minutes: MinuteCounts) -> None:
-    """Counts as of a morning on which a catalogue is looked at, and a little goes wrong."""
+    """Invent the counts of a morning with some readers of a catalogue and a few failures."""
     now = int(time.time()) // 60
     for ago in range(1, 60):
         wave = 1 + math.sin(ago / 6) + (ago * 7919 % 13) / 13

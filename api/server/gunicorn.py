@@ -34,7 +34,7 @@ threads = _settings.waiters_max + SPARE_THREADS
 workers = _settings.api_processes
 preload_app = workers > 1  # several share the memory of the application; it connects only when first asked
 keepalive = 75  # longer than the 60 s for which proxies keep a connection: the proxy closes it, not the API
-timeout = 120  # of a process whose main loop stands still; a waiting thread does not count
+timeout = 120  # of a process whose main loop is blocked; a waiting thread does not count
 graceful_timeout = max(int(_settings.drain_seconds), 1)
 control_socket_disable = True  # it would open one under the home folder
 worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108, PTH112 - gunicorn's own names there
@@ -49,8 +49,8 @@ def on_starting(_arbiter: Any) -> None:
     """Set up the logs once, before the application is loaded."""
     set_up_logs(_settings, "api")
     format_gunicorn_logs()
-    for told in find_typos(given_names()):
-        logging.getLogger(__name__).warning(told)
+    for typo in find_typos(given_names()):
+        logging.getLogger(__name__).warning(typo)
     multiprocess.start_sharing("api")
 
 

@@ -42,11 +42,11 @@ Observer = Callable[[str], None]  # gets each request's outcome: its HTTP status
 
 
 def ignore_outcome(_outcome: str) -> None:
-    """The observer of requests that are not counted."""
+    """Count nothing: the observer of requests that are not counted."""
 
 
 def no_authorization() -> str | None:
-    """The credential of requests that carry none."""
+    """Returns None: the credential of requests that carry none."""
     return None
 
 

@@ -73,7 +73,7 @@ class ChunkRun:
         return queued
 
     def _has_work(self) -> bool:
-        """True if this run settles something: each run does, so that a slow archive delays a chunk but not for ever."""
+        """Returns True if this run settles something. Each run does, so a slow archive cannot stop a chunk for ever."""
         return bool(self._requests or self._frames or self._notes)
 
     def _take(self, place: int, event: Event) -> None:
@@ -118,7 +118,7 @@ class ChunkRun:
         return queued_pages + queued
 
     def _pages(self) -> list[tuple[Mezzanine, QueueRequest]]:
-        """The requests for the stored pages of the changed masters, each with its master."""
+        """Returns the requests for the stored pages of the changed masters, each with its master."""
         pages_of_each = persist(lambda: self._jobs.pages_of_each(self._changed))
         return [
             (master, QueueRequest(page, master_changed=True, remake=True, counted=False))

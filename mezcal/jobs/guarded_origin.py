@@ -22,15 +22,15 @@ class GuardedOrigin:
         self._origin, self._guard, self._lease, self._kind = origin, guard, lease, kind
 
     def path_of(self, url: str) -> str | None:
-        """As the origin."""
+        """Do the same as the method of the origin."""
         return self._origin.path_of(url)
 
     def list_paths(self, most: int) -> list[str]:
-        """As the origin."""
+        """Do the same as the method of the origin."""
         return self._origin.list_paths(most)
 
     def revalidate(self, path: str, etag: str | None, last_modified: str | None) -> MasterStatus:
-        """As the origin; without limits, because it is one small request."""
+        """Do the same as the method of the origin, without limits: it is one small request."""
         return self._origin.revalidate(path, etag, last_modified)
 
     @contextmanager

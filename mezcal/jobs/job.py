@@ -28,7 +28,7 @@ class Job:
         """Return when the derivative is made. Raises the job's failure, or `StillWorking` after *seconds*.
 
         Redis may come and go meanwhile. *gone* returns True when the client has left: the wait ends then, the
-        job goes on.
+        job continues.
         """
         deadline = time.monotonic() + seconds
         with self.jobs.listener.waiting(self.recipe.key, gone) as waiter:

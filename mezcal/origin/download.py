@@ -139,7 +139,7 @@ class Download:
             self._scratch.end(None if self._scratch.received else NotAnImage("the master is empty"))
         except Failure as failure:
             self._scratch.end(failure)
-        except Exception:  # the reader must not wait for ever, whatever happened
+        except Exception:  # the reader must not wait for ever after any error
             logger.exception("the download of %s ended unexpectedly", self._logged_url)
             self._scratch.end(OriginFailed("the download ended unexpectedly"))
         finally:

@@ -140,7 +140,7 @@ class MemoryBudget:
         """Try to hold *wanted* in the row *at*. Returns whether that succeeded.
 
         A claim is written before the others are read once more. If several claim at once, the last to write sees all
-        others and gives way. So they never hold too much together, even if one is stopped between two steps.
+        others and withdraws. So they never hold too much together, even if one is stopped between two steps.
         """
         now = time.monotonic_ns()
         wanted = wanted._replace(polled=now)

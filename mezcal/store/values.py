@@ -64,7 +64,7 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class Sidecar:
-    """Where a derivative comes from and what it is, kept beside it as `image.json`.
+    """Where a derivative comes from and what it is, kept next to it as `image.json`.
 
     Times are seconds since 1970; sizes are bytes, width and height pixels.
     """

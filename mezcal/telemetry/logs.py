@@ -123,7 +123,7 @@ def set_up_logs(settings: Settings, part: str = "mezcal") -> None:
 
 
 def format_gunicorn_logs() -> None:
-    """Format the logs of gunicorn as all others: it has set up handlers of its own."""
+    """Format the logs of gunicorn as all others: gunicorn has set up its own handlers."""
     for name in GUNICORN_LOGGERS:
         logger = logging.getLogger(name)
         logger.handlers.clear()

@@ -49,7 +49,7 @@ class Metrics:
         self.requests = self._counter(
             "mezcal_requests",
             "Requests answered. outcome: hit, stale, miss (started a job), join (waited for a job that existed), "
-            "wait-expired (503, the job goes on), accepted (202), error, other. server: nginx, or api.",
+            "wait-expired (503, the job continues), accepted (202), error, other. server: nginx, or api.",
             *("kind", "outcome", "status", "server"),
         )
         self.request_seconds = self._histogram(

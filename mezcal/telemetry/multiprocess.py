@@ -1,4 +1,4 @@
-"""Adds up the metrics of several processes. Each writes a memory-mapped file of its own in one folder.
+"""Adds up the metrics of several processes. Each writes its own memory-mapped file in one folder.
 
 The file of a process that died is added to the files of the dead. So no sum ever falls, and the folder does not fill
 up when pool processes are replaced every thousand jobs.

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class CeleryWorker:
-    """One in a process of its own, and an app that sends it messages."""
+    """A worker in a separate process, and an app that sends it messages."""
 
     def __init__(self, broker: Broker, folder: Path) -> None:
         self.folder, self.app, self.broker = folder, make_app(broker.url, folder), broker

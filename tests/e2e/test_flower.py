@@ -1,4 +1,4 @@
-"""What Flower shows of jobs that do not end well at once: put off, and left by a process that died."""
+"""What Flower shows of jobs that are delayed, or whose process has died."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ pytestmark = pytest.mark.slow
 
 
 class Host:
-    """A machine of its own, as far as one machine can be several: its own folders, its own processes."""
+    """A simulated host: separate folders and processes on this machine."""
 
     def __init__(self, folder: Path, given: dict[str, str]) -> None:
         folder.mkdir()
@@ -151,8 +151,8 @@ def test_a_host_that_dies_under_load_costs_nobody_an_image(
     paths = [f"plates/große-{number}.tif" for number in range(MASTERS)]
     for number, path in enumerate(paths):
         repository.script(path, body=grey_tiff(5 + 10 * number), delay=0.3)
-    with ThreadPoolExecutor(MASTERS) as askers:
-        asked = [askers.submit(hosts.served, path) for path in paths]
+    with ThreadPoolExecutor(MASTERS) as pool:
+        asked = [pool.submit(hosts.served, path) for path in paths]
         until(lambda: sum(map(repository.count, paths)) >= MASTERS // 4, 60, "work under way")
         hosts.first.die()
         images = [one.result() for one in asked]
@@ -160,8 +160,8 @@ def test_a_host_that_dies_under_load_costs_nobody_an_image(
         repository.script(path, body=grey_tiff(5 + 10 * number))
     assert images == [expected(settings, path, tmp_path / "expected") for path in paths]
     store = S3Store(settings)
-    told = {from_json(known.recipe): known for entry in store.entries() if (known := entry.sidecar())}
-    assert set(told) == {Mezzanine.parse(path) for path in paths}
-    digests = [told[Mezzanine.parse(path)].sha256 for path in paths]
+    sidecars = {from_json(known.recipe): known for entry in store.entries() if (known := entry.sidecar())}
+    assert set(sidecars) == {Mezzanine.parse(path) for path in paths}
+    digests = [sidecars[Mezzanine.parse(path)].sha256 for path in paths]
     assert digests == [hashlib.sha256(image).hexdigest() for image in images]
     until(lambda: not list((hosts.second.folder / "tmp").rglob("*.jpg")), what="no draft left")

@@ -96,7 +96,7 @@ class TestAnOperator:
         assert met["cookies"] == "", "a script can read the session"
 
     def test_retries_by_keyboard_and_without_scripts(self, met: dict[str, Any]) -> None:
-        assert "queued again" in met["told"]
+        assert "queued again" in met["result"]
         assert "queued again" in met["plain"]
 
     def test_sees_the_page_update_itself_until_that_is_switched_off(self, met: dict[str, Any]) -> None:

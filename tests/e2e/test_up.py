@@ -41,7 +41,7 @@ START, STOP = 90, 40  # seconds, on a busy machine
 
 
 class Running:
-    """One `mezcal up`, its standard error in a file beside its data folder."""
+    """One `mezcal up`, with its standard error in a file next to its data folder."""
 
     def __init__(self, data: Path, *options: str, cwd: Path | None = None, **env: str) -> None:
         self.data, self._log = data, data.with_name(f"{data.name}.stderr")
@@ -61,9 +61,9 @@ class Running:
         """Wait for the ready line."""
         readable, _, _ = select.select([self.process.stdout], [], [], START)
         line = self.process.stdout.readline() if readable else "nothing"
-        told = re.fullmatch(r"mezcal is ready at (http://127\.0\.0\.1:\d+/)\n", line)
-        assert told, f"{line!r} on stdout; on stderr:\n{self.stderr}"
-        self.url = told[1]
+        match = re.fullmatch(r"mezcal is ready at (http://127\.0\.0\.1:\d+/)\n", line)
+        assert match, f"{line!r} on stdout; on stderr:\n{self.stderr}"
+        self.url = match[1]
         return self
 
     @property
@@ -85,8 +85,8 @@ class Running:
         """Its processes whose command line has all *words*, the oldest first."""
         return sorted(pid for pid, line in self.family().items() if all(word in line for word in words))
 
-    def told(self, *words: str, **env: str) -> str:
-        """What a command that is typed beside it tells, on both channels."""
+    def output_of(self, *words: str, **env: str) -> str:
+        """Returns what another command prints, on stdout and stderr."""
         bare = {name: value for name, value in os.environ.items() if name not in {"REPO_BASE_URL", "REDIS_URL"}}
         command, *rest = words
         done = subprocess.run(
@@ -127,7 +127,7 @@ def lives(pid: int) -> bool:
 
 @contextmanager
 def running(data: Path, *options: str, cwd: Path | None = None, **env: str) -> Iterator[Running]:
-    """A `mezcal up`, whatever becomes of it."""
+    """A `mezcal up` that may fail."""
     mezcal = Running(data, *options, cwd=cwd, **env)
     try:
         yield mezcal
@@ -346,7 +346,7 @@ def test_a_folder_is_an_origin_and_folders_may_have_any_name(tmp_path: Path) -> 
     data.parent.mkdir()
     with running(data, "--origin", str(masters)) as mezcal:
         assert mezcal.ready().image("eins%20zwei.tif").status_code == 200
-        assert mezcal.told("check", "eins zwei.tif").count("\nok ") > 8, "beside a socket that lies elsewhere"
+        assert mezcal.output_of("check", "eins zwei.tif").count("\nok ") > 8, "with a socket in another folder"
         private = Path(re.findall(r"unixsocket:(\S+)", " ".join(mezcal.family().values()))[0])
         assert private.exists()
         assert private.parent.stat().st_mode & 0o077 == 0
@@ -360,12 +360,12 @@ def test_commands_beside_it_know_what_its_options_told_it(tmp_path: Path) -> Non
         mezcal.ready()
         origin.script("a/one.tif", body=(SAMPLES / MASTER).read_bytes())
         origin.script("two.tif", body=(SAMPLES / MASTER).read_bytes())
-        assert "2 made" in mezcal.told("warm", "--wait", "a/one.tif", f"{origin.url}two.tif")
+        assert "2 made" in mezcal.output_of("warm", "--wait", "a/one.tif", f"{origin.url}two.tif")
         assert mezcal.image("two.tif").headers["Cache-Status"] == "mezcal; hit"
-        assert re.search(rf"^ok +origin +{origin.url}", mezcal.told("check"), re.MULTILINE)
-        assert "2 purged" in mezcal.told("purge", "--yes", "a/one.tif", f"{origin.url}two.tif")
-        assert f"{SAMPLES.as_uri()}/ can be" in mezcal.told("check", REPO_BASE_URL=SAMPLES.as_uri()), (
-            "what is explicit wins"
+        assert re.search(rf"^ok +origin +{origin.url}", mezcal.output_of("check"), re.MULTILINE)
+        assert "2 purged" in mezcal.output_of("purge", "--yes", "a/one.tif", f"{origin.url}two.tif")
+        assert f"{SAMPLES.as_uri()}/ can be" in mezcal.output_of("check", REPO_BASE_URL=SAMPLES.as_uri()), (
+            "explicit variables override options"
         )
         assert mezcal.stop() == 0
         assert not (data / "run" / "options.json").exists()

@@ -23,7 +23,7 @@ def repository() -> Iterator[OriginServer]:
 
 @pytest.fixture(scope="module")
 def given() -> dict[str, str]:
-    """What the tests of a module have set beside `QUICK`; a module may have a fixture of its own by this name."""
+    """Settings in addition to `QUICK`; a test module may define its own fixture of this name."""
     return {}
 
 
@@ -45,7 +45,7 @@ def environment(damaged: FaultEnvironment) -> FaultEnvironment:
 
 @pytest.fixture
 def install(repository: OriginServer, tmp_path: Path) -> Iterator[Callable[..., FaultEnvironment]]:
-    """Makes an installation with settings of its own, ended after the test."""
+    """Makes an installation with the given settings; it is stopped after the test."""
     made: list[FaultEnvironment] = []
 
     def start(**given: str) -> FaultEnvironment:

@@ -28,7 +28,7 @@ def test_a_killed_broker_comes_back_and_nothing_is_made_twice(environment: Fault
 
 
 def test_a_broker_that_forgot_everything_is_asked_again(environment: FaultEnvironment) -> None:
-    """No file of its own: jobs, leases and messages are gone. Who waits asks anew, who works finds nobody to tell."""
+    """Jobs, leases and messages are lost. Waiting requests queue their jobs again; workers find no job to end."""
     path, script = environment.slow_master()
     asked = environment.request_in_background(path)
     environment.wait_for_attempt(path)
@@ -39,7 +39,7 @@ def test_a_broker_that_forgot_everything_is_asked_again(environment: FaultEnviro
 
 
 def test_a_frozen_broker_makes_nothing_run_twice(environment: FaultEnvironment) -> None:
-    """Longer than a lease: whoever counts leases out afterwards waits until they could be renewed."""
+    """The outage is longer than a lease. The reaper waits until leases can be renewed before it ends any."""
     path, script = environment.slow_master()
     asked = environment.request_in_background(path)
     environment.wait_for_attempt(path)
@@ -94,10 +94,10 @@ def test_a_full_broker_refuses_and_goes_on_where_it_was(environment: FaultEnviro
 
 @pytest.mark.slow
 def test_a_message_that_was_lost_is_sent_again(environment: FaultEnvironment) -> None:
-    """As kombu loses one when its process dies between taking it and noting that it did."""
+    """Kombu loses a message if its process dies after it takes the message and before it records that."""
     path, _ = environment.master()
-    environment.jobs().table.ensure(Mezzanine.parse(path), Lane.BULK)  # and nobody sends its message
-    until(lambda: environment.installation.stored(path), what="the image, for which nobody asked again")
+    environment.jobs().table.ensure(Mezzanine.parse(path), Lane.BULK)  # and its message is not sent
+    until(lambda: environment.installation.stored(path), what="the image, without another request")
     environment.assert_recovered(path, wait_for_image(environment.installation, path), most=1)
 
 

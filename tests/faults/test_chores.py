@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def worker(broker: Broker, folder: Path, prefix: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A worker of its own, with a chore that is due every second."""
+    """A separate worker with a chore that is due every second."""
     words = [
         sys.executable,
         "-m",

@@ -27,7 +27,7 @@ ASKERS = 1000
 
 
 async def crowd(url: str, path: str, count: int) -> list[int]:
-    """The statuses that so many clients get, each on a connection of its own."""
+    """Request *path* from *count* clients, each on a separate connection. Returns the statuses."""
     host, _, port = url.removeprefix("http://").partition(":")
 
     async def ask() -> int:
@@ -79,7 +79,7 @@ def test_a_hundred_thousand_jobs_leave_nothing(broker: Broker) -> None:
             claim = table.begin(recipe.key, "w", "m")
             assert claim is not None
             assert table.finish(claim)
-            redis.expire(table.keys.job(recipe.key), 0)  # its minute is over
+            redis.expire(table.keys.job(recipe.key), 0)  # done jobs are kept for a minute
 
     some(0, 1000)
     keys, memory, clients = redis.dbsize(), redis.info("memory")["used_memory"], len(redis.client_list())
@@ -110,7 +110,7 @@ def test_thousands_of_images_leave_no_connection_no_descriptor_and_no_key(
         } == {200}
 
     def a_generation() -> None:
-        """Pool processes give way after 1000 jobs each, to successors who inherit more than the first ones."""
+        """Each pool process is replaced after 1000 jobs; its successors inherit more memory than the first ones."""
         first = set(environment.pool())
         while first & set(environment.pool()):
             many(300)

@@ -1,4 +1,4 @@
-"""Whoever dies while an image is made: it is made all the same, with exactly one attempt more."""
+"""A process that dies while it makes an image: the image is made anyway, with exactly one attempt more."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def process_of(worker: str | None) -> int:
-    """The pool process of a job's record."""
+    """Returns the pool process of a job's record."""
     assert worker is not None
     return int(worker.rpartition(":")[2])
 
@@ -49,7 +49,7 @@ def test_a_killed_worker_costs_one_attempt_and_is_missed_within_15_seconds(envir
 
 
 def test_a_machine_that_freezes_and_dies_is_missed_too(environment: FaultEnvironment) -> None:
-    """Its processes stand still, hold on to their sockets, and are gone later."""
+    """The processes of the machine freeze, keep their sockets open, and are killed later."""
     path, script = environment.slow_master()
     asked = environment.request_in_background(path)
     environment.wait_for_attempt(path)
@@ -65,7 +65,7 @@ def test_a_machine_that_freezes_and_dies_is_missed_too(environment: FaultEnviron
 
 
 def test_a_process_that_stood_still_and_comes_back_publishes_nothing(environment: FaultEnvironment) -> None:
-    """Its lease went to another process, which reads the master as it is now."""
+    """Another process has its lease, and reads the current master."""
     path, script = environment.slow_master()
     asked = environment.request_in_background(path)
     late = process_of(environment.wait_for_attempt(path).worker)
@@ -94,10 +94,10 @@ def test_a_job_that_keeps_ending_its_process_is_quarantined_and_the_pool_goes_on
     other, _ = environment.master()
     assert environment.installation.ask(other).status_code == 200
     listed = environment.installation.request("/jobs?state=failed", headers=BEARER).json()["jobs"]
-    told = next(job for job in listed if job["id"] == answer.json()["job"])
-    assert (told["state"], len(told["history"])) == ("quarantined", 3)
-    assert environment.installation.request(f"/jobs/{told['id']}/retry", "POST").status_code == 401
-    assert environment.installation.request(f"/jobs/{told['id']}/retry", "POST", headers=BEARER).status_code == 202
+    job = next(entry for entry in listed if entry["id"] == answer.json()["job"])
+    assert (job["state"], len(job["history"])) == ("quarantined", 3)
+    assert environment.installation.request(f"/jobs/{job['id']}/retry", "POST").status_code == 401
+    assert environment.installation.request(f"/jobs/{job['id']}/retry", "POST", headers=BEARER).status_code == 202
     environment.assert_recovered(path, wait_for_image(environment.installation, path), most=4)
 
 
@@ -105,7 +105,7 @@ def test_a_job_that_keeps_ending_its_process_is_quarantined_and_the_pool_goes_on
 def test_a_conversion_that_hangs_is_ended_with_its_process_and_not_started_again(
     install: Callable[..., FaultEnvironment],
 ) -> None:
-    """Its process stands still: no time limit but the one that kills reaches it."""
+    """Its process is frozen: only the time limit that kills can end it."""
     hung = install(JOB_TIME_LIMIT="5", JOB_TIME_GRACE="1", LEASE_SECONDS="60")
     path, script = hung.slow_master()
     asked = hung.request_in_background(path)

@@ -24,7 +24,7 @@ SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 @pytest.fixture(scope="module")
 def given() -> dict[str, str]:
-    """Events are heard."""
+    """Accept events."""
     return {"WEBHOOK_SECRETS": SECRET}
 
 
@@ -37,8 +37,8 @@ def report(environment: FaultEnvironment, kind: str, *paths: str) -> requests.Re
 def test_a_change_in_a_running_conversion_has_the_new_version_served_in_the_end(
     environment: FaultEnvironment, rounds: int
 ) -> None:
-    """The old download is let go around the moment of the event: it has been published already, or is about to be,
-    or is still read. Old and new pictures are told apart by their grey.
+    """The old download continues at about the time of the event: its image is published already, or will be soon,
+    or is still read. Old and new pictures have different greys.
     """
     chance = random.Random(11)
     paths = []

@@ -1,4 +1,4 @@
-"""Deletions and changes that fall into a running job: what is served in the end is never older than they are."""
+"""Deletions and changes while a job runs: the image that is served in the end is never older than they are."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ OLD, NEW = 40, 220
 
 @pytest.mark.parametrize("event", ["delete", "change"])
 def test_fifty_times_the_newer_master_wins(environment: FaultEnvironment, event: str) -> None:
-    """The old download is let go in the very moment of the event: sometimes the late one has published already,
+    """The old download continues at the moment of the event: sometimes its worker has published already,
     sometimes it is about to, sometimes it still reads.
     """
     jobs = environment.jobs()
@@ -52,7 +52,7 @@ def test_fifty_times_the_newer_master_wins(environment: FaultEnvironment, event:
 
 
 def spin(seconds: float) -> None:
-    """A moment too short to wait for anything."""
+    """Compute for a moment that is too short to wait for."""
     ends = time.perf_counter() + seconds
     while time.perf_counter() < ends:
         pass

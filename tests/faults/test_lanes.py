@@ -1,4 +1,4 @@
-"""Those who wait come before all that nobody waits for."""
+"""Jobs that a client waits for come before all others."""
 
 from __future__ import annotations
 

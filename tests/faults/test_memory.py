@@ -1,4 +1,4 @@
-"""Large masters at once: what their conversions hold together stays within WORKER_MEMORY, whoever is killed."""
+"""Large masters at once: the memory of all conversions stays within WORKER_MEMORY, also if processes are killed."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def progressive() -> bytes:
 
 
 def table(worker: int) -> list[Row]:
-    """The rows of a worker's budget, read from outside: by the descriptor of the file that has no name."""
+    """Returns the rows of a worker's memory budget, read through the descriptor of its unnamed file."""
     for link in Path(f"/proc/{worker}/fd").iterdir():
         if "mezcal-memory" in str(link.readlink()):
             return [Row(*fields) for fields in ROW.iter_unpack(link.read_bytes())]

@@ -1,4 +1,4 @@
-"""More than can be done at once: who waits, who is refused, and what a sick repository is spared."""
+"""Overload: which requests wait, which are refused, and how a failing repository is protected."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_places_are_bounded_and_those_who_hang_up_free_theirs(environment: Fault
 
 
 def hanging(installation: Installation, path: str) -> socket.socket:
-    """A client that asks for *path*, is not refused, and reads nothing."""
+    """Returns the connection of a client that requests *path*, is not refused, and reads nothing."""
     host, _, port = installation.url.removeprefix("http://").partition(":")
     while True:
         line = socket.create_connection((host, int(port)))
@@ -100,14 +100,14 @@ def test_a_full_lane_refuses_at_once(install: Callable[..., FaultEnvironment]) -
 
 @pytest.mark.slow
 def test_a_repository_has_so_many_readers_at_once_and_no_more(install: Callable[..., FaultEnvironment]) -> None:
-    """Whoever finds no place is put off, without an attempt being counted, and served in the end."""
+    """A job that finds no place is delayed without counting an attempt, and made in the end."""
     environment = install(ORIGIN_CONCURRENCY="1", WAIT_SECONDS="60")
     first, script = environment.slow_master()
     others = [environment.master()[0] for _ in range(3)]
     asked = [environment.request_in_background(first)]
     environment.wait_for_attempt(first)
     asked += [environment.request_in_background(path) for path in others]
-    until(lambda: environment.table.depths()["delayed"] >= 1, what="one to be put off")
+    until(lambda: environment.table.depths()["delayed"] >= 1, what="a delayed job")
     assert sum(environment.repository.count(path) for path in others) == 0
     script.go.set()
     assert [one.result().status_code for one in asked] == [200] * 4
@@ -149,13 +149,13 @@ def test_a_sick_repository_is_left_alone_then_tried_by_one(install: Callable[...
     queued, _ = environment.master()
     environment.jobs().ask(Mezzanine.parse(queued), Lane.BULK)
     until(lambda: gate.circuit(host).state == "half-open", what="its rest to be over")
-    assert environment.installation.ask(sick[0][0]).status_code == 502, "the one that tries"
-    assert gate.circuit(host).state == "open", "and it is still sick"
+    assert environment.installation.ask(sick[0][0]).status_code == 502, "the job that probes"
+    assert gate.circuit(host).state == "open", "and it is still failing"
     assert gate.circuit(host).seconds > 3
     until(lambda: gate.circuit(host).state == "half-open", what="its rest to be over")
     environment.assert_recovered(other, wait_for_image(environment.installation, other), most=1)
     assert gate.circuit(host).state == "closed"
-    assert until(lambda: environment.installation.stored(queued), 30, "what was put off")
+    assert until(lambda: environment.installation.stored(queued), 30, "the delayed job")
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""Processes that are told to stop: no job is lost, none is made twice, nobody is left without an answer."""
+"""Processes that get SIGTERM: no job is lost, none is made twice, every request is answered."""
 
 from __future__ import annotations
 

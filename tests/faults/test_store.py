@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module")
 def mounted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A file system of one megabyte; only root may mount one."""
+    """Mount a file system of one megabyte; only root may do so."""
     folder = tmp_path_factory.mktemp("volume")
     options = ["mount", "-t", "tmpfs", "-o", "size=1m,mode=755", "tmpfs", str(folder)]
     if os.geteuid() != 0 or subprocess.run(options, check=False, stderr=subprocess.DEVNULL).returncode:
@@ -50,7 +50,7 @@ def volume(mounted: Path) -> Path:
 def cramped(
     repository: OriginServer, mounted: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[FaultEnvironment]:
-    """An installation that has its images there, and masters where there is room."""
+    """Start an installation with its images there, and its masters on a disk with space."""
     folder = tmp_path_factory.mktemp("cramped")
     given = {"STORAGE_DIR": str(mounted), "TMP_DIR": str(folder / "masters")}
     with running_installation(folder, repository.url, **(QUICK | given)) as installation:
@@ -87,7 +87,7 @@ def test_a_full_disk_is_told_leaves_nothing_and_is_over_when_there_is_room(
 
 
 def filled_with_old_images(volume: Path, free: int) -> list[Path]:
-    """As years of use leave it: only *free* bytes are left, the images' ages go down with their numbers."""
+    """Fill the store until only *free* bytes are left. Images with higher numbers were used more recently."""
     images = []
     while (left := 1024 * 1024 - used(volume) - free) > 12_288:
         image = volume / "old" / str(len(images)) / "image.jpg"
@@ -101,7 +101,7 @@ def filled_with_old_images(volume: Path, free: int) -> list[Path]:
 def test_a_full_disk_costs_what_was_used_least_lately_and_the_job_goes_on(
     cramped: FaultEnvironment, volume: Path
 ) -> None:
-    """The master is not fetched again: it has arrived when the disk turns out to be full."""
+    """The master is not fetched again: it has arrived when the disk becomes full."""
     cold, _ = cramped.master(grain(700))
     images = filled_with_old_images(volume, free=32_768)
     cramped.assert_recovered(cold, cramped.installation.ask(cold), most=1)
@@ -112,7 +112,7 @@ def test_a_full_disk_costs_what_was_used_least_lately_and_the_job_goes_on(
 def test_a_disk_that_is_full_of_the_master_costs_old_images_too(
     install: Callable[..., FaultEnvironment], volume: Path
 ) -> None:
-    """Nor is it fetched again here: it goes on arriving."""
+    """The master is not fetched again here either: its download continues."""
     environment = install(STORAGE_DIR=str(volume))
     cold, _ = environment.master(grain(700))
     images = filled_with_old_images(volume, free=32_768)
@@ -121,7 +121,7 @@ def test_a_disk_that_is_full_of_the_master_costs_old_images_too(
 
 
 def grain(edge: int) -> bytes:
-    """A master whose JPEG is not small: noise."""
+    """Returns a master of noise, whose JPEG is not small."""
     out = io.BytesIO()
     pixels = np.random.default_rng(1).integers(0, 255, (edge, edge), dtype=np.uint8)
     tifffile.imwrite(out, pixels, photometric="minisblack", rowsperstrip=8)

@@ -36,7 +36,7 @@ def here(broker: Broker, repository: OriginServer, tmp_path: Path) -> Installati
 
 
 def mains(process: subprocess.Popen[bytes], lanes: str = "") -> list[int]:
-    """The main processes of the Celery workers below *process*."""
+    """Returns the main processes of the Celery workers below *process*."""
     found = [pid for pid in descendants(process.pid) if f"--hostname={lanes}" in command_line(pid)]
     return [pid for pid in found if parent_of(pid) not in found]
 
@@ -110,7 +110,7 @@ def test_it_is_unhealthy_while_one_of_the_workers_stands_still(here: Installatio
     env = here.env | {"ROLE_SIGN": str(here.folder / "worker.role")}
     with here.role("worker", "--concurrency", "2") as process:
         with frozen(*mains(process, "interactive")):
-            until(lambda: not healthy(os.environ | env), 40, "word of the one that stands still")
+            until(lambda: not healthy(os.environ | env), 40, "a report of the frozen worker")
         until(lambda: healthy(os.environ | env), what="both to be healthy again")
 
 

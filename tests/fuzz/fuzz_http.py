@@ -186,16 +186,16 @@ def sound(dice: random.Random) -> bytes:
 def answered(url: str, request: bytes) -> list[str]:
     """The statuses of the answers to *request*, none if there was none."""
     parts = urlsplit(url)
-    told = b""
+    received = b""
     try:
         with socket.create_connection((parts.hostname or "", parts.port or 80), PATIENCE) as client:
             client.sendall(request)
             client.shutdown(socket.SHUT_WR)
-            while len(told) < 1 << 20 and (piece := client.recv(1 << 16)):
-                told += piece
+            while len(received) < 1 << 20 and (piece := client.recv(1 << 16)):
+                received += piece
     except OSError:
         pass
-    return [status.decode() for status in STATUS.findall(told)]
+    return [status.decode() for status in STATUS.findall(received)]
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 TOKEN = "a-token-of-the-tests"
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
-HEARS = {  # what events may be heard, and by what names
+HEARS = {  # the accepted events, and their credentials
     "WEBHOOK_SECRETS": f"an older one,{SECRET}",
     "WEBHOOK_LOGINS": "fcrepo:secret",
     "WEBHOOK_TOKENS": "secret",

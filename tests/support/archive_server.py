@@ -51,7 +51,7 @@ class ArchiveServer:
         self._thread.join()
 
     def add(self, file: Path, *, public: bool = True, **fields: Any) -> int:
-        """A frame with *file* as its content; its id."""
+        """Add a frame with *file* as its content. Returns its id."""
         number = 1000 + len(self.frames)
         record = {
             "id": number,
@@ -84,7 +84,7 @@ class ArchiveServer:
             self.requests.append((target, authorization))
 
     def count(self, beginning: str) -> int:
-        """How many requests began so."""
+        """Returns the number of requests whose target begins so."""
         with self._lock:
             return sum(target.startswith(beginning) for target, _ in self.requests)
 

@@ -1,4 +1,4 @@
-"""A real broker for tests: the bundled server on a unix socket of its own."""
+"""A real broker for tests: the bundled server on a private unix socket."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Broker:
             self.process = None
 
     def client(self) -> Redis:
-        """A client of it."""
+        """Returns a client of the broker."""
         return Redis(unix_socket_path=str(self.socket), decode_responses=True)
 
     def _answers(self) -> bool:

@@ -1,4 +1,4 @@
-"""The commands of `mezcal` beside `up`, as an operator of a running installation types them."""
+"""The other commands of `mezcal`, as an operator of a running installation types them."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def run(installation: Installation, *words: str, **options: Any) -> subprocess.C
 @contextmanager
 def started(installation: Installation, *words: str) -> Iterator[subprocess.Popen[str]]:
     """Start `mezcal` with *words*; killed at the end if it still runs."""
-    told = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "stdin": subprocess.DEVNULL}
-    with subprocess.Popen([MEZCAL, *words], cwd=installation.folder, env=installation.environment, **told) as process:
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "stdin": subprocess.DEVNULL}
+    with subprocess.Popen([MEZCAL, *words], cwd=installation.folder, env=installation.environment, **pipes) as process:
         try:
             yield process
         finally:
@@ -42,7 +42,7 @@ def started(installation: Installation, *words: str) -> Iterator[subprocess.Pope
 
 
 def on_a_terminal(installation: Installation, *words: str, typed: str = "") -> tuple[int, str]:
-    """The exit code of `mezcal` with *words*, and what it shows on a terminal where *typed* is typed."""
+    """Run `mezcal` with *words* on a terminal, and type *typed*. Returns the exit code and the output."""
     ours, theirs = pty.openpty()
     ioctl(theirs, termios.TIOCSWINSZ, SIZE)
     with subprocess.Popen(
@@ -55,12 +55,12 @@ def on_a_terminal(installation: Installation, *words: str, typed: str = "") -> t
     ) as process:
         os.close(theirs)
         os.write(ours, typed.encode())
-        told = b""
+        output = b""
         while piece := _read(ours):
-            told += piece
+            output += piece
         code = process.wait(60)
     os.close(ours)
-    return code, told.decode()
+    return code, output.decode()
 
 
 def _read(descriptor: int) -> bytes:

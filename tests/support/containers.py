@@ -1,5 +1,5 @@
 """The services of docker-compose.yml without an engine: their own commands and variables, as their user, on a
-read-only root of their own. What an engine would add, names of hosts and images, is put into their words.
+separate read-only root. Names of hosts and images, which an engine would provide, are replaced in their commands.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ IMAGE = ["--no-new-privs", "--bounding-set=-all", "--inh-caps=-all", "--clear-gr
 NAMESPACE = r"""
 set -e
 mount --make-rprivate /
-case "$PYTHON" in /root/*)  # where a stranger may not look
+case "$PYTHON" in /root/*)  # other users may not read it
   mount --bind "$PYTHON" /mnt
   mount -t tmpfs tmpfs /root
   chmod 755 /root
@@ -55,7 +55,7 @@ PLACES = {"/etc/mezcal": "/srv/etc", "/data": "/srv/data"}  # where there is no 
 
 
 def possible() -> bool:
-    """Whether this machine lets us make such roots, and strangers read our program."""
+    """Returns True if this machine lets us make such roots, and other users may read our program."""
     if os.geteuid() != 0 or not shutil.which("unshare"):
         return False
     user = ["setpriv", "--reuid=10001", "--regid=10001", *IMAGE, str(BIN / "python"), "-c", "import mezcal.jobs"]
@@ -77,7 +77,7 @@ class Composition:
         return (self.folder / f"{name}.log").read_text()
 
     def translated(self, text: str) -> str:
-        """*text* with values for its variables, and addresses of this machine for those of the composition."""
+        """Returns *text* with values for its variables, and this machine's addresses for those of the composition."""
         text = re.sub(r"\$\{(\w+):?-([^}]*)\}", lambda found: self.dotenv.get(found[1], found[2]), text)
         text = text.replace("$$", "$")
         text = re.sub(r"/opt/mezcal/lib/python[\d.]+/site-packages/mezcal/sample", str(FOLDER), text)
@@ -143,7 +143,7 @@ class Composition:
 
     @contextmanager
     def running(self, name: str) -> Iterator[subprocess.Popen[bytes]]:
-        """Start a service, wait until it is well, end it as an engine does."""
+        """Start a service, wait until it is healthy, and stop it as an engine does."""
         process = self.start(name)
         try:
             until(lambda: process.poll() is not None or self.well(name, process), 90, f"{name}: {self.log(name)}")
@@ -154,7 +154,7 @@ class Composition:
             process.wait(40)
 
     def well(self, name: str, process: subprocess.Popen[bytes]) -> bool:
-        """What the service's own health check says, inside its root."""
+        """Returns the result of the service's health check, run inside its root."""
         kind, *words = SERVICES[name]["healthcheck"]["test"]
         test = [self.translated(word) for word in words]
         if name == "redis":

@@ -1,4 +1,4 @@
-"""The whole of mezcal as users start it: `mezcal up` with its real parts, in a folder of its own."""
+"""All of mezcal as users start it: `mezcal up` with its real parts, in a new folder."""
 
 from __future__ import annotations
 
@@ -50,14 +50,16 @@ class Installation:
         """Start it and wait until it says that it is ready."""
         out = self.folder / "out.log"
         command = [MEZCAL, "up", "--port", "0", "--workers", "2", *self.options]
-        with out.open("wb") as told, self.journal.open("ab") as journal:
-            self.process = subprocess.Popen(command, env=self.environment, cwd=self.folder, stdout=told, stderr=journal)
+        with out.open("wb") as stdout, self.journal.open("ab") as journal:
+            self.process = subprocess.Popen(
+                command, env=self.environment, cwd=self.folder, stdout=stdout, stderr=journal
+            )
         line = until(lambda: out.read_text() or self.process_ended(), 60, "the ready line")
         assert isinstance(line, str), self.journal.read_text()
         self.url = line.removeprefix("mezcal is ready at ").strip().rstrip("/")
 
     def process_ended(self) -> bool:
-        """Whether `up` is gone."""
+        """Returns True if `mezcal up` has ended."""
         return self.process is None or self.process.poll() is not None
 
     def stop(self) -> int:
@@ -67,7 +69,7 @@ class Installation:
         return self.process.wait(60)
 
     def end(self) -> None:
-        """End it at once, with all its processes, as a kill would: nobody looks at it any more."""
+        """Kill all its processes at once: no test uses it any more."""
         if self.process is not None and not self.process_ended():
             family = descendants(self.process.pid)
             self.process.kill()
@@ -75,21 +77,21 @@ class Installation:
             until(lambda: not any(map(command_line, family)), what="the end of every process")
 
     def ask(self, path: str, method: str = "GET", **options: Any) -> requests.Response:
-        """One request for the mezzanine of *path*."""
+        """Send one request for the mezzanine of *path*."""
         return self.request(f"/images/{path}", method, **options)
 
     def request(self, target: str, method: str = "GET", **options: Any) -> requests.Response:
-        """One request, on a connection of its own, redirects not followed."""
+        """Send one request on a new connection, without following redirects."""
         with requests.Session() as session:
             session.trust_env = False
             return session.request(method, self.url + target, timeout=60, allow_redirects=False, **options)
 
     def stored(self, path: str) -> Stored | None:
-        """What the store has for *path*."""
+        """Returns the stored derivative of *path*, None if there is none."""
         return open_store(self.settings).find(Mezzanine.parse(path))
 
     def job(self, path: str) -> Record | None:
-        """What the job table has for *path*."""
+        """Returns the job of *path*, None if there is none."""
         return self.table.read(Mezzanine.parse(path).key)
 
     @property
@@ -108,12 +110,12 @@ class Installation:
         return sorted((self.settings.cache_dir / ".mezcal" / "scratch").glob("*"))
 
     def pids(self, words: str) -> list[int]:
-        """The processes of this installation whose command line holds *words*, the oldest first."""
+        """Returns the processes of this installation whose command line contains *words*, the oldest first."""
         assert self.process is not None
         return [pid for pid in descendants(self.process.pid) if words in command_line(pid)]
 
     def workers(self, lanes: str = "") -> list[int]:
-        """The main processes of the Celery workers: of that for *lanes* (`all`, `interactive`), or of both."""
+        """Returns the main processes of the Celery workers: the one for *lanes* (`all`, `interactive`), or both."""
         found = self.pids(f"--hostname={lanes}")
         return [pid for pid in found if parent_of(pid) not in found]
 
@@ -124,7 +126,7 @@ class Installation:
 
 
 def descendants(pid: int) -> list[int]:
-    """All processes below *pid*, parents before children."""
+    """Returns all processes below *pid*, parents before children."""
     tasks = Path(f"/proc/{pid}/task")
     try:
         below = [int(child) for task in tasks.iterdir() for child in (task / "children").read_text().split()]
@@ -134,7 +136,7 @@ def descendants(pid: int) -> list[int]:
 
 
 def parent_of(pid: int) -> int:
-    """The parent of *pid*, 0 if it is gone."""
+    """Returns the parent of *pid*, 0 if the process has ended."""
     try:
         return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
     except OSError:
@@ -142,7 +144,7 @@ def parent_of(pid: int) -> int:
 
 
 def command_line(pid: int) -> str:
-    """The command of *pid*, empty if it is gone."""
+    """Returns the command line of *pid*, empty if the process has ended."""
     try:
         return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
     except OSError:

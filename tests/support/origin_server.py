@@ -105,7 +105,7 @@ class OriginServer:
         return self._scripts.setdefault(path, Script())
 
     def seen(self, path: str | None = None) -> list[Seen]:
-        """The requests for *path*, or all, in the order in which they arrived."""
+        """Returns the requests for *path*, or all, in the order of their arrival."""
         with self._changed:
             return [request for request in self.requests if path in {None, request.path}]
 

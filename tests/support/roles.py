@@ -54,7 +54,7 @@ class Installation:
 
     @contextmanager
     def role(self, *words: str, **given: str) -> Iterator[subprocess.Popen[bytes]]:
-        """`mezcal` with *words*, once it is well; ended as an engine ends it."""
+        """Run `mezcal` with *words* until it is healthy; stop it as an engine does."""
         name = words[0]
         env = bare_environment() | self.env | {"ROLE_SIGN": str(self.folder / f"{name}.role")} | given
         with (self.folder / f"{name}.log").open("ab") as log:
@@ -69,16 +69,16 @@ class Installation:
 
 
 def asked(jobs: Jobs, recipe: Mezzanine) -> bool:
-    """Whether the queue took it: it may be away for a moment."""
+    """Returns True if the broker answered; it may be down for a moment."""
     try:
         jobs.ask(recipe, Lane.BULK)
-    except Exception:  # noqa: BLE001 - whatever it is, the caller asks again
+    except Exception:  # noqa: BLE001 - the caller tries again after any error
         return False
     return True
 
 
 def healthy(env: dict[str, str]) -> bool:
-    """What `mezcal healthy` tells."""
+    """Returns True if `mezcal healthy` exits with 0."""
     return subprocess.run([MEZCAL, "healthy"], env=env, capture_output=True, check=False).returncode == 0
 
 
@@ -86,9 +86,9 @@ def healthy(env: dict[str, str]) -> bool:
 def server(folder: Path, port: int, *words: str, mode: str | None = None) -> Iterator[subprocess.Popen[bytes]]:
     """The bundled server on TCP, with options, or as a sentinel by its file."""
     folder.mkdir(parents=True, exist_ok=True)
-    told = [mode, "--sentinel"] if mode else ["--port", str(port), "--dir", str(folder), "--save", "", *words]
+    arguments = [mode, "--sentinel"] if mode else ["--port", str(port), "--dir", str(folder), "--save", "", *words]
     binary = str(get_binary_path())
-    process = subprocess.Popen([binary, *told], cwd=folder, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen([binary, *arguments], cwd=folder, stdout=subprocess.DEVNULL)
     try:
         yield process
     finally:

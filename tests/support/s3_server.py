@@ -1,4 +1,4 @@
-"""A real object store for tests: moto's server as a process of its own, with its objects in memory.
+"""A real object store for tests: moto's server in a separate process, with its objects in memory.
 
 `python -m tests.support.s3_server PORT [plain|early]`; *plain* takes no notice of conditions on writes, as older
 servers do; *early* refuses those on deletions.
@@ -48,23 +48,23 @@ class S3Server:
         until(self._answers, 30, "an object store")
 
     def bucket(self, name: str = "") -> str:
-        """A new bucket, by *name* or one that nobody has."""
+        """Create the bucket *name*, or one with a new name. Returns its name."""
         name = name or f"bucket-{uuid4().hex}"
         answer = self.request("PUT", name)
         assert answer.status_code == 200, answer.text
         return name
 
     def environment(self, bucket: str, **more: str) -> dict[str, str]:
-        """What an installation needs to keep its images in *bucket*."""
+        """Returns the variables of an installation that keeps its images in *bucket*."""
         return {"STORAGE": "s3", "STORAGE_URL": self.url, "AWS_BUCKET": bucket, **KEYS, **more}
 
     def settings(self, bucket: str, folder: Path, **given: Any) -> Settings:
-        """The settings of a process with *folder* that keeps its images in *bucket*."""
+        """Returns the settings of a process with *folder* that keeps its images in *bucket*."""
         values: dict[str, Any] = {name.lower(): value for name, value in self.environment(bucket).items()}
         return load(_env_file=None, **{**values, "data_dir": folder, **given})
 
     def request(self, method: str, path: str, **options: Any) -> requests.Response:
-        """A request of its own, not signed: moto believes everybody."""
+        """Send an unsigned request: moto accepts it."""
         with requests.Session() as session:
             session.trust_env = False
             return session.request(method, f"{self.url}/{path}", timeout=30, **options)

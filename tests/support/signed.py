@@ -1,4 +1,4 @@
-"""Events as producers send them: signed, with an id of their own."""
+"""Events as producers send them: signed, each with a new id."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mezcal.settings import signing_key
 
 
 def signed(body: bytes, secret: str, name: str | None = None, moment: int | None = None) -> dict[str, str]:
-    """The headers of Standard Webhooks for *body*."""
+    """Returns the headers of Standard Webhooks for *body*."""
     name, stamp = name or f"msg_{uuid4().hex}", str(int(time.time()) if moment is None else moment)
     digest = hmac.digest(signing_key(secret), f"{name}.{stamp}.".encode() + body, "sha256")
     return {

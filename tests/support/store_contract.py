@@ -28,7 +28,7 @@ STORES = [*LOCAL, *OBJECTS]
 
 
 def opened(kind: str, folder: Path, servers: Callable[[str], S3Server], pin_seconds: float = 60) -> DerivativeStore:
-    """An empty store of *kind*."""
+    """Returns an empty store of *kind*."""
     if kind in LOCAL:
         return LocalStore(folder / "cache", Layout(kind.split()[1]), pin_seconds)
     server = servers("s3" if kind == "s3" else "plain_s3")
@@ -44,7 +44,7 @@ def sidecar(content: bytes = JPEG, recipe: Recipe = RECIPE, made: float = 1_795_
 
 
 def nobody_else() -> None:
-    """The job is still ours."""
+    """Do nothing: the lease is still held."""
 
 
 def put(
@@ -56,12 +56,12 @@ def put(
 
 
 def made_now() -> float:
-    """A time that no other derivative of this run has."""
+    """Returns a time that no other derivative of this run has."""
     return 1_795_000_000 + int.from_bytes(os.urandom(4)) / 1000
 
 
 def content(store: DerivativeStore, recipe: Recipe = RECIPE) -> bytes | None:
-    """The bytes that somebody who asks would get."""
+    """Returns the bytes that a client would get, None if nothing is stored."""
     found = store.open(recipe)
     if found is None:
         return None

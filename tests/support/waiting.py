@@ -12,7 +12,7 @@ Value = TypeVar("Value")
 
 
 def until(condition: Callable[[], Value], seconds: float = 20, what: str = "the condition") -> Value:
-    """What *condition* gives as soon as it is true; fails after *seconds*."""
+    """Wait until *condition* returns a true value. Returns this value; fails after *seconds*."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):
         assert time.monotonic() < deadline, f"{what} did not come about in {seconds} s"

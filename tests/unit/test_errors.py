@@ -1,4 +1,4 @@
-"""Failures: what clients are told, and that a remembered one comes back as it was."""
+"""Failures: what clients get, and that a stored failure is read back unchanged."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ def make(folder: Path = FOLDER) -> None:
 
 
 def _deflated(path: Path, pixels: Pixels, **tags: Any) -> None:
-    """Strips of 64 rows, deflate, behind a horizontal predictor unless told otherwise."""
+    """Write *pixels* in strips of 64 rows with deflate. The tag `predictor` is horizontal unless it is given."""
     tags.setdefault("predictor", True)
     tags.setdefault("photometric", "rgb" if pixels.ndim == 3 else "minisblack")
     tifffile.imwrite(

@@ -1,4 +1,4 @@
-"""Ends a worker that is told to stop: running jobs may finish for DRAIN_SECONDS, then they go back to the queue."""
+"""Stops a worker after a signal: running jobs may finish within DRAIN_SECONDS, then they go back to the queue."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Serves a worker's `/metrics` at METRICS_PORT, from a process that does nothing else.
 
-A thread of the worker's main process would run beside every fork of its pool. Its event loop stands still while the
+A thread of the worker's main process would run during every fork of its pool. Its event loop is blocked while the
 broker is away, when metrics are needed most.
 """
 

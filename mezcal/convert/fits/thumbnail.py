@@ -43,7 +43,7 @@ def draw(
 ) -> ConvertedImage:
     """Write the thumbnail of *files* (one frame, or red, visual and blue) to *target* as JPEG.
 
-    Returns what was written. Raises `NotAnImage`, `Undecodable`, `TooLarge`, and whatever reading the files raised.
+    Returns what was written. Raises `NotAnImage`, `Undecodable`, `TooLarge`, and the exceptions of reading the files.
     *target* may hold anything after a failure.
     """
     with frame_errors_as_undecodable(), ExitStack() as stack:

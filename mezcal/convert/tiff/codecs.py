@@ -135,7 +135,7 @@ class PageSegments:
         return segment
 
     def _check_declared_size(self, data: bytes, number: int) -> None:
-        """Raise `CannotRead` if a segment has a header of its own that declares a size too large, or none."""
+        """Raise `CannotRead` if a segment has its own header and this declares no size or one that is too large."""
         compression = self.page.compression
         if compression not in tile_headers.READERS or (compression == LERC and self._compressed_twice):
             return

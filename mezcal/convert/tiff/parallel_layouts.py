@@ -1,8 +1,8 @@
 """Simple TIFF layouts, whose strips or tiles several threads decode at once.
 
 libvips decodes in one thread, which limits the speed of the whole conversion. Here the calling thread only reads, and
-each thread decodes the strip that it works on. This is done only for layouts that every decoder reads alike. Unusual or
-damaged pages, and those with strips of more than a few megabytes, are left to libvips.
+each thread decodes the strip that it works on. It is done only for layouts that all decoders read in the same
+way. Unusual or damaged pages, and those with strips of more than a few megabytes, are left to libvips.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""mezcal's own JSON for masters, for formats that have none of their own."""
+"""mezcal's own JSON for masters, for formats that do not define one."""
 
 from __future__ import annotations
 

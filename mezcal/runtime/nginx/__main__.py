@@ -13,7 +13,7 @@ from mezcal.settings import load
 
 
 def main(listen: str = "80", api: str = "api:5000", run: str = "/tmp/nginx", hits: str = "") -> None:  # noqa: S108 - nginx makes it
-    """Print it for the given places; *hits* is the file that the API knows as NGINX_HIT_LOG."""
+    """Print the configuration for these addresses and folders. *hits* is the file that NGINX_HIT_LOG names."""
     print(configuration(load(), NginxConfig(listen, api, Path(run), hits=Path(hits) if hits else None)), end="")
 
 

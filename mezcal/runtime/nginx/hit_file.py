@@ -1,7 +1,7 @@
-"""The log file in which nginx notes the hits that it serves by itself: written once a second, 32 KiB at a time.
+"""The log file of the hits that nginx serves itself. nginx writes it once a second, 32 KiB at a time.
 
-A file, because it costs nginx least and the API cannot make nginx lose it: a datagram for each hit is a system call
-each, `stub_status` does not tell hits from proxied requests, and a pipe that nobody reads would stop nginx.
+Other ways are worse: a datagram for each hit is a system call each, `stub_status` counts hits and proxied requests
+together, and a pipe without a reader would stop nginx.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-# nginx's log formats: for an API that only counts, and for one that also wants to know which image it was.
+# nginx's log formats: for an API that only counts hits, and for one that also needs the path of the image.
 SHORT = "$status $body_bytes_sent"
 LONG = "$status $body_bytes_sent $msec $request_method $request_uri $mezcal_request_id $http_traceparent"
 FULL = 16 * 2**20  # bytes after which the file is emptied
-PIECE = 2**20  # bytes read at once
+BLOCK = 2**20  # bytes read at once
 
 
 class NginxHit(NamedTuple):
-    """One line of the file; the fields from *at* on only in the long format."""
+    """One line of the file. Only the long format has the fields from *at* on."""
 
     status: str
     bytes: int
@@ -46,7 +46,7 @@ class NginxHit(NamedTuple):
 
 
 class HitFile:
-    """The file at *path*. One process reads it at a time; a file beside it holds the position, and a lock."""
+    """The file at *path*. One process reads it at a time: `<path>.read` holds the position and a lock."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -66,25 +66,25 @@ class HitFile:
         return True
 
     def new_lines(self) -> Iterator[bytes]:
-        """Yield what nginx has written since the last call, in pieces of whole lines.
+        """Yield the new lines since the last call, in blocks of whole lines.
 
-        A piece counts as read when the caller asks for the next one. A file that has grown large is emptied: nginx
-        appends, so it continues at the start. What nginx writes between the last read and the emptying is lost, some
-        microseconds in 16 MiB.
+        A block counts as read when the caller requests the next one. A large file is emptied. nginx appends, so it
+        continues at the start. Lines that nginx writes between the last read and the emptying are lost: some
+        microseconds of every 16 MiB.
         """
         if not self._path.exists():
             return
         with self._path.open("rb") as file:
             position = self._load(os.fstat(file.fileno()))
-            while piece := os.pread(file.fileno(), PIECE, position):
-                whole = piece[: piece.rfind(b"\n") + 1]
+            while block := os.pread(file.fileno(), BLOCK, position):
+                whole = block[: block.rfind(b"\n") + 1]
                 if not whole:
                     break
                 yield whole
                 position += len(whole)
                 self._save(os.fstat(file.fileno()), position)
         if position >= FULL:
-            with suppress(OSError):  # another user's: whoever rotates it has to
+            with suppress(OSError):  # the file of another user, who must rotate it
                 os.truncate(self._path, 0)
                 self._save(self._path.stat(), 0)
 

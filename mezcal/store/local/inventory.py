@@ -49,12 +49,12 @@ class LocalInventory:
     def evict(self, item: InventoryItem, before: float) -> int:
         """Move *item* to the trash; `empty_trash` removes it after PIN_SECONDS. Returns its bytes, or 0.
 
-        Its time is looked at again under the publishing lock: what was published or used meanwhile stays.
+        Its time is read again under the publishing lock: a derivative that was published or used meanwhile stays.
         """
         return self._take(item, before, outright=False)
 
     def remove(self, item: InventoryItem, before: float) -> int:
-        """Do the same as `evict`, but remove it at once."""
+        """Do the same as `evict`, but remove the derivative at once. Returns the bytes that this frees."""
         return self._take(item, before, outright=True)
 
     def _take(self, item: InventoryItem, before: float, *, outright: bool) -> int:

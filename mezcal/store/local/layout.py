@@ -50,7 +50,8 @@ def by_key(key: str) -> PurePosixPath:
 def _is_safe(path: str, layout: Layout, max_bytes: int | None) -> bool:
     """Returns True if *path* may name a folder.
 
-    `a/image.jpg` would collide with the file of `a`, and `a.lock` with the lock that umd-lib/mezcal left beside `a`.
+    `a/image.jpg` would collide with the file of `a`, and `a.lock` with the lock file that umd-lib/mezcal left next to
+    `a`.
     """
     if layout is not Layout.BASIC:
         return True

@@ -1,4 +1,4 @@
-"""A folder of derivatives that nginx, an IIIF server or a person can read as it stands."""
+"""A folder of derivatives that nginx, an IIIF server or a person can read without mezcal."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ SWEEP_MAX = 500  # evicted files that a sweep removes: more would delay the work
 
 
 class LocalStore:
-    """`<root>/<folder>/image.jpg`, beside it `image.json`; see `layout` for the folder."""
+    """Stores `<root>/<folder>/image.jpg`, and `image.json` in the same folder; see `layout` for the folder."""
 
     def __init__(self, root: Path, layout: Layout, pin_seconds: float = 60) -> None:
         self.root = root

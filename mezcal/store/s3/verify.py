@@ -87,7 +87,7 @@ class ContentDigest:
         self.truncate()
 
     def seek(self, _offset: int) -> int:
-        """Go to the start: a download seeks nowhere else."""
+        """Go to the start, the only place to which a download seeks."""
         return 0
 
     def truncate(self) -> int:

@@ -18,9 +18,9 @@ async function check(name) {
   const found = await tab.evaluate(async (source, tags) => {
     // axe is read by the debugger's protocol, which the page's policy does not bind
     if (!window.axe) (0, eval)(source);
-    const told = await window.axe.run(document, { runOnly: tags });
+    const report = await window.axe.run(document, { runOnly: tags });
     const where = (one) => one.nodes.map((node) => node.target.join(" ")).slice(0, 3).join(", ");
-    return { broken: told.violations.map((one) => `${one.id}: ${where(one)}`), kept: told.passes.length };
+    return { broken: report.violations.map((one) => `${one.id}: ${where(one)}`), kept: report.passes.length };
   }, axe, rules);
   met.violations[name] = found.broken;
   met.kept[name] = found.kept;
@@ -55,7 +55,7 @@ met.components = await tab.$$eval(".components li", (all) => all.map((one) => on
 met.cookies = await tab.evaluate(() => document.cookie);
 
 await press("Retry");
-met.told = await tab.$eval("[role=status]", (one) => one.textContent);
+met.result = await tab.$eval("[role=status]", (one) => one.textContent);
 
 // It renews itself: what is made meanwhile appears without a reload, and nothing is asked for once the box is empty.
 await tab.goto(`${mezcal}/ops`);

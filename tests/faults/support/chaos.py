@@ -1,6 +1,6 @@
 """Every part killed, frozen and restarted at random instants under load: `make chaos [SECONDS=300] [SEED=1]`.
 
-Twenty askers want 300 masters, bulk load runs beside them, and a fault falls every few seconds. At the end every
+Twenty clients request 300 masters while bulk jobs run, and a fault happens every few seconds. At the end every
 image must be served and be byte for byte what a quiet run makes; no image may have cost more downloads than one
 and the faults that fell between its first download and its last; and nothing may be left behind. Prints the
 figures; exit code 1 and the reasons if one of these does not hold.
@@ -100,7 +100,7 @@ class Origin:
         self.process.wait()
 
     def downloads(self) -> dict[str, list[float]]:
-        """When each path's downloads began."""
+        """Returns the times at which the downloads of each path began."""
         began: defaultdict[str, list[float]] = defaultdict(list)
         for line in self.log.read_text().splitlines():
             moment, _, path = line.partition(" ")
@@ -117,7 +117,7 @@ def make_masters(folder: Path) -> list[str]:
 
 
 def quiet_run(masters: Path, folder: Path, names: list[str]) -> dict[str, bytes]:
-    """What each image is when nothing goes wrong."""
+    """Returns the bytes of each image in a run without faults."""
     settings = load(_env_file=None, data_dir=folder, repo_base_url=masters.as_uri())
     origin, store, options = open_origin(settings), open_store(settings), ConversionOptions.of(settings)
     made = {name: derive(Mezzanine.parse(name), origin, store, options) for name in names}
@@ -312,7 +312,7 @@ def state_of(pid: int) -> str:
 
 
 def run(seconds: float, seed: int) -> list[str]:
-    """The whole of it; what did not hold."""
+    """Run everything. Returns the violated promises."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         masters, log = folder / "masters", folder / "downloads.log"

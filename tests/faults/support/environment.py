@@ -38,7 +38,7 @@ QUICK = {  # short leases and pauses, so that a test does not take long; deaths 
     "BREAKER_FAILURES": "1000",
     "DRAIN_SECONDS": "10",
 }
-STRUCTURE = {  # keys that may have no expiry: lists of what is queued, running or failed
+STRUCTURE = {  # keys that may have no expiry: lists of queued, running or failed jobs
     *("queued:interactive", "queued:bulk", "running", "delayed", "failed", "chunks"),
     *("interactive", "bulk", "chores", "unacked", "unacked_index"),
     *("_kombu.binding.interactive", "_kombu.binding.bulk", "_kombu.binding.chores", "_kombu.binding.celery.pidbox"),
@@ -100,15 +100,15 @@ class FaultEnvironment:
     # --- damage
 
     def pool(self) -> list[int]:
-        """The pool processes of both workers."""
+        """Returns the pool processes of both workers."""
         return self.installation.pool()
 
     def workers(self) -> list[int]:
-        """The main processes of both workers."""
+        """Returns the main processes of both workers."""
         return until(lambda: len(found := self.installation.workers()) == 2 and found, what="two workers")
 
     def worker_of(self, path: str) -> int:
-        """The main process of the worker in which the job of *path* runs."""
+        """Returns the main process of the worker that runs the job of *path*."""
         record = self.wait_for_attempt(path)
         assert record.worker is not None
         return parent_of(int(record.worker.rpartition(":")[2]))

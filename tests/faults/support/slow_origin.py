@@ -1,4 +1,4 @@
-"""An origin as a process of its own, to be killed and frozen: serves a folder slowly and notes each download.
+"""An origin in a separate process that can be killed and frozen: serves a folder slowly and logs each download.
 
     python -m tests.faults.support.slow_origin FOLDER PORT LOG BYTES_PER_SECOND
 
@@ -63,7 +63,7 @@ class Answers(BaseHTTPRequestHandler):
             time.sleep(max(0.0, began + (at + BLOCK) / self.server.rate - time.monotonic()))
 
     def log_message(self, *_: object) -> None:
-        """The log of downloads is enough."""
+        """Log nothing: the log of downloads is enough."""
 
 
 def main() -> None:

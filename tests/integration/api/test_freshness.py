@@ -115,7 +115,7 @@ def test_the_walk_revalidates_images_without_requests(
     empty = ageing.settings.cache_dir / "left" / "empty" / "image.jpg"
     empty.parent.mkdir(parents=True)
     empty.touch()
-    ageing.table.redis.delete(ageing.table.keys.chore("walk"))  # its turn is now, not in a minute
+    ageing.table.redis.delete(ageing.table.keys.chore("walk"))  # due now, not in a minute
     until(lambda: revalidated(repository, master), 30)
     until(lambda: not empty.exists(), what="the removal of the empty file")
 

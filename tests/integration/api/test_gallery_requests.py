@@ -30,7 +30,7 @@ PICTURES = [Mezzanine(f"{number}.tif") for number in range(5)]
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[S3Server]:
-    """An object store of its own, whose log has only the requests of this test."""
+    """A separate object store, whose log has only the requests of this test."""
     with running_s3(tmp_path) as running:
         yield running
 

@@ -1,4 +1,4 @@
-"""Hits as they go over the wire: nginx serves them, the API all the rest, and the client sees one server."""
+"""Hits over HTTP: nginx serves them, the API all other requests, and clients see one server."""
 
 from __future__ import annotations
 
@@ -45,10 +45,10 @@ def exchange(installation: Installation, *pieces: bytes) -> bytes:
     with line.sock as raw:
         for piece in pieces:
             raw.sendall(piece)
-        told = b""
+        response = b""
         while received := raw.recv(1 << 20):
-            told += received
-    return told
+            response += received
+    return response
 
 
 def request(path: str = WARM, *fields: str, method: str = "GET") -> bytes:
@@ -86,23 +86,23 @@ def test_a_request_may_come_in_pieces(installation: Installation) -> None:
 
 
 def test_requests_sent_at_once_are_answered_in_their_order(installation: Installation) -> None:
-    told = exchange(installation, request(WARM, method="HEAD") + request("../x") + request() + LAST)
-    assert re.findall(rb"HTTP/1\.1 (\d+) ", told) == [b"200", b"400", b"200", b"200"]
+    response = exchange(installation, request(WARM, method="HEAD") + request("../x") + request() + LAST)
+    assert re.findall(rb"HTTP/1\.1 (\d+) ", response) == [b"200", b"400", b"200", b"200"]
 
 
 @pytest.mark.parametrize("field", ["Content-Length: 5", "Transfer-Encoding: chunked"])
 def test_what_is_no_plain_request_is_never_taken_for_one(installation: Installation, field: str) -> None:
     body = b"5\r\nabcde\r\n0\r\n\r\n" if "chunked" in field else b"abcde"
-    told = exchange(installation, request(WARM, field) + body + LAST)
-    assert told.count(b"HTTP/1.1 200 OK") == 2
-    assert b"HTTP/1.1 4" not in told
+    response = exchange(installation, request(WARM, field) + body + LAST)
+    assert response.count(b"HTTP/1.1 200 OK") == 2
+    assert b"HTTP/1.1 4" not in response
 
 
 def test_a_malformed_chunked_body_is_the_senders_fault(installation: Installation) -> None:
     fields = f"Host: x\r\nAuthorization: Bearer {TOKEN}\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
     for target in ("/jobs", "/webhooks/s3"):
-        told = exchange(installation, f"POST {target} HTTP/1.1\r\n{fields}".encode() + b'["a.tif"]\r\n\r\n')
-        assert told.startswith(b"HTTP/1.1 400 "), told
+        response = exchange(installation, f"POST {target} HTTP/1.1\r\n{fields}".encode() + b'["a.tif"]\r\n\r\n')
+        assert response.startswith(b"HTTP/1.1 400 "), response
     assert "Traceback" not in installation.journal.read_text()
     assert installation.ask(WARM).status_code == 200
 
@@ -181,19 +181,19 @@ def test_a_slow_client_gets_every_byte_and_may_ask_again(
     installation: Installation, big: tuple[str, bytes], query: str, field: str
 ) -> None:
     name, content = big
-    with client(installation, buffer=4096) as line, line.makefile("rb") as told:
+    with client(installation, buffer=4096) as line, line.makefile("rb") as response:
         for _ in range(2):
             line.sendall(request(name + query, field))
-            head = b"".join(iter(told.readline, b"\r\n"))
+            head = b"".join(iter(response.readline, b"\r\n"))
             assert head.startswith((b"HTTP/1.1 200", b"HTTP/1.1 206"))
-            assert told.read(len(content)) == content
+            assert response.read(len(content)) == content
 
 
 def test_a_slow_client_that_asks_once_gets_every_byte(installation: Installation, big: tuple[str, bytes]) -> None:
     name, content = big
-    with client(installation, buffer=4096) as line, line.makefile("rb") as told:
+    with client(installation, buffer=4096) as line, line.makefile("rb") as response:
         line.sendall(request(name, "Range: bytes=1000000-", "Connection: close"))
-        assert told.read().partition(b"\r\n\r\n")[2] == content[1_000_000:]
+        assert response.read().partition(b"\r\n\r\n")[2] == content[1_000_000:]
 
 
 def test_a_client_that_stays_after_its_last_answer_holds_up_nobody(installation: Installation) -> None:
@@ -290,9 +290,9 @@ def dripping(installation: Installation) -> Iterator[Future[float]]:
 
 
 def drip(installation: Installation, over: threading.Event) -> float:
-    with client(installation) as line, client(installation) as kept, kept.makefile("rb") as told:
+    with client(installation) as line, client(installation) as kept, kept.makefile("rb") as response:
         kept.sendall(request(method="HEAD"))
-        assert b"".join(iter(told.readline, b"\r\n")).startswith(b"HTTP/1.1 200")
+        assert b"".join(iter(response.readline, b"\r\n")).startswith(b"HTTP/1.1 200")
         line.settimeout(1)
         began = time.monotonic()
         with suppress(ConnectionError):
@@ -300,7 +300,7 @@ def drip(installation: Installation, over: threading.Event) -> float:
                 pass
         took = time.monotonic() - began
         kept.sendall(request(method="HEAD"))
-        assert told.readline().startswith(b"HTTP/1.1 200")
+        assert response.readline().startswith(b"HTTP/1.1 200")
     return took
 
 

@@ -47,10 +47,10 @@ def test_a_line_tells_what_failed_and_why(installation: Installation, failed: st
 
 
 def test_json_has_the_form_of_the_api(installation: Installation, failed: str) -> None:
-    told = json.loads(run(installation, "failures", "--json", "--limit", "1000").stdout)["jobs"]
+    listed = json.loads(run(installation, "failures", "--json", "--limit", "1000").stdout)["jobs"]
     headers = {"Authorization": f"Bearer {TOKEN}"}
     answered = installation.request("/jobs?state=failed&limit=1000", headers=headers).json()["jobs"]
-    [ours] = [job for job in told if job["id"] == key_of(failed)]
+    [ours] = [job for job in listed if job["id"] == key_of(failed)]
     [theirs] = [job for job in answered if job["id"] == key_of(failed)]
     shared = ours.keys() & theirs.keys()
     assert theirs.keys() - shared == {"image", "links"}

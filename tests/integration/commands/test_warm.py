@@ -36,7 +36,7 @@ def masters(repository: OriginServer) -> list[str]:
 
 @pytest.fixture
 def held(repository: OriginServer) -> Iterator[tuple[str, Script]]:
-    """A master that stops on its way until its script is told to go on."""
+    """A master whose download stops until the test lets it continue."""
     path = f"{uuid4().hex}.tif"
     script = repository.script(path, body=SMALL, hold_at=100)
     yield path, script
@@ -151,10 +151,10 @@ def test_ctrl_c_leaves_the_rest_queued(
             what="work",
         )
         process.send_signal(signal_number)
-        told, _ = process.communicate(timeout=30)
+        output, _ = process.communicate(timeout=30)
     assert process.returncode == 130
-    assert "stopped: 4 named:" in told
-    assert "4 queued" in told
+    assert "stopped: 4 named:" in output
+    assert "4 queued" in output
     assert [state(installation, other) for other in masters] == ["queued"] * 3
     script.go.set()
     until(lambda: all(installation.stored(other) for other in (path, *masters)), what="the images")
@@ -170,9 +170,9 @@ def test_ctrl_c_with_cancel_takes_back_what_nobody_has_begun(
             what="work",
         )
         process.send_signal(signal.SIGINT)
-        told, _ = process.communicate(timeout=30)
+        output, _ = process.communicate(timeout=30)
     assert process.returncode == 130
-    assert told.splitlines()[-1].startswith("3 withdrawn; 1 had started, had ended, or others want")
+    assert output.splitlines()[-1].startswith("3 withdrawn; 1 had started, had ended, or others want")
     assert [state(installation, other) for other in masters] == [None] * 3
     script.go.set()
     until(lambda: installation.stored(path), what="what had begun")

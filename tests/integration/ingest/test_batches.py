@@ -12,7 +12,7 @@ import pytest
 
 from mezcal.jobs.bulk.batches import PREFIX
 from tests.integration.conftest import TOKEN
-from tests.integration.ingest.test_webhooks import OURS, told
+from tests.integration.ingest.test_webhooks import OURS, ended_batch
 from tests.support.masters import grey_tiff
 from tests.support.waiting import until
 
@@ -52,20 +52,20 @@ def test_listed_masters_are_made(
             answer = post(installation, "\r\n".join(["", *masters, ""]).encode(), LINES + "; charset=utf-8")
         case _:
             answer = post(installation, "\n".join(map(json.dumps, objects)).encode(), JSON_LINES)
-    assert told(installation, answer)["counts"]["done"] == 5
+    assert ended_batch(installation, answer)["counts"]["done"] == 5
     assert all(installation.stored(path) for path in masters)
 
 
 def test_a_page_can_be_listed(installation: Installation, masters: list[str]) -> None:
-    assert told(installation, post(installation, [{"path": masters[0], "page": 1}]))["counts"]["done"] == 1
-    assert told(installation, post(installation, [{"path": masters[0], "page": 0}]))["counts"]["ignored"] == 1
+    assert ended_batch(installation, post(installation, [{"path": masters[0], "page": 1}]))["counts"]["done"] == 1
+    assert ended_batch(installation, post(installation, [{"path": masters[0], "page": 0}]))["counts"]["ignored"] == 1
 
 
 @pytest.mark.parametrize("page", [1.5, "one", True, [1]])
 def test_an_invalid_page_is_reported_and_not_taken_for_the_whole_master(
     installation: Installation, masters: list[str], page: Any
 ) -> None:
-    batch = told(installation, post(installation, [{"path": masters[0], "page": page}]))
+    batch = ended_batch(installation, post(installation, [{"path": masters[0], "page": page}]))
     assert batch["counts"]["ignored"] == 1
     assert "a whole number from 1" in batch["notes"][0]["reason"]
 
@@ -73,7 +73,7 @@ def test_an_invalid_page_is_reported_and_not_taken_for_the_whole_master(
 def test_the_filters_of_events_are_not_applied_to_lists(installation: Installation, repository: OriginServer) -> None:
     path = f"elsewhere/{uuid4().hex}"
     repository.script(path, body=grey_tiff(120))
-    assert told(installation, post(installation, [path]))["counts"]["done"] == 1
+    assert ended_batch(installation, post(installation, [path]))["counts"]["done"] == 1
 
 
 def test_what_is_cached_or_remembered_as_broken_costs_no_download(
@@ -82,7 +82,7 @@ def test_what_is_cached_or_remembered_as_broken_costs_no_download(
     repository.script(masters[0], body=b"no image")
     for path in masters:
         installation.ask(path)
-    counts = told(installation, post(installation, masters))["counts"]
+    counts = ended_batch(installation, post(installation, masters))["counts"]
     assert (counts["done"], counts["failed"]) == (4, 1)
     assert [repository.count(path) for path in masters] == [1] * 5
 
@@ -129,8 +129,8 @@ def test_what_is_no_list_is_refused_whole(installation: Installation, body: byte
 
 
 def test_an_empty_list_is_over_at_once(installation: Installation) -> None:
-    assert told(installation, post(installation, []))["items"] == 0
-    assert told(installation, post(installation, b"\n\n", LINES))["items"] == 0
+    assert ended_batch(installation, post(installation, []))["items"] == 0
+    assert ended_batch(installation, post(installation, b"\n\n", LINES))["items"] == 0
 
 
 def test_a_client_that_breaks_off_has_listed_nothing(installation: Installation, masters: list[str]) -> None:

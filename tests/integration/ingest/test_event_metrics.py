@@ -11,7 +11,7 @@ import pytest
 
 from mezcal.jobs.bulk.batches import ENDS
 from tests.integration.conftest import SECRET, TOKEN
-from tests.integration.ingest.test_webhooks import BEARER, LOGIN, SAMPLES, post, told, unique
+from tests.integration.ingest.test_webhooks import BEARER, LOGIN, SAMPLES, ended_batch, post, unique
 from tests.support.masters import grey_tiff
 from tests.support.scrape import scraped, total
 from tests.support.signed import event, signed
@@ -60,7 +60,7 @@ def late(body: bytes) -> dict[str, str]:
 def test_each_answer_to_an_event_is_counted_once_by_form_and_outcome(
     installation: Installation, send: Callable[[Installation], requests.Response], counted: tuple[str, str] | None
 ) -> None:
-    """What is neither an event nor a list is not counted."""
+    """A body that is neither an event nor a list is not counted."""
     before = scraped(installation)
     send(installation)
     after = scraped(installation)
@@ -77,9 +77,9 @@ def test_what_became_of_each_item_is_counted_once(installation: Installation, re
     before = scraped(installation)
     body, again = event("updated", good, good, broken, "elsewhere/a", "../up.tif"), unique("s3_event")
     headers = signed(body, SECRET)
-    counts = told(installation, post(installation, "standard", body, headers))["counts"]
+    counts = ended_batch(installation, post(installation, "standard", body, headers))["counts"]
     assert post(installation, "standard", body, headers).status_code == 200
-    assert told(installation, post(installation, "standard", event("deleted", gone)))["counts"]["deleted"] == 1
+    assert ended_batch(installation, post(installation, "standard", event("deleted", gone)))["counts"]["deleted"] == 1
     assert post(installation, "s3", again, {"Authorization": "Bearer wrong"}).status_code == 401
     after = scraped(installation)
     assert grown(before, after, "mezcal_deliveries_total", "format", "outcome") == {
@@ -101,7 +101,7 @@ def test_what_became_of_each_item_is_counted_once(installation: Installation, re
 
 
 def test_the_log_says_why_an_event_was_refused(installation: Installation) -> None:
-    """A wrong clock and a wrong key are both 401; whoever looks after it has to know which."""
+    """A wrong clock and a wrong key are both 401; the operator must be able to see which it is."""
     body, name = json.dumps({"type": "master.updated"}).encode(), f"refused-{uuid4().hex}"
     post(installation, "standard", body, late(body), **{"X-Request-ID": name})
     lines = until(

@@ -124,11 +124,11 @@ def test_what_stands_in_headers_is_not_believed_for_a_signature_that_covers_the_
 ) -> None:
     client = client_with(webhook_secrets="s", webhook_tokens="one")
     body = json.dumps({"path": "a.tif"}).encode()
-    told = {"ce-specversion": "1.0", "ce-id": uuid4().hex, "ce-source": "x", "ce-type": "master.deleted"}
-    refused = client.post("/webhooks/cloudevents", data=body, headers=signed(body, "s") | told)
+    attributes = {"ce-specversion": "1.0", "ce-id": uuid4().hex, "ce-source": "x", "ce-type": "master.deleted"}
+    refused = client.post("/webhooks/cloudevents", data=body, headers=signed(body, "s") | attributes)
     assert refused.status_code == 401
     assert "structured" in refused.get_json()["detail"]
-    assert client.post("/webhooks/cloudevents", data=body, headers=BEARER | told).status_code == 202
+    assert client.post("/webhooks/cloudevents", data=body, headers=BEARER | attributes).status_code == 202
 
 
 def test_a_signed_message_is_known_at_every_address(client_with: Callable[..., FlaskClient]) -> None:

@@ -1,4 +1,4 @@
-"""Events of repositories, on the whole machine: what is served afterwards is what the producer meant."""
+"""Events of repositories, on the whole machine: afterwards the images are as the producer intended."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ def post(
     return installation.request(f"/webhooks/{form}", "POST", data=data, headers=given | more)
 
 
-def told(installation: Installation, answer: requests.Response, seconds: float = 30) -> dict[str, Any]:
-    """The batch of an accepted event, once it is over."""
+def ended_batch(installation: Installation, answer: requests.Response, seconds: float = 30) -> dict[str, Any]:
+    """Returns the batch of an accepted event when it is done."""
     assert answer.status_code == 202, answer.text
     assert answer.headers["Location"] == f"/jobs/{answer.json()['batch']}"
 
@@ -102,7 +102,7 @@ def test_each_producers_event_has_the_changed_master_served(
         installation.ask(path, "DELETE", headers=OURS)
         before[path] = installation.ask(path).content
         script.body = grey_tiff(220)
-    batch = told(installation, post(installation, form, unique(name), headers))
+    batch = ended_batch(installation, post(installation, form, unique(name), headers))
     assert batch["counts"]["done"] == len(paths)
     for path in paths:
         assert installation.ask(path).content != before[path]
@@ -126,7 +126,7 @@ def test_a_created_master_is_made_and_an_earlier_404_forgotten(
     assert installation.ask(master).status_code == 404
     script.fails = 0
     assert installation.ask(master).status_code == 404, "it is remembered"
-    assert told(installation, post(installation, "standard", event("created", master)))["counts"]["done"] == 1
+    assert ended_batch(installation, post(installation, "standard", event("created", master)))["counts"]["done"] == 1
     assert installation.stored(master)
     assert installation.ask(master).status_code == 200
 
@@ -135,7 +135,7 @@ def test_a_created_master_that_is_cached_already_costs_no_download(
     installation: Installation, repository: OriginServer, master: str
 ) -> None:
     installation.ask(master)
-    assert told(installation, post(installation, "standard", event("created", master)))["counts"]["done"] == 1
+    assert ended_batch(installation, post(installation, "standard", event("created", master)))["counts"]["done"] == 1
     assert repository.count(master) == 1
 
 
@@ -145,7 +145,7 @@ def test_a_deleted_master_is_purged_with_all_its_pages(installation: Installatio
     script = repository.script(path, body=pages)
     assert [installation.ask(path, params=page).status_code for page in ({}, {"page": 1}, {"page": 2})] == [200] * 3
     script.status, script.fails = 404, -1
-    assert told(installation, post(installation, "standard", event("deleted", path)))["counts"]["deleted"] == 1
+    assert ended_batch(installation, post(installation, "standard", event("deleted", path)))["counts"]["deleted"] == 1
     assert [installation.ask(path, params=page).status_code for page in ({}, {"page": 1}, {"page": 2})] == [404] * 3
 
 
@@ -157,7 +157,7 @@ def test_a_changed_master_is_made_again_with_its_cached_pages(
     old = installation.ask(path, params={"page": 1}).content
     assert installation.ask(path, params={"page": 9}).status_code >= 400, "a page that is not there is remembered so"
     script.body = grey_tiff(220)
-    assert told(installation, post(installation, "standard", event("updated", path)))["counts"]["done"] == 1
+    assert ended_batch(installation, post(installation, "standard", event("updated", path)))["counts"]["done"] == 1
     until(lambda: installation.ask(path, params={"page": 1}).content != old, what="the new page")
     assert installation.table.read(Mezzanine.parse(path, 9).key) is None
 
@@ -173,7 +173,7 @@ def test_a_master_of_another_repository_is_reported_and_changes_nothing(
         {"path": "elsewhere/1.png"},
         {"path": master},
     ]
-    batch = told(installation, post(installation, "standard", {"type": "master.updated", "data": items}))
+    batch = ended_batch(installation, post(installation, "standard", {"type": "master.updated", "data": items}))
     assert batch["counts"] | {"done": 1, "ignored": 5} == batch["counts"]
     assert [note["what"] for note in batch["notes"]] == ["ignored"] * 5
     assert "evil.example" in batch["notes"][0]["item"]
@@ -182,7 +182,7 @@ def test_a_master_of_another_repository_is_reported_and_changes_nothing(
 
 def test_a_failure_is_listed_with_its_batch(installation: Installation, repository: OriginServer, master: str) -> None:
     repository.script(master, body=b"no image at all")
-    batch = told(installation, post(installation, "standard", event("updated", master)))
+    batch = ended_batch(installation, post(installation, "standard", event("updated", master)))
     assert batch["counts"]["failed"] == 1
     assert batch["failures"][0]["failure"]["class"] == "not-an-image"
     assert batch["failures"][0]["image"].endswith(master)
@@ -197,7 +197,7 @@ def test_an_event_that_comes_again_is_acknowledged_and_does_nothing(
     body = event("updated", master)
     headers = signed(body, SECRET)
     first = post(installation, "standard", body, headers)
-    told(installation, first)
+    ended_batch(installation, first)
     again = [post(installation, "standard", body, headers) for _ in range(3)]
     assert [(answer.status_code, answer.json()["batch"]) for answer in again] == [(200, first.json()["batch"])] * 3
     assert repository.count(master) == 1
@@ -321,7 +321,7 @@ def test_bodies_that_are_no_events_are_refused(
 
 def test_paths_with_nul_bytes_and_surrogates_are_ignored(installation: Installation) -> None:
     body = b'{"type": "master.deleted", "data": ["dc/\\u0000.tif", "dc/\\ud800.tif", "dc/\\r\\nx: y.tif"]}'
-    batch = told(installation, post(installation, "standard", body))
+    batch = ended_batch(installation, post(installation, "standard", body))
     assert batch["counts"]["ignored"] == 3
 
 
@@ -356,7 +356,7 @@ def test_ten_thousand_items_are_accepted_at_once(installation: Installation) -> 
     body = event("updated", *[f"elsewhere/{uuid4().hex}/page{number}.png" for number in range(10_000)])
     answer = post(installation, "standard", body)
     assert answer.elapsed.total_seconds() < 1
-    assert told(installation, answer, 90)["counts"]["ignored"] == 10_000
+    assert ended_batch(installation, answer, 90)["counts"]["ignored"] == 10_000
 
 
 def test_a_client_is_served_before_a_long_list(
@@ -368,10 +368,10 @@ def test_a_client_is_served_before_a_long_list(
         repository.script(path, body=grey_tiff(90))
     answer = post(installation, "standard", event("created", *paths, paths[0]))
     assert installation.ask(paths[-1]).status_code == 200
-    batch = told(installation, answer)
+    batch = ended_batch(installation, answer)
     assert batch["counts"]["done"] + batch["counts"]["repeated"] == 61
     assert batch["rate"] > 0
     assert [repository.count(path) for path in paths[:-1]] == [1] * 59
-    assert repository.count(paths[-1]) <= 2, "it may have been read before it was there: the event has it read anew"
+    assert repository.count(paths[-1]) <= 2, "it may be read before the event, and is read again after it"
     assert all(installation.table.states([Mezzanine.parse(path).key])[0] in {JobState.DONE, None} for path in paths)
     assert open_store(installation.settings).find(Mezzanine.parse(paths[30]))

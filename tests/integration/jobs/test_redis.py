@@ -70,7 +70,7 @@ def pinged(installation: Installation) -> list[str]:
 
 
 def heard_by(installation: Installation, seconds: float = 5) -> set[str]:
-    """Whose events are heard at *installation*: each worker sends a sign of life every two seconds."""
+    """Returns the workers whose events arrive at *installation*: each sends a heartbeat every two seconds."""
     app = celery_app(installation.settings)
     heard: list[dict[str, str]] = []
     end = time.monotonic() + seconds
@@ -101,7 +101,7 @@ def test_jobs_pass_over_tls_by_certificates_of_both_sides(port: int, tmp_path: P
 
 
 def sentinel_of(folder: Path, port: int, master: int) -> Path:
-    """The file of a sentinel with a password of its own, which gives a silent master up soon."""
+    """Returns the configuration file of a sentinel with its own password that soon replaces a silent master."""
     folder.mkdir()
     file = folder / "sentinel.conf"
     file.write_text(

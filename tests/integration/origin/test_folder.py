@@ -89,7 +89,7 @@ def test_the_folder_itself_may_be_a_link(folder, tmp_path):
 
 @contextlib.contextmanager
 def without_root():
-    """Root may read everything: be nobody for a while."""
+    """Root may read everything: become the user `nobody` for a while."""
     user = os.geteuid()
     if user == 0:
         os.seteuid(65534)

@@ -65,8 +65,8 @@ def test_redis_is_bounded_keeps_what_it_has_and_asks_for_its_password(compositio
     with Redis(port=port) as stranger, pytest.raises(AuthenticationError):
         stranger.ping()
     with Redis(port=port, password=secret(composition, "redis_password"), decode_responses=True) as client:
-        told = client.config_get("appendonly", "maxmemory", "maxmemory-policy", "save")
-    assert told == {"appendonly": "yes", "maxmemory": str(2**30), "maxmemory-policy": "noeviction", "save": ""}
+        config = client.config_get("appendonly", "maxmemory", "maxmemory-policy", "save")
+    assert config == {"appendonly": "yes", "maxmemory": str(2**30), "maxmemory-policy": "noeviction", "save": ""}
     listed = subprocess.run(["ps", "ax", "-o", "args"], capture_output=True, text=True, check=True).stdout
     assert secret(composition, "redis_password") not in listed
 

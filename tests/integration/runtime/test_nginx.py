@@ -63,7 +63,7 @@ def api_of(installation: Installation) -> str:
     return "http://" + conf.partition("upstream mezcal_api {\n        server ")[2].partition(";")[0]
 
 
-def told(answer: requests.Response) -> dict[str, str]:
+def headers_of(answer: requests.Response) -> dict[str, str]:
     return {name: value for name, value in answer.headers.items() if name not in CONNECTION}
 
 
@@ -98,10 +98,12 @@ def test_nginx_answers_as_the_api_does(
     by_nginx, by_api = answers
     assert by_nginx.status_code == by_api.status_code == status
     assert by_nginx.content == by_api.content or status == 416
-    assert told(by_nginx).keys() - {"Vary"} >= {"Cache-Control", "Cache-Status"} or status == 416
+    assert headers_of(by_nginx).keys() - {"Vary"} >= {"Cache-Control", "Cache-Status"} or status == 416
     if status != 416:
         differing = {
-            name for name in told(by_nginx) | told(by_api) if told(by_nginx).get(name) != told(by_api).get(name)
+            name
+            for name in headers_of(by_nginx) | headers_of(by_api)
+            if headers_of(by_nginx).get(name) != headers_of(by_api).get(name)
         }
         assert differing <= {"ETag", "Last-Modified"} | (
             {"Accept-Ranges", "Content-Type"} if status in {206, 304} else set()
@@ -115,7 +117,7 @@ def test_the_entity_tag_is_the_one_the_api_would_give(proxied: Installation) -> 
 
 
 def test_a_hit_needs_no_api(proxied: Installation) -> None:
-    """Both API processes stand still; nginx answers from the store."""
+    """Both API processes are frozen; nginx answers from the store."""
     proxied.ask(WARM)
     stopped = proxied.pids("gunicorn")
     for pid in stopped:
@@ -131,7 +133,7 @@ def test_a_hit_needs_no_api(proxied: Installation) -> None:
 def test_a_miss_waits_and_is_then_sent_by_nginx(proxied: Installation, repository: OriginServer, master: str) -> None:
     cold, warm = proxied.ask(master), proxied.ask(master)
     assert (cold.headers["Cache-Status"], warm.headers["Cache-Status"]) == ("mezcal; fwd=miss", "mezcal; hit")
-    assert {**told(cold), "Cache-Status": ""} == {**told(warm), "Cache-Status": ""}
+    assert {**headers_of(cold), "Cache-Status": ""} == {**headers_of(warm), "Cache-Status": ""}
     assert cold.content == warm.content
     assert repository.count(master) == 1
 
@@ -159,7 +161,7 @@ def test_any_name_is_looked_up_as_it_is(proxied: Installation, repository: Origi
 def test_what_the_store_keeps_elsewhere_comes_from_there(
     proxied: Installation, repository: OriginServer, name: str
 ) -> None:
-    """A file where nginx would look for it, as umd-lib/mezcal may have left, is not taken for it."""
+    """Nginx does not serve a file of umd-lib/mezcal that is at the image's path."""
     planted = proxied.settings.cache_dir / name / "image.jpg"
     if len(name) < 255:
         planted.parent.mkdir(parents=True, exist_ok=True)
@@ -217,8 +219,8 @@ def test_the_other_pages_come_through(proxied: Installation) -> None:
 def test_a_list_of_ten_thousand_long_names_comes_through(proxied: Installation) -> None:
     names = "\n".join(f"{number:0200}.tif" for number in range(10_000)).encode()
     assert len(names) > 2_000_000
-    told = proxied.request("/jobs", "POST", data=names, headers=BEARER | {"Content-Type": "text/plain"})
-    assert (told.status_code, told.json()["items"]) == (202, 10_000)
+    accepted = proxied.request("/jobs", "POST", data=names, headers=BEARER | {"Content-Type": "text/plain"})
+    assert (accepted.status_code, accepted.json()["items"]) == (202, 10_000)
 
 
 def listens(port: int) -> bool:
@@ -228,7 +230,7 @@ def listens(port: int) -> bool:
 
 @contextmanager
 def bare(folder: Path, api: str) -> Iterator[str]:
-    """Nginx alone, in front of whatever listens at *api*, for which it waits a second; its URL."""
+    """Start nginx in front of the server at *api*, for which it waits a second. Yields its URL."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     conf = configuration(
@@ -246,7 +248,7 @@ def bare(folder: Path, api: str) -> Iterator[str]:
 
 
 def test_no_cache_may_keep_an_error_that_nginx_makes_itself(tmp_path: Path) -> None:
-    """The API is gone; it stands still; the body is too large; the request is none, of nobody's."""
+    """The API is down; it is frozen; the body is too large; the request is not valid HTTP."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         stands_still = f"127.0.0.1:{silent.getsockname()[1]}"
         with bare(tmp_path, stands_still) as url:
@@ -285,7 +287,7 @@ def test_errors_of_the_api_come_through_as_they_are(proxied: Installation) -> No
 
 
 def test_a_proxy_before_nginx_is_seen_by_the_api(trusting: Installation) -> None:
-    """One that adds no header of its own shows itself by HTTP/1.0 alone, and nginx speaks HTTP/1.1 to the API."""
+    """Such a proxy is only visible by its HTTP/1.0, and nginx speaks HTTP/1.1 to the API."""
     place = urlsplit(trusting.url)
     for version, status in (("1.1", b"204"), ("1.0", b"403")):
         with socket.create_connection((str(place.hostname), place.port)) as line:

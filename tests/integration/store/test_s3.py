@@ -81,7 +81,7 @@ def whole(data: bytes) -> bool:
 def fragile(
     repository: OriginServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Installation, S3Server]]:
-    """An installation, and an object store of its own to harm: at the end, since it is taken to be well for 10 s."""
+    """An installation with a separate object store, which is damaged last, because it counts as healthy for 10 s."""
     with running_s3(tmp_path_factory.mktemp("s3-fragile")) as server:
         given = server.environment(server.bucket("fragile"), REVALIDATE_AFTER="1", **QUICK)
         with running_installation(tmp_path_factory.mktemp("fragile"), repository.url, **given) as installation:

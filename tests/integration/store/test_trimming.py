@@ -49,15 +49,15 @@ def test_workers_trim_and_what_was_evicted_comes_back_for_a_while(repository: Or
         assert old[9].exists(), "it was asked for within PIN_SECONDS"
         assert repository.count("old/9") == 0
         assert installation.ask(WARM).status_code == 200
-        stats = [MEZCAL, "cache", "stats", "--json", "--data-dir", str(tmp_path / "data")]
+        command = [MEZCAL, "cache", "stats", "--json", "--data-dir", str(tmp_path / "data")]
         bare = {name: value for name, value in os.environ.items() if not name.startswith(("STORAGE", "CACHE"))}
-        told = json.loads(subprocess.run(stats, check=True, stdout=subprocess.PIPE, env=bare).stdout)
-        assert (told["derivatives"], told["evicted"], told["evicted_bytes"]) == (4, 6, 6_000_000)
+        stats = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, env=bare).stdout)
+        assert (stats["derivatives"], stats["evicted"], stats["evicted_bytes"]) == (4, 6, 6_000_000)
 
 
 @pytest.fixture
 def noatime(tmp_path: Path) -> Iterator[Path]:
-    """A file system that does not note what is read; only root may mount one."""
+    """Mount a file system that keeps no access times; only root may do so."""
     folder = tmp_path / "noatime"
     folder.mkdir()
     options = ["mount", "-t", "tmpfs", "-o", "size=8m,noatime,mode=755", "tmpfs", str(folder)]

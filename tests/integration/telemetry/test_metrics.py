@@ -1,4 +1,4 @@
-"""Metrics of a running installation: right over several processes, whoever dies."""
+"""Metrics of a running installation: correct over several processes, also if some die."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ TOKEN = "a-token-for-prometheus"
 
 @pytest.fixture(scope="module")
 def own(repository: OriginServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
-    """An installation whose counts nobody else adds to; nginx in front where there is one."""
+    """An installation that only these tests use; nginx in front if there is one."""
     for number in range(8):
         repository.script(f"counted/{number}.tif", body=VALLEY)
     folder = tmp_path_factory.mktemp("metrics")
@@ -145,7 +145,7 @@ def test_the_last_hour_has_what_all_processes_counted(own: Installation) -> None
     included.
     """
 
-    def told() -> bool:
+    def hour_is_counted() -> bool:
         minutes = last_hour(own.minutes)
         return (
             sum(minute.hits for minute in minutes) >= 16
@@ -155,4 +155,4 @@ def test_the_last_hour_has_what_all_processes_counted(own: Installation) -> None
             and sum(minute.waits.count for minute in minutes) >= 8
         )
 
-    until(told, 40, "the counts of the last hour")
+    until(hour_is_counted, 40, "the counts of the last hour")

@@ -1,4 +1,4 @@
-"""REDIS_URL in all its forms, as redis-py and kombu are told."""
+"""REDIS_URL in all its forms, as redis-py and kombu get it."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_a_scheme_that_nobody_knows_is_refused_with_those_that_are_known() -> No
 
 
 @pytest.mark.parametrize(
-    ("url", "told"),
+    ("url", "expected"),
     [
         ("redis://there/1", "redis://:s%2Fcret@there/1"),
         ("redis://user@there/1", "redis://user:s%2Fcret@there/1"),
@@ -52,18 +52,18 @@ def test_a_scheme_that_nobody_knows_is_refused_with_those_that_are_known() -> No
         ("sentinel://a;b/2", "sentinel://:s%2Fcret@a:26379/2;sentinel://:s%2Fcret@b:26379/2"),
     ],
 )
-def test_a_password_of_its_own_is_kombus_too(url: str, told: str) -> None:
-    assert broker(settings(url, redis_password=SecretStr("s/cret")))["broker_url"] == told
+def test_a_password_of_its_own_is_kombus_too(url: str, expected: str) -> None:
+    assert broker(settings(url, redis_password=SecretStr("s/cret")))["broker_url"] == expected
 
 
 def test_both_passwords_reach_whom_they_are_for() -> None:
     given = settings(
         "sentinel://a/0", redis_password="of-redis", redis_sentinel_password="of-sentinels", redis_master="images"
     )
-    told = celery_app(given).conf
-    assert told.broker_transport_options["master_name"] == "images"
-    assert told.broker_transport_options["sentinel_kwargs"] == {"password": "of-sentinels"}
-    assert "of-redis" in told.broker_url
+    config = celery_app(given).conf
+    assert config.broker_transport_options["master_name"] == "images"
+    assert config.broker_transport_options["sentinel_kwargs"] == {"password": "of-sentinels"}
+    assert "of-redis" in config.broker_url
     assert pool(given).connection_kwargs["password"] == "of-redis"
 
 
@@ -74,7 +74,7 @@ def test_nothing_secret_is_shown() -> None:
 
 def test_certificates_are_told_to_both(tmp_path: object) -> None:
     given = settings("rediss://there/0", redis_tls_ca="/ca.pem", redis_tls_cert="/c.pem", redis_tls_key="/k.pem")
-    told = celery_app(given).conf.broker_use_ssl
-    assert (told["ssl_ca_certs"], told["ssl_certfile"], told["ssl_keyfile"]) == ("/ca.pem", "/c.pem", "/k.pem")
+    config = celery_app(given).conf.broker_use_ssl
+    assert (config["ssl_ca_certs"], config["ssl_certfile"], config["ssl_keyfile"]) == ("/ca.pem", "/c.pem", "/k.pem")
     assert pool(given).connection_kwargs["ssl_ca_certs"] == "/ca.pem"
     assert not celery_app(settings("redis://there/0")).conf.broker_use_ssl

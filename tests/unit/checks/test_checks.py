@@ -198,7 +198,7 @@ def test_the_hint_of_a_failure_replaces_that_of_the_check() -> None:
 
 def test_a_check_that_breaks_is_a_finding_like_any_other() -> None:
     def test() -> str:
-        raise KeyError("nobody thought of this")
+        raise KeyError("unexpected")
 
     finding = Check("part", test, "a general hint").run()
     assert (finding.level, finding.hint) == (Severity.FAILED, "a general hint")

@@ -44,11 +44,16 @@ def numbers(store: LocalStore) -> list[int]:
 
 
 def test_stats_tell_how_much_there_is_and_how_old(store: LocalStore, capsys: pytest.CaptureFixture[str]) -> None:
-    code, told = answered(capsys, "stats")
+    code, report = answered(capsys, "stats")
     assert code == 0
-    assert (told["derivatives"], told["bytes"], told["by_path"], told["without_sidecar"]) == (10, 1_000_000, 10, 10)
-    assert told["least_recent_use"] == pytest.approx(time.time() - 10 * DAY, abs=60)
-    assert told["free_bytes"] == pytest.approx(store.free_bytes(), rel=0.5)
+    assert (report["derivatives"], report["bytes"], report["by_path"], report["without_sidecar"]) == (
+        10,
+        1_000_000,
+        10,
+        10,
+    )
+    assert report["least_recent_use"] == pytest.approx(time.time() - 10 * DAY, abs=60)
+    assert report["free_bytes"] == pytest.approx(store.free_bytes(), rel=0.5)
 
 
 def test_stats_are_those_counted_last_unless_it_is_wished(
@@ -63,14 +68,14 @@ def test_stats_are_those_counted_last_unless_it_is_wished(
 
 
 def test_trim_brings_it_down_to_what_was_wished(store: LocalStore, capsys: pytest.CaptureFixture[str]) -> None:
-    code, told = answered(capsys, "trim", "--to", "350kB")
-    assert (code, told["evicted"], told["evicted_bytes"], told["bytes"]) == (0, 7, 700_000, 300_000)
+    code, report = answered(capsys, "trim", "--to", "350kB")
+    assert (code, report["evicted"], report["evicted_bytes"], report["bytes"]) == (0, 7, 700_000, 300_000)
     assert numbers(store) == [0, 1, 2]
 
 
 def test_a_dry_run_says_the_same_and_does_nothing(store: LocalStore, capsys: pytest.CaptureFixture[str]) -> None:
-    code, told = answered(capsys, "trim", "--to", "350kB", "--dry-run")
-    assert (code, told["evicted"], told["bytes"], told["dry_run"]) == (0, 7, 300_000, True)
+    code, report = answered(capsys, "trim", "--to", "350kB", "--dry-run")
+    assert (code, report["evicted"], report["bytes"], report["dry_run"]) == (0, 7, 300_000, True)
     assert numbers(store) == list(range(10))
     assert cli.main(["cache", "trim", "--to", "350kB", "--dry-run"]) == 0
     assert "7 derivatives (700 kB) would be evicted, 300 kB left" in capsys.readouterr().out
@@ -82,15 +87,15 @@ def test_without_wish_the_bounds_of_the_settings_are_kept(
     assert cli.main(["cache", "trim"]) == 2
     assert "CACHE_MAX_BYTES" in capsys.readouterr().err
     monkeypatch.setenv("CACHE_MAX_AGE", "5d")
-    code, told = answered(capsys, "trim")
-    assert (code, told["evicted"]) == (0, 4)
+    code, report = answered(capsys, "trim")
+    assert (code, report["evicted"]) == (0, 4)
     assert numbers(store) == [0, 1, 2, 3, 4, 5]
 
 
 def test_a_bound_that_cannot_be_kept_is_an_exit_code(store: LocalStore, capsys: pytest.CaptureFixture[str]) -> None:
     store.path(Mezzanine.parse("box/3")).write_bytes(bytes(5000))
-    code, told = answered(capsys, "trim", "--to", "1")
-    assert (code, told["kept"]) == (1, False)
+    code, report = answered(capsys, "trim", "--to", "1")
+    assert (code, report["kept"]) == (1, False)
     assert numbers(store) == [3], "it was written just now"
 
 
@@ -99,9 +104,9 @@ def test_verify_tells_by_its_exit_code_whether_a_fault_is_left(
 ) -> None:
     assert answered(capsys, "verify")[0] == 0
     store.path(Mezzanine.parse("box/3")).write_bytes(b"\xff\xd8 cut")
-    code, told = answered(capsys, "verify")
-    assert (code, told["verified"], told["without_sidecar"], told["defects"]) == (1, 10, 9, 1)
-    assert told["found"] == [{"folder": "box/3", "defect": "cut image", "mended": False}]
+    code, report = answered(capsys, "verify")
+    assert (code, report["verified"], report["without_sidecar"], report["defects"]) == (1, 10, 9, 1)
+    assert report["found"] == [{"folder": "box/3", "defect": "cut image", "mended": False}]
     assert cli.main(["cache", "verify", "--mend"]) == 0
     assert "box/3: cut image (mended)" in capsys.readouterr().out
     assert answered(capsys, "verify", "--sample", "5")[1]["verified"] == 5

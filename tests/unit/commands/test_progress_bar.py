@@ -28,11 +28,11 @@ def on_a_terminal(program: str, columns: int) -> str:
     ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     with subprocess.Popen([sys.executable, "-c", program], stdin=theirs, stdout=theirs, stderr=theirs):
         os.close(theirs)
-        told = b""
+        output = b""
         while piece := read(ours):
-            told += piece
+            output += piece
     os.close(ours)
-    return told.decode()
+    return output.decode()
 
 
 def read(descriptor: int) -> bytes:
@@ -44,10 +44,10 @@ def read(descriptor: int) -> bytes:
 
 @pytest.mark.parametrize("columns", [100, 0])
 def test_a_terminal_gets_a_live_bar(columns: int) -> None:
-    told = on_a_terminal(PROGRAM.format(total=1000, later=1000), columns)
-    assert re.search(r"\rwarming: 100%\|.*\| 1000/1000 \[.*images/s, 00:00 left, failed 1,200\]", told)
-    assert "\ra word\r\n" in re.sub(r"\r +\r", "\r", told)
-    assert told.endswith("\r\n")
+    output = on_a_terminal(PROGRAM.format(total=1000, later=1000), columns)
+    assert re.search(r"\rwarming: 100%\|.*\| 1000/1000 \[.*images/s, 00:00 left, failed 1,200\]", output)
+    assert "\ra word\r\n" in re.sub(r"\r +\r", "\r", output)
+    assert output.endswith("\r\n")
 
 
 def test_elsewhere_there_are_plain_lines() -> None:

@@ -67,7 +67,7 @@ def test_the_profile_of_a_jp2_is_kept(tmp_path):
 
 
 def with_profile(profile: bytes) -> io.BytesIO:
-    """A JP2 whose colour box holds *profile* instead of a number."""
+    """Returns a JP2 whose colour box holds *profile* instead of a number."""
     file = io.BytesIO()
     Image.fromarray(np.full((20, 30, 3), 90, "u1")).save(file, "JPEG2000")
     data = file.getvalue()
@@ -121,14 +121,14 @@ def test_memory_does_not_grow_with_the_master(orientation, tmp_path):
 
 
 def small(kind: str, mode: str = "RGB", **options) -> bytearray:
-    """A sound master of 64 x 64 pixels."""
+    """Returns a sound master of 64 x 64 pixels."""
     file = io.BytesIO()
     Image.new(mode, (64, 64), 90).save(file, kind, **options)
     return bytearray(file.getvalue())
 
 
 def claiming(data: bytearray, places: dict[int, bytes], padding: int = 0) -> bytes:
-    """*data* with other bytes at *places*, and zeros behind its end."""
+    """Returns *data* with other bytes at *places*, and zeros after its end."""
     for at, new in places.items():
         data[at : at + len(new)] = new
     return bytes(data) + bytes(padding)
@@ -140,7 +140,7 @@ def jpeg(marker: bytes = b"\xff\xc2", side: int = 40_000, padding: int = 0, **op
 
 
 def in_two_scans() -> bytes:
-    """A sequential JPEG whose first scan has one colour of three."""
+    """Returns a sequential JPEG whose first scan has one colour of three."""
     data = jpeg(b"\xff\xc0", padding=10**6)
     return data.replace(b"\xff\xda\0\x0c\3\1\0\2\x11\3\x11", b"\xff\xda\0\x08\1\1\0", 1)
 
@@ -165,7 +165,7 @@ def jp2(box: int, stream: int, tile: int) -> bytes:
 
 
 def gif(side: int) -> bytes:
-    """A GIF with the same size for its screen and its first frame."""
+    """Returns a GIF with the same size for its screen and its first frame."""
     data, sides = small("GIF", "L"), struct.pack("<HH", side, side)
     return claiming(data, {6: sides, data.index(b"\x2c\0\0\0\0") + 5: sides})
 
@@ -280,6 +280,6 @@ except Failure as failure:
 def test_a_small_file_with_large_declared_sizes_takes_no_memory(padding, slug, tmp_path):
     (tmp_path / "in.jpg").write_bytes(jpeg(padding=padding))
     command = [sys.executable, "-c", REFUSED, str(tmp_path / "in.jpg"), str(tmp_path / "out.jpg")]
-    told, megabytes = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
-    assert told == slug
+    outcome, megabytes = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    assert outcome == slug
     assert int(megabytes) < 250

@@ -114,7 +114,7 @@ def test_an_unusual_depth_is_scaled_by_its_white(bits, white_is_zero, tmp_path):
 
 
 def packed(levels: np.ndarray, bits: int, black_is_zero: bool) -> bytes:
-    """A bare TIFF of one grey strip, each sample *bits* wide, each row beginning at a byte."""
+    """Returns a minimal TIFF of one grey strip. Each sample has *bits* bits; each row begins at a byte."""
     raw = np.packbits((levels[..., None] >> np.arange(bits - 1, -1, -1) & 1).reshape(HEIGHT, -1).astype("u1"), axis=1)
     data = raw.tobytes()
     fields = [(256, WIDTH), (257, HEIGHT), (258, bits), (259, 1), (262, int(black_is_zero))]

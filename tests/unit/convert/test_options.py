@@ -176,7 +176,7 @@ def test_too_many_pixels_are_refused_before_they_are_decoded(name, tmp_path):
 
 
 def other_profile() -> bytes:
-    """A profile with red and blue exchanged, which nobody can mistake for sRGB: made from sRGB's own tags."""
+    """Returns a profile with red and blue exchanged, made from sRGB's tags: its effect is visible."""
     data = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
     for place in range(132, 132 + 12 * int.from_bytes(data[128:132]), 12):
         name = bytes(data[place : place + 4])

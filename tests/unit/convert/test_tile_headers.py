@@ -1,4 +1,4 @@
-"""Strips and tiles that are pictures of their own may not be larger than their place."""
+"""A strip or tile that is a whole picture may not be larger than the TIFF declares."""
 
 from __future__ import annotations
 

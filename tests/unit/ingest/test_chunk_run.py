@@ -1,4 +1,4 @@
-"""Runs over a chunk while the queue is full: what is refused is left to the next run, and nothing is forgotten."""
+"""Runs over a chunk while the queue is full: refused items are left to the next run, and none is lost."""
 
 from __future__ import annotations
 

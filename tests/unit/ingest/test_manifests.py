@@ -1,4 +1,4 @@
-"""IIIF manifests and collections: which masters they show, what is passed over, and that reading has bounds."""
+"""IIIF manifests and collections: which masters they show, which images are skipped, and that reading has limits."""
 
 from __future__ import annotations
 
@@ -64,8 +64,8 @@ def image(url: str, **given: Any) -> dict[str, Any]:
 
 
 def paths(found: Iterator[Mezzanine | Skipped]) -> list[str]:
-    """What was found, by path; nothing was passed over."""
-    return [one.path if isinstance(one, Mezzanine) else f"passed over: {one.what} {one.why}" for one in found]
+    """Returns the paths that were found, and the skipped images with the reason."""
+    return [one.path if isinstance(one, Mezzanine) else f"skipped: {one.what} {one.why}" for one in found]
 
 
 def passed(found: Iterator[Mezzanine | Skipped]) -> list[Skipped]:
@@ -133,9 +133,9 @@ def test_all_pictures_of_a_choice_are_found_and_each_once(web: OriginServer) -> 
     ],
 )
 def test_what_is_skipped_is_returned_with_the_reason(web: OriginServer, document: Any, why: str) -> None:
-    [told] = manifests().masters(put(web, "m.json", document))
-    assert isinstance(told, Skipped)
-    assert why in told.why
+    [skipped] = manifests().masters(put(web, "m.json", document))
+    assert isinstance(skipped, Skipped)
+    assert why in skipped.why
 
 
 def test_what_is_no_image_service_is_not_taken_for_one(web: OriginServer) -> None:
@@ -182,9 +182,9 @@ def test_members_elsewhere_are_read_only_where_that_was_allowed(web: OriginServe
     with OriginServer() as other:
         leaf = put(other, "m.json", three(image(REPOSITORY + "a.tif")))
         url = put(web, "c.json", {"type": "Collection", "items": [{"id": leaf, "type": "Manifest"}]})
-        [told] = manifests().masters(url)
-        assert isinstance(told, Skipped)
-        assert f"--manifest-host 127.0.0.1:{other.port}" in told.why
+        [skipped] = manifests().masters(url)
+        assert isinstance(skipped, Skipped)
+        assert f"--manifest-host 127.0.0.1:{other.port}" in skipped.why
         assert other.count() == 0
         allowed = frozenset({f"127.0.0.1:{other.port}"})
         assert paths(manifests(allowed_hosts=allowed).masters(url)) == ["a.tif"]
@@ -208,8 +208,8 @@ def test_no_disguise_of_an_address_is_read(web: OriginServer, tmp_path: Path, fo
         document = {"type": "Collection", "items": [{"id": leaf, "type": "Manifest"}]}
         file = tmp_path / "c.json"
         file.write_text(json.dumps(document))
-        [told] = manifests().masters(str(file) if local else put(web, "c.json", document))
-        assert isinstance(told, Skipped)
+        [skipped] = manifests().masters(str(file) if local else put(web, "c.json", document))
+        assert isinstance(skipped, Skipped)
         assert other.count() == 0
         assert [seen.path for seen in web.seen()] == ([] if local else ["c.json"])
 
@@ -246,9 +246,9 @@ def test_a_member_that_cannot_be_read_does_not_end_the_rest(web: OriginServer) -
 )
 def test_a_document_has_bounds(web: OriginServer, script: dict[str, Any], fetching: dict[str, Any], why: str) -> None:
     web.script("m.json", **script)
-    [told] = manifests(**fetching).masters(web.url + "m.json")
-    assert isinstance(told, Skipped)
-    assert why in told.why
+    [skipped] = manifests(**fetching).masters(web.url + "m.json")
+    assert isinstance(skipped, Skipped)
+    assert why in skipped.why
 
 
 def test_no_credential_of_any_kind_is_sent(web: OriginServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -269,14 +269,14 @@ def test_a_manifest_may_be_a_file(tmp_path: Path) -> None:
     file = tmp_path / "manifest.json"
     file.write_text(json.dumps(three(image(REPOSITORY + "a.tif"))))
     assert paths(manifests().masters(str(file))) == ["a.tif"]
-    [told] = manifests().masters(str(tmp_path / "missing.json"))
-    assert isinstance(told, Skipped)
-    assert "No such file" in told.why
+    [skipped] = manifests().masters(str(tmp_path / "missing.json"))
+    assert isinstance(skipped, Skipped)
+    assert "No such file" in skipped.why
 
 
 def test_nesting_in_the_document_is_bounded(web: OriginServer) -> None:
     nested = b'{"type":"Choice","items":[' * 900 + b'"x"' + b"]}" * 900
     canvas = b'{"type":"Canvas","items":[{"items":[{"body":' + nested + b"}]}]}"
     web.script("m.json", body=b'{"type":"Manifest","items":[' + canvas + b"]}")
-    [told] = manifests().masters(web.url + "m.json")
-    assert isinstance(told, Skipped)
+    [skipped] = manifests().masters(web.url + "m.json")
+    assert isinstance(skipped, Skipped)

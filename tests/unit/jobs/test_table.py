@@ -152,7 +152,7 @@ def test_a_renewed_lease_does_not_run_out(table: JobTable) -> None:
 
 
 def test_a_worker_that_could_not_reach_redis_gets_its_job_back(table: JobTable) -> None:
-    """Reaped, but not begun by anybody else: the work goes on, and the second message is dropped."""
+    """The job was reaped, but no other worker has started it: it continues, and the second message is dropped."""
     short_lease = with_lease(table, SHORT)
     claim = begun(short_lease)
     reaped(short_lease)

@@ -1,4 +1,4 @@
-"""How often one master is requested: what is retried, after which pause, and when the retries end."""
+"""Retries of one master: which failures are retried, after which pause, and when the retries end."""
 
 from __future__ import annotations
 

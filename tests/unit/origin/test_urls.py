@@ -1,4 +1,4 @@
-"""URLs of masters: what is requested, what a pasted URL means, where a redirect may lead."""
+"""URLs of masters: which URL is requested, how a pasted URL is read, where a redirect may lead."""
 
 from __future__ import annotations
 

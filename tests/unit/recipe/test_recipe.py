@@ -1,4 +1,4 @@
-"""Recipes: what is a path, and that a recipe's key never changes."""
+"""Recipes: which paths are valid, and that a recipe's key never changes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A process that takes memory of a budget as a pool process does, for the tests: ends when it is told to.
+"""A process that takes memory of a budget as a pool process does, for the tests: it ends on request.
 
     python -m tests.unit.runtime.memory_actor DESCRIPTOR TOTAL LOG NAME RANK BYTES..
 

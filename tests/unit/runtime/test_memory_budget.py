@@ -32,8 +32,8 @@ class Pool:
         self.actors: dict[str, subprocess.Popen[str]] = {}
 
     def start(self, name: str, *sizes: int, rank: int = 0, lines: IO[str] | int | None = subprocess.PIPE) -> None:
-        told = [self.budget.fileno(), TOTAL, self.log, name, rank, *sizes]
-        words = [sys.executable, "-m", "tests.unit.runtime.memory_actor", *map(str, told)]
+        arguments = [self.budget.fileno(), TOTAL, self.log, name, rank, *sizes]
+        words = [sys.executable, "-m", "tests.unit.runtime.memory_actor", *map(str, arguments)]
         self.actors[name] = subprocess.Popen(words, stdin=lines, text=True, pass_fds=[self.budget.fileno()], bufsize=1)
 
     def said(self, text: str) -> bool:
@@ -205,11 +205,11 @@ def test_two_that_need_more_on_the_way_do_not_wait_for_each_other() -> None:
 def test_what_can_never_be_had_is_refused_with_what_there_is() -> None:
     with (
         MemoryBudget(200 * MIB).share(0, lambda _seconds: None) as take,
-        pytest.raises(TooLarge, match="WORKER_MEMORY") as told,
+        pytest.raises(TooLarge, match="WORKER_MEMORY") as refused,
     ):
         take(900 * MIB)
-    assert "900 MB" in told.value.detail
-    assert "200 MB" in told.value.detail
+    assert "900 MB" in refused.value.detail
+    assert "200 MB" in refused.value.detail
 
 
 def test_whoever_is_told_to_stop_waiting_leaves_nothing_behind(pool: Pool) -> None:

@@ -1,4 +1,4 @@
-"""What a running `mezcal up` leaves for the commands beside it, and what goes before it."""
+"""The options that a running `mezcal up` saves for other commands, and what overrides them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mezcal.settings import Settings
 if TYPE_CHECKING:
     from pathlib import Path
 
-TOLD = {"repo_base_url": "http://told.example/", "redis_url": "redis+socket:///told.sock"}
+SAVED = {"repo_base_url": "http://saved.example/", "redis_url": "redis+socket:///saved.sock"}
 LEAVE = """
 import sys; from pathlib import Path; from mezcal.runtime.up.remembered_options import options_saved
 with options_saved(Path(sys.argv[1]), {"repo_base_url": "http://dead.example/"}):
@@ -36,11 +36,11 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 
 def test_a_command_knows_what_the_running_one_was_told(run: Path) -> None:
-    with options_saved(run, TOLD):
+    with options_saved(run, SAVED):
         chosen = settings_with_saved_options()
-        assert chosen.repo_base_url == "http://told.example/"
+        assert chosen.repo_base_url == "http://saved.example/"
         assert chosen.redis_url is not None
-        assert chosen.redis_url.get_secret_value() == "redis+socket:///told.sock"
+        assert chosen.redis_url.get_secret_value() == "redis+socket:///saved.sock"
         assert stat.S_IMODE((run / FILE).stat().st_mode) == 0o600
     assert list(run.iterdir()) == []
     assert settings_with_saved_options().repo_base_url is None
@@ -51,10 +51,10 @@ def test_the_environment_goes_before_it_and_the_env_file_behind(
 ) -> None:
     (tmp_path / ".env").write_text("REPO_BASE_URL=http://file.example/\nREDIS_URL=redis://file.example\n")
     monkeypatch.setenv("REPO_BASE_URL", "http://shell.example/")
-    with options_saved(run, TOLD):
+    with options_saved(run, SAVED):
         chosen = settings_with_saved_options()
     assert chosen.repo_base_url == "http://shell.example/"
-    assert str(chosen.redis_url and chosen.redis_url.get_secret_value()) == "redis+socket:///told.sock"
+    assert str(chosen.redis_url and chosen.redis_url.get_secret_value()) == "redis+socket:///saved.sock"
 
 
 def test_a_secret_that_comes_by_file_goes_before_it_too(
@@ -62,7 +62,7 @@ def test_a_secret_that_comes_by_file_goes_before_it_too(
 ) -> None:
     (tmp_path / "url").write_text("redis://given.example/0")
     monkeypatch.setenv("REDIS_URL_FILE", str(tmp_path / "url"))
-    with options_saved(run, TOLD):
+    with options_saved(run, SAVED):
         chosen = settings_with_saved_options()
     assert str(chosen.redis_url and chosen.redis_url.get_secret_value()) == "redis://given.example/0"
 
@@ -84,5 +84,5 @@ def test_what_a_killed_one_left_is_not_believed_and_makes_room_for_the_next(run:
         process.kill()
     assert (run / FILE).exists()
     assert settings_with_saved_options().repo_base_url is None
-    with options_saved(run, TOLD):
-        assert saved_options(run) == TOLD
+    with options_saved(run, SAVED):
+        assert saved_options(run) == SAVED

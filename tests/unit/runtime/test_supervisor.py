@@ -197,8 +197,8 @@ def test_a_part_that_cannot_come_up_ends_the_start_with_its_last_words(stage: St
     stage.raise_curtain(actor("broker", rank=BROKER), actor("worker", "doomed"), actor("api"))
     assert stage.process.wait(WITHIN) == 1
     assert stage.process.stdout.read() == ""
-    told = stage.stderr.partition("worker ended 3 times; its last lines:")[2]
-    assert "no such setting: FOO" in told
+    last_lines = stage.stderr.partition("worker ended 3 times; its last lines:")[2]
+    assert "no such setting: FOO" in last_lines
     assert stage.events[-1] == "broker ended"
     assert not any(lives(pid) for pid in stage.all_pids())
 

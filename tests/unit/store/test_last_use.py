@@ -40,7 +40,7 @@ def opened(store: LocalStore, name: str) -> str:
 
 @pytest.fixture
 def noatime(tmp_path: Path) -> Iterator[Path]:
-    """A file system that does not note what is read; only root may mount one."""
+    """Mount a file system that keeps no access times; only root may do so."""
     folder = tmp_path / "noatime"
     folder.mkdir()
     options = ["mount", "-t", "tmpfs", "-o", "size=1m,noatime", "tmpfs", str(folder)]

@@ -37,7 +37,7 @@ def sidecar(size: int = len(JPEG)) -> Sidecar:
 
 
 def nobody_else() -> None:
-    """The job is still ours."""
+    """Do nothing: the lease is still held."""
 
 
 def put(store: LocalStore, content: bytes = JPEG, guard: Callable[[], None] = nobody_else) -> None:
@@ -76,7 +76,7 @@ def test_looking_for_what_is_not_there_makes_nothing(store: LocalStore) -> None:
 
 
 def test_a_cache_of_umd_lib_mezcal_is_served_as_it_stands(store: LocalStore) -> None:
-    """Its folders hold image.jpg alone, with a lock file beside them."""
+    """Its folders contain only image.jpg, with a lock file next to them."""
     folder = store.path(RECIPE).parent
     folder.mkdir(parents=True)
     (folder / "image.jpg").write_bytes(JPEG)
@@ -130,7 +130,7 @@ def test_who_was_superseded_publishes_nothing(store: LocalStore) -> None:
 
 
 def test_deleting_waits_for_the_publisher_that_was_let_through(store: LocalStore) -> None:
-    """Whoever fences a job and then deletes is never overtaken by its worker."""
+    """After a lease was invalidated and the image deleted, the job's worker cannot publish."""
     deletion = threading.Thread(target=store.delete, args=(RECIPE,))
 
     def delete_meanwhile() -> None:

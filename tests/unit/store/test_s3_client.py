@@ -1,4 +1,4 @@
-"""The client of an object store: what is requested, what is repeated, and what is loaded only where it is needed."""
+"""The client of an object store: which requests are sent and retried, and what is imported only if it is needed."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class OneImage(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
-        """Nothing."""
+        """Log nothing."""
 
 
 @contextmanager

@@ -69,7 +69,7 @@ def test_the_bucket_is_where_the_settings_say(
 
 
 def test_a_bucket_alone_means_that_images_lie_there(tmp_path: Path) -> None:
-    """As OCS thumbnail-service has it, which knows no STORAGE."""
+    """OCS thumbnail-service has no STORAGE either."""
     assert isinstance(open_store(load(_env_file=None, aws_bucket="a-bucket", data_dir=tmp_path)), S3Store)
     assert isinstance(open_store(load(_env_file=None, storage="local", aws_bucket="x", data_dir=tmp_path)), LocalStore)
 
@@ -117,7 +117,7 @@ def test_lent_keys_are_sent_with_their_token(s3: S3Server, tmp_path: Path) -> No
     assert "X-Amz-Security-Token=a-token-of-some-hours" in str(store.presigned_url("0" * 32))
 
 
-# --- what is sent
+# --- requests
 
 
 def test_a_large_image_goes_in_parts_and_is_fenced_all_the_same(s3: S3Server, tmp_path: Path) -> None:
@@ -207,7 +207,7 @@ def test_a_full_scratch_disk_is_not_told_as_a_store_that_is_away(store: S3Store)
     assert opened is not None
     with opened.file as file, files_no_larger_than(1 << 20), pytest.raises(StoreDown, match="scratch folder"):
         file.read()
-    assert store.find(RECIPE) is not None, "nobody else is turned away"
+    assert store.find(RECIPE) is not None, "other clients are not refused"
 
 
 def test_a_sidecar_that_is_too_long_loses_what_can_be_spared() -> None:
@@ -242,7 +242,7 @@ def test_clients_may_reach_the_store_by_another_name(s3: S3Server, tmp_path: Pat
 
 
 def test_a_refusal_says_what_to_do(s3: S3Server, tmp_path: Path) -> None:
-    store = S3Store(s3.settings("nobody-made-this-bucket", tmp_path))
+    store = S3Store(s3.settings("missing-bucket", tmp_path))
     with pytest.raises(StoreDown, match="AWS_BUCKET"), store.draft():
         pass
     assert not list(tmp_path.rglob("*.jpg"))
@@ -296,7 +296,7 @@ class Listing(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
-        """Nothing."""
+        """Log nothing."""
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Verifying a bucket: each image is read and compared with its metadata; what is wrong is found and mended."""
+"""Verifying a bucket: each image is read and compared with its metadata; defects are found and mended."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_the_command_reads_a_bucket_as_it_reads_a_folder(
 
 
 def test_a_server_that_knows_no_conditions_on_deletions_is_asked_before(tmp_path: Path) -> None:
-    """As AWS' own was for years: what was evicted would stay for ever."""
+    """AWS was such a server for years. Without the check, evicted objects would stay for ever."""
     with running_s3(tmp_path, "early") as server:
         store = S3Store(server.settings(server.bucket(), tmp_path, pin_seconds=0))
         put(store)

@@ -119,9 +119,9 @@ def test_every_name_has_an_image_of_its_own(store: DerivativeStore, kind: str) -
     listed = list(store.entries())
     assert len({entry.name for entry in listed}) == len(recipes)
     assert {entry.size for entry in listed} <= {len(one) for one in contents.values()}
-    told = [entry.sidecar() for entry in listed]
+    sidecars = [entry.sidecar() for entry in listed]
     too_long = set() if kind in LOCAL else {Mezzanine.parse(LONGEST)}  # metadata of an object has its bound
-    assert {from_json(one.recipe) for one in told if one is not None} == set(recipes) - too_long
+    assert {from_json(one.recipe) for one in sidecars if one is not None} == set(recipes) - too_long
     assert all(known is not None and known.recipe == one.as_json() for one in recipes for known in [store.sidecar(one)])
     assert all(store.delete(recipe) for recipe in recipes)
     assert list(store.entries()) == []
@@ -167,9 +167,9 @@ def test_who_was_superseded_publishes_nothing(store: DerivativeStore) -> None:
 
 
 def test_of_two_writers_the_one_who_holds_the_job_wins(store: DerivativeStore, kind: str) -> None:
-    """The first stands still between being let through and publishing, while the second takes over and publishes."""
+    """The first writer stops after it has confirmed its lease; meanwhile, the second takes over and publishes."""
     if kind in LOCAL:
-        pytest.skip("a folder's publishing lock lets nobody in between: see the next test")
+        pytest.skip("a folder's publishing lock prevents this: see the next test")
     holder = ["first"]
     other = threading.Thread(target=put, args=(store, b"\xff\xd8 second \xff\xd9"))
 
@@ -195,15 +195,15 @@ def test_many_writers_at_once_leave_one_whole_image(store: DerivativeStore) -> N
         thread.start()
     for thread in threads:
         thread.join(60)
-    found, told = content(store), store.sidecar(RECIPE)
+    found, sidecar = content(store), store.sidecar(RECIPE)
     assert found in contents
-    assert told is not None
-    assert told.size == len(found)
+    assert sidecar is not None
+    assert sidecar.size == len(found)
     assert [entry.size for entry in store.entries()] == [len(found)]
 
 
 def test_a_deletion_is_never_overtaken_by_the_writer_it_fenced_off(store: DerivativeStore, kind: str) -> None:
-    """The writer has been let through already when the job is forgotten and the image deleted."""
+    """The writer has confirmed its lease when the job and the image are deleted."""
     fenced = threading.Event()
     deletion = threading.Thread(target=store.delete, args=(RECIPE,))
 
@@ -247,10 +247,10 @@ def test_what_is_noted_anew_leaves_the_image_as_it_is(store: DerivativeStore) ->
     assert before is not None
     assert known is not None
     assert store.refresh(RECIPE, replace(known, fresh=known.fresh + 5))
-    after, told = store.find(RECIPE), store.sidecar(RECIPE)
+    after, sidecar = store.find(RECIPE), store.sidecar(RECIPE)
     assert after is not None
     assert (after.etag, after.modified, after.size) == (before.etag, before.modified, before.size)
-    assert told == replace(known, fresh=known.fresh + 5)
+    assert sidecar == replace(known, fresh=known.fresh + 5)
     assert content(store) == JPEG
 
 

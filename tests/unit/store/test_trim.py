@@ -28,7 +28,7 @@ def kept(root: Path, pin_seconds: float = 0, layout: Layout = Layout.BASIC) -> L
 
 
 def image(store: LocalStore, path: str, used_ago: float, size: int = 1000) -> Path:
-    """A sparse image of *size* bytes that was made long ago, and used *used_ago* seconds ago."""
+    """Make a sparse image of *size* bytes that was used *used_ago* seconds ago. Returns its path."""
     place = store.path(Mezzanine.parse(path))
     place.parent.mkdir(parents=True, exist_ok=True)
     with place.open("wb") as file:
@@ -78,7 +78,7 @@ def test_room_on_the_disk_is_made_by_as_much_as_is_missing(tmp_path: Path) -> No
         image(store, str(number), used_ago=(number + 1) * DAY, size=1 << 30)
     missing = store.free_bytes() + (5 << 29)
     Trim(store.inventory, Bounds(min_free_bytes=missing), pin_seconds=600).run(60)
-    assert left(store) == {"0", "1", "2", "3", "4", "5", "6"}, "2.5 GiB are missing, what was put aside will be free"
+    assert left(store) == {"0", "1", "2", "3", "4", "5", "6"}, "2.5 GiB are missing, and the trash counts as free"
 
 
 def test_what_is_put_aside_is_not_evicted_for_twice(tmp_path: Path) -> None:
@@ -116,7 +116,7 @@ def test_what_is_used_after_it_was_counted_stays(tmp_path: Path) -> None:
 def test_a_disk_without_room_for_a_folder_is_trimmed_all_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is put aside may need a new folder, and that is refused where the disk is full."""
+    """The trash may need a new folder, which cannot be made if the disk is full."""
     store = kept(tmp_path, pin_seconds=60)
     image(store, "a", used_ago=9 * DAY)
     make = os.mkdir
@@ -153,7 +153,7 @@ def test_an_empty_image_is_removed_unless_a_whole_one_was_published_meanwhile(tm
 
 
 def test_who_is_published_meanwhile_is_waited_for(tmp_path: Path) -> None:
-    """The lock of publishing is taken, and what lies there then is judged anew."""
+    """Trim waits for the publishing lock, then checks the image again."""
     store = kept(tmp_path)
     place = image(store, "a", used_ago=9 * DAY)
     found = next(found for found in store.inventory.walk() if found.size)

@@ -1,4 +1,4 @@
-"""Verifying a store: what is whole is left alone, and so is when it was used; what is wrong is found and mended."""
+"""Verifying a store: sound images and their times of last use are not changed; defects are found and mended."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def store(tmp_path: Path) -> LocalStore:
 
 
 def put(store: LocalStore, name: str) -> Path:
-    """A whole derivative with its sidecar, used long ago."""
+    """Store a sound derivative with its sidecar, used long ago. Returns its path."""
     recipe = Mezzanine.parse(name)
     sidecar = Sidecar(
         recipe=recipe.as_json(), recipe_version="1", source="x", master_etag=None, master_last_modified=None,
@@ -45,7 +45,7 @@ def put(store: LocalStore, name: str) -> Path:
 
 
 def spoilt(store: LocalStore, defect: Defect) -> Path:  # noqa: C901 - a case for each defect
-    """What has just this *defect*."""
+    """Store a derivative with this *defect*. Returns its path."""
     path = put(store, f"spoilt/{defect.name}")
     match defect:
         case Defect.EMPTY:
@@ -115,7 +115,7 @@ def test_a_sample_is_as_large_as_was_wished_and_any_image_may_be_in_it() -> None
 
 
 def test_a_publication_in_mid_verification_is_not_taken_for_a_fault(store: LocalStore) -> None:
-    """The image is there before its sidecar; whoever mends looks again when the publisher is done."""
+    """The image is published before its sidecar; verification checks again when both are there."""
     path = put(store, "a")
     path.with_name("image.json").write_text("{")
     verify = LocalVerifier(store, mend=True)

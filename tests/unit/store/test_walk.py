@@ -23,7 +23,7 @@ NAMES = st.lists(st.sampled_from(["a", "b", "ab", "b c"]), min_size=1, max_size=
 
 
 def parts_of(root: Path, most: int) -> list[InventoryItem]:
-    """All that is found by walks of *most* folders each."""
+    """Returns the items that walks of *most* folders each find."""
     found, cursor = [], ""
     while True:
         walk = FolderWalk(root, cursor)
@@ -49,7 +49,7 @@ def test_a_folder_of_many_is_read_in_blocks_and_gone_on_with(tmp_path: Path, mos
         (tmp_path / f"{number:032x}" / "image.jpg").write_bytes(b"x")
     walk = FolderWalk(tmp_path)
     found = list(islice(walk, most))
-    assert walk.cursor.count("[") <= 3, "a place, not a list of what is left"
+    assert walk.cursor.count("[") <= 3, "a position, not a list of the remaining folders"
     found += list(FolderWalk(tmp_path, walk.cursor))
     assert sorted(seen.folder for seen in found if seen.size) == [f"{number:032x}" for number in range(3000)]
 

@@ -1,4 +1,4 @@
-"""Lines of the logs: their forms, and what is hidden in them."""
+"""Lines of the logs: their formats, and the secrets that are hidden in them."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_what_is_none_stays(said: str) -> None:
 )
 @pytest.mark.parametrize("head", ["", "a://", "?", "eyJ", "bearer "])
 def test_no_text_takes_long_to_be_searched(head: str, piece: str) -> None:
-    """Strangers choose paths, paths are logged, and a search lets no other thread run meanwhile."""
+    """Clients choose paths, paths are logged, and a search blocks all other threads."""
     text = head + piece * (40_000 // len(piece))
     began = time.thread_time()
     Redactor()(text)
@@ -95,11 +95,11 @@ def test_json_is_one_object_whatever_is_said() -> None:
     text = LineFormatter(as_json, Redactor(), "api").format(record('a"\n\x1b\u2028b', path="x\ny", ms=1.5, none=None))
     assert "\n" not in text
     assert text.isascii()
-    told = json.loads(text)
-    assert told["event"] == 'a"\n\x1b\u2028b'
-    assert (told["path"], told["ms"], told["part"], told["level"]) == ("x\ny", 1.5, "api", "INFO")
-    assert told["time"] == "1970-01-01T00:00:00.500Z"
-    assert "none" not in told
+    line = json.loads(text)
+    assert line["event"] == 'a"\n\x1b\u2028b'
+    assert (line["path"], line["ms"], line["part"], line["level"]) == ("x\ny", 1.5, "api", "INFO")
+    assert line["time"] == "1970-01-01T00:00:00.500Z"
+    assert "none" not in line
 
 
 def test_people_get_one_line_whatever_is_said() -> None:
@@ -119,8 +119,8 @@ def test_a_traceback_is_set_in_and_hides_secrets_too() -> None:
     try:
         int("no\n2026-01-01 forged Authorization: Bearer abc-1")
     except ValueError:
-        told = logging.makeLogRecord({"name": "x", "msg": "failed", "exc_info": sys.exc_info()})
-    head, *rest = LineFormatter(as_text, Redactor(), "api").format(told).split("\n")
+        failure = logging.makeLogRecord({"name": "x", "msg": "failed", "exc_info": sys.exc_info()})
+    head, *rest = LineFormatter(as_text, Redactor(), "api").format(failure).split("\n")
     assert head.endswith("x: failed")
     assert rest
     assert all(line.startswith("    ") for line in rest)
@@ -130,14 +130,14 @@ def test_a_traceback_is_set_in_and_hides_secrets_too() -> None:
 def test_a_lines_ids_are_those_of_whom_this_thread_works_for() -> None:
     tracing.set_current(Trace.of("client-1", None))
     try:
-        told = json.loads(LineFormatter(as_json, Redactor(), "worker").format(record("x")))
+        line = json.loads(LineFormatter(as_json, Redactor(), "worker").format(record("x")))
         headers = tracing.message_headers()
     finally:
         tracing.set_current(None)
-    assert told["request_id"] == "client-1"
+    assert line["request_id"] == "client-1"
     again = tracing.from_message(headers)
     assert again is not None
-    assert (again.request_id, again.trace_id) == ("client-1", told["trace_id"])
+    assert (again.request_id, again.trace_id) == ("client-1", line["trace_id"])
     assert "request_id" not in json.loads(LineFormatter(as_json, Redactor(), "worker").format(record("x")))
 
 

@@ -95,8 +95,8 @@ def counters(tmp_path: Path) -> Iterator[list[subprocess.Popen[bytes]]]:
 
 
 def summed(folder: Path) -> dict[tuple[str, str], float]:
-    told = subprocess.run([sys.executable, "-c", SUM, str(folder)], capture_output=True, check=True, text=True)
-    lines = [line.split(" ") for line in told.stdout.splitlines()]
+    result = subprocess.run([sys.executable, "-c", SUM, str(folder)], capture_output=True, check=True, text=True)
+    lines = [line.split(" ") for line in result.stdout.splitlines()]
     return {(name, below): float(value) for name, below, value in lines}
 
 
@@ -152,7 +152,7 @@ class TestTheLastHour:
         counted.requests.labels("mezzanine", "miss", "200", "api").inc(2)
         counted.request_seconds.labels("mezzanine", "miss").observe(0.2)
         counted.request_seconds.labels("mezzanine", "join").observe(2)
-        counted.request_seconds.labels("mezzanine", "hit").observe(9)  # nobody waited
+        counted.request_seconds.labels("mezzanine", "hit").observe(9)  # no client waited
         counted.jobs.labels("mezzanine", "bulk", "failed").inc()
         counted.job_seconds.labels("mezzanine", "bulk").observe(0.3)
         for teller in tellers:
@@ -160,13 +160,13 @@ class TestTheLastHour:
             teller.record()  # nothing new
         minutes = last_hour(MinuteCounts(redis, Keys("x:")))
         assert len(minutes) == 60
-        told = [minute for minute in minutes if minute.requests]
-        assert sum(minute.hits for minute in told) == 12
-        assert sum(minute.misses for minute in told) == 4
-        assert sum(minute.failures for minute in told) == 2
-        assert sum(minute.waits.count for minute in told) == 4
-        assert sum(minute.waits.seconds for minute in told) == pytest.approx(4.4)
-        assert told[-1].conversions.mean == pytest.approx(0.3)
+        counted_minutes = [minute for minute in minutes if minute.requests]
+        assert sum(minute.hits for minute in counted_minutes) == 12
+        assert sum(minute.misses for minute in counted_minutes) == 4
+        assert sum(minute.failures for minute in counted_minutes) == 2
+        assert sum(minute.waits.count for minute in counted_minutes) == 4
+        assert sum(minute.waits.seconds for minute in counted_minutes) == pytest.approx(4.4)
+        assert counted_minutes[-1].conversions.mean == pytest.approx(0.3)
         assert all(60 < redis.ttl(key) <= 7200 for key in redis.keys("x:minute:*"))
 
     def test_what_redis_did_not_take_is_told_when_it_is_back(self, counted: Metrics) -> None:
@@ -210,6 +210,6 @@ def test_a_folder_that_a_killed_process_left_is_removed_by_the_next(tmp_path: Pa
             assert one.stdout is not None
             folders.append(Path(one.stdout.readline().strip()))
             assert folders[-1].is_dir()
-            assert folders[-1].stat().st_mode & 0o077 == 0, "nobody else's to write"
+            assert folders[-1].stat().st_mode & 0o077 == 0, "not writable for others"
             one.kill()
     until(lambda: not folders[0].exists(), what="the end of the first folder")

@@ -1,4 +1,4 @@
-"""Frames of every kind: what is read, how it is laid out, and why a frame is refused."""
+"""Frames of every kind: which data is read, its layout, and why a frame is refused."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def picture(path: Path, max_pixels: int | None = None, **query: str) -> np.ndarr
 
 
 def corner(shown: np.ndarray) -> str:
-    """Where the picture is brightest."""
+    """Returns the corner in which the picture is brightest."""
     rows, columns = shown.shape
     halves = {
         "top left": shown[: rows // 4, : columns // 4],

@@ -92,7 +92,7 @@ def small_memory(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_reading_in_blocks_gives_the_picture_of_the_whole_frame(
     tmp_path: Path, kept: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As for large frames: none, some or all rows with samples are kept."""
+    """Large frames keep no, some or all rows with samples."""
     monkeypatch.setattr("mezcal.convert.fits.read.rice_tiles.KEPT_MAX", kept)
     monkeypatch.setattr("mezcal.convert.fits.read.rice_tiles.WHOLE_MAX", 4 * 1200 * 300)
     got = drawn(tmp_path / "out.jpg", FRAMES / MONO)
@@ -103,7 +103,7 @@ def test_reading_in_blocks_gives_the_picture_of_the_whole_frame(
 def test_blocks_that_astropy_decodes_give_the_picture_of_the_whole_frame(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The same for a compression that astropy decodes: it is decoded once, and kept in memory and in a file."""
+    """Astropy decodes this compression once; the result is kept in memory and in a file."""
     small_memory(monkeypatch)
     with fits.open(FRAMES / MONO) as hdus:
         packed = fits.CompImageHDU(hdus[1].data, hdus[1].header, compression_type="GZIP_1", quantize_level=0)
@@ -116,6 +116,6 @@ def test_blocks_that_astropy_decodes_give_the_picture_of_the_whole_frame(
 @pytest.mark.parametrize("look", ["lco", "robust"])
 @pytest.mark.parametrize("value", [1e9, 1e20, -1e30, 3e38])
 def test_a_frame_of_one_value_is_drawn_whatever_the_value(tmp_path: Path, look: str, value: float) -> None:
-    """1e20 + 1 is 1e20: limits that are one apart would give no scale."""
+    """In floating point 1e20 + 1 is 1e20, so limits one apart would be equal."""
     fits.PrimaryHDU(np.full((60, 60), value, "f4")).writeto(tmp_path / "frame.fits")
     assert len(np.unique(drawn(tmp_path / "out.jpg", tmp_path / "frame.fits", look=look))) == 1

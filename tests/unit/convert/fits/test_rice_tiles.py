@@ -122,7 +122,7 @@ def by_hand(
     block: int = 32,
     **more: Any,
 ) -> fits.BinTableHDU:
-    """A compressed frame of *codes*, a tile each, as other writers make them."""
+    """Make a compressed frame with one tile for each of *codes*, as other programs do."""
     streams = [np.frombuffer(imagecodecs.rcomp_encode(tile, nblock=block), np.uint8) for tile in codes]
     data = np.empty(len(streams), object)
     data[:] = streams
@@ -223,7 +223,7 @@ def test_other_layouts_are_read_by_astropy_and_drawn(tmp_path: Path, hdu: Any) -
 
 
 def drawn(path: Path) -> bool:
-    """Whether there is a picture of it; the only other end is `Undecodable`."""
+    """Returns True if a picture is drawn, False for `Undecodable`; nothing else may be raised."""
     try:
         with path.open("rb") as file:
             draw([file], path.with_suffix(".jpg"), LCO, ConversionContext(scratch=path.parent))
@@ -233,17 +233,17 @@ def drawn(path: Path) -> bool:
 
 
 def sound(path: Path, kind: str = "f4") -> tuple[bytearray, int, int]:
-    """A frame of 60 rows, each a tile; where its table begins, and the bytes of the table's rows."""
+    """Returns a frame of 60 rows, each a tile; where its table begins, and the bytes of the table's rows."""
     hdu = fits.CompImageHDU(noise((60, 90), kind), **({"quantize_level": 16} if kind == "f4" else {}))
     with fits.open(written(path, hdu), disable_image_compression=True) as hdus:
         return bytearray(path.read_bytes()), hdus[1].fileinfo()["datLoc"], hdus[1].header["NAXIS1"]
 
 
 def ended(read: Callable[[Path], np.ndarray | None], path: Path) -> str | np.ndarray | None:
-    """What *read* has of the frame: its pixels, or the class of what it raised."""
+    """Returns the pixels that *read* returns, or the name of the exception that it raises."""
     try:
         return read(path)
-    except Exception as error:  # noqa: BLE001 - astropy raises whatever its C code makes of it
+    except Exception as error:  # noqa: BLE001 - astropy's C code may raise anything
         return type(error).__name__
 
 

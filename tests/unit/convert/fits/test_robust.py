@@ -26,7 +26,7 @@ def sky(side: int = 300, level: float = 500, seed: int = 1) -> np.ndarray:
 
 
 def drawn(folder: Path, *frames: np.ndarray | Path, **query: str) -> tuple[np.ndarray, str | None]:
-    """The picture, and what is noted of it."""
+    """Returns the picture and its notes."""
     files = []
     for number, frame in enumerate(frames):
         path = frame
@@ -117,7 +117,7 @@ def test_frames_without_coordinates_are_aligned_by_their_catalogues(tmp_path: Pa
 
 
 def starry(dx: float = 0, dy: float = 0, *, side: int = 600, level: float = 500, seed: int = 1) -> np.ndarray:
-    """The same stars on another sky, moved by some pixels, and hot pixels that are not moved."""
+    """Returns the same stars on another sky, moved by some pixels, with hot pixels that are not moved."""
     places = np.random.default_rng(42).uniform(40, side - 40, (50, 2))
     light = np.random.default_rng(43).uniform(300, 5000, 50)
     rows, columns = np.mgrid[:side, :side]

@@ -1,4 +1,4 @@
--- Settle an item of a batch that is no job of its own. It stands for so many `derivatives`, of which `ended` have this
+-- Settle an item of a batch that is not a job. It stands for so many `derivatives`, of which `ended` have this
 -- outcome; the others are jobs. note is listed, unless it is ''.
 -- -> 1, or 0 if the item was settled before or the batch is not known
 if redis.call('EXISTS', KEY.batch) == 0 or is_taken(ARG.batch, ARG.place) then return 0 end

@@ -28,7 +28,7 @@ for _, key in ipairs(redis.call('ZRANGEBYSCORE', KEY.running, '-inf', now, 'LIMI
   end
 end
 
--- Delays that are over.
+-- Delayed jobs whose time has come.
 for _, key in ipairs(redis.call('ZRANGEBYSCORE', KEY.delayed, '-inf', now, 'LIMIT', 0, limit)) do
   local record = ARG.job_prefix .. key
   local lane = redis.call('HGET', record, 'lane')
