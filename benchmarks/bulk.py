@@ -37,7 +37,7 @@ def main() -> None:
     print(f"conditions: {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, bundled broker, append-only")
     with tempfile.TemporaryDirectory() as name, running_broker(Path(name)) as broker:
         jobs, redis = jobs_of(broker), broker.client()
-        asker(jobs, redis, options.images)
+        client_side(jobs, redis, options.images)
         workers(jobs, redis)
     with tempfile.TemporaryDirectory() as name, running_broker(Path(name)) as broker:
         everything(jobs_of(broker), broker.client(), options.jobs)
@@ -48,11 +48,11 @@ def jobs_of(broker: Broker) -> Jobs:
 
 
 def recipes(count: int) -> Iterator[Mezzanine]:
-    """As an event or a list would name them."""
+    """Yields recipes as an event or a list would name them."""
     return (Mezzanine.parse(f"dc/2026/collection-{n // 997:05}/object-{n:08}.tif") for n in range(count))
 
 
-def asker(jobs: Jobs, redis: Redis, count: int) -> None:
+def client_side(jobs: Jobs, redis: Redis, count: int) -> None:
     before, began = memory(redis), time.perf_counter()
     jobs.spread(recipes(count))
     took = time.perf_counter() - began

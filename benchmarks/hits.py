@@ -123,7 +123,7 @@ class Server:
         self.pid, self.port = pid, port
 
     def cpu_seconds(self) -> float:
-        """What the tree has used so far, user and system."""
+        """Returns the CPU seconds of the process tree so far, user and system."""
         return sum(ticks(pid) for pid in tree(self.pid)) / os.sysconf("SC_CLK_TCK")
 
 

@@ -58,7 +58,7 @@ def main() -> None:
         for reserve in ("1", "0"):
             idle: list[float] = []
             for queued in options.queued:
-                with crowded(repository, reserve, queued) as installation:
+                with with_bulk_jobs(repository, reserve, queued) as installation:
                     taken = cold_requests(installation, options.requests if reserve == "1" else 40)
                 idle = idle or taken
                 ratios = (p50(taken) / p50(idle), p99(taken) / p99(idle))
@@ -67,7 +67,7 @@ def main() -> None:
 
 
 @contextmanager
-def crowded(repository: OriginServer, reserve: str, queued: int) -> Iterator[Installation]:
+def with_bulk_jobs(repository: OriginServer, reserve: str, queued: int) -> Iterator[Installation]:
     """An installation in which so many bulk jobs are queued, and as many run as may."""
     with tempfile.TemporaryDirectory() as name:
         given = {"LOG_LEVEL": "WARNING", "INTERACTIVE_RESERVE": reserve, "DRAIN_SECONDS": "2"}
@@ -75,7 +75,7 @@ def crowded(repository: OriginServer, reserve: str, queued: int) -> Iterator[Ins
             cold_requests(installation, 10)
             fill(installation, queued)
             if queued:
-                until(lambda: installation.table.depths()["running"] == 2 - int(reserve), what="the crowd at work")
+                until(lambda: installation.table.depths()["running"] == 2 - int(reserve), what="the bulk jobs at work")
             yield installation
 
 

@@ -77,14 +77,14 @@ def repository(folder: Path) -> Iterator[str]:
 
 
 def timed(client: requests.Session, url: str) -> float:
-    """The milliseconds of one request."""
+    """Returns the milliseconds of one request."""
     began = time.perf_counter()
     client.get(url, timeout=60).raise_for_status()
     return 1000 * (time.perf_counter() - began)
 
 
 def job_times(journal: Path, number: int) -> dict[str, float] | None:
-    """The milliseconds of each job by its path, once *number* have their line."""
+    """Returns the milliseconds of each job by its path, None until the log has *number* of them."""
     lines = [json.loads(line) for line in journal.read_text().splitlines()]
     found = {line["path"]: line["ms"] for line in lines if line["event"] == "job"}
     return found if len(found) == number else None

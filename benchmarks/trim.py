@@ -69,7 +69,7 @@ def measure(root: Path, options: argparse.Namespace) -> None:
     )
     with mezcal(root, None, 1) as api:
         hits = Hits(("127.0.0.1", api.port))
-        for title, busy in (("hits alone", []), ("hits beside one that computes", [sys.executable, "-c", BUSY])):
+        for title, busy in (("hits alone", []), ("hits next to one that computes", [sys.executable, "-c", BUSY])):
             with ExitStack() as stack:
                 if busy:
                     stack.enter_context(running(busy, {}))
@@ -112,14 +112,14 @@ class Hits:
         """Send requests from a separate thread while *work* runs."""
         times: list[float] = []
         over = threading.Event()
-        asker = threading.Thread(target=self._ask, args=(times, over))
-        asker.start()
+        client = threading.Thread(target=self._ask, args=(times, over))
+        client.start()
         began = time.perf_counter()
         try:
             work()
         finally:
             over.set()
-            asker.join()
+            client.join()
         self._run = run_of(times, 0, time.perf_counter() - began)
 
     def _ask(self, times: list[float], over: threading.Event) -> None:

@@ -49,12 +49,14 @@ def main() -> None:
         given = {"LOG_LEVEL": "WARNING", "DRAIN_SECONDS": "2"}
         (installation_folder := Path(name, "installation")).mkdir()
         with running_installation(installation_folder, masters.as_uri(), **given) as installation:
-            beside(installation, masters, wanted, asked, options.requests)
+            warm_with_requests(installation, masters, wanted, asked, options.requests)
             again(installation, wanted)
     handing_over(options.listed)
 
 
-def beside(installation: Installation, masters: Path, wanted: Path, asked: Iterator[str], number: int) -> None:
+def warm_with_requests(
+    installation: Installation, masters: Path, wanted: Path, asked: Iterator[str], number: int
+) -> None:
     cold(installation, masters, asked, 20)
     idle = cold(installation, masters, asked, number)
     began = time.perf_counter()
@@ -69,7 +71,7 @@ def beside(installation: Installation, masters: Path, wanted: Path, asked: Itera
             busy += cold(installation, masters, asked, 5)
     took = time.perf_counter() - began
     images = len(wanted.read_text().splitlines())
-    print(f"warmed {images:,} images in {took:.1f} s: {images / took:.0f} a second, {len(busy)} requests beside it")
+    print(f"warmed {images:,} images in {took:.1f} s: {images / took:.0f} a second, {len(busy)} requests meanwhile")
     print("                p50     p99   in ms")
     print(f"idle       {p50(idle):8.1f}{p99(idle):8.1f}")
     print(f"warming    {p50(busy):8.1f}{p99(busy):8.1f}")
@@ -77,7 +79,7 @@ def beside(installation: Installation, masters: Path, wanted: Path, asked: Itera
 
 
 def again(installation: Installation, wanted: Path) -> None:
-    """All are cached: the store is asked, against jobs that find them there."""
+    """Warm cached images: compare requests to the store with jobs that find the images there."""
     images = len(wanted.read_text().splitlines())
     took, peak = timed(installation.environment, installation.folder, "--from", str(wanted))
     elsewhere = installation.environment | {"STORAGE_DIR": str(installation.folder / "empty")}
@@ -86,7 +88,7 @@ def again(installation: Installation, wanted: Path) -> None:
 
 
 def handing_over(listed: int) -> None:
-    """A long list from a pipe, no worker taking anything."""
+    """Send a long list from a pipe, without a worker."""
     with tempfile.TemporaryDirectory() as name, running_broker(Path(name)) as broker:
         env = os.environ | {"REDIS_URL": broker.url, "DATA_DIR": str(Path(name, "data"))}
         lines = (f"dc/2026/collection-{n // 997:05}/object-{n:08}.tif\n" for n in range(listed))
@@ -112,7 +114,7 @@ def timed(env: dict[str, str], folder: Path, *words: str, lines: Iterator[str] |
 
 
 def high_water(pid: int) -> float:
-    """The most memory that *pid* has had so far, in MB."""
+    """Returns the largest memory of *pid* so far, in MB."""
     try:
         found = re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())
     except OSError:
@@ -121,7 +123,7 @@ def high_water(pid: int) -> float:
 
 
 def filled(masters: Path, below: str, number: int) -> Path:
-    """*number* hard links to one master, and the list of them."""
+    """Make *number* hard links to one master. Returns the file that lists them."""
     (masters / below).mkdir(parents=True)
     (masters / "asked").mkdir()
     original = masters / "original.tif"
@@ -134,7 +136,7 @@ def filled(masters: Path, below: str, number: int) -> Path:
 
 
 def cold(installation: Installation, masters: Path, asked: Iterator[str], number: int) -> list[float]:
-    """How long each of so many requests for a new master takes, in milliseconds."""
+    """Request *number* new masters one after the other. Returns the milliseconds of each."""
     taken = []
     with requests.Session() as client:
         client.trust_env = False

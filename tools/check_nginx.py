@@ -28,7 +28,7 @@ def main() -> int:
 
 
 def judged(program: Path, run: Path, what: str, text: str) -> int:
-    """`nginx -t` of *text*; prints why it is refused."""
+    """Run `nginx -t` on *text* and print its errors. Returns its exit code."""
     written = run / "nginx.conf"
     written.write_text(text, encoding="utf-8")
     words = [str(program), "-t", "-q", "-e", "stderr", "-p", str(run), "-c", str(written)]

@@ -98,7 +98,7 @@ class Fuzzer:
     findings: dict[int, str] = field(default_factory=dict)
 
     def run(self, seconds: float) -> None:
-        """Run child after child until the time is over, or until the one case is done."""
+        """Run child after child until the time has passed, or until the one case is done."""
         self.number = self.only or 0
         began = time.monotonic()
         while (left := seconds - (time.monotonic() - began)) > 0 and (self.only is None or not self.children):

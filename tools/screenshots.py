@@ -76,7 +76,7 @@ def demonstrate(installation: Installation) -> None:
 
 
 def previewed(installation: Installation) -> int:
-    """How many previews are made."""
+    """Returns the number of previews."""
     recent = RecentDerivatives(installation.table.redis, installation.table.keys)
     return sum(map(bool, recent.previews([Mezzanine(path) for path in MADE]).values()))
 

@@ -9,7 +9,7 @@ from mezcal.http.urls import server_of
 
 
 class RequestFailed(Exception):
-    """No usable response came. There is a class of its own for each cause that a caller treats in its own way.
+    """No usable response came. There is a class for each cause that callers handle differently.
 
     The others are: no trusted TLS connection; a connection that was refused, reset, or closed before the end of the
     response; and a response that is not HTTP.

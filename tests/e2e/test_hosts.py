@@ -77,19 +77,19 @@ class Installation:
     """Two hosts of workers, one of the API."""
 
     def __init__(self, folder: Path, given: dict[str, str]) -> None:
-        self.first, self.second, self.desk = (Host(folder / name, given) for name in ("first", "second", "desk"))
+        self.first, self.second, self.api_host = (Host(folder / name, given) for name in ("first", "second", "api"))
         with socket.create_server(("127.0.0.1", 0)) as free:
             self._at = f"127.0.0.1:{free.getsockname()[1]}"
 
     def start(self) -> None:
         """Start them all and wait until they answer."""
-        self.desk.run("gunicorn", "--config", "python:api.server.gunicorn", "--bind", self._at)
+        self.api_host.run("gunicorn", "--config", "python:api.server.gunicorn", "--bind", self._at)
         self.first.work()
         self.second.work()
         until(self._answers, 60, "the API")
 
     def served(self, path: str) -> bytes:
-        """The mezzanine of *path*, however often it takes to ask."""
+        """Returns the mezzanine of *path*; repeats the request until it is there."""
         found: list[bytes] = []
 
         def ask() -> bool:
@@ -134,12 +134,12 @@ def hosts(broker: Broker, s3: S3Server, settings: Settings, tmp_path: Path) -> I
         installation.start()
         yield installation
     finally:
-        for host in (installation.first, installation.second, installation.desk):
+        for host in (installation.first, installation.second, installation.api_host):
             host.die()
 
 
 def expected(settings: Settings, path: str, folder: Path) -> bytes:
-    """The mezzanine as one process makes it from the same master."""
+    """Returns the mezzanine as one process makes it from the same master."""
     store, recipe = LocalStore(folder, Layout.BASIC), Mezzanine.parse(path)
     derive(recipe, open_origin(settings), store, ConversionOptions.of(settings))
     return store.path(recipe).read_bytes()

@@ -69,7 +69,7 @@ def test_a_browser_shows_the_page_and_runs_its_script_under_its_own_policy(
 
 @pytest.fixture(scope="module")
 def met(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """The visit of an operator who has a token: what the browser saw."""
+    """Visit the page as an operator with a token. Returns the browser's observations."""
     folder = tmp_path_factory.mktemp("operator")
     with running_installation(folder, SAMPLES.as_uri(), API_TOKENS=TOKEN) as installation:
         in_use(installation)

@@ -78,11 +78,11 @@ class Running:
         return requests.get(f"{self.url}images/{path}", timeout=60)
 
     def family(self) -> dict[int, str]:
-        """Every process below it, with its command line."""
+        """Returns every process below it, with its command line."""
         return {pid: command_line(pid) for pid in descendants(self.process.pid)}
 
     def of(self, *words: str) -> list[int]:
-        """Its processes whose command line has all *words*, the oldest first."""
+        """Returns its processes whose command line has all *words*, the oldest first."""
         return sorted(pid for pid, line in self.family().items() if all(word in line for word in words))
 
     def output_of(self, *words: str, **env: str) -> str:
@@ -121,7 +121,7 @@ def command_line(pid: int) -> str:
 
 
 def lives(pid: int) -> bool:
-    """Whether the process runs; a zombie does not, and has no command line."""
+    """Returns True if the process runs. A zombie does not, and has no command line."""
     return bool(command_line(pid))
 
 
@@ -140,7 +140,7 @@ def running(data: Path, *options: str, cwd: Path | None = None, **env: str) -> I
 
 
 def refused(*options: Any, **env: str) -> str:
-    """What a `mezcal` that must not start says: one line on stderr, nothing on stdout, exit code 2."""
+    """Start a `mezcal` that must refuse: exit code 2, nothing on stdout. Returns its one line on stderr."""
     ended = subprocess.run(
         [MEZCAL, *options], env=os.environ | env, capture_output=True, text=True, timeout=START, check=False
     )
@@ -151,7 +151,7 @@ def refused(*options: Any, **env: str) -> str:
 
 @pytest.fixture(scope="module")
 def mezcal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """One that is up, for tests that leave it so."""
+    """A running `mezcal up`, for tests that do not stop it."""
     with running(tmp_path_factory.mktemp("up") / "data", "--flower", "--flower-port", "0") as one:
         yield one.ready()
 
@@ -166,7 +166,7 @@ def test_shows_a_sample_from_the_first_start(mezcal: Running) -> None:
 
 
 def flower(mezcal: Running, page: str, *, known: bool = True) -> requests.Response:
-    """A page of the dashboard, for somebody who has its password or has not."""
+    """Returns a page of the dashboard, requested with or without its password."""
     (url,) = re.findall(r"the dashboard is at (http://127\.0\.0\.1:\d+/)", mezcal.stderr)
     (kept,) = re.findall(r"\(user mezcal, password in (.+)\)", mezcal.stderr)
     secret = Path(kept).read_text().strip()
@@ -191,7 +191,7 @@ def test_the_password_of_the_dashboard_is_for_its_owner_alone(mezcal: Running) -
 
 
 def shown_by_flower(mezcal: Running, path: str, *states: str) -> dict[str, Any]:
-    """The newest task of *path* that Flower shows in one of *states*."""
+    """Returns the newest task of *path* that Flower shows in one of *states*."""
 
     def look() -> dict[str, Any] | None:
         tasks = flower(mezcal, "api/tasks").json().values()
@@ -243,15 +243,15 @@ def test_logs_come_under_the_names_of_their_parts(mezcal: Running) -> None:
 
 def test_a_port_in_use_is_one_line(mezcal: Running, tmp_path: Path) -> None:
     port = mezcal.url.rstrip("/").rpartition(":")[2]
-    said = refused("--port", port, "--data-dir", tmp_path / "data")
-    assert port in said
-    assert "in use" in said
+    error = refused("--port", port, "--data-dir", tmp_path / "data")
+    assert port in error
+    assert "in use" in error
 
 
 def test_a_data_folder_in_use_is_one_line(mezcal: Running) -> None:
-    said = refused("--port", "0", "--data-dir", mezcal.data)
-    assert str(mezcal.data) in said
-    assert str(mezcal.process.pid) in said, "whom to stop"
+    error = refused("--port", "0", "--data-dir", mezcal.data)
+    assert str(mezcal.data) in error
+    assert str(mezcal.process.pid) in error, "the process to stop"
     assert mezcal.image().status_code == 200
 
 
@@ -415,13 +415,13 @@ def test_a_broker_that_is_given_is_waited_for_and_used(tmp_path: Path) -> None:
 def test_what_cannot_work_is_said_in_one_line_before_anything_starts(
     tmp_path: Path, options: tuple[str, ...], env: dict[str, str], named: str
 ) -> None:
-    said = refused(*options, **({"DATA_DIR": str(tmp_path / "data")} | env))
-    assert named in said
-    assert "secret" not in said
+    error = refused(*options, **({"DATA_DIR": str(tmp_path / "data")} | env))
+    assert named in error
+    assert "secret" not in error
 
 
 def test_a_dashboard_at_a_port_in_use_is_one_line(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        said = refused("--port", "0", "--flower", "--flower-port", str(port), "--data-dir", tmp_path / "data")
-    assert str(port) in said
+        error = refused("--port", "0", "--flower", "--flower-port", str(port), "--data-dir", tmp_path / "data")
+    assert str(port) in error

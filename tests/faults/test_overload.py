@@ -134,9 +134,9 @@ def test_a_sick_repository_is_left_alone_then_tried_by_one(install: Callable[...
     environment = install(BREAKER_FAILURES="3", BREAKER_SECONDS="3", ORIGIN_RETRIES="0")
     host = environment.repository.url.split("/")[2]
     gate = environment.jobs()
-    sick = [environment.master(fails=-1) for _ in range(3)]
+    failing = [environment.master(fails=-1) for _ in range(3)]
     assert gate.circuit(host).state == "closed"
-    for path, _ in sick:
+    for path, _ in failing:
         assert environment.installation.ask(path).status_code == 502
     assert gate.circuit(host).state == "open"
     other, _ = environment.master()
@@ -149,7 +149,7 @@ def test_a_sick_repository_is_left_alone_then_tried_by_one(install: Callable[...
     queued, _ = environment.master()
     environment.jobs().ask(Mezzanine.parse(queued), Lane.BULK)
     until(lambda: gate.circuit(host).state == "half-open", what="its rest to be over")
-    assert environment.installation.ask(sick[0][0]).status_code == 502, "the job that probes"
+    assert environment.installation.ask(failing[0][0]).status_code == 502, "the job that probes"
     assert gate.circuit(host).state == "open", "and it is still failing"
     assert gate.circuit(host).seconds > 3
     until(lambda: gate.circuit(host).state == "half-open", what="its rest to be over")

@@ -2,7 +2,7 @@
 
     make fuzz-http SECONDS=600 SEED=1
 
-One thread mutates whole requests, byte for byte, and sends them over raw sockets; beside it schemathesis goes through
+One thread mutates whole requests, byte for byte, and sends them over raw sockets. Meanwhile schemathesis goes through
 /openapi.json, seed after seed. Nothing may answer 500, print a traceback, end or replace a process, or keep an image
 from being served meanwhile. What does is kept in `build/fuzz`, and the end is 1.
 """
@@ -92,7 +92,7 @@ def main() -> int:
 
 @dataclass(slots=True)
 class Hunt:
-    """What is hunted, until when, and what was found."""
+    """The options and findings of a run."""
 
     installation: Installation
     seed: int
@@ -120,7 +120,7 @@ class Hunt:
             self.findings.append("a traceback:\n" + journal[journal.index("Traceback") :][:2000])
 
     def _processes(self) -> set[int]:
-        """All but the pool's: those are replaced after a thousand jobs."""
+        """Returns all processes except pool processes, which are replaced after a thousand jobs."""
         return set(self.installation.pids("")) - set(self.installation.pool())
 
     def _damage(self) -> None:
@@ -157,7 +157,7 @@ class Hunt:
 
 
 def damaged(dice: random.Random) -> bytes:
-    """A request that was sound, until up to five things happened to it."""
+    """Returns a valid request with up to five defects."""
     request = bytearray(sound(dice))
     for _ in range(dice.randrange(6)):
         at = dice.randrange(len(request) + 1)
@@ -176,7 +176,7 @@ def damaged(dice: random.Random) -> bytes:
 
 
 def sound(dice: random.Random) -> bytes:
-    """A request as a client might send it."""
+    """Returns a request as a client might send it."""
     method = dice.choice(["GET", "GET", "HEAD", "POST", "DELETE", "PUT", "OPTIONS", "TRACE", "PATCH"])
     fields = dice.sample(FIELDS, dice.randrange(5))
     head = "\r\n".join([f"{method} {dice.choice(ROUTES)} HTTP/1.1", "Host: localhost", *fields])
@@ -184,7 +184,7 @@ def sound(dice: random.Random) -> bytes:
 
 
 def answered(url: str, request: bytes) -> list[str]:
-    """The statuses of the answers to *request*, none if there was none."""
+    """Send *request*. Returns the statuses of the answers."""
     parts = urlsplit(url)
     received = b""
     try:

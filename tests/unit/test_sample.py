@@ -14,7 +14,7 @@ NAMES = sorted(path.relative_to(FOLDER).as_posix() for path in FOLDER.rglob("*.t
 
 
 def test_the_repository_holds_the_six_masters_its_readme_names():
-    """A file that is added or renamed is written about."""
+    """The README must describe a file that is added or renamed."""
     readme = (FOLDER / "README.md").read_text(encoding="utf-8")
     assert len(NAMES) == 6
     assert all(f"`{name}`" in readme for name in NAMES)
@@ -37,7 +37,7 @@ def test_the_whole_repository_stays_small():
 
 
 def test_the_agave_field_carries_a_profile_that_is_not_srgb():
-    """Who ignores the profile shows duller colours: its pure green lies outside sRGB."""
+    """Programs that ignore the profile show duller colours: its pure green is outside sRGB."""
     with Image.open(FOLDER / "agave-p3.tif") as image:
         embedded = image.info["icc_profile"]
         assert image.mode == "RGB"

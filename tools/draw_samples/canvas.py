@@ -17,7 +17,7 @@ SMOOTH = 2  # drawn at so many times the size: Pillow's shapes have hard edges
 
 
 class Canvas:
-    """A picture drawn on in units of its own, *width* x *height*; each becomes *scale* pixels."""
+    """A picture drawn in units of *width* x *height*; each becomes *scale* pixels."""
 
     def __init__(self, width: int, height: int, ink: Ink | int = 0, mode: str = "RGB", scale: float = 1) -> None:
         self.width, self.height = width, height

@@ -1,4 +1,4 @@
-"""A botanical plate: an agave in flower, coloured, with its details beside it and its name below."""
+"""A botanical plate: an agave in flower, coloured, with its details next to it and its name below."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ class Consumer(consumer.Consumer):  # type: ignore[misc]  # celery ships no type
     """Celery's consumer; docs/library-seams.md has why `ensure_connected` is replaced."""
 
     def ensure_connected(self, conn: Any) -> Any:
-        """Return *conn* once the broker answers. Celery waits in here, and its event loop stands still."""
+        """Return *conn* once the broker answers. Celery waits in this method, which blocks its event loop."""
 
         def unreachable(error: Exception, seconds: float) -> None:
             touch_heartbeat()

@@ -45,7 +45,7 @@ from tests.support.installation import Installation, command_line, running_insta
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-ASKERS, MASTERS, BULK = 20, 300, 200
+CLIENTS, MASTERS, BULK = 20, 300, 200
 EDGE, RATE = 600, 3e6  # a master has a megabyte, and takes a third of a second to come
 PAUSE = 3.0  # seconds between two faults, on average
 RECOVERY = 10.0  # seconds after a fault in which its consequences count as its own: a lease, a reaper, a restart
@@ -154,7 +154,7 @@ def outcome(installation: Installation, path: str) -> str:
 def bulk_for_ever(installation: Installation, clock: Callable[[], float], over: threading.Event) -> None:
     """Want everything else made in bulk, in five portions; tried again until the broker has taken it."""
     portions = [[Mezzanine.parse(f"b{n:03}.tif") for n in range(first, BULK, 5)] for first in range(5)]
-    jobs = asker(installation)
+    jobs = bulk_client(installation)
     for number, portion in enumerate(portions):
         while clock() < number / 5 * 0.8 and not over.wait(0.2):
             pass
@@ -166,7 +166,7 @@ def bulk_for_ever(installation: Installation, clock: Callable[[], float], over: 
                 time.sleep(0.5)
 
 
-def asker(installation: Installation) -> Jobs:
+def bulk_client(installation: Installation) -> Jobs:
     url = f"redis+socket://{installation.folder}/data/run/broker.sock"
     return Jobs.of(load(_env_file=None, redis_url=url, repo_base_url=installation.settings.repo_base_url))
 
@@ -342,7 +342,7 @@ def under_load(installation: Installation, origin: Origin, seconds: float, seed:
         return (time.monotonic() - began) / seconds
 
     with joined(over) as threads:
-        for number in range(ASKERS):
+        for number in range(CLIENTS):
             threads.append(
                 threading.Thread(target=ask_for_ever, args=(installation, course, clock, over, seed + number))
             )

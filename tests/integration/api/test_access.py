@@ -184,7 +184,7 @@ def test_no_response_reveals_the_folder_of_the_masters(app_with: Callable[..., F
 
 @pytest.mark.parametrize("name", ["x", "0" * 31, f"batch-{'0' * 24}:open", f"batch-{'0' * 24}:notes", "*", "A" * 32])
 def test_a_malformed_job_id_is_not_found(app_with: Callable[..., Flask], name: str) -> None:
-    """It must not name another key of Redis, which is not a job."""
+    """The id must not select a key of Redis that is not a job."""
     app = app_with(api_tokens="one")
     table = app.extensions["mezcal"].jobs.table
     table.redis.sadd(table.keys.batch(name), "not a hash")
@@ -279,6 +279,6 @@ def test_the_worker_of_a_job_is_shown_only_to_clients_that_may_change_state(
 def test_caches_know_that_a_job_depends_on_the_authorization(app_with: Callable[..., Flask]) -> None:
     app = app_with(api_tokens="one")
     target, client = f"/jobs/{failed_job(app, 'inner-host:4242')}", app.test_client()
-    known, stranger = client.get(target, headers={"Authorization": "Bearer one"}), client.get(target)
-    assert known.headers["ETag"] != stranger.headers["ETag"]
-    assert {response.headers["Vary"] for response in (known, stranger)} == {"Authorization"}
+    authorized, anonymous = client.get(target, headers={"Authorization": "Bearer one"}), client.get(target)
+    assert authorized.headers["ETag"] != anonymous.headers["ETag"]
+    assert {response.headers["Vary"] for response in (authorized, anonymous)} == {"Authorization"}

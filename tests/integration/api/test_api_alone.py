@@ -43,7 +43,7 @@ def connect(installation: Installation) -> socket.socket:
 
 
 def exchange(installation: Installation, request: bytes) -> bytes:
-    """What comes back for *request* until the server hangs up."""
+    """Send *request*. Returns all bytes until the server closes the connection."""
     with connect(installation) as line:
         line.sendall(request)
         return b"".join(iter(lambda: line.recv(1 << 20), b""))
@@ -57,7 +57,7 @@ def test_it_is_gunicorn_that_answers(alone: Installation) -> None:
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 @pytest.mark.parametrize("target", [f"/images/{WARM}", f"/mezzanine/{WARM}.jpg"])
 def test_a_plain_hit_says_what_the_flask_route_says(alone: Installation, method: str, target: str) -> None:
-    """A query that means nothing, and a condition that does not hold, leave the answer to Flask."""
+    """Flask answers requests with an unknown query or a condition that does not hold."""
     plain = alone.request(target, method)
     by_flask = [
         alone.request(f"{target}?any=1", method),
@@ -104,7 +104,7 @@ def test_a_hit_is_counted_and_has_its_line(alone: Installation, master: str) -> 
 
 
 def test_waiting_misses_never_take_the_last_threads(alone: Installation, repository: OriginServer) -> None:
-    """As many misses wait as may; hits are answered promptly, by the WSGI function and by Flask."""
+    """The most misses that may wait do; hits are answered promptly, by the WSGI function and by Flask."""
     with ExitStack() as waiting:
         scripts = []
         for _ in range(WAITERS):

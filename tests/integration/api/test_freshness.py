@@ -139,7 +139,7 @@ def test_an_image_made_with_other_settings_is_made_again(
 
 
 def test_an_old_image_that_nginx_serves_is_asked_about_too(repository: OriginServer, tmp_path: Path) -> None:
-    """The API learns of the hit a second later, from nginx's log; the walk through the store would come in a minute."""
+    """The API reads the hit from nginx's log a second later; the walk through the store would come in a minute."""
     path = "served-by-nginx.tif"
     repository.script(path, body=OTHER)
     with running_installation(tmp_path, repository.url, REVALIDATE_AFTER=str(HOUR), ACCESS_LOG="none") as up:

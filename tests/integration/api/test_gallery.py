@@ -34,7 +34,7 @@ def test_a_picture_that_would_take_much_memory_gets_no_preview() -> None:
 
 
 def test_a_huge_one_is_shrunk_while_it_is_read() -> None:
-    """200 megapixels, beyond what Pillow opens by itself: the rows that are left out are never held."""
+    """200 megapixels, more than Pillow's limit: skipped rows are never in memory."""
     assert preview(jpeg(20_000, 10_000)) is not None
 
 

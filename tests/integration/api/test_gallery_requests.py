@@ -52,7 +52,7 @@ def client(server: S3Server, broker: Broker, tmp_path: Path) -> FlaskClient:
 
 
 def requests_by_picture(log: Path, seen: int = 0) -> dict[str, int]:
-    """How often each picture was asked for, after the first *seen* characters of *log*."""
+    """Returns the number of requests for each picture, after the first *seen* characters of *log*."""
     counts: dict[str, int] = {}
     for path in re.findall(r'"(?:HEAD|GET) /[\w-]+/(\S+)/image\.jpg ', log.read_text()[seen:]):
         counts[path] = counts.get(path, 0) + 1

@@ -38,7 +38,7 @@ def connection(installation: Installation) -> HTTPConnection:
 
 
 def exchange(installation: Installation, *pieces: bytes) -> bytes:
-    """What comes back for *pieces*, each sent when the one before must have arrived, until the server hangs up."""
+    """Send *pieces* one after the other. Returns all bytes until the server closes the connection."""
     line = connection(installation)
     line.connect()
     line.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -167,9 +167,9 @@ def client(installation: Installation, *, buffer: int = 0) -> socket.socket:
 def test_clients_that_take_nothing_take_no_thread(
     installation: Installation, master: str, big: tuple[str, bytes]
 ) -> None:
-    with ExitStack() as crowd:
+    with ExitStack() as clients:
         for number in range(200):
-            line = crowd.enter_context(client(installation, buffer=4096))
+            line = clients.enter_context(client(installation, buffer=4096))
             query, field = NEVER_READ[number % len(NEVER_READ)]
             line.sendall(request(big[0] + query, field))
         assert installation.ask(master).status_code == 200
@@ -198,9 +198,9 @@ def test_a_slow_client_that_asks_once_gets_every_byte(installation: Installation
 
 def test_a_client_that_stays_after_its_last_answer_holds_up_nobody(installation: Installation) -> None:
     installation.ask(WARM)
-    with ExitStack() as crowd:
+    with ExitStack() as clients:
         for _ in range(60):
-            line = crowd.enter_context(client(installation))
+            line = clients.enter_context(client(installation))
             line.sendall(request("../x", "Connection: close"))
             assert line.recv(12) == b"HTTP/1.1 400"
         began = time.monotonic()
@@ -232,7 +232,7 @@ JOBS = b"GET /jobs HTTP/1.1\r\nHost: a\r\n"
 def test_what_cannot_be_read_is_refused_and_kept_by_no_cache(
     installation: Installation, broken: bytes, status: int
 ) -> None:
-    """By nginx, or by gunicorn what nginx passes on; once, and the connection ends."""
+    """Nginx refuses it, or gunicorn what nginx passes on. One answer is sent, then the connection is closed."""
     answer = exchange(installation, broken)
     fields = answer.partition(b"\r\n\r\n")[0].split(b"\r\n")
     assert fields[0].startswith(f"HTTP/1.1 {status} ".encode())
@@ -281,11 +281,11 @@ def test_half_a_head_has_ten_seconds_and_each_byte_no_more(dripping: Future[floa
 
 @pytest.fixture(scope="module", autouse=True)
 def dripping(installation: Installation) -> Iterator[Future[float]]:
-    """For how long the server listens to a client that sends half a head, byte by byte: while other tests run."""
+    """Measure, while other tests run, how long the server reads from a client that sends half a head, byte by byte."""
     installation.ask(WARM)
     over = threading.Event()
-    with ThreadPoolExecutor(1) as beside:
-        yield beside.submit(drip, installation, over)
+    with ThreadPoolExecutor(1) as executor:
+        yield executor.submit(drip, installation, over)
         over.set()
 
 
@@ -317,9 +317,9 @@ def test_more_half_heads_than_connections_lock_nobody_out(installation: Installa
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, before[1]) if before[1] > 0 else 4096, before[1]))
     try:
-        with ExitStack() as crowd:
+        with ExitStack() as clients:
             for _ in range(2100):
-                crowd.enter_context(client(installation)).sendall(b"G")
+                clients.enter_context(client(installation)).sendall(b"G")
             began = time.monotonic()
             assert installation.ask(WARM).status_code == 200
             assert installation.ask(master).status_code == 200

@@ -321,11 +321,11 @@ def test_the_sidecar_names_the_source_of_a_derivative(installation: Installation
     response = installation.ask(master)
     stored = installation.stored(master)
     assert stored is not None
-    beside = json.loads(stored.path.with_name("image.json").read_text())
-    assert beside["recipe"]["path"] == master
-    assert beside["size"] == len(response.content)
-    assert (beside["width"], beside["height"]) == size_of(response)
-    assert beside["master_size"] == len(VALLEY)
+    sidecar = json.loads(stored.path.with_name("image.json").read_text())
+    assert sidecar["recipe"]["path"] == master
+    assert sidecar["size"] == len(response.content)
+    assert (sidecar["width"], sidecar["height"]) == size_of(response)
+    assert sidecar["master_size"] == len(VALLEY)
 
 
 def test_the_form_of_the_home_page_redirects_to_the_image(installation: Installation, repository: OriginServer) -> None:

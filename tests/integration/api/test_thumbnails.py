@@ -160,7 +160,7 @@ def test_forty_clients_share_three_downloads_and_one_composition(
     archive.hold.clear()
     with ThreadPoolExecutor(40) as pool:
         asking = [pool.submit(observatory.request, f"/{numbers[0]}/", params={"color": "1"}) for _ in range(40)]
-        until(lambda: archive.count(f"/frames/{numbers[0]}/") == 40, what="forty askers")
+        until(lambda: archive.count(f"/frames/{numbers[0]}/") == 40, what="forty requests")
         archive.hold.set()
         responses = [thumbnail_json(one.result()) for one in asking]
     assert len({response["url"] for response in responses}) == 1

@@ -66,8 +66,8 @@ def test_without_a_broker_the_rest_is_still_checked(installation: Installation) 
     assert "-> start `mezcal up`, or check the server that REDIS_URL names" in findings["broker"][1]
     assert list(findings) == [name for name in NAMES if name not in {"clock", "workers"}]
     assert findings["store"][0] == "ok"
-    nobody = lines(installation, DATA_DIR=str(installation.folder / "empty"))
-    assert "no `mezcal up` runs in" in nobody["broker"][1]
+    without_up = lines(installation, DATA_DIR=str(installation.folder / "empty"))
+    assert "no `mezcal up` runs in" in without_up["broker"][1]
 
 
 def test_a_wrong_setting_is_the_one_line(installation: Installation) -> None:

@@ -117,9 +117,7 @@ def test_nothing_named_is_exit_code_2(installation: Installation) -> None:
 def test_where_only_sidecars_tell_the_paths_they_are_asked(
     installation: Installation, repository: OriginServer, folder: str
 ) -> None:
-    """A cache of umd-lib/mezcal in an MD5 layout has images of which nothing tells the path: they stay, and that is
-    told.
-    """
+    """In an MD5 layout, no path is known for the images of umd-lib/mezcal: they stay, and that is reported."""
     elsewhere = installation.folder / uuid4().hex
     layout = {"STORAGE_LAYOUT": "md5_encoded", "STORAGE_DIR": str(elsewhere)}
     settings = installation.settings.model_copy(update={"storage_layout": Layout.MD5_ENCODED, "storage_dir": elsewhere})

@@ -55,7 +55,7 @@ def test_two_installations_on_one_server_see_nothing_of_each_other(port: int, tm
         nodes = [pinged(each) for each in (one, two)]
         assert [len(node) for node in nodes] == [1, 1]
         assert nodes[0] != nodes[1], "broadcasts stay at home, too"
-        assert [heard_by(one), heard_by(two)] == [set(node) for node in nodes], "and so do events"
+        assert [workers_seen_at(one), workers_seen_at(two)] == [set(node) for node in nodes], "and so do events"
         with Redis(port=port, password=PASSWORD, decode_responses=True) as client:
             keys = set(client.scan_iter(count=1000))
             channels = {str(channel) for channel in client.pubsub_channels()}
@@ -69,18 +69,18 @@ def pinged(installation: Installation) -> list[str]:
     return [name for answer in app.control.ping(timeout=1.5) for name in answer]
 
 
-def heard_by(installation: Installation, seconds: float = 5) -> set[str]:
+def workers_seen_at(installation: Installation, seconds: float = 5) -> set[str]:
     """Returns the workers whose events arrive at *installation*: each sends a heartbeat every two seconds."""
     app = celery_app(installation.settings)
-    heard: list[dict[str, str]] = []
+    events: list[dict[str, str]] = []
     end = time.monotonic() + seconds
     with app.connection_for_read() as connection:
-        receiver = app.events.Receiver(connection, handlers={"*": heard.append})
+        receiver = app.events.Receiver(connection, handlers={"*": events.append})
         with suppress(TimeoutError):
             for _ in receiver.itercapture(limit=None, timeout=seconds, wakeup=True):
                 if time.monotonic() > end:
                     break
-    return {event["hostname"] for event in heard}
+    return {event["hostname"] for event in events}
 
 
 def test_jobs_pass_over_tls_by_certificates_of_both_sides(port: int, tmp_path: Path) -> None:
@@ -92,9 +92,9 @@ def test_jobs_pass_over_tls_by_certificates_of_both_sides(port: int, tmp_path: P
         here = Installation(tmp_path / "here", **given, **tls, **client)
         with here.role("worker", "--concurrency", "1"):
             here.made("a.tif", grey_tiff(10))
-        nobody = Installation(tmp_path / "nobody", **given, **tls)
+        without_password = Installation(tmp_path / "nobody", **given, **tls)
         with pytest.raises(RedisError):
-            connect(nobody.settings).ping()
+            connect(without_password.settings).ping()
         strange = Installation(tmp_path / "strange", **given, **client)
         with pytest.raises(RedisError, match=r"(?i)certificate"):
             connect(strange.settings).ping()

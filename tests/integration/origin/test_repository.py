@@ -1,4 +1,4 @@
-"""A good repository: what arrives, and what the origin said about it."""
+"""A good repository: the bytes and the headers that arrive."""
 
 from __future__ import annotations
 

@@ -32,8 +32,8 @@ def first_lines(folder: Path, *options: str, **given: str) -> str:
 def test_an_api_that_other_machines_reach_without_a_server_in_front_says_so(
     tmp_path: Path, given: dict[str, str], count: int
 ) -> None:
-    said = first_lines(tmp_path, "--host", ELSEWHERE, **given)
-    assert said.count(f"mezcal: {ELSEWHERE} can be reached by other machines") == count
+    output = first_lines(tmp_path, "--host", ELSEWHERE, **given)
+    assert output.count(f"mezcal: {ELSEWHERE} can be reached by other machines") == count
 
 
 @pytest.mark.parametrize(

@@ -62,8 +62,8 @@ def test_the_composition_makes_and_serves_an_image_with_passwords_of_its_own(com
 
 def test_redis_is_bounded_keeps_what_it_has_and_asks_for_its_password(composition: Composition) -> None:
     port = composition.ports["redis"]
-    with Redis(port=port) as stranger, pytest.raises(AuthenticationError):
-        stranger.ping()
+    with Redis(port=port) as anonymous, pytest.raises(AuthenticationError):
+        anonymous.ping()
     with Redis(port=port, password=secret(composition, "redis_password"), decode_responses=True) as client:
         config = client.config_get("appendonly", "maxmemory", "maxmemory-policy", "save")
     assert config == {"appendonly": "yes", "maxmemory": str(2**30), "maxmemory-policy": "noeviction", "save": ""}

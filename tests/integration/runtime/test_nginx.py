@@ -263,7 +263,7 @@ def test_no_cache_may_keep_an_error_that_nginx_makes_itself(tmp_path: Path) -> N
 
 
 def test_no_cache_may_keep_the_error_of_a_file_that_is_gone(proxied: Installation, tmp_path: Path) -> None:
-    """The API behind this nginx names a file that this nginx does not have: one of another installation."""
+    """The API behind this nginx names a file of another installation, which this nginx does not have."""
     proxied.ask(WARM)
     with bare(tmp_path, api_of(proxied).removeprefix("http://")) as url:
         answers = [requests.get(f"{url}/images/{WARM}{query}", timeout=10) for query in ("", "?any=1")]

@@ -28,7 +28,7 @@ DAY = 86_400
 
 
 def old_image(cache: Path, name: str, days: int) -> Path:
-    """A sparse megabyte that was used *days* days ago."""
+    """Make a sparse image of a megabyte that was used *days* days ago. Returns its path."""
     path = LocalStore(cache, Layout.BASIC).path(Mezzanine.parse(name))
     path.parent.mkdir(parents=True)
     with path.open("wb") as file:

@@ -49,13 +49,13 @@ def installation(repository: OriginServer, tmp_path_factory: pytest.TempPathFact
 
 
 def lines(installation: Installation, **wanted: Any) -> list[dict[str, Any]]:
-    """The lines that have these fields; every line is one JSON object."""
+    """Returns the lines that have these fields; every line is one JSON object."""
     found = [json.loads(line) for line in installation.journal.read_text().splitlines()]
     return [line for line in found if wanted.items() <= line.items()]
 
 
 def one(installation: Installation, **wanted: Any) -> dict[str, Any]:
-    """The line that has these fields, once it is there."""
+    """Wait for the line that has these fields, and return it."""
     return until(lambda: lines(installation, **wanted), what=f"a line with {wanted}")[0]
 
 
@@ -138,9 +138,9 @@ def test_no_secret_is_ever_logged(installation: Installation, repository: Origin
     )
     one(installation, event="job", path=broken)
     installation.stop()
-    said = installation.journal.read_text() + (installation.folder / "out.log").read_text()
-    assert MARK not in said, [line for line in said.splitlines() if MARK in line]
-    assert len(said.splitlines()) > 30
+    everything = installation.journal.read_text() + (installation.folder / "out.log").read_text()
+    assert MARK not in everything, [line for line in everything.splitlines() if MARK in line]
+    assert len(everything.splitlines()) > 30
 
 
 def refused(installation: Installation, request: str) -> None:

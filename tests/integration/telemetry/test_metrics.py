@@ -118,7 +118,7 @@ def test_hits_that_nginx_answers_are_counted_and_have_their_lines(own: Installat
 def test_metrics_go_on_while_the_broker_is_away(
     repository: OriginServer, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """The worker's listener, which has the token here, says what it can."""
+    """The worker's server serves the metrics that do not come from Redis."""
     port = str(int(WORKER_PORT) + 1)
     folder = tmp_path_factory.mktemp("away")
     with running_installation(folder, repository.url, METRICS_PORT=port, METRICS_TOKEN=TOKEN) as up:

@@ -70,7 +70,7 @@ def every_page() -> list[str]:
         HomePage([CACHED, MISSING], CACHE, QUEUE, BASE).html(),
         HomePage([], CacheFigures(None, None, 0), None, "").html(),
         ProblemDetails(404, "No such master", "It is not there.").html("/images/x.tif"),
-        ProblemDetails(503, "Being made", "The job goes on.", retry=RetryHint(2, reload=True)).html("/images/x.tif"),
+        ProblemDetails(503, "Being made", "The job continues.", retry=RetryHint(2, reload=True)).html("/images/x.tif"),
     ]
 
 
@@ -200,7 +200,7 @@ def test_hostile_text_stays_text(field):
 
 @pytest.mark.parametrize("html", every_page())
 def test_every_page_stands_alone(html):
-    """No script, and nothing is loaded but images of our own: the style and the icon are in the page."""
+    """There is no script, and only our own images are loaded: style and icon are in the page."""
     page = Page(html)
     assert html.startswith("<!doctype html>")
     assert page.all("script") == []
@@ -239,7 +239,7 @@ def test_the_error_page_of_a_failed_job_says_where_to_retry_it():
 
 def test_the_page_of_a_running_job_reloads_itself_and_does_not_look_like_an_error():
     page = Page(
-        ProblemDetails(503, "Being made", "The job goes on.", retry=RetryHint(2, reload=True)).html("/images/x.tif")
+        ProblemDetails(503, "Being made", "The job continues.", retry=RetryHint(2, reload=True)).html("/images/x.tif")
     )
     assert "503" not in page.text
     assert "The image is being prepared" in page.text

@@ -37,7 +37,7 @@ def repository() -> Iterator[OriginServer]:
 
 
 def check_origin(server: OriginServer, **given: Any) -> tuple[str, str]:
-    """The finding of the origin check: its level, and its detail with the hint."""
+    """Returns the finding of the origin check: its level, and its detail with the hint."""
     finding = origin_check(load(_env_file=None, repo_base_url=server.url, **given)).run()
     return finding.level, f"{finding.detail} -> {finding.hint}"
 

@@ -23,7 +23,7 @@ with progress_bar("warming", {total}, line_seconds=0) as bar:
 
 
 def on_a_terminal(program: str, columns: int) -> str:
-    """What *program* writes to a terminal of so many columns."""
+    """Run *program* on a terminal of *columns* columns. Returns its output."""
     ours, theirs = pty.openpty()
     ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     with subprocess.Popen([sys.executable, "-c", program], stdin=theirs, stdout=theirs, stderr=theirs):

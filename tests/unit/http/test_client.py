@@ -55,7 +55,7 @@ def client(connect_timeout: float = 5, read_timeout: float = 5, **options: Any) 
 
 
 def get(url: str, by: HttpClient | None = None, *, seconds: float = 10, limit: int = 10**7, **given: Any) -> bytes:
-    """The body at *url*."""
+    """Returns the body at *url*."""
     with closing((by or client()).send(HttpRequest(url, **given), Deadline.after(seconds))) as response:
         return response.read(limit)
 
@@ -90,7 +90,7 @@ def test_without_a_policy_a_redirect_is_a_response_like_any_other(server: Origin
 
 
 def test_a_credential_stays_with_the_first_server(server: OriginServer, other: OriginServer) -> None:
-    """Also when the redirects lead back to it: then it is sent again, and never to the server in between."""
+    """If redirects lead back to the first server, it gets the credential again; the server in between never does."""
     server.script("old", redirect=other.url + "back")
     other.script("back", redirect=server.url + "a")
     assert get(server.url + "old", authorization=lambda: "Bearer t", may_redirect=always) == BODY

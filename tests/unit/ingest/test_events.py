@@ -51,7 +51,7 @@ SETTINGS: dict[str, Any] = {
 
 
 def hearing(**given: Any) -> MasterResolver:
-    """The masters of an installation."""
+    """Returns the resolver of an installation."""
     found = load(**SETTINGS | given)
     return MasterResolver(found, open_origin(found))
 
@@ -73,7 +73,7 @@ def test_every_sample_means_what_its_producer_means(name: str) -> None:
     form, wanted = MASTERS[name]
     delivery = read(form, (SAMPLES / f"{name}.json").read_bytes(), {})
     assert delivery.events == wanted
-    assert bool(delivery.note) == (not wanted), "nothing follows, and it is said why"
+    assert bool(delivery.note) == (not wanted), "ignored, with a reason"
 
 
 def test_every_sample_is_read_by_a_test() -> None:

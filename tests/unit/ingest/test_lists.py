@@ -53,7 +53,7 @@ def test_batches_are_full_or_have_waited_long_enough() -> None:
 
 
 def test_a_list_is_read_as_it_comes() -> None:
-    """The first batch is there before the second line is read."""
+    """The first batch is returned before the second line is read."""
 
     def unread_end() -> Iterator[str]:
         yield "first"

@@ -45,13 +45,13 @@ def service(identifier: str, **given: Any) -> dict[str, Any]:
 
 
 def two(*resources: Any) -> dict[str, Any]:
-    """A manifest of Presentation 2 with a canvas for each resource."""
+    """Returns a manifest of Presentation 2 with a canvas for each resource."""
     canvases = [{"@type": "sc:Canvas", "images": [{"resource": resource}]} for resource in resources]
     return {"@type": "sc:Manifest", "sequences": [{"canvases": canvases}]}
 
 
 def three(*bodies: Any) -> dict[str, Any]:
-    """A manifest of Presentation 3 with a canvas for each body."""
+    """Returns a manifest of Presentation 3 with a canvas for each body."""
     canvases = [
         {"type": "Canvas", "items": [{"type": "AnnotationPage", "items": [{"motivation": "painting", "body": body}]}]}
         for body in bodies
@@ -202,7 +202,7 @@ def test_members_elsewhere_are_read_only_where_that_was_allowed(web: OriginServe
 )
 @pytest.mark.parametrize("local", [False, True])
 def test_no_disguise_of_an_address_is_read(web: OriginServer, tmp_path: Path, form: str, local: bool) -> None:
-    """Nor where the first document is a file, which has no host that another could be compared with."""
+    """It also holds if the first document is a file, whose host cannot be compared."""
     with OriginServer() as other:
         leaf = form.format(port=other.port, home=web.port)
         document = {"type": "Collection", "items": [{"id": leaf, "type": "Manifest"}]}

@@ -76,7 +76,7 @@ def test_one_page_goes_alone(jobs: Jobs, store: LocalStore) -> None:
 
 
 def test_a_page_that_is_being_made_publishes_nothing_after_its_master_was_purged(jobs: Jobs, store: LocalStore) -> None:
-    """Nothing of it is stored yet: only the job table knows that somebody asked."""
+    """The page is not stored yet: only the job table has a record of it."""
     jobs.table.ensure(PAGES[0], Lane.INTERACTIVE)
     claim = jobs.table.begin(PAGES[0].key, "a worker")
     assert claim is not None

@@ -109,7 +109,7 @@ def test_a_change_while_a_job_runs_does_not_end_it_for_its_batches(jobs: Jobs) -
 
 
 def test_a_created_event_after_a_changed_one_still_remakes_the_derivative(jobs: Jobs) -> None:
-    """A change fails; then comes `created`: what is stored is of the old master still."""
+    """A change fails, then `created` arrives: the stored derivative is still that of the old master."""
     jobs.changed(RECIPES[0])
     ended(jobs, RECIPES[0], "failed")
     jobs.table.queue([QueueRequest(RECIPES[0], master_changed=True)], Lane.BULK)

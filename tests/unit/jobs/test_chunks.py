@@ -31,7 +31,7 @@ def chunks(jobs: Jobs) -> Chunks:
 
 
 def left(jobs: Jobs, number: int = 5) -> str:
-    """The only chunk of a batch with so many items."""
+    """Returns the only chunk of a batch with so many items."""
     (name,) = jobs.batches.post(ITEMS[:number]).chunks
     return name
 
@@ -50,7 +50,7 @@ def test_a_chunk_is_taken_once_and_deleted_when_done(jobs: Jobs, chunks: Chunks)
 
 
 def test_a_list_that_breaks_off_is_never_taken(jobs: Jobs, chunks: Chunks) -> None:
-    """A client that breaks off: the items before are not half of a batch."""
+    """If the client breaks off, the items before do not become a batch."""
 
     def breaks_off() -> object:
         yield from ITEMS[:15]

@@ -53,7 +53,7 @@ def begun(table: JobTable, lane: Lane = Lane.INTERACTIVE) -> Claim:
 
 
 def reaped(table: JobTable) -> list[Message]:
-    """What the reaper sends as soon as it sends anything."""
+    """Wait until the reaper returns messages, and return them."""
     return until(table.reap, what="anything to reap")
 
 
@@ -181,7 +181,7 @@ def test_a_job_that_keeps_ending_its_workers_is_quarantined(table: JobTable) -> 
 
 
 def test_a_live_worker_gets_its_job_back_from_quarantine(table: JobTable) -> None:
-    """It lost touch at its last attempt: nothing had died, and its picture is as good as any."""
+    """The worker lost its connection during the last attempt. It has not died, so its picture is valid."""
     last = JobTable(table.redis, table.keys, JobPolicy(SHORT, 1))
     claim = begun(last)
     until(lambda: not last.reap() and state(table) is JobState.QUARANTINED, what="quarantine")
@@ -213,7 +213,7 @@ def test_a_lost_message_is_sent_again(table: JobTable, monkeypatch: pytest.Monke
 def test_a_message_lost_before_a_long_queue_is_missed_when_later_ones_overtake_it(
     table: JobTable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The pipe is never empty under a steady load, so an empty pipe cannot be the only sign."""
+    """Under a steady load the queue of messages is never empty, so emptiness cannot be the only sign."""
     monkeypatch.setattr("mezcal.jobs.state.table.GRACE_MS", 10)
     later = Mezzanine.parse("dc/2")
     table.ensure(RECIPE, Lane.BULK)

@@ -34,7 +34,7 @@ def scratch(size):
 
 
 def arrive(scratch, pieces):
-    """What a download does, in another thread."""
+    """Write as a download does, in another thread."""
 
     def run():
         at = 0

@@ -105,7 +105,7 @@ def test_only_nginx_is_published_to_the_world() -> None:
 
 @pytest.mark.parametrize("name", ALL)
 def test_no_secret_stands_in_the_files(name: str) -> None:
-    """It comes by a file, from .env, or is said to be for trying."""
+    """Secrets come from a file or from .env, or are marked as for trying only."""
     for variable, value in ALL[name].get("environment", {}).items():
         if CONFIDENTIAL.search(variable):
             assert value in ("", None) or value.startswith(("${", "/run/secrets/")), variable

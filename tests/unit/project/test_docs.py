@@ -29,7 +29,7 @@ FILE = re.compile(r"(?<![\w/.])((?:api|docs|mezcal|tests|tools|worker|benchmarks
 
 
 def commands(page: Path) -> Iterator[list[str]]:
-    """The shell commands that *page* shows, as words; comments are dropped."""
+    """Yields the shell commands of *page* as words, without comments."""
     for language, block in FENCED.findall(page.read_text()):
         lines = block.replace("\\\n", " ").splitlines()
         if language == "console":
@@ -39,7 +39,7 @@ def commands(page: Path) -> Iterator[list[str]]:
 
 
 def mezcal_options(words: list[str]) -> list[str] | None:
-    """The options that the command *words* gives to mezcal; None if it does not run it."""
+    """Returns the options that the command *words* passes to mezcal, None if it does not run mezcal."""
     words = list(takewhile(lambda word: word not in SHELL, words))
     if words[0] == "make":
         return shlex.split(next((word[5:] for word in words if word.startswith("ARGS=")), ""))
@@ -47,7 +47,7 @@ def mezcal_options(words: list[str]) -> list[str] | None:
 
 
 def heading_anchors(page: Path) -> set[str]:
-    """The anchors that a forge makes of *page*'s headings."""
+    """Returns the anchors that a forge makes of the headings of *page*."""
     headings = re.findall(r"^#+ (.+)$", FENCED.sub("", page.read_text()), re.MULTILINE)
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 

@@ -16,7 +16,7 @@ from mezcal.runtime.memory_budget import MemoryBudget
 
 
 def most_held(budget: MemoryBudget) -> int:
-    """The most that all held together in a moment of work."""
+    """Returns the most memory that all held at the same time."""
     return max(budget.held() for _ in range(20))
 
 

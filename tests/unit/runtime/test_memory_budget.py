@@ -36,11 +36,11 @@ class Pool:
         words = [sys.executable, "-m", "tests.unit.runtime.memory_actor", *map(str, arguments)]
         self.actors[name] = subprocess.Popen(words, stdin=lines, text=True, pass_fds=[self.budget.fileno()], bufsize=1)
 
-    def said(self, text: str) -> bool:
+    def logged(self, text: str) -> bool:
         return any(line.startswith(text) for line in self.log.read_text().splitlines())
 
     def hears(self, text: str) -> None:
-        until(lambda: self.said(text), what=text)
+        until(lambda: self.logged(text), what=text)
 
     def let_go(self, name: str) -> None:
         stdin = self.actors[name].stdin
@@ -48,11 +48,11 @@ class Pool:
         stdin.write("\n")
 
     def waits(self, name: str) -> None:
-        """*name* has asked, and has not got: its row says so."""
+        """Wait until the row of *name* shows that it waits for memory."""
         self.hears(f"{name} asks")
         count = sum(" asks " in line for line in self.log.read_text().splitlines())
         until(lambda: len([row for row in self.rows() if row.stage != memory_budget.ClaimStage.FREE]) >= min(count, 3))
-        assert not self.said(f"{name} has")
+        assert not self.logged(f"{name} has")
 
     def rows(self) -> list[memory_budget.Row]:
         return self.budget._rows()
@@ -88,7 +88,7 @@ def test_what_many_hold_at_once_is_never_more_than_the_budget(pool: Pool) -> Non
 
 
 def test_of_two_that_see_the_same_room_one_gives_way(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The other takes it after we saw that there was room and before we claimed it."""
+    """The other claims the memory after we have seen that it is free, and before we claim it."""
     fits, looks = pool.budget._fits, []
 
     def slow_to_claim(at: int, size: int) -> bool:
@@ -171,7 +171,7 @@ def test_a_large_one_is_not_overtaken_by_small_ones(pool: Pool) -> None:
     pool.waits("small")
     pool.let_go("first")
     pool.hears("large has 1000 1000")
-    assert not pool.said("small has")
+    assert not pool.logged("small has")
     pool.let_go("large")
     pool.hears("small has 10 10")
 
@@ -185,13 +185,13 @@ def test_who_is_waited_for_goes_before_bulk(pool: Pool) -> None:
     pool.waits("somebody")
     pool.let_go("first")
     pool.hears("somebody has 600 600")
-    assert not pool.said("bulk has")
+    assert not pool.logged("bulk has")
     pool.let_go("somebody")
     pool.hears("bulk has 600 600")
 
 
 def test_two_that_need_more_on_the_way_do_not_wait_for_each_other() -> None:
-    """What one has it gives back before it waits for more: here the other is this very process' neighbour."""
+    """A job returns its memory before it waits for more; here, the other job is in the same worker."""
     alone = MemoryBudget(TOTAL)
     with alone.share(0, lambda _seconds: None) as take:
         take(600)

@@ -26,7 +26,7 @@ with options_saved(Path(sys.argv[1]), {"repo_base_url": "http://dead.example/"})
 
 @pytest.fixture(autouse=True)
 def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """The folder of what runs in the data folder that a command here takes for its own."""
+    """The run folder in the data folder that commands use here."""
     for name in Settings.model_fields:
         monkeypatch.delenv(name.upper(), raising=False)
     monkeypatch.chdir(tmp_path)

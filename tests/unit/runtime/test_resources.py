@@ -21,7 +21,7 @@ def _eight_cores(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def tree(root: Path, groups: str, files: dict[str, str]) -> Path:
-    """A machine of 16 GiB whose /proc/self/cgroup says *groups*."""
+    """Make the files of a machine of 16 GiB whose /proc/self/cgroup contains *groups*. Returns their folder."""
     given = {"proc/meminfo": f"MemTotal:       {16 * 2**20} kB\nMemFree: 1 kB\n", "proc/self/cgroup": groups, **files}
     for name, text in given.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)

@@ -24,7 +24,7 @@ BROKER, DASHBOARD, SERVICE = 0, 1, 2
 
 
 def until(look: Callable[[], Any], within: float = WITHIN) -> Any:
-    """What *look* returns as soon as it is true."""
+    """Returns what *look* returns as soon as it is true."""
     end = time.monotonic() + within
     while not (seen := look()):
         assert time.monotonic() < end, "it did not come to pass"
@@ -33,7 +33,7 @@ def until(look: Callable[[], Any], within: float = WITHIN) -> Any:
 
 
 def lives(pid: int) -> bool:
-    """Whether the process runs; a zombie does not."""
+    """Returns True if the process runs; a zombie does not."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
@@ -105,7 +105,7 @@ def test_says_ready_only_when_every_part_is(stage: Stage) -> None:
     until(lambda: "api ready" in stage.events)
     until(lambda: "worker began" in stage.events)
     assert "worker ready" not in stage.events
-    assert select.select([stage.process.stdout], [], [], 0)[0] == [], "it said ready too early"
+    assert select.select([stage.process.stdout], [], [], 0)[0] == [], "the ready line came too early"
     (stage.folder / "go").touch()
     stage.ready()
 
@@ -163,7 +163,7 @@ def test_a_second_signal_hurries(stage: Stage) -> None:
     assert stage.events[-1] == "broker ended", "even in a hurry the broker closes its files"
 
 
-def test_one_wish_signalled_twice_does_not_hurry(stage: Stage) -> None:
+def test_one_stop_signalled_twice_does_not_skip_the_drain(stage: Stage) -> None:
     """`timeout` and some process managers signal the process and then its group."""
     stage.raise_curtain(actor("worker", "stubborn", grace=2.5))
     stage.ready()

@@ -94,8 +94,8 @@ def test_credentials_come_from_where_every_aws_client_has_them(
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(shared))
     for name in KEYS:
         monkeypatch.delenv(name, raising=False)
-    nobody = {"aws_access_key_id": None, "aws_secret_access_key": None}
-    store = S3Store(s3.settings(s3.bucket(), tmp_path, **nobody))
+    no_credential = {"aws_access_key_id": None, "aws_secret_access_key": None}
+    store = S3Store(s3.settings(s3.bucket(), tmp_path, **no_credential))
     assert put(store)
     assert "shared-id" in str(store.presigned_url("0" * 32))
 

@@ -25,7 +25,7 @@ def record(message: str, **fields: object) -> logging.LogRecord:
 
 
 @pytest.mark.parametrize(
-    ("said", "hidden"),
+    ("text", "hidden"),
     [
         ("Authorization: Bearer abc.def", "abc.def"),
         ("{'Authorization': 'Basic dXNlcjpw', 'Host': 'a'}", "dXNlcjpw"),
@@ -41,13 +41,13 @@ def record(message: str, **fields: object) -> logging.LogRecord:
         ("/files/x.jpg?expires=1&signature=abc_def-1", "abc_def-1"),
     ],
 )
-def test_what_looks_like_a_secret_is_hidden(said: str, hidden: str) -> None:
-    assert hidden not in Redactor()(said)
-    assert "***" in Redactor()(said)
+def test_what_looks_like_a_secret_is_hidden(text: str, hidden: str) -> None:
+    assert hidden not in Redactor()(text)
+    assert "***" in Redactor()(text)
 
 
 @pytest.mark.parametrize(
-    "said",
+    "text",
     [
         "the process that made 70d1d414bc4b8286c5abfffed1fc938e ended: signal 9",
         "a token is needed here and none came",
@@ -56,8 +56,8 @@ def test_what_looks_like_a_secret_is_hidden(said: str, hidden: str) -> None:
         "GET /images/keys/secret-garden.tif 200 hit",
     ],
 )
-def test_what_is_none_stays(said: str) -> None:
-    assert Redactor()(said) == said
+def test_what_is_none_stays(text: str) -> None:
+    assert Redactor()(text) == text
 
 
 @pytest.mark.parametrize(

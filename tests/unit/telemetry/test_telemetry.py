@@ -55,7 +55,7 @@ for metric in collect_all():
 
 
 @pytest.mark.parametrize("family", definitions(), ids=lambda family: family.name)
-def test_every_metric_is_named_and_told_as_prometheus_wants_it(family) -> None:
+def test_every_metric_has_a_name_and_help_as_prometheus_requires(family) -> None:
     """The rules of `promtool check metrics`."""
     assert re.fullmatch(r"mezcal_[a-z][a-z_]*[a-z]", family.name), "lower case, no colons, our prefix"
     assert not NO_BASE_UNIT.search(family.name)

@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from tests.faults.support.environment import FaultEnvironment
     from tests.support.broker import Broker
 
-ASKERS = 1000
+CLIENTS = 1000
 
 
-async def crowd(url: str, path: str, count: int) -> list[int]:
+async def many_requests(url: str, path: str, count: int) -> list[int]:
     """Request *path* from *count* clients, each on a separate connection. Returns the statuses."""
     host, _, port = url.removeprefix("http://").partition(":")
 
@@ -41,24 +41,24 @@ async def crowd(url: str, path: str, count: int) -> list[int]:
     return await asyncio.gather(*(ask() for _ in range(count)))
 
 
-def test_a_thousand_askers_at_two_api_processes_share_one_download(install: Callable[..., FaultEnvironment]) -> None:
+def test_a_thousand_clients_of_two_api_processes_share_one_download(install: Callable[..., FaultEnvironment]) -> None:
     environment = install(WAITERS_MAX="1000", API_PROCESSES="2", WAIT_SECONDS="60")
     path, script = environment.slow_master()
     environment.request_in_background(path)
     environment.wait_for_attempt(path)
 
     async def all_of_them() -> list[int]:
-        asking = asyncio.create_task(crowd(environment.installation.url, path, ASKERS))
+        responses = asyncio.create_task(many_requests(environment.installation.url, path, CLIENTS))
         redis = environment.table.redis
         await asyncio.sleep(0)
         loop = asyncio.get_running_loop()
         listening = lambda: redis.pubsub_numsub(environment.table.keys.ended)[0][1] == 2  # noqa: E731
         await loop.run_in_executor(None, lambda: until(listening, what="both processes to wait"))
         script.go.set()
-        return await asking
+        return await responses
 
     statuses = asyncio.run(all_of_them())
-    assert statuses == [200] * ASKERS
+    assert statuses == [200] * CLIENTS
     assert environment.repository.count(path) == 1
     job = environment.job(path)
     assert job is None or job.attempts == 1
