@@ -1,4 +1,4 @@
-"""The Celery app, and what each of its processes works with. Importing it reads no settings and opens nothing."""
+"""The Celery app, and the context of its processes. The import reads no settings and opens nothing."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def _configure(sender: Celery, **_: Any) -> None:
 
 @dataclass(frozen=True, slots=True)
 class WorkerContext:
-    """What a worker process works with."""
+    """The objects that the tasks of one worker process share."""
 
     settings: Settings
     origin: Origin
@@ -110,7 +110,7 @@ def context() -> WorkerContext:
 
 @cache
 def memory() -> MemoryBudget:
-    """Return what this worker's conversions may hold together. It is made before the first fork, so that all share it.
+    """Return the memory budget of this worker's conversions. It is made before the first fork, so that all share it.
 
     A worker with a partner shares the budget that both inherited.
     """
@@ -120,7 +120,7 @@ def memory() -> MemoryBudget:
 
 
 def has_partner() -> bool:
-    """Return whether this is the second of two workers: the first reports what concerns both."""
+    """Return True if this is the second of two workers: the first reports for both."""
     return PARTNER in os.environ
 
 
@@ -173,7 +173,7 @@ def _end_task(**_: Any) -> None:
 
 @signals.worker_process_init.connect
 def _pool_process(**_: Any) -> None:
-    """Set up a pool process. It ends with the worker: else it would go on with a job that another worker has by now."""
+    """Set up a pool process. It ends with the worker, because another worker takes over its job."""
     follow_parent(signal.SIGKILL)
     context.cache_clear()
     context()

@@ -10,7 +10,7 @@ from worker.app import app, context
 
 @app.task(name=SPREAD, time_limit=CHORE_SECONDS)
 def spread(name: str) -> int:
-    """Do what the events of the chunk *name* ask for. Returns the number of jobs that were queued.
+    """Process the events of the chunk *name*. Returns the number of jobs that were queued.
 
     The chunk is kept if some of its items are left to the next run.
     """

@@ -13,7 +13,7 @@ from worker.app import app, context
 
 @app.task(name=PREVIEW, time_limit=CHORE_SECONDS)
 def make_preview(wanted: dict[str, Any]) -> str:
-    """Save a preview of one derivative, or that there can be none. Returns what was done, for Flower."""
+    """Save a preview of one derivative, or record that it cannot have one. Returns the result for Flower."""
     ctx, recipe = context(), from_json(wanted)
     opened = ctx.store.open(recipe)
     if opened is None:

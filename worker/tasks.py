@@ -47,8 +47,8 @@ class NotMade(Exception):
 def make(self: Any, wanted: dict[str, Any]) -> str:
     """Make one derivative, if it is still wanted and no other worker makes it. Returns how the job ended.
 
-    The job table has the end when this returns. For Flower it raises `NotMade` if the job failed and `Retry` if it is
-    delayed. `Retry` sends no message: housekeeping sends one when the job is due.
+    The job table has the end when this returns. It raises `NotMade` if the job failed and `Retry` if it is
+    delayed, so that Flower shows this. `Retry` sends no message: housekeeping sends one when the job is due.
     """
     recipe = from_json(wanted)
     ctx = context()
@@ -60,7 +60,7 @@ def make(self: Any, wanted: dict[str, Any]) -> str:
 
 
 def _report(recipe: Recipe, lease: Lease) -> str:
-    """Work on the claimed job and record its end. What is raised for Flower does not show the cause."""
+    """Run the claimed job and record its end. The exception that Flower shows does not contain the cause."""
     attempt = JobAttempt(recipe, lease.claim)
     try:
         stored = _work(attempt, lease)
@@ -118,7 +118,7 @@ def waiting(lease: Lease) -> Callable[[float], None]:
 
 @app.task(name=CHORE, time_limit=CHORE_SECONDS)
 def run_chore(name: str) -> str:
-    """Do the chore *name*. One that fails is done again when it is due next."""
+    """Do the chore *name*. After a failure it runs again at its next interval. Returns the result for Flower."""
     if name not in CHORES:  # sent by a worker of another version
         return "unknown"
     CHORES[name].work()

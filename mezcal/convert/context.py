@@ -1,4 +1,4 @@
-"""What one conversion is given besides its masters, as one value that is handed down unchanged."""
+"""The options and limits of one conversion, as one immutable value."""
 
 from __future__ import annotations
 

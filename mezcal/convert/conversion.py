@@ -52,7 +52,7 @@ class Conversion:
         except BadTiff as error:
             raise Undecodable(f"TIFF: {error}") from error
         except Exception:
-            if reader.failure is not None:  # the origin's failure is the cause, whatever the decoder says
+            if reader.failure is not None:  # the origin's failure is the cause, not the decoder's error
                 raise reader.failure from None
             raise
 

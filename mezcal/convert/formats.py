@@ -1,4 +1,4 @@
-"""The table of what is done with every format and mode. docs/formats.md is generated from it."""
+"""The table of all formats and modes, and how each is converted. docs/formats.md is generated from it."""
 
 from __future__ import annotations
 

@@ -17,8 +17,8 @@ def convert(master: BinaryIO, target: Path, context: ConversionContext) -> Conve
     *master* is seekable and open for reading. It may still be growing: a read then blocks until the bytes are
     there, and a seek to the end until the length is known.
 
-    Raises `NotAnImage`, `Undecodable`, `TooLarge`, `BadRecipe` for a page that does not exist, and whatever reading
-    *master* raised. *target* may hold anything after a failure.
+    Raises `NotAnImage`, `Undecodable`, `TooLarge`, `BadRecipe` for a page that does not exist, and the exceptions of
+    reading *master*. *target* may hold anything after a failure.
     """
     from mezcal.convert.conversion import Conversion  # noqa: PLC0415 - loads libvips, which only workers need
 

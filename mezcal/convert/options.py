@@ -1,4 +1,4 @@
-"""What a mezzanine is to be like, and what was written."""
+"""The options of a mezzanine, and the result of a conversion."""
 
 from __future__ import annotations
 

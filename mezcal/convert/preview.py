@@ -1,4 +1,4 @@
-"""A small copy of a derivative for lists, made in at most `MEMORY_MAX` bytes whatever the derivative's size."""
+"""A small copy of a derivative for lists, made in at most `MEMORY_MAX` bytes for any size of the derivative."""
 
 from __future__ import annotations
 

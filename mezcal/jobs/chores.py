@@ -1,4 +1,4 @@
-"""Which worker does a chore in this interval, and how far the walk through the store has come."""
+"""The chores' state in Redis: the worker of each chore in this interval, the position of the walk through the store."""
 
 from __future__ import annotations
 
@@ -32,5 +32,5 @@ class ChoreState:
 
     @raises_broker_down()
     def save_cursor(self, cursor: str) -> None:
-        """Remember how far the walk has come."""
+        """Save the position of the walk."""
         self._redis.set(self._keys.cursor, cursor, ex=CURSOR_KEPT)

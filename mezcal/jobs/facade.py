@@ -1,4 +1,4 @@
-"""What the API, the commands and the workers ask of the job table, in one class."""
+"""The interface of the job table for the API, the commands and the workers."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ REVALIDATED_ONCE_IN = 300  # seconds for which a second request for the same rev
 
 @dataclass(frozen=True, slots=True)
 class RunningJob:
-    """A job that a worker makes now, and how far it has come, None if its worker has not reported yet."""
+    """A running job and its progress, None if its worker has not reported yet."""
 
     record: Record
     stage: Stage | None
@@ -99,10 +99,10 @@ class Jobs:
         return Job(self, recipe, joined=result.verdict is Verdict.JOINED)
 
     def changed(self, recipe: Recipe, lane: Lane = Lane.BULK) -> None:
-        """Have *recipe* made again from its changed master. The old derivative is served until then.
+        """Queue *recipe* to be made again from its changed master. The old derivative is served until then.
 
         A worker that runs the job loses its lease, so what is stored in the end is no older than this call.
-        Raises `Busy` if too many jobs are queued: nothing follows from the call then.
+        Raises `Busy` if too many jobs are queued; nothing has changed then.
         """
         with raises_broker_down("the queue cannot be reached, so the change is not recorded"):
             result = self.table.change(recipe, lane)
@@ -115,7 +115,7 @@ class Jobs:
             self.pipe.send(Message(result.lane, recipe.as_json()))
 
     def request_revalidation(self, recipe: Recipe) -> bool:
-        """Have a worker ask the origin whether the master of *recipe*'s derivative changed.
+        """Queue the revalidation of *recipe*'s derivative: a worker asks the origin if the master has changed.
 
         Returns False if that was requested in the last `REVALIDATED_ONCE_IN` seconds: nothing is sent then.
         """
@@ -127,7 +127,7 @@ class Jobs:
         return True
 
     def request_preview(self, recipe: Recipe) -> None:
-        """Have a worker make a preview of *recipe*'s derivative, unless that was requested a moment ago."""
+        """Queue a preview of *recipe*'s derivative, unless that was done a moment ago."""
         if self.recent.request_preview(recipe):
             self.pipe.preview(recipe.as_json(), recipe.label)
 
@@ -162,12 +162,12 @@ class Jobs:
     # --- many
 
     def spread(self, recipes: Iterable[Recipe], *, changed: bool = False) -> int:
-        """Have *recipes* made in bulk, again if their masters *changed*. Returns how many."""
+        """Queue *recipes* in bulk; with *changed*, stored derivatives are made again. Returns the number of recipes."""
         kind = "changed" if changed else "wanted"
         return self.post((kind, "recipe", recipe.as_json()) for recipe in recipes).items
 
     def post(self, items: Iterable[Any], delivery: str | None = None, seconds: int = KNOWN_SECONDS) -> Posted:
-        """Save *items* (`events.Event`) for the workers, as a batch; those of one *delivery* once in *seconds*."""
+        """Save *items* (`events.Event`) as a batch for the workers. A *delivery* repeated in *seconds* adds nothing."""
         with raises_broker_down("the queue cannot be reached, so nothing was recorded"):
             posted = self.batches.post(items, delivery, seconds)
         with suppress(BrokerDown):  # the workers look for chunks whose messages are missing
@@ -242,7 +242,7 @@ class Jobs:
 
     @raises_broker_down()
     def stage(self, key: str) -> Stage | None:
-        """Return how far the running job *key* has come, None if its worker has not reported yet."""
+        """Return the progress of the running job *key*, None if its worker has not reported yet."""
         return progress.read_all(self.table, [key])[0]
 
     @raises_broker_down()

@@ -21,7 +21,7 @@ def as_json(record: Record) -> dict[str, Any]:
 
 
 def keys_of(jobs: Jobs, names: list[str]) -> list[str]:
-    """Return the keys of the failures that *names* name: by key, by the path of a master, or `ALL` there are."""
+    """Return the keys of failures. Each of *names* is a key, the path of a master, or `ALL`."""
     if names == [ALL]:
         return [record.key for record in jobs.failures(MANY)]
     return [name if KEY.fullmatch(name) else Mezzanine.parse(name).key for name in names]

@@ -1,7 +1,6 @@
 """A store as housekeeping sees it: folders with sizes and times, not recipes.
 
-It cannot be known which recipe a folder of umd-lib/mezcal's MD5 layouts belongs to: so what the inventory shows is
-evicted by its folder.
+The recipe of a folder in umd-lib/mezcal's MD5 layouts is not known, so derivatives are evicted by their folder.
 """
 
 from __future__ import annotations
@@ -53,7 +52,7 @@ class InventoryWalk(Protocol):
 
 
 class Inventory(Protocol):
-    """What trimming and revalidating ask of a store. Every method raises `StoreDown` if the store fails."""
+    """The interface of a store for trimming and revalidating. Every method raises `StoreDown` if the store fails."""
 
     @property
     def sidecars_per_walk(self) -> int:
@@ -78,7 +77,7 @@ class Inventory(Protocol):
         """Returns how many bytes can still be stored, None if the store has no limit."""
 
     def exclusive(self, *, wait: bool) -> AbstractContextManager[bool]:
-        """Keep other processes from trimming. Gives False if another one is at it; with *wait*, waits for its end."""
+        """Prevent other processes from trimming. Yields False if another one is trimming; with *wait*, waits for it."""
 
     def load_state(self) -> bytes:
         """Returns what was saved last, empty if nothing was."""

@@ -1,4 +1,4 @@
-"""What every store promises: to those who serve and make derivatives, and to housekeeping."""
+"""The interfaces of a store: for serving and making derivatives, and for housekeeping."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Housekeeping(Protocol):
     def evict(self, recipe: Recipe) -> bool:
         """Move the derivative to the trash, however recently it was used. Returns True if there was one.
 
-        `find` no longer returns it. `open` brings it back within PIN_SECONDS: what a HEAD announced can be fetched.
+        `find` no longer returns it. `open` brings it back within PIN_SECONDS, so that a GET after a HEAD finds it.
         """
 
     def sweep(self) -> int:
@@ -79,7 +79,7 @@ class Housekeeping(Protocol):
     def entries(self) -> Iterator[StoredEntry]:
         """Yields every derivative in no promised order, and never holds all in memory.
 
-        What is added or removed meanwhile may be missing or not.
+        Derivatives that are added or removed meanwhile may be yielded or not.
         """
 
     def usage(self) -> Usage | None:
@@ -91,7 +91,7 @@ class Housekeeping(Protocol):
     def verify(self, sample: int | None = None, *, mend: bool = False) -> Iterator[VerifiedItem]:
         """Read each derivative, or *sample* of them chosen at random, and compare it with its sidecar.
 
-        With *mend*, what is wrong is removed.
+        With *mend*, defects are removed.
         """
 
     def last_use_source(self, *, use_log: bool) -> str:
@@ -102,7 +102,7 @@ class DerivativeStore(Store, Housekeeping, Protocol):
     """A whole store, as `open_store` returns it."""
 
 
-# --- what only some stores can do
+# --- features of some stores
 
 
 @runtime_checkable

@@ -29,7 +29,7 @@ USER = "mezcal"
 WRAPPED = "ExceptionWithTraceback()"  # the exception in Celery's event when a pool process was lost
 DEFAULTS = {
     "FLOWER_MAX_TASKS": "10000",  # Flower's own 100,000 take 580 MB
-    "FLOWER_PERSISTENT": "false",  # the job table keeps what must be kept; Flower would pickle what it shows
+    "FLOWER_PERSISTENT": "false",  # the job table is the record; Flower would pickle its tasks
     "FLOWER_READ_ONLY": "true",  # a task that is revoked in Flower is sent again: the job table decides what is made
     "FLOWER_UNAUTHENTICATED_API": "false",
     "FLOWER_PURGE_OFFLINE_WORKERS": "3600",  # seconds; a container that is started again has a new name

@@ -1,4 +1,4 @@
-"""Housekeeping: what the main process of a worker does every two seconds besides handing out tasks."""
+"""Housekeeping: the work that the main process of a worker repeats every two seconds."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class HousekeepingStep(bootsteps.StartStopStep):  # type: ignore[misc]  # celery
             log.warning("housekeeping is delayed: %s", error)
 
     def _record_minutes(self) -> None:
-        """Add the jobs that both workers of this machine counted to the history; the partner leaves it to us."""
+        """Add the jobs that both workers of this machine counted to the history. The partner does not do this."""
         if has_partner():
             return
         if self._minutes is None:
@@ -86,8 +86,8 @@ class HousekeepingStep(bootsteps.StartStopStep):  # type: ignore[misc]  # celery
     def _reap(self) -> None:
         """Queue the jobs again whose lease ran out, unless Redis was away a moment ago.
 
-        Running jobs then have one lease to renew theirs. Otherwise the first thing after an outage would be to take
-        them for dead and start each of them again.
+        After an outage, running jobs have the time of one lease to renew theirs. Otherwise all of them would count as
+        dead and be started again.
         """
         ctx = context()
         ctx.jobs.broker.ping()
@@ -109,7 +109,7 @@ class HousekeepingStep(bootsteps.StartStopStep):  # type: ignore[misc]  # celery
 
 
 def describe(consumer: Any) -> Worker:
-    """Return what the list of workers shows of this one; its queue of chores is not shown."""
+    """Return this worker as the list of workers shows it, without its queue of chores."""
     queues = tuple(sorted(set(consumer.app.amqp.queues.consume_from) - {CHORES}))
     return Worker(f"{consumer.hostname}:{os.getpid()}", consumer.pool.num_processes, queues)
 

@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 @signals.task_failure.connect
 def _process_ended(task_id: str, exception: BaseException, args: list[Any], sender: Any = None, **_: Any) -> None:
-    """Queue the job again, or end it as failed. If Redis is away now, that follows when the lease runs out."""
+    """Queue the job again, or end it as failed. If Redis is down, the reaper does it when the lease expires."""
     if getattr(sender, "name", None) != MAKE or not isinstance(exception, (WorkerLostError, TimeLimitExceeded)):
         return
     try:

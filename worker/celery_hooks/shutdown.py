@@ -21,7 +21,7 @@ from worker.app import context, settings
 log = logging.getLogger(__name__)
 
 # Seconds after which Celery certainly takes no more messages: its loop checks once a second. A job that is given back
-# sooner may come to this very worker, and would be ended with it.
+# sooner may come to this worker again, and would be ended with it.
 TAKES_NO_MORE = 2.0
 
 

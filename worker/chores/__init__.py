@@ -1,4 +1,4 @@
-"""Chores: periodic work that is done once per installation, however many workers run.
+"""Chores: periodic work that is done once per installation, with any number of workers.
 
     @chore(every=600)
     def trim() -> None: ...

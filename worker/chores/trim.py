@@ -1,4 +1,4 @@
-"""Keeps the store within its bounds, and removes for good what was evicted."""
+"""Keeps the store within its bounds, and empties the trash."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def trim() -> None:
 
 @chore(every=60)
 def expire() -> None:
-    """Delete what lay in the trash for PIN_SECONDS, and uploads that were never completed.
+    """Delete derivatives that were evicted PIN_SECONDS ago, and uploads that were never completed.
 
     It runs in a pool process, because its requests to a bucket would hold up a worker's event loop.
     """

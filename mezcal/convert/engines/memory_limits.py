@@ -1,6 +1,6 @@
 """How much memory a master takes that its decoder holds whole, found in its header before anything is decoded.
 
-Masters that stream take the same memory whatever their size. The others have a limit, so that a process stays below
+Masters that stream take the same memory at any size. The others have a limit, so that a process stays below
 1 GB. The figures are peaks of `convert` less those for a small picture, measured with masters of 16 megapixels
 (libvips 8.18, Pillow, pillow-heif; 4 megapixels for deep AVIF) and rounded up. Those of a GIF's second frame, of QOI
 and of Pillow's rarer modes are calculated, not measured.

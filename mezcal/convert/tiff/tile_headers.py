@@ -1,7 +1,7 @@
 """The size in the header of a strip or tile, for compressions whose data begin with such a header.
 
-A decoder allocates memory for this size, whatever the TIFF has declared. So it is checked before decoding. A strip or
-tile whose header cannot be read here is not decoded.
+A decoder allocates memory for this size, even if the TIFF declares another one. So it is checked before decoding. A
+strip or tile whose header cannot be read here is not decoded.
 """
 
 from __future__ import annotations

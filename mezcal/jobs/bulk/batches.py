@@ -1,6 +1,6 @@
-"""Batches: bulk requests, and how many of their items ended how.
+"""Batches: bulk requests, with the numbers of their items by outcome.
 
-Each item is counted once, however often its chunk is queued, when its job ends. No count needs a look at all jobs of a
+Each item is counted once, however often its chunk is queued, when its job ends. No count has to read all jobs of a
 batch.
 """
 
@@ -33,7 +33,7 @@ TEXT_MOST = 300  # characters of a note
 
 @dataclass(frozen=True, slots=True)
 class Posted:
-    """A batch that was saved for the workers; *again* if the same delivery had opened it before."""
+    """A batch that was saved for the workers. *again* is true if an earlier delivery of the same event opened it."""
 
     name: str
     items: int
@@ -99,7 +99,7 @@ class Batches:
 
     @raises_broker_down()
     def post(self, items: Iterable[Any], delivery: str | None = None, seconds: int = KNOWN_SECONDS) -> Posted:
-        """Save *items* (small JSON, `events.Event`), all or none; those of one *delivery* once in *seconds*."""
+        """Save *items* (small JSON, `events.Event`), all or none. A *delivery* repeated in *seconds* saves nothing."""
         name = PREFIX + uuid4().hex[:24]
         names, count = self._chunks.draft(items, name)
         digest = hashlib.sha256(delivery.encode("utf-8", "surrogatepass")).hexdigest() if delivery else ""

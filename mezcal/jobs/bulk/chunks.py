@@ -1,7 +1,7 @@
 """Bulk requests on their way into the queue: items are kept in chunks, and queued as the bulk lane empties.
 
 A million images are a thousand small keys that way, and not a million jobs with their messages. A chunk is kept until
-all its items are settled or queued, so none is lost if a worker dies. To queue a chunk twice does no harm.
+all its items are settled or queued, so none is lost if a worker dies. Queueing a chunk twice does no harm.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class Chunks:
 
     @raises_broker_down()
     def done(self, name: str) -> None:
-        """Delete the chunk *name*: all of it is settled or queued."""
+        """Delete the chunk *name*: all its items are settled or queued."""
         pipe = self._redis.pipeline()
         pipe.delete(self._keys.chunk(name), self._keys.held(name))
         pipe.zrem(self._keys.chunks, name)

@@ -75,7 +75,7 @@ class BulkFollowUp:
         return waiting + sum(map(len, self._queued.values()))
 
     def hand_over(self, recipes: list[Recipe], *, at_once: bool = True) -> None:
-        """Have *recipes* made in bulk. Workers queue them now if *at_once*, else as the bulk lane empties."""
+        """Queue *recipes* in bulk: now if *at_once*, else as the bulk lane empties."""
         for start in range(0, len(recipes), SIZE):
             some = recipes[start : start + SIZE]
             for name in self._jobs.batches.post(("wanted", "recipe", recipe.as_json()) for recipe in some).chunks:

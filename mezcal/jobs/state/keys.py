@@ -84,7 +84,7 @@ class Keys:
         return f"{self.prefix}ended"
 
     def progress(self, key: str) -> str:
-        """String: how far the running job *key* has come (JSON); expires."""
+        """String: the progress of the running job *key* (JSON); expires."""
         return f"{self.prefix}progress:{key}"
 
     def ticket(self, key: str) -> str:
@@ -123,7 +123,7 @@ class Keys:
 
     @property
     def items(self) -> str:
-        """Hash: how many items of all batches ended how, for metrics; expires. Fields: the counts of a batch."""
+        """Hash: the items of all batches by outcome, for metrics; expires. Fields: the counts of a batch."""
         return f"{self.prefix}items"
 
     def delivery(self, digest: str) -> str:

@@ -1,4 +1,4 @@
-"""Which pages of a master were asked for: an event of the master concerns them, even while they are being made."""
+"""The pages of a master that were requested. An event of the master applies to them, even while they are being made."""
 
 from __future__ import annotations
 

@@ -79,7 +79,7 @@ class Lease:
         persist(lambda: self._table.finish(self.claim))
 
     def delay(self, seconds: float) -> None:
-        """Have the job begun again in *seconds*: nothing was tried."""
+        """Delay the job for *seconds*. The attempt is not counted."""
         persist(lambda: self._table.delay(self.claim, seconds))
 
     def fail(self, failure: Failure) -> float | None:

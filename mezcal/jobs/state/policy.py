@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class JobPolicy:
-    """The settings of the job table; in seconds where no unit is given."""
+    """The settings of the job table. Times are in seconds unless another unit is given."""
 
     lease: float = 6
     max_attempts: int = 3

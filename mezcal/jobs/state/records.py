@@ -93,7 +93,7 @@ class Claim:
 
 
 class AttemptOutcome(StrEnum):
-    """How a worker reports the end of an attempt."""
+    """The outcome of an attempt, as a worker reports it."""
 
     DONE = "done"
     FAILED = "failed"
@@ -113,8 +113,8 @@ class QueueRequest(NamedTuple):
     """One recipe to be queued.
 
     *master_changed*: the master is new or has changed, so it is fetched again. *remake*: the stored derivative is
-    outdated. *place* is that of its item in the batch, None if that is settled otherwise; a request that is not
-    *counted* is no part of the batch.
+    outdated. *place* is that of its item in the batch, None if the item is settled in another way. A request that
+    is not *counted* does not belong to the batch.
     """
 
     recipe: Recipe

@@ -1,4 +1,4 @@
-"""The job table in Redis: what is queued, which worker runs it, how it ended. Each transition is one Lua script."""
+"""The job table in Redis: the queued, running and ended jobs. Each transition is one Lua script."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class JobTable:
         return QueueResult.parse(self._request(QueueRequest(recipe), lane), lane)
 
     def change(self, recipe: Recipe, lane: Lane) -> QueueResult:
-        """Have *recipe* made again from its changed master. A worker that runs the job loses its lease."""
+        """Queue *recipe* to be made again from its changed master. A worker that runs the job loses its lease."""
         request = QueueRequest(recipe, master_changed=True, remake=True)
         return QueueResult.parse(self._request(request, lane), lane)
 
@@ -63,7 +63,7 @@ class JobTable:
         return [QueueResult.parse(answer, lane) for answer in answers]
 
     def retry(self, key: str, lane: Lane = Lane.BULK) -> Message | None:
-        """Queue a failed, quarantined or delayed job again, with all its attempts. Returns the message to be sent."""
+        """Queue a failed, quarantined or delayed job again, with all its attempts. Returns the message to send."""
         return _message(self._run("retry", key, {"lane": lane}))
 
     def forget(self, key: str) -> bool:
@@ -163,7 +163,7 @@ class JobTable:
     # --- for the workers' main processes
 
     def process_died(self, key: str, message: str) -> Message | None:
-        """Queue the job of the task *message* again: its process died. Returns the message to be sent.
+        """Queue the job of the task *message* again: its process died. Returns the message to send.
 
         A job whose attempts are used up is quarantined.
         """

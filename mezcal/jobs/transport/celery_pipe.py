@@ -70,7 +70,7 @@ def configure(app: Celery, settings: Settings, seconds: float) -> None:
 
 
 class CeleryPipe:
-    """Sends messages to Celery's queues. A message only wakes a worker: the job table says what is to be made.
+    """Sends messages to Celery's queues. A message only wakes a worker; the job is in the job table.
 
     *headers* returns what each message carries besides its task.
     """
@@ -89,25 +89,25 @@ class CeleryPipe:
                 self.send(message, producer)
 
     def spread(self, chunk: str) -> None:
-        """Have a worker queue the items of *chunk*."""
+        """Send the task that queues the items of *chunk*."""
         self._send(SPREAD, [chunk], CHORES, chunk)
 
     def spread_all(self, chunks: list[str]) -> None:
-        """Have workers queue the items of each of *chunks*; the messages go in few round trips."""
+        """Send the tasks that queue the items of *chunks*, in few round trips."""
         with _raises_broker_down(), self._app.producer_or_acquire() as producer, producer.batch(BATCH):
             for chunk in chunks:
                 self._send(SPREAD, [chunk], CHORES, chunk, producer)
 
     def chore(self, name: str) -> None:
-        """Have a worker do the chore *name*."""
+        """Send the task of the chore *name*."""
         self._send(CHORE, [name], CHORES, name)
 
     def revalidate(self, recipe: dict[str, Any], label: str) -> None:
-        """Have a worker ask the origin if the master of a stored derivative has changed, after all jobs before it."""
+        """Send the task that revalidates a stored derivative. Workers take it after all queued jobs."""
         self._send(REVALIDATE, [recipe], "bulk", label)
 
     def preview(self, recipe: dict[str, Any], label: str) -> None:
-        """Have a worker make a preview of a stored derivative."""
+        """Send the task that makes a preview of a stored derivative."""
         self._send(PREVIEW, [recipe], CHORES, label)
 
     def _send(self, task: str, args: list[Any], queue: str, label: str, producer: Any = None) -> None:

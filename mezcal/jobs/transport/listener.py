@@ -1,4 +1,4 @@
-"""One connection per process that learns of ended jobs and wakes the requests that wait for them."""
+"""One connection per process that receives the keys of ended jobs and wakes the requests that wait for them."""
 
 from __future__ import annotations
 

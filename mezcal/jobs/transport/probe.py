@@ -1,4 +1,4 @@
-"""Asks the broker about itself: does it answer, which version is it, may it evict jobs?"""
+"""Checks of the broker: does it answer, which version is it, may it evict jobs?"""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class BrokerProbe:
         self._redis = redis
 
     def ping(self) -> None:
-        """Return if the broker answers."""
+        """Raise `BrokerDown` unless the broker answers."""
         with _unreachable():
             self._redis.ping()
 

@@ -1,4 +1,4 @@
-"""Trimming without doing it."""
+"""A dry run of trimming: it counts, and changes nothing."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class DryRunInventory:
-    """*inventory* with nothing changed in it: what would be evicted is counted as if it was."""
+    """Wraps *inventory* and changes nothing: an eviction is only counted."""
 
     def __init__(self, inventory: Inventory) -> None:
         self._inventory = inventory
@@ -43,7 +43,7 @@ class DryRunInventory:
         return self._inventory.free_bytes()
 
     def exclusive(self, *, wait: bool) -> AbstractContextManager[bool]:
-        """Keep other processes from trimming."""
+        """Prevent other processes from trimming."""
         return self._inventory.exclusive(wait=wait)
 
     def load_state(self) -> bytes:

@@ -25,9 +25,9 @@ LEAST_BYTES = 1 << 16  # freed for a job, however little it had written
 
 
 def write_draft(store: Store, write: Callable[[Path], Stored]) -> Stored:
-    """Returns what *write* returns for a draft. Frees space and writes again if the disk becomes full.
+    """Call *write* with a draft. Frees space and calls it again if the disk becomes full. Returns its result.
 
-    Raises `StoreDown` if nothing can be evicted, and what else *write* raises.
+    Raises `StoreDown` if nothing can be evicted, and the exceptions of *write*.
     """
     written = 0
     for attempt in range(1, ATTEMPTS + 1):

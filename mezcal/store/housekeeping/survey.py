@@ -16,7 +16,7 @@ KEPT_BY_KEY = f"{OURS}/{BY_KEY}/"
 
 @dataclass(frozen=True, slots=True)
 class Cutoff:
-    """What is to be evicted: all last used before *before*, and *edge_bytes* of what was last used up to *edge*."""
+    """Which derivatives to evict: all last used before *before*, and *edge_bytes* of those last used up to *edge*."""
 
     before: float
     edge: float = 0
@@ -69,7 +69,7 @@ class Survey:
         return int(last_used) // width * width
 
     def cutoff(self, needed: int, aged: float, youngest: float) -> Cutoff | None:
-        """Returns what to evict: *needed* bytes, and all last used before *aged*; None if that is nothing.
+        """Returns the cutoff for *needed* bytes and all last used before *aged*, None if nothing must be evicted.
 
         Nothing used since *youngest* is evicted.
         """
@@ -89,7 +89,7 @@ class Survey:
         return start + span_width(self.began - start)
 
     def forget(self, cutoff: Cutoff) -> None:
-        """Remove what *cutoff* covers: what was not evicted has been used since, and the next survey counts it."""
+        """Remove the part that *cutoff* covers. The next survey counts those derivatives that stayed because of a use."""
         end = cutoff.edge if cutoff.edge_bytes > 0 else cutoff.before
         self.bytes_by_use = {start: size for start, size in self.bytes_by_use.items() if start >= end}
         self.oldest = max(self.oldest, cutoff.before)

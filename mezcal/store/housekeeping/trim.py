@@ -47,7 +47,7 @@ class Bounds:
 
     @property
     def any(self) -> bool:
-        """True if there is a bound at all."""
+        """True if there is a bound."""
         return bool(self.max_bytes or self.min_free_bytes or self.max_age)
 
 
@@ -87,7 +87,7 @@ class TrimState:
 
 @dataclass(frozen=True, slots=True)
 class TrimResult:
-    """What one run did: images counted, images evicted, their bytes, and whether nothing is left to do."""
+    """The result of one run: images counted, images evicted, their bytes, and if nothing is left to do."""
 
     counted: int = 0
     evicted: int = 0
@@ -114,7 +114,7 @@ class Trim:
         self._report = report
 
     def run(self, seconds: float, *, now: bool = False) -> TrimResult:
-        """Work for *seconds*, unless another process does. With *now*, wait for that one, and survey first."""
+        """Work for *seconds*, unless another process trims. With *now*, wait for that process, and survey first."""
         with self._inventory.exclusive(wait=now) as exclusive:
             if not exclusive:
                 return TrimResult()
@@ -238,7 +238,7 @@ class Trim:
         return True
 
     def _end_eviction(self, cutoff: Cutoff) -> bool:
-        """End the walk. What was used since it was counted stays, and the next survey counts it."""
+        """End the walk. Derivatives that were used since the survey stay; the next survey counts them."""
         self._record_pending()
         if self._state.survey is not None:
             self._state.survey.forget(cutoff)
@@ -247,6 +247,6 @@ class Trim:
 
 
 def surveyed_usage(saved: bytes) -> Usage | None:
-    """Returns what the last survey in a saved state has counted, None if there was none."""
+    """Returns the usage that the last survey of a saved state counted, None if there was no survey."""
     survey = TrimState.from_bytes(saved).survey
     return Usage(survey.derivatives, survey.image_bytes) if survey else None

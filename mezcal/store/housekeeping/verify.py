@@ -1,4 +1,4 @@
-"""What verifying a store finds: whether what is stored is what was made."""
+"""The findings of verifying a store: is each stored image the one that was made?"""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ JPEG_START, JPEG_END = b"\xff\xd8", b"\xff\xd9"  # the first and the last two by
 
 
 class Defect(StrEnum):
-    """What can be wrong. The comments say what mending does."""
+    """A kind of defect. The comments say how it is mended."""
 
     EMPTY = "empty image"  # removed with its sidecar: the next request has it made again
     CUT = "cut image"  # the same
@@ -38,9 +38,9 @@ class Defect(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class VerifiedItem:
-    """One thing that was verified: its folder, its defect, whether that was mended.
+    """One verified item: its folder, its defect, and if that was mended.
 
-    *without_sidecar* is no defect: umd-lib/mezcal left its images so.
+    *without_sidecar* is not a defect: umd-lib/mezcal wrote no sidecars.
     """
 
     folder: str

@@ -1,4 +1,4 @@
-"""What a local store does to single files, and what the file system's errors mean."""
+"""Operations on single files of a local store, and the failures that errors of the file system mean."""
 
 from __future__ import annotations
 

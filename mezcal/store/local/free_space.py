@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-ITEMS_MAX = 20_000  # folders among which the least recently used are looked for, while a job waits
+ITEMS_MAX = 20_000  # folders among which the least recently used are chosen, while a job waits
 FREE_FILES_MIN = 64  # a file system may run out of files before it runs out of bytes
 DISK_SHARE, SHARE_MAX = 100, 256 << 20  # a hundredth of the disk is freed at least, but 256 MiB are enough
 
@@ -37,8 +37,8 @@ class FreeSpace:
     def make(self, needed: int, before: float) -> bool:
         """Free *needed* bytes; what was used since *before* stays. Returns True if there is more space than before.
 
-        The least recently used of the next ITEMS_MAX folders are removed: all of a small store is looked at, and of a
-        large one as much as a waiting job allows.
+        The least recently used of the next ITEMS_MAX folders are removed: a small store is read completely, a large one
+        as far as a waiting job allows.
         """
         if self._missing(needed) == (0, 0):  # another process has freed space meanwhile, or it is another disk
             return True

@@ -1,7 +1,7 @@
-"""Which images nginx has served, on a store mounted `noatime`, where the file system does not note it.
+"""The images that nginx has served, if the store is mounted `noatime` and the file system does not record this.
 
-nginx writes the name of each hit into a file, 64 KiB at a time; a worker reads it and empties it. What is written
-between the two is lost: a use that is forgotten, of an image that will be used again.
+nginx writes the name of each hit into a file, 64 KiB at a time; a worker reads it and empties it. Lines that are
+written in between are lost; this does no harm, because a popular image is used again.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from mezcal.store.protocols import NotesUse
 
 ESCAPED = re.compile(rb"\\x([0-9A-F]{2})")  # nginx writes quotes, backslashes and bytes beyond ASCII so
-NAMES_MAX = 50_000  # names remembered, which are not looked up again: most hits are of few images
+NAMES_MAX = 50_000  # names remembered, which are not checked again: most hits are of few images
 LINE_BYTES_MAX = 16_384
 
 
 class UseLog:
-    """The file *path*, in which nginx writes what it served of *store*."""
+    """The file *path*, in which nginx writes the names of the images of *store* that it served."""
 
     def __init__(self, store: NotesUse, path: Path) -> None:
         self._store = store

@@ -1,4 +1,4 @@
-"""Which folder of a store belongs to which recipe: umd-lib/mezcal's three layouts, made safe."""
+"""The folder of each recipe in a store: umd-lib/mezcal's three layouts, without their collisions."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ class LocalStore:
     def find(self, recipe: Recipe) -> Stored | None:
         """Returns the derivative of *recipe*, None if there is none.
 
-        An empty file, as umd-lib/mezcal left it on a full disk, is none.
+        An empty file, as umd-lib/mezcal left on a full disk, does not count.
         """
         path = self.path(recipe)
         try:
@@ -90,7 +90,7 @@ class LocalStore:
         return sidecar_in(self.path(recipe).parent)
 
     def open(self, recipe: Recipe) -> Opened | None:
-        """Open the derivative of *recipe*: the bytes that were described are sent, even if it is replaced meanwhile."""
+        """Open the derivative of *recipe*, None if there is none. The open file stays the same if it is replaced."""
         return self._open_in(folder(recipe, self.layout))
 
     def open_by_key(self, key: str) -> Opened | None:
@@ -132,8 +132,8 @@ class LocalStore:
 
         *guard* raises `Superseded` if the lease is lost. It is called under the recipe's publishing lock, which
         `delete` takes too: a job that was fenced off before a deletion cannot publish after it. The image is renamed
-        before its sidecar: a death in between leaves an old sidecar, which costs one revalidation; the reverse would
-        call an old image fresh.
+        before its sidecar: if the process dies in between, the sidecar is too old, which costs one revalidation. In the
+        other order, an old image would count as fresh.
         """
         own = folder(recipe, self.layout)
         path = self.root / own / IMAGE

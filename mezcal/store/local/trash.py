@@ -1,8 +1,7 @@
-"""The trash, which keeps evicted derivatives for PIN_SECONDS: what a HEAD announced can be fetched for so long.
+"""The trash keeps evicted derivatives for PIN_SECONDS: after a HEAD, the image can be fetched for so long.
 
-No reader has to mark what it has announced: nginx could not, nor could we on a read-only file system. What is evicted
-within the same half of PIN_SECONDS lies in one folder, named by the time of its removal: housekeeping reads a few
-names, however many files there are.
+Readers mark nothing: nginx cannot, and neither can mezcal on a read-only file system. All evicted within the same half
+of PIN_SECONDS is in one folder, named by the time of its removal. So housekeeping reads only a few names.
 """
 
 from __future__ import annotations

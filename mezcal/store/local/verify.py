@@ -84,7 +84,7 @@ class LocalVerifier:
             return None
 
     def _remove(self, folder: str, defect: Defect) -> bool:
-        """Remove what *defect* is about. Returns False if it must be left: an operator has to look at the disk."""
+        """Remove the files with *defect*. Returns False if they must stay: an operator has to check the disk."""
         path = self._store.root / folder
         if defect is Defect.UNREADABLE_IMAGE:
             return False
@@ -132,7 +132,7 @@ def _read(descriptor: int) -> tuple[str, tuple[bytes, bytes]]:
 
 
 def _restore_access_time(descriptor: int, before: os.stat_result) -> None:
-    """Set the access time back: what was only verified has not been used."""
+    """Restore the access time: verifying is not use."""
     now = os.fstat(descriptor)
     if now.st_atime_ns != before.st_atime_ns and now.st_mtime_ns == before.st_mtime_ns:
         with suppress(OSError):

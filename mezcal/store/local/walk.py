@@ -40,7 +40,7 @@ class FolderLevel:
 class FolderWalk:
     """The folders under *root* after *cursor* ("" is the beginning), in the order of the disk.
 
-    What is added or removed meanwhile may be missing or not; everything else is yielded once.
+    Folders that are added or removed meanwhile may be yielded or not; all others are yielded once.
     """
 
     def __init__(self, root: Path, cursor: str = "") -> None:

@@ -26,7 +26,7 @@ Fields = dict[str, Any]  # botocore's parameters: ContentType, CacheControl, Met
 
 
 class ObjectChanged(Exception):
-    """The object is not, or no longer, what the condition of the request says."""
+    """The object does not meet the condition of the request (any more)."""
 
 
 class ConditionsNotSupported(Exception):

@@ -1,4 +1,4 @@
-"""The S3 client of this process, and what its failures mean to an operator."""
+"""The S3 client of this process, and hints for operators about its failures."""
 
 from __future__ import annotations
 

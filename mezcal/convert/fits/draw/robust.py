@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     Scale = Callable[[Pixels], ScaledPlane]
 
-STATISTICS_EDGE = 512  # pixels: limits come from a picture of about this size, whatever the thumbnail's size
+STATISTICS_EDGE = 512  # pixels: limits come from a picture of about this size, for any size of the thumbnail
 ZSCALE_SAMPLES = 5_000  # astropy's default of 1,000 gives limits that depend more on which pixels are sampled
 STRETCHES = {"linear": LinearStretch, "asinh": AsinhStretch, "sqrt": SqrtStretch, "log": LogStretch}
 
