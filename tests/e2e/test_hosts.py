@@ -145,7 +145,7 @@ def expected(settings: Settings, path: str, folder: Path) -> bytes:
     return store.path(recipe).read_bytes()
 
 
-def test_a_host_that_dies_under_load_costs_nobody_an_image(
+def test_every_request_gets_its_image_although_a_host_dies_under_load(
     hosts: Installation, repository: OriginServer, settings: Settings, tmp_path: Path
 ) -> None:
     paths = [f"plates/große-{number}.tif" for number in range(MASTERS)]

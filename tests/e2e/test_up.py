@@ -215,7 +215,7 @@ def test_flower_shows_a_failed_job_as_failed_with_its_reason(mezcal: Running) ->
     assert task["exception"].startswith("master-missing: ")
 
 
-def test_nobody_steers_workers_through_the_dashboard(mezcal: Running) -> None:
+def test_the_dashboard_cannot_control_workers(mezcal: Running) -> None:
     (url,) = re.findall(r"the dashboard is at (http://127\.0\.0\.1:\d+/)", mezcal.stderr)
     auth = ("mezcal", (mezcal.data / "flower" / "password").read_text().strip())
     for order in ("worker/shutdown/all@host", "task/revoke/some-task?terminate=true", "task/apply/mezcal.make"):
@@ -354,7 +354,7 @@ def test_a_folder_is_an_origin_and_folders_may_have_any_name(tmp_path: Path) -> 
         assert not private.parent.exists()
 
 
-def test_commands_beside_it_know_what_its_options_told_it(tmp_path: Path) -> None:
+def test_other_commands_use_the_options_of_the_running_one(tmp_path: Path) -> None:
     data = tmp_path / "data"
     with OriginServer() as origin, running(data, "--origin", origin.url) as mezcal:
         mezcal.ready()

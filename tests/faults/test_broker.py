@@ -27,7 +27,7 @@ def test_a_killed_broker_comes_back_and_nothing_is_made_twice(environment: Fault
     environment.assert_recovered(path, asked.result(), most=1)
 
 
-def test_a_broker_that_forgot_everything_is_asked_again(environment: FaultEnvironment) -> None:
+def test_after_the_broker_lost_its_data_waiting_requests_queue_again(environment: FaultEnvironment) -> None:
     """Jobs, leases and messages are lost. Waiting requests queue their jobs again; workers find no job to end."""
     path, script = environment.slow_master()
     asked = environment.request_in_background(path)
@@ -51,7 +51,7 @@ def test_a_frozen_broker_makes_nothing_run_twice(environment: FaultEnvironment) 
     environment.assert_recovered(path, asked.result(), most=1)
 
 
-def test_while_the_broker_is_frozen_hits_are_served_and_misses_are_told(environment: FaultEnvironment) -> None:
+def test_while_the_broker_is_frozen_hits_are_served_and_misses_get_503(environment: FaultEnvironment) -> None:
     warm, _ = environment.master()
     cold, _ = environment.master()
     assert environment.installation.ask(warm).status_code == 200

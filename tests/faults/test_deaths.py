@@ -48,7 +48,7 @@ def test_a_killed_worker_costs_one_attempt_and_is_missed_within_15_seconds(envir
     environment.assert_recovered(path, asked.result(), most=2)
 
 
-def test_a_machine_that_freezes_and_dies_is_missed_too(environment: FaultEnvironment) -> None:
+def test_the_jobs_of_a_machine_that_freezes_and_dies_run_again(environment: FaultEnvironment) -> None:
     """The processes of the machine freeze, keep their sockets open, and are killed later."""
     path, script = environment.slow_master()
     asked = environment.request_in_background(path)
@@ -64,7 +64,7 @@ def test_a_machine_that_freezes_and_dies_is_missed_too(environment: FaultEnviron
     environment.assert_recovered(path, asked.result(), most=2)
 
 
-def test_a_process_that_stood_still_and_comes_back_publishes_nothing(environment: FaultEnvironment) -> None:
+def test_a_frozen_process_that_continues_publishes_nothing(environment: FaultEnvironment) -> None:
     """Another process has its lease, and reads the current master."""
     path, script = environment.slow_master()
     asked = environment.request_in_background(path)
@@ -120,7 +120,7 @@ def test_a_conversion_that_hangs_is_ended_with_its_process_and_not_started_again
     hung.assert_clean()
 
 
-def test_a_killed_api_process_takes_its_askers_with_it_and_no_job(environment: FaultEnvironment) -> None:
+def test_a_killed_api_process_ends_its_requests_but_no_job(environment: FaultEnvironment) -> None:
     path, script = environment.slow_master()
     asked = environment.request_in_background(path)
     environment.wait_for_attempt(path)

@@ -34,7 +34,7 @@ def report(environment: FaultEnvironment, kind: str, *paths: str) -> requests.Re
 
 
 @pytest.mark.parametrize("rounds", [5, pytest.param(50, marks=pytest.mark.slow)])
-def test_a_change_in_a_running_conversion_has_the_new_version_served_in_the_end(
+def test_after_a_change_during_a_conversion_the_new_version_is_served(
     environment: FaultEnvironment, rounds: int
 ) -> None:
     """The old download continues at about the time of the event: its image is published already, or will be soon,
@@ -89,7 +89,7 @@ def test_events_survive_the_death_of_whoever_takes_them_up(environment: FaultEnv
     assert all(environment.installation.stored(path) for path in masters)
 
 
-def test_without_a_broker_a_producer_is_told_to_send_it_again(environment: FaultEnvironment) -> None:
+def test_without_a_broker_a_producer_gets_503_to_send_it_again(environment: FaultEnvironment) -> None:
     path, _ = environment.master()
     with frozen(environment.broker()):
         answer = report(environment, "created", path)

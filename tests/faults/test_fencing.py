@@ -58,7 +58,7 @@ def spin(seconds: float) -> None:
         pass
 
 
-def test_a_changed_master_is_made_anew_and_the_old_one_served_until_then(environment: FaultEnvironment) -> None:
+def test_a_changed_master_is_converted_again_and_the_old_image_served_until_then(environment: FaultEnvironment) -> None:
     path, script = environment.master(grey_tiff(OLD), etag="")
     old = environment.installation.ask(path).content
     script.body, script.hold_at = grey_tiff(NEW), 2000
@@ -72,7 +72,7 @@ def test_a_changed_master_is_made_anew_and_the_old_one_served_until_then(environ
     assert environment.repository.count(path) == 2
 
 
-def test_work_that_is_in_vain_ends_early(environment: FaultEnvironment) -> None:
+def test_work_for_a_deleted_job_ends_early(environment: FaultEnvironment) -> None:
     """A forgotten job does not read its master to the end."""
     path, _ = environment.master(grey_tiff(OLD, edge=2048), rate=400_000)
     asked = environment.request_in_background(path, headers={"Prefer": "respond-async"})
@@ -89,7 +89,7 @@ def test_work_that_is_in_vain_ends_early(environment: FaultEnvironment) -> None:
     environment.assert_clean()
 
 
-def test_a_thousand_askers_of_a_broken_master_cost_one_download(environment: FaultEnvironment) -> None:
+def test_a_thousand_requests_for_a_broken_master_cost_one_download(environment: FaultEnvironment) -> None:
     path, _ = environment.master(b"no image at all")
     answers = [environment.request_in_background(path) for _ in range(64)]
     assert {asked.result().status_code for asked in answers} == {415}

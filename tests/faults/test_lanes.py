@@ -22,7 +22,7 @@ def in_bulk(environment: FaultEnvironment, *paths: str) -> None:
         jobs.ask(Mezzanine.parse(path), Lane.BULK)
 
 
-def test_bulk_leaves_one_process_to_those_who_wait(environment: FaultEnvironment) -> None:
+def test_bulk_leaves_one_process_to_waiting_clients(environment: FaultEnvironment) -> None:
     held = [environment.slow_master() for _ in range(3)]
     in_bulk(environment, *(path for path, _ in held))
     environment.wait_for_attempt(held[0][0])
@@ -38,7 +38,7 @@ def test_bulk_leaves_one_process_to_those_who_wait(environment: FaultEnvironment
         environment.assert_recovered(path, wait_for_image(environment.installation, path), most=1)
 
 
-def test_an_asker_promotes_what_is_queued_in_bulk_and_it_is_made_once(environment: FaultEnvironment) -> None:
+def test_a_client_promotes_a_bulk_job_and_it_is_made_once(environment: FaultEnvironment) -> None:
     blocker, script = environment.slow_master()
     behind = [environment.master()[0] for _ in range(20)]
     in_bulk(environment, blocker, *behind)

@@ -84,7 +84,9 @@ def test_a_killed_conversion_gives_its_memory_back(environment: FaultEnvironment
     environment.assert_recovered(first, asked.result(), most=2)
 
 
-def test_what_has_no_room_at_any_time_is_refused_and_told_why(install: Callable[..., FaultEnvironment]) -> None:
+def test_a_master_that_never_fits_the_budget_is_refused_with_the_reason(
+    install: Callable[..., FaultEnvironment],
+) -> None:
     small = install(WORKER_MEMORY="100m")
     path, _ = small.master(progressive())
     answer = small.installation.ask(path)

@@ -27,7 +27,7 @@ def given() -> dict[str, str]:
     return {"API_PROCESSES": "1", "WAITERS_MAX": "2"}
 
 
-def test_places_are_bounded_and_those_who_hang_up_free_theirs(environment: FaultEnvironment) -> None:
+def test_waiting_requests_are_limited_and_a_client_that_leaves_frees_its_place(environment: FaultEnvironment) -> None:
     path, script = environment.slow_master()
     warm, _ = environment.master()
     assert environment.installation.ask(warm).status_code == 200
@@ -99,7 +99,7 @@ def test_a_full_lane_refuses_at_once(install: Callable[..., FaultEnvironment]) -
 
 
 @pytest.mark.slow
-def test_a_repository_has_so_many_readers_at_once_and_no_more(install: Callable[..., FaultEnvironment]) -> None:
+def test_the_jobs_that_read_from_a_repository_are_limited(install: Callable[..., FaultEnvironment]) -> None:
     """A job that finds no place is delayed without counting an attempt, and made in the end."""
     environment = install(ORIGIN_CONCURRENCY="1", WAIT_SECONDS="60")
     first, script = environment.slow_master()
@@ -130,7 +130,7 @@ def test_the_place_of_a_killed_process_is_free_again_when_its_lease_is_over(
 
 
 @pytest.mark.slow
-def test_a_sick_repository_is_left_alone_then_tried_by_one(install: Callable[..., FaultEnvironment]) -> None:
+def test_a_failing_repository_gets_no_requests_and_then_one_probe(install: Callable[..., FaultEnvironment]) -> None:
     environment = install(BREAKER_FAILURES="3", BREAKER_SECONDS="3", ORIGIN_RETRIES="0")
     host = environment.repository.url.split("/")[2]
     gate = environment.jobs()
@@ -159,7 +159,7 @@ def test_a_sick_repository_is_left_alone_then_tried_by_one(install: Callable[...
 
 
 @pytest.mark.slow
-def test_one_broken_master_makes_no_repository_sick(install: Callable[..., FaultEnvironment]) -> None:
+def test_one_broken_master_does_not_open_the_circuit(install: Callable[..., FaultEnvironment]) -> None:
     environment = install(BREAKER_FAILURES="2", ORIGIN_RETRIES="0", FAILURE_BRIEF_SECONDS="0")
     broken, _ = environment.master(fails=-1)
     for _ in range(4):

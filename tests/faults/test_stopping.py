@@ -46,7 +46,9 @@ def test_past_its_drain_a_worker_gives_its_jobs_back_uncounted(install: Callable
 
 
 @pytest.mark.slow
-def test_an_api_that_stops_answers_those_who_wait_and_the_job_goes_on(install: Callable[..., FaultEnvironment]) -> None:
+def test_an_api_that_stops_answers_waiting_requests_and_the_job_continues(
+    install: Callable[..., FaultEnvironment],
+) -> None:
     environment = install(DRAIN_SECONDS="2", API_PROCESSES="1")
     path, script = environment.slow_master()
     asked = environment.request_in_background(path)

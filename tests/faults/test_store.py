@@ -68,9 +68,7 @@ def read_only(volume: Path) -> Iterator[None]:
         subprocess.run(["mount", "-o", "remount,rw", str(volume)], check=True)
 
 
-def test_a_full_disk_is_told_leaves_nothing_and_is_over_when_there_is_room(
-    cramped: FaultEnvironment, volume: Path
-) -> None:
+def test_a_full_disk_is_a_503_without_leftovers_until_there_is_space(cramped: FaultEnvironment, volume: Path) -> None:
     environment = cramped
     warm, _ = environment.master()
     assert environment.installation.ask(warm).status_code == 200
@@ -98,7 +96,7 @@ def filled_with_old_images(volume: Path, free: int) -> list[Path]:
     return images
 
 
-def test_a_full_disk_costs_what_was_used_least_lately_and_the_job_goes_on(
+def test_on_a_full_disk_the_least_recently_used_images_are_evicted_and_the_job_continues(
     cramped: FaultEnvironment, volume: Path
 ) -> None:
     """The master is not fetched again: it has arrived when the disk becomes full."""
@@ -109,7 +107,7 @@ def test_a_full_disk_costs_what_was_used_least_lately_and_the_job_goes_on(
     assert images[-1].exists(), "no more than was needed"
 
 
-def test_a_disk_that_is_full_of_the_master_costs_old_images_too(
+def test_old_images_are_evicted_if_the_master_fills_the_disk(
     install: Callable[..., FaultEnvironment], volume: Path
 ) -> None:
     """The master is not fetched again here either: its download continues."""
@@ -151,7 +149,7 @@ def test_a_master_cut_on_its_way_is_gone_on_with(environment: FaultEnvironment) 
     environment.assert_recovered(path, environment.installation.ask(path), most=2)
 
 
-def test_a_master_that_is_always_cut_is_told_and_served_when_it_is_whole(environment: FaultEnvironment) -> None:
+def test_a_master_that_always_breaks_off_fails_until_it_arrives_whole(environment: FaultEnvironment) -> None:
     path, script = environment.master(cut_at=2000)
     answer = environment.installation.ask(path)
     assert (answer.status_code, answer.json()["type"]) == (502, "/problems/origin-failed")
@@ -160,7 +158,7 @@ def test_a_master_that_is_always_cut_is_told_and_served_when_it_is_whole(environ
     environment.assert_recovered(path, wait_for_image(environment.installation, path), most=4)
 
 
-def test_a_bulk_job_whose_origin_fails_is_tried_again_until_it_does_not(environment: FaultEnvironment) -> None:
+def test_a_bulk_job_is_retried_until_its_origin_works(environment: FaultEnvironment) -> None:
     path, script = environment.master(fails=3)  # two requests in the first attempt, one in the second
     from mezcal.jobs import Lane  # noqa: PLC0415
     from mezcal.recipe import Mezzanine  # noqa: PLC0415
@@ -172,7 +170,7 @@ def test_a_bulk_job_whose_origin_fails_is_tried_again_until_it_does_not(environm
     assert script.fails == 0
 
 
-def test_a_bulk_job_that_fails_too_often_is_listed_and_does_not_hold_up_an_asker(environment: FaultEnvironment) -> None:
+def test_a_bulk_job_that_fails_too_often_is_listed_and_does_not_delay_a_client(environment: FaultEnvironment) -> None:
     from mezcal.jobs import JobState, Lane  # noqa: PLC0415
     from mezcal.recipe import Mezzanine  # noqa: PLC0415
 

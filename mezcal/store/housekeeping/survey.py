@@ -89,7 +89,7 @@ class Survey:
         return start + span_width(self.began - start)
 
     def forget(self, cutoff: Cutoff) -> None:
-        """Remove the part that *cutoff* covers. The next survey counts those derivatives that stayed because of a use."""
+        """Remove the part that *cutoff* covers. The next survey counts the derivatives that stayed because of a use."""
         end = cutoff.edge if cutoff.edge_bytes > 0 else cutoff.before
         self.bytes_by_use = {start: size for start, size in self.bytes_by_use.items() if start >= end}
         self.oldest = max(self.oldest, cutoff.before)

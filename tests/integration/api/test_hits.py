@@ -107,7 +107,7 @@ def test_a_malformed_chunked_body_is_the_senders_fault(installation: Installatio
     assert installation.ask(WARM).status_code == 200
 
 
-def test_a_client_that_takes_nothing_holds_up_nobody(installation: Installation) -> None:
+def test_a_client_that_reads_nothing_delays_no_other(installation: Installation) -> None:
     slow = connection(installation)
     slow.connect()
     slow.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -196,7 +196,7 @@ def test_a_slow_client_that_asks_once_gets_every_byte(installation: Installation
         assert response.read().partition(b"\r\n\r\n")[2] == content[1_000_000:]
 
 
-def test_a_client_that_stays_after_its_last_answer_holds_up_nobody(installation: Installation) -> None:
+def test_a_client_that_stays_connected_delays_no_other(installation: Installation) -> None:
     installation.ask(WARM)
     with ExitStack() as clients:
         for _ in range(60):
@@ -313,7 +313,7 @@ def byte_taken(line: socket.socket) -> bool:
         return True
 
 
-def test_more_half_heads_than_connections_lock_nobody_out(installation: Installation, master: str) -> None:
+def test_more_half_heads_than_connections_do_not_lock_clients_out(installation: Installation, master: str) -> None:
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, before[1]) if before[1] > 0 else 4096, before[1]))
     try:

@@ -172,7 +172,7 @@ def test_a_session_ends_after_half_a_day(
     assert browser.get("/ops").status_code == status
 
 
-def test_the_browser_is_told_when_the_session_ends(settings: Settings) -> None:
+def test_the_cookie_expires_with_the_session(settings: Settings) -> None:
     opened = client(create_app(settings)).post("/ops/sign-in", data={"token": TOKEN})
     expires = parse_date(re.findall(r"Expires=([^;]+)", opened.headers["Set-Cookie"])[0])
     assert expires is not None

@@ -299,7 +299,7 @@ def test_robots_txt_the_icon_and_cors_are_served(observatory: Installation) -> N
     assert "Authorization" in preflight.headers["Access-Control-Allow-Headers"]
 
 
-def test_mezzanines_and_the_home_page_work_beside_thumbnails(observatory: Installation) -> None:
+def test_mezzanines_and_the_home_page_work_with_thumbnails_enabled(observatory: Installation) -> None:
     assert observatory.request("/images/maps/valley.tif").headers["Content-Type"] == "image/jpeg"
     assert observatory.request("/", headers={"Accept": "text/html"}).status_code == 200
 

@@ -36,7 +36,7 @@ def last(done: subprocess.CompletedProcess[str]) -> str:
     return done.stdout.splitlines()[-1]
 
 
-def test_a_purged_image_is_made_anew(installation: Installation, repository: OriginServer, folder: str) -> None:
+def test_a_purged_image_is_made_again(installation: Installation, repository: OriginServer, folder: str) -> None:
     done = run(installation, "purge", f"{folder}/1.tif", f"{repository.url}{folder}/2.tif", f"{folder}/none.tif")
     assert done.stdout.splitlines() == [
         f"purged  {folder}/1.tif",

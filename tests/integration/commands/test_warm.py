@@ -77,7 +77,7 @@ def test_a_terminal_shows_a_live_bar_with_rate_failures_and_time_left(
     assert shown.rstrip().endswith("4 named: 3 made, 1 failed")
 
 
-def test_what_fails_is_told_with_its_reason(
+def test_failures_are_listed_with_their_reasons(
     installation: Installation, repository: OriginServer, masters: list[str]
 ) -> None:
     broken = f"{uuid4().hex}.tif"
@@ -160,7 +160,7 @@ def test_ctrl_c_leaves_the_rest_queued(
     until(lambda: all(installation.stored(other) for other in (path, *masters)), what="the images")
 
 
-def test_ctrl_c_with_cancel_takes_back_what_nobody_has_begun(
+def test_ctrl_c_with_cancel_withdraws_jobs_that_have_not_started(
     installation: Installation, held: tuple[str, Script], masters: list[str], repository: OriginServer
 ) -> None:
     path, script = held

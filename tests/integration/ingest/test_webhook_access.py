@@ -102,7 +102,7 @@ def test_an_event_that_could_not_be_noted_is_not_taken_for_known(
     assert [sent(client, headers).status_code for _ in range(2)] == [202, 200]
 
 
-def test_bodies_of_strangers_are_so_many_at_once_and_those_of_others_are_not_held_up(
+def test_bodies_of_unknown_clients_are_limited_and_do_not_delay_others(
     client_with: Callable[..., FlaskClient],
 ) -> None:
     """A made-up signature has the body read before it is known to be made up."""

@@ -80,7 +80,7 @@ def test_the_secrets_of_an_installation_stay_as_they_are(composition: Compositio
 
 
 @pytest.mark.parametrize("role", ["worker", "beat", "api"])
-def test_a_role_that_is_told_to_stop_ends_by_itself(composition: Composition, role: str) -> None:
+def test_a_role_that_gets_sigterm_ends_by_itself(composition: Composition, role: str) -> None:
     with composition.running(role) as process:
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 0, composition.log(role)

@@ -169,7 +169,7 @@ def test_a_head_is_sent_to_a_url_signed_for_heads(redirect: Installation, master
     assert answer.headers["Content-Length"] == str(len(requests.get(get.headers["Location"], timeout=10).content))
 
 
-def test_what_was_deleted_is_made_anew(proxy: Installation, master: str, repository: OriginServer) -> None:
+def test_a_deleted_image_is_made_again(proxy: Installation, master: str, repository: OriginServer) -> None:
     proxy.ask(master)
     assert proxy.ask(master, "DELETE", headers=BEARER).status_code == 204
     assert whole(proxy.ask(master).content)
@@ -192,7 +192,7 @@ def test_secrets_get_into_no_log(proxy: Installation, master: str) -> None:
     assert KEYS["AWS_SECRET_ACCESS_KEY"] not in proxy.journal.read_text()
 
 
-def test_thumbnails_are_told_by_urls_of_the_object_store(
+def test_thumbnails_have_urls_of_the_object_store(
     proxy: Installation, s3: S3Server, bucket: str, archive: ArchiveServer
 ) -> None:
     frame = archive.add(MONO)
@@ -204,14 +204,14 @@ def test_thumbnails_are_told_by_urls_of_the_object_store(
     assert proxy.request(f"/{frame}/?image=1").headers["Location"] == url
 
 
-def test_a_bucket_that_is_not_there_is_told_by_name(tmp_path: Path, s3: S3Server, repository: OriginServer) -> None:
+def test_a_missing_bucket_is_reported_by_name(tmp_path: Path, s3: S3Server, repository: OriginServer) -> None:
     with running_installation(tmp_path, repository.url, **s3.environment("no-such-bucket-of-ours")) as installation:
         answer = installation.ask("maps/valley.tif")
         assert answer.status_code == 503
         assert "AWS_BUCKET" in answer.json()["detail"]
 
 
-def test_a_store_that_is_gone_is_told_before_the_work_and_loses_nothing(
+def test_a_store_that_is_down_is_reported_before_the_work_and_loses_nothing(
     fragile: tuple[Installation, S3Server], repository: OriginServer, master: str
 ) -> None:
     installation, server = fragile
@@ -228,7 +228,7 @@ def test_a_store_that_is_gone_is_told_before_the_work_and_loses_nothing(
 
 
 @pytest.mark.slow
-def test_a_store_that_takes_connections_and_says_nothing_is_told_too(
+def test_a_store_that_accepts_connections_but_never_answers_is_reported(
     fragile: tuple[Installation, S3Server], master: str
 ) -> None:
     installation, server = fragile

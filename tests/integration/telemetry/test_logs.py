@@ -59,7 +59,7 @@ def one(installation: Installation, **wanted: Any) -> dict[str, Any]:
     return until(lambda: lines(installation, **wanted), what=f"a line with {wanted}")[0]
 
 
-def test_a_request_and_its_job_have_the_askers_ids(installation: Installation, master: str) -> None:
+def test_a_request_and_its_job_have_the_ids_of_the_client(installation: Installation, master: str) -> None:
     headers = {"X-Request-ID": "catalogue-17", "traceparent": f"00-{TRACE}-00f067aa0ba902b7-01"}
     answer = installation.ask(master, headers=headers)
     assert answer.headers["X-Request-ID"] == "catalogue-17"
@@ -94,13 +94,13 @@ def test_who_brings_no_id_is_given_one(installation: Installation, master: str) 
 
 
 @pytest.mark.parametrize("part", ["api", "worker"])
-def test_a_variable_that_is_nearly_a_setting_is_told_once_by_each_part(installation: Installation, part: str) -> None:
+def test_a_misspelled_setting_is_reported_once_by_each_part(installation: Installation, part: str) -> None:
     slip = "WAIT_SECOND is not a setting of mezcal; did you mean WAIT_SECONDS?"
     assert one(installation, part=part, event=slip)["level"] == "WARNING"
     assert len(lines(installation, part=part, event=slip)) == 1
 
 
-def test_a_failure_is_told_with_its_class(installation: Installation) -> None:
+def test_a_failure_is_logged_with_its_class(installation: Installation) -> None:
     missing = f"{uuid4().hex}.tif"
     answer = installation.ask(missing)
     line = one(installation, event="request", path=f"/images/{missing}")

@@ -83,7 +83,7 @@ def test_a_body_that_breaks_off_in_time_is_the_senders_fault(address: tuple[str,
         assert client.recv(4096).split(b" ")[1] == b"400"
 
 
-def test_a_whole_body_is_read_whatever_the_limit(address: tuple[str, int]) -> None:
+def test_a_complete_body_is_read_at_any_time_limit(address: tuple[str, int]) -> None:
     """The body has no event, so it is refused for its content, not for its time."""
     with socket.create_connection(address, timeout=20) as client:
         client.sendall(f"{HEAD}Content-Length: 2\r\nContent-Type: application/json\r\n\r\n{{}}".encode())

@@ -37,7 +37,7 @@ def test_a_url_of_sentinels_that_says_nothing_is_refused(url: str) -> None:
         Sentinels.parse(url)
 
 
-def test_a_scheme_that_nobody_knows_is_refused_with_those_that_are_known() -> None:
+def test_an_unknown_scheme_is_refused_with_the_known_ones() -> None:
     with pytest.raises(BrokerDown, match="rediss://"):
         pool(settings("amqp://there"))
 
@@ -56,7 +56,7 @@ def test_a_password_of_its_own_is_kombus_too(url: str, expected: str) -> None:
     assert broker(settings(url, redis_password=SecretStr("s/cret")))["broker_url"] == expected
 
 
-def test_both_passwords_reach_whom_they_are_for() -> None:
+def test_both_passwords_reach_their_servers() -> None:
     given = settings(
         "sentinel://a/0", redis_password="of-redis", redis_sentinel_password="of-sentinels", redis_master="images"
     )
@@ -72,7 +72,7 @@ def test_nothing_secret_is_shown() -> None:
     assert shown(settings("sentinel://user:pass@a;b/1")) == "sentinel://a:26379;b:26379 (mymaster)"
 
 
-def test_certificates_are_told_to_both(tmp_path: object) -> None:
+def test_both_clients_get_the_certificates(tmp_path: object) -> None:
     given = settings("rediss://there/0", redis_tls_ca="/ca.pem", redis_tls_cert="/c.pem", redis_tls_key="/k.pem")
     config = celery_app(given).conf.broker_use_ssl
     assert (config["ssl_ca_certs"], config["ssl_certfile"], config["ssl_keyfile"]) == ("/ca.pem", "/c.pem", "/k.pem")

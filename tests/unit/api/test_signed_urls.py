@@ -45,7 +45,7 @@ def test_a_signature_is_good_for_its_key_its_time_and_its_secret_alone() -> None
 
 
 @given(st.text(), st.text())
-def test_whatever_else_is_sent_is_refused(expires: str, signature: str) -> None:
+def test_other_values_are_refused(expires: str, signature: str) -> None:
     with pytest.raises(Forbidden):
         signer(NOON).check("key", expires, signature)
 

@@ -118,7 +118,7 @@ def test_a_thousand_signatures_are_not_gone_through() -> None:
         standard("a", "1614265330", b"{}", "v1,AAAA " * 999 + "v1,{}")
 
 
-def test_where_an_id_ends_is_no_matter_of_opinion() -> None:
+def test_the_end_of_an_id_is_unambiguous() -> None:
     """`a.1` at 2 and `a` at 1 would sign the same bytes for two bodies."""
     with pytest.raises(Unauthorized, match="full stop"):
         standard("a.1614265330", "1614265330", b"{}")

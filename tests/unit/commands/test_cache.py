@@ -56,7 +56,7 @@ def test_stats_tell_how_much_there_is_and_how_old(store: LocalStore, capsys: pyt
     assert report["free_bytes"] == pytest.approx(store.free_bytes(), rel=0.5)
 
 
-def test_stats_are_those_counted_last_unless_it_is_wished(
+def test_stats_are_those_of_the_last_survey_unless_count_is_given(
     store: LocalStore, capsys: pytest.CaptureFixture[str]
 ) -> None:
     answered(capsys, "stats")
@@ -67,7 +67,7 @@ def test_stats_are_those_counted_last_unless_it_is_wished(
     assert "derivatives      9 (900 kB)" in capsys.readouterr().out
 
 
-def test_trim_brings_it_down_to_what_was_wished(store: LocalStore, capsys: pytest.CaptureFixture[str]) -> None:
+def test_trim_evicts_down_to_the_given_size(store: LocalStore, capsys: pytest.CaptureFixture[str]) -> None:
     code, report = answered(capsys, "trim", "--to", "350kB")
     assert (code, report["evicted"], report["evicted_bytes"], report["bytes"]) == (0, 7, 700_000, 300_000)
     assert numbers(store) == [0, 1, 2]
@@ -81,7 +81,7 @@ def test_a_dry_run_says_the_same_and_does_nothing(store: LocalStore, capsys: pyt
     assert "7 derivatives (700 kB) would be evicted, 300 kB left" in capsys.readouterr().out
 
 
-def test_without_wish_the_bounds_of_the_settings_are_kept(
+def test_without_a_size_the_bounds_of_the_settings_apply(
     store: LocalStore, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert cli.main(["cache", "trim"]) == 2
@@ -112,7 +112,7 @@ def test_verify_tells_by_its_exit_code_whether_a_fault_is_left(
     assert answered(capsys, "verify", "--sample", "5")[1]["verified"] == 5
 
 
-def test_a_size_that_is_none_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_invalid_size_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         cli.main(["cache", "trim", "--to", "many"])
     assert ended.value.code == 2

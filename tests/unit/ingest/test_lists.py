@@ -21,7 +21,7 @@ def path_of(url: str) -> str | None:
     return urls.path_under(REPOSITORY, url)
 
 
-def test_lines_are_paths_whatever_ends_them_and_empty_ones_are_none() -> None:
+def test_lines_are_paths_with_any_line_ending_and_empty_ones_are_skipped() -> None:
     assert list(read_lines(io.StringIO("a.tif\r\n\n b c.tif \nlast", newline="\n"))) == ["a.tif", " b c.tif ", "last"]
 
 

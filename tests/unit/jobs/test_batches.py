@@ -227,7 +227,7 @@ STEPS = st.lists(st.tuples(st.sampled_from(WHAT), st.integers(0, 2), st.integers
 
 @settings(max_examples=60)
 @given(steps=STEPS)
-def test_whatever_happens_the_counts_add_up_and_every_batch_ends(broker: Broker, steps: list[Any]) -> None:
+def test_the_counts_add_up_and_every_batch_ends_for_any_sequence_of_events(broker: Broker, steps: list[Any]) -> None:
     course = Course(broker)
     jobs = course.jobs
     for what, which, other in steps:

@@ -87,7 +87,7 @@ def test_what_many_hold_at_once_is_never_more_than_the_budget(pool: Pool) -> Non
     assert pool.budget.held() == 0
 
 
-def test_of_two_that_see_the_same_room_one_gives_way(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_two_that_claim_the_same_memory_one_withdraws(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
     """The other claims the memory after we have seen that it is free, and before we claim it."""
     fits, looks = pool.budget._fits, []
 
@@ -120,7 +120,7 @@ def test_a_killed_process_gives_its_share_back(pool: Pool) -> None:
     pool.hears("second has 700 700")
 
 
-def test_a_process_killed_while_it_waits_stands_in_nobodys_way(pool: Pool) -> None:
+def test_a_process_killed_while_it_waits_does_not_block_others(pool: Pool) -> None:
     pool.start("first", 800)
     pool.hears("first has")
     pool.start("second", 900)
@@ -131,7 +131,7 @@ def test_a_process_killed_while_it_waits_stands_in_nobodys_way(pool: Pool) -> No
     pool.hears("third has 150 950")
 
 
-def test_a_process_that_stands_still_holds_up_nobody_wherever_it_stands(pool: Pool) -> None:
+def test_a_frozen_process_blocks_no_other_at_any_step(pool: Pool) -> None:
     """Stopped at random instants of its asking, waiting and giving back; at the end it holds 100 at most."""
     with subprocess.Popen(["yes", ""], stdout=subprocess.PIPE, text=True) as lines:
         pool.start("restless", *[100] * 100_000, lines=lines.stdout)
@@ -190,7 +190,7 @@ def test_who_is_waited_for_goes_before_bulk(pool: Pool) -> None:
     pool.hears("bulk has 600 600")
 
 
-def test_two_that_need_more_on_the_way_do_not_wait_for_each_other() -> None:
+def test_two_jobs_that_need_more_memory_do_not_wait_for_each_other() -> None:
     """A job returns its memory before it waits for more; here, the other job is in the same worker."""
     alone = MemoryBudget(TOTAL)
     with alone.share(0, lambda _seconds: None) as take:
@@ -212,7 +212,7 @@ def test_what_can_never_be_had_is_refused_with_what_there_is() -> None:
     assert "200 MB" in refused.value.detail
 
 
-def test_whoever_is_told_to_stop_waiting_leaves_nothing_behind(pool: Pool) -> None:
+def test_a_job_that_stops_waiting_leaves_no_row(pool: Pool) -> None:
     pool.start("first", 800)
     pool.hears("first has")
 

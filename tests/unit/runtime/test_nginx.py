@@ -36,7 +36,7 @@ def test_nginx_takes_bodies_that_the_api_would_take() -> None:
     assert "client_max_body_size 9000000;" in settings(jobs_max_bytes=2000, webhook_max_bytes=9_000_000)
 
 
-def test_a_name_with_a_final_line_feed_is_none_of_nginxs() -> None:
+def test_nginx_does_not_look_up_a_name_with_a_final_line_feed() -> None:
     r"""`$` would match before the line feed of `/images/pic.tif%0a`, which names another master; `\z` does not."""
     lookups = [line for line in settings().splitlines() if "location ~" in line]
     assert len(lookups) == 2

@@ -35,7 +35,7 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_command_knows_what_the_running_one_was_told(run: Path) -> None:
+def test_a_command_uses_the_options_of_the_running_one(run: Path) -> None:
     with options_saved(run, SAVED):
         chosen = settings_with_saved_options()
         assert chosen.repo_base_url == "http://saved.example/"
@@ -67,7 +67,7 @@ def test_a_secret_that_comes_by_file_goes_before_it_too(
     assert str(chosen.redis_url and chosen.redis_url.get_secret_value()) == "redis://given.example/0"
 
 
-def test_beside_one_that_serves_its_samples_the_samples_are_the_origin(run: Path, tmp_path: Path) -> None:
+def test_commands_use_the_samples_as_origin_if_the_running_one_serves_them(run: Path, tmp_path: Path) -> None:
     with options_saved(run, {}):
         assert settings_with_saved_options().repo_base_url == sample.FOLDER.as_uri()
         (tmp_path / ".env").write_text("REPO_BASE_URL=http://next.example/\n")

@@ -163,7 +163,7 @@ def test_a_second_signal_hurries(stage: Stage) -> None:
     assert stage.events[-1] == "broker ended", "even in a hurry the broker closes its files"
 
 
-def test_one_stop_signalled_twice_does_not_skip_the_drain(stage: Stage) -> None:
+def test_a_stop_signal_sent_twice_does_not_skip_the_drain(stage: Stage) -> None:
     """`timeout` and some process managers signal the process and then its group."""
     stage.raise_curtain(actor("worker", "stubborn", grace=2.5))
     stage.ready()
@@ -184,7 +184,7 @@ def test_a_part_that_dies_is_started_again_later_each_time(stage: Stage) -> None
     assert stage.stop() == 0
 
 
-def test_children_of_a_part_that_died_do_not_live_beside_its_successor(stage: Stage) -> None:
+def test_children_of_a_dead_part_end_before_its_successor_starts(stage: Stage) -> None:
     stage.raise_curtain(actor("worker", "parent"))
     stage.ready()
     (child,) = until(lambda: stage.pids("worker-child"))
@@ -203,7 +203,7 @@ def test_a_part_that_cannot_come_up_ends_the_start_with_its_last_words(stage: St
     assert not any(lives(pid) for pid in stage.all_pids())
 
 
-def test_a_program_that_is_not_there_is_told_plainly(stage: Stage) -> None:
+def test_a_missing_program_is_reported(stage: Stage) -> None:
     stage.raise_curtain({**actor("worker"), "argv": ["/no/such/program"]})
     assert stage.process.wait(WITHIN) == 1
     assert "worker cannot be started" in stage.stderr

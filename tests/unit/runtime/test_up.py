@@ -259,7 +259,7 @@ def test_a_data_folder_is_taken_while_a_part_of_a_killed_instance_lives(
         pass
 
 
-def test_a_file_in_the_way_is_told(tmp_path: Path) -> None:
+def test_a_file_in_place_of_the_data_folder_is_reported(tmp_path: Path) -> None:
     (tmp_path / "data").touch()
     with pytest.raises(CannotStart, match="cannot be written"), claimed(tmp_path / "data"):
         pass
@@ -312,7 +312,7 @@ def test_starting_everything_imports_no_web_and_no_worker_code() -> None:
     assert not {"flask", "celery", "redis", "requests", "pyvips", "api", "worker"} & set(loaded)
 
 
-def test_exit_codes_are_told_as_people_know_them() -> None:
+def test_exit_codes_are_printed_as_people_know_them() -> None:
     assert cause(3) == "exit code 3"
     assert cause(-signal.SIGKILL) == "signal SIGKILL"
 

@@ -75,7 +75,7 @@ def test_looking_for_what_is_not_there_makes_nothing(store: LocalStore) -> None:
     assert not store.root.exists()
 
 
-def test_a_cache_of_umd_lib_mezcal_is_served_as_it_stands(store: LocalStore) -> None:
+def test_a_cache_of_umd_lib_mezcal_is_served_without_conversion(store: LocalStore) -> None:
     """Its folders contain only image.jpg, with a lock file next to them."""
     folder = store.path(RECIPE).parent
     folder.mkdir(parents=True)
@@ -129,7 +129,7 @@ def test_who_was_superseded_publishes_nothing(store: LocalStore) -> None:
     assert drafts(store) == []
 
 
-def test_deleting_waits_for_the_publisher_that_was_let_through(store: LocalStore) -> None:
+def test_deleting_waits_for_a_publisher_that_has_confirmed_its_lease(store: LocalStore) -> None:
     """After a lease was invalidated and the image deleted, the job's worker cannot publish."""
     deletion = threading.Thread(target=store.delete, args=(RECIPE,))
 
@@ -261,7 +261,7 @@ def test_a_store_that_takes_no_more_says_so_and_keeps_what_it_has(store: LocalSt
     store.check()
 
 
-def test_a_root_that_is_no_folder_is_told_as_such(tmp_path: Path) -> None:
+def test_a_root_that_is_not_a_folder_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     store = LocalStore(tmp_path / "file", Layout.BASIC)
     assert store.find(RECIPE) is None

@@ -68,7 +68,7 @@ def test_the_bucket_is_where_the_settings_say(
     assert client.presigned_url("a/b", "GET", 0, 60).partition("?")[0] == url
 
 
-def test_a_bucket_alone_means_that_images_lie_there(tmp_path: Path) -> None:
+def test_a_bucket_without_storage_means_s3(tmp_path: Path) -> None:
     """OCS thumbnail-service has no STORAGE either."""
     assert isinstance(open_store(load(_env_file=None, aws_bucket="a-bucket", data_dir=tmp_path)), S3Store)
     assert isinstance(open_store(load(_env_file=None, storage="local", aws_bucket="x", data_dir=tmp_path)), LocalStore)
@@ -100,9 +100,7 @@ def test_credentials_come_from_where_every_aws_client_has_them(
     assert "shared-id" in str(store.presigned_url("0" * 32))
 
 
-def test_without_credentials_that_is_what_is_told(
-    s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_missing_credentials_are_reported(s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
@@ -201,7 +199,7 @@ def test_bytes_are_fetched_only_as_far_as_they_are_wanted(store: S3Store) -> Non
     assert newer.file.read() == b"\xff\xd8 another \xff\xd9"
 
 
-def test_a_full_scratch_disk_is_not_told_as_a_store_that_is_away(store: S3Store) -> None:
+def test_a_full_scratch_disk_is_not_reported_as_a_store_that_is_down(store: S3Store) -> None:
     put(store, os.urandom(2 << 20))
     opened = store.open(RECIPE)
     assert opened is not None
@@ -248,7 +246,7 @@ def test_a_refusal_says_what_to_do(s3: S3Server, tmp_path: Path) -> None:
     assert not list(tmp_path.rglob("*.jpg"))
 
 
-def test_a_store_that_cannot_be_reached_is_told_soon_and_then_at_once(s3: S3Server, tmp_path: Path) -> None:
+def test_a_store_that_cannot_be_reached_is_reported_soon_and_then_at_once(s3: S3Server, tmp_path: Path) -> None:
     store = S3Store(s3.settings("a-bucket", tmp_path, storage_url="http://127.0.0.1:1"))
     with pytest.raises(StoreDown, match="cannot be reached"):
         store.find(RECIPE)
@@ -256,7 +254,7 @@ def test_a_store_that_cannot_be_reached_is_told_soon_and_then_at_once(s3: S3Serv
         store.find(RECIPE)
 
 
-def test_a_store_that_takes_connections_and_says_nothing_is_told_too(
+def test_a_store_that_accepts_connections_but_never_answers_is_reported(
     s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Though it is asked more than once, and waited for each time."""

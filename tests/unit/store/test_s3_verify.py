@@ -49,7 +49,7 @@ def test_what_is_whole_is_left_as_it_was(store: S3Store) -> None:
     assert store.find(RECIPE) == stored
 
 
-def test_an_object_of_others_is_no_fault_but_told(store: S3Store) -> None:
+def test_an_object_of_other_programs_is_listed_but_is_not_a_defect(store: S3Store) -> None:
     store.bucket.put(store.name(RECIPE), JPEG)
     (item,) = S3Verifier(store, mend=True).verify()
     assert (item.defect, item.without_sidecar) == (None, True)
@@ -76,7 +76,7 @@ def test_what_dead_processes_left_is_found_once_it_is_old(store: S3Store, monkey
     assert list(S3Verifier(store).verify()) == []
 
 
-def test_a_sample_is_as_large_as_was_wished(store: S3Store) -> None:
+def test_a_sample_has_the_requested_size(store: S3Store) -> None:
     for number in range(5):
         put(store, recipe=Mezzanine.parse(f"dc/{number}"))
     assert len(list(S3Verifier(store).verify(3))) == 3
@@ -96,7 +96,7 @@ def test_the_command_reads_a_bucket_as_it_reads_a_folder(
     assert cli.main(["cache", "verify", "--mend", "--json"]) == 0
 
 
-def test_a_server_that_knows_no_conditions_on_deletions_is_asked_before(tmp_path: Path) -> None:
+def test_a_server_without_conditional_deletions_gets_a_head_first(tmp_path: Path) -> None:
     """AWS was such a server for years. Without the check, evicted objects would stay for ever."""
     with running_s3(tmp_path, "early") as server:
         store = S3Store(server.settings(server.bucket(), tmp_path, pin_seconds=0))

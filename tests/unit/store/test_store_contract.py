@@ -166,7 +166,7 @@ def test_who_was_superseded_publishes_nothing(store: DerivativeStore) -> None:
     assert content(store) == b"\xff\xd8 newer \xff\xd9"
 
 
-def test_of_two_writers_the_one_who_holds_the_job_wins(store: DerivativeStore, kind: str) -> None:
+def test_of_two_writers_the_one_with_the_lease_wins(store: DerivativeStore, kind: str) -> None:
     """The first writer stops after it has confirmed its lease; meanwhile, the second takes over and publishes."""
     if kind in LOCAL:
         pytest.skip("a folder's publishing lock prevents this: see the next test")
@@ -202,7 +202,7 @@ def test_many_writers_at_once_leave_one_whole_image(store: DerivativeStore) -> N
     assert [entry.size for entry in store.entries()] == [len(found)]
 
 
-def test_a_deletion_is_never_overtaken_by_the_writer_it_fenced_off(store: DerivativeStore, kind: str) -> None:
+def test_a_writer_that_lost_its_lease_never_publishes_after_a_deletion(store: DerivativeStore, kind: str) -> None:
     """The writer has confirmed its lease when the job and the image are deleted."""
     fenced = threading.Event()
     deletion = threading.Thread(target=store.delete, args=(RECIPE,))
@@ -241,7 +241,7 @@ def test_two_versions_of_one_size_differ_in_their_entity_tags(store: DerivativeS
     assert not found.etag.startswith("W/")
 
 
-def test_what_is_noted_anew_leaves_the_image_as_it_is(store: DerivativeStore) -> None:
+def test_refreshing_the_sidecar_does_not_change_the_image(store: DerivativeStore) -> None:
     put(store)
     before, known = store.find(RECIPE), store.sidecar(RECIPE)
     assert before is not None
@@ -287,7 +287,7 @@ def test_what_was_evicted_goes_in_the_end(kind: str, tmp_path: Path, servers: Ca
     assert list(store.entries()) == []
 
 
-def test_what_is_deleted_or_made_anew_does_not_come_back(store: DerivativeStore) -> None:
+def test_an_image_that_was_deleted_or_replaced_does_not_come_back_from_the_trash(store: DerivativeStore) -> None:
     put(store)
     store.evict(RECIPE)
     store.delete(RECIPE)

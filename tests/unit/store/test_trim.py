@@ -64,7 +64,7 @@ def test_within_the_bounds_nothing_goes(tmp_path: Path) -> None:
     assert left(store) == {"a"}
 
 
-def test_what_nobody_has_used_for_so_long_goes(tmp_path: Path) -> None:
+def test_images_unused_for_longer_than_the_bound_are_evicted(tmp_path: Path) -> None:
     store = kept(tmp_path)
     for name, days in [("lately", 5), ("at the bound", 30.5), ("long ago", 33)]:
         image(store, name, used_ago=days * DAY)
@@ -81,7 +81,7 @@ def test_room_on_the_disk_is_made_by_as_much_as_is_missing(tmp_path: Path) -> No
     assert left(store) == {"0", "1", "2", "3", "4", "5", "6"}, "2.5 GiB are missing, and the trash counts as free"
 
 
-def test_what_is_put_aside_is_not_evicted_for_twice(tmp_path: Path) -> None:
+def test_evicted_bytes_in_the_trash_are_not_evicted_twice(tmp_path: Path) -> None:
     store = kept(tmp_path, pin_seconds=600)
     for number in range(10):
         image(store, str(number), used_ago=(number + 1) * DAY, size=1 << 30)
@@ -91,7 +91,7 @@ def test_what_is_put_aside_is_not_evicted_for_twice(tmp_path: Path) -> None:
     assert len(left(store)) == 9
 
 
-def test_what_is_younger_than_a_minute_stays_whatever_the_bound(tmp_path: Path) -> None:
+def test_images_younger_than_a_minute_stay_for_any_bound(tmp_path: Path) -> None:
     store = kept(tmp_path)
     fresh, read = store.path(Mezzanine.parse("fresh")), image(store, "read", used_ago=30)
     fresh.parent.mkdir()
@@ -113,9 +113,7 @@ def test_what_is_used_after_it_was_counted_stays(tmp_path: Path) -> None:
     assert left(store) == {"a"}
 
 
-def test_a_disk_without_room_for_a_folder_is_trimmed_all_the_same(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_disk_without_space_for_a_folder_is_trimmed_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The trash may need a new folder, which cannot be made if the disk is full."""
     store = kept(tmp_path, pin_seconds=60)
     image(store, "a", used_ago=9 * DAY)
@@ -152,7 +150,7 @@ def test_an_empty_image_is_removed_unless_a_whole_one_was_published_meanwhile(tm
     assert (empty.exists(), whole.exists()) == (False, True)
 
 
-def test_who_is_published_meanwhile_is_waited_for(tmp_path: Path) -> None:
+def test_trim_waits_for_a_publication_and_checks_again(tmp_path: Path) -> None:
     """Trim waits for the publishing lock, then checks the image again."""
     store = kept(tmp_path)
     place = image(store, "a", used_ago=9 * DAY)
@@ -202,7 +200,7 @@ def test_a_large_store_says_what_the_last_survey_counted(tmp_path: Path, monkeyp
     assert (use.derivatives, use.bytes) == (1, 1000)
 
 
-def test_what_was_noted_comes_back_and_what_is_broken_is_begun_anew(tmp_path: Path) -> None:
+def test_a_saved_state_is_read_back_and_a_broken_one_starts_again(tmp_path: Path) -> None:
     store = kept(tmp_path)
     image(store, "a", used_ago=9 * DAY)
     turns(store, Bounds(max_bytes=1))
@@ -212,7 +210,7 @@ def test_what_was_noted_comes_back_and_what_is_broken_is_begun_anew(tmp_path: Pa
     assert TrimState.from_bytes(b"{") == TrimState.from_bytes(b'{"survey": 3}') == TrimState()
 
 
-def test_a_survey_is_small_whatever_times_it_meets() -> None:
+def test_a_survey_is_small_for_any_times() -> None:
     survey = Survey(began=1_800_000_000)
     for number in range(100_000):
         survey.count(InventoryItem("x", size=10, last_used=survey.began - number * 977.0, sidecar_modified=1))

@@ -79,7 +79,7 @@ def test_what_is_whole_is_left_as_it_was_and_its_use_too(store: LocalStore) -> N
     assert path.stat().st_mtime == LONG_AGO
 
 
-def test_an_image_without_sidecar_is_no_fault_but_told(store: LocalStore) -> None:
+def test_an_image_without_sidecar_is_counted_but_is_not_a_defect(store: LocalStore) -> None:
     put(store, "a").with_name("image.json").unlink()
     (item,) = LocalVerifier(store, mend=True).verify()
     assert (item.defect, item.without_sidecar) == (None, True)
@@ -107,14 +107,14 @@ def test_the_draft_of_a_living_writer_is_no_fault(store: LocalStore) -> None:
         assert list(LocalVerifier(store, mend=True).verify()) == []
 
 
-def test_a_sample_is_as_large_as_was_wished_and_any_image_may_be_in_it() -> None:
+def test_a_sample_has_the_requested_size_and_may_contain_any_image() -> None:
     found = [InventoryItem("", size=None), *(InventoryItem(str(number), size=1) for number in range(100))]
     assert len(choose_sample(found, 10)) == 10
     assert len(choose_sample(found, 1000)) == 100
     assert {one.folder for _ in range(50) for one in choose_sample(found, 50)} == {str(number) for number in range(100)}
 
 
-def test_a_publication_in_mid_verification_is_not_taken_for_a_fault(store: LocalStore) -> None:
+def test_a_publication_during_verification_is_not_a_defect(store: LocalStore) -> None:
     """The image is published before its sidecar; verification checks again when both are there."""
     path = put(store, "a")
     path.with_name("image.json").write_text("{")

@@ -66,7 +66,7 @@ def test_a_walk_goes_on_though_the_folder_it_was_in_is_gone(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("cursor", ["a/b/c", "[1]", "{}", '[[99999999999, "x"]]', "null"])
-def test_a_cursor_of_another_kind_begins_anew_or_ends(tmp_path: Path, cursor: str) -> None:
+def test_an_invalid_cursor_starts_at_the_beginning_or_ends(tmp_path: Path, cursor: str) -> None:
     (tmp_path / "a").mkdir()
     assert {seen.folder for seen in FolderWalk(tmp_path, cursor)} <= {"", "a"}
 

@@ -91,7 +91,7 @@ def test_secrets_of_the_settings_are_hidden_in_every_form() -> None:
     assert mask.hide_known("redis") == "redis"
 
 
-def test_json_is_one_object_whatever_is_said() -> None:
+def test_json_is_one_object_for_any_text() -> None:
     text = LineFormatter(as_json, Redactor(), "api").format(record('a"\n\x1b\u2028b', path="x\ny", ms=1.5, none=None))
     assert "\n" not in text
     assert text.isascii()
@@ -102,7 +102,7 @@ def test_json_is_one_object_whatever_is_said() -> None:
     assert "none" not in line
 
 
-def test_people_get_one_line_whatever_is_said() -> None:
+def test_people_get_one_line_for_any_text() -> None:
     text = LineFormatter(as_text, Redactor(), "api").format(record("a\r\nb\x1b[2J\u202e", path="x\ny"))
     assert text == "1970-01-01 00:00:00.500 INFO    api.x: a\\r\\nb\\x1b[2J\\u202e path=x\\ny"
 
@@ -127,7 +127,7 @@ def test_a_traceback_is_set_in_and_hides_secrets_too() -> None:
     assert "abc-1" not in "".join(rest)
 
 
-def test_a_lines_ids_are_those_of_whom_this_thread_works_for() -> None:
+def test_a_line_has_the_ids_of_the_request_that_its_thread_serves() -> None:
     tracing.set_current(Trace.of("client-1", None))
     try:
         line = json.loads(LineFormatter(as_json, Redactor(), "worker").format(record("x")))
@@ -157,5 +157,5 @@ def test_a_traceparent_that_is_none_is_replaced_by_one(parent: str) -> None:
     assert made.request_id == made.trace_id
 
 
-def test_moments_are_told_to_the_millisecond() -> None:
+def test_times_are_logged_to_the_millisecond() -> None:
     assert utc_time(1_700_000_000.1239) == "2023-11-14T22:13:20.123Z"

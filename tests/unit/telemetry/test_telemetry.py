@@ -169,7 +169,7 @@ class TestTheLastHour:
         assert counted_minutes[-1].conversions.mean == pytest.approx(0.3)
         assert all(60 < redis.ttl(key) <= 7200 for key in redis.keys("x:minute:*"))
 
-    def test_what_redis_did_not_take_is_told_when_it_is_back(self, counted: Metrics) -> None:
+    def test_counts_that_redis_missed_are_added_when_it_is_back(self, counted: Metrics) -> None:
         server = fakeredis.FakeServer()
         redis = fakeredis.FakeRedis(server=server, decode_responses=True)
         teller = MinuteRecorder(MinuteCounts(redis, Keys("x:")), counted.registry.collect)

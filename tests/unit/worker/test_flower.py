@@ -50,7 +50,7 @@ def test_how_long_a_failed_task_ran_is_shown_too() -> None:
     assert dashboard.complete_task(Task(uuid="4", started=10.0)).runtime is None
 
 
-def test_why_a_task_failed_is_told_where_its_process_died() -> None:
+def test_a_task_whose_process_died_shows_the_reason() -> None:
     task = Task(uuid="1", exception="ExceptionWithTraceback()", traceback="Traceback ..\nWorkerLostError: signal 9\n")
     assert dashboard.complete_task(task).exception == "WorkerLostError: signal 9"
     assert task.exception == "ExceptionWithTraceback()", "what Flower keeps was changed"

@@ -115,7 +115,7 @@ def test_blocks_that_astropy_decodes_give_the_picture_of_the_whole_frame(
 
 @pytest.mark.parametrize("look", ["lco", "robust"])
 @pytest.mark.parametrize("value", [1e9, 1e20, -1e30, 3e38])
-def test_a_frame_of_one_value_is_drawn_whatever_the_value(tmp_path: Path, look: str, value: float) -> None:
+def test_a_frame_of_one_value_is_drawn_for_any_value(tmp_path: Path, look: str, value: float) -> None:
     """In floating point 1e20 + 1 is 1e20, so limits one apart would be equal."""
     fits.PrimaryHDU(np.full((60, 60), value, "f4")).writeto(tmp_path / "frame.fits")
     assert len(np.unique(drawn(tmp_path / "out.jpg", tmp_path / "frame.fits", look=look))) == 1

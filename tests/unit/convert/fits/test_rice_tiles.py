@@ -176,7 +176,7 @@ def test_the_planes_of_a_compressed_cube_are_those_of_astropy(tmp_path: Path) ->
         assert np.array_equal(got, whole[at])
 
 
-def test_blocks_of_rows_fit_together_whatever_the_tiles(tmp_path: Path) -> None:
+def test_blocks_of_rows_fit_together_for_any_tiles(tmp_path: Path) -> None:
     path = written(tmp_path / "frame.fits", fits.CompImageHDU(noise((101, 50), "u2"), tile_shape=(13, 20)))
     wanted = astropys(path)
     with path.open("rb") as file, fits.open(file, memmap=False) as hdus:
