@@ -45,13 +45,13 @@ class NginxLogReader:
         self._lock = threading.Lock()
 
     def follow(self) -> None:
-        """Pass on what is new, every second, for ever."""
+        """Pass on new hits, every second, for ever."""
         while True:
             time.sleep(EVERY)
             self.pass_on()
 
     def pass_on(self) -> None:
-        """Pass on what is new, unless another process reads the file."""
+        """Pass on new hits, unless another process reads the file."""
         with self._lock:
             try:
                 if self._file.claim():

@@ -3,7 +3,7 @@
 A whole `mezcal up` in front of an origin that holds its masters back. Hits come at a steady rate, first alone, then
 while 50, then while 200 clients each wait for another miss, and while the pool converts. Prints p50 and p99 of
 the hits, how many failed, and the memory of the API processes. The converting pool is niced: two cores cannot do
-three things at once, and that is not what is measured.
+three things at once, and this benchmark does not measure that.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 It must cost less than what it measures: Linux discards the bodies in the kernel (MSG_TRUNC), and since every
 answer for one target has the same length, only the first of a connection is read as HTTP; of each later one the
-status is looked at and the bytes are counted.
+status is read and the bytes are counted.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 CHUNK = 1 << 22
 GOOD = (b"HTTP/1.1 200", b"HTTP/1.1 302")
-STUCK = 10.0  # seconds without any answer after which what is open counts as failed
+STUCK = 10.0  # seconds without any answer after which all open requests count as failed
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,7 @@ def derive(
 ) -> Stored:
     """Make the derivative unless it is stored already. Safe to run twice, even at the same time.
 
-    Returns what is stored. Raises the `Failure` that says why there is no derivative; no file is left then.
+    Returns the stored derivative. Raises the `Failure` that prevents it; no file is left then.
     """
     job = job or JobContext()
     stored = None if job.remake else store.find(recipe)
@@ -106,7 +106,7 @@ def _draw_thumbnail(
 
     try:
         picture = draw([master.file for master in masters], draft, recipe.options, context)
-    except (NotAnImage, Undecodable):  # other failures end at once, without waiting for what is still to arrive
+    except (NotAnImage, Undecodable):  # other failures end at once, without waiting for the rest of the download
         _complete(masters)
         raise
     _complete(masters)

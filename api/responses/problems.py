@@ -67,7 +67,7 @@ def _from_http_exception(error: HTTPException) -> Response:
 
 
 def _detail(error: HTTPException, plain: AnyResponse) -> str:
-    """Return what is wrong and what would be right. The texts of the framework say neither."""
+    """Return a text that names the error and the correct form. The framework's texts have neither."""
     if error.description and error.description != type(error).description:
         return error.description
     match plain.status_code:

@@ -45,7 +45,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One check. *test* returns what is right, or raises what is wrong; *hint* says what helps most often."""
+    """One check. *test* returns its result as a text, or raises the problem; *hint* is the most frequent remedy."""
 
     name: str
     test: Callable[[], str]

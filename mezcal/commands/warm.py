@@ -92,7 +92,7 @@ def _add_manifest_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Queue what is missing. Returns the exit code."""
+    """Queue missing derivatives. Returns the exit code."""
     if not (options.paths or options.lists or options.manifest or options.frames):
         options.refuse("name something: PATH, --from, --manifest or --frames")
     settings = settings_of(options)

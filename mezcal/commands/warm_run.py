@@ -1,4 +1,4 @@
-"""One run of `mezcal warm`: queues what is missing, and follows it until it has ended."""
+"""One run of `mezcal warm`: queues missing derivatives, and follows their jobs to the end."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class WarmCounts:
 
 
 def warm(named: Iterator[Recipe | Skipped], jobs: Jobs, store: Store, *, wait: bool, cancel: bool) -> int:
-    """Queue what is missing of *named*; with *wait*, wait until all jobs have ended. Returns the exit code.
+    """Queue those of *named* that are missing; with *wait*, wait until all jobs have ended. Returns the exit code.
 
     Ctrl-C leaves the jobs queued, or withdraws them with *cancel*. Raises `BrokerDown`.
     """
@@ -119,7 +119,7 @@ class WarmRun:
     broker_answered: float = field(default_factory=time.monotonic)  # when it last did
 
     def queue_missing(self, named: Iterator[Recipe | Skipped]) -> None:
-        """Queue what is missing of *named*, while it is read."""
+        """Queue those of *named* that are missing, while the list is read."""
         for items in in_batches(named, SIZE, READ_SECONDS):
             self._report_skipped([item for item in items if isinstance(item, Skipped)])
             recipes = list(dict.fromkeys(item for item in items if not isinstance(item, Skipped)))

@@ -17,7 +17,7 @@ LIBVIPS, PILLOW, TIFFFILE = "libvips", "Pillow", "tifffile"
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """A file format: its name, its engines in their order, what is done with it, and Pillow's name for it."""
+    """A file format: its name, its engines in their order, how it is converted, and Pillow's name for it."""
 
     name: str
     engines: tuple[str, ...]

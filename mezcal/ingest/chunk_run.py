@@ -1,4 +1,4 @@
-"""One pass over the events of a chunk: queues jobs, purges what was deleted, and notes what is ignored."""
+"""One pass over the events of a chunk: queues jobs, purges deleted masters' derivatives, and records ignored items."""
 
 from __future__ import annotations
 

@@ -101,7 +101,7 @@ class Jobs:
     def changed(self, recipe: Recipe, lane: Lane = Lane.BULK) -> None:
         """Queue *recipe* to be made again from its changed master. The old derivative is served until then.
 
-        A worker that runs the job loses its lease, so what is stored in the end is no older than this call.
+        A worker that runs the job loses its lease, so the stored derivative is not older than this call.
         Raises `Busy` if too many jobs are queued; nothing has changed then.
         """
         with raises_broker_down("the queue cannot be reached, so the change is not recorded"):

@@ -24,10 +24,10 @@ class Store(Protocol):
     """
 
     def find(self, recipe: Recipe) -> Stored | None:
-        """Returns what is stored for *recipe*, None if nothing is. Costs one `stat`, or one request at a bucket."""
+        """Returns the derivative of *recipe*, None if there is none. Costs one `stat`, or one request to a bucket."""
 
     def describe(self, recipe: Recipe) -> Described | None:
-        """Returns what is stored for *recipe* with its sidecar, at the price of `find` and a small file."""
+        """Returns the derivative of *recipe* with its sidecar. Costs as much as `find`, and a small file."""
 
     def sidecar(self, recipe: Recipe) -> Sidecar | None:
         """Returns the sidecar of *recipe*'s derivative, None if there is none."""

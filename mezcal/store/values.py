@@ -40,7 +40,7 @@ class RemoteDerivative(Protocol):
         """Returns a URL that allows anyone to do *method*, GET or HEAD, for *seconds* from *since* on."""
 
     def reopen(self) -> Opened | None:
-        """Open what is stored now in its place, None if nothing is."""
+        """Open the derivative that has replaced it, None if there is none."""
 
     def close(self) -> None:
         """Release what reading has fetched."""

@@ -127,7 +127,7 @@ class MinuteRecorder:
         self._recorded_at = time.monotonic()
 
     def record(self) -> None:
-        """Add what is new. If Redis cannot be reached, the next call adds it."""
+        """Add the new counts. If Redis cannot be reached, the next call adds them."""
         now = totals(self._collect())
         grown = {name: value - self._recorded.get(name, 0) for name, value in now.items()}
         grown = {name: value for name, value in grown.items() if value > 0}

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 HIDDEN = "***"
 LENGTH_MIN = 4  # characters: hiding shorter secrets would make lines unreadable
 _VALUE = r"[^\s\"'&<>\\,;]+"
-# Each pattern takes time linear in the text: clients choose what is logged, and a search blocks all threads.
+# Each pattern takes time linear in the text: clients choose logged texts, and a search blocks all threads.
 SECRET_PATTERNS = tuple(
     re.compile(pattern, re.IGNORECASE)
     for pattern in (

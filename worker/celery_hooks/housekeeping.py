@@ -36,7 +36,7 @@ def touch_heartbeat() -> None:
 
 
 class HousekeepingStep(bootsteps.StartStopStep):  # type: ignore[misc]  # celery ships no types
-    """Repairs what was lost, and sends what is due, from the event loop of the worker.
+    """Queues lost jobs again, and sends tasks that are due, from the event loop of the worker.
 
     It runs in the event loop, so that the heartbeat shows that the loop turns, and that no thread runs during a fork.
     It is a step of the consumer: a consumer that loses the broker drops its timers, and starts its steps again.

@@ -53,7 +53,7 @@ class MasterResolver:
             return recipe
         if not self._paths.match(path):
             raise EventIgnored("its path does not match WEBHOOK_PATHS")
-        if event.kind is not EventKind.DELETED:  # what is deleted was an image if it is stored
+        if event.kind is not EventKind.DELETED:  # a deleted master was an image if its derivative is stored
             self._check_type(path, event.media)
         return recipe
 

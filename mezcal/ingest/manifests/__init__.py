@@ -1,6 +1,6 @@
 """Finds the masters that IIIF manifests and collections (Presentation API 2 and 3) show.
 
-`fetch` reads a document within bounds, `presentation` lists what is in it, `paths` turns its URLs into paths.
+`fetch` reads a document within bounds, `presentation` lists its content, `paths` turns its URLs into paths.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Manifests:
     most: int = DOCUMENTS_MAX
 
     def masters(self, url: str) -> Iterator[Mezzanine | Skipped]:
-        """Return the masters of the manifest or collection at *url*, and what is skipped, with the reason.
+        """Return the masters of the manifest or collection at *url*, and skipped images with the reason.
 
         *url* begins with http(s), or is the name of a local file. A document that cannot be read is skipped.
         """
@@ -55,7 +55,7 @@ class Manifests:
                     pending.append(content.url)
 
     def _read_document(self, url: str, first_url: str) -> Iterator[Mezzanine | Skipped | LinkedDocument]:
-        """Return what is in the document at *url*. A master that it shows several times is returned once."""
+        """Return the masters in the document at *url*. One that it shows several times is returned once."""
         try:
             seen: set[Mezzanine | Skipped] = set()
             for content in contents(self.fetcher.fetch(url, first_url)):

@@ -1,4 +1,4 @@
-"""Lists what a IIIF Presentation document shows: images, other documents, and what is not an image.
+"""Lists the content of a IIIF Presentation document: images, other documents, and resources that are not images.
 
 The declared version is not used, because real documents mix both. The properties are those of
 https://iiif.io/api/presentation/2.1/ and https://iiif.io/api/presentation/3.0/. The services of images are those with

@@ -75,7 +75,7 @@ class PartProcess:
                 os.killpg(self.pid, signal.SIGKILL)
 
     def ended(self, exit_code: int) -> None:
-        """Record the end of the main process, and kill what is left of its group."""
+        """Record the end of the main process, and kill the remaining processes of its group."""
         self.kill()
         if self._process is not None:
             self._process.returncode = exit_code  # the supervisor has waited for it

@@ -53,7 +53,7 @@ class Bounds:
 
 @dataclass(slots=True)
 class TrimState:
-    """How far trimming has come: *survey* is the last whole one, *counting* the current one, *cutoff* what is evicted.
+    """The progress of trimming: *survey* is the last complete one, *counting* the current one. *cutoff*: what to evict.
 
     *pending* are the bytes in the trash with the times at which they will be free. *survey_seconds* is how long the
     survey has worked.

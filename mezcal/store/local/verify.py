@@ -25,7 +25,7 @@ REMOVE_IMAGE = {Defect.EMPTY, Defect.CUT, Defect.CHANGED}
 
 
 class LocalVerifier:
-    """Verifies *store*; with *mend*, removes what is wrong."""
+    """Verifies *store*; with *mend*, removes defects."""
 
     def __init__(self, store: LocalStore, *, mend: bool = False) -> None:
         self._store = store
@@ -41,7 +41,7 @@ class LocalVerifier:
         yield from self._verify_scratch()
 
     def verify_item(self, item: InventoryItem) -> VerifiedItem | None:
-        """Returns what is wrong with *item*, None if nothing is there.
+        """Returns the finding about *item*, None if nothing is there.
 
         Before mending it is read again under the publishing lock: an image is published before its sidecar.
         """
@@ -104,7 +104,7 @@ class LocalVerifier:
 
 
 def _image_defect(descriptor: int, path: Path) -> Defect | None:
-    """Returns what is wrong with an open image. Reading it does not change its time of last use."""
+    """Returns the defect of an open image, None if it is sound. Reading does not change its time of last use."""
     before = os.fstat(descriptor)
     try:
         digest, ends = _read(descriptor)

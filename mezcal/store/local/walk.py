@@ -28,7 +28,7 @@ LEFT_ALONE = {"lost+found"}  # at the root: the file system's own
 
 @dataclass(slots=True)
 class FolderLevel:
-    """A folder on the way to where the walk is: the block being read, by its position, and what is left of it."""
+    """A folder on the path to the walk's position: the position of its current block, and the rest of that block."""
 
     folder: str
     at: int

@@ -24,7 +24,7 @@ MEMORY_MAX = 1 << 20  # bytes up to which an image is fetched into memory, not t
 class S3File(RawIOBase):
     """Reads like the file it describes; see `RemoteDerivative` for the rest.
 
-    What is fetched arrives whole, in a file without a name, before any of it is sent: no client gets half an image from
+    The bytes arrive completely, in a file without a name, before any is sent: no client gets half an image from
     a store that fails midway, no slow client holds a connection to the store, and the kernel can send the file.
     """
 

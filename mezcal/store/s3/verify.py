@@ -22,7 +22,7 @@ TRIAL_SECONDS = 3600.0  # a process tries the bucket's writes for a second: an o
 
 
 class S3Verifier:
-    """Verifies *store*; with *mend*, removes what is wrong. A bucket has no lone sidecars and no empty folders."""
+    """Verifies *store*; with *mend*, removes defects. A bucket has no lone sidecars and no empty folders."""
 
     def __init__(self, store: S3Store, *, mend: bool = False) -> None:
         self._store = store
@@ -41,7 +41,7 @@ class S3Verifier:
                 yield VerifiedItem(trial.name, Defect.DEAD_DRAFT, self._remove(trial))
 
     def _verify(self, name: str) -> VerifiedItem | None:
-        """Returns what is wrong with the image *name*, None if it is gone or was published again meanwhile."""
+        """Returns the finding about the image *name*, None if it is gone or was published again meanwhile."""
         found = self._bucket.head(name)
         if found is None:
             return None

@@ -1,4 +1,4 @@
-"""`mezcal check` and `/readyz`: what is right, what is wrong and what to do about it, and how long each check took."""
+"""`mezcal check` and `/readyz`: good results, problems with their remedies, and the time of each check."""
 
 from __future__ import annotations
 

@@ -197,7 +197,7 @@ def test_our_own_form_takes_one_or_many() -> None:
     ]
 
 
-# --- what is ours
+# --- which URLs are masters of this installation
 
 
 @pytest.fixture(scope="module")

@@ -132,7 +132,7 @@ def test_a_process_killed_while_it_waits_does_not_block_others(pool: Pool) -> No
 
 
 def test_a_frozen_process_blocks_no_other_at_any_step(pool: Pool) -> None:
-    """Stopped at random instants of its asking, waiting and giving back; at the end it holds 100 at most."""
+    """The process is stopped at random moments of requesting and returning memory; at the end it holds 100 at most."""
     with subprocess.Popen(["yes", ""], stdout=subprocess.PIPE, text=True) as lines:
         pool.start("restless", *[100] * 100_000, lines=lines.stdout)
         restless = pool.actors["restless"]

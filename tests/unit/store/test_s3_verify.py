@@ -49,7 +49,7 @@ def test_what_is_whole_is_left_as_it_was(store: S3Store) -> None:
     assert store.find(RECIPE) == stored
 
 
-def test_an_object_of_other_programs_is_listed_but_is_not_a_defect(store: S3Store) -> None:
+def test_an_object_without_metadata_is_counted_but_is_not_a_defect(store: S3Store) -> None:
     store.bucket.put(store.name(RECIPE), JPEG)
     (item,) = S3Verifier(store, mend=True).verify()
     assert (item.defect, item.without_sidecar) == (None, True)

@@ -108,7 +108,7 @@ def test_counts_of_several_processes_add_up_whoever_is_killed(
     assert summed(folder)["mezcal_active_requests", ""] == 2
     os.kill(counters[0].pid, signal.SIGKILL)
     counters[0].wait()
-    for _ in range(3):  # however often it is looked at
+    for _ in range(3):  # however often it is read
         found = summed(folder)
         assert found["mezcal_jobs_total", ""] == 7
         assert found["mezcal_phase_seconds_count", ""] == 2
