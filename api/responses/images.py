@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -82,11 +82,14 @@ def send(opened: Opened, cache_status: str = HIT) -> Response:
         response = redirected(remote)
         response.headers["Cache-Status"] = cache_status
         return response
+    if image_headers.header is not None and not _range_is_supported():  # the other server would answer 416
+        image_headers = replace(image_headers, header=None)
     if image_headers.header is not None:  # the other server evaluates the conditions
         opened.file.close()
         g.sent = opened.stored.size  # for the log and the metrics, though this response has no body
         return Response(status=200, headers=[("Cache-Status", cache_status), *image_headers.headers(opened.stored)])
-    _ignore_unsupported_ranges()
+    if not _range_is_supported():
+        del request.environ["HTTP_RANGE"]
     body = wrap_file(request.environ, opened.file, BLOCK) if remote is None else ()
     response = Response(body, direct_passthrough=True)
     for name, value in [("Cache-Status", cache_status), *image_headers.headers(opened.stored)]:
@@ -110,8 +113,7 @@ def _send_range_by_sendfile(response: Response, opened: Opened) -> None:
         response.response = wrap_file(request.environ, opened.file, BLOCK)
 
 
-def _ignore_unsupported_ranges() -> None:
-    """Send the whole image if `Range` is malformed or has several ranges (RFC 9110, 14.2, allows that)."""
+def _range_is_supported() -> bool:
+    """Return False if `Range` is malformed or has several ranges: the whole image is sent (RFC 9110, 14.2)."""
     header = request.environ.get("HTTP_RANGE")
-    if header is not None and not ONE_RANGE.fullmatch(header.strip()):
-        del request.environ["HTTP_RANGE"]
+    return header is None or ONE_RANGE.fullmatch(header.strip()) is not None

@@ -62,7 +62,7 @@ class Hits:
         self._app = app
         self._store, self._freshness = context.store, context.freshness
         self._image_headers = ImageHeaders.of(context.settings)
-        self._for_flask = frozenset(BODY if self._image_headers.header else (*BODY, *CONDITIONS))
+        self._for_flask = frozenset((*BODY, "HTTP_RANGE") if self._image_headers.header else (*BODY, *CONDITIONS))
         self._log = hit_log(context.settings)
         self._headers = lru_cache(REMEMBERED)(self._headers_of)
 

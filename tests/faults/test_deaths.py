@@ -124,7 +124,7 @@ def test_a_killed_api_process_ends_its_requests_but_no_job(environment: FaultEnv
     path, script = environment.slow_master()
     asked = environment.request_in_background(path)
     environment.wait_for_attempt(path)
-    for pid in environment.installation.pids("api:create_app")[1:]:
+    for pid in environment.installation.pids("api.server.gunicorn")[1:]:
         environment.kill(pid)
     assert asked.exception() is not None
     script.go.set()

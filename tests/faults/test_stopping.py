@@ -53,7 +53,7 @@ def test_an_api_that_stops_answers_waiting_requests_and_the_job_continues(
     path, script = environment.slow_master()
     asked = environment.request_in_background(path)
     environment.wait_for_attempt(path)
-    os.kill(environment.installation.pids("api:create_app")[0], signal.SIGTERM)
+    os.kill(environment.installation.pids("api.server.gunicorn")[0], signal.SIGTERM)
     answer = asked.result()
     assert answer.status_code == 503
     assert answer.headers["Retry-After"].isdigit()

@@ -68,4 +68,4 @@ def _unreachable() -> Iterator[None]:
     try:
         yield
     except RedisError as error:
-        raise BrokerDown(f"cannot be reached ({type(error).__name__})") from error
+        raise BrokerDown(f"the broker cannot be reached ({type(error).__name__})") from error

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -21,6 +22,20 @@ if TYPE_CHECKING:
     from mezcal.settings import Settings
 
 READ_EXTRA = 30  # seconds added to WAIT_SECONDS: by then the API must have begun its response
+TEMPORARY = {502, 503, 504}
+# What nginx refuses by itself: title and detail, without dollars and backslashes. 494 is its own number of 431.
+PROBLEMS = {
+    400: ("Bad Request", "The request is malformed, or its path has a '..' too many or a control character."),
+    404: ("Not Found", "There is nothing at this address."),
+    405: ("Method Not Allowed", "This address does not take this method."),
+    408: ("Request Timeout", "The request did not arrive in time."),
+    413: ("Content Too Large", "The body of the request is too large."),
+    414: ("URI Too Long", "The address is too long."),
+    494: ("Request Header Fields Too Large", "The header of the request is too large."),
+    502: ("Bad Gateway", "The API of mezcal does not answer. Try again in a moment."),
+    503: ("Service Unavailable", "The image was removed in this moment. Try again."),
+    504: ("Gateway Timeout", "The API of mezcal did not answer in time. Try again in a moment."),
+}
 USE_FORMAT = """    log_format mezcal_use '$named';  # the name of the image, for workers to read
 """
 PLACES = ("nginx", "/usr/sbin/nginx", "/usr/local/sbin/nginx", "/opt/homebrew/bin/nginx")
@@ -63,6 +78,7 @@ def configuration(settings: Settings, config: NginxConfig) -> str:
         "body_most": str(max(settings.jobs_max_bytes, settings.webhook_max_bytes)),
         "read_timeout": f"{settings.wait_seconds + READ_EXTRA:g}s",
         "hit_format": LONG if settings.access_log == "all" or settings.revalidate_after else SHORT,
+        "problems": "\n".join(_problem(status, *texts) for status, texts in PROBLEMS.items()),
         "log_hits": f'access_log "{_quoted(config.hits)}" mezcal_hit buffer=32k flush=1s;' if config.hits else "",
         "forwarded": "" if config.trusted else _template("forwarded.conf"),
         "hits": _template("hits.conf") if by_path else "",
@@ -73,6 +89,23 @@ def configuration(settings: Settings, config: NginxConfig) -> str:
     for _ in range(2):  # inserted templates contain placeholders, too
         text = re.sub(r"@(\w+)@", lambda placeholder: values[placeholder[1]], text)
     return text
+
+
+def _problem(status: int, title: str, detail: str) -> str:
+    """Returns the directives that answer *status* in the form of the API's errors (RFC 9457)."""
+    shown = 431 if status == 494 else status
+    body = json.dumps({"type": "about:blank", "title": title, "status": shown, "detail": detail})
+    quoted = body.replace("'", "\\'")
+    return f"""        error_page {status} ={shown} /.problem/{status};
+        location = /.problem/{status} {{
+            internal;
+            default_type application/problem+json;
+            add_header Cache-Control no-store always;
+            add_header X-Content-Type-Options nosniff always;
+            add_header X-Request-ID $mezcal_request_id always;
+            {"add_header Retry-After 1 always;" if shown in TEMPORARY else "# the same request fails again"}
+            return {shown} '{quoted}';
+        }}"""
 
 
 def nginx() -> Path | None:

@@ -212,10 +212,10 @@ class Chaos:
         return self.installation.workers()
 
     def api(self) -> list[int]:
-        return self.installation.pids("api:create_app")[1:]
+        return self.installation.pids("api.server.gunicorn")[1:]
 
     def gunicorn(self) -> list[int]:
-        return self.installation.pids("api:create_app")[:1]
+        return self.installation.pids("api.server.gunicorn")[:1]
 
     def broker(self) -> list[int]:
         return self.installation.pids("valkey-server")[:1]

@@ -303,7 +303,7 @@ def ask_all(urls: list[str]) -> list[requests.Response]:
 def test_fifty_clients_share_one_download(installation: Installation, repository: OriginServer, master: str) -> None:
     """Fifty clients of one new image, at two API processes: fifty images, one request to the origin, one attempt."""
     script = repository.script(master, body=VALLEY, hold_at=len(VALLEY) // 2)
-    assert len(installation.pids("api:create_app")) == 3
+    assert len(installation.pids("api.server.gunicorn")) == 3
     with ThreadPoolExecutor(1) as pool:
         asked = pool.submit(ask_all, [f"{installation.url}/images/{master}"] * 50)
         until(lambda: repository.count(master), what="the download")

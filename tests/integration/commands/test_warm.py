@@ -184,7 +184,10 @@ def test_nothing_named_or_no_broker_is_exit_code_2(installation: Installation) -
     assert run(installation, "warm").returncode == 2
     assert run(installation, "warm", "--from", "no-such-file").returncode == 2
     away = run(installation, "warm", "a.tif", env={"REDIS_URL": "redis://127.0.0.1:1/0"})
-    assert (away.returncode, away.stderr.splitlines()[-1]) == (2, "mezcal: the queue cannot be reached")
+    assert (away.returncode, away.stderr.splitlines()[-1]) == (
+        2,
+        "mezcal: the broker cannot be reached (ConnectionError)",
+    )
 
 
 def state(installation: Installation, path: str) -> str | None:

