@@ -15,7 +15,7 @@ from mezcal.jobs.guarded_origin import GuardedOrigin
 from mezcal.jobs.origin_guard import DELAY_SECONDS, JobDelayed
 from mezcal.jobs.outages import persist
 from mezcal.jobs.state.leases import Lease
-from mezcal.jobs.state.progress import reported
+from mezcal.jobs.state.progress import progress_reported
 from mezcal.jobs.transport.celery_pipe import CHORE, CHORE_SECONDS, MAKE
 from mezcal.recipe import from_json
 from worker.app import app, context
@@ -92,10 +92,10 @@ def _work(attempt: JobAttempt, lease: Lease) -> Stored:
     claim = lease.claim
     try:
         with (
-            reported(ctx.jobs.table, claim.key, attempt.progress) as progress,
+            progress_reported(ctx.jobs.table, claim.key, attempt.progress) as progress,
             ctx.memory.share(RANKS[claim.lane], waiting(lease)) as reserve_memory,
         ):
-            job = JobContext(claim.remake, lease.check, reserve_memory, progress)
+            job = JobContext(claim.remake, lease.renew_or_raise, reserve_memory, progress)
             return derive(recipe, origin, ctx.store, ctx.conversion_options, job)
     except (Failure, JobDelayed):
         raise

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from mezcal.http import ignore_outcome
 from mezcal.origin import urls
 from mezcal.origin.folder import FolderOrigin
-from mezcal.origin.growing_file import FreeSpace, free_nothing
+from mezcal.origin.growing_file import FreeSpaceCallback, free_nothing
 from mezcal.origin.master import Master, MasterStatus
 from mezcal.origin.repository import OriginRepository
 from mezcal.settings import WrongSetting
@@ -51,7 +51,7 @@ class Origin(Protocol):
 
 
 def open_origin(
-    settings: Settings, observer: Observer = ignore_outcome, free_space: FreeSpace = free_nothing
+    settings: Settings, observer: Observer = ignore_outcome, free_space: FreeSpaceCallback = free_nothing
 ) -> Origin:
     """Return the origin of REPO_BASE_URL. Raises `WrongSetting` with the variable that cannot be used.
 

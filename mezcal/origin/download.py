@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from mezcal.errors import Failure, NotAnImage, OriginFailed
 from mezcal.origin.client import read_chunks
-from mezcal.origin.growing_file import FreeSpace, GrowingFile, ScratchFile
+from mezcal.origin.growing_file import FreeSpaceCallback, GrowingFile, ScratchFile
 from mezcal.origin.master import Master
 from mezcal.origin.responses import check_content, strong_etag, too_large
 from mezcal.origin.retries import RetryBudget, TransientFailure
@@ -41,10 +41,10 @@ class DownloadContext:
     total_timeout: float
     max_bytes: int
     scratch_dir: Path
-    free_space: FreeSpace
+    free_space: FreeSpaceCallback
 
     @classmethod
-    def of(cls, settings: Settings, free_space: FreeSpace) -> DownloadContext:
+    def of(cls, settings: Settings, free_space: FreeSpaceCallback) -> DownloadContext:
         """Return the context that *settings* describe."""
         return cls(
             settings.origin_retries,

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from mezcal.errors import Failure
     from mezcal.origin.retries import RetryBudget
 
-FreeSpace = Callable[[int], bool]  # frees bytes on the disk of the scratch files; True if a write may succeed now
+# Frees bytes on the disk of the scratch files. Returns True if a write may succeed now.
+FreeSpaceCallback = Callable[[int], bool]
 FREE_SPACE_ATTEMPTS = 3
 
 
@@ -36,7 +37,7 @@ class ScratchFile:
     """
 
     def __init__(
-        self, folder: Path, size: int | None, budget: RetryBudget, free_space: FreeSpace = free_nothing
+        self, folder: Path, size: int | None, budget: RetryBudget, free_space: FreeSpaceCallback = free_nothing
     ) -> None:
         self._free_space = free_space
         self._file = _create_unnamed(folder)

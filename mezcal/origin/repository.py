@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from mezcal.http import HttpResponse, Observer
-    from mezcal.origin.growing_file import FreeSpace
+    from mezcal.origin.growing_file import FreeSpaceCallback
     from mezcal.origin.master import Master
     from mezcal.origin.retries import RetryBudget
     from mezcal.settings import Settings
@@ -31,7 +31,7 @@ class OriginRepository:
     """The masters under REPO_BASE_URL. It connects when the first master is opened."""
 
     def __init__(
-        self, settings: Settings, observer: Observer = ignore_outcome, free_space: FreeSpace = free_nothing
+        self, settings: Settings, observer: Observer = ignore_outcome, free_space: FreeSpaceCallback = free_nothing
     ) -> None:
         self.base_url = _base_url(settings.repo_base_url or "")
         self._client = OriginClient(self.base_url, settings, observer)

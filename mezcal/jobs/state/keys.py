@@ -40,7 +40,7 @@ class Keys:
         """Hash: one job. Fields: state, lane, recipe (JSON), attempts, token, message (the id of its task), remake
         ('1' if the stored derivative is outdated), asked, queued, started, ended, worker, failure (JSON),
         refused_until (when clients may start a failed job again; it may be listed for longer), history (JSON list of
-        how attempts ended), batches (names of those that wait for it), lapsed (the token of a lease that ran out).
+        how attempts ended), batches (names of those that wait for it), expired_token (of a lease that ran out).
         """
         return f"{self.prefix}job:{key}"
 

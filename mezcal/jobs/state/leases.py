@@ -1,4 +1,4 @@
-"""A worker's lease on a running job: renewed while the worker lives, checked before a derivative is published."""
+"""A worker's lease on a running job: renewed while the worker lives, and once more before a derivative is published."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Lease:
         self._table = table
         self._released = threading.Event()
         self._lost = False
-        self._ends = time.monotonic() + table.policy.time_limit
+        self._time_limit_at = time.monotonic() + table.policy.time_limit
 
     @contextmanager
     def kept(self) -> Iterator[Lease]:
@@ -66,11 +66,11 @@ class Lease:
         """
         if self._lost:
             raise Superseded(LOST)
-        if time.monotonic() > self._ends:
+        if time.monotonic() > self._time_limit_at:
             raise TimedOut(f"it took longer than {self._table.policy.time_limit:g} s")
 
-    def check(self) -> None:
-        """Raise `Superseded` unless the lease is valid at this moment: Redis is asked."""
+    def renew_or_raise(self) -> None:
+        """Renew the lease at once, before a derivative is published. Raises `Superseded` if the lease is lost."""
         if not persist(lambda: self._table.renew(self.claim)):
             raise Superseded(LOST)
 
@@ -79,7 +79,7 @@ class Lease:
         persist(lambda: self._table.finish(self.claim))
 
     def delay(self, seconds: float) -> None:
-        """Delay the job for *seconds*. The attempt is not counted."""
+        """Delay the job for *seconds*. The attempt is not counted, because nothing was tried."""
         persist(lambda: self._table.delay(self.claim, seconds))
 
     def fail(self, failure: Failure) -> float | None:
@@ -98,5 +98,5 @@ class Lease:
 
 
 def back_off(attempt: int, first: float) -> float:
-    """Return the seconds from the end of *attempt* to the next: *first*, doubled each time, half of it more or less."""
+    """Return the seconds until the next attempt: *first*, doubled each time, times a random factor of 0.5 to 1.5."""
     return first * 2.0 ** (attempt - 1) * random.uniform(0.5, 1.5)  # noqa: S311 - jitter

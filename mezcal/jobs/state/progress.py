@@ -27,7 +27,7 @@ KEPT = 30  # seconds for which the last report of a dead worker stays
 
 
 @contextmanager
-def reported(table: JobTable, key: str, progress: Progress) -> Iterator[Progress]:
+def progress_reported(table: JobTable, key: str, progress: Progress) -> Iterator[Progress]:
     """Report *progress* as that of the job *key* while the block lasts."""
     done = threading.Event()
     thread = threading.Thread(target=_report, args=(table, key, progress, done), name="progress", daemon=True)

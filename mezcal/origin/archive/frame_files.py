@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from mezcal.http import Observer
-    from mezcal.origin.growing_file import FreeSpace
+    from mezcal.origin.growing_file import FreeSpaceCallback
     from mezcal.origin.master import Master
     from mezcal.settings import Settings
 
@@ -33,7 +33,7 @@ class FrameOrigin:
         settings: Settings,
         ticket: Mapping[str, str],
         observer: Observer = ignore_outcome,
-        free_space: FreeSpace = free_nothing,
+        free_space: FreeSpaceCallback = free_nothing,
     ) -> None:
         self.base_url = (settings.archive_api_url or "").rstrip("/") + "/"
         self._settings = settings.model_copy(update={"auth_type": AuthType.NONE, "origin_read_timeout": READ_SECONDS})

@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from mezcal.errors import StoreDown, is_disk_full
-from mezcal.store.local.files import store_down
+from mezcal.store.local.files import as_store_down
 from mezcal.store.protocols import MakesFreeSpace
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-ATTEMPTS = 6  # each frees twice the bytes that the one before had written
+ATTEMPTS = 6  # before a retry, twice the bytes of the failed draft are freed
 LEAST_BYTES = 1 << 16  # freed for a job, however little it had written
 
 
@@ -41,7 +41,7 @@ def write_draft(store: Store, write: Callable[[Path], Stored]) -> Stored:
             if not is_disk_full(error):
                 raise
             if attempt == ATTEMPTS or not make_free_space(store, 2 * max(written, LEAST_BYTES)):
-                raise (store_down(error) if isinstance(error, OSError) else error) from error
+                raise (as_store_down(error) if isinstance(error, OSError) else error) from error
             log.warning("the disk became full during a job: freed space, trying again (%d of %d)", attempt, ATTEMPTS)
     raise AssertionError("the last attempt returns or raises")
 
@@ -70,6 +70,6 @@ def _device(folder: Path) -> int | None:
 
 
 def _size(draft: Path) -> int:
-    with suppress(OSError):  # it was published
+    with suppress(OSError):  # the draft is gone: it was renamed into the store
         return draft.stat().st_size
     return 0

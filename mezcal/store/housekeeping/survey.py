@@ -16,11 +16,15 @@ KEPT_BY_KEY = f"{OURS}/{BY_KEY}/"
 
 @dataclass(frozen=True, slots=True)
 class Cutoff:
-    """Which derivatives to evict: all last used before *before*, and *edge_bytes* of those last used up to *edge*."""
+    """Which derivatives a walk evicts; times are seconds since 1970.
+
+    All that were last used before the time *before*, and *span_bytes* bytes of those last used from then until
+    *span_end*: evicting that last span (a minute, hour or day of the survey) completely would evict too much.
+    """
 
     before: float
-    edge: float = 0
-    edge_bytes: int = 0
+    span_end: float = 0
+    span_bytes: int = 0
 
 
 @dataclass(slots=True)
@@ -90,7 +94,7 @@ class Survey:
 
     def forget(self, cutoff: Cutoff) -> None:
         """Remove the part that *cutoff* covers. The next survey counts the derivatives that stayed because of a use."""
-        end = cutoff.edge if cutoff.edge_bytes > 0 else cutoff.before
+        end = cutoff.span_end if cutoff.span_bytes > 0 else cutoff.before
         self.bytes_by_use = {start: size for start, size in self.bytes_by_use.items() if start >= end}
         self.oldest = max(self.oldest, cutoff.before)
 

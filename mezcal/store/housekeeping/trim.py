@@ -1,8 +1,9 @@
 """Keeps a store within its bounds, in short runs: the least recently used derivatives are evicted first.
 
-Two walks, each holding a few thousand numbers: a survey that counts how many bytes were last used when, and, if the
-store holds too much, a walk that evicts what was last used before the time that follows from it. The next run, in any
-process, continues what one did not finish: the survey and the position of the walk are saved in the store.
+There are two walks, each holding a few thousand numbers. The first is a survey, which counts how many bytes were last
+used in each minute, hour or day. If the store holds too much, the second evicts everything last used before a cutoff
+time computed from the survey. The next run, in any process, continues what one did not finish: the survey and the
+position of the walk are saved in the store.
 """
 
 from __future__ import annotations
@@ -121,9 +122,9 @@ class Trim:
             self._state = TrimState.from_bytes(self._inventory.load_state())
             if now:
                 self._state.survey = self._state.counting = self._state.cutoff = None
-            self._ends = time.monotonic() + seconds
+            self._deadline = time.monotonic() + seconds
             self._counted = self._evicted = self._bytes = self._steps = self._unrecorded = 0
-            while self._inventory.empty_trash(TRASH_FILES_MAX) == TRASH_FILES_MAX and time.monotonic() < self._ends:
+            while self._inventory.empty_trash(TRASH_FILES_MAX) == TRASH_FILES_MAX and time.monotonic() < self._deadline:
                 pass
             while self._do_next():
                 pass
@@ -202,7 +203,7 @@ class Trim:
     def _is_time_over(self) -> bool:
         if self._report is not None:
             self._report(self._result())
-        return time.monotonic() >= self._ends
+        return time.monotonic() >= self._deadline
 
     def _count(self, item: InventoryItem) -> None:
         if item.empty:
@@ -215,10 +216,10 @@ class Trim:
         cutoff, survey = self._state.cutoff, self._state.survey
         if cutoff is None or survey is None or not item.size:
             return
-        edge = item.last_used >= cutoff.before
-        if edge and (item.last_used >= cutoff.edge or cutoff.edge_bytes <= 0):
+        in_last_span = item.last_used >= cutoff.before
+        if in_last_span and (item.last_used >= cutoff.span_end or cutoff.span_bytes <= 0):
             return
-        freed = self._inventory.evict(item, cutoff.edge if edge else cutoff.before)
+        freed = self._inventory.evict(item, cutoff.span_end if in_last_span else cutoff.before)
         if not freed:
             return
         survey.count(item, -1)
@@ -227,8 +228,8 @@ class Trim:
         self._unrecorded += freed
         self._state.evicted_files += 1
         self._state.evicted_bytes += freed
-        if edge:
-            self._state.cutoff = Cutoff(cutoff.before, cutoff.edge, cutoff.edge_bytes - freed)
+        if in_last_span:
+            self._state.cutoff = Cutoff(cutoff.before, cutoff.span_end, cutoff.span_bytes - freed)
 
     # --- ends
 

@@ -39,7 +39,7 @@ def sync(path: Path) -> None:
         os.fsync(file.fileno())
 
 
-def distinguish(draft: Path, published: Path) -> None:
+def ensure_new_etag(draft: Path, published: Path) -> None:
     """Give *draft* another modification time than *published* has, if both have the same size.
 
     The entity tag consists of size and second: two versions made within a second must not share it.
@@ -106,15 +106,15 @@ def lock_file(folder: Path, name: str) -> int:
 
 
 @contextmanager
-def reported() -> Iterator[None]:
+def os_errors_as_store_down() -> Iterator[None]:
     """Turn errors of the file system into `StoreDown`, with the reason and without our paths."""
     try:
         yield
     except OSError as error:
-        raise store_down(error) from error
+        raise as_store_down(error) from error
 
 
-def store_down(error: OSError) -> StoreDown:
+def as_store_down(error: OSError) -> StoreDown:
     """Returns the failure that *error* means, with a hint for the operator."""
     reason = os.strerror(error.errno) if error.errno else str(error)
     hint = {

@@ -25,8 +25,8 @@ FREE_FILES_MIN = 64  # a file system may run out of files before it runs out of 
 DISK_SHARE, SHARE_MAX = 100, 256 << 20  # a hundredth of the disk is freed at least, but 256 MiB are enough
 
 
-class FreeSpace:
-    """Frees space for one store. The caller holds the lock of those who free space."""
+class EmergencyEviction:
+    """Evicts from one store whose disk is full. The caller holds the store's lock `free_space`."""
 
     def __init__(self, inventory: LocalInventory, trash: Trash) -> None:
         self._inventory = inventory
@@ -34,7 +34,7 @@ class FreeSpace:
         self._walk = inventory.walk()
         self._cursor_file = inventory.root / OURS / "locks" / "free_space.cursor"
 
-    def make(self, needed: int, before: float) -> bool:
+    def free(self, needed: int, before: float) -> bool:
         """Free *needed* bytes; what was used since *before* stays. Returns True if there is more space than before.
 
         The least recently used of the next ITEMS_MAX folders are removed: a small store is read completely, a large one

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from mezcal.errors import StoreDown
 from mezcal.store.inventory import YOUNG_SECONDS, InventoryItem
-from mezcal.store.local.files import ABSENT, lock_file, prune, rename, reported
-from mezcal.store.local.free_space import FreeSpace
+from mezcal.store.local.files import ABSENT, lock_file, os_errors_as_store_down, prune, rename
+from mezcal.store.local.free_space import EmergencyEviction
 from mezcal.store.local.layout import IMAGE, SIDECAR
 from mezcal.store.local.trash import remove
 from mezcal.store.local.walk import FolderWalk, sidecar_in
@@ -60,7 +60,7 @@ class LocalInventory:
     def _take(self, item: InventoryItem, before: float, *, outright: bool) -> int:
         own = PurePosixPath(item.folder)
         image = self.root / own / IMAGE
-        with reported(), self._store.publishing(own):
+        with os_errors_as_store_down(), self._store.publishing(own):
             try:
                 status = image.stat()
                 if max(status.st_atime, status.st_mtime) >= before:
@@ -78,7 +78,7 @@ class LocalInventory:
     def remove_empty_image(self, folder: str) -> None:
         """Remove the image in *folder* if it has no bytes: nginx would serve it."""
         image = self.root / folder / IMAGE
-        with reported(), self._store.publishing(PurePosixPath(folder)), suppress(*ABSENT):
+        with os_errors_as_store_down(), self._store.publishing(PurePosixPath(folder)), suppress(*ABSENT):
             if not image.stat().st_size:  # nothing was published meanwhile
                 image.unlink()
 
@@ -96,12 +96,12 @@ class LocalInventory:
     def make_free_space(self, needed: int) -> bool:
         """Free *needed* bytes, and some files. Returns True if writing is worth another attempt."""
         trash = self._store.trash
-        with self._locked("free_space", wait=True), reported():
-            return FreeSpace(self, trash).make(needed, time.time() - max(YOUNG_SECONDS, trash.seconds))
+        with self._locked("free_space", wait=True), os_errors_as_store_down():
+            return EmergencyEviction(self, trash).free(needed, time.time() - max(YOUNG_SECONDS, trash.seconds))
 
     def empty_trash(self, limit: int) -> int:
         """Remove up to *limit* files evicted more than PIN_SECONDS ago. Returns how many."""
-        with reported():
+        with os_errors_as_store_down():
             return self._store.trash.empty(limit)
 
     def exclusive(self, *, wait: bool) -> AbstractContextManager[bool]:
@@ -110,7 +110,7 @@ class LocalInventory:
 
     @contextmanager
     def _locked(self, name: str, *, wait: bool) -> Iterator[bool]:
-        with reported():
+        with os_errors_as_store_down():
             descriptor = lock_file(self._store.locks, name)
         try:
             yield _lock(descriptor, wait=wait)
@@ -126,7 +126,7 @@ class LocalInventory:
 
     def save_state(self, state: bytes) -> None:
         """Save *state*. On a full disk the old state stays."""
-        with suppress(StoreDown), self._store.draft() as draft, reported():
+        with suppress(StoreDown), self._store.draft() as draft, os_errors_as_store_down():
             draft.write_bytes(state)
             rename(draft, self._state_file)
 

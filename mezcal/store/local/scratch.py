@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from mezcal.store.local.files import ABSENT, remove_orphan, reported
+from mezcal.store.local.files import ABSENT, os_errors_as_store_down, remove_orphan
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +24,7 @@ class Scratch:
     @contextmanager
     def draft(self) -> Iterator[Path]:
         """Create a file, removed at the end unless it was renamed. Raises `StoreDown` if none can be created."""
-        with reported():
+        with os_errors_as_store_down():
             path, descriptor = self._create_locked()
         try:
             yield path
@@ -45,7 +45,7 @@ class Scratch:
     def sweep(self) -> int:
         """Remove the drafts of dead writers. Returns how many. Raises `StoreDown`."""
         removed = 0
-        with reported(), suppress(*ABSENT):
+        with os_errors_as_store_down(), suppress(*ABSENT):
             for path in self.folder.iterdir():
                 removed += remove_orphan(path)
         return removed

@@ -16,15 +16,15 @@ from mezcal.store.housekeeping.trim import surveyed_usage
 from mezcal.store.inventory import InventoryItem
 from mezcal.store.local.files import (
     ABSENT,
+    as_store_down,
     described,
-    distinguish,
+    ensure_new_etag,
     lock_file,
     open_without_waiting,
+    os_errors_as_store_down,
     prune,
     rename,
-    reported,
     set_last_use,
-    store_down,
     sync,
 )
 from mezcal.store.local.inventory import LocalInventory
@@ -78,7 +78,7 @@ class LocalStore:
         except ABSENT:
             return None
         except OSError as error:
-            raise store_down(error) from error
+            raise as_store_down(error) from error
 
     def describe(self, recipe: Recipe) -> Described | None:
         """Returns the derivative of *recipe* with its sidecar."""
@@ -108,7 +108,7 @@ class LocalStore:
         except ABSENT:
             return None
         except OSError as error:
-            raise store_down(error) from error
+            raise as_store_down(error) from error
         status = os.fstat(file.fileno())
         stored = described(path, status)
         if stored is None:
@@ -137,12 +137,12 @@ class LocalStore:
         """
         own = folder(recipe, self.layout)
         path = self.root / own / IMAGE
-        with reported(), self.draft() as sidecar_draft:
+        with os_errors_as_store_down(), self.draft() as sidecar_draft:
             sidecar_draft.write_bytes(sidecar.as_bytes())
             sync(draft)
             with self.publishing(own):
                 guard()
-                distinguish(draft, path)
+                ensure_new_etag(draft, path)
                 stored = described(path, draft.stat())  # now, because it may be deleted right after
                 if stored is None:
                     raise StoreDown("the picture is empty: it was not written to the end")
@@ -155,7 +155,7 @@ class LocalStore:
         """Delete *recipe*'s derivative and the folders it leaves empty. Returns True if there was one."""
         own = folder(recipe, self.layout)
         path = self.root / own / IMAGE
-        with reported(), self.publishing(own):
+        with os_errors_as_store_down(), self.publishing(own):
             try:
                 path.unlink()
                 existed = True
@@ -180,7 +180,7 @@ class LocalStore:
     def refresh(self, recipe: Recipe, sidecar: Sidecar) -> bool:
         """Replace the sidecar of *recipe*'s derivative. Returns False if another one was stored meanwhile."""
         own = folder(recipe, self.layout)
-        with reported(), self.draft() as draft, self.publishing(own):
+        with os_errors_as_store_down(), self.draft() as draft, self.publishing(own):
             now = self.sidecar(recipe)
             if now is None or now.made != sidecar.made:
                 return False
@@ -190,12 +190,12 @@ class LocalStore:
 
     def check(self) -> None:
         """Raise `StoreDown`, with the reason, unless a derivative could be stored now."""
-        with self.draft() as draft, reported():
+        with self.draft() as draft, os_errors_as_store_down():
             draft.write_bytes(b"\xff")
 
     def check_rename(self) -> None:
         """Raise `StoreDown` unless renaming over a file replaces it within one file system, as publishing needs."""
-        with self.draft() as new, self.draft() as old, reported():
+        with self.draft() as new, self.draft() as old, os_errors_as_store_down():
             new.write_bytes(b"new")
             old.write_bytes(b"old")
             new.replace(old)
@@ -220,7 +220,7 @@ class LocalStore:
         """Move the derivative of *own* back from the trash. Returns False if it is not there."""
         if not self.trash.has(own):
             return False
-        with reported(), self.publishing(own):
+        with os_errors_as_store_down(), self.publishing(own):
             self.trash.take_back(own, self.root / own / IMAGE)
         return True
 
@@ -251,7 +251,7 @@ class LocalStore:
     def sweep(self) -> int:
         """Remove the drafts of dead writers, and some files of the trash. Returns how many drafts."""
         removed = Scratch(self.scratch).sweep()
-        with reported():
+        with os_errors_as_store_down():
             self.trash.empty(SWEEP_MAX)
         return removed
 
@@ -279,6 +279,6 @@ class LocalStore:
 
     def free_bytes(self) -> int:
         """Returns how many bytes the file system can still store."""
-        with reported():
+        with os_errors_as_store_down():
             self.root.mkdir(parents=True, exist_ok=True)
             return shutil.disk_usage(self.root).free

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from mezcal.store.housekeeping.verify import JPEG_END, JPEG_START, Defect, VerifiedItem, choose_sample
-from mezcal.store.local.files import ABSENT, open_without_waiting, prune, remove_orphan, reported
+from mezcal.store.local.files import ABSENT, open_without_waiting, os_errors_as_store_down, prune, remove_orphan
 from mezcal.store.local.layout import IMAGE, SIDECAR
 from mezcal.store.local.walk import sidecar_in
 
@@ -54,7 +54,7 @@ class LocalVerifier:
             )
         if not self._mend:
             return VerifiedItem(item.folder, self._defect(item.folder), bytes=size)
-        with reported(), self._store.publishing(PurePosixPath(item.folder)):
+        with os_errors_as_store_down(), self._store.publishing(PurePosixPath(item.folder)):
             defect = self._defect(item.folder)
             mended = defect is not None and self._remove(item.folder, defect)
         return VerifiedItem(item.folder, defect, mended, bytes=size)

@@ -82,7 +82,7 @@ def test_a_page_that_is_being_made_publishes_nothing_after_its_master_was_purged
     assert claim is not None
     purge(MASTER, jobs, store)
     with pytest.raises(Superseded):
-        put(store, PAGES[0], Lease(jobs.table, claim).check)
+        put(store, PAGES[0], Lease(jobs.table, claim).renew_or_raise)
     assert store.find(PAGES[0]) is None
 
 

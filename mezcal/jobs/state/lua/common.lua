@@ -74,7 +74,7 @@ end
 local function enqueue(record, key, lane)
   unindex(key)
   redis.call('HSET', record, 'state', 'queued', 'lane', lane, 'queued', now)
-  redis.call('HDEL', record, 'token', 'message', 'lapsed', 'failure', 'refused_until')
+  redis.call('HDEL', record, 'token', 'message', 'expired_token', 'failure', 'refused_until')
   redis.call('EXPIRE', record, UNFINISHED_KEPT)
   redis.call('ZADD', queued_in(lane), now, key)
 end
@@ -96,7 +96,7 @@ local function remember_failure(record, key, state, failure, seconds, refused_se
   settle_in_batches(record, key, 'failed')
   local refused_until = now + (refused_seconds or seconds) * 1000
   redis.call('HSET', record, 'state', state, 'failure', failure, 'ended', now, 'refused_until', refused_until)
-  redis.call('HDEL', record, 'token', 'message', 'lapsed')
+  redis.call('HDEL', record, 'token', 'message', 'expired_token')
   redis.call('EXPIRE', record, seconds)
   redis.call('ZADD', KEY.failed, now + seconds * 1000, key)
   redis.call('PUBLISH', KEY.ended, key)
@@ -105,7 +105,7 @@ end
 local function delay(record, key, seconds)
   unindex(key)
   redis.call('HSET', record, 'state', 'delayed')
-  redis.call('HDEL', record, 'token', 'message', 'lapsed')
+  redis.call('HDEL', record, 'token', 'message', 'expired_token')
   redis.call('ZADD', KEY.delayed, now + seconds * 1000, key)
 end
 

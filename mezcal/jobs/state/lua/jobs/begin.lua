@@ -1,4 +1,5 @@
--- Give a queued job to a worker. failure and failure_seconds are those of a job whose attempts are used up.
+-- Give a queued job to a worker. Only one worker of all hosts gets it: the check and the change are one script.
+-- ARG.failure is recorded for ARG.failure_seconds if no attempts are left.
 -- -> {token, attempt, lane, remake, suspect, milliseconds in the queue}; {} if the job is not queued, or is
 --   quarantined now
 local state, lane, attempts, queued = unpack(redis.call('HMGET', KEY.job, 'state', 'lane', 'attempts', 'queued'))
@@ -15,7 +16,7 @@ local token = math.max(tonumber(redis.call('GET', KEY.fence) or '0') + 1, time[1
 token = string.format('%.0f', token)
 redis.call('SET', KEY.fence, token, 'EX', UNFINISHED_KEPT)
 unindex(ARG.key)
-redis.call('HDEL', KEY.job, 'lapsed')
+redis.call('HDEL', KEY.job, 'expired_token')
 redis.call('HSET', KEY.job, 'state', 'running', 'attempts', attempts, 'token', token, 'started', now,
            'worker', ARG.worker, 'message', ARG.message)
 redis.call('ZADD', KEY.running, now + tonumber(ARG.lease_ms), ARG.key)

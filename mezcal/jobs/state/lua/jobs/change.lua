@@ -9,7 +9,8 @@ local state, before = unpack(redis.call('HMGET', KEY.job, 'state', 'lane'))
 if state == 'queued' then
   if ARG.remake == '1' then redis.call('HSET', KEY.job, 'remake', '1') end
   if before == 'interactive' or lane == 'bulk' then
-    redis.call('HDEL', KEY.job, 'lapsed')  -- its last worker has read the old master, and must not get the job back
+    -- Its last worker has read the old master, and must not get the job back.
+    redis.call('HDEL', KEY.job, 'expired_token')
     enter_batch(KEY.job, ARG.key, ARG.batch, ARG.place)
     return {'joined'}
   end

@@ -6,15 +6,15 @@
 -- -> 1, or 0 if the token is not valid any more
 -- A worker whose lease ran out by mistake still reports, as long as no other worker has begun the job (see renew.lua).
 local key, outcome = ARG.key, ARG.outcome
-local state, token, lapsed, lane = unpack(redis.call('HMGET', KEY.job, 'state', 'token', 'lapsed', 'lane'))
-local reaped = (state == 'queued' or state == 'quarantined') and lapsed == ARG.token
+local state, token, expired_token, lane = unpack(redis.call('HMGET', KEY.job, 'state', 'token', 'expired_token', 'lane'))
+local reaped = (state == 'queued' or state == 'quarantined') and expired_token == ARG.token
 if not (state == 'running' and token == ARG.token) and not reaped then return 0 end
 
 if outcome == 'done' then
   unindex(key)
   settle_in_batches(KEY.job, key, 'done')
   redis.call('HSET', KEY.job, 'state', 'done', 'ended', now)
-  redis.call('HDEL', KEY.job, 'token', 'message', 'lapsed')
+  redis.call('HDEL', KEY.job, 'token', 'message', 'expired_token')
   redis.call('EXPIRE', KEY.job, DONE_KEPT)
   redis.call('LPUSH', KEY.recent, redis.call('HGET', KEY.job, 'recipe'))
   redis.call('LTRIM', KEY.recent, 0, 99)

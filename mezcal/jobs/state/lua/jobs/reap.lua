@@ -1,5 +1,5 @@
--- Queue again what no worker takes care of, at most `limit` jobs for each reason. failure and failure_seconds are those
--- of a job whose attempts are used up.
+-- Queue again the jobs that no worker takes care of, at most ARG.limit for each reason. ARG.failure is recorded for
+-- ARG.failure_seconds if no attempts are left.
 -- -> {lane, recipe, lane, recipe, ..}: the caller sends the messages
 local grace, limit = tonumber(ARG.grace_ms), tonumber(ARG.limit)
 local messages = {}
@@ -19,12 +19,11 @@ for _, key in ipairs(redis.call('ZRANGEBYSCORE', KEY.running, '-inf', now, 'LIMI
     add_history(record, 'the worker died or lost its lease')
     if tonumber(attempts) >= tonumber(ARG.max_attempts) then
       remember_failure(record, key, 'quarantined', ARG.failure, tonumber(ARG.failure_seconds))
-      redis.call('HSET', record, 'lapsed', token)
     else
       enqueue(record, key, lane)
-      redis.call('HSET', record, 'lapsed', token)
       add_message(record)
     end
+    redis.call('HSET', record, 'expired_token', token)
   end
 end
 
