@@ -60,7 +60,7 @@ fuzz-http: $(VENV)/dev.stamp ## Send damaged requests to a running mezcal (SECON
 docs: install ## Update the tables in docs/
 	$(BIN)/python -m tools.settings_table
 	$(BIN)/python -m tools.metrics_table
-	$(BIN)/python docs/make_formats.py > docs/formats.md
+	$(BIN)/python -m tools.formats_table
 
 .PHONY: e2e
 e2e: $(VENV)/dev.stamp ## Test with a real IIIF server and viewer: needs node, npm and Chromium

@@ -48,9 +48,9 @@ def _at_most(limit: int, events: Iterable[Event]) -> Iterator[Event]:
         yield event
 
 
-def accepted(form: str, posted: Posted) -> Response:
-    """Return 202 with the batch of a list or an event in the format *form*; 200 if it was received before."""
-    note_event(form, "duplicate" if posted.again else None, posted.items)
+def accepted(format_name: str, posted: Posted) -> Response:
+    """Return 202 with the batch of a list or an event in the format *format_name*; 200 if it was received before."""
+    note_event(format_name, "duplicate" if posted.again else None, posted.items)
     response = jsonify(batch=posted.name, items=posted.items, again=posted.again)
     response.status_code = 200 if posted.again else 202
     response.headers["Location"] = url_for("jobs.job", key=posted.name)

@@ -13,7 +13,7 @@ from api.routes import batches
 from api.security import body_limits
 from api.security.auth import read_authorized_event
 from mezcal.errors import Unauthorized
-from mezcal.ingest.events import FORMATS, read
+from mezcal.ingest.events import READERS, read
 from mezcal.jobs.bulk.batches import KNOWN_SECONDS
 
 if TYPE_CHECKING:
@@ -23,33 +23,33 @@ if TYPE_CHECKING:
 webhooks = Blueprint("webhooks", __name__)
 
 
-@webhooks.post("/webhooks/<form>")
-def event(form: str) -> Response:
-    """Receive an event in the format *form*. Returns 202 and its batch, or 200 if there is nothing to do."""
-    if form not in FORMATS:
-        raise NotFound(f"there is no such format: use one of {', '.join(FORMATS)}")
-    note_event(form)
+@webhooks.post("/webhooks/<format_name>")
+def event(format_name: str) -> Response:
+    """Receive an event in the format *format_name*. Returns 202 and its batch, or 200 if there is nothing to do."""
+    if format_name not in READERS:
+        raise NotFound(f"there is no such format: use one of {', '.join(READERS)}")
+    note_event(format_name)
     body_limits.check(context().settings.webhook_max_bytes)
     body, signed = read_authorized_event(body_limits.whole)
     headers = {name.lower(): value for name, value in request.headers}
-    if signed and form == "cloudevents" and "ce-specversion" in headers:
+    if signed and format_name == "cloudevents" and "ce-specversion" in headers:
         raise Unauthorized("a signature does not cover `ce-` headers: use structured mode, or a token")
-    delivery = read(form, body, headers)
+    delivery = read(format_name, body, headers)
     if not delivery.events:
-        return _nothing_to_do(form, delivery)
-    known_by, seconds = _identity(form, delivery, signed)
-    return batches.accepted(form, context().jobs.post(delivery.events, known_by, seconds))
+        return _nothing_to_do(format_name, delivery)
+    known_by, seconds = _identity(format_name, delivery, signed)
+    return batches.accepted(format_name, context().jobs.post(delivery.events, known_by, seconds))
 
 
-def _identity(form: str, delivery: Delivery, signed: Signed | None) -> tuple[str | None, int]:
+def _identity(format_name: str, delivery: Delivery, signed: Signed | None) -> tuple[str | None, int]:
     """Return the id by which the same delivery is recognized if it comes again, and for how many seconds."""
     if signed:
         return f"signed\n{signed.id}", signed.seconds
-    return (f"{form}\n{delivery.id}" if delivery.id else None), KNOWN_SECONDS
+    return (f"{format_name}\n{delivery.id}" if delivery.id else None), KNOWN_SECONDS
 
 
-def _nothing_to_do(form: str, delivery: Delivery) -> Response:
-    note_event(form, "ignored")
+def _nothing_to_do(format_name: str, delivery: Delivery) -> Response:
+    note_event(format_name, "ignored")
     response = jsonify(items=0, note=delivery.note or "the list is empty")
     response.headers["Cache-Control"] = "no-store"
     return response

@@ -148,7 +148,7 @@ class Conversion:
         return (upright_rows.strips.width, upright_rows.strips.height), note
 
     def _scaled_rows(self, decoded: Decoded, conversion: ColourConversion) -> tuple[Rows, str | None]:
-        """Returns the picture before it is rotated, and a note if it is scaled."""
+        """Returns the picture before it is turned upright (2 is mirrored here), and a note if it is scaled."""
         mirrored = decoded.orientation == 2
         image = decoded.image.fliphor() if mirrored else decoded.image
         full_size = decoded.full_size or (image.width, image.height)

@@ -1,4 +1,15 @@
-"""The table of all formats and modes, and how each is converted. docs/formats.md is generated from it."""
+"""The tables of the input formats and TIFF modes, and how each is decoded. docs/formats.md is generated from them.
+
+A new input format needs:
+1. a row in `FORMATS`, and its first bytes in `MAGIC` (a kind of TIFF: a row in `MODES`, before those that match too);
+2. for libvips: its loader in `LOADERS` of engines/libvips.py; files with several pages: `MULTI_PAGE` of
+   engines/open_image.py;
+3. if the decoder holds the picture whole: its bytes a pixel in engines/memory_limits.py;
+4. a master in tools/tiny_masters.py, its row in `PICTURES` of tools/formats_table.py, then
+   `python -m tools.draw_formats` and `make docs`.
+
+The output is always JPEG: jpeg/encoder.py writes it, and store and API name it `image/jpeg`.
+"""
 
 from __future__ import annotations
 
@@ -17,12 +28,12 @@ LIBVIPS, PILLOW, TIFFFILE = "libvips", "Pillow", "tifffile"
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """A file format: its name, its engines in their order, how it is converted, and Pillow's name for it."""
+    """A file format: its name, its engines in their order, one line for docs/formats.md, and Pillow's name for it."""
 
     name: str
     engines: tuple[str, ...]
     treatment: str
-    pillow: str = ""
+    pillow_name: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,8 @@
-"""Every setting in one table: type, limits, default and description."""
+"""Every setting in one table: type, limits, default and description.
+
+A new setting: add it here, under its section `# --- title` (tools/settings_table.py reads these comments). A rule
+between two settings goes to validation.py. Then run `make docs`, and add a line to CHANGELOG.md.
+"""
 
 # No `from __future__ import annotations`: pydantic would have to evaluate each annotation again, at every start.
 from pathlib import Path
@@ -28,7 +32,7 @@ from mezcal.settings.types import (
 
 
 class SettingFields(BaseSettings):
-    """The fields of `Settings`, which adds the validation. docs/configuration.md is generated from them."""
+    """The fields of `Settings`, which adds the rules between settings. docs/configuration.md is generated from them."""
 
     model_config = SettingsConfigDict(
         env_file=".env",
@@ -329,15 +333,15 @@ class SettingFields(BaseSettings):
     failure_brief_seconds: int = Field(
         10,
         ge=0,
-        description="Seconds that mezcal remembers, for each master, that the origin was unreachable or refused it.",
+        description="Seconds for which a master's failure is remembered when the origin was unreachable or refused it.",
     )
     failure_missing_seconds: int = Field(
-        120, ge=0, description="Seconds that mezcal remembers that a master is missing."
+        120, ge=0, description="Seconds for which it is remembered that a master is missing."
     )
     failure_lasting_seconds: int = Field(
         30 * 86_400,
         ge=0,
-        description="Seconds that mezcal remembers that a master cannot be decoded. A retry, a DELETE or an "
+        description="Seconds for which it is remembered that a master cannot be decoded. A retry, a DELETE or an "
         "event ends it sooner.",
     )
 

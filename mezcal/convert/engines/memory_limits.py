@@ -52,7 +52,7 @@ def check_libvips(name: str, master: MasterReader, width: int, height: int, *, d
 
 
 def check_pillow(name: str, master: MasterReader, size: tuple[int, int], mode: str) -> None:
-    """Do the same for Pillow. *name* and *mode* are Pillow's."""
+    """Reserve the memory that Pillow will hold. *name* and *mode* are Pillow's names. Raises `TooLarge`."""
     pixels = size[0] * size[1]
     needed = PILLOW_BYTES.get(mode, PILLOW_BYTES_OTHER) * pixels
     with _position_kept(master):

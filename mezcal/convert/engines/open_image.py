@@ -35,7 +35,7 @@ def open_image(
         if page not in (None, 1):
             raise BadRecipe(f"page {page} is asked for, and this kind of master has one")
         smaller = context.options.oversize == "scale"
-        return pillow.load(image_format.pillow, master, check_size, smaller=smaller)
+        return pillow.load(image_format.pillow_name, master, check_size, smaller=smaller)
     return _by_libvips(image_format.name, master, page, check_size)
 
 

@@ -1,6 +1,6 @@
 """EXIF orientation, in memory that does not grow with the picture.
 
-To rotate a picture, its last row must be known before the first can be written. So the finished 8-bit pixels are
+To turn a picture upright, its last row must be known before the first can be written. So the finished 8-bit pixels are
 written band by band to a scratch file without a name, and read back strip by strip: as they are for a picture upside
 down, one segment of each band for a picture on its side.
 """
@@ -22,15 +22,16 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-BAND_BYTES = 8 * 2**20  # rotated at once; several copies of it are in memory
+BAND_BYTES = 8 * 2**20  # turned at once; several copies of it are in memory
 
 
 def upright(rows: Rows, orientation: int, scratch: Path | None) -> tuple[Rows, BinaryIO | None]:
-    """Returns *rows* rotated by EXIF's *orientation*, and the scratch file that they are read from.
+    """Returns *rows* turned upright by EXIF's *orientation*, and the scratch file that they are read from.
 
-    The file takes width x height x bands bytes in the folder *scratch*. It has no name and vanishes when it is closed.
+    Turning is rotating, mirroring or both. The file takes width x height x bands bytes in the folder *scratch*. It has no name and
+    vanishes when it is closed.
     """
-    if orientation in (1, 2):  # libvips mirrors left and right while it decodes
+    if orientation in (1, 2):  # 2 is mirrored already, by `Conversion._scaled_rows`
         return rows, None
     file = tempfile.TemporaryFile(dir=scratch)  # noqa: SIM115 - the caller closes it, after the last row
     try:
@@ -44,7 +45,7 @@ def upright(rows: Rows, orientation: int, scratch: Path | None) -> tuple[Rows, B
 
 @dataclass
 class Rotation:
-    """Pixels on their way through the scratch file *fd*. Width and height are those before the rotation."""
+    """Pixels on their way through the scratch file *fd*. Width and height are those before it is turned."""
 
     fd: int
     rows: Rows
@@ -71,23 +72,23 @@ class Rotation:
         return np.dtype(f"V{self.bands}")
 
     def strips(self) -> Strips:
-        """Returns the rotated picture."""
+        """Returns the upright picture."""
         width, height = (self.height, self.width) if self.orientation >= 5 else (self.width, self.height)
         return Strips(width, height, self.bands, np.dtype("u1"), self.strip_rows, self.read_strip)
 
     @property
     def band_rows(self) -> int:
-        """Rows that are rotated at once: those of several strips."""
+        """Rows that are turned at once: those of several strips."""
         strip_rows = self.rows.strips.rows
         return max(1, rows_per_strip(self.width * self.bands, BAND_BYTES) // strip_rows) * strip_rows
 
     @property
     def strip_rows(self) -> int:
-        """Rows of the rotated picture in one strip."""
+        """Rows of the upright picture in one strip."""
         return rows_per_strip((self.height if self.orientation >= 5 else self.width) * self.bands, STRIP_BYTES)
 
     def read_strip(self, index: int) -> NDArray[Any]:
-        """Returns the rotated picture's rows from *index* x `strip_rows` on."""
+        """Returns the upright picture's rows from *index* x `strip_rows` on."""
         raise NotImplementedError
 
     def write_scratch(self) -> None:

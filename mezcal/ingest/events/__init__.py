@@ -1,6 +1,10 @@
 """Events of repositories, read from the bodies of webhooks in each format.
 
 There is a module for each format; none imports Flask or Redis. `masters` finds the masters that events name.
+
+A new format needs: a module here with `read(body, headers)`, a line in `READERS`, its name in the `enum` of
+`/webhooks/{form}` in api/openapi.yaml and in the help of `mezcal_deliveries` in mezcal/telemetry/metrics.py (then
+`make docs`), a section in docs/webhooks.md, and samples in tests/unit/ingest/.
 """
 
 from __future__ import annotations
@@ -16,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = [
-    "FORMATS",
+    "READERS",
     "Delivery",
     "Event",
     "EventIgnored",
@@ -27,7 +31,7 @@ __all__ = [
     "read_items",
 ]
 
-FORMATS = {
+READERS = {
     "standard": standard_webhooks.read,
     "fedora": activitystreams.read,
     "s3": s3_notifications.read,
@@ -35,7 +39,7 @@ FORMATS = {
 }
 
 
-def read(form: str, body: bytes, headers: Mapping[str, str]) -> Delivery:
-    """Read *body*, which has the format *form*; the names of *headers* are in lower case. Raises `BadEvent`."""
+def read(format_name: str, body: bytes, headers: Mapping[str, str]) -> Delivery:
+    """Read *body*, which has the format *format_name*; the names of *headers* are in lower case. Raises `BadEvent`."""
     data = None if not body and "ce-specversion" in headers else parse_json(body)
-    return FORMATS[form](data, headers)
+    return READERS[format_name](data, headers)

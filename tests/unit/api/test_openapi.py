@@ -9,7 +9,7 @@ import pytest
 from api import create_app
 from api.openapi import document
 from mezcal.errors import kinds
-from mezcal.ingest.events import FORMATS
+from mezcal.ingest.events import READERS
 from mezcal.jobs import JobState, Lane
 from mezcal.settings import load
 
@@ -56,8 +56,8 @@ def test_the_described_values_are_those_that_the_code_has() -> None:
     job = described["components"]["schemas"]["Job"]["properties"]
     assert job["state"]["enum"] == [str(state) for state in JobState]
     assert set(job["lane"]["enum"]) == {str(lane) for lane in Lane}
-    (form,) = described["paths"]["/webhooks/{form}"]["parameters"]
-    assert form["schema"]["enum"] == list(FORMATS)
+    (format_name,) = described["paths"]["/webhooks/{format_name}"]["parameters"]
+    assert format_name["schema"]["enum"] == list(READERS)
 
 
 def test_every_reference_leads_to_a_component_and_every_component_is_used() -> None:

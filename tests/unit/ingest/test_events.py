@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mezcal.errors import BadEvent
-from mezcal.ingest.events import FORMATS, Event, EventIgnored, EventKind, MasterResolver, read
+from mezcal.ingest.events import READERS, Event, EventIgnored, EventKind, MasterResolver, read
 from mezcal.origin import open_origin
 from mezcal.settings import load
 from tests import DATA
@@ -63,15 +63,15 @@ def sample(name: str, **changes: Any) -> Any:
     return json.loads((SAMPLES / f"{name}.json").read_text()) | changes
 
 
-def events(form: str, body: Any, **headers: str) -> list[Event]:
+def events(format_name: str, body: Any, **headers: str) -> list[Event]:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return read(form, json.dumps(body).encode(), named).events
+    return read(format_name, json.dumps(body).encode(), named).events
 
 
 @pytest.mark.parametrize("name", MASTERS)
 def test_every_sample_means_what_its_producer_means(name: str) -> None:
-    form, wanted = MASTERS[name]
-    delivery = read(form, (SAMPLES / f"{name}.json").read_bytes(), {})
+    format_name, wanted = MASTERS[name]
+    delivery = read(format_name, (SAMPLES / f"{name}.json").read_bytes(), {})
     assert delivery.events == wanted
     assert bool(delivery.note) == (not wanted), "ignored, with a reason"
 
@@ -285,9 +285,9 @@ LIKELY = st.recursive(
 )
 
 
-@given(body=LIKELY, form=st.sampled_from(sorted(FORMATS)))
-def test_any_json_is_understood_or_refused(body: Any, form: str) -> None:
-    understood(form, json.dumps(body).encode(), {})
+@given(body=LIKELY, format_name=st.sampled_from(sorted(READERS)))
+def test_any_json_is_understood_or_refused(body: Any, format_name: str) -> None:
+    understood(format_name, json.dumps(body).encode(), {})
 
 
 @given(name=st.sampled_from(sorted(MASTERS)), data=st.data(), value=LIKELY)
@@ -305,16 +305,16 @@ def test_any_part_of_a_sample_may_be_anything(name: str, data: st.DataObject, va
     understood(MASTERS[name][0], json.dumps(body).encode(), {})
 
 
-@given(body=st.binary(max_size=200), form=st.sampled_from(sorted(FORMATS)))
-def test_any_bytes_are_understood_or_refused(body: bytes, form: str) -> None:
-    understood(form, body, {"ce-specversion": "1.0", "ce-type": "a.deleted", "ce-id": "1", "ce-source": "x"})
-    understood(form, body, {})
+@given(body=st.binary(max_size=200), format_name=st.sampled_from(sorted(READERS)))
+def test_any_bytes_are_understood_or_refused(body: bytes, format_name: str) -> None:
+    understood(format_name, body, {"ce-specversion": "1.0", "ce-type": "a.deleted", "ce-id": "1", "ce-source": "x"})
+    understood(format_name, body, {})
 
 
-def understood(form: str, body: bytes, headers: dict[str, str]) -> None:
+def understood(format_name: str, body: bytes, headers: dict[str, str]) -> None:
     """Read and look up, as the API and a worker do; nothing but the refusals of both may come of it."""
     try:
-        delivery = read(form, body, headers)
+        delivery = read(format_name, body, headers)
     except BadEvent:
         return
     for item in json.loads(json.dumps(delivery.events)):
