@@ -28,8 +28,8 @@ BAND_BYTES = 8 * 2**20  # turned at once; several copies of it are in memory
 def upright(rows: Rows, orientation: int, scratch: Path | None) -> tuple[Rows, BinaryIO | None]:
     """Returns *rows* turned upright by EXIF's *orientation*, and the scratch file that they are read from.
 
-    Turning is rotating, mirroring or both. The file takes width x height x bands bytes in the folder *scratch*. It has no name and
-    vanishes when it is closed.
+    A picture is turned by rotating it, mirroring it or both. The file takes width x height x bands bytes in the folder
+    *scratch*. It has no name and vanishes when it is closed.
     """
     if orientation in (1, 2):  # 2 is mirrored already, by `Conversion._scaled_rows`
         return rows, None
