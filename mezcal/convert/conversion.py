@@ -1,4 +1,4 @@
-"""One conversion from end to end: find the format, choose the page, try the engines, scale, rotate, encode."""
+"""One conversion from end to end: find the format, choose the page, try the engines, scale, turn upright, encode."""
 
 from __future__ import annotations
 

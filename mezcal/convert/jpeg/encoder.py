@@ -82,7 +82,7 @@ class JpegEncoder:
 
     @property
     def _dpi(self) -> tuple[float, float] | None:
-        """Dots an inch across and down, after the rotation."""
+        """Dots an inch across and down, once the picture is upright."""
         dpi = self.decoded.dpi
         return dpi[::-1] if dpi and self.decoded.orientation >= 5 else dpi
 

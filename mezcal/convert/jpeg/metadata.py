@@ -29,7 +29,7 @@ def with_metadata(
 ) -> tuple[Any, str]:
     """Returns a copy of *image* with only the metadata that is kept, and libvips' `keep` for the encoder.
 
-    *size* and *dpi* are those of the picture after the rotation, across and down.
+    *size* and *dpi* are those of the upright picture, across and down.
     """
     image = image.copy()
     for name in image.get_fields():

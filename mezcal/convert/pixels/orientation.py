@@ -35,16 +35,16 @@ def upright(rows: Rows, orientation: int, scratch: Path | None) -> tuple[Rows, B
         return rows, None
     file = tempfile.TemporaryFile(dir=scratch)  # noqa: SIM115 - the caller closes it, after the last row
     try:
-        rotation = (SidewaysRotation if orientation >= 5 else UpsideDownRotation)(file.fileno(), rows, orientation)
-        rotation.write_scratch()
-        return Rows(rotation.strips()), file
+        reorientation = (Sideways if orientation >= 5 else UpsideDown)(file.fileno(), rows, orientation)
+        reorientation.write_scratch()
+        return Rows(reorientation.strips()), file
     except BaseException:
         file.close()
         raise
 
 
 @dataclass
-class Rotation:
+class Reorientation:
     """Pixels on their way through the scratch file *fd*. Width and height are those before it is turned."""
 
     fd: int
@@ -111,7 +111,7 @@ class Rotation:
         return np.ascontiguousarray(pixels).view("u1").reshape(*pixels.shape, self.bands)
 
 
-class UpsideDownRotation(Rotation):
+class UpsideDown(Reorientation):
     """Orientation 3 (rotated by 180 degrees) and 4 (mirrored top to bottom)."""
 
     def read_strip(self, index: int) -> NDArray[Any]:
@@ -124,7 +124,7 @@ class UpsideDownRotation(Rotation):
         return self._bytes(lines[:, ::-1] if self.orientation == 3 else lines)
 
 
-class SidewaysRotation(Rotation):
+class Sideways(Reorientation):
     """Orientations 5 to 8: the columns of each band are written as the rows of a panel."""
 
     def arrange(self, band: NDArray[Any]) -> NDArray[Any]:

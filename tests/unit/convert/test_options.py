@@ -56,7 +56,7 @@ def assert_like(image, wanted, most=4.0):
 
 
 @pytest.mark.parametrize("orientation", UPRIGHT)
-def test_a_picture_is_rotated_once_and_leaves_no_scratch_file(orientation, tmp_path):
+def test_a_picture_is_turned_upright_once_and_leaves_no_scratch_file(orientation, tmp_path):
     (tmp_path / "scratch").mkdir()
     master = tiff(extratags=[(274, "H", 1, orientation, True)])
     image, _ = made(master, tmp_path, scratch=tmp_path / "scratch")
@@ -74,7 +74,7 @@ def test_the_orientation_of_a_jpeg_is_applied(orientation, tmp_path):
     assert_like(image, UPRIGHT[orientation], 6)
 
 
-def test_grey_pictures_are_rotated(tmp_path):
+def test_grey_pictures_are_turned_upright(tmp_path):
     image, _ = made(tiff(RGB[..., 0], photometric="minisblack", extratags=[(274, "H", 1, 6, True)]), tmp_path)
     assert image.mode == "L"
     assert_like(image, np.repeat(UPRIGHT[6][..., :1], 3, -1))

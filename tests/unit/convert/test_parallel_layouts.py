@@ -93,7 +93,7 @@ def test_jpeg_inside_is_decoded_as_libtiff_does(
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_a_rotated_master_is_rotated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, orientation: int) -> None:
+def test_a_master_is_turned_upright(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, orientation: int) -> None:
     tag = (274, "H", 1, orientation, True)
     data = master(tmp_path / "m.tif", 3, "u1", compression="zlib", rowsperstrip=16, extratags=[tag])
     assert (jpeg_of(data, tmp_path) == by_libvips(data, tmp_path, monkeypatch)).all()
