@@ -3,8 +3,8 @@
 There is a module for each format; none imports Flask or Redis. `masters` finds the masters that events name.
 
 A new format needs: a module here with `read(body, headers)`, a line in `READERS`, its name in the `enum` of
-`/webhooks/{form}` in api/openapi.yaml and in the help of `mezcal_deliveries` in mezcal/telemetry/metrics.py (then
-`make docs`), a section in docs/webhooks.md, and samples in tests/unit/ingest/.
+`/webhooks/{format_name}` in api/openapi.yaml and in the help of `mezcal_deliveries` in mezcal/telemetry/metrics.py
+(then `make docs`), a section in docs/webhooks.md, and samples in tests/unit/ingest/.
 """
 
 from __future__ import annotations
