@@ -332,7 +332,7 @@ def running(pid: int) -> bool:
 def test_a_body_that_is_not_read_costs_the_next_sender_nothing(proxied: Installation) -> None:
     """The API closes a connection after such a body; nginx must not send an event over it."""
     for _ in range(20):
-        refused = proxied.request("/webhooks/standard", "POST", data=b" " * (2 << 20), headers=JSON)
+        refused = proxied.request("/webhooks/standard", "POST", data=b" " * (6 << 20), headers=JSON)
         accepted = proxied.request("/jobs", "POST", json=[], headers=JSON)
         assert (refused.status_code, accepted.status_code) == (413, 202)
 
