@@ -100,7 +100,7 @@ class MasterForbidden(Failure):
 
 
 class OriginFailed(Failure):
-    """The origin answered 5xx or invalid HTTP, broke off, or could not be reached."""
+    """The origin is not healthy: it answered 5xx or 429, refused or reset the connection."""
 
     slug, title, status = "origin-failed", "The repository could not deliver the master", 502
     retryable = True
@@ -119,6 +119,27 @@ class OriginRedirectRefused(Failure):
     """The origin redirected to a host that is neither its own nor allowed."""
 
     slug, title, status = "origin-redirect-refused", "The repository points to another host", 502
+    retention = Retention.MISSING
+
+
+class UnusableResponse(Failure):
+    """The origin answers this request with what brings no master: another 4xx, a redirect loop, invalid HTTP.
+
+    A client can cause it by an odd path, so it says nothing about the origin's health.
+    """
+
+    slug, title, status = "unusable-response", "The repository's response brings no master", 502
+    retention = Retention.MISSING
+
+
+class MasterIncomplete(Failure):
+    """The master did not arrive whole: its body was cut, or it changed while it was read.
+
+    One damaged master can cause it, so it says nothing about the origin's health.
+    """
+
+    slug, title, status = "master-incomplete", "The master did not arrive whole", 502
+    retryable = True
     retention = Retention.BRIEF
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from flask import Blueprint, Response, jsonify, redirect, request, url_for
+from flask import Blueprint, Response, current_app, jsonify, redirect, request, url_for
 from werkzeug.exceptions import NotFound
 
 from api.context import context
@@ -21,6 +21,7 @@ from api.responses.images import HIT, JOINED, MISS, send
 from api.responses.jobs import accepted
 from api.responses.preferences import RequestOptions, disconnect_check
 from api.routes.images import announce_applied
+from api.security.auth import authorization_for_archive
 from mezcal.errors import BadRecipe, TicketExpired
 from mezcal.jobs import Lane
 from mezcal.origin.archive import make_recipe, select_frames
@@ -54,9 +55,16 @@ def by_id(frame_id: int) -> AnyResponse:
 @thumbnails.get("/<basename>/")
 def by_basename(basename: str) -> AnyResponse:
     """Return the thumbnail of the frame whose file has this name without its extension."""
+    if basename in _own_names():
+        raise NotFound
     if len(basename) > BASENAME_MAX or not basename.isprintable():
         raise BadRecipe(f"the basename has more than {BASENAME_MAX} characters or unprintable ones")
     return _thumbnail(partial(context().archive.find_by_basename, basename))
+
+
+def _own_names() -> set[str]:
+    """Return the first segments of mezcal's own routes: `/ops/` is a mistyped `/ops`, not a frame."""
+    return {rule.rule.split("/")[1] for rule in current_app.url_map.iter_rules()}
 
 
 def _thumbnail(find: FindFrame) -> AnyResponse:
@@ -106,7 +114,7 @@ class ThumbnailRequest:
     @classmethod
     def of(cls, find: FindFrame, options: ThumbnailOptions) -> ThumbnailRequest:
         """Ask the archive with the Authorization of this request. Raises the archive's refusal."""
-        authorization = request.headers.get("Authorization")
+        authorization = authorization_for_archive()
         frame = find(authorization)
         inputs = select_frames(frame, options, context().archive, context().settings, authorization)
         return cls(frame, inputs, make_recipe(inputs, options))

@@ -94,6 +94,16 @@ def require_metrics_access() -> None:
         raise Forbidden("metrics are only for this machine, because METRICS_TOKEN is not set")
 
 
+def authorization_for_archive() -> str | None:
+    """Return the client's Authorization, for the archive to judge. Tokens and logins of mezcal's own never leave it."""
+    settings = context().settings
+    tokens = [*settings.api_tokens, *settings.read_tokens, *settings.webhook_tokens]
+    tokens += [settings.metrics_token] if settings.metrics_token else []
+    if _has_token(tokens) or _has_login(settings.webhook_logins):
+        return None
+    return request.headers.get("Authorization")
+
+
 def _has_token(tokens: Iterable[SecretStr]) -> bool:
     """Return True if the request has one of *tokens*. All are compared, so that the time reveals nothing."""
     scheme, _, given = request.headers.get("Authorization", "").partition(" ")

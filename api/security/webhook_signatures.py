@@ -45,7 +45,7 @@ def verify(headers: Mapping[str, str], body: bytes, secrets: Iterable[SecretStr]
     plain = [key.encode() for key in keys]
     if "stripe-signature" in headers:
         return _timed(headers["stripe-signature"], body, plain, now)
-    return _hub(headers["x-hub-signature-256"], headers.get("x-github-delivery", ""), body, plain)
+    return _hub(headers["x-hub-signature-256"], body, plain)
 
 
 def _standard(headers: Mapping[str, str], body: bytes, keys: list[bytes], now: float) -> Signed:
@@ -71,16 +71,15 @@ def _timed(header: str, body: bytes, keys: list[bytes], now: float) -> Signed:
     return Signed(f"timed\n{found[1]}\n{hashlib.sha256(body).hexdigest()}", KNOWN_SECONDS)
 
 
-def _hub(header: str, delivery: str, body: bytes, keys: list[bytes]) -> Signed:
+def _hub(header: str, body: bytes, keys: list[bytes]) -> Signed:
     """`X-Hub-Signature-256`: hex of HMAC-SHA256 over the body.
 
-    It covers neither a time nor an id. The id of the *delivery* distinguishes equal bodies. Without one, an equal body
-    is accepted again after TOLERANCE, when the other kinds would refuse a replay by its time.
+    It covers neither a time nor an id, so only the body recognizes a message. `X-GitHub-Delivery` is not signed:
+    an attacker who has seen a message could send it again under another id.
     """
     found = HUB.fullmatch(header)
     _check_signature([bytes.fromhex(found[1])] if found else [], keys, body)
-    identity = f"hub\n{delivery}\n{hashlib.sha256(body).hexdigest()}"
-    return Signed(identity, KNOWN_SECONDS if delivery else TOLERANCE)
+    return Signed(f"hub\n{hashlib.sha256(body).hexdigest()}", KNOWN_SECONDS)
 
 
 def _check_time(timestamp: str, now: float) -> None:

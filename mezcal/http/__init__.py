@@ -10,9 +10,11 @@ from mezcal.http.client import (
     no_authorization,
 )
 from mezcal.http.errors import (
+    BodyInterrupted,
     BodyTooLarge,
     DeadlineExceeded,
     InvalidUrl,
+    MalformedResponse,
     RedirectRefused,
     RequestFailed,
     RequestTimedOut,
@@ -22,6 +24,7 @@ from mezcal.http.urls import DEFAULT_PORTS, Server, has_user, normalise_url, ser
 
 __all__ = [
     "DEFAULT_PORTS",
+    "BodyInterrupted",
     "BodyTooLarge",
     "Deadline",
     "DeadlineExceeded",
@@ -29,6 +32,7 @@ __all__ = [
     "HttpRequest",
     "HttpResponse",
     "InvalidUrl",
+    "MalformedResponse",
     "Observer",
     "RedirectRefused",
     "RequestFailed",

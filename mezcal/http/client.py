@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from http.client import HTTPException, RemoteDisconnected
 from pathlib import Path
 from typing import Any, Self
 
@@ -21,9 +22,11 @@ from requests.exceptions import ConnectTimeout, ReadTimeout, RequestException, S
 from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from mezcal.http.errors import (
+    BodyInterrupted,
     BodyTooLarge,
     DeadlineExceeded,
     InvalidUrl,
+    MalformedResponse,
     RedirectRefused,
     RequestFailed,
     RequestTimedOut,
@@ -128,7 +131,7 @@ class HttpResponse:
             self.deadline.remaining()
             raise RequestTimedOut("stopped sending in the middle of the body") from error
         except (HTTPError, OSError, ValueError) as error:  # ValueError: `shut_down` was called during the read
-            raise RequestFailed("closed the connection in the middle of the body") from error
+            raise BodyInterrupted("closed the connection in the middle of the body") from error
 
     def shut_down(self) -> None:
         """End a read that runs in another thread."""
@@ -196,16 +199,22 @@ class HttpClient:
                 return RequestTimedOut(f"did not answer within {self._read_timeout:g} s")
             case SSLError():
                 return RequestFailed("could not be reached over a trusted TLS connection")
-            case RequestsConnectionError():
+            case RequestsConnectionError() if not _is_malformed(error):
                 return RequestFailed("cannot be reached, or closed the connection without an answer")
             case _:
-                return RequestFailed("sent an answer that is not HTTP")
+                return MalformedResponse("sent an answer that is not HTTP")
 
     def _adapter(self) -> HTTPAdapter:
         """Return the connection pool of this process. A forked child must not use its parent's connections."""
         if self._adapter_of_process is None or self._adapter_of_process[0] != os.getpid():
             self._adapter_of_process = os.getpid(), HTTPAdapter(pool_maxsize=self._pool_size)
         return self._adapter_of_process[1]
+
+
+def _is_malformed(error: RequestsConnectionError) -> bool:
+    """Return True if the server answered, but not in HTTP: urllib3 passes that on as one of its arguments."""
+    causes = getattr(error.args[0], "args", ()) if error.args else ()
+    return any(isinstance(cause, HTTPException) and not isinstance(cause, RemoteDisconnected) for cause in causes)
 
 
 def _redirect_target(url: str, location: str, may_redirect: RedirectPolicy) -> str:

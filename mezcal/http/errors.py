@@ -11,8 +11,7 @@ from mezcal.http.urls import server_of
 class RequestFailed(Exception):
     """No usable response came. There is a class for each cause that callers handle differently.
 
-    The others are: no trusted TLS connection; a connection that was refused, reset, or closed before the end of the
-    response; and a response that is not HTTP.
+    The others are: no trusted TLS connection; a connection that was refused, reset, or closed without a response.
     """
 
 
@@ -22,6 +21,14 @@ class RequestTimedOut(RequestFailed):
 
 class DeadlineExceeded(RequestFailed):
     """The whole exchange took longer than allowed."""
+
+
+class MalformedResponse(RequestFailed):
+    """The server sent something that is not HTTP."""
+
+
+class BodyInterrupted(RequestFailed):
+    """The connection broke before the body's end."""
 
 
 class BodyTooLarge(RequestFailed):

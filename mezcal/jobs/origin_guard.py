@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from redis import RedisError
 
-from mezcal.errors import Failure, OriginFailed, OriginPaused, OriginTimeout, Superseded, Unavailable
+from mezcal.errors import Failure, OriginFailed, OriginPaused, OriginTimeout, Superseded, Unavailable, Unforeseen
 from mezcal.jobs.outages import persist
 from mezcal.jobs.state.keys import Lane
 
@@ -168,9 +168,10 @@ class OriginGuard:
 
 
 def _health(failure: Failure) -> OriginHealth:
+    """Return what *failure* says about the origin. A failure that an odd path can cause is no sign of a failing one."""
     if isinstance(failure, OriginFailed | OriginTimeout):
         return OriginHealth.FAILING
-    return OriginHealth.UNKNOWN if isinstance(failure, Superseded | Unavailable) else OriginHealth.HEALTHY
+    return OriginHealth.UNKNOWN if isinstance(failure, Superseded | Unavailable | Unforeseen) else OriginHealth.HEALTHY
 
 
 def _paused(seconds: float, lease: Lease) -> Exception:

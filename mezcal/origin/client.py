@@ -5,13 +5,22 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from mezcal.errors import Failure, OriginFailed, OriginRedirectRefused, OriginTimeout
+from mezcal.errors import (
+    Failure,
+    MasterIncomplete,
+    OriginFailed,
+    OriginRedirectRefused,
+    OriginTimeout,
+    UnusableResponse,
+)
 from mezcal.http import (
+    BodyInterrupted,
     DeadlineExceeded,
     HttpClient,
     HttpRequest,
     HttpResponse,
     InvalidUrl,
+    MalformedResponse,
     RedirectRefused,
     RequestFailed,
     RequestTimedOut,
@@ -97,8 +106,16 @@ def _origin_failure(failed: RequestFailed, budget: RetryBudget) -> Failure | Tra
                 f"the repository redirects to {failed.server}, which is neither its own nor in ORIGIN_REDIRECT_HOSTS"
             )
         case TooManyRedirects() | InvalidUrl():
-            return OriginFailed(detail)
+            return UnusableResponse(detail)
+    return TransientFailure(_failure_after_retries(failed)(detail))
+
+
+def _failure_after_retries(failed: RequestFailed) -> type[Failure]:
+    match failed:
         case RequestTimedOut():
-            return TransientFailure(OriginTimeout(detail))
-        case _:
-            return TransientFailure(OriginFailed(detail))
+            return OriginTimeout
+        case MalformedResponse():
+            return UnusableResponse
+        case BodyInterrupted():
+            return MasterIncomplete
+    return OriginFailed

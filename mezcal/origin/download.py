@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mezcal.errors import Failure, NotAnImage, OriginFailed
+from mezcal.errors import Failure, MasterIncomplete, NotAnImage, Unforeseen, UnusableResponse
 from mezcal.origin.client import read_chunks
 from mezcal.origin.growing_file import FreeSpaceCallback, GrowingFile, ScratchFile
 from mezcal.origin.master import Master
@@ -141,7 +141,7 @@ class Download:
             self._scratch.end(failure)
         except Exception:  # the reader must not wait for ever after any error
             logger.exception("the download of %s ended unexpectedly", self._logged_url)
-            self._scratch.end(OriginFailed("the download ended unexpectedly"))
+            self._scratch.end(Unforeseen("the download ended unexpectedly"))
         finally:
             self._scratch.release()
 
@@ -170,7 +170,7 @@ class Download:
             self._scratch.write(at, chunk)
             at += len(chunk)
         if self._scratch.size is not None and at < self._scratch.size:
-            raise TransientFailure(OriginFailed("the repository sent less than it announced"))
+            raise TransientFailure(MasterIncomplete("the repository sent less than it announced"))
 
     def _resume(self) -> HttpResponse:
         """Request the missing rest if the origin promises the same bytes, else the whole master, to compare them."""
@@ -192,7 +192,7 @@ class Download:
             size = check_content(response.headers, self._max_bytes)
             same = size == self._scratch.size and strong_etag(response.headers.get("ETag")) == self._etag
         if not same:
-            raise OriginFailed("the master changed while it was read")
+            raise MasterIncomplete("the master changed while it was read")
 
     def _request_range(self, start: int, end: int | None) -> HttpResponse:
         last = "" if end is None else end - 1
@@ -224,12 +224,12 @@ class Download:
 
     def _write_span(self, response: HttpResponse, start: int) -> None:
         if response.status != 206 or not self._is_span(response, start):
-            raise OriginFailed("the repository does not send the part that was requested")
+            raise UnusableResponse("the repository does not send the part that was requested")
         span = b""
         for chunk in read_chunks(response, self._budget):
             span += chunk
             if len(span) > SPAN_BYTES:
-                raise OriginFailed("the repository sent more than the part that was requested")
+                raise UnusableResponse("the repository sent more than the part that was requested")
         self._scratch.write_ahead(start, span)
 
 

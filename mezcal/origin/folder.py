@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
-from mezcal.errors import MasterDenied, MasterForbidden, MasterMissing, NotAnImage, OriginFailed
+from mezcal.errors import MasterDenied, MasterForbidden, MasterIncomplete, MasterMissing, NotAnImage, OriginFailed
 from mezcal.origin import urls
 from mezcal.origin.master import Master, MasterStatus, compare_validators
 from mezcal.origin.responses import too_large
@@ -75,7 +75,7 @@ class FolderOrigin:
 
             def check_unchanged() -> None:
                 if _version(os.fstat(file.fileno())) != _version(status):
-                    raise OriginFailed("the master changed while it was read")
+                    raise MasterIncomplete("the master changed while it was read")
 
             yield Master(
                 file=file,

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from mezcal.errors import OriginFailed, StoreDown, is_disk_full
+from mezcal.errors import MasterIncomplete, StoreDown, is_disk_full
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,11 +55,11 @@ class ScratchFile:
     def write(self, at: int, chunk: bytes) -> None:
         """Write *chunk* at the offset *at*, which is `received` or less.
 
-        Raises `OriginFailed` if bytes that have arrived before are different now.
+        Raises `MasterIncomplete` if bytes that have arrived before are different now.
         """
         known = max(0, min(len(chunk), self.received - at))
         if known and os.pread(self._fd, known, at) != chunk[:known]:
-            raise OriginFailed("the master changed while it was read")
+            raise MasterIncomplete("the master changed while it was read")
         if known < len(chunk):
             self._write(at + known, chunk[known:])
             with self._changed:

@@ -47,8 +47,8 @@ class Master:
     def complete(self) -> None:
         """Wait until the whole master has arrived.
 
-        Raises `OriginFailed`, `OriginTimeout`, `TooLarge` or `StoreDown` if it did not. Call it before a derivative
-        is stored, and before a decoder's complaint is believed: a master that was cut off looks damaged.
+        Raises `OriginFailed`, `MasterIncomplete`, `OriginTimeout`, `TooLarge` or `StoreDown` if it did not. Call it
+        before a derivative is stored, and before a decoder's complaint is believed: a cut master looks damaged.
         """
         self.wait_complete()
 

@@ -14,6 +14,7 @@ from mezcal.errors import (
     NotAnImage,
     OriginFailed,
     TooLarge,
+    UnusableResponse,
 )
 from mezcal.origin.retries import TransientFailure
 
@@ -51,7 +52,7 @@ def _final_failure(status: int, denied: int) -> Failure:
         return failure(f"the repository answered {status}")
     if status == 204:
         return NotAnImage("the master is empty")
-    return OriginFailed(f"the repository answered {status}, which brings no master")
+    return UnusableResponse(f"the repository answered {status}, which brings no master")
 
 
 def check_content(headers: Mapping[str, str], limit: int) -> int | None:
@@ -64,7 +65,7 @@ def check_content(headers: Mapping[str, str], limit: int) -> int | None:
         raise NotAnImage(f"the repository declares the master as {media_type}")
     coding = headers.get("Content-Encoding", "").strip().lower()
     if coding not in CODINGS:
-        raise OriginFailed(f"the repository sent the content coding {coding!r}, though none was requested")
+        raise UnusableResponse(f"the repository sent the content coding {coding!r}, though none was requested")
     length = headers.get("Content-Length", "")
     if coding not in {"", "identity"} or not (length.isascii() and length.isdigit()):
         return None

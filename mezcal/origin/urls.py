@@ -6,7 +6,9 @@ from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from mezcal.http import DEFAULT_PORTS, Server, has_user, server_of
 
-PCHAR = "!$&'()*+,;=:@~"  # RFC 3986, 3.3; quote() keeps the unreserved characters by itself
+# What a path may have unescaped (pchar of RFC 3986, 3.3), but `;` and `+`: servers read the first as the beginning of
+# parameters, some the second as a space. quote() keeps the unreserved characters by itself.
+PCHAR = "!$&'()*,=:@~"
 
 
 def join(base: str, path: str) -> str:

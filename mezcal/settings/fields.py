@@ -305,7 +305,9 @@ class SettingFields(BaseSettings):
         0, ge=0, description="How many jobs of all workers may read from the repository at once. 0 means no limit."
     )
     breaker_failures: int = Field(
-        5, ge=1, description="How many jobs in a row may fail at the repository before requests to it are paused."
+        5,
+        ge=1,
+        description="Jobs in a row for which the repository may be down or too slow before requests to it are paused.",
     )
     breaker_seconds: float = Field(
         15,
@@ -336,7 +338,10 @@ class SettingFields(BaseSettings):
         description="Seconds for which a master's failure is remembered when the origin was unreachable or refused it.",
     )
     failure_missing_seconds: int = Field(
-        120, ge=0, description="Seconds for which it is remembered that a master is missing."
+        120,
+        ge=0,
+        description="Seconds for which it is remembered that a master is missing, or that the repository's response "
+        "brings none.",
     )
     failure_lasting_seconds: int = Field(
         30 * 86_400,

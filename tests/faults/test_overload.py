@@ -5,6 +5,7 @@ from __future__ import annotations
 import select
 import socket
 import time
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
@@ -156,6 +157,39 @@ def test_a_failing_repository_gets_no_requests_and_then_one_probe(install: Calla
     environment.assert_recovered(other, wait_for_image(environment.installation, other), most=1)
     assert gate.circuit(host).state == "closed"
     assert until(lambda: environment.installation.stored(queued), 30, "the delayed job")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("odd", ["400", "loop", "elsewhere", "cut"])
+def test_paths_that_the_repository_refuses_cost_the_other_masters_nothing(
+    install: Callable[..., FaultEnvironment], odd: str
+) -> None:
+    """Half of all paths fail as *odd* says, more in a row than open the circuit. No other master is refused."""
+    environment = install(BREAKER_FAILURES="3", ORIGIN_RETRIES="0")
+    statuses: Counter[tuple[str, int]] = Counter()
+    for _ in range(5):
+        for kind, ask in (("odd", odd_master), ("good", good_master)):
+            answers = [environment.request_in_background(ask(environment, odd)) for _ in range(5)]
+            statuses.update((kind, answer.result().status_code) for answer in answers)
+    assert statuses == {("odd", 502): 25, ("good", 200): 25}
+
+
+def odd_master(environment: FaultEnvironment, odd: str) -> str:
+    path, script = environment.master()
+    match odd:
+        case "400":
+            script.fails, script.status = -1, 400
+        case "loop":
+            script.redirect = path
+        case "elsewhere":
+            script.redirect = "http://127.0.0.2:1/x"
+        case "cut":
+            script.cut_at = 2000
+    return path
+
+
+def good_master(environment: FaultEnvironment, _odd: str) -> str:
+    return environment.master()[0]
 
 
 @pytest.mark.slow

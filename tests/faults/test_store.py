@@ -152,7 +152,7 @@ def test_a_master_cut_on_its_way_is_gone_on_with(environment: FaultEnvironment) 
 def test_a_master_that_always_breaks_off_fails_until_it_arrives_whole(environment: FaultEnvironment) -> None:
     path, script = environment.master(cut_at=2000)
     answer = environment.installation.ask(path)
-    assert (answer.status_code, answer.json()["type"]) == (502, "/problems/origin-failed")
+    assert (answer.status_code, answer.json()["type"]) == (502, "/problems/master-incomplete")
     assert environment.installation.scratch() == []
     script.cut_at = None
     environment.assert_recovered(path, wait_for_image(environment.installation, path), most=4)

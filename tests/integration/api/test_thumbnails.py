@@ -29,6 +29,12 @@ if TYPE_CHECKING:
 FRAMES = DATA / "fits"
 MONO = FRAMES / "mono_f32_rice.fits.fz"
 OWN = {"Authorization": OWNER}
+OWN_SECRETS = {
+    "API_TOKENS": "api-token",
+    "METRICS_TOKEN": "metrics-token",
+    "WEBHOOK_TOKENS": "webhook-token",
+    "WEBHOOK_LOGINS": "producer:password",
+}
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +47,7 @@ def archive() -> Iterator[ArchiveServer]:
 def observatory(archive: ArchiveServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     """A running installation that draws like thumbnail-service."""
     given = {"ARCHIVE_API_URL": archive.url, "THUMBNAIL_LOOK": "lco", "ORIGIN_RETRIES": "0", "BREAKER_FAILURES": "1000"}
+    given |= OWN_SECRETS
     with running_installation(tmp_path_factory.mktemp("observatory"), SAMPLES.as_uri(), **given) as up:
         yield up
 
@@ -344,3 +351,30 @@ def over(installation: Installation, response: requests.Response) -> dict[str, A
     found = until(ended, 60, "the end of the batch")
     assert found is not None
     return found
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["ops", "metrics", "healthz", "readyz", "jobs", "openapi.json", "webhooks", "images", "problems"],
+)
+def test_the_names_of_mezcals_routes_are_no_basenames(
+    observatory: Installation, archive: ArchiveServer, name: str
+) -> None:
+    before = len(archive.requests)
+    response = observatory.request(f"/{name}/", headers={"Authorization": "Bearer api-token"})
+    assert response.status_code in {400, 404}
+    assert len(archive.requests) == before
+
+
+@pytest.mark.parametrize(
+    "authorization",
+    ["Bearer api-token", "bearer  metrics-token", "Bearer webhook-token", "Basic cHJvZHVjZXI6cGFzc3dvcmQ="],
+)
+def test_secrets_of_mezcal_are_never_sent_to_the_archive(
+    observatory: Installation, archive: ArchiveServer, authorization: str
+) -> None:
+    number = archive.add(MONO)
+    thumbnail_json(observatory.request(f"/frame{number}/", headers={"Authorization": authorization}))
+    thumbnail_json(observatory.request(f"/{number}/", headers={"Authorization": authorization}))
+    assert not [given for _, given in archive.requests if given and given.split()[-1] in authorization]
+    assert archive.requests[-1][1] is None

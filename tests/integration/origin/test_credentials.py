@@ -9,7 +9,7 @@ import socket
 import jwt
 import pytest
 
-from mezcal.errors import MasterDenied, MasterMissing, OriginFailed, OriginRedirectRefused
+from mezcal.errors import MasterDenied, MasterMissing, OriginFailed, OriginRedirectRefused, UnusableResponse
 from mezcal.origin import open_origin
 from mezcal.settings import load
 from tests.support.origin_server import OriginServer
@@ -137,7 +137,7 @@ DISGUISED = [
 @pytest.mark.parametrize("form", DISGUISED)
 def test_no_disguised_address_is_followed(origin, other_server, repository, form):
     origin.script("old.tif", redirect=form.format(port=other_server.port, home=origin.port) + "rest/a.tif")
-    with pytest.raises((OriginRedirectRefused, OriginFailed, MasterMissing)):
+    with pytest.raises((OriginRedirectRefused, UnusableResponse, OriginFailed, MasterMissing)):
         fetch(repository(**TOKEN, origin_retries=0, origin_redirect_hosts="cdn.example"), "old.tif")
     assert other_server.count() == 0
 
@@ -213,7 +213,7 @@ def test_an_allowed_host_cannot_send_us_on_to_another(origin, other_server, repo
 
 def test_a_redirect_loop_ends(origin, repository):
     origin.script("loop", redirect="loop")
-    with pytest.raises(OriginFailed, match="5 times"):
+    with pytest.raises(UnusableResponse, match="5 times"):
         fetch(repository(), "loop")
     assert origin.count() == 6
 

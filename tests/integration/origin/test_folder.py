@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from mezcal.errors import MasterDenied, MasterForbidden, MasterMissing, NotAnImage, OriginFailed, TooLarge
+from mezcal.errors import MasterDenied, MasterForbidden, MasterIncomplete, MasterMissing, NotAnImage, TooLarge
 from mezcal.origin import open_origin
 from mezcal.settings import WrongSetting, load
 
@@ -118,7 +118,7 @@ def test_a_file_beyond_the_limit_is_too_large(origin):
 def test_a_file_that_changes_while_it_is_read_is_noticed(origin, folder):
     with origin().open("sub/100% a?b#c.tif") as master:
         (folder / "sub/100% a?b#c.tif").write_bytes(b"II*\0another")
-        with pytest.raises(OriginFailed, match="changed"):
+        with pytest.raises(MasterIncomplete, match="changed"):
             master.complete()
 
 

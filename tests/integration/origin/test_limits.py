@@ -8,7 +8,7 @@ import time
 import pytest
 
 from mezcal.errors import (
-    OriginFailed,
+    MasterIncomplete,
     OriginTimeout,
     TooLarge,
 )
@@ -57,9 +57,9 @@ def test_a_reader_gets_the_failure_not_an_end_of_file(origin, repository):
     origin.script("a.tif", cut_at=100_000)
     with repository(origin_retries=0).open("a.tif") as master:
         assert master.file.read(100_000) == MASTER[:100_000]
-        with pytest.raises(OriginFailed):
+        with pytest.raises(MasterIncomplete):
             master.file.read(1)
-        with pytest.raises(OriginFailed):
+        with pytest.raises(MasterIncomplete):
             master.complete()
 
 
@@ -85,11 +85,11 @@ def test_two_versions_of_a_master_are_never_mixed(origin, repository, without):
         master.file.read(90_000)
         script.body, script.hold_at = os.urandom(len(MASTER)), None
         script.go.set()
-        with pytest.raises(OriginFailed, match="changed"):
+        with pytest.raises(MasterIncomplete, match="changed"):
             master.complete()
 
 
 def test_a_master_shorter_than_announced_fails_after_the_retries(origin, repository):
     origin.script("a.tif", length=len(MASTER) + 10)
-    with pytest.raises(OriginFailed):
+    with pytest.raises(MasterIncomplete):
         fetch(repository(origin_retries=1))

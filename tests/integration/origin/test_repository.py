@@ -8,7 +8,7 @@ import os
 import pytest
 
 from mezcal.errors import (
-    OriginFailed,
+    UnusableResponse,
 )
 from tests.integration.origin import MASTER, fetch
 
@@ -58,7 +58,7 @@ def test_a_compressed_answer_is_unpacked(origin, repository):
 
 def test_an_unknown_content_coding_is_refused(origin, repository):
     origin.script("a.tif", coding="br")
-    with pytest.raises(OriginFailed, match="'br'"):
+    with pytest.raises(UnusableResponse, match="'br'"):
         fetch(repository())
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import socket
+import threading
 import time
 
 import pytest
@@ -11,9 +12,11 @@ import pytest
 from mezcal.errors import (
     MasterDenied,
     MasterForbidden,
+    MasterIncomplete,
     MasterMissing,
     NotAnImage,
     OriginFailed,
+    UnusableResponse,
 )
 from tests.integration.origin import MASTER, fetch
 
@@ -25,12 +28,11 @@ from tests.integration.origin import MASTER, fetch
         (410, MasterMissing),
         (401, MasterDenied),
         (403, MasterDenied),
-        (400, OriginFailed),
-        (418, OriginFailed),
-        (202, OriginFailed),
+        *((status, UnusableResponse) for status in (400, 405, 406, 408, 414, 416, 418)),
+        (202, UnusableResponse),
         (204, NotAnImage),
-        (206, OriginFailed),
-        (304, OriginFailed),
+        (206, UnusableResponse),
+        (304, UnusableResponse),
     ],
 )
 def test_a_final_status_is_not_retried(origin, repository, status, failure):
@@ -119,3 +121,38 @@ def test_an_empty_master_is_not_an_image(origin, repository, chunked):
     origin.script("a.tif", body=b"", chunked=chunked)
     with pytest.raises(NotAnImage):
         fetch(repository())
+
+
+@pytest.mark.parametrize(
+    "answer", [b"nonsense\r\n\r\n", b"HTTP/1.1 abc\r\n\r\n", b"HTTP/1.1 200 OK\r\nX: " + b"a" * 70_000 + b"\r\n\r\n"]
+)
+def test_what_is_not_http_is_retried_and_then_unusable(repository, answer):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=answer_twice, args=(listener, answer))
+        thread.start()
+        with pytest.raises(UnusableResponse, match="not HTTP"):
+            fetch(repository(repo_base_url=f"http://127.0.0.1:{listener.getsockname()[1]}/", origin_retries=1))
+        thread.join()
+
+
+def answer_twice(listener: socket.socket, answer: bytes) -> None:
+    for _ in range(2):
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(4096)
+            connection.sendall(answer)
+
+
+def test_a_redirect_without_a_usable_location_is_unusable(origin, repository):
+    origin.script("a.tif", redirect="ftp://elsewhere/x")
+    with pytest.raises(UnusableResponse, match="not an HTTP URL"):
+        fetch(repository())
+    assert origin.count() == 1
+
+
+@pytest.mark.parametrize("cut", [{"cut_at": 1000}, {"length": len(MASTER) + 10}])
+def test_a_body_that_is_always_cut_is_incomplete(origin, repository, cut):
+    origin.script("a.tif", **cut)
+    with pytest.raises(MasterIncomplete):
+        fetch(repository(origin_retries=1))
+    assert origin.count() == 2

@@ -8,11 +8,15 @@ import signal
 import socket
 import subprocess
 from contextlib import contextmanager
+from http.client import HTTPConnection
+from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 import pytest
 import requests
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 
 from mezcal.recipe import Mezzanine
 from mezcal.runtime.nginx import NginxConfig, configuration, nginx
@@ -24,7 +28,6 @@ from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from tests.support.installation import Installation
     from tests.support.origin_server import OriginServer
@@ -279,6 +282,69 @@ def test_a_name_that_ends_in_a_line_feed_is_not_the_one_without(proxied: Install
     assert proxied.ask(f"{WARM}%0a").status_code == 400
     assert proxied.ask(f"{WARM}%0A").status_code == 400
     assert proxied.request(f"/mezzanine/{WARM}.jpg%0a").status_code in {400, 404}
+
+
+PIECES = [
+    ".",
+    "..",
+    "a",
+    "/",
+    ";",
+    "%3b",
+    "\\",
+    "%5C",
+    "%2e",
+    "%2F",
+    "%20",
+    "%0a",
+    "%00",
+    "%7f",
+    "%25",
+    "%c2%85",
+    "2e",
+    "%32%65",
+]
+odd_targets = st.tuples(
+    st.sampled_from([("/images/", ""), ("/mezzanine/", ".jpg"), ("/mezzanine/", ".jp%67"), ("/mezzanine/", "%2ejpg")]),
+    st.lists(st.sampled_from(PIECES), min_size=1, max_size=7).map("".join),
+)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@example((("/mezzanine/", ".jpg"), "a/.."))
+@example((("/mezzanine/", ".jp%67"), "a/.."))
+@example((("/images/", ""), "a/..;/a"))
+@example((("/images/", ""), "a;a"))
+@example((("/images/", ""), "a%0a"))
+@example((("/images/", ""), "a/%252e"))
+@example((("/images/", ""), "a/%25%32%65"))
+@given(odd_targets)
+def test_nginx_and_the_api_agree_on_every_odd_path(proxied: Installation, target: tuple[tuple[str, str], str]) -> None:
+    """Wherever nginx could look for it, there is an image: it must not be sent where the API refuses the path."""
+    (prefix, end), path = target
+    plant(proxied.settings.cache_dir, unquote(path))
+    statuses = [status_of(url, prefix + path + end) for url in (proxied.url, api_of(proxied))]
+    assert statuses[0] == statuses[1]
+
+
+def plant(store: Path, name: str) -> None:
+    """Store an image where the file system finds *name*, if that is within the store."""
+    folder = Path(os.path.normpath(f"{store}/{name}")) if "\0" not in name else store
+    if folder.is_relative_to(store) and ".mezcal" not in folder.parts:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "image.jpg").write_bytes(b"\xff\xd8 an image")
+
+
+def status_of(url: str, target: str) -> int:
+    """The status of *target*, sent byte by byte as it is."""
+    place = urlsplit(url)
+    connection = HTTPConnection(str(place.hostname), place.port, timeout=60)
+    try:
+        connection.putrequest("GET", target, skip_accept_encoding=True)
+        connection.endheaders()
+        return connection.getresponse().status
+    finally:
+        connection.close()
 
 
 def test_errors_of_the_api_come_through_as_they_are(proxied: Installation) -> None:

@@ -218,7 +218,9 @@ def answer_once(listening: socket.socket, answer: bytes) -> threading.Thread:
     ("answer", "reason"),
     [
         (b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab", "not HTTP"),
-        (b"nonsense\r\n\r\n", "cannot be reached"),
+        (b"nonsense\r\n\r\n", "not HTTP"),
+        (b"HTTP/1.1 200 OK\r\nX: " + b"a" * 70_000 + b"\r\n\r\n", "not HTTP"),
+        (b"", "cannot be reached"),
     ],
 )
 def test_an_answer_that_is_not_http_is_a_failure(answer: bytes, reason: str) -> None:

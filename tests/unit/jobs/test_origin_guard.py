@@ -8,7 +8,19 @@ from uuid import uuid4
 
 import pytest
 
-from mezcal.errors import OriginFailed, OriginPaused, StoreDown, Undecodable
+from mezcal.errors import (
+    Failure,
+    MasterDenied,
+    MasterIncomplete,
+    MasterMissing,
+    OriginFailed,
+    OriginPaused,
+    OriginRedirectRefused,
+    OriginTimeout,
+    StoreDown,
+    Undecodable,
+    UnusableResponse,
+)
 from mezcal.jobs import Lane
 from mezcal.jobs import origin_guard as module
 from mezcal.jobs.origin_guard import JobDelayed, OriginGuard
@@ -52,7 +64,7 @@ def lease(table: JobTable, path: str, lane: Lane = Lane.INTERACTIVE) -> Lease:
 
 
 def fail(guard: OriginGuard, table: JobTable, path: str, failure: Exception | None = None) -> None:
-    with suppress(OriginFailed, StoreDown, Undecodable), guard.admit(lease(table, path), KIND):
+    with suppress(Failure), guard.admit(lease(table, path), KIND):
         raise failure or OriginFailed("503")
 
 
@@ -101,6 +113,40 @@ def test_a_success_or_a_master_at_fault_starts_the_count_again(
             raise failure
     fail(guard, table, "failing/2")
     assert guard.circuit(HOST).state == "closed"
+
+
+OF_ONE_MASTER = [
+    UnusableResponse("the repository answered 400"),
+    OriginRedirectRefused("the repository redirects to elsewhere"),
+    MasterIncomplete("the repository sent less than it announced"),
+    MasterMissing("404"),
+    MasterDenied("403"),
+]
+
+
+@pytest.mark.parametrize("failure", OF_ONE_MASTER)
+def test_a_failure_that_a_path_can_cause_never_opens_the_circuit(
+    table: JobTable, guard: OriginGuard, failure: Failure
+) -> None:
+    for number in range(10):
+        fail(guard, table, f"odd/{number}", failure)
+    assert guard.circuit(HOST).state == "closed"
+
+
+@pytest.mark.parametrize("failure", OF_ONE_MASTER)
+def test_a_probe_that_ends_in_such_a_failure_closes_the_circuit(
+    table: JobTable, guard: OriginGuard, failure: Failure
+) -> None:
+    opened(guard, table)
+    until(lambda: guard.circuit(HOST).state == "half-open")
+    fail(guard, table, "odd", failure)
+    assert guard.circuit(HOST).state == "closed"
+
+
+def test_slow_answers_open_the_circuit(table: JobTable, guard: OriginGuard) -> None:
+    for number in range(3):
+        fail(guard, table, f"slow/{number}", OriginTimeout("the repository did not answer"))
+    assert guard.circuit(HOST).state == "open"
 
 
 def test_the_same_master_and_faults_of_the_store_open_nothing(table: JobTable, guard: OriginGuard) -> None:

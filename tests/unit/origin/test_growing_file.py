@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mezcal.errors import OriginFailed
+from mezcal.errors import MasterIncomplete
 from mezcal.origin.growing_file import GrowingFile, ScratchFile
 from mezcal.origin.retries import RetryBudget
 
@@ -78,7 +78,7 @@ def test_bytes_that_differ_from_those_already_read_are_refused():
     growing = scratch(None)
     growing.write(0, MASTER[:1000])
     growing.write(500, MASTER[500:1500])
-    with pytest.raises(OriginFailed, match="changed"):
+    with pytest.raises(MasterIncomplete, match="changed"):
         growing.write(0, MASTER[1:2000])
     growing.release()
     growing.release()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
+import re
+from functools import reduce
+from urllib.parse import unquote, urlsplit
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mezcal.errors import BadRecipe
@@ -51,7 +53,14 @@ def test_the_url_of_a_path_names_that_path_again(path):
         "x?y=1",
         "x#y",
         "100%",
-        "%2e%2e/x",
+        "%41/x",
+        "a%2Fb",
+        "a%252Fb",
+        "a.tif;1",
+        "a+b.tif",
+        "a..b.tif",
+        "...tif",
+        ".hidden.tif",
         "a b",
         "é/漢",
         ":80/x",
@@ -64,7 +73,86 @@ def test_odd_names_stay_under_the_base(path):
 
 
 def test_fedora_names_are_sent_as_they_are():
-    assert join(BASE, "dc/2021/2/bb/46:fcr/x~y,z;v=1") == BASE + "dc/2021/2/bb/46:fcr/x~y,z;v=1"
+    assert join(BASE, "dc/2021/2/bb/46:fcr/x~y,z=1") == BASE + "dc/2021/2/bb/46:fcr/x~y,z=1"
+
+
+@pytest.mark.parametrize(
+    ("path", "sent"),
+    [
+        ("a.tif;1", "a.tif%3B1"),  # raw, `;1` would be a parameter of a.tif, and one master had any number of names
+        ("a+b", "a%2Bb"),
+        ("a\\b", "a%5Cb"),
+        ("a%2Fb", "a%252Fb"),
+        ("a b?c#d", "a%20b%3Fc%23d"),
+        ("100%", "100%25"),
+    ],
+)
+def test_what_a_server_reads_specially_is_escaped(path, sent):
+    assert normalise_url(join(BASE, path)) == BASE + sent
+
+
+def without_parameters(path):
+    """Cut each segment at its first `;`, as servlet containers do before they resolve `..`."""
+    return re.sub(";[^/]*", "", path)
+
+
+READINGS = {
+    "RFC 3986": [unquote],
+    "before decoding": [],
+    "Tomcat": [without_parameters, unquote],
+    "parameters cut after decoding": [unquote, without_parameters],
+    "backslash as separator": [unquote, lambda path: path.replace("\\", "/")],
+    "backslash, then parameters": [unquote, lambda path: path.replace("\\", "/"), without_parameters],
+    "parameters, then backslash": [unquote, without_parameters, lambda path: path.replace("\\", "/")],
+    "decoded twice": [unquote, unquote],
+    "decoded twice, with parameters": [unquote, unquote, without_parameters],
+    "parameters between two decodings": [unquote, without_parameters, unquote],
+    "decoded twice, with backslash": [unquote, unquote, lambda path: path.replace("\\", "/")],
+    "Windows": [unquote, lambda path: path.replace("\\", "/"), lambda path: re.sub("[. ]+(?=/|$)", trimmed, path)],
+}
+
+
+def trimmed(dots):
+    """Drop the dots and spaces at the end of a segment, as Windows does, but not `.` and `..` themselves."""
+    return dots[0] if dots[0] in {".", ".."} else ""
+
+
+def resolved(path):
+    """The segments that are left after `.` and `..` were resolved, as a file system does."""
+    left = []
+    for segment in path.split("/"):
+        if segment == "..":
+            left = left[:-1]
+        elif segment not in {"", "."}:
+            left.append(segment)
+    return left
+
+
+PIECES = [".", "..", ";", "a", "\\", "/", "%2e", "%2E", "%2f", "%5c", "%3b", "%25", "%", "25", "2e", " ", "%00", "é"]
+odd_segments = st.lists(st.sampled_from(PIECES), min_size=1, max_size=12).map("".join)
+
+
+@settings(max_examples=300, deadline=None)
+@example("..;/x")
+@example("..\\..\\x")
+@example("%2e%2e/x")
+@example("..%3b/x")
+@given(st.one_of(odd_segments, paths))
+def test_no_server_reads_a_path_as_one_outside_the_base(path):
+    if not plain(path):
+        return
+    sent = urlsplit(normalise_url(join("https://repo.example/rest/deep/", path))).path
+    for steps in READINGS.values():
+        segments = resolved(reduce(lambda text, step: step(text), steps, sent))
+        assert segments[:2] == ["rest", "deep"]
+        assert len(segments) > 2
+    assert resolved(unquote(sent))[2:] == path.split("/")
+
+
+@given(odd_segments)
+def test_two_paths_are_never_one_url(path):
+    if plain(path):
+        assert unquote(urlsplit(normalise_url(join(BASE, path))).path) == f"/rest/{path}"
 
 
 @pytest.mark.parametrize(
