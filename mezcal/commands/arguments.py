@@ -32,12 +32,6 @@ def add_address(parser: argparse.ArgumentParser, default_port: int) -> None:
     parser.add_argument("--port", type=port, default=default_port, help="port to listen on (default: %(default)s)")
 
 
-def local_url(host: str, port: int) -> str:
-    """Returns the URL at which this machine reaches what listens at *host*; for a wildcard its loopback address."""
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared, not listened on
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
 def at_least_one(text: str) -> int:
     """Parse a whole number above 0."""
     number = int(text)

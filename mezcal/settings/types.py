@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from base64 import b64decode
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import AfterValidator, BeforeValidator, SecretStr
 from pydantic_settings import NoDecode
 
 from mezcal.settings.units import bytes_of, seconds_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 DEFAULT_MAX_PIXELS = 2_000_000_000  # MAX_IMAGE_PIXELS=0; larger than any master that was seen in practice
 
@@ -43,33 +46,20 @@ def filter_sets(text: str) -> list[list[list[str]]]:
     return [[colour.split(",") for colour in each.split("/")] for each in text.replace(" ", "").split(";")]
 
 
-# --- before validation: parse text; a value that is not text comes from code and stays as it is
+# --- before validation
 
 
-def _split(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    return tuple(part.strip() for part in value.split(",") if part.strip())
+def _parsed(parse: Callable[[str], object]) -> BeforeValidator:
+    """Returns a validator that parses text. A value that is not text comes from code and stays as it is."""
+    return BeforeValidator(lambda value: parse(value) if isinstance(value, str) else value)
 
 
-def _upper(value: object) -> object:
-    return value.upper() if isinstance(value, str) else value
+def _split(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
-def _lower(value: object) -> object:
-    return value.lower() if isinstance(value, str) else value
-
-
-def _bytes(value: object) -> object:
-    return bytes_of(value) if isinstance(value, str) else value
-
-
-def _auto_or_bytes(value: object) -> object:
-    return 0 if isinstance(value, str) and value.strip().lower() == "auto" else _bytes(value)
-
-
-def _seconds(value: object) -> object:
-    return seconds_of(value) if isinstance(value, str) else value
+def _auto_or_bytes(text: str) -> int:
+    return 0 if text.strip().lower() == "auto" else bytes_of(text)
 
 
 # --- after validation: rules that the type cannot express
@@ -115,15 +105,15 @@ def _repository(value: str | None) -> str | None:
     return value
 
 
-UPPER, LOWER = BeforeValidator(_upper), BeforeValidator(_lower)  # the value in any case
+UPPER, LOWER = _parsed(str.upper), _parsed(str.lower)  # the value in any case
 
-Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
-Secrets = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_split)]
+Names = Annotated[tuple[str, ...], NoDecode, _parsed(_split)]
+Secrets = Annotated[tuple[SecretStr, ...], NoDecode, _parsed(_split)]
 SigningKeys = Annotated[Secrets, AfterValidator(_signing_keys)]
 Logins = Annotated[Secrets, AfterValidator(_logins)]
-Bytes = Annotated[int, BeforeValidator(_bytes)]
-MemoryBytes = Annotated[int, BeforeValidator(_auto_or_bytes)]
-Seconds = Annotated[float, BeforeValidator(_seconds)]
+Bytes = Annotated[int, _parsed(bytes_of)]
+MemoryBytes = Annotated[int, _parsed(_auto_or_bytes)]
+Seconds = Annotated[float, _parsed(seconds_of)]
 FilterSets = Annotated[str, AfterValidator(_sets_of_three)]
 NamedSizes = Annotated[str, AfterValidator(_named_sizes)]
 WebAddress = Annotated[str | None, AfterValidator(_web_address)]

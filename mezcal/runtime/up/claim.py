@@ -1,12 +1,9 @@
-"""What one `mezcal up` reserves before it starts anything: the data folder and the ports."""
+"""What one `mezcal up` reserves before it starts anything: the data folder."""
 
 from __future__ import annotations
 
-import errno
 import fcntl
-import ipaddress
 import os
-import socket
 import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -81,48 +78,3 @@ def _locked(descriptor: int, patience: float) -> bool:
 def _holder(descriptor: int) -> str:
     pid = os.pread(descriptor, 20, 0).decode()
     return f" (process {pid})" if pid else ""
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """The address at which a part listens. *host* is as given, *port* is never 0."""
-
-    host: str
-    port: int
-    loopback: bool
-
-    @property
-    def bind(self) -> str:
-        """HOST:PORT for the options of servers, an IPv6 address in brackets."""
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-    @property
-    def near(self) -> tuple[str, int]:
-        """The address at which this machine reaches it: for a wildcard the loopback address."""
-        return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host), self.port  # noqa: S104
-
-    @property
-    def url(self) -> str:
-        """The URL for users on this machine."""
-        host, port = self.near
-        return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
-
-
-def free_address(host: str, port: int) -> Address:
-    """Returns *host* and *port* as an address; port 0 is replaced by a free one. Raises `CannotStart`."""
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            raise CannotStart(_refusal(host, port, error)) from error
-        bound = probe.getsockname()
-    return Address(host, bound[1], ipaddress.ip_address(bound[0]).is_loopback)
-
-
-def _refusal(host: str, port: int, error: OSError) -> str:
-    if error.errno == errno.EADDRINUSE:
-        return f"port {port} of {host} is in use by another program"
-    if error.errno in {errno.EACCES, errno.EPERM}:
-        return f"this user may not listen on port {port} of {host}"
-    return f"{host} is not an address of this machine: {error.strerror}"

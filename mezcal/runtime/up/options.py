@@ -14,7 +14,8 @@ from mezcal.store.local.last_use import access_times_kept
 from mezcal.store.local.layout import OURS
 
 if TYPE_CHECKING:
-    from mezcal.runtime.up.claim import Address, Folder
+    from mezcal.runtime.address import Address
+    from mezcal.runtime.up.claim import Folder
     from mezcal.settings import Settings
 
 NginxChoice = Literal["auto", "always", "never"]

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from mezcal.runtime.up.claim import Address, Folder
+    from mezcal.runtime.address import Address
+    from mezcal.runtime.up.claim import Folder
     from mezcal.settings import Settings
 
 CLOSING_SECONDS = 3.0  # added to DRAIN_SECONDS: a part that has finished its work closes files and connections

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mezcal.commands.roles.api import is_loopback
+from mezcal.runtime.address import is_loopback
 from tests.support.roles import MEZCAL, bare_environment, free_port
 
 if TYPE_CHECKING:

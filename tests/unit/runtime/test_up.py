@@ -15,8 +15,9 @@ import pytest
 from mezcal import cli, settings
 from mezcal.errors import CannotStart
 from mezcal.runtime import nginx
+from mezcal.runtime.address import Address, free_address
 from mezcal.runtime.up import Places, broker, claim, environment, list_parts
-from mezcal.runtime.up.claim import Address, Folder, claimed, free_address
+from mezcal.runtime.up.claim import Folder, claimed
 from mezcal.runtime.up.options import (
     UpOptions,
     nginx_obstacle,
