@@ -10,7 +10,7 @@ import signal
 from typing import TYPE_CHECKING, Any
 
 from api.context import EXTENSION
-from api.nginx_log import follow_nginx
+from api.nginx_hits import follow_nginx
 from api.server.hits import application
 from mezcal.runtime.parent_death import follow_parent
 from mezcal.settings import load

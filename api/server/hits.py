@@ -13,7 +13,7 @@ from werkzeug.wsgi import wrap_file
 
 from api import create_app
 from api.context import EXTENSION
-from api.hit_log import HitLine, count_hits, hit_log, source_of
+from api.hit_lines import HitLine, count_hits, hit_log, source_of
 from api.responses.images import BLOCK, HIT, STALE, ImageHeaders
 from mezcal.errors import Failure
 from mezcal.recipe import Mezzanine

@@ -13,7 +13,7 @@ from collections import Counter
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from api.hit_log import HitLine, count_hits, hit_log, recipe_of
+from api.hit_lines import HitLine, count_hits, hit_log, recipe_of
 from mezcal.errors import Failure
 from mezcal.runtime.nginx.hit_file import HitFile, NginxHit
 from mezcal.telemetry.tracing import TRACEPARENT
