@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,6 +20,16 @@ if TYPE_CHECKING:
 # no test is about time: machines may be busy
 settings.register_profile("mezcal", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("mezcal")
+
+FILES = 16_384  # open at once: tests with a thousand clients; an ordinary login has 1,024
+
+
+def pytest_configure() -> None:
+    """Raise the soft limit of open files, as far as the system allows it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = FILES if hard == resource.RLIM_INFINITY else min(FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 @pytest.fixture(scope="session")
