@@ -109,7 +109,7 @@ def test_a_conversion_that_hangs_is_ended_with_its_process_and_not_started_again
     hung = install(JOB_TIME_LIMIT="5", JOB_TIME_GRACE="1", LEASE_SECONDS="60")
     path, script = hung.slow_master()
     asked = hung.request_in_background(path)
-    pid = process_of(hung.running(path).worker)
+    pid = process_of(hung.wait_for_attempt(path).worker)
     os.kill(pid, signal.SIGSTOP)
     answer = asked.result()
     assert (answer.status_code, answer.json()["type"]) == (504, "/problems/timed-out")
@@ -126,6 +126,6 @@ def test_a_killed_api_process_ends_its_requests_but_no_job(environment: FaultEnv
     environment.wait_for_attempt(path)
     for pid in environment.installation.pids("api.server.gunicorn")[1:]:
         environment.kill(pid)
-    assert asked.exception() is not None
+    assert asked.result().status_code in {502, 503}  # 503: nginx had asked the next process, which waited in vain
     script.go.set()
     environment.assert_recovered(path, wait_for_image(environment.installation, path), most=1)
