@@ -35,9 +35,7 @@ def plain_path(path: str) -> str:
         raise BadRecipe("the path is not UTF-8")
     for reading in _readings(path):
         if found := DOT_SEGMENT.search(reading):
-            raise BadRecipe(
-                f"servers may read a segment {found[1][:20]!r} in the path: only plain relative paths name a master"
-            )
+            raise BadRecipe(f"the path has a segment {found[1][:20]!r}: only plain relative paths name a master")
     return path
 
 

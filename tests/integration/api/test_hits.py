@@ -226,7 +226,7 @@ JOBS = b"GET /jobs HTTP/1.1\r\nHost: a\r\n"
         (b"GET /images/" + b"a" * 9_000 + b" HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", 414),
         (b"GET /images/" + b"a" * 20_000, 414),
         (JOBS + b"Connection: close\r\nX: " + b"a" * 9_000 + b"\r\n\r\n", 431),
-        (GET + b"Host: a\r\nX: " + b"a" * 20_000, 400),
+        (GET + b"Host: a\r\nX: " + b"a" * 20_000, 431),
     ],
 )
 def test_what_cannot_be_read_is_refused_and_kept_by_no_cache(
