@@ -329,7 +329,9 @@ def test_frames_of_an_event_are_made_in_the_named_sizes(observatory: Installatio
     """A worker asks the archive. Frames that the archive hides are reported; if the archive fails, the item waits."""
     number, hidden, gone = archive.add(MONO), archive.add(MONO, public=False), archive.add(MONO)
     items: list[Any] = [{"frame": number}, {"frame": str(hidden)}, {"frame": "x"}, {"frame": number}]
-    response = observatory.request("/webhooks/standard", "POST", json={"type": "master.created", "data": items})
+    sender = {"Authorization": "Bearer webhook-token"}
+    created = {"type": "master.created", "data": items}
+    response = observatory.request("/webhooks/standard", "POST", json=created, headers=sender)
     assert response.status_code == 202, response.text
     batch = over(observatory, response)
     counts = {name: count for name, count in batch["counts"].items() if count}
@@ -338,7 +340,8 @@ def test_frames_of_an_event_are_made_in_the_named_sizes(observatory: Installatio
     assert {note["reason"].partition(":")[0] for note in batch["notes"]} >= {"frame-missing"}
     assert archive.count(f"/files/{number}") == 3
     deleted = {"type": "master.deleted", "data": {"frame": gone}}
-    assert over(observatory, observatory.request("/webhooks/standard", "POST", json=deleted))["counts"]["ignored"] == 1
+    response = observatory.request("/webhooks/standard", "POST", json=deleted, headers=sender)
+    assert over(observatory, response)["counts"]["ignored"] == 1
 
 
 def over(installation: Installation, response: requests.Response) -> dict[str, Any]:
