@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,8 +34,9 @@ def progressive() -> bytes:
 def table(worker: int) -> list[Row]:
     """Returns the rows of a worker's memory budget, read through the descriptor of its unnamed file."""
     for link in Path(f"/proc/{worker}/fd").iterdir():
-        if "mezcal-memory" in str(link.readlink()):
-            return [Row(*fields) for fields in ROW.iter_unpack(link.read_bytes())]
+        with suppress(FileNotFoundError):  # closed since it was listed
+            if "mezcal-memory" in str(link.readlink()):
+                return [Row(*fields) for fields in ROW.iter_unpack(link.read_bytes())]
     return []
 
 

@@ -6,8 +6,9 @@ import json
 import os
 import socket
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from http.client import HTTPConnection
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -130,8 +131,11 @@ def test_a_client_that_leaves_while_it_takes_an_image_leaves_no_file_open(alone:
     _, serving = alone.pids("gunicorn")
 
     def held() -> int:
-        links = [os.readlink(f"/proc/{serving}/fd/{fd}") for fd in os.listdir(f"/proc/{serving}/fd")]  # noqa: PTH208, PTH115
-        return sum(str(place) in link for link in links)
+        links = []
+        for descriptor in Path(f"/proc/{serving}/fd").iterdir():
+            with suppress(FileNotFoundError):  # closed since it was listed
+                links.append(descriptor.readlink())
+        return links.count(place)
 
     with connect(alone) as line:
         line.sendall(f"GET /images/{name} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
