@@ -77,7 +77,7 @@ def values(field: FieldInfo) -> str:
     if get_origin(kind) is Literal or (isinstance(kind, type) and issubclass(kind, StrEnum)):
         return ", ".join(f"`{choice}`" for choice in get_args(kind) or kind)
     if get_origin(kind) is tuple:
-        return "secrets" if SecretStr in get_args(kind) else "names"
+        return {SecretStr: "secrets", str: "names"}.get(get_args(kind)[0], "networks")
     return TYPE_NAMES[kind] + bounds(field)
 
 

@@ -13,6 +13,7 @@ from api.dashboard import job_overview
 from api.dashboard.operator_page import OperatorPage, sign_in_html
 from api.responses import html
 from api.security import body_limits, sessions
+from api.security.clients import current_client
 from mezcal.errors import Unauthorized
 
 if TYPE_CHECKING:
@@ -43,14 +44,14 @@ def page() -> Response:
 @operator.post("/ops/sign-in")
 def sign_in() -> Response:
     """Open a session with one of API_TOKENS. Returns 429 to an address that tries too often."""
-    address, limit = request.remote_addr or "", context().sign_in_limit
+    client, limit = current_client(), context().sign_in_limit
     with body_limits.of_stranger():
         token = request.form.get("token", "")
-    if wait := math.ceil(limit.count(address)):
+    if wait := math.ceil(limit.count(client)):
         return _too_many_attempts(wait)
     if not sessions.open_session(token):
         return html.response(sign_in_html("This is not one of API_TOKENS."), 401)
-    limit.reset(address)
+    limit.reset(client)
     return _back_to_page()
 
 

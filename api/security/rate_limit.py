@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import threading
 import time
 from collections import OrderedDict
@@ -14,7 +13,6 @@ if TYPE_CHECKING:
 BURST = 10  # attempts that an address may make at once
 INTERVAL = 6.0  # seconds until it may make another one
 ADDRESSES_MAX = 1024  # that are remembered, the most recent ones
-IPV6_NETWORK = 64  # bits: a client of IPv6 can use all addresses that begin with them
 
 
 class SignInLimit:
@@ -25,28 +23,18 @@ class SignInLimit:
         self._lock = threading.Lock()
         self._used_until: OrderedDict[str, float] = OrderedDict()  # by address: when its attempts no longer count
 
-    def count(self, address: str) -> float:
-        """Count an attempt from *address*. Returns 0 if it is allowed, else the seconds until one is allowed."""
+    def count(self, client: str) -> float:
+        """Count an attempt from *client*. Returns 0 if it is allowed, else the seconds until one is allowed."""
         with self._lock:
-            now, network = self._clock(), _network(address)
-            until = max(self._used_until.pop(network, now), now)
+            now = self._clock()
+            until = max(self._used_until.pop(client, now), now)
             wait = until - now - (BURST - 1) * INTERVAL
-            self._used_until[network] = until + INTERVAL if wait <= 0 else until
+            self._used_until[client] = until + INTERVAL if wait <= 0 else until
             if len(self._used_until) > ADDRESSES_MAX:
                 self._used_until.popitem(last=False)
             return max(wait, 0.0)
 
-    def reset(self, address: str) -> None:
-        """Forget the attempts from *address*, because the last one succeeded."""
+    def reset(self, client: str) -> None:
+        """Forget the attempts from *client*, because the last one succeeded."""
         with self._lock:
-            self._used_until.pop(_network(address), None)
-
-
-def _network(address: str) -> str:
-    try:
-        parsed = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:  # a unix socket has no address
-        return ""
-    if parsed.version == 4:
-        return str(parsed)
-    return str(parsed.ipv4_mapped or ipaddress.ip_network((parsed.packed, IPV6_NETWORK), strict=False))
+            self._used_until.pop(client, None)

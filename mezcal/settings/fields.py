@@ -23,6 +23,7 @@ from mezcal.settings.types import (
     MemoryBytes,
     NamedSizes,
     Names,
+    Networks,
     Repository,
     Seconds,
     Secrets,
@@ -390,6 +391,12 @@ class SettingFields(BaseSettings):
         False,
         description="Let clients on this machine change state without a token while API_TOKENS is unset. `mezcal"
         " up` turns it on if it listens on loopback only.",
+    )
+    trusted_proxies: Networks = Field(
+        (),
+        description="Addresses or networks of proxies, comma-separated, whose `X-Forwarded-For` tells the address of "
+        "the client, for the limits that each client has. A proxy on this machine and the one that SENDFILE_HEADER "
+        "is for need not be listed.",
     )
     flask_debug: bool = Field(False, description="Turn on Flask's debug mode, for development.")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from base64 import b64decode
 from enum import StrEnum
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import AfterValidator, BeforeValidator, SecretStr
@@ -58,6 +59,13 @@ def _split(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
+def _networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    try:
+        return tuple(ip_network(part, strict=False) for part in _split(text))
+    except ValueError:
+        raise ValueError("must be addresses or networks, as 192.0.2.7,2001:db8::/64") from None
+
+
 def _auto_or_bytes(text: str) -> int:
     return 0 if text.strip().lower() == "auto" else bytes_of(text)
 
@@ -108,6 +116,7 @@ def _repository(value: str | None) -> str | None:
 UPPER, LOWER = _parsed(str.upper), _parsed(str.lower)  # the value in any case
 
 Names = Annotated[tuple[str, ...], NoDecode, _parsed(_split)]
+Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, _parsed(_networks)]
 Secrets = Annotated[tuple[SecretStr, ...], NoDecode, _parsed(_split)]
 SigningKeys = Annotated[Secrets, AfterValidator(_signing_keys)]
 Logins = Annotated[Secrets, AfterValidator(_logins)]

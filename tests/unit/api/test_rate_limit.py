@@ -53,23 +53,6 @@ def test_a_right_token_resets_the_count(clock: Clock) -> None:
     assert allowed(limit, ADDRESS, 100) == BURST
 
 
-@pytest.mark.parametrize("form", ["2001:db8::{:x}", "2001:db8:0:0:{:x}::1"])
-def test_a_network_of_ipv6_counts_as_one_address(clock: Clock, form: str) -> None:
-    limit = SignInLimit(clock)
-    assert sum(limit.count(form.format(number)) == 0 for number in range(1, 50)) == BURST
-
-
-def test_a_machine_with_both_protocols_counts_as_one_address(clock: Clock) -> None:
-    limit = SignInLimit(clock)
-    allowed(limit, ADDRESS, 100)
-    assert limit.count(f"::ffff:{ADDRESS}") > 0
-
-
-@pytest.mark.parametrize("address", ["", "fe80::1%eth0", "nonsense"])
-def test_unusual_addresses_are_limited_too(clock: Clock, address: str) -> None:
-    assert allowed(SignInLimit(clock), address, 100) == BURST
-
-
 def test_the_number_of_remembered_addresses_is_bounded(clock: Clock) -> None:
     limit = SignInLimit(clock)
     for number in range(3 * ADDRESSES_MAX):

@@ -1,0 +1,80 @@
+"""The client of a request is found behind proxies, and cannot be invented by the client itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from api.security.clients import client_of
+from mezcal.errors import WrongSetting
+from mezcal.settings import load
+
+PROXY, CLIENT, INVENTED = "198.51.100.1", "192.0.2.7", "203.0.113.9"
+FRONT = {"sendfile_header": "X-Accel-Redirect"}
+
+
+def client(peer: str, forwarded: str | None = None, **given: Any) -> str:
+    environ = {"REMOTE_ADDR": peer} | ({} if forwarded is None else {"HTTP_X_FORWARDED_FOR": forwarded})
+    return client_of(environ, load(_env_file=None, **given))
+
+
+@pytest.mark.parametrize(
+    ("peer", "named"),
+    [
+        (CLIENT, CLIENT),
+        (f"::ffff:{CLIENT}", CLIENT),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2:ffff::1", "2001:db8:1:2::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("127.0.0.1", "127.0.0.1"),
+        ("", ""),  # a unix socket
+        ("nonsense", ""),
+    ],
+)
+def test_a_client_is_its_address_or_its_network_of_ipv6(peer: str, named: str) -> None:
+    assert client(peer) == named
+
+
+@pytest.mark.parametrize("given", [{}, {"trusted_proxies": "198.51.100.0/24"}])
+def test_a_client_that_is_no_proxy_cannot_invent_an_address(given: dict[str, Any]) -> None:
+    assert client(CLIENT, INVENTED, **given) == CLIENT
+
+
+@pytest.mark.parametrize(
+    ("peer", "given"),
+    [
+        ("127.0.0.1", {}),
+        ("::1", {}),
+        ("", {}),
+        ("172.18.0.4", FRONT),  # nginx in another container
+        (PROXY, {"trusted_proxies": "2001:db8::/32, 198.51.100.1"}),
+        (f"::ffff:{PROXY}", {"trusted_proxies": "198.51.100.0/24"}),
+    ],
+)
+@pytest.mark.parametrize("before", ["", f"{INVENTED}, ", f"{INVENTED},, nonsense,"])
+def test_behind_a_proxy_it_is_the_address_that_the_proxy_adds(peer: str, given: dict[str, Any], before: str) -> None:
+    assert client(peer, f"{before}{CLIENT}", **given) == CLIENT
+
+
+@pytest.mark.parametrize(
+    ("forwarded", "named"),
+    [
+        (f"{INVENTED}, {CLIENT}, {PROXY}", CLIENT),
+        (f"{INVENTED}, unknown, {PROXY}", PROXY),  # the outer proxy hides its client
+        (PROXY, PROXY),
+        ("unknown", "127.0.0.1"),
+        ("", "127.0.0.1"),
+        (f"{CLIENT}:4242", CLIENT),
+        ("[2001:db8:1:2::1]:4242", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2::1", "2001:db8:1:2::/64"),
+    ],
+)
+def test_further_trusted_proxies_are_skipped(forwarded: str, named: str) -> None:
+    assert client("127.0.0.1", forwarded, trusted_proxies=PROXY) == named
+
+
+@pytest.mark.parametrize("value", ["nginx", "10.0.0.0/40", "10.0.0.1;10.0.0.2"])
+def test_a_proxy_that_is_no_address_is_refused_with_an_example(value: str) -> None:
+    with pytest.raises(WrongSetting, match=r"TRUSTED_PROXIES .*192\.0\.2\.7"):
+        load(_env_file=None, trusted_proxies=value)
