@@ -97,8 +97,7 @@ def _make(wanted: ThumbnailRequest, find: FindFrame, deadline: float) -> bool:
         job.wait(deadline - time.monotonic(), disconnect_check(request))
     except TicketExpired:
         renewed = ThumbnailRequest.of(find, wanted.recipe.options)
-        renewed.save_ticket()
-        context().jobs.retry(renewed.recipe.key, Lane.INTERACTIVE)
+        context().jobs.retry(renewed.recipe.key, Lane.INTERACTIVE, renewed.urls)
         renewed.start().wait(deadline - time.monotonic(), disconnect_check(request))
     return job.joined
 
@@ -120,13 +119,13 @@ class ThumbnailRequest:
         return cls(frame, inputs, make_recipe(inputs, options))
 
     def start(self) -> Job:
-        """Start the thumbnail's job, or join it, with a ticket for the frames' files."""
-        self.save_ticket()
-        return context().jobs.ask(self.recipe)
+        """Start the thumbnail's job, or join it."""
+        return context().jobs.ask(self.recipe, urls=self.urls)
 
-    def save_ticket(self) -> None:
-        """Save the signed URLs of the frames' files for the worker."""
-        context().jobs.save_ticket(self.recipe, {str(frame.id): frame.text("url") for frame in self.inputs})
+    @property
+    def urls(self) -> dict[str, str]:
+        """The signed URLs of the frames' files, for the worker."""
+        return {str(frame.id): frame.text("url") for frame in self.inputs}
 
     def response(self) -> AnyResponse:
         """Return a redirect to the thumbnail if the client asked for one (`image`), else JSON with its URL."""

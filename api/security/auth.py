@@ -8,6 +8,7 @@ import hmac
 import ipaddress
 import time
 from base64 import b64decode
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from flask import request
@@ -15,6 +16,7 @@ from flask import request
 from api.context import context
 from api.security import body_limits, webhook_signatures
 from mezcal.errors import Forbidden, Unauthorized
+from mezcal.telemetry.redaction import secrets_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -95,13 +97,24 @@ def require_metrics_access() -> None:
 
 
 def authorization_for_archive() -> str | None:
-    """Return the client's Authorization, for the archive to judge. Tokens and logins of mezcal's own never leave it."""
-    settings = context().settings
-    tokens = [*settings.api_tokens, *settings.read_tokens, *settings.webhook_tokens]
-    tokens += [settings.metrics_token] if settings.metrics_token else []
-    if _has_token(tokens) or _has_login(settings.webhook_logins):
-        return None
-    return request.headers.get("Authorization")
+    """Return the client's Authorization, for the archive to judge; None if it has a secret of mezcal's own.
+
+    All secrets of the settings are, but for ARCHIVE_TOKEN. The scheme does not matter.
+    """
+    given = request.headers.get("Authorization", "").strip()
+    own = secrets_of(context().settings.model_copy(update={"archive_token": None}))
+    digests = {_digest(secret) for secret in own if secret}
+    return None if digests.intersection(map(_digest, _credentials_in(given))) else given or None
+
+
+def _credentials_in(authorization: str) -> list[str]:
+    """Return what *authorization* may hold: a token with or without a scheme, or a login and its password."""
+    token = authorization.partition(" ")[2].strip()
+    found = [authorization, token]
+    with suppress(binascii.Error, ValueError):
+        login = b64decode(token, validate=True).decode()
+        found += [login, login.partition(":")[2]]
+    return found
 
 
 def _has_token(tokens: Iterable[SecretStr]) -> bool:

@@ -22,7 +22,7 @@ from mezcal.jobs.state.keys import JobState, Keys, Lane
 from mezcal.jobs.state.minutes import MinuteCounts
 from mezcal.jobs.state.policy import JobPolicy
 from mezcal.jobs.state.records import Message, QueueRequest, QueueResult, Verdict
-from mezcal.jobs.state.table import JobTable
+from mezcal.jobs.state.table import JobTable, ticket_text
 from mezcal.jobs.transport.celery_pipe import CLIENT_SECONDS, CeleryPipe, celery_app, connect
 from mezcal.jobs.transport.listener import Listener
 from mezcal.jobs.transport.probe import BrokerProbe
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-TICKET_SECONDS = 47 * 3600  # the archive signs URLs for 48 hours
+TICKET_SECONDS = 47 * 3600  # the same as TICKET_KEPT of the scripts
 SENT_AT_ONCE = 20  # chunks whose message is sent with the request; the workers send the others as the bulk lane empties
 REVALIDATED_ONCE_IN = 300  # seconds for which a second request for the same revalidation is ignored
 
@@ -87,16 +87,20 @@ class Jobs:
 
     # --- one derivative
 
-    def ask(self, recipe: Recipe, lane: Lane = Lane.INTERACTIVE) -> Job:
-        """Start *recipe*'s job or join it. Raises the remembered failure if it has failed lately."""
+    def ask(self, recipe: Recipe, lane: Lane = Lane.INTERACTIVE, urls: Mapping[str, str] | None = None) -> Job:
+        """Start *recipe*'s job or join it. Raises the remembered failure if it has failed lately.
+
+        *urls* are the signed URLs, by frame id, with which a worker may fetch a thumbnail's frames. They are in no
+        message, log or job record, and are deleted when the job ends.
+        """
         with raises_broker_down("the queue cannot be reached, and the derivative is not cached"):
-            result = self.table.ensure(recipe, lane)
+            result = self.table.ensure(recipe, lane, urls)
         if result.verdict is Verdict.FAILED:
             raise of_job(result.failure, recipe)
         if result.verdict is Verdict.ORIGIN_PAUSED:
             raise origin_paused(result.pause)
         self._send(recipe, result)
-        return Job(self, recipe, joined=result.verdict is Verdict.JOINED)
+        return Job(self, recipe, result.verdict is Verdict.JOINED, urls)
 
     def changed(self, recipe: Recipe, lane: Lane = Lane.BULK) -> None:
         """Queue *recipe* to be made again from its changed master. The old derivative is served until then.
@@ -138,11 +142,11 @@ class Jobs:
 
     @raises_broker_down("the queue cannot be reached, and the derivative is not cached")
     def save_ticket(self, recipe: Recipe, urls: Mapping[str, str]) -> None:
-        """Save the signed *urls*, by frame id, with which a worker may fetch *recipe*'s frames. Call before `ask`.
+        """Save the signed *urls* of *recipe*'s frames, by frame id, for a job that is queued later, in bulk.
 
-        They are in no message, log or job record, and are deleted after `TICKET_SECONDS`.
+        They are deleted when the job ends, or after `TICKET_SECONDS`.
         """
-        self.table.redis.set(self.table.keys.ticket(recipe.key), json.dumps(urls), ex=TICKET_SECONDS)
+        self.table.redis.set(self.table.keys.ticket(recipe.key), ticket_text(urls), ex=TICKET_SECONDS)
 
     @raises_broker_down()
     def ticket(self, recipe: Recipe) -> dict[str, str]:
@@ -191,10 +195,13 @@ class Jobs:
 
     # --- failures
 
-    def retry(self, key: str, lane: Lane = Lane.BULK) -> bool:
-        """Queue a failed, quarantined or delayed job again. Returns False if there is no such job."""
+    def retry(self, key: str, lane: Lane = Lane.BULK, urls: Mapping[str, str] | None = None) -> bool:
+        """Queue a failed, quarantined or delayed job again. Returns False if there is no such job.
+
+        A thumbnail needs new signed *urls* of its frames: those that it had were deleted when it failed.
+        """
         with raises_broker_down():
-            message = self.table.retry(key, lane)
+            message = self.table.retry(key, lane, urls)
         if message is not None:
             self.pipe.send(message)
         return message is not None

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from mezcal.errors import BrokerDown, Failure, StillWorking
 from mezcal.jobs.state.keys import JobState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from mezcal.jobs.facade import Jobs
     from mezcal.recipe import Recipe
@@ -18,11 +18,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """The making of one recipe; *joined* if another request had started it."""
+    """The making of one recipe; *joined* if another request had started it. *urls* are those of `Jobs.ask`."""
 
     jobs: Jobs
     recipe: Recipe
     joined: bool
+    urls: Mapping[str, str] | None = field(default=None, repr=False)
 
     def wait(self, seconds: float, gone: Callable[[], bool]) -> None:
         """Return when the derivative is made. Raises the job's failure, or `StillWorking` after *seconds*.
@@ -41,7 +42,7 @@ class Job:
         try:
             record = self.jobs.read(self.recipe.key)
             if record is None:
-                self.jobs.ask(self.recipe)
+                self.jobs.ask(self.recipe, urls=self.urls)
                 return False
         except BrokerDown:
             return False

@@ -88,7 +88,9 @@ class Keys:
         return f"{self.prefix}progress:{key}"
 
     def ticket(self, key: str) -> str:
-        """String: the signed URLs (JSON, by frame id) with which a thumbnail's frames may be fetched; expires."""
+        """String: the signed URLs (JSON, by frame id) with which a thumbnail's frames may be fetched; deleted when the
+        job ends, and expires.
+        """
         return f"{self.prefix}ticket:{key}"
 
     def pages(self, key: str) -> str:
@@ -206,6 +208,7 @@ class Keys:
             "failing": self.failing(host),
             "batch_prefix": self.batch(""),
             "items": self.items,
+            "ticket_prefix": self.ticket(""),
         }
 
     def of_origin(self, host: str) -> dict[str, str]:

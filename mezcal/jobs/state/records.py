@@ -12,6 +12,8 @@ from mezcal.jobs.state.keys import JobState, Lane
 from mezcal.recipe import from_json
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from mezcal.recipe import Recipe
 
 
@@ -114,7 +116,7 @@ class QueueRequest(NamedTuple):
 
     *master_changed*: the master is new or has changed, so it is fetched again. *remake*: the stored derivative is
     outdated. *place* is that of its item in the batch, None if the item is settled in another way. A request that
-    is not *counted* does not belong to the batch.
+    is not *counted* does not belong to the batch. *urls* are the signed URLs of a thumbnail's frames, by frame id.
     """
 
     recipe: Recipe
@@ -122,6 +124,7 @@ class QueueRequest(NamedTuple):
     remake: bool = False
     place: int | None = None
     counted: bool = True
+    urls: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

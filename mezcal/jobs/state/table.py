@@ -22,6 +22,8 @@ from mezcal.jobs.state.records import (
 from mezcal.jobs.state.scripts import Scripts
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from redis import Redis
 
     from mezcal.errors import Failure
@@ -45,9 +47,9 @@ class JobTable:
 
     # --- for clients
 
-    def ensure(self, recipe: Recipe, lane: Lane) -> QueueResult:
-        """Start or join *recipe*'s job."""
-        return QueueResult.parse(self._request(QueueRequest(recipe), lane), lane)
+    def ensure(self, recipe: Recipe, lane: Lane, urls: Mapping[str, str] | None = None) -> QueueResult:
+        """Start or join *recipe*'s job. The signed *urls* of its frames are kept until it ends."""
+        return QueueResult.parse(self._request(QueueRequest(recipe, urls=urls), lane), lane)
 
     def change(self, recipe: Recipe, lane: Lane) -> QueueResult:
         """Queue *recipe* to be made again from its changed master. A worker that runs the job loses its lease."""
@@ -62,9 +64,12 @@ class JobTable:
         answers = [answer for answer in pipe.execute() if isinstance(answer, list)]
         return [QueueResult.parse(answer, lane) for answer in answers]
 
-    def retry(self, key: str, lane: Lane = Lane.BULK) -> Message | None:
-        """Queue a failed, quarantined or delayed job again, with all its attempts. Returns the message to send."""
-        return _message(self._run("retry", key, {"lane": lane}))
+    def retry(self, key: str, lane: Lane = Lane.BULK, urls: Mapping[str, str] | None = None) -> Message | None:
+        """Queue a failed, quarantined or delayed job again, with all its attempts. Returns the message to send.
+
+        The signed *urls* of its frames are kept until it ends.
+        """
+        return _message(self._run("retry", key, {"lane": lane, "ticket": ticket_text(urls)}))
 
     def forget(self, key: str) -> bool:
         """Delete the job *key*. A worker that runs it loses its lease. Returns True if the job existed."""
@@ -202,6 +207,7 @@ class JobTable:
             "place": "" if request.place is None else request.place,
         }
         if not request.master_changed:
+            args["ticket"] = ticket_text(request.urls)
             return self._run("ensure", recipe.key, args, recipe.kind, client)
         args["remake"] = "1" if request.remake else ""
         return self._run("change", recipe.key, args, recipe.kind, client)
@@ -235,6 +241,11 @@ class JobTable:
     def _run(self, script: str, key: str, args: Arguments, kind: str = "", client: Any = None) -> Any:
         keys = self.keys.of_job(key, self.policy.origins.get(kind, ""))
         return self.scripts.run(f"jobs/{script}", keys, {"key": key, **args}, client)
+
+
+def ticket_text(urls: Mapping[str, str] | None) -> str:
+    """Returns the ticket with these signed URLs of frames, by frame id; empty if there are none."""
+    return json.dumps(urls) if urls else ""
 
 
 def _message(answer: list[str]) -> Message | None:

@@ -34,6 +34,7 @@ OWN_SECRETS = {
     "METRICS_TOKEN": "metrics-token",
     "WEBHOOK_TOKENS": "webhook-token",
     "WEBHOOK_LOGINS": "producer:password",
+    "FLOWER_BASIC_AUTH": "mezcal:flower-password",
 }
 
 
@@ -130,6 +131,7 @@ def test_neither_credentials_nor_signed_urls_are_kept(observatory: Installation,
     for path in kept:
         assert b"the-owner" not in path.read_bytes(), path
         assert b"X-Signature" not in path.read_bytes(), path
+    assert not observatory.table.redis.keys("*ticket:*")
     secret = observatory.folder / "data" / "url-secret"
     assert secret.stat().st_mode & 0o777 == 0o600
 
@@ -371,7 +373,16 @@ def test_the_names_of_mezcals_routes_are_no_basenames(
 
 @pytest.mark.parametrize(
     "authorization",
-    ["Bearer api-token", "bearer  metrics-token", "Bearer webhook-token", "Basic cHJvZHVjZXI6cGFzc3dvcmQ="],
+    [
+        "Bearer api-token",
+        "bearer  metrics-token",
+        "Bearer webhook-token",
+        "Token api-token",
+        "api-token",
+        "Basic cHJvZHVjZXI6cGFzc3dvcmQ=",
+        "Basic bWV6Y2FsOmZsb3dlci1wYXNzd29yZA==",
+        "Basic YW55Ym9keTphcGktdG9rZW4=",
+    ],
 )
 def test_secrets_of_mezcal_are_never_sent_to_the_archive(
     observatory: Installation, archive: ArchiveServer, authorization: str

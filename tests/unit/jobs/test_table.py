@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -395,3 +396,80 @@ def test_many_jobs_are_queued_in_one_round_trip(table: JobTable) -> None:
     assert verdicts[3] is Verdict.JOINED
     assert verdicts.count(Verdict.PUBLISH) == 99
     assert verdicts[-1] is Verdict.FULL
+
+
+# --- tickets
+
+URLS = {"7": "https://archive.example/7.fits?X-Signature=abc"}
+
+
+def ticket(table: JobTable) -> str | None:
+    return table.redis.get(table.keys.ticket(KEY))  # type: ignore[return-value]
+
+
+def claimed_with_ticket(table: JobTable, lane: Lane = Lane.INTERACTIVE) -> Claim:
+    table.ensure(RECIPE, lane, URLS)
+    claim = table.begin(KEY, "w1", "m1")
+    assert claim is not None
+    assert json.loads(ticket(table) or "{}") == URLS
+    return claim
+
+
+@pytest.mark.parametrize("end", ["finish", "fail", "forget", "killed", "quarantined", "withdrawn", "begun-too-often"])
+def test_the_signed_urls_of_a_job_are_deleted_when_it_ends(table: JobTable, end: str) -> None:
+    if end == "withdrawn":
+        table.ensure(RECIPE, Lane.BULK, URLS)
+        assert table.withdraw([KEY], 0) == 1
+        assert ticket(table) is None
+        return
+    claim = claimed_with_ticket(table)
+    match end:
+        case "finish":
+            assert table.finish(claim)
+        case "fail":
+            assert table.fail(claim, MasterMissing("x"))
+        case "forget":
+            assert table.forget(KEY)
+        case "killed":
+            table.process_killed(KEY, "m1", TimedOut("x"))
+        case "quarantined":
+            JobTable(table.redis, table.keys, replace(POLICY, max_attempts=1)).process_died(KEY, "m1")
+        case "begun-too-often":
+            table.process_died(KEY, "m1")
+            JobTable(table.redis, table.keys, replace(POLICY, max_attempts=1)).begin(KEY, "w2")
+    assert ticket(table) is None
+
+
+def test_a_job_that_the_reaper_quarantines_loses_its_signed_urls(table: JobTable) -> None:
+    short = JobTable(table.redis, table.keys, replace(POLICY, lease=SHORT, max_attempts=1))
+    claimed_with_ticket(short)
+    until(lambda: short.reap() or state(table) is JobState.QUARANTINED, what="the quarantine")
+    assert ticket(table) is None
+
+
+def test_a_job_that_has_not_ended_keeps_its_signed_urls(table: JobTable) -> None:
+    claim = claimed_with_ticket(table, Lane.BULK)
+    assert table.delay_after(claim, OriginFailed("x"), 60)
+    assert ticket(table), "delayed"
+    table.retry(KEY)
+    claim = table.begin(KEY, "w1", "m2")
+    assert claim is not None
+    table.process_died(KEY, "m2")
+    assert ticket(table), "queued again, since its process died"
+    assert 0 < int(table.redis.ttl(table.keys.ticket(KEY))) <= 47 * 3600  # type: ignore[arg-type]
+
+
+def test_only_a_request_that_starts_or_joins_a_job_saves_signed_urls(table: JobTable) -> None:
+    table.ensure(RECIPE, Lane.INTERACTIVE)
+    newer = {"7": "https://archive.example/7.fits?X-Signature=newer"}
+    assert table.ensure(RECIPE, Lane.INTERACTIVE, newer).verdict is Verdict.JOINED
+    assert json.loads(ticket(table) or "{}") == newer
+    claim = table.begin(KEY, "w1")
+    assert claim is not None
+    table.fail(claim, MasterMissing("x"))
+    assert table.ensure(RECIPE, Lane.INTERACTIVE, newer).verdict is Verdict.FAILED
+    assert ticket(table) is None
+    assert table.retry(KEY, Lane.INTERACTIVE, newer)
+    assert json.loads(ticket(table) or "{}") == newer
+    assert table.retry(KEY, Lane.INTERACTIVE, URLS) is None
+    assert json.loads(ticket(table) or "{}") == newer, "it is queued already"

@@ -6,6 +6,7 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local UNFINISHED_KEPT = 90 * 86400  -- seconds for which a queued or running job is kept: no key stays for ever
 local DONE_KEPT = 60                -- seconds for which clients can still ask about a done job
 local BATCH_KEPT = 7 * 86400        -- seconds for which a batch is kept after its last change
+local TICKET_KEPT = 47 * 3600       -- seconds for which a ticket is kept at most: the archive signs URLs for 48 hours
 local LISTED = 100                  -- failures and notes that are kept of a batch
 local BATCH_NAMES_MAX = 2000        -- characters: a job that more batches wait for counts as `repeated` in the others
 
@@ -79,6 +80,13 @@ local function enqueue(record, key, lane)
   redis.call('ZADD', queued_in(lane), now, key)
 end
 
+-- Save the signed URLs of the frames of a job. They go with the job's end; a delayed job keeps them.
+local function save_ticket(key, ticket)
+  if ticket ~= '' then redis.call('SET', KEY.ticket_prefix .. key, ticket, 'EX', TICKET_KEPT) end
+end
+
+local function delete_ticket(key) redis.call('DEL', KEY.ticket_prefix .. key) end
+
 -- Queue a job without attempts or history. If a job that had not ended was to replace an outdated derivative, the new
 -- one is, too; and the batches that waited for it wait for the new one.
 local function start(record, key, lane, recipe, remake)
@@ -94,6 +102,7 @@ end
 local function remember_failure(record, key, state, failure, seconds, refused_seconds)
   unindex(key)
   settle_in_batches(record, key, 'failed')
+  delete_ticket(key)
   local refused_until = now + (refused_seconds or seconds) * 1000
   redis.call('HSET', record, 'state', state, 'failure', failure, 'ended', now, 'refused_until', refused_until)
   redis.call('HDEL', record, 'token', 'message', 'expired_token')

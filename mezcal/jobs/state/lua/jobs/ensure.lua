@@ -1,4 +1,4 @@
--- Start the job, or join it.
+-- Start the job, or join it. ARG.ticket is saved for it; empty if it needs none.
 -- -> {'publish'}: the caller sends the message; {'joined'}; {'full'}; {'failed', the failure};
 --   {'origin-paused', milliseconds for which the origin gets no request}
 if is_taken(ARG.batch, ARG.place) then return {'joined'} end
@@ -34,4 +34,5 @@ local answer = decide()
 if answer[1] ~= 'full' and answer[1] ~= 'origin-paused' then
   enter_batch(KEY.job, ARG.key, ARG.batch, ARG.place, answer[1] == 'failed')
 end
+if answer[1] == 'publish' or answer[1] == 'joined' then save_ticket(ARG.key, ARG.ticket) end
 return answer

@@ -13,6 +13,7 @@ if not (state == 'running' and token == ARG.token) and not reaped then return 0 
 if outcome == 'done' then
   unindex(key)
   settle_in_batches(KEY.job, key, 'done')
+  delete_ticket(key)
   redis.call('HSET', KEY.job, 'state', 'done', 'ended', now)
   redis.call('HDEL', KEY.job, 'token', 'message', 'expired_token')
   redis.call('EXPIRE', KEY.job, DONE_KEPT)

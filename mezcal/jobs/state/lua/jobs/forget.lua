@@ -3,5 +3,6 @@
 settle_in_batches(KEY.job, ARG.key, 'forgotten')
 local existed = redis.call('DEL', KEY.job)
 unindex(ARG.key)
+delete_ticket(ARG.key)
 redis.call('PUBLISH', KEY.ended, ARG.key)
 return existed

@@ -9,5 +9,6 @@ if select(2, string.gsub(batches or '', '%S+', '')) > 1 then return 0 end
 settle_in_batches(KEY.job, ARG.key, 'forgotten')
 redis.call('DEL', KEY.job)
 unindex(ARG.key)
+delete_ticket(ARG.key)
 redis.call('PUBLISH', KEY.ended, ARG.key)
 return 1
