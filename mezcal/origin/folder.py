@@ -12,20 +12,32 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
-from mezcal.errors import MasterDenied, MasterForbidden, MasterIncomplete, MasterMissing, NotAnImage, OriginFailed
+from mezcal.errors import (
+    BadRecipe,
+    MasterDenied,
+    MasterForbidden,
+    MasterIncomplete,
+    MasterMissing,
+    NotAnImage,
+    OriginFailed,
+)
 from mezcal.origin import urls
 from mezcal.origin.master import Master, MasterStatus, compare_validators
 from mezcal.origin.responses import too_large
+from mezcal.recipe.path import plain_path
 from mezcal.settings import WrongSetting
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from typing import BinaryIO
 
     from mezcal.errors import Failure
     from mezcal.settings import Settings
 
 ABSENT = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENXIO}
+# O_PATH: a folder that may be entered but not listed can be passed, too.
+FOLDER_FLAGS = os.O_DIRECTORY | getattr(os, "O_PATH", os.O_RDONLY)
+FILE_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NOCTTY | os.O_NONBLOCK  # opening a pipe would wait for its writer
 LISTING_ENTRIES_MAX = 2000  # that are read for a listing: a page waits for it
 LISTED_SUFFIXES = {".tif", ".tiff", ".jp2", ".png", ".jpg", ".jpeg"}
 
@@ -46,13 +58,16 @@ class FolderOrigin:
         return urls.path_under(self.base_url, url)
 
     def list_paths(self, most: int) -> list[str]:
-        """Return the first masters' paths in the order of their names. A large folder is not read to its end."""
+        """Return the first masters' paths in the order of their names. A large folder is not read to its end.
+
+        Names that no path can have are skipped: with control characters, or not in UTF-8.
+        """
         paths: list[str] = []
         entries = 0
-        for folder, subfolders, names in os.walk(self._folder):
+        for folder, subfolders, names, _ in os.fwalk(self._folder):
             subfolders.sort()
             images = sorted(name for name in names if Path(name).suffix.lower() in LISTED_SUFFIXES)
-            paths += [os.path.relpath(Path(folder, name), self._folder) for name in images]
+            paths += filter(_can_be_requested, (os.path.relpath(Path(folder, name), self._folder) for name in images))
             entries += len(names) + len(subfolders)
             if len(paths) >= most or entries > LISTING_ENTRIES_MAX:
                 break
@@ -89,12 +104,12 @@ class FolderOrigin:
 
     def _open_file(self, path: str) -> BinaryIO:
         try:
-            real = os.path.realpath(self._folder / path, strict=True)
-            if not Path(real).is_relative_to(os.path.realpath(self._folder)):
+            root = os.path.realpath(self._folder)
+            real = Path(os.path.realpath(self._folder / path, strict=True))
+            if not real.is_relative_to(root):
                 logger.warning("%s leads out of the folder, to %s", path, real)
                 raise MasterMissing("the folder has no such file")
-            # O_NONBLOCK: opening a pipe would wait for its writer.
-            return os.fdopen(os.open(real, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_NOCTTY), "rb")
+            return open_without_links(root, real.relative_to(root).parts)
         except OSError as error:
             raise self._failure(error) from error
 
@@ -107,12 +122,44 @@ class FolderOrigin:
         return OriginFailed(f"the file cannot be opened: {error.strerror}")
 
     def _check(self, status: os.stat_result) -> None:
-        if not stat.S_ISREG(status.st_mode):
-            raise MasterMissing("the folder has no such file")
         if status.st_size == 0:
             raise NotAnImage("the master is empty")
         if status.st_size > self._limit:
             raise too_large(self._limit)
+
+
+def open_without_links(root: str, names: Sequence[str]) -> BinaryIO:
+    """Open the file at *names* below *root*. Raises `OSError` if there is no such file, or if one of *names* is a link.
+
+    Each folder is opened in the one before it. So a folder that another program replaces by a link, after the path was
+    resolved, does not lead out of *root*.
+    """
+    *folders, name = names or (".",)
+    descriptor = os.open(root, FOLDER_FLAGS)
+    try:
+        for folder in folders:
+            above, descriptor = descriptor, os.open(folder, FOLDER_FLAGS | os.O_NOFOLLOW, dir_fd=descriptor)
+            os.close(above)
+        return open_regular(name, descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def open_regular(name: str, folder: int) -> BinaryIO:
+    """Open the regular file *name* in the open *folder*. Raises `OSError` if it is something else, or a link."""
+    descriptor = os.open(name, FILE_FLAGS, dir_fd=folder)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+    return os.fdopen(descriptor, "rb")
+
+
+def _can_be_requested(path: str) -> bool:
+    try:
+        plain_path(path)
+    except BadRecipe:
+        return False
+    return True
 
 
 def _version(status: os.stat_result) -> str:

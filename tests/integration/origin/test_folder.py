@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -93,8 +95,10 @@ def without_root():
     user = os.geteuid()
     if user == 0:
         os.seteuid(65534)
-    yield
-    os.seteuid(user)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
 
 
 @pytest.mark.parametrize(("status", "failure"), [(502, MasterDenied), (403, MasterForbidden)])
@@ -138,3 +142,56 @@ def test_a_folder_that_is_not_there_is_a_wrong_setting(folder):
 def test_a_file_is_no_folder_of_masters(folder):
     with pytest.raises(WrongSetting, match="REPO_BASE_URL"):
         open_origin(load(repo_base_url=f"file://{folder}/closed.tif"))
+
+
+@pytest.mark.parametrize("exchanged", ["sub", "sub/deep", "sub/deep/master.tif"])
+def test_a_folder_that_is_exchanged_for_a_link_does_not_lead_out(origin, folder, monkeypatch, exchanged):
+    """Another program exchanges it after the path was resolved, and before the file is opened."""
+    (folder / "sub/deep").mkdir()
+    (folder / "sub/deep/master.tif").write_bytes(b"II*\0inside")
+    (folder.parent / "outside/deep").mkdir(parents=True)
+    (folder.parent / "outside/deep/master.tif").write_bytes(b"II*\0secret")
+    target = folder.parent / "outside" / exchanged.removeprefix("sub").lstrip("/")
+    resolve = os.path.realpath
+
+    def resolve_and_exchange(path, *, strict=False):
+        real = resolve(path, strict=strict)
+        if Path(real).name == "master.tif":
+            (folder / exchanged).rename(folder.parent / "moved")
+            (folder / exchanged).symlink_to(target)
+        return real
+
+    monkeypatch.setattr(os.path, "realpath", resolve_and_exchange)
+    with pytest.raises(MasterMissing), origin().open("sub/deep/master.tif"):
+        pass
+    monkeypatch.undo()
+    with pytest.raises(MasterMissing), origin().open("sub/deep/master.tif"):
+        pass
+
+
+def test_what_is_no_file_leaves_no_open_descriptor(origin, folder):
+    masters = origin()
+    before = len(os.listdir("/dev/fd"))  # noqa: PTH208 - one descriptor, for the list itself
+    for path in ("sub", "none.tif", "sub/none.tif", "closed.tif/x"):
+        with pytest.raises(MasterMissing), masters.open(path):
+            pass
+    assert len(os.listdir("/dev/fd")) == before  # noqa: PTH208
+
+
+def test_a_folder_that_may_be_entered_but_not_listed_is_passed():
+    with tempfile.TemporaryDirectory() as name:  # the folder of a test may not be entered by others
+        Path(name).chmod(0o755)
+        Path(name, "sub").mkdir()
+        Path(name, "sub/master.tif").write_bytes(b"II*\0master")
+        Path(name, "sub").chmod(0o311)
+        masters = open_origin(load(repo_base_url=f"file://{name}", _env_file=None))
+        with without_root(), masters.open("sub/master.tif") as master:
+            assert master.file.read() == b"II*\0master"
+
+
+def test_names_that_no_path_can_have_are_not_listed(origin, folder):
+    for name in (b"a\nb.tif", b"caf\xe9.tif", b"x\x7f.tif", b"y\x85.tif"):
+        (folder / os.fsdecode(name)).write_bytes(b"II*\0x")
+    (folder / "sub\t").mkdir()
+    (folder / "sub\t/z.tif").write_bytes(b"II*\0x")
+    assert origin().list_paths(10) == ["closed.tif", "sub/100% a?b#c.tif"]
