@@ -177,7 +177,10 @@ def _directory(file: TiffFile, offset: int, index: int, sub: int | None) -> Dire
         raise BadTiff(f"the directory at {offset} has {count} entries")
     offset += 8 if file.big else 2
     table = file.bytes(offset, count * width)
-    entries = dict(_entry(file, table[i * width : (i + 1) * width], offset + i * width) for i in range(count))
+    entries: dict[int, TagEntry] = {}
+    for at in range(0, count * width, width):
+        tag, entry = _entry(file, table[at : at + width], offset + at)
+        entries.setdefault(tag, entry)  # of a tag that stands twice, all decoders take the first
     try:
         (next_offset,) = file.numbers("Q" if file.big else "I", offset + count * width)
     except BadTiff:

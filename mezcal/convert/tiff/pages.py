@@ -81,9 +81,14 @@ class Page:
         return self.directory.number(259, 1)
 
     @cached_property
+    def planar_tag(self) -> int:
+        """PlanarConfiguration: 1 for samples side by side, 2 for separate planes, also of a single sample."""
+        return self.directory.number(284, 1)
+
+    @property
     def planar(self) -> bool:
         """True if each sample has its own strips or tiles."""
-        return self.directory.number(284, 1) == 2 and self.samples > 1
+        return self.planar_tag == 2 and self.samples > 1
 
     @cached_property
     def tile(self) -> tuple[int, int] | None:

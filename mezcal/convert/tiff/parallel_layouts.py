@@ -1,8 +1,9 @@
 """Simple TIFF layouts, whose strips or tiles several threads decode at once.
 
 libvips decodes in one thread, which limits the speed of the whole conversion. Here the calling thread only reads, and
-each thread decodes the strip that it works on. It is done only for layouts that all decoders read in the same
-way. Unusual or damaged pages, and those with strips of more than a few megabytes, are left to libvips.
+each thread decodes the strip that it works on. It is done only for layouts that all decoders read in the same way:
+`simple_pages` lists them, tag by tag. All other pages, damaged ones, and those with strips of more than a few
+megabytes are left to libvips.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from mezcal.convert.engines.decoded import CannotRead, Damaged
 from mezcal.convert.engines.row_stream import ROWS_MIN, STRIP_BYTES, Strips, rows_per_strip
 from mezcal.convert.pixels.strip_threads import AHEAD, thread_count
 from mezcal.convert.tiff import codecs
-from mezcal.convert.tiff.pages import BLACK_IS_ZERO, RGB, SEPARATED, YCBCR
+from mezcal.convert.tiff.simple_pages import DEFLATES, JPEG, UNCOMPRESSED, is_simple
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,24 +29,10 @@ if TYPE_CHECKING:
     from mezcal.convert.tiff.codecs import PageSegments
     from mezcal.convert.tiff.pages import Page
 
-UNCOMPRESSED, JPEG, DEFLATES = 1, 7, (8, 32946)
-SAMPLES = {BLACK_IS_ZERO: 1, RGB: 3, SEPARATED: 4}
-PREDICTORS = {1, 2}
 STRIP_MAX = 10 * 2**20  # decoded bytes of a strip; several are in memory
 BLOCKS_MAX = 65_535  # between two restart markers
 BLOCK = 8  # pixels a side
 JPEG_END = b"\xff\xd9"
-
-
-def is_simple(page: Page) -> bool:
-    """Returns True if *page* can be decoded by several threads."""
-    if page.planar or page.sample_format != 1 or len(set(page.depths)) != 1:
-        return False
-    if page.compression == JPEG:
-        return page.depth == 8 and (page.photometric, page.samples) in {(BLACK_IS_ZERO, 1), (RGB, 3), (YCBCR, 3)}
-    known = page.compression == UNCOMPRESSED or page.compression in DEFLATES
-    simple = page.samples == SAMPLES.get(page.photometric) and page.depth in (8, 16)
-    return known and simple and page.directory.number(317, 1) in PREDICTORS
 
 
 def memory_needed(page: Page) -> int:

@@ -12,6 +12,7 @@ from PIL import Image
 
 from mezcal.convert import ConversionContext, ConversionOptions, convert
 from mezcal.errors import Undecodable
+from tests.support.masters import with_tags
 
 HEIGHT, WIDTH = 75, 101
 ROWS, COLUMNS = np.mgrid[0:HEIGHT, 0:WIDTH]
@@ -159,3 +160,14 @@ def test_complex_numbers_are_refused(tmp_path):
 def test_pixels_of_other_formats_are_kept(kind, tmp_path):
     Image.fromarray(RGB).save(tmp_path / f"in.{kind}")
     assert_like(converted(tmp_path / f"in.{kind}", tmp_path), RGB, 9)
+
+
+@pytest.mark.parametrize("compression", [None, "lzw", "deflate", "packbits"])
+@pytest.mark.parametrize("tile", [None, TILE], ids=["strips", "tiles"])
+@pytest.mark.parametrize("dtype", ["u1", "u2", "f4"])
+def test_separate_planes_of_a_single_sample_are_read(dtype, tile, compression, tmp_path):
+    pixels = {"u1": GREY, "u2": wide(GREY), "f4": (GREY / 255).astype("f4")}[dtype]
+    tifffile.imwrite(tmp_path / "in.tif", pixels, photometric="minisblack", compression=compression, tile=tile)
+    data = with_tags((tmp_path / "in.tif").read_bytes(), {284: (3, (2,))})
+    (tmp_path / "in.tif").write_bytes(data)
+    assert_like(converted(tmp_path / "in.tif", tmp_path), GREY)
