@@ -55,14 +55,14 @@ PICTURES: dict[str, tuple[str, ...]] = {
     "LZMA, Zstandard, LERC, JPEG 2000, JPEG XL, WebP, PNG .. in TIFF": (
         "lzma", "zstd", "lerc", "jpeg2000", "jpegxl", "webp-tiles", "png-tiles",
     ),
-    "CIELAB and ICCLAB, 8 bits": ("cielab", "icclab"),
+    "CIELAB of three 16-bit samples side by side, LogLuv, LogL": ("lab16", "logluv"),
+    "all other CIELAB and ICCLAB: 8 and 16 bits, floats, planes, L* alone, alpha": ("cielab", "icclab"),
     "depths other than 1, 2, 4, 8, 16, 32, 64": ("grey12", "rgb10"),
     "half and double floats, 64-bit integers": ("half", "double"),
     "separate planes: tiles, or other than three samples": ("planar-tiles",),
     "palette with further samples": ("palette-alpha",),
     "YCbCr 4:4:4, not JPEG": ("ycc444",),
     "YCbCr, subsampled or JPEG": ("ycc420", "ycc-jpeg"),
-    "LAB of 16 bits, LogLuv, LogL": ("lab16", "logluv"),
     "float and signed samples, 32-bit integers": ("float", "int16", "uint32"),
     "bilevel, grey, RGB, palette, CMYK: 1, 2, 4, 8 and 16 bits, strips or tiles": (
         "bilevel", "grey4", "grey8", "rgb8", "rgb16", "palette", "cmyk",

@@ -144,8 +144,14 @@ MODES = (
         "a strip or tile at a time by imagecodecs",
     ),
     Mode(
-        "CIELAB and ICCLAB, 8 bits",
-        lambda page: page.photometric in (CIELAB, ICCLAB) and page.depth == 8,
+        "CIELAB of three 16-bit samples side by side, LogLuv, LogL",
+        lambda page: page.photometric in (LOGL, LOGLUV) or (page.photometric == CIELAB and page.is_plain_lab16),
+        (LIBVIPS, TIFFFILE),
+        "to sRGB by libvips",
+    ),
+    Mode(
+        "all other CIELAB and ICCLAB: 8 and 16 bits, floats, planes, L* alone, alpha",
+        lambda page: page.photometric in (CIELAB, ICCLAB),
         (TIFFFILE,),
         "samples as they are, then to sRGB",
     ),
@@ -184,12 +190,6 @@ MODES = (
         lambda page: page.photometric == YCBCR,
         (LIBVIPS,),
         "to RGB by libtiff",
-    ),
-    Mode(
-        "LAB of 16 bits, LogLuv, LogL",
-        lambda page: page.photometric in (CIELAB, ICCLAB, LOGL, LOGLUV),
-        (LIBVIPS, TIFFFILE),
-        "to sRGB by libvips",
     ),
     Mode(
         "float and signed samples, 32-bit integers",

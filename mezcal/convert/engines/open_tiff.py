@@ -78,7 +78,10 @@ def _by_tifffile(master: MasterReader, page: Page) -> Decoded:
     strips = codecs.open_strips(master, page)
     image = _unsigned(strips.image())
     if page.photometric in (CIELAB, ICCLAB):
-        return Decoded(_lab(image, page), "lab", alpha=page.alpha, failures=strips.failures, **_metadata(page))
+        return Decoded(
+            _lab(image, page), "lab", 255, None if page.alpha is None else 3, page.associated,
+            failures=strips.failures, **_metadata(page),
+        )  # fmt: skip
     if page.photometric == YCBCR and page.compression in ycbcr.PLAIN:
         return Decoded(ycbcr.rgb(image, page), "rgb", failures=strips.failures, **_metadata(page))
     palette = page.photometric == PALETTE
@@ -94,12 +97,33 @@ def _by_tifffile(master: MasterReader, page: Page) -> Decoded:
 
 
 def _lab(image: Any, page: Page) -> Any:
-    """Returns 8-bit LAB samples as libvips' floats. a and b are signed in CIELAB, and have 128 added in ICCLAB."""
-    if image.format != "uchar":
-        raise CannotRead("LAB of this depth")
-    light, rest = image[0] * (100 / 255), image.extract_band(1, n=2)
-    signed = rest - 128 if page.photometric == ICCLAB else (rest > 127).ifthenelse(rest - 256, rest)
-    return light.bandjoin(signed).cast("float").copy(interpretation="lab")
+    """Returns libvips' floats: L* from 0 to 100, a*, b*, and alpha from 0 to 255 if there is one.
+
+    In 16 bits, the white of ICCLAB is 0xff00 (ICC.1:1998-09, as TIFF's supplement 2 says), that of CIELAB 0xffff.
+    Floats have their values as they are.
+    """
+    if image.format not in ("uchar", "short", "ushort", "float"):
+        raise CannotRead(f"LAB of {page.depth} bits")
+    image = image.copy(format="ushort") if image.format == "short" else image
+    wide = image.format == "ushort"
+    light, peak = image[0], {"uchar": 255, "ushort": 65535}.get(image.format, 1)
+    if image.format != "float":
+        light *= 100 / (65280 if wide and page.photometric == ICCLAB else peak)
+    bands = [light, *(_opponent(image, band, page) for band in (1, 2))]
+    if page.alpha is not None:
+        bands.append(image[page.alpha] * (255 / peak))
+    return bands[0].bandjoin(bands[1:]).cast("float").copy(interpretation="lab")
+
+
+def _opponent(image: Any, band: int, page: Page) -> Any:
+    """Returns a* (*band* 1) or b* (2). Both are signed in CIELAB, and have 128 added in ICCLAB."""
+    if page.colours == 1:
+        return image[0] * 0
+    if image.format == "float":
+        return image[band]
+    step = 256 if image.format == "ushort" else 1
+    value = image[band] / step
+    return value - 128 if page.photometric == ICCLAB else (value >= 128).ifthenelse(value - 256, value)
 
 
 def _by_pillow(master: MasterReader, page: Page) -> Decoded:

@@ -128,7 +128,15 @@ class Page:
         """Samples that make the colour; the rest is alpha, or is dropped."""
         if self.photometric == SEPARATED:
             return 4
+        if self.photometric in (CIELAB, ICCLAB) and self.samples < 3:
+            return 1  # L* alone
         return 3 if self.photometric in (RGB, YCBCR, CIELAB, ICCLAB, 10, LOGLUV) else 1
+
+    @property
+    def is_plain_lab16(self) -> bool:
+        """True for three integers of 16 bits, not in planes: the LAB that libvips reads."""
+        plain = self.planar_tag == 1 and self.sample_format in (1, 2)
+        return plain and self.samples == 3 and self.depths == (16, 16, 16)
 
     @property
     def alpha(self) -> int | None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import pyvips
 import tifffile
 from PIL import Image
 
@@ -171,3 +172,51 @@ def test_separate_planes_of_a_single_sample_are_read(dtype, tile, compression, t
     data = with_tags((tmp_path / "in.tif").read_bytes(), {284: (3, (2,))})
     (tmp_path / "in.tif").write_bytes(data)
     assert_like(converted(tmp_path / "in.tif", tmp_path), GREY)
+
+
+def lab_samples(kind: str) -> np.ndarray:
+    """Returns the picture RGB as LAB samples: CIELAB or ICCLAB of 8 or 16 bits, or floats."""
+    lab = pyvips.Image.new_from_array(RGB).colourspace("lab").numpy()
+    light, opponents = lab[..., :1] / 100, lab[..., 1:]
+    if kind == "float":
+        return lab.astype("f4")
+    if kind.endswith("8"):
+        a_b = opponents.round().clip(-128, 127) + (128 if kind == "icclab8" else 0)
+        return np.dstack([light * 255, a_b % 256]).round().astype("u1")
+    a_b = (opponents * 256).round() + (32768 if kind == "icclab16" else 0)
+    return np.dstack([(light * (65280 if kind == "icclab16" else 65535)).round(), a_b % 65536]).astype("u2")
+
+
+LAB_SCHEMES = {
+    "strips": {},
+    "planes": {"planarconfig": "separate"},
+    "tiles": {"tile": TILE, "compression": "lzw"},
+    "planar tiles": {"planarconfig": "separate", "tile": TILE, "compression": "deflate"},
+}
+
+
+@pytest.mark.parametrize("scheme", LAB_SCHEMES)
+@pytest.mark.parametrize("alpha", [False, True], ids=["opaque", "alpha"])
+@pytest.mark.parametrize("kind", ["cielab8", "cielab16", "icclab8", "icclab16", "float"])
+def test_lab_of_every_layout_becomes_the_colours(kind, alpha, scheme, tmp_path):
+    samples = lab_samples(kind)
+    peak = {"u1": 255, "u2": 65535, "f4": 1}[samples.dtype.str[1:]]
+    if alpha:
+        samples = np.dstack([samples, (ALPHA / 255 * peak).astype(samples.dtype)])
+    options: dict[str, Any] = {"extrasamples": ["unassalpha"]} if alpha else {}
+    options |= LAB_SCHEMES[scheme]
+    shown = np.moveaxis(samples, -1, 0) if "planarconfig" in options else samples
+    photometric = "icclab" if kind.startswith("icc") else "cielab"
+    tifffile.imwrite(tmp_path / "in.tif", shown, photometric=photometric, **options)
+    assert_like(converted(tmp_path / "in.tif", tmp_path), over_white(RGB) if alpha else RGB, 6)
+
+
+@pytest.mark.parametrize("kind", ["cielab8", "cielab16", "icclab16"])
+def test_lightness_alone_is_grey(kind, tmp_path):
+    light = lab_samples(kind)[..., 0]
+    tifffile.imwrite(tmp_path / "in.tif", light, photometric="minisblack")
+    data = with_tags((tmp_path / "in.tif").read_bytes(), {262: (3, (9 if kind.startswith("icc") else 8,))})
+    (tmp_path / "in.tif").write_bytes(data)
+    lab = np.dstack([lab_samples("float")[..., :1], np.zeros((HEIGHT, WIDTH, 2), "f4")])
+    grey = pyvips.Image.new_from_array(lab, interpretation="lab").colourspace("srgb").numpy()
+    assert_like(converted(tmp_path / "in.tif", tmp_path), grey, 4)
