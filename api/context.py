@@ -9,7 +9,7 @@ from flask import current_app
 
 from api.freshness import Freshness
 from api.readiness import Readiness
-from api.security.rate_limit import SignInLimit
+from api.security.rate_limit import TokenAttempts
 from api.security.signed_urls import Signer, load_secret
 from mezcal.jobs import Jobs
 from mezcal.origin import open_origin
@@ -40,7 +40,7 @@ class ApiContext:
     archive: ArchiveClient
     signer: Signer | None
     gauges: Gauges
-    sign_in_limit: SignInLimit
+    token_attempts: TokenAttempts
 
     @classmethod
     def of(cls, settings: Settings) -> ApiContext:
@@ -56,7 +56,7 @@ class ApiContext:
             archive=ArchiveClient(settings),
             signer=Signer(load_secret(settings)) if settings.archive_api_url else None,
             gauges=Gauges(jobs, store),
-            sign_in_limit=SignInLimit(),
+            token_attempts=TokenAttempts(),
         )
 
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 from flask import Blueprint, Response, request, url_for
-from werkzeug.exceptions import NotFound
+from werkzeug.exceptions import NotFound, TooManyRequests
 
 from api.context import context
 from api.dashboard import job_overview
 from api.dashboard.operator_page import OperatorPage, sign_in_html
 from api.responses import html
+from api.responses.readable_text import sentence
 from api.security import body_limits, sessions
+from api.security.auth import too_many_wrong_tokens
 from api.security.clients import current_client
 from mezcal.errors import Unauthorized
 
@@ -43,22 +44,21 @@ def page() -> Response:
 
 @operator.post("/ops/sign-in")
 def sign_in() -> Response:
-    """Open a session with one of API_TOKENS. Returns 429 to an address that tries too often."""
-    client, limit = current_client(), context().sign_in_limit
-    with body_limits.of_stranger():
+    """Open a session with one of API_TOKENS. Returns 429 to a client that sends too many wrong ones."""
+    client, attempts = current_client(), context().token_attempts
+    with body_limits.of_stranger(body_limits.sign_ins):
         token = request.form.get("token", "")
-    if wait := math.ceil(limit.count(client)):
-        return _too_many_attempts(wait)
-    if not sessions.open_session(token):
-        return html.response(sign_in_html("This is not one of API_TOKENS."), 401)
-    limit.reset(client)
-    return _back_to_page()
+    if not attempts.is_ignored(client) and sessions.open_session(token):
+        attempts.right(client)
+        return _back_to_page()
+    if wait := attempts.wrong(client):
+        return _too_many_wrong_tokens(too_many_wrong_tokens(wait))
+    return html.response(sign_in_html("This is not one of API_TOKENS."), 401)
 
 
-def _too_many_attempts(wait: int) -> Response:
-    error = f"Too many wrong tokens came from your address or through your proxy. Try again in {wait} s."
-    response = html.response(sign_in_html(error), 429)
-    response.headers["Retry-After"] = str(wait)
+def _too_many_wrong_tokens(error: TooManyRequests) -> Response:
+    response = html.response(sign_in_html(sentence(error.description or "")), 429)
+    response.headers["Retry-After"] = str(error.retry_after)
     return response
 
 

@@ -6,15 +6,18 @@ import binascii
 import hashlib
 import hmac
 import ipaddress
+import math
 import time
 from base64 import b64decode
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from flask import request
+from werkzeug.exceptions import TooManyRequests
 
 from api.context import context
 from api.security import body_limits, webhook_signatures
+from api.security.clients import current_client
 from mezcal.errors import Forbidden, Unauthorized
 from mezcal.telemetry.redaction import secrets_of
 
@@ -30,27 +33,27 @@ LOCAL_NAMES = {"localhost", "127.0.0.1", "[::1]", "::1"}
 def require_read_access() -> None:
     """Raise `Unauthorized` if READ_TOKENS is set and the request has none of its tokens."""
     settings = context().settings
-    if settings.read_tokens and not _has_token((*settings.read_tokens, *settings.api_tokens)):
-        raise Unauthorized("reading needs `Authorization: Bearer` with one of READ_TOKENS")
+    if settings.read_tokens and not _has_one_of((*settings.read_tokens, *settings.api_tokens)):
+        raise _refusal("reading needs `Authorization: Bearer` with one of READ_TOKENS")
 
 
 def require_write_access() -> None:
     """Raise `Forbidden` or `Unauthorized` unless the request may change state."""
     settings = context().settings
     if settings.api_tokens:
-        if not _has_token(settings.api_tokens):
-            raise Unauthorized("this needs `Authorization: Bearer` with one of API_TOKENS")
+        if not _has_one_of(settings.api_tokens):
+            raise _refusal("this needs `Authorization: Bearer` with one of API_TOKENS")
     elif not (settings.loopback_trusted and _is_local()):
         raise Forbidden("changes need a token, and API_TOKENS is not set")
 
 
 def is_operator() -> bool:
-    """Return True if the request may change state. Operators see more details."""
-    try:
-        require_write_access()
-    except (Unauthorized, Forbidden):
-        return False
-    return True
+    """Return True if the request may change state. Operators see more details.
+
+    A wrong token does not count here: others may be right for reading, or belong to a proxy.
+    """
+    settings = context().settings
+    return _has_one_of(settings.api_tokens) if settings.api_tokens else settings.loopback_trusted and _is_local()
 
 
 def read_authorized_event(read_body: Callable[[], bytes]) -> tuple[bytes, webhook_signatures.Signed | None]:
@@ -60,20 +63,52 @@ def read_authorized_event(read_body: Callable[[], bytes]) -> tuple[bytes, webhoo
     """
     settings = context().settings
     tokens = (*settings.webhook_tokens, *settings.api_tokens)
-    if _has_token(tokens) or _has_login(settings.webhook_logins):
+    if _has_one_of(tokens, settings.webhook_logins):
         return read_body(), None
     headers = {name.lower(): value for name, value in request.headers}
     if settings.webhook_secrets and any(name in headers for name in webhook_signatures.NAMES):
-        with body_limits.of_stranger():
+        with body_limits.of_stranger(body_limits.signed_events):
             body = read_body()
             return body, webhook_signatures.verify(headers, body, settings.webhook_secrets, time.time())
     if tokens or settings.webhook_logins or settings.webhook_secrets:
-        raise Unauthorized(
-            "an event needs a signature (WEBHOOK_SECRETS), a token (WEBHOOK_TOKENS) or a login (WEBHOOK_LOGINS)"
-        )
+        reason = "an event needs a signature (WEBHOOK_SECRETS), a token (WEBHOOK_TOKENS) or a login (WEBHOOK_LOGINS)"
+        raise _refusal(reason, bool(settings.webhook_logins))
     if settings.loopback_trusted and _is_local():
         return read_body(), None
     raise Forbidden("events are refused, because none of WEBHOOK_SECRETS, WEBHOOK_TOKENS and WEBHOOK_LOGINS is set")
+
+
+def _has_one_of(tokens: Iterable[SecretStr], logins: Iterable[SecretStr] = ()) -> bool:
+    """Return True if the request has one of *tokens* or *logins*.
+
+    It is not looked at if its client has sent too many wrong ones.
+    """
+    if "Authorization" not in request.headers:
+        return False
+    attempts, client = context().token_attempts, current_client()
+    if attempts.is_ignored(client) or not (_has_token(tokens) or _has_login(logins)):
+        return False
+    attempts.right(client)
+    return True
+
+
+def _refusal(reason: str, logins: bool = False) -> Unauthorized | TooManyRequests:
+    """Return what to raise for a request without a right token. A wrong one is counted.
+
+    A login is counted only where *logins* are accepted: elsewhere it belongs to a proxy before mezcal.
+    """
+    scheme = request.headers.get("Authorization", "").partition(" ")[0].lower()
+    if scheme != "bearer" and not (logins and scheme == "basic"):
+        return Unauthorized(reason)
+    wait = context().token_attempts.wrong(current_client())
+    return too_many_wrong_tokens(wait) if wait else Unauthorized(reason)
+
+
+def too_many_wrong_tokens(wait: float) -> TooManyRequests:
+    """Return the 429 for a client that may send another token in *wait* seconds."""
+    seconds = math.ceil(wait)
+    text = f"too many wrong tokens came from your address or through your proxy: try again in {seconds} s"
+    return TooManyRequests(text, retry_after=seconds)
 
 
 def _has_login(logins: Iterable[SecretStr]) -> bool:
@@ -90,8 +125,8 @@ def require_metrics_access() -> None:
     """Raise `Unauthorized` if METRICS_TOKEN is set and missing; if it is not set, `Forbidden` for other machines."""
     token = context().settings.metrics_token
     if token is not None:
-        if not _has_token((token,)):
-            raise Unauthorized("this needs `Authorization: Bearer` with METRICS_TOKEN")
+        if not _has_one_of((token,)):
+            raise _refusal("this needs `Authorization: Bearer` with METRICS_TOKEN")
     elif not _is_local():
         raise Forbidden("metrics are only for this machine, because METRICS_TOKEN is not set")
 

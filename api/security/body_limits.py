@@ -5,27 +5,35 @@ from __future__ import annotations
 import socket
 import threading
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import IO, TYPE_CHECKING
 
 from flask import g, request
+from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge, RequestTimeout, UnsupportedMediaType
 
-from mezcal.errors import BadEvent, Busy
+from api.security.body_places import BodyPlaces
+from api.security.clients import current_client
+from mezcal.errors import BadEvent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from flask import Flask
+    from flask import Flask, Response
 
 CHARSETS = {"utf-8", "utf8", "us-ascii"}
 FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 PIECE = 1 << 16  # bytes read at a time
 LINE_MOST = 1 << 14  # bytes: more than any path, or a few words about it, may have
-STRANGERS_MOST = 32  # bodies at once of unknown senders: each takes a thread, and a webhook's some megabytes
 BODY_SECONDS = 60.0  # in which a whole body has to arrive: until then it holds a thread
 LIST_SECONDS = 600.0  # the same for the long lists of clients that may change state
+REST_SECONDS = 0.5  # the same for what nobody has read of it, and REST_MOST bytes of that
+REST_MOST = 1 << 16
 
-_places = threading.BoundedSemaphore(STRANGERS_MOST)
+# Bodies at once of unknown senders, in all and by client: each holds a thread, and an event's some megabytes. No other
+# route reads the body of a stranger.
+signed_events = BodyPlaces(32, 8)
+sign_ins = BodyPlaces(16, 4)
 
 
 class BodyTimeLimit:
@@ -35,9 +43,9 @@ class BodyTimeLimit:
     """
 
     def __init__(self, connection: socket.socket, seconds: float) -> None:
-        self.seconds, self.expired = seconds, False
+        self.ended: str | None = None  # why the body may not arrive any more
         self._connection = connection
-        self._timer = threading.Timer(seconds, self._expire)
+        self._timer = threading.Timer(seconds, self.end, (f"the body did not arrive within {seconds:g} seconds",))
         self._timer.daemon = True
         self._timer.start()
 
@@ -45,8 +53,9 @@ class BodyTimeLimit:
         """Lift the limit."""
         self._timer.cancel()
 
-    def _expire(self) -> None:
-        self.expired = True
+    def end(self, reason: str) -> None:
+        """End the receiving of the body now."""
+        self.ended = reason
         with suppress(OSError):  # the client has left
             self._connection.shutdown(socket.SHUT_RD)
 
@@ -54,6 +63,7 @@ class BodyTimeLimit:
 def register(app: Flask) -> None:
     """Limit the time of every body that *app* gets."""
     app.before_request(lambda: limit_time(BODY_SECONDS))
+    app.after_request(_receive_rest)
     app.teardown_request(lambda _error: _lift_limit())
 
 
@@ -65,6 +75,33 @@ def limit_time(seconds: float) -> None:
         g.body_time_limit = BodyTimeLimit(connection, seconds)
 
 
+def _receive_rest(response: Response) -> Response:
+    """Receive the rest of a body that no view has read, or end it: gunicorn would wait for it for 5 seconds.
+
+    Some clients read the response only when they have sent the body.
+    """
+    limit: BodyTimeLimit | None = g.get("body_time_limit")
+    if limit is not None and not limit.ended and "gunicorn.socket" in request.environ:
+        limit.cancel()
+        rest = BodyTimeLimit(request.environ["gunicorn.socket"], REST_SECONDS)
+        if not _arrives(request.environ["wsgi.input"]):
+            rest.end("nobody reads it")
+        rest.cancel()
+    return response
+
+
+def _arrives(stream: IO[bytes]) -> bool:
+    """Return True if the rest of *stream* arrives before its time is over, and is short."""
+    received = 0
+    with suppress(OSError, ParseException):
+        while received < REST_MOST:
+            piece = stream.read(PIECE)
+            if not piece:
+                return True
+            received += len(piece)
+    return False
+
+
 def _lift_limit() -> None:
     limit: BodyTimeLimit | None = g.pop("body_time_limit", None)
     if limit is not None:
@@ -72,14 +109,15 @@ def _lift_limit() -> None:
 
 
 @contextmanager
-def of_stranger() -> Iterator[None]:
-    """Hold one of the places for bodies that are read before the sender is known. Raises `Busy` if none is free."""
-    if not _places.acquire(blocking=False):
-        raise Busy("too many bodies arrive at once: send it again")
-    try:
-        yield
-    finally:
-        _places.release()
+def of_stranger(places: BodyPlaces) -> Iterator[None]:
+    """Hold one of *places* while the body of an unknown sender is read. Raises `Busy` if none is free."""
+    limit: BodyTimeLimit | None = g.get("body_time_limit")
+    cut = partial(limit.end, "the body was too slow, and newer ones needed its place") if limit else None
+    with places.held(current_client(), cut):
+        try:
+            yield
+        except ClientDisconnected as error:
+            raise _broken_off() from error
 
 
 def check(most: int) -> None:
@@ -120,8 +158,8 @@ def _read() -> bytes:
 
 def _broken_off() -> ClientDisconnected | RequestTimeout:
     limit: BodyTimeLimit | None = g.get("body_time_limit")
-    if limit is not None and limit.expired:
-        return RequestTimeout(f"the body did not arrive within {limit.seconds:g} seconds")
+    if limit is not None and limit.ended:
+        return RequestTimeout(limit.ended)
     return ClientDisconnected("the body broke off")
 
 

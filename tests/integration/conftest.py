@@ -51,7 +51,8 @@ def alone(repository: OriginServer, tmp_path_factory: pytest.TempPathFactory) ->
     """One API process without nginx in front, where few misses may wait."""
     given = {"API_PROCESSES": "1", "WAITERS_MAX": "6", "WAIT_SECONDS": "60", "LOG_FORMAT": "json"}
     folder = tmp_path_factory.mktemp("alone")
-    with running_installation(folder, repository.url, "--nginx", "never", API_TOKENS=TOKEN, **given) as up:
+    given |= {"API_TOKENS": TOKEN, "WEBHOOK_SECRETS": SECRET}
+    with running_installation(folder, repository.url, "--nginx", "never", **given) as up:
         yield up
         assert up.stop() == 0
 

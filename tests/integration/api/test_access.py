@@ -88,6 +88,28 @@ def test_a_token_is_only_accepted_with_the_bearer_scheme(app_with: Callable[...,
     assert delete(app_with(api_tokens="one"), Authorization="Basic one").status_code == 401
 
 
+def test_guesses_at_a_token_are_limited_for_each_client(app_with: Callable[..., Flask]) -> None:
+    app = app_with(api_tokens="one", read_tokens="reader", metrics_token="meter", sendfile_header="X-Accel-Redirect")
+    guess = {"Authorization": "Bearer guess", "X_Forwarded_For": FAR}
+    assert [delete(app, **guess).status_code for _ in range(12)] == [401] * 10 + [429] * 2
+    limited = delete(app, **guess)
+    assert 0 < int(limited.headers["Retry-After"]) < 60
+    assert "try again in" in limited.get_json()["detail"]
+    headers = {name.replace("_", "-"): value for name, value in guess.items()}
+    for target in ("/", "/metrics", "/jobs?state=failed"):
+        assert app.test_client().get(target, headers=headers).status_code == 429
+    assert delete(app, Authorization="Bearer guess", X_Forwarded_For="192.0.2.8").status_code == 401
+    assert delete(app, Authorization="Bearer one", X_Forwarded_For="192.0.2.8").status_code == 204
+    assert delete(app, Authorization="Bearer one", X_Forwarded_For=FAR).status_code == 204
+
+
+def test_a_token_for_reading_is_no_guess_at_one_for_changes(app_with: Callable[..., Flask]) -> None:
+    client = app_with(api_tokens="one", read_tokens="reader").test_client()
+    headers = {"Authorization": "Bearer reader"}
+    assert {client.get("/jobs?state=failed", headers=headers).status_code for _ in range(20)} == {200}
+    assert client.delete(f"/images/{CACHED}", headers=headers).status_code == 401
+
+
 def test_trusted_loopback_needs_no_token(app_with: Callable[..., Flask]) -> None:
     app = app_with(loopback_trusted=True)
     assert delete(app).status_code == 204

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import os
 import socket
+import threading
 import time
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,12 +18,15 @@ import pytest
 
 from mezcal.recipe import Mezzanine
 from mezcal.store import open_store
-from tests.integration.conftest import TOKEN
+from tests.integration.conftest import SECRET, TOKEN
 from tests.support.installation import SAMPLES
 from tests.support.scrape import scraped, total
+from tests.support.signed import event, signed
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tests.support.installation import Installation
     from tests.support.origin_server import OriginServer
 
@@ -30,6 +34,8 @@ WARM = "maps/valley.tif"
 VALLEY = (SAMPLES / "maps" / "valley.tif").read_bytes()
 WAITERS = 6  # WAITERS_MAX of the fixture
 PROMPT = 1.0  # seconds, for a hit on a busy machine
+NEAR, FAR = "127.0.0.1", "127.0.0.2"  # two clients
+FORM = "application/x-www-form-urlencoded"
 CHANGING = {"Date", "X-Request-ID"}
 
 
@@ -38,9 +44,10 @@ def _warm(alone: Installation) -> None:
     alone.ask(WARM)
 
 
-def connect(installation: Installation) -> socket.socket:
+def connect(installation: Installation, client: str = NEAR) -> socket.socket:
+    """Connect from the address *client*."""
     place = urlsplit(installation.url)
-    return socket.create_connection((str(place.hostname), place.port), timeout=30)
+    return socket.create_connection((str(place.hostname), place.port), timeout=30, source_address=(client, 0))
 
 
 def exchange(installation: Installation, request: bytes) -> bytes:
@@ -150,3 +157,57 @@ def test_a_malformed_chunked_body_is_the_senders_fault(alone: Installation) -> N
     assert answer.startswith(b"HTTP/1.1 400 "), answer
     assert b"does not match its headers" in answer
     assert "Traceback" not in alone.journal.read_text()
+
+
+@contextmanager
+def dripping(installation: Installation, client: str, number: int) -> Iterator[None]:
+    """Send *number* signed events and as many sign-ins that never end, a byte at a time."""
+    made_up = "Webhook-Id: x\r\nWebhook-Timestamp: 1\r\nWebhook-Signature: v1,x\r\nContent-Type: application/json\r\n"
+    form = "Content-Type: application/x-www-form-urlencoded\r\n"
+    over = threading.Event()
+    with ExitStack() as open_:
+        lines = []
+        for target, fields in [("/webhooks/standard", made_up), ("/ops/sign-in", form)] * number:
+            line = open_.enter_context(connect(installation, client))
+            line.sendall(f"POST {target} HTTP/1.1\r\nHost: localhost\r\n{fields}Content-Length: 9999\r\n\r\n".encode())
+            lines.append(line)
+
+        def drip() -> None:
+            while not over.wait(0.1):
+                for line in lines:
+                    with suppress(OSError):  # the API has ended it
+                        line.send(b" ")
+
+        thread = threading.Thread(target=drip)
+        thread.start()
+        try:
+            until(lambda: total(scraped(installation), "mezcal_active_requests") >= 12, what="the bodies")
+            yield
+        finally:
+            over.set()
+            thread.join()
+
+
+def post(installation: Installation, target: str, body: bytes, headers: dict[str, str]) -> int:
+    return installation.request(target, "POST", data=body, headers=headers).status_code
+
+
+def statuses(installation: Installation) -> set[tuple[int, int]]:
+    """Sign in and send a signed event, 15 times each."""
+    answers = set()
+    for number in range(15):
+        body = event("updated", f"{uuid4().hex}-{number}.tif")
+        sign_in = post(installation, "/ops/sign-in", f"token={TOKEN}".encode(), {"Content-Type": FORM})
+        answers.add((sign_in, post(installation, "/webhooks/standard", body, signed(body, SECRET))))
+    return answers
+
+
+def test_bodies_that_drip_keep_out_no_others(alone: Installation) -> None:
+    with dripping(alone, FAR, 33):
+        assert statuses(alone) == {(303, 202)}
+
+
+def test_bodies_that_drip_keep_out_no_others_of_their_own_address(alone: Installation) -> None:
+    """Clients behind one proxy may share an address."""
+    with dripping(alone, NEAR, 33):
+        until(lambda: statuses(alone) == {(303, 202)}, what="bodies that are old enough to lose their places")

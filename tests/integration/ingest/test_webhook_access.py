@@ -102,20 +102,27 @@ def test_an_event_that_could_not_be_noted_is_not_taken_for_known(
     assert [sent(client, headers).status_code for _ in range(2)] == [202, 200]
 
 
-def test_bodies_of_unknown_clients_are_limited_and_do_not_delay_others(
-    client_with: Callable[..., FlaskClient],
-) -> None:
+def test_bodies_of_unknown_clients_are_limited_and_delay_no_others(client_with: Callable[..., FlaskClient]) -> None:
     """A made-up signature has the body read before it is known to be made up."""
     client = client_with(webhook_secrets="s", webhook_tokens="one", api_tokens="two")
     with ExitStack() as others:
-        for _ in range(body_limits.STRANGERS_MOST):
-            others.enter_context(body_limits.of_stranger())
+        for number in range(32):
+            others.enter_context(body_limits.signed_events.held(f"client {number}", None))
         refused = sent(client, signed(BODY, "s"))
         assert (refused.status_code, refused.get_json()["type"]) == (503, "/problems/busy")
         assert int(refused.headers["Retry-After"]) > 0
-        assert client.post("/ops/sign-in", data={"token": "two"}).status_code == 503
+        assert client.post("/ops/sign-in", data={"token": "two"}).status_code == 303
         assert sent(client, BEARER).status_code == 202
     assert sent(client, signed(BODY, "made up")).status_code == 401
+    assert sent(client, signed(BODY, "s")).status_code == 202
+
+
+@pytest.mark.parametrize("wrong", ["Bearer wrong", "Basic dTp3cm9uZw=="])
+def test_wrong_tokens_and_logins_of_producers_are_limited(client_with: Callable[..., FlaskClient], wrong: str) -> None:
+    client = client_with(webhook_logins="u:p", webhook_tokens="one", webhook_secrets="s")
+    answers = [sent(client, {"Authorization": wrong}) for _ in range(12)]
+    assert [answer.status_code for answer in answers] == [401] * 10 + [429] * 2
+    assert sent(client, BEARER).status_code == 202
     assert sent(client, signed(BODY, "s")).status_code == 202
 
 
