@@ -9,11 +9,13 @@ three things at once, and this benchmark does not measure that.
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import os
 import select
 import socket
 import tempfile
 import threading
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -104,9 +106,11 @@ def converting(installation: Installation, origin: OriginServer, options: argpar
 
 
 def hits(installation: Installation, options: argparse.Namespace) -> Run:
+    """Measure hits from a separate process: this one also is the repository and the clients that wait."""
     place = urlsplit(installation.url)
     address = str(place.hostname), int(place.port or 80)
-    return steady(address, f"/images/{WARM}", PAUSE, options.seconds)
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
+        return process.submit(steady, address, f"/images/{WARM}", PAUSE, options.seconds).result()
 
 
 def show(installation: Installation, title: str, run: Run) -> None:
