@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 from typing import TYPE_CHECKING
 
@@ -25,7 +26,8 @@ FILES = 16_384  # open at once: tests with a thousand clients; an ordinary login
 
 
 def pytest_configure() -> None:
-    """Raise the soft limit of open files, as far as the system allows it."""
+    """Raise the soft limit of open files, as far as the system allows it. Let processes keep their compiled modules."""
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # hundreds are started, and each would compile all of mezcal
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     most = FILES if hard == resource.RLIM_INFINITY else min(FILES, hard)
     if soft != resource.RLIM_INFINITY and soft < most:

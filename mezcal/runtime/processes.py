@@ -24,17 +24,8 @@ SIGN = "ROLE_SIGN"  # variable that names the file in which a role writes how it
 
 def worker(queues: str, processes: int, name: str, log_level: str) -> tuple[str, ...]:
     """Return the command of a Celery worker for *queues*; its node is *name*, with the host's name for `%h`."""
-    options = {
-        "pool": "prefork",
-        "concurrency": str(processes),
-        "queues": queues,
-        "hostname": name,
-        "loglevel": log_level,
-    }
-    return (
-        *(*PYTHON, "celery", "--quiet", "-A", "worker.app", "worker", "--without-mingle", "--without-gossip"),
-        *(f"--{option}={value}" for option, value in options.items()),
-    )
+    options = {"concurrency": str(processes), "queues": queues, "hostname": name, "loglevel": log_level}
+    return (*PYTHON, "worker", *(f"--{option}={value}" for option, value in options.items()))
 
 
 def api(bind: str, processes: int) -> tuple[str, ...]:

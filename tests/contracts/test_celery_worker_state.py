@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
+from tests.support.proc import command_line
 from tests.support.waiting import until
 
 
@@ -15,7 +15,7 @@ def test_a_request_that_runs_is_listed_with_its_task_arguments_and_process(celer
         assert (request["name"], request["args"]) == ("hold", ["a master"])
         (pid,) = until(lambda: [run["pid"] for run in worker.state()["requests"] if run["pid"]], what="its process")
         assert pid != os.getpid()
-        assert "celery_actor" in Path(f"/proc/{pid}/cmdline").read_text()
+        assert "celery_actor" in command_line(pid)
         assert worker.state()["processes"] == 2
         (worker.folder / "go").touch()
         until(lambda: worker.state()["requests"] == [], what="the end of the request")

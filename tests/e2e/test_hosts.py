@@ -7,7 +7,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -19,12 +18,13 @@ from mezcal.convert import ConversionOptions
 from mezcal.derive import derive
 from mezcal.origin import open_origin
 from mezcal.recipe import Mezzanine, from_json
+from mezcal.runtime import processes
 from mezcal.settings import Layout, Settings
 from mezcal.store import LocalStore
 from mezcal.store.s3 import S3Store
-from tests.support.installation import descendants
 from tests.support.masters import grey_tiff
 from tests.support.origin_server import OriginServer
+from tests.support.proc import descendants
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
@@ -50,17 +50,14 @@ class Host:
         self._env = {**bare, **given, **own, "WORKER_HEARTBEAT": str(folder / "alive")}
         self.process: subprocess.Popen[bytes] | None = None
 
-    def run(self, *words: str) -> None:
-        """Start `python -m` *words* here."""
+    def run(self, command: tuple[str, ...]) -> None:
+        """Start *command* here."""
         with (self.folder / "log").open("wb") as log:
-            command = [sys.executable, "-P", "-m", *words]
             self.process = subprocess.Popen(command, env=self._env, cwd=self.folder, stdout=log, stderr=log)
 
     def work(self) -> None:
         """Be a worker with two processes."""
-        name = f"--hostname=mezcal@{self.folder.name}"
-        options = ["--pool=prefork", "--concurrency=2", "--queues=interactive,chores,bulk", name]
-        self.run("celery", "--quiet", "-A", "worker.app", "worker", "--without-mingle", "--without-gossip", *options)
+        self.run(processes.worker(processes.LANES["all"], 2, f"mezcal@{self.folder.name}", "INFO"))
         until((self.folder / "alive").exists, 60, "a worker")
 
     def die(self) -> None:
@@ -83,7 +80,7 @@ class Installation:
 
     def start(self) -> None:
         """Start them all and wait until they answer."""
-        self.api_host.run("gunicorn", "--config", "python:api.server.gunicorn", "--bind", self._at)
+        self.api_host.run(processes.api(self._at, 1))
         self.first.work()
         self.second.work()
         until(self._answers, 60, "the API")

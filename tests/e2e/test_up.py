@@ -22,6 +22,7 @@ from redis import Redis
 from mezcal import sample
 from tests.support.broker import Broker
 from tests.support.origin_server import OriginServer
+from tests.support.proc import command_line, descendants, runs
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
@@ -32,8 +33,8 @@ SAMPLES = Path(sample.__file__).parent
 MASTER = "galaxy-16bit.tif"
 PARTS = {
     "broker": ["valkey-server"],
-    "worker": ["celery", "--hostname=all@"],
-    "interactive": ["celery", "--hostname=interactive@"],
+    "worker": ["-m worker ", "--hostname=all@"],
+    "interactive": ["-m worker ", "--hostname=interactive@"],
     "api": ["gunicorn"],
     "nginx": ["nginx: "],
 }
@@ -105,26 +106,6 @@ class Running:
         return self.process.wait(STOP)
 
 
-def descendants(pid: int) -> list[int]:
-    try:
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    except (FileNotFoundError, ProcessLookupError):
-        return []
-    return [one for child in map(int, children) for one in (child, *descendants(child))]
-
-
-def command_line(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
-    except (FileNotFoundError, ProcessLookupError):
-        return ""
-
-
-def lives(pid: int) -> bool:
-    """Returns True if the process runs. A zombie does not, and has no command line."""
-    return bool(command_line(pid))
-
-
 @contextmanager
 def running(data: Path, *options: str, cwd: Path | None = None, **env: str) -> Iterator[Running]:
     """A `mezcal up` that may fail."""
@@ -136,7 +117,7 @@ def running(data: Path, *options: str, cwd: Path | None = None, **env: str) -> I
         mezcal.process.kill()
         mezcal.process.wait()
         mezcal.process.stdout.close()
-        until(lambda: not any(map(lives, family)), what="the end of every process")
+        until(lambda: not any(map(runs, family)), what="the end of every process")
 
 
 def refused(*options: Any, **env: str) -> str:
@@ -271,7 +252,7 @@ def test_a_part_that_is_killed_is_back_soon_and_images_are_made(mezcal: Running,
     until(lambda: set(mezcal.of(*PARTS[victim])) - set(before), what=f"another {victim}")
     until(lambda: made(mezcal, path), seconds=60, what="an image")
     assert f"{victim} ended with signal SIGKILL; starting it again in" in mezcal.stderr
-    until(lambda: not any(map(lives, before)), what="the end of all its processes")
+    until(lambda: not any(map(runs, before)), what="the end of all its processes")
 
 
 def test_hits_go_on_while_the_api_is_killed_and_started_again(mezcal: Running) -> None:
@@ -279,7 +260,7 @@ def test_hits_go_on_while_the_api_is_killed_and_started_again(mezcal: Running) -
     before = mezcal.of("gunicorn")
     os.kill(before[0], signal.SIGKILL)
     ready = lambda: requests.get(f"{mezcal.url}healthz", timeout=30).status_code == 200  # noqa: E731
-    until(lambda: mezcal.image().headers["Cache-Status"] == "mezcal; hit" and not any(map(lives, before)))
+    until(lambda: mezcal.image().headers["Cache-Status"] == "mezcal; hit" and not any(map(runs, before)))
     until(lambda: mezcal.image().headers["Cache-Status"] == "mezcal; hit" and ready(), what="the next API")
 
 
@@ -315,7 +296,7 @@ def test_a_stop_leaves_nothing_but_what_the_next_start_goes_on_with(tmp_path: Pa
         family = first.family()
         assert first.stop(number) == 0
         assert first.process.stdout.read() == "", "one line was all"
-        assert not any(map(lives, family))
+        assert not any(map(runs, family))
         assert {path.name for path in (data / "run").iterdir()} == {"up.lock", "parts.lock"}
         assert not (data / "run" / "up.lock").read_text()
     with running(data) as second:
@@ -335,7 +316,7 @@ def test_kill_9_ends_every_process_and_the_folder_can_be_used_at_once(tmp_path: 
         with running(data) as second:
             assert second.ready().image().status_code == 200
             assert second.broker.get("kept") == "yes"
-            assert not any(map(lives, family))
+            assert not any(map(runs, family))
 
 
 def test_a_folder_is_an_origin_and_folders_may_have_any_name(tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ import pytest
 
 from mezcal.jobs import Jobs, Lane
 from mezcal.recipe import Mezzanine
+from mezcal.runtime import processes
 from mezcal.settings import load
 from mezcal.store import open_store
 from tests.support.broker import running_broker
@@ -28,12 +28,11 @@ if TYPE_CHECKING:
 @contextmanager
 def worker(broker: Broker, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
     """A worker as a container runs it, with a heartbeat file."""
-    words = [sys.executable, "-m", "celery", "--quiet", "-A", "worker.app", "worker", "--concurrency=1"]
     given = {"REDIS_URL": broker.url, "REPO_BASE_URL": (folder / "masters").as_uri(), "DATA_DIR": str(folder)}
     beat = {"WORKER_HEARTBEAT": str(folder / "alive")}
     with (folder / "worker.log").open("ab") as log:
         process = subprocess.Popen(
-            [*words, "--queues=interactive,chores,bulk"], env=os.environ | given | beat, stderr=log
+            processes.worker(processes.LANES["all"], 1, "all@%h", "INFO"), env=os.environ | given | beat, stderr=log
         )
     try:
         yield process

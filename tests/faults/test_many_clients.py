@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -15,6 +14,7 @@ from mezcal.jobs.state.policy import JobPolicy
 from mezcal.jobs.state.records import QueueRequest
 from mezcal.jobs.state.table import JobTable
 from mezcal.recipe import Mezzanine
+from tests.support.proc import open_files
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
@@ -100,8 +100,8 @@ def test_thousands_of_images_leave_no_connection_no_descriptor_and_no_key(
     assert environment.installation.ask(path).status_code == 200
 
     def descriptors() -> int:
-        pids = environment.installation.pids("gunicorn") + environment.installation.pids("celery")
-        return sum(len(list_open(pid)) for pid in pids)
+        pids = environment.installation.pids("gunicorn") + environment.installation.pids("-m worker ")
+        return sum(len(open_files(pid)) for pid in pids)
 
     def many(count: int) -> None:
         paths = [environment.master()[0] for _ in range(count)]
@@ -116,9 +116,9 @@ def test_thousands_of_images_leave_no_connection_no_descriptor_and_no_key(
             many(300)
 
     a_generation()
-    open_files, clients = descriptors(), len(environment.table.redis.client_list())
+    files, clients = descriptors(), len(environment.table.redis.client_list())
     a_generation()
-    assert descriptors() <= open_files + 20
+    assert descriptors() <= files + 20
     assert len(environment.table.redis.client_list()) <= clients + 5
     environment.assert_clean()
     prefix = environment.table.keys.prefix
@@ -127,11 +127,6 @@ def test_thousands_of_images_leave_no_connection_no_descriptor_and_no_key(
         90,
         "the jobs to be forgotten",
     )
-
-
-def list_open(pid: int) -> list[str]:
-    listed = subprocess.run(["ls", f"/proc/{pid}/fd"], capture_output=True, text=True, check=False)
-    return listed.stdout.split()
 
 
 @pytest.mark.slow

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +11,7 @@ import pytest
 from PIL import Image
 
 from mezcal.runtime.memory_budget import MIB, ROW, ClaimStage, Row
+from tests.support.proc import open_files
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
@@ -33,10 +33,10 @@ def progressive() -> bytes:
 
 def table(worker: int) -> list[Row]:
     """Returns the rows of a worker's memory budget, read through the descriptor of its unnamed file."""
-    for link in Path(f"/proc/{worker}/fd").iterdir():
-        with suppress(FileNotFoundError):  # closed since it was listed
-            if "mezcal-memory" in str(link.readlink()):
-                return [Row(*fields) for fields in ROW.iter_unpack(link.read_bytes())]
+    for descriptor, file in open_files(worker).items():
+        if "mezcal-memory" in str(file):
+            with suppress(FileNotFoundError):  # closed since it was listed
+                return [Row(*fields) for fields in ROW.iter_unpack(descriptor.read_bytes())]
     return []
 
 

@@ -14,8 +14,8 @@ from mezcal.jobs import Jobs, JobState, Lane
 from mezcal.recipe import Mezzanine
 from mezcal.store import open_store
 from tests.faults.support.environment import QUICK, frozen
-from tests.support.installation import command_line, descendants, parent_of
 from tests.support.masters import grey_tiff
+from tests.support.proc import command_line, descendants, parent_of
 from tests.support.roles import Installation, healthy
 from tests.support.waiting import until
 

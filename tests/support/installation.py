@@ -21,6 +21,7 @@ from mezcal.recipe import Mezzanine
 from mezcal.sample import FOLDER
 from mezcal.settings import Settings, load
 from mezcal.store import open_store
+from tests.support.proc import command_line, descendants, parent_of
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
@@ -123,32 +124,6 @@ class Installation:
         """Their pool processes."""
         found = self.pids(f"--hostname={lanes}")
         return [pid for pid in found if parent_of(pid) in found]
-
-
-def descendants(pid: int) -> list[int]:
-    """Returns all processes below *pid*, parents before children."""
-    tasks = Path(f"/proc/{pid}/task")
-    try:
-        below = [int(child) for task in tasks.iterdir() for child in (task / "children").read_text().split()]
-    except OSError:
-        return []
-    return below + [deeper for child in below for deeper in descendants(child)]
-
-
-def parent_of(pid: int) -> int:
-    """Returns the parent of *pid*, 0 if the process has ended."""
-    try:
-        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-    except OSError:
-        return 0
-
-
-def command_line(pid: int) -> str:
-    """Returns the command line of *pid*, empty if the process has ended."""
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
-    except OSError:
-        return ""
 
 
 @contextmanager

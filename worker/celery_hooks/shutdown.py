@@ -32,6 +32,12 @@ def _begin(how: str = "Warm", **_: Any) -> None:
         threading.Thread(target=_end_after_drain, name="drain", daemon=True).start()
 
 
+@signals.worker_process_shutdown.connect
+def _end_pool_process(exitcode: int, **_: Any) -> None:
+    """End this pool process at once. It would sleep for a second, in which Celery may kill it, and end the same way."""
+    os._exit(exitcode)
+
+
 def _end_after_drain() -> None:
     """Give back what still runs after DRAIN_SECONDS, and end this worker."""
     seconds = max(settings().drain_seconds, TAKES_NO_MORE)

@@ -40,7 +40,8 @@ from mezcal.origin import open_origin
 from mezcal.recipe import Mezzanine
 from mezcal.settings import load
 from mezcal.store import open_store
-from tests.support.installation import Installation, command_line, running_installation
+from tests.support.installation import Installation, running_installation
+from tests.support.proc import command_line, state
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -301,14 +302,8 @@ def remains(installation: Installation) -> list[str]:
     except RedisError as error:
         return [f"no broker: {error}"]
     left = [f"scratch file {path}" for path in installation.scratch()] + [f"{key} for ever" for key in lasting]
-    stopped = [pid for pid in installation.pids("") if state_of(pid) == "T"]
+    stopped = [pid for pid in installation.pids("") if state(pid) == "T"]
     return left + ([f"jobs: {depths}"] if depths else []) + [f"frozen: {command_line(pid)}" for pid in stopped]
-
-
-def state_of(pid: int) -> str:
-    with suppress(OSError, IndexError):
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
-    return ""
 
 
 def run(seconds: float, seed: int) -> list[str]:

@@ -16,8 +16,8 @@ from redis import RedisError
 
 from mezcal.jobs import Jobs, JobState
 from mezcal.settings import load
-from tests.support.installation import Installation, command_line, parent_of
 from tests.support.masters import grey_tiff
+from tests.support.proc import command_line, parent_of
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from mezcal.jobs import Record
     from mezcal.jobs.state.table import JobTable
+    from tests.support.installation import Installation
     from tests.support.origin_server import OriginServer, Script
 
 TOKEN = "a-token-of-the-tests"

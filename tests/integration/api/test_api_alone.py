@@ -9,7 +9,6 @@ import threading
 import time
 from contextlib import ExitStack, contextmanager, suppress
 from http.client import HTTPConnection
-from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -20,6 +19,7 @@ from mezcal.recipe import Mezzanine
 from mezcal.store import open_store
 from tests.integration.conftest import SECRET, TOKEN
 from tests.support.installation import SAMPLES
+from tests.support.proc import open_files
 from tests.support.scrape import scraped, total
 from tests.support.signed import event, signed
 from tests.support.waiting import until
@@ -138,11 +138,7 @@ def test_a_client_that_leaves_while_it_takes_an_image_leaves_no_file_open(alone:
     _, serving = alone.pids("gunicorn")
 
     def held() -> int:
-        links = []
-        for descriptor in Path(f"/proc/{serving}/fd").iterdir():
-            with suppress(FileNotFoundError):  # closed since it was listed
-                links.append(descriptor.readlink())
-        return links.count(place)
+        return list(open_files(serving).values()).count(place)
 
     with connect(alone) as line:
         line.sendall(f"GET /images/{name} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())

@@ -1,14 +1,12 @@
 """A scripted origin, a client for it, and a scratch folder that must be empty at the end."""
 
-import contextlib
-from pathlib import Path
-
 import pytest
 
 from mezcal.origin import open_origin
 from mezcal.settings import load
 from tests.integration.origin import BIG, MASTER, downloads
 from tests.support.origin_server import OriginServer
+from tests.support.proc import open_files
 
 
 @pytest.fixture
@@ -27,17 +25,8 @@ def scratch(tmp_path):
     folder = tmp_path / "scratch"
     yield folder
     assert not folder.exists() or not list(folder.iterdir())
-    assert not [name for name in open_files() if str(folder) in name]
+    assert not [file for file in open_files().values() if str(folder) in str(file)]
     assert not downloads()
-
-
-def open_files():
-    """The files that this process has open, also those without a name."""
-    names = []
-    for entry in Path("/proc/self/fd").iterdir():
-        with contextlib.suppress(FileNotFoundError):
-            names.append(str(entry.readlink()))
-    return names
 
 
 @pytest.fixture

@@ -17,13 +17,20 @@ ELSEWHERE = "192.0.2.1"  # RFC 5737: no address of this machine, so gunicorn can
 
 
 def first_lines(folder: Path, *options: str, **given: str) -> str:
-    """What `mezcal api` says on standard error until it ends."""
+    """Returns what `mezcal api` says on standard error until gunicorn cannot listen; gunicorn would try for 10 s."""
     env = bare_environment() | {"DATA_DIR": str(folder), "REPO_BASE_URL": "http://127.0.0.1:1/"} | given
     command = [MEZCAL, "api", "--port", str(free_port()), *options]
     redis = {"REDIS_URL": "redis://127.0.0.1:1/0"}
-    return subprocess.run(
-        command, env=env | redis, cwd=folder, capture_output=True, text=True, timeout=60, check=False
-    ).stderr
+    lines = []
+    with subprocess.Popen(command, env=env | redis, cwd=folder, stderr=subprocess.PIPE, text=True) as process:
+        for line in process.stderr or ():
+            lines.append(line)
+            if "gunicorn.error" in line:
+                break
+        else:
+            raise AssertionError(lines)
+        process.kill()
+    return "".join(lines)
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ from mezcal.settings import load
 from mezcal.store import LocalStore
 from tests.integration.conftest import TOKEN
 from tests.support.installation import SAMPLES, running_installation
+from tests.support.proc import runs
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
@@ -384,15 +385,7 @@ def test_nothing_of_nginx_outlives_a_killed_up(trusting: Installation) -> None:
     assert trusting.process is not None
     trusting.process.kill()
     trusting.process.wait()
-    until(lambda: not any(running(pid) for pid in masters), 10, "the end of nginx")
-
-
-def running(pid: int) -> bool:
-    try:
-        with open(f"/proc/{pid}/stat") as stat:  # noqa: PTH123
-            return stat.read().rsplit(")", 1)[1].split()[0] != "Z"
-    except OSError:
-        return False
+    until(lambda: not any(map(runs, masters)), 10, "the end of nginx")
 
 
 def test_a_body_that_is_not_read_costs_the_next_sender_nothing(proxied: Installation) -> None:

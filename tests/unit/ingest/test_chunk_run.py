@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
-from uuid import uuid4
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -13,8 +12,7 @@ from mezcal.ingest.events import MasterResolver
 from mezcal.jobs import Jobs, Lane
 from mezcal.origin import open_origin
 from mezcal.recipe import Mezzanine
-from mezcal.settings import load
-from mezcal.store import Sidecar, open_store
+from mezcal.store import Sidecar
 from tests.support.archive_server import ArchiveServer
 
 if TYPE_CHECKING:
@@ -24,7 +22,6 @@ if TYPE_CHECKING:
     from mezcal.jobs import Batch
     from mezcal.settings import Settings
     from mezcal.store import Store
-    from tests.support.broker import Broker
 
 MASTER, PAGE = Mezzanine.parse("book.tif"), Mezzanine.parse("book.tif", 2)
 
@@ -36,26 +33,8 @@ def archive() -> Iterator[ArchiveServer]:
 
 
 @pytest.fixture
-def settings(broker: Broker, archive: ArchiveServer, tmp_path: Path) -> Settings:
-    return load(
-        _env_file=None,
-        redis_url=broker.url,
-        key_prefix=f"{uuid4().hex}:",
-        storage_dir=tmp_path,
-        repo_base_url="file:///",
-        archive_api_url=archive.url,
-        thumbnail_sizes="small:100,large:200",
-    )
-
-
-@pytest.fixture
-def jobs(settings: Settings) -> Jobs:
-    return Jobs.of(settings)
-
-
-@pytest.fixture
-def store(settings: Settings) -> Store:
-    return open_store(settings)
+def given(archive: ArchiveServer) -> dict[str, Any]:
+    return {"archive_api_url": archive.url, "thumbnail_sizes": "small:100,large:200"}
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
 import pytest
 
@@ -13,52 +12,25 @@ from mezcal.jobs import Jobs, Lane
 from mezcal.jobs.state.leases import Lease
 from mezcal.jobs.state.records import QueueRequest
 from mezcal.recipe import Mezzanine
-from mezcal.settings import load
-from mezcal.store import LocalStore, Sidecar, open_store
+from mezcal.store import Sidecar, Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
-    from mezcal.settings import Settings
-    from tests.support.broker import Broker
 
 MASTER = Mezzanine.parse("dc/book.tif")
 PAGES = [Mezzanine.parse("dc/book.tif", page) for page in (2, 7, 40)]
 OTHERS = [Mezzanine.parse("dc/book"), Mezzanine.parse("dc/book.tif/2"), Mezzanine.parse("dc/other.tif", 2)]
 
 
-@pytest.fixture
-def settings(broker: Broker, tmp_path: Path) -> Settings:
-    return load(
-        _env_file=None,
-        redis_url=broker.url,
-        key_prefix=f"{uuid4().hex}:",
-        storage_dir=tmp_path,
-        repo_base_url="file:///",
-    )
-
-
-@pytest.fixture
-def jobs(settings: Settings) -> Jobs:
-    return Jobs.of(settings)
-
-
-@pytest.fixture
-def store(settings: Settings) -> LocalStore:
-    store = open_store(settings)
-    assert isinstance(store, LocalStore)
-    return store
-
-
-def put(store: LocalStore, recipe: Mezzanine, guard: Callable[[], None] = lambda: None) -> None:
+def put(store: Store, recipe: Mezzanine, guard: Callable[[], None] = lambda: None) -> None:
     sidecar = Sidecar(recipe.as_json(), "v", "s", None, None, None, "TIFF", 4, 1, 1, "0" * 64, 0.0, 0.0)
     with store.draft() as draft:
         draft.write_bytes(b"\xff\xd8\xff\xd9")
         store.put(recipe, draft, sidecar, guard)
 
 
-def test_all_pages_of_the_master_are_deleted_and_no_others(jobs: Jobs, store: LocalStore) -> None:
+def test_all_pages_of_the_master_are_deleted_and_no_others(jobs: Jobs, store: Store) -> None:
     for recipe in (MASTER, *PAGES, *OTHERS):
         put(store, recipe)
     assert purge(MASTER, jobs, store)
@@ -67,7 +39,7 @@ def test_all_pages_of_the_master_are_deleted_and_no_others(jobs: Jobs, store: Lo
     assert not purge(MASTER, jobs, store), "there is nothing left"
 
 
-def test_one_page_goes_alone(jobs: Jobs, store: LocalStore) -> None:
+def test_one_page_goes_alone(jobs: Jobs, store: Store) -> None:
     for recipe in (MASTER, *PAGES):
         put(store, recipe)
     assert purge(PAGES[0], jobs, store)
@@ -75,7 +47,7 @@ def test_one_page_goes_alone(jobs: Jobs, store: LocalStore) -> None:
     assert all(store.find(recipe) for recipe in (MASTER, *PAGES[1:]))
 
 
-def test_a_page_that_is_being_made_publishes_nothing_after_its_master_was_purged(jobs: Jobs, store: LocalStore) -> None:
+def test_a_page_that_is_being_made_publishes_nothing_after_its_master_was_purged(jobs: Jobs, store: Store) -> None:
     """The page is not stored yet: only the job table has a record of it."""
     jobs.table.ensure(PAGES[0], Lane.INTERACTIVE)
     claim = jobs.table.begin(PAGES[0].key, "a worker")
@@ -86,7 +58,7 @@ def test_a_page_that_is_being_made_publishes_nothing_after_its_master_was_purged
     assert store.find(PAGES[0]) is None
 
 
-def test_a_derivative_in_the_trash_does_not_come_back(jobs: Jobs, store: LocalStore) -> None:
+def test_a_derivative_in_the_trash_does_not_come_back(jobs: Jobs, store: Store) -> None:
     for recipe in (MASTER, PAGES[0]):
         jobs.table.ensure(recipe, Lane.INTERACTIVE)
         put(store, recipe)
@@ -96,7 +68,7 @@ def test_a_derivative_in_the_trash_does_not_come_back(jobs: Jobs, store: LocalSt
     assert store.open(PAGES[0]) is None
 
 
-def test_remembered_failures_of_pages_are_lifted(jobs: Jobs, store: LocalStore) -> None:
+def test_remembered_failures_of_pages_are_lifted(jobs: Jobs, store: Store) -> None:
     jobs.table.queue([QueueRequest(PAGES[1])], Lane.BULK)
     claim = jobs.table.begin(PAGES[1].key, "a worker")
     assert claim is not None

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
-from uuid import uuid4
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -13,15 +12,13 @@ from mezcal.ingest.revalidation import Revalidation, RevalidationResult
 from mezcal.jobs import Jobs, JobState, Lane
 from mezcal.origin import open_origin
 from mezcal.recipe import Mezzanine
-from mezcal.settings import load
-from mezcal.store import Sidecar, open_store
+from mezcal.store import Sidecar
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from mezcal.settings import Settings
     from mezcal.store import Store
-    from tests.support.broker import Broker
 
 MASTER = Mezzanine.parse("a.tif")
 VERSION = "the settings of now"
@@ -36,24 +33,8 @@ def masters(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def settings(broker: Broker, masters: Path, tmp_path: Path) -> Settings:
-    return load(
-        _env_file=None,
-        redis_url=broker.url,
-        key_prefix=f"{uuid4().hex}:",
-        storage_dir=tmp_path / "cache",
-        repo_base_url=masters.as_uri() + "/",
-    )
-
-
-@pytest.fixture
-def jobs(settings: Settings) -> Jobs:
-    return Jobs.of(settings)
-
-
-@pytest.fixture
-def store(settings: Settings) -> Store:
-    return open_store(settings)
+def given(masters: Path) -> dict[str, Any]:
+    return {"repo_base_url": masters.as_uri() + "/"}
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -20,11 +19,6 @@ if TYPE_CHECKING:
     from tests.support.broker import Broker
 
 RECIPES = [Mezzanine.parse(f"dc/{number}.tif") for number in range(5)]
-
-
-@pytest.fixture
-def jobs(broker: Broker) -> Jobs:
-    return fresh(broker)
 
 
 def fresh(broker: Broker) -> Jobs:

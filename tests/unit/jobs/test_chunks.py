@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
 import pytest
 
 from mezcal.jobs import Jobs, Lane
 from mezcal.jobs.bulk import chunks as module
-from mezcal.settings import load
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from mezcal.jobs.bulk.chunks import Chunks
-    from tests.support.broker import Broker
 
 ITEMS = [["wanted", "path", f"dc/{number}"] for number in range(25)]
 
 
 @pytest.fixture
-def jobs(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> Jobs:
+def jobs(jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> Jobs:
+    """A queue whose chunks have ten items."""
     monkeypatch.setattr(module, "SIZE", 10)
-    return Jobs.of(load(_env_file=None, redis_url=broker.url, key_prefix=f"{uuid4().hex}:"))
+    return jobs
 
 
 @pytest.fixture

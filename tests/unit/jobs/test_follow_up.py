@@ -12,36 +12,10 @@ from mezcal.jobs import Jobs, Lane
 from mezcal.jobs.bulk.follow_up import BulkFollowUp
 from mezcal.jobs.state.records import QueueRequest
 from mezcal.recipe import Mezzanine
-from mezcal.settings import load
-from mezcal.store import open_store
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from mezcal.settings import Settings
     from mezcal.store import Store
     from tests.support.broker import Broker
-
-
-@pytest.fixture
-def settings(broker: Broker, tmp_path: Path) -> Settings:
-    return load(
-        _env_file=None,
-        redis_url=broker.url,
-        key_prefix=f"{uuid4().hex}:",
-        data_dir=tmp_path,
-        repo_base_url="http://repository.example/",
-    )
-
-
-@pytest.fixture
-def jobs(settings: Settings) -> Jobs:
-    return Jobs.of(settings)
-
-
-@pytest.fixture
-def store(settings: Settings) -> Store:
-    return open_store(settings)
 
 
 @pytest.fixture

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.support.proc import runs, state
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -30,14 +32,6 @@ def until(look: Callable[[], Any], within: float = WITHIN) -> Any:
         assert time.monotonic() < end, "it did not come to pass"
         time.sleep(0.01)
     return seen
-
-
-def lives(pid: int) -> bool:
-    """Returns True if the process runs; a zombie does not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 class Stage:
@@ -92,7 +86,7 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
     stage.process.kill()
     stage.process.wait(WITHIN)
     stage.process.stdout.close()
-    until(lambda: not any(lives(pid) for pid in stage.all_pids()))
+    until(lambda: not any(runs(pid) for pid in stage.all_pids()))
 
 
 def actor(name: str, *odd: str, rank: int = SERVICE, grace: float = 5.0) -> dict[str, Any]:
@@ -126,7 +120,7 @@ def test_ends_with_0_on_request_and_leaves_nothing(stage: Stage, number: signal.
     stage.ready()
     until(lambda: "worker-child ready" in stage.events)
     assert stage.stop(number) == 0
-    assert not any(lives(pid) for pid in stage.all_pids())
+    assert not any(runs(pid) for pid in stage.all_pids())
     assert not list(stage.folder.glob("worker.alive"))
 
 
@@ -150,7 +144,7 @@ def test_a_part_that_outstays_its_grace_is_killed(stage: Stage) -> None:
     stage.ready()
     assert stage.stop() == 0
     assert "worker asked" in stage.events
-    assert not any(lives(pid) for pid in stage.all_pids())
+    assert not any(runs(pid) for pid in stage.all_pids())
 
 
 def test_a_second_signal_hurries(stage: Stage) -> None:
@@ -190,7 +184,7 @@ def test_children_of_a_dead_part_end_before_its_successor_starts(stage: Stage) -
     (child,) = until(lambda: stage.pids("worker-child"))
     os.kill(stage.pids("worker")[0], signal.SIGKILL)
     until(lambda: len(stage.pids("worker")) == 2)
-    assert not lives(child)
+    assert not runs(child)
 
 
 def test_a_part_that_cannot_come_up_ends_the_start_with_its_last_words(stage: Stage) -> None:
@@ -200,7 +194,7 @@ def test_a_part_that_cannot_come_up_ends_the_start_with_its_last_words(stage: St
     last_lines = stage.stderr.partition("worker ended 3 times; its last lines:")[2]
     assert "no such setting: FOO" in last_lines
     assert stage.events[-1] == "broker ended"
-    assert not any(lives(pid) for pid in stage.all_pids())
+    assert not any(runs(pid) for pid in stage.all_pids())
 
 
 def test_a_missing_program_is_reported(stage: Stage) -> None:
@@ -214,7 +208,7 @@ def test_kill_9_of_the_supervisor_ends_the_parts(stage: Stage) -> None:
     stage.raise_curtain(actor("broker", rank=BROKER), actor("worker", "stubborn"))
     stage.ready()
     stage.process.kill()
-    until(lambda: not any(lives(pid) for pid in stage.all_pids()), within=5)
+    until(lambda: not any(runs(pid) for pid in stage.all_pids()), within=5)
 
 
 def test_lines_of_parts_come_whole_under_their_names(stage: Stage) -> None:
@@ -248,7 +242,7 @@ def test_waiting_costs_no_processor_time(stage: Stage) -> None:
         status = Path(f"/proc/{stage.process.pid}/status").read_text()
         return int(re.search(r"^voluntary_ctxt_switches:\s+(\d+)", status, re.MULTILINE)[1])
 
-    until(lambda: Path(f"/proc/{stage.process.pid}/stat").read_text().rpartition(")")[2].split()[0] == "S")
+    until(lambda: state(stage.process.pid) == "S")
     before = switches()
     time.sleep(1)  # the span that is measured
     assert switches() - before <= 2

@@ -29,6 +29,7 @@ from mezcal.runtime.up.options import (
 from mezcal.runtime.up.part_process import cause
 from mezcal.runtime.up.worker_parts import split
 from mezcal.sample import FOLDER
+from tests.support.proc import runs
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
@@ -338,7 +339,7 @@ def test_a_process_follows_its_parent_even_into_kill_9() -> None:
     follower = int(parent.stdout.readline())
     parent.kill()
     parent.communicate()
-    until(lambda: not Path(f"/proc/{follower}/cmdline").exists() or not Path(f"/proc/{follower}/cmdline").read_text())
+    until(lambda: not runs(follower))
 
 
 def test_a_parent_that_was_gone_before_is_followed_at_once() -> None:
