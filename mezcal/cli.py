@@ -23,6 +23,7 @@ OWN_OPTIONS = {"-h", "--help", "--version"}  # of `mezcal` itself; any other opt
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command in *argv*, by default the arguments of the process. Returns the exit code."""
+    close_to_others()
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C just ends us until a command has something to finish
     options = parse(list(sys.argv[1:] if argv is None else argv))
     try:
@@ -35,6 +36,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"mezcal: {error}", file=sys.stderr)
         return NOT_DONE
     return code
+
+
+def close_to_others() -> None:
+    """Let users that are not in our group read nothing that this process, or one that it starts, writes from now on.
+
+    What the group may do stays as the environment has it: with the usual umask of 022 it may read.
+    """
+    os.umask(os.umask(0o077) | 0o007)
 
 
 def parse(words: list[str]) -> argparse.Namespace:

@@ -40,7 +40,7 @@ def _check_secrets() -> str:
     for name, file in files.items():
         if not Path(file).read_text(encoding="utf-8").strip():
             raise CheckFailed(f"{name}_FILE names {file}, which is empty", "write the secret into it")
-        if name in os.environ:
+        if os.environ.get(name):
             raise CheckFailed(f"{name} is set, so {name}_FILE is not read", f"unset {name}", Severity.WARNING)
         if Path(file).stat().st_mode & stat.S_IROTH:
             detail = f"{name}_FILE names {file}, which all users may read"
@@ -52,7 +52,7 @@ def _secret_files() -> dict[str, str]:
     """Return the file of each secret whose variable NAME_FILE is set."""
     fields = Settings.model_fields.items()
     names = [name.upper() for name, field in fields if "SecretStr" in str(field.annotation)]
-    return {name: os.environ[f"{name}_FILE"] for name in names if f"{name}_FILE" in os.environ}
+    return {name: file for name in names if (file := os.environ.get(f"{name}_FILE"))}
 
 
 def _check_codecs() -> str:

@@ -17,7 +17,7 @@ class SecretFiles(PydanticBaseSettingsSource):
     def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
         """Returns the content of the file that `NAME_FILE` names, without the final newline. Raises `WrongSetting`."""
         file = os.environ.get(f"{field_name.upper()}_FILE")
-        if file is None or "SecretStr" not in str(field.annotation):
+        if not file or "SecretStr" not in str(field.annotation):
             return None, field_name, False
         try:
             return Path(file).read_text(encoding="utf-8").strip(), field_name, False

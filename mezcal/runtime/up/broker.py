@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from mezcal.errors import CannotStart
+from mezcal.runtime.up.environment import limited_to
 from mezcal.runtime.up.parts import Part, Rank
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def broker(folder: Folder, sock: Path, log_level: str, env: Mapping[str, str]) -
     return Part(
         name="broker",
         argv=(server_binary(), *configuration(folder.root / "broker", sock, verbose=log_level == "DEBUG")),
-        env=env,
+        env=limited_to((), env),
         cwd=folder.run,
         ready=partial(answers_ping, sock),
         rank=Rank.BROKER,

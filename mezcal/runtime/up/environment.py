@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import SecretStr
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from mezcal.settings import Settings
 
-    from mezcal.settings import Settings
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
 
 
 def handed_on(settings: Settings, environ: Mapping[str, str]) -> dict[str, str]:
@@ -21,7 +21,7 @@ def handed_on(settings: Settings, environ: Mapping[str, str]) -> dict[str, str]:
     variables = dict(environ)
     for field in settings.model_fields_set:
         name, by_file = field.upper(), f"{field.upper()}_FILE"
-        if by_file in environ and name not in environ:
+        if environ.get(by_file) and not environ.get(name):
             variables[by_file] = str(Path(environ[by_file]).absolute())
         else:
             variables[name] = _as_text(getattr(settings, field))
@@ -29,6 +29,16 @@ def handed_on(settings: Settings, environ: Mapping[str, str]) -> dict[str, str]:
     variables["STORAGE_DIR"] = str(settings.cache_dir)
     variables["PYTHONUNBUFFERED"] = "1"  # else the lines of a part come in blocks of 8 KiB
     return variables
+
+
+def limited_to(needed: Collection[str], variables: Mapping[str, str]) -> dict[str, str]:
+    """Returns *variables* without the secrets of the settings, and without the files that have them, except *needed*.
+
+    *needed* has names of settings. It is for programs that are not mezcal's own.
+    """
+    secrets = {name for name, field in Settings.model_fields.items() if "SecretStr" in str(field.annotation)}
+    withheld = {f"{name}{suffix}".upper() for name in secrets.difference(needed) for suffix in ("", "_FILE")}
+    return {name: value for name, value in variables.items() if name.upper() not in withheld}
 
 
 def _as_text(value: Any) -> str:

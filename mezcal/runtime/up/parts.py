@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from mezcal.runtime import processes as roles
 from mezcal.runtime.nginx import NginxConfig, configuration
+from mezcal.runtime.up.environment import limited_to
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 CLOSING_SECONDS = 3.0  # added to DRAIN_SECONDS: a part that has finished its work closes files and connections
 ANSWER_SECONDS = 2.0
 NGINX = "nginx"  # the part, and the folder for its files
+FLOWER_SECRETS = ("redis_url", "redis_password", "redis_sentinel_password", "flower_basic_auth")
 
 
 class Rank(IntEnum):
@@ -81,7 +83,7 @@ def nginx(
     return Part(
         name=NGINX,
         argv=(str(program), "-e", "stderr", "-p", str(run), "-c", str(config_file)),
-        env=env,
+        env=limited_to((), env),
         cwd=folder.run,
         ready=partial(answers, address, "/healthz"),
         rank=Rank.NGINX,
@@ -97,7 +99,7 @@ def dashboard(folder: Folder, address: Address, env: Mapping[str, str]) -> Part:
     return Part(
         name="flower",
         argv=roles.flower(address.host, address.port),
-        env=env,
+        env=limited_to(FLOWER_SECRETS, env),
         cwd=folder.run,
         ready=partial(answers, address, "/healthcheck"),
         rank=Rank.DASHBOARD,

@@ -132,6 +132,9 @@ def test_neither_credentials_nor_signed_urls_are_kept(observatory: Installation,
         assert b"the-owner" not in path.read_bytes(), path
         assert b"X-Signature" not in path.read_bytes(), path
     assert not observatory.table.redis.keys("*ticket:*")
+    data = observatory.folder / "data"
+    open_to_all = [path for path in (data, *data.rglob("*")) if path.lstat().st_mode & 0o007]
+    assert not open_to_all, "other users of this machine may read the cache"
     secret = observatory.folder / "data" / "url-secret"
     assert secret.stat().st_mode & 0o777 == 0o600
 

@@ -27,6 +27,7 @@ from mezcal.runtime.up.options import (
     settings_for,
 )
 from mezcal.runtime.up.part_process import cause
+from mezcal.runtime.up.parts import nginx as nginx_part
 from mezcal.runtime.up.worker_parts import split
 from mezcal.sample import FOLDER
 from tests.support.proc import runs
@@ -136,8 +137,31 @@ def test_loopback_is_trusted_only_where_nothing_else_is_listened_on(
 
 
 def test_all_parts_are_given_one_broker(tmp_path: Path) -> None:
-    urls = {part.env.get("REDIS_URL") for part in parts_at(tmp_path, HERE, HERE).values()}
+    parts = parts_at(tmp_path, HERE, HERE)
+    urls = {part.env.get("REDIS_URL") for name, part in parts.items() if name != "broker"}
     assert urls == {f"redis+socket://{tmp_path}/run/broker.sock"}
+
+
+def test_programs_of_others_get_only_the_secrets_that_they_need(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    Path("password").write_text("in a file")
+    given = {
+        "JWT_TOKEN": "jwt",
+        "API_TOKENS": "one,two",
+        "WEBHOOK_LOGINS": "producer:password",
+        "FLOWER_BASIC_AUTH": "mezcal:dashboard",
+        "REPO_PASSWORD_FILE": "password",
+    }
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    (tmp_path / "run").mkdir()
+    parts = parts_at(tmp_path, HERE, HERE)
+    parts["nginx"] = nginx_part(settings_for(OPTIONS), Folder(tmp_path, -1), Path("nginx"), (HERE, HERE), given)
+    got = {name: given.keys() & parts[name].env.keys() for name in parts}
+    assert got["flower"] == {"FLOWER_BASIC_AUTH"}
+    assert got["broker"] == got["nginx"] == set()
+    assert got["worker"] == given.keys()
 
 
 # --- nginx
