@@ -98,7 +98,7 @@ def _number(data: bytearray, random: Random) -> None:
 def _tag(data: bytearray, random: Random) -> None:
     """Change the value or the count of a TIFF's tag."""
     try:
-        page = random.choice(read_directories(io.BytesIO(bytes(data))))
+        page = random.choice(read_directories(io.BytesIO(bytes(data))).found)
     except BadTiff:
         return _number(data, random)
     at = random.choice(sorted(page.entries.values(), key=lambda entry: entry.offset)).offset

@@ -68,6 +68,9 @@ PICTURES: dict[str, tuple[str, ...]] = {
         "bilevel", "grey4", "grey8", "rgb8", "rgb16", "palette", "cmyk",
     ),
 }  # fmt: skip
+SMALLER_COPY = (
+    "has at most a quarter of the largest page's pixels, unless NewSubfileType or PageNumber call it a document's page"
+)
 SAMPLES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("8-bit grey and RGB", "kept", ("grey8", "rgb8")),
     ("16-bit", "the upper eight bits, after the profile has been applied to all sixteen", ("rgb16",)),
@@ -94,7 +97,17 @@ SAMPLES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("orientation", "applied once; the tag is removed", ("turned",)),
     ("resolution", "kept as JFIF density; exchanged if the picture is rotated by 90 degrees", ()),
     ("EXIF, XMP, IPTC", "dropped; with `KEEP_METADATA` kept without orientation and thumbnail", ()),
-    ("several pages", "the largest that is no smaller copy and no mask; `?page=N` selects another", ("pages",)),
+    (
+        "several pages",
+        "the first that is no mask and no smaller copy; `?page=N` selects another. A copy is flagged as one, or "
+        + SMALLER_COPY,
+        ("pages",),
+    ),
+    (
+        "a link to a next page that leads nowhere (behind the file's end, to no directory)",
+        "the pages before it are shown, with a note in the sidecar; a page behind it is refused with 422",
+        (),
+    ),
     (
         "a side of more than 65,500 pixels",
         "scaled to fit with a note, or refused with 413 (`OVERSIZE`)",

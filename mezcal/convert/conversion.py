@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -35,12 +35,16 @@ PROGRESSIVE_BYTES = 6  # a pixel, that the encoder of a progressive JPEG holds: 
 
 @dataclass
 class Conversion:
-    """The arguments of `convert`, and *encoder_bytes* of memory that the encoder will need."""
+    """The arguments of `convert`, and what is found out on the way.
+
+    *encoder_bytes* is the memory that the encoder will need. *notes* are for the sidecar.
+    """
 
     master: BinaryIO
     target: Path
     context: ConversionContext
     encoder_bytes: int = 0
+    notes: list[str] = field(default_factory=list)
 
     def run(self) -> ConvertedImage:
         """Returns the picture that was written. Raises as `convert` does."""
@@ -88,10 +92,16 @@ class Conversion:
             yield partial(open_tiff_page, engine, master, page)
 
     def _tiff_page(self, master: MasterReader) -> Page:
-        page = choose_page(read_pages(master), self.context.page)
+        pages = read_pages(master)
+        page = choose_page(pages, self.context.page)
+        self._note(pages.note)
         self._check_size(page.width, page.height)
         page.check_content()
         return page
+
+    def _note(self, note: str | None) -> None:
+        if note is not None:
+            self.notes.append(note)
 
     def _check_size(self, width: int, height: int) -> None:
         options = self.context.options
@@ -130,7 +140,8 @@ class Conversion:
             libvips.forget_errors()
             # a complaint about the header alone says nothing about the pixels: another engine may read them
             raise (CannotRead if reason in decoded.header_errors else Damaged)(reason) from error
-        return ConvertedImage(*size, format_name, note)
+        self._note(note)
+        return ConvertedImage(*size, format_name, "; ".join(self.notes) or None)
 
     def _encode(self, decoded: Decoded, value_range: ValueRange | None) -> tuple[tuple[int, int], str | None]:
         """Write the JPEG. Returns its width and height, and a note if the picture was scaled."""

@@ -127,29 +127,43 @@ class Directory:
             return None
 
 
-def read_directories(file: BinaryIO) -> list[Directory]:
-    """Returns all pages, each followed by its sub-IFDs. Raises `BadTiff` if the first page cannot be read."""
+@dataclass(frozen=True, slots=True)
+class Directories:
+    """All pages, each followed by its sub-IFDs. *broken* tells why the link to a further page leads nowhere."""
+
+    found: list[Directory]
+    broken: str | None = None
+
+
+def read_directories(file: BinaryIO) -> Directories:
+    """Returns all pages that can be reached. Raises `BadTiff` if there is none but smaller copies."""
     tiff, offset = _open(file)
     found: list[Directory] = []
     seen: set[int] = set()
+    broken = None
     for index in range(DIRECTORIES_MAX):
         if offset == 0 or offset in seen:
             break
         seen.add(offset)
-        if offset >= tiff.length:
-            raise BadTiff(f"directory {index + 1} at {offset} lies beyond the file's end at {tiff.length}")
         try:
-            page = _directory(tiff, offset, index, None)
-        except BadTiff:
+            page = _page_at(tiff, offset, index)
+        except BadTiff as error:
             if all(page.number(254, 0) & 1 for page in found):
                 raise
-            break  # some writers leave garbage after the last page
+            broken = str(error)  # some writers leave garbage after the last page
+            break
         found.append(page)
         found += _children(page, seen)
         offset = page.next_offset
     if not found:
         raise BadTiff("it has no image directory")
-    return found
+    return Directories(found, broken)
+
+
+def _page_at(tiff: TiffFile, offset: int, index: int) -> Directory:
+    if offset >= tiff.length:
+        raise BadTiff(f"directory {index + 1} at {offset} lies beyond the file's end at {tiff.length}")
+    return _directory(tiff, offset, index, None)
 
 
 def directory_at(file: TiffFile, offset: int) -> Directory:

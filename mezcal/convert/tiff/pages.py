@@ -16,6 +16,7 @@ WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, MASK, SEPARATED, YCBCR, CIELAB, ICCL
 LOGL, LOGLUV = 32844, 32845
 SAMPLES_MAX = 256  # decoders allocate memory for each before they read the pixels
 TILE_MAX = 256 * 2**20  # bytes
+MUCH_SMALLER = 4  # times fewer pixels than the largest page: a thumbnail, unless the file calls it a document's page
 SIDE_MAX = 2**31 - 1  # pixels: decoders use 32-bit integers
 
 
@@ -155,6 +156,12 @@ class Page:
         return bool(self.directory.number(254, 0) & 0b101) or self.directory.number(255, 1) == 2
 
     @property
+    def of_document(self) -> bool:
+        """True if the file calls this one page of several (NewSubfileType, SubfileType or PageNumber)."""
+        directory = self.directory
+        return bool(directory.number(254, 0) & 0b10) or directory.number(255, 1) == 3 or 297 in directory.entries
+
+    @property
     def dpi(self) -> tuple[float, float] | None:
         """Dots an inch, None if the file has no absolute resolution."""
         unit = {2: 1.0, 3: 2.54}.get(self.directory.number(296, 2))
@@ -226,20 +233,48 @@ class Page:
         return -(-self.width * bits // 8) * rows
 
 
-def choose_page(pages: list[Page], number: int | None) -> Page:
-    """Returns page *number*, counted from 1, or the main picture: the largest page that is no smaller copy of another.
+@dataclass(frozen=True, slots=True)
+class Pages:
+    """Every picture in a file. *broken* tells why the link to a further page leads nowhere, None if all were found."""
 
-    Raises `BadRecipe` if there is no such page.
+    found: list[Page]
+    broken: str | None
+
+    @property
+    def top(self) -> list[Page]:
+        """The pages without their sub-directories."""
+        return [page for page in self.found if page.directory.sub is None]
+
+    @property
+    def note(self) -> str | None:
+        """What the sidecar says about pages that cannot be reached."""
+        return self.broken and f"pages after {len(self.top)} cannot be reached: {self.broken}"
+
+
+def choose_page(pages: Pages, number: int | None) -> Page:
+    """Returns page *number*, counted from 1, or the main picture.
+
+    Raises `BadRecipe` if there is no such page, `BadTiff` if a broken link leads to it.
     """
-    top = [page for page in pages if page.directory.sub is None]
-    if number is not None:
-        if number > len(top):
-            raise BadRecipe(f"page {number} is asked for, and the master has {len(top)}")
-        return top[number - 1]
-    whole = [page for page in pages if page.pixels and not page.reduced]
-    return max(whole or top, key=lambda page: page.pixels)
+    if number is None:
+        return _main_page(pages)
+    if number <= len(pages.top):
+        return pages.top[number - 1]
+    if pages.broken:
+        raise BadTiff(f"page {number} cannot be reached: {pages.broken}")
+    raise BadRecipe(f"page {number} is asked for, and the master has {len(pages.top)}")
 
 
-def read_pages(file: BinaryIO | MasterReader) -> list[Page]:
+def _main_page(pages: Pages) -> Page:
+    """Returns the first page that is no smaller copy of another: by its flags, or because it is much smaller."""
+    whole = [page for page in pages.found if page.pixels and not page.reduced]
+    if not whole:
+        return max(pages.top, key=lambda page: page.pixels)
+    largest = max(page.pixels for page in whole)
+    return next(page for page in whole if page.of_document or page.pixels * MUCH_SMALLER > largest)
+
+
+def read_pages(file: BinaryIO | MasterReader) -> Pages:
     """Returns every picture in the TIFF *file*. Raises `BadTiff` if there is none."""
-    return [Page(directory) for directory in read_directories(cast("BinaryIO", file))]
+    directories = read_directories(cast("BinaryIO", file))
+    return Pages([Page(directory) for directory in directories.found], directories.broken)

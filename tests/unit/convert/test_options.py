@@ -92,7 +92,7 @@ def pages() -> io.BytesIO:
     return file
 
 
-def test_the_main_picture_is_the_largest_that_is_no_reduced_copy(tmp_path):
+def test_the_main_picture_is_the_first_that_is_no_reduced_copy(tmp_path):
     assert_like(made(pages(), tmp_path)[0], RGB[:200])
 
 
