@@ -11,7 +11,7 @@ from api import request_log
 from api.context import ApiContext, set_context
 from api.responses import problems
 from api.routes import health, home, images, jobs, metrics, operator, reference, thumbnails, webhooks
-from api.security import body_limits, sessions
+from api.security import body_limits, malformed, sessions
 from mezcal.settings import load
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     set_context(app, context)
     sessions.register(app, context.settings)
     request_log.register(app)
+    malformed.register(app)
     body_limits.register(app)
     app.after_request(_drop_type_of_empty_body)
     for blueprint in BLUEPRINTS:

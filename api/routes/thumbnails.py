@@ -173,9 +173,7 @@ def stored(key: str) -> Response:
     opened = context().store.open_by_key(key)
     if opened is None:
         raise NotFound("the thumbnail is no longer cached: request it again")
-    response = send(opened)
-    response.headers["Cache-Control"] = f"private, max-age={context().settings.http_max_age}"
-    return response
+    return send(opened, cache_control=f"private, max-age={context().settings.http_max_age}")
 
 
 @thumbnails.get("/robots.txt")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from api.context import EXTENSION
 from api.nginx_hits import follow_nginx
 from api.server.hits import application
+from api.server.protocol_errors import use_problem_details
 from mezcal.runtime.parent_death import follow_parent
 from mezcal.settings import load
 from mezcal.settings.typos import find_typos, given_names
@@ -21,6 +22,8 @@ from mezcal.telemetry.logs import format_gunicorn_logs, set_up_logs
 
 if TYPE_CHECKING:
     from types import FrameType
+
+    from gunicorn.http.message import Request
 
 _settings = load()
 
@@ -46,7 +49,8 @@ forwarded_allow_ips = ""  # nothing here believes a forwarded address
 
 
 def on_starting(_arbiter: Any) -> None:
-    """Set up the logs once, before the application is loaded."""
+    """Set up logs and error responses once, before the application is loaded."""
+    use_problem_details()
     set_up_logs(_settings, "api")
     format_gunicorn_logs()
     for typo in find_typos(given_names()):
@@ -60,6 +64,11 @@ def post_fork(_arbiter: Any, _worker: Any) -> None:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     multiprocess.register_process()
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, FILES) if most > 0 else FILES, most))
+
+
+def pre_request(_worker: Any, request: Request) -> None:
+    """Answer HTTP/1.2 and the like as HTTP/1.1: gunicorn would send the client's version back (RFC 9112, 2.3)."""
+    request.version = min(request.version, (1, 1))
 
 
 def post_worker_init(_worker: Any) -> None:

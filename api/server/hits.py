@@ -14,7 +14,9 @@ from werkzeug.wsgi import wrap_file
 from api import create_app
 from api.context import EXTENSION
 from api.hit_lines import HitLine, count_hits, hit_log, source_of
+from api.responses.conditions import CONDITIONS
 from api.responses.images import BLOCK, HIT, STALE, ImageHeaders
+from api.security.malformed import fault_of
 from mezcal.errors import Failure
 from mezcal.recipe import Mezzanine
 from mezcal.telemetry.metrics import metrics
@@ -31,14 +33,6 @@ if TYPE_CHECKING:
 
 REMEMBERED = 1024  # paths and headers that are not computed again for each hit
 BODY = ("CONTENT_LENGTH", "HTTP_TRANSFER_ENCODING")
-CONDITIONS = (
-    "HTTP_RANGE",
-    "HTTP_IF_RANGE",
-    "HTTP_IF_MATCH",
-    "HTTP_IF_NONE_MATCH",
-    "HTTP_IF_MODIFIED_SINCE",
-    "HTTP_IF_UNMODIFIED_SINCE",
-)
 
 
 @cache
@@ -62,7 +56,7 @@ class Hits:
         self._app = app
         self._store, self._freshness = context.store, context.freshness
         self._image_headers = ImageHeaders.of(context.settings)
-        self._for_flask = frozenset((*BODY, "HTTP_RANGE") if self._image_headers.header else (*BODY, *CONDITIONS))
+        self._for_flask = frozenset((*BODY, *CONDITIONS))
         self._log = hit_log(context.settings)
         self._headers = lru_cache(REMEMBERED)(self._headers_of)
 
@@ -87,7 +81,9 @@ class Hits:
         """Return what a plain GET or HEAD asks for, None for any other request."""
         if environ["REQUEST_METHOD"] not in {"GET", "HEAD"} or environ.get("QUERY_STRING"):
             return None
-        return _recipe_at(environ["PATH_INFO"]) if self._for_flask.isdisjoint(environ) else None
+        if fault_of(environ) or not self._for_flask.isdisjoint(environ):
+            return None
+        return _recipe_at(environ["PATH_INFO"])
 
     def _open(self, recipe: Mezzanine) -> Opened | None:
         try:

@@ -22,19 +22,23 @@ if TYPE_CHECKING:
     from mezcal.settings import Settings
 
 READ_EXTRA = 30  # seconds added to WAIT_SECONDS: by then the API must have begun its response
-TEMPORARY = {502, 503, 504}
-# What nginx refuses by itself: title and detail, without dollars and backslashes. 494 is its own number of 431.
+# What nginx refuses by itself: title and detail, without dollars and backslashes.
 PROBLEMS = {
     400: ("Bad Request", "The request is malformed, or its path has a '..' too many or a control character."),
     404: ("Not Found", "There is nothing at this address."),
     405: ("Method Not Allowed", "This address does not take this method."),
     408: ("Request Timeout", "The request did not arrive in time."),
+    412: ("Precondition Failed", "The image is not the one that the condition of the request allows."),
     413: ("Content Too Large", "The body of the request is too large."),
     414: ("URI Too Long", "The address is too long."),
-    494: ("Request Header Fields Too Large", "The header of the request is too large."),
+    416: ("Requested Range Not Satisfiable", "The range begins after the end of the image, or ends before it begins."),
+    431: ("Request Header Fields Too Large", "The header of the request is too large."),
+    500: ("Internal Server Error", "The server in front of mezcal failed; the reason is in its log."),
+    501: ("Not Implemented", "The request has a transfer coding that this server does not know."),
     502: ("Bad Gateway", "The API of mezcal does not answer. Try again in a moment."),
     503: ("Service Unavailable", "The image was removed in this moment. Try again."),
     504: ("Gateway Timeout", "The API of mezcal did not answer in time. Try again in a moment."),
+    505: ("HTTP Version Not Supported", "This server speaks HTTP/1.1."),
 }
 USE_FORMAT = """    log_format mezcal_use '$named';  # the name of the image, for workers to read
 """
@@ -78,10 +82,11 @@ def configuration(settings: Settings, config: NginxConfig) -> str:
         "body_most": str(max(settings.jobs_max_bytes, settings.webhook_max_bytes)),
         "read_timeout": f"{settings.wait_seconds + READ_EXTRA:g}s",
         "hit_format": LONG if settings.access_log == "all" or settings.revalidate_after else SHORT,
-        "problems": "\n".join(_problem(status, *texts) for status, texts in PROBLEMS.items()),
+        "problems": "\n".join(f"        {status}  '{_problem(status)}';" for status in PROBLEMS),
         "log_hits": f'access_log "{_quoted(config.hits)}" mezcal_hit buffer=32k flush=1s;' if config.hits else "",
         "forwarded": "" if config.trusted else _template("forwarded.conf"),
         "hits": _template("hits.conf") if by_path else "",
+        "error_pages": _template("error_pages.conf").rstrip("\n"),
         "use_format": USE_FORMAT if use_log else "",
         "use_log": f'\n            access_log "{_quoted(use_log)}" mezcal_use buffer=64k flush=10s;' if use_log else "",
     }
@@ -91,21 +96,11 @@ def configuration(settings: Settings, config: NginxConfig) -> str:
     return text
 
 
-def _problem(status: int, title: str, detail: str) -> str:
-    """Returns the directives that answer *status* in the form of the API's errors (RFC 9457)."""
-    shown = 431 if status == 494 else status
-    body = json.dumps({"type": "about:blank", "title": title, "status": shown, "detail": detail})
-    quoted = body.replace("'", "\\'")
-    return f"""        error_page {status} ={shown} /.problem/{status};
-        location = /.problem/{status} {{
-            internal;
-            default_type application/problem+json;
-            add_header Cache-Control no-store always;
-            add_header X-Content-Type-Options nosniff always;
-            add_header X-Request-ID $mezcal_request_id always;
-            {"add_header Retry-After 1 always;" if shown in TEMPORARY else "# the same request fails again"}
-            return {shown} '{quoted}';
-        }}"""
+def _problem(status: int) -> str:
+    """Returns the body of *status* in the form of the API's errors (RFC 9457), escaped for single quotes."""
+    title, detail = PROBLEMS[status]
+    body = json.dumps({"type": "about:blank", "title": title, "status": status, "detail": detail})
+    return body.replace("'", "\\'")
 
 
 def nginx() -> Path | None:
