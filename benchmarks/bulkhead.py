@@ -51,7 +51,7 @@ def main() -> None:
 
 def measure(installation: Installation, origin: OriginServer, options: argparse.Namespace) -> None:
     installation.ask(WARM)
-    for pid in installation.pids("celery"):
+    for pid in installation.pids("-m worker "):
         os.setpriority(os.PRIO_PROCESS, pid, options.nice)
     titles = ("p50 ms", "p99 ms", "hits/s", "failed", "API MB")
     print(f"load average {os.getloadavg()[0]:.1f}, {os.cpu_count()} cores, pool nice {options.nice}")

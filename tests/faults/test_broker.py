@@ -58,7 +58,7 @@ def test_while_the_broker_is_frozen_hits_are_served_and_misses_get_503(environme
     with frozen(environment.broker()):
         began = time.monotonic()
         assert environment.installation.ask(warm).status_code == 200
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < 2, "a question to the broker is given up after 2 s"
         missed = environment.installation.ask(cold)
         assert (missed.status_code, missed.json()["type"]) == (503, "/problems/broker-down")
         assert missed.headers["Retry-After"].isdigit()

@@ -30,7 +30,7 @@ def test_bulk_leaves_one_process_to_waiting_clients(environment: FaultEnvironmen
     for _ in range(10):
         path, _ = environment.master()
         assert environment.installation.ask(path).status_code == 200
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 20, "each would wait for 25 s"
     assert [environment.repository.count(path) for path, _ in held] == [1, 0, 0]
     for _, script in held:
         script.go.set()
@@ -56,7 +56,7 @@ def test_bulk_jobs_follow_each_other_without_a_pause(environment: FaultEnvironme
     began = time.monotonic()
     in_bulk(environment, *paths)
     until(lambda: all(environment.installation.stored(path) for path in paths), what="all of them")
-    assert time.monotonic() - began < 8, "a second between two of them would be a minute"
+    assert time.monotonic() - began < 30, "a second between two of them would be a minute"
     environment.assert_clean()
 
 

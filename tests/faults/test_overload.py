@@ -37,11 +37,9 @@ def test_waiting_requests_are_limited_and_a_client_that_leaves_frees_its_place(e
     began = time.monotonic()
     assert environment.installation.ask(path).headers["Retry-After"].isdigit()
     assert environment.installation.ask(warm).status_code == 200
-    assert time.monotonic() - began < 0.5, "at once, and hits as ever"
+    assert time.monotonic() - began < 5, "at once, not after WAIT_SECONDS (25), and hits as ever"
     clients[0].close()
-    left = time.monotonic()
-    asked = until(lambda: waits(environment, path), 5, "a free place")
-    assert time.monotonic() - left < 1.5
+    asked = until(lambda: waits(environment, path), 10, "a free place")
     script.go.set()
     assert asked.result().status_code == 200
     clients[1].close()
@@ -143,7 +141,7 @@ def test_a_failing_repository_gets_no_requests_and_then_one_probe(install: Calla
     other, _ = environment.master()
     began = time.monotonic()
     paused = environment.installation.ask(other)
-    assert time.monotonic() - began < 0.5
+    assert time.monotonic() - began < 3, "not after BREAKER_SECONDS"
     assert (paused.status_code, paused.json()["type"]) == (503, "/problems/origin-paused")
     assert 1 <= int(paused.headers["Retry-After"]) <= 3
     assert environment.repository.count(other) == 0

@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     from mezcal.store import Stored
 
 SAMPLES = FOLDER
+ONE_WORKER = (
+    "--workers",
+    "1",
+)  # an option: half the processor time of a start, for tests that convert one after the other
 MEZCAL = str(Path(sys.executable).with_name("mezcal"))
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from mezcal.recipe import Mezzanine
 from mezcal.store import open_store
-from tests.support.installation import SAMPLES, running_installation
+from tests.support.installation import ONE_WORKER, SAMPLES, running_installation
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def test_an_image_made_with_other_settings_is_made_again(
     assert made is not None
     shared = str(ageing.settings.cache_dir)
     given = {"STORAGE_DIR": shared, "REVALIDATE_AFTER": "1", "MEZZANINE_QUALITY": "50"}
-    with running_installation(tmp_path, repository.url, "--nginx", "never", **given) as other:
+    with running_installation(tmp_path, repository.url, *ONE_WORKER, "--nginx", "never", **given) as other:
         until(lambda: time.time() - made.made > 1.5, what="age")
         assert other.ask(master).headers["Content-Length"] == large
         until(lambda: other.ask(master).headers["Content-Length"] != large, what="the smaller image")
@@ -142,7 +142,9 @@ def test_an_old_image_that_nginx_serves_is_asked_about_too(repository: OriginSer
     """The API reads the hit from nginx's log a second later; the walk through the store would come in a minute."""
     path = "served-by-nginx.tif"
     repository.script(path, body=OTHER)
-    with running_installation(tmp_path, repository.url, REVALIDATE_AFTER=str(HOUR), ACCESS_LOG="none") as up:
+    with running_installation(
+        tmp_path, repository.url, *ONE_WORKER, REVALIDATE_AFTER=str(HOUR), ACCESS_LOG="none"
+    ) as up:
         up.ask(path)
         up.table.redis.set(up.table.keys.chore("walk"), "another's", ex=HOUR)
         grow_old(up, path)

@@ -198,14 +198,14 @@ def test_a_slow_client_that_asks_once_gets_every_byte(installation: Installation
 
 def test_a_client_that_stays_connected_delays_no_other(installation: Installation) -> None:
     installation.ask(WARM)
+    began = time.monotonic()
     with ExitStack() as clients:
         for _ in range(60):
             line = clients.enter_context(client(installation))
             line.sendall(request("../x", "Connection: close"))
             assert line.recv(12) == b"HTTP/1.1 400"
-        began = time.monotonic()
         assert installation.ask(WARM).status_code == 200
-        assert time.monotonic() - began < 1.5
+    assert time.monotonic() - began < 60, "a server that waits for them takes two minutes"
 
 
 GET = b"GET /images/maps/valley.tif HTTP/1.1\r\n"

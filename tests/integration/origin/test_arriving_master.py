@@ -94,7 +94,7 @@ def test_closing_early_ends_the_download_at_once(origin, repository):
     begun = time.monotonic()
     with repository().open("a.tif") as master:
         master.file.read(1000)
-    assert time.monotonic() - begun < 1
+    assert time.monotonic() - begun < 10, "the origin would wait for a minute"
     assert master.file.closed
 
 
@@ -166,9 +166,9 @@ def test_closing_while_a_download_is_resumed_does_not_wait_for_the_origin(origin
     script = origin.script("a.tif", cut_at=100_000, cuts=1)
     begun = time.monotonic()
     with repository().open("a.tif") as master:
-        script.delay = 3
+        script.delay = 30
         master.file.read(100_000)
         origin.wait_for_requests("a.tif", 2)
-    assert time.monotonic() - begun < 2
+    assert time.monotonic() - begun < 20
     origin.leaving.set()
     until(lambda: not downloads(), what="the end of the download")

@@ -24,7 +24,7 @@ from mezcal.runtime.nginx import NginxConfig, configuration, nginx
 from mezcal.settings import load
 from mezcal.store import LocalStore
 from tests.integration.conftest import TOKEN
-from tests.support.installation import SAMPLES, running_installation
+from tests.support.installation import ONE_WORKER, SAMPLES, running_installation
 from tests.support.proc import runs
 from tests.support.waiting import until
 
@@ -59,7 +59,9 @@ def proxied(repository: OriginServer, tmp_path_factory: pytest.TempPathFactory) 
 @pytest.fixture(scope="module")
 def trusting(repository: OriginServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     """Without tokens; the last test of this file is its end."""
-    with running_installation(tmp_path_factory.mktemp("trusting"), repository.url, "--nginx", "always") as up:
+    with running_installation(
+        tmp_path_factory.mktemp("trusting"), repository.url, *ONE_WORKER, "--nginx", "always"
+    ) as up:
         yield up
 
 
@@ -341,7 +343,7 @@ def test_a_proxy_before_nginx_is_seen_by_the_api(trusting: Installation) -> None
 
 @pytest.mark.parametrize("layout", ["md5_encoded", "md5_encoded_pairtree"])
 def test_the_md5_layouts_are_sent_by_nginx_too(repository: OriginServer, tmp_path: object, layout: str) -> None:
-    with running_installation(tmp_path, repository.url, "--nginx", "always", STORAGE_LAYOUT=layout) as up:  # type: ignore[arg-type]
+    with running_installation(tmp_path, repository.url, *ONE_WORKER, "--nginx", "always", STORAGE_LAYOUT=layout) as up:  # type: ignore[arg-type]
         up.settings = load(_env_file=None, data_dir=up.settings.data_dir, storage_layout=layout)
         for status in ("mezcal; fwd=miss", "mezcal; hit"):
             answer = up.ask(WARM)

@@ -17,7 +17,7 @@ from mezcal.store.s3 import S3Store
 from tests import DATA
 from tests.integration.conftest import TOKEN
 from tests.support.archive_server import ArchiveServer
-from tests.support.installation import SAMPLES, running_installation
+from tests.support.installation import ONE_WORKER, SAMPLES, running_installation
 from tests.support.s3_server import KEYS, running_s3
 from tests.support.waiting import until
 
@@ -63,7 +63,7 @@ def redirect(
     s3: S3Server, bucket: str, repository: OriginServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Installation]:
     given = s3.environment(bucket, S3_SERVE="redirect", **QUICK)
-    with running_installation(tmp_path_factory.mktemp("redirect"), repository.url, **given) as up:
+    with running_installation(tmp_path_factory.mktemp("redirect"), repository.url, *ONE_WORKER, **given) as up:
         yield up
 
 
@@ -205,7 +205,9 @@ def test_thumbnails_have_urls_of_the_object_store(
 
 
 def test_a_missing_bucket_is_reported_by_name(tmp_path: Path, s3: S3Server, repository: OriginServer) -> None:
-    with running_installation(tmp_path, repository.url, **s3.environment("no-such-bucket-of-ours")) as installation:
+    with running_installation(
+        tmp_path, repository.url, *ONE_WORKER, **s3.environment("no-such-bucket-of-ours")
+    ) as installation:
         answer = installation.ask("maps/valley.tif")
         assert answer.status_code == 503
         assert "AWS_BUCKET" in answer.json()["detail"]

@@ -15,7 +15,7 @@ from mezcal.recipe import Mezzanine
 from mezcal.runtime.nginx import nginx
 from mezcal.settings import Layout, load
 from mezcal.store import LocalStore
-from tests.support.installation import MEZCAL, running_installation
+from tests.support.installation import MEZCAL, ONE_WORKER, running_installation
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def old_image(cache: Path, name: str, days: int) -> Path:
 def test_workers_trim_and_what_was_evicted_comes_back_for_a_while(repository: OriginServer, tmp_path: Path) -> None:
     cache = tmp_path / "data" / "cache"
     old = [old_image(cache, f"old/{number}", days=number + 2) for number in range(10)]
-    with running_installation(tmp_path, repository.url, CACHE_MAX_BYTES="5MB") as installation:
+    with running_installation(tmp_path, repository.url, *ONE_WORKER, CACHE_MAX_BYTES="5MB") as installation:
         until(lambda: not old[-1].exists(), 30, "trimming")
         until(lambda: sum(path.exists() for path in old) == 4, 30, "the bound")
         assert [path.exists() for path in old] == [True] * 4 + [False] * 6
@@ -74,7 +74,9 @@ def test_the_hits_of_nginx_are_noted_where_the_file_system_does_not(
 ) -> None:
     """Nginx writes down what it serves, a worker reads it; the API is not asked."""
     image = old_image(noatime, 'naïve "1".tif', days=90)
-    with running_installation(tmp_path, repository.url, "--nginx", "always", STORAGE_DIR=str(noatime)) as installation:
+    with running_installation(
+        tmp_path, repository.url, *ONE_WORKER, "--nginx", "always", STORAGE_DIR=str(noatime)
+    ) as installation:
         assert installation.ask("na%C3%AFve%20%221%22.tif").headers["Cache-Status"] == "mezcal; hit"
         assert image.stat().st_atime < time.time() - DAY
         until(lambda: image.stat().st_atime > time.time() - DAY, 70, "the use to be noted")

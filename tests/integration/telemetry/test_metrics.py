@@ -11,7 +11,8 @@ import requests
 
 from mezcal.runtime.nginx import nginx
 from mezcal.telemetry.history import last_hour
-from tests.support.installation import SAMPLES, running_installation
+from tests.support.installation import ONE_WORKER, SAMPLES, running_installation
+from tests.support.roles import free_port
 from tests.support.scrape import samples, scraped, total
 from tests.support.waiting import until
 
@@ -22,18 +23,22 @@ if TYPE_CHECKING:
     from tests.support.origin_server import OriginServer
 
 VALLEY = (SAMPLES / "maps" / "valley.tif").read_bytes()
-WORKER_PORT = "19555"
 TOKEN = "a-token-for-prometheus"
 
 
 @pytest.fixture(scope="module")
-def own(repository: OriginServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+def worker_port() -> str:
+    return str(free_port())
+
+
+@pytest.fixture(scope="module")
+def own(repository: OriginServer, worker_port: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     """An installation that only these tests use; nginx in front if there is one."""
     for number in range(8):
         repository.script(f"counted/{number}.tif", body=VALLEY)
     folder = tmp_path_factory.mktemp("metrics")
     with running_installation(
-        folder, repository.url, API_PROCESSES="2", METRICS_PORT=WORKER_PORT, LOG_FORMAT="json"
+        folder, repository.url, API_PROCESSES="2", METRICS_PORT=worker_port, LOG_FORMAT="json"
     ) as up:
         yield up
 
@@ -86,13 +91,13 @@ def test_what_the_installation_holds_is_gauged(own: Installation) -> None:
     assert total(found, "mezcal_memory_bytes", part="worker") > 50e6
 
 
-def test_a_worker_tells_at_its_own_port(own: Installation) -> None:
-    answer = requests.get(f"http://127.0.0.1:{WORKER_PORT}/metrics", timeout=10)
+def test_a_worker_tells_at_its_own_port(own: Installation, worker_port: str) -> None:
+    answer = requests.get(f"http://127.0.0.1:{worker_port}/metrics", timeout=10)
     assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
     assert total(samples(answer.text), "mezcal_broker_up") == 1
-    assert requests.get(f"http://127.0.0.1:{WORKER_PORT}/", timeout=10).status_code == 404
+    assert requests.get(f"http://127.0.0.1:{worker_port}/", timeout=10).status_code == 404
     proxied = {"X-Forwarded-For": "192.0.2.7"}
-    assert requests.get(f"http://127.0.0.1:{WORKER_PORT}/metrics", headers=proxied, timeout=10).status_code == 403
+    assert requests.get(f"http://127.0.0.1:{worker_port}/metrics", headers=proxied, timeout=10).status_code == 403
 
 
 def test_other_machines_see_no_metrics_without_a_token(own: Installation) -> None:
@@ -119,9 +124,9 @@ def test_metrics_go_on_while_the_broker_is_away(
     repository: OriginServer, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """The worker's server serves the metrics that do not come from Redis."""
-    port = str(int(WORKER_PORT) + 1)
+    port = str(free_port())
     folder = tmp_path_factory.mktemp("away")
-    with running_installation(folder, repository.url, METRICS_PORT=port, METRICS_TOKEN=TOKEN) as up:
+    with running_installation(folder, repository.url, *ONE_WORKER, METRICS_PORT=port, METRICS_TOKEN=TOKEN) as up:
         bearer = {"Authorization": f"Bearer {TOKEN}"}
         place = f"http://127.0.0.1:{port}/metrics"
         assert requests.get(place, timeout=10).status_code == 401

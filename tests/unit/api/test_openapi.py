@@ -15,7 +15,7 @@ from mezcal.settings import load
 
 
 def routes(**given: str) -> dict[str, set[str]]:
-    base = {"redis_url": "redis://127.0.0.1:1/0", "repo_base_url": "http://127.0.0.1:1/"}
+    base = {"redis_url": "redis://127.0.0.1:1/0", "repo_base_url": "http://127.0.0.1:1/", "url_secret": "ours"}
     found: dict[str, set[str]] = {}
     for rule in create_app(load(_env_file=None, **base, **given)).url_map.iter_rules():
         path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule)

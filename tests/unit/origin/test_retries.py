@@ -79,7 +79,7 @@ def test_a_pause_beyond_the_total_timeout_fails_at_once() -> None:
     with pytest.raises(OriginFailed):
         RetryBudget(5, 1).run(attempts)
     assert attempts.calls == 1
-    assert time.monotonic() - begun < 1
+    assert time.monotonic() - begun < 2
 
 
 def test_cancelling_ends_the_pause_and_sends_no_further_request() -> None:
