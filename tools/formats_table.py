@@ -60,6 +60,7 @@ PICTURES: dict[str, tuple[str, ...]] = {
     "depths other than 1, 2, 4, 8, 16, 32, 64": ("grey12", "rgb10"),
     "half and double floats, 64-bit integers": ("half", "double"),
     "separate planes: tiles, or other than three samples": ("planar-tiles",),
+    "JPEG with more samples than the colours, in tiles or as YCbCr": ("jpeg-alpha",),
     "palette with further samples": ("palette-alpha",),
     "YCbCr 4:4:4, not JPEG": ("ycc444",),
     "YCbCr, subsampled or JPEG": ("ycc420", "ycc-jpeg"),

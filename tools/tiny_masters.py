@@ -212,6 +212,13 @@ TIFFS: dict[str, Callable[[Pixels], bytes]] = {
     "half": lambda rgb: tiff((rgb / 255).astype("f2"), **RGB_STRIPS),
     "double": lambda rgb: tiff(grey(rgb) / 255.0, photometric="minisblack"),
     "planar-tiles": lambda rgb: tiff(np.moveaxis(rgb, -1, 0), photometric="rgb", planarconfig="separate", tile=TILE),
+    "jpeg-alpha": lambda rgb: tiff(
+        np.dstack([grey(rgb), fading()]),
+        photometric="minisblack",
+        extrasamples=["unassalpha"],
+        compression="jpeg",
+        tile=(48, 64),
+    ),
     "palette-alpha": lambda rgb: palette(rgb, alpha=True),
     "ycc444": lambda rgb: bare(ycc(rgb).tobytes(), 6, [8, 8, 8], t530=("H", [1, 1])),
     "ycc420": ycc_420,

@@ -174,6 +174,16 @@ MODES = (
         "a row of strips or tiles of every plane at a time",
     ),
     Mode(
+        "JPEG with more samples than the colours, in tiles or as YCbCr",
+        lambda page: (
+            page.compression == 7
+            and page.samples != page.colours
+            and (page.tile is not None or page.photometric == YCBCR)
+        ),
+        (TIFFFILE,),
+        "a row of strips or tiles at a time",
+    ),
+    Mode(
         "palette with further samples",
         lambda page: page.photometric == PALETTE and page.samples > 1,
         (TIFFFILE,),

@@ -14,6 +14,16 @@ if TYPE_CHECKING:
     from mezcal.convert.options import ConversionOptions
 
 FLOAT_MAX = 3.4e38
+OPAQUE = {
+    "uchar": 255,
+    "char": 127,
+    "ushort": 65535,
+    "short": 32767,
+    "uint": 2**32 - 1,
+    "int": 2**31 - 1,
+    "float": 1,
+    "double": 1,
+}  # alpha, by libvips' format, where the format has no peak
 
 ValueRange = tuple[float, float]  # the values of black and of white
 
@@ -68,7 +78,7 @@ class ColourConversion:
             colour = self._convert_colour(_scaled(colour, decoded, self.value_range))
         if alpha is None:
             return colour
-        return _flattened(colour, _eight_bits(_scaled(alpha, decoded, self.value_range)), self.background)
+        return _flattened(colour, _scaled_alpha(alpha, decoded), self.background)
 
     def _convert_colour(self, image: Any) -> Any:
         if self.decoded.space == "cmyk":
@@ -121,7 +131,7 @@ def _colour_and_alpha(image: Any, decoded: Decoded) -> tuple[Any, Any]:
         return image if image.bands == decoded.colours else image.extract_band(0, n=decoded.colours), None
     colour, alpha = image.extract_band(0, n=decoded.colours), image.extract_band(decoded.alpha)
     if decoded.associated:
-        peak = decoded.peak or 1
+        peak = decoded.peak or OPAQUE[alpha.format]
         colour = (colour * peak / (alpha == 0).ifthenelse(peak, alpha)).cast(colour.format)
     return colour, alpha
 
@@ -142,6 +152,12 @@ def _scaled(image: Any, decoded: Decoded, values: ValueRange | None) -> Any:
     if decoded.inverted:
         image = image.linear(-1, 255 if image.format == "uchar" else 65535).cast(image.format)
     return image
+
+
+def _scaled_alpha(alpha: Any, decoded: Decoded) -> Any:
+    """Returns alpha in 8 bits. It is neither inverted nor stretched with the colours."""
+    opaque = decoded.peak or OPAQUE[alpha.format]
+    return alpha if opaque == 255 and alpha.format == "uchar" else alpha.linear(255 / opaque, 0.5).cast("uchar")
 
 
 def _eight_bits(image: Any) -> Any:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import struct
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import imagecodecs
 import numpy as np
 import pytest
 import pyvips
@@ -14,6 +15,9 @@ from PIL import Image
 from mezcal.convert import ConversionContext, ConversionOptions, convert
 from mezcal.errors import Undecodable
 from tests.support.masters import with_tags
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 HEIGHT, WIDTH = 75, 101
 ROWS, COLUMNS = np.mgrid[0:HEIGHT, 0:WIDTH]
@@ -36,7 +40,7 @@ def converted(path: Any, tmp_path: Any, **options: Any) -> np.ndarray:
 
 
 def assert_like(found: np.ndarray, wanted: np.ndarray, most: float = 5) -> None:
-    wanted = np.repeat(wanted[..., None], 3, -1) if wanted.ndim == 2 else wanted
+    wanted = np.broadcast_to(wanted.reshape(*wanted.shape[:2], -1), (*wanted.shape[:2], 3))
     assert found.shape == wanted.shape
     assert np.sqrt(((found - wanted) ** 2).mean()) < most
 
@@ -67,6 +71,31 @@ LAYOUTS = {
     ),
     "associated": (PREMULTIPLIED, over_white(RGB), {"photometric": "rgb", "extrasamples": ["assocalpha"]}),
     "infrared": (np.dstack([RGB, ALPHA]), RGB, {"photometric": "rgb", "extrasamples": ["unspecified"]}),
+    "white_alpha": (
+        np.dstack([255 - GREY, ALPHA]),
+        over_white(GREY[..., None]),
+        {"photometric": "miniswhite", "extrasamples": ["unassalpha"]},
+    ),
+    "white_alpha_planar": (
+        np.stack([255 - GREY, ALPHA]),
+        over_white(GREY[..., None]),
+        {"photometric": "miniswhite", "extrasamples": ["unassalpha"], "planarconfig": "separate"},
+    ),
+    "rgba_uint32": (
+        np.dstack([RGB, ALPHA]).astype("u4") * 2**24,
+        over_white(RGB),
+        {"photometric": "rgb", "extrasamples": ["unassalpha"]},
+    ),
+    "rgba_float": (
+        (np.dstack([RGB, ALPHA]) / 255).astype("f4"),
+        over_white(RGB),
+        {"photometric": "rgb", "extrasamples": ["unassalpha"]},
+    ),
+    "rgba_stretched": (
+        np.dstack([RGB * 40.0 - 3000, ALPHA / 255]).astype("f4"),
+        over_white(RGB),
+        {"photometric": "rgb", "extrasamples": ["unassalpha"]},
+    ),
     "half": ((RGB / 255).astype("f2"), RGB, {"photometric": "rgb"}),
     "float": ((RGB / 255).astype("f4"), RGB, {"photometric": "rgb"}),
     "double": ((GREY / 255).astype("f8"), GREY, {"photometric": "minisblack"}),
@@ -104,6 +133,35 @@ def test_a_rare_compression_is_decoded(scheme, tile, tmp_path):
     tile = (32, 64) if tile else None
     tifffile.imwrite(tmp_path / "in.tif", RGB, photometric="rgb", compression=scheme, tile=tile)
     assert_like(converted(tmp_path / "in.tif", tmp_path), RGB, 9)
+
+
+@pytest.mark.parametrize("layout", ["grey8", "white8", "white_alpha", "rgb8", "rgba", "associated", "infrared"])
+@pytest.mark.parametrize("tile", [None, (32, 64)], ids=["strips", "tiles"])
+@pytest.mark.parametrize("planes", [False, True], ids=["side by side", "planes"])
+def test_jpeg_inside_is_decoded_in_every_layout(layout, tile, planes, tmp_path):
+    pixels, wanted, options = LAYOUTS[layout]
+    options = {"compression": "jpeg", "compressionargs": {"level": 95}, "tile": tile, **options}
+    data: Any = pixels
+    if planes and pixels.ndim == 3:
+        data, options["planarconfig"] = np.moveaxis(pixels, -1, 0), "separate"
+    elif pixels.ndim == 3 and pixels.shape[2] == 4:
+        data = jpegs_of_four_samples(pixels, *(tile or (HEIGHT, WIDTH)))
+        options |= {"shape": pixels.shape, "dtype": "u1", "planarconfig": "contig"}
+        options |= {} if tile else {"rowsperstrip": HEIGHT}
+    tifffile.imwrite(tmp_path / "in.tif", data, **options)
+    assert_like(converted(tmp_path / "in.tif", tmp_path), wanted, 6)
+    if layout in ("rgba", "associated", "infrared"):  # tifffile writes YCbCr, others write what the data are
+        as_rgb = with_tags((tmp_path / "in.tif").read_bytes(), {262: (3, (2,)), 530: None, 532: None})
+        (tmp_path / "in.tif").write_bytes(as_rgb)
+        assert_like(converted(tmp_path / "in.tif", tmp_path), wanted, 6)
+
+
+def jpegs_of_four_samples(pixels: np.ndarray, rows: int, columns: int) -> Iterator[bytes]:
+    padded = np.pad(pixels, ((0, -HEIGHT % rows), (0, -WIDTH % columns), (0, 0)), "edge")
+    for top in range(0, HEIGHT, rows):
+        for left in range(0, WIDTH, columns):
+            tile = np.ascontiguousarray(padded[top : top + rows, left : left + columns])
+            yield imagecodecs.jpeg8_encode(tile, 95, colorspace="CMYK", outcolorspace="CMYK")
 
 
 @pytest.mark.parametrize("bits", [2, 3, 4, 5, 6, 7, 9, 10, 11, 12, 13, 14, 15])
