@@ -27,7 +27,9 @@ LINE_MOST = 1 << 14  # bytes: more than any path, or a few words about it, may h
 BODY_SECONDS = 60.0  # in which a whole body has to arrive: until then it holds a thread
 LIST_SECONDS = 600.0  # the same for the long lists of clients that may change state
 REST_SECONDS = 0.5  # the same for what nobody has read of it, and REST_MOST bytes of that
-REST_MOST = 1 << 16
+# nginx has the whole body, and sends megabytes in milliseconds. If the connection is closed meanwhile, nginx may answer
+# 502 instead of what the API says.
+REST_MOST = 16 << 20
 
 # Bodies at once of unknown senders, in all and by client: each holds a thread, and an event's some megabytes. No other
 # route reads the body of a stranger.
