@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from mezcal.store import DerivativeStore, Store
 
 FREE_BYTES_LEAST = 2**30  # some hundred large mezzanines
+FOLDERS_MAX = 20_000  # a second on a local disk
 HINT = "check the folder of STORAGE_DIR: its disk, its owner, its mount"
 
 
@@ -23,7 +24,7 @@ def store_check(store: Store) -> Check:
 
 
 def thorough_store_check(store: DerivativeStore) -> Check:
-    """Check the same as `store_check`, and a rename over an existing file, and the free space."""
+    """Check the same as `store_check`, and a rename over an existing file, more folders, and the free space."""
     return Check("store", partial(_check_store_thoroughly, store), HINT)
 
 
@@ -43,6 +44,7 @@ def _check_store_thoroughly(store: DerivativeStore) -> str:
     if not isinstance(store, PublishesByRename) or free is None:
         return "can be written"
     store.check_rename()
+    store.check_folders(FOLDERS_MAX)
     detail = f"can be written, renames replace whole files, {free / 2**30:,.1f} GiB free"
     if free < FREE_BYTES_LEAST:
         raise CheckFailed(detail, "free space on the disk, or keep fewer derivatives", Severity.WARNING)

@@ -135,3 +135,6 @@ class PublishesByRename(Protocol):
 
     def check_rename(self) -> None:
         """Raise `StoreDown`, with what to do, unless renaming over a file replaces it within one file system."""
+
+    def check_folders(self, most: int) -> None:
+        """Raise `StoreDown`, with what to do, if nothing could be stored in one of the first *most* folders."""

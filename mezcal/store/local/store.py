@@ -8,6 +8,7 @@ import shutil
 from contextlib import contextmanager, suppress
 from functools import partial
 from io import FileIO
+from itertools import islice
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from mezcal.errors import StoreDown
@@ -30,6 +31,7 @@ from mezcal.store.local.files import (
 from mezcal.store.local.inventory import LocalInventory
 from mezcal.store.local.last_use import access_times_kept
 from mezcal.store.local.layout import IMAGE, OURS, SIDECAR, by_key, folder
+from mezcal.store.local.permissions import check_owner, folders_in
 from mezcal.store.local.scratch import Scratch
 from mezcal.store.local.trash import Trash, name_of
 from mezcal.store.local.verify import LocalVerifier
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
     from mezcal.store.housekeeping.verify import VerifiedItem
     from mezcal.store.values import Stored
 
+FOLDERS_CHECKED = 50  # at the root: /readyz asks each second
 SWEEP_MAX = 500  # evicted files that a sweep removes: more would delay the worker that sweeps
 
 
@@ -192,6 +195,12 @@ class LocalStore:
         """Raise `StoreDown`, with the reason, unless a derivative could be stored now."""
         with self.draft() as draft, os_errors_as_store_down():
             draft.write_bytes(b"\xff")
+            check_owner(self.root, islice(folders_in(self.root), FOLDERS_CHECKED))
+
+    def check_folders(self, most: int) -> None:
+        """Raise `StoreDown` if a derivative could not be stored in one of the first *most* folders."""
+        with os_errors_as_store_down():
+            check_owner(self.root, islice((item.folder for item in FolderWalk(self.root)), most))
 
     def check_rename(self) -> None:
         """Raise `StoreDown` unless renaming over a file replaces it within one file system, as publishing needs."""

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import time
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -18,15 +22,17 @@ from mezcal.checks.store import scratch_check, store_check, thorough_store_check
 from mezcal.jobs import BrokerProbe, Worker, WorkerRegistry
 from mezcal.jobs.state.keys import Keys
 from mezcal.runtime import nginx
-from mezcal.settings import load
+from mezcal.settings import Layout, load
 from mezcal.store import open_store
+from mezcal.store.local.store import LocalStore
 from tests.support.origin_server import OriginServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from tests.support.broker import Broker
+
+NOBODY = 65534
 
 
 @pytest.fixture
@@ -172,6 +178,55 @@ def test_checking_the_store_leaves_no_file_behind(tmp_path: Path) -> None:
     assert thorough_store_check(open_store(settings)).run().level is Severity.OK
     assert scratch_check(settings).run().level is Severity.OK
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+@pytest.fixture
+def old_cache() -> Iterator[Path]:
+    """A cache that this user may write, outside the folder of the test, which other users may not enter."""
+    with TemporaryDirectory() as name:
+        root = Path(name)
+        root.chmod(0o755)
+        for folder in ("books/1", "lost+found", ".snapshot"):
+            (root / folder).mkdir(parents=True)
+        if os.geteuid() == 0:
+            for folder in ("", "books", "books/1"):
+                os.chown(root / folder, NOBODY, NOBODY)
+        (root / "lost+found").chmod(0o500)
+        (root / ".snapshot").chmod(0o500)
+        yield root
+
+
+@contextmanager
+def not_as_root() -> Iterator[None]:
+    """Root may write everywhere: become the user `nobody` for a while."""
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
+
+
+@pytest.mark.parametrize(
+    ("closed", "levels"),
+    [
+        (None, (Severity.OK, Severity.OK)),
+        ("books", (Severity.FAILED, Severity.FAILED)),
+        ("books/1", (Severity.OK, Severity.FAILED)),
+    ],
+)
+def test_folders_of_another_user_are_reported_with_the_command_that_mends_them(
+    old_cache: Path, closed: str | None, levels: tuple[Severity, Severity]
+) -> None:
+    if closed:
+        (old_cache / closed).chmod(0o555)
+    store = LocalStore(old_cache, Layout.BASIC)
+    with not_as_root():
+        findings = [check.run() for check in (store_check(store), thorough_store_check(store))]
+        command = f"chown -R {os.geteuid()}:{os.getegid()} "
+    assert tuple(finding.level for finding in findings) == levels
+    assert all(command in finding.detail for finding in findings if finding.level is Severity.FAILED)
 
 
 def test_the_decoders_of_this_installation_are_there() -> None:
