@@ -4,7 +4,8 @@
 #
 #   docker build --build-arg REVISION="$(git rev-parse HEAD)" -t mezcal .
 
-# Name it with its digest to build the same image again: all else is pinned by requirements/run.txt, hash by hash.
+# The only base image. Whoever publishes an image gives it with its digest, to build the same bytes again:
+# --build-arg PYTHON=python:3.11-slim-bookworm@sha256:... All else is pinned by requirements/run.txt, hash by hash.
 ARG PYTHON=python:3.11-slim-bookworm
 
 FROM ${PYTHON} AS build
@@ -44,9 +45,11 @@ LABEL org.opencontainers.image.title="mezcal" \
       org.opencontainers.image.created="${CREATED}" \
       org.opencontainers.image.source="${SOURCE}"
 
-# A user of its own, without a shell; the folders that are written to, and nothing else, belong to it.
+# A user of its own, without a shell; the folders that are written to, and nothing else, belong to it. Others may not read
+# them. Group 0 may write, for clusters that run each container as another user of that group.
 RUN useradd --uid 10001 --user-group --no-create-home --home-dir /tmp --shell /usr/sbin/nologin mezcal \
-    && install -d -o mezcal -g mezcal /var/cache/mezcal /var/lib/mezcal /run/secrets
+    && install -d -o mezcal -g root -m 0770 /var/cache/mezcal /var/lib/mezcal \
+    && install -d -o mezcal -g mezcal /run/secrets/redis /run/secrets/api /run/secrets/worker /run/secrets/flower
 
 COPY --from=build /opt/mezcal /opt/mezcal
 

@@ -37,7 +37,7 @@ check: $(VENV)/dev.stamp ## Check lint, types, import contracts and container fi
 	$(BIN)/lint-imports
 	$(BIN)/hadolint Dockerfile
 	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec docker-compose.yml docker-compose.s3.yml
-	$(BIN)/kubernetes-validate --strict --quiet deploy/kubernetes/*.yaml
+	$(BIN)/kubernetes-validate --strict --quiet deploy/kubernetes/*.yaml deploy/kubernetes/example/*.yaml
 	$(BIN)/python -m tools.check_nginx
 
 .PHONY: test
@@ -79,17 +79,16 @@ chaos: $(VENV)/dev.stamp ## Kill, freeze and restart every part under load (SECO
 	$(BIN)/python -m tests.faults.support.chaos --seconds $(SECONDS) --seed $(SEED)
 
 .PHONY: lock
-lock: $(VENV)/dev.stamp ## Update the pinned versions from pyproject.toml
-	$(PIP) install uv
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade \
-		pyproject.toml requirements/build.in --extra dev -o requirements/dev.txt
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
-		pyproject.toml requirements/build.in -c requirements/dev.txt -o requirements/run.txt
+lock: $(VENV)/tools.stamp ## Update the pinned versions from pyproject.toml and requirements/tools.in
+	$(COMPILE) --upgrade pyproject.toml requirements/build.in --extra dev -o requirements/dev.txt
+	$(COMPILE) pyproject.toml requirements/build.in -c requirements/dev.txt -o requirements/run.txt
+	$(COMPILE) --upgrade requirements/tools.in -o requirements/tools.txt
 
-# Two tools that inspect the packages: they are installed into a separate folder.
-$(VENV)/tools.stamp: | $(BIN)/python
+# The tools that inspect and pin the packages: they are installed into a separate folder.
+COMPILE = $(VENV)/tools/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header
+$(VENV)/tools.stamp: requirements/tools.txt | $(BIN)/python
 	$(PYTHON) -m venv $(VENV)/tools
-	$(VENV)/tools/bin/python -m pip --disable-pip-version-check --quiet install cyclonedx-bom==7.5.0 pip-audit==2.10.1
+	$(VENV)/tools/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes -r $<
 	@touch $@
 
 .PHONY: sbom
@@ -100,6 +99,7 @@ sbom: $(VENV)/tools.stamp ## Write the packages of an installation to sbom.json 
 .PHONY: audit
 audit: $(VENV)/tools.stamp ## Compare the pinned packages with known vulnerabilities: needs the internet
 	$(VENV)/tools/bin/pip-audit --requirement requirements/run.txt --require-hashes --disable-pip
+	$(VENV)/tools/bin/pip-audit --requirement requirements/tools.txt --require-hashes --disable-pip
 
 .PHONY: clean
 clean: ## Remove what can be built again (never the data folder)

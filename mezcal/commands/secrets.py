@@ -12,14 +12,16 @@ if TYPE_CHECKING:
     import argparse
 
 RANDOM_BYTES = 24  # in each secret
-TEMPLATES = {  # file name: its content; {} is the secret
-    "redis_password": "{}",
-    "api_tokens": "{}",
-    "url_secret": "{}",
-    "flower_basic_auth": "mezcal:{}",
+TEMPLATES = {  # file, in a folder for each kind of reader: its content; {} is the secret
+    "redis/redis_password": "{}",
+    "api/api_tokens": "{}",
+    "api/url_secret": "{}",
+    "flower/flower_basic_auth": "mezcal:{}",
 }
+READ_BY_OTHERS = {"redis/redis_password"}  # Redis runs as another user; the folder protects it
 DESCRIPTION = f"""\
-Write a file with a random secret for each that FOLDER lacks: {", ".join(TEMPLATES)}.
+Write a file with a random secret for each that FOLDER lacks, below a folder for each role that reads it:
+{", ".join(TEMPLATES)}.
 Files that exist stay as they are.
 
 example: mezcal secrets ./secrets"""
@@ -37,12 +39,13 @@ def run(options: argparse.Namespace) -> int:
     options.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     for name, template in TEMPLATES.items():
         path = options.folder / name
+        path.parent.mkdir(exist_ok=True)
         try:
             file = path.open("x", encoding="ascii")
         except FileExistsError:
             continue
         with file:
             file.write(template.format(secrets.token_hex(RANDOM_BYTES)) + "\n")
-        path.chmod(0o444)  # the folder's mode protects it: each role runs as another user and has to read it
+        path.chmod(0o444 if name in READ_BY_OTHERS else 0o400)
         print(f"mezcal: made {path}")
     return OK

@@ -42,7 +42,8 @@ case "$PYTHON" in /root/*)  # other users may not read it
   mount --bind /mnt "$PYTHON"
 esac
 for place in /var/cache /var/lib /run /srv; do mount -t tmpfs tmpfs $place; done
-mkdir -p /var/cache/mezcal /var/lib/mezcal /run/secrets /srv/etc /srv/data
+mkdir -p /var/cache/mezcal /var/lib/mezcal /srv/etc /srv/data
+for reader in redis api worker flower; do mkdir -p /run/secrets/$reader; done
 while [ "$1" != -- ]; do mount --bind "$1" "$2"; shift 2; done
 shift
 for place in /var/cache /var/lib /run /srv; do mount -o remount,ro $place; done
@@ -79,6 +80,7 @@ class Composition:
     def translated(self, text: str) -> str:
         """Returns *text* with values for its variables, and this machine's addresses for those of the composition."""
         text = re.sub(r"\$\{(\w+):?-([^}]*)\}", lambda found: self.dotenv.get(found[1], found[2]), text)
+        text = re.sub(r"\$\{(\w+):\+([^}]*)\}", lambda found: found[2] if self.dotenv.get(found[1]) else "", text)
         text = text.replace("$$", "$")
         text = re.sub(r"/opt/mezcal/lib/python[\d.]+/site-packages/mezcal/sample", str(FOLDER), text)
         text = text.replace("redis:6379", f"127.0.0.1:{self.ports['redis']}")
@@ -115,7 +117,8 @@ class Composition:
             here = ROOT / source if source.startswith(".") else self.folder / "volumes" / source
             if not here.exists():
                 here.mkdir(parents=True)
-                owner = self.user(name).split(":")
+                # A volume has the owner of the image's folder.
+                owner = self.user(name).split(":") if not place.startswith("/run/secrets") else ("10001", "10001")
                 os.chown(here, int(owner[0]), int(owner[1]))
             if here.is_file():  # one file into a folder that is there for it
                 (self.folder / "etc" / here.name).write_text(self.translated(here.read_text()))

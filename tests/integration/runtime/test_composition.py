@@ -11,6 +11,7 @@ import pytest
 import requests
 from redis import AuthenticationError, Redis
 
+from mezcal.commands.secrets import TEMPLATES
 from tests.support.containers import Composition, possible
 
 if TYPE_CHECKING:
@@ -34,7 +35,8 @@ def composition(tmp_path: Path) -> Iterator[Composition]:
 
 
 def secret(composition: Composition, name: str) -> str:
-    return (composition.folder / "volumes" / "secrets" / name).read_text().strip()
+    reader, file = name.split("/")
+    return (composition.folder / "volumes" / f"secrets-{reader}" / file).read_text().strip()
 
 
 @pytest.mark.timeout(300)
@@ -52,11 +54,11 @@ def test_the_composition_makes_and_serves_an_image_with_passwords_of_its_own(com
         assert again.headers["Cache-Status"] == "mezcal; hit"
         assert again.headers["ETag"] == made.headers["ETag"]
         assert requests.delete(f"{url}/images/agave-p3.tif", timeout=10).status_code == 401
-        bearer = {"Authorization": f"Bearer {secret(up, 'api_tokens')}"}
+        bearer = {"Authorization": f"Bearer {secret(up, 'api/api_tokens')}"}
         assert requests.delete(f"{url}/images/agave-p3.tif", headers=bearer, timeout=10).status_code == 204
         board = f"http://127.0.0.1:{up.ports['flower']}/"
         assert requests.get(board, timeout=10).status_code == 401
-        user, _, word = secret(up, "flower_basic_auth").partition(":")
+        user, _, word = secret(up, "flower/flower_basic_auth").partition(":")
         assert requests.get(board, auth=(user, word), timeout=10).status_code == 200
 
 
@@ -64,15 +66,15 @@ def test_redis_is_bounded_keeps_what_it_has_and_asks_for_its_password(compositio
     port = composition.ports["redis"]
     with Redis(port=port) as anonymous, pytest.raises(AuthenticationError):
         anonymous.ping()
-    with Redis(port=port, password=secret(composition, "redis_password"), decode_responses=True) as client:
+    with Redis(port=port, password=secret(composition, "redis/redis_password"), decode_responses=True) as client:
         config = client.config_get("appendonly", "maxmemory", "maxmemory-policy", "save")
     assert config == {"appendonly": "yes", "maxmemory": str(2**30), "maxmemory-policy": "noeviction", "save": ""}
     listed = subprocess.run(["ps", "ax", "-o", "args"], capture_output=True, text=True, check=True).stdout
-    assert secret(composition, "redis_password") not in listed
+    assert secret(composition, "redis/redis_password") not in listed
 
 
 def test_the_secrets_of_an_installation_stay_as_they_are(composition: Composition) -> None:
-    names = ("redis_password", "api_tokens", "url_secret", "flower_basic_auth")
+    names = tuple(TEMPLATES)
     before = [secret(composition, name) for name in names]
     composition.done("secrets")
     assert [secret(composition, name) for name in names] == before

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
@@ -12,6 +12,9 @@ from mezcal.cli import parse
 from mezcal.commands.secrets import TEMPLATES
 from mezcal.settings import Settings
 from tests import ROOT
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 S3 = yaml.safe_load((ROOT / "docker-compose.s3.yml").read_text())
@@ -30,6 +33,7 @@ READ = VARIABLES | {f"{name}_FILE" for name in SECRET} | ELSEWHERE
 OF_THE_FILES = {
     *("SECRETS_DIR", "MEZCAL_PORT", "FLOWER_PORT", "MEZCAL_VERSION", "COMPOSE_PROFILES"),
     *("WORKER_PROCESSES", "WORKER_CPUS", "WORKER_LIMIT"),
+    *("PYTHON_IMAGE", "VALKEY_IMAGE", "NGINX_IMAGE", "MOTO_IMAGE"),
 }
 LEFT_OUT_OF_ENV = {"SENDFILE_HEADER"}
 CONFIDENTIAL = re.compile(r"PASSWORD|SECRET|TOKEN|AUTH|requirepass", re.IGNORECASE)
@@ -108,14 +112,93 @@ def test_no_secret_stands_in_the_files(name: str) -> None:
     """Secrets come from a file or from .env, or are marked as for trying only."""
     for variable, value in ALL[name].get("environment", {}).items():
         if CONFIDENTIAL.search(variable):
-            assert value in ("", None) or value.startswith(("${", "/run/secrets/")), variable
+            assert value in ("", None, "NONE") or value.startswith(("${", "/run/secrets/")), variable
     words = " ".join(ALL[name].get("command") or [])
     assert not re.search(r"(password|requirepass|auth)[ =](?!\$\$?[({])", words, re.IGNORECASE), words
 
 
 def test_every_secret_that_is_asked_for_is_made() -> None:
     text = (ROOT / "docker-compose.yml").read_text()
-    assert set(re.findall(r"/run/secrets/(\w+)", text)) == set(TEMPLATES)
+    assert set(re.findall(r"/run/secrets/(\w+/\w+)", text)) == set(TEMPLATES)
+
+
+# The settings with secrets that each service needs. `.env` is handed to all of them that have an `env_file`.
+OF_BROKER = {"REDIS_URL", "REDIS_PASSWORD", "REDIS_SENTINEL_PASSWORD"}
+OF_STORE_AND_METRICS = {"AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "METRICS_TOKEN"}
+OF_ORIGINS = {"JWT_TOKEN", "JWT_SECRET", "REPO_PASSWORD", "ARCHIVE_TOKEN"}
+OF_CLIENTS = {"API_TOKENS", "READ_TOKENS", "URL_SECRET", "WEBHOOK_LOGINS", "WEBHOOK_SECRETS", "WEBHOOK_TOKENS"}
+NEEDED = {
+    "api": OF_BROKER | OF_STORE_AND_METRICS | OF_CLIENTS,
+    "worker": OF_BROKER | OF_STORE_AND_METRICS | OF_ORIGINS,
+    "beat": OF_BROKER | OF_STORE_AND_METRICS | OF_ORIGINS,
+    "flower": OF_BROKER | {"FLOWER_BASIC_AUTH"},
+    "nginx-config": set(),
+}
+MOUNTED = {
+    "secrets": {"redis", "api", "flower"},
+    "redis": {"redis"},
+    "api": {"redis", "api"},
+    "worker": {"redis", "worker"},
+    "beat": {"redis", "worker"},
+    "flower": {"redis", "flower"},
+}
+
+
+def test_each_secret_is_needed_by_a_role() -> None:
+    assert set().union(*NEEDED.values()) == SECRET
+
+
+@pytest.mark.parametrize("name", [name for name, service in SERVICES.items() if "env_file" in service])
+def test_a_service_gets_no_secret_of_env_that_it_does_not_need(name: str) -> None:
+    given = SERVICES[name]["environment"]
+    for secret in SECRET - NEEDED[name]:
+        assert given[secret] in ("", "${READ_TOKENS:+set}${READ_TOKENS_FILE:+set}"), secret
+        assert given[f"{secret}_FILE"] == "", secret
+    needed = {variable for secret in NEEDED[name] for variable in (secret, f"{secret}_FILE")}
+    assert {variable for variable in needed if given.get(variable) == ""} <= {"REDIS_PASSWORD"}
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_mounts_the_secrets_that_it_needs(name: str) -> None:
+    volumes = [volume.split(":") for volume in SERVICES[name].get("volumes", []) if "secrets" in volume]
+    assert {volume[2] for volume in volumes} == {f"/run/secrets/{reader}" for reader in MOUNTED.get(name, ())}
+    if name != "secrets":
+        assert all(volume[3:] == ["ro"] for volume in volumes)
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "deploy/kubernetes").glob("*.yaml")), ids=lambda file: file.stem)
+def test_a_pod_mounts_the_secrets_that_it_needs(file: Path) -> None:
+    kinds = {"Deployment", "StatefulSet"}
+    pods = [made["spec"]["template"] for made in yaml.safe_load_all(file.read_text()) if made["kind"] in kinds]
+    needed = {
+        "mezcal-redis": {"redis"},
+        "mezcal-api": {"redis", "api", "store"},
+        **{app: {"redis", "store", "worker"} for app in ("mezcal-beat", "mezcal-interactive", "mezcal-bulk")},
+    }
+    for pod in pods:
+        secrets = [volume["secret"] for volume in pod["spec"]["volumes"] if "secret" in volume]
+        wanted = {f"mezcal-{reader}" for reader in needed[pod["metadata"]["labels"]["app"]]}
+        assert {secret["secretName"] for secret in secrets} == wanted
+        assert all(secret["defaultMode"] == 0o440 for secret in secrets)
+
+
+def test_each_image_of_others_is_named_once_in_a_variable_that_may_hold_its_digest() -> None:
+    named = [
+        service["image"]
+        for service in ALL.values()
+        if "image" in service and not service["image"].startswith("mezcal:")
+    ]
+    assert len(named) == len(set(named))
+    assert all(re.fullmatch(r"\$\{[A-Z]+_IMAGE:-[\w./-]+:[\w.-]+\}", image) for image in named), named
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    python = re.search(r"^ARG PYTHON=(\S+)$", dockerfile, re.MULTILINE)
+    assert python is not None
+    assert set(re.findall(r"^FROM (\S+)", dockerfile, re.MULTILINE)) == {"${PYTHON}"}
+    for service in SERVICES.values():
+        if "build" in service:
+            assert service["build"]["args"]["PYTHON"] == f"${{PYTHON_IMAGE:-{python[1]}}}"
+    in_cluster = re.findall(r"image: (valkey\S+)", (ROOT / "deploy/kubernetes/redis.yaml").read_text())
+    assert SERVICES["redis"]["image"] == f"${{VALKEY_IMAGE:-{in_cluster[0]}}}"
 
 
 def test_the_example_of_env_names_what_is_read() -> None:
