@@ -35,7 +35,7 @@ class HitLine(NamedTuple):
     method: str
     path: str
     status: str
-    bytes: int
+    bytes: int | str
     outcome: str
     server: str
     request_id: str
@@ -55,10 +55,11 @@ class HitLine(NamedTuple):
 
     def for_people(self) -> str:
         """Return the line for people."""
-        at = _utc_time(int(self.at * 1000))
         ms = "" if self.ms is None else f"{self.ms:.0f} ms "
-        request = f"{self.method} {escape_control(self.path)} {self.status} {self.outcome} {ms}{self.bytes} B"
-        return f"{at[:10]} {at[11:23]} INFO    {request} request_id={self.request_id}\n"
+        return (
+            f"{_time_for_people(int(self.at * 1000))} INFO    {self.method} {_escaped(self.path)} {self.status} "
+            f"{self.outcome} {ms}{self.bytes} B request_id={self.request_id}\n"
+        )
 
 
 class HitLog:
@@ -115,6 +116,17 @@ def _path_and_key(path: str) -> str:
     return f'"path": {json.dumps(path)}{key}'
 
 
-@lru_cache(64)
+@lru_cache(1024)
+def _escaped(path: str) -> str:
+    return escape_control(path)
+
+
+@lru_cache(1024)
 def _utc_time(milliseconds: int) -> str:
     return utc_time(milliseconds / 1000)
+
+
+@lru_cache(1024)
+def _time_for_people(milliseconds: int) -> str:
+    at = utc_time(milliseconds / 1000)
+    return f"{at[:10]} {at[11:23]}"

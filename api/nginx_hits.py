@@ -7,6 +7,7 @@ Counts them, writes their lines (ACCESS_LOG=all), and has those that are old com
 from __future__ import annotations
 
 import logging
+import re
 import threading
 import time
 from collections import Counter
@@ -15,15 +16,18 @@ from typing import TYPE_CHECKING
 
 from api.hit_lines import HitLine, count_hits, hit_log, recipe_of
 from mezcal.errors import Failure
-from mezcal.runtime.nginx.hit_file import HitFile, NginxHit
+from mezcal.runtime.nginx.hit_file import HitFile
 from mezcal.telemetry.tracing import TRACEPARENT
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from api.context import ApiContext
 
 log = logging.getLogger(__name__)
 
 EVERY = 1.0  # seconds
+STATUS_AND_SIZE = re.compile(r"^(\d{3}) (\d+)(?: |$)", re.MULTILINE)
 SERVER = "nginx"
 
 
@@ -41,7 +45,7 @@ class NginxLogReader:
 
     def __init__(self, file: HitFile, context: ApiContext) -> None:
         self._file, self._context = file, context
-        self._lines = hit_log(context.settings)
+        self._log = hit_log(context.settings)
         self._lock = threading.Lock()
 
     def follow(self) -> None:
@@ -60,13 +64,13 @@ class NginxLogReader:
                 log.warning("the log of nginx's hits cannot be read: %s", error)
 
     def _pass_on(self) -> None:
-        for text in self._file.new_lines():
-            hits = [hit for line in text.decode("latin-1").splitlines() if (hit := NginxHit.parse(line)) is not None]
-            _count(hits)
-            if self._lines is not None:
-                self._lines.write([_line(hit) for hit in hits])
+        for block in self._file.new_lines():
+            text = block.decode("latin-1")
+            _count(text)
+            if self._log is not None:
+                self._log.write(_hits(text))
             if self._context.settings.revalidate_after:
-                self._revalidate_old({hit.path for hit in hits})
+                self._revalidate_old({hit.path for hit in _hits(text)})
 
     def _revalidate_old(self, paths: set[str]) -> None:
         for recipe in filter(None, map(recipe_of, paths)):
@@ -76,19 +80,26 @@ class NginxLogReader:
                     self._context.freshness.is_stale(stored, recipe)
 
 
-def _count(hits: list[NginxHit]) -> None:
-    sizes: Counter[str] = Counter()
-    for hit in hits:
-        sizes[hit.status] += hit.bytes
-    for status, number in Counter(hit.status for hit in hits).items():
+def _count(text: str) -> None:
+    """Count the hits of *text*, lines in either format."""
+    numbers, sizes = Counter[str](), Counter[str]()
+    for (status, size), number in Counter(STATUS_AND_SIZE.findall(text)).items():
+        numbers[status] += number
+        sizes[status] += number * int(size)
+    for status, number in numbers.items():
         count_hits(_outcome(status), status, SERVER, number, sizes[status])
+
+
+def _hits(text: str) -> Iterator[HitLine]:
+    """Yield what *text* says, lines in the long format. One by one: a list of 10,000 tuples takes twice as long."""
+    for line in text.split("\n"):
+        try:
+            status, size, at, method, path, request_id, parent = line.split(" ", 6)
+            trace_id = parent[3:35] if parent != "-" and TRACEPARENT.fullmatch(parent) else ""
+            yield HitLine(float(at), method, path, status, size, _outcome(status), SERVER, request_id, trace_id)
+        except ValueError:  # the end of the text, or a line in another format
+            continue
 
 
 def _outcome(status: str) -> str:
     return "error" if status >= "400" else "hit"
-
-
-def _line(hit: NginxHit) -> HitLine:
-    parent = hit.traceparent if TRACEPARENT.fullmatch(hit.traceparent) else ""
-    answer = (hit.at, hit.method, hit.path, hit.status, hit.bytes, _outcome(hit.status), SERVER)
-    return HitLine(*answer, hit.request_id, parent[3:35])

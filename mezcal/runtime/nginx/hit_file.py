@@ -9,40 +9,18 @@ from __future__ import annotations
 import fcntl
 import os
 from contextlib import suppress
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-# nginx's log formats: for an API that only counts hits, and for one that also needs the path of the image.
+# nginx's log formats: for an API that only counts hits, and for one that also needs the path of the image. nginx
+# escapes what is not printable ASCII. Only the last value may have a space.
 SHORT = "$status $body_bytes_sent"
 LONG = "$status $body_bytes_sent $msec $request_method $request_uri $mezcal_request_id $http_traceparent"
 FULL = 16 * 2**20  # bytes after which the file is emptied
 BLOCK = 2**20  # bytes read at once
-
-
-class NginxHit(NamedTuple):
-    """One line of the file. Only the long format has the fields from *at* on."""
-
-    status: str
-    bytes: int
-    at: float = 0.0  # seconds since 1970
-    method: str = ""
-    path: str = ""
-    request_id: str = ""
-    traceparent: str = ""
-
-    @classmethod
-    def parse(cls, line: str) -> NginxHit | None:
-        """Return the hit of *line*, None if it has neither format."""
-        parts = line.split(" ")
-        try:
-            if len(parts) == 2:
-                return cls(parts[0], int(parts[1]))
-            return cls(parts[0], int(parts[1]), float(parts[2]), *parts[3:7])
-        except (ValueError, TypeError, IndexError):
-            return None
 
 
 class HitFile:
