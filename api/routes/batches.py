@@ -62,5 +62,7 @@ def batch(name: str) -> Response:
     """Return the state of a batch; 404 if it is unknown."""
     found = context().jobs.batches.read(name)
     if found is None:
-        raise NotFound("no such batch: it never existed, or it ended more than a week ago")
+        raise NotFound(
+            "no such batch: it never existed, or it ended too long ago (an hour for ten items or fewer, else a week)"
+        )
     return polled(batch_json(found))

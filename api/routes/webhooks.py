@@ -14,7 +14,6 @@ from api.security import body_limits
 from api.security.auth import read_authorized_event
 from mezcal.errors import Unauthorized
 from mezcal.ingest.events import READERS, read
-from mezcal.jobs.bulk.batches import KNOWN_SECONDS
 
 if TYPE_CHECKING:
     from api.security.webhook_signatures import Signed
@@ -37,15 +36,15 @@ def event(format_name: str) -> Response:
     delivery = read(format_name, body, headers)
     if not delivery.events:
         return _nothing_to_do(format_name, delivery)
-    known_by, seconds = _identity(format_name, delivery, signed)
-    return batches.accepted(format_name, context().jobs.post(delivery.events, known_by, seconds))
+    known_by = _identity(format_name, delivery, signed)
+    return batches.accepted(format_name, context().jobs.post(delivery.events, known_by))
 
 
-def _identity(format_name: str, delivery: Delivery, signed: Signed | None) -> tuple[str | None, int]:
-    """Return the id by which the same delivery is recognized if it comes again, and for how many seconds."""
+def _identity(format_name: str, delivery: Delivery, signed: Signed | None) -> str | None:
+    """Return the id by which the same delivery is recognized if it comes again, None if it has none."""
     if signed:
-        return f"signed\n{signed.id}", signed.seconds
-    return (f"{format_name}\n{delivery.id}" if delivery.id else None), KNOWN_SECONDS
+        return f"signed\n{signed.id}"
+    return f"{format_name}\n{delivery.id}" if delivery.id else None
 
 
 def _nothing_to_do(format_name: str, delivery: Delivery) -> Response:

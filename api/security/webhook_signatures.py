@@ -10,7 +10,6 @@ from base64 import b64decode
 from typing import TYPE_CHECKING, NamedTuple
 
 from mezcal.errors import Unauthorized
-from mezcal.jobs.bulk.batches import KNOWN_SECONDS
 from mezcal.settings import signing_key
 
 if TYPE_CHECKING:
@@ -28,10 +27,9 @@ NAMES = ("webhook-signature", "stripe-signature", "x-hub-signature-256")
 
 
 class Signed(NamedTuple):
-    """A message with a valid signature. *id* recognizes the message if it is sent again within *seconds*."""
+    """A message with a valid signature. *id* recognizes the message if it is sent again."""
 
     id: str
-    seconds: int
 
 
 def verify(headers: Mapping[str, str], body: bytes, secrets: Iterable[SecretStr], now: float) -> Signed:
@@ -57,7 +55,7 @@ def _standard(headers: Mapping[str, str], body: bytes, keys: list[bytes], now: f
     signatures = headers["webhook-signature"].split(" ", SIGNATURES_MAX)[:SIGNATURES_MAX]
     given = [_decode(signature[3:]) for signature in signatures if signature.startswith("v1,")]
     _check_signature(given, keys, f"{name}.{timestamp}.".encode() + body)
-    return Signed(f"standard\n{name}", KNOWN_SECONDS)
+    return Signed(f"standard\n{name}")
 
 
 def _timed(header: str, body: bytes, keys: list[bytes], now: float) -> Signed:
@@ -68,7 +66,7 @@ def _timed(header: str, body: bytes, keys: list[bytes], now: float) -> Signed:
     _check_time(found[1], now)
     given = [bytes.fromhex(part.removeprefix("v1=")) for part in found[2].split(",") if part.startswith("v1=")]
     _check_signature(given, keys, f"{found[1]}.".encode() + body)
-    return Signed(f"timed\n{found[1]}\n{hashlib.sha256(body).hexdigest()}", KNOWN_SECONDS)
+    return Signed(f"timed\n{found[1]}\n{hashlib.sha256(body).hexdigest()}")
 
 
 def _hub(header: str, body: bytes, keys: list[bytes]) -> Signed:
@@ -79,7 +77,7 @@ def _hub(header: str, body: bytes, keys: list[bytes]) -> Signed:
     """
     found = HUB.fullmatch(header)
     _check_signature([bytes.fromhex(found[1])] if found else [], keys, body)
-    return Signed(f"hub\n{hashlib.sha256(body).hexdigest()}", KNOWN_SECONDS)
+    return Signed(f"hub\n{hashlib.sha256(body).hexdigest()}")
 
 
 def _check_time(timestamp: str, now: float) -> None:

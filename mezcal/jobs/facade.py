@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from mezcal.errors import BrokerDown, Busy
-from mezcal.jobs.bulk.batches import KNOWN_SECONDS, Batches, Posted
+from mezcal.jobs.bulk.batches import Batches, Posted
 from mezcal.jobs.bulk.chunks import Chunks
 from mezcal.jobs.chores import ChoreState
 from mezcal.jobs.job import Job, of_job
@@ -170,10 +170,10 @@ class Jobs:
         kind = "changed" if changed else "wanted"
         return self.post((kind, "recipe", recipe.as_json()) for recipe in recipes).items
 
-    def post(self, items: Iterable[Any], delivery: str | None = None, seconds: int = KNOWN_SECONDS) -> Posted:
-        """Save *items* (`events.Event`) as a batch for the workers. A *delivery* repeated in *seconds* adds nothing."""
+    def post(self, items: Iterable[Any], delivery: str | None = None) -> Posted:
+        """Save *items* (`events.Event`) as a batch for the workers. A *delivery* repeated within a day adds nothing."""
         with raises_broker_down("the queue cannot be reached, so nothing was recorded"):
-            posted = self.batches.post(items, delivery, seconds)
+            posted = self.batches.post(items, delivery)
         with suppress(BrokerDown):  # the workers look for chunks whose messages are missing
             self.pipe.spread_all(posted.chunks[:SENT_AT_ONCE])
         return posted

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from mezcal.jobs.state.table import JobTable
 
 PREFIX = "batch-"  # tells a batch's id from a job's, which has hex digits only
-KNOWN_SECONDS = 86_400  # for which a repeated delivery is recognised; producers repeat for as long
+# Hashes for the deliveries of a quarter of a day. A million events a day are 244 in each, and Redis packs up to 512.
+BUCKETS = 1024
+DIGEST_DIGITS = 20  # 80 bits: among a million deliveries two are alike once in a trillion days
 ACTIVE_MOST = 20_000  # running jobs, and delayed jobs, among which those of a batch are counted
 ENDS = ("done", "failed", "forgotten", "deleted", "ignored", "repeated")
 TEXT_MOST = 300  # characters of a note
@@ -98,28 +100,28 @@ class Batches:
         self._table, self._chunks = table, chunks
 
     @raises_broker_down()
-    def post(self, items: Iterable[Any], delivery: str | None = None, seconds: int = KNOWN_SECONDS) -> Posted:
-        """Save *items* (small JSON, `events.Event`), all or none. A *delivery* repeated in *seconds* saves nothing."""
+    def post(self, items: Iterable[Any], delivery: str | None = None) -> Posted:
+        """Save *items* (small JSON, `events.Event`), all or none. A *delivery* repeated within a day saves nothing."""
         name = PREFIX + uuid4().hex[:24]
         names, count = self._chunks.draft(items, name)
         digest = hashlib.sha256(delivery.encode("utf-8", "surrogatepass")).hexdigest() if delivery else ""
-        opened = self._open(name, names, count, digest, seconds)
+        opened = self._open(name, names, count, digest)
         if opened != name:
             self._chunks.drop(names)
         if not opened:
             raise Busy("the list came too slowly: send it again")
         return Posted(opened, count, names if opened == name else [], again=opened != name)
 
-    def _open(self, name: str, chunks: list[str], items: int, digest: str, seconds: int) -> str:
+    def _open(self, name: str, chunks: list[str], items: int, digest: str) -> str:
         args: Arguments = {
             "batch": name,
             "items": items,
-            "delivery": digest,
-            "delivery_seconds": seconds,
+            "delivery": digest[:DIGEST_DIGITS],
+            "bucket": int(digest[-4:] or "0", 16) % BUCKETS,
             "chunk_prefix": self._table.keys.chunk(""),
             "chunks": json.dumps(chunks),
         }
-        return cast("str", self._table.scripts.run("bulk/open_batch", self._table.keys.of_batch(name, digest), args))
+        return cast("str", self._table.scripts.run("bulk/open_batch", self._table.keys.of_batch(name), args))
 
     @raises_broker_down()
     def known(self, name: str) -> bool:

@@ -128,9 +128,11 @@ class Keys:
         """Hash: the items of all batches by outcome, for metrics; expires. Fields: the counts of a batch."""
         return f"{self.prefix}items"
 
-    def delivery(self, digest: str) -> str:
-        """String: the batch that an event opened, by a digest of the event's id; expires."""
-        return f"{self.prefix}delivery:{digest}"
+    def deliveries(self, part: str) -> str:
+        """Hash: the batches that events opened, by digests of the events' ids; one for each quarter of a day and
+        bucket (*part*), small enough for Redis to pack it; expires.
+        """
+        return f"{self.prefix}deliveries:{part}"
 
     def chunk(self, name: str) -> str:
         """String: items of a batch (JSON) that are not queued yet."""
@@ -215,8 +217,8 @@ class Keys:
         """Returns the keys of the scripts in `lua/origin`."""
         return {"circuit": self.circuit(host), "failing": self.failing(host), "places": self.places(host)}
 
-    def of_batch(self, name: str, digest: str = "") -> dict[str, str]:
-        """Returns the keys of the scripts of batches in `lua/bulk`; *digest* is that of the delivery that opens it."""
+    def of_batch(self, name: str) -> dict[str, str]:
+        """Returns the keys of the scripts of batches in `lua/bulk`."""
         return {
             "batch": self.batch(name),
             "batch_prefix": self.batch(""),
@@ -224,7 +226,7 @@ class Keys:
             "running": self.running,
             "delayed": self.delayed,
             "chunks": self.chunks,
-            "delivery": self.delivery(digest),
+            "delivery_prefix": self.deliveries(""),
         }
 
     def of_chunk(self, name: str) -> dict[str, str]:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mezcal.errors import MasterMissing
 from mezcal.jobs import Batch, Jobs, Lane
+from mezcal.jobs.bulk import batches
 from mezcal.jobs.bulk.batches import Note
 from mezcal.jobs.state.records import QueueRequest
 from mezcal.recipe import Mezzanine
@@ -236,3 +239,41 @@ def test_the_counts_add_up_and_every_batch_ends_for_any_sequence_of_events(broke
             jobs.table.finish(claim)
         jobs.table.forget(recipe.key)
     assert all(read_batch(jobs, name).done for name in course.names)
+
+
+@pytest.mark.parametrize(("quarters", "again"), [(1, True), (4, True), (5, False)])
+def test_a_delivery_is_remembered_for_at_least_a_day(jobs: Jobs, quarters: int, again: bool) -> None:
+    """Its hash is as if it had come so many quarters of a day ago."""
+    redis, items = jobs.table.redis, [("wanted", "path", "a.tif")]
+    first = jobs.batches.post(items, "id")
+    [now] = redis.keys(f"{jobs.table.keys.deliveries('')}*")
+    assert 86_400 < redis.ttl(now) <= 86_400 * 5 // 4
+    quarter, bucket = now.removeprefix(jobs.table.keys.deliveries("")).split(":")
+    redis.rename(now, jobs.table.keys.deliveries(f"{int(quarter) - quarters}:{bucket}"))
+    second = jobs.batches.post(items, "id")
+    assert (second.again, second.name == first.name) == (again, again)
+
+
+def test_a_million_deliveries_a_day_leave_less_than_a_hundred_bytes_each(
+    jobs: Jobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batches, "BUCKETS", 8)  # as full as the buckets of a million deliveries
+    count = 250 * batches.BUCKETS
+    for number in range(count):
+        jobs.batches._open(f"batch-{number:024}", [], 1, sha256(str(number).encode()).hexdigest())
+    redis = jobs.table.redis
+    kept = redis.keys(f"{jobs.table.keys.deliveries('')}*")
+    assert len(kept) == batches.BUCKETS
+    assert sum(redis.memory_usage(key, samples=0) for key in kept) / count < 100
+
+
+@pytest.mark.parametrize(("items", "seconds"), [(1, 3600), (5, 3600), (11, 7 * 86_400)])
+def test_a_small_batch_is_kept_for_an_hour_after_its_end(jobs: Jobs, items: int, seconds: int) -> None:
+    name = jobs.batches.post([("wanted", "path", "a.tif")] * items).name
+    redis, key = jobs.table.redis, jobs.table.keys.batch(name)
+    ignored = [Note(place, "ignored", "a.tif", "not a master") for place in range(items)]
+    jobs.batches.note(name, ignored[:-1])
+    assert redis.ttl(key) > 86_400, "it has not ended"
+    jobs.batches.note(name, ignored[-1:])
+    assert counts(jobs, name) == {"ignored": items}
+    assert {redis.ttl(one) for one in redis.keys(f"{key}*")} <= {seconds - 1, seconds}

@@ -7,19 +7,33 @@ local UNFINISHED_KEPT = 90 * 86400  -- seconds for which a queued or running job
 local DONE_KEPT = 60                -- seconds for which clients can still ask about a done job
 local BATCH_KEPT = 7 * 86400        -- seconds for which a batch is kept after its last change
 local TICKET_KEPT = 47 * 3600       -- seconds for which a ticket is kept at most: the archive signs URLs for 48 hours
+local SMALL_BATCH = 10              -- items: the batch of an event, most often one, of which there may be millions
+local SMALL_BATCH_KEPT = 3600       -- seconds for which such a batch is kept after its end
+local DELIVERY_KEPT = 86400         -- seconds for which a repeated delivery is recognized; a quarter more at most
 local LISTED = 100                  -- failures and notes that are kept of a batch
 local BATCH_NAMES_MAX = 2000        -- characters: a job that more batches wait for counts as `repeated` in the others
 
 local function queued_in(lane) return KEY['queued_' .. lane] end
 
--- Add number to one of the counts of a batch, and keep the batch for another BATCH_KEPT.
+-- Returns the seconds for which a batch is kept after this change.
+local function batch_kept(batch)
+  local items = tonumber(redis.call('HGET', batch, 'items') or '0')
+  if items > SMALL_BATCH then return BATCH_KEPT end
+  local ended = 0
+  local ends = redis.call('HMGET', batch, 'done', 'failed', 'forgotten', 'deleted', 'ignored', 'repeated')
+  for _, number in ipairs(ends) do ended = ended + (tonumber(number) or 0) end
+  return ended >= items and SMALL_BATCH_KEPT or BATCH_KEPT
+end
+
+-- Add number to one of the counts of a batch, and keep the batch for as long as `batch_kept` says.
 local function count(batch, what, number)
   redis.call('HINCRBY', batch, what, number)
   redis.call('HINCRBY', KEY.items, what, number)
   redis.call('EXPIRE', KEY.items, UNFINISHED_KEPT)
   redis.call('HSET', batch, 'last', now)
+  local kept = batch_kept(batch)
   for _, part in ipairs({'', ':taken', ':open', ':failed', ':notes'}) do
-    redis.call('EXPIRE', batch .. part, BATCH_KEPT)
+    redis.call('EXPIRE', batch .. part, kept)
   end
 end
 
