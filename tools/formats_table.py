@@ -79,8 +79,18 @@ SAMPLES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("floats within 0..1", "0..255", ("float", "half")),
     (
         "other floats, signed integers, 32 and 64 bits",
-        "the range of their finite values, as 0..255",
+        "the range of their values, as 0..255, without nodata",
         ("stretched", "int16"),
+    ),
+    (
+        "nodata: the value of GDAL's tag 42113, NaN, floats beyond 1e30; -9999, -99999, -32768 .. far from the rest",
+        "left out of the range; black if it is below it",
+        (),
+    ),
+    (
+        "a palette that has not as many colours as its bits can number",
+        "refused: it does not tell where green begins",
+        (),
     ),
     ("signed bytes", "read as unsigned, as every viewer does", ("int8",)),
     ("MinIsWhite", "inverted", ("miniswhite",)),
@@ -94,6 +104,7 @@ SAMPLES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("LAB, LogLuv, YCbCr", "sRGB", ("lab16", "logluv", "ycc420")),
     ("a profile that is damaged, or of another colour space", "ignored", ("bad-profile",)),
     ("alpha, associated or not", "flattened over `BACKGROUND`", ("alpha", "associated")),
+    ("a fourth sample of RGB without ExtraSamples", "taken for unassociated alpha, as by other viewers", ()),
     ("further samples (infrared, unspecified)", "dropped", ("infrared",)),
     ("orientation", "applied once; the tag is removed", ("turned",)),
     ("resolution", "kept as JFIF density; exchanged if the picture is rotated by 90 degrees", ()),

@@ -169,7 +169,7 @@ MODES = (
     ),
     Mode(
         "separate planes: tiles, or other than three samples",
-        lambda page: page.planar_tag == 2 and (page.tile is not None or page.samples not in (1, 3)),
+        lambda page: page.planar and (page.tile is not None or page.samples != 3),
         (TIFFFILE,),
         "a row of strips or tiles of every plane at a time",
     ),

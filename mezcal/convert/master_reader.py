@@ -99,3 +99,30 @@ class MasterReader(io.RawIOBase):
             return f"/proc/self/fd/{self.fileno()}"
         except OSError:
             return None
+
+
+class PatchedReader:
+    """Reads *master* for libvips as if *patch* were at *position*: inside the file, or at its end to make it longer."""
+
+    reopen_path = None  # the file itself has other bytes
+
+    def __init__(self, master: MasterReader, position: int, patch: bytes) -> None:
+        self._master, self._start, self._patch = master, position, patch
+        self._position = 0
+
+    def read(self, size: int) -> bytes:
+        """Returns *size* bytes, fewer only at the end."""
+        self._master.seek(self._position)
+        data = bytearray(self._master.read(size))
+        first, last = self._start - self._position, self._start + len(self._patch) - self._position
+        if first < size and last > 0:
+            data[max(first, 0) : last] = self._patch[max(-first, 0) :]
+        self._position += len(data[:size])
+        return bytes(data[:size])
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """Returns the new position."""
+        end = self._start + len(self._patch)
+        length = max(self._master.seek(0, 2), end) if whence == 2 else 0
+        self._position = offset + {0: 0, 1: self._position, 2: length}[whence]
+        return self._position

@@ -38,6 +38,7 @@ class Decoded:
     exif: bytes | None = None
     xmp: bytes | None = None
     iptc: bytes | None = None
+    nodata: float | None = None  # a value that stands for no data
     full_size: tuple[int, int] | None = None  # the master's width and height, if it is decoded in a smaller size
     header_errors: frozenset[str] = frozenset()  # the decoder's complaints about the header
     parallel_strips: Strips | None = None  # the same samples, if several threads can decode them

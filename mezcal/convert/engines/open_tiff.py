@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from typing import TYPE_CHECKING, Any
 
 from mezcal.convert.engines import libvips, pillow
@@ -9,8 +10,10 @@ from mezcal.convert.engines.decoded import CannotRead, Decoded
 from mezcal.convert.engines.row_stream import PEAKS, VIPS_FORMATS
 from mezcal.convert.formats import LIBVIPS, PILLOW, TIFFFILE
 from mezcal.convert.jpeg import metadata
+from mezcal.convert.master_reader import PatchedReader
 from mezcal.convert.pixels import ycbcr
 from mezcal.convert.tiff import codecs, parallel_layouts
+from mezcal.convert.tiff.header import CODES
 from mezcal.convert.tiff.pages import CIELAB, ICCLAB, PALETTE, WHITE_IS_ZERO, YCBCR, Page
 
 if TYPE_CHECKING:
@@ -44,7 +47,7 @@ def _by_libvips(master: MasterReader, page: Page) -> Decoded:
     options: dict[str, Any] = {"page": page.directory.index, "unlimited": True}
     if page.directory.sub is not None:
         options["subifd"] = page.directory.sub
-    image = libvips.load(master, **options)
+    image = libvips.load(_without_planes_of_one(master, page), **options)
     space = _libvips_space(image, page)
     if image.bands < {"grey": 1, "cmyk": 4}.get(space, 3):
         raise CannotRead(f"{image.bands} samples a pixel are too few")
@@ -56,6 +59,17 @@ def _by_libvips(master: MasterReader, page: Page) -> Decoded:
         strips = None  # libvips reads other samples
     peak = PEAKS.get(image.format)
     return Decoded(image, space, peak, page.alpha, inverted=inverted, parallel_strips=strips, **_metadata(page))
+
+
+def _without_planes_of_one(master: MasterReader, page: Page) -> MasterReader | PatchedReader:
+    """Returns *master* with PlanarConfiguration 1 if the page has a single sample.
+
+    2 means the same then, but libvips refuses such tiles and makes noise of such strips of less than 8 bits.
+    """
+    entry = page.directory.entries.get(284)
+    if entry is None or page.samples != 1 or page.planar_tag != 2:
+        return master
+    return PatchedReader(master, entry.offset, struct.pack(page.directory.file.order + CODES[entry.kind], 1))
 
 
 def _unsigned(image: Any) -> Any:
@@ -146,4 +160,5 @@ def _metadata(page: Page) -> dict[str, Any]:
         "xmp": directory.blob(700),
         "iptc": directory.blob(33723),
         "exif": metadata.exif_of(page),
+        "nodata": page.nodata,
     }

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from mezcal.convert.engines.decoded import Decoded
     from mezcal.convert.options import ConversionOptions
 
-FLOAT_MAX = 3.4e38
+FLOAT_MAX = 1e30  # larger floats stand for no data
+NODATA = (-9999, -99999, -32767, -32768)  # what writers use without saying so
 OPAQUE = {
     "uchar": 255,
     "char": 127,
@@ -108,22 +109,36 @@ def needs_value_range(decoded: Decoded) -> bool:
 def value_range(decoded: Decoded) -> ValueRange:
     """Read the whole picture. Returns the values of black and of white.
 
-    Floats within 0..1 are kept (TIFF's convention). All else is stretched from its least to its largest finite value.
+    Floats within 0..1 are kept (TIFF's convention). All else is stretched from its least to its largest value. Values
+    that stand for no data do not count.
     """
     colour = decoded.image.extract_band(0, n=decoded.colours)
-    if colour.format in ("float", "double"):
-        finite = colour.abs() <= FLOAT_MAX
-        low = finite.ifthenelse(colour, FLOAT_MAX)
-        both = low.bandjoin(finite.ifthenelse(colour, -FLOAT_MAX))
-    else:
-        both = colour.bandjoin(colour)
-    stats = both.stats()
-    half = colour.bands
-    least = min(stats(0, 1 + band)[0] for band in range(half))
-    most = max(stats(1, 1 + half + band)[0] for band in range(half))
-    if (colour.format in ("float", "double") and least >= 0 and most <= 1) or least == most == 0:
+    counted = colour.abs() <= FLOAT_MAX
+    if decoded.nodata is not None:
+        counted &= colour != decoded.nodata
+    usual = counted
+    for value in NODATA:
+        usual &= colour != value
+    least, most, usual_least, usual_most = _extremes(colour, counted, usual)
+    if least in NODATA and usual_least - least > usual_most - usual_least >= 0:
+        least = usual_least
+    is_float = colour.format in ("float", "double")
+    if least > most or (is_float and least >= 0 and most <= 1) or least == most == 0:
         return 0.0, 1.0
     return least, most
+
+
+def _extremes(colour: Any, *masks: Any) -> list[float]:
+    """Returns the least and the largest value of *colour* within each of *masks*, read in one pass."""
+    nothing = 2 * FLOAT_MAX
+    wide = colour.cast("double")
+    bands = [mask.ifthenelse(wide, fill) for mask in masks for fill in (nothing, -nothing)]
+    stats, count = bands[0].bandjoin(bands[1:]).stats(), colour.bands
+    found = []
+    for first in range(0, len(bands) * count, 2 * count):
+        found.append(min(stats(0, 1 + first + band)[0] for band in range(count)))
+        found.append(max(stats(1, 1 + first + count + band)[0] for band in range(count)))
+    return found
 
 
 def _colour_and_alpha(image: Any, decoded: Decoded) -> tuple[Any, Any]:

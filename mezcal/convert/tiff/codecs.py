@@ -170,6 +170,4 @@ def _look_up(samples: NDArray[Any], page: Page) -> NDArray[Any]:
     """Returns palette indices as 8-bit colours. Further samples (alpha) are kept."""
     table = np.asarray(page.directory.values(320), "uint16").reshape(3, -1).T
     table = (table if table.max(initial=0) < 256 else table >> 8).astype("uint8")
-    if int(samples[..., 0].max(initial=0)) >= len(table):
-        raise CannotRead("an index is beyond the palette")
     return np.concatenate([table[samples[..., 0]], samples[..., 1:].astype("uint8")], axis=2)

@@ -115,7 +115,12 @@ class Page:
 
     @cached_property
     def extras(self) -> tuple[int, ...]:
-        """ExtraSamples: 0 unspecified, 1 associated alpha, 2 unassociated alpha."""
+        """ExtraSamples: 0 unspecified, 1 associated alpha, 2 unassociated alpha.
+
+        RGB of four samples without the tag is taken for RGBA: writers of panoramas leave it out.
+        """
+        if self.photometric == RGB and self.samples == 4 and 338 not in self.directory.entries:
+            return (2,)
         return tuple(int(value) for value in self.directory.values(338, 65_535))
 
     @cached_property
@@ -156,6 +161,14 @@ class Page:
         return bool(self.directory.number(254, 0) & 0b101) or self.directory.number(255, 1) == 2
 
     @property
+    def nodata(self) -> float | None:
+        """The value of pixels without data (GDAL's tag 42113), None if the file names none."""
+        try:
+            return float((self.directory.blob(42113) or b"").rstrip(b"\0 "))
+        except ValueError:
+            return None
+
+    @property
     def of_document(self) -> bool:
         """True if the file calls this one page of several (NewSubfileType, SubfileType or PageNumber)."""
         directory = self.directory
@@ -192,12 +205,18 @@ class Page:
             if max(offsets) >= self.directory.file.length:
                 raise BadTiff("its JPEG stream lies beyond the file's end")
             return
+        if self.photometric == PALETTE:
+            self._check_palette()
         self._check_segments()
 
+    def _check_palette(self) -> None:
+        entry = self.directory.entries.get(320)
+        found, needed = entry.count if entry else 0, 3 << self.depth
+        if found != needed:
+            raise BadTiff(f"its palette has {found} values, and numbers of {self.depth} bits need one of {needed}")
+
     def _check_segments(self) -> None:
-        tag = 324 if self.tile else 273
-        offsets = self.directory.values(tag)
-        counts = self.directory.values(tag + (1 if self.tile else 6))
+        offsets, counts = self._segment_table()
         needed = self._segment_count()
         segments = "tiles" if self.tile else "strips"
         if len(offsets) < needed:
@@ -206,6 +225,13 @@ class Page:
             raise BadTiff(f"it needs {needed} {segments} and gives the size of {len(counts)}")
         for number in range(needed):
             self._check_segment(int(offsets[number]), int(counts[number]) if counts else None, number)
+
+    def _segment_table(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Returns offsets and sizes of all strips or tiles. Some writers list tiles as strips, as libtiff allows."""
+        directory = self.directory
+        as_tiles = 324 in directory.entries if self.tile else 273 not in directory.entries
+        offsets, counts = (324, 325) if as_tiles else (273, 279)
+        return directory.values(offsets), directory.values(counts)
 
     def _segment_count(self) -> int:
         planes = self.samples if self.planar else 1
@@ -217,7 +243,9 @@ class Page:
         length = self.directory.file.length
         if self.compression == 1 and not self.tile and self.photometric != YCBCR:
             count = self._strip_bytes(number)  # many writers of uncompressed strips give wrong counts
-        if not count and count is not None:
+        if count == 0 and self._segment_count() == 1:
+            count = None  # a single strip of size 0 ends with the file, as for libtiff
+        if count == 0:
             raise BadTiff(f"strip or tile {number} is empty")
         if offset <= 0 or offset + (count or 1) > length:
             raise BadTiff(f"strip or tile {number} at {offset} lies beyond the file's end at {length}")

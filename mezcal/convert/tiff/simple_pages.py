@@ -50,7 +50,7 @@ CHECKS: dict[int, Callable[[Page, Values], bool]] = {
     262: _photometric,
     266: lambda _page, values: values == (1,),  # FillOrder: 2 is bits from the lowest to the highest
     277: lambda _page, values: len(values) == 1,
-    284: lambda _page, values: values == (1,),  # PlanarConfiguration: 2 is separate planes
+    284: lambda page, values: values == (1,) or (values == (2,) and page.samples == 1),  # PlanarConfiguration
     317: lambda page, values: values == (1,) or (values == (2,) and page.compression in DEFLATES),  # Predictor
     332: lambda _page, values: values == (1,),  # InkSet: cyan, magenta, yellow, black
     334: lambda page, values: values == (page.samples,),  # NumberOfInks
