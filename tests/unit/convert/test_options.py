@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -175,8 +176,9 @@ def test_too_many_pixels_are_refused_before_they_are_decoded(name, tmp_path):
 # --- colour -------------------------------------------------------------------------------------------------
 
 
+@cache
 def other_profile() -> bytes:
-    """Returns a profile with red and blue exchanged, made from sRGB's tags: its effect is visible."""
+    """Returns one with red and blue exchanged: its effect is visible. The second of its making is in it."""
     data = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
     for place in range(132, 132 + 12 * int.from_bytes(data[128:132]), 12):
         name = bytes(data[place : place + 4])
