@@ -11,7 +11,7 @@ from api import request_log
 from api.context import ApiContext, set_context
 from api.responses import problems
 from api.routes import health, home, images, jobs, metrics, operator, reference, thumbnails, webhooks
-from api.security import body_limits, malformed, sessions
+from api.security import body_limits, hosts, malformed, sessions
 from mezcal.settings import load
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     request_log.register(app)
     malformed.register(app)
     body_limits.register(app)
+    hosts.register(app)
     app.after_request(_drop_type_of_empty_body)
     for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)

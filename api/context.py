@@ -14,6 +14,7 @@ from api.security.signed_urls import Signer, load_secret
 from mezcal.jobs import Jobs
 from mezcal.origin import open_origin
 from mezcal.origin.archive import ArchiveClient
+from mezcal.runtime.host_names import AllowedHosts
 from mezcal.store import DerivativeStore, open_store
 from mezcal.telemetry import tracing
 from mezcal.telemetry.gauges import Gauges
@@ -41,6 +42,7 @@ class ApiContext:
     signer: Signer | None
     gauges: Gauges
     token_attempts: TokenAttempts
+    hosts: AllowedHosts
 
     @classmethod
     def of(cls, settings: Settings) -> ApiContext:
@@ -57,6 +59,7 @@ class ApiContext:
             signer=Signer(load_secret(settings)) if settings.archive_api_url else None,
             gauges=Gauges(jobs, store),
             token_attempts=TokenAttempts(),
+            hosts=AllowedHosts(settings),
         )
 
 

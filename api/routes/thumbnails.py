@@ -22,6 +22,7 @@ from api.responses.jobs import accepted
 from api.responses.preferences import RequestOptions, disconnect_check
 from api.routes.images import announce_applied
 from api.security.auth import authorization_for_archive
+from api.security.hosts import base_url
 from mezcal.errors import BadRecipe, TicketExpired
 from mezcal.jobs import Lane
 from mezcal.origin.archive import make_recipe, select_frames
@@ -154,10 +155,9 @@ def _url(key: str, method: str = "GET") -> str:
 
 
 def _own_url(key: str) -> str:
-    base = context().settings.public_url or request.host_url
     signed = _signer().sign(key)
     path = url_for("thumbnails.stored", key=key, expires=signed.expires, signature=signed.signature)
-    return base.rstrip("/") + path
+    return base_url() + path
 
 
 def _signer() -> Signer:

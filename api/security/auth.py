@@ -19,15 +19,14 @@ from api.context import context
 from api.security import body_limits, webhook_signatures
 from api.security.clients import current_client
 from mezcal.errors import Forbidden, Unauthorized
+from mezcal.runtime.host_names import host_name, is_own_name
+from mezcal.runtime.proxy_headers import has_proxy_header
 from mezcal.telemetry.redaction import secrets_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from pydantic import SecretStr
-
-PROXY_HEADERS = ("FORWARDED", "VIA", "X_FORWARDED", "X_REAL_IP")  # what proxies add; also prefixes of such names
-LOCAL_NAMES = {"localhost", "127.0.0.1", "[::1]", "::1"}
 
 
 def require_read_access() -> None:
@@ -175,9 +174,20 @@ def _is_local() -> bool:
         loopback = ipaddress.ip_address(request.remote_addr or "").is_loopback
     except ValueError:
         return False
-    host = request.host.rsplit(":", 1)[0] if not request.host.endswith("]") else request.host
-    own_page = request.headers.get("Sec-Fetch-Site", "none") in {"none", "same-origin"}
-    own_origin = request.headers.get("Origin", request.host_url.rstrip("/")) == request.host_url.rstrip("/")
-    forwarded = any(name.removeprefix("HTTP_").startswith(PROXY_HEADERS) for name in request.environ)
+    own_name = is_own_name(host_name(request.host))
     old_protocol = request.environ["SERVER_PROTOCOL"] == "HTTP/1.0"  # what nginx uses unless it is configured otherwise
-    return loopback and host in LOCAL_NAMES and own_page and own_origin and not forwarded and not old_protocol
+    proxied = old_protocol or has_proxy_header(name for name, _ in request.headers)
+    return loopback and own_name and not proxied and _is_from_own_page()
+
+
+def _is_from_own_page() -> bool:
+    """Return True if a page of mezcal sent the request, or no page did.
+
+    Browsers before 2020 send neither Sec-Fetch-Site nor, with a form, Origin; then Referer tells the page. One that
+    sends none of the three cannot be told from a script.
+    """
+    here = request.host_url.rstrip("/")
+    own_site = request.headers.get("Sec-Fetch-Site", "none") in {"none", "same-origin"}
+    own_origin = request.headers.get("Origin", here) == here
+    own_referer = "Origin" in request.headers or f"{request.headers.get('Referer', here)}/".startswith(f"{here}/")
+    return own_site and own_origin and own_referer

@@ -6,7 +6,7 @@ import socket
 import threading
 from contextlib import contextmanager, suppress
 from functools import partial
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flask import g, request
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge, RequestTimeout, UnsupportedMediaType
@@ -18,7 +18,7 @@ from mezcal.errors import BadEvent
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from flask import Flask, Response
+    from flask import Flask
 
 CHARSETS = {"utf-8", "utf8", "us-ascii"}
 FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
@@ -26,10 +26,6 @@ PIECE = 1 << 16  # bytes read at a time
 LINE_MOST = 1 << 14  # bytes: more than any path, or a few words about it, may have
 BODY_SECONDS = 60.0  # in which a whole body has to arrive: until then it holds a thread
 LIST_SECONDS = 600.0  # the same for the long lists of clients that may change state
-REST_SECONDS = 0.5  # the same for what nobody has read of it, and REST_MOST bytes of that
-# nginx has the whole body, and sends megabytes in milliseconds. If the connection is closed meanwhile, nginx may answer
-# 502 instead of what the API says.
-REST_MOST = 16 << 20
 
 # Bodies at once of unknown senders, in all and by client: each holds a thread, and an event's some megabytes. No other
 # route reads the body of a stranger.
@@ -43,9 +39,9 @@ class BodyTimeLimit:
     A total, and not a time-out of the socket: that would begin again with each byte of a client that drips.
     """
 
-    def __init__(self, connection: socket.socket, seconds: float) -> None:
+    def __init__(self, connection: socket.socket, body: Any, seconds: float) -> None:
         self.ended: str | None = None  # why the body may not arrive any more
-        self._connection = connection
+        self._connection, self._body = connection, body
         self._timer = threading.Timer(seconds, self.end, (f"the body did not arrive within {seconds:g} seconds",))
         self._timer.daemon = True
         self._timer.start()
@@ -55,8 +51,9 @@ class BodyTimeLimit:
         self._timer.cancel()
 
     def end(self, reason: str) -> None:
-        """End the receiving of the body now."""
+        """End the receiving of the body now. What comes later is no request: the connection must not be used again."""
         self.ended = reason
+        self._body.failed = True  # gunicorn closes the connection then
         with suppress(OSError):  # the client has left
             self._connection.shutdown(socket.SHUT_RD)
 
@@ -64,7 +61,6 @@ class BodyTimeLimit:
 def register(app: Flask) -> None:
     """Limit the time of every body that *app* gets."""
     app.before_request(lambda: limit_time(BODY_SECONDS))
-    app.after_request(_receive_rest)
     app.teardown_request(lambda _error: _lift_limit())
 
 
@@ -73,34 +69,7 @@ def limit_time(seconds: float) -> None:
     _lift_limit()
     connection = request.environ.get("gunicorn.socket") or request.environ.get("werkzeug.socket")
     if connection is not None and (request.content_length or "HTTP_TRANSFER_ENCODING" in request.environ):
-        g.body_time_limit = BodyTimeLimit(connection, seconds)
-
-
-def _receive_rest(response: Response) -> Response:
-    """Receive the rest of a body that no view has read, or end it: gunicorn would wait for it for 5 seconds.
-
-    Some clients read the response only when they have sent the body.
-    """
-    limit: BodyTimeLimit | None = g.get("body_time_limit")
-    if limit is not None and not limit.ended and "gunicorn.socket" in request.environ:
-        limit.cancel()
-        rest = BodyTimeLimit(request.environ["gunicorn.socket"], REST_SECONDS)
-        if not _arrives(request.environ["wsgi.input"]):
-            rest.end("nobody reads it")
-        rest.cancel()
-    return response
-
-
-def _arrives(stream: IO[bytes]) -> bool:
-    """Return True if the rest of *stream* arrives before its time is over, and is short."""
-    received = 0
-    with suppress(Exception):  # it broke off or is malformed
-        while received < REST_MOST:
-            piece = stream.read(PIECE)
-            if not piece:
-                return True
-            received += len(piece)
-    return False
+        g.body_time_limit = BodyTimeLimit(connection, request.environ["wsgi.input"], seconds)
 
 
 def _lift_limit() -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 IPV6_NETWORK = 64  # bits: a client of IPv6 can use all addresses that begin with them
+LOCAL_PROXY = (ipaddress.ip_address("127.0.0.1"), ipaddress.ip_address("::1"))
 UNKNOWN = ""  # the one client of all requests without an address, as over a unix socket without a proxy
 
 
@@ -32,7 +33,7 @@ def client_of(environ: WSGIEnvironment, settings: Settings) -> str:
     """Return the client of a request: an IPv4 address, or the /64 network of an IPv6 address, as text.
 
     A server that connects to the API from this machine, or is known by SENDFILE_HEADER or TRUSTED_PROXIES, is a proxy
-    if it sends X-Forwarded-For. Then the client is the last address there that is not one of TRUSTED_PROXIES: all
+    if it sends X-Forwarded-For. Then the client is the last address there that is not itself such a proxy's: all
     addresses before it may be invented.
     """
     address = _parse(environ.get("REMOTE_ADDR", ""))
@@ -54,7 +55,10 @@ def _is_own_proxy(peer: Address | None, settings: Settings) -> bool:
 
 
 def _is_trusted(address: Address | None, settings: Settings) -> bool:
-    return any(address in network for network in settings.trusted_proxies if address is not None)
+    """Return True for TRUSTED_PROXIES, and for a proxy on this machine before nginx."""
+    return address in LOCAL_PROXY or any(
+        address in network for network in settings.trusted_proxies if address is not None
+    )
 
 
 def _parse(text: str) -> Address | None:

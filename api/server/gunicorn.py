@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from api.context import EXTENSION
 from api.nginx_hits import follow_nginx
+from api.server.closing import end_request
 from api.server.hits import application
 from api.server.protocol_errors import use_problem_details
 from mezcal.runtime.parent_death import follow_parent
@@ -69,6 +70,12 @@ def post_fork(_arbiter: Any, _worker: Any) -> None:
 def pre_request(_worker: Any, request: Request) -> None:
     """Answer HTTP/1.2 and the like as HTTP/1.1: gunicorn would send the client's version back (RFC 9112, 2.3)."""
     request.version = min(request.version, (1, 1))
+
+
+def post_request(_worker: Any, _request: Any, environ: dict[str, Any], response: Any) -> None:
+    """Receive the rest of the request, or end its connection, in this thread."""
+    if response is not None:
+        end_request(environ, response.should_close())
 
 
 def post_worker_init(_worker: Any) -> None:

@@ -54,7 +54,7 @@ class Hits:
 
     def __init__(self, app: WSGIApplication, context: ApiContext) -> None:
         self._app = app
-        self._store, self._freshness = context.store, context.freshness
+        self._store, self._freshness, self._hosts = context.store, context.freshness, context.hosts
         self._image_headers = ImageHeaders.of(context.settings)
         self._for_flask = frozenset((*BODY, *CONDITIONS))
         self._log = hit_log(context.settings)
@@ -83,7 +83,7 @@ class Hits:
             return None
         if fault_of(environ) or not self._for_flask.isdisjoint(environ):
             return None
-        return _recipe_at(environ["PATH_INFO"])
+        return _recipe_at(environ["PATH_INFO"]) if self._hosts.allow(environ.get("HTTP_HOST")) else None
 
     def _open(self, recipe: Mezzanine) -> Opened | None:
         try:

@@ -18,6 +18,7 @@ from mezcal.settings.types import (
     AuthType,
     Bytes,
     FilterSets,
+    HostNames,
     Layout,
     Logins,
     MemoryBytes,
@@ -248,7 +249,9 @@ class SettingFields(BaseSettings):
         "of an installation need the same key.",
     )
     public_url: WebAddress = Field(
-        None, description="Beginning of the URLs of thumbnails, as `https://host`. If unset, taken from the request."
+        None,
+        description="Beginning of the URLs of thumbnails, as `https://host`. If unset, taken from the request if its "
+        "`Host` is allowed by name (ALLOWED_HOSTS) or is of this machine; else the URLs are relative.",
     )
 
     # --- the queue
@@ -391,6 +394,12 @@ class SettingFields(BaseSettings):
         False,
         description="Let clients on this machine change state without a token while API_TOKENS is unset. `mezcal"
         " up` turns it on if it listens on loopback only.",
+    )
+    allowed_hosts: HostNames = Field(
+        (),
+        description="Names, comma-separated, that clients may send as `Host`, in addition to that of PUBLIC_URL and "
+        "to `localhost`; others get 421. `*` allows any. If unset, any is allowed, but none where mezcal listens on "
+        "loopback only.",
     )
     trusted_proxies: Networks = Field(
         (),

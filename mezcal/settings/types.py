@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from base64 import b64decode
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network, ip_network
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 DEFAULT_MAX_PIXELS = 2_000_000_000  # MAX_IMAGE_PIXELS=0; larger than any master that was seen in practice
+HOST_NAME = re.compile(r"[A-Za-z0-9._-]+(:[0-9]+)?|\[[0-9A-Fa-f:.]+\](:[0-9]+)?|[0-9A-Fa-f:.]+")
 
 
 class AuthType(StrEnum):
@@ -57,6 +59,12 @@ def _parsed(parse: Callable[[str], object]) -> BeforeValidator:
 
 def _split(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _host_names(value: tuple[str, ...]) -> tuple[str, ...]:
+    if not all(name == "*" or HOST_NAME.fullmatch(name) for name in value):
+        raise ValueError("must be host names or addresses, as images.example.org,192.0.2.7")
+    return value
 
 
 def _networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
@@ -116,6 +124,7 @@ def _repository(value: str | None) -> str | None:
 UPPER, LOWER = _parsed(str.upper), _parsed(str.lower)  # the value in any case
 
 Names = Annotated[tuple[str, ...], NoDecode, _parsed(_split)]
+HostNames = Annotated[Names, AfterValidator(_host_names)]
 Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, _parsed(_networks)]
 Secrets = Annotated[tuple[SecretStr, ...], NoDecode, _parsed(_split)]
 SigningKeys = Annotated[Secrets, AfterValidator(_signing_keys)]

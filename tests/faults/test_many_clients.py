@@ -32,7 +32,7 @@ async def many_requests(url: str, path: str, count: int) -> list[int]:
 
     async def ask() -> int:
         reader, writer = await asyncio.open_connection(host, int(port))
-        writer.write(f"GET /images/{path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+        writer.write(f"GET /images/{path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
         head, _, body = (await reader.read()).partition(b"\r\n\r\n")
         writer.close()
         assert body.endswith(b"\xff\xd9") or b" 200 " not in head

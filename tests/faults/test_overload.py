@@ -51,7 +51,7 @@ def hanging(installation: Installation, path: str) -> socket.socket:
     host, _, port = installation.url.removeprefix("http://").partition(":")
     while True:
         line = socket.create_connection((host, int(port)))
-        line.sendall(f"GET /images/{path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        line.sendall(f"GET /images/{path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         answered, _, _ = select.select([line], [], [], 0.3)
         if not answered:
             return line

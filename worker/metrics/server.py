@@ -17,7 +17,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
 from mezcal.jobs import Jobs
+from mezcal.runtime.host_names import host_name, is_own_name
 from mezcal.runtime.parent_death import follow_parent
+from mezcal.runtime.proxy_headers import has_proxy_header
 from mezcal.store import open_store
 from mezcal.telemetry import multiprocess
 from mezcal.telemetry.exposition import CONTENT_TYPE, metrics_text
@@ -111,8 +113,9 @@ class MetricsRequest(BaseHTTPRequestHandler):
         return scheme.lower() == "bearer" and hmac.compare_digest(_digest(given.strip()), self.server.token or b"")
 
     def _is_near(self) -> bool:
-        proxied = any(name in self.headers for name in ("Forwarded", "Via", "X-Forwarded-For", "X-Real-IP"))
-        return ipaddress.ip_address(self.client_address[0]).is_loopback and not proxied
+        own_name = is_own_name(host_name(self.headers.get("Host", "localhost")))
+        loopback = ipaddress.ip_address(self.client_address[0]).is_loopback
+        return loopback and own_name and not has_proxy_header(self.headers)
 
     def _send(self, status: int, body: bytes, content_type: str = "text/plain; charset=utf-8") -> None:
         self.send_response(status)

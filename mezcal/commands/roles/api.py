@@ -10,6 +10,7 @@ from mezcal.commands.arguments import add_address
 from mezcal.jobs.transport.redis_connection import redis_url
 from mezcal.runtime import processes
 from mezcal.runtime.address import Address, is_loopback
+from mezcal.runtime.host_names import only_own_names
 from mezcal.settings import load
 
 if TYPE_CHECKING:
@@ -41,6 +42,9 @@ def run(options: argparse.Namespace) -> int:
     address = Address(options.host, options.port, is_loopback(options.host))
     if settings.sendfile_header is None and not address.loopback:
         print(EXPOSED.format(host=options.host), file=sys.stderr, flush=True)
+    env = dict(os.environ)
+    if address.loopback:
+        env["ALLOWED_HOSTS"] = ",".join(only_own_names(settings, address.host).allowed_hosts)
     # not /readyz: cached images are served even if Redis or the store cannot be used
     sign = processes.HealthSign(url=f"{address.url}healthz")
-    return processes.become(processes.api(address.bind, settings.api_processes), sign, os.environ)
+    return processes.become(processes.api(address.bind, settings.api_processes), sign, env)

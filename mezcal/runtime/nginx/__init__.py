@@ -15,10 +15,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mezcal.runtime.host_names import allowed_names
 from mezcal.runtime.nginx.hit_file import LONG, SHORT
 from mezcal.settings import Layout
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from mezcal.settings import Settings
 
 READ_EXTRA = 30  # seconds added to WAIT_SECONDS: by then the API must have begun its response
@@ -32,6 +35,7 @@ PROBLEMS = {
     413: ("Content Too Large", "The body of the request is too large."),
     414: ("URI Too Long", "The address is too long."),
     416: ("Requested Range Not Satisfiable", "The range begins after the end of the image, or ends before it begins."),
+    421: ("Misdirected Request", "mezcal has no such host name: PUBLIC_URL or ALLOWED_HOSTS must contain it."),
     431: ("Request Header Fields Too Large", "The header of the request is too large."),
     500: ("Internal Server Error", "The server in front of mezcal failed; the reason is in its log."),
     501: ("Not Implemented", "The request has a transfer coding that this server does not know."),
@@ -40,6 +44,7 @@ PROBLEMS = {
     504: ("Gateway Timeout", "The API of mezcal did not answer in time. Try again in a moment."),
     505: ("HTTP Version Not Supported", "This server speaks HTTP/1.1."),
 }
+OWN_NAMES = ("", "localhost", "127.0.0.1", "::1")  # others that begin with 127. by a pattern
 USE_FORMAT = """    log_format mezcal_use '$named';  # the name of the image, for workers to read
 """
 PLACES = ("nginx", "/usr/sbin/nginx", "/usr/local/sbin/nginx", "/opt/homebrew/bin/nginx")
@@ -70,8 +75,10 @@ def configuration(settings: Settings, config: NginxConfig) -> str:
     Otherwise the API names the file (X-Accel-Redirect).
     """
     by_path = settings.storage_layout is Layout.BASIC and settings.storage == "local" and not settings.read_tokens
-    use_log = settings.cache_use_log
+    use_log, names = settings.cache_use_log, allowed_names(settings)
     values = {
+        "foreign": _template("foreign.conf") if names is not None else "",
+        "names": _server_names(names) if names is not None else "",
         "user": f"user {config.user};" if config.user else "# user: nginx's default",
         "run": _quoted(config.run),
         "listen": config.listen,
@@ -86,6 +93,7 @@ def configuration(settings: Settings, config: NginxConfig) -> str:
         "log_hits": f'access_log "{_quoted(config.hits)}" mezcal_hit buffer=32k flush=1s;' if config.hits else "",
         "forwarded": "" if config.trusted else _template("forwarded.conf"),
         "hits": _template("hits.conf") if by_path else "",
+        "problem": _template("problem.conf").rstrip("\n"),
         "error_pages": _template("error_pages.conf").rstrip("\n"),
         "use_format": USE_FORMAT if use_log else "",
         "use_log": f'\n            access_log "{_quoted(use_log)}" mezcal_use buffer=64k flush=10s;' if use_log else "",
@@ -94,6 +102,12 @@ def configuration(settings: Settings, config: NginxConfig) -> str:
     for _ in range(2):  # inserted templates contain placeholders, too
         text = re.sub(r"@(\w+)@", lambda placeholder: values[placeholder[1]], text)
     return text
+
+
+def _server_names(names: Iterable[str]) -> str:
+    """Returns the directive with *names* and those of this machine; "" is a request without `Host`."""
+    quoted = (f'"[{name}]"' if ":" in name else f'"{name}"' for name in sorted({*names, *OWN_NAMES}))
+    return f'\n        server_name {" ".join(quoted)} "~^127\\.[0-9.]+$";'
 
 
 def _problem(status: int) -> str:

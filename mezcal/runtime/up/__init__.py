@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from mezcal.errors import CannotStart
 from mezcal.runtime import processes
 from mezcal.runtime.address import Address, free_address
+from mezcal.runtime.host_names import only_own_names
 from mezcal.runtime.up import broker, environment, parts, remembered_options
 from mezcal.runtime.up.claim import Folder, claimed
 from mezcal.runtime.up.log_relay import Journal
@@ -132,6 +133,8 @@ def list_parts(
     """
     if program is not None and chosen.nginx_hit_log is None:
         chosen = chosen.model_copy(update={"nginx_hit_log": folder.run / NGINX / "hits.log"})
+    if places.api.loopback:
+        chosen = only_own_names(chosen, places.api.host)
     env = environment.handed_on(chosen, os.environ)
     if places.api.loopback and "loopback_trusted" not in chosen.model_fields_set:
         env["LOOPBACK_TRUSTED"] = "1"

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import pytest
+from werkzeug.test import EnvironBuilder, TestResponse, run_wsgi_app
+from werkzeug.wrappers import Request
 
 from api import create_app
 from mezcal.errors import Undecodable
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from flask import Flask
-    from werkzeug.test import TestResponse
 
     from mezcal.settings import Settings
     from tests.support.broker import Broker
@@ -116,6 +117,64 @@ def test_trusted_loopback_needs_no_token(app_with: Callable[..., Flask]) -> None
     assert delete(app, near="::1", host="[::1]:5000").status_code == 204
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Referer": "http://localhost:5000/ops", "User_Agent": "curl"},
+        {"Referer": "http://localhost:5000", "X_Request_ID": "x"},
+        {"Origin": "http://localhost:5000", "Sec_Fetch_Site": "same-origin", "Accept": "*/*"},
+        {"Origin": "http://localhost:5000", "Referer": "no URL", "X_Requested_With": "x"},
+    ],
+)
+def test_our_own_pages_may_use_trusted_loopback(app_with: Callable[..., Flask], headers: dict[str, str]) -> None:
+    assert delete(app_with(loopback_trusted=True), **headers).status_code == 204
+
+
+@pytest.mark.parametrize("host", ["127.0.0.7:80", "LOCALHOST", "localhost.:5000", "[::1]"])
+def test_every_name_of_this_machine_is_local(app_with: Callable[..., Flask], host: str) -> None:
+    assert delete(app_with(loopback_trusted=True), host=host).status_code == 204
+
+
+ALLOWED = {"allowed_hosts": "images.example,2001:db8::1,other.example:8080", "public_url": "https://bücher.example/x"}
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("localhost", "localhost:5000", "127.0.0.1:5000", "127.1.2.3", "[::1]:5000", "images.example"),
+        *("other.example", "IMAGES.example:443", "images.example.", "[2001:db8::1]:80", "xn--bcher-kva.example", None),
+    ],
+)
+@pytest.mark.parametrize("target", [f"/images/{CACHED}", "/healthz", "/nothing/here"])
+def test_allowed_hosts_are_answered(app_with: Callable[..., Flask], host: str | None, target: str) -> None:
+    assert asked(app_with(**ALLOWED), target, host).status_code in {200, 404}
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:80", "localhost.evil.example", "127.0.0.1.evil.example", "127.1", "["]
+)
+@pytest.mark.parametrize("target", [f"/images/{CACHED}", f"/images/{CACHED}?any=1", "/", "/jobs", "/nothing/here"])
+def test_a_host_of_another_site_is_misdirected(app_with: Callable[..., Flask], host: str, target: str) -> None:
+    """Hits of the fast path, too: a page whose name points to this machine must not read them."""
+    answer = asked(app_with(**ALLOWED), target, host)
+    assert answer.status_code == 421
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert {"PUBLIC_URL", "ALLOWED_HOSTS"} <= set(answer.get_json()["detail"].split())
+
+
+@pytest.mark.parametrize("given", [{}, {"public_url": "https://images.example"}, {"allowed_hosts": "a.example,*"}])
+def test_without_allowed_hosts_any_is_answered(app_with: Callable[..., Flask], given: dict[str, Any]) -> None:
+    assert asked(app_with(**given), f"/images/{CACHED}", "api:5000").status_code == 200
+
+
+def asked(app: Flask, target: str, host: str | None) -> TestResponse:
+    """Send a GET with this `Host` as it is; the test client would correct it."""
+    environ = EnvironBuilder(target).get_environ()
+    environ.pop("HTTP_HOST", None)
+    environ |= {"SERVER_PROTOCOL": "HTTP/1.0"} if host is None else {"HTTP_HOST": host}
+    return TestResponse(*run_wsgi_app(app, environ, buffered=True), request=Request(environ))
+
+
 def test_if_tokens_are_set_loopback_needs_one_too(app_with: Callable[..., Flask]) -> None:
     assert delete(app_with(loopback_trusted=True, api_tokens="one")).status_code == 401
 
@@ -129,11 +188,17 @@ def test_if_tokens_are_set_loopback_needs_one_too(app_with: Callable[..., Flask]
         {"X_Forwarded_Port": "80"},
         {"Forwarded": "for=198.51.100.4"},
         {"Via": "1.1 proxy"},
+        *({name: "198.51.100.4"} for name in ("CF_Connecting_IP", "True_Client_IP", "X_Client_IP", "X_Real_IP")),
+        *({name: "198.51.100.4"} for name in ("Fastly_Client_IP", "X_Remote_Addr", "X_Original_Forwarded_For")),
+        *({name: "x"} for name in ("CF_Ray", "CDN_Loop", "X_ARR_LOG_ID", "X_Amzn_Trace_Id", "X_Scheme")),
         {"host": "mezcal.evil.example"},
         {"Origin": "http://evil.example"},
         {"Origin": "null"},
         {"Sec_Fetch_Site": "cross-site"},
         {"Sec_Fetch_Site": "same-site"},
+        {"Referer": "http://evil.example/page"},  # browsers before 2020, with a form
+        {"Referer": "http://localhost:5000.evil.example/"},
+        {"Referer": "http://["},
     ],
 )
 def test_a_request_that_only_looks_like_loopback_is_refused(

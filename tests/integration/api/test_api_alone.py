@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import socket
 import threading
 import time
@@ -148,7 +149,7 @@ def test_a_client_that_leaves_while_it_takes_an_image_leaves_no_file_open(alone:
 
 
 def test_a_malformed_chunked_body_is_the_senders_fault(alone: Installation) -> None:
-    fields = f"Host: x\r\nAuthorization: Bearer {TOKEN}\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+    fields = f"Host: [::1]\r\nAuthorization: Bearer {TOKEN}\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
     answer = exchange(alone, f"POST /jobs HTTP/1.1\r\n{fields}".encode() + b'["a.tif"]\r\n\r\n')
     assert answer.startswith(b"HTTP/1.1 400 "), answer
     assert b"does not match its headers" in answer
@@ -207,3 +208,49 @@ def test_bodies_that_drip_keep_out_no_others_of_their_own_address(alone: Install
     """Clients behind one proxy may share an address."""
     with dripping(alone, NEAR, 33):
         until(lambda: statuses(alone) == {(303, 202)}, what="bodies that are old enough to lose their places")
+
+
+def test_what_follows_a_body_that_was_ended_is_no_request(alone: Installation) -> None:
+    """A client could otherwise hide a request in a slow body, behind a proxy that uses the connection again."""
+    made_up = "Webhook-Id: x\r\nWebhook-Timestamp: 1\r\nWebhook-Signature: v1,x\r\nContent-Type: application/json\r\n"
+    head = f"POST /webhooks/standard HTTP/1.1\r\nHost: localhost\r\n{made_up}Content-Length: 9999\r\n\r\n".encode()
+    hidden = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    with ExitStack() as others, connect(alone, "127.0.0.3") as line:
+        line.sendall(head)
+
+        def ended() -> bool:
+            others.enter_context(connect(alone, "127.0.0.3")).sendall(head)
+            return bool(select.select([line], [], [], 0.1)[0])
+
+        until(ended, what="the end of the oldest body")
+        with suppress(OSError):
+            line.sendall(hidden)
+        answer = b""
+        with suppress(ConnectionResetError):
+            while piece := line.recv(4096):
+                answer += piece
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert answer.count(b"HTTP/1.1 ") == 1
+
+
+def test_clients_that_keep_a_closed_connection_delay_no_others(alone: Installation) -> None:
+    """Gunicorn would wait two seconds for each of them, and accept no connection in that time."""
+    with ExitStack() as held:
+        for _ in range(30):
+            line = held.enter_context(connect(alone, FAR))
+            line.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            line.recv(4096)
+        began = time.monotonic()
+        assert alone.ask(WARM).status_code == 200
+        assert time.monotonic() - began < 20  # not 60
+
+
+def test_a_body_that_nobody_reads_holds_no_thread_for_long(alone: Installation) -> None:
+    """There are more such clients than threads."""
+    with ExitStack() as held:
+        for _ in range(60):
+            line = held.enter_context(connect(alone, FAR))
+            line.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9999\r\n\r\n")
+        began = time.monotonic()
+        assert alone.ask(WARM).status_code == 200
+        assert time.monotonic() - began < 10  # not 60 / 22 * 5

@@ -194,16 +194,15 @@ def listens(port: int) -> bool:
 
 
 @contextmanager
-def bare(folder: Path, api: str, user: str | None = None) -> Iterator[str]:
+def bare(folder: Path, api: str, user: str | None = None, *, trusted: bool = True, **given: str) -> Iterator[str]:
     """Start nginx in front of the server at *api*, for which it waits a second. Yields its URL.
 
     As root, it reads files as *user*, else as nginx's default user.
     """
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    conf = configuration(
-        load(_env_file=None, data_dir=folder), NginxConfig(f"127.0.0.1:{port}", api, folder, trusted=True, user=user)
-    )
+    config = NginxConfig(f"127.0.0.1:{port}", api, folder, trusted=trusted, user=user)
+    conf = configuration(load(_env_file=None, data_dir=folder, **given), config)
     (folder / "nginx.conf").write_text(re.sub("proxy_read_timeout [^;]+", "proxy_read_timeout 1s", conf))
     words = [str(nginx()), "-e", "stderr", "-p", str(folder), "-c", str(folder / "nginx.conf")]
     process = subprocess.Popen(words, stderr=subprocess.DEVNULL)
@@ -252,6 +251,81 @@ def test_no_cache_may_keep_the_error_of_a_file_that_is_gone(
             assert answer.headers["Content-Type"] == "application/problem+json"
             assert answer.headers["Retry-After"]
             assert method == "HEAD" or answer.json()["status"] == 503
+
+
+def sent(url: str, method: str, target: str, client: str = "127.0.0.1", **fields: str) -> int:
+    """Send one request from the address *client* with these header fields alone. Returns the status."""
+    place = urlsplit(url)
+    connection = HTTPConnection(str(place.hostname), place.port, timeout=60, source_address=(client, 0))
+    try:
+        connection.putrequest(method, target, skip_host=True, skip_accept_encoding=True)
+        for name, value in {"Host": place.netloc, **fields}.items():
+            connection.putheader(name.replace("_", "-"), value)
+        connection.endheaders()
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+def test_wrong_tokens_of_one_client_behind_nginx_do_not_lock_out_another(proxied: Installation, tmp_path: Path) -> None:
+    """As for clients of other machines: nginx tells the API their addresses, whatever they claim."""
+    api, right = api_of(proxied).removeprefix("http://"), f"Bearer {TOKEN}"
+    with bare(tmp_path, api, trusted=False) as url:
+        guesses = [
+            sent(
+                url,
+                "DELETE",
+                "/images/x.tif",
+                "127.0.0.2",
+                Authorization="Bearer x",
+                X_Forwarded_For=f"192.0.2.{number}",
+            )
+            for number in range(60)  # each API process counts by itself
+        ]
+        assert (guesses[0], guesses[-1]) == (401, 429)
+        assert sent(url, "DELETE", "/images/x.tif", Authorization="Bearer x") == 401
+        assert sent(url, "DELETE", "/images/x.tif", Authorization=right) == 204
+        assert requests.post(f"{url}/ops/sign-in", data={"token": TOKEN}, allow_redirects=False, timeout=60).ok
+        assert sent(url, "DELETE", "/images/x.tif", "127.0.0.2", Authorization=right) == 204
+
+
+@pytest.mark.parametrize(
+    "target", [f"/images/{WARM}", f"/mezzanine/{WARM}.jpg", "/images/none.tif", "/", "/jobs", "/ops"]
+)
+def test_a_page_whose_name_points_to_this_machine_reads_nothing(
+    proxied: Installation, alone: Installation, target: str
+) -> None:
+    """DNS rebinding: nginx' hits, the hits of the API alone, and all other routes."""
+    for one in (proxied, alone):
+        one.ask(WARM)
+        answer = one.request(target, headers={"Host": f"evil.example:{urlsplit(one.url).port}"})
+        assert (answer.status_code, answer.headers["Cache-Control"]) == (421, "no-store")
+        assert answer.headers["Content-Type"] == "application/problem+json"
+        assert {"PUBLIC_URL", "ALLOWED_HOSTS"} <= set(answer.json()["detail"].split())
+        for host in ("localhost", "LOCALHOST:80", "127.0.0.1", "127.8.9.10:5000", "[::1]:5000"):
+            assert one.request(target, headers={"Host": host}).status_code != 421
+    assert sent(api_of(proxied), "GET", target, Host="evil.example") == 421
+
+
+def test_a_client_without_a_host_is_no_browser(proxied: Installation) -> None:
+    """Such as the health checks of some proxies."""
+    place = urlsplit(proxied.url)
+    with socket.create_connection((str(place.hostname), place.port)) as line:
+        line.sendall(b"GET /healthz HTTP/1.0\r\n\r\n")
+        assert line.recv(4096).split(b" ")[1] == b"200"
+
+
+def test_the_names_of_the_settings_are_answered_by_nginx_too(tmp_path: Path) -> None:
+    """The API is down: 502 is the answer to a request that nginx would pass on."""
+    long = "a" * 60 + ".images.example"
+    names = {"allowed_hosts": f"images.example,2001:db8::1,{long}", "public_url": "https://b\u00fccher.example:8443/x"}
+    known = ["images.example", "IMAGES.EXAMPLE.:80", long, "[2001:db8::1]:80", "xn--bcher-kva.example", "localhost"]
+    with bare(tmp_path, "127.0.0.1:1", **names) as url:
+        assert [sent(url, "GET", "/images/x", Host=name) for name in known] == [502] * len(known)
+        for host in ("evil.example", "images.example.evil.example", "127.0.0.1.evil.example", "x.localhost"):
+            assert sent(url, "GET", "/images/x", Host=host) == 421
+    with bare(tmp_path, "127.0.0.1:1") as url:
+        assert sent(url, "GET", "/images/x", Host="api:5000") == 502
 
 
 def test_a_name_that_ends_in_a_line_feed_is_not_the_one_without(proxied: Installation) -> None:

@@ -290,11 +290,20 @@ def test_a_malformed_host_is_refused(both: Both, host: str | None, target: str) 
         is_problem(answer)
 
 
-@pytest.mark.parametrize("host", ["localhost:8080", "a.b.", "[::1]", "[::1]:80", "_x", "203.0.113.1"])
-def test_a_usual_host_is_taken(both: Both, host: str) -> None:
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        *((host, 200) for host in ("localhost:8080", "LOCALHOST.", "127.0.0.1", "127.3.2.1:80", "[::1]", "[::1]:80")),
+        *((host, 421) for host in ("a.b.", "_x", "203.0.113.1", "[2001:db8::1]", "x.localhost", "127.0.0.1.a.b")),
+    ],
+)
+def test_a_host_of_this_machine_is_taken_and_of_another_site_is_not(both: Both, host: str, status: int) -> None:
     for port in (both.nginx, both.api):
-        assert exchange(port, PLAIN, {}, host=host).status == 200
-        assert exchange(port, NAMED, {}, host=host).status == 200
+        for target in (PLAIN, NAMED, "/nothing"):
+            answer = exchange(port, target, {}, host=host)
+            assert answer.status == (404 if status == 200 and target == "/nothing" else status)
+            if status == 421:
+                is_problem(answer)
 
 
 def test_a_client_of_http_1_0_may_name_no_host(both: Both) -> None:

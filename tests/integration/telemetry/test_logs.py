@@ -134,7 +134,8 @@ def test_no_secret_is_ever_logged(installation: Installation, repository: Origin
     repository.script(broken, status=500)
     installation.ask(broken)
     refused(
-        installation, f"GET /images/x HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {MARK}-9\r\nbroken header\r\n\r\n"
+        installation,
+        f"GET /images/x HTTP/1.1\r\nHost: [::1]\r\nAuthorization: Bearer {MARK}-9\r\nbroken header\r\n\r\n",
     )
     one(installation, event="job", path=broken)
     installation.stop()

@@ -63,6 +63,8 @@ def test_behind_a_proxy_it_is_the_address_that_the_proxy_adds(peer: str, given: 
         (f"{INVENTED}, {CLIENT}, {PROXY}", CLIENT),
         (f"{INVENTED}, unknown, {PROXY}", PROXY),  # the outer proxy hides its client
         (PROXY, PROXY),
+        (f"{INVENTED}, {CLIENT}, 127.0.0.1", CLIENT),  # a proxy on this machine before nginx
+        (f"{INVENTED}, {CLIENT}, ::1", CLIENT),
         ("unknown", "127.0.0.1"),
         ("", "127.0.0.1"),
         (f"{CLIENT}:4242", CLIENT),

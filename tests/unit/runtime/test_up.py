@@ -136,6 +136,16 @@ def test_loopback_is_trusted_only_where_nothing_else_is_listened_on(
     assert parts_at(tmp_path, HERE)["api"].env["LOOPBACK_TRUSTED"] == "False"
 
 
+def test_only_names_of_this_machine_are_answered_where_only_loopback_is_listened_on(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert parts_at(tmp_path, HERE)["api"].env["ALLOWED_HOSTS"] == HERE.host
+    assert "ALLOWED_HOSTS" not in parts_at(tmp_path, EVERYWHERE)["api"].env
+    monkeypatch.setenv("ALLOWED_HOSTS", "images.example")
+    for address in (HERE, EVERYWHERE):
+        assert parts_at(tmp_path, address)["api"].env["ALLOWED_HOSTS"] == "images.example"
+
+
 def test_all_parts_are_given_one_broker(tmp_path: Path) -> None:
     parts = parts_at(tmp_path, HERE, HERE)
     urls = {part.env.get("REDIS_URL") for name, part in parts.items() if name != "broker"}
