@@ -11,6 +11,7 @@ from api.freshness import Freshness
 from api.readiness import Readiness
 from api.security.rate_limit import TokenAttempts
 from api.security.signed_urls import Signer, load_secret
+from api.security.waiting_places import WaitingPlaces
 from mezcal.jobs import Jobs
 from mezcal.origin import open_origin
 from mezcal.origin.archive import ArchiveClient
@@ -43,6 +44,7 @@ class ApiContext:
     gauges: Gauges
     token_attempts: TokenAttempts
     hosts: AllowedHosts
+    waiting_places: WaitingPlaces
 
     @classmethod
     def of(cls, settings: Settings) -> ApiContext:
@@ -60,6 +62,7 @@ class ApiContext:
             gauges=Gauges(jobs, store),
             token_attempts=TokenAttempts(),
             hosts=AllowedHosts(settings),
+            waiting_places=WaitingPlaces(settings.waiters_max, settings.client_share),
         )
 
 

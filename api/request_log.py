@@ -11,7 +11,7 @@ from flask import g, request
 
 from api.context import context
 from api.responses.images import HIT, JOINED, MISS, STALE
-from mezcal.errors import Failure, StillWorking
+from mezcal.errors import Failure, ShareExceeded, StillWorking
 from mezcal.recipe import PATH_MAX, Mezzanine
 from mezcal.telemetry import tracing
 from mezcal.telemetry.metrics import metrics
@@ -156,6 +156,8 @@ def outcome_of(response: Response) -> str:
     """Return the outcome of the request, as `mezcal_requests_total` names it."""
     if isinstance(g.get("failure"), StillWorking):
         return "wait-expired"
+    if isinstance(g.get("failure"), ShareExceeded):
+        return "over-share"
     if response.status_code >= 400:
         return "error"
     if response.status_code == 202:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import math
 from enum import StrEnum
 from typing import Any, ClassVar
 
@@ -256,6 +257,20 @@ class Busy(Unavailable):
     """Too many requests wait, or too many jobs are queued."""
 
     slug, title = "busy", "Too many are waiting"
+
+
+class ShareExceeded(Unavailable):
+    """The client has its share of the places for requests that wait, or of the queue. Others are answered meanwhile."""
+
+    slug, title, status = "share-exceeded", "Too many of your requests wait", 429
+
+    @classmethod
+    def of(cls, detail: str, seconds: float | None) -> ShareExceeded:
+        """Return the failure with *seconds* until the client has a free place, None if that is not known."""
+        failure = cls(detail)
+        if seconds is not None:
+            failure.retry_after = max(1, math.ceil(seconds))
+        return failure
 
 
 class OriginPaused(Unavailable):

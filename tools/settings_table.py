@@ -101,7 +101,7 @@ def default(field: FieldInfo) -> str:
     if field.default in {None, (), ""}:
         return "unset"
     if isinstance(field.default, tuple):
-        return f"`{','.join(field.default)}`"
+        return f"`{','.join(map(str, field.default))}`"
     if isinstance(field.default, bool):
         return "`1`" if field.default else "`0`"
     return f"`{formatted(field.default, comma='')}`"

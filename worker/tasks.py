@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
+import time
 from typing import TYPE_CHECKING, Any
 
 from celery.exceptions import Retry
@@ -16,8 +17,10 @@ from mezcal.jobs.origin_guard import DELAY_SECONDS, JobDelayed
 from mezcal.jobs.outages import persist
 from mezcal.jobs.state.leases import Lease
 from mezcal.jobs.state.progress import progress_reported
+from mezcal.jobs.state.table import HeldBack
 from mezcal.jobs.transport.celery_pipe import CHORE, CHORE_SECONDS, MAKE
 from mezcal.recipe import from_json
+from mezcal.telemetry import tracing
 from worker.app import app, context
 from worker.chores import CHORES
 from worker.metrics import JobAttempt
@@ -25,6 +28,7 @@ from worker.metrics import JobAttempt
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from mezcal.jobs import Claim
     from mezcal.recipe import Recipe
     from mezcal.store import Stored
 
@@ -33,6 +37,8 @@ log = logging.getLogger(__name__)
 RANKS = {Lane.INTERACTIVE: 0, Lane.BULK: 1}  # the lower one gets memory first
 # Seconds that a job may wait for memory; at most a quarter of JOB_TIME_LIMIT, so that waiting never exceeds the limit.
 MEMORY_PATIENCE = 120.0
+HELD_SECONDS = 1.0  # of one task
+HELD_POLL_SECONDS = 0.02  # one script of a tenth of a millisecond, while a process is kept free
 
 
 class NotMade(Exception):
@@ -44,19 +50,41 @@ class NotMade(Exception):
 
 
 @app.task(name=MAKE, bind=True, throws=(NotMade,))
-def make(self: Any, wanted: dict[str, Any]) -> str:
+def make(self: Any, wanted: dict[str, Any] | None = None) -> str:
     """Make one derivative, if it is still wanted and no other worker makes it. Returns how the job ended.
 
+    The message of a bulk job says which is *wanted*. One of the interactive lane does not: the clients of that lane get
+    their jobs made by turns.
     The job table has the end when this returns. It raises `NotMade` if the job failed and `Retry` if it is
     delayed, so that Flower shows this. `Retry` sends no message: housekeeping sends one when the job is due.
     """
-    recipe = from_json(wanted)
     ctx = context()
-    claim = persist(lambda: ctx.jobs.table.begin(recipe.key, ctx.name, self.request.id, recipe.kind))
+    table, by = ctx.jobs.table, (ctx.name, self.request.id)
+    try:
+        claim = persist(lambda: table.begin(from_json(wanted).key, *by)) if wanted else _begin_next(*by)
+    except HeldBack:
+        ctx.jobs.pipe.wake()
+        return "held back"
     if claim is None:
         return "nothing to do"
-    with Lease(ctx.jobs.table, claim).kept() as lease:
-        return _report(recipe, lease)
+    tracing.set_current(tracing.from_message(claim.headers) or tracing.current())
+    with Lease(table, claim).kept() as lease:
+        return _report(from_json(claim.recipe), lease)
+
+
+def _begin_next(worker: str, message: str) -> Claim | None:
+    """Claim the job whose turn it is. While all that are queued are held back, this process waits for another client.
+
+    Raises `HeldBack` after `HELD_SECONDS`, so that a worker that stops need not wait for long.
+    """
+    table, deadline = context().jobs.table, time.monotonic() + HELD_SECONDS
+    while True:
+        try:
+            return persist(lambda: table.begin_next(worker, message))
+        except HeldBack:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(HELD_POLL_SECONDS)
 
 
 def _report(recipe: Recipe, lease: Lease) -> str:
@@ -74,12 +102,12 @@ def _report(recipe: Recipe, lease: Lease) -> str:
     except Failure as failure:
         seconds = lease.fail(failure)
         attempt.end("failed", failure)
-        reason = f"{failure.slug}: {failure.detail}"
+        reason = f"{failure.slug}: {failure.detail} ({recipe.label})"
         raise (NotMade(reason) if seconds is None else _again(seconds, reason)) from None
     lease.finish()
     context().jobs.recent.add(recipe, stored.size)
     attempt.end("made")
-    return "made"
+    return f"made {recipe.label}"
 
 
 def _again(seconds: float, reason: str) -> Retry:

@@ -11,6 +11,7 @@ from api.responses.images import HIT, JOINED, MISS, STALE, send
 from api.responses.jobs import accepted
 from api.responses.preferences import RequestOptions, disconnect_check, is_page_view
 from api.security.auth import require_read_access, require_write_access
+from api.security.shares import limited_client
 from mezcal.errors import BadRecipe, StillWorking
 from mezcal.ingest.purge import purge
 from mezcal.recipe import Mezzanine
@@ -36,10 +37,13 @@ def image(source: str) -> Response:
         return send(found, STALE if context().freshness.is_stale(found.stored, recipe) else HIT)
     options = RequestOptions.of(request)
     announce_applied(options)
-    job = context().jobs.ask(recipe)
+    client = limited_client()
     if options.respond_async:
-        return accepted(job.recipe.key)
-    job.wait(_wait_seconds(options), disconnect_check(request))
+        return accepted(context().jobs.ask(recipe, client=client).recipe.key)
+    seconds = _wait_seconds(options)
+    with context().waiting_places.hold(client, seconds):
+        job = context().jobs.ask(recipe, client=client)
+        job.wait(seconds, disconnect_check(request))
     return send(_open_made(recipe), JOINED if job.joined else MISS)
 
 

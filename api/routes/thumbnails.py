@@ -23,6 +23,7 @@ from api.responses.preferences import RequestOptions, disconnect_check
 from api.routes.images import announce_applied
 from api.security.auth import authorization_for_archive
 from api.security.hosts import base_url
+from api.security.shares import limited_client
 from mezcal.errors import BadRecipe, TicketExpired
 from mezcal.jobs import Lane
 from mezcal.origin.archive import make_recipe, select_frames
@@ -83,7 +84,9 @@ def _thumbnail(find: FindFrame) -> AnyResponse:
     announce_applied(preferences)
     if preferences.respond_async:
         return accepted(wanted.start().recipe.key)
-    joined = _make(wanted, find, time.monotonic() + min(preferences.wait_seconds, settings.wait_seconds))
+    seconds = min(preferences.wait_seconds, settings.wait_seconds)
+    with context().waiting_places.hold(limited_client(), seconds):
+        joined = _make(wanted, find, time.monotonic() + seconds)
     note_cache_status(JOINED if joined else MISS)
     return wanted.response()
 
@@ -121,7 +124,7 @@ class ThumbnailRequest:
 
     def start(self) -> Job:
         """Start the thumbnail's job, or join it."""
-        return context().jobs.ask(self.recipe, urls=self.urls)
+        return context().jobs.ask(self.recipe, urls=self.urls, client=limited_client())
 
     @property
     def urls(self) -> dict[str, str]:

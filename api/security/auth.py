@@ -110,6 +110,13 @@ def too_many_wrong_tokens(wait: float) -> TooManyRequests:
     return TooManyRequests(text, retry_after=seconds)
 
 
+def read_token_digest() -> str:
+    """Return a digest of the request's token if it is one of READ_TOKENS, else ""."""
+    if not _has_one_of(context().settings.read_tokens):
+        return ""
+    return _digest(request.headers["Authorization"].partition(" ")[2].strip()).hex()
+
+
 def _has_login(logins: Iterable[SecretStr]) -> bool:
     scheme, _, given = request.headers.get("Authorization", "").partition(" ")
     try:

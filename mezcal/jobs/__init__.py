@@ -13,7 +13,7 @@ from mezcal.jobs.outages import persist
 from mezcal.jobs.queue_status import QueueStatus
 from mezcal.jobs.state.keys import JobState, Lane
 from mezcal.jobs.state.minutes import MinuteCounts
-from mezcal.jobs.state.records import Claim, Message, QueueRequest, QueueResult, Record, Verdict
+from mezcal.jobs.state.records import Claim, LostAttempt, Message, QueueRequest, QueueResult, Record, Verdict
 from mezcal.jobs.transport.probe import BrokerProbe
 from mezcal.jobs.workers import Worker, WorkerRegistry, WorkerStatus
 
@@ -25,6 +25,7 @@ __all__ = [
     "JobState",
     "Jobs",
     "Lane",
+    "LostAttempt",
     "Message",
     "MinuteCounts",
     "Note",

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from mezcal.errors import BrokerDown, Busy
+from mezcal.errors import BrokerDown, Busy, ShareExceeded
 from mezcal.jobs.bulk.batches import Batches, Posted
 from mezcal.jobs.bulk.chunks import Chunks
 from mezcal.jobs.chores import ChoreState
@@ -61,11 +61,11 @@ class Jobs:
     *table* is for workers alone.
     """
 
-    def __init__(self, table: JobTable, pipe: CeleryPipe, waiters_max: int = 0) -> None:
+    def __init__(self, table: JobTable, pipe: CeleryPipe) -> None:
         redis, keys = table.redis, table.keys
         self.table = table
         self.pipe = pipe
-        self.listener = Listener(table, waiters_max)
+        self.listener = Listener(table)
         self.chunks = Chunks(table)
         self.batches = Batches(table, self.chunks)
         self.origin_guard = OriginGuard(table)
@@ -83,24 +83,33 @@ class Jobs:
         """
         table = JobTable(connect(settings), Keys(settings.key_prefix), JobPolicy.of(settings))
         pipe = CeleryPipe(celery_app(settings, CLIENT_SECONDS), headers)
-        return cls(table, pipe, settings.waiters_max)
+        return cls(table, pipe)
 
     # --- one derivative
 
-    def ask(self, recipe: Recipe, lane: Lane = Lane.INTERACTIVE, urls: Mapping[str, str] | None = None) -> Job:
+    def ask(
+        self,
+        recipe: Recipe,
+        lane: Lane = Lane.INTERACTIVE,
+        urls: Mapping[str, str] | None = None,
+        client: str = "",
+    ) -> Job:
         """Start *recipe*'s job or join it. Raises the remembered failure if it has failed lately.
 
+        *client* asks for it; "" is none, or one without limits. Raises `ShareExceeded` if it has too many jobs queued.
         *urls* are the signed URLs, by frame id, with which a worker may fetch a thumbnail's frames. They are in no
         message, log or job record, and are deleted when the job ends.
         """
         with raises_broker_down("the queue cannot be reached, and the derivative is not cached"):
-            result = self.table.ensure(recipe, lane, urls)
+            result = self.table.ensure(recipe, lane, urls=urls, client=client, headers=self.pipe.headers())
         if result.verdict is Verdict.FAILED:
             raise of_job(result.failure, recipe)
         if result.verdict is Verdict.ORIGIN_PAUSED:
-            raise origin_paused(result.pause)
+            raise origin_paused(result.pause or 0)
+        if result.verdict is Verdict.OVER_SHARE:
+            raise ShareExceeded.of(f"{self.table.policy.client_max:,} of your images are queued already", result.pause)
         self._send(recipe, result)
-        return Job(self, recipe, result.verdict is Verdict.JOINED, urls)
+        return Job(self, recipe, result.verdict is Verdict.JOINED, urls, client)
 
     def changed(self, recipe: Recipe, lane: Lane = Lane.BULK) -> None:
         """Queue *recipe* to be made again from its changed master. The old derivative is served until then.

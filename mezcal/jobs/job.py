@@ -18,12 +18,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """The making of one recipe; *joined* if another request had started it. *urls* are those of `Jobs.ask`."""
+    """The making of one recipe; *joined* if another request had started it.
+
+    *urls* and *client* are those of `Jobs.ask`.
+    """
 
     jobs: Jobs
     recipe: Recipe
     joined: bool
     urls: Mapping[str, str] | None = field(default=None, repr=False)
+    client: str = ""
 
     def wait(self, seconds: float, gone: Callable[[], bool]) -> None:
         """Return when the derivative is made. Raises the job's failure, or `StillWorking` after *seconds*.
@@ -42,7 +46,7 @@ class Job:
         try:
             record = self.jobs.read(self.recipe.key)
             if record is None:
-                self.jobs.ask(self.recipe, urls=self.urls)
+                self.jobs.ask(self.recipe, urls=self.urls, client=self.client)
                 return False
         except BrokerDown:
             return False

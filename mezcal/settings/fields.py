@@ -5,6 +5,7 @@ between two settings goes to validation.py. Then run `make docs`, and add a line
 """
 
 # No `from __future__ import annotations`: pydantic would have to evaluate each annotation again, at every start.
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -289,6 +290,18 @@ class SettingFields(BaseSettings):
         ge=1,
         le=1000,
         description="How many requests may wait for jobs at once in one API process; further ones are answered 503.",
+    )
+    client_share: float = Field(
+        0.75,
+        gt=0,
+        le=1,
+        description="Share of WAITERS_MAX that one client (an address, a /64 network of IPv6, or one of READ_TOKENS) "
+        "may use, for waiting requests and for queued jobs; further ones are answered 429. 1 leaves none to others.",
+    )
+    client_share_exempt: Networks = Field(
+        (ip_network("127.0.0.0/8"), ip_network("::1")),
+        description="Addresses or networks, comma-separated, without CLIENT_SHARE: IIIF servers, each of which is one "
+        "address for all its readers, and campuses behind one address. `none` exempts nobody.",
     )
     lease_seconds: float = Field(
         6, ge=1, le=60, description="Seconds after which a running job that was not renewed is given to another worker."

@@ -68,6 +68,8 @@ def _host_names(value: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    if text.strip().lower() == "none":
+        return ()
     try:
         return tuple(ip_network(part, strict=False) for part in _split(text))
     except ValueError:

@@ -79,6 +79,11 @@ class Settings(SettingFields):
         return ", ".join(parts)
 
     @property
+    def client_places(self) -> int:
+        """How many of the WAITERS_MAX places of an API process one client may hold."""
+        return max(1, int(self.waiters_max * self.client_share))
+
+    @property
     def pixel_limit(self) -> int | None:
         """The largest master in pixels, None if there is no limit."""
         if self.max_image_pixels < 0:

@@ -49,7 +49,8 @@ class Metrics:
         self.requests = self._counter(
             "mezcal_requests",
             "Requests answered. outcome: hit, stale, miss (started a job), join (waited for a job that existed), "
-            "wait-expired (503, the job continues), accepted (202), error, other. server: nginx, or api.",
+            "wait-expired (503, the job continues), accepted (202), over-share (429, the client has its CLIENT_SHARE), "
+            "error, other. server: nginx, or api.",
             *("kind", "outcome", "status", "server"),
         )
         self.request_seconds = self._histogram(
@@ -69,6 +70,7 @@ class Metrics:
         self.request_failures = self._counter(
             "mezcal_request_failures", "Requests that were answered with a failure, by its class.", "failure"
         )
+        self.waiting_requests = self._gauge("mezcal_waiting_requests", "Requests that wait for a job now.")
         self.active_requests = self._gauge("mezcal_active_requests", "Requests that Flask is answering now.")
 
     def _define_deliveries(self) -> None:

@@ -186,7 +186,7 @@ def shown_by_flower(mezcal: Running, path: str, *states: str) -> dict[str, Any]:
 def test_flower_shows_what_was_made_by_its_path_and_lane(mezcal: Running) -> None:
     assert mezcal.image().status_code == 200
     task = shown_by_flower(mezcal, MASTER, "SUCCESS")
-    assert (task["name"], task["kwargs"], task["result"]) == ("mezcal.make", "lane=interactive", "'made'")
+    assert (task["name"], task["kwargs"], task["result"]) == ("mezcal.make", "lane=interactive", f"'made {MASTER}'")
     assert task["runtime"] > 0
 
 

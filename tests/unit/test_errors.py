@@ -12,7 +12,7 @@ STATUSES = {
     "not-an-image": 415, "undecodable": 422, "too-large": 413, "timed-out": 504, "quarantined": 422, "unavailable": 503,
     "unusable-response": 502, "master-incomplete": 502,
     "still-working": 503, "busy": 503, "broker-down": 503, "store-down": 503, "superseded": 503, "failure": 500,
-    "origin-paused": 503, "unforeseen": 500,
+    "origin-paused": 503, "unforeseen": 500, "share-exceeded": 429,
     "frame-unfit": 400, "frame-missing": 404, "archive-refused": 403, "archive-failed": 502, "archive-timeout": 504,
     "ticket-expired": 403, "bad-event": 400,
 }  # fmt: skip

@@ -15,7 +15,6 @@ from redis import RedisError
 
 from mezcal.errors import Failure
 from mezcal.jobs.transport.celery_pipe import MAKE
-from mezcal.recipe import from_json
 from worker.app import context, settings
 
 log = logging.getLogger(__name__)
@@ -62,10 +61,10 @@ def give_back(request: Any) -> bool:
         return False
     ctx = context()
     try:
-        message = ctx.jobs.table.give_back(from_json(request.args[0]).key, request.id)
-        if message is not None:
-            ctx.jobs.pipe.send(message)
+        lost = ctx.jobs.table.give_back(request.id)
+        if lost is not None and lost.message is not None:
+            ctx.jobs.pipe.send(lost.message)
     except (RedisError, Failure) as error:
         log.warning("a job is queued again when its lease runs out: %s", error)
         return False
-    return message is not None
+    return lost is not None

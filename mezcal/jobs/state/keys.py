@@ -40,7 +40,8 @@ class Keys:
         """Hash: one job. Fields: state, lane, recipe (JSON), attempts, token, message (the id of its task), remake
         ('1' if the stored derivative is outdated), asked, queued, started, ended, worker, failure (JSON),
         refused_until (when clients may start a failed job again; it may be listed for longer), history (JSON list of
-        how attempts ended), batches (names of those that wait for it), expired_token (of a lease that ran out).
+        how attempts ended), batches (names of those that wait for it), expired_token (of a lease that ran out), client
+        (that it was queued for, as in `clients`), headers (JSON: the ids of the client's request).
         """
         return f"{self.prefix}job:{key}"
 
@@ -48,9 +49,30 @@ class Keys:
         """Sorted set: the jobs queued in *lane*, by when."""
         return f"{self.prefix}queued:{lane}"
 
-    def begun(self, lane: Lane) -> str:
-        """String: when the job begun last in *lane* was queued. An older job that is still queued lost its message."""
-        return f"{self.prefix}begun:{lane}"
+    @property
+    def turns(self) -> str:
+        """Sorted set: the jobs queued in the interactive lane, by their turns."""
+        return f"{self.prefix}turns"
+
+    @property
+    def clients(self) -> str:
+        """Sorted set: the clients with queued jobs (by a digest of their names), by the turn of the last one."""
+        return f"{self.prefix}clients"
+
+    @property
+    def askers(self) -> str:
+        """Sorted set: the clients that asked for jobs a moment ago, by when; `-` stands for all without a share."""
+        return f"{self.prefix}askers"
+
+    @property
+    def round(self) -> str:
+        """Hash: the turn of the job begun last. Fields: turn, since (when it came), ms (how long turns last)."""
+        return f"{self.prefix}round"
+
+    @property
+    def begun_bulk(self) -> str:
+        """String: when the bulk job begun last was queued. An older one that is still queued lost its message."""
+        return f"{self.prefix}begun:bulk"
 
     def messages(self, lane: Lane) -> str:
         """List: Celery's messages of *lane*."""
@@ -195,11 +217,17 @@ class Keys:
     def of_job(self, key: str, host: str) -> dict[str, str]:
         """Returns the keys of the scripts in `lua/jobs`, for the job *key* with the origin *host*."""
         by_lane = {f"queued_{lane}": self.queued(lane) for lane in Lane}
-        by_lane |= {f"begun_{lane}": self.begun(lane) for lane in Lane}
         by_lane |= {f"messages_{lane}": self.messages(lane) for lane in Lane}
         return {
             "job": self.job(key),
+            "job_prefix": self.job(""),
             **by_lane,
+            "begun_bulk": self.begun_bulk,
+            "turns": self.turns,
+            "clients": self.clients,
+            "askers": self.askers,
+            "workers": self.workers,
+            "round": self.round,
             "running": self.running,
             "delayed": self.delayed,
             "failed": self.failed,
@@ -207,7 +235,8 @@ class Keys:
             "ended": self.ended,
             "recent": self.recent,
             "circuit": self.circuit(host),
-            "failing": self.failing(host),
+            "circuit_prefix": self.circuit(""),
+            "failing_prefix": self.failing(""),
             "batch_prefix": self.batch(""),
             "items": self.items,
             "ticket_prefix": self.ticket(""),

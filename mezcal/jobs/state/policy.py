@@ -21,6 +21,8 @@ class JobPolicy:
     max_attempts: int = 3
     retry: float = 30  # from a bulk job's first failure to its second attempt
     queue_max: int = 2_000_000
+    client_max: int = 2_000_000  # jobs that one client may have in the queue of the interactive lane
+    client_share: float = 1  # of the processes, that one client may have while others ask, too
     retention: dict[Retention, int] = field(default_factory=dict)
     origins: dict[str, str] = field(default_factory=dict)  # a recipe's kind -> the host of its masters
     origin_places: int = 0  # jobs that may read from one origin at once; 0 is no bound
@@ -36,6 +38,8 @@ class JobPolicy:
             max_attempts=settings.max_attempts,
             retry=settings.retry_seconds,
             queue_max=settings.queue_max,
+            client_share=settings.client_share,
+            client_max=settings.client_places * settings.api_processes,
             retention={
                 Retention.BRIEF: settings.failure_brief_seconds,
                 Retention.MISSING: settings.failure_missing_seconds,

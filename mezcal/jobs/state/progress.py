@@ -66,10 +66,10 @@ def read_all(table: JobTable, keys: list[str]) -> list[Stage | None]:
 def place(table: JobTable, key: str) -> int | None:
     """Return the place of *key* among the queued jobs, from 1; None if it is not queued. Raises `redis.RedisError`.
 
-    It is an estimate: interactive jobs come first, and in each lane those that were queued first.
+    It is an estimate: interactive jobs come first, by their turns, then bulk jobs, by when they were queued.
     """
     pipe = table.redis.pipeline(transaction=False)
-    pipe.zrank(table.keys.queued(Lane.INTERACTIVE), key)
+    pipe.zrank(table.keys.turns, key)
     pipe.zrank(table.keys.queued(Lane.BULK), key)
     pipe.zcard(table.keys.queued(Lane.INTERACTIVE))
     interactive, bulk, first = pipe.execute()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -56,19 +56,20 @@ class Verdict(StrEnum):
     FULL = "full"  # refused: too many jobs are queued
     FAILED = "failed"  # refused: the job failed, and the failure is remembered
     ORIGIN_PAUSED = "origin-paused"  # refused: no request goes to the job's origin now
+    OVER_SHARE = "over-share"  # refused: the client has too many jobs queued
 
 
 @dataclass(frozen=True, slots=True)
 class QueueResult:
     """The answer to one request for a job; *lane* is that of the message to be sent.
 
-    *failure* comes with `FAILED`; *pause*, in seconds, with `ORIGIN_PAUSED`.
+    *failure* comes with `FAILED`; *pause*, in seconds, with `ORIGIN_PAUSED`, and with `OVER_SHARE` if it is known.
     """
 
     verdict: Verdict
     lane: Lane
     failure: Failure | None = None
-    pause: float = 0
+    pause: float | None = None
 
     @classmethod
     def parse(cls, answer: list[str], lane: Lane) -> QueueResult:
@@ -76,22 +77,58 @@ class QueueResult:
         verdict, detail = Verdict(answer[0]), answer[1] if len(answer) > 1 else None
         if verdict is Verdict.FAILED:
             return cls(verdict, lane, failure=failure_of(detail))
-        if verdict is Verdict.ORIGIN_PAUSED:
-            return cls(verdict, lane, pause=int(detail or 0) / 1000)
+        if verdict in {Verdict.ORIGIN_PAUSED, Verdict.OVER_SHARE}:
+            return cls(verdict, lane, pause=int(detail) / 1000 if detail else None)
         return cls(verdict, Lane(detail) if detail else lane)
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A worker's claim on a job. The fencing token invalidates the claims before it."""
+    """A worker's claim on a job. The fencing token invalidates the claims before it.
+
+    *headers* are those of the message that a client's request sent for the job, which may have been another message.
+    """
 
     key: str
+    recipe: dict[str, Any]
     token: str
     attempt: int
     lane: Lane
     remake: bool  # the stored derivative is outdated
     suspect: bool = False  # the job's origin has failed lately
     waited: float = 0  # seconds in the queue
+    headers: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def parse(cls, answer: list[str]) -> Claim:
+        """Read the *answer* of `begin.lua`."""
+        key, recipe, token, attempt, lane, remake, suspect, queued, headers = answer
+        return cls(
+            key=key,
+            recipe=json.loads(recipe),
+            token=token,
+            attempt=int(attempt),
+            lane=Lane(lane),
+            remake=bool(remake),
+            suspect=bool(suspect),
+            waited=int(float(queued)) / 1000,
+            headers=json.loads(headers or "{}"),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class LostAttempt:
+    """An attempt whose process has ended; *queued* if the job was queued again, so that a message is to be sent."""
+
+    key: str
+    lane: Lane
+    recipe: dict[str, Any]
+    queued: bool
+
+    @property
+    def message(self) -> Message | None:
+        """The message to send, if any."""
+        return Message(self.lane, self.recipe) if self.queued else None
 
 
 class AttemptOutcome(StrEnum):
@@ -117,6 +154,7 @@ class QueueRequest(NamedTuple):
     *master_changed*: the master is new or has changed, so it is fetched again. *remake*: the stored derivative is
     outdated. *place* is that of its item in the batch, None if the item is settled in another way. A request that
     is not *counted* does not belong to the batch. *urls* are the signed URLs of a thumbnail's frames, by frame id.
+    *client* asks for it, "" if it is none or has no limits; *headers* are those of its message.
     """
 
     recipe: Recipe
@@ -125,6 +163,8 @@ class QueueRequest(NamedTuple):
     place: int | None = None
     counted: bool = True
     urls: Mapping[str, str] | None = None
+    client: str = ""
+    headers: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

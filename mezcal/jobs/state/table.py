@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from typing import TYPE_CHECKING, Any, cast
 
@@ -11,6 +12,7 @@ from mezcal.jobs.state.keys import JobState, Keys, Lane
 from mezcal.jobs.state.records import (
     AttemptOutcome,
     Claim,
+    LostAttempt,
     Message,
     ProcessEnd,
     QueueRequest,
@@ -20,6 +22,7 @@ from mezcal.jobs.state.records import (
     record_of,
 )
 from mezcal.jobs.state.scripts import Scripts
+from mezcal.jobs.workers import SILENT_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,6 +39,10 @@ QUARANTINE_SECONDS = 365 * 86_400  # an operator lifts it sooner; but no key sta
 GRACE_MS = 5000  # a queued job without a message for so long has lost it
 
 
+class HeldBack(Exception):
+    """A process stays free for other clients, which have asked a moment ago."""
+
+
 class JobTable:
     """The table's transitions. Every method raises `redis.RedisError` if Redis cannot be reached."""
 
@@ -47,9 +54,9 @@ class JobTable:
 
     # --- for clients
 
-    def ensure(self, recipe: Recipe, lane: Lane, urls: Mapping[str, str] | None = None) -> QueueResult:
-        """Start or join *recipe*'s job. The signed *urls* of its frames are kept until it ends."""
-        return QueueResult.parse(self._request(QueueRequest(recipe, urls=urls), lane), lane)
+    def ensure(self, recipe: Recipe, lane: Lane, **asked: Any) -> QueueResult:
+        """Start or join *recipe*'s job; *asked* are further fields of the `QueueRequest`."""
+        return QueueResult.parse(self._request(QueueRequest(recipe, **asked), lane), lane)
 
     def change(self, recipe: Recipe, lane: Lane) -> QueueResult:
         """Queue *recipe* to be made again from its changed master. A worker that runs the job loses its lease."""
@@ -125,17 +132,29 @@ class JobTable:
 
     # --- for pool processes
 
-    def begin(self, key: str, worker: str, message: str = "", kind: str = "") -> Claim | None:
-        """Claim the queued job *key*, of a recipe of this *kind*, for the task *message*.
+    def begin(self, key: str, worker: str, message: str = "") -> Claim | None:
+        """Claim the queued job *key* for the task *message*.
 
         Returns None if the job is not queued, or is quarantined now.
         """
-        args: Arguments = {"worker": worker, "message": message, "lease_ms": self._lease_ms, **self._quarantine}
-        answer = self._run("begin", key, args, kind)
-        if not answer:
-            return None
-        token, attempt, lane, remake, suspect, queued = answer
-        return Claim(key, token, int(attempt), Lane(lane), bool(remake), bool(suspect), int(float(queued)) / 1000)
+        answer = self._begin(key, worker, message)
+        return Claim.parse(answer) if answer else None
+
+    def begin_next(self, worker: str, message: str = "") -> Claim | None:
+        """Claim the queued job of the interactive lane whose turn it is, as `begin` does.
+
+        Raises `HeldBack` if such jobs are queued, but their clients have all processes that they may have now.
+        """
+        answer = self._begin("", worker, message)
+        if answer == ["held"]:
+            raise HeldBack
+        return Claim.parse(answer) if answer else None
+
+    def _begin(self, key: str, worker: str, message: str) -> list[str]:
+        args: Arguments = {"worker": worker, "message": message, "lease_ms": self._lease_ms}
+        args |= {"origins": json.dumps(self.policy.origins), "client_share": self.policy.client_share}
+        args |= {"silent_seconds": SILENT_SECONDS}
+        return cast("list[str]", self._run("begin", key, args | self._quarantine))
 
     def renew(self, claim: Claim) -> bool:
         """Renew the lease. Returns False if the job was given to another worker or forgotten."""
@@ -167,30 +186,33 @@ class JobTable:
 
     # --- for the workers' main processes
 
-    def process_died(self, key: str, message: str) -> Message | None:
-        """Queue the job of the task *message* again: its process died. Returns the message to send.
+    def process_died(self, message: str) -> LostAttempt | None:
+        """Queue the job of the task *message* again: its process died. Returns None if the task has no running job.
 
         A job whose attempts are used up is quarantined.
         """
-        return self._lost(key, message, ProcessEnd.DIED, self._quarantine)
+        return self._lost(message, ProcessEnd.DIED, self._quarantine)
 
-    def process_killed(self, key: str, message: str, failure: Failure) -> None:
-        """Record *failure* for the job of the task *message*: its process was killed, because it took too long."""
+    def process_killed(self, message: str, failure: Failure) -> LostAttempt | None:
+        """Record *failure* for the job of the task *message*: its process was killed, because it took too long.
+
+        Returns None if the task has no running job.
+        """
         seconds = max(self.policy.retention_seconds(failure.retention), 1)
         args: Arguments = {"max_attempts": 0, "failure": as_json(failure), "failure_seconds": seconds}
-        self._lost(key, message, ProcessEnd.KILLED, args)
+        return self._lost(message, ProcessEnd.KILLED, args)
 
-    def give_back(self, key: str, message: str) -> Message | None:
+    def give_back(self, message: str) -> LostAttempt | None:
         """Queue the job of the task *message* again: its worker shuts down. The attempt is not counted.
 
-        Returns the message to send, None if another worker has the job.
+        Returns None if the task has no running job.
         """
         args: Arguments = {"max_attempts": 0, "failure": "", "failure_seconds": 0}
-        return self._lost(key, message, ProcessEnd.RETURNED, args)
+        return self._lost(message, ProcessEnd.RETURNED, args)
 
     def reap(self) -> list[Message]:
         """Queue jobs again: of dead workers, after their delay, or without a message. Returns the messages to send."""
-        args: Arguments = {"grace_ms": GRACE_MS, "job_prefix": self.keys.job(""), "limit": REAP_MOST}
+        args: Arguments = {"grace_ms": GRACE_MS, "limit": REAP_MOST}
         answer = self._run("reap", "", args | self._quarantine)
         return [Message(Lane(lane), json.loads(recipe)) for lane, recipe in zip(answer[::2], answer[1::2], strict=True)]
 
@@ -207,7 +229,9 @@ class JobTable:
             "place": "" if request.place is None else request.place,
         }
         if not request.master_changed:
-            args["ticket"] = ticket_text(request.urls)
+            headers = json.dumps(dict(request.headers or {}))
+            args |= {"ticket": ticket_text(request.urls), "client": digest(request.client), "headers": headers}
+            args["client_max"] = self.policy.client_max
             return self._run("ensure", recipe.key, args, recipe.kind, client)
         args["remake"] = "1" if request.remake else ""
         return self._run("change", recipe.key, args, recipe.kind, client)
@@ -225,8 +249,12 @@ class JobTable:
         }
         return bool(self._run("finish", claim.key, args))
 
-    def _lost(self, key: str, message: str, cause: ProcessEnd, args: Arguments) -> Message | None:
-        return _message(self._run("lost", key, {"message": message, "cause": cause, **args}))
+    def _lost(self, message: str, cause: ProcessEnd, args: Arguments) -> LostAttempt | None:
+        answer = self._run("lost", "", {"message": message, "cause": cause, **args})
+        if not answer:
+            return None
+        key, lane, recipe, queued = answer
+        return LostAttempt(key, Lane(lane), json.loads(recipe), bool(queued))
 
     @property
     def _lease_ms(self) -> int:
@@ -246,6 +274,11 @@ class JobTable:
 def ticket_text(urls: Mapping[str, str] | None) -> str:
     """Returns the ticket with these signed URLs of frames, by frame id; empty if there are none."""
     return json.dumps(urls) if urls else ""
+
+
+def digest(client: str) -> str:
+    """Returns the short name of *client* in the table, which shows no address; "" for none."""
+    return hashlib.blake2b(client.encode(), digest_size=8).hexdigest() if client else ""
 
 
 def _message(answer: list[str]) -> Message | None:

@@ -10,6 +10,7 @@ from kombu.exceptions import OperationalError
 from redis import Redis, RedisError
 
 from mezcal.errors import BrokerDown
+from mezcal.jobs.state.keys import Lane
 from mezcal.jobs.transport import redis_connection
 
 if TYPE_CHECKING:
@@ -70,17 +71,23 @@ def configure(app: Celery, settings: Settings, seconds: float) -> None:
 
 
 class CeleryPipe:
-    """Sends messages to Celery's queues. A message only wakes a worker; the job is in the job table.
+    """Sends messages to Celery's queues. A message only wakes a worker; the job is in the job table. One of the
+    interactive lane names no job: whichever worker takes it begins the job whose turn it is.
 
     *headers* returns what each message carries besides its task.
     """
 
     def __init__(self, app: Celery, headers: Callable[[], Mapping[str, str]]) -> None:
-        self._app, self._headers = app, headers
+        self._app, self.headers = app, headers
 
     def send(self, message: Message, producer: Any = None) -> None:
         """Send the message of one job. Raises `BrokerDown` at once; the reaper sends the message later then."""
-        self._send(MAKE, [message.recipe], str(message.lane), message.label, producer)
+        named = [] if message.lane is Lane.INTERACTIVE else [message.recipe]
+        self._send(MAKE, named, str(message.lane), message.label, producer)
+
+    def wake(self) -> None:
+        """Send a message of the interactive lane for no job in particular."""
+        self._send(MAKE, [], str(Lane.INTERACTIVE), "")
 
     def send_all(self, messages: list[Message]) -> None:
         """Send the messages of many jobs in few round trips, which is three times as fast."""
@@ -120,7 +127,7 @@ class CeleryPipe:
                 argsrepr=label,
                 kwargsrepr=f"lane={queue}",
                 ignore_result=True,
-                headers=dict(self._headers()),
+                headers=dict(self.headers()),
                 producer=producer,
             )
 

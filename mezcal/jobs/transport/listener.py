@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from redis import RedisError
 
-from mezcal.errors import Busy, Unavailable
+from mezcal.errors import Unavailable
 from mezcal.jobs.state.keys import JobState
 
 if TYPE_CHECKING:
@@ -62,34 +62,28 @@ class Waiter:
 
 
 class Listener:
-    """Wakes waiters. At most *most* of them wait at once, so that threads are left for hits."""
+    """Wakes waiters."""
 
-    def __init__(self, table: JobTable, most: int) -> None:
+    def __init__(self, table: JobTable) -> None:
         self._table = table
-        self._most = most
         self._lock = threading.Lock()
         self._waiters: defaultdict[str, set[Waiter]] = defaultdict(set)
-        self._count = 0
         self._pid = 0
         self.ends = math.inf  # when the last wait ends, by the monotonic clock
 
     @contextmanager
     def waiting(self, key: str, gone: Callable[[], bool]) -> Iterator[Waiter]:
-        """Wait for the job *key*. Raises `Busy` if too many requests wait, `Unavailable` at shutdown."""
+        """Wait for the job *key*. Raises `Unavailable` at shutdown."""
         waiter = Waiter(key, gone, self)
         with self._lock:
             if self.ends < math.inf:
                 raise Unavailable("this server is being stopped: ask again")
-            if self._count >= self._most:
-                raise Busy(f"{self._most} requests wait already: ask again in a moment")
-            self._count += 1
             self._waiters[key].add(waiter)
             self._start()
         try:
             yield waiter
         finally:
             with self._lock:
-                self._count -= 1
                 self._waiters[key].discard(waiter)
                 if not self._waiters[key]:
                     del self._waiters[key]
@@ -97,10 +91,6 @@ class Listener:
     def drain(self, seconds: float) -> None:
         """Accept no more waiters, and end all waits in *seconds*. Takes no lock, because signal handlers call it."""
         self.ends = time.monotonic() + seconds
-
-    def count(self) -> int:
-        """Return the number of waiters."""
-        return self._count
 
     def _start(self) -> None:
         """Start the thread with the first waiter of this process, because threads do not survive a fork."""

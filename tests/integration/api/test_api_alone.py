@@ -254,3 +254,36 @@ def test_a_body_that_nobody_reads_holds_no_thread_for_long(alone: Installation) 
         began = time.monotonic()
         assert alone.ask(WARM).status_code == 200
         assert time.monotonic() - began < 10  # not 60 / 22 * 5
+
+
+def test_one_client_leaves_places_to_others_and_hears_when_to_come_back(
+    alone: Installation, repository: OriginServer, master: str
+) -> None:
+    """A proxy on this machine tells the clients apart. One may have four of the six places, and four queued jobs."""
+    until(lambda: total(scraped(alone), "mezcal_waiting_requests") == 0, what="the end of the waits before")
+    greedy, other = ({"X-Forwarded-For": address} for address in ("192.0.2.1", "192.0.2.2"))
+    with ExitStack() as waiting:
+        scripts = []
+        for _ in range(4):
+            path = f"{uuid4().hex}.tif"
+            scripts.append(repository.script(path, body=VALLEY, hold_at=1000))
+            line = waiting.enter_context(connect(alone))
+            line.sendall(
+                f"GET /images/{path} HTTP/1.1\r\nHost: localhost\r\nX-Forwarded-For: 192.0.2.1\r\n\r\n".encode()
+            )
+        until(lambda: total(scraped(alone), "mezcal_waiting_requests") == 4, what="four of the places taken")
+        refused = alone.ask(master, headers=greedy)
+        assert (refused.status_code, refused.json()["type"]) == (429, "/problems/share-exceeded")
+        assert refused.headers["Cache-Control"] == "no-store"
+        assert 0 < int(refused.headers["Retry-After"]) <= 60
+        assert alone.job(master) is None, "a refused request queues nothing"
+        assert alone.ask(WARM, headers=greedy).status_code == 200, "hits are not counted"
+        late = greedy | {"Prefer": "respond-async"}
+        asked = [alone.ask(f"{uuid4().hex}.tif", headers=late).status_code for _ in range(5)]
+        assert asked in ([202, 429, 429, 429, 429], [202, 202, 429, 429, 429]), "one or two of its jobs run"
+        answer = alone.ask(master, headers=other | {"Prefer": "wait=0"})
+        assert answer.json()["type"] == "/problems/still-working"
+        for script in scripts:
+            script.go.set()
+    until(lambda: alone.ask(master, headers=greedy).status_code == 200, what="a free place")
+    assert total(scraped(alone), "mezcal_requests_total", outcome="over-share", status="429") >= 4

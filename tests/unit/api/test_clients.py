@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from api import create_app
 from api.security.clients import client_of
+from api.security.shares import limited_client
+from api.security.waiting_places import UNLIMITED
 from mezcal.errors import WrongSetting
 from mezcal.settings import load
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 PROXY, CLIENT, INVENTED = "198.51.100.1", "192.0.2.7", "203.0.113.9"
 FRONT = {"sendfile_header": "X-Accel-Redirect"}
@@ -80,3 +86,40 @@ def test_further_trusted_proxies_are_skipped(forwarded: str, named: str) -> None
 def test_a_proxy_that_is_no_address_is_refused_with_an_example(value: str) -> None:
     with pytest.raises(WrongSetting, match=r"TRUSTED_PROXIES .*192\.0\.2\.7"):
         load(_env_file=None, trusted_proxies=value)
+
+
+def limited(folder: Path, peer: str, token: str = "", **given: Any) -> str:
+    app = create_app(
+        load(_env_file=None, storage_dir=folder, redis_url="redis://127.0.0.1:1", repo_base_url="http://x/", **given)
+    )
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    with app.test_request_context(environ_overrides={"REMOTE_ADDR": peer}, headers=headers):
+        return limited_client()
+
+
+@pytest.mark.parametrize("peer", ["127.0.0.1", "127.9.9.9", "::1", ""])
+def test_this_machine_has_no_share_by_default(tmp_path: Path, peer: str) -> None:
+    assert limited(tmp_path, peer) == UNLIMITED
+
+
+@pytest.mark.parametrize(("exempt", "name"), [("none", CLIENT), ("192.0.2.8", CLIENT), ("192.0.2.0/24", UNLIMITED)])
+def test_networks_may_be_exempt_from_the_share(tmp_path: Path, exempt: str, name: str) -> None:
+    assert limited(tmp_path, CLIENT, client_share_exempt=exempt) == name
+
+
+def test_nobody_may_be_exempt(tmp_path: Path) -> None:
+    assert limited(tmp_path, "127.0.0.1", client_share_exempt="none") == "127.0.0.1"
+
+
+def test_an_exempt_address_of_ipv6_exempts_its_network(tmp_path: Path) -> None:
+    assert limited(tmp_path, "2001:db8::9", client_share_exempt="2001:db8::1,192.0.2.0/24") == UNLIMITED
+    assert limited(tmp_path, "2001:db8:0:1::9", client_share_exempt="2001:db8::1") == "2001:db8:0:1::/64"
+
+
+def test_a_token_is_a_client_from_any_address_and_operators_have_no_share(tmp_path: Path) -> None:
+    given = {"read_tokens": "first,second", "api_tokens": "operator"}
+    names = [limited(tmp_path, peer, "first", **given) for peer in (CLIENT, PROXY)]
+    assert names[0] == names[1] not in {CLIENT, UNLIMITED, limited(tmp_path, CLIENT, "second", **given)}
+    assert "first" not in names[0]
+    assert limited(tmp_path, CLIENT, "wrong", **given) == CLIENT
+    assert limited(tmp_path, CLIENT, "operator", **given) == UNLIMITED

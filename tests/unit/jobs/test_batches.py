@@ -190,7 +190,7 @@ class Course:
         self.table.queue([order], Lane.BULK, self.names[batch])
 
     def begin(self, which: int, _: int) -> None:
-        claim = self.table.begin(self.recipes[which].key, "worker", "task")
+        claim = self.table.begin(self.recipes[which].key, "worker", f"task {which}")
         self.claims[which] = claim or self.claims.get(which)
 
     def end(self, which: int, how: int) -> None:
@@ -215,7 +215,7 @@ class Course:
         self.table.ensure(self.recipes[which], Lane.INTERACTIVE)
 
     def die(self, which: int, _: int) -> None:
-        self.table.process_died(self.recipes[which].key, "task")
+        self.table.process_died(f"task {which}")
 
 
 WHAT = ("spread", "renew", "begin", "end", "delay", "forget", "change", "retry", "ask", "die")

@@ -58,7 +58,7 @@ def lease(table: JobTable, path: str, lane: Lane = Lane.INTERACTIVE) -> Lease:
     table.ensure(recipe, Lane.BULK)
     if lane is Lane.INTERACTIVE:
         table.redis.hset(table.keys.job(recipe.key), "lane", lane)
-    claim = table.begin(recipe.key, "w", kind=KIND)
+    claim = table.begin(recipe.key, "w")
     assert claim is not None
     return Lease(table, claim)
 

@@ -15,7 +15,7 @@ from mezcal.jobs import Claim, JobState, Lane
 from mezcal.jobs.recent import RecentDerivatives
 from mezcal.jobs.state.keys import Keys
 from mezcal.jobs.state.policy import JobPolicy
-from mezcal.jobs.state.records import Message, QueueRequest, QueueResult, Verdict
+from mezcal.jobs.state.records import LostAttempt, Message, QueueRequest, QueueResult, Verdict
 from mezcal.jobs.state.table import JobTable
 from mezcal.recipe import Mezzanine
 from tests.support.waiting import until
@@ -267,28 +267,29 @@ def test_a_process_that_died_has_its_job_queued_at_once(table: JobTable) -> None
     table.ensure(RECIPE, Lane.BULK)
     claim = table.begin(KEY, "w1", "message-1")
     assert claim is not None
-    assert table.process_died(KEY, "another message") is None
-    assert table.process_died(KEY, "message-1") == Message(Lane.BULK, RECIPE.as_json())
+    assert table.process_died("another message") is None
+    assert table.process_died("message-1") == LostAttempt(KEY, Lane.BULK, RECIPE.as_json(), queued=True)
     assert not table.finish(claim), "it is dead: nothing of it counts"
     again = table.begin(KEY, "w2", "message-2")
     assert again is not None
     assert again.attempt == 2
-    assert table.process_died(KEY, "message-1") is None
+    assert table.process_died("message-1") is None
 
 
 def test_a_job_whose_processes_die_is_quarantined_without_any_lease(table: JobTable) -> None:
     table.ensure(RECIPE, Lane.INTERACTIVE)
     for number in range(POLICY.max_attempts):
         assert table.begin(KEY, "w", str(number)) is not None
-        message = table.process_died(KEY, str(number))
-        assert (message is None) == (number == POLICY.max_attempts - 1)
+        lost = table.process_died(str(number))
+        assert lost is not None
+        assert lost.queued == (number < POLICY.max_attempts - 1)
     assert state(table) is JobState.QUARANTINED
 
 
 def test_the_job_of_a_killed_process_fails(table: JobTable) -> None:
     table.ensure(RECIPE, Lane.INTERACTIVE)
     table.begin(KEY, "w", "m")
-    table.process_killed(KEY, "m", TimedOut("too long"))
+    table.process_killed("m", TimedOut("too long"))
     result = table.ensure(RECIPE, Lane.INTERACTIVE)
     assert result.verdict is Verdict.FAILED
     assert isinstance(result.failure, TimedOut)
@@ -297,7 +298,7 @@ def test_the_job_of_a_killed_process_fails(table: JobTable) -> None:
 def test_a_job_given_back_by_a_shutdown_is_not_counted(table: JobTable) -> None:
     table.ensure(RECIPE, Lane.BULK)
     table.begin(KEY, "w", "m")
-    assert table.give_back(KEY, "m") == Message(Lane.BULK, RECIPE.as_json())
+    assert table.give_back("m") == LostAttempt(KEY, Lane.BULK, RECIPE.as_json(), queued=True)
     again = table.begin(KEY, "w2", "m2")
     assert again is not None
     assert again.attempt == 1
@@ -339,7 +340,7 @@ def test_a_change_starts_the_job_again_after_any_end(table: JobTable, end: str) 
         for number in range(POLICY.max_attempts):
             table.ensure(RECIPE, Lane.INTERACTIVE)
             table.begin(KEY, "w", str(number))
-            table.process_died(KEY, str(number))
+            table.process_died(str(number))
     elif end == "delayed":
         table.delay_after(begun(table, Lane.BULK), OriginFailed("503"), 3600)
     assert table.change(RECIPE, Lane.BULK) == QueueResult(Verdict.PUBLISH, Lane.BULK)
@@ -408,7 +409,7 @@ def ticket(table: JobTable) -> str | None:
 
 
 def claimed_with_ticket(table: JobTable, lane: Lane = Lane.INTERACTIVE) -> Claim:
-    table.ensure(RECIPE, lane, URLS)
+    table.ensure(RECIPE, lane, urls=URLS)
     claim = table.begin(KEY, "w1", "m1")
     assert claim is not None
     assert json.loads(ticket(table) or "{}") == URLS
@@ -418,7 +419,7 @@ def claimed_with_ticket(table: JobTable, lane: Lane = Lane.INTERACTIVE) -> Claim
 @pytest.mark.parametrize("end", ["finish", "fail", "forget", "killed", "quarantined", "withdrawn", "begun-too-often"])
 def test_the_signed_urls_of_a_job_are_deleted_when_it_ends(table: JobTable, end: str) -> None:
     if end == "withdrawn":
-        table.ensure(RECIPE, Lane.BULK, URLS)
+        table.ensure(RECIPE, Lane.BULK, urls=URLS)
         assert table.withdraw([KEY], 0) == 1
         assert ticket(table) is None
         return
@@ -431,11 +432,11 @@ def test_the_signed_urls_of_a_job_are_deleted_when_it_ends(table: JobTable, end:
         case "forget":
             assert table.forget(KEY)
         case "killed":
-            table.process_killed(KEY, "m1", TimedOut("x"))
+            table.process_killed("m1", TimedOut("x"))
         case "quarantined":
-            JobTable(table.redis, table.keys, replace(POLICY, max_attempts=1)).process_died(KEY, "m1")
+            JobTable(table.redis, table.keys, replace(POLICY, max_attempts=1)).process_died("m1")
         case "begun-too-often":
-            table.process_died(KEY, "m1")
+            table.process_died("m1")
             JobTable(table.redis, table.keys, replace(POLICY, max_attempts=1)).begin(KEY, "w2")
     assert ticket(table) is None
 
@@ -454,7 +455,7 @@ def test_a_job_that_has_not_ended_keeps_its_signed_urls(table: JobTable) -> None
     table.retry(KEY)
     claim = table.begin(KEY, "w1", "m2")
     assert claim is not None
-    table.process_died(KEY, "m2")
+    table.process_died("m2")
     assert ticket(table), "queued again, since its process died"
     assert 0 < int(table.redis.ttl(table.keys.ticket(KEY))) <= 47 * 3600  # type: ignore[arg-type]
 
@@ -462,14 +463,14 @@ def test_a_job_that_has_not_ended_keeps_its_signed_urls(table: JobTable) -> None
 def test_only_a_request_that_starts_or_joins_a_job_saves_signed_urls(table: JobTable) -> None:
     table.ensure(RECIPE, Lane.INTERACTIVE)
     newer = {"7": "https://archive.example/7.fits?X-Signature=newer"}
-    assert table.ensure(RECIPE, Lane.INTERACTIVE, newer).verdict is Verdict.JOINED
+    assert table.ensure(RECIPE, Lane.INTERACTIVE, urls=newer).verdict is Verdict.JOINED
     assert json.loads(ticket(table) or "{}") == newer
     claim = table.begin(KEY, "w1")
     assert claim is not None
     table.fail(claim, MasterMissing("x"))
-    assert table.ensure(RECIPE, Lane.INTERACTIVE, newer).verdict is Verdict.FAILED
+    assert table.ensure(RECIPE, Lane.INTERACTIVE, urls=newer).verdict is Verdict.FAILED
     assert ticket(table) is None
-    assert table.retry(KEY, Lane.INTERACTIVE, newer)
+    assert table.retry(KEY, Lane.INTERACTIVE, urls=newer)
     assert json.loads(ticket(table) or "{}") == newer
     assert table.retry(KEY, Lane.INTERACTIVE, URLS) is None
     assert json.loads(ticket(table) or "{}") == newer, "it is queued already"

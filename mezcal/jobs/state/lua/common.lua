@@ -77,14 +77,56 @@ local function settle_in_batches(record, key, outcome)
   redis.call('HDEL', record, 'batches')
 end
 
+-- The interactive lane is dealt by turns, so that a client with many jobs cannot hold up the others. Each queued job has
+-- the number of a turn: a client's next job gets the number after that of its last one, and a client without queued jobs
+-- the number after that of the job begun last. The lowest number is begun next. A job without a client is dealt with as
+-- if it were the only one of its client. The numbers begin again when the lane is empty.
+
+-- A number's fraction, the time, keeps jobs of one turn in the order of their queueing. It begins again every 71 minutes,
+-- which may change the order in one turn.
+local microseconds = time[1] * 1000000 + time[2]
+local fraction = microseconds % 2 ^ 32 / 2 ^ 32
+
+local function current_turn() return tonumber(redis.call('HGET', KEY.round, 'turn') or '0') end
+
+local function next_turn(client)
+  if redis.call('EXISTS', KEY.turns) == 0 then redis.call('DEL', KEY.clients, KEY.round) end
+  local last = client ~= '' and redis.call('ZSCORE', KEY.clients, client) or 0
+  return math.max(tonumber(last), current_turn()) + 1
+end
+
+-- Give the job the client's next turn, unless it has an earlier one: then another client that waits for it has paid.
+local function take_turn(key, client)
+  local turn, before = next_turn(client), redis.call('ZSCORE', KEY.turns, key)
+  if before and math.floor(tonumber(before)) <= turn then return end
+  redis.call('ZADD', KEY.turns, turn + fraction, key)
+  redis.call('EXPIRE', KEY.turns, UNFINISHED_KEPT)
+  if client ~= '' then
+    redis.call('ZADD', KEY.clients, turn, client)
+    redis.call('EXPIRE', KEY.clients, UNFINISHED_KEPT)
+  end
+end
+
+-- Clients that have asked within this time count as present: none of the others may take all processes.
+local PRESENT_MS = 5000
+
+local function note_asker(client)
+  redis.call('ZADD', KEY.askers, now, client ~= '' and client or '-')
+  redis.call('ZREMRANGEBYSCORE', KEY.askers, '-inf', now - PRESENT_MS)
+  redis.call('PEXPIRE', KEY.askers, PRESENT_MS)
+end
+
 -- Remove a job from every index. It is in one of them at most, whatever its next state is.
 local function unindex(key)
   redis.call('ZREM', KEY.queued_interactive, key)
+  redis.call('ZREM', KEY.turns, key)
   redis.call('ZREM', KEY.queued_bulk, key)
   redis.call('ZREM', KEY.running, key)
   redis.call('ZREM', KEY.delayed, key)
   redis.call('ZREM', KEY.failed, key)
 end
+
+local function give_turn(record, key) take_turn(key, redis.call('HGET', record, 'client') or '') end
 
 local function enqueue(record, key, lane)
   unindex(key)
@@ -92,6 +134,12 @@ local function enqueue(record, key, lane)
   redis.call('HDEL', record, 'token', 'message', 'expired_token', 'failure', 'refused_until')
   redis.call('EXPIRE', record, UNFINISHED_KEPT)
   redis.call('ZADD', queued_in(lane), now, key)
+  if lane == 'interactive' then give_turn(record, key) end
+end
+
+-- Note the client that the job is queued for, and the headers of its request, for logs. Either may be empty.
+local function note_client(record, client, headers)
+  redis.call('HSET', record, 'client', client, 'headers', headers)
 end
 
 -- Save the signed URLs of the frames of a job. They go with the job's end; a delayed job keeps them.
@@ -103,11 +151,12 @@ local function delete_ticket(key) redis.call('DEL', KEY.ticket_prefix .. key) en
 
 -- Queue a job without attempts or history. If a job that had not ended was to replace an outdated derivative, the new
 -- one is, too; and the batches that waited for it wait for the new one.
-local function start(record, key, lane, recipe, remake)
+local function start(record, key, lane, recipe, remake, client, headers)
   local state, before, batches = unpack(redis.call('HMGET', record, 'state', 'remake', 'batches'))
   if state and state ~= 'done' and before == '1' then remake = '1' end
   redis.call('DEL', record)
   redis.call('HSET', record, 'recipe', recipe, 'attempts', 0, 'asked', now, 'remake', remake)
+  if client then note_client(record, client, headers) end
   if batches then redis.call('HSET', record, 'batches', batches) end
   enqueue(record, key, lane)
 end

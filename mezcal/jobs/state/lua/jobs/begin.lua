@@ -1,24 +1,95 @@
--- Give a queued job to a worker. Only one worker of all hosts gets it: the check and the change are one script.
--- ARG.failure is recorded for ARG.failure_seconds if no attempts are left.
--- -> {token, attempt, lane, remake, suspect, milliseconds in the queue}; {} if the job is not queued, or is
---   quarantined now
-local state, lane, attempts, queued = unpack(redis.call('HMGET', KEY.job, 'state', 'lane', 'attempts', 'queued'))
+-- Give a queued job to a worker: ARG.key, or, if that is empty, the one of the interactive lane whose turn it is. Only one
+-- worker of all hosts gets it: the check and the change are one script.
+-- ARG.failure is recorded for ARG.failure_seconds if no attempts are left. ARG.origins is JSON: the origin's host by the
+-- kind of a recipe.
+-- -> {key, recipe, token, attempt, lane, remake, suspect, milliseconds in the queue, headers}; {} if no such job is
+--   queued, or it is quarantined now; {'held'} if jobs are queued, but only of clients that have all processes that
+--   they may have
+local LOOKED_AT = 200  -- jobs: those of the next turns, one of each client
+
+-- Begin the next turn. The time from one to the next is smoothed: in each, a client with many jobs gets one begun.
+local function note_turn(turn)
+  local before, since, lasted = unpack(redis.call('HMGET', KEY.round, 'turn', 'since', 'ms'))
+  if turn <= tonumber(before or '0') then return end
+  if since then
+    local took = now - since
+    redis.call('HSET', KEY.round, 'ms', math.floor(lasted and 0.8 * lasted + 0.2 * took or took))
+  end
+  redis.call('HSET', KEY.round, 'turn', turn, 'since', now)
+  redis.call('EXPIRE', KEY.round, UNFINISHED_KEPT)
+  redis.call('ZREMRANGEBYSCORE', KEY.clients, '-inf', turn)
+end
+
+-- Returns how many processes make derivatives, by the heartbeats of their workers.
+local function processes()
+  local count = 0
+  for _, worker in ipairs(redis.call('ZRANGEBYSCORE', KEY.workers, now / 1000 - tonumber(ARG.silent_seconds), '+inf')) do
+    count = count + cjson.decode(worker).processes
+  end
+  return count
+end
+
+-- Returns the clients that have as many running jobs as they may while others ask, too: the share ARG.client_share of
+-- their own and the free processes together, but one job each. So a process stays free for the others.
+local function clients_at_limit()
+  local running, at_limit = {}, {}
+  local keys = redis.call('ZRANGE', KEY.running, 0, -1)
+  for _, key in ipairs(keys) do
+    local client = redis.call('HGET', KEY.job_prefix .. key, 'client') or ''
+    running[client] = (running[client] or 0) + 1
+  end
+  running[''] = nil
+  local share, all = tonumber(ARG.client_share), next(running) and processes() or 0
+  if all == 0 or share == 1 then return at_limit end
+  local present = redis.call('ZCOUNT', KEY.askers, now - PRESENT_MS, '+inf')
+  for client, count in pairs(running) do
+    local others = present - (redis.call('ZSCORE', KEY.askers, client) and 1 or 0)
+    at_limit[client] = others > 0 and count + 1 > share * (count + all - #keys) or nil
+  end
+  return at_limit
+end
+
+-- Returns the job whose turn it is, and if one was passed over because its client is at its limit; '' without a job.
+local function job_by_turn()
+  local at_limit, held = clients_at_limit(), false
+  for _, key in ipairs(redis.call('ZRANGE', KEY.turns, 0, LOOKED_AT - 1)) do
+    local state, lane, client = unpack(redis.call('HMGET', KEY.job_prefix .. key, 'state', 'lane', 'client'))
+    if state ~= 'queued' or lane ~= 'interactive' then
+      redis.call('ZREM', KEY.turns, key)
+    elseif at_limit[client or ''] then
+      held = true
+    else
+      note_turn(math.floor(tonumber(redis.call('ZSCORE', KEY.turns, key))))
+      return key, held
+    end
+  end
+  return '', held
+end
+
+local key, held = ARG.key, false
+if key == '' then key, held = job_by_turn() end
+if key == '' and held then return {'held'} end
+local record = KEY.job_prefix .. key
+local fields = redis.call('HMGET', record, 'state', 'lane', 'attempts', 'queued', 'recipe', 'remake', 'headers')
+local state, lane, attempts, queued, recipe, remake, headers = unpack(fields)
 if state ~= 'queued' then return {} end
 
-redis.call('SET', KEY['begun_' .. lane], queued, 'EX', UNFINISHED_KEPT)
+if lane == 'bulk' then redis.call('SET', KEY.begun_bulk, queued, 'EX', UNFINISHED_KEPT) end
 attempts = tonumber(attempts) + 1
 if attempts > tonumber(ARG.max_attempts) then
-  remember_failure(KEY.job, ARG.key, 'quarantined', ARG.failure, tonumber(ARG.failure_seconds))
+  remember_failure(record, key, 'quarantined', ARG.failure, tonumber(ARG.failure_seconds))
   return {}
 end
 -- At least the clock in microseconds: tokens grow even if Redis has lost the last one.
 local token = math.max(tonumber(redis.call('GET', KEY.fence) or '0') + 1, time[1] * 1000000 + time[2])
 token = string.format('%.0f', token)
 redis.call('SET', KEY.fence, token, 'EX', UNFINISHED_KEPT)
-unindex(ARG.key)
-redis.call('HDEL', KEY.job, 'expired_token')
-redis.call('HSET', KEY.job, 'state', 'running', 'attempts', attempts, 'token', token, 'started', now,
+unindex(key)
+redis.call('HDEL', record, 'expired_token')
+redis.call('HSET', record, 'state', 'running', 'attempts', attempts, 'token', token, 'started', now,
            'worker', ARG.worker, 'message', ARG.message)
-redis.call('ZADD', KEY.running, now + tonumber(ARG.lease_ms), ARG.key)
-local suspect = redis.call('EXISTS', KEY.circuit, KEY.failing) > 0 and '1' or ''  -- its origin has failed lately
-return {token, tostring(attempts), lane, redis.call('HGET', KEY.job, 'remake') or '', suspect, tostring(now - queued)}
+redis.call('ZADD', KEY.running, now + tonumber(ARG.lease_ms), key)
+local host = cjson.decode(ARG.origins)[cjson.decode(recipe).kind] or ''
+local failing = redis.call('EXISTS', KEY.circuit_prefix .. host, KEY.failing_prefix .. host) > 0  -- it has failed lately
+return {key, recipe, token, tostring(attempts), lane, remake or '', failing and '1' or '', tostring(now - queued),
+        headers or ''}

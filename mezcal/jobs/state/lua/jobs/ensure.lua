@@ -1,7 +1,16 @@
--- Start the job, or join it. ARG.ticket is saved for it; empty if it needs none.
+-- Start the job, or join it. ARG.ticket is saved for it; empty if it needs none. ARG.client asks for it, '' is no client;
+-- it may have ARG.client_max jobs queued.
 -- -> {'publish'}: the caller sends the message; {'joined'}; {'full'}; {'failed', the failure};
---   {'origin-paused', milliseconds for which the origin gets no request}
+--   {'origin-paused', milliseconds for which the origin gets no request};
+--   {'over-share', milliseconds until the client's next job is begun, '' if that is not known}
 if is_taken(ARG.batch, ARG.place) then return {'joined'} end
+
+-- Returns the refusal if the client has as many jobs queued as it may. Those have the turns after the current one.
+local function over_share()
+  if ARG.client == '' or next_turn(ARG.client) - current_turn() <= tonumber(ARG.client_max) then return nil end
+  local since, lasted = unpack(redis.call('HMGET', KEY.round, 'since', 'ms'))
+  return {'over-share', lasted and tostring(math.max(tonumber(lasted), now - since)) or ''}
+end
 
 local function decide()
   local lane = ARG.lane
@@ -18,20 +27,28 @@ local function decide()
     if pause > 0 then return {'origin-paused', tostring(pause)} end
   end
   local promoted = lane == 'interactive' and before == 'bulk'
-  if state == 'queued' and not promoted then return {'joined'} end
+  if state == 'queued' and not promoted then
+    if lane == 'interactive' then take_turn(ARG.key, ARG.client) end  -- the client need not wait for another's turn
+    return {'joined'}
+  end
   if state == 'delayed' and lane == 'bulk' then return {'joined'} end
+  local refusal = lane == 'interactive' and over_share()
+  if refusal then return refusal end
   if state == 'queued' or state == 'delayed' then  -- a client waits for it now
+    note_client(KEY.job, ARG.client, ARG.headers)
     enqueue(KEY.job, ARG.key, 'interactive')
     return {'publish'}
   end
 
   if redis.call('ZCARD', queued_in(lane)) >= tonumber(ARG.queue_max) then return {'full'} end
-  start(KEY.job, ARG.key, lane, ARG.recipe, '')
+  start(KEY.job, ARG.key, lane, ARG.recipe, '', ARG.client, ARG.headers)
   return {'publish'}
 end
 
+local REFUSALS = {full = true, ['origin-paused'] = true, ['over-share'] = true}
 local answer = decide()
-if answer[1] ~= 'full' and answer[1] ~= 'origin-paused' then
+if ARG.lane == 'interactive' then note_asker(ARG.client) end
+if not REFUSALS[answer[1]] then
   enter_batch(KEY.job, ARG.key, ARG.batch, ARG.place, answer[1] == 'failed')
 end
 if answer[1] == 'publish' or answer[1] == 'joined' then save_ticket(ARG.key, ARG.ticket) end

@@ -1,22 +1,31 @@
--- The process that ran the task `message` of the job has ended, and its worker noticed. cause is one of
---   'died'       queued again, or quarantined with the failure if its attempts are used up
+-- The process that ran the task ARG.message has ended, and its worker noticed. cause is one of
+--   'died'       its job is queued again, or quarantined with the failure if its attempts are used up
 --   'killed'     it took too long, and the failure is final
 --   'returned'   the worker shuts down: queued again, and the attempt is not counted
--- -> {lane, recipe}: the caller sends the message; {} if there is nothing to send: the job may have another worker
-local state, message, lane, attempts = unpack(redis.call('HMGET', KEY.job, 'state', 'message', 'lane', 'attempts'))
-if state ~= 'running' or message ~= ARG.message then return {} end
+-- -> {key, lane, recipe, '1' if the caller sends the message}; {} if the task has no running job: another worker may
+--   have it
+local function job_of(message)
+  for _, key in ipairs(redis.call('ZRANGE', KEY.running, 0, -1)) do
+    if redis.call('HGET', KEY.job_prefix .. key, 'message') == message then return key end
+  end
+end
+
+local key = job_of(ARG.message)
+if not key then return {} end
+local record = KEY.job_prefix .. key
+local lane, attempts, recipe = unpack(redis.call('HMGET', record, 'lane', 'attempts', 'recipe'))
 
 if ARG.cause == 'killed' then
-  add_history(KEY.job, ARG.failure)
-  remember_failure(KEY.job, ARG.key, 'failed', ARG.failure, tonumber(ARG.failure_seconds))
-  return {}
+  add_history(record, ARG.failure)
+  remember_failure(record, key, 'failed', ARG.failure, tonumber(ARG.failure_seconds))
+  return {key, lane, recipe, ''}
 end
-add_history(KEY.job, ARG.cause == 'died' and 'its process died' or 'given back at shutdown')
+add_history(record, ARG.cause == 'died' and 'its process died' or 'given back at shutdown')
 if ARG.cause == 'returned' then
-  redis.call('HINCRBY', KEY.job, 'attempts', -1)
+  redis.call('HINCRBY', record, 'attempts', -1)
 elseif tonumber(attempts) >= tonumber(ARG.max_attempts) then
-  remember_failure(KEY.job, ARG.key, 'quarantined', ARG.failure, tonumber(ARG.failure_seconds))
-  return {}
+  remember_failure(record, key, 'quarantined', ARG.failure, tonumber(ARG.failure_seconds))
+  return {key, lane, recipe, ''}
 end
-enqueue(KEY.job, ARG.key, lane)
-return {lane, redis.call('HGET', KEY.job, 'recipe')}
+enqueue(record, key, lane)
+return {key, lane, recipe, '1'}

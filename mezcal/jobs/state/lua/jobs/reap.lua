@@ -11,7 +11,7 @@ end
 
 -- Leases that ran out: the worker died, or cannot reach Redis.
 for _, key in ipairs(redis.call('ZRANGEBYSCORE', KEY.running, '-inf', now, 'LIMIT', 0, limit)) do
-  local record = ARG.job_prefix .. key
+  local record = KEY.job_prefix .. key
   local lane, attempts, token = unpack(redis.call('HMGET', record, 'lane', 'attempts', 'token'))
   if not lane then
     unindex(key)
@@ -29,7 +29,7 @@ end
 
 -- Delayed jobs whose time has come.
 for _, key in ipairs(redis.call('ZRANGEBYSCORE', KEY.delayed, '-inf', now, 'LIMIT', 0, limit)) do
-  local record = ARG.job_prefix .. key
+  local record = KEY.job_prefix .. key
   local lane = redis.call('HGET', record, 'lane')
   if lane then
     enqueue(record, key, lane)
@@ -39,17 +39,20 @@ for _, key in ipairs(redis.call('ZRANGEBYSCORE', KEY.delayed, '-inf', now, 'LIMI
   end
 end
 
--- Messages that were lost: no message is left though the job is queued, or a job that was queued later has begun.
+-- Messages that were lost: no message is left though the job is queued, or, in the bulk lane, a job that was queued later
+-- has begun. A message of the interactive lane is for whichever job has its turn, so none of them waits for its own.
 for _, lane in ipairs({'interactive', 'bulk'}) do
   local last = now - grace
   if redis.call('LLEN', KEY['messages_' .. lane]) > 0 then
-    last = math.min(last, tonumber(redis.call('GET', KEY['begun_' .. lane]) or '0') - grace)
+    local begun = lane == 'bulk' and tonumber(redis.call('GET', KEY.begun_bulk) or '0') or 0
+    last = math.min(last, begun - grace)
   end
   for _, key in ipairs(redis.call('ZRANGEBYSCORE', queued_in(lane), '-inf', last, 'LIMIT', 0, limit)) do
-    local record = ARG.job_prefix .. key
+    local record = KEY.job_prefix .. key
     if redis.call('EXISTS', record) == 1 then
       redis.call('HSET', record, 'queued', now)
       redis.call('ZADD', queued_in(lane), now, key)
+      if lane == 'interactive' then give_turn(record, key) end  -- it has one already, unless Redis has lost it
       add_message(record)
     else
       redis.call('ZREM', queued_in(lane), key)
