@@ -274,6 +274,14 @@ def test_odd_targets(both: Both, target: str, status: int) -> None:
     same(both.ask(target, {}), status, "content-type", "etag", "content-length", "cache-control")
 
 
+def test_a_folder_in_the_place_of_an_image(both: Both, installation: Installation, repository: OriginServer) -> None:
+    """By itself, nginx redirects to the path with a slash, which caches keep. umd-lib/mezcal has such folders."""
+    name = f"{uuid4().hex}.tif"
+    repository.script(name, body=VALLEY)
+    (installation.settings.cache_dir / name / "image.jpg" / "x").mkdir(parents=True)
+    same(both.ask(f"/images/{name}", {}), 503)
+
+
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "TRACE", "PROPFIND", "get"])
 def test_other_methods(both: Both, method: str) -> None:
     same(both.ask(PLAIN, {"Content-Length": "0"}, method), 400 if method == "get" else 405)
