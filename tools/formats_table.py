@@ -99,7 +99,11 @@ SAMPLES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
         "sRGB (relative, black point compensated); with `COLOR=keep` the profile embedded",
         ("p3",),
     ),
-    ("grey with a grey profile", "kept, with the profile embedded", ("grey-profile",)),
+    (
+        "grey with a grey profile",
+        "grey with sRGB's curve; with `COLOR=keep` kept, with the profile embedded",
+        ("grey-profile",),
+    ),
     ("CMYK", "sRGB, perceptual, by their profile or libvips' default one", ("cmyk-plate",)),
     ("LAB, LogLuv, YCbCr", "sRGB", ("lab16", "logluv", "ycc420")),
     ("a profile that is damaged, or of another colour space", "ignored", ("bad-profile",)),

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, BinaryIO
 
 from mezcal.convert.engines import libvips
-from mezcal.convert.engines.decoded import CannotRead, Damaged, Decoded
+from mezcal.convert.engines.decoded import CannotRead, Damaged, Decoded, reported
 from mezcal.convert.engines.open_image import open_image
 from mezcal.convert.engines.open_tiff import open_tiff_page
 from mezcal.convert.formats import detect_format, mode_of
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from mezcal.convert.formats import Format
     from mezcal.convert.pixels.colour import ColourConversion, ValueRange
 
+CHECK_COPY = "The file is damaged or incomplete: compare it with the original, and copy or save it again."
+SAVE_ANEW = "Save the master in another form: as an uncompressed RGB or grey TIFF, for example."
 PROGRESSIVE_BYTES = 6  # a pixel, that the encoder of a progressive JPEG holds: the coefficients of three samples
 
 
@@ -54,7 +56,7 @@ class Conversion:
         except Failure:
             raise
         except BadTiff as error:
-            raise Undecodable(f"TIFF: {error}") from error
+            raise Undecodable(f"TIFF: {error}. {CHECK_COPY}") from error
         except Exception:
             if reader.failure is not None:  # the origin's failure is the cause, not the decoder's error
                 raise reader.failure from None
@@ -76,7 +78,7 @@ class Conversion:
                 raise master.failure
             if damaged:
                 break
-        raise Undecodable(f"{image_format.name}: {reasons[0]}")
+        raise Undecodable(f"{image_format.name}: {reasons[0]}. {CHECK_COPY if damaged else SAVE_ANEW}")
 
     def _ways_to_open(self, image_format: Format, master: MasterReader) -> Iterator[Callable[[], Decoded]]:
         """Yields functions that open the master, the best engine's first."""
@@ -87,7 +89,7 @@ class Conversion:
         page = self._tiff_page(master)
         mode = mode_of(page)
         if not mode.engines:
-            raise Undecodable(f"TIFF: {mode.treatment}")
+            raise Undecodable(f"TIFF: {mode.treatment} ({page.kind}). {SAVE_ANEW}")
         for engine in mode.engines:
             yield partial(open_tiff_page, engine, master, page)
 
@@ -125,7 +127,7 @@ class Conversion:
             value_range = None
             if colour.needs_value_range(decoded):
                 value_range = colour.value_range(decoded)
-                libvips.check_errors(decoded.header_errors)
+                _check_decoded(decoded)
                 decoded = _open(open_master)  # an image can be read once
             try:
                 size, note = self._encode(decoded, value_range)
@@ -134,12 +136,14 @@ class Conversion:
                     raise
                 decoded = replace(_open(open_master), parallel_strips=None)  # libvips may do better with this layout
                 size, note = self._encode(decoded, value_range)
-            libvips.check_errors(decoded.header_errors)
+            _check_decoded(decoded)
         except libvips.FAILURES as error:
-            reason = libvips.reason(decoded.failures[0] if decoded.failures else error)
+            _raise_failure(decoded)
+            reason = libvips.reason(error)
             libvips.forget_errors()
             # a complaint about the header alone says nothing about the pixels: another engine may read them
-            raise (CannotRead if reason in decoded.header_errors else Damaged)(reason) from error
+            kind = CannotRead if reason in decoded.header_errors else Damaged
+            raise kind(reported("libvips", reason)) from error
         self._note(note)
         return ConvertedImage(*size, format_name, "; ".join(self.notes) or None)
 
@@ -175,6 +179,21 @@ class Conversion:
         return Rows.of(shown.resize(width / image.width, vscale=height / image.height)), note
 
 
+def _check_decoded(decoded: Decoded) -> None:
+    """Raise `Damaged` if a part could not be decoded. libvips reports success for those that it only logs."""
+    _raise_failure(decoded)
+    libvips.check_errors(decoded.header_errors)
+
+
+def _raise_failure(decoded: Decoded) -> None:
+    """Raise `Damaged` if Python code failed that libvips called: libvips knows no more than that its input ended."""
+    if decoded.failures:
+        libvips.forget_errors()
+        failure = decoded.failures[0]
+        words = libvips.first_line(str(failure) or type(failure).__name__)
+        raise Damaged(words if isinstance(failure, CannotRead) else reported("the decoder", words)) from failure
+
+
 def _open(open_master: Callable[[], Decoded]) -> Decoded:
     """Returns the opened master with the complaints about its header. Raises `CannotRead`."""
     try:
@@ -182,4 +201,4 @@ def _open(open_master: Callable[[], Decoded]) -> Decoded:
     except libvips.FAILURES as error:
         reason = libvips.reason(error)
         libvips.forget_errors()
-        raise CannotRead(reason) from error
+        raise CannotRead(reported("libvips", reason)) from error

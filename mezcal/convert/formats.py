@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from mezcal.convert.tiff.pages import Page
 
-LIBVIPS, PILLOW, TIFFFILE = "libvips", "Pillow", "tifffile"
+LIBVIPS, PILLOW, TIFFFILE, MEZCAL = "libvips", "Pillow", "tifffile", "mezcal"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,13 @@ FORMATS = {
         ),
         Format("BMP", (PILLOW,), "all variants of Windows; held whole", "BMP"),
         Format("PNM", (PILLOW,), "PBM, PGM, PPM and PFM; held whole", "PPM"),
-        Format("PSD", (PILLOW,), "the flattened composite that Photoshop stores; held whole", "PSD"),
+        Format(
+            "PSD",
+            (MEZCAL,),
+            "PSD and PSB: the flattened composite that Photoshop stores, decoded a few rows at a time: bitmap, grey, "
+            "indexed, RGB, CMYK, duotone (as grey), Lab; 1, 8, 16 and 32 bits (without a profile: linear light); saved "
+            "selections and spot colours are dropped; multichannel is refused",
+        ),
         Format("QOI", (PILLOW,), "held whole", "QOI"),
         Format("SGI", (PILLOW,), "held whole", "SGI"),
     )

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mezcal.convert.engines.row_stream import Strips
+
+
+OBJECT = re.compile(r"<[^<>]* (object )?at 0x[0-9a-fA-F]+>")
+
+
+def reported(library: str, words: str) -> str:
+    """Returns the *words* of *library* as a reason for people: quoted, without addresses of objects."""
+    return f'{library} reports "{OBJECT.sub("the file", words)}"'
 
 
 class CannotRead(Exception):

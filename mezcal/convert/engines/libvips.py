@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyvips
 
-from mezcal.convert.engines.decoded import CannotRead, Damaged
+from mezcal.convert.engines.decoded import CannotRead, Damaged, reported
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,7 +65,7 @@ def load(master: MasterReader | PatchedReader, **options: Any) -> Any:
     try:
         return load_from(source_of(master), **options)
     except FAILURES as error:
-        raise CannotRead(reason(error)) from error
+        raise CannotRead(reported("libvips", reason(error))) from error
 
 
 def load_from(source: Any, **options: Any) -> Any:
@@ -123,7 +123,7 @@ def check_errors(known: frozenset[str]) -> None:
     """
     new = sorted(take_errors() - known)
     if new:
-        raise Damaged(first_line("\n".join(new)))
+        raise Damaged(reported("libvips", first_line("\n".join(new))))
 
 
 def reason(error: Exception) -> str:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mezcal.convert.engines import libvips, memory_limits, pillow
+from mezcal.convert.engines import libvips, memory_limits, pillow, psd
 from mezcal.convert.engines.decoded import Decoded
 from mezcal.convert.engines.row_stream import PEAKS
-from mezcal.convert.formats import PILLOW, Format
+from mezcal.convert.formats import MEZCAL, PILLOW, Format
 from mezcal.errors import BadRecipe
 
 if TYPE_CHECKING:
@@ -31,9 +31,11 @@ def open_image(
     *check_size* gets width and height before anything is decoded, and raises if they are too large.
     """
     page = context.page
+    if engine in (PILLOW, MEZCAL) and page not in (None, 1):
+        raise BadRecipe(f"page {page} is asked for, and this kind of master has one")
+    if engine == MEZCAL:
+        return psd.load(master, check_size)
     if engine == PILLOW:
-        if page not in (None, 1):
-            raise BadRecipe(f"page {page} is asked for, and this kind of master has one")
         smaller = context.options.oversize == "scale"
         return pillow.load(image_format.pillow_name, master, check_size, smaller=smaller)
     return _by_libvips(image_format.name, master, page, check_size)

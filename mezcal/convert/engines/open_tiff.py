@@ -116,7 +116,7 @@ def _lab(image: Any, page: Page) -> Any:
     In 16 bits, the white of ICCLAB is 0xff00 (ICC.1:1998-09, as TIFF's supplement 2 says), that of CIELAB 0xffff.
     Floats have their values as they are.
     """
-    if image.format not in ("uchar", "short", "ushort", "float"):
+    if (image.format, page.depth) not in {("uchar", 8), ("short", 16), ("ushort", 16), ("float", page.depth)}:
         raise CannotRead(f"LAB of {page.depth} bits")
     image = image.copy(format="ushort") if image.format == "short" else image
     wide = image.format == "ushort"

@@ -15,7 +15,7 @@ import pillow_heif
 from PIL import Image, ImageCms
 
 from mezcal.convert.engines import jp2, libvips, memory_limits
-from mezcal.convert.engines.decoded import CannotRead, Decoded
+from mezcal.convert.engines.decoded import CannotRead, Decoded, reported
 from mezcal.convert.engines.row_stream import Strips
 from mezcal.errors import TooLarge, Undecodable
 
@@ -60,7 +60,8 @@ def load(
     except (TooLarge, Undecodable, CannotRead):
         raise
     except Exception as error:
-        raise CannotRead(libvips.first_line(f"{error}" or type(error).__name__)) from error
+        words = libvips.first_line(f"{error}" or type(error).__name__)
+        raise CannotRead(reported("Pillow", words)) from error
 
 
 def _open(name: str, master: MasterReader, page: int) -> Image.Image:

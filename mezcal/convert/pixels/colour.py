@@ -26,6 +26,9 @@ OPAQUE = {
     "double": 1,
 }  # alpha, by libvips' format, where the format has no peak
 
+BANDS = {"grey": 1, "rgb": 3, "cmyk": 4}
+INTERPRETATIONS = {"grey": "b-w", "rgb": "srgb", "cmyk": "cmyk"}
+
 ValueRange = tuple[float, float]  # the values of black and of white
 
 
@@ -86,7 +89,8 @@ class ColourConversion:
             return _from_cmyk(image, self.profile)
         image = _with_interpretation(image, self.decoded.space)
         if self.transform and self.profile is not None:
-            return _transform(_with_profile(image, self.profile), "relative")
+            convert = _grey_by_profile if self.decoded.space == "grey" else _by_profile
+            return convert(image, self.profile)
         return _with_interpretation(_eight_bits(image), self.decoded.space)
 
 
@@ -95,8 +99,8 @@ def colour_conversion(decoded: Decoded, options: ConversionOptions, values: Valu
     icc, transform = None, False
     if decoded.space in ("grey", "rgb", "cmyk"):
         icc = _usable_profile(decoded.icc, decoded.space)
-        transform = decoded.space == "cmyk" or (decoded.space == "rgb" and icc is not None and options.color != "keep")
-    if icc is not None and decoded.space == "rgb" and transform and _is_srgb(icc):
+        transform = decoded.space == "cmyk" or (icc is not None and options.color != "keep")
+    if icc is not None and decoded.space != "cmyk" and transform and _is_srgb(icc, decoded.space):
         icc, transform = None, False
     return ColourConversion(decoded, options.background, values, icc, transform)
 
@@ -186,6 +190,16 @@ def _from_cmyk(image: Any, icc: bytes | None) -> Any:
     return _eight_bits(image).icc_transform("srgb", input_profile="cmyk", intent="perceptual", depth=8)
 
 
+def _by_profile(image: Any, icc: bytes) -> Any:
+    return _transform(_with_profile(image, icc), "relative")
+
+
+def _grey_by_profile(image: Any, icc: bytes) -> Any:
+    """Returns grey with sRGB's curve. The profile is applied to each level once, not to each pixel."""
+    levels = pyvips.Image.identity(ushort=image.format == "ushort")
+    return image.maplut(_by_profile(_with_interpretation(levels, "grey"), icc)[1]).copy(interpretation="b-w")
+
+
 def _transform(image: Any, intent: str) -> Any:
     return image.icc_transform("srgb", embedded=True, intent=intent, black_point_compensation=True, depth=8)
 
@@ -208,29 +222,26 @@ def _usable_profile(icc: bytes | None, space: str) -> bytes | None:
         return None
     if icc[16:20] != {"grey": b"GRAY", "rgb": b"RGB ", "cmyk": b"CMYK"}[space]:
         return None
-    if space == "grey":
-        return icc
     try:
-        probe = _probe(3 if space == "rgb" else 4, 2).copy(interpretation="srgb" if space == "rgb" else "cmyk")
-        _transform(_with_profile(probe, icc), "relative").avg()
+        probe = _probe(BANDS[space], 2).copy(interpretation=INTERPRETATIONS[space])
+        _by_profile(probe, icc).avg()
     except libvips.FAILURES:
         libvips.forget_errors()
         return None
     return icc
 
 
-def _is_srgb(icc: bytes) -> bool:
+def _is_srgb(icc: bytes, space: str) -> bool:
     """Returns True if the profile changes colours by rounding only: then the pixels can stay as they are."""
-    probe = _probe(3, 6).copy(interpretation="srgb")
-    transformed = _transform(_with_profile(probe, icc), "relative")
-    return bool((transformed - probe).abs().max() <= 2)
+    probe = _probe(BANDS[space], 6).copy(interpretation=INTERPRETATIONS[space])
+    return bool((_by_profile(probe, icc) - probe).abs().max() <= 2)
 
 
 def _probe(bands: int, steps: int) -> Any:
     """Returns all combinations of *steps* values in *bands* bands, one a pixel."""
     index = pyvips.Image.identity(ushort=True, size=steps**bands)
     levels = [(index // steps**band % steps) * (255 / (steps - 1)) for band in range(bands)]
-    return levels[0].bandjoin(levels[1:]).cast("uchar")
+    return (levels[0].bandjoin(levels[1:]) if bands > 1 else levels[0]).cast("uchar")
 
 
 def _flattened(colour: Any, alpha: Any, background: tuple[int, int, int]) -> Any:

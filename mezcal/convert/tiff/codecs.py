@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING, Any, cast
 import numpy as np
 import tifffile
 
-from mezcal.convert.engines.decoded import CannotRead
+from mezcal.convert.engines.decoded import CannotRead, reported
 from mezcal.convert.engines.libvips import first_line
 from mezcal.convert.engines.row_stream import DTYPES, Strips
 from mezcal.convert.tiff import tile_headers
@@ -40,7 +40,7 @@ def open_strips(master: MasterReader, page: Page) -> Strips:
     try:
         first = segments.row(0)
     except Exception as error:
-        raise CannotRead(first_line(f"{type(error).__name__}: {error}")) from error
+        raise _cannot_read(error) from error
     return Strips(page.width, page.height, first.shape[2], first.dtype, segments.rows, segments.row)
 
 
@@ -50,7 +50,13 @@ def open_segments(master: MasterReader, page: Page) -> PageSegments:
         tifffile_page = _tifffile_page(master, page)
         return PageSegments(page, tifffile_page, master, tifffile_page.decode)
     except Exception as error:
-        raise CannotRead(first_line(f"{type(error).__name__}: {error}")) from error
+        raise _cannot_read(error) from error
+
+
+def _cannot_read(error: Exception) -> CannotRead:
+    if isinstance(error, CannotRead):
+        return error
+    return CannotRead(reported("tifffile", first_line(f"{type(error).__name__}: {error}")))
 
 
 def _tifffile_page(master: MasterReader, page: Page) -> Any:

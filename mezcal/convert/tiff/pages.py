@@ -196,6 +196,14 @@ class Page:
         across = -(-self.width // self.tile[0]) if self.tile else 1
         return across * self.segment_bytes
 
+    @property
+    def kind(self) -> str:
+        """The tags that decide which engine decodes the page, for reasons of refusals."""
+        return (
+            f"compression {self.compression}, photometric interpretation {self.photometric}, {self.samples} samples of "
+            f"{self.depth} bits, sample format {self.sample_format}"
+        )
+
     def check_content(self) -> None:
         """Raise `BadTiff` unless the file holds every strip or tile of the picture."""
         if self.samples > SAMPLES_MAX or (self.tile and self.segment_bytes > TILE_MAX):

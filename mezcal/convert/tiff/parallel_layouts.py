@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mezcal.convert.engines.decoded import CannotRead, Damaged
+from mezcal.convert.engines.decoded import CannotRead, Damaged, reported
 from mezcal.convert.engines.row_stream import ROWS_MIN, STRIP_BYTES, Strips, rows_per_strip
 from mezcal.convert.pixels.strip_threads import AHEAD, thread_count
 from mezcal.convert.tiff import codecs
@@ -170,7 +170,7 @@ def _check_deflated(number: int, data: bytes, size: int, most: int) -> None:
     try:
         inflated = len(stream.decompress(data, most))
     except zlib.error as error:
-        raise Damaged(f"strip or tile {number}: {error}") from error
+        raise Damaged(f"strip or tile {number} is damaged: {reported('zlib', str(error))}") from error
     if inflated > size and not stream.eof:
         raise Damaged(f"strip or tile {number} has no end")
 

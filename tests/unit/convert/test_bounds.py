@@ -181,7 +181,6 @@ HELD = {
     "GIF": gif(40_000),
     "BMP": claiming(small("BMP"), {18: struct.pack("<II", 20_000, 20_000)}),
     "PNM": b"P6\n20000 20000\n255\n",
-    "PSD": b"8BPS\0\1" + bytes(6) + struct.pack(">HIIHH", 3, 20_000, 20_000, 8, 3) + bytes(14),
 }
 
 
@@ -250,7 +249,7 @@ def test_a_master_that_is_held_whole_is_converted_below_the_limit(kind, tmp_path
 
 
 def test_a_damaged_interlaced_png_is_refused_with_the_reason(tmp_path):
-    with pytest.raises(Undecodable, match="PNG: not enough data"):
+    with pytest.raises(Undecodable, match=r"PNG: libvips reports .not enough data"):
         convert(io.BytesIO(adam7()[:6_000]), tmp_path / "out.jpg", ConversionContext())
 
 

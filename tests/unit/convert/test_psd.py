@@ -1,0 +1,166 @@
+"""Photoshop files, written here from known numbers: every mode, depth and compression that is shown, and others."""
+
+from __future__ import annotations
+
+import io
+import struct
+from typing import Any
+
+import imagecodecs
+import numpy as np
+import pytest
+from PIL import Image
+
+from mezcal.convert import ConversionContext, ConversionOptions, convert
+from mezcal.errors import BadRecipe, Undecodable
+from tests.unit.convert.test_modes import ALPHA, GREY, HEIGHT, RGB, WIDTH, assert_like, lab_samples, over_white
+from tools.tiny_masters import grey_profile
+
+MODES = {"bitmap": 0, "grey": 1, "indexed": 2, "rgb": 3, "cmyk": 4, "multichannel": 7, "duotone": 8, "lab": 9}
+WHITE_SHARE = 1 - ALPHA[..., None] / 255
+
+
+def psd(
+    mode: str, planes: np.ndarray, *, packed: bool = False, wide: bool = False, layers: int = 0, **more: Any
+) -> bytes:
+    """Returns a PSD (or, *wide*, a PSB) of *planes*: channels x rows x samples, as they are stored."""
+    count, rows = len(planes), planes.shape[1]
+    depth = more.get("depth", 8)
+    head = struct.pack(">4sH6xHIIHH", b"8BPS", 2 if wide else 1, count, rows, WIDTH, depth, MODES[mode])
+    resources = b"".join(
+        b"8BIM" + struct.pack(">H2xI", number, len(data)) + data + bytes(len(data) % 2)
+        for number, data in more.get("resources", {}).items()
+    )
+    palette, code = more.get("palette", b""), ">Q" if wide else ">I"
+    described = struct.pack(f"{code}h", 2, layers) if layers else b""
+    parts = [head, *(struct.pack(">I", len(part)) + part for part in (palette, resources))]
+    parts += [struct.pack(code, len(described)), described, struct.pack(">H", 1 if packed else 0)]
+    lines = [plane[row].tobytes() for plane in planes for row in range(rows)]
+    if packed:
+        lines = [imagecodecs.packbits_encode(line) for line in lines]
+        parts.append(b"".join(struct.pack(">I" if wide else ">H", len(line)) for line in lines))
+    return b"".join([*parts, *lines])
+
+
+def stored(pixels: np.ndarray, depth: int) -> np.ndarray:
+    """Returns 8-bit *pixels* as planes of *depth* bits; floats are linear light."""
+    planes = np.moveaxis(pixels.reshape(HEIGHT, WIDTH, -1), -1, 0)
+    if depth == 8:
+        return planes.astype("u1")
+    if depth == 16:
+        return (planes.astype(">u2") * 257).astype(">u2")
+    share = planes / 255
+    return np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4).astype(">f4")
+
+
+def shown(data: bytes, tmp_path: Any, **options: Any) -> np.ndarray:
+    context = ConversionContext(ConversionOptions(quality=95, **options))
+    convert(io.BytesIO(data), tmp_path / "out.jpg", context)
+    with Image.open(tmp_path / "out.jpg") as image:
+        return np.asarray(image.convert("RGB")).astype(float)
+
+
+@pytest.mark.parametrize("wide", [False, True], ids=["PSD", "PSB"])
+@pytest.mark.parametrize("packed", [False, True], ids=["raw", "packed"])
+@pytest.mark.parametrize("depth", [8, 16, 32])
+@pytest.mark.parametrize(("mode", "pixels"), [("rgb", RGB), ("grey", GREY), ("duotone", GREY)])
+def test_the_composite_is_shown(mode, pixels, depth, packed, wide, tmp_path):
+    if (mode, depth) == ("duotone", 32):
+        pytest.skip("Photoshop has no such files")
+    data = psd(mode, stored(pixels, depth), packed=packed, wide=wide, depth=depth)
+    assert_like(shown(data, tmp_path), pixels, 4)
+
+
+@pytest.mark.parametrize("depth", [8, 16, 32])
+def test_transparency_is_taken_out_of_the_white_that_it_was_mixed_with(depth, tmp_path):
+    mixed = np.dstack([over_white(RGB), ALPHA]).round()
+    planes = stored(mixed, depth)
+    if depth == 32:
+        planes[3] = (ALPHA / 255).astype(">f4")
+        assert shown(psd("rgb", planes, depth=32, layers=-1), tmp_path).shape == RGB.shape
+        return
+    data = psd("rgb", planes, depth=depth, layers=-1)
+    assert_like(shown(data, tmp_path), over_white(RGB), 4)
+    background = np.array([20.0, 120.0, 220.0])
+    over_blue = RGB * (1 - WHITE_SHARE) + background * WHITE_SHARE
+    assert_like(shown(data, tmp_path, background=(20, 120, 220)), over_blue, 5)
+
+
+@pytest.mark.parametrize("layers", [0, 3])
+def test_a_saved_selection_is_no_transparency(layers, tmp_path):
+    data = psd("rgb", stored(np.dstack([RGB, np.zeros_like(GREY)]), 8), layers=layers)
+    assert_like(shown(data, tmp_path), RGB, 4)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_bitmap_has_black_for_1(packed, tmp_path):
+    bits = np.packbits(GREY < 128, axis=1)[None]
+    assert_like(shown(psd("bitmap", bits, depth=1, packed=packed), tmp_path), np.where(GREY < 128, 0, 255), 14)
+
+
+def test_colours_are_looked_up(tmp_path):
+    palette = np.stack([np.arange(256), 255 - np.arange(256), np.arange(256) // 2]).astype("u1").tobytes()
+    wanted = np.stack([GREY, 255 - GREY, GREY // 2], -1)
+    assert_like(shown(psd("indexed", GREY[None], palette=palette), tmp_path), wanted, 6)
+
+
+@pytest.mark.parametrize("depth", [8, 16])
+def test_inks_are_stored_inverted(depth, tmp_path):
+    inks = np.asarray(Image.fromarray(RGB).convert("CMYK"))
+    file = io.BytesIO()
+    Image.fromarray(inks, "CMYK").save(file, "TIFF")
+    wanted = shown(file.getvalue(), tmp_path)
+    assert_like(shown(psd("cmyk", stored(255 - inks, depth), depth=depth), tmp_path), wanted, 3)
+
+
+@pytest.mark.parametrize("depth", [8, 16])
+def test_lab_becomes_the_colours(depth, tmp_path):
+    lab = lab_samples(f"icclab{depth}").astype(float)
+    if depth == 16:
+        lab[..., 0] *= 65535 / 65280
+    planes = np.moveaxis(lab.round(), -1, 0).astype({8: "u1", 16: ">u2"}[depth])
+    assert_like(shown(psd("lab", planes, depth=depth), tmp_path), RGB, 6)
+
+
+def test_profile_and_resolution_are_read(tmp_path):
+    resources = {1005: struct.pack(">IHHIHH", 300 << 16, 1, 1, 300 << 16, 1, 1), 1039: grey_profile()}
+    data = psd("grey", stored(GREY, 16), depth=16, resources=resources)
+    found = shown(data, tmp_path, color="keep")
+    assert_like(found, GREY, 4)
+    with Image.open(tmp_path / "out.jpg") as image:
+        assert image.info["icc_profile"][16:20] == b"GRAY"
+        assert image.info["dpi"] == (300, 300)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("kept", [0.01, 0.3, 0.7, 0.99])
+def test_a_file_that_is_cut_is_refused(kept, packed, tmp_path):
+    data = psd("rgb", stored(RGB, 16), depth=16, packed=packed)
+    with pytest.raises(Undecodable, match=r"PSD: .*end"):
+        shown(data[: int(len(data) * kept)], tmp_path)
+
+
+def test_a_row_that_is_too_short_is_refused(tmp_path):
+    data = psd("rgb", stored(RGB, 8), packed=True)
+    size = len(imagecodecs.packbits_encode(RGB[-1, :, 2].tobytes()))
+    damaged = data[:-size] + b"\x80" * size  # bytes that stand for nothing
+    with pytest.raises(Undecodable, match=r"row 74 holds \d+ bytes of 101"):
+        shown(damaged, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"mode": "multichannel"}, "its colour mode is multichannel; bitmap, grey, .* can be shown"),
+        ({"depth": 12}, "12 bits a channel do not go with its colour mode"),
+    ],
+)
+def test_a_kind_that_cannot_be_shown_is_refused_with_its_reason(changes, reason, tmp_path):
+    given: dict[str, Any] = {"mode": "rgb", "planes": stored(RGB, 8), **changes}
+    with pytest.raises(Undecodable, match=reason):
+        shown(psd(**given), tmp_path)
+
+
+def test_there_is_one_page():
+    with pytest.raises(BadRecipe, match="page 2"):
+        convert(io.BytesIO(psd("grey", stored(GREY, 8))), None, ConversionContext(page=2))  # type: ignore[arg-type]
