@@ -287,3 +287,26 @@ def test_one_client_leaves_places_to_others_and_hears_when_to_come_back(
             script.go.set()
     until(lambda: alone.ask(master, headers=greedy).status_code == 200, what="a free place")
     assert total(scraped(alone), "mezcal_requests_total", outcome="over-share", status="429") >= 4
+
+
+def test_a_process_stays_free_while_another_client_asks(alone: Installation, repository: OriginServer) -> None:
+    """Of two processes one client gets one, until the other has asked for nothing for five seconds."""
+    greedy, other = ({"X-Forwarded-For": address} for address in ("192.0.2.3", "192.0.2.4"))
+    until(lambda: alone.table.depths()["running"] == 0, what="the end of the jobs before")
+
+    def new() -> str:
+        repository.script(path := f"{uuid4().hex}.tif", body=VALLEY)
+        return path
+
+    assert alone.ask(new(), headers=other).status_code == 200
+    slow = {path: repository.script(path, body=VALLEY, hold_at=1000) for path in (new(), new())}
+    for path in slow:
+        assert alone.ask(path, headers=greedy | {"Prefer": "respond-async"}).status_code == 202
+    until(lambda: alone.table.depths()["running"] == 1, what="the first of them")
+    for _ in range(3):
+        assert alone.ask(new(), headers=other).status_code == 200
+    assert alone.table.depths()["interactive"] == 1
+    until(lambda: alone.table.depths()["running"] == 2, what="the second, when the other is gone")
+    for script in slow.values():
+        script.go.set()
+    until(lambda: alone.table.depths()["running"] == 0, what="their end")
