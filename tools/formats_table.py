@@ -110,6 +110,12 @@ SAMPLES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("alpha, associated or not", "flattened over `BACKGROUND`", ("alpha", "associated")),
     ("a fourth sample of RGB without ExtraSamples", "taken for unassociated alpha, as by other viewers", ()),
     ("further samples (infrared, unspecified)", "dropped", ("infrared",)),
+    ("RGB and CMYK of 1, 2 and 4 bits; JPEG in separate planes, CMYK too", "as of 8 bits, scaled by their white", ()),
+    (
+        "gAMA and cHRM of a PNG without a profile",
+        "ignored: the samples are taken for sRGB, as libvips and Pillow do",
+        (),
+    ),
     ("orientation", "applied once; the tag is removed", ("turned",)),
     ("resolution", "kept as JFIF density; exchanged if the picture is rotated by 90 degrees", ()),
     ("EXIF, XMP, IPTC", "dropped; with `KEEP_METADATA` kept without orientation and thumbnail", ()),

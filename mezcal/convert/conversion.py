@@ -10,7 +10,8 @@ from mezcal.convert.engines import libvips
 from mezcal.convert.engines.decoded import CannotRead, Damaged, Decoded, reported
 from mezcal.convert.engines.open_image import open_image
 from mezcal.convert.engines.open_tiff import open_tiff_page
-from mezcal.convert.formats import detect_format, mode_of
+from mezcal.convert.formats import LIBVIPS, detect_format, mode_of
+from mezcal.convert.jpeg import missing_end
 from mezcal.convert.jpeg.encoder import SIDE_MAX, JpegEncoder
 from mezcal.convert.master_reader import MasterReader
 from mezcal.convert.options import ConvertedImage
@@ -78,7 +79,24 @@ class Conversion:
                 raise master.failure
             if damaged:
                 break
+        if image_format.name == "JPEG" and damaged:
+            picture = self._convert_without_end(image_format, master)
+            if picture is not None:
+                return picture
         raise Undecodable(f"{image_format.name}: {reasons[0]}. {CHECK_COPY if damaged else SAVE_ANEW}")
+
+    def _convert_without_end(self, image_format: Format, master: MasterReader) -> ConvertedImage | None:
+        """Returns the picture of a JPEG that lacks its end marker alone, None for any other."""
+        completed = missing_end.completed(master)
+        if completed is None:
+            return None
+        open_master = partial(open_image, LIBVIPS, image_format, completed, self.context, self._check_size)
+        try:
+            picture = self._write(open_master, image_format.name)
+        except CannotRead:
+            return None
+        self._note(missing_end.NOTE)
+        return replace(picture, note="; ".join(self.notes))
 
     def _ways_to_open(self, image_format: Format, master: MasterReader) -> Iterator[Callable[[], Decoded]]:
         """Yields functions that open the master, the best engine's first."""

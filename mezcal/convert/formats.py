@@ -57,7 +57,9 @@ FORMATS = {
         Format(
             "JPEG",
             (LIBVIPS, PILLOW),
-            "decoded as it streams in, progressive ones held whole; Adobe's inverted CMYK is understood",
+            "decoded as it streams in, progressive ones held whole; Adobe's inverted CMYK is understood; one that "
+            "lacks its end marker alone is shown, with a note in the sidecar: all scans are there, and the decoder "
+            "needs no further bit",
             "JPEG",
         ),
         Format(

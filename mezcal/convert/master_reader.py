@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import errno
 import io
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from mezcal.convert.context import no_memory_limit
 
@@ -101,17 +101,18 @@ class MasterReader(io.RawIOBase):
             return None
 
 
-class PatchedReader:
-    """Reads *master* for libvips as if *patch* were at *position*: inside the file, or at its end to make it longer."""
-
-    reopen_path = None  # the file itself has other bytes
+class PatchedReader(MasterReader):
+    """Reads *master* as if *patch* were at *position*: inside the file, or at its end to make it longer."""
 
     def __init__(self, master: MasterReader, position: int, patch: bytes) -> None:
-        self._master, self._start, self._patch = master, position, patch
+        super().__init__(cast("BinaryIO", master), master.reserve)
+        self._start, self._patch = position, patch
         self._position = 0
 
-    def read(self, size: int) -> bytes:
-        """Returns *size* bytes, fewer only at the end."""
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Returns *size* bytes, or all that is left if *size* is negative. Fewer only at the end."""
+        if size is None or size < 0:
+            size = self._length()
         self._master.seek(self._position)
         data = bytearray(self._master.read(size))
         first, last = self._start - self._position, self._start + len(self._patch) - self._position
@@ -120,9 +121,19 @@ class PatchedReader:
         self._position += len(data[:size])
         return bytes(data[:size])
 
-    def seek(self, offset: int, whence: int = 0) -> int:
+    def seek(self, offset: int, whence: int = 0, /) -> int:
         """Returns the new position."""
-        end = self._start + len(self._patch)
-        length = max(self._master.seek(0, 2), end) if whence == 2 else 0
-        self._position = offset + {0: 0, 1: self._position, 2: length}[whence]
+        self._position = offset + {0: 0, 1: self._position, 2: self._length() if whence == 2 else 0}[whence]
         return self._position
+
+    def tell(self) -> int:
+        """Returns the position."""
+        return self._position
+
+    @property
+    def reopen_path(self) -> None:
+        """None: the file itself has other bytes."""
+        return
+
+    def _length(self) -> int:
+        return max(self._master.seek(0, 2), self._start + len(self._patch))

@@ -15,7 +15,7 @@ from mezcal.convert.engines.decoded import CannotRead, Damaged, reported
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mezcal.convert.master_reader import MasterReader, PatchedReader
+    from mezcal.convert.master_reader import MasterReader
 
 FAILURES = (pyvips.Error, UnicodeDecodeError)  # pyvips cannot decode reasons that quote the file's bytes
 LOADERS = {
@@ -56,7 +56,7 @@ def start() -> None:
     log.addHandler(WarningsHandler())
 
 
-def load(master: MasterReader | PatchedReader, **options: Any) -> Any:
+def load(master: MasterReader, **options: Any) -> Any:
     """Returns *master*, decoded as it is read. Raises `CannotRead` with the loader's reason.
 
     libvips chooses the loader by the first bytes, among those of `LOADERS`.
@@ -74,7 +74,7 @@ def load_from(source: Any, **options: Any) -> Any:
     return pyvips.Image.new_from_source(source, "", access="sequential", fail_on="error", **options)
 
 
-def source_of(master: MasterReader | PatchedReader) -> Any:
+def source_of(master: MasterReader) -> Any:
     """Returns a libvips source: the descriptor of a real file, else callbacks."""
     path = master.reopen_path
     if path and Path(path).exists():

@@ -61,7 +61,7 @@ def _by_libvips(master: MasterReader, page: Page) -> Decoded:
     return Decoded(image, space, peak, page.alpha, inverted=inverted, parallel_strips=strips, **_metadata(page))
 
 
-def _without_planes_of_one(master: MasterReader, page: Page) -> MasterReader | PatchedReader:
+def _without_planes_of_one(master: MasterReader, page: Page) -> MasterReader:
     """Returns *master* with PlanarConfiguration 1 if the page has a single sample.
 
     2 means the same then, but libvips refuses such tiles and makes noise of such strips of less than 8 bits.

@@ -50,6 +50,7 @@ class JpegEncoder:
 
     def _write_baseline(self, rows: Rows, file: BinaryIO) -> None:
         strips, header = rows.strips, b""
+        metadata_segments = self._metadata(rows)  # before any row: it empties libvips' error buffer
         interval = self._restart_interval(rows) if strips.count > 1 else 0
 
         def encode(pixels: NDArray[Any]) -> restart_intervals.EncodedStrip:
@@ -58,7 +59,7 @@ class JpegEncoder:
         for index, strip in enumerate(rows.map(encode)):
             if index == 0:
                 header = strip.header
-                file.write(restart_intervals.START + jfif_segment(self._dpi) + self._metadata(rows) + header)
+                file.write(restart_intervals.START + jfif_segment(self._dpi) + metadata_segments + header)
             if strip.header != header:
                 raise ValueError("the encoder changed its tables in the middle of a picture")
             file.write(restart_intervals.restart_marker(index))

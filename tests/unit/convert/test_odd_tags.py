@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import zlib
 from typing import Any
 
 import numpy as np
@@ -76,6 +77,43 @@ def test_a_palette_of_another_size_than_its_numbers_is_refused(compression, colo
 def test_a_palette_that_is_missing_is_refused(tmp_path):
     with pytest.raises(Undecodable, match="its palette has 0 values"):
         shown(with_tags(written(GREY, photometric="minisblack"), {262: (3, (3,))}), tmp_path)
+
+
+@pytest.mark.parametrize("planes", [False, True], ids=["side by side", "planes"])
+@pytest.mark.parametrize("bits", [1, 2, 4])
+def test_rgb_of_few_bits_is_scaled_by_its_white(bits, planes, tmp_path):
+    levels = (RGB / 255 * (2**bits - 1)).round().astype("u1")
+    samples = np.moveaxis(levels, -1, 0) if planes else levels.reshape(1, HEIGHT, -1)
+    shifts = np.arange(bits - 1, -1, -1)
+    packed = [np.packbits((plane[..., None] >> shifts & 1).reshape(HEIGHT, -1), axis=1).tobytes() for plane in samples]
+    strip = (WIDTH * bits + 7) // 8 * HEIGHT if planes else len(packed[0])
+    data = written(RGB, photometric="rgb", rowsperstrip=HEIGHT)
+    offsets = tuple(len(data) + strip * number for number in range(len(packed)))
+    tags = {258: (3, (bits,) * 3), 284: (3, (2 if planes else 1,)), 278: (4, (HEIGHT,))}
+    tags |= {273: (4, offsets), 279: (4, (strip,) * len(packed))}
+    assert_like(
+        shown(with_tags(data + b"".join(packed), tags), tmp_path), levels / (2**bits - 1) * 255, 25 if bits == 1 else 8
+    )
+
+
+@pytest.mark.parametrize("compression", [None, "jpeg"])
+def test_inks_in_planes_are_read(compression, tmp_path):
+    inks = np.asarray(Image.fromarray(RGB).convert("CMYK"))
+    wanted = shown(written(inks, photometric="separated"), tmp_path)
+    planes = written(
+        np.moveaxis(inks, -1, 0), photometric="separated", planarconfig="separate", compression=compression,
+        compressionargs={"level": 95} if compression else None,
+    )  # fmt: skip
+    assert_like(shown(planes, tmp_path), wanted)
+
+
+def test_the_gamma_of_a_png_is_ignored(tmp_path):
+    file = io.BytesIO()
+    Image.fromarray(RGB).save(file, "PNG")
+    plain = file.getvalue()
+    body = b"gAMA" + (100_000).to_bytes(4)
+    chunk = (4).to_bytes(4) + body + zlib.crc32(body).to_bytes(4)
+    assert_like(shown(plain[:33] + chunk + plain[33:], tmp_path), RGB)
 
 
 ELEVATIONS = GREY.astype("f4") * 10 - 300
