@@ -6,13 +6,13 @@ from pathlib import Path
 
 from mezcal.convert.engines.memory_limits import (
     DECODED_MAX,
-    JPEG_2000_BYTES,
     LIBVIPS_BYTES,
     PILLOW_BYTES,
     PILLOW_DECODER_BYTES,
     PNG_CHANNELS,
 )
 from mezcal.convert.formats import FORMATS, MODES
+from mezcal.convert.jpeg2000.codestream import SAMPLE_BYTES
 
 PAGE = Path("docs/formats.md")
 WHOLE = {
@@ -25,9 +25,9 @@ WHOLE = {
     "AVIF of 8 bits": LIBVIPS_BYTES["AVIF"],
     "AVIF of 10 and 12 bits": LIBVIPS_BYTES["deep AVIF"],
     "HEIF": PILLOW_DECODER_BYTES["HEIF"],
-    "JPEG 2000, grey of 8 bits, no tiles": PILLOW_BYTES["L"] + JPEG_2000_BYTES + 1,
-    "JPEG 2000, RGB, no tiles": PILLOW_BYTES["RGB"] + 3 * (JPEG_2000_BYTES + 1),
-    "JPEG 2000, RGB of 16 bits, no tiles": PILLOW_BYTES["RGB"] + 3 * (JPEG_2000_BYTES + 2),
+    "JPEG 2000, grey of 8 bits, no tiles": SAMPLE_BYTES + 1,
+    "JPEG 2000, RGB, no tiles": 3 * (SAMPLE_BYTES + 1),
+    "JPEG 2000, RGB of 16 bits, no tiles": 3 * (SAMPLE_BYTES + 2),
     "grey of 8 bits by Pillow": PILLOW_BYTES["L"],
     "palette by Pillow": PILLOW_BYTES["P"],
     "RGB or CMYK by Pillow": PILLOW_BYTES["RGB"],
@@ -154,14 +154,16 @@ HELD = f"""
 *Held whole* means that the decoder needs the whole picture in memory. One master may take {DECODED_MAX // 2**20} MB
 of it, so that a process stays below 1 GB. A larger one is refused with 413 and the reason before anything is decoded.
 A larger JPEG 2000 is decoded in half its size, or a quarter .., which its coding contains: 8-bit RGB up to about 150
-megapixels in half, fewer if the file is large. The limit in pixels depends on the kind:
+megapixels in half, fewer if the file is large. One in tiles is decoded a row of tiles at a time, and has no such limit.
+The limit in pixels depends on the kind:
 
 | held whole | bytes a pixel | megapixels at most |
 | --- | --- | --- |
 {ROWS}
 
-All other masters stream: the memory does not grow with the picture. A JPEG or PNG that declares more pixels than a
-file of its size can hold is refused with 422 before it is decoded.
+All other masters stream: the memory grows with the width of the picture, not with its height.
+[What a conversion asks for](memory.md) has the rules and what was measured. A JPEG or PNG that declares more pixels
+than a file of its size can hold is refused with 422 before it is decoded.
 """
 
 PROLOGUE = """\

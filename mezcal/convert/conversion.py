@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, BinaryIO
 
-from mezcal.convert.engines import libvips
+from mezcal.convert.engines import libvips, memory_limits
 from mezcal.convert.engines.decoded import CannotRead, Damaged, Decoded, reported
 from mezcal.convert.engines.open_image import open_image
 from mezcal.convert.engines.open_tiff import open_tiff_page
@@ -18,6 +18,7 @@ from mezcal.convert.options import ConvertedImage
 from mezcal.convert.pixels import colour
 from mezcal.convert.pixels.orientation import upright
 from mezcal.convert.pixels.rows import Rows
+from mezcal.convert.tiff import hidden_tags
 from mezcal.convert.tiff.header import BadTiff
 from mezcal.convert.tiff.pages import Page, choose_page, read_pages
 from mezcal.errors import Failure, NotAnImage, TooLarge, Undecodable
@@ -40,12 +41,15 @@ PROGRESSIVE_BYTES = 6  # a pixel, that the encoder of a progressive JPEG holds: 
 class Conversion:
     """The arguments of `convert`, and what is found out on the way.
 
-    *encoder_bytes* is the memory that the encoder will need. *notes* are for the sidecar.
+    *decoder_bytes*, *row_bytes* and *encoder_bytes* are the memory that the decoder, the rows that are worked on, and
+    the encoder will need. *notes* are for the sidecar.
     """
 
     master: BinaryIO
     target: Path
     context: ConversionContext
+    decoder_bytes: int = 0
+    row_bytes: int = 0
     encoder_bytes: int = 0
     notes: list[str] = field(default_factory=list)
 
@@ -68,6 +72,7 @@ class Conversion:
         image_format = detect_format(master.read(64))
         if image_format is None:
             raise NotAnImage("its first bytes are those of no image format that is accepted")
+        master.reserve(0)
         reasons = []
         for open_master in self._ways_to_open(image_format, master):
             try:
@@ -115,6 +120,7 @@ class Conversion:
         pages = read_pages(master)
         page = choose_page(pages, self.context.page)
         self._note(pages.note)
+        hidden_tags.hide(master, pages)
         self._check_size(page.width, page.height)
         page.check_content()
         return page
@@ -135,12 +141,25 @@ class Conversion:
             self.encoder_bytes = PROGRESSIVE_BYTES * width * height
 
     def _reserve_memory(self, decoder_bytes: int) -> None:
-        needed = max(memory_budget.STREAMING, memory_budget.SMALL + decoder_bytes)
+        self.decoder_bytes = decoder_bytes
+        needed = max(memory_budget.STREAMING, memory_budget.SMALL + decoder_bytes + self.row_bytes)
         self.context.reserve_memory(needed + self.encoder_bytes)
+
+    def _reserve_rows(self, decoded: Decoded) -> None:
+        """Reserve the memory of the rows that are decoded, converted and encoded at a time."""
+        self.row_bytes = memory_limits.bytes_of_rows(decoded, self._output_edge(decoded))
+        if self.row_bytes > memory_budget.STREAMING - memory_budget.SMALL - self.decoder_bytes:
+            self._reserve_memory(self.decoder_bytes)
+
+    def _output_edge(self, decoded: Decoded) -> int:
+        """Returns the longest side that the derivative of *decoded* may have, in pixels."""
+        longest = max(decoded.image.width, decoded.image.height)
+        return min(self.context.options.max_edge or longest, SIDE_MAX)
 
     def _write(self, open_master: Callable[[], Decoded], format_name: str) -> ConvertedImage:
         decoded = _open(open_master)
         self._check_size(decoded.image.width, decoded.image.height)
+        self._reserve_rows(decoded)
         try:
             value_range = None
             if colour.needs_value_range(decoded):
@@ -187,7 +206,7 @@ class Conversion:
         full_size = decoded.full_size or (image.width, image.height)
         note = f"scaled from {full_size[0]} x {full_size[1]}"
         longest = max(image.width, image.height)
-        edge = min(self.context.options.max_edge or longest, SIDE_MAX)
+        edge = self._output_edge(decoded)
         if longest <= edge:
             parallel_strips = None if mirrored else decoded.parallel_strips
             rows = Rows.of(image, conversion, parallel_strips)

@@ -4,7 +4,8 @@ A new input format needs:
 1. a row in `FORMATS`, and its first bytes in `MAGIC` (a kind of TIFF: a row in `MODES`, before those that match too);
 2. for libvips: its loader in `LOADERS` of engines/libvips.py; files with several pages: `MULTI_PAGE` of
    engines/open_image.py;
-3. if the decoder holds the picture whole: its bytes a pixel in engines/memory_limits.py;
+3. its memory: bytes a pixel in engines/memory_limits.py if the decoder holds the picture whole, and what it takes to
+   open the file in engines/opening.py; a row in docs/memory.md, and a master in tests/support/large_claims.py;
 4. a master in tools/tiny_masters.py, its row in `PICTURES` of tools/formats_table.py, then
    `python -m tools.draw_formats` and `make docs`.
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from mezcal.convert.tiff.pages import Page
 
-LIBVIPS, PILLOW, TIFFFILE, MEZCAL = "libvips", "Pillow", "tifffile", "mezcal"
+LIBVIPS, PILLOW, TIFFFILE, IMAGECODECS, MEZCAL = "libvips", "Pillow", "tifffile", "imagecodecs", "mezcal"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +75,10 @@ FORMATS = {
         Format("HEIF", (PILLOW,), "HEIC by pillow-heif; the primary image; held whole", "HEIF"),
         Format(
             "JPEG 2000",
-            (PILLOW,),
-            "JP2 and codestreams, 8 to 16 bits; held whole, tiled ones a tile at a time; pictures too large for "
-            "that are decoded in half their size, a quarter .. with a note, or refused with 413 (`OVERSIZE`)",
-            "JPEG2000",
+            (IMAGECODECS,),
+            "JP2, JPX and codestreams, 1 to 16 bits, also palettes, CMYK, CIELab and sYCC, with the file's channel "
+            "definitions; a row of tiles at a time, pictures without tiles whole; those too large for that are decoded "
+            "in half their size, a quarter .. with a note, or refused with 413 (`OVERSIZE`)",
         ),
         Format("BMP", (PILLOW,), "all variants of Windows; held whole", "BMP"),
         Format("PNM", (PILLOW,), "PBM, PGM, PPM and PFM; held whole", "PPM"),

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import errno
 import io
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from mezcal.convert.context import no_memory_limit
+from mezcal.errors import TooLarge
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+
+READ_BYTES = 200  # what a decoder's Python objects for one small read take, about
 
 
 class MasterReader(io.RawIOBase):
@@ -23,6 +27,8 @@ class MasterReader(io.RawIOBase):
         super().__init__()
         self._master = master
         self._reserve_memory = reserve_memory
+        self._replaced: dict[int, bytes] = {}
+        self._header_left: int | None = None
         self.failure: Exception | None = None
 
     def reserve(self, needed: int) -> None:
@@ -32,6 +38,26 @@ class MasterReader(io.RawIOBase):
         except Exception as error:
             self.failure = self.failure or error
             raise
+
+    @contextmanager
+    def header_limit(self, most: int | None) -> Iterator[None]:
+        """Let a decoder read no more than *most* bytes, None for any number, while it opens the master."""
+        self._header_left = most
+        try:
+            yield
+        finally:
+            self._header_left = None
+
+    def _count_header(self, size: int) -> None:
+        """Raise `TooLarge` if a decoder has read too much, or in too many small pieces, to find the picture."""
+        if self._header_left is not None:
+            self._header_left -= size + READ_BYTES
+            if self._header_left < 0:
+                raise TooLarge("its header has tens of megabytes, which would be in memory: save it without metadata")
+
+    def replace(self, offset: int, data: bytes) -> None:
+        """Return *data* instead of the bytes at *offset* from now on."""
+        self._replaced[offset] = data
 
     def readable(self) -> bool:
         """Returns True."""
@@ -48,13 +74,25 @@ class MasterReader(io.RawIOBase):
         master returns what has just arrived.
         """
         try:
+            self._count_header(size or 0)
+            start = self._master.tell() if self._replaced else 0
             data = self._master.read(-1 if size is None else size)
-            if size is None or size < 0 or len(data) in (0, size):
-                return data
-            return data + self._read_rest(size - len(data))
+            if size is not None and 0 < len(data) < size:
+                data += self._read_rest(size - len(data))
+            return self._with_replaced(start, data) if self._replaced else data
         except Exception as error:
             self.failure = self.failure or error
             raise
+
+    def _with_replaced(self, start: int, data: bytes) -> bytes:
+        """Returns *data*, read from *start* on, with what `replace` was given."""
+        changed = None
+        for offset, new in self._replaced.items():
+            first, last = max(start, offset), min(start + len(data), offset + len(new))
+            if first < last:
+                changed = changed or bytearray(data)
+                changed[first - start : last - start] = new[first - offset : last - offset]
+        return bytes(changed) if changed is not None else data
 
     def _read_rest(self, size: int) -> bytes:
         pieces = []
@@ -86,15 +124,15 @@ class MasterReader(io.RawIOBase):
         return self._master.tell()
 
     def fileno(self) -> int:
-        """Returns the master's file descriptor. Raises `OSError` if it has none."""
+        """Returns the master's file descriptor. Raises `OSError` if it has none, or if it has other bytes."""
         fileno = getattr(self._master, "fileno", None)
-        if fileno is None:
+        if fileno is None or self._replaced:
             raise io.UnsupportedOperation("fileno")
         return int(fileno())
 
     @property
     def reopen_path(self) -> str | None:
-        """A path at which the same file can be opened again, with its own position. None if it is no real file."""
+        """A path at which the same bytes can be read again, with its own position. None if there is none."""
         try:
             return f"/proc/self/fd/{self.fileno()}"
         except OSError:

@@ -8,16 +8,16 @@ and of Pillow's rarer modes are calculated, not measured.
 
 from __future__ import annotations
 
-import struct
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from mezcal.convert.engines import jp2
+from mezcal.convert.engines import opening
 from mezcal.errors import TooLarge, Undecodable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from mezcal.convert.engines.decoded import Decoded
     from mezcal.convert.master_reader import MasterReader
 
 DECODED_MAX = 800 * 2**20  # bytes for one decoded master; Python, libvips and the encoder take about 90 MB more
@@ -25,8 +25,13 @@ LIBVIPS_BYTES = {"GIF": 10, "WebP": 10, "AVIF": 18, "deep AVIF": 30}  # a pixel;
 PILLOW_BYTES = {"1": 2, "L": 2, "I;16": 3, "RGB": 5, "RGBA": 5, "CMYK": 5, "LA": 5, "P": 6, "F": 5, "I": 12}
 PILLOW_BYTES_OTHER = 12  # other modes are converted: two or three copies
 PILLOW_DECODER_BYTES = {"HEIF": 10, "AVIF": 30, "WEBP": 10, "GIF": 10}  # a pixel, with what the decoders take
-JPEG_2000_BYTES = 4  # a sample of a tile: OpenJPEG's integers; Pillow copies them, in one or two bytes each
-JPEG_2000_FILE_BYTES = 1.3  # for each byte of the file, which is held while it is decoded
+TIFF_FILE_COPIES = 2  # of a file that has no descriptor, which Pillow reads whole
+
+FORMAT_BYTES = {"uchar": 1, "char": 1, "ushort": 2, "short": 2, "double": 8}  # a sample; all others have 4
+COLUMN_BYTES, SHOWN_BYTES, PROFILE_BYTES = 520, 1_500, 3_500  # for each column: a byte of samples, a band, a profile
+SCALED_BYTES, SCALED_WIDE_BYTES = 3_700, 7_000  # for each column and band of a picture that is scaled
+WIDE = 65_500  # columns
+ROW_COPIES = 7  # of a whole picture that has few rows
 
 JPEG_PIXELS = 8 * 256  # a byte at most: each block has a bit or more, and stands for 256 pixels or fewer
 DEFLATE_RATIO = 1_032  # to one at most (zlib's technical details)
@@ -39,20 +44,24 @@ SEGMENTS_MAX, JUNK_MAX = 10_000, 65_536  # segments; bytes before a marker
 PNG_CHANNELS = {0: 1, 2: 3, 3: 4, 4: 2, 6: 4}  # by colour type; palettes are looked up
 
 
-def check_libvips(name: str, master: MasterReader, width: int, height: int, *, deep: bool) -> None:
-    """Reserve the memory that libvips will hold. *deep* are samples of more than eight bits.
+def check_libvips(name: str, master: MasterReader, width: int, height: int, opened: int, *, deep: bool) -> None:
+    """Reserve the memory that libvips will hold, and the *opened* bytes that it holds already.
 
+    *deep* are samples of more than eight bits.
     Raises `TooLarge` if it is more than `DECODED_MAX`, `Undecodable` if the file cannot hold so many pixels.
     """
     pixel_bytes = LIBVIPS_BYTES.get(f"deep {name}" if deep else name, 0)
     with _position_kept(master):
         needed = _header_bytes(name, master, width, height) + pixel_bytes * width * height
-    _check(width, height, needed, name)
-    master.reserve(needed)
+    check_whole(width, height, needed, name)
+    master.reserve(needed + opened)
 
 
-def check_pillow(name: str, master: MasterReader, size: tuple[int, int], mode: str) -> None:
-    """Reserve the memory that Pillow will hold. *name* and *mode* are Pillow's names. Raises `TooLarge`."""
+def check_pillow(name: str, master: MasterReader, size: tuple[int, int], mode: str, opened: int = 0) -> None:
+    """Reserve the memory that Pillow will hold, and the *opened* bytes that it holds already. Raises `TooLarge`.
+
+    *name* and *mode* are Pillow's names.
+    """
     pixels = size[0] * size[1]
     needed = PILLOW_BYTES.get(mode, PILLOW_BYTES_OTHER) * pixels
     with _position_kept(master):
@@ -60,8 +69,25 @@ def check_pillow(name: str, master: MasterReader, size: tuple[int, int], mode: s
             needed = PILLOW_DECODER_BYTES[name] * pixels
         elif name == "JPEG":
             needed += _header_bytes(name, master, *size)
-    _check(*size, needed, name)
-    master.reserve(needed)
+        elif name == "TIFF" and master.reopen_path is None:
+            needed += TIFF_FILE_COPIES * master.seek(0, 2)
+    check_whole(*size, needed, name)
+    master.reserve(needed + opened)
+
+
+def bytes_of_rows(decoded: Decoded, edge: int) -> int:
+    """Returns the bytes that the rows take which are decoded, converted and encoded at a time.
+
+    They grow with the width alone. *edge* is the longest side of the derivative: a picture that is scaled to it takes
+    more rows at a time.
+    """
+    image = decoded.image
+    pixel_bytes = image.bands * FORMAT_BYTES.get(image.format, 4)
+    shown = 1 if decoded.space == "grey" else 3
+    column = COLUMN_BYTES * pixel_bytes + SHOWN_BYTES * shown + (PROFILE_BYTES if decoded.space == "cmyk" else 0)
+    if max(image.width, image.height) > edge:
+        column = max(column, (SCALED_WIDE_BYTES if image.width > WIDE else SCALED_BYTES) * shown)
+    return int(image.width * min(column, ROW_COPIES * image.height * max(pixel_bytes, shown)))
 
 
 @contextmanager
@@ -74,7 +100,8 @@ def _position_kept(master: MasterReader) -> Iterator[None]:
         master.seek(position)
 
 
-def _check(width: int, height: int, needed: int, name: str) -> None:
+def check_whole(width: int, height: int, needed: int, name: str) -> None:
+    """Raise `TooLarge` if decoding a picture whole takes more than `DECODED_MAX`."""
     if needed > DECODED_MAX:
         raise TooLarge(
             f"{width} x {height} pixels of this kind of {name} are decoded whole, in {needed // 2**20:,} MB "
@@ -109,8 +136,9 @@ def _jpeg_bytes(master: MasterReader, pixels: int) -> int:
             if marker not in ARITHMETIC:
                 _check_pixels(master, pixels)
         elif marker == SCAN and frame:
-            several_scans = progressive or content[:1] < frame[5:6]
-            return _coefficient_bytes(frame, pixels) if several_scans else 0
+            if not (progressive or content[:1] < frame[5:6]):
+                return 0
+            return _coefficient_bytes(frame, pixels) + opening.jpeg_bytes_after(master, master.tell())
     raise Undecodable("JPEG: its header does not describe its scans")
 
 
@@ -152,34 +180,3 @@ def _next_marker(master: MasterReader) -> int | None:
             return byte[0]
         previous = byte
     return None
-
-
-def jpeg_2000_reduction(master: MasterReader, size: tuple[int, int], mode: str, *, allowed: bool) -> int:
-    """Returns how often a JPEG 2000 must be halved while it is decoded, to stay below `DECODED_MAX`.
-
-    Its coding contains smaller sizes, each of which takes a quarter of the memory of the one before. Raises
-    `TooLarge` if none is small enough, or if a smaller size is not *allowed*.
-    """
-    with _position_kept(master):
-        whole = PILLOW_BYTES.get(mode, PILLOW_BYTES_OTHER) * size[0] * size[1] + _jpeg_2000_tile_bytes(master)
-        most = jp2.decomposition_levels(master) if allowed and whole > DECODED_MAX else 0
-        file_bytes = round(master.seek(0, 2) * JPEG_2000_FILE_BYTES)
-    reduction = next((level for level in range(1, most + 1) if whole // 4**level + file_bytes <= DECODED_MAX), 0)
-    if not reduction:
-        _check(*size, whole, "JPEG2000")
-    return reduction if whole > DECODED_MAX else 0
-
-
-def _jpeg_2000_tile_bytes(master: MasterReader) -> int:
-    """Returns the bytes that one tile takes in OpenJPEG and in Pillow's copy (ISO/IEC 15444-1, A.5.1)."""
-    start = jp2.codestream_start(master)
-    if start is None:
-        raise Undecodable("JPEG 2000: it has no codestream")
-    master.seek(start)
-    head = master.read(43)
-    if len(head) < 43 or head[:4] != jp2.START:
-        raise Undecodable("JPEG 2000: the header of its codestream is broken")
-    right, bottom, left, top, across, down = struct.unpack(">6I", head[8:32])
-    width, height = max(0, right - left), max(0, bottom - top)
-    samples: int = min(width, across) * min(height, down) * int.from_bytes(head[40:42])
-    return samples * (JPEG_2000_BYTES + (1 if head[42] & 0x7F < 8 else 2))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mezcal.convert.engines import libvips, memory_limits, pillow, psd
+from mezcal.convert.engines import libvips, memory_limits, opening, pillow, psd
 from mezcal.convert.engines.decoded import Decoded
 from mezcal.convert.engines.row_stream import PEAKS
-from mezcal.convert.formats import MEZCAL, PILLOW, Format
+from mezcal.convert.formats import IMAGECODECS, MEZCAL, PILLOW, Format
+from mezcal.convert.jpeg2000 import engine as jpeg2000
 from mezcal.errors import BadRecipe
 
 if TYPE_CHECKING:
@@ -31,20 +32,22 @@ def open_image(
     *check_size* gets width and height before anything is decoded, and raises if they are too large.
     """
     page = context.page
-    if engine in (PILLOW, MEZCAL) and page not in (None, 1):
+    if engine in (PILLOW, MEZCAL, IMAGECODECS) and page not in (None, 1):
         raise BadRecipe(f"page {page} is asked for, and this kind of master has one")
     if engine == MEZCAL:
         return psd.load(master, check_size)
+    if engine == IMAGECODECS:
+        return jpeg2000.open_picture(master, check_size, smaller=context.options.oversize == "scale")
     if engine == PILLOW:
-        smaller = context.options.oversize == "scale"
-        return pillow.load(image_format.pillow_name, master, check_size, smaller=smaller)
+        return pillow.load(image_format.pillow_name, master, check_size)
     return _by_libvips(image_format.name, master, page, check_size)
 
 
 def _by_libvips(name: str, master: MasterReader, page: int | None, check_size: Callable[[int, int], None]) -> Decoded:
+    opened = opening.reserve(name, master)
     image = libvips.load(master, **_page_option(name, master, page))
     check_size(image.width, image.height)
-    memory_limits.check_libvips(name, master, image.width, image.height, deep=image.format != "uchar")
+    memory_limits.check_libvips(name, master, image.width, image.height, opened, deep=image.format != "uchar")
     space = {"b-w": "grey", "grey16": "grey", "cmyk": "cmyk"}.get(image.interpretation, "rgb")
     return Decoded(
         image, space, PEAKS.get(image.format, 255.0), image.bands - 1 if image.hasalpha() else None,

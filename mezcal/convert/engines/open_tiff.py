@@ -12,35 +12,25 @@ from mezcal.convert.formats import LIBVIPS, PILLOW, TIFFFILE
 from mezcal.convert.jpeg import metadata
 from mezcal.convert.master_reader import PatchedReader
 from mezcal.convert.pixels import ycbcr
-from mezcal.convert.tiff import codecs, parallel_layouts
+from mezcal.convert.tiff import codecs, memory, parallel_layouts
 from mezcal.convert.tiff.header import CODES
 from mezcal.convert.tiff.pages import CIELAB, ICCLAB, PALETTE, WHITE_IS_ZERO, YCBCR, Page
 
 if TYPE_CHECKING:
     from mezcal.convert.master_reader import MasterReader
 
-COPIES = 3  # of a row of strips or tiles: tiles of 256 rows and 46 MB a row took 131 MB
-LINE_BY_LINE = frozenset({1, 2, 3, 4, 5, 7, 8, 32773, 32946, 34925, 50000})  # compressions, as libtiff decodes them
 SPACES = {1: "grey", 4: "cmyk"}  # by colour bands; others are rgb
 
 
 def open_tiff_page(engine: str, master: MasterReader, page: Page) -> Decoded:
     """Returns *page* opened by *engine*. Raises `CannotRead` if that engine cannot."""
     if engine != PILLOW:  # Pillow holds the whole picture and reserves the memory for it
-        master.reserve(_memory_needed(engine, page))
+        master.reserve(memory.memory_needed(engine, master, page))
     open_page = {LIBVIPS: _by_libvips, PILLOW: _by_pillow, TIFFFILE: _by_tifffile}[engine]
     decoded = open_page(master, page)
     if (decoded.image.width, decoded.image.height) != (page.width, page.height):
         raise CannotRead("the decoder finds another size than the header declares")
     return decoded
-
-
-def _memory_needed(engine: str, page: Page) -> int:
-    """Returns the bytes that decoding takes, on top of a small picture's."""
-    if engine != LIBVIPS:
-        return COPIES * page.row_bytes
-    streams = page.tile is None and page.compression in LINE_BY_LINE
-    return max(0 if streams else COPIES * page.row_bytes, parallel_layouts.memory_needed(page))
 
 
 def _by_libvips(master: MasterReader, page: Page) -> Decoded:

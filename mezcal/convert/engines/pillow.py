@@ -7,14 +7,13 @@ Ghostscript on every file that looks like PostScript.
 from __future__ import annotations
 
 import warnings
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pillow_heif
 from PIL import Image, ImageCms
 
-from mezcal.convert.engines import jp2, libvips, memory_limits
+from mezcal.convert.engines import libvips, memory_limits, opening
 from mezcal.convert.engines.decoded import CannotRead, Decoded, reported
 from mezcal.convert.engines.row_stream import Strips
 from mezcal.errors import TooLarge, Undecodable
@@ -25,6 +24,8 @@ if TYPE_CHECKING:
     from mezcal.convert.master_reader import MasterReader
 
 STRIP_ROWS = 64
+HEADER_MAX = 32 * 2**20  # bytes: profiles of old-style JPEG in TIFF are the largest parts
+SMALL_HEADERS = {"BMP", "PPM", "QOI", "SGI", "TIFF"}  # Pillow reads these headers into Python objects
 SPACES = {
     "L": "grey",
     "LA": "grey",
@@ -37,13 +38,10 @@ SPACES = {
 }
 
 
-def load(
-    name: str, master: MasterReader, check_size: Callable[[int, int], None], page: int = 0, *, smaller: bool = False
-) -> Decoded:
+def load(name: str, master: MasterReader, check_size: Callable[[int, int], None], page: int = 0) -> Decoded:
     """Returns the decoded *master*, which must be of Pillow's format *name*. Raises `CannotRead` with Pillow's reason.
 
-    *check_size* gets width and height before anything is decoded, and raises if they are too large. With *smaller*, a
-    picture that takes too much memory is decoded in a smaller size, if its format contains one.
+    *check_size* gets width and height before anything is decoded, and raises if they are too large.
     """
     master.seek(0)
     if name == "HEIF":
@@ -51,11 +49,10 @@ def load(
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
+            opened = opening.reserve(name, master)
             image = _open(name, master, page)
             check_size(image.width, image.height)
-            if name == "JPEG2000":
-                return _jpeg_2000(image, master, smaller)
-            memory_limits.check_pillow(name, master, image.size, image.mode)
+            memory_limits.check_pillow(name, master, image.size, image.mode, opened)
             return _decode(image)
     except (TooLarge, Undecodable, CannotRead):
         raise
@@ -67,19 +64,27 @@ def load(
 def _open(name: str, master: MasterReader, page: int) -> Image.Image:
     limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None  # MAX_IMAGE_PIXELS of ours is checked instead
     try:
-        image = Image.open(master, formats=[name])  # type: ignore[arg-type]
-        if page:
-            image.seek(page)
+        with master.header_limit(HEADER_MAX if name in SMALL_HEADERS else None):
+            image = Image.open(master, formats=[name])  # type: ignore[arg-type]
+            if page:
+                image.seek(page)
     finally:
         Image.MAX_IMAGE_PIXELS = limit
     return image
 
 
-def _jpeg_2000(image: Image.Image, master: MasterReader, smaller: bool) -> Decoded:
-    full_size = image.size
-    reduction = memory_limits.jpeg_2000_reduction(master, full_size, image.mode, allowed=smaller)
-    image.reduce = reduction  # type: ignore[method-assign, assignment]
-    return replace(_decode(image), icc=jp2.profile(master), full_size=full_size)
+def reduced_jpeg_2000(master: MasterReader, reduction: int) -> Decoded:
+    """Returns a JPEG 2000, halved *reduction* times. The caller has checked its size and reserved the memory."""
+    master.seek(0)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            image = _open("JPEG2000", master, 0)
+            image.reduce = reduction  # type: ignore[method-assign, assignment]
+            return _decode(image)
+    except Exception as error:
+        words = libvips.first_line(f"{error}" or type(error).__name__)
+        raise CannotRead(reported("OpenJPEG", words)) from error
 
 
 def _decode(image: Image.Image) -> Decoded:

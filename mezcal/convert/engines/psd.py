@@ -15,6 +15,7 @@ import numpy as np
 
 from mezcal.convert.engines.decoded import CannotRead, Damaged, Decoded
 from mezcal.convert.engines.row_stream import Strips, rows_per_strip
+from mezcal.errors import TooLarge
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,6 +35,7 @@ STRIP_BYTES = 2**20
 ROW_TABLE_BYTES = 16  # for the place of each compressed row
 PACKED_OVERHEAD = 1024  # bytes
 RESOURCES_MAX = 64 * 2**20  # bytes
+RESOURCE_COPIES = 3
 RESOLUTION, IPTC, ICC, EXIF, XMP = 1005, 1028, 1039, 1058, 1060
 
 
@@ -155,7 +157,12 @@ class Sections:
         """Returns a part with its length, of the `struct` format *code*, before it."""
         (size,) = struct.unpack(code, self.take(struct.calcsize(code)))
         if size > RESOURCES_MAX:
-            raise Damaged(f"a section of {size:,} bytes before the layers is too large")
+            raise TooLarge(
+                f"a section of {size:,} bytes before its layers would be in memory, and {RESOURCES_MAX:,} are allowed: "
+                "save it without metadata"
+            )
+        self._check(size)
+        self._master.reserve(RESOURCE_COPIES * size)
         return self.take(size)
 
     def skip_layers(self, code: str) -> bool:

@@ -7,9 +7,11 @@ their true bit depth, with palettes looked up and colours unchanged.
 from __future__ import annotations
 
 import logging
+import zlib
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, cast
 
+import imagecodecs
 import numpy as np
 import tifffile
 
@@ -39,6 +41,8 @@ def open_strips(master: MasterReader, page: Page) -> Strips:
     segments = open_segments(master, page)
     try:
         first = segments.row(0)
+    except CannotRead:
+        raise
     except Exception as error:
         raise _cannot_read(error) from error
     return Strips(page.width, page.height, first.shape[2], first.dtype, segments.rows, segments.row)
@@ -129,7 +133,7 @@ class PageSegments:
         offset, size = self.tifffile_page.dataoffsets[number], self.tifffile_page.databytecounts[number]
         size = min(size, self._bytes_max, self.page.directory.file.length)  # the declared size may be wrong
         data = self.bytes_at(offset, size)
-        self._check_declared_size(data[: tile_headers.HEAD], number)
+        self._check_declared_size(data, number)
         return data
 
     def _decode_segment(self, number: int, data: bytes) -> NDArray[Any]:
@@ -143,20 +147,48 @@ class PageSegments:
     def _check_declared_size(self, data: bytes, number: int) -> None:
         """Raise `CannotRead` if a segment has its own header and this declares no size or one that is too large."""
         compression = self.page.compression
-        if compression not in tile_headers.READERS or (compression == LERC and self._compressed_twice):
+        if compression not in tile_headers.READERS:
             return
+        if compression == LERC and self._compressed_twice:
+            data = self._inflated(data, number)
         declared = tile_headers.declared_size(compression, data)
         if declared is None:
             raise CannotRead(f"strip or tile {number} does not tell its size")
         width, rows = self.page.tile or (self.page.width, self.page.strip_rows)
-        if declared[0] > width or declared[1] > rows:
-            raise CannotRead(f"strip or tile {number} claims {declared[0]} x {declared[1]} pixels")
+        if declared.width > width or declared.height > rows:
+            raise CannotRead(f"strip or tile {number} claims {declared.width} x {declared.height} pixels")
+        if declared.pixel_bytes > max(self._pixel_bytes, 1):
+            raise CannotRead(f"strip or tile {number} claims {declared.pixel_bytes} bytes a pixel")
+        if compression in tile_headers.JPEG_2000:
+            overhead = tile_headers.jpeg_2000_overhead(data)
+            if overhead > tile_headers.JPEG_2000_OVERHEAD_MAX:
+                raise CannotRead(f"strip or tile {number} is in pieces that take {overhead // 2**20:,} MB of memory")
 
     @property
-    def _compressed_twice(self) -> bool:
-        """True if LERC data are compressed again by deflate or Zstandard: then their header cannot be read."""
+    def _pixel_bytes(self) -> int:
+        """Bytes of a decoded pixel of one segment."""
+        samples = 1 if self.page.planar else self.page.samples
+        return samples * next((size for size in (1, 2, 4) if self.page.depth <= 8 * size), 8)
+
+    def _inflated(self, data: bytes, number: int) -> bytes:
+        """Returns LERC data that are compressed again. Raises `CannotRead` if they are larger than a tile can be."""
+        most = self._bytes_max
+        try:
+            if self._compressed_twice == 1:
+                inflated = zlib.decompressobj().decompress(data, most + 1)
+            else:
+                inflated = bytes(imagecodecs.zstd_decode(data, out=most + 1))
+        except (zlib.error, imagecodecs.ZstdError) as error:
+            raise CannotRead(f"strip or tile {number}: {error}") from error
+        if len(inflated) > most:
+            raise CannotRead(f"strip or tile {number} has more than {most:,} bytes of LERC data")
+        return inflated
+
+    @property
+    def _compressed_twice(self) -> int:
+        """1 if LERC data are compressed again by deflate, 2 if by Zstandard, else 0."""
         parameters = self.page.directory.values(LERC_PARAMETERS, 16)
-        return len(parameters) > 1 and parameters[1] != 0
+        return int(parameters[1]) if len(parameters) > 1 else 0
 
     def _plain_samples(self, samples: NDArray[Any]) -> NDArray[Any]:
         """Returns *samples* in one of `DTYPES`, with palettes looked up."""

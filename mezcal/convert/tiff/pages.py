@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
+
+import numpy as np
 
 from mezcal.convert.tiff.header import BadTiff, Directory, read_directories
 from mezcal.errors import BadRecipe
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from mezcal.convert.master_reader import MasterReader
 
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, MASK, SEPARATED, YCBCR, CIELAB, ICCLAB = 0, 1, 2, 3, 4, 5, 6, 8, 9
@@ -204,6 +208,31 @@ class Page:
             f"{self.depth} bits, sample format {self.sample_format}"
         )
 
+    @property
+    def segment_pixels(self) -> int:
+        """Pixels of a strip or tile."""
+        width, rows = self.tile or (self.width, self.strip_rows)
+        return width * rows
+
+    @property
+    def table_values(self) -> int:
+        """Values in the tables of strips and tiles."""
+        entries = self.directory.entries
+        return sum(entries[tag].count for tag in (273, 279, 324, 325) if tag in entries)
+
+    @property
+    def first_segment(self) -> int:
+        """Where the first strip or tile begins in the file."""
+        offsets, _ = self._segment_tables()
+        return int(offsets[0]) if len(offsets) else 0
+
+    @cached_property
+    def stored_bytes_max(self) -> int:
+        """Bytes of the largest strip or tile as the file declares them, never more than the file has."""
+        counts = self._segment_tables()[1][: self.segment_count]
+        length = self.directory.file.length
+        return min(int(counts.max()), length) if counts.any() else length
+
     def check_content(self) -> None:
         """Raise `BadTiff` unless the file holds every strip or tile of the picture."""
         if self.samples > SAMPLES_MAX or (self.tile and self.segment_bytes > TILE_MAX):
@@ -218,45 +247,58 @@ class Page:
         self._check_segments()
 
     def _check_palette(self) -> None:
+        if self.depth > 16:
+            raise BadTiff(f"its numbers of {self.depth} bits are too large for a palette")
         entry = self.directory.entries.get(320)
         found, needed = entry.count if entry else 0, 3 << self.depth
         if found != needed:
             raise BadTiff(f"its palette has {found} values, and numbers of {self.depth} bits need one of {needed}")
 
     def _check_segments(self) -> None:
-        offsets, counts = self._segment_table()
-        needed = self._segment_count()
+        offsets, counts = self._segment_tables()
+        needed = self.segment_count
         segments = "tiles" if self.tile else "strips"
         if len(offsets) < needed:
             raise BadTiff(f"it needs {needed} {segments} and has {len(offsets)}")
-        if counts and len(counts) < needed:
+        if len(counts) and len(counts) < needed:
             raise BadTiff(f"it needs {needed} {segments} and gives the size of {len(counts)}")
-        for number in range(needed):
-            self._check_segment(int(offsets[number]), int(counts[number]) if counts else None, number)
+        self._check_places(offsets[:needed], self._stored_sizes(counts[:needed]))
 
-    def _segment_table(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    def _segment_tables(self) -> tuple[NDArray[Any], NDArray[Any]]:
         """Returns offsets and sizes of all strips or tiles. Some writers list tiles as strips, as libtiff allows."""
         directory = self.directory
         as_tiles = 324 in directory.entries if self.tile else 273 not in directory.entries
         offsets, counts = (324, 325) if as_tiles else (273, 279)
-        return directory.values(offsets), directory.values(counts)
+        return directory.table(offsets), directory.table(counts)
 
-    def _segment_count(self) -> int:
+    @property
+    def segment_count(self) -> int:
+        """Strips or tiles of all planes."""
         planes = self.samples if self.planar else 1
         if self.tile is None:
             return -(-self.height // self.strip_rows) * planes
         return -(-self.width // self.tile[0]) * -(-self.height // self.tile[1]) * planes
 
-    def _check_segment(self, offset: int, count: int | None, number: int) -> None:
-        length = self.directory.file.length
+    def _stored_sizes(self, counts: NDArray[Any]) -> NDArray[Any]:
+        """Returns the bytes that each strip or tile takes in the file; 1 where the file does not say."""
+        sizes = counts if len(counts) else np.ones(self.segment_count, "u8")
         if self.compression == 1 and not self.tile and self.photometric != YCBCR:
-            count = self._strip_bytes(number)  # many writers of uncompressed strips give wrong counts
-        if count == 0 and self._segment_count() == 1:
-            count = None  # a single strip of size 0 ends with the file, as for libtiff
-        if count == 0:
-            raise BadTiff(f"strip or tile {number} is empty")
-        if offset <= 0 or offset + (count or 1) > length:
-            raise BadTiff(f"strip or tile {number} at {offset} lies beyond the file's end at {length}")
+            strips = -(-self.height // self.strip_rows)
+            sizes = np.full(self.segment_count, self._strip_bytes(0), "u8")  # many writers give wrong counts
+            sizes[strips - 1 :: strips] = self._strip_bytes(strips - 1)
+        if self.segment_count == 1 and not sizes.any():
+            return np.ones(1, "u8")  # a single strip of size 0 ends with the file, as for libtiff
+        return sizes
+
+    def _check_places(self, offsets: NDArray[Any], sizes: NDArray[Any]) -> None:
+        """Raise `BadTiff` for the first strip or tile that is empty, or that the file does not hold."""
+        length = self.directory.file.length
+        beyond = (offsets == 0) | (sizes > length - np.minimum(offsets, length))
+        if (sizes == 0).any():
+            raise BadTiff(f"strip or tile {np.argmax(sizes == 0)} is empty")
+        if beyond.any():
+            number = np.argmax(beyond)
+            raise BadTiff(f"strip or tile {number} at {offsets[number]} lies beyond the file's end at {length}")
 
     def _strip_bytes(self, number: int) -> int:
         strips = -(-self.height // self.strip_rows)

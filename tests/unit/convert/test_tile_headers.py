@@ -32,25 +32,28 @@ SIZES = [(160, 96), (96, 96), (33, 17), (160, 90), (128, 64), (7, 5), (120, 90)]
 def test_the_size_in_the_header_is_read(codec, size):
     compression, options = ENCODED[codec]
     pixels = np.ascontiguousarray(PIXELS[: size[1], : size[0]])
-    assert tile_headers.declared_size(compression, getattr(imagecodecs, f"{codec}_encode")(pixels, **options)) == size
+    assert (
+        tile_headers.declared_size(compression, getattr(imagecodecs, f"{codec}_encode")(pixels, **options))[:2] == size
+    )
 
 
 @pytest.mark.parametrize("options", [{"lossless": False, "level": 80}, {"lossless": True}], ids=["lossy", "lossless"])
 def test_both_kinds_of_webp_are_understood(options):
-    assert tile_headers.declared_size(50001, imagecodecs.webp_encode(PIXELS, **options)) == (160, 96)
+    assert tile_headers.declared_size(50001, imagecodecs.webp_encode(PIXELS, **options))[:2] == (160, 96)
 
 
 def test_jpeg_xl_in_its_container_is_understood():
     data = imagecodecs.jpegxl_encode(PIXELS, usecontainer=True)
     assert data[4:8] == b"JXL "
-    assert tile_headers.declared_size(50002, data) == (160, 96)
+    assert tile_headers.declared_size(50002, data)[:2] == (160, 96)
 
 
 @pytest.mark.parametrize("codec", ENCODED)
 def test_a_header_that_is_cut_off_gives_no_size(codec):
     compression, options = ENCODED[codec]
     data = getattr(imagecodecs, f"{codec}_encode")(PIXELS, **options)
-    assert {tile_headers.declared_size(compression, data[:length]) for length in range(200)} <= {None, (160, 96)}
+    sizes = {tile_headers.declared_size(compression, data[:length]) for length in range(200)}
+    assert {size and size[:2] for size in sizes} <= {None, (160, 96)}
 
 
 @pytest.mark.parametrize("codec", ["jpeg2k", "png", "webp", "jpegxl", "jpegxr", "lerc"])
