@@ -1,10 +1,14 @@
 """Measures conversions: wall time, CPU time and peak memory of mezcal, of Pillow's open + save, and of the codecs.
 
-    .venv/bin/python benchmarks/convert.py [--megapixels 12 100] [--only lzw turn6] [--runs 3] [--folder F]
+    .venv/bin/python -m benchmarks.convert [--megapixels 12 100] [--only lzw turn6] [--runs 3] [--folder F]
+    .venv/bin/python -m benchmarks.convert --only adobe-rgb eci-rgb prophoto grey-gamma cmyk-profile
 
 Each run is a new process that first converts 2 megapixels of the same kind, so that imports and the first use of
 memory are not measured. Ratios of one run can be compared, seconds of two machines cannot. `floor` is libvips
 decoding to memory and then encoding from memory, without colour conversion. `turn2` .. `turn8` are the orientations.
+
+Masters with a profile are compared with libvips' own icc_transform and with Pillow + ImageCms, and the mean CIEDE2000
+between mezcal's picture and that of ImageCms is printed. `one core` is mezcal on a single core.
 """
 
 from __future__ import annotations
@@ -33,7 +37,15 @@ CASES: dict[str, dict[str, object]] = {
     "cmyk": {},
     "bilevel": {"compression": "ccittfax4"},
 }
+PROFILES: dict[str, tuple[str, dict[str, object]]] = {
+    "adobe-rgb": ("srgb", {"compression": "lzw"}),
+    "eci-rgb": ("srgb", {}),
+    "prophoto": ("rgb16", {}),
+    "grey-gamma": ("b-w", {}),
+    "cmyk-profile": ("cmyk", {}),
+}
 ENGINES = ("mezcal", "pillow", "floor")
+PROFILE_ENGINES = ("mezcal", "one core", "libvips", "imagecms")
 
 
 def main() -> None:
@@ -50,7 +62,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--megapixels", type=float, nargs="+", default=[12, 100])
     parser.add_argument("--only", nargs="+", default=list(CASES))
-    parser.add_argument("--engines", nargs="+", default=list(ENGINES))
+    parser.add_argument("--engines", nargs="+")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--folder")
     parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
@@ -64,12 +76,15 @@ def report(megapixels: float, given: argparse.Namespace, folder: Path) -> None:
         master = folder / f"{case}.tif"
         make(case, 2, folder / "warm.tif")
         make(case, megapixels, master)
-        rounds = [{engine: child(engine, master) for engine in given.engines} for _ in range(given.runs)]
-        medians = {engine: median([figures[engine] for figures in rounds]) for engine in given.engines}
-        master.unlink()
+        engines = given.engines or (PROFILE_ENGINES if case in PROFILES else ENGINES)
+        rounds = [{engine: child(engine, master) for engine in engines} for _ in range(given.runs)]
+        medians = {engine: median([figures[engine] for figures in rounds]) for engine in engines}
         line = "   ".join(f"{name} {w:6.2f} {c:6.2f} {m:5.0f}" for name, (w, c, m) in medians.items())
-        print(f"{case:8} {line}", flush=True)
-        if len(medians) == len(ENGINES):
+        print(f"{case:12} {line}", flush=True)
+        if case in PROFILES:
+            report_profile(medians, master)
+        master.unlink()
+        if set(medians) == set(ENGINES):
             ours, pillow, floor = (medians[engine] for engine in ENGINES)
             ratios.append((ours[0] / pillow[0], ours[1] / pillow[1], ours[0] / floor[0]))
     if ratios:
@@ -78,12 +93,36 @@ def report(megapixels: float, given: argparse.Namespace, folder: Path) -> None:
         print(f"median of mezcal : floor,  wall {middle[2]:.2f}")
 
 
+def report_profile(medians: dict[str, list[float]], master: Path) -> None:
+    """Print the ratios to libvips' own conversion, and the mean CIEDE2000 to ImageCms."""
+    if {"mezcal", "libvips"} <= medians.keys():
+        mine, plain = medians["mezcal"], medians["libvips"]
+        half = mine[1] / 2
+        print(f"{'':12} CPU {mine[1] / plain[1]:.2f} and wall {mine[0] / plain[0]:.2f} of libvips', ", end="")
+        print(f"wall {mine[0] / half:.2f} of half its own CPU, peak {mine[2]:.0f} MB", flush=True)
+    with tempfile.TemporaryDirectory(dir=master.parent) as folder:
+        pictures = [Path(folder) / name for name in ("mezcal.jpg", "imagecms.jpg")]
+        ours()(master, pictures[0])
+        imagecms()(master, pictures[1])
+        print(f"{'':12} mean CIEDE2000 {difference(*pictures):.2f}", flush=True)
+
+
+def difference(first: Path, second: Path) -> float:
+    """Returns the mean CIEDE2000 between two sRGB pictures, each halved twice so that JPEG's noise counts less."""
+    import pyvips
+
+    images = [pyvips.Image.new_from_file(str(path)).colourspace("srgb").shrink(4, 4) for path in (first, second)]
+    return float(images[0].colourspace("lab").dE00(images[1].colourspace("lab")).avg())
+
+
 def median(runs: list[list[float]]) -> list[float]:
     return [statistics.median(column) for column in zip(*runs, strict=True)]
 
 
 def child(engine: str, master: Path) -> list[float]:
-    command = [sys.executable, __file__, "--child", engine, str(master)]
+    command = [sys.executable, "-m", "benchmarks.convert", "--child", engine, str(master)]
+    if engine == "one core":
+        command = ["taskset", "-c", "0", *command]
     done = subprocess.run(
         command, capture_output=True, text=True, check=False, env={**os.environ, "VIPS_CONCURRENCY": "1"}
     )
@@ -106,7 +145,11 @@ def make(case: str, megapixels: float, path: Path) -> None:
     image = image.copy(interpretation="srgb")
     if case == "16bit":
         image = (image.cast("ushort") * 257).cast("ushort").copy(interpretation="rgb16")
-    if case == "cmyk":
+    if case == "prophoto":
+        image = (image.cast("ushort") * 257).cast("ushort").copy(interpretation="rgb16")
+    if case == "grey-gamma":
+        image = image[1].copy(interpretation="b-w")
+    if case in ("cmyk", "cmyk-profile"):
         image = (255 - image).cast("uchar").bandjoin(20).copy(interpretation="cmyk")
     if case == "bilevel":
         image = (image[1] > 120).copy(interpretation="b-w")
@@ -114,12 +157,33 @@ def make(case: str, megapixels: float, path: Path) -> None:
     if case.startswith("turn"):
         image = image.copy()
         image.set_type(pyvips.GValue.gint_type, "orientation", int(case[4:]))
+    if case in PROFILES:
+        image = image.copy()
+        image.set_type(pyvips.GValue.blob_type, "icc-profile-data", profile(case))
+        options |= PROFILES[case][1]
     image.tiffsave(str(path), **options)
+
+
+def profile(case: str) -> bytes:
+    """Returns the ICC profile of the masters of *case*."""
+    import pyvips
+
+    from benchmarks import profiles
+
+    if case == "cmyk-profile":
+        return bytes(pyvips.Operation.call("profile_load", "cmyk"))
+    return {
+        "adobe-rgb": lambda: profiles.rgb(profiles.ADOBE_RGB, profiles.gamma(2.19921875)),
+        "eci-rgb": lambda: profiles.rgb(profiles.ECI_RGB, profiles.lightness()),
+        "prophoto": lambda: profiles.rgb(profiles.PROPHOTO, profiles.gamma(1.8)),
+        "grey-gamma": lambda: profiles.grey(profiles.gamma(1.8)),
+    }[case]()
 
 
 def measure(engine: str, master: Path) -> None:
     """Print wall seconds, CPU seconds and the peak of resident megabytes."""
-    run = {"mezcal": ours, "pillow": pillow, "floor": floor}[engine]
+    engines = {"mezcal": ours, "one core": ours, "pillow": pillow, "floor": floor}
+    run = {**engines, "libvips": libvips, "imagecms": imagecms}[engine]
     with tempfile.TemporaryDirectory(dir=master.parent) as folder:
         target = Path(folder) / "out.jpg"
         convert = run()
@@ -164,6 +228,44 @@ def floor() -> Callable[[Path, Path], None]:
         if memory.format == "ushort":
             memory = memory.cast("uchar", shift=True).copy_memory()
         memory.jpegsave(str(target), Q=90, subsample_mode="off")
+
+    return run
+
+
+def libvips() -> Callable[[Path, Path], None]:
+    import pyvips
+
+    def run(master: Path, target: Path) -> None:
+        image = pyvips.Image.tiffload(str(master), access="sequential", unlimited=True)
+        intent = "perceptual" if image.bands == 4 else "relative"
+        shown = image.icc_transform("srgb", embedded=True, intent=intent, black_point_compensation=True, depth=8)
+        shown.jpegsave(str(target), Q=90, subsample_mode="off", keep="none")
+
+    return run
+
+
+def imagecms() -> Callable[[Path, Path], None]:
+    import io
+
+    import numpy as np
+    import tifffile
+    from PIL import Image, ImageCms
+
+    Image.MAX_IMAGE_PIXELS = None
+
+    def run(master: Path, target: Path) -> None:
+        page = tifffile.TiffFile(master).pages[0]
+        pixels = page.asarray()  # Pillow reads no RGB of 16 bits
+        pixels = (pixels / 257).round().astype("u1") if pixels.dtype == np.uint16 else pixels
+        mode = {2: "L", 3: "RGB"}[pixels.ndim] if pixels.ndim == 2 or pixels.shape[2] == 3 else "CMYK"
+        source = ImageCms.ImageCmsProfile(io.BytesIO(page.tags[34675].value))
+        intent = ImageCms.Intent.PERCEPTUAL if mode == "CMYK" else ImageCms.Intent.RELATIVE_COLORIMETRIC
+        shown = ImageCms.profileToProfile(
+            Image.fromarray(pixels, mode), source, ImageCms.createProfile("sRGB"), intent, "RGB",
+            flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
+        )  # fmt: skip
+        assert shown is not None
+        shown.save(target, "JPEG", quality=90, subsampling=0)
 
     return run
 
