@@ -108,6 +108,8 @@ def _lab(image: Any, page: Page) -> Any:
     """
     if (image.format, page.depth) not in {("uchar", 8), ("short", 16), ("ushort", 16), ("float", page.depth)}:
         raise CannotRead(f"LAB of {page.depth} bits")
+    if image.bands < page.samples:
+        raise CannotRead(f"LAB of {page.samples} samples, of which the data hold {image.bands}")
     image = image.copy(format="ushort") if image.format == "short" else image
     wide = image.format == "ushort"
     light, peak = image[0], {"uchar": 255, "ushort": 65535}.get(image.format, 1)

@@ -169,3 +169,19 @@ def test_a_patched_master_reads_as_if_it_were_written_so(position, size):
     assert b"".join(pieces) == wanted
     assert reader.seek(-1, 2) == len(wanted) - 1
     assert reader.read(9) == wanted[-1:]
+
+
+@pytest.mark.parametrize("samples", [3, 4])
+def test_lab_with_fewer_samples_than_it_declares_is_refused(samples, tmp_path):
+    data = with_tags(
+        written(GREY, photometric="minisblack", compression="lerc"), {262: (3, (8,)), 277: (3, (samples,))}
+    )
+    with pytest.raises(Undecodable):
+        shown(data, tmp_path)
+
+
+def test_a_strip_larger_than_any_number_is_refused(tmp_path):
+    huge = {256: (4, (2**31 - 1,)), 257: (4, (2**31 - 1,)), 278: (4, (2**31 - 1,)), 258: (3, (65535,))}
+    (tmp_path / "in.tif").write_bytes(with_tags(written(GREY, photometric="minisblack"), huge))
+    with pytest.raises(Undecodable, match="beyond the file's end"):
+        converted(tmp_path / "in.tif", tmp_path, max_pixels=None, oversize="scale")
