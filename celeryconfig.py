@@ -33,6 +33,8 @@ broker_transport_options = {
 }
 broker_connection_retry_on_startup = True
 broker_connection_max_retries = None  # the default ends the worker after 100 attempts
+# A broker whose disk is full, that loads its state or became a replica answers with an error. The worker reconnects.
+broker_channel_error_retry = True
 task_publish_retry_policy = {"max_retries": 0}  # a client gets the error at once; housekeeping sends the message later
 
 # A process is replaced after so many tasks, or after a task with which it holds more memory than this, in KiB.

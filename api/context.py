@@ -59,7 +59,7 @@ class ApiContext:
             freshness=Freshness(settings.revalidate_after, jobs),
             archive=ArchiveClient(settings),
             signer=Signer(load_secret(settings)) if settings.archive_api_url else None,
-            gauges=Gauges(jobs, store),
+            gauges=Gauges(jobs, store, settings.data_dir),
             token_attempts=TokenAttempts(),
             hosts=AllowedHosts(settings),
             waiting_places=WaitingPlaces(settings.waiters_max, settings.client_share),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from mezcal.convert import ConversionContext, convert
 from mezcal.convert.context import no_memory_limit
-from mezcal.errors import NotAnImage, StoreDown, Undecodable
+from mezcal.errors import MasterIncomplete, NotAnImage, StoreDown, TooLarge, Undecodable
 from mezcal.progress import Progress
 from mezcal.recipe import Thumbnail
 from mezcal.store.housekeeping.full_disk import write_draft
@@ -122,8 +122,15 @@ def _complete(masters: list[Master]) -> None:
 def _convert_master(master: Master, draft: Path, context: ConversionContext) -> ConvertedImage:
     try:
         picture = convert(master.file, draft, context)
-    except Undecodable:
+    except (Undecodable, NotAnImage) as failure:
         _complete([master])
+        if not master.delimited:
+            detail = f"perhaps it was cut: the repository does not say where it ends ({failure.detail})"
+            raise MasterIncomplete(detail) from None
+        failure.validators = master.etag, master.last_modified
+        raise
+    except TooLarge as failure:
+        failure.validators = master.etag, master.last_modified
         raise
     except OSError as error:  # failures to read are a `Failure`, so this one is of writing: mostly a full disk
         raise StoreDown(f"the picture could not be written: {error.strerror or error}") from error

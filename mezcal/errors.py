@@ -32,6 +32,7 @@ class Failure(Exception):
         super().__init__(detail)
         self.detail = detail
         self.job: str | None = None  # the key of the failed job, if there is one
+        self.validators: tuple[str | None, str | None] = (None, None)  # ETag and Last-Modified of the failed master
 
     def as_record(self) -> dict[str, str]:
         """Return the failure as small JSON. `from_record` is the inverse."""
@@ -197,6 +198,22 @@ class NotAnImage(Failure):
 
     slug, title, status = "not-an-image", "The master is not an image", 415
     retention = Retention.LASTING
+
+
+class PageInstead(NotAnImage):
+    """The origin sent a web page or JSON, mostly for signing in or of an outage. It is not remembered for long."""
+
+    slug, title, status = "page-instead", "The repository sent a page instead of the master", 415
+    retryable = True
+    retention = Retention.MISSING
+
+
+class MasterEmpty(NotAnImage):
+    """The origin sent no byte. A full disk or a broken upload may be the cause, so it is not remembered for long."""
+
+    slug, title, status = "master-empty", "The master is empty", 415
+    retryable = True
+    retention = Retention.BRIEF
 
 
 class Undecodable(Failure):

@@ -25,6 +25,7 @@ def main() -> int:
         quiet=True,  # no banner in the log
         without_mingle=True,
         without_gossip=True,
+        without_heartbeat=True,  # it would wait for an absent broker in the event loop, for ever; housekeeping sends it
     )
     running.start()
     return int(running.exitcode or 0)

@@ -18,15 +18,12 @@ log = logging.getLogger(__name__)
 
 @app.task(name=REVALIDATE, time_limit=CHORE_SECONDS)
 def revalidate(wanted: dict[str, Any]) -> str:
-    """Ask the origin whether the master of a stored derivative has changed, and act on the answer."""
+    """Ask the origin whether the master of a stored derivative, or of a failure, has changed. Act on the answer."""
     recipe = from_json(wanted)
     if not isinstance(recipe, Mezzanine):
         return "not needed: the key of a thumbnail holds the versions of its frames"
-    sidecar = context().store.sidecar(recipe)
-    if sidecar is None:
-        return "nothing is stored"
     try:
-        outcome = str(_revalidation().run(recipe, sidecar))
+        outcome = str(_revalidation().run(recipe, context().store.describe(recipe)))
         count_revalidation(outcome)
     except Failure as failure:  # the stored derivative stays (stale-if-error, RFC 5861)
         outcome = f"{failure.slug}: {failure.detail}"

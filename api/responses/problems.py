@@ -14,7 +14,7 @@ from werkzeug.exceptions import BadRequest, HTTPException, InternalServerError
 
 from api.request_log import note_failure
 from api.responses import html
-from mezcal.errors import Failure, StillWorking, Unauthorized, Unavailable
+from mezcal.errors import Failure, Retention, StillWorking, Unauthorized, Unavailable
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 JSON_TYPE = "application/problem+json"
+REPLACED = ". If the master has been replaced since, ask again in a minute: the repository is asked now"
 BEARER = 'Bearer realm="mezcal"'
 LOGIN = f'{BEARER}, Basic realm="mezcal"'  # SNS and Java's clients send a login only after such a challenge
 
@@ -37,7 +38,8 @@ def register(app: Flask) -> None:
 def _from_failure(failure: Failure) -> Response:
     note_failure(failure)
     kind = url_for("reference.problem", slug=failure.slug)
-    problem = ProblemDetails(failure.status, failure.title, failure.detail, kind, failure.job, _retry_hint(failure))
+    detail = f"{failure.detail}{REPLACED}" if failure.job and failure.retention is Retention.LASTING else failure.detail
+    problem = ProblemDetails(failure.status, failure.title, detail, kind, failure.job, _retry_hint(failure))
     response = problem.response()
     if isinstance(failure, Unavailable):
         response.headers["Retry-After"] = str(failure.retry_after)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, BinaryIO
@@ -21,7 +22,7 @@ from mezcal.convert.pixels.rows import Rows
 from mezcal.convert.tiff import hidden_tags
 from mezcal.convert.tiff.header import BadTiff
 from mezcal.convert.tiff.pages import Page, choose_page, read_pages
-from mezcal.errors import Failure, NotAnImage, TooLarge, Undecodable
+from mezcal.errors import Failure, NotAnImage, PageInstead, TooLarge, Undecodable
 from mezcal.runtime import memory_budget
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 CHECK_COPY = "The file is damaged or incomplete: compare it with the original, and copy or save it again."
 SAVE_ANEW = "Save the master in another form: as an uncompressed RGB or grey TIFF, for example."
+WEB_PAGE = re.compile(rb"(\xef\xbb\xbf)?\s*(<!doctype html|<html|<head|<!--|\{\s*\")", re.IGNORECASE)
 PROGRESSIVE_BYTES = 6  # a pixel, that the encoder of a progressive JPEG holds: the coefficients of three samples
 
 
@@ -69,9 +71,10 @@ class Conversion:
 
     def _convert(self, master: MasterReader) -> ConvertedImage:
         master.seek(0)
-        image_format = detect_format(master.read(64))
+        head = master.read(64)
+        image_format = detect_format(head)
         if image_format is None:
-            raise NotAnImage("its first bytes are those of no image format that is accepted")
+            raise _no_image(head)
         master.reserve(0)
         reasons = []
         for open_master in self._ways_to_open(image_format, master):
@@ -239,3 +242,10 @@ def _open(open_master: Callable[[], Decoded]) -> Decoded:
         reason = libvips.reason(error)
         libvips.forget_errors()
         raise CannotRead(reported("libvips", reason)) from error
+
+
+def _no_image(head: bytes) -> NotAnImage:
+    """Return the failure of a master that begins with *head*."""
+    if WEB_PAGE.match(head):
+        return PageInstead("it begins as a web page or JSON does: a page for signing in, or of an outage?")
+    return NotAnImage("its first bytes are those of no image format that is accepted")

@@ -21,6 +21,7 @@ from requests.exceptions import ConnectionError as RequestsConnectionError
 from requests.exceptions import ConnectTimeout, ReadTimeout, RequestException, SSLError, Timeout
 from urllib3.exceptions import HTTPError, ReadTimeoutError
 
+from mezcal.http.content_coding import decoded
 from mezcal.http.errors import (
     BodyInterrupted,
     BodyTooLarge,
@@ -111,9 +112,15 @@ class HttpResponse:
 
         Raises `RequestTimedOut`, `DeadlineExceeded`, or `RequestFailed` if the connection breaks before the end.
         """
-        while chunk := self._read_chunk():
-            yield chunk
+        for piece in decoded(self._raw_chunks(), self.headers.get("Content-Encoding", "")):
+            yield piece
             self.deadline.remaining()
+
+    @property
+    def is_delimited(self) -> bool:
+        """True if the response says where its body ends; else the end of the connection is the end (RFC 9112, 6.3)."""
+        codings = self.headers.get("Transfer-Encoding", "").lower()
+        return "chunked" in codings or self.headers.get("Content-Length", "").strip().isdigit()
 
     def read(self, limit: int) -> bytes:
         """Return the body. Raises as `chunks`, and `BodyTooLarge` if it has more than *limit* bytes."""
@@ -124,9 +131,13 @@ class HttpResponse:
                 raise BodyTooLarge(f"sent more than {limit:,} bytes")
         return bytes(body)
 
+    def _raw_chunks(self) -> Iterator[bytes]:
+        while chunk := self._read_chunk():
+            yield chunk
+
     def _read_chunk(self) -> bytes:
         try:
-            return self.raw.read1(CHUNK_BYTES, decode_content=True)  # type: ignore[no-any-return]
+            return self.raw.read1(CHUNK_BYTES, decode_content=False)  # type: ignore[no-any-return]
         except ReadTimeoutError as error:
             self.deadline.remaining()
             raise RequestTimedOut("stopped sending in the middle of the body") from error

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from mezcal.jobs import Jobs
     from mezcal.origin import Origin
     from mezcal.recipe import Mezzanine
-    from mezcal.store import Sidecar, Store
+    from mezcal.store import Store
+    from mezcal.store.values import Described
 
 
 class RevalidationResult(StrEnum):
@@ -35,12 +36,19 @@ class Revalidation:
     store: Store
     recipe_version: str
 
-    def run(self, recipe: Mezzanine, sidecar: Sidecar) -> RevalidationResult:
-        """Ask the origin about the master of *recipe*, and do what follows.
+    def run(self, recipe: Mezzanine, described: Described | None) -> RevalidationResult:
+        """Ask the origin about the master of *recipe*, whose derivative is *described*, and do what follows.
 
+        Without a derivative, a remembered failure is looked at. A derivative whose sidecar is damaged is made again.
         Raises the origin's failure, and `Busy` if the derivative is to be made again and too many jobs are queued. The
         stored derivative is kept then, and stays old: it is revalidated again.
         """
+        if described is None:
+            return self._look_again(recipe)
+        sidecar = described.sidecar
+        if sidecar is None:
+            self.jobs.changed(recipe)
+            return RevalidationResult.OUTDATED
         status = self.origin.revalidate(recipe.path, sidecar.master_etag, sidecar.master_last_modified)
         if status is MasterStatus.GONE:
             purge(recipe, self.jobs, self.store)
@@ -50,4 +58,21 @@ class Revalidation:
             self.jobs.changed(recipe)
             return RevalidationResult.OUTDATED if outdated else RevalidationResult.CHANGED
         self.store.refresh(recipe, replace(sidecar, fresh=time.time()))
+        return RevalidationResult.UNCHANGED
+
+    def _look_again(self, recipe: Mezzanine) -> RevalidationResult:
+        """Ask the origin about the master of a remembered failure. If it has changed or is gone, forget the failure.
+
+        Raises the origin's failure.
+        """
+        record = self.jobs.read(recipe.key)
+        if record is None or record.failure is None:
+            return RevalidationResult.UNCHANGED
+        status = self.origin.revalidate(recipe.path, *record.failure.validators)
+        if status is MasterStatus.GONE:
+            self.jobs.forget_failure(recipe.key)
+            return RevalidationResult.GONE
+        if status is MasterStatus.CHANGED:
+            self.jobs.retry(recipe.key)
+            return RevalidationResult.CHANGED
         return RevalidationResult.UNCHANGED

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from mezcal.errors import BrokerDown, Busy, ShareExceeded
+from mezcal.errors import BrokerDown, Busy, Retention, ShareExceeded
 from mezcal.jobs.bulk.batches import Batches, Posted
 from mezcal.jobs.bulk.chunks import Chunks
 from mezcal.jobs.chores import ChoreState
@@ -27,13 +27,15 @@ from mezcal.jobs.transport.celery_pipe import CLIENT_SECONDS, CeleryPipe, celery
 from mezcal.jobs.transport.listener import Listener
 from mezcal.jobs.transport.probe import BrokerProbe
 from mezcal.jobs.workers import WorkerRegistry
+from mezcal.recipe import Mezzanine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from mezcal.errors import Failure
     from mezcal.jobs.state.records import Record
     from mezcal.progress import Stage
-    from mezcal.recipe import Mezzanine, Recipe
+    from mezcal.recipe import Recipe
     from mezcal.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -41,6 +43,7 @@ log = logging.getLogger(__name__)
 TICKET_SECONDS = 47 * 3600  # the same as TICKET_KEPT of the scripts
 SENT_AT_ONCE = 20  # chunks whose message is sent with the request; the workers send the others as the bulk lane empties
 REVALIDATED_ONCE_IN = 300  # seconds for which a second request for the same revalidation is ignored
+LOOKED_AT_ONCE_IN = 45  # the same for the master of a remembered failure
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +106,7 @@ class Jobs:
         with raises_broker_down("the queue cannot be reached, and the derivative is not cached"):
             result = self.table.ensure(recipe, lane, urls=urls, client=client, headers=self.pipe.headers())
         if result.verdict is Verdict.FAILED:
+            self._look_again(recipe, result.failure)
             raise of_job(result.failure, recipe)
         if result.verdict is Verdict.ORIGIN_PAUSED:
             raise origin_paused(result.pause or 0)
@@ -127,14 +131,20 @@ class Jobs:
         if result.verdict is Verdict.PUBLISH:
             self.pipe.send(Message(result.lane, recipe.as_json()))
 
-    def request_revalidation(self, recipe: Recipe) -> bool:
-        """Queue the revalidation of *recipe*'s derivative: a worker asks the origin if the master has changed.
+    def _look_again(self, recipe: Recipe, failure: Failure | None) -> None:
+        """Have a worker ask the origin if a master that failed for long has changed: then it is tried again."""
+        if isinstance(recipe, Mezzanine) and failure is not None and failure.retention is Retention.LASTING:
+            with suppress(BrokerDown):
+                self.request_revalidation(recipe, LOOKED_AT_ONCE_IN)
 
-        Returns False if that was requested in the last `REVALIDATED_ONCE_IN` seconds: nothing is sent then.
+    def request_revalidation(self, recipe: Recipe, once_in: int = REVALIDATED_ONCE_IN) -> bool:
+        """Queue the revalidation of *recipe*: a worker asks the origin if the master has changed.
+
+        Returns False if that was requested in the last *once_in* seconds: nothing is sent then.
         """
         with raises_broker_down():
             key = self.table.keys.revalidating(recipe.key)
-            if not self.table.redis.set(key, "1", nx=True, ex=REVALIDATED_ONCE_IN):
+            if not self.table.redis.set(key, "1", nx=True, ex=once_in):
                 return False
         self.pipe.revalidate(recipe.as_json(), recipe.label)
         return True

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 WINDOW_SECONDS = 300  # failures that are further apart than this do not add up
-PAUSE_MAX_SECONDS = 120.0  # the recovery of an origin is noticed within this
+PAUSE_MAX_SECONDS = 30.0  # unless BREAKER_SECONDS is longer; the recovery of an origin is noticed within this
 PROBE_SECONDS = 30.0  # after this another job may probe the origin, if the first one has not reported
 PLACE_SECONDS = 2.0  # how long a pool process waits for a place before it takes another job
 POLL_SECONDS = 0.1
@@ -81,12 +81,14 @@ class OriginGuard:
         """Return the state of the origin *host*. Raises `redis.RedisError`."""
         pipe = self._redis.pipeline(transaction=False)
         pipe.time()
-        pipe.hget(self._keys.circuit(host), "paused_until")
+        pipe.hmget(self._keys.circuit(host), "paused_at", "paused_until")
         pipe.zcard(self._keys.places(host))
-        (seconds, microseconds), paused_until, taken = pipe.execute()
+        (seconds, microseconds), (paused_at, paused_until), taken = pipe.execute()
         if paused_until is None:
             return Circuit("closed", 0, taken)
-        left = int(paused_until) / 1000 - seconds - microseconds / 1e6
+        now = seconds + microseconds / 1e6
+        stepped_back = now < int(paused_at or 0) / 1000 - 1  # the clock, since the pause began
+        left = 0 if stepped_back else int(paused_until) / 1000 - now
         return Circuit("open", left, taken) if left > 0 else Circuit("half-open", 0, taken)
 
     @contextmanager
@@ -154,7 +156,7 @@ class OriginGuard:
             "failures_max": self._policy.breaker_failures,
             "window_seconds": WINDOW_SECONDS,
             "pause_seconds": self._policy.breaker_pause,
-            "pause_max_seconds": PAUSE_MAX_SECONDS,
+            "pause_max_seconds": max(PAUSE_MAX_SECONDS, self._policy.breaker_pause),
         }
         try:
             if self._scripts.run("origin/report", self._keys.of_origin(host), args):

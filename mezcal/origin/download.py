@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mezcal.errors import Failure, MasterIncomplete, NotAnImage, Unforeseen, UnusableResponse
+from mezcal.errors import Failure, MasterEmpty, MasterIncomplete, Unforeseen, UnusableResponse
 from mezcal.origin.client import read_chunks
 from mezcal.origin.growing_file import FreeSpaceCallback, GrowingFile, ScratchFile
 from mezcal.origin.master import Master
@@ -68,6 +68,7 @@ def open_download(client: OriginClient, url: str, public_url: str, context: Down
     """
     budget = context.new_budget()
     response = budget.run(lambda: client.get(url, budget))
+    etag, last_modified = response.headers.get("ETag"), response.headers.get("Last-Modified")
     scratch = _create_scratch(response, budget, context)
     size = scratch.size  # as announced: the download sets it at its end in any case
     download = Download(client, url, response, scratch, budget, context.max_bytes)
@@ -77,9 +78,10 @@ def open_download(client: OriginClient, url: str, public_url: str, context: Down
             yield Master(
                 file=file,
                 source=public_url,
-                etag=response.headers.get("ETag"),
-                last_modified=response.headers.get("Last-Modified"),
+                etag=etag,
+                last_modified=last_modified,
                 size=size,
+                delimited=response.is_delimited,
                 content_type=response.headers.get("Content-Type"),
                 wait_complete=scratch.wait_complete,
                 completed_at=lambda: scratch.completed_at,
@@ -93,6 +95,10 @@ def _create_scratch(response: HttpResponse, budget: RetryBudget, context: Downlo
     try:
         size = check_content(response.headers, context.max_bytes)
         return ScratchFile(context.scratch_dir, size, budget, context.free_space)
+    except Failure as failure:
+        failure.validators = response.headers.get("ETag"), response.headers.get("Last-Modified")
+        response.close()
+        raise
     except Exception:
         response.close()
         raise
@@ -136,7 +142,7 @@ class Download:
     def _run(self) -> None:
         try:
             self._budget.run(self._receive)
-            self._scratch.end(None if self._scratch.received else NotAnImage("the master is empty"))
+            self._scratch.end(None if self._scratch.received else MasterEmpty("the repository sent no byte"))
         except Failure as failure:
             self._scratch.end(failure)
         except Exception:  # the reader must not wait for ever after any error
@@ -171,6 +177,8 @@ class Download:
             at += len(chunk)
         if self._scratch.size is not None and at < self._scratch.size:
             raise TransientFailure(MasterIncomplete("the repository sent less than it announced"))
+        if at < self._scratch.received:  # of another response, which broke off
+            raise MasterIncomplete("the master changed while it was read")
 
     def _resume(self) -> HttpResponse:
         """Request the missing rest if the origin promises the same bytes, else the whole master, to compare them."""

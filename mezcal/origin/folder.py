@@ -15,10 +15,10 @@ from urllib.parse import quote, unquote
 from mezcal.errors import (
     BadRecipe,
     MasterDenied,
+    MasterEmpty,
     MasterForbidden,
     MasterIncomplete,
     MasterMissing,
-    NotAnImage,
     OriginFailed,
 )
 from mezcal.origin import urls
@@ -95,7 +95,7 @@ class FolderOrigin:
             yield Master(
                 file=file,
                 source=urls.join(self.base_url, path),
-                etag=f'"{_version(status)}"',
+                etag=_etag(status),
                 last_modified=formatdate(status.st_mtime, usegmt=True),
                 size=status.st_size,
                 wait_complete=check_unchanged,
@@ -123,9 +123,11 @@ class FolderOrigin:
 
     def _check(self, status: os.stat_result) -> None:
         if status.st_size == 0:
-            raise NotAnImage("the master is empty")
+            raise MasterEmpty("the file is empty")
         if status.st_size > self._limit:
-            raise too_large(self._limit)
+            failure = too_large(self._limit)
+            failure.validators = _etag(status), None
+            raise failure
 
 
 def open_without_links(root: str, names: Sequence[str]) -> BinaryIO:
@@ -160,6 +162,10 @@ def _can_be_requested(path: str) -> bool:
     except BadRecipe:
         return False
     return True
+
+
+def _etag(status: os.stat_result) -> str:
+    return f'"{_version(status)}"'
 
 
 def _version(status: os.stat_result) -> str:

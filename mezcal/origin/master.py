@@ -28,7 +28,8 @@ class Master:
 
     *file* is seekable. A read past what has arrived waits for the bytes, or raises the origin's failure. Only masters
     of a folder have a `fileno()`. *source* is the URL without credentials. *etag* and *last_modified* are as the
-    origin sent them. *size* is in bytes, None if the origin did not say.
+    origin sent them. *size* is in bytes, None if the origin did not say. *delimited* is False if the end of the
+    connection was the end of the master: nobody can tell then whether it is whole.
 
     *completed_at* returns when the last byte arrived, on the monotonic clock; None if it has not, or if nothing is
     downloaded. *bytes_received* returns how many bytes have arrived.
@@ -39,6 +40,7 @@ class Master:
     etag: str | None = None
     last_modified: str | None = None
     size: int | None = None
+    delimited: bool = True
     content_type: str | None = None
     wait_complete: Callable[[], object] = field(default=_is_complete, repr=False, compare=False)
     completed_at: Callable[[], float | None] = field(default=_not_downloaded, repr=False, compare=False)

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 
 from mezcal.errors import (
     MasterDenied,
+    MasterEmpty,
     MasterForbidden,
     MasterMissing,
     NotAnImage,
     OriginFailed,
+    PageInstead,
     TooLarge,
     UnusableResponse,
 )
@@ -23,7 +25,8 @@ if TYPE_CHECKING:
 
     from mezcal.errors import Failure
 
-CODINGS = {"", "identity", "gzip", "x-gzip", "deflate"}  # urllib3 can undo these, though none was requested
+CODINGS = {"", "identity", "gzip", "x-gzip", "deflate"}  # these are undone, though none was requested
+PAGES = {"text/html", "application/xhtml+xml", "application/json", "application/problem+json"}
 NEVER_IMAGES = re.compile(
     r"(text|audio|video|font|message|multipart)/.*"
     r"|application/(json|xml|pdf|postscript|javascript|n-triples|n-quads|sparql-results"
@@ -38,7 +41,7 @@ def check_status(status: int, headers: Mapping[str, str], *, ranged: bool, denie
     """
     if status in {200, 203} or (ranged and status == 206):
         return
-    if status == 429 or status >= 500:
+    if status == 429 or status >= 500 or status < 200:  # 1xx: http.client takes any but 100 for the response
         failure = OriginFailed(f"the repository answered {status}")
         raise TransientFailure(failure, parse_retry_after(headers.get("Retry-After")))
     raise _final_failure(status, denied)
@@ -51,7 +54,7 @@ def _final_failure(status: int, denied: int) -> Failure:
         failure = MasterForbidden if denied == 403 else MasterDenied
         return failure(f"the repository answered {status}")
     if status == 204:
-        return NotAnImage("the master is empty")
+        return MasterEmpty("the repository answered 204: it has no content")
     return UnusableResponse(f"the repository answered {status}, which brings no master")
 
 
@@ -61,6 +64,8 @@ def check_content(headers: Mapping[str, str], limit: int) -> int | None:
     Raises the failure of a master that cannot be an image, or has more than *limit* bytes.
     """
     media_type = headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    if media_type in PAGES:
+        raise PageInstead(f"the repository sent {media_type}: a page for signing in, or of an outage?")
     if NEVER_IMAGES.fullmatch(media_type):
         raise NotAnImage(f"the repository declares the master as {media_type}")
     coding = headers.get("Content-Encoding", "").strip().lower()
@@ -71,7 +76,7 @@ def check_content(headers: Mapping[str, str], limit: int) -> int | None:
         return None
     size = int(length)
     if size == 0:
-        raise NotAnImage("the master is empty")
+        raise MasterEmpty("the repository sent no byte")
     if size > limit:
         raise too_large(limit)
     return size

@@ -17,7 +17,9 @@ CHORES = "chores"  # the queue of periodic work and other tasks that make no der
 # The queues of a worker, in strict order: a message is taken from one only while those before it are empty.
 LANES = {"interactive": "interactive", "all": f"interactive,{CHORES},bulk"}
 PARTNER = "MEZCAL_WORKER_PARTNER"  # variable, set for a worker whose partner reports the metrics of both
-SILENT_SECONDS = 20.0  # a worker's event loop touches its file every two seconds; a frozen broker stops it for ten
+# A worker's event loop touches its file every two seconds. A broker that does not answer stops it for up to a minute:
+# ten seconds each for housekeeping, events, the check of the connection and the ways to a new one.
+SILENT_SECONDS = 90.0
 ANSWER_SECONDS = 4.0
 SIGN = "ROLE_SIGN"  # variable that names the file in which a role writes how its health can be checked
 

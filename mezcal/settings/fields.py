@@ -330,7 +330,7 @@ class SettingFields(BaseSettings):
         15,
         gt=0,
         le=120,
-        description="Seconds that requests are paused the first time; doubled each time, two minutes at most.",
+        description="Seconds of the first pause of a failing repository; twice as long each time, up to 30 s or this.",
     )
     interactive_reserve: int = Field(
         1, ge=0, description="Pool processes of a worker that take no bulk jobs, if it has two or more."

@@ -6,3 +6,4 @@ lines, `redaction` keeps secrets out of them, `tracing` has the id of the reques
 """
 
 METRICS_FOLDER_VARIABLE = "MEZCAL_METRICS_DIR"  # names the folder in which several processes count together
+DAMAGED_STATE_PREFIX = "broker.damaged-"  # of folders in the data folder; the time follows

@@ -15,7 +15,7 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 
 from mezcal.errors import BrokerDown, Failure
 from mezcal.jobs import Lane
-from mezcal.telemetry import multiprocess
+from mezcal.telemetry import DAMAGED_STATE_PREFIX, multiprocess
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,6 +74,10 @@ ACTIVE = GaugeDefinition(
 REACHED = GaugeDefinition(
     "mezcal_broker_up", "1 if Redis answers, else 0. At 0, the metrics that are read from Redis are missing."
 )
+DAMAGED = GaugeDefinition(
+    "mezcal_broker_damaged_states",
+    "Folders broker.damaged-TIME in the data folder: states that the broker could not read at a start.",
+)
 FILES = GaugeDefinition("mezcal_store_derivatives", "Derivatives in the store; missing if counting takes too long.")
 BYTES = GaugeDefinition("mezcal_store_bytes", "Bytes of derivatives in the store; missing if counting takes too long.")
 FREE = GaugeDefinition("mezcal_store_free_bytes", "Free bytes on the disk of the store.")
@@ -92,8 +96,8 @@ GAUGES = tuple(value for value in list(globals().values()) if isinstance(value, 
 class Gauges:
     """Reads all of them, at most once a second. Metrics whose source cannot be reached are left out."""
 
-    def __init__(self, jobs: Jobs, store: DerivativeStore) -> None:
-        self._jobs, self._store = jobs, store
+    def __init__(self, jobs: Jobs, store: DerivativeStore, data_folder: Path) -> None:
+        self._jobs, self._store, self._data_folder = jobs, store, data_folder
         self._lock = threading.Lock()
         self._metrics: list[Metric] = []
         self._fresh_until = 0.0
@@ -112,6 +116,7 @@ class Gauges:
         except BrokerDown:
             found = []
         yield _single(REACHED, 1 if found else 0)
+        yield _single(DAMAGED, len(list(self._data_folder.glob(f"{DAMAGED_STATE_PREFIX}*"))))
         yield from found
 
     def _of_batches(self) -> Metric:

@@ -9,8 +9,6 @@ from __future__ import annotations
 import fcntl
 import os
 import re
-import shutil
-import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +17,7 @@ from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from mezcal.telemetry import METRICS_FOLDER_VARIABLE
+from mezcal.telemetry.memory_folder import create_memory_folder, is_alive
 from mezcal.telemetry.metrics import FOLDER, count_in_folder, metrics
 
 if TYPE_CHECKING:
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
 PROCESS_FILE = re.compile(r"(?P<type>counter|histogram|gauge_livesum)_(?P<pid>\d+)\.db")
 DEAD_PID = 0  # in the names of the files that have the sums of all dead processes
 LOCK = "lock"
-MEMORY_FOLDER = Path("/dev/shm")  # noqa: S108 - files there are in memory; the folder in it has mode 0700
 
 
 def start_sharing(part: str) -> Path:
@@ -40,22 +38,10 @@ def start_sharing(part: str) -> Path:
     *part* is the name of this process and its children in metrics: `api` or `worker`.
     """
     given = os.environ.get(METRICS_FOLDER_VARIABLE)
-    folder = Path(given) if given else _create_folder()
+    folder = Path(given) if given else create_memory_folder()
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     (folder / f"{part}.{os.getpid()}.pid").touch()
     count_in_folder(folder)
-    return folder
-
-
-def _create_folder() -> Path:
-    """Create the folder of this process, and remove those that dead processes of this user have left."""
-    in_memory = MEMORY_FOLDER.is_dir() and os.access(MEMORY_FOLDER, os.W_OK)
-    parent = MEMORY_FOLDER if in_memory else Path(tempfile.gettempdir())
-    for left in parent.glob(f"mezcal-metrics-{os.getuid()}-*"):
-        if not _is_alive(int(left.name.rpartition("-")[2])):
-            shutil.rmtree(left, ignore_errors=True)
-    folder = parent / f"mezcal-metrics-{os.getuid()}-{os.getpid()}"
-    folder.mkdir(mode=0o700)
     return folder
 
 
@@ -75,7 +61,7 @@ def live_processes() -> list[int]:
     if folder is None:
         return [os.getpid()]
     pids = {int(match["pid"]) for file in Path(folder).iterdir() if (match := PROCESS_FILE.fullmatch(file.name))}
-    return sorted(pid for pid in pids - {DEAD_PID} if _is_alive(pid))
+    return sorted(pid for pid in pids - {DEAD_PID} if is_alive(pid))
 
 
 def register_process() -> None:
@@ -97,7 +83,7 @@ def merge_dead(folder: Path) -> None:
     """
     for file in sorted(folder.iterdir()):
         match = PROCESS_FILE.fullmatch(file.name)
-        if match is None or int(match["pid"]) == DEAD_PID or _is_alive(int(match["pid"])):
+        if match is None or int(match["pid"]) == DEAD_PID or is_alive(int(match["pid"])):
             continue
         if match["type"] != "gauge_livesum":
             _add(file, folder / f"{match['type']}_{DEAD_PID}.db")
@@ -124,14 +110,3 @@ def _locked(folder: Path) -> Iterator[None]:
     with (folder / LOCK).open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
-
-
-def _is_alive(pid: int) -> bool:
-    """Returns False if there is no process *pid*, or if it is a zombie."""
-    try:
-        os.kill(pid, 0)
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except ProcessLookupError:
-        return False
-    except OSError:  # the process of another user, or a system without /proc
-        return True

@@ -9,13 +9,19 @@ import pytest
 
 from mezcal.jobs import Lane
 from mezcal.recipe import Mezzanine
-from tests.faults.support.environment import frozen, wait_for_image
+from mezcal.runtime.processes import SILENT_SECONDS, HealthSign
+from tests.faults.support.environment import QUICK, frozen, wait_for_image
+from tests.support.broker import running_broker
+from tests.support.installation import memory_folder_of, running_installation
+from tests.support.scrape import scraped, total
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from tests.faults.support.environment import FaultEnvironment
+    from tests.support.origin_server import OriginServer
 
 
 def test_a_killed_broker_comes_back_and_nothing_is_made_twice(environment: FaultEnvironment) -> None:
@@ -90,6 +96,87 @@ def test_a_full_broker_refuses_and_goes_on_where_it_was(environment: FaultEnviro
         redis.config_set("maxmemory", "0")
     environment.assert_recovered(running, asked.result(), most=1)
     environment.assert_recovered(cold, wait_for_image(environment.installation, cold), most=1)
+
+
+def test_a_broker_that_refuses_to_write_ends_no_worker(environment: FaultEnvironment) -> None:
+    """So it answers when the disk of its state is full, after it became a replica, or while it loads its state."""
+    warm, _ = environment.master()
+    assert environment.installation.ask(warm).status_code == 200
+    workers, redis = environment.workers(), environment.table.redis
+    cold, _ = environment.master()
+    lines = environment.installation.journal.read_text().count("NOREPLICAS")
+    redis.config_set("min-replicas-to-write", "1")
+    try:
+        redis.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+        assert environment.installation.ask(warm).status_code == 200
+        assert environment.installation.ask(cold).status_code == 503
+        text = environment.installation.journal.read_text
+        until(lambda: text().count("NOREPLICAS") > lines + 2, what="errors in the workers")
+    finally:
+        redis.config_set("min-replicas-to-write", "0")
+    environment.assert_recovered(cold, wait_for_image(environment.installation, cold), most=1)
+    assert environment.workers() == workers
+
+
+def test_damaged_state_is_put_aside_at_the_start(install: Callable[..., FaultEnvironment]) -> None:
+    """A power cut leaves zeros behind the last command, an empty list of files, or a file that is none."""
+    environment = install()
+    installation = environment.installation
+    warm, _ = environment.master()
+    assert installation.ask(warm).status_code == 200
+    data = installation.folder / "data"
+    for number, damage in enumerate((zeros_at_the_end, empty_manifest, no_base), 1):
+        installation.stop()
+        damage(data / "broker")
+        installation.start()
+        assert installation.ask(warm).status_code == 200
+        cold, _ = environment.master()
+        environment.assert_recovered(cold, wait_for_image(installation, cold), most=1)
+        asides = list(data.glob("broker.damaged-*"))
+        assert len(asides) == number, damage
+        assert list(asides[0].rglob("*.aof"))
+        assert installation.journal.read_text().count("THE BROKER'S STATE WAS DAMAGED") == number
+        assert total(scraped(installation), "mezcal_broker_damaged_states") == number
+
+
+def zeros_at_the_end(state: Path) -> None:
+    [log] = state.glob("*/*.incr.aof")
+    with log.open("ab") as file:
+        file.write(bytes(512))
+
+
+def empty_manifest(state: Path) -> None:
+    [manifest] = state.glob("*/*.manifest")
+    manifest.write_bytes(b"")
+
+
+def no_base(state: Path) -> None:
+    [base] = state.glob("*/*.base.rdb")
+    base.write_bytes(bytes(base.stat().st_size))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("outage", ["frozen", "gone"])
+def test_workers_stay_healthy_while_the_broker_is_away(tmp_path: Path, repository: OriginServer, outage: str) -> None:
+    """For longer than a heartbeat may be old, and with events that cannot be sent."""
+    with (
+        running_broker(tmp_path) as broker,
+        running_installation(tmp_path, repository.url, REDIS_URL=broker.url, **QUICK) as installation,
+    ):
+        sign = HealthSign(heartbeats=tuple(memory_folder_of(installation).glob("*.alive")))
+        assert len(sign.heartbeats) == 2
+        assert broker.process is not None
+        ends = time.monotonic() + SILENT_SECONDS + 10
+        if outage == "gone":
+            broker.stop()
+        with frozen(*([broker.process.pid] if broker.process else [])):
+            until(lambda: not sign.healthy() or time.monotonic() > ends, SILENT_SECONDS + 40)
+            assert sign.healthy()
+        if outage == "gone":
+            broker.start()
+        until(lambda: installation.request("/readyz").status_code == 200, 30, "an installation that is well")
+        assert installation.ask("maps/valley.tif").status_code == 200
 
 
 @pytest.mark.slow

@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,13 +28,10 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module")
 def mounted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Mount a file system of one megabyte; only root may do so."""
+    """A file system of one megabyte."""
     folder = tmp_path_factory.mktemp("volume")
-    options = ["mount", "-t", "tmpfs", "-o", "size=1m,mode=755", "tmpfs", str(folder)]
-    if os.geteuid() != 0 or subprocess.run(options, check=False, stderr=subprocess.DEVNULL).returncode:
-        pytest.skip("a small file system takes root to mount")
-    yield folder
-    until(lambda: subprocess.run(["umount", str(folder)], check=False).returncode == 0, what="the volume to be free")
+    with small_volume(folder, "1m"):
+        yield folder
 
 
 @pytest.fixture
@@ -57,6 +54,52 @@ def cramped(
         environment = FaultEnvironment(installation, repository)
         yield environment
         environment.close()
+
+
+def test_a_full_data_folder_takes_nothing_down(repository: OriginServer, tmp_path: Path) -> None:
+    """The state of the broker, the sockets and the cache are on the disk that is full; no process may end."""
+    (tmp_path / "data").mkdir()
+    with (
+        small_volume(tmp_path / "data", "24m"),
+        running_installation(tmp_path, repository.url, **QUICK) as installation,
+    ):
+        environment = FaultEnvironment(installation, repository)
+        warm, _ = environment.master()
+        assert installation.ask(warm).status_code == 200
+        processes = environment.workers() + installation.pids("gunicorn")
+        ballast = tmp_path / "data" / "ballast"
+        fill(ballast)
+        for _ in range(100):
+            assert installation.ask(warm).status_code == 200
+        cold, _ = environment.master(grey_tiff(99, edge=1500))
+        assert installation.ask(cold).status_code == 503
+        assert installation.request("/metrics").status_code == 200
+        ballast.unlink()
+        environment.assert_recovered(cold, wait_for_image(installation, cold), most=9)
+        assert environment.workers() + installation.pids("gunicorn") == processes
+        assert "SIGBUS" not in installation.journal.read_text()
+        environment.close()
+
+
+def fill(file: Path) -> None:
+    """Write to *file* until the disk is full."""
+    with suppress(OSError), file.open("wb", buffering=0) as out:
+        while True:
+            out.write(bytes(4096))
+
+
+@contextmanager
+def small_volume(folder: Path, size: str) -> Iterator[None]:
+    """Mount a file system of *size* at *folder*; only root may do so."""
+    options = ["mount", "-t", "tmpfs", "-o", f"size={size},mode=755", "tmpfs", str(folder)]
+    if os.geteuid() != 0 or subprocess.run(options, check=False, stderr=subprocess.DEVNULL).returncode:
+        pytest.skip("a small file system takes root to mount")
+    try:
+        yield
+    finally:
+        until(
+            lambda: subprocess.run(["umount", str(folder)], check=False).returncode == 0, what="the volume to be free"
+        )
 
 
 @contextmanager

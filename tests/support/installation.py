@@ -21,6 +21,7 @@ from mezcal.recipe import Mezzanine
 from mezcal.sample import FOLDER
 from mezcal.settings import Settings, load
 from mezcal.store import open_store
+from mezcal.telemetry.memory_folder import PREFIX, SHARED_MEMORY
 from tests.support.proc import command_line, descendants, parent_of
 from tests.support.waiting import until
 
@@ -128,6 +129,12 @@ class Installation:
         """Their pool processes."""
         found = self.pids(f"--hostname={lanes}")
         return [pid for pid in found if parent_of(pid) in found]
+
+
+def memory_folder_of(installation: Installation) -> Path:
+    """Returns the folder in memory of a running installation: heartbeats and metrics."""
+    assert installation.process is not None
+    return SHARED_MEMORY / f"{PREFIX}-{os.getuid()}-{installation.process.pid}"
 
 
 @contextmanager

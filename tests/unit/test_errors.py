@@ -10,7 +10,7 @@ STATUSES = {
     "bad-recipe": 400, "unauthorized": 401, "forbidden": 403, "master-missing": 404, "master-denied": 502,
     "master-forbidden": 403, "origin-failed": 502, "origin-timeout": 504, "origin-redirect-refused": 502,
     "not-an-image": 415, "undecodable": 422, "too-large": 413, "timed-out": 504, "quarantined": 422, "unavailable": 503,
-    "unusable-response": 502, "master-incomplete": 502,
+    "page-instead": 415, "master-empty": 415, "unusable-response": 502, "master-incomplete": 502,
     "still-working": 503, "busy": 503, "broker-down": 503, "store-down": 503, "superseded": 503, "failure": 500,
     "origin-paused": 503, "unforeseen": 500, "share-exceeded": 429,
     "frame-unfit": 400, "frame-missing": 404, "archive-refused": 403, "archive-failed": 502, "archive-timeout": 504,

@@ -11,6 +11,8 @@ from typing import Any
 
 from celery import bootsteps
 from celery.exceptions import WorkerShutdown
+from celery.utils.sysinfo import load_average
+from celery.worker import state
 from redis import RedisError
 
 from mezcal.errors import BrokerDown, Failure
@@ -32,11 +34,17 @@ def touch_heartbeat() -> None:
     """Touch the file that health checks look at (WORKER_HEARTBEAT)."""
     heartbeat = os.environ.get("WORKER_HEARTBEAT")
     if heartbeat:
-        Path(heartbeat).touch()
+        try:
+            Path(heartbeat).touch()
+        except OSError as error:
+            log.warning("the heartbeat file cannot be touched: %s", error)
 
 
 class HousekeepingStep(bootsteps.StartStopStep):  # type: ignore[misc]  # celery ships no types
     """Queues lost jobs again, and sends tasks that are due, from the event loop of the worker.
+
+    It also sends the events that tell Flower that the worker lives. Celery's own heartbeat waits for an absent broker
+    inside the event loop, for ever: a worker would look dead in every outage.
 
     It runs in the event loop, so that the heartbeat shows that the loop turns, and that no thread runs during a fork.
     It is a step of the consumer: a consumer that loses the broker drops its timers, and starts its steps again.
@@ -48,32 +56,44 @@ class HousekeepingStep(bootsteps.StartStopStep):  # type: ignore[misc]  # celery
         self._answered = 0.0  # when Redis last answered, by the monotonic clock
         self._paused_until = 0.0
         self._minutes: MinuteRecorder | None = None
+        self._consumer: Any = None
 
     def start(self, consumer: Any) -> None:
         """Start, now and after each reconnection."""
         stop_if_broker_evicts()
         self._answered = 0.0
-        self._worker = describe(consumer)
+        self._consumer = consumer
         consumer.timer.call_repeatedly(SWEEP_SECONDS, self._sweep)
         consumer.timer.call_repeatedly(DEATHS_SECONDS, consumer.pool.maintain_pool)
         self._sweep()
 
     def shutdown(self, _consumer: Any) -> None:
         """Remove this worker from the list. One that is killed stays in it as silent."""
+        if self._consumer is None:
+            return
+        self._send_event("worker-offline")
         with suppress(BrokerDown):
-            context().jobs.workers.remove(self._worker)
+            context().jobs.workers.remove(describe(self._consumer))
 
     def _sweep(self) -> None:
         touch_heartbeat()
         serve_metrics()
         try:
-            context().jobs.workers.heartbeat(self._worker)
+            context().jobs.workers.heartbeat(describe(self._consumer))
             self._reap()
             self._send_due()
             context().store.sweep()
             self._record_minutes()
         except (RedisError, Failure) as error:
             log.warning("housekeeping is delayed: %s", error)
+        touch_heartbeat()
+        self._send_event("worker-heartbeat")
+
+    def _send_event(self, event: str) -> None:
+        """Send *event* to Flower. If the broker is away, Celery keeps it until the next connection."""
+        counts = {"active": len(state.active_requests), "processed": state.all_total_count[0]}
+        about = {"freq": SWEEP_SECONDS, "loadavg": load_average(), **counts, **state.SOFTWARE_INFO}
+        self._consumer.event_dispatcher.send(event, **about)
 
     def _record_minutes(self) -> None:
         """Add the jobs that both workers of this machine counted to the history. The partner does not do this."""

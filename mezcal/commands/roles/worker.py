@@ -16,6 +16,7 @@ from mezcal.runtime.up.log_relay import Journal
 from mezcal.runtime.up.supervisor import Supervisor
 from mezcal.runtime.up.worker_parts import WorkerParts, split
 from mezcal.settings import load
+from mezcal.telemetry.memory_folder import memory_folder
 from mezcal.telemetry.redaction import Redactor
 
 if TYPE_CHECKING:
@@ -66,8 +67,8 @@ def supervise(settings: Settings, count: int) -> int:
     redis_url(settings)  # refuses to start without, in one line
     json = settings.log_format == "json"
     journal = Journal(sys.stderr.fileno(), Redactor.of(settings), json=json, own_name="mezcal")
-    with tempfile.TemporaryDirectory(prefix="mezcal-worker-") as folder:
-        parts = WorkerParts(settings, Path(folder), f"-{os.getpid()}@%h", os.environ).of(count)
+    with memory_folder() as folder:
+        parts = WorkerParts(settings, folder, f"-{os.getpid()}@%h", os.environ).of(count)
         roles.HealthSign(heartbeats=tuple(Path(part.env["WORKER_HEARTBEAT"]) for part in parts)).write()
         return Supervisor(parts, journal).run(lambda: journal.write_own("the workers are ready"))
 

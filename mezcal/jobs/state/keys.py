@@ -101,6 +101,11 @@ class Keys:
         return f"{self.prefix}fence"
 
     @property
+    def clock(self) -> str:
+        """String: the clock of Redis, in milliseconds, at the last reaping. It shows that the clock stepped back."""
+        return f"{self.prefix}clock"
+
+    @property
     def ended(self) -> str:
         """Channel: the key of each job that ended or was forgotten."""
         return f"{self.prefix}ended"
@@ -123,7 +128,7 @@ class Keys:
 
     def circuit(self, host: str) -> str:
         """Hash: the open or half-open circuit breaker of the origin *host*; a closed one has no key. Fields:
-        paused_until, pauses (how many in a row), probe_until (when another job may probe the origin).
+        paused_at, paused_until, pauses (how many in a row), probe_at, probe_until (when another job may probe it).
         """
         return f"{self.prefix}circuit:{host}"
 
@@ -232,6 +237,8 @@ class Keys:
             "delayed": self.delayed,
             "failed": self.failed,
             "fence": self.fence,
+            "clock": self.clock,
+            "chunks": self.chunks,
             "ended": self.ended,
             "recent": self.recent,
             "circuit": self.circuit(host),

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+BACK_OFF_MAX = 4 * 3600.0  # seconds
 LOST = "the job was forgotten or given to another worker"
 
 
@@ -85,18 +86,24 @@ class Lease:
     def fail(self, failure: Failure) -> float | None:
         """Record *failure*. A bulk job is delayed if the failure may pass, because no client would ask for it again.
 
+        A remake is delayed as often as needed: otherwise the outdated derivative would be served for ever.
         Returns the seconds until the next attempt, None if this was the last.
         """
-        policy = self._table.policy
-        attempts_left = self.claim.attempt < policy.max_attempts
-        if failure.retryable and attempts_left and self.claim.lane is Lane.BULK:
-            seconds = back_off(self.claim.attempt, policy.retry)
-            persist(lambda: self._table.delay_after(self.claim, failure, seconds))
+        policy, claim = self._table.policy, self.claim
+        attempts_left = claim.remake or claim.attempt < policy.max_attempts
+        if failure.retryable and attempts_left and claim.lane is Lane.BULK:
+            # While the origin fails other jobs, too, its guard holds them all up: no need to wait for longer.
+            failed = 1 if claim.suspect else claim.attempt + claim.uncounted
+            seconds = back_off(failed, policy.retry)
+            persist(lambda: self._table.delay_after(claim, failure, seconds))
             return seconds
         persist(lambda: self._table.fail(self.claim, failure))
         return None
 
 
 def back_off(attempt: int, first: float) -> float:
-    """Return the seconds until the next attempt: *first*, doubled each time, times a random factor of 0.5 to 1.5."""
-    return first * 2.0 ** (attempt - 1) * random.uniform(0.5, 1.5)  # noqa: S311 - jitter
+    """Return the seconds until the next attempt: *first*, doubled each time, times a random factor of 0.5 to 1.5.
+
+    They grow to some hours at most.
+    """
+    return min(first * 2.0 ** min(attempt - 1, 30), BACK_OFF_MAX) * random.uniform(0.5, 1.5)  # noqa: S311 - jitter

@@ -98,11 +98,12 @@ class Claim:
     suspect: bool = False  # the job's origin has failed lately
     waited: float = 0  # seconds in the queue
     headers: dict[str, str] = field(default_factory=dict)
+    uncounted: int = 0  # failed attempts that do not count, because the master has changed and must be read
 
     @classmethod
     def parse(cls, answer: list[str]) -> Claim:
         """Read the *answer* of `begin.lua`."""
-        key, recipe, token, attempt, lane, remake, suspect, queued, headers = answer
+        key, recipe, token, attempt, lane, remake, suspect, queued, headers, uncounted = answer
         return cls(
             key=key,
             recipe=json.loads(recipe),
@@ -113,6 +114,7 @@ class Claim:
             suspect=bool(suspect),
             waited=int(float(queued)) / 1000,
             headers=json.loads(headers or "{}"),
+            uncounted=int(uncounted),
         )
 
 
@@ -137,6 +139,7 @@ class AttemptOutcome(StrEnum):
     DONE = "done"
     FAILED = "failed"
     RETRY = "retry"  # failed, and another attempt may succeed
+    KEEP_ON = "keep-on"  # the same, however often
     UNTRIED = "untried"  # nothing was tried
 
 
@@ -182,12 +185,18 @@ class Message:
 
 def failure_of(record: str | None) -> Failure | None:
     """Return the failure that *record*, JSON of a job, describes; None if there is none."""
-    return Failure.from_record(json.loads(record)) if record else None
+    if not record:
+        return None
+    fields = json.loads(record)
+    failure = Failure.from_record(fields)
+    failure.validators = fields.get("etag"), fields.get("last_modified")
+    return failure
 
 
 def as_json(failure: Failure) -> str:
     """Return *failure* as it is kept in a job. The inverse of `failure_of`."""
-    return json.dumps(failure.as_record())
+    validators = zip(("etag", "last_modified"), failure.validators, strict=True)
+    return json.dumps(failure.as_record() | {name: value for name, value in validators if value})
 
 
 def record_of(key: str, fields: dict[str, str]) -> Record:

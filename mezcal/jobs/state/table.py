@@ -175,10 +175,11 @@ class JobTable:
     def delay_after(self, claim: Claim, failure: Failure, seconds: float) -> bool:
         """Delay the job for *seconds*, after a *failure* that may pass. Returns False if the lease was lost.
 
-        If a client waits for the job by now, the failure is recorded instead.
+        The attempt of a remake does not count. If a client waits for the job by now, the failure is recorded instead.
         """
         kept = max(self.policy.retention_seconds(failure.retention), 1)
-        return self._finish(claim, AttemptOutcome.RETRY, failure, delay=seconds, kept=kept)
+        outcome = AttemptOutcome.KEEP_ON if claim.remake else AttemptOutcome.RETRY
+        return self._finish(claim, outcome, failure, delay=seconds, kept=kept)
 
     def delay(self, claim: Claim, seconds: float) -> bool:
         """Delay the job for *seconds*. The attempt is not counted. Returns False if the lease was lost."""

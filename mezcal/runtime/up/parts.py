@@ -53,6 +53,8 @@ class Part:
     orphan_signal: signal.Signals = signal.SIGKILL  # sent by the kernel when `mezcal up` has died
     leftovers: tuple[Path, ...] = ()  # files that are removed when it has ended
     inherits: tuple[int, ...] = ()  # descriptors that its process gets
+    # Called with its last lines when it has ended. Returns a line about what it did so that the next start succeeds.
+    repair: Callable[[list[str]], str | None] = lambda _: None
 
 
 def api(settings: Settings, folder: Folder, address: Address, env: Mapping[str, str]) -> Part:

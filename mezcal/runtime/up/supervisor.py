@@ -147,6 +147,9 @@ class Supervisor:
         if not process.stopping:
             name, delay = process.part.name, process.back_off()
             self._journal.write_own(f"{name} ended with {cause(exit_code)}; starting it again in {delay:g} s")
+            repaired = process.part.repair(self._journal.last_of(name))
+            if repaired is not None:
+                self._journal.write_own(repaired)
 
     # --- start and stop
 

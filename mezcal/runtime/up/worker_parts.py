@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from mezcal.settings import Settings
 
+METRICS = "metrics"  # the folder in which API and workers count together
 NAMES = {"all": "worker", "interactive": "interactive"}  # of the parts, by their lanes
 
 
@@ -36,8 +37,8 @@ def split(processes: int, reserve: int) -> dict[str, int]:
 class WorkerParts:
     """What the workers have in common.
 
-    Their nodes are named by their lanes and *suffix*. *folder* holds their heartbeat files and, unless *env* names
-    another folder, their metrics.
+    Their nodes are named by their lanes and *suffix*. *folder*, in memory, holds their heartbeat files and their
+    metrics.
     """
 
     settings: Settings
@@ -59,7 +60,7 @@ class WorkerParts:
             name=NAMES[lanes],
             argv=worker(LANES[lanes], processes, f"{lanes}{self.suffix}", self.settings.log_level),
             env={
-                METRICS_FOLDER_VARIABLE: str(self.folder / "metrics"),
+                METRICS_FOLDER_VARIABLE: str(self.folder / METRICS),
                 **self.env,
                 **own,
                 **({} if lanes == "all" else {PARTNER: "1"}),

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 ABSENT = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 DAY = 86_400
+LOCK_POLL_SECONDS = 0.05
 
 
 def described(path: Path, status: os.stat_result) -> Stored | None:
@@ -103,6 +104,23 @@ def lock_file(folder: Path, name: str) -> int:
     except FileNotFoundError:
         folder.mkdir(parents=True, exist_ok=True)
         return os.open(path, flags, 0o644)
+
+
+def lock_within(descriptor: int, patience: float | None) -> None:
+    """Lock the file behind *descriptor*. Raises `StoreDown` if others hold its lock for *patience* seconds."""
+    if patience is None:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        return
+    ends = time.monotonic() + patience
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= ends:
+                raise StoreDown("another process publishes to this part of the store: try again") from None
+            time.sleep(LOCK_POLL_SECONDS)
+        else:
+            return
 
 
 @contextmanager

@@ -29,8 +29,10 @@ class Scratch:
         try:
             yield path
         finally:
-            path.unlink(missing_ok=True)
-            os.close(descriptor)
+            try:
+                path.unlink(missing_ok=True)
+            finally:
+                os.close(descriptor)  # with its lock: a sweep removes what could not be removed now
 
     def _create_locked(self) -> tuple[Path, int]:
         self.folder.mkdir(parents=True, exist_ok=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 from contextlib import contextmanager, suppress
@@ -21,6 +20,7 @@ from mezcal.store.local.files import (
     described,
     ensure_new_etag,
     lock_file,
+    lock_within,
     open_without_waiting,
     os_errors_as_store_down,
     prune,
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from mezcal.store.values import Stored
 
 FOLDERS_CHECKED = 50  # at the root: /readyz asks each second
+TAKE_BACK_SECONDS = 5.0  # for which a request waits for the lock of an evicted derivative
 SWEEP_MAX = 500  # evicted files that a sweep removes: more would delay the worker that sweeps
 
 
@@ -134,14 +135,17 @@ class LocalStore:
         """Publish *draft* as *recipe*'s derivative.
 
         *guard* raises `Superseded` if the lease is lost. It is called under the recipe's publishing lock, which
-        `delete` takes too: a job that was fenced off before a deletion cannot publish after it. The image is renamed
-        before its sidecar: if the process dies in between, the sidecar is too old, which costs one revalidation. In the
-        other order, an old image would count as fresh.
+        `delete` takes too: a job that was fenced off before a deletion cannot publish after it.
+
+        The process may die between the two renames. Where there is an image already, it is renamed first: the sidecar
+        is too old then, which costs one revalidation; in the other order the old image would count as fresh. A first
+        image comes last: without its sidecar it would never be revalidated.
         """
         own = folder(recipe, self.layout)
         path = self.root / own / IMAGE
         with os_errors_as_store_down(), self.draft() as sidecar_draft:
             sidecar_draft.write_bytes(sidecar.as_bytes())
+            sync(sidecar_draft)
             sync(draft)
             with self.publishing(own):
                 guard()
@@ -149,8 +153,9 @@ class LocalStore:
                 stored = described(path, draft.stat())  # now, because it may be deleted right after
                 if stored is None:
                     raise StoreDown("the picture is empty: it was not written to the end")
-                rename(draft, path)
-                rename(sidecar_draft, path.with_name(SIDECAR))
+                both = [(draft, path), (sidecar_draft, path.with_name(SIDECAR))]
+                for made, place in both if path.exists() else reversed(both):
+                    rename(made, place)
                 self.trash.forget(own)  # else an older version might come back once this one is evicted
         return stored
 
@@ -171,11 +176,15 @@ class LocalStore:
         return existed
 
     @contextmanager
-    def publishing(self, own: PurePosixPath) -> Iterator[None]:
-        """Let one process at a time publish to the folder *own*, on all hosts that share the store."""
+    def publishing(self, own: PurePosixPath, patience: float | None = None) -> Iterator[None]:
+        """Let one process at a time publish to the folder *own*, on all hosts that share the store.
+
+        Raises `StoreDown` after *patience* seconds, if given: a worker that cannot reach Redis may hold the lock for
+        two minutes.
+        """
         descriptor = lock_file(self.locks, name_of(own)[:2])
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            lock_within(descriptor, patience)
             yield
         finally:
             os.close(descriptor)
@@ -188,6 +197,7 @@ class LocalStore:
             if now is None or now.made != sidecar.made:
                 return False
             draft.write_bytes(sidecar.as_bytes())
+            sync(draft)
             rename(draft, self.root / own / SIDECAR)
         return True
 
@@ -229,7 +239,7 @@ class LocalStore:
         """Move the derivative of *own* back from the trash. Returns False if it is not there."""
         if not self.trash.has(own):
             return False
-        with os_errors_as_store_down(), self.publishing(own):
+        with os_errors_as_store_down(), self.publishing(own, TAKE_BACK_SECONDS):
             self.trash.take_back(own, self.root / own / IMAGE)
         return True
 

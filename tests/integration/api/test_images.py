@@ -229,9 +229,10 @@ def test_deleting_needs_a_token(installation: Installation, master: str, headers
         ({"body": VALLEY, "cut_at": 1000}, 502, "master-incomplete"),
         ({"status": 400, "fails": -1}, 502, "unusable-response"),
         ({"redirect": "http://[nonsense"}, 502, "unusable-response"),
-        ({"body": b"<html>gone</html>", "content_type": "text/html"}, 415, "not-an-image"),
+        ({"body": b"<html>gone</html>", "content_type": "text/html"}, 415, "page-instead"),
+        ({"body": b"<!DOCTYPE html><title>Sign in</title>", "content_type": "image/tiff"}, 415, "page-instead"),
         ({"body": b"no image at all", "content_type": "image/tiff"}, 415, "not-an-image"),
-        ({"body": b"", "content_type": "image/tiff"}, 415, "not-an-image"),
+        ({"body": b"", "content_type": "image/tiff"}, 415, "master-empty"),
         ({"body": VALLEY[: len(VALLEY) // 4]}, 422, "undecodable"),
         ({"redirect": "http://127.0.0.2:1/elsewhere.tif"}, 502, "origin-redirect-refused"),
     ],
@@ -248,6 +249,29 @@ def test_each_failure_of_the_origin_or_the_master_has_its_own_status(
     assert installation.request(f"/problems/{kind}").json()["status"] == status
     assert installation.stored(master) is None
     assert installation.scratch() == []
+
+
+def test_a_master_that_was_repaired_is_shown_after_it_was_asked_for_again(
+    installation: Installation, repository: OriginServer, master: str
+) -> None:
+    """Its failure is remembered for a month. But the repository is asked if the master has changed since."""
+    script = repository.script(master, body=VALLEY[: len(VALLEY) // 4])
+    assert installation.ask(master).status_code == 422
+    script.body = VALLEY
+    refused = installation.ask(master)
+    assert refused.status_code == 422
+    assert "the repository is asked now" in problem(refused)["detail"]
+    until(lambda: installation.ask(master).status_code == 200, what="the image of the repaired master")
+
+
+def test_a_failed_master_that_has_not_changed_is_not_read_again(
+    installation: Installation, repository: OriginServer, master: str
+) -> None:
+    repository.script(master, body=VALLEY[: len(VALLEY) // 4])
+    for _ in range(3):
+        assert installation.ask(master).status_code == 422
+    until(lambda: [seen.method for seen in repository.seen(master)] == ["GET", "HEAD"], what="one look")
+    assert installation.ask(master).status_code == 422
 
 
 def test_a_temporary_failure_of_the_origin_is_retried(

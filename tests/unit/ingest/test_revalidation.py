@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mezcal.errors import Busy
+from mezcal.errors import Busy, Undecodable
 from mezcal.ingest.revalidation import Revalidation, RevalidationResult
 from mezcal.jobs import Jobs, JobState, Lane
 from mezcal.origin import open_origin
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from mezcal.settings import Settings
     from mezcal.store import Store
+    from mezcal.store.values import Described
 
 MASTER = Mezzanine.parse("a.tif")
 VERSION = "the settings of now"
@@ -42,13 +43,15 @@ def revalidation(settings: Settings, jobs: Jobs, store: Store) -> Revalidation:
     return Revalidation(open_origin(settings), jobs, store, VERSION)
 
 
-def stored(store: Store) -> Sidecar:
+def stored(store: Store) -> Described:
     """Store a derivative that was made an hour ago, of a master that has changed since."""
     sidecar = Sidecar(MASTER.as_json(), VERSION, "s", '"old"', None, 3, "TIFF", 4, 1, 1, "0" * 64, 0.0, 0.0)
     with store.draft() as draft:
         draft.write_bytes(b"\xff\xd8\xff\xd9")
         store.put(MASTER, draft, sidecar, lambda: None)
-    return sidecar
+    described = store.describe(MASTER)
+    assert described is not None
+    return described
 
 
 def fill_the_queue(jobs: Jobs) -> None:
@@ -66,12 +69,12 @@ def test_a_changed_master_is_queued_to_be_made_again(jobs: Jobs, store: Store, r
 def test_a_full_queue_is_reported_and_not_that_the_derivative_is_made_again(
     jobs: Jobs, store: Store, revalidation: Revalidation
 ) -> None:
-    sidecar = stored(store)
+    described = stored(store)
     fill_the_queue(jobs)
     with pytest.raises(Busy):
-        revalidation.run(MASTER, sidecar)
+        revalidation.run(MASTER, described)
     assert jobs.states([MASTER.key]) == [None]
-    assert store.sidecar(MASTER) == sidecar, "it stays old, so it is revalidated again"
+    assert store.sidecar(MASTER) == described.sidecar, "it stays old, so it is revalidated again"
 
 
 def test_a_derivative_of_other_settings_is_queued_to_be_made_again(
@@ -84,7 +87,53 @@ def test_a_derivative_of_other_settings_is_queued_to_be_made_again(
 def test_the_derivative_of_a_master_that_is_gone_is_deleted(
     masters: Path, store: Store, revalidation: Revalidation
 ) -> None:
-    sidecar = stored(store)
+    described = stored(store)
     (masters / "a.tif").unlink()
-    assert revalidation.run(MASTER, sidecar) is RevalidationResult.GONE
+    assert revalidation.run(MASTER, described) is RevalidationResult.GONE
     assert store.find(MASTER) is None
+
+
+def test_a_derivative_whose_sidecar_is_damaged_is_made_again(
+    jobs: Jobs, store: Store, revalidation: Revalidation
+) -> None:
+    """Zeros are what a power cut leaves of a file."""
+    described = replace(stored(store), sidecar=None)
+    assert revalidation.run(MASTER, described) is RevalidationResult.OUTDATED
+    claim = jobs.table.begin(MASTER.key, "worker")
+    assert claim is not None
+    assert claim.remake
+
+
+def failed(jobs: Jobs, revalidation: Revalidation) -> None:
+    """Have the job of the master fail for long."""
+    jobs.table.ensure(MASTER, Lane.INTERACTIVE)
+    claim = jobs.table.begin(MASTER.key, "worker")
+    assert claim is not None
+    failure = Undecodable("it is cut")
+    with revalidation.origin.open(MASTER.path) as master:
+        failure.validators = master.etag, master.last_modified
+    jobs.table.fail(claim, failure)
+
+
+def test_a_failed_master_is_tried_again_once_it_has_changed(
+    masters: Path, jobs: Jobs, revalidation: Revalidation
+) -> None:
+    failed(jobs, revalidation)
+    assert revalidation.run(MASTER, None) is RevalidationResult.UNCHANGED
+    assert jobs.states([MASTER.key]) == [JobState.FAILED]
+    (masters / "a.tif").write_bytes(b"the repaired master")
+    assert revalidation.run(MASTER, None) is RevalidationResult.CHANGED
+    assert jobs.states([MASTER.key]) == [JobState.QUEUED]
+
+
+def test_the_failure_of_a_master_that_is_gone_is_forgotten(
+    masters: Path, jobs: Jobs, revalidation: Revalidation
+) -> None:
+    failed(jobs, revalidation)
+    (masters / "a.tif").unlink()
+    assert revalidation.run(MASTER, None) is RevalidationResult.GONE
+    assert jobs.states([MASTER.key]) == [None]
+
+
+def test_without_a_derivative_or_a_failure_there_is_nothing_to_do(revalidation: Revalidation) -> None:
+    assert revalidation.run(MASTER, None) is RevalidationResult.UNCHANGED

@@ -204,3 +204,21 @@ def test_back_off_doubles_and_varies() -> None:
     assert 15 <= min(firsts) < max(firsts) <= 45
     assert 60 <= min(thirds) < max(thirds) <= 180
     assert len(set(firsts)) > 100
+
+
+def test_after_the_clock_stepped_back_no_pause_lasts_longer(table: JobTable, guard: OriginGuard) -> None:
+    """The times in Redis lie an hour ahead then."""
+    opened(guard, table)
+    circuit = table.keys.circuit(HOST)
+    assert guard.circuit(HOST).state == "open"
+    for field in ("paused_at", "paused_until"):
+        table.redis.hincrby(circuit, field, 3_600_000)
+    assert guard.circuit(HOST).state == "half-open"
+    assert table.ensure(Mezzanine.parse("new"), Lane.INTERACTIVE).verdict is Verdict.PUBLISH
+    probe = lease(table, "probe.tif")
+    with guard.admit(probe, KIND):
+        table.redis.hincrby(circuit, "probe_at", 3_600_000)
+        table.redis.hincrby(circuit, "probe_until", 3_600_000)
+        with guard.admit(lease(table, "second-probe.tif"), KIND):
+            pass
+    assert guard.circuit(HOST).state == "closed"

@@ -14,6 +14,7 @@ from mezcal.errors import MasterMissing, OriginFailed, Quarantined, Retention, T
 from mezcal.jobs import Claim, JobState, Lane
 from mezcal.jobs.recent import RecentDerivatives
 from mezcal.jobs.state.keys import Keys
+from mezcal.jobs.state.leases import BACK_OFF_MAX, Lease
 from mezcal.jobs.state.policy import JobPolicy
 from mezcal.jobs.state.records import LostAttempt, Message, QueueRequest, QueueResult, Verdict
 from mezcal.jobs.state.table import JobTable
@@ -474,3 +475,71 @@ def test_only_a_request_that_starts_or_joins_a_job_saves_signed_urls(table: JobT
     assert json.loads(ticket(table) or "{}") == newer
     assert table.retry(KEY, Lane.INTERACTIVE, URLS) is None
     assert json.loads(ticket(table) or "{}") == newer, "it is queued already"
+
+
+def step_back(table: JobTable, seconds: float) -> None:
+    """Have all times in Redis lie *seconds* further ahead, as after its clock stepped back."""
+    redis, keys = table.redis, table.keys
+    for index in (keys.running, keys.delayed, keys.failed, keys.chunks):
+        for name, score in redis.zrange(index, 0, -1, withscores=True):
+            redis.zadd(index, {name: score + 1000 * seconds})
+    for name in (keys.job(KEY), keys.circuit("")):
+        for field in ("ended", "refused_until", "paused_at", "paused_until", "probe_at", "probe_until"):
+            if redis.hexists(name, field):
+                redis.hincrby(name, field, int(1000 * seconds))
+    if redis.exists(keys.clock):
+        redis.incrby(keys.clock, int(1000 * seconds))
+
+
+def test_after_the_clock_stepped_back_a_failure_is_not_remembered_for_longer(table: JobTable) -> None:
+    claim = begun(table)
+    table.fail(claim, MasterMissing("none"))
+    assert table.ensure(RECIPE, Lane.INTERACTIVE).verdict is Verdict.FAILED
+    step_back(table, 86_400)
+    assert table.ensure(RECIPE, Lane.INTERACTIVE).verdict is Verdict.PUBLISH
+
+
+def test_after_the_clock_stepped_back_leases_and_delays_end_as_before(table: JobTable) -> None:
+    short = with_lease(table, SHORT)
+    table.reap()
+    claim = begun(short, Lane.BULK)
+    step_back(table, 86_400)
+    assert [message.recipe["path"] for message in reaped(table)] == ["dc/1"]
+    table.reap()
+    claim = table.begin(KEY, "w2")
+    assert claim is not None
+    table.delay(claim, 0.05)
+    step_back(table, 3_600)
+    assert [message.recipe["path"] for message in reaped(table)] == ["dc/1"]
+    claim = table.begin(KEY, "w3")
+    assert claim is not None
+    assert claim.waited >= 0
+
+
+def test_a_changed_master_is_tried_until_it_can_be_read(table: JobTable) -> None:
+    """An outage may be longer than all attempts. The pauses grow, and the attempts are not used up."""
+    table.queue([QueueRequest(RECIPE, master_changed=True, remake=True)], Lane.BULK)
+    pauses = []
+    for number in range(12):
+        claim = table.begin(KEY, f"w{number}")
+        assert claim is not None
+        assert (claim.remake, claim.attempt, claim.uncounted) == (True, 1, number)
+        seconds = Lease(table, claim).fail(OriginFailed("503"))
+        assert seconds is not None
+        pauses.append(seconds)
+        table.redis.zadd(table.keys.delayed, {KEY: 0})
+        assert len(reaped(table)) == 1
+    assert pauses[11] > pauses[0] * 50
+    assert max(pauses) <= 1.5 * BACK_OFF_MAX
+    claim = table.begin(KEY, "last")
+    assert claim is not None
+    table.finish(claim)
+    assert table.states([KEY]) == [JobState.DONE]
+
+
+def test_a_changed_master_that_is_gone_ends_its_job(table: JobTable) -> None:
+    table.queue([QueueRequest(RECIPE, master_changed=True, remake=True)], Lane.BULK)
+    claim = table.begin(KEY, "w")
+    assert claim is not None
+    assert Lease(table, claim).fail(MasterMissing("gone")) is None
+    assert table.states([KEY]) == [JobState.FAILED]

@@ -92,7 +92,7 @@ def test_a_secret_in_a_file_stays_there(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def parts_at(tmp_path: Path, at: Address, dashboard: Address | None = None) -> dict[str, Part]:
-    folder = Folder(tmp_path, -1)
+    folder = Folder(tmp_path, -1, tmp_path / "memory")
     places = Places(at, dashboard, folder.run / "broker.sock")
     return {part.name: part for part in list_parts(settings_for(OPTIONS), OPTIONS.workers, folder, places)}
 
@@ -167,7 +167,9 @@ def test_programs_of_others_get_only_the_secrets_that_they_need(
         monkeypatch.setenv(name, value)
     (tmp_path / "run").mkdir()
     parts = parts_at(tmp_path, HERE, HERE)
-    parts["nginx"] = nginx_part(settings_for(OPTIONS), Folder(tmp_path, -1), Path("nginx"), (HERE, HERE), given)
+    parts["nginx"] = nginx_part(
+        settings_for(OPTIONS), Folder(tmp_path, -1, tmp_path / "memory"), Path("nginx"), (HERE, HERE), given
+    )
     got = {name: given.keys() & parts[name].env.keys() for name in parts}
     assert got["flower"] == {"FLOWER_BASIC_AUTH"}
     assert got["broker"] == got["nginx"] == set()
@@ -233,7 +235,7 @@ def test_the_systems_nginx_comes_before_the_packaged_one(monkeypatch: pytest.Mon
 def test_behind_nginx_the_api_names_files_and_listens_elsewhere(tmp_path: Path) -> None:
     chosen = settings_behind_nginx(OPTIONS, settings_for(OPTIONS))
     assert chosen.sendfile_header == "X-Accel-Redirect"
-    folder = Folder(tmp_path, -1)
+    folder = Folder(tmp_path, -1, tmp_path / "memory")
     folder.run.mkdir()
     places = Places(HERE, None, folder.run / "broker.sock")
     parts = {part.name: part for part in list_parts(chosen, OPTIONS.workers, folder, places, Path("/usr/sbin/nginx"))}

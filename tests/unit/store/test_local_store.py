@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,6 +18,7 @@ import pytest
 from mezcal.errors import StoreDown, Superseded
 from mezcal.recipe import Mezzanine
 from mezcal.settings import Layout
+from mezcal.store.local import store as local_store
 from mezcal.store.local.store import LocalStore
 from mezcal.store.values import Sidecar
 
@@ -200,6 +201,7 @@ def test_a_sweep_removes_what_a_killed_writer_left_and_nothing_else(store: Local
 import sys, time
 from pathlib import Path
 from mezcal.settings import Layout
+from mezcal.store.local import store as local_store
 from mezcal.store.local.store import LocalStore
 with LocalStore(Path(sys.argv[1]), Layout.BASIC).draft() as draft:
     draft.write_bytes(b"half")
@@ -276,3 +278,67 @@ def test_usage_counts_derivatives_and_their_bytes(store: LocalStore) -> None:
     assert fresh is not None
     assert (fresh.derivatives, fresh.bytes) == (1, len(JPEG))
     assert store.free_bytes() > 0
+
+
+class PowerCut(BaseException):
+    """The process ends here; no handler of the product may catch it."""
+
+
+def test_a_death_between_the_renames_leaves_no_image_that_is_never_revalidated(
+    store: LocalStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    renamed: list[str] = []
+    rename = local_store.rename
+
+    def rename_one(draft: Path, path: Path) -> None:
+        if renamed:
+            raise PowerCut
+        renamed.append(path.name)
+        rename(draft, path)
+
+    monkeypatch.setattr(local_store, "rename", rename_one)
+    with pytest.raises(PowerCut):
+        put(store)
+    assert store.find(RECIPE) is None, "it is made again"
+    monkeypatch.undo()
+    put(store)
+    before = store.sidecar(RECIPE)
+    renamed.clear()
+    monkeypatch.setattr(local_store, "rename", rename_one)
+    with pytest.raises(PowerCut):
+        put(store, JPEG + b" changed")
+    found = store.find(RECIPE)
+    assert found is not None
+    assert found.size == len(JPEG + b" changed")
+    assert store.sidecar(RECIPE) == before, "an old one costs one revalidation"
+
+
+def test_a_draft_that_cannot_be_removed_is_given_to_the_sweep(
+    store: LocalStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk became read-only, or fails: no descriptor may stay open, whose lock would keep the sweep away."""
+
+    def failing_unlink(_path: Path, **_: object) -> None:
+        raise OSError(errno.EIO, "input/output error")
+
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    monkeypatch.setattr(Path, "unlink", failing_unlink)
+    with pytest.raises(OSError, match="input/output"), store.draft():
+        pass
+    monkeypatch.undo()
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    assert store.sweep() == 1
+
+
+def test_an_evicted_derivative_is_not_waited_for_while_a_worker_holds_the_lock(
+    store: LocalStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local_store, "TAKE_BACK_SECONDS", 0.1)
+    put(store)
+    assert store.evict(RECIPE)
+    own = store.path(RECIPE).parent.relative_to(store.root)
+    with store.publishing(PurePosixPath(own)), pytest.raises(StoreDown, match="try again"):
+        store.open(RECIPE)
+    opened = store.open(RECIPE)
+    assert opened is not None
+    opened.file.close()

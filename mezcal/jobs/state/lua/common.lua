@@ -13,6 +13,14 @@ local DELIVERY_KEPT = 86400         -- seconds for which a repeated delivery is 
 local LISTED = 100                  -- failures and notes that are kept of a batch
 local BATCH_NAMES_MAX = 2000        -- characters: a job that more batches wait for counts as `repeated` in the others
 
+-- The milliseconds left until a moment that was set at `since`. If that is in the future, the clock has stepped back since:
+-- none are left then, or the whole step would be waited for.
+local CLOCK_TOLERANCE = 1000
+local function time_left(since, moment)
+  if since and now < tonumber(since) - CLOCK_TOLERANCE then return 0 end
+  return math.max(tonumber(moment or '0') - now, 0)
+end
+
 local function queued_in(lane) return KEY['queued_' .. lane] end
 
 -- Returns the seconds for which a batch is kept after this change.
@@ -148,6 +156,12 @@ local function save_ticket(key, ticket)
 end
 
 local function delete_ticket(key) redis.call('DEL', KEY.ticket_prefix .. key) end
+
+-- Move all times of a sorted set back by so many milliseconds.
+local function move_back(index, step)
+  local found = redis.call('ZRANGE', index, 0, -1, 'WITHSCORES')
+  for place = 1, #found, 2 do redis.call('ZADD', index, tonumber(found[place + 1]) - step, found[place]) end
+end
 
 -- Queue a job without attempts or history. If a job that had not ended was to replace an outdated derivative, the new
 -- one is, too; and the batches that waited for it wait for the new one.

@@ -2,7 +2,8 @@
 -- worker of all hosts gets it: the check and the change are one script.
 -- ARG.failure is recorded for ARG.failure_seconds if no attempts are left. ARG.origins is JSON: the origin's host by the
 -- kind of a recipe.
--- -> {key, recipe, token, attempt, lane, remake, suspect, milliseconds in the queue, headers}; {} if no such job is
+-- -> {key, recipe, token, attempt, lane, remake, suspect, milliseconds in the queue, headers,
+--   failed attempts that do not count}; {} if no such job is
 --   queued, or it is quarantined now; {'held'} if jobs are queued, but only of clients that have all processes that
 --   they may have
 local LOOKED_AT = 200  -- jobs: those of the next turns, one of each client
@@ -70,8 +71,9 @@ local key, held = ARG.key, false
 if key == '' then key, held = job_by_turn() end
 if key == '' and held then return {'held'} end
 local record = KEY.job_prefix .. key
-local fields = redis.call('HMGET', record, 'state', 'lane', 'attempts', 'queued', 'recipe', 'remake', 'headers')
-local state, lane, attempts, queued, recipe, remake, headers = unpack(fields)
+local fields = redis.call('HMGET', record, 'state', 'lane', 'attempts', 'queued', 'recipe', 'remake', 'headers',
+                          'uncounted')
+local state, lane, attempts, queued, recipe, remake, headers, uncounted = unpack(fields)
 if state ~= 'queued' then return {} end
 
 if lane == 'bulk' then redis.call('SET', KEY.begun_bulk, queued, 'EX', UNFINISHED_KEPT) end
@@ -91,5 +93,6 @@ redis.call('HSET', record, 'state', 'running', 'attempts', attempts, 'token', to
 redis.call('ZADD', KEY.running, now + tonumber(ARG.lease_ms), key)
 local host = cjson.decode(ARG.origins)[cjson.decode(recipe).kind] or ''
 local failing = redis.call('EXISTS', KEY.circuit_prefix .. host, KEY.failing_prefix .. host) > 0  -- it has failed lately
-return {key, recipe, token, tostring(attempts), lane, remake or '', failing and '1' or '', tostring(now - queued),
-        headers or ''}
+local waited = math.max(now - queued, 0)  -- the clock may have stepped back
+return {key, recipe, token, tostring(attempts), lane, remake or '', failing and '1' or '', tostring(waited),
+        headers or '', uncounted or '0'}

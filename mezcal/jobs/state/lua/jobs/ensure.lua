@@ -14,8 +14,9 @@ end
 
 local function decide()
   local lane = ARG.lane
-  local state, before, refused_until = unpack(redis.call('HMGET', KEY.job, 'state', 'lane', 'refused_until'))
-  if (state == 'failed' or state == 'quarantined') and now < tonumber(refused_until or '0') then
+  local state, before, ended, refused_until =
+    unpack(redis.call('HMGET', KEY.job, 'state', 'lane', 'ended', 'refused_until'))
+  if (state == 'failed' or state == 'quarantined') and time_left(ended, refused_until) > 0 then
     return {'failed', redis.call('HGET', KEY.job, 'failure')}
   end
   if state == 'running' then
@@ -23,7 +24,7 @@ local function decide()
     return {'joined'}
   end
   if lane == 'interactive' then
-    local pause = tonumber(redis.call('HGET', KEY.circuit, 'paused_until') or '0') - now
+    local pause = time_left(unpack(redis.call('HMGET', KEY.circuit, 'paused_at', 'paused_until')))
     if pause > 0 then return {'origin-paused', tostring(pause)} end
   end
   local promoted = lane == 'interactive' and before == 'bulk'

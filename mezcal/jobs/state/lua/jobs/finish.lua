@@ -2,6 +2,7 @@
 --   'done'
 --   'failed'     kept_seconds for the failure; clients are refused for refused_seconds of them
 --   'retry'      failed, and another attempt after delay_seconds; a failure if a client waits for it by now
+--   'keep-on'    the same, and the attempt does not count: a changed master is tried until it can be read
 --   'untried'    nothing was tried: another attempt after delay_seconds, and this one is not counted
 -- -> 1, or 0 if the token is not valid any more
 -- A worker whose lease ran out by mistake still reports, as long as no other worker has begun the job (see renew.lua).
@@ -24,9 +25,14 @@ if outcome == 'done' then
 elseif outcome == 'untried' then
   redis.call('HINCRBY', KEY.job, 'attempts', -1)
   delay(KEY.job, key, tonumber(ARG.delay_seconds))
-elseif outcome == 'retry' and lane == 'bulk' then
+elseif (outcome == 'retry' or outcome == 'keep-on') and lane == 'bulk' then
   add_history(KEY.job, ARG.failure)
   redis.call('HSET', KEY.job, 'failure', ARG.failure)
+  if outcome == 'keep-on' then
+    redis.call('HINCRBY', KEY.job, 'attempts', -1)
+    redis.call('HINCRBY', KEY.job, 'uncounted', 1)
+    redis.call('EXPIRE', KEY.job, UNFINISHED_KEPT)
+  end
   delay(KEY.job, key, tonumber(ARG.delay_seconds))
 else
   add_history(KEY.job, ARG.failure)

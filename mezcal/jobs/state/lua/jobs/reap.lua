@@ -4,6 +4,13 @@
 local grace, limit = tonumber(ARG.grace_ms), tonumber(ARG.limit)
 local messages = {}
 
+-- After the clock stepped back, whatever is due at a time would wait for the whole step.
+local step = tonumber(redis.call('GET', KEY.clock) or '0') - now
+if step > CLOCK_TOLERANCE then
+  for _, index in ipairs({KEY.running, KEY.delayed, KEY.failed, KEY.chunks}) do move_back(index, step) end
+end
+redis.call('SET', KEY.clock, now, 'EX', UNFINISHED_KEPT)
+
 local function add_message(record)
   messages[#messages + 1] = redis.call('HGET', record, 'lane')
   messages[#messages + 1] = redis.call('HGET', record, 'recipe')

@@ -1,15 +1,16 @@
 -- Let a job read from its origin, if there is a free place and the origin is not paused.
 -- -> {'admitted'}, {'full'}, or {'paused', milliseconds left}
-local paused_until, probe_until = unpack(redis.call('HMGET', KEY.circuit, 'paused_until', 'probe_until'))
+local paused_at, paused_until, probe_at, probe_until =
+  unpack(redis.call('HMGET', KEY.circuit, 'paused_at', 'paused_until', 'probe_at', 'probe_until'))
 if paused_until then
-  local left = math.max(tonumber(paused_until), tonumber(probe_until or '0')) - now
+  local left = math.max(time_left(paused_at, paused_until), time_left(probe_at, probe_until))
   if left > 0 then return {'paused', tostring(left)} end
 end
 redis.call('ZREMRANGEBYSCORE', KEY.places, '-inf', now)
 local places = tonumber(ARG.places)
 if places > 0 and redis.call('ZCARD', KEY.places) >= places then return {'full'} end
 if paused_until then  -- after a pause one job at a time probes the origin
-  redis.call('HSET', KEY.circuit, 'probe_until', now + tonumber(ARG.probe_ms))
+  redis.call('HSET', KEY.circuit, 'probe_at', now, 'probe_until', now + tonumber(ARG.probe_ms))
 end
 redis.call('ZADD', KEY.places, now + tonumber(ARG.lease_ms), ARG.token)
 redis.call('EXPIRE', KEY.places, 86400)

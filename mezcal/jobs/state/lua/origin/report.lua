@@ -7,8 +7,9 @@ redis.call('ZREM', KEY.places, ARG.token)
 if ARG.outcome == 'healthy' then redis.call('DEL', KEY.circuit, KEY.failing) end
 if ARG.outcome ~= 'failing' then return 0 end
 
-local paused_until, pauses = unpack(redis.call('HMGET', KEY.circuit, 'paused_until', 'pauses'))
-if paused_until and now < tonumber(paused_until) then return 0 end  -- the job began before the pause
+local paused_at, paused_until, pauses =
+  unpack(redis.call('HMGET', KEY.circuit, 'paused_at', 'paused_until', 'pauses'))
+if paused_until and time_left(paused_at, paused_until) > 0 then return 0 end  -- the job began before the pause
 if not paused_until then
   redis.call('SADD', KEY.failing, ARG.key)
   redis.call('EXPIRE', KEY.failing, tonumber(ARG.window_seconds))
@@ -16,8 +17,9 @@ if not paused_until then
 end
 pauses = tonumber(pauses or '0')
 local pause = math.min(tonumber(ARG.pause_seconds) * 2 ^ pauses, tonumber(ARG.pause_max_seconds))
-redis.call('HSET', KEY.circuit, 'paused_until', math.floor(now + pause * 1000), 'pauses', pauses + 1)
-redis.call('HDEL', KEY.circuit, 'probe_until')
+local ends = math.floor(now + pause * 1000)
+redis.call('HSET', KEY.circuit, 'paused_at', now, 'paused_until', ends, 'pauses', pauses + 1)
+redis.call('HDEL', KEY.circuit, 'probe_at', 'probe_until')
 redis.call('EXPIRE', KEY.circuit, 86400)
 redis.call('DEL', KEY.failing)
 return 1
