@@ -148,6 +148,51 @@ def codestream(
     return b"\xff\x4f" + head + parts + b"\xff\xd9"
 
 
+# --- AVIF
+
+
+def boxes(data: bytes) -> dict[bytes, bytes]:
+    """Returns the content of each box in *data* by its kind."""
+    found, at = {}, 0
+    while at + 8 <= len(data):
+        size = int.from_bytes(data[at : at + 4]) or len(data) - at
+        found[data[at + 4 : at + 8]] = data[at + 8 : at + size]
+        at += size
+    return found
+
+
+def box(kind: bytes, content: bytes, version: int | None = None) -> bytes:
+    """Returns a box; with a *version*, one that has it and flags before its content."""
+    content = content if version is None else struct.pack(">I", version << 24) + content
+    return struct.pack(">I4s", len(content) + 8, kind) + content
+
+
+def small_grid(side: int = 4_000, shown: int = 64) -> bytes:
+    """Returns an AVIF of *shown* pixels a side: a grid of a single tile, which has *side* pixels a side."""
+    file = io.BytesIO()
+    Image.new("RGB", (side, side), 90).save(file, "AVIF")
+    top = boxes(file.getvalue())
+    meta = boxes(top[b"meta"][4:])
+    own = boxes(boxes(meta[b"iprp"])[b"ipco"])
+    sides = box(b"ispe", struct.pack(">II", shown, shown), 0)
+    properties = b"".join(box(kind, content) for kind, content in own.items()) + sides
+    of_tile = bytes([len(own), *(index | (kind == b"av1C") << 7 for index, kind in enumerate(own, 1))])
+    uses = struct.pack(">IHBBH", 2, 1, 1, len(own) + 1, 2) + of_tile
+    grid = struct.pack(">4BHH", 0, 0, 0, 0, shown, shown)
+    items = [box(b"infe", struct.pack(">HH4sx", number, 0, kind), 2) for number, kind in ((1, b"grid"), (2, b"av01"))]
+
+    def head(start: int) -> bytes:
+        places = struct.pack(">BBH", 0x44, 0, 2) + struct.pack(">4HII", 1, 1, 0, 1, 0, len(grid))
+        places += struct.pack(">4HII", 2, 0, 0, 1, start, len(top[b"mdat"]))
+        content = box(b"hdlr", meta[b"hdlr"]) + box(b"pitm", struct.pack(">H", 1), 0) + box(b"iloc", places, 1)
+        content += box(b"iinf", struct.pack(">H", 2) + b"".join(items), 0)
+        content += box(b"iref", box(b"dimg", struct.pack(">3H", 1, 1, 2)), 0)
+        content += box(b"iprp", box(b"ipco", properties) + box(b"ipma", uses, 0)) + box(b"idat", grid)
+        return box(b"ftyp", top[b"ftyp"]) + box(b"meta", content, 0)
+
+    return head(len(head(0)) + 8) + box(b"mdat", top[b"mdat"])
+
+
 # --- files with holes
 
 
@@ -245,6 +290,7 @@ BYTES: dict[str, Callable[[], bytes]] = {
     "blocks.j2k": lambda: codestream(12_000, 12_000, levels=5, block=0),
     "precincts.j2k": lambda: codestream(4_000, 4_000, levels=5, block=0, precinct=1),
     "layers.j2k": lambda: codestream(2_000, 2_000, levels=5, precinct=5, layers=65_535),
+    "grid.avif": small_grid,
     "components.j2k": lambda: codestream(256, 256, components=4_000),
 }
 FILES: dict[str, Callable[[Path], None]] = {

@@ -52,7 +52,8 @@ def check_libvips(name: str, master: MasterReader, width: int, height: int, open
     """
     pixel_bytes = LIBVIPS_BYTES.get(f"deep {name}" if deep else name, 0)
     with _position_kept(master):
-        needed = _header_bytes(name, master, width, height) + pixel_bytes * width * height
+        pixels = max(width * height, opening.largest_coded(master) if name == "AVIF" else 0)
+        needed = _header_bytes(name, master, width, height) + pixel_bytes * pixels
     check_whole(width, height, needed, name)
     master.reserve(needed + opened)
 
@@ -65,6 +66,8 @@ def check_pillow(name: str, master: MasterReader, size: tuple[int, int], mode: s
     pixels = size[0] * size[1]
     needed = PILLOW_BYTES.get(mode, PILLOW_BYTES_OTHER) * pixels
     with _position_kept(master):
+        if name in ("AVIF", "HEIF"):
+            pixels = max(pixels, opening.largest_coded(master))
         if name in PILLOW_DECODER_BYTES:
             needed = PILLOW_DECODER_BYTES[name] * pixels
         elif name == "JPEG":

@@ -23,6 +23,8 @@ PNG_CHUNK_COPIES = 0.7
 PNG_CHUNKS_MAX = 100_000
 SGI_COPIES = 2.1  # of the file, which Pillow reads whole
 BLOCK = 2**20
+HEIF_BOXES_MAX, HEIF_META_MAX = 1_000, 32 * 2**20
+HEIF_SIZE = re.compile(rb"ispe\0\0\0\0(.{8})", re.DOTALL)
 JPEG_METADATA = re.compile(rb"\xff[\xe0-\xef\xfe]")  # never within coded pixels
 JPEG_SEGMENT_MAX = 65_535
 
@@ -93,6 +95,28 @@ def _png(master: MasterReader) -> int:
         kept += size
         position += size + 12
     return round(PNG_CHUNK_COPIES * min(kept, master.seek(0, 2)))
+
+
+def largest_coded(master: MasterReader) -> int:
+    """Returns the pixels of the largest coded picture in an AVIF or HEIF (ISO/IEC 23008-12, 6.5.3: `ispe`).
+
+    A small grid may be made of a large tile, and both are decoded whole.
+    """
+    position, found = master.tell(), [0]
+    start = 0
+    for _ in range(HEIF_BOXES_MAX):
+        master.seek(start)
+        head = master.read(16)
+        size = int.from_bytes(head[8:16]) if head[:4] == b"\0\0\0\1" else int.from_bytes(head[:4])
+        if head[4:8] == b"meta":
+            master.seek(start)
+            sides = HEIF_SIZE.findall(master.read(min(size or HEIF_META_MAX, HEIF_META_MAX)))
+            found += [int.from_bytes(side[:4]) * int.from_bytes(side[4:]) for side in sides]
+        if len(head) < 16 or size < 8:
+            break
+        start += size
+    master.seek(position)
+    return max(found)
 
 
 def _blocks(master: MasterReader, start: int) -> Iterator[bytes]:

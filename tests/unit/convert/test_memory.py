@@ -42,6 +42,7 @@ ASKS = {  # at least these bytes
     "many-tiles.tif": 2 * 1_200**2 * 150,
     "large-strip.tif": 100 * MIB,
     "wide.tif": 600 * MIB,
+    "grid.avif": 270 * MIB,
     "texts.png": 180 * MIB,
     "frames.gif": 180 * MIB,
 }
