@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from mezcal.convert.master_reader import MasterReader
 
 BOXES_MAX = 200
+POSITION_MAX = 2**62  # what files can seek to
 HEADER_MAX = 16 * 2**20  # bytes: a profile and a few numbers
 START = b"\xff\x4f\xff\x51"  # of a codestream
 ENUMERATED, RESTRICTED, ANY = 1, 2, 3  # methods of a colour specification
@@ -84,7 +85,7 @@ def _file_boxes(master: MasterReader) -> Iterator[tuple[bytes, int, int]]:
         if len(head) < 16 or (size and size < head_size):
             return
         yield kind, position + head_size, max(0, size - head_size)
-        if size == 0:
+        if size == 0 or position + size > POSITION_MAX:
             return
         position += size
 

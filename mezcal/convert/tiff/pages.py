@@ -301,7 +301,7 @@ class Page:
             raise BadTiff(f"strip or tile {number} at {offsets[number]} lies beyond the file's end at {length}")
 
     def _strip_bytes(self, number: int) -> int:
-        """Returns the bytes of an uncompressed strip, but no more than are surely too many."""
+        """Returns the bytes of an uncompressed strip, but no more than are surely too many. 0 if it has no bits."""
         strips = -(-self.height // self.strip_rows)
         first = number % strips * self.strip_rows
         rows = min(self.strip_rows, self.height - first)
@@ -309,7 +309,7 @@ class Page:
             bits = self.depth
         else:
             bits = sum(self.depths) if len(self.depths) == self.samples else self.depth * self.samples
-        return min(-(-self.width * bits // 8) * rows, self.directory.file.length + 1)
+        return max(0, min(-(-self.width * bits // 8) * rows, self.directory.file.length + 1))
 
 
 @dataclass(frozen=True, slots=True)

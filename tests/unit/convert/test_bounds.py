@@ -283,3 +283,10 @@ def test_a_small_file_with_large_declared_sizes_takes_no_memory(padding, slug, t
     outcome, megabytes = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
     assert outcome == slug
     assert int(megabytes) < 250
+
+
+def test_a_box_that_ends_beyond_what_files_can_seek_to_is_refused(tmp_path):
+    signature = b"\0\0\0\x0cjP  \r\n\x87\n"
+    (tmp_path / "in.jp2").write_bytes(signature + b"\0\0\0\1free" + b"\xff" * 8 + bytes(64))
+    with (tmp_path / "in.jp2").open("rb") as master, pytest.raises(Undecodable, match="JPEG 2000"):
+        convert(master, tmp_path / "out.jpg", ConversionContext())

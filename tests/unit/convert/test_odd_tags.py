@@ -185,3 +185,8 @@ def test_a_strip_larger_than_any_number_is_refused(tmp_path):
     (tmp_path / "in.tif").write_bytes(with_tags(written(GREY, photometric="minisblack"), huge))
     with pytest.raises(Undecodable, match="beyond the file's end"):
         converted(tmp_path / "in.tif", tmp_path, max_pixels=None, oversize="scale")
+
+
+def test_a_negative_number_of_bits_is_refused(tmp_path):
+    with pytest.raises(Undecodable):
+        shown(with_tags(written(GREY, photometric="minisblack"), {258: (6, (-8,))}), tmp_path)
