@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING
 
 from mezcal.convert import ConversionContext, convert
 from mezcal.convert.context import no_memory_limit
-from mezcal.errors import MasterIncomplete, NotAnImage, StoreDown, TooLarge, Undecodable
+from mezcal.errors import (
+    MasterIncomplete,
+    NotAnImage,
+    OutOfMemory,
+    StoreDown,
+    TooLarge,
+    Undecodable,
+    is_out_of_memory,
+)
 from mezcal.progress import Progress
 from mezcal.recipe import Thumbnail
 from mezcal.store.housekeeping.full_disk import write_draft
@@ -133,6 +141,8 @@ def _convert_master(master: Master, draft: Path, context: ConversionContext) -> 
         failure.validators = master.etag, master.last_modified
         raise
     except OSError as error:  # failures to read are a `Failure`, so this one is of writing: mostly a full disk
+        if is_out_of_memory(error):
+            raise OutOfMemory(f"the picture could not be made: {error.strerror or error}") from error
         raise StoreDown(f"the picture could not be written: {error.strerror or error}") from error
     _complete([master])
     return picture

@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import errno
 import math
+import re
 from enum import StrEnum
 from typing import Any, ClassVar
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)  # no space on the disk, or none left of the user's quota
+
+SHORTAGES = (errno.ENOMEM, errno.EMFILE, errno.ENFILE)  # of memory or of descriptors, in this process or the system
+SHORTAGE_TEXTS = re.compile(  # what decoders say, which have no numbers for it
+    r"out of memory|(insufficient|not enough|no) memory|(unable|failed|cannot|can't)( to)? (re)?alloc|memory alloc"
+    r"|alloc(ation)? failed|bad_alloc|mem_error|too many open files|failed to map segment"
+    r"|(can't start|creating)( new)? thread",
+    re.IGNORECASE,
+)
 
 
 class Retention(StrEnum):
@@ -309,6 +318,14 @@ class StoreDown(Unavailable):
     slug, title = "store-down", "The store cannot be used"
 
 
+class OutOfMemory(Unavailable):
+    """Memory, or descriptors, did not suffice for the conversion. The master may be all right."""
+
+    slug, title = "out-of-memory", "There is not enough memory"
+    retention = Retention.BRIEF
+    retry_after = 15
+
+
 class Superseded(Failure):
     """The worker lost its lease on the job: another worker has it, or an event changed or deleted the job."""
 
@@ -320,6 +337,16 @@ def is_disk_full(error: BaseException | None) -> bool:
     """Returns True if *error*, or an error that caused it, says that a disk or a quota is used up."""
     while error is not None:
         if isinstance(error, OSError) and error.errno in DISK_FULL:
+            return True
+        error = error.__cause__
+    return False
+
+
+def is_out_of_memory(error: BaseException | None) -> bool:
+    """Returns True if *error*, or an error that caused it, says that memory, threads or descriptors are used up."""
+    while error is not None:
+        short = isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in SHORTAGES)
+        if short or SHORTAGE_TEXTS.search(str(error)):
             return True
         error = error.__cause__
     return False

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from celery.exceptions import Retry
 
 from mezcal.derive import JobContext, derive
-from mezcal.errors import Failure, Superseded, Unforeseen
+from mezcal.errors import Failure, OutOfMemory, Superseded, Unforeseen, is_out_of_memory
 from mezcal.jobs import Lane
 from mezcal.jobs.guarded_origin import GuardedOrigin
 from mezcal.jobs.origin_guard import DELAY_SECONDS, JobDelayed
@@ -20,6 +20,7 @@ from mezcal.jobs.state.progress import progress_reported
 from mezcal.jobs.state.table import HeldBack
 from mezcal.jobs.transport.celery_pipe import CHORE, CHORE_SECONDS, MAKE
 from mezcal.recipe import from_json
+from mezcal.runtime.memory_wall import memory_wall
 from mezcal.telemetry import tracing
 from worker.app import app, context
 from worker.chores import CHORES
@@ -37,6 +38,7 @@ log = logging.getLogger(__name__)
 RANKS = {Lane.INTERACTIVE: 0, Lane.BULK: 1}  # the lower one gets memory first
 # Seconds that a job may wait for memory; at most a quarter of JOB_TIME_LIMIT, so that waiting never exceeds the limit.
 MEMORY_PATIENCE = 120.0
+OUT_OF_MEMORY = 75  # exit status of a process that ran out of memory: what libraries do after that is not certain
 HELD_SECONDS = 1.0  # of one task
 HELD_POLL_SECONDS = 0.02  # one script of a tenth of a millisecond, while a process is kept free
 
@@ -56,7 +58,8 @@ def make(self: Any, wanted: dict[str, Any] | None = None) -> str:
     The message of a bulk job says which is *wanted*. One of the interactive lane does not: the clients of that lane get
     their jobs made by turns.
     The job table has the end when this returns. It raises `NotMade` if the job failed and `Retry` if it is
-    delayed, so that Flower shows this. `Retry` sends no message: housekeeping sends one when the job is due.
+    delayed, so that Flower shows this. `Retry` sends no message: housekeeping sends one when the job is due. After
+    `OutOfMemory` it raises `SystemExit`, and the process is replaced.
     """
     ctx = context()
     table, by = ctx.jobs.table, (ctx.name, self.request.id)
@@ -102,6 +105,9 @@ def _report(recipe: Recipe, lease: Lease) -> str:
     except Failure as failure:
         seconds = lease.fail(failure)
         attempt.end("failed", failure)
+        if isinstance(failure, OutOfMemory):
+            log.warning("this process is replaced: %s", failure.detail)
+            raise SystemExit(OUT_OF_MEMORY) from None  # billiard reports it, then ends the process
         reason = f"{failure.slug}: {failure.detail} ({recipe.label})"
         raise (NotMade(reason) if seconds is None else _again(seconds, reason)) from None
     lease.finish()
@@ -121,13 +127,16 @@ def _work(attempt: JobAttempt, lease: Lease) -> Stored:
     try:
         with (
             progress_reported(ctx.jobs.table, claim.key, attempt.progress) as progress,
-            ctx.memory.share(RANKS[claim.lane], waiting(lease)) as reserve_memory,
+            ctx.memory.share(RANKS[claim.lane], waiting(lease)) as reserve,
+            memory_wall(reserve) as reserve_memory,
         ):
             job = JobContext(claim.remake, lease.renew_or_raise, reserve_memory, progress)
             return derive(recipe, origin, ctx.store, ctx.conversion_options, job)
     except (Failure, JobDelayed):
         raise
     except Exception as error:
+        if is_out_of_memory(error):
+            raise OutOfMemory(f"memory or descriptors are used up ({type(error).__name__})") from error
         log.exception("%s failed in a way that is not provided for", recipe.key)
         raise Unforeseen(f"an unforeseen {type(error).__name__}: the log has the details") from error
 

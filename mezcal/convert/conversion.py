@@ -22,7 +22,7 @@ from mezcal.convert.pixels.rows import Rows
 from mezcal.convert.tiff import hidden_tags
 from mezcal.convert.tiff.header import BadTiff
 from mezcal.convert.tiff.pages import Page, choose_page, read_pages
-from mezcal.errors import Failure, NotAnImage, PageInstead, TooLarge, Undecodable
+from mezcal.errors import Failure, NotAnImage, OutOfMemory, PageInstead, TooLarge, Undecodable, is_out_of_memory
 from mezcal.runtime import memory_budget
 
 if TYPE_CHECKING:
@@ -81,6 +81,7 @@ class Conversion:
             try:
                 return self._write(open_master, image_format.name)
             except CannotRead as error:
+                _raise_if_out_of_memory(error, image_format)
                 reasons.append(str(error))
                 damaged = isinstance(error, Damaged)
             if master.failure is not None:
@@ -217,6 +218,12 @@ class Conversion:
         width, height = (max(1, round(side * edge / longest)) for side in (image.width, image.height))
         shown = conversion.apply(image)
         return Rows.of(shown.resize(width / image.width, vscale=height / image.height)), note
+
+
+def _raise_if_out_of_memory(error: CannotRead, image_format: Format) -> None:
+    """Raise `OutOfMemory` if *error* says so: no other engine is asked then."""
+    if is_out_of_memory(error):
+        raise OutOfMemory(f"{image_format.name}: {error}") from error
 
 
 def _check_decoded(decoded: Decoded) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import resource
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +18,8 @@ from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    import requests
 
     from tests.faults.support.environment import FaultEnvironment
 
@@ -84,6 +88,59 @@ def test_a_killed_conversion_gives_its_memory_back(environment: FaultEnvironment
     assert waiting.result().status_code == 200
     script.go.set()
     environment.assert_recovered(first, asked.result(), most=2)
+
+
+def saved(kind: str, edge: int, **options: object) -> bytes:
+    out = io.BytesIO()
+    Image.new("RGB", (edge, edge), "teal").save(out, kind, **options)
+    return out.getvalue()
+
+
+def leave(size: int, *pids: int) -> None:
+    """Limit the address space of *pids* to *size* bytes more than they have, as `ulimit -v` does."""
+    for pid in pids:
+        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[0])
+        most = pages * resource.getpagesize() + size
+        resource.prlimit(pid, resource.RLIMIT_AS, (most, most))
+
+
+def warm_pool(environment: FaultEnvironment) -> list[int]:
+    """Replace the pool processes: those that have converted large masters have free memory. Returns the new ones.
+
+    Each has converted a small master, so that its libraries are loaded.
+    """
+    for pid in environment.pool():
+        environment.kill(pid)
+    found = until(lambda: len(now := environment.pool()) == 2 and now, what="two new processes")
+    held = [environment.slow_master() for _ in found]
+    asked = [environment.request_in_background(path) for path, _ in held]
+    for path, _ in held:
+        environment.wait_for_attempt(path)
+    for _, script in held:
+        script.go.set()
+    assert [future.result().status_code for future in asked] == [200] * len(found)
+    return found
+
+
+def test_want_of_memory_is_not_the_masters_fault_and_the_process_is_replaced(environment: FaultEnvironment) -> None:
+    bodies = [saved("WEBP", 3300, method=0), saved("JPEG2000", 2300)]  # less than WORKER_MEMORY
+    paths = [environment.master(body)[0] for body in bodies]
+    for path in paths:
+        short = warm_pool(environment)
+        leave(60 * MIB, *short)
+        refused = environment.installation.ask(path)
+        assert refused.headers["Content-Type"] == "application/problem+json"
+        assert (refused.status_code, refused.json()["type"]) == (503, "/problems/out-of-memory"), refused.text
+        assert "Retry-After" in refused.headers
+        until(lambda gone=short: set(gone) - set(environment.pool()), what="the end of the process")
+    warm_pool(environment)
+
+    def made(path: str) -> requests.Response | None:
+        answer = environment.installation.ask(path)
+        return answer if answer.status_code == 200 else None
+
+    assert all(until(lambda path=path: made(path), what="memory is back") for path in paths)
+    environment.assert_clean()
 
 
 def test_a_master_that_never_fits_the_budget_is_refused_with_the_reason(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+
 import pytest
 
-from mezcal.errors import Failure, Retention, Unavailable, kinds
+from mezcal.errors import Failure, OutOfMemory, Retention, Unavailable, is_out_of_memory, kinds
 
 STATUSES = {
     "bad-recipe": 400, "unauthorized": 401, "forbidden": 403, "master-missing": 404, "master-denied": 502,
@@ -14,7 +16,7 @@ STATUSES = {
     "still-working": 503, "busy": 503, "broker-down": 503, "store-down": 503, "superseded": 503, "failure": 500,
     "origin-paused": 503, "unforeseen": 500, "share-exceeded": 429,
     "frame-unfit": 400, "frame-missing": 404, "archive-refused": 403, "archive-failed": 502, "archive-timeout": 504,
-    "ticket-expired": 403, "bad-event": 400,
+    "out-of-memory": 503, "ticket-expired": 403, "bad-event": 400,
 }  # fmt: skip
 
 
@@ -34,5 +36,34 @@ def test_a_record_of_another_version_is_still_a_failure() -> None:
     assert Failure.from_record({}).status == 500
 
 
-def test_what_is_only_for_now_is_never_remembered() -> None:
-    assert all(kind.retention is Retention.NONE for kind in kinds(Unavailable))
+def test_what_is_only_for_now_is_never_remembered_for_long() -> None:
+    assert {kind for kind in kinds(Unavailable) if kind.retention is not Retention.NONE} == {OutOfMemory}
+    assert OutOfMemory.retention is Retention.BRIEF
+
+
+@pytest.mark.parametrize("error", [
+    MemoryError(),
+    OSError(errno.ENOMEM, "Cannot allocate memory"),
+    OSError(errno.EMFILE, "Too many open files"),
+    RuntimeError("can't start new thread"),
+    ValueError("vips_tracked: out of memory -- size == 34MB"),
+    ValueError("heif: Invalid input: Unspecified: Memory allocation error (2.0)"),
+    ValueError("lzma_code returned LZMA_MEM_ERROR"),
+    ValueError("glib: Error creating thread: Resource temporarily unavailable"),
+    ValueError("Unable to allocate 512. KiB for an array"),
+    ValueError("insufficient memory"),
+    ImportError("libx.so: failed to map segment from shared object"),
+])  # fmt: skip
+def test_want_of_memory_is_known_by_what_each_library_says(error: Exception) -> None:
+    caused = ValueError("strip 3 is damaged")
+    caused.__cause__ = error
+    assert is_out_of_memory(error)
+    assert is_out_of_memory(caused)
+
+
+@pytest.mark.parametrize("text", [
+    "", "broken data stream", "memory not allocated, tag not read", "Image allocation size overflow", "no data",
+])  # fmt: skip
+def test_other_complaints_are_the_masters(text: str) -> None:
+    assert not is_out_of_memory(ValueError(text))
+    assert not is_out_of_memory(OSError(errno.ENOSPC, text))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pyvips
 
 from mezcal.convert.engines.decoded import CannotRead, Damaged, reported
+from mezcal.errors import SHORTAGE_TEXTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -128,6 +129,8 @@ def check_errors(known: frozenset[str]) -> None:
 
 def reason(error: Exception) -> str:
     """Returns the decoder's reason in one line."""
+    if isinstance(error, MemoryError):
+        return first_line(str(error) or "out of memory")
     if isinstance(error, UnicodeDecodeError):
         forget_errors()
         return first_line(error.object.decode("utf-8", "replace"))
@@ -136,7 +139,8 @@ def reason(error: Exception) -> str:
 
 
 def first_line(text: str) -> str:
-    """Returns the first line that is no warning, of at most 200 characters."""
+    """Returns the first line that is no warning, of at most 200 characters. One about want of memory comes first."""
     lines = [line.strip() for line in text.replace("\0", "").splitlines() if line.strip()]
     lines = [line for line in lines if "warning" not in line.lower()] or lines
+    lines.sort(key=lambda line: SHORTAGE_TEXTS.search(line) is None)
     return lines[0][:200] if lines else "no reason was given"

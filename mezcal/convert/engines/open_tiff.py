@@ -136,7 +136,9 @@ def _by_pillow(master: MasterReader, page: Page) -> Decoded:
     if page.directory.sub is not None:
         raise CannotRead("a sub-directory in a layout that only Pillow reads")
     decoded = pillow.load("TIFF", master, _checked_already, page.directory.index)
-    return Decoded(decoded.image, decoded.space, decoded.peak, decoded.alpha, **_metadata(page))
+    return Decoded(
+        decoded.image, decoded.space, decoded.peak, decoded.alpha, failures=decoded.failures, **_metadata(page)
+    )
 
 
 def _checked_already(_width: int, _height: int) -> None:

@@ -104,6 +104,7 @@ def _decode(image: Image.Image) -> Decoded:
         icc=info.get("icc_profile"),
         exif=exif.tobytes() or None,
         xmp=info.get("xmp") if isinstance(info.get("xmp"), bytes) else None,
+        failures=strips.failures,
     )
 
 

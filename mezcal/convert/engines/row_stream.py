@@ -50,7 +50,7 @@ class Strips:
     dtype: np.dtype[Any]
     rows: int
     fetch: Callable[[int], Any]
-    failures: list[Exception] = field(default_factory=list)  # exceptions of *fetch*: libvips sees only an end of file
+    failures: list[Exception] = field(default_factory=list)  # exceptions of reading: libvips sees only an end of file
     decode: Callable[[Any], NDArray[Any]] | None = None
 
     @property
@@ -112,6 +112,13 @@ class StripsFile:
 
     def read(self, size: int) -> bytes:
         """Returns up to *size* bytes, and no more than are left of the strip."""
+        try:
+            return self._read(size)
+        except Exception as error:
+            self._strips.failures.append(error)
+            raise
+
+    def _read(self, size: int) -> bytes:
         if self._position < len(self._head):
             piece: bytes | memoryview = self._head[self._position : self._position + size]
         elif self._position >= self._length:
@@ -130,13 +137,9 @@ class StripsFile:
         return self._current[1]
 
     def _fetch(self, index: int) -> NDArray[Any]:
-        try:
-            fetched, decode = self._strips.fetch(index), self._strips.decode
-            rows: NDArray[Any] = fetched if decode is None else decode(fetched)
-            return rows
-        except Exception as error:
-            self._strips.failures.append(error)
-            raise
+        fetched, decode = self._strips.fetch(index), self._strips.decode
+        rows: NDArray[Any] = fetched if decode is None else decode(fetched)
+        return rows
 
 
 def header(strips: Strips) -> bytes:

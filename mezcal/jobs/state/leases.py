@@ -57,7 +57,7 @@ class Lease:
                 self._lost = not self._table.renew(self.claim)
                 if on_renewal is not None:
                     on_renewal()
-            except RedisError as error:
+            except (RedisError, MemoryError) as error:  # the job may have used up the memory of its process
                 log.warning("the lease on %s could not be renewed: %s", self.claim.key, error)
 
     def abandon_if_lost(self) -> None:

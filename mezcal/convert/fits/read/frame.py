@@ -18,7 +18,7 @@ from astropy.io import fits
 from mezcal.convert.fits.read.hdus import check_complete, check_pixels, choose_picture, pictures
 from mezcal.convert.fits.read.mosaic import Mosaic, is_part, parts_of_one_detector
 from mezcal.convert.fits.read.plane_readers import open_plane
-from mezcal.errors import NotAnImage, StoreDown, TooLarge, Undecodable, is_disk_full
+from mezcal.errors import NotAnImage, OutOfMemory, StoreDown, TooLarge, Undecodable, is_disk_full, is_out_of_memory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -88,6 +88,8 @@ def frame_errors_as_undecodable() -> Iterator[None]:
             if is_disk_full(error):  # frames are unpacked and scaled on our disk: the frame is not damaged
                 raise StoreDown("the frame cannot be unpacked: the scratch folder's disk is full") from error
             reason = " ".join(str(error).split())[:200] or "no reason was given"
+            if is_out_of_memory(error):
+                raise OutOfMemory(f"the frame could not be read ({type(error).__name__}: {reason})") from error
             raise Undecodable(f"the frame cannot be read ({type(error).__name__}: {reason})") from error
 
 
