@@ -49,7 +49,7 @@ def draw(
     with frame_errors_as_undecodable(), ExitStack() as stack:
         frames = [stack.enter_context(open_frame(file, options, context)) for file in files]
         geometry = Geometry.of(frames[0], options)
-        needed = max(sum(map(_frame_bytes, frames)), _picture_bytes(geometry, options, len(frames)))
+        needed = _memory_needed(frames, geometry, options)
         context.reserve_memory(max(memory_budget.STREAMING, memory_budget.SMALL + needed))
         image, aligned_by = _draw_frames(frames, geometry, options, context)
     if options.label:
@@ -58,10 +58,18 @@ def draw(
     return ConvertedImage(image.width, image.height, "fits", aligned_by and f"aligned={aligned_by}")
 
 
+def _memory_needed(frames: list[FitsFrame], geometry: Geometry, options: ThumbnailOptions) -> int:
+    """Returns the bytes that *frames* and their picture take, on top of a small picture's."""
+    step = geometry.box[0 if geometry.orientation.transpose else 1]
+    block = max(frame.plane.block_bytes(step) for frame in frames)  # they are worked on one after the other
+    pixels = max(sum(map(_frame_bytes, frames)), _picture_bytes(geometry, options, len(frames)), block)
+    return pixels + sum(frame.header_bytes for frame in frames)
+
+
 def _frame_bytes(frame: FitsFrame) -> int:
     """Returns the most bytes of *frame* that are held: its pixels as floats, twice, unless they are read in blocks."""
     rows, columns = frame.plane.shape
-    return 2 * max(min(4 * rows * columns, WHOLE_MAX), 4 * frame.plane.decoded_together)
+    return max(2 * min(4 * rows * columns, WHOLE_MAX), frame.plane.decoding_bytes)
 
 
 def _picture_bytes(geometry: Geometry, options: ThumbnailOptions, frames: int) -> int:

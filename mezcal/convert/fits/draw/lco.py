@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mezcal.convert.fits.draw.limits import Limits, clipped, smallest_step
-from mezcal.convert.fits.read.planes import LARGE_BLOCK, blocks
+from mezcal.convert.fits.read.planes import blocks
 
 if TYPE_CHECKING:
     from mezcal.convert.fits.read.planes import Pixels, Plane
@@ -92,7 +92,7 @@ def median_table(plane: Plane, within: Limits, percentile: float) -> Pixels:
     """Returns the table for `median=true`: the median of the levels becomes black, the *percentile* white."""
     counts = np.zeros(256, np.int64)
     levels = GreyLevels(within)
-    for start, stop in blocks(plane.shape[0], LARGE_BLOCK):
+    for start, stop in blocks(plane.shape[0], plane.block_height()):
         counts += np.bincount(levels(plane.rows(start, stop)).ravel(), minlength=256)
     median = _quantile(counts, 50)
     white = max(_quantile(counts, percentile) - median, 1.0)

@@ -88,7 +88,7 @@ def _shrink(
     along = small.T if orientation.transpose else small
     step = box[0] if orientation.transpose else box[1]
     rows = plane.shape[0]
-    for start, stop in blocks(rows, max(1, plane.block_rows // step) * step):
+    for start, stop in blocks(rows, plane.block_height(step)):
         block = plane.rows(*((rows - stop, rows - start) if orientation.last_row_first else (start, stop)))
         shrunk = shrink(block)
         along[start // step : math.ceil(stop / step)] = shrunk.T if orientation.transpose else shrunk

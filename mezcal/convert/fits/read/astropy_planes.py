@@ -11,6 +11,7 @@ from astropy.io import fits
 
 from mezcal.convert.fits.read.byte_ranges import fill
 from mezcal.convert.fits.read.planes import LARGE_BLOCK, WHOLE_MAX, Plane, blocks
+from mezcal.convert.fits.read.tile_streams import check_streams
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,26 +19,35 @@ if TYPE_CHECKING:
     from mezcal.convert.fits.read.planes import Pixels
 
 
-def read_by_astropy(hdu: Any, _file: BinaryIO, number: int) -> Plane:
-    """Returns the *number*-th plane of *hdu*, from 0."""
+def read_by_astropy(hdu: Any, file: BinaryIO, number: int) -> Plane:
+    """Returns the *number*-th plane of *hdu*, from 0. Raises `ValueError` if a tile inflates to more than its size."""
     *cube, rows, columns = hdu.shape
     compressed = isinstance(hdu, fits.CompImageHDU)
     index = tuple(map(int, np.unravel_index(number, cube))) if cube else ()
-    plane = AstropyPlane(hdu.section, (rows, columns), index, compressed=compressed)
+    tile_bytes = check_streams(hdu, file) if compressed else None
+    plane = AstropyPlane(hdu.section, (rows, columns), index, tile_bytes)
     high_tiles = compressed and hdu.tile_shape[-2] > LARGE_BLOCK
     pixel_bytes = max(4, abs(hdu.header["BITPIX"]) // 8)  # short integers may be scaled, and are floats then
     small = rows * columns * pixel_bytes <= WHOLE_MAX and not cube
-    return CachedPlane(plane) if high_tiles or small else plane
+    return CachedPlane(plane, pixel_bytes) if high_tiles or small else plane
 
 
 class AstropyPlane(Plane):
-    """Pixels that astropy reads and decodes again each time. *index* is the plane's place in its cube."""
+    """Pixels that astropy reads and decodes again each time. *index* is the plane's place in its cube.
+
+    *tile_bytes* are those that decoding a tile takes, None if the frame is not compressed.
+    """
 
     block_rows = LARGE_BLOCK
 
-    def __init__(self, section: Any, shape: tuple[int, int], index: tuple[int, ...], *, compressed: bool) -> None:
+    def __init__(self, section: Any, shape: tuple[int, int], index: tuple[int, ...], tile_bytes: int | None) -> None:
         self.shape = shape
-        self._section, self._index, self._compressed = section, index, compressed
+        self._section, self._index, self._tile_bytes = section, index, tile_bytes
+
+    @property
+    def decoding_bytes(self) -> int:
+        """Those of a tile."""
+        return self._tile_bytes or 0
 
     def rows(self, start: int, stop: int) -> Pixels:
         """Returns the rows, read and decoded again."""
@@ -45,15 +55,15 @@ class AstropyPlane(Plane):
 
     def for_reading_twice(self, scratch: Path | None) -> Plane:
         """Returns the decoded pixels, partly in a scratch file, if the frame is compressed."""
-        return SpilledPlane(self, scratch) if self._compressed else self
+        return self if self._tile_bytes is None else SpilledPlane(self, scratch)
 
 
 class CachedPlane(Plane):
     """Pixels that are decoded at once when the first row is read, and kept until they are released."""
 
-    def __init__(self, plane: Plane) -> None:
+    def __init__(self, plane: Plane, pixel_bytes: int) -> None:
         self.shape = plane.shape
-        self._plane = plane
+        self._plane, self._pixel_bytes = plane, pixel_bytes
         self._pixels: Pixels | None = None
 
     def rows(self, start: int, stop: int) -> Pixels:
@@ -63,9 +73,9 @@ class CachedPlane(Plane):
         return self._pixels[start:stop]
 
     @property
-    def decoded_together(self) -> int:
-        """All pixels."""
-        return self.shape[0] * self.shape[1]
+    def decoding_bytes(self) -> int:
+        """All pixels, and what decoding takes besides."""
+        return max(2 * self._pixel_bytes * self.shape[0] * self.shape[1], self._plane.decoding_bytes)
 
     def release(self) -> None:
         """Free the memory. The next `rows` decodes again."""
@@ -81,8 +91,10 @@ class SpilledPlane(Plane):
     def __init__(self, plane: Plane, folder: Path | None) -> None:
         self.shape = rows, columns = plane.shape
         first = plane.rows(0, 1)
-        self._dtype = first.dtype
-        in_memory = WHOLE_MAX // first.nbytes // LARGE_BLOCK * LARGE_BLOCK
+        self._dtype, row_bytes = first.dtype, first.nbytes
+        del first  # it may be a view of a whole tile
+        step = plane.block_height()
+        in_memory = WHOLE_MAX // row_bytes // step * step
         self._head = np.empty((min(rows, in_memory), columns), self._dtype)
         self._file = cast("BinaryIO", tempfile.TemporaryFile(dir=folder))  # noqa: SIM115 - open as long as the plane
         with ExitStack() as on_failure:
@@ -91,7 +103,7 @@ class SpilledPlane(Plane):
             on_failure.pop_all()
 
     def _write(self, plane: Plane) -> None:
-        for start, stop in blocks(self.shape[0], LARGE_BLOCK):
+        for start, stop in blocks(self.shape[0], plane.block_height()):
             block = plane.rows(start, stop)
             if stop <= len(self._head):
                 self._head[start:stop] = block

@@ -8,6 +8,15 @@ if TYPE_CHECKING:
     from typing import Any
 
 
+def bytes_up_to(file: BinaryIO, position: int, size: int) -> bytes:
+    """Returns *size* bytes from *position* on, fewer only at the end of the file."""
+    file.seek(position)
+    data = bytearray()
+    while len(data) < size and (piece := file.read(size - len(data))):
+        data += piece
+    return bytes(data)
+
+
 def fill(buffer: Any, file: BinaryIO, position: int) -> None:
     """Fill *buffer* from byte *position* of *file* on. Raises `ValueError` if the file ends before."""
     file.seek(position)

@@ -9,22 +9,26 @@ import shutil
 import tempfile
 import warnings
 import zlib
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from astropy.io import fits
 
+from mezcal.convert.fits.read.hdu_list import open_hdus
 from mezcal.convert.fits.read.hdus import check_complete, check_pixels, choose_picture, pictures
 from mezcal.convert.fits.read.mosaic import Mosaic, is_part, parts_of_one_detector
 from mezcal.convert.fits.read.plane_readers import open_plane
+from mezcal.convert.fits.read.tile_table import TILE_MEMORY, tile_count
 from mezcal.errors import NotAnImage, OutOfMemory, StoreDown, TooLarge, Undecodable, is_disk_full, is_out_of_memory
+from mezcal.runtime import memory_budget
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from mezcal.convert.context import ConversionContext
+    from mezcal.convert.fits.read.hdu_list import HduList
     from mezcal.convert.fits.read.planes import Plane
     from mezcal.recipe import ThumbnailOptions
 
@@ -34,6 +38,7 @@ FRAME_ERRORS = (
 )
 CFITSIO_ERROR = "CfitsioException"  # raised by astropy's decoders: an Exception of a private module
 GZIP = b"\x1f\x8b"
+CATALOGUE_MAX = 16 * 2**20  # bytes, that are held together
 INFLATED_MAX = 8 * 2**30  # bytes: a compressed file may hold a thousand times its size
 
 
@@ -64,13 +69,21 @@ class FitsFrame:
 
     plane: Plane
     header: FrameHeader
-    hdus: Any  # astropy's list, which reads an HDU when it is first used
+    hdus: HduList
+    table_bytes: int = 0  # memory for the tables of tiles
+
+    @property
+    def header_bytes(self) -> int:
+        """Bytes that headers and tables of tiles take."""
+        return self.hdus.memory + self.table_bytes
 
     def catalogue(self) -> Any:
-        """Returns the table of the frame's sources. None if the pipeline wrote none."""
+        """Returns the table of the frame's sources. None if the pipeline wrote none, or one that is too large."""
         for hdu in self.hdus:
             columns = getattr(hdu, "columns", None)  # an image has none
-            if hdu.name == "CAT" and columns is not None and {"x", "y", "flux"} <= set(map(str.lower, columns.names)):
+            if hdu.name != "CAT" or columns is None or hdu.size > CATALOGUE_MAX:
+                continue
+            if {"x", "y", "flux"} <= set(map(str.lower, columns.names)):
                 return hdu.data
         return None
 
@@ -98,19 +111,29 @@ def open_frame(file: BinaryIO, options: ThumbnailOptions, context: ConversionCon
     """Yields the frame in *file*. Raises `NotAnImage`, `Undecodable` with the reason, or `TooLarge`."""
     with ExitStack() as stack:
         fits_file = stack.enter_context(_inflated(file, context.scratch))
-        hdus = stack.enter_context(closing(fits.open(fits_file, mode="readonly", memmap=False, lazy_load_hdus=True)))
+        hdus = stack.enter_context(open_hdus(fits_file))
         file_size = fits_file.seek(0, io.SEEK_END)
         picture = choose_picture(hdus, options)
         parts = _detector_parts(hdus, picture, options) or [picture]
         for hdu in parts:
             check_complete(hdu, file_size)
             check_pixels(hdu.shape, context.options.max_pixels)
+        table_bytes = _reserve_tables(parts, context)
         plane = _plane(parts, fits_file, (options.plane or 1) - 1)
         check_pixels(plane.shape, context.options.max_pixels)
-        yield FitsFrame(plane, FrameHeader(picture.header, hdus[0].header), hdus)
+        yield FitsFrame(plane, FrameHeader(picture.header, hdus.primary.header), hdus, table_bytes)
 
 
-def _detector_parts(hdus: Any, picture: Any, options: ThumbnailOptions) -> list[Any]:
+def _reserve_tables(parts: list[Any], context: ConversionContext) -> int:
+    """Reserve the memory for the tables of tiles, which are read before the pixels. Returns its bytes."""
+    compressed = [hdu for hdu in parts if isinstance(hdu, fits.CompImageHDU)]
+    size = TILE_MEMORY * sum(map(tile_count, compressed))
+    if size > memory_budget.SMALL:  # less fits into what every conversion may take
+        context.reserve_memory(memory_budget.SMALL + size)
+    return size
+
+
+def _detector_parts(hdus: HduList, picture: Any, options: ThumbnailOptions) -> list[Any]:
     """Returns the HDUs that show one detector together with *picture*, an empty list if there are none."""
     if options.hdu or options.look == "lco" or not is_part(picture):
         return []

@@ -10,12 +10,13 @@ from mezcal.errors import TooLarge, Undecodable
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from mezcal.convert.fits.read.hdu_list import HduList
     from mezcal.recipe import ThumbnailOptions
 
 PADDING_MAX = 2879  # bytes
 
 
-def choose_picture(hdus: Any, options: ThumbnailOptions) -> Any:
+def choose_picture(hdus: HduList, options: ThumbnailOptions) -> Any:
     """Returns the HDU to show: of those asked for, SCI or the first; the lco look takes the first of two dimensions.
 
     Raises `Undecodable` if there is no picture.
@@ -31,14 +32,14 @@ def choose_picture(hdus: Any, options: ThumbnailOptions) -> Any:
     return first
 
 
-def pictures(hdus: Any, name: str | None = None) -> Iterator[Any]:
+def pictures(hdus: HduList, name: str | None = None) -> Iterator[Any]:
     """Yields the HDUs that are pictures, in their order; with *name*, only those of that number or EXTNAME."""
     return (hdu for hdu in _named(hdus, name) if _is_picture(hdu))
 
 
-def _named(hdus: Any, name: str | None) -> Iterable[Any]:
+def _named(hdus: HduList, name: str | None) -> Iterable[Any]:
     if name is None:
-        return hdus  # type: ignore[no-any-return]  # a list of astropy's, which has no types
+        return hdus
     if name.isdigit():
         return islice(hdus, int(name), int(name) + 1) if len(name) < 5 else []
     return (hdu for hdu in hdus if hdu.name == name)
@@ -49,8 +50,8 @@ def _is_picture(hdu: Any) -> bool:
     return len(shape) >= 2 and all(shape)
 
 
-def _contents(hdus: Any) -> str:
-    return "it has " + ", ".join(f"{hdu.name or 'unnamed'} ({type(hdu).__name__})" for hdu in list(hdus)[:10])
+def _contents(hdus: HduList) -> str:
+    return "it has " + ", ".join(f"{hdu.name or 'unnamed'} ({type(hdu).__name__})" for hdu in islice(hdus, 10))
 
 
 def check_complete(hdu: Any, file_size: int) -> None:

@@ -91,9 +91,9 @@ class Mosaic(Plane):
         return cls(parts, left, bottom, (top - bottom, right - left))
 
     @property
-    def decoded_together(self) -> int:
-        """The pixels of all parts."""
-        return sum(part.plane.decoded_together for part in self.parts)
+    def decoding_bytes(self) -> int:
+        """Those of all parts."""
+        return sum(part.plane.decoding_bytes for part in self.parts)
 
     def release(self) -> None:
         """Free the memory of all parts."""

@@ -20,6 +20,8 @@ Pixels = NDArray[Any]
 
 WHOLE_MAX = 128 * 2**20  # bytes: up to this size a whole plane is decoded at once, which is faster
 SMALL_BLOCK = 64  # rows read at a time: such a block stays in the processor's cache
+BLOCK_BYTES = 16 * 2**20  # of a block at most: rows may be long
+PIXEL_BYTES = 8  # at most
 LARGE_BLOCK = 256  # the same, if reading a block costs half a millisecond
 
 
@@ -43,9 +45,18 @@ class Plane(ABC):
         return np.concatenate(values)
 
     @property
-    def decoded_together(self) -> int:
-        """Pixels that are decoded at once, however few are read: a tile may be as high as the frame."""
+    def decoding_bytes(self) -> int:
+        """Bytes that decoding takes, however few rows are read: a tile may be as high as the frame."""
         return 0
+
+    def block_height(self, step: int = 1) -> int:
+        """Returns how many rows are best read at a time: a multiple of *step*, and fewer if they are long."""
+        most = min(self.block_rows, BLOCK_BYTES // (PIXEL_BYTES * self.shape[1]))
+        return max(1, most // step) * step
+
+    def block_bytes(self, step: int = 1) -> int:
+        """Returns the bytes of such a block while it is worked on: about three copies."""
+        return 3 * PIXEL_BYTES * self.shape[1] * min(self.shape[0], self.block_height(step))
 
     def for_reading_twice(self, _scratch: Path | None) -> Plane:
         """Returns a plane of the same pixels whose second reading costs no decoding, or nearly none.

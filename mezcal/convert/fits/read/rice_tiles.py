@@ -30,6 +30,7 @@ except ImportError:  # pragma: no cover - an astropy that has moved it
 DECODE_RICE: Any = getattr(_compression, "decompress_rice_1_c", None)
 
 READ_AT_ONCE = 64  # tiles whose bytes are read together: memory that is used again costs less than new memory
+READ_BYTES = 16 * 2**20  # of their pixels, at most
 KEPT_MAX = 128 * 2**20  # bytes of rows that were sampled and will be read again
 GUARD = 256  # bytes of ones: a stream that is decoded beyond its end stops in them, after at most 160 bytes
 
@@ -100,9 +101,11 @@ class RicePlane(Plane):
         return prod(self.shape) * self._scaling.dtype.itemsize
 
     @property
-    def decoded_together(self) -> int:
-        """The pixels of a row of tiles."""
-        return self._grid.tile[0] * self.shape[1]
+    def decoding_bytes(self) -> int:
+        """Those of a row of tiles: codes and pixels, and the pixels of the row before."""
+        rows, high = self.shape[0], self._grid.tile[0]
+        copies = 1 if high >= rows else 2
+        return high * self.shape[1] * (self._codes.itemsize + copies * self._scaling.dtype.itemsize)
 
     def rows(self, start: int, stop: int) -> Pixels:
         """Returns the rows, read and decoded again."""
@@ -156,7 +159,8 @@ class RicePlane(Plane):
     def _decode_to(self, pixels: Pixels, first: int, last: int) -> None:
         """Write the rows of tiles from *first* to before *last* to *pixels*."""
         high = self._grid.tile[0]
-        step = max(1, READ_AT_ONCE // self._grid.across)
+        most = READ_BYTES // (high * self.shape[1] * self._codes.itemsize)
+        step = max(1, min(READ_AT_ONCE // self._grid.across, most))
         with np.errstate(all="ignore"):
             for row in range(first, last, step):
                 until = min(row + step, last)

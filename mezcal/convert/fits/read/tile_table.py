@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from mezcal.convert.fits.read.planes import Pixels
 
 CARD = 80  # bytes
+WIDTH_MAX = 128  # bytes of a row
+TILE_MEMORY = 2 * WIDTH_MAX  # bytes that a row and what is calculated of it take
 NEEDED_CARDS = re.compile(
     rb"(ZNAME[1-9]|ZVAL[1-9]|(TFORM|TTYPE|TSCAL|TZERO)[0-9]+|TFIELDS|NAXIS[12]|THEAP|PCOUNT"
     rb"|ZBITPIX|ZQUANTIZ|ZDITHER0|ZBLANK|BLANK|BSCALE|BZERO) *="
@@ -50,9 +52,16 @@ DITHERS = {"NO_DITHER": 0, "SUBTRACTIVE_DITHER_1": 1, "SUBTRACTIVE_DITHER_2": 2}
 class TileTable(NamedTuple):
     """The table of tiles, and where the heap with the compressed bytes begins and ends in the file."""
 
+    header: Any  # the needed cards
     rows: Pixels
+    elements: dict[str, int]  # bytes of what the columns count: streams are bytes, but for PLIO
     heap: int
     end: int
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of its columns."""
+        return self.rows.dtype.names or ()
 
 
 def read_rice(hdu: Any, file: BinaryIO, number: int) -> RicePlane | None:
@@ -66,19 +75,33 @@ def read_rice(hdu: Any, file: BinaryIO, number: int) -> RicePlane | None:
         or hdu.compression_type not in {"RICE_1", "RICE_ONE"}
     ):
         return None
-    grid = _grid(hdu)
-    info = hdu.fileinfo()
-    header = _header(bytes(bytes_at(file, info["hdrLoc"], info["datLoc"] - info["hdrLoc"])))
-    codes, block_size = CODE_TYPES.get(_setting(header, "BYTEPIX", 4)), _setting(header, "BLOCKSIZE", 32)
-    if grid is None or codes is None or block_size not in BLOCK_SIZES:
+    grid, table = _grid(hdu), read_tile_table(hdu, file)
+    if grid is None or table is None:
         return None
-    tiles = grid.tiles * prod(hdu.shape[:-2])
-    table = _table(header, file, info["datLoc"], tiles)
-    scaling = None if table is None else _scaling(header, table.rows, codes)
-    streams = None if table is None else _streams(table, file, prod(grid.tile) * codes.itemsize)
+    header = table.header
+    codes, block_size = CODE_TYPES.get(_setting(header, "BYTEPIX", 4)), _setting(header, "BLOCKSIZE", 32)
+    if codes is None or block_size not in BLOCK_SIZES:
+        return None
+    scaling = _scaling(header, table.rows, codes)
+    streams = _streams(table, file, prod(grid.tile) * codes.itemsize)
     if scaling is None or streams is None:
         return None
     return RicePlane(replace(grid, first=number * grid.tiles), streams, scaling, block_size, codes)
+
+
+def read_tile_table(hdu: Any, file: BinaryIO) -> TileTable | None:
+    """Returns the table of the compressed *hdu*. None if its layout is not known.
+
+    Raises `ValueError` if the file ends before it does.
+    """
+    info = hdu.fileinfo()
+    header = _header(bytes(bytes_at(file, info["hdrLoc"], info["datLoc"] - info["hdrLoc"])))
+    return _table(header, file, info["datLoc"], tile_count(hdu))
+
+
+def tile_count(hdu: Any) -> int:
+    """Returns the tiles of the compressed *hdu*, all planes of a cube together."""
+    return prod(-(-size // max(1, int(tile))) for size, tile in zip(hdu.shape, hdu.tile_shape, strict=True))
 
 
 def _header(raw: bytes) -> Any:
@@ -109,29 +132,32 @@ def _table(header: Any, file: BinaryIO, start: int, tiles: int) -> TileTable | N
     columns = [_column(header, number) for number in range(1, header["TFIELDS"] + 1)]
     stored = [column for column in columns if column is not None and column[2]]
     width = sum(column[2] for column in stored)
-    if None in columns or width != header["NAXIS1"] or header["NAXIS2"] != tiles:
+    if None in columns or width != header["NAXIS1"] or width > WIDTH_MAX or header["NAXIS2"] != tiles:
         return None
-    names, forms, widths = zip(*stored, strict=True)
+    names, forms, widths, elements = zip(*stored, strict=True)
     offsets = [sum(widths[:number]) for number in range(len(widths))]
     row_type = np.dtype({"names": names, "formats": forms, "offsets": offsets, "itemsize": width})
     heap = start + int(header.get("THEAP", width * tiles))
     if heap < start + width * tiles:
         return None
     rows = np.frombuffer(bytes_at(file, start, width * tiles), row_type)
-    return TileTable(rows, heap, start + width * tiles + header["PCOUNT"])
+    return TileTable(
+        header, rows, dict(zip(names, elements, strict=True)), heap, start + width * tiles + header["PCOUNT"]
+    )
 
 
-def _column(header: Any, number: int) -> tuple[str, str, int] | None:
-    """Returns name, type and bytes of a column. None if it is scaled, or of a form that such tables do not have."""
+def _column(header: Any, number: int) -> tuple[str, str, int, int] | None:
+    """Returns name, type and bytes of a column, and those of an element that it points to.
+
+    None if it is scaled, or of a form that such tables do not have.
+    """
     form = FORM.fullmatch(str(header[f"TFORM{number}"]))
     if form is None or f"TSCAL{number}" in header or f"TZERO{number}" in header:
         return None
     width = 0 if form[1] == "0" else WIDTHS[form[2]]
-    points_to_bytes = form[2] not in "PQ" or form[3].startswith("B")
+    element = WIDTHS.get(form[3][:1], 0) if form[2] in "PQ" else 1
     name = str(header[f"TTYPE{number}"]).upper()
-    if name == "COMPRESSED_DATA" and not points_to_bytes:
-        return None
-    return name, COLUMN_TYPES.get(form[2], f"V{width}"), width
+    return (name, COLUMN_TYPES.get(form[2], f"V{width}"), width, element) if element else None
 
 
 def _scaling(header: Any, rows: Pixels, codes: np.dtype[Any]) -> IntegerScaling | QuantizedScaling | None:
@@ -156,7 +182,7 @@ def _scaling(header: Any, rows: Pixels, codes: np.dtype[Any]) -> IntegerScaling 
 
 def _streams(table: TileTable, file: BinaryIO, tile_bytes: int) -> TileStreams | None:
     """Returns where each tile's bytes are. None if some are missing, or if there are gaps between them."""
-    if "COMPRESSED_DATA" not in (table.rows.dtype.names or ()):
+    if table.elements.get("COMPRESSED_DATA") != 1:
         return None
     heap_size = table.end - table.heap
     sizes, offsets = table.rows["COMPRESSED_DATA"].astype(np.int64).T
