@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from mezcal.convert.context import ConversionContext
     from mezcal.convert.fits.read.hdu_list import HduList
+    from mezcal.convert.fits.read.mosaic import PlacedPart
     from mezcal.convert.fits.read.planes import Plane
     from mezcal.recipe import ThumbnailOptions
 
@@ -114,12 +115,14 @@ def open_frame(file: BinaryIO, options: ThumbnailOptions, context: ConversionCon
         hdus = stack.enter_context(open_hdus(fits_file))
         file_size = fits_file.seek(0, io.SEEK_END)
         picture = choose_picture(hdus, options)
-        parts = _detector_parts(hdus, picture, options) or [picture]
+        placed = _detector_parts(hdus, picture, options)
+        parts = [part.hdu for part in placed] or [picture]
         for hdu in parts:
             check_complete(hdu, file_size)
             check_pixels(hdu.shape, context.options.max_pixels)
         table_bytes = _reserve_tables(parts, context)
-        plane = _plane(parts, fits_file, (options.plane or 1) - 1)
+        planes = [open_plane(part, fits_file, (options.plane or 1) - 1) for part in parts]
+        plane = Mosaic.of(placed, planes) if placed else planes[0]
         check_pixels(plane.shape, context.options.max_pixels)
         yield FitsFrame(plane, FrameHeader(picture.header, hdus.primary.header), hdus, table_bytes)
 
@@ -133,18 +136,12 @@ def _reserve_tables(parts: list[Any], context: ConversionContext) -> int:
     return size
 
 
-def _detector_parts(hdus: HduList, picture: Any, options: ThumbnailOptions) -> list[Any]:
+def _detector_parts(hdus: HduList, picture: Any, options: ThumbnailOptions) -> list[PlacedPart]:
     """Returns the HDUs that show one detector together with *picture*, an empty list if there are none."""
     if options.hdu or options.look == "lco" or not is_part(picture):
         return []
     similar = [hdu for hdu in pictures(hdus) if picture.name != "SCI" or hdu.name == "SCI"]  # no masks and errors
     return parts_of_one_detector(similar)
-
-
-def _plane(parts: list[Any], file: BinaryIO, number: int) -> Plane:
-    if len(parts) == 1:
-        return open_plane(parts[0], file, number)
-    return Mosaic.of([(open_plane(part, file, number), part.header) for part in parts])
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from math import prod
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -11,8 +12,11 @@ import numpy as np
 from mezcal.convert.fits.read.planes import Plane
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from mezcal.convert.fits.read.planes import Pixels
 
+EMPTY_MAX = 4  # times the area of all parts, that a mosaic may have
 SECTION = re.compile(r"\[\s*(\d+)\s*:\s*(\d+)\s*,\s*(\d+)\s*:\s*(\d+)\s*\]")
 
 
@@ -43,12 +47,63 @@ def is_part(hdu: Any) -> bool:
     return parse_section(hdu.header.get("DETSEC", "")) is not None
 
 
-def parts_of_one_detector(pictures: list[Any]) -> list[Any]:
-    """Returns the HDUs of *pictures* that are parts of one detector, an empty list if they are not."""
+class PlacedPart(NamedTuple):
+    """An HDU whose section *data* is the section *target* of the mosaic."""
+
+    hdu: Any
+    data: DetectorSection
+    target: DetectorSection
+
+
+def parts_of_one_detector(pictures: list[Any]) -> list[PlacedPart]:
+    """Returns the HDUs of *pictures* with their places on one detector, an empty list if they do not fit together.
+
+    DETSEC counts the detector's pixels. In a binned frame, several of them are one pixel of DATASEC.
+    """
     flat = [hdu for hdu in pictures if len(hdu.shape) == 2]
     places = [parse_section(hdu.header.get("DETSEC", "")) for hdu in flat]
-    together = len(flat) > 1 and None not in places and len(set(places)) == len(flat)
-    return flat if together else []
+    targets, parts = [place for place in places if place is not None], [_data_section(hdu) for hdu in flat]
+    data = [part for part in parts if part is not None]
+    if len(flat) < 2 or len(set(targets)) < len(flat) or len(data) < len(flat):
+        return []
+    binnings = {_binning(target, section) for target, section in zip(targets, data, strict=True)}
+    binning = binnings.pop()
+    if binnings or binning is None:
+        return []
+    placed = list(map(PlacedPart, flat, data, _binned(targets, data, binning)))
+    return placed if _is_compact(placed) else []
+
+
+def _data_section(hdu: Any) -> DetectorSection | None:
+    """Returns the pixels of *hdu* that show the detector. None if it does not have them."""
+    rows, columns = hdu.shape
+    whole = DetectorSection(0, columns, 0, rows, flip_columns=False, flip_rows=False)
+    data = parse_section(hdu.header.get("DATASEC", "")) or whole
+    return None if data.right > columns or data.top > rows else data
+
+
+def _binning(target: DetectorSection, data: DetectorSection) -> tuple[int, int] | None:
+    """Returns how many columns and rows of the detector are one of *data*. None if they are no whole numbers."""
+    (wide, across), (high, down) = zip(_size(target), _size(data), strict=True)
+    return None if wide % across or high % down else (wide // across, high // down)
+
+
+def _binned(
+    targets: list[DetectorSection], data: list[DetectorSection], binning: tuple[int, int]
+) -> Iterator[DetectorSection]:
+    """Yields *targets* in binned pixels, from the lowest of them on, each as large as its *data*."""
+    left, bottom = min(target.left for target in targets), min(target.bottom for target in targets)
+    for target, part in zip(targets, data, strict=True):
+        x, y = (target.left - left) // binning[0], (target.bottom - bottom) // binning[1]
+        width, height = _size(part)
+        yield target._replace(left=x, right=x + width, bottom=y, top=y + height)
+
+
+def _is_compact(parts: list[PlacedPart]) -> bool:
+    """Returns True if the mosaic is not mostly empty, as it would be with a wrong DETSEC."""
+    right, top = max(part.target.right for part in parts), max(part.target.top for part in parts)
+    covered = sum(prod(_size(part.target)) for part in parts)
+    return right * top <= EMPTY_MAX * covered
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,17 +133,14 @@ class Mosaic(Plane):
     """The whole detector. Pixels between the parts are NaN."""
 
     parts: tuple[MosaicPart, ...]
-    left: int
-    bottom: int
     shape: tuple[int, int]
 
     @classmethod
-    def of(cls, planes: list[tuple[Plane, Any]]) -> Mosaic:
-        """Returns the mosaic of planes with their headers, all of which have a DETSEC."""
-        parts = tuple(_part(plane, header) for plane, header in planes)
-        left, bottom = min(part.target.left for part in parts), min(part.target.bottom for part in parts)
+    def of(cls, placed: list[PlacedPart], planes: list[Plane]) -> Mosaic:
+        """Returns the mosaic of *planes*, those of the *placed* parts."""
+        parts = tuple(_part(*each) for each in zip(placed, planes, strict=True))
         right, top = max(part.target.right for part in parts), max(part.target.top for part in parts)
-        return cls(parts, left, bottom, (top - bottom, right - left))
+        return cls(parts, (top, right))
 
     @property
     def decoding_bytes(self) -> int:
@@ -104,22 +156,16 @@ class Mosaic(Plane):
         """Returns the rows, joined from all parts that have pixels in them."""
         block = np.full((stop - start, self.shape[1]), np.nan, np.float32)
         for part in self.parts:
-            first = max(start + self.bottom, part.target.bottom)
-            last = min(stop + self.bottom, part.target.top)
+            first, last = max(start, part.target.bottom), min(stop, part.target.top)
             if first < last:
-                columns = slice(part.target.left - self.left, part.target.right - self.left)
-                block[first - self.bottom - start : last - self.bottom - start, columns] = part.rows(first, last)
+                columns = slice(part.target.left, part.target.right)
+                block[first - start : last - start, columns] = part.rows(first, last)
         return block
 
 
-def _part(plane: Plane, header: Any) -> MosaicPart:
-    rows, columns = plane.shape
-    target = parse_section(header["DETSEC"])
-    whole = DetectorSection(0, columns, 0, rows, flip_columns=False, flip_rows=False)
-    data = parse_section(header.get("DATASEC", "")) or whole
-    if target is None or data.right > columns or data.top > rows or _size(target) != _size(data):
-        raise ValueError(f"DETSEC {header['DETSEC']} and DATASEC {header.get('DATASEC')} do not fit together")
-    return MosaicPart(plane, data, target, _bias(plane, parse_section(header.get("BIASSEC", ""))))
+def _part(placed: PlacedPart, plane: Plane) -> MosaicPart:
+    overscan = parse_section(placed.hdu.header.get("BIASSEC", ""))
+    return MosaicPart(plane, placed.data, placed.target, _bias(plane, overscan))
 
 
 def _size(area: DetectorSection) -> tuple[int, int]:

@@ -199,6 +199,32 @@ def test_the_quadrants_of_a_raw_frame_are_put_together(tmp_path: Path) -> None:
     assert np.abs(together - alone).max() < 4
 
 
+def amplifiers(folder: Path, *sections: tuple[str, str], shape: tuple[int, int] = (40, 30)) -> Path:
+    """Returns a frame with an amplifier for each DETSEC and DATASEC. Each ramp begins where the last one ends."""
+    parts = []
+    for number, (detector, data) in enumerate(sections):
+        header = fits.Header({"DETSEC": detector, "DATASEC": data, "CCDSUM": "2 2"})
+        parts.append(fits.ImageHDU(ramp(*shape) + shape[1] * number, header, name="SCI", ver=number + 1))
+    return written(folder, *parts)
+
+
+def test_a_binned_frame_is_joined_in_its_own_pixels(tmp_path: Path) -> None:
+    """DETSEC counts the pixels of the detector, of which four are one pixel of the frame."""
+    path = amplifiers(tmp_path, ("[101:160,1:80]", "[1:30,1:40]"), ("[161:220,1:80]", "[1:30,1:40]"))
+    assert np.array_equal(picture(path), picture(written(tmp_path, fits.PrimaryHDU(ramp(40, 60)))))
+
+
+@pytest.mark.parametrize("sections", [
+    [("[1:30,1:40]", "[1:30,1:40]"), ("[31:60,1:40]", "[11:40,1:40]")],
+    [("[1:45,1:40]", "[1:30,1:40]"), ("[46:90,1:40]", "[1:30,1:40]")],
+    [("[1:60,1:80]", "[1:30,1:40]"), ("[61:90,1:40]", "[1:30,1:40]")],
+    [("[1:30,1:40]", "[1:30,1:40]"), ("[90001:90030,1:40]", "[1:30,1:40]")],
+], ids=["outside", "no whole number", "two binnings", "far apart"])  # fmt: skip
+def test_amplifiers_that_do_not_fit_together_are_not_joined(tmp_path: Path, sections: list[tuple[str, str]]) -> None:
+    path = amplifiers(tmp_path, *sections)
+    assert np.array_equal(picture(path), picture(written(tmp_path, fits.PrimaryHDU(ramp(40, 30)))))
+
+
 def test_overscan_outside_of_its_amplifier_is_not_used_as_the_zero(tmp_path: Path) -> None:
     """After the amplifier's rows, the file has the next one's header."""
     parts = []
