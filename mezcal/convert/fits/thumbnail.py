@@ -21,6 +21,7 @@ from mezcal.convert.fits.draw.scaling import (
     shrink_levels,
     shrink_means,
 )
+from mezcal.convert.fits.flux import flux_factors
 from mezcal.convert.fits.geometry import Geometry
 from mezcal.convert.fits.read.frame import FitsFrame, frame_errors_as_undecodable, open_frame
 from mezcal.convert.fits.read.planes import WHOLE_MAX
@@ -128,9 +129,11 @@ def _draw_robust(
 ) -> Image.Image:
     """Average each frame as floats and align it with the reference; then resample and stretch all of them together."""
     planes = []
-    for frame, affine in zip(frames, affines, strict=True):
+    for frame, affine, factor in zip(frames, affines, flux_factors(frames, affines), strict=True):
         small = shrink_means(frame.plane, geometry.orientation, geometry.box)
         frame.plane.release()
+        if factor != 1:
+            small *= np.float32(factor)
         planes.append(align_picture(small, affine, geometry, frame.plane.shape))
     if options.orient == "exact" and geometry.angle:
         scale = partial(_rotate, angle=geometry.angle, options=options)

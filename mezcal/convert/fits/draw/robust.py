@@ -25,6 +25,8 @@ STATISTICS_EDGE = 512  # pixels: limits come from a picture of about this size, 
 ZSCALE_SAMPLES = 5_000  # astropy's default of 1,000 gives limits that depend more on which pixels are sampled
 STRETCHES = {"linear": LinearStretch, "asinh": AsinhStretch, "sqrt": SqrtStretch, "log": LogStretch}
 
+SKY_SHARE = 0.25  # of the distance from the sky to white, that black is below the sky: the sky is a dark grey
+
 STEPS = 65_535  # of brightness before the stretch: the steepest stretch makes half a level of each
 
 ANCHORS = {
@@ -76,17 +78,20 @@ def grey_levels(planes: list[Pixels], scale: Scale, options: ThumbnailOptions) -
 def colour_levels(planes: list[Pixels], scale: Scale, options: ThumbnailOptions) -> Image.Image:
     """Returns red, visual and blue as 8-bit RGB with the same limits, after Lupton et al. 2004 (PASP 116, 133).
 
-    The sky of each plane is subtracted and becomes black. Then all three have one scale, the stretch acts on their mean
-    alone, and pixels that are too bright keep their hue.
+    The sky of each plane is subtracted, so that it has the same grey in all. Then all three have one scale, the stretch
+    acts on their mean alone, and pixels that are too bright keep their hue. Black is below the sky: noise that is cut
+    at zero would have the colour of the plane with most of it.
     """
     small = [_statistics_picture(plane) for plane in planes]
     skies = [np.float32(_sky(plane)) for plane in small]
-    white = limits(_mean([plane - sky for plane, sky in zip(small, skies, strict=True)]), options).white
-    within = Limits(0.0, white if white > 0 else 1.0)
+    found = limits(_mean([plane - sky for plane, sky in zip(small, skies, strict=True)]), options)
+    white = found.white if found.white > 0 else 1.0
+    black = np.float32(max(min(found.black, 0.0), -white * SKY_SHARE))
+    within = Limits(0.0, float(white - black))
     scaled = [scale(plane) for plane in planes]
     picture, top = np.empty((*scaled[0].size[::-1], 3), np.uint8), 0
     for bands in zip(*(plane.bands for plane in scaled), strict=True):
-        light = [band - sky for band, sky in zip(bands, skies, strict=True)]
+        light = [band - sky - black for band, sky in zip(bands, skies, strict=True)]
         mean = _mean(light)
         with np.errstate(all="ignore"):
             factor = np.where(mean > 0, _stretched(within.apply(mean), options) / mean, 0)

@@ -1,0 +1,79 @@
+"""Composites of frames with different exposures and pixels: a white star is white, and the sky is grey."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from PIL import Image
+
+from mezcal.convert import ConversionContext
+from mezcal.convert.fits.flux import exposure
+from mezcal.convert.fits.thumbnail import draw
+from mezcal.recipe import ThumbnailOptions
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SIDE, STEP = 240, 1e-4  # pixels; degrees for each
+
+
+def write_frame(path: Path, seconds: float, binning: int = 1, unit: str | None = None) -> None:
+    """Write a frame of white stars, whose counts grow with the exposure and the area of a pixel."""
+    random = np.random.default_rng(3)
+    y, x = np.mgrid[:SIDE, :SIDE]
+    light = np.zeros((SIDE, SIDE))
+    for _ in range(30):
+        across, along = random.uniform(10, SIDE - 10, 2)
+        light += 40 * np.exp(-((x - across) ** 2 + (y - along) ** 2) / 18)
+    counts = (light + 5) * (1 if unit else seconds)
+    side = SIDE // binning
+    counts = counts.reshape(side, binning, side, binning).sum(axis=(1, 3))
+    counts += np.random.default_rng(binning).normal(0, np.sqrt(counts.mean()), counts.shape)
+    header = fits.Header({"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRVAL1": 10.0, "CRVAL2": 0.0})
+    header.update(CRPIX1=side / 2 + 0.5, CRPIX2=side / 2 + 0.5, CD1_1=-STEP * binning, CD2_2=STEP * binning)
+    header.update(EXPTIME=seconds, **({"BUNIT": unit} if unit else {}))
+    fits.PrimaryHDU(counts.astype("f4"), header).writeto(path)
+
+
+def composite(folder: Path, paths: list[Path]) -> np.ndarray:
+    options = ThumbnailOptions.parse({"color": "true", "width": "240", "height": "240", "quality": "95"})
+    with ExitStack() as stack:
+        files = [stack.enter_context(path.open("rb")) for path in paths]
+        draw(files, folder / "out.jpg", options, ConversionContext())
+    with Image.open(folder / "out.jpg") as image:
+        return np.asarray(image, float)
+
+
+@pytest.mark.parametrize(
+    "frames",
+    [
+        [{"seconds": 30}, {"seconds": 60}, {"seconds": 120}],
+        [{"seconds": 60, "binning": 2}, {"seconds": 60}, {"seconds": 60}],
+        [{"seconds": 60}, {"seconds": 60, "binning": 2}, {"seconds": 20}],
+        [{"seconds": 30, "unit": "electron/s"}, {"seconds": 60, "unit": "electron/s"}, {"seconds": 9, "unit": "adu/s"}],
+    ],
+    ids=["exposures", "binned red", "both", "counts a second"],
+)
+def test_white_stars_are_white_and_the_sky_is_grey(tmp_path: Path, frames: list[dict[str, object]]) -> None:
+    paths = [tmp_path / f"{number}.fits" for number in range(3)]
+    for path, options in zip(paths, frames, strict=True):
+        write_frame(path, **options)  # type: ignore[arg-type]
+    shown = composite(tmp_path, paths)[8:-8, 8:-8]
+    brightness = shown.mean(axis=2)
+    stars, sky = shown[brightness > 180].mean(axis=0), shown[brightness < np.median(brightness)].mean(axis=0)
+    assert np.ptp(stars) < 20, stars
+    assert np.ptp(sky) < 20, sky
+    assert sky.mean() < 80
+
+
+@pytest.mark.parametrize(("cards", "seconds"), [
+    ({"EXPTIME": 30.0}, 30.0), ({"EXPTIME": 30, "BUNIT": "adu"}, 30.0), ({"EXPTIME": 30, "BUNIT": "electron"}, 30.0),
+    ({"EXPTIME": 30, "BUNIT": "electron/s"}, None), ({"EXPTIME": 30, "BUNIT": "MJy/sr"}, None), ({}, None),
+    ({"EXPTIME": 0.0}, None), ({"EXPTIME": -1.0}, None), ({"EXPTIME": "long"}, None),
+])  # fmt: skip
+def test_an_exposure_counts_only_for_counts(cards: dict[str, object], seconds: float | None) -> None:
+    assert exposure(fits.Header(cards)) == seconds
