@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from astropy.io.fits import VerifyError
 from astropy.wcs import WCS
 from PIL import Image
 
@@ -34,7 +35,7 @@ def affine_between(reference: FitsFrame, other: FitsFrame) -> tuple[Affine | Non
     `catalog` stands also for stars that are found here, in frames without a catalogue.
     """
     affine = _by_coordinates(reference, other)
-    if affine is not None:
+    if affine is not None and not _is_contradicted(affine, reference, other):
         return affine, "wcs"
     affine = _by_stars(_stars(reference), _stars(other))
     return affine, "catalog" if affine is not None else "none"
@@ -42,16 +43,35 @@ def affine_between(reference: FitsFrame, other: FitsFrame) -> tuple[Affine | Non
 
 def _by_coordinates(reference: FitsFrame, other: FitsFrame) -> Affine | None:
     """Returns the map by both frames' coordinates. None if one has none, or if they give no map."""
-    rows, columns = reference.plane.shape
-    grid = np.stack(np.meshgrid(np.linspace(0, columns, GRID), np.linspace(0, rows, GRID)), -1).reshape(-1, 2)
+    grid = _grid(reference)
     try:
+        if any(float(frame.header.get("WCSERR", 0) or 0) for frame in (reference, other)):
+            return None  # the pipeline says that its fit failed
         here, there = (WCS(frame.header.merged(), naxis=2) for frame in (reference, other))
         if not (here.has_celestial and there.has_celestial):
             return None
         points = there.all_world2pix(here.all_pix2world(grid - 0.5, 0), 0, quiet=True) + 0.5
-    except (ValueError, TypeError, KeyError):  # wcslib's errors are ValueErrors
+    except (ValueError, TypeError, KeyError, VerifyError):  # wcslib's errors are ValueErrors
         return None
     return _fit(grid, points)
+
+
+def _grid(frame: FitsFrame) -> Pixels:
+    """Returns points (x, y) all over *frame*."""
+    rows, columns = frame.plane.shape
+    return np.stack(np.meshgrid(np.linspace(0, columns, GRID), np.linspace(0, rows, GRID)), -1).reshape(-1, 2)
+
+
+def _is_contradicted(affine: Affine, reference: FitsFrame, other: FitsFrame) -> bool:
+    """Returns True if the stars of both catalogues match, and say something else than *affine*."""
+    if reference.catalogue() is None or other.catalogue() is None:
+        return False  # to find stars takes longer than to draw the frame
+    by_stars = _by_stars(_stars(reference), _stars(other))
+    if by_stars is None:
+        return False
+    grid = _grid(reference)
+    distances = grid @ affine[0].T + affine[1] - grid @ by_stars[0].T - by_stars[1]
+    return bool(np.abs(distances).max() > NEAR)
 
 
 def _fit(here: Pixels, there: Pixels) -> Affine | None:

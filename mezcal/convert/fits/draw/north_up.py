@@ -12,6 +12,7 @@ import numpy as np
 if TYPE_CHECKING:
     from mezcal.convert.fits.read.planes import Pixels
 
+SKY_AXES = ({"RA", "DEC"}, {"GLON", "GLAT"}, {"ELON", "ELAT"}, {"SLON", "SLAT"})  # the beginnings of CTYPE1 and CTYPE2
 SPECTRA = {"SPECTRUM", "ARC", "LAMPFLAT"}  # values of OBSTYPE
 
 
@@ -61,12 +62,14 @@ class Orientation:
 FLIPPED = Orientation()
 
 
-def orientation_of(header: Any) -> tuple[Orientation, float]:
+def orientation_of(header: Any, *, any_axes: bool = False) -> tuple[Orientation, float]:
     """Returns the orientation that brings north nearest to the top and east to the left, and the remaining angle.
 
-    The angle is in degrees, counter-clockwise. Frames without coordinates, and spectra, are only flipped.
+    The angle is in degrees, counter-clockwise. Frames without coordinates on the sky, and spectra, are only flipped.
+    With *any_axes*, all coordinates count as those of the sky, as in thumbnail-service.
     """
-    matrix = None if str(header.get("OBSTYPE", "")).strip().upper() in SPECTRA else sky_matrix(header)
+    turned = str(header.get("OBSTYPE", "")).strip().upper() not in SPECTRA and (any_axes or _has_sky_axes(header))
+    matrix = sky_matrix(header) if turned else None
     if matrix is None:
         return FLIPPED, 0.0
     inverse = np.linalg.inv(matrix)
@@ -76,6 +79,12 @@ def orientation_of(header: Any) -> tuple[Orientation, float]:
     best = max(orientations, key=lambda each: round(each.direction(north)[1] - each.direction(east)[0], 9))
     right, up = best.direction(north)
     return best, math.degrees(math.atan2(right, up))
+
+
+def _has_sky_axes(header: Any) -> bool:
+    """Returns True if both axes are on the sky. Those of the Sun are not: its west belongs on the right."""
+    axes = {str(header.get(name, "")).strip().upper().split("-")[0] for name in ("CTYPE1", "CTYPE2")}
+    return axes in SKY_AXES
 
 
 def sky_matrix(header: Any) -> Pixels | None:

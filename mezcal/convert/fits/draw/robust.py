@@ -10,7 +10,7 @@ from astropy.visualization import AsinhStretch, LinearStretch, LogStretch, SqrtS
 from PIL import Image
 
 from mezcal.convert.fits.draw.box_means import box_means
-from mezcal.convert.fits.draw.limits import Limits, smallest_step
+from mezcal.convert.fits.draw.limits import STEP_SHARE, Limits, smallest_step
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,6 +50,8 @@ def limits(small: Pixels, options: ThumbnailOptions) -> Limits:
         low = 50 if options.median else 100 - options.percentile
         black, white = np.percentile(values, [low, options.percentile])
     else:
+        black, white = values.min(), values.max()
+    if not white - black > STEP_SHARE * abs(black):  # most pixels have one value
         black, white = values.min(), values.max()
     black, white = float(black), float(white)
     return Limits(black, white if white > black else black + smallest_step(black))

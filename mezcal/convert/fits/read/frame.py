@@ -18,7 +18,7 @@ from astropy.io import fits
 from mezcal.convert.fits.read.hdu_list import open_hdus
 from mezcal.convert.fits.read.hdus import check_complete, check_pixels, choose_picture, pictures
 from mezcal.convert.fits.read.mosaic import Mosaic, is_part, parts_of_one_detector
-from mezcal.convert.fits.read.plane_readers import open_plane
+from mezcal.convert.fits.read.plane_readers import first_with_data, open_plane
 from mezcal.convert.fits.read.tile_table import TILE_MEMORY, tile_count
 from mezcal.errors import NotAnImage, OutOfMemory, StoreDown, TooLarge, Undecodable, is_disk_full, is_out_of_memory
 from mezcal.runtime import memory_budget
@@ -54,8 +54,11 @@ class FrameHeader:
         return name in self.own or name in self.primary
 
     def get(self, name: str, default: Any = None) -> Any:
-        """Returns the value of a card."""
-        return (self.own if name in self.own else self.primary).get(name, default)
+        """Returns the value of a card, *default* if there is none or if it cannot be parsed."""
+        try:
+            return (self.own if name in self.own else self.primary).get(name, default)
+        except fits.VerifyError:
+            return default
 
     def merged(self) -> Any:
         """Returns both in one. With hundreds of cards this takes as long as reading them."""
@@ -121,7 +124,8 @@ def open_frame(file: BinaryIO, options: ThumbnailOptions, context: ConversionCon
             check_complete(hdu, file_size)
             check_pixels(hdu.shape, context.options.max_pixels)
         table_bytes = _reserve_tables(parts, context)
-        planes = [open_plane(part, fits_file, (options.plane or 1) - 1) for part in parts]
+        number = first_with_data(picture, fits_file) if options.plane is None else options.plane - 1
+        planes = [open_plane(part, fits_file, number) for part in parts]
         plane = Mosaic.of(placed, planes) if placed else planes[0]
         check_pixels(plane.shape, context.options.max_pixels)
         yield FitsFrame(plane, FrameHeader(picture.header, hdus.primary.header), hdus, table_bytes)

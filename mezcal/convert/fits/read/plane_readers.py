@@ -9,7 +9,10 @@ from __future__ import annotations
 from math import prod
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
+import numpy as np
+
 from mezcal.convert.fits.read.astropy_planes import read_by_astropy
+from mezcal.convert.fits.read.planes import blocks
 from mezcal.convert.fits.read.tile_table import read_rice
 from mezcal.convert.fits.read.uncompressed import read_uncompressed
 from mezcal.errors import Undecodable
@@ -25,7 +28,22 @@ class PlaneReader(Protocol):
         """Returns the *number*-th plane of *hdu*, from 0, read from *file*. None if the layout is not supported."""
 
 
+PLANES_MAX = 100  # of a cube that are searched for data
+
 READERS: tuple[PlaneReader, ...] = (read_uncompressed, read_rice, read_by_astropy)  # the last one reads every layout
+
+
+def first_with_data(hdu: Any, file: BinaryIO) -> int:
+    """Returns the first plane of the cube *hdu* that has a number in it, from 0; 0 if the first ones have none."""
+    planes = prod(hdu.shape[:-2])
+    if planes == 1 or hdu.header["BITPIX"] > 0:
+        return 0
+    return next((number for number in range(min(planes, PLANES_MAX)) if _has_data(open_plane(hdu, file, number))), 0)
+
+
+def _has_data(plane: Plane) -> bool:
+    rows = blocks(plane.shape[0], plane.block_height())
+    return any(np.isfinite(plane.rows(start, stop)).any() for start, stop in rows)
 
 
 def open_plane(hdu: Any, file: BinaryIO, number: int) -> Plane:

@@ -53,6 +53,37 @@ def _catalogue(x: np.ndarray, y: np.ndarray) -> fits.BinTableHDU:
     return fits.BinTableHDU.from_columns(written, name="CAT")
 
 
+SKY = {"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRVAL1": 150.0, "CRVAL2": 2.0, "CRPIX1": 1000.0, "CRPIX2": 1000.0}
+SCALE = {"CD1_1": -1e-4, "CD2_2": 1e-4}
+
+
+def _frame(stars: np.ndarray | None, **cards: Any) -> FitsFrame:
+    """Returns a frame of 2000 pixels a side with the catalogue *stars*."""
+    header, catalogue = fits.Header(SKY | SCALE | cards), [] if stars is None else [_catalogue(*stars.T)]
+    return FitsFrame(ArrayPlane(np.zeros((2000, 2000), "u1")), FrameHeader(header, fits.Header()), catalogue)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "cards", [{"WCSERR": 4}, {"WCSERR": 0}, {}], ids=["it says so", "it says it is right", "silent"]
+)
+def test_coordinates_that_the_stars_contradict_are_not_used(cards: dict[str, Any]) -> None:
+    stars = np.random.default_rng(1).uniform(100, 1900, (60, 2))
+    affine, how = affine_between(_frame(stars), _frame(stars + np.array([7, -3]), CRPIX1=1100.0, **cards))
+    assert how == "catalog"
+    assert affine is not None
+    assert affine[1] == pytest.approx([7, -3], abs=1e-6)
+
+
+def test_coordinates_are_used_where_the_stars_agree_or_cannot_tell() -> None:
+    stars = np.random.default_rng(1).uniform(100, 1900, (60, 2))
+    others = np.random.default_rng(2).uniform(100, 1900, (60, 2))
+    for catalogue in (stars + np.array([100, 0]), others, None):
+        affine, how = affine_between(_frame(stars), _frame(catalogue, CRPIX1=1100.0))
+        assert how == "wcs"
+        assert affine is not None
+        assert affine[1] == pytest.approx([100, 0], abs=0.01)
+
+
 def test_stars_are_matched_in_little_memory() -> None:
     """The shifts between 60 stars and 60 are 3600; pairs of these are 13 million."""
     stars = np.random.default_rng(1).uniform(0, 2000, (60, 2))

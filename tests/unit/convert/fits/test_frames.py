@@ -285,6 +285,52 @@ def test_a_frame_that_does_not_fit_on_the_disk_is_an_error(tmp_path: Path, monke
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
+def test_a_card_that_cannot_be_parsed_is_left_out(tmp_path: Path) -> None:
+    path = written(tmp_path, fits.PrimaryHDU(ramp(), fits.Header(NORTH_UP | {"CD1_1": 1e-4, "CD2_2": 1e-4})))
+    assert corner(picture(path)) == "top left"
+    broken = path.read_bytes().replace(b"CD1_1   =               0.0001", b"CD1_1   =                  nan")
+    path.write_bytes(broken)
+    assert b"nan" in broken
+    assert corner(picture(path)) == "top right"
+
+
+@pytest.mark.parametrize("axes", ["LINEAR", "WAVE", "PIXEL", "AZ---TAN", "HPLN-TAN", ""])
+def test_only_axes_on_the_sky_turn_a_frame(tmp_path: Path, axes: str) -> None:
+    """The solar west belongs on the right, as it is in the frame; thumbnail-service turns all of them."""
+    cards = NORTH_UP | {
+        "CD1_1": 1e-4,
+        "CD2_2": 1e-4,
+        "CTYPE1": axes,
+        "CTYPE2": axes.replace("AZ-", "ALT").replace("LN", "LT"),
+    }
+    path = written(tmp_path, fits.PrimaryHDU(ramp(), fits.Header(cards)))
+    assert corner(picture(path)) == "top right"
+    assert corner(picture(path, look="lco")) == "top left"
+
+
+@pytest.mark.parametrize("most", [1, 65_535])
+def test_a_frame_of_mostly_one_value_is_not_black(tmp_path: Path, most: int) -> None:
+    """Masks and saturated frames: their pixels lie below the value that most of them have."""
+    pixels = np.full((100, 100), most, "u2")
+    pixels[:10] = 0
+    path = written(tmp_path, fits.PrimaryHDU(pixels))
+    with path.open("rb") as file:
+        draw([file], path.with_suffix(".jpg"), ThumbnailOptions.parse({}), ConversionContext())
+    with Image.open(path.with_suffix(".jpg")) as image:
+        shown = np.asarray(image.convert("L"))
+    assert shown[:80].min() > 240
+    assert shown[-5:].max() < 15
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_the_first_plane_with_data_is_shown(tmp_path: Path, compressed: bool) -> None:
+    cube = np.stack([np.full((40, 60), np.nan), np.full((40, 60), np.nan), ramp()]).astype("f4")
+    hdu = fits.CompImageHDU(cube) if compressed else fits.ImageHDU(cube)
+    path = written(tmp_path, hdu)
+    assert corner(picture(path)) == "top right"
+    assert picture(path, plane="1").max() == 0
+
+
 def test_a_gzipped_frame_gives_the_same_picture(tmp_path: Path) -> None:
     plain = written(tmp_path, fits.PrimaryHDU(ramp()))
     expected = picture(plain)
