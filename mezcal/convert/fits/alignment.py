@@ -32,11 +32,12 @@ Affine = tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]  # matrix and shift, 
 def affine_between(reference: FitsFrame, other: FitsFrame) -> tuple[Affine | None, str]:
     """Returns the map from *reference*'s pixels to *other*'s, and how it was found: `wcs`, `catalog` or `none`.
 
-    `catalog` stands also for stars that are found here, in frames without a catalogue.
+    `catalog` stands also for stars that are found here, in frames without a catalogue. `no-overlap`: by the
+    coordinates, the frames show different parts of the sky.
     """
     affine = _by_coordinates(reference, other)
     if affine is not None and not _is_contradicted(affine, reference, other):
-        return affine, "wcs"
+        return affine, "wcs" if _overlaps(affine, reference, other) else "no-overlap"
     affine = _by_stars(_stars(reference), _stars(other))
     return affine, "catalog" if affine is not None else "none"
 
@@ -60,6 +61,14 @@ def _grid(frame: FitsFrame) -> Pixels:
     """Returns points (x, y) all over *frame*."""
     rows, columns = frame.plane.shape
     return np.stack(np.meshgrid(np.linspace(0, columns, GRID), np.linspace(0, rows, GRID)), -1).reshape(-1, 2)
+
+
+def _overlaps(affine: Affine, reference: FitsFrame, other: FitsFrame) -> bool:
+    """Returns True if *reference* has pixels where *other* has some."""
+    points = _grid(reference) @ affine[0].T + affine[1]
+    rows, columns = other.plane.shape
+    low, high = points.min(axis=0), points.max(axis=0)
+    return bool((high > 0).all() and (low < [columns, rows]).all())
 
 
 def _is_contradicted(affine: Affine, reference: FitsFrame, other: FitsFrame) -> bool:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from mezcal.convert.fits.read.planes import Pixels, Plane
     from mezcal.recipe import ThumbnailOptions
 
-ALIGNED_BY = ("wcs", "catalog", "none")  # from the best to the worst
+ALIGNED_BY = ("wcs", "catalog", "none", "no-overlap")  # from the best to the worst
 
 
 def draw(
@@ -134,7 +134,10 @@ def _draw_robust(
         frame.plane.release()
         if factor != 1:
             small *= np.float32(factor)
-        planes.append(align_picture(small, affine, geometry, frame.plane.shape))
+        aligned = align_picture(small, affine, geometry, frame.plane.shape)
+        planes.append(
+            aligned if np.isfinite(aligned).any() else np.zeros_like(aligned)
+        )  # what the others show is drawn
     if options.orient == "exact" and geometry.angle:
         scale = partial(_rotate, angle=geometry.angle, options=options)
     else:

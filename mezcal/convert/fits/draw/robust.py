@@ -25,8 +25,6 @@ STATISTICS_EDGE = 512  # pixels: limits come from a picture of about this size, 
 ZSCALE_SAMPLES = 5_000  # astropy's default of 1,000 gives limits that depend more on which pixels are sampled
 STRETCHES = {"linear": LinearStretch, "asinh": AsinhStretch, "sqrt": SqrtStretch, "log": LogStretch}
 
-SKY_SHARE = 0.25  # of the distance from the sky to white, that black is below the sky: the sky is a dark grey
-
 STEPS = 65_535  # of brightness before the stretch: the steepest stretch makes half a level of each
 
 ANCHORS = {
@@ -88,7 +86,7 @@ def colour_levels(planes: list[Pixels], scale: Scale, options: ThumbnailOptions)
     skies = [np.float32(_sky(plane)) for plane in small]
     found = limits(_mean([plane - sky for plane, sky in zip(small, skies, strict=True)]), options)
     white = found.white if found.white > 0 else 1.0
-    black = np.float32(max(min(found.black, 0.0), -white * SKY_SHARE))
+    black = np.float32(min(found.black, 0.0))
     within = Limits(0.0, float(white - black))
     scaled = [scale(plane) for plane in planes]
     picture, top = np.empty((*scaled[0].size[::-1], 3), np.uint8), 0

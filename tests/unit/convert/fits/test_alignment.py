@@ -74,6 +74,11 @@ def test_coordinates_that_the_stars_contradict_are_not_used(cards: dict[str, Any
     assert affine[1] == pytest.approx([7, -3], abs=1e-6)
 
 
+def test_frames_of_different_parts_of_the_sky_do_not_overlap() -> None:
+    assert affine_between(_frame(None), _frame(None, CRVAL1=151.0))[1] == "no-overlap"
+    assert affine_between(_frame(None), _frame(None, CRVAL2=2.19))[1] == "wcs"
+
+
 def test_coordinates_are_used_where_the_stars_agree_or_cannot_tell() -> None:
     stars = np.random.default_rng(1).uniform(100, 1900, (60, 2))
     others = np.random.default_rng(2).uniform(100, 1900, (60, 2))

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 SIDE, STEP = 240, 1e-4  # pixels; degrees for each
 
 
-def write_frame(path: Path, seconds: float, binning: int = 1, unit: str | None = None) -> None:
+def write_frame(
+    path: Path, seconds: float = 60, binning: int = 1, unit: str | None = None, declination: float = 0.0
+) -> None:
     """Write a frame of white stars, whose counts grow with the exposure and the area of a pixel."""
     random = np.random.default_rng(3)
     y, x = np.mgrid[:SIDE, :SIDE]
@@ -33,7 +35,7 @@ def write_frame(path: Path, seconds: float, binning: int = 1, unit: str | None =
     side = SIDE // binning
     counts = counts.reshape(side, binning, side, binning).sum(axis=(1, 3))
     counts += np.random.default_rng(binning).normal(0, np.sqrt(counts.mean()), counts.shape)
-    header = fits.Header({"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRVAL1": 10.0, "CRVAL2": 0.0})
+    header = fits.Header({"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRVAL1": 10.0, "CRVAL2": declination})
     header.update(CRPIX1=side / 2 + 0.5, CRPIX2=side / 2 + 0.5, CD1_1=-STEP * binning, CD2_2=STEP * binning)
     header.update(EXPTIME=seconds, **({"BUNIT": unit} if unit else {}))
     fits.PrimaryHDU(counts.astype("f4"), header).writeto(path)
@@ -67,7 +69,16 @@ def test_white_stars_are_white_and_the_sky_is_grey(tmp_path: Path, frames: list[
     stars, sky = shown[brightness > 180].mean(axis=0), shown[brightness < np.median(brightness)].mean(axis=0)
     assert np.ptp(stars) < 20, stars
     assert np.ptp(sky) < 20, sky
-    assert sky.mean() < 80
+    assert sky.mean() < 120
+
+
+def test_a_frame_beside_the_others_leaves_them_visible(tmp_path: Path) -> None:
+    paths = [tmp_path / f"{number}.fits" for number in range(3)]
+    for path, declination in zip(paths, (0.0, 3.0, 0.0), strict=True):
+        write_frame(path, declination=declination)
+    red, visual, blue = composite(tmp_path, paths).reshape(-1, 3).max(axis=0)
+    assert min(red, blue) > 200
+    assert visual < 150
 
 
 @pytest.mark.parametrize(("cards", "seconds"), [
