@@ -194,9 +194,9 @@ class ArchiveTimeout(Failure):
 
 
 class TicketExpired(Failure):
-    """The signed URL of a frame's file is not valid, or has expired. The next request brings a new one."""
+    """The URL of a frame's file is refused; mostly it has expired. The next request brings a new one."""
 
-    slug, title, status = "ticket-expired", "The URL of the frame's file has expired", 403
+    slug, title, status = "ticket-expired", "The frame's file is refused", 403
 
 
 # --- the master ---------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from functools import partial
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, Response, current_app, jsonify, redirect, request, url_for
@@ -191,9 +192,14 @@ def favicon() -> Response:
     return Response(html.asset("favicon.svg"), mimetype="image/svg+xml")
 
 
-@thumbnails.after_request
+@thumbnails.after_app_request
 def _allow_other_origins(response: Response) -> Response:
-    """Let pages of any origin read the responses (CORS). They send an Authorization header, never cookies."""
+    """Let pages of any origin read the responses (CORS). They send an Authorization header, never cookies.
+
+    A redirect to the same path with a slash belongs to no blueprint.
+    """
+    if request.blueprint != thumbnails.name and response.status_code != HTTPStatus.PERMANENT_REDIRECT:
+        return response
     response.headers["Access-Control-Allow-Origin"] = "*"
     if request.method == "OPTIONS":
         response.headers["Access-Control-Allow-Headers"] = "Authorization, Prefer"

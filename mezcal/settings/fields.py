@@ -129,7 +129,7 @@ class SettingFields(BaseSettings):
     aws_default_region: str | None = Field(
         None,
         validation_alias=AliasChoices("AWS_DEFAULT_REGION", "AWS_REGION"),
-        description="Region of the bucket. If unset, `us-east-1`.",
+        description="Region of the bucket. If unset, `us-east-1`, or `us-west-2` if there is an ARCHIVE_API_URL.",
     )
     aws_ca_bundle: Path | None = Field(
         None, description="File of CA certificates that the object store's certificate is checked against."

@@ -67,7 +67,7 @@ class FrameOrigin:
             with open_download(client, url, public_url, self._context) as master:
                 yield master
         except (MasterDenied, MasterForbidden) as refused:
-            raise TicketExpired(f"the file of frame {path} was refused: its URL has expired") from refused
+            raise TicketExpired(f"the file of frame {path} was refused: {refused.detail}") from refused
 
     def _checked_url(self, frame_id: str) -> str:
         url = normalise_url(self._ticket.get(frame_id, ""))

@@ -41,6 +41,7 @@ LOOKUP_SECONDS = 5.0  # for a HEAD: a client waits for it
 PAUSE_SECONDS = 1.0  # no request is sent for so long after the store could not be reached
 CONNECTIONS_MAX = 64  # kept open by each process
 DEFAULT_REGION = "us-east-1"
+THUMBNAIL_REGION = "us-west-2"  # thumbnail-service's default, for who takes its variables over
 NO_CREDENTIALS = (NoCredentialsError, PartialCredentialsError, CredentialRetrievalError)
 UNREACHABLE = (NoConnection, HTTPClientError, IncompleteReadError)
 HINTS = {
@@ -149,7 +150,8 @@ def _session(settings: Settings) -> Session:
     if settings.aws_access_key_id and settings.aws_secret_access_key:
         token = settings.aws_session_token.get_secret_value() if settings.aws_session_token else None
         session.set_credentials(settings.aws_access_key_id, settings.aws_secret_access_key.get_secret_value(), token)
-    region = settings.aws_default_region or session.get_config_variable("region") or DEFAULT_REGION
+    default = THUMBNAIL_REGION if settings.archive_api_url else DEFAULT_REGION
+    region = settings.aws_default_region or session.get_config_variable("region") or default
     session.set_config_variable("region", region)
     session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=parse_time)
     return session

@@ -304,6 +304,13 @@ def test_the_robust_look_can_be_requested(observatory: Installation, archive: Ar
         assert image.size == (200, 133)
 
 
+def test_pages_of_any_origin_may_follow_the_redirect_to_the_slash(observatory: Installation) -> None:
+    response = observatory.request("/1")
+    assert response.status_code == 308
+    assert response.headers["Location"].endswith("/1/")
+    assert response.headers["Access-Control-Allow-Origin"] == "*"
+
+
 def test_robots_txt_the_icon_and_cors_are_served(observatory: Installation) -> None:
     assert "Disallow: /" in observatory.request("/robots.txt").text
     assert observatory.request("/favicon.ico").status_code == 200

@@ -53,6 +53,7 @@ def store(s3: S3Server, tmp_path: Path) -> S3Store:
         ({"aws_default_region": "eu-west-1"}, "https://a-bucket.s3.eu-west-1.amazonaws.com/a/b"),
         ({"aws_default_region": "cn-north-1"}, "https://a-bucket.s3.cn-north-1.amazonaws.com.cn/a/b"),
         ({}, "https://a-bucket.s3.us-east-1.amazonaws.com/a/b"),
+        ({"archive_api_url": "https://archive.example/"}, "https://a-bucket.s3.us-west-2.amazonaws.com/a/b"),
         ({"aws_bucket": "a.b"}, "https://s3.us-east-1.amazonaws.com/a.b/a/b"),
         ({"s3_addressing": "path"}, "https://s3.us-east-1.amazonaws.com/a-bucket/a/b"),
         ({"storage_url": "http://store:9000"}, "http://store:9000/a-bucket/a/b"),
