@@ -81,6 +81,8 @@ def _thumbnail(find: FindFrame) -> AnyResponse:
     if context().store.find(wanted.recipe) is not None:
         note_cache_status(HIT)
         return wanted.response()
+    if request.method == "HEAD" and not wanted.is_redirect:
+        return wanted.response()  # the headers of the JSON, for which no picture is needed
     preferences = RequestOptions.of(request)
     announce_applied(preferences)
     if preferences.respond_async:
@@ -132,11 +134,15 @@ class ThumbnailRequest:
         """The signed URLs of the frames' files, for the worker."""
         return {str(frame.id): frame.text("url") for frame in self.inputs}
 
+    @property
+    def is_redirect(self) -> bool:
+        """True if the client asked for the picture itself."""
+        return bool(request.args.get("image"))
+
     def response(self) -> AnyResponse:
         """Return a redirect to the thumbnail if the client asked for one (`image`), else JSON with its URL."""
-        wants_image = bool(request.args.get("image"))
         response: AnyResponse
-        response = redirect(_url(self.recipe.key, request.method)) if wants_image else jsonify(self._as_json())
+        response = redirect(_url(self.recipe.key, request.method)) if self.is_redirect else jsonify(self._as_json())
         response.headers["Cache-Control"] = "private, no-cache"  # another client may have no right to see it
         return response
 

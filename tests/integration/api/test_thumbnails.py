@@ -293,7 +293,18 @@ def test_head_answers_what_get_would(observatory: Installation, archive: Archive
     number = archive.add(MONO)
     head = observatory.request(f"/{number}/", "HEAD")
     assert (head.status_code, head.text) == (200, "")
-    thumbnail_json(observatory.request(f"/{number}/"))
+    assert archive.count(f"/files/{number}") == 0, "the JSON needs no picture"
+    got = observatory.request(f"/{number}/")
+    thumbnail_json(got)
+    assert head.headers["Content-Length"] == got.headers["Content-Length"]
+    assert archive.count(f"/files/{number}") == 1
+
+
+def test_head_of_the_picture_waits_for_it(observatory: Installation, archive: ArchiveServer) -> None:
+    number = archive.add(MONO)
+    head = observatory.request(f"/{number}/", "HEAD", params={"image": "1"})
+    assert head.status_code == 302
+    assert picture(observatory, head.headers["Location"])
     assert archive.count(f"/files/{number}") == 1
 
 
