@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from mezcal.recipe import Mezzanine, Recipe
     from mezcal.store import Store, Stored
 
-PIPELINE = 1  # increased whenever the same options begin to give other pixels
+PIPELINE = 2  # increased whenever the same options begin to give other pixels
 
 
 def _no_lease() -> None:
