@@ -11,7 +11,8 @@ from api import request_log
 from api.context import ApiContext, set_context
 from api.responses import problems
 from api.routes import health, home, images, jobs, metrics, operator, reference, thumbnails, webhooks
-from api.security import body_limits, hosts, malformed, sessions
+from api.security import body_limits, hosts, sessions
+from api.server import malformed
 from mezcal.settings import load
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from api.context import EXTENSION
 from api.hit_lines import HitLine, count_hits, hit_log, source_of
 from api.responses.conditions import CONDITIONS
 from api.responses.images import BLOCK, HIT, STALE, ImageHeaders
-from api.security.malformed import fault_of
+from api.server.malformed import fault_of
 from mezcal.errors import Failure
 from mezcal.recipe import Mezzanine
 from mezcal.telemetry.metrics import metrics

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from mezcal.convert.pixels.colour import ColourConversion, ValueRange
 
 CHECK_COPY = "The file is damaged or incomplete: compare it with the original, and copy or save it again."
-SAVE_ANEW = "Save the master in another form: as an uncompressed RGB or grey TIFF, for example."
+SAVE_DIFFERENTLY = "Save the master in another form: as an uncompressed RGB or grey TIFF, for example."
 WEB_PAGE = re.compile(rb"(\xef\xbb\xbf)?\s*(<!doctype html|<html|<head|<!--|\{\s*\")", re.IGNORECASE)
 PROGRESSIVE_BYTES = 6  # a pixel, that the encoder of a progressive JPEG holds: the coefficients of three samples
 
@@ -92,7 +92,7 @@ class Conversion:
             picture = self._convert_without_end(image_format, master)
             if picture is not None:
                 return picture
-        raise Undecodable(f"{image_format.name}: {reasons[0]}. {CHECK_COPY if damaged else SAVE_ANEW}")
+        raise Undecodable(f"{image_format.name}: {reasons[0]}. {CHECK_COPY if damaged else SAVE_DIFFERENTLY}")
 
     def _convert_without_end(self, image_format: Format, master: MasterReader) -> ConvertedImage | None:
         """Returns the picture of a JPEG that lacks its end marker alone, None for any other."""
@@ -116,7 +116,7 @@ class Conversion:
         page = self._tiff_page(master)
         mode = mode_of(page)
         if not mode.engines:
-            raise Undecodable(f"TIFF: {mode.treatment} ({page.kind}). {SAVE_ANEW}")
+            raise Undecodable(f"TIFF: {mode.treatment} ({page.kind}). {SAVE_DIFFERENTLY}")
         for engine in mode.engines:
             yield partial(open_tiff_page, engine, master, page)
 

@@ -27,7 +27,7 @@ DATA = 5  # the number in STATM that counts the pages of data
 
 @contextmanager
 def memory_wall(reserve: Callable[[int], None]) -> Iterator[Callable[[int], None]]:
-    """Limit this process while the block runs: to what it has, what it was granted, and what that takes besides.
+    """Limit this process while the block runs: to what it has, what it was granted, plus a margin.
 
     Yields *reserve*, which raises the limit to what it grants; before that, `STREAMING` is granted. A decoder that
     takes more fails. Raises `OutOfMemory` instead of `Undecodable` if the system refuses what was granted.
@@ -53,7 +53,7 @@ def memory_wall(reserve: Callable[[int], None]) -> Iterator[Callable[[int], None
 
 
 def data_bytes() -> int:
-    """Returns the bytes of this process that RLIMIT_DATA counts, 0 if the system does not tell."""
+    """Returns the bytes of this process that RLIMIT_DATA counts, 0 if the system does not report it."""
     with suppress(OSError):
         return int(STATM.read_bytes().split()[DATA]) * resource.getpagesize()
     return 0

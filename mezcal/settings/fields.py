@@ -301,7 +301,7 @@ class SettingFields(BaseSettings):
     client_share_exempt: Networks = Field(
         (ip_network("127.0.0.0/8"), ip_network("::1")),
         description="Addresses or networks, comma-separated, without CLIENT_SHARE: IIIF servers, each of which is one "
-        "address for all its readers, and campuses behind one address. `none` exempts nobody.",
+        "address for all its readers, and campuses behind one address. `none` exempts no client.",
     )
     lease_seconds: float = Field(
         6, ge=1, le=60, description="Seconds after which a running job that was not renewed is given to another worker."
@@ -416,7 +416,7 @@ class SettingFields(BaseSettings):
     )
     trusted_proxies: Networks = Field(
         (),
-        description="Addresses or networks of proxies, comma-separated, whose `X-Forwarded-For` tells the address of "
+        description="Addresses or networks of proxies, comma-separated, whose `X-Forwarded-For` names "
         "the client, for the limits that each client has. A proxy on this machine and the one that SENDFILE_HEADER "
         "is for need not be listed.",
     )

@@ -139,7 +139,7 @@ def reason(error: Exception) -> str:
 
 
 def first_line(text: str) -> str:
-    """Returns the first line that is no warning, of at most 200 characters. One about want of memory comes first."""
+    """Returns the first line that is no warning, of at most 200 characters. One about lack of memory comes first."""
     lines = [line.strip() for line in text.replace("\0", "").splitlines() if line.strip()]
     lines = [line for line in lines if "warning" not in line.lower()] or lines
     lines.sort(key=lambda line: SHORTAGE_TEXTS.search(line) is None)

@@ -153,7 +153,7 @@ class PageSegments:
             data = self._inflated(data, number)
         declared = tile_headers.declared_size(compression, data)
         if declared is None:
-            raise CannotRead(f"strip or tile {number} does not tell its size")
+            raise CannotRead(f"strip or tile {number} does not declare its size")
         width, rows = self.page.tile or (self.page.width, self.page.strip_rows)
         if declared.width > width or declared.height > rows:
             raise CannotRead(f"strip or tile {number} claims {declared.width} x {declared.height} pixels")

@@ -74,7 +74,6 @@ def configuration(settings: Settings, config: NginxConfig) -> str:
     nginx finds hits by their path only in the layout whose paths it can compute, and only if anyone may read.
     Otherwise the API names the file (X-Accel-Redirect).
     """
-    by_path = settings.storage_layout is Layout.BASIC and settings.storage == "local" and not settings.read_tokens
     use_log, names = settings.cache_use_log, allowed_names(settings)
     values = {
         "foreign": _template("foreign.conf") if names is not None else "",
@@ -92,7 +91,7 @@ def configuration(settings: Settings, config: NginxConfig) -> str:
         "problems": "\n".join(f"        {status}  '{_problem(status)}';" for status in PROBLEMS),
         "log_hits": f'access_log "{_quoted(config.hits)}" mezcal_hit buffer=32k flush=1s;' if config.hits else "",
         "forwarded": "" if config.trusted else _template("forwarded.conf"),
-        "hits": _template("hits.conf") if by_path else "",
+        "hits": _template("hits.conf") if _has_hits_by_path(settings) else "",
         "problem": _template("problem.conf").rstrip("\n"),
         "error_pages": _template("error_pages.conf").rstrip("\n"),
         "use_format": USE_FORMAT if use_log else "",
@@ -102,6 +101,10 @@ def configuration(settings: Settings, config: NginxConfig) -> str:
     for _ in range(2):  # inserted templates contain placeholders, too
         text = re.sub(r"@(\w+)@", lambda placeholder: values[placeholder[1]], text)
     return text
+
+
+def _has_hits_by_path(settings: Settings) -> bool:
+    return settings.storage_layout is Layout.BASIC and settings.storage == "local" and not settings.read_tokens
 
 
 def _server_names(names: Iterable[str]) -> str:

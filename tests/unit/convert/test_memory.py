@@ -23,7 +23,7 @@ REFUSED = {
     "lerc-deflated.tif": ("undecodable", "has more than 1,056,768 bytes of LERC data"),
     "png-deep.tif": ("undecodable", "claims 8 bytes a pixel"),
     "jpegxr-float.tif": ("undecodable", "claims 12 bytes a pixel"),
-    "jpegxl-frames.tif": ("undecodable", "does not tell its size"),
+    "jpegxl-frames.tif": ("undecodable", "does not declare its size"),
     "j2k-components.tif": ("undecodable", "claims 1000 bytes a pixel"),
     "j2k-tiles.tif": ("undecodable", "in pieces that take 669 MB"),
     "j2k-precincts.tif": ("undecodable", "in pieces that take [0-9,]+ MB"),

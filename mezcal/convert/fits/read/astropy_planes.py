@@ -74,7 +74,7 @@ class CachedPlane(Plane):
 
     @property
     def decoding_bytes(self) -> int:
-        """All pixels, and what decoding takes besides."""
+        """All pixels, and what decoding takes in addition."""
         return max(2 * self._pixel_bytes * self.shape[0] * self.shape[1], self._plane.decoding_bytes)
 
     def release(self) -> None:
