@@ -12,7 +12,8 @@ DISK_FULL = (errno.ENOSPC, errno.EDQUOT)  # no space on the disk, or none left o
 
 SHORTAGES = (errno.ENOMEM, errno.EMFILE, errno.ENFILE)  # of memory or of descriptors, in this process or the system
 SHORTAGE_TEXTS = re.compile(  # what decoders say, which have no numbers for it
-    r"out of memory|(insufficient|not enough|no) memory|(unable|failed|cannot|can't)( to)? (re)?alloc|memory alloc"
+    r"out of memory|(insufficient|not enough|no) memory|(unable|failed|cannot|can't)( to)? (re)?alloc"
+    r"|memory alloc(?!ation error: security limit)"  # libheif's limit is for what the file claims
     r"|alloc(ation)? failed|bad_alloc|mem_error|too many open files|failed to map segment"
     r"|(can't start|creating)( new)? thread",
     re.IGNORECASE,

@@ -63,6 +63,7 @@ def test_want_of_memory_is_known_by_what_each_library_says(error: Exception) -> 
 
 @pytest.mark.parametrize("text", [
     "", "broken data stream", "memory not allocated, tag not read", "Image allocation size overflow", "no data",
+    "heif: Memory allocation error: Security limit exceeded: Number of tiles exceeds security limit. (6.1000)",
 ])  # fmt: skip
 def test_other_complaints_are_the_masters(text: str) -> None:
     assert not is_out_of_memory(ValueError(text))

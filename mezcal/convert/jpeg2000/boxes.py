@@ -24,7 +24,7 @@ HEADER_MAX = 16 * 2**20  # bytes: a profile and a few numbers
 START = b"\xff\x4f\xff\x51"  # of a codestream
 ENUMERATED, RESTRICTED, ANY = 1, 2, 3  # methods of a colour specification
 COLOUR, OPACITY, PREMULTIPLIED = 0, 1, 2  # types of a channel
-SUPERBOXES = (b"res ",)
+SUPERBOX = b"res "  # the only one that is opened
 
 
 class Channel(NamedTuple):
@@ -90,16 +90,16 @@ def _file_boxes(master: MasterReader) -> Iterator[tuple[bytes, int, int]]:
         position += size
 
 
-def _boxes_in(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Yields kind and content of each box in *data*, and of those within a superbox."""
+def _boxes_in(data: bytes, *, nested: bool = False) -> Iterator[tuple[bytes, bytes]]:
+    """Yields kind and content of each box in *data*, and of those within a superbox, which is not opened in another."""
     position = 0
     while position + 8 <= len(data):
         size = int.from_bytes(data[position : position + 4]) or len(data) - position
         if size < 8 or position + size > len(data):
             return
         kind, content = data[position + 4 : position + 8], data[position + 8 : position + size]
-        if kind in SUPERBOXES:
-            yield from _boxes_in(content)
+        if kind == SUPERBOX and not nested:
+            yield from _boxes_in(content, nested=True)
         else:
             yield kind, content
         position += size

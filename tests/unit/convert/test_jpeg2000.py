@@ -11,6 +11,8 @@ import pytest
 from PIL import Image, ImageCms
 
 from mezcal.convert import ConversionContext, convert
+from mezcal.convert.jpeg2000 import boxes
+from mezcal.convert.master_reader import MasterReader
 from mezcal.errors import Failure, Undecodable
 
 WIDTH, HEIGHT = 96, 64
@@ -43,15 +45,15 @@ def definitions(*channels: tuple[int, int, int]) -> bytes:
     return box(b"cdef", struct.pack(">H", len(channels)) + b"".join(struct.pack(">3H", *each) for each in channels))
 
 
-def jp2(samples: np.ndarray, *boxes: bytes, depth: int = 8) -> bytes:
-    """Returns a lossless JP2 of *samples*, without a colour transform, with *boxes* in its header."""
+def jp2(samples: np.ndarray, *more: bytes, depth: int = 8) -> bytes:
+    """Returns a lossless JP2 of *samples*, without a colour transform, with *more* boxes in its header."""
     options = {"codecformat": "j2k", "level": 0, "mct": False, "bitspersample": depth}
     stream = imagecodecs.jpeg2k_encode(np.ascontiguousarray(samples), **options)
     count = 1 if samples.ndim == 2 else samples.shape[2]
     head = box(b"ihdr", struct.pack(">IIHBBBB", *samples.shape[:2], count, depth - 1, 7, 0, 0))
     files = b"jpx \0\0\0\0jpx jp2 "
     signature = box(b"jP  ", b"\r\n\x87\n") + box(b"ftyp", files)
-    return signature + box(b"jp2h", head + b"".join(boxes)) + box(b"jp2c", bytes(stream))
+    return signature + box(b"jp2h", head + b"".join(more)) + box(b"jp2c", bytes(stream))
 
 
 def ycc() -> bytes:
@@ -171,6 +173,16 @@ def test_a_tile_that_is_cut_or_missing_is_refused(tmp_path):
     data = file.getvalue()
     with pytest.raises(Undecodable, match=r"JPEG 2000: tile [0-9]+ is (cut|missing)"):
         converted(data[: len(data) * 2 // 3], tmp_path)
+
+
+@pytest.mark.parametrize("levels", [1, 2, 1_200])
+def test_a_resolution_within_another_is_ignored(levels, tmp_path):
+    resolution = box(b"resd", struct.pack(">4H2b", 300, 1, 300, 1, 2, 2))
+    for _ in range(levels):
+        resolution = box(b"res ", resolution)
+    data = jp2(scene(), colour(RGB_SPACE), resolution)
+    assert np.abs(converted(data, tmp_path) - scene()).mean() < 3
+    assert (boxes.read(MasterReader(io.BytesIO(data))).dpi is not None) == (levels == 1)
 
 
 @pytest.mark.parametrize("length", range(0, 200, 9))
