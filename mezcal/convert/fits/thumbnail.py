@@ -48,7 +48,11 @@ def draw(
     *target* may hold anything after a failure.
     """
     with frame_errors_as_undecodable(), ExitStack() as stack:
-        frames = [stack.enter_context(open_frame(file, options, context)) for file in files]
+        frames: list[FitsFrame] = []
+        for file in files:
+            frames.append(stack.enter_context(open_frame(file, options, context)))
+            if len(files) > 1:
+                frames[-1].plane.release()  # memory is reserved for one frame, until all are open
         geometry = Geometry.of(frames[0], options)
         needed = _memory_needed(frames, geometry, options)
         context.reserve_memory(max(memory_budget.STREAMING, memory_budget.SMALL + needed))

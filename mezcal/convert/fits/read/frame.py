@@ -11,6 +11,7 @@ import warnings
 import zlib
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from astropy.io import fits
@@ -124,9 +125,10 @@ def open_frame(file: BinaryIO, options: ThumbnailOptions, context: ConversionCon
             check_complete(hdu, file_size)
             check_pixels(hdu.shape, context.options.max_pixels)
         table_bytes = _reserve_tables(parts, context)
-        number = first_with_data(picture, fits_file) if options.plane is None else options.plane - 1
+        reserve = partial(_reserve_pixels, context, hdus.memory + table_bytes)
+        number = first_with_data(picture, fits_file, reserve) if options.plane is None else options.plane - 1
         planes = [open_plane(part, fits_file, number) for part in parts]
-        plane = Mosaic.of(placed, planes) if placed else planes[0]
+        plane = Mosaic.of(placed, planes, reserve) if placed else planes[0]
         check_pixels(plane.shape, context.options.max_pixels)
         yield FitsFrame(plane, FrameHeader(picture.header, hdus.primary.header), hdus, table_bytes)
 
@@ -138,6 +140,11 @@ def _reserve_tables(parts: list[Any], context: ConversionContext) -> int:
     if size > memory_budget.SMALL:  # less fits into what every conversion may take
         context.reserve_memory(memory_budget.SMALL + size)
     return size
+
+
+def _reserve_pixels(context: ConversionContext, header_bytes: int, size: int) -> None:
+    """Reserve *size* bytes for pixels that are read before the frame is drawn."""
+    context.reserve_memory(max(memory_budget.STREAMING, memory_budget.SMALL + header_bytes + size))
 
 
 def _detector_parts(hdus: HduList, picture: Any, options: ThumbnailOptions) -> list[PlacedPart]:

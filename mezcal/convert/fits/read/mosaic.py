@@ -12,7 +12,7 @@ import numpy as np
 from mezcal.convert.fits.read.planes import Plane
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from mezcal.convert.fits.read.planes import Pixels
 
@@ -136,8 +136,12 @@ class Mosaic(Plane):
     shape: tuple[int, int]
 
     @classmethod
-    def of(cls, placed: list[PlacedPart], planes: list[Plane]) -> Mosaic:
-        """Returns the mosaic of *planes*, those of the *placed* parts."""
+    def of(cls, placed: list[PlacedPart], planes: list[Plane], reserve: Callable[[int], None]) -> Mosaic:
+        """Returns the mosaic of *planes*, those of the *placed* parts.
+
+        *reserve* is called with the bytes that reading their overscan takes: parts may keep what they decode for it.
+        """
+        reserve(max(sum(plane.decoding_bytes for plane in planes), *(plane.block_bytes() for plane in planes)))
         parts = tuple(_part(*each) for each in zip(placed, planes, strict=True))
         right, top = max(part.target.right for part in parts), max(part.target.top for part in parts)
         return cls(parts, (top, right))
@@ -179,7 +183,7 @@ def _bias(plane: Plane, overscan: DetectorSection | None) -> float:
     """
     if overscan is None or overscan.right > plane.shape[1]:
         return 0.0
-    top = min(overscan.top, overscan.bottom + 64, plane.shape[0])
+    top = min(overscan.top, overscan.bottom + min(64, plane.block_height()), plane.shape[0])
     if top <= overscan.bottom:
         return 0.0
     values = plane.rows(overscan.bottom, top)[:, overscan.left : overscan.right]

@@ -18,6 +18,8 @@ from mezcal.convert.fits.read.uncompressed import read_uncompressed
 from mezcal.errors import Undecodable
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mezcal.convert.fits.read.planes import Plane
 
 
@@ -33,15 +35,20 @@ PLANES_MAX = 100  # of a cube that are searched for data
 READERS: tuple[PlaneReader, ...] = (read_uncompressed, read_rice, read_by_astropy)  # the last one reads every layout
 
 
-def first_with_data(hdu: Any, file: BinaryIO) -> int:
-    """Returns the first plane of the cube *hdu* that has a number in it, from 0; 0 if the first ones have none."""
+def first_with_data(hdu: Any, file: BinaryIO, reserve: Callable[[int], None]) -> int:
+    """Returns the first plane of the cube *hdu* that has a number in it, from 0; 0 if the first ones have none.
+
+    *reserve* is called with the bytes that reading a plane takes, before it is read.
+    """
     planes = prod(hdu.shape[:-2])
     if planes == 1 or hdu.header["BITPIX"] > 0:
         return 0
-    return next((number for number in range(min(planes, PLANES_MAX)) if _has_data(open_plane(hdu, file, number))), 0)
+    numbers = range(min(planes, PLANES_MAX))
+    return next((number for number in numbers if _has_data(open_plane(hdu, file, number), reserve)), 0)
 
 
-def _has_data(plane: Plane) -> bool:
+def _has_data(plane: Plane, reserve: Callable[[int], None]) -> bool:
+    reserve(max(plane.decoding_bytes, plane.block_bytes()))
     rows = blocks(plane.shape[0], plane.block_height())
     return any(np.isfinite(plane.rows(start, stop)).any() for start, stop in rows)
 

@@ -15,7 +15,7 @@ from astropy.io import fits
 from PIL import Image
 
 from mezcal.convert import ConversionContext, ConversionOptions
-from mezcal.convert.fits.read.astropy_planes import SpilledPlane
+from mezcal.convert.fits.read.astropy_planes import AstropyPlane, SpilledPlane
 from mezcal.convert.fits.read.frame import open_frame
 from mezcal.convert.fits.read.planes import ArrayPlane
 from mezcal.convert.fits.thumbnail import draw
@@ -252,6 +252,51 @@ def test_memory_is_reserved_for_frames_that_are_one_tile(
             ConversionContext(scratch=tmp_path, reserve_memory=reserved.append),
         )
     assert reserved == [pytest.approx(memory_budget.SMALL + 2 * 4 * 300 * 300, abs=HEADERS)]
+
+
+@pytest.fixture
+def decoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Returns a list: 0 is added to it when a plane is decoded, and a test adds what is reserved."""
+    events: list[int] = []
+    rows = AstropyPlane.rows
+    monkeypatch.setattr(AstropyPlane, "rows", lambda *given: events.append(0) or rows(*given))
+    return events
+
+
+def one_tile(pixels: np.ndarray, **cards: str) -> fits.CompImageHDU:
+    tile = (1,) * (pixels.ndim - 2) + pixels.shape[-2:]
+    return fits.CompImageHDU(pixels, fits.Header(cards), compression_type="GZIP_1", tile_shape=tile, quantize_level=0)
+
+
+def test_memory_is_reserved_before_planes_are_searched_for_data(
+    tmp_path: Path, decoded: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mezcal.runtime.memory_budget.STREAMING", 0)
+    cube = np.stack([np.full((1200, 600), np.nan), ramp(1200, 600)]).astype("f4")
+    path, context = written(tmp_path, one_tile(cube)), ConversionContext(reserve_memory=decoded.append)
+    with path.open("rb") as file, open_frame(file, ThumbnailOptions.parse({}), context):
+        needed = pytest.approx(memory_budget.SMALL + 2 * 4 * 1200 * 600, abs=HEADERS)
+        assert decoded == [needed, 0, needed, 0]
+
+
+def test_memory_is_reserved_for_all_amplifiers_before_their_zeros_are_read(
+    tmp_path: Path, decoded: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mezcal.runtime.memory_budget.STREAMING", 0)
+    amplifiers = [
+        one_tile(
+            ramp(300, 300).astype("f4"),
+            DETSEC=f"[{left}:{left + 289},1:300]",
+            DATASEC="[1:290,1:300]",
+            BIASSEC="[291:300,1:300]",
+        )
+        for left in (1, 291, 581, 871)
+    ]
+    path, context = written(tmp_path, *amplifiers), ConversionContext(reserve_memory=decoded.append)
+    with path.open("rb") as file, open_frame(file, ThumbnailOptions.parse({}), context) as frame:
+        assert frame.plane.shape == (300, 1160)
+    needed = memory_budget.SMALL + 4 * 2 * 4 * 300 * 300
+    assert decoded == [pytest.approx(needed, abs=2 * HEADERS), 0, 0, 0, 0]
 
 
 @pytest.mark.parametrize(
