@@ -168,10 +168,9 @@ class PatchedReader(MasterReader):
         """Returns the position."""
         return self._position
 
-    @property
-    def reopen_path(self) -> None:
-        """None: the file itself has other bytes."""
-        return
+    def fileno(self) -> int:
+        """Raises `OSError`: the file itself has other bytes."""
+        raise io.UnsupportedOperation("fileno")
 
     def _length(self) -> int:
         return max(self._master.seek(0, 2), self._start + len(self._patch))

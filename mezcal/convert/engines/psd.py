@@ -34,6 +34,7 @@ CHANNELS_MAX = 56
 STRIP_BYTES = 2**20
 ROW_TABLE_BYTES = 16  # for the place of each compressed row
 PACKED_OVERHEAD = 1024  # bytes
+PACKBITS_RUN = 128  # bytes of the longest: the last one of a row may go beyond its end
 RESOURCES_MAX = 64 * 2**20  # bytes
 RESOURCE_COPIES = 3
 RESOLUTION, IPTC, ICC, EXIF, XMP = 1005, 1028, 1039, 1058, 1060
@@ -223,14 +224,24 @@ class PackedRows:
         self._composite = composite
         count, dtype = composite.planes * composite.height, np.dtype(">u4" if composite.wide else ">u2")
         composite.file.seek(composite.start)
-        sizes = np.frombuffer(composite.file.read(count * dtype.itemsize), dtype)
-        if len(sizes) < count:
+        table = composite.file.read(count * dtype.itemsize)
+        if len(table) < count * dtype.itemsize:
             raise Damaged("the file ends within the sizes of its rows")
+        sizes = np.frombuffer(table, dtype)
+        self._check_sizes(sizes)
         rows_start = composite.start + composite.channels * composite.height * dtype.itemsize
         self._offsets = rows_start + np.concatenate([[0], np.cumsum(sizes, dtype="i8")])
         needed, length = int(self._offsets[count]), composite.file.seek(0, 2)
         if needed > length:
             raise Damaged(f"its composite ends at {needed:,}, and the file at {length:,}")
+
+    def _check_sizes(self, sizes: NDArray[Any]) -> None:
+        """Raise `CannotRead` for the first row that takes more bytes than any encoder needs."""
+        size = self._composite.row_bytes
+        too_large = sizes > 2 * size + PACKED_OVERHEAD
+        if too_large.any():
+            row = int(np.argmax(too_large))
+            raise CannotRead(f"row {row % self._composite.height} of {size} bytes takes {sizes[row]} when compressed")
 
     def read(self, channel: int, top: int, rows: int) -> bytes:
         """Returns the bytes of *rows* rows of *channel*. Raises `CannotRead` if one is damaged."""
@@ -243,9 +254,10 @@ class PackedRows:
     def _unpacked(self, data: bytes, begin: int, row: int) -> bytes:
         start, end = int(self._offsets[row]) - begin, int(self._offsets[row + 1]) - begin
         size = self._composite.row_bytes
-        if end - start > 2 * size + PACKED_OVERHEAD:
-            raise CannotRead(f"row {row % self._composite.height} of {size} bytes takes {end - start} when compressed")
-        unpacked = bytes(imagecodecs.packbits_decode(data[start:end]))
+        try:
+            unpacked = bytes(imagecodecs.packbits_decode(data[start:end], out=size + PACKBITS_RUN))
+        except imagecodecs.PackbitsError as error:
+            raise CannotRead(f"row {row % self._composite.height}: {error}") from error
         if len(unpacked) < size:
             raise CannotRead(f"row {row % self._composite.height} holds {len(unpacked)} bytes of {size}")
         return unpacked[:size]

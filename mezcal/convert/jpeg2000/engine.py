@@ -86,7 +86,7 @@ class TileRows:
         if index == 0 and self.first is not None:
             first, self.first = self.first, None
             return first
-        rows = [index] if self.stream.strip_rows == self.stream.tile[3] else range(self.stream.down)
+        rows = [index] if self.stream.strip_rows < self.stream.height else range(self.stream.down)
         whole = [self._row(row) for row in rows]
         return whole[0] if len(whole) == 1 else np.concatenate(whole)
 

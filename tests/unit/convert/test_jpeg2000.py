@@ -141,6 +141,7 @@ TILES = [
     {"tile_size": (40, 30)},
     {"tile_size": (40, 30), "offset": (13, 7)},
     {"tile_size": (40, 30), "offset": (53, 47), "tile_offset": (20, 30)},
+    {"tile_size": (40, 64), "offset": (0, 10), "tile_offset": (0, 0)},  # as high as the picture
     {"tile_size": (1_000, 1_000)},
     {"tile_size": (33, 33), "progression": "CPRL", "precinct_size": (64, 64), "codeblock_size": (16, 16)},
     {"tile_size": (64, 32), "irreversible": True, "quality_mode": "rates", "quality_layers": [8, 4, 2]},

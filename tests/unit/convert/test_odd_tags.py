@@ -171,6 +171,15 @@ def test_a_patched_master_reads_as_if_it_were_written_so(position, size):
     assert reader.read(9) == wanted[-1:]
 
 
+def test_a_patched_master_has_no_descriptor_of_the_unpatched_file(tmp_path):
+    (tmp_path / "master").write_bytes(bytes(20))
+    with (tmp_path / "master").open("rb") as file:
+        reader = PatchedReader(MasterReader(file), 5, b"\xaa")
+        with pytest.raises(OSError, match="fileno"):
+            reader.fileno()
+        assert reader.reopen_path is None
+
+
 @pytest.mark.parametrize("samples", [3, 4])
 def test_lab_with_fewer_samples_than_it_declares_is_refused(samples, tmp_path):
     data = with_tags(

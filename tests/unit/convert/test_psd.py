@@ -12,6 +12,9 @@ import pytest
 from PIL import Image
 
 from mezcal.convert import ConversionContext, ConversionOptions, convert
+from mezcal.convert.engines.decoded import CannotRead
+from mezcal.convert.engines.psd import load
+from mezcal.convert.master_reader import MasterReader
 from mezcal.errors import BadRecipe, Undecodable
 from tests.unit.convert.test_modes import ALPHA, GREY, HEIGHT, RGB, WIDTH, assert_like, lab_samples, over_white
 from tools.tiny_masters import grey_profile
@@ -138,6 +141,40 @@ def test_a_file_that_is_cut_is_refused(kept, packed, tmp_path):
     data = psd("rgb", stored(RGB, 16), depth=16, packed=packed)
     with pytest.raises(Undecodable, match=r"PSD: .*end"):
         shown(data[: int(len(data) * kept)], tmp_path)
+
+
+@pytest.mark.parametrize("cut", [1, 2, 3])
+@pytest.mark.parametrize("wide", [False, True], ids=["PSD", "PSB"])
+def test_a_file_that_is_cut_within_the_sizes_of_its_rows_is_refused(wide, cut, tmp_path):
+    data = psd("grey", stored(GREY, 8), packed=True, wide=wide)
+    rows = sum(len(imagecodecs.packbits_encode(row.tobytes())) for row in GREY)
+    with pytest.raises(Undecodable, match="the file ends within the sizes of its rows"):
+        shown(data[: -rows - cut], tmp_path)
+
+
+def test_a_row_of_too_many_bytes_is_refused_before_it_is_read():
+    size = 2**22
+    start = len(psd("grey", stored(GREY, 8), packed=False, wide=True)) - GREY.size
+    head = bytearray(psd("grey", stored(GREY, 8), packed=True, wide=True))
+    head[start : start + 4] = struct.pack(">I", size)
+    reads = []
+
+    class Master(MasterReader):
+        def read(self, size=-1, /):
+            reads.append(size)
+            return super().read(size)
+
+    with pytest.raises(CannotRead, match=f"row 0 of {WIDTH} bytes takes {size} when compressed"):
+        load(Master(io.BytesIO(bytes(head) + bytes(size))), lambda *_: None)
+    assert max(reads) < size
+
+
+@pytest.mark.parametrize("row", [b"\x81x" * 100, b"\x7fab"], ids=["more samples than it has", "cut"])
+def test_a_row_that_cannot_be_unpacked_is_refused(row, tmp_path):
+    data = psd("grey", stored(GREY, 8)[:, :1], packed=True)
+    start = len(psd("grey", stored(GREY, 8)[:, :1])) - WIDTH
+    with pytest.raises(Undecodable, match=r"row 0.*IMCD_(OUTPUT_TOO_SMALL|INPUT_CORRUPT)"):
+        shown(data[:start] + struct.pack(">H", len(row)) + row, tmp_path)
 
 
 def test_a_row_that_is_too_short_is_refused(tmp_path):
