@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,6 +26,8 @@ STARS = 60  # the brightest of a frame that are compared
 NEAR = 3.0  # pixels within which two stars are the same
 MATCHES_MIN = 6
 MATCHES_SHARE = 0.25  # of the stars must be in the other frame: some always match by chance
+SIZES = re.compile("[AB]P?_ORDER|WCSAXES[A-Z]?")  # orders of SIP's polynomials, and axes
+SIZES_MAX = 9  # by the convention of SIP; no frame has so many axes
 
 Affine = tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]  # matrix and shift, of points (x, y)
 
@@ -48,13 +51,26 @@ def _by_coordinates(reference: FitsFrame, other: FitsFrame) -> Affine | None:
     try:
         if any(float(frame.header.get("WCSERR", 0) or 0) for frame in (reference, other)):
             return None  # the pipeline says that its fit failed
-        here, there = (WCS(frame.header.merged(), naxis=2) for frame in (reference, other))
+        headers = [frame.header.merged() for frame in (reference, other)]
+        if not all(map(_is_bounded, headers)):
+            return None
+        here, there = (WCS(header, naxis=2) for header in headers)
         if not (here.has_celestial and there.has_celestial):
             return None
         points = there.all_world2pix(here.all_pix2world(grid - 0.5, 0), 0, quiet=True) + 0.5
     except (ValueError, TypeError, KeyError, VerifyError):  # wcslib's errors are ValueErrors
         return None
     return _fit(grid, points)
+
+
+def _is_bounded(header: Any) -> bool:
+    """Returns True if astropy needs little time and memory for the coordinates in *header*.
+
+    It allocates the square of what SIZES count, and raises `MemoryError` for axes whose coordinates are in a table.
+    """
+    if any("-TAB" in str(header[name]) for name in header if name.startswith("CTYPE")):
+        return False
+    return all(float(header[name]) <= SIZES_MAX for name in header if SIZES.fullmatch(name))
 
 
 def _grid(frame: FitsFrame) -> Pixels:

@@ -89,6 +89,25 @@ def test_coordinates_are_used_where_the_stars_agree_or_cannot_tell() -> None:
         assert affine[1] == pytest.approx([100, 0], abs=0.01)
 
 
+@pytest.mark.parametrize("cards", [
+    {"A_ORDER": 10, "B_ORDER": 2},
+    {"A_ORDER": 2, "B_ORDER": 10},
+    {"AP_ORDER": 10, "BP_ORDER": 10},
+    {"AP_ORDER": 2, "BP_ORDER": 10},
+    {"WCSAXES": 10},
+    {"WCSAXESA": 10},
+    {"CTYPE1": "RA---TAB", "CTYPE2": "DEC--TAB", "PS1_0": "X"},
+])  # fmt: skip
+def test_coordinates_that_would_take_much_time_or_memory_are_not_read(cards: dict[str, Any]) -> None:
+    """Astropy needs 20 seconds and gigabytes for polynomials of order 3000, or for 12000 axes."""
+    assert affine_between(_frame(None), _frame(None, **cards))[1] == "none"
+
+
+def test_distorted_coordinates_are_read() -> None:
+    distorted = {"CTYPE1": "RA---TAN-SIP", "CTYPE2": "DEC--TAN-SIP", "A_ORDER": 9, "B_ORDER": 9, "WCSAXES": 2}
+    assert affine_between(_frame(None), _frame(None, **distorted))[1] == "wcs"
+
+
 def test_stars_are_matched_in_little_memory() -> None:
     """The shifts between 60 stars and 60 are 3600; pairs of these are 13 million."""
     stars = np.random.default_rng(1).uniform(0, 2000, (60, 2))
