@@ -1,7 +1,7 @@
 """Private parts of astropy that mezcal uses: the RICE decoder, and the class of its errors.
 
-`mezcal/convert/fits/read/rice_tiles.py` calls the decoder, `frame.py` knows the errors by name. If this fails with a
-new astropy, frames are still read, but slower: astropy's public reader takes over where the decoder is missing.
+`mezcal/convert/fits/read/tiles/rice_tiles.py` calls the decoder, `frame.py` knows the errors by name. If this fails
+with a new astropy, frames are still read, but slower: astropy's public reader takes over where the decoder is missing.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from mezcal.convert.fits.read.frame import CFITSIO_ERROR
-from mezcal.convert.fits.read.rice_tiles import DECODE_RICE
+from mezcal.convert.fits.read.tiles.rice_tiles import DECODE_RICE
 
 
 def encoded(pixels: np.ndarray, block_size: int) -> np.ndarray:

@@ -11,7 +11,7 @@ from astropy.io import fits
 
 from mezcal.convert.fits.read.byte_ranges import fill
 from mezcal.convert.fits.read.planes import LARGE_BLOCK, WHOLE_MAX, Plane, blocks
-from mezcal.convert.fits.read.tile_streams import check_streams
+from mezcal.convert.fits.read.tiles.tile_streams import check_streams
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -20,7 +20,7 @@ from mezcal.convert.fits.read.hdu_list import open_hdus
 from mezcal.convert.fits.read.hdus import check_complete, check_pixels, choose_picture, pictures
 from mezcal.convert.fits.read.mosaic import Mosaic, is_part, parts_of_one_detector
 from mezcal.convert.fits.read.plane_readers import first_with_data, open_plane
-from mezcal.convert.fits.read.tile_table import TILE_MEMORY, tile_count
+from mezcal.convert.fits.read.tiles.tile_table import TILE_MEMORY, tile_count
 from mezcal.errors import NotAnImage, OutOfMemory, StoreDown, TooLarge, Undecodable, is_disk_full, is_out_of_memory
 from mezcal.runtime import memory_budget
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from mezcal.convert.fits.read.astropy_planes import read_by_astropy
 from mezcal.convert.fits.read.planes import blocks
-from mezcal.convert.fits.read.tile_table import read_rice
+from mezcal.convert.fits.read.tiles.tile_table import read_rice
 from mezcal.convert.fits.read.uncompressed import read_uncompressed
 from mezcal.errors import Undecodable
 

@@ -93,8 +93,8 @@ def test_reading_in_blocks_gives_the_picture_of_the_whole_frame(
     tmp_path: Path, kept: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Large frames keep no, some or all rows with samples."""
-    monkeypatch.setattr("mezcal.convert.fits.read.rice_tiles.KEPT_MAX", kept)
-    monkeypatch.setattr("mezcal.convert.fits.read.rice_tiles.WHOLE_MAX", 4 * 1200 * 300)
+    monkeypatch.setattr("mezcal.convert.fits.read.tiles.rice_tiles.KEPT_MAX", kept)
+    monkeypatch.setattr("mezcal.convert.fits.read.tiles.rice_tiles.WHOLE_MAX", 4 * 1200 * 300)
     got = drawn(tmp_path / "out.jpg", FRAMES / MONO)
     assert np.array_equal(got, pixels(FRAMES / "default.expected.jpg"))
     assert [path.name for path in tmp_path.iterdir()] == ["out.jpg"]

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mezcal.convert import ConversionContext
-from mezcal.convert.fits.read.quantization import RANDOMS, ZERO_CODE
-from mezcal.convert.fits.read.tile_table import read_rice
+from mezcal.convert.fits.read.tiles.quantization import RANDOMS, ZERO_CODE
+from mezcal.convert.fits.read.tiles.tile_table import read_rice
 from mezcal.convert.fits.thumbnail import draw
 from mezcal.errors import Undecodable
 from mezcal.recipe import ThumbnailOptions

@@ -11,7 +11,7 @@ import numpy as np
 
 from mezcal.convert.fits.read.byte_ranges import fill
 from mezcal.convert.fits.read.planes import WHOLE_MAX, ArrayPlane, Plane
-from mezcal.convert.fits.read.quantization import AT_ONCE
+from mezcal.convert.fits.read.tiles.quantization import AT_ONCE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mezcal.convert.fits.read.planes import Pixels
-    from mezcal.convert.fits.read.quantization import IntegerScaling, QuantizedScaling
+    from mezcal.convert.fits.read.tiles.quantization import IntegerScaling, QuantizedScaling
 
 # The decoder that astropy calls for each tile. It is private: astropy has an upper bound in pyproject.toml, and
 # tests/contracts/test_astropy_rice_decoder.py tries each new version. Without it astropy reads these frames.

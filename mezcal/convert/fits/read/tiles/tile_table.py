@@ -15,8 +15,8 @@ import numpy as np
 from astropy.io import fits
 
 from mezcal.convert.fits.read.byte_ranges import bytes_at
-from mezcal.convert.fits.read.quantization import RANDOMS, IntegerScaling, QuantizedScaling
-from mezcal.convert.fits.read.rice_tiles import DECODE_RICE, RicePlane, TileGrid, TileStreams
+from mezcal.convert.fits.read.tiles.quantization import RANDOMS, IntegerScaling, QuantizedScaling
+from mezcal.convert.fits.read.tiles.rice_tiles import DECODE_RICE, RicePlane, TileGrid, TileStreams
 
 if TYPE_CHECKING:
     from mezcal.convert.fits.read.planes import Pixels

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from mezcal.convert.fits.read.byte_ranges import bytes_at
-from mezcal.convert.fits.read.tile_table import read_tile_table
+from mezcal.convert.fits.read.tiles.tile_table import read_tile_table
 
 if TYPE_CHECKING:
     from mezcal.convert.fits.read.planes import Pixels
-    from mezcal.convert.fits.read.tile_table import TileTable
+    from mezcal.convert.fits.read.tiles.tile_table import TileTable
 
 INFLATED = {"GZIP_1", "GZIP_2"}
 GZIP_COLUMN = "GZIP_COMPRESSED_DATA"  # the tiles that another algorithm could not compress

@@ -1,0 +1,1 @@
+"""Reads compressed frames: the table of their tiles, and the streams in it."""
