@@ -16,8 +16,9 @@ def grey_tiff(shade: int, edge: int = 64) -> bytes:
     return out.getvalue()
 
 
-TagValue = tuple[int, tuple[int, ...]]  # the type's number and the values
-CODES = {1: "B", 2: "B", 3: "H", 4: "I", 5: "I", 6: "b", 7: "B", 8: "h", 9: "i"}  # a rational (5) is two values
+TagValue = tuple[int, tuple[float, ...]]  # the type's number and the values
+# a rational (5) is two values
+CODES = {1: "B", 2: "B", 3: "H", 4: "I", 5: "I", 6: "b", 7: "B", 8: "h", 9: "i", 11: "f", 12: "d"}
 
 
 def with_tags(data: bytes, changes: dict[int, TagValue | None], next_page: int | None = None) -> bytes:

@@ -25,6 +25,7 @@ ENTRIES_SUM_MAX = 200_000  # of all directories: some 50 MB as objects
 ELEMENTS_MAX = 16_000_000  # offsets of one page: 128 MB of BigTIFF, tiles of 16 x 16 in a 4-gigapixel page
 BLOB_MAX = 16 * 2**20  # bytes of one profile or metadata packet; real profiles are under 4 MB
 SUB_DIRECTORIES_MAX = 64
+WHOLE_END = 2**64  # the end of all integers that a TIFF can hold
 
 SIZES = {
     1: 1,
@@ -134,11 +135,18 @@ class Directory:
         return stored.astype("u8")  # negative numbers become too large ones
 
     def number(self, tag: int, default: int) -> int:
-        """Returns the tag's first value as a whole number, *default* if it is missing or of no numeric type."""
+        """Returns the tag's first value, *default* if it is missing or of no numeric type.
+
+        Raises `BadTiff` if it is no whole number.
+        """
         entry = self.entries.get(tag)
         if entry is None or entry.kind not in CODES or entry.count == 0:
             return default
-        return int(self.file.numbers(CODES[entry.kind], entry.offset)[0])
+        return _whole(tag, self.file.numbers(CODES[entry.kind], entry.offset)[0])
+
+    def whole_values(self, tag: int, limit: int = ELEMENTS_MAX) -> tuple[int, ...]:
+        """Returns the tag's numbers as `values` does. Raises `BadTiff` if one is no whole number."""
+        return tuple(_whole(tag, value) for value in self.values(tag, limit))
 
     def blob(self, tag: int) -> bytes | None:
         """Returns the tag's bytes. None if it is missing, beyond the file's end, or larger than `BLOB_MAX`."""
@@ -149,6 +157,13 @@ class Directory:
             return self.file.bytes(entry.offset, entry.size)
         except BadTiff:
             return None
+
+
+def _whole(tag: int, value: float) -> int:
+    """Returns *value* as an integer. Raises `BadTiff` for fractions, NaN, and numbers of more than 64 bits."""
+    if not (abs(value) < WHOLE_END and value == int(value)):
+        raise BadTiff(f"tag {tag} has the value {value:g}, which is no whole number of 64 bits")
+    return int(value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,15 +289,15 @@ def _children(reader: DirectoryReader, page: Directory, seen: set[int]) -> list[
     """Returns the sub-IFDs of *page* (tag 330) that can be read."""
     found = []
     try:
-        offsets = page.values(330, SUB_DIRECTORIES_MAX)
+        offsets = page.whole_values(330, SUB_DIRECTORIES_MAX)
     except BadTiff:
         return []
     for sub, offset in enumerate(offsets):
         if offset in seen:
             continue
-        seen.add(int(offset))
+        seen.add(offset)
         try:
-            found.append(reader.read(int(offset), page.index, sub))
+            found.append(reader.read(offset, page.index, sub))
         except BadTiff:
             continue
     return found

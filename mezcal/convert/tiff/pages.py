@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, MASK, SEPARATED, YCBCR, CIELAB, ICCLAB = 0, 1, 2, 3, 4, 5, 6, 8, 9
 LOGL, LOGLUV = 32844, 32845
+DEPTH_MAX = 128  # bits of a sample: complex numbers of two doubles
 SAMPLES_MAX = 256  # decoders allocate memory for each before they read the pixels
 TILE_MAX = 256 * 2**20  # bytes
 MUCH_SMALLER = 4  # times fewer pixels than the largest page: a thumbnail, unless the file calls it a document's page
@@ -57,12 +58,18 @@ class Page:
     @cached_property
     def samples(self) -> int:
         """Samples a pixel, extra ones included."""
-        return self.directory.number(277, 1)
+        samples = self.directory.number(277, 1)
+        if samples < 1:
+            raise BadTiff(f"{samples} samples a pixel are declared")
+        return samples
 
     @cached_property
     def depths(self) -> tuple[int, ...]:
         """Bits of each sample."""
-        return tuple(int(bits) for bits in self.directory.values(258, 65_535)) or (1,)
+        depths = self.directory.whole_values(258, 65_535) or (1,)
+        if min(depths) < 1 or max(depths) > DEPTH_MAX:
+            raise BadTiff(f"samples of {min(depths)} to {max(depths)} bits are declared")
+        return depths
 
     @property
     def depth(self) -> int:
@@ -72,7 +79,7 @@ class Page:
     @cached_property
     def sample_format(self) -> int:
         """1 unsigned, 2 signed, 3 float, 5 complex integer, 6 complex float; undefined (4) means unsigned."""
-        kinds = {int(kind) for kind in self.directory.values(339, 65_535)} or {1}
+        kinds = set(self.directory.whole_values(339, 65_535)) or {1}
         return {4: 1}.get(max(kinds), max(kinds))
 
     @cached_property
@@ -125,12 +132,12 @@ class Page:
         """
         if self.photometric == RGB and self.samples == 4 and 338 not in self.directory.entries:
             return (2,)
-        return tuple(int(value) for value in self.directory.values(338, 65_535))
+        return self.directory.whole_values(338, 65_535)
 
     @cached_property
     def subsampling(self) -> tuple[int, int]:
         """Of YCbCr chroma, horizontally and vertically."""
-        factors = [int(value) for value in self.directory.values(530, 2)]
+        factors = self.directory.whole_values(530, 2)
         return (factors[0], factors[1]) if len(factors) == 2 else (2, 2)
 
     @property
@@ -181,8 +188,8 @@ class Page:
     @property
     def dpi(self) -> tuple[float, float] | None:
         """Dots an inch, None if the file has no absolute resolution."""
-        unit = {2: 1.0, 3: 2.54}.get(self.directory.number(296, 2))
         try:
+            unit = {2: 1.0, 3: 2.54}.get(self.directory.number(296, 2))
             across, down = self.directory.values(282, 1), self.directory.values(283, 1)
         except BadTiff:
             return None
@@ -238,7 +245,7 @@ class Page:
         if self.samples > SAMPLES_MAX or (self.tile and self.segment_bytes > TILE_MAX):
             raise BadTiff(f"{self.samples} samples a pixel, tiles of {self.tile} are declared: too many or too large")
         if self.compression == 6:  # old-style JPEG may store its stream anywhere; its decoder searches for it
-            offsets = self.directory.number(513, 0), *map(int, self.directory.values(273))
+            offsets = self.directory.number(513, 0), *self.directory.whole_values(273)
             if max(offsets) >= self.directory.file.length:
                 raise BadTiff("its JPEG stream lies beyond the file's end")
             return

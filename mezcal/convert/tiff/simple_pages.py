@@ -79,5 +79,5 @@ def _is_known(page: Page, tag: int) -> bool:
     if tag in SIZE_AND_PLACE:
         return True
     check = CHECKS.get(tag)
-    values = tuple(map(int, page.directory.values(tag))) if check else ()
+    values = page.directory.whole_values(tag) if check else ()
     return check is not None and bool(values) and check(page, values)

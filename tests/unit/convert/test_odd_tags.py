@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import zlib
 from typing import Any
@@ -12,7 +13,7 @@ import tifffile
 from PIL import Image
 
 from mezcal.convert.master_reader import MasterReader, PatchedReader
-from mezcal.errors import Undecodable
+from mezcal.errors import TooLarge, Undecodable
 from tests.support.masters import with_tags
 from tests.unit.convert.test_modes import ALPHA, GREY, HEIGHT, RGB, TILE, WIDTH, assert_like, converted, over_white
 
@@ -190,7 +191,7 @@ def test_lab_with_fewer_samples_than_it_declares_is_refused(samples, tmp_path):
 
 
 def test_a_strip_larger_than_any_number_is_refused(tmp_path):
-    huge = {256: (4, (2**31 - 1,)), 257: (4, (2**31 - 1,)), 278: (4, (2**31 - 1,)), 258: (3, (65535,))}
+    huge = {256: (4, (2**31 - 1,)), 257: (4, (2**31 - 1,)), 278: (4, (2**31 - 1,)), 258: (3, (64,))}
     (tmp_path / "in.tif").write_bytes(with_tags(written(GREY, photometric="minisblack"), huge))
     with pytest.raises(Undecodable, match="beyond the file's end"):
         converted(tmp_path / "in.tif", tmp_path, max_pixels=None, oversize="scale")
@@ -199,3 +200,40 @@ def test_a_strip_larger_than_any_number_is_refused(tmp_path):
 def test_a_negative_number_of_bits_is_refused(tmp_path):
     with pytest.raises(Undecodable):
         shown(with_tags(written(GREY, photometric="minisblack"), {258: (6, (-8,))}), tmp_path)
+
+
+@pytest.mark.parametrize("value", [np.inf, np.nan, -1e300, -1.0], ids=str)
+@pytest.mark.parametrize("tag", [254, 256, 258, 259, 262, 273, 274, 277, 278, 282, 284, 296, 322, 330, 338, 339, 530])
+def test_floats_for_whole_numbers_are_read_or_refused(tag, value, tmp_path):
+    data = written(np.dstack([RGB, ALPHA]), photometric="rgb", extrasamples=["unassalpha"])
+    with contextlib.suppress(Undecodable, TooLarge):
+        shown(with_tags(data, {tag: (12, (value,) * (2 if tag == 530 else 1))}), tmp_path)
+
+
+@pytest.mark.parametrize("tag", [254, 258, 277, 338, 339])
+@pytest.mark.parametrize(("kind", "value"), [(11, np.inf), (11, 1.5), (12, np.nan), (12, -1e300)])
+def test_what_is_no_whole_number_is_refused_with_its_tag(tag, kind, value, tmp_path):
+    data = written(np.dstack([RGB, ALPHA]), photometric="rgb", extrasamples=["unassalpha"])
+    with pytest.raises(Undecodable, match=f"TIFF: tag {tag} has the value .*, which is no whole number"):
+        shown(with_tags(data, {tag: (kind, (value,))}), tmp_path)
+
+
+@pytest.mark.parametrize("compression", [6, 7, 8])
+def test_infinite_offsets_and_subsampling_are_refused(compression, tmp_path):
+    data = written(RGB, photometric="rgb")
+    tags = {259: (3, (compression,)), 262: (3, (6,)), 530: (12, (np.inf, 2.0)), 273: (12, (np.inf,))}
+    with pytest.raises(Undecodable):
+        shown(with_tags(data, tags), tmp_path)
+
+
+@pytest.mark.parametrize("tag", [{258: (8, (-1,))}, {258: (3, (0,))}, {258: (3, (129,))}], ids=str)
+def test_a_palette_for_no_possible_number_of_bits_is_refused(tag, tmp_path):
+    data = written(GREY, photometric="minisblack")
+    with pytest.raises(Undecodable, match="bits are declared"):
+        shown(with_tags(data, {262: (3, (3,)), 320: (3, (0,) * 768), **tag}), tmp_path)
+
+
+@pytest.mark.parametrize("samples", [-1, 0])
+def test_a_pixel_of_no_samples_is_refused(samples, tmp_path):
+    with pytest.raises(Undecodable, match=f"{samples} samples a pixel are declared"):
+        shown(with_tags(written(GREY, photometric="minisblack"), {277: (8, (samples,))}), tmp_path)
