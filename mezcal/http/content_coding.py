@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 PIECE_BYTES = 256 * 1024  # the most that one step inflates
 GZIP, ZLIB, BARE = 31, 15, -15  # `wbits` of zlib
+GZIP_MAGIC = b"\x1f\x8b"
 ZLIB_HEADER = 8  # the low half of a zlib stream's first byte; a bare stream hardly ever begins so (RFC 1950, 2.2)
 
 
@@ -45,11 +46,15 @@ class _Stream:
 
     def inflate(self, chunk: bytes) -> Iterator[bytes]:
         """Yield what *chunk* brings, in pieces of `PIECE_BYTES` at most."""
-        while chunk:
-            if self._inflater is None or (self._inflater.eof and self._is_gzip):
+        pending = False  # the input is used up, and there is more output
+        while chunk or pending:
+            if self._inflater is None:
                 self._inflater = zlib.decompressobj(self._window(chunk))
             elif self._inflater.eof:
-                return  # bytes behind the end
+                chunk = chunk.lstrip(b"\0") if self._is_gzip else b""  # padding, or bytes behind the end
+                if not chunk.startswith(GZIP_MAGIC[: len(chunk)]) or not chunk:
+                    return
+                self._inflater = zlib.decompressobj(GZIP)
             try:
                 piece = self._inflater.decompress(chunk, PIECE_BYTES)
             except zlib.error as error:
@@ -57,6 +62,7 @@ class _Stream:
             if piece:
                 yield piece
             chunk = self._inflater.unconsumed_tail or self._inflater.unused_data
+            pending = len(piece) == PIECE_BYTES and not self._inflater.eof
 
     def _window(self, chunk: bytes) -> int:
         if self._is_gzip:

@@ -11,11 +11,14 @@ from mezcal.ingest.purge import purge
 from mezcal.origin import MasterStatus
 
 if TYPE_CHECKING:
-    from mezcal.jobs import Jobs
+    from mezcal.jobs import Jobs, Record
     from mezcal.origin import Origin
     from mezcal.recipe import Mezzanine
     from mezcal.store import Store
     from mezcal.store.values import Described
+
+
+LOOK_AGAIN_SECONDS = 45.0  # after the second failure of a master, then doubled
 
 
 class RevalidationResult(StrEnum):
@@ -66,7 +69,7 @@ class Revalidation:
         Raises the origin's failure.
         """
         record = self.jobs.read(recipe.key)
-        if record is None or record.failure is None:
+        if record is None or record.failure is None or not _may_look_again(record):
             return RevalidationResult.UNCHANGED
         status = self.origin.revalidate(recipe.path, *record.failure.validators)
         if status is MasterStatus.GONE:
@@ -76,3 +79,9 @@ class Revalidation:
             self.jobs.retry(recipe.key)
             return RevalidationResult.CHANGED
         return RevalidationResult.UNCHANGED
+
+
+def _may_look_again(record: Record) -> bool:
+    """Return False for a while after a master failed again: some servers name other validators each time."""
+    repeated = len(record.history) - 2
+    return repeated < 0 or time.time() - (record.ended or 0) > LOOK_AGAIN_SECONDS * 2**repeated

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from mezcal.errors import BrokerDown, Busy, Retention, ShareExceeded
+from mezcal.errors import BrokerDown, Busy, ShareExceeded
 from mezcal.jobs.bulk.batches import Batches, Posted
 from mezcal.jobs.bulk.chunks import Chunks
 from mezcal.jobs.chores import ChoreState
@@ -132,8 +132,8 @@ class Jobs:
             self.pipe.send(Message(result.lane, recipe.as_json()))
 
     def _look_again(self, recipe: Recipe, failure: Failure | None) -> None:
-        """Have a worker ask the origin if a master that failed for long has changed: then it is tried again."""
-        if isinstance(recipe, Mezzanine) and failure is not None and failure.retention is Retention.LASTING:
+        """Have a worker ask the origin if a master that failed has changed: then it is tried again."""
+        if isinstance(recipe, Mezzanine) and failure is not None and any(failure.validators):
             with suppress(BrokerDown):
                 self.request_revalidation(recipe, LOOKED_AT_ONCE_IN)
 

@@ -6,6 +6,7 @@ A page of another site can have its host name point to this machine (DNS rebindi
 from __future__ import annotations
 
 import ipaddress
+import re
 from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -13,6 +14,7 @@ from urllib.parse import urlsplit
 if TYPE_CHECKING:
     from mezcal.settings import Settings
 
+HOST = re.compile(r"(\[(?P<address>[^\]]*)\]|(?P<name>[^:]*))(:\d*)?")
 ANY = "*"  # in ALLOWED_HOSTS
 
 
@@ -20,8 +22,8 @@ ANY = "*"  # in ALLOWED_HOSTS
 def host_name(host: str) -> str:
     """Return the name in *host*, a `Host` header: without port, brackets and final dot, in lower case."""
     name = host.strip().lower()
-    name = name[1:].partition("]")[0] if name.startswith("[") else name.partition(":")[0]
-    return name.removesuffix(".")
+    match = HOST.fullmatch(name)
+    return (match["address"] or match["name"] or "").removesuffix(".") if match else name
 
 
 @lru_cache(1024)

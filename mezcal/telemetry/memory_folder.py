@@ -6,6 +6,7 @@ write to a page for which the disk has no block is a SIGBUS.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import tempfile
@@ -37,12 +38,30 @@ def create_memory_folder() -> Path:
     """
     in_memory = SHARED_MEMORY.is_dir() and os.access(SHARED_MEMORY, os.W_OK)
     parent = SHARED_MEMORY if in_memory else Path(tempfile.gettempdir())
-    for left in parent.glob(f"{PREFIX}-{os.getuid()}-*"):
-        if not is_alive(int(left.name.rpartition("-")[2])):
-            shutil.rmtree(left, ignore_errors=True)
-    folder = parent / f"{PREFIX}-{os.getuid()}-{os.getpid()}"
-    folder.mkdir(mode=0o700)
-    return folder
+    prefix = f"{PREFIX}-{os.getuid()}-"
+    for left in parent.glob(f"{prefix}*"):
+        lock = _locked(left)
+        if lock is not None:
+            shutil.rmtree(left, ignore_errors=True)  # another user's folder stays
+            os.close(lock)
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=f"{prefix}{os.getpid()}-", dir=parent))
+        if _locked(folder) is not None and folder.exists():  # else another process removed it before the lock
+            return folder  # the lock lasts until this process and its children have ended
+
+
+def _locked(folder: Path) -> int | None:
+    """Lock *folder*. Returns the descriptor that holds the lock, None if a living process has it."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        return None
+    return descriptor
 
 
 def is_alive(pid: int) -> bool:

@@ -81,6 +81,8 @@ def test_a_stop_lets_both_workers_finish_what_runs(here: Installation, repositor
             script.go.set()
         assert process.wait(20) == 0
     assert all(open_store(here.settings).find(recipe) for recipe in (bulk, interactive))
+    assert Jobs.of(here.settings).workers.statuses() == [], "both have left the list"
+    assert "Traceback" not in here.log()
 
 
 def test_a_stop_takes_no_longer_than_the_time_to_drain(here: Installation, repository: OriginServer) -> None:

@@ -134,7 +134,8 @@ class Installation:
 def memory_folder_of(installation: Installation) -> Path:
     """Returns the folder in memory of a running installation: heartbeats and metrics."""
     assert installation.process is not None
-    return SHARED_MEMORY / f"{PREFIX}-{os.getuid()}-{installation.process.pid}"
+    [folder] = SHARED_MEMORY.glob(f"{PREFIX}-{os.getuid()}-{installation.process.pid}-*")
+    return folder
 
 
 @contextmanager

@@ -57,6 +57,7 @@ class HousekeepingStep(bootsteps.StartStopStep):  # type: ignore[misc]  # celery
         self._paused_until = 0.0
         self._minutes: MinuteRecorder | None = None
         self._consumer: Any = None
+        self._worker: Worker | None = None  # as last reported: at the shutdown the pool is gone
 
     def start(self, consumer: Any) -> None:
         """Start, now and after each reconnection."""
@@ -69,17 +70,18 @@ class HousekeepingStep(bootsteps.StartStopStep):  # type: ignore[misc]  # celery
 
     def shutdown(self, _consumer: Any) -> None:
         """Remove this worker from the list. One that is killed stays in it as silent."""
-        if self._consumer is None:
+        if self._worker is None:
             return
         self._send_event("worker-offline")
         with suppress(BrokerDown):
-            context().jobs.workers.remove(describe(self._consumer))
+            context().jobs.workers.remove(self._worker)
 
     def _sweep(self) -> None:
         touch_heartbeat()
         serve_metrics()
         try:
-            context().jobs.workers.heartbeat(describe(self._consumer))
+            self._worker = describe(self._consumer)
+            context().jobs.workers.heartbeat(self._worker)
             self._reap()
             self._send_due()
             context().store.sweep()

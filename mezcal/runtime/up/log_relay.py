@@ -39,6 +39,10 @@ class Journal:
         self._last.setdefault(name, deque(maxlen=KEPT_LINES)).extend(lines)
         self._emit(b"".join(self._formatted(name, line) for line in lines))
 
+    def begin(self, name: str) -> None:
+        """Forget the last lines of the part *name*: its next process starts."""
+        self._last.pop(name, None)
+
     def last_of(self, name: str) -> list[str]:
         """Returns the last lines of the part *name*, oldest first."""
         return [line.decode(errors="replace") for line in self._last.get(name, ())]

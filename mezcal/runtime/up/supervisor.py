@@ -112,6 +112,7 @@ class Supervisor:
     # --- processes
 
     def _start(self, process: PartProcess) -> None:
+        self._journal.begin(process.part.name)
         pipe, output = os.pipe()
         relay = Relay(process.part.name, pipe, self._journal)
         self._selector.register(pipe, selectors.EVENT_READ, lambda: self._relay(relay))
@@ -147,7 +148,7 @@ class Supervisor:
         if not process.stopping:
             name, delay = process.part.name, process.back_off()
             self._journal.write_own(f"{name} ended with {cause(exit_code)}; starting it again in {delay:g} s")
-            repaired = process.part.repair(self._journal.last_of(name))
+            repaired = process.part.repair(self._journal.last_of(name)) if exit_code > 0 else None
             if repaired is not None:
                 self._journal.write_own(repaired)
 

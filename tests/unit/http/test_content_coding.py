@@ -59,3 +59,16 @@ def test_a_bomb_is_inflated_in_pieces() -> None:
     sizes = [len(piece) for piece in decoded(iter([gzip.compress(bytes(50_000_000))]), "gzip")]
     assert max(sizes) <= PIECE_BYTES
     assert sum(sizes) == 50_000_000
+
+
+@pytest.mark.parametrize("more", range(0, 400, 7))
+def test_output_that_fills_the_last_piece_is_not_the_end(more: int) -> None:
+    """The inflater may have used all its input and still hold output back."""
+    body = bytes(PIECE_BYTES + more)
+    for coding, sent in (("deflate", bare(body)), ("deflate", zlib.compress(body)), ("gzip", gzip.compress(body))):
+        assert b"".join(decoded(iter([sent]), coding)) == body
+
+
+@pytest.mark.parametrize("behind", [b"\0", b"\0" * 1000, b"\0\0 something else"])
+def test_padding_behind_a_gzip_body_is_ignored(behind: bytes) -> None:
+    assert b"".join(decoded(iter([gzip.compress(BODY) + behind]), "gzip")) == BODY

@@ -137,3 +137,14 @@ def test_the_failure_of_a_master_that_is_gone_is_forgotten(
 
 def test_without_a_derivative_or_a_failure_there_is_nothing_to_do(revalidation: Revalidation) -> None:
     assert revalidation.run(MASTER, None) is RevalidationResult.UNCHANGED
+
+
+def test_validators_that_always_change_do_not_have_a_broken_master_read_each_time(
+    masters: Path, jobs: Jobs, revalidation: Revalidation
+) -> None:
+    for number in range(3):
+        failed(jobs, revalidation)
+        (masters / "a.tif").write_bytes(b"x" * (number + 1))
+        if revalidation.run(MASTER, None) is RevalidationResult.UNCHANGED:
+            break
+    assert number == 1, "the second failure is not looked at for a while"

@@ -543,3 +543,17 @@ def test_a_changed_master_that_is_gone_ends_its_job(table: JobTable) -> None:
     assert claim is not None
     assert Lease(table, claim).fail(MasterMissing("gone")) is None
     assert table.states([KEY]) == [JobState.FAILED]
+
+
+def test_after_the_clock_stepped_back_a_lost_message_is_missed_as_soon(
+    table: JobTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mezcal.jobs.state.table.GRACE_MS", 10)
+    table.reap()
+    for lane in Lane:
+        recipe = Mezzanine.parse(f"lost-{lane}")
+        table.ensure(recipe, lane)
+        table.redis.zincrby(table.keys.queued(lane), 3_600_000, recipe.key)
+    table.redis.incrby(table.keys.clock, 3_600_000)
+    found: list[Message] = []
+    until(lambda: found.extend(table.reap()) or len(found) >= 2, what="both messages")

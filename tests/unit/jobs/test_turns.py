@@ -224,6 +224,21 @@ def test_a_process_is_kept_free_while_others_ask_too(shared: JobTable, other: st
     assert next_one(shared) == "a/3"
 
 
+def test_many_jobs_of_a_client_at_its_limit_hide_none_of_another(shared: JobTable) -> None:
+    """Their turns stay before those of the other client: more than are read at once."""
+    many = JobTable(shared.redis, shared.keys, replace(shared.policy, client_max=1000))
+    ask(many, "b", "b/0")
+    for number in range(450):
+        ask(many, "a", f"a/{number}")
+    claims = [many.begin_next("w") for _ in range(3)]  # b, a, a
+    assert claims[0] is not None
+    many.finish(claims[0])
+    assert next_one(many) == "a/2"
+    many.redis.hset(many.keys.round, "turn", 10_000)
+    ask(many, "b", "b/last")
+    assert next_one(many) == "b/last"
+
+
 def test_the_kept_process_is_used_again_when_the_others_have_gone(shared: JobTable) -> None:
     ask(shared, "b", "b/0")
     for number in range(5):

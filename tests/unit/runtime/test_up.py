@@ -384,3 +384,26 @@ def test_a_parent_that_was_gone_before_is_followed_at_once() -> None:
         [sys.executable, "-c", FOLLOWER, str(unused_pid)], capture_output=True, timeout=20, check=False
     )
     assert (ended.returncode, ended.stdout) == (-signal.SIGKILL, b"")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Error trying to write the temporary AOF manifest file temp-x.manifest: No space left on device",
+        "Fatal error: can't open the AOF manifest file x.manifest for reading: Permission denied",
+        "Unrecoverable error reading the append only file x.aof: Permission denied",
+        "Ready to accept connections unix",
+    ],
+)
+def test_the_state_of_a_broker_that_ended_for_another_reason_stays(tmp_path: Path, line: str) -> None:
+    (tmp_path / "broker").mkdir()
+    assert broker.put_damaged_state_aside(tmp_path, [line, "exiting"]) is None
+    assert [path.name for path in tmp_path.iterdir()] == ["broker"]
+
+
+def test_state_that_is_damaged_twice_in_a_second_is_put_aside_twice(tmp_path: Path) -> None:
+    (tmp_path / "broker").mkdir()
+    for _ in range(2):
+        (tmp_path / "broker" / "state").touch()
+        assert broker.put_damaged_state_aside(tmp_path, ["Found an empty AOF manifest file x"]) is not None
+    assert len(list(tmp_path.glob("broker.damaged-*"))) == 2

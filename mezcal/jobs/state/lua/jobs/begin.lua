@@ -6,7 +6,7 @@
 --   failed attempts that do not count}; {} if no such job is
 --   queued, or it is quarantined now; {'held'} if jobs are queued, but only of clients that have all processes that
 --   they may have
-local LOOKED_AT = 200  -- jobs: those of the next turns, one of each client
+local LOOKED_AT = 200  -- jobs that are read at once
 
 -- Begin the next turn. The time from one to the next is smoothed: in each, a client with many jobs gets one begun.
 local function note_turn(turn)
@@ -52,19 +52,22 @@ end
 
 -- Returns the job whose turn it is, and if one was passed over because its client is at its limit; '' without a job.
 local function job_by_turn()
-  local at_limit, held = clients_at_limit(), false
-  for _, key in ipairs(redis.call('ZRANGE', KEY.turns, 0, LOOKED_AT - 1)) do
-    local state, lane, client = unpack(redis.call('HMGET', KEY.job_prefix .. key, 'state', 'lane', 'client'))
-    if state ~= 'queued' or lane ~= 'interactive' then
-      redis.call('ZREM', KEY.turns, key)
-    elseif at_limit[client or ''] then
-      held = true
-    else
-      note_turn(math.floor(tonumber(redis.call('ZSCORE', KEY.turns, key))))
-      return key, held
+  local at_limit, held, first = clients_at_limit(), 0, -1
+  while held > first do  -- the jobs of clients at their limit may fill many pages
+    first = held
+    for _, key in ipairs(redis.call('ZRANGE', KEY.turns, first, first + LOOKED_AT - 1)) do
+      local state, lane, client = unpack(redis.call('HMGET', KEY.job_prefix .. key, 'state', 'lane', 'client'))
+      if state ~= 'queued' or lane ~= 'interactive' then
+        redis.call('ZREM', KEY.turns, key)
+      elseif at_limit[client or ''] then
+        held = held + 1
+      else
+        note_turn(math.floor(tonumber(redis.call('ZSCORE', KEY.turns, key))))
+        return key, held > 0
+      end
     end
   end
-  return '', held
+  return '', held > 0
 end
 
 local key, held = ARG.key, false

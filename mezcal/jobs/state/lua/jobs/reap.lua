@@ -7,7 +7,10 @@ local messages = {}
 -- After the clock stepped back, whatever is due at a time would wait for the whole step.
 local step = tonumber(redis.call('GET', KEY.clock) or '0') - now
 if step > CLOCK_TOLERANCE then
-  for _, index in ipairs({KEY.running, KEY.delayed, KEY.failed, KEY.chunks}) do move_back(index, step) end
+  local by_time = {KEY.running, KEY.delayed, KEY.failed, KEY.chunks, KEY.queued_interactive, KEY.queued_bulk, KEY.askers}
+  for _, index in ipairs(by_time) do move_back(index, step) end
+  move_back(KEY.workers, step / 1000)
+  redis.call('DEL', KEY.begun_bulk)
 end
 redis.call('SET', KEY.clock, now, 'EX', UNFINISHED_KEPT)
 
