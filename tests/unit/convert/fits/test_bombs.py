@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import struct
 import subprocess
@@ -72,7 +73,18 @@ BOMBS = {
     "one long value": lambda: with_cards(["LONG    = 'a&'", *["CONTINUE  'a&'"] * 200_000]),
     "no end": lambda: b"SIMPLE  =                    T".ljust(2 * HEADER_MAX),
 }
+
+
+def noise(planes: int) -> bytes:
+    """Returns a frame that gzip cannot compress, in one tile a plane."""
+    stream = gzip.compress(np.random.default_rng(1).bytes(4 * 3500 * 3500), 1)
+    shape = (planes, 3500, 3500)[planes == 1 :]
+    return compressed([stream] * planes, shape, (1, 3500, 3500)[planes == 1 :], ZBITPIX=32)
+
+
 LARGE = {
+    "a tile of noise": lambda: noise(1),
+    "planes of noise": lambda: noise(2),
     "long rows": lambda: compressed([ROW] * 60, (60, 10**6), (1, 10**6), ZCMPTYPE="RICE_1", ZBITPIX=32),
     "one tile": lambda: compressed(
         [EMPTY_LIST], (6000, 6000), (6000, 6000), ZCMPTYPE="PLIO_1", TFORM1="1PI(7)", NAXIS2=1

@@ -275,7 +275,7 @@ def test_memory_is_reserved_before_planes_are_searched_for_data(
     cube = np.stack([np.full((1200, 600), np.nan), ramp(1200, 600)]).astype("f4")
     path, context = written(tmp_path, one_tile(cube)), ConversionContext(reserve_memory=decoded.append)
     with path.open("rb") as file, open_frame(file, ThumbnailOptions.parse({}), context):
-        needed = pytest.approx(memory_budget.SMALL + 2 * 4 * 1200 * 600, abs=HEADERS)
+        needed = pytest.approx(memory_budget.SMALL + 2 * 4 * 1200 * 600, abs=8 * HEADERS)  # and its streams
         assert decoded == [needed, 0, needed, 0]
 
 
@@ -296,7 +296,7 @@ def test_memory_is_reserved_for_all_amplifiers_before_their_zeros_are_read(
     with path.open("rb") as file, open_frame(file, ThumbnailOptions.parse({}), context) as frame:
         assert frame.plane.shape == (300, 1160)
     needed = memory_budget.SMALL + 4 * 2 * 4 * 300 * 300
-    assert decoded == [pytest.approx(needed, abs=2 * HEADERS), 0, 0, 0, 0]
+    assert decoded == [pytest.approx(needed, abs=8 * HEADERS), 0, 0, 0, 0]
 
 
 @pytest.mark.parametrize(

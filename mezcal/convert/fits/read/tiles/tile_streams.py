@@ -16,6 +16,8 @@ from mezcal.convert.fits.read.byte_ranges import bytes_at
 from mezcal.convert.fits.read.tiles.tile_table import read_tile_table
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from mezcal.convert.fits.read.planes import Pixels
     from mezcal.convert.fits.read.tiles.tile_table import TileTable
 
@@ -25,6 +27,7 @@ INFLATED_ANYWAY = 16 * 2**20  # bytes: streams that cannot become more are not l
 DEFLATE_RATIO = 1_032  # to one at most (zlib's technical details)
 PIECE = 2**20
 STREAM_RATIO, STREAM_SPARE = 2, 65_536  # a stream has at most so many bytes for each of its tile, and some more
+STREAM_COPIES = 2  # of a stream, while astropy decodes it
 
 QUANTIZED = 24  # bytes a pixel of a tile: integers, doubles, noise; measured up to 22.7
 HCOMPRESS_MAGIC = b"\xdd\x99"
@@ -43,15 +46,18 @@ def check_streams(hdu: Any, file: BinaryIO) -> int:
     tile, sample = prod(map(int, hdu.tile_shape)), max(4, abs(hdu.header["BITPIX"]) // 8)
     inflated = [GZIP_COLUMN, "COMPRESSED_DATA"] if hdu.compression_type in INFLATED else [GZIP_COLUMN]
     most = max(tile * sample, INFLATED_ANYWAY)
+    longest = 0
     for name in table.names:
         streams = _streams(table, name, STREAM_RATIO * tile * sample + STREAM_SPARE)
+        longest = max(longest, int(streams[:, 1].max(initial=0)))
         if name in inflated:
             for start, size in streams[streams[:, 1] * DEFLATE_RATIO > most].tolist():
-                _check_inflated(bytes_at(file, start, size), most)
+                _check_inflated(_pieces(file, start, size), most)
         if hdu.compression_type == "HCOMPRESS_1" and name == "COMPRESSED_DATA":
             for start, _ in streams[streams[:, 1] > 0].tolist():
                 _check_sides(bytes_at(file, start, len(HCOMPRESS_MAGIC) + 8), tile)
-    return tile * _pixel_bytes(hdu.compression_type, sample, quantized="ZSCALE" in table.names)
+    pixel_bytes = _pixel_bytes(hdu.compression_type, sample, quantized="ZSCALE" in table.names)
+    return tile * pixel_bytes + STREAM_COPIES * longest
 
 
 def _pixel_bytes(compression: str, sample: int, *, quantized: bool) -> int:
@@ -83,16 +89,20 @@ def _check_sides(start: bytes | bytearray, tile: int) -> None:
         raise ValueError(f"a tile has sides of {sides[0]:,} and {sides[1]:,} pixels, which do not fit")
 
 
-def _check_inflated(data: bytes | bytearray, most: int) -> None:
-    """Raise `ValueError` if the gzip members in *data* inflate to more than *most* bytes. None of it is kept."""
-    total, rest = 0, bytes(data)
-    while rest:
-        stream = zlib.decompressobj(31)
-        while not stream.eof:
-            piece = stream.decompress(rest, PIECE)
-            rest, total = stream.unconsumed_tail, total + len(piece)
+def _pieces(file: BinaryIO, start: int, size: int) -> Iterator[bytes]:
+    for position in range(start, start + size, PIECE):
+        yield bytes(bytes_at(file, position, min(PIECE, start + size - position)))
+
+
+def _check_inflated(pieces: Iterator[bytes], most: int) -> None:
+    """Raise `ValueError` if the gzip members in *pieces* inflate to more than *most* bytes. None of it is kept."""
+    total, stream = 0, zlib.decompressobj(31)
+    for piece in pieces:
+        rest = piece
+        while rest := rest.lstrip(b"\0") if stream.eof else rest:
+            if stream.eof:
+                stream = zlib.decompressobj(31)
+            total += len(stream.decompress(rest, PIECE))
             if total > most:
                 raise ValueError(f"a tile inflates to more than its {most:,} bytes")
-            if not piece and not rest:
-                return  # it is cut off, which astropy reports
-        rest = stream.unused_data.lstrip(b"\0")
+            rest = stream.unused_data if stream.eof else stream.unconsumed_tail
