@@ -43,7 +43,7 @@ log = logging.getLogger(__name__)
 TICKET_SECONDS = 47 * 3600  # the same as TICKET_KEPT of the scripts
 SENT_AT_ONCE = 20  # chunks whose message is sent with the request; the workers send the others as the bulk lane empties
 REVALIDATED_ONCE_IN = 300  # seconds for which a second request for the same revalidation is ignored
-LOOKED_AT_ONCE_IN = 45  # the same for the master of a remembered failure
+LOOKED_AT_ONCE_IN = 45  # seconds for which a failed master is not looked at again
 
 
 @dataclass(frozen=True, slots=True)
