@@ -158,16 +158,16 @@ class Batches:
     def read(self, name: str) -> Batch | None:
         """Return the batch *name*, None if it is not kept."""
         keys, key = self._table.keys, self._table.keys.batch(name)
-        pipe = self._table.redis.pipeline(transaction=False)
+        pipe = self._table.redis.pipeline(transaction=True)  # the counts are of one moment, or an item may be in two
         pipe.hgetall(key)
         pipe.bitcount(f"{key}:taken")
         pipe.scard(f"{key}:open")
         pipe.lrange(f"{key}:failed", 0, -1)
         pipe.lrange(f"{key}:notes", 0, -1)
-        fields, taken, still_open, failed, notes = pipe.execute()
+        self._table.scripts.run("bulk/count_active", keys.of_batch(name), {"limit": ACTIVE_MOST}, pipe)
+        fields, taken, still_open, failed, notes, active = pipe.execute()
         if not fields:
             return None
-        active = self._table.scripts.run("bulk/count_active", keys.of_batch(name), {"limit": ACTIVE_MOST})
         return Batch(
             name=name,
             items=int(fields["items"]),
