@@ -43,7 +43,7 @@ class FrameItem:
 class ChunkRun:
     """Works through *chunk*. After `run`, *incomplete* says that some items are left to the next run.
 
-    An item is left if the queue is full, if the archive, the store or Redis cannot be reached, or for want of time.
+    An item is left if the queue is full, if the archive, the store or Redis cannot be reached, or if no time is left.
     """
 
     def __init__(self, chunk: Chunk, jobs: Jobs, store: Store, masters: MasterResolver, settings: Settings) -> None:

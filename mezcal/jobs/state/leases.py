@@ -92,9 +92,7 @@ class Lease:
         policy, claim = self._table.policy, self.claim
         attempts_left = claim.remake or claim.attempt < policy.max_attempts
         if failure.retryable and attempts_left and claim.lane is Lane.BULK:
-            # While the origin fails other jobs, too, its guard holds them all up: no need to wait for longer.
-            failed = 1 if claim.suspect else claim.attempt + claim.uncounted
-            seconds = back_off(failed, policy.retry)
+            seconds = back_off(claim.attempt + claim.uncounted, policy.retry)
             persist(lambda: self._table.delay_after(claim, failure, seconds))
             return seconds
         persist(lambda: self._table.fail(self.claim, failure))

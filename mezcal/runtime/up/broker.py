@@ -69,9 +69,7 @@ def put_damaged_state_aside(root: Path, last_lines: list[str]) -> str | None:
     Returns what was done, None if nothing was.
     """
     reason = next((line for line in reversed(last_lines) if DAMAGED.search(line)), None)
-    if reason is not None and REFUSED.search(reason):
-        return None
-    if reason is None:
+    if reason is None or REFUSED.search(reason):
         return None
     aside = root / f"{DAMAGED_STATE_PREFIX}{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}"
     try:

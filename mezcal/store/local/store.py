@@ -153,12 +153,10 @@ class LocalStore:
                 stored = described(path, draft.stat())  # now, because it may be deleted right after
                 if stored is None:
                     raise StoreDown("the picture is empty: it was not written to the end")
-                if not path.exists():
-                    self.trash.forget(own)  # else it might come back with the new sidecar, and count as fresh
+                self.trash.forget(own)  # else an older version might come back, perhaps with the new sidecar
                 both = [(draft, path), (sidecar_draft, path.with_name(SIDECAR))]
                 for made, place in both if path.exists() else reversed(both):
                     rename(made, place)
-                self.trash.forget(own)  # else an older version might come back once this one is evicted
         return stored
 
     def delete(self, recipe: Recipe) -> bool:
