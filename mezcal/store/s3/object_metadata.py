@@ -38,7 +38,7 @@ def as_metadata(sidecar: Sidecar) -> dict[str, str]:
 def from_metadata(metadata: Mapping[str, str], recipe: dict[str, Any] | None = None) -> Sidecar | None:
     """Returns the sidecar in an object's *metadata*, None if the object is not one of ours.
 
-    *recipe* is what was asked for. It is used if the object has no recipe, which is left out if there is no space for it.
+    *recipe* is what was asked for. It is used if the object has no recipe, which is left out where there is no space.
     """
     values: dict[str, Any] = {**BLANK, "recipe": recipe}
     with suppress(ValueError):
