@@ -83,12 +83,14 @@ def healthy(env: dict[str, str]) -> bool:
 
 
 @contextmanager
-def server(folder: Path, port: int, *words: str, mode: str | None = None) -> Iterator[subprocess.Popen[bytes]]:
-    """The bundled server on TCP, with options, or as a sentinel by its file."""
+def server(
+    folder: Path, port: int, *words: str, mode: str | None = None, inside: tuple[str, ...] = ()
+) -> Iterator[subprocess.Popen[bytes]]:
+    """The bundled server on TCP, with options, or as a sentinel by its file; *inside* are words before its own."""
     folder.mkdir(parents=True, exist_ok=True)
     arguments = [mode, "--sentinel"] if mode else ["--port", str(port), "--dir", str(folder), "--save", "", *words]
     binary = str(get_binary_path())
-    process = subprocess.Popen([binary, *arguments], cwd=folder, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen([*inside, binary, *arguments], cwd=folder, stdout=subprocess.DEVNULL)
     try:
         yield process
     finally:
