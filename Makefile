@@ -48,6 +48,10 @@ test: check ## Run the checks and all tests except the slow ones
 test-slow: $(VENV)/dev.stamp ## Run the slow tests
 	$(BIN)/pytest -m slow
 
+.PHONY: test-root
+test-root: $(VENV)/dev.stamp ## Run the tests that need root: in networks of their own
+	$(BIN)/pytest -m root
+
 .PHONY: fuzz
 fuzz: install ## Convert damaged masters, for SECONDS=600 (SEED=n repeats a run)
 	$(BIN)/python -m tools.fuzz_masters --seconds $(or $(SECONDS),600) $(if $(SEED),--seed $(SEED))

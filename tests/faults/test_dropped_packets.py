@@ -33,6 +33,7 @@ TRYING = ("housekeeping is delayed", "the broker cannot be reached")  # what a w
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.root,
     pytest.mark.timeout(OUTAGE_SECONDS + 180),
     pytest.mark.skipif(not networks_possible(), reason="needs root: `make test-root`"),
 ]
