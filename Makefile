@@ -1,5 +1,6 @@
 # mezcal: `make` alone lists the targets.
 .DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
@@ -9,17 +10,23 @@ PYTHON ?= python3
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-# The lock files name every package with its hash. A stamp file makes the second run fast.
+OLD_PYTHON := mezcal needs Python 3.11 or later; name one so: make PYTHON=python3.12
 $(BIN)/python:
-	$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "$(OLD_PYTHON)")'
+	@$(PYTHON) -m venv $(VENV)
 
+# The lock files name every package with its hash. A stamp file makes the second run fast.
+INSTALL_LOCKED := @$(BIN)/python tools/release/install_packages.py
 $(VENV)/run.stamp: requirements/run.txt pyproject.toml | $(BIN)/python
-	$(PIP) install --require-hashes -r requirements/run.txt
-	$(PIP) install --no-deps --no-build-isolation -e .
+	@echo "mezcal: installing into $(VENV) (about 110 MB to download, 430 MB on disk); it takes a minute or two"
+	$(INSTALL_LOCKED) requirements/run.txt
+	@$(PIP) install --no-deps --no-build-isolation -e .
+	@echo "mezcal: installed"
 	@touch $@
 
 $(VENV)/dev.stamp: requirements/dev.txt $(VENV)/run.stamp
-	$(PIP) install --require-hashes -r requirements/dev.txt
+	@echo "mezcal: installing what the tests need (about 100 MB to download)"
+	$(INSTALL_LOCKED) requirements/dev.txt
 	@touch $@
 
 .PHONY: install

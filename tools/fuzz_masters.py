@@ -112,7 +112,7 @@ class Fuzzer:
         command += [] if self.only is None else ["--only", str(self.only)]
         # standard error goes to a file: a full pipe would block the child
         with tempfile.TemporaryFile("w+") as errors:
-            child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors)  # noqa: S603 - this very file
+            child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors)
             try:
                 self._follow(child, time.monotonic() + seconds)
             finally:

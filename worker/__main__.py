@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import argparse
 import sys
+import warnings
 
+from celery.platforms import SecurityWarning
 from celery.utils.nodenames import host_format
 
 from worker.app import app
@@ -16,6 +18,7 @@ from worker.app import app
 def main() -> int:
     """Run a worker until a signal ends it. Returns the exit code."""
     options = parser().parse_args()
+    warnings.simplefilter("ignore", SecurityWarning)  # `mezcal up` says it in one line, and `mezcal check`
     running = app.Worker(
         hostname=host_format(options.hostname),
         pool_cls="prefork",

@@ -10,6 +10,8 @@ from mezcal.checks import Check, CheckFailed, Severity
 from mezcal.runtime.nginx import HOW_TO_GET, nginx
 from mezcal.settings import Settings
 
+OVERCOMMIT = Path("/proc/sys/vm/overcommit_memory")
+
 
 def secrets_check() -> Check:
     """Check that each secret that comes from a file can be read, by the right users alone."""
@@ -21,9 +23,26 @@ def codecs_check() -> Check:
     return Check("codecs", _check_codecs, "reinstall mezcal: its wheels contain all decoders")
 
 
+def overcommit_check() -> Check:
+    """Check that the kernel lets the broker of this machine fork: it does so to shorten its log."""
+    hint = "run `sysctl vm.overcommit_memory=1` as root, and write it to /etc/sysctl.d/mezcal.conf"
+    return Check("memory", _check_overcommit, hint)
+
+
 def nginx_check(settings: Settings) -> Check:
     """Check that a server other than the API serves cached images, as far as this machine can know."""
     return Check("nginx", lambda: _check_nginx(settings), f"{HOW_TO_GET}; else let only this machine reach the API")
+
+
+def _check_overcommit() -> str:
+    try:
+        mode = OVERCOMMIT.read_text(encoding="ascii").strip()
+    except OSError:
+        return "this system has no vm.overcommit_memory"
+    if mode == "2":
+        raise CheckFailed("vm.overcommit_memory is 2: the broker may not shorten its log", level=Severity.WARNING)
+    advice = "; set it to 1 on a machine whose memory is nearly always in use" if mode == "0" else ""
+    return f"vm.overcommit_memory is {mode}{advice}"
 
 
 def _check_nginx(settings: Settings) -> str:

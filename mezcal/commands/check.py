@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from mezcal.checks import Check, CheckFailed, Severity
 from mezcal.checks.broker import clock_check, missing_broker_check, thorough_broker_check, workers_check
-from mezcal.checks.local_machine import codecs_check, nginx_check, secrets_check
+from mezcal.checks.local_machine import codecs_check, nginx_check, overcommit_check, secrets_check
 from mezcal.checks.origins import archive_check, master_check, origin_check
 from mezcal.checks.store import scratch_check, thorough_store_check
 from mezcal.commands.arguments import add_data_dir, settings_of
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     from mezcal.checks import Finding
     from mezcal.settings import Settings
+
+ON_THIS_MACHINE = ("redis+socket://", "unix://")  # how the URL of a broker begins that this machine's memory is for
 
 DESCRIPTION = """\
 Check settings, secrets, repository, broker, workers, store, decoders, clocks and nginx. Prints one line for each, with
@@ -107,6 +109,8 @@ def _check_machine(settings: Settings) -> Iterator[Finding]:
     yield thorough_store_check(open_store(settings)).run()
     yield scratch_check(settings).run()
     yield codecs_check().run()
+    if settings.redis_url is not None and settings.redis_url.get_secret_value().startswith(ON_THIS_MACHINE):
+        yield overcommit_check().run()
     yield nginx_check(settings).run()
 
 

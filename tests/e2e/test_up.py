@@ -222,6 +222,15 @@ def test_logs_come_under_the_names_of_their_parts(mezcal: Running) -> None:
     assert "worker" in names
 
 
+def test_the_first_line_is_ours_and_none_is_of_what_nobody_can_act_on(mezcal: Running) -> None:
+    first = mezcal.stderr.splitlines()[0]
+    assert first.startswith("up ")
+    assert "starting broker, " in first
+    assert "masters: the built-in samples" in first
+    for noise in ("overcommit", "Inspect method", "Registered tasks", "celery.chunks", "SecurityWarning"):
+        assert noise not in mezcal.stderr
+
+
 def test_a_port_in_use_is_one_line(mezcal: Running, tmp_path: Path) -> None:
     port = mezcal.url.rstrip("/").rpartition(":")[2]
     error = refused("--port", port, "--data-dir", tmp_path / "data")

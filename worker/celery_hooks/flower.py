@@ -6,6 +6,7 @@ A variable FLOWER_<OPTION> in the environment, or an option of the command line,
 from __future__ import annotations
 
 import copy
+import logging
 import os
 import secrets
 import sys
@@ -36,6 +37,8 @@ DEFAULTS = {
     "FLOWER_TASKS_COLUMNS": "name,state,args,kwargs,runtime,received,exception,result,worker,uuid",
     "FLOWER_INSPECT_TIMEOUT": "3000",  # ms; a busy machine needs more than one second
 }
+# At its start Flower asks workers that have not started yet, and lists the tasks of Celery.
+LOG_LEVELS = {"flower.command": logging.WARNING, "flower.inspector": logging.ERROR, "kombu.mixins": logging.WARNING}
 
 
 def main() -> int:
@@ -44,6 +47,8 @@ def main() -> int:
     prepare(os.environ, settings)
     Metrics.prepare = _require_login  # Flower leaves its /metrics open even if it has a password
     options.format_task = complete_task  # a function: no variable can set it
+    for name, level in LOG_LEVELS.items():
+        logging.getLogger(name).setLevel(level)
     app.start(["flower", *sys.argv[1:]])
     return 0
 

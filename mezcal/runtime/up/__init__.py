@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from mezcal import sample
 from mezcal.errors import CannotStart
 from mezcal.runtime import processes
 from mezcal.runtime.address import Address, free_address
@@ -67,6 +68,7 @@ def up(options: UpOptions) -> int:
         stack.enter_context(remembered_options.options_saved(folder.run, remembered))
         started = list_parts(chosen, options.workers, folder, places, program)
         journal = Journal(sys.stderr.fileno(), Redactor.of(chosen), json=chosen.log_format == "json")
+        greet(journal, chosen, started)
         warn(journal, options, places)
         return Supervisor(started, journal, keep=(folder.lock,)).run(lambda: announce(journal, chosen, places))
 
@@ -78,6 +80,17 @@ def reserve_places(options: UpOptions, folder: Folder, stack: ExitStack) -> Plac
     if dashboard is not None and dashboard.port == api.port:
         raise CannotStart(f"port {api.port} is wanted for the API and for the dashboard")
     return Places(api, dashboard, stack.enter_context(broker.socket_place(folder.run)))
+
+
+def greet(journal: Journal, chosen: Settings, started: list[parts.Part]) -> None:
+    """Log what is started, for which masters. It is the first line that a user sees."""
+    samples = chosen.repo_base_url == sample.FOLDER.as_uri()
+    masters = "the built-in samples" if samples else str(chosen.repo_base_url)
+    cache = chosen.cache_dir if chosen.storage == "local" else f"the bucket {chosen.aws_bucket}"
+    names = ", ".join(part.name for part in started)
+    journal.write_own(f"starting {names}; masters: {masters}; cache: {cache}")
+    if os.geteuid() == 0:
+        journal.write_own("running as root, which mezcal does not need: a user of its own is safer")
 
 
 def warn(journal: Journal, options: UpOptions, places: Places) -> None:

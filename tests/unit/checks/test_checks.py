@@ -14,9 +14,9 @@ from uuid import uuid4
 import jwt
 import pytest
 
-from mezcal.checks import Check, CheckFailed, Severity, origins
+from mezcal.checks import Check, CheckFailed, Severity, local_machine, origins
 from mezcal.checks.broker import broker_check, thorough_broker_check, workers_check
-from mezcal.checks.local_machine import codecs_check, nginx_check, secrets_check
+from mezcal.checks.local_machine import codecs_check, nginx_check, overcommit_check, secrets_check
 from mezcal.checks.origins import archive_check, origin_check
 from mezcal.checks.store import scratch_check, store_check, thorough_store_check
 from mezcal.jobs import BrokerProbe, Worker, WorkerRegistry
@@ -257,3 +257,15 @@ def test_a_check_that_breaks_is_a_finding_like_any_other() -> None:
 
     finding = Check("part", test, "a general hint").run()
     assert (finding.level, finding.hint) == (Severity.FAILED, "a general hint")
+
+
+@pytest.mark.parametrize(("mode", "level", "advice"), [("0", "ok", "to 1"), ("1", "ok", ""), ("2", "warning", "")])
+def test_the_kernels_rule_for_forks_is_said_in_words(
+    mode: str, level: str, advice: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "overcommit_memory").write_text(f"{mode}\n")
+    monkeypatch.setattr(local_machine, "OVERCOMMIT", tmp_path / "overcommit_memory")
+    finding = overcommit_check().run()
+    assert finding.level == level
+    assert f"vm.overcommit_memory is {mode}" in finding.detail
+    assert advice in finding.detail

@@ -1,0 +1,1 @@
+"""Installing with a counter, and building a release."""
