@@ -312,6 +312,10 @@ class BrokerDown(Unavailable):
 
     slug, title = "broker-down", "The queue cannot be reached"
 
+    def __init__(self, detail: str, hint: str = "") -> None:
+        super().__init__(detail)
+        self.hint = hint  # what an operator can do
+
 
 class StoreDown(Unavailable):
     """The store cannot be read or written: it is full, read-only or missing."""

@@ -12,19 +12,18 @@ if TYPE_CHECKING:
     from mezcal.jobs import BrokerProbe, WorkerRegistry
     from mezcal.settings import Settings
 
-OLDEST_VERSION = (6, 2)  # the oldest broker that was tried
 MEMORY_FRACTION = 0.9  # of maxmemory; with more in use the broker soon refuses jobs
 CLOCK_SECONDS = 5.0  # by which the clocks may differ
 HINT = "start `mezcal up`, or check the server that REDIS_URL names"
 
 
 def broker_check(probe: BrokerProbe) -> Check:
-    """Check that the broker answers and evicts no jobs."""
+    """Check that the broker answers, and that mezcal can work with it."""
     return Check("broker", partial(_check_broker, probe), HINT)
 
 
 def thorough_broker_check(probe: BrokerProbe) -> Check:
-    """Check the same as `broker_check`, and the version, the memory, and if the queue survives a restart."""
+    """Check the same as `broker_check`, and the memory, and if the queue survives a restart."""
     return Check("broker", partial(_check_broker_thoroughly, probe), HINT)
 
 
@@ -45,17 +44,15 @@ def workers_check(registry: WorkerRegistry) -> Check:
 
 
 def _check_broker(probe: BrokerProbe) -> str:
-    probe.check_policy()
+    probe.check_usable()
     return "ok"
 
 
 def _check_broker_thoroughly(probe: BrokerProbe) -> str:
-    probe.check_policy()
+    probe.check_usable()
     info = probe.info()
     product = "Valkey" if "valkey_version" in info else "Redis"
     version = str(info.get("valkey_version") or info.get("redis_version") or "0")
-    if tuple(int(part) for part in version.split(".")[:2] if part.isdigit()) < OLDEST_VERSION:
-        raise CheckFailed(f"{product} {version} is too old", "install Redis 6.2 or later, or any Valkey")
     detail = f"{product} {version}, evicts nothing (noeviction)"
     if info.get("maxmemory") and info["used_memory"] > MEMORY_FRACTION * info["maxmemory"]:
         raise CheckFailed(f"{detail}, but its memory is nearly full", "raise its maxmemory", Severity.WARNING)

@@ -216,7 +216,7 @@ def test_a_broker_that_evicts_is_refused(install: Callable[..., FaultEnvironment
 
     until(lambda: broker().startswith("503") and policy in broker(), what="red readiness")
     environment.kill(environment.workers()[0])
-    until(lambda: "Redis may evict jobs" in environment.installation.journal.read_text(), what="the worker's refusal")
+    until(lambda: "it may evict jobs" in environment.installation.journal.read_text(), what="the worker's refusal")
     environment.table.redis.config_set("maxmemory-policy", "noeviction")
     path, _ = environment.master()
     environment.assert_recovered(path, wait_for_image(environment.installation, path), most=1)

@@ -18,6 +18,7 @@ from redis import RedisError
 from mezcal.errors import BrokerDown, Failure
 from mezcal.jobs import Worker
 from mezcal.jobs.transport.celery_pipe import CHORES
+from mezcal.jobs.transport.probe import REPLICA
 from mezcal.telemetry.history import MinuteRecorder, job_recorder
 from worker.app import context, has_partner, serve_metrics
 from worker.chores import claim_due
@@ -61,7 +62,7 @@ class HousekeepingStep(bootsteps.StartStopStep):  # type: ignore[misc]  # celery
 
     def start(self, consumer: Any) -> None:
         """Start, now and after each reconnection."""
-        stop_if_broker_evicts()
+        stop_if_broker_unusable()
         self._answered = 0.0
         self._consumer = consumer
         consumer.timer.call_repeatedly(SWEEP_SECONDS, self._sweep)
@@ -136,13 +137,15 @@ def describe(consumer: Any) -> Worker:
     return Worker(f"{consumer.hostname}:{os.getpid()}", consumer.pool.num_processes, queues)
 
 
-def stop_if_broker_evicts() -> None:
-    """End the worker if Redis may evict jobs. If Redis cannot be asked now, it is asked after the next reconnection."""
+def stop_if_broker_unusable() -> None:
+    """End the worker if mezcal cannot work with this Redis. One that cannot be asked now is asked after the next
+    reconnection; a replica may become the master soon.
+    """
     try:
-        risk = context().jobs.broker.eviction_risk()
+        fault = context().jobs.broker.unusable()
     except BrokerDown as error:
-        log.warning("the broker's policy could not be read: %s", error)
+        log.warning("%s -> %s", error.detail, error.hint)
         return
-    if risk:
-        log.critical("%s", risk)
+    if fault is not None and fault is not REPLICA:
+        log.critical("the broker cannot be used: %s", fault)
         raise WorkerShutdown(1)

@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from mezcal.commands.arguments import add_address
-from mezcal.jobs.transport.redis_connection import redis_url
+from mezcal.commands.roles.usable_broker import refuse_unusable_broker
 from mezcal.runtime import processes
 from mezcal.runtime.address import Address, is_loopback
 from mezcal.runtime.host_names import only_own_names
@@ -36,9 +36,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Replace this process by gunicorn. Raises `WrongSetting` if there is no REDIS_URL."""
+    """Replace this process by gunicorn. Raises the error if REDIS_URL is missing or names an unusable server."""
     settings = load()
-    redis_url(settings)
+    refuse_unusable_broker(settings)
     address = Address(options.host, options.port, is_loopback(options.host))
     if settings.sendfile_header is None and not address.loopback:
         print(EXPOSED.format(host=options.host), file=sys.stderr, flush=True)

@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from mezcal.commands.arguments import add_address
-from mezcal.jobs.transport.redis_connection import redis_url
+from mezcal.commands.roles.usable_broker import refuse_unusable_broker
 from mezcal.runtime import processes
 from mezcal.runtime.address import Address, is_loopback
 from mezcal.settings import load
@@ -30,8 +30,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Replace this process by Flower. Raises `WrongSetting` if there is no REDIS_URL."""
-    redis_url(load())
+    """Replace this process by Flower. Raises the error if REDIS_URL is missing or names an unusable server."""
+    refuse_unusable_broker(load())
     address = Address(options.host, options.port, is_loopback(options.host))
     sign = processes.HealthSign(url=f"{address.url}healthcheck")
     return processes.become(processes.flower(options.host, options.port), sign, os.environ)

@@ -147,7 +147,7 @@ def answers_ping(sock: Path) -> bool:
 
 
 def await_given_broker(env: Mapping[str, str]) -> None:
-    """Wait for the server that REDIS_URL names. Raises `CannotStart` if it cannot be reached.
+    """Wait for the server that REDIS_URL names. Raises `CannotStart` if it cannot be reached or used.
 
     A child process does it: the client library would stay in the memory of `mezcal up`.
     """

@@ -186,7 +186,7 @@ def test_nothing_named_or_no_broker_is_exit_code_2(installation: Installation) -
     away = run(installation, "warm", "a.tif", env={"REDIS_URL": "redis://127.0.0.1:1/0"})
     assert (away.returncode, away.stderr.splitlines()[-1]) == (
         2,
-        "mezcal: the broker cannot be reached (ConnectionError)",
+        "mezcal: the broker cannot be reached: it refuses connections: it is down",
     )
 
 
