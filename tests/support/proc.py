@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from contextlib import suppress
 from pathlib import Path
 
@@ -32,6 +33,11 @@ def state(pid: int) -> str:
 def runs(pid: int) -> bool:
     """Returns True if *pid* runs; a zombie does not."""
     return state(pid) not in {"", "Z", "X"}
+
+
+def may_open(files: int) -> bool:
+    """Returns True if this process, and those that it starts, may have so many *files* open at once."""
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0] >= files
 
 
 def open_files(pid: int | str = "self") -> dict[Path, Path]:

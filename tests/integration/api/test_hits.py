@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import resource
 import socket
 import threading
 import time
@@ -21,6 +20,7 @@ import pytest
 from mezcal.recipe import Mezzanine
 from mezcal.store import open_store
 from tests.integration.conftest import TOKEN
+from tests.support.proc import may_open
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -314,15 +314,12 @@ def byte_taken(line: socket.socket) -> bool:
 
 
 def test_more_half_heads_than_connections_do_not_lock_clients_out(installation: Installation, master: str) -> None:
-    before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, before[1]) if before[1] > 0 else 4096, before[1]))
-    try:
-        with ExitStack() as clients:
-            for _ in range(2100):
-                clients.enter_context(client(installation)).sendall(b"G")
-            began = time.monotonic()
-            assert installation.ask(WARM).status_code == 200
-            assert installation.ask(master).status_code == 200
-            assert time.monotonic() - began < 8
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    if not may_open(4096):
+        pytest.skip("2,100 connections take more open files than the system allows")
+    with ExitStack() as clients:
+        for _ in range(2100):
+            clients.enter_context(client(installation)).sendall(b"G")
+        began = time.monotonic()
+        assert installation.ask(WARM).status_code == 200
+        assert installation.ask(master).status_code == 200
+        assert time.monotonic() - began < 8
