@@ -19,7 +19,7 @@ WORKDIR /src
 COPY requirements/run.txt requirements/run.txt
 RUN /opt/mezcal/bin/pip install --require-hashes --only-binary=:all: --no-binary=pyvips -r requirements/run.txt
 
-COPY pyproject.toml README.md LICENSE celeryconfig.py ./
+COPY pyproject.toml README.md LICENSE THIRD-PARTY.md celeryconfig.py ./
 COPY mezcal mezcal
 COPY worker worker
 COPY api api

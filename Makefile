@@ -68,10 +68,11 @@ fuzz-http: $(VENV)/dev.stamp ## Send damaged requests to a running mezcal (SECON
 	$(BIN)/python -m tests.fuzz.fuzz_http --seconds $(or $(SECONDS),600) --seed $(or $(SEED),1)
 
 .PHONY: docs
-docs: install ## Update the tables in docs/
+docs: install ## Update the tables in docs/ and THIRD-PARTY.md
 	$(BIN)/python -m tools.settings_table
 	$(BIN)/python -m tools.metrics_table
 	$(BIN)/python -m tools.formats_table
+	$(BIN)/python -m tools.release.licences
 
 .PHONY: e2e
 e2e: $(VENV)/dev.stamp ## Test with a real IIIF server and viewer: needs node, npm and Chromium
