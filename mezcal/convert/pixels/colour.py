@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import pyvips
 
-from mezcal.convert.engines import libvips
+from mezcal.convert.pixels import profiles
 
 if TYPE_CHECKING:
     from mezcal.convert.engines.decoded import Decoded
     from mezcal.convert.options import ConversionOptions
+    from mezcal.convert.pixels.matrix_tables import MatrixTables
 
 FLOAT_MAX = 1e30  # larger floats stand for no data
 NODATA = (-9999, -99999, -32767, -32768)  # what writers use without saying so
@@ -25,9 +26,7 @@ OPAQUE = {
     "float": 1,
     "double": 1,
 }  # alpha, by libvips' format, where the format has no peak
-
-BANDS = {"grey": 1, "rgb": 3, "cmyk": 4}
-INTERPRETATIONS = {"grey": "b-w", "rgb": "srgb", "cmyk": "cmyk"}
+DIRECT = {("uchar", 255), ("ushort", 65535)}  # formats and peaks of samples that are converted by tables
 
 ValueRange = tuple[float, float]  # the values of black and of white
 
@@ -66,11 +65,22 @@ class ColourConversion:
         return plain and not self.transform and image.format == "ushort" and decoded.peak == 65535
 
     @property
+    def tables(self) -> MatrixTables | None:
+        """Tables that convert the samples as they are, None if `apply` has to."""
+        decoded, image = self.decoded, self.decoded.image
+        plain = decoded.space == "rgb" and not decoded.inverted and (image.format, decoded.peak) in DIRECT
+        if not plain or not self._opaque or not self.transform or self.profile is None:
+            return None
+        return profiles.tables_of(self.profile, int(decoded.peak or 0) + 1)
+
+    @property
+    def _opaque(self) -> bool:
+        return self.decoded.alpha is None or self.decoded.alpha >= self.decoded.image.bands
+
+    @property
     def bands(self) -> int:
         """Bands of the result."""
-        decoded = self.decoded
-        transparent = decoded.alpha is not None and decoded.alpha < decoded.image.bands
-        return 1 if decoded.space == "grey" and not (transparent and _coloured(self.background)) else 3
+        return 1 if self.decoded.space == "grey" and (self._opaque or not _coloured(self.background)) else 3
 
     def apply(self, image: Any) -> Any:
         """Returns *image*, which is `decoded.image` or rows of it, as 8-bit grey or RGB."""
@@ -89,8 +99,9 @@ class ColourConversion:
             return _from_cmyk(image, self.profile)
         image = _with_interpretation(image, self.decoded.space)
         if self.transform and self.profile is not None:
-            convert = _grey_by_profile if self.decoded.space == "grey" else _by_profile
-            return convert(image, self.profile)
+            if self.decoded.space == "grey":
+                return _grey_by_profile(image, self.profile)
+            return profiles.by_profile(image, self.profile, "rgb")
         return _with_interpretation(_eight_bits(image), self.decoded.space)
 
 
@@ -98,9 +109,9 @@ def colour_conversion(decoded: Decoded, options: ConversionOptions, values: Valu
     """Returns how the pixels of *decoded* are converted. *values* is needed if `Decoded.peak` is None."""
     icc, transform = None, False
     if decoded.space in ("grey", "rgb", "cmyk"):
-        icc = _usable_profile(decoded.icc, decoded.space)
+        icc = profiles.usable_profile(decoded.icc, decoded.space)
         transform = decoded.space == "cmyk" or (icc is not None and options.color != "keep")
-    if icc is not None and decoded.space != "cmyk" and transform and _is_srgb(icc, decoded.space):
+    if icc is not None and decoded.space != "cmyk" and transform and profiles.is_srgb(icc, decoded.space):
         icc, transform = None, False
     return ColourConversion(decoded, options.background, values, icc, transform)
 
@@ -186,62 +197,22 @@ def _eight_bits(image: Any) -> Any:
 def _from_cmyk(image: Any, icc: bytes | None) -> Any:
     image = image.copy(interpretation="cmyk")
     if icc:
-        return _transform(_with_profile(image, icc), "perceptual")
+        return profiles.by_profile(image, icc, "cmyk")
     return _eight_bits(image).icc_transform("srgb", input_profile="cmyk", intent="perceptual", depth=8)
-
-
-def _by_profile(image: Any, icc: bytes) -> Any:
-    return _transform(_with_profile(image, icc), "relative")
 
 
 def _grey_by_profile(image: Any, icc: bytes) -> Any:
     """Returns grey with sRGB's curve. The profile is applied to each level once, not to each pixel."""
     levels = pyvips.Image.identity(ushort=image.format == "ushort")
-    return image.maplut(_by_profile(_with_interpretation(levels, "grey"), icc)[1]).copy(interpretation="b-w")
-
-
-def _transform(image: Any, intent: str) -> Any:
-    return image.icc_transform("srgb", embedded=True, intent=intent, black_point_compensation=True, depth=8)
+    return image.maplut(profiles.by_profile(_with_interpretation(levels, "grey"), icc, "grey")[1]).copy(
+        interpretation="b-w"
+    )
 
 
 def _with_interpretation(image: Any, space: str) -> Any:
     wide = image.format != "uchar"
     names = {"grey": ("b-w", "grey16"), "rgb": ("srgb", "rgb16")}
     return image.copy(interpretation=names[space][wide])
-
-
-def _with_profile(image: Any, icc: bytes) -> Any:
-    image = image.copy()
-    image.set_type(pyvips.GValue.blob_type, "icc-profile-data", icc)
-    return image
-
-
-def _usable_profile(icc: bytes | None, space: str) -> bytes | None:
-    """Returns *icc* if it is a profile for such pixels, else None: a wrong profile is worse than none."""
-    if not icc or len(icc) < 132 or icc[36:40] != b"acsp":
-        return None
-    if icc[16:20] != {"grey": b"GRAY", "rgb": b"RGB ", "cmyk": b"CMYK"}[space]:
-        return None
-    try:
-        probe = _probe(BANDS[space], 2).copy(interpretation=INTERPRETATIONS[space])
-        _by_profile(probe, icc).avg()
-    except libvips.FAILURES:
-        libvips.forget_errors()
-        return None
-    return icc
-
-
-def _is_srgb(icc: bytes, space: str) -> bool:
-    """Returns True if the profile changes colours by rounding only: then the pixels can stay as they are."""
-    probe = _probe(BANDS[space], 6).copy(interpretation=INTERPRETATIONS[space])
-    return bool((_by_profile(probe, icc) - probe).abs().max() <= 2)
-
-
-def _probe(bands: int, steps: int) -> Any:
-    """Returns all combinations of *steps* values in *bands* bands, one a pixel."""
-    index = pyvips.Image.identity(ushort=True, size=steps**bands)
-    levels = [(index // steps**band % steps) * (255 / (steps - 1)) for band in range(bands)]
-    return (levels[0].bandjoin(levels[1:]) if bands > 1 else levels[0]).cast("uchar")
 
 
 def _flattened(colour: Any, alpha: Any, background: tuple[int, int, int]) -> Any:

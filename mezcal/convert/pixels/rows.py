@@ -73,8 +73,9 @@ class Rows:
         decode = None if self.strips.decode is None else parallel_layouts.raising_cannot_read(self.strips.decode)
         if self.conversion is None:
             return decode
-        pipeline = SharedPipeline(self.strips, self.conversion)
-        return pipeline.convert if decode is None else lambda coded: pipeline.convert(decode(coded))
+        tables = self.conversion.tables
+        convert = SharedPipeline(self.strips, self.conversion).convert if tables is None else tables.convert
+        return convert if decode is None else lambda coded: convert(decode(coded))
 
     def whole(self) -> Any:
         """Returns the picture as a `pyvips.Image`, for encoders that cannot work on strips."""
