@@ -108,6 +108,10 @@ sbom: $(VENV)/tools.stamp ## Write the packages of an installation to sbom.json 
 	$(VENV)/tools/bin/cyclonedx-py requirements requirements/run.txt --pyproject pyproject.toml \
 		--mc-type application --output-reproducible --output-format JSON --output-file sbom.json
 
+.PHONY: release
+release: $(VENV)/dev.stamp $(VENV)/tools.stamp ## Build wheel, source archive, SBOM and provenance, try them, tag the version
+	$(BIN)/python -m tools.release.make_release
+
 .PHONY: audit
 audit: $(VENV)/tools.stamp ## Compare the pinned packages with known vulnerabilities: needs the internet
 	$(VENV)/tools/bin/pip-audit --requirement requirements/run.txt --require-hashes --disable-pip
