@@ -13,6 +13,7 @@ from pydantic import SecretStr
 
 from mezcal.settings import Settings
 from mezcal.settings.fields import SettingFields
+from mezcal.settings.other_names import OTHER_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,14 +62,13 @@ def sections() -> Iterator[tuple[str, list[str]]]:
 def row(name: str) -> str:
     """Returns the row of the setting *name*."""
     field = Settings.model_fields[name]
-    cells = (f"`{name.upper()}`{alias(name, field)}", values(field), default(field), field.description or "")
+    cells = (f"`{name.upper()}`{alias(name)}", values(field), default(field), field.description or "")
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |\n"
 
 
-def alias(name: str, field: FieldInfo) -> str:
-    """Returns the other name of the setting, from a predecessor of mezcal."""
-    choices = getattr(field.validation_alias, "choices", [])
-    return "".join(f", also `{other}`" for other in choices if other != name.upper())
+def alias(name: str) -> str:
+    """Returns the other names of the setting, those of predecessors of mezcal."""
+    return "".join(f", also `{other}`" for other in OTHER_NAMES.get(name, ()))
 
 
 def values(field: FieldInfo) -> str:

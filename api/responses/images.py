@@ -89,7 +89,7 @@ def send(opened: Opened, cache_status: str = HIT, cache_control: str | None = No
     image_headers = ImageHeaders.of(context().settings, cache_control)
     remote = opened.remote
     if remote is not None and context().settings.s3_serve == "redirect":
-        response = redirected(remote)
+        response = redirected(remote, context().settings.s3_url_seconds)
         response.headers["Cache-Status"] = cache_status
         return response
     try:

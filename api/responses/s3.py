@@ -16,18 +16,19 @@ if TYPE_CHECKING:
 
 BLOCK = 1 << 18
 HOUR = 3600
-LINK_SECONDS = 2 * HOUR  # from the start of the hour: a browser gets the same URL for the rest of the hour
+WEEK = 7 * 24 * HOUR  # the longest that S3 accepts
 
 
-def redirected(remote: RemoteDerivative) -> Response:
-    """Return a redirect to a signed URL, which is valid for an hour at least.
+def redirected(remote: RemoteDerivative, seconds: int) -> Response:
+    """Return a redirect to a signed URL, which is valid for *seconds* at least (S3_URL_SECONDS).
 
-    It is signed for the method of this request, because a bucket refuses HEAD with a signature for GET. The redirect
-    must not be cached; the image may be.
+    A browser gets the same URL for up to an hour, so that it can use its copy. It is signed for the method of this
+    request, because a bucket refuses HEAD with a signature for GET. The redirect must not be cached; the image may be.
     """
-    since = time.time() // HOUR * HOUR
+    same_url = max(1, min(seconds, HOUR, WEEK - seconds))
+    since = time.time() // same_url * same_url
     response = Response(status=302)
-    response.headers["Location"] = remote.presigned_url(request.method, since, LINK_SECONDS)
+    response.headers["Location"] = remote.presigned_url(request.method, since, min(WEEK, same_url + seconds))
     response.headers["Cache-Control"] = "no-store"
     response.headers["Referrer-Policy"] = "no-referrer"
     remote.close()

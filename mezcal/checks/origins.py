@@ -15,6 +15,7 @@ from mezcal.errors import MasterDenied
 from mezcal.http import Deadline, HttpClient, HttpRequest, RequestFailed
 from mezcal.origin import FolderOrigin, open_origin
 from mezcal.origin.client import OriginClient
+from mezcal.origin.repository import addresses_of
 from mezcal.origin.retries import RetryBudget
 from mezcal.recipe import Mezzanine
 from mezcal.settings import AuthType
@@ -53,12 +54,13 @@ def _check_origin(settings: Settings) -> str:
     origin = open_origin(settings)
     if isinstance(origin, FolderOrigin):
         return _check_folder(origin)
-    with closing(_request_head(settings, origin.base_url)) as response:
+    with closing(_request_head(settings)) as response:
         _check_status(response.status, settings)
         _check_clock(response.headers)
     _check_token_expiry(settings)
     credential = "the credential is accepted" if settings.auth_type is not AuthType.NONE else "no credential is set"
-    return f"{origin.base_url} answers {response.status}, {credential}; to be sure, name a master: mezcal check PATH"
+    asked = addresses_of(settings).internal
+    return f"{asked} answers {response.status}, {credential}; to be sure, name a master: mezcal check PATH"
 
 
 def _check_folder(origin: FolderOrigin) -> str:
@@ -67,9 +69,10 @@ def _check_folder(origin: FolderOrigin) -> str:
     return f"{origin.base_url} can be read"
 
 
-def _request_head(settings: Settings, url: str) -> HttpResponse:
-    budget = RetryBudget(0, REQUEST_SECONDS)
-    return budget.run(lambda: OriginClient(url, settings).send(HttpRequest(url, "HEAD"), budget, ANY_STATUS))
+def _request_head(settings: Settings) -> HttpResponse:
+    addresses, budget = addresses_of(settings), RetryBudget(0, REQUEST_SECONDS)
+    head = HttpRequest(addresses.internal, "HEAD")
+    return budget.run(lambda: OriginClient(addresses, settings).send(head, budget, ANY_STATUS))
 
 
 def _check_status(status: int, settings: Settings) -> None:

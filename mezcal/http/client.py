@@ -42,11 +42,17 @@ REDIRECT_STATUSES = {301, 302, 303, 307, 308}
 DEFAULT_HEADERS = {"User-Agent": "mezcal/2", "Accept": "*/*", "Accept-Encoding": "identity", "Connection": "keep-alive"}
 
 RedirectPolicy = Callable[[str, str], bool]  # may a response from the first URL send us to the second?
+Translation = Callable[[str], str]  # the URL at which the target of a redirect is asked
 Observer = Callable[[str], None]  # gets each request's outcome: its HTTP status, `timeout` or `unreachable`
 
 
 def ignore_outcome(_outcome: str) -> None:
     """Count nothing: the observer of requests that are not counted."""
+
+
+def same_url(url: str) -> str:
+    """Returns *url*: the translation of redirects that are followed as they are."""
+    return url
 
 
 def no_authorization() -> str | None:
@@ -86,16 +92,18 @@ class Deadline:
 class HttpRequest:
     """One request.
 
-    *authorization* returns the value of the Authorization header. It is sent only to the scheme, host and port of
-    *url*, never to another server that a redirect leads to. Without *may_redirect* a redirect is returned like any
-    other response.
+    *authorization* returns the value of the Authorization header. It and *own_headers* are sent only to the scheme,
+    host and port of *url*, never to another server that a redirect leads to. Without *may_redirect* a redirect is
+    returned like any other response; with it, the target of a redirect is first translated by *translate*.
     """
 
     url: str
     method: str = "GET"
     headers: Mapping[str, str] = field(default_factory=dict)
     authorization: Callable[[], str | None] = field(default=no_authorization, repr=False)
+    own_headers: Mapping[str, str] = field(default_factory=dict)
     may_redirect: RedirectPolicy | None = None
+    translate: Translation = same_url
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,19 +185,18 @@ class HttpClient:
         url = checked_url(request.url)
         first = server_of(url)
         for _ in range(REDIRECTS_MAX + 1):
-            credential = request.authorization() if server_of(url) == first else None
-            response = self._send_once(url, request, credential, deadline)
+            headers = {**DEFAULT_HEADERS, **request.headers}
+            if server_of(url) == first:
+                headers |= own_headers(request)
+            response = self._send_once(url, request.method, headers, deadline)
             if request.may_redirect is None or response.status not in REDIRECT_STATUSES:
                 return response
             response.close()
-            url = _redirect_target(url, response.headers.get("Location", ""), request.may_redirect)
+            url = _redirect_target(url, response.headers.get("Location", ""), request)
         raise TooManyRedirects(f"redirects more than {REDIRECTS_MAX} times")
 
-    def _send_once(self, url: str, request: HttpRequest, credential: str | None, deadline: Deadline) -> HttpResponse:
-        headers = {**DEFAULT_HEADERS, **request.headers}
-        if credential:
-            headers["Authorization"] = credential
-        prepared = Request(request.method, url, headers=headers).prepare()
+    def _send_once(self, url: str, method: str, headers: Mapping[str, str], deadline: Deadline) -> HttpResponse:
+        prepared = Request(method, url, headers=headers).prepare()
         left = deadline.remaining()
         timeout = min(self._connect_timeout, left), min(self._read_timeout, left)
         try:
@@ -228,11 +235,18 @@ def _is_malformed(error: RequestsConnectionError) -> bool:
     return any(isinstance(cause, HTTPException) and not isinstance(cause, RemoteDisconnected) for cause in causes)
 
 
-def _redirect_target(url: str, location: str, may_redirect: RedirectPolicy) -> str:
+def own_headers(request: HttpRequest) -> dict[str, str]:
+    """Returns the headers that only the server of the request's own URL may get."""
+    credential = request.authorization()
+    return dict(request.own_headers) | ({"Authorization": credential} if credential else {})
+
+
+def _redirect_target(url: str, location: str, request: HttpRequest) -> str:
     target = resolve_redirect(url, location) if location else None
     if target is None:
         raise InvalidUrl("redirects to something that is not an HTTP URL")
-    if has_user(target) or not may_redirect(url, target):
+    target = request.translate(target)
+    if has_user(target) or request.may_redirect is None or not request.may_redirect(url, target):
         raise RedirectRefused(target)
     return target
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from mezcal.errors import (
     Failure,
@@ -26,7 +27,6 @@ from mezcal.http import (
     RequestTimedOut,
     TooManyRedirects,
     ignore_outcome,
-    no_authorization,
     normalise_url,
     server_of,
 )
@@ -43,14 +43,40 @@ if TYPE_CHECKING:
     from mezcal.settings import Settings
 
 
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """The two addresses of one origin: masters are named by *public*, and asked for at *internal*.
+
+    Both end with a slash. They are the same unless REPO_INTERNAL_URL is set.
+    """
+
+    public: str
+    internal: str
+
+    @property
+    def forwarded_headers(self) -> dict[str, str]:
+        """The headers by which an origin that is asked at its internal address knows its public one."""
+        if self.public == self.internal:
+            return {}
+        parts = urlsplit(self.public)
+        return {"X-Forwarded-Host": parts.netloc, "X-Forwarded-Proto": parts.scheme}
+
+    def internal_of(self, url: str) -> str:
+        """Returns the address at which the public *url* is asked; *url* itself if it is not under the public one."""
+        if self.public == self.internal or not url.startswith(self.public):
+            return url
+        return self.internal + url.removeprefix(self.public)
+
+
 class OriginClient:
     """Sends requests to one origin. Threads may share it, and it may be created before a process forks.
 
-    The credential is sent to the server of *base_url* alone. *observer* gets the outcome of each request.
+    The credential is sent to the server of the internal address alone. *observer* gets the outcome of each request.
     """
 
-    def __init__(self, base_url: str, settings: Settings, observer: Observer = ignore_outcome) -> None:
-        self._home = server_of(base_url)
+    def __init__(self, addresses: Addresses, settings: Settings, observer: Observer = ignore_outcome) -> None:
+        self._addresses = addresses
+        self._home = server_of(addresses.internal)
         self._allowed_hosts = frozenset(host.lower() for host in settings.origin_redirect_hosts)
         self._authorization = authorization(settings)
         self._denied = settings.origin_denied_status
@@ -77,8 +103,10 @@ class OriginClient:
 
     def _send(self, request: HttpRequest, budget: RetryBudget) -> HttpResponse:
         url = normalise_url(request.url)
-        credential = self._authorization if url and server_of(url) == self._home else no_authorization
-        request = replace(request, authorization=credential, may_redirect=self._may_redirect)
+        request = replace(request, may_redirect=self._may_redirect, translate=self._addresses.internal_of)
+        if url and server_of(url) == self._home:
+            own = self._addresses.forwarded_headers
+            request = replace(request, authorization=self._authorization, own_headers=own)
         try:
             return self._http.send(request, budget.deadline)
         except RequestFailed as failed:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from mezcal.errors import MasterMissing
 from mezcal.http import HttpRequest, ignore_outcome, normalise_url
 from mezcal.origin import urls
-from mezcal.origin.client import OriginClient
+from mezcal.origin.client import Addresses, OriginClient
 from mezcal.origin.download import DownloadContext, open_download
 from mezcal.origin.growing_file import free_nothing
 from mezcal.origin.master import MasterStatus, compare_validators
@@ -28,13 +28,17 @@ NO_BODY = frozenset({204, 304})
 
 
 class OriginRepository:
-    """The masters under REPO_BASE_URL. It connects when the first master is opened."""
+    """The masters under REPO_BASE_URL, asked for at REPO_INTERNAL_URL if that is set.
+
+    It connects when the first master is opened.
+    """
 
     def __init__(
         self, settings: Settings, observer: Observer = ignore_outcome, free_space: FreeSpaceCallback = free_nothing
     ) -> None:
-        self.base_url = _base_url(settings.repo_base_url or "")
-        self._client = OriginClient(self.base_url, settings, observer)
+        self.addresses = addresses_of(settings)
+        self.base_url = self.addresses.public
+        self._client = OriginClient(self.addresses, settings, observer)
         self._context = DownloadContext.of(settings, free_space)
 
     def path_of(self, url: str) -> str | None:
@@ -53,7 +57,7 @@ class OriginRepository:
         conditions = {"If-None-Match": etag, "If-Modified-Since": last_modified}
         headers = {name: value for name, value in conditions.items() if value}
         try:
-            with closing(self._ask(urls.join(self.base_url, path), headers)) as response:
+            with closing(self._ask(urls.join(self.addresses.internal, path), headers)) as response:
                 if response.status == 304:
                     return MasterStatus.UNCHANGED
                 return compare_validators(response.headers, etag, last_modified)
@@ -78,18 +82,25 @@ class OriginRepository:
 
         Returns as soon as the origin's response is known to bring a master. Leaving the context ends the download.
         """
-        url = urls.join(self.base_url, path)
-        with open_download(self._client, url, url, self._context) as master:
+        asked, public = urls.join(self.addresses.internal, path), urls.join(self.addresses.public, path)
+        with open_download(self._client, asked, public, self._context) as master:
             yield master
 
 
-def _base_url(given: str) -> str:
-    """Return REPO_BASE_URL as it will be sent, with its final slash."""
+def addresses_of(settings: Settings) -> Addresses:
+    """Return the public and the internal address of the repository. Raises `WrongSetting`."""
+    public = _base_url(settings.repo_base_url or "", "REPO_BASE_URL")
+    given = settings.repo_internal_url
+    return Addresses(public, _base_url(given, "REPO_INTERNAL_URL") if given else public)
+
+
+def _base_url(given: str, variable: str) -> str:
+    """Return the URL in *variable* as it will be sent, with its final slash."""
     if "@" in given.split("://", 1)[-1].split("/", 1)[0]:
         raise WrongSetting(
-            "REPO_BASE_URL contains a user name: set REPO_USERNAME and REPO_PASSWORD with AUTH_TYPE=BASIC instead"
+            f"{variable} contains a user name: set REPO_USERNAME and REPO_PASSWORD with AUTH_TYPE=BASIC instead"
         )
     base = normalise_url(given)
     if base is None or "?" in base or "#" in base:
-        raise WrongSetting(f"REPO_BASE_URL is {given!r}: it may be http(s)://host/path without query or fragment")
+        raise WrongSetting(f"{variable} is {given!r}: it may be http(s)://host/path without query or fragment")
     return base.rstrip("/") + "/"

@@ -9,7 +9,7 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AliasChoices, Field, SecretStr
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from mezcal.settings.types import (
@@ -52,12 +52,17 @@ class SettingFields(BaseSettings):
         description="URL of the masters: `http(s)://host/path`, with or without a final slash, or "
         "`file:///folder`. If unset, `mezcal up` serves its built-in samples.",
     )
+    repo_internal_url: WebAddress = Field(
+        None,
+        description="URL at which mezcal itself reaches the repository, if it is not REPO_BASE_URL. The repository "
+        "gets the host and scheme of REPO_BASE_URL as `X-Forwarded-Host` and `X-Forwarded-Proto`.",
+    )
     auth_type: Annotated[AuthType, UPPER] = Field(
-        AuthType.NONE, description="How mezcal authenticates to the repository."
+        AuthType.NONE,
+        description="How mezcal authenticates to the repository. If unset, the first credential that is set "
+        "decides: JWT_SECRET, JWT_TOKEN, REPO_USERNAME with REPO_PASSWORD.",
     )
-    jwt_token: SecretStr | None = Field(
-        None, description="Bearer token for the repository. If it is set and AUTH_TYPE is not, AUTH_TYPE is JWT_TOKEN."
-    )
+    jwt_token: SecretStr | None = Field(None, description="Bearer token for the repository (AUTH_TYPE=JWT_TOKEN).")
     jwt_secret: SecretStr | None = Field(
         None, description="Key with which mezcal signs its own HS256 tokens (AUTH_TYPE=JWT_SECRET)."
     )
@@ -94,7 +99,6 @@ class SettingFields(BaseSettings):
     storage_dir: Path | None = Field(None, description="Folder of the cache. If unset, `cache` in DATA_DIR.")
     storage_layout: Annotated[Layout, LOWER] = Field(
         Layout.BASIC,
-        validation_alias=AliasChoices("STORAGE_LAYOUT", "DIRECTORY_LAYOUT"),
         description="Folders of the cache: `basic` (the repository's paths), `md5_encoded` or `md5_encoded_pairtree`.",
     )
     tmp_dir: Path | None = Field(
@@ -118,6 +122,9 @@ class SettingFields(BaseSettings):
         description="`proxy` sends images through the API; `redirect` sends clients to the object store by "
         "signed URLs.",
     )
+    s3_url_seconds: int = Field(
+        3600, ge=1, le=604_800, description="Seconds for which a signed URL is valid at least (S3_SERVE=redirect)."
+    )
     s3_public_url: WebAddress = Field(
         None, description="URL at which clients reach the object store, for signed URLs. If unset, STORAGE_URL."
     )
@@ -128,7 +135,6 @@ class SettingFields(BaseSettings):
     aws_session_token: SecretStr | None = Field(None, description="Session token of temporary credentials.")
     aws_default_region: str | None = Field(
         None,
-        validation_alias=AliasChoices("AWS_DEFAULT_REGION", "AWS_REGION"),
         description="Region of the bucket. If unset, `us-east-1`, or `us-west-2` if there is an ARCHIVE_API_URL.",
     )
     aws_ca_bundle: Path | None = Field(

@@ -8,22 +8,13 @@ from typing import TYPE_CHECKING
 
 from pydantic_settings import DotEnvSettingsSource
 
+from mezcal.settings.other_names import known_names
 from mezcal.settings.validation import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from pydantic.fields import FieldInfo
+    from collections.abc import Iterable
 
 SIMILAR = 0.87  # of 1: one wrong, missing or added letter in REDIS_URL, two in WAIT_SECONDS
-# Read by mezcal, but not settings.
-INTERNAL_NAMES = (
-    "WORKER_HEARTBEAT",
-    "ROLE_SIGN",
-    "MEZCAL_METRICS_DIR",
-    "MEZCAL_MEMORY_BUDGET",
-    "MEZCAL_WORKER_PARTNER",
-)
 FOREIGN_NAMES = frozenset(
     {
         "AWS_ACCESS_KEY",  # older tools' name for AWS_ACCESS_KEY_ID
@@ -36,7 +27,7 @@ FOREIGN_NAMES = frozenset(
 
 def find_typos(names: Iterable[str]) -> list[str]:
     """Returns a sentence for each of *names* that is nearly the name of a setting, in alphabetical order."""
-    known = set(known_names())
+    known = set(known_names(Settings.model_fields))
     unknown = sorted({name for name in names if name.upper() not in known | FOREIGN_NAMES})
     similar = {name: get_close_matches(name.upper(), known, n=1, cutoff=SIMILAR) for name in unknown}
     return [f"{name} is not a setting of mezcal; did you mean {names[0]}?" for name, names in similar.items() if names]
@@ -50,16 +41,3 @@ def given_names() -> set[str]:
 def names_in_file() -> set[str]:
     """Returns the names of the variables in `.env`, in capitals; none if there is no such file."""
     return {name.upper() for name in DotEnvSettingsSource(Settings).env_vars}
-
-
-def known_names() -> Iterator[str]:
-    """Yield every name that mezcal reads: settings, their older names, and `NAME_FILE` of secrets."""
-    yield from INTERNAL_NAMES
-    for name, field in Settings.model_fields.items():
-        yield from _names_of(name.upper(), field)
-
-
-def _names_of(name: str, field: FieldInfo) -> Iterator[str]:
-    yield from (name, *getattr(field.validation_alias, "choices", ()))
-    if "SecretStr" in str(field.annotation):
-        yield f"{name}_FILE"

@@ -9,13 +9,14 @@ from pydantic_settings import SettingsConfigDict
 
 from mezcal.errors import WrongSetting
 from mezcal.settings.fields import SettingFields
+from mezcal.settings.other_names import OtherNames
 from mezcal.settings.secret_files import SecretFiles
 from mezcal.settings.types import DEFAULT_MAX_PIXELS, AuthType
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
+    from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSource, PydanticBaseSettingsSource
 
 
 class Settings(SettingFields):
@@ -28,18 +29,31 @@ class Settings(SettingFields):
         cls,
         settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
+        env_settings: EnvSettingsSource,  # type: ignore[override]  # what pydantic gives
+        dotenv_settings: DotEnvSettingsSource,  # type: ignore[override]
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - pydantic calls it by name
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Returns the sources, the strongest first: arguments, NAME, NAME_FILE, `.env`."""
-        return init_settings, env_settings, SecretFiles(settings_cls), dotenv_settings
+        """Returns the sources, the strongest first: arguments, the environment (NAME, NAME_FILE, others), `.env`."""
+        return (
+            init_settings,
+            env_settings,
+            SecretFiles(settings_cls),
+            OtherNames(settings_cls, env_settings.env_vars),
+            dotenv_settings,
+            OtherNames(settings_cls, dotenv_settings.env_vars),
+        )
 
     @model_validator(mode="before")
     @classmethod
-    def _jwt_token_implies_auth_type(cls, values: dict[str, Any]) -> dict[str, Any]:
-        if values.get("jwt_token") and not values.get("auth_type"):
-            values["auth_type"] = AuthType.JWT_TOKEN
+    def _credential_implies_auth_type(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """Choose AUTH_TYPE by the credential that is set. Of several, the order is that of umd-lib/mezcal."""
+        if not values.get("auth_type"):
+            if values.get("jwt_secret"):
+                values["auth_type"] = AuthType.JWT_SECRET
+            elif values.get("jwt_token"):
+                values["auth_type"] = AuthType.JWT_TOKEN
+            elif values.get("repo_username") and values.get("repo_password"):
+                values["auth_type"] = AuthType.BASIC
         return values
 
     @model_validator(mode="before")
@@ -55,6 +69,12 @@ class Settings(SettingFields):
             raise ValueError("STORAGE is s3, so AWS_BUCKET must name the bucket")
         if self.storage == "s3" and self.sendfile_header:
             raise ValueError("SENDFILE_HEADER needs STORAGE=local: a bucket has no files that a server could send")
+        return self
+
+    @model_validator(mode="after")
+    def _check_internal_url(self) -> Self:
+        if self.repo_internal_url and not (self.repo_base_url or "").startswith("http"):
+            raise ValueError("REPO_INTERNAL_URL needs REPO_BASE_URL, the http(s) URL by which others name the masters")
         return self
 
     @property

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from mezcal.errors import MasterDenied, MasterForbidden, OriginRedirectRefused, TicketExpired
 from mezcal.http import has_user, ignore_outcome, normalise_url, server_of
-from mezcal.origin.client import OriginClient
+from mezcal.origin.client import Addresses, OriginClient
 from mezcal.origin.download import DownloadContext, open_download
 from mezcal.origin.growing_file import free_nothing
 from mezcal.origin.master import MasterStatus
@@ -62,7 +62,7 @@ class FrameOrigin:
         """
         url = self._checked_url(path)
         public_url = f"{self.base_url}frames/{path}/"  # the signed URL is as good as a key: it is stored nowhere
-        client = OriginClient(url, self._settings, self._observer)
+        client = OriginClient(Addresses(url, url), self._settings, self._observer)
         try:
             with open_download(client, url, public_url, self._context) as master:
                 yield master

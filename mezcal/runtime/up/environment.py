@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import SecretStr
 
 from mezcal.settings import Settings
+from mezcal.settings.other_names import OTHER_NAMES, spelled
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -18,17 +19,29 @@ def handed_on(settings: Settings, environ: Mapping[str, str]) -> dict[str, str]:
 
     A secret from `NAME_FILE` stays in its file: other users can read environments more easily.
     """
-    variables = dict(environ)
+    variables = {name: value for name, value in environ.items() if name.removesuffix("_FILE") not in _others()}
     for field in settings.model_fields_set:
-        name, by_file = field.upper(), f"{field.upper()}_FILE"
-        if environ.get(by_file) and not environ.get(name):
-            variables[by_file] = str(Path(environ[by_file]).absolute())
+        if file := _secret_file(field, environ):
+            variables[f"{field.upper()}_FILE"] = str(Path(file).absolute())
         else:
-            variables[name] = _as_text(getattr(settings, field))
+            variables[field.upper()] = _as_text(getattr(settings, field))
     variables["DATA_DIR"] = str(settings.data_dir.absolute())
     variables["STORAGE_DIR"] = str(settings.cache_dir)
     variables["PYTHONUNBUFFERED"] = "1"  # else the lines of a part come in blocks of 8 KiB
     return variables
+
+
+def _others() -> set[str]:
+    """Returns the names that other programs give to settings: the parts get each setting by its own name."""
+    return {other for others in OTHER_NAMES.values() for other in others}
+
+
+def _secret_file(field: str, environ: Mapping[str, str]) -> str | None:
+    """Returns the file that *environ* names for the secret *field*, None if it gives the value itself."""
+    if "SecretStr" not in str(Settings.model_fields[field].annotation):
+        return None
+    files = [environ[f"{name}_FILE"] for name in spelled(field) if environ.get(f"{name}_FILE")]
+    return files[0] if files and not any(environ.get(name) for name in spelled(field)) else None
 
 
 def limited_to(needed: Collection[str], variables: Mapping[str, str]) -> dict[str, str]:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from mezcal import sample, settings
+from mezcal.settings.other_names import spelled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -56,12 +57,8 @@ def settings_with_saved_options(**given: Any) -> settings.Settings:
     options = saved_options(alone.data_dir.absolute() / "run")
     if options is None:
         return alone
-    in_environment = {name for name, value in os.environ.items() if value}
-    inherited = {
-        name: value
-        for name, value in options.items()
-        if not in_environment & {name.upper(), name, f"{name.upper()}_FILE"}
-    }
+    in_environment = {name.upper().removesuffix("_FILE") for name, value in os.environ.items() if value}
+    inherited = {name: value for name, value in options.items() if not in_environment.intersection(spelled(name))}
     chosen = settings.load(**inherited, **given)
     if chosen.repo_base_url is None:
         chosen = settings.load(**inherited, **given, repo_base_url=sample.FOLDER.as_uri())

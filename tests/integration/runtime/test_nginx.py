@@ -398,6 +398,22 @@ def status_of(url: str, target: str) -> int:
         connection.close()
 
 
+def test_a_quoted_slash_names_the_same_image_as_a_slash(proxied: Installation, repository: OriginServer) -> None:
+    """Cantaloupe's delegates send identifiers with `%2F`: cold and warm, GET, HEAD and DELETE mean one image."""
+    quoted, plain = "quoted%2Fslash.tif", "quoted/slash.tif"
+    repository.script(plain, body=VALLEY)
+    for url in (proxied.url, api_of(proxied)):
+        assert status_of(url, f"/images/{quoted}") == 200, "cold"
+        assert proxied.ask(plain).headers["Cache-Status"].startswith("mezcal; hit")
+        assert requests.head(f"{url}/images/{quoted}", timeout=60).headers["Cache-Status"].startswith("mezcal; hit")
+        warm = requests.get(f"{proxied.url}/images/{quoted}", timeout=60)
+        assert warm.content == proxied.ask(plain).content
+        assert warm.headers["Cache-Status"].startswith("mezcal; hit")
+        assert requests.delete(f"{url}/images/{quoted}", headers=BEARER, timeout=60).status_code == 204
+        assert not LocalStore(proxied.settings.cache_dir, proxied.settings.storage_layout).find(Mezzanine.parse(plain))
+    assert {request.path for request in repository.seen() if "quoted" in request.path} == {plain}
+
+
 def test_errors_of_the_api_come_through_as_they_are(proxied: Installation) -> None:
     for answer in (proxied.ask("no-such.tif"), proxied.request("/jobs", "POST"), proxied.request("/nothing")):
         assert answer.status_code >= 400
