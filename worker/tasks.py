@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from celery.exceptions import Retry
 
 from mezcal.derive import JobContext, derive
-from mezcal.errors import Failure, OutOfMemory, Superseded, Unforeseen, is_out_of_memory
+from mezcal.errors import Failure, OutOfMemory, Superseded, Unavailable, Unforeseen, is_out_of_memory
 from mezcal.jobs import Lane
 from mezcal.jobs.guarded_origin import GuardedOrigin
 from mezcal.jobs.origin_guard import DELAY_SECONDS, JobDelayed
@@ -51,7 +51,7 @@ class NotMade(Exception):
         return str(self)
 
 
-@app.task(name=MAKE, bind=True, throws=(NotMade,))
+@app.task(name=MAKE, bind=True, throws=(NotMade, Unavailable))
 def make(self: Any, wanted: dict[str, Any] | None = None) -> str:
     """Make one derivative, if it is still wanted and no other worker makes it. Returns how the job ended.
 
@@ -59,7 +59,8 @@ def make(self: Any, wanted: dict[str, Any] | None = None) -> str:
     their jobs made by turns.
     The job table has the end when this returns. It raises `NotMade` if the job failed and `Retry` if it is
     delayed, so that Flower shows this. `Retry` sends no message: housekeeping sends one when the job is due. After
-    `OutOfMemory` it raises `SystemExit`, and the process is replaced.
+    `OutOfMemory` it raises `SystemExit`, and the process is replaced. After an outage of Redis that lasted too long it
+    raises `Unavailable`; the reaper queues the job again.
     """
     ctx = context()
     table, by = ctx.jobs.table, (ctx.name, self.request.id)

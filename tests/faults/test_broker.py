@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -177,6 +178,31 @@ def test_workers_stay_healthy_while_the_broker_is_away(tmp_path: Path, repositor
             broker.start()
         until(lambda: installation.request("/readyz").status_code == 200, 30, "an installation that is well")
         assert installation.ask("maps/valley.tif").status_code == 200
+
+
+@pytest.mark.slow
+def test_a_dead_workers_job_is_made_while_every_connection_breaks_twice_a_second(environment: FaultEnvironment) -> None:
+    path, script = environment.slow_master()
+    asked = environment.request_in_background(path)
+    worker = environment.worker_of(path)
+    script.go.set()
+    over = threading.Event()
+
+    def break_connections() -> None:
+        while not over.wait(0.5):
+            for kind in ("normal", "pubsub"):
+                environment.table.redis.execute_command("CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes")
+
+    thread = threading.Thread(target=break_connections)
+    thread.start()
+    try:
+        environment.kill(worker)
+        until(lambda: environment.installation.stored(path), 40, "the image")
+    finally:
+        over.set()
+        thread.join()
+    assert asked.result().status_code in {200, 503}
+    environment.assert_recovered(path, wait_for_image(environment.installation, path), most=2)
 
 
 @pytest.mark.slow

@@ -54,7 +54,9 @@ class HousekeepingStep(bootsteps.StartStopStep):  # type: ignore[misc]  # celery
     requires = ("celery.worker.consumer.tasks:Tasks",)
 
     def __init__(self, _consumer: Any, **_: Any) -> None:
-        self._answered = 0.0  # when Redis last answered, by the monotonic clock
+        # When Redis last answered, by the monotonic clock. A reconnection does not change it: even if connections break
+        # twice a second, the jobs of dead workers are queued again.
+        self._answered = 0.0
         self._paused_until = 0.0
         self._minutes: MinuteRecorder | None = None
         self._consumer: Any = None
@@ -63,7 +65,6 @@ class HousekeepingStep(bootsteps.StartStopStep):  # type: ignore[misc]  # celery
     def start(self, consumer: Any) -> None:
         """Start, now and after each reconnection."""
         stop_if_broker_unusable()
-        self._answered = 0.0
         self._consumer = consumer
         consumer.timer.call_repeatedly(SWEEP_SECONDS, self._sweep)
         consumer.timer.call_repeatedly(DEATHS_SECONDS, consumer.pool.maintain_pool)

@@ -477,6 +477,51 @@ def test_only_a_request_that_starts_or_joins_a_job_saves_signed_urls(table: JobT
     assert json.loads(ticket(table) or "{}") == newer, "it is queued already"
 
 
+@pytest.mark.parametrize("lane", list(Lane))
+@pytest.mark.parametrize("state_of_job", ["queued", "delayed", "running"])
+def test_a_job_that_is_in_no_index_is_queued_again_by_whoever_asks(
+    table: JobTable, state_of_job: str, lane: Lane
+) -> None:
+    """A key was deleted by hand, or half of them were restored: no worker would ever begin or end the job."""
+    table.ensure(RECIPE, lane)
+    claim = table.begin(KEY, "w1") if state_of_job != "queued" else None
+    if claim and state_of_job == "delayed":
+        table.delay(claim, 60)
+    for index in (table.keys.queued(Lane.BULK), table.keys.queued(Lane.INTERACTIVE)):
+        table.redis.delete(index, table.keys.running, table.keys.delayed, table.keys.turns)
+    assert table.ensure(RECIPE, lane).verdict is Verdict.PUBLISH
+    assert table.ensure(RECIPE, lane).verdict is Verdict.JOINED
+    if claim and state_of_job == "running":
+        assert table.renew(claim), "the worker that runs it goes on"
+    else:
+        assert table.begin(KEY, "w2")
+
+
+def test_a_change_of_a_job_that_is_in_no_index_queues_it(table: JobTable) -> None:
+    table.ensure(RECIPE, Lane.BULK)
+    table.redis.delete(table.keys.queued(Lane.BULK))
+    assert table.change(RECIPE, Lane.BULK).verdict is Verdict.PUBLISH
+    claim = table.begin(KEY, "w1")
+    assert claim is not None
+    assert claim.remake
+
+
+def test_a_process_killed_after_an_outage_is_not_blamed_on_its_job(table: JobTable) -> None:
+    """A worker that waited for Redis notices late that a task ended, and takes it for one that exceeded its time."""
+    short = JobTable(table.redis, table.keys, replace(POLICY, lease=SHORT))
+    short.ensure(RECIPE, Lane.INTERACTIVE)
+    assert short.begin(KEY, "w1", "m1")
+    until(lambda: short.redis.zscore(short.keys.running, KEY) < now_ms(short), what="the end of the lease")
+    assert short.process_killed("m1", TimedOut("too long")) is None
+    assert short.reap()
+    assert state(table) is JobState.QUEUED
+
+
+def now_ms(table: JobTable) -> float:
+    seconds, microseconds = table.redis.time()
+    return seconds * 1000 + microseconds / 1000
+
+
 def step_back(table: JobTable, seconds: float) -> None:
     """Have all times in Redis lie *seconds* further ahead, as after its clock stepped back."""
     redis, keys = table.redis, table.keys

@@ -134,6 +134,12 @@ local function unindex(key)
   redis.call('ZREM', KEY.failed, key)
 end
 
+-- True unless the job's state says that it is in an index, and it is not: a key was deleted, or half of them restored.
+local function is_indexed(key, state, lane)
+  local indexes = {queued = KEY['queued_' .. (lane or 'bulk')], running = KEY.running, delayed = KEY.delayed}
+  return not indexes[state] or redis.call('ZSCORE', indexes[state], key) and true
+end
+
 local function give_turn(record, key) take_turn(key, redis.call('HGET', record, 'client') or '') end
 
 local function enqueue(record, key, lane)

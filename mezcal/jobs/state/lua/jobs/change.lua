@@ -6,7 +6,7 @@ local lane = ARG.lane
 if is_taken(ARG.batch, ARG.place) then return {'joined'} end
 local state, before = unpack(redis.call('HMGET', KEY.job, 'state', 'lane'))
 
-if state == 'queued' then
+if state == 'queued' and is_indexed(ARG.key, state, before) then
   if ARG.remake == '1' then redis.call('HSET', KEY.job, 'remake', '1') end
   if before == 'interactive' or lane == 'bulk' then
     -- Its last worker has read the old master, and must not get the job back.

@@ -19,7 +19,8 @@ local function decide()
   if (state == 'failed' or state == 'quarantined') and time_left(ended, refused_until) > 0 then
     return {'failed', redis.call('HGET', KEY.job, 'failure')}
   end
-  if state == 'running' then
+  local lost = not is_indexed(ARG.key, state, before)  -- no worker would ever begin or end it
+  if state == 'running' and not lost then
     if lane == 'interactive' then redis.call('HSET', KEY.job, 'lane', lane) end
     return {'joined'}
   end
@@ -28,16 +29,18 @@ local function decide()
     if pause > 0 then return {'origin-paused', tostring(pause)} end
   end
   local promoted = lane == 'interactive' and before == 'bulk'
-  if state == 'queued' and not promoted then
+  if state == 'queued' and not promoted and not lost then
     if lane == 'interactive' then take_turn(ARG.key, ARG.client) end  -- the client need not wait for another's turn
     return {'joined'}
   end
-  if state == 'delayed' and lane == 'bulk' then return {'joined'} end
+  if state == 'delayed' and lane == 'bulk' and not lost then return {'joined'} end
   local refusal = lane == 'interactive' and over_share()
   if refusal then return refusal end
-  if state == 'queued' or state == 'delayed' then  -- a client waits for it now
+  if state == 'queued' or state == 'delayed' or lost then  -- a client waits for it now
+    local token = redis.call('HGET', KEY.job, 'token')
     note_client(KEY.job, ARG.client, ARG.headers)
-    enqueue(KEY.job, ARG.key, 'interactive')
+    enqueue(KEY.job, ARG.key, lane)
+    if token then redis.call('HSET', KEY.job, 'expired_token', token) end  -- a worker that runs it takes it back
     return {'publish'}
   end
 

@@ -1,6 +1,7 @@
 -- The process that ran the task ARG.message has ended, and its worker noticed. cause is one of
 --   'died'       its job is queued again, or quarantined with the failure if its attempts are used up
---   'killed'     it took too long, and the failure is final
+--   'killed'     it took too long, and the failure is final. A job whose lease ran out is left to the reaper: it may have
+--                ended long ago, while its worker waited for Redis and could not see that
 --   'returned'   the worker shuts down: queued again, and the attempt is not counted
 -- -> {key, lane, recipe, '1' if the caller sends the message}; {} if the task has no running job: another worker may
 --   have it
@@ -15,6 +16,7 @@ if not key then return {} end
 local record = KEY.job_prefix .. key
 local lane, attempts, recipe = unpack(redis.call('HMGET', record, 'lane', 'attempts', 'recipe'))
 
+if ARG.cause == 'killed' and tonumber(redis.call('ZSCORE', KEY.running, key)) < now then return {} end
 if ARG.cause == 'killed' then
   add_history(record, ARG.failure)
   remember_failure(record, key, 'failed', ARG.failure, tonumber(ARG.failure_seconds))
