@@ -20,6 +20,7 @@ class Command:
 
 COMMANDS = (  # in the order of --help
     Command("up", "mezcal.commands.up", "run everything on this machine"),
+    Command("init", "mezcal.commands.setup.init", "write an .env with the settings of a new installation"),
     Command("warm", "mezcal.commands.warm", "make images before a client asks for them"),
     Command("purge", "mezcal.commands.purge", "delete cached images, so that the next request makes them again"),
     Command("failures", "mezcal.commands.failures", "list failed jobs and their reasons, retry or forget them"),
@@ -32,5 +33,5 @@ COMMANDS = (  # in the order of --help
         "flower", "mezcal.commands.roles.flower", "run only the dashboard, for an installation on several machines"
     ),
     Command("healthy", "mezcal.commands.roles.healthy", "report whether the role of this container is healthy"),
-    Command("secrets", "mezcal.commands.secrets", "create the passwords and keys of a new installation"),
+    Command("secrets", "mezcal.commands.setup.secrets", "create the passwords and keys of a new installation"),
 )

@@ -39,7 +39,7 @@ def settings_for(options: UpOptions, **more: Any) -> Settings:
 
     The built-in samples are the origin if no setting names one.
     """
-    values = {"data_dir": options.data_dir, "repo_base_url": _origin_url(options.origin)} | more
+    values = {"data_dir": options.data_dir, "repo_base_url": origin_url(options.origin)} | more
     overrides = {name: value for name, value in values.items() if value is not None}
     loaded = settings.load(**overrides)
     if loaded.repo_base_url is None:
@@ -61,7 +61,7 @@ def options_to_remember(options: UpOptions, chosen: Settings, sock: Path) -> dic
     return {name: str(value) for name, value in values.items() if value is not None}
 
 
-def _origin_url(origin: str | None) -> str | None:
+def origin_url(origin: str | None) -> str | None:
     """Returns --origin as a URL: a folder becomes a file: URL. Raises `CannotStart` if there is no such folder."""
     if origin is None or "://" in origin:
         return origin

@@ -11,7 +11,7 @@ import pytest
 import requests
 from redis import AuthenticationError, Redis
 
-from mezcal.commands.secrets import TEMPLATES
+from mezcal.commands.setup.secrets import TEMPLATES
 from tests.support.containers import Composition, possible
 
 if TYPE_CHECKING:

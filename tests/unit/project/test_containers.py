@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from mezcal.cli import parse
-from mezcal.commands.secrets import TEMPLATES
+from mezcal.commands.setup.secrets import TEMPLATES
 from mezcal.settings import Settings
 from mezcal.settings.other_names import known_names
 from tests import ROOT
