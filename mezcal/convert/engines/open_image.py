@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mezcal.convert.engines import libvips, memory_limits, opening, pillow, psd
+from mezcal.convert.engines import libvips, memory_limits, opening, pillow
 from mezcal.convert.engines.decoded import Decoded
 from mezcal.convert.engines.row_stream import PEAKS
 from mezcal.convert.formats import IMAGECODECS, MEZCAL, PILLOW, Format
 from mezcal.convert.jpeg2000 import engine as jpeg2000
+from mezcal.convert.psd import engine as psd
 from mezcal.errors import BadRecipe
 
 if TYPE_CHECKING:

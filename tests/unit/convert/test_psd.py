@@ -13,14 +13,16 @@ from PIL import Image
 
 from mezcal.convert import ConversionContext, ConversionOptions, convert
 from mezcal.convert.engines.decoded import CannotRead
-from mezcal.convert.engines.psd import load
 from mezcal.convert.master_reader import MasterReader
+from mezcal.convert.psd.engine import load
+from mezcal.convert.psd.header import LONG
 from mezcal.errors import BadRecipe, Undecodable
 from tests.unit.convert.test_modes import ALPHA, GREY, HEIGHT, RGB, WIDTH, assert_like, lab_samples, over_white
 from tools.tiny_masters import grey_profile
 
 MODES = {"bitmap": 0, "grey": 1, "indexed": 2, "rgb": 3, "cmyk": 4, "multichannel": 7, "duotone": 8, "lab": 9}
 WHITE_SHARE = 1 - ALPHA[..., None] / 255
+BLUE = (20, 120, 220)
 
 
 def psd(
@@ -36,6 +38,10 @@ def psd(
     )
     palette, code = more.get("palette", b""), ">Q" if wide else ">I"
     described = struct.pack(f"{code}h", 2, layers) if layers else b""
+    for key, data in more.get("blocks", {}).items():
+        described = described or bytes(struct.calcsize(code) + 4)  # neither layers nor a global mask before the blocks
+        size = struct.pack(code if key in LONG else ">I", len(data))
+        described += b"8BIM" + key + size + data + bytes(-len(data) % 4)
     parts = [head, *(struct.pack(">I", len(part)) + part for part in (palette, resources))]
     parts += [struct.pack(code, len(described)), described, struct.pack(">H", 1 if packed else 0)]
     lines = [plane[row].tobytes() for plane in planes for row in range(rows)]
@@ -74,19 +80,45 @@ def test_the_composite_is_shown(mode, depth, packed, wide, tmp_path):
     assert_like(shown(data, tmp_path), pixels, 4)
 
 
+def faded(depth: int) -> np.ndarray:
+    """Returns planes of RGB and alpha, with the colours mixed with white as Photoshop does: in floats, as light."""
+    if depth < 32:
+        return stored(np.dstack([over_white(RGB), ALPHA]).round(), depth)
+    share = (ALPHA / 255).astype("f4")
+    return np.concatenate([stored(RGB, 32) * share + (1 - share), share[None]]).astype(">f4")
+
+
 @pytest.mark.parametrize("depth", [8, 16, 32])
 def test_transparency_is_taken_out_of_the_white_that_it_was_mixed_with(depth, tmp_path):
-    mixed = np.dstack([over_white(RGB), ALPHA]).round()
-    planes = stored(mixed, depth)
-    if depth == 32:
-        planes[3] = (ALPHA / 255).astype(">f4")
-        assert shown(psd("rgb", planes, depth=32, layers=-1), tmp_path).shape == RGB.shape
-        return
-    data = psd("rgb", planes, depth=depth, layers=-1)
+    data = psd("rgb", faded(depth), depth=depth, layers=-1)
     assert_like(shown(data, tmp_path), over_white(RGB), 4)
-    background = np.array([20.0, 120.0, 220.0])
-    over_blue = RGB * (1 - WHITE_SHARE) + background * WHITE_SHARE
-    assert_like(shown(data, tmp_path, background=(20, 120, 220)), over_blue, 5)
+    assert_like(shown(data, tmp_path, background=BLUE), over_blue(), 5)
+
+
+def over_blue() -> np.ndarray:
+    return RGB * (1 - WHITE_SHARE) + np.array(BLUE, "f8") * WHITE_SHARE
+
+
+@pytest.mark.parametrize("wide", [False, True], ids=["PSD", "PSB"])
+@pytest.mark.parametrize(
+    ("depth", "blocks"),
+    [
+        (16, {b"Patt": b"abc", b"Lr16": b"\xff\xff" + bytes(6)}),
+        (32, {b"Lr32": b"\xff\xfe" + bytes(4)}),
+        (8, {b"Layr": b"\xff\xff"}),
+        (16, {b"Lr16": b"\0\2", b"Mt16": b""}),
+    ],
+    ids=["16 bits", "32 bits", "8 bits", "merged"],
+)
+def test_layers_in_a_block_tell_of_transparency(depth, blocks, wide, tmp_path):
+    data = psd("rgb", faded(depth), depth=depth, wide=wide, blocks=blocks)
+    assert_like(shown(data, tmp_path, background=BLUE), over_blue(), 5)
+
+
+@pytest.mark.parametrize("blocks", [{b"Lr16": b"\0\2"}, {b"Lr16": b"\xff"}, {b"Lr16": b""}, {b"Patt": b"\xff\xff"}])
+def test_blocks_without_transparency_change_nothing(blocks, tmp_path):
+    planes = stored(np.dstack([RGB, np.zeros_like(GREY)]), 16)
+    assert_like(shown(psd("rgb", planes, depth=16, blocks=blocks), tmp_path), RGB, 4)
 
 
 @pytest.mark.parametrize("layers", [0, 3])

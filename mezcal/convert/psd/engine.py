@@ -7,7 +7,6 @@ rows before it. Source: Adobe's "Photoshop File Formats Specification".
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import imagecodecs
@@ -15,7 +14,19 @@ import numpy as np
 
 from mezcal.convert.engines.decoded import CannotRead, Damaged, Decoded
 from mezcal.convert.engines.row_stream import Strips, rows_per_strip
-from mezcal.errors import TooLarge
+from mezcal.convert.psd.header import (
+    BITMAP,
+    CMYK,
+    DUOTONE,
+    GREY,
+    ICC,
+    INDEXED,
+    LAB,
+    PACKBITS,
+    RGB,
+    Composite,
+    read_header,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,68 +35,12 @@ if TYPE_CHECKING:
 
     from mezcal.convert.master_reader import MasterReader
 
-BITMAP, GREY, INDEXED, RGB, CMYK, DUOTONE, LAB = 0, 1, 2, 3, 4, 8, 9
 SPACES = {BITMAP: "grey", GREY: "grey", INDEXED: "rgb", RGB: "rgb", CMYK: "cmyk", DUOTONE: "grey", LAB: "lab"}
-MODE_NAMES = {7: "multichannel"}
-CHANNELS = {RGB: 3, CMYK: 4, LAB: 3}  # of the colours; others have one
-RAW, PACKBITS = 0, 1
-SIDE_MAX = {1: 30_000, 2: 300_000}  # pixels, by version
-CHANNELS_MAX = 56
 STRIP_BYTES = 2**20
 ROW_TABLE_BYTES = 16  # for the place of each compressed row
 PACKED_OVERHEAD = 1024  # bytes
 PACKBITS_RUN = 128  # bytes of the longest: the last one of a row may go beyond its end
-RESOURCES_MAX = 64 * 2**20  # bytes
-RESOURCE_COPIES = 3
-RESOLUTION, IPTC, ICC, EXIF, XMP = 1005, 1028, 1039, 1058, 1060
-
-
-@dataclass(frozen=True)
-class Composite:
-    """The header of a PSD or PSB, and where its composite begins. *wide* is a PSB: some lengths have 8 bytes."""
-
-    file: MasterReader
-    wide: bool
-    channels: int
-    height: int
-    width: int
-    depth: int
-    mode: int
-    palette: bytes
-    resources: dict[int, bytes] = field(repr=False)
-    transparent: bool
-    compression: int
-    start: int
-
-    @property
-    def colours(self) -> int:
-        """Channels of the colour."""
-        return CHANNELS.get(self.mode, 1)
-
-    @property
-    def planes(self) -> int:
-        """Channels that are shown: the colours, and the composite's transparency. Saved selections come after them."""
-        return self.colours + (1 if self.has_alpha else 0)
-
-    @property
-    def has_alpha(self) -> bool:
-        """True if the channel after the colours is the transparency of the composite."""
-        return self.transparent and self.channels > self.colours and self.mode in (GREY, RGB, CMYK, DUOTONE)
-
-    @property
-    def peak(self) -> int:
-        """The value of full intensity."""
-        return {16: 65535, 32: 1}.get(self.depth, 255)
-
-    @property
-    def is_linear(self) -> bool:
-        """True for floats that no profile describes: they are linear light."""
-        return self.depth == 32 and (self.mode == GREY or ICC not in self.resources)
-
-    @property
-    def row_bytes(self) -> int:
-        """Bytes of a row of one channel."""
-        return -(-self.width * self.depth // 8)
+RESOLUTION, IPTC, EXIF, XMP = 1005, 1028, 1058, 1060  # resources
 
 
 def load(master: MasterReader, check_size: Callable[[int, int], None]) -> Decoded:
@@ -99,104 +54,6 @@ def load(master: MasterReader, check_size: Callable[[int, int], None]) -> Decode
     master.reserve(ROW_TABLE_BYTES * composite.planes * composite.height)
     strips = _strips(composite, rows)
     return _decoded(composite, strips)
-
-
-def read_header(master: MasterReader) -> Composite:
-    """Returns the header of *master*. Raises `CannotRead` and `Damaged` as `load` does."""
-    reader = Sections(master)
-    signature, version, channels, height, width, depth, mode = struct.unpack(">4sH6xHIIHH", reader.take(26))
-    if signature != b"8BPS" or version not in SIDE_MAX:
-        raise CannotRead(f"version {version} is neither that of PSD (1) nor that of PSB (2)")
-    side = SIDE_MAX[version]
-    if not (0 < width <= side and 0 < height <= side and 0 < channels <= CHANNELS_MAX):
-        raise Damaged(f"{width} x {height} pixels in {channels} channels are declared, which none can have")
-    palette = reader.section(">I")
-    resources = image_resources(reader.section(">I"))
-    wide = version == 2
-    transparent = reader.skip_layers(">Q" if wide else ">I")
-    (compression,) = struct.unpack(">H", reader.take(2))
-    composite = Composite(
-        master, wide, channels, height, width, depth, mode, palette, resources, transparent, compression,
-        reader.position,
-    )  # fmt: skip
-    _check_kind(composite)
-    return composite
-
-
-def _check_kind(composite: Composite) -> None:
-    """Raise `CannotRead` if the composite cannot be shown, with what was found and what is shown."""
-    mode, depth = composite.mode, composite.depth
-    if mode not in SPACES:
-        name = MODE_NAMES.get(mode, f"number {mode}")
-        raise CannotRead(f"its colour mode is {name}; bitmap, grey, indexed, RGB, CMYK, duotone and Lab can be shown")
-    wanted = (1,) if mode == BITMAP else (8,) if mode == INDEXED else (8, 16, 32)
-    if depth not in wanted or (depth == 32 and mode not in (GREY, RGB)):
-        raise CannotRead(f"{depth} bits a channel do not go with its colour mode")
-    if composite.compression not in (RAW, PACKBITS):
-        raise CannotRead(f"its composite has the compression {composite.compression}; 0 (none) and 1 (RLE) can be read")
-    if composite.channels < composite.colours or (mode == INDEXED and len(composite.palette) < 768):
-        raise Damaged(f"{composite.channels} channels are too few for its colours, or its palette is cut")
-
-
-class Sections:
-    """Reads the parts of the file one after the other. Raises `Damaged` if it ends too early."""
-
-    def __init__(self, master: MasterReader) -> None:
-        self._master = master
-        self._length = master.seek(0, 2)
-        self.position = 0
-
-    def take(self, size: int) -> bytes:
-        """Returns the next *size* bytes."""
-        self._check(size)
-        self._master.seek(self.position)
-        data = self._master.read(size)
-        self.position += size
-        return data
-
-    def section(self, code: str) -> bytes:
-        """Returns a part with its length, of the `struct` format *code*, before it."""
-        (size,) = struct.unpack(code, self.take(struct.calcsize(code)))
-        if size > RESOURCES_MAX:
-            raise TooLarge(
-                f"a section of {size:,} bytes before its layers would be in memory, and {RESOURCES_MAX:,} are allowed: "
-                "save it without metadata"
-            )
-        self._check(size)
-        self._master.reserve(RESOURCE_COPIES * size)
-        return self.take(size)
-
-    def skip_layers(self, code: str) -> bool:
-        """Returns True if the first channel after the colours is the composite's transparency.
-
-        Photoshop says so by a negative number of layers.
-        """
-        (size,) = struct.unpack(code, self.take(struct.calcsize(code)))
-        self._check(size)
-        end, width = self.position + size, struct.calcsize(code)
-        count = 0
-        if size >= width + 2:
-            layers, count = struct.unpack(f"{code}h", self.take(width + 2))
-            count = count if layers else 0
-        self.position = end
-        return count < 0
-
-    def _check(self, size: int) -> None:
-        if self.position + size > self._length:
-            raise Damaged(f"the file ends at {self._length:,}; a part of {size:,} bytes begins at {self.position:,}")
-
-
-def image_resources(data: bytes) -> dict[int, bytes]:
-    """Returns the image resources by their numbers, the first of each. Damaged ones end the list."""
-    found: dict[int, bytes] = {}
-    at = 0
-    while at + 12 <= len(data) and data[at : at + 4] == b"8BIM":
-        number = int.from_bytes(data[at + 4 : at + 6])
-        at += 6 + (data[at + 6] + 2) // 2 * 2  # a name, with its length before it, of an even number of bytes
-        size = int.from_bytes(data[at : at + 4])
-        found.setdefault(number, data[at + 4 : at + 4 + size])
-        at += 4 + size + size % 2
-    return found
 
 
 class RawRows:
@@ -273,7 +130,8 @@ def _strips(composite: Composite, source: RawRows | PackedRows) -> Strips:
         count = min(rows, composite.height - top)
         planes = [_samples(composite, source.read(plane, top, count), count) for plane in range(composite.planes)]
         stacked = planes[0] if composite.mode == INDEXED else np.stack(planes, axis=-1)
-        return _without_matte(stacked, composite.peak) if composite.has_alpha else stacked
+        stacked = _without_matte(stacked, composite.peak) if composite.has_alpha else stacked
+        return _as_srgb(stacked, composite.colours) if composite.is_linear else stacked
 
     return Strips(composite.width, composite.height, bands, dtype, rows, fetch)
 
@@ -288,8 +146,7 @@ def _samples(composite: Composite, data: bytes, rows: int) -> NDArray[Any]:
     if composite.mode == INDEXED:
         looked_up: NDArray[Any] = np.frombuffer(composite.palette[:768], "u1").reshape(3, 256).T[samples]
         return looked_up
-    samples = samples.astype(stored.newbyteorder("="), copy=False)
-    return _as_srgb(samples) if composite.is_linear else samples
+    return samples.astype(stored.newbyteorder("="), copy=False)
 
 
 def _decoded(composite: Composite, strips: Strips) -> Decoded:
@@ -323,10 +180,18 @@ def _without_matte(planes: NDArray[Any], peak: int) -> NDArray[Any]:
     return np.concatenate([mixed.astype(planes.dtype), alpha], axis=-1)
 
 
-def _as_srgb(light: NDArray[Any]) -> NDArray[Any]:
-    """Returns linear light with sRGB's curve (IEC 61966-2-1): 32-bit files have no other."""
-    light = np.clip(np.nan_to_num(light), 0, 1)
-    curve: NDArray[Any] = np.where(light <= 0.0031308, light * 12.92, 1.055 * light ** (1 / 2.4) - 0.055)
+def _as_srgb(planes: NDArray[Any], colours: int) -> NDArray[Any]:
+    """Returns linear light with sRGB's curve (IEC 61966-2-1): 32-bit files have no other.
+
+    Alpha, which has none, is kept. The colours are multiplied by it before and after.
+    """
+    planes = np.clip(np.nan_to_num(planes), 0, 1)
+    light, alpha = planes[..., :colours], planes[..., colours:]
+    if alpha.shape[-1]:
+        light = np.clip(np.divide(light, alpha, out=np.zeros_like(light), where=alpha > 0), 0, 1)
+    curve = np.where(light <= 0.0031308, light * 12.92, 1.055 * light ** (1 / 2.4) - 0.055)
+    if alpha.shape[-1]:
+        curve = np.concatenate([curve * alpha, alpha], axis=-1)
     return curve.astype("f4")
 
 
