@@ -52,6 +52,7 @@ app.conf.include = [
     "worker.revalidate",
     "worker.chunks",
     "worker.chores.trim",
+    "worker.chores.origin_probe",
 ]
 app.conf.worker_consumer = "worker.celery_hooks.consumer:Consumer"
 

@@ -20,7 +20,7 @@ from mezcal.jobs.outages import persist
 from mezcal.jobs.state.keys import Lane
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from mezcal.jobs.state.leases import Lease
     from mezcal.jobs.state.scripts import Arguments
@@ -91,6 +91,28 @@ class OriginGuard:
         left = 0 if stepped_back else int(paused_until) / 1000 - now
         return Circuit("open", left, taken) if left > 0 else Circuit("half-open", 0, taken)
 
+    def probe_due(self, host: str) -> bool:
+        """Return whether the origin *host* failed jobs lately, and gets requests now. Raises `redis.RedisError`."""
+        circuit = self.circuit(host)
+        return circuit.state == "half-open" or (
+            circuit.state == "closed" and bool(self._redis.exists(self._keys.outage(host)))
+        )
+
+    def probe(self, host: str, request: Callable[[], object]) -> OriginHealth:
+        """Report how the origin *host* answers *request*, for a master that was read before. Returns its health.
+
+        When it is healthy again after an outage, the delayed jobs that it failed are tried again at once. Otherwise the
+        few that are left would wait for hours, because their pauses have grown, and a master that always fails would
+        keep the origin paused for all others. Raises `redis.RedisError`.
+        """
+        health = OriginHealth.HEALTHY
+        try:
+            request()
+        except Failure as failure:
+            health = _health(failure)
+        self._scripts.run("origin/report", self._keys.of_origin(host), self._report(health, probe="1"))
+        return health
+
     @contextmanager
     def admit(self, lease: Lease, kind: str) -> Iterator[None]:
         """Hold a place at the origin of recipes of this *kind*, and report how it answered.
@@ -149,20 +171,24 @@ class OriginGuard:
 
     def _leave(self, host: str, lease: Lease, health: OriginHealth) -> None:
         lease.on_renewal = None
-        args: Arguments = {
-            "outcome": health,
-            "key": lease.claim.key,
-            "token": lease.claim.token,
-            "failures_max": self._policy.breaker_failures,
-            "window_seconds": WINDOW_SECONDS,
-            "pause_seconds": self._policy.breaker_pause,
-            "pause_max_seconds": max(PAUSE_MAX_SECONDS, self._policy.breaker_pause),
-        }
+        args = self._report(health, key=lease.claim.key, token=lease.claim.token)
         try:
             if self._scripts.run("origin/report", self._keys.of_origin(host), args):
                 log.warning("%s failed several jobs in a row: it gets no requests for a while", host)
         except RedisError as error:
             log.warning("the place at %s stays taken until its lease ends: %s", host, error)
+
+    def _report(self, health: OriginHealth, *, key: str = "", token: str = "", probe: str = "") -> Arguments:
+        return {
+            "outcome": health,
+            "key": key,
+            "token": token,
+            "probe": probe,
+            "failures_max": self._policy.breaker_failures,
+            "window_seconds": WINDOW_SECONDS,
+            "pause_seconds": self._policy.breaker_pause,
+            "pause_max_seconds": max(PAUSE_MAX_SECONDS, self._policy.breaker_pause),
+        }
 
     @property
     def _lease_ms(self) -> int:

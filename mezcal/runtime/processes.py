@@ -17,7 +17,7 @@ CHORES = "chores"  # the queue of periodic work and other tasks that make no der
 # The queues of a worker, in strict order: a message is taken from one only while those before it are empty.
 LANES = {"interactive": "interactive", "all": f"interactive,{CHORES},bulk"}
 PARTNER = "MEZCAL_WORKER_PARTNER"  # variable, set for a worker whose partner reports the metrics of both
-STARTING_ROLE = "MEZCAL_STARTING_ROLE"  # variable for the program that tries the broker: it may be away for now
+STARTING_ROLE = "STARTING_ROLE"  # variable for the program that tries the broker: it may be away for now
 # A worker's event loop touches its file every two seconds. A broker that does not answer stops it for up to a minute:
 # ten seconds each for housekeeping, events, the check of the connection and the ways to a new one.
 SILENT_SECONDS = 90.0

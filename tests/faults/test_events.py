@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import random
+import time
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import pytest
 
+from mezcal.jobs import JobState
 from tests.faults.support.environment import BEARER, frozen, stored_shade, wait_for_image
 from tests.faults.test_fencing import spin
 from tests.support.masters import grey_tiff
@@ -14,6 +17,8 @@ from tests.support.signed import event, signed
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import requests
 
     from tests.faults.support.environment import FaultEnvironment
@@ -63,6 +68,28 @@ def test_after_a_change_during_a_conversion_the_new_version_is_served(
         paths.append(path)
     environment.assert_clean()
     assert all(abs((stored_shade(environment.installation, path) or 0) - NEW) < 3 for path in paths), "and it stays"
+
+
+@pytest.mark.slow
+def test_soon_after_an_outage_of_the_repository_a_changed_master_is_shown(
+    install: Callable[..., FaultEnvironment],
+) -> None:
+    """Its next attempt would be minutes away, and one changed master is too few to pause the repository."""
+    environment = install(WEBHOOK_SECRETS=SECRET, RETRY_SECONDS="3600", ORIGIN_RETRIES="0")
+    path, script = environment.master(grey_tiff(OLD))
+    assert environment.installation.ask(path).status_code == 200
+    script.body, script.fails = grey_tiff(NEW), -1
+    assert report(environment, "updated", path).status_code == 202
+    redis, keys = environment.table.redis, environment.table.keys
+    host = urlsplit(environment.repository.url).netloc
+    until(lambda: int(redis.hget(keys.outage(host), "failed") or 0) > 0, 40, "a probe that failed")
+    assert environment.job(path).state is JobState.DELAYED  # type: ignore[union-attr]
+    assert environment.installation.ask(path).status_code == 200, "the old image, meanwhile"
+    script.fails = 0
+    began = time.monotonic()
+    until(lambda: abs((stored_shade(environment.installation, path) or 0) - NEW) < 3, 60, "the new image")
+    print(f"shown {time.monotonic() - began:.1f} s after the end")
+    environment.assert_clean()
 
 
 def over(environment: FaultEnvironment, place: str) -> bool:

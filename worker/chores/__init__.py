@@ -26,16 +26,19 @@ class Chore:
     name: str
     seconds: float
     work: Callable[[], object]
+    due: Callable[[WorkerContext], bool]
 
 
 CHORES: dict[str, Chore] = {}
 
 
-def chore(*, every: float) -> Callable[[Callable[[], object]], Callable[[], object]]:
-    """Register the decorated function as a chore, to be done once in *every* seconds by one worker."""
+def chore(
+    *, every: float, due: Callable[[WorkerContext], bool] = lambda _: True
+) -> Callable[[Callable[[], object]], Callable[[], object]]:
+    """Register the decorated function as a chore, which one worker does once in *every* seconds while it is *due*."""
 
     def register(work: Callable[[], object]) -> Callable[[], object]:
-        CHORES[work.__name__] = Chore(work.__name__, every, work)
+        CHORES[work.__name__] = Chore(work.__name__, every, work, due)
         return work
 
     return register
@@ -44,4 +47,5 @@ def chore(*, every: float) -> Callable[[Callable[[], object]], Callable[[], obje
 def claim_due(ctx: WorkerContext) -> list[str]:
     """Claim the chores that are due. Returns the names of those that this worker is to send. Raises `BrokerDown`."""
     state = ctx.jobs.chores
-    return [chore.name for chore in CHORES.values() if state.claim(chore.name, ctx.name, chore.seconds)]
+    due = [chore for chore in CHORES.values() if chore.due(ctx)]
+    return [chore.name for chore in due if state.claim(chore.name, ctx.name, chore.seconds)]

@@ -140,6 +140,16 @@ class Keys:
         """Sorted set: the tokens of the jobs that have a place at *host*, by the end of their leases."""
         return f"{self.prefix}places:{host}"
 
+    def stalled(self, host: str) -> str:
+        """Set: the delayed jobs that *host* failed; expires."""
+        return f"{self.prefix}stalled:{host}"
+
+    def outage(self, host: str) -> str:
+        """Hash: *host* failed a job that is delayed now, and has not answered well since; expires. Field: failed, the
+        failed probes of a master that was read before.
+        """
+        return f"{self.prefix}outage:{host}"
+
     # --- bulk requests
 
     def batch(self, name: str) -> str:
@@ -244,6 +254,8 @@ class Keys:
             "circuit": self.circuit(host),
             "circuit_prefix": self.circuit(""),
             "failing_prefix": self.failing(""),
+            "stalled": self.stalled(host),
+            "outage": self.outage(host),
             "batch_prefix": self.batch(""),
             "items": self.items,
             "ticket_prefix": self.ticket(""),
@@ -251,7 +263,15 @@ class Keys:
 
     def of_origin(self, host: str) -> dict[str, str]:
         """Returns the keys of the scripts in `lua/origin`."""
-        return {"circuit": self.circuit(host), "failing": self.failing(host), "places": self.places(host)}
+        return {
+            "circuit": self.circuit(host),
+            "failing": self.failing(host),
+            "places": self.places(host),
+            "stalled": self.stalled(host),
+            "outage": self.outage(host),
+            "delayed": self.delayed,
+            "job_prefix": self.job(""),
+        }
 
     def of_batch(self, name: str) -> dict[str, str]:
         """Returns the keys of the scripts of batches in `lua/bulk`."""

@@ -6,7 +6,7 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any, cast
 
-from mezcal.errors import Quarantined, Retention
+from mezcal.errors import OriginFailed, OriginTimeout, Quarantined, Retention
 from mezcal.jobs.state import known_pages
 from mezcal.jobs.state.keys import JobState, Keys, Lane
 from mezcal.jobs.state.records import (
@@ -247,8 +247,9 @@ class JobTable:
             "delay_seconds": delay,
             "kept_seconds": kept,
             "refused_seconds": self.policy.retention_seconds(failure.retention) if failure else 0,
+            "origin_failed": "1" if isinstance(failure, OriginFailed | OriginTimeout) else "",
         }
-        return bool(self._run("finish", claim.key, args))
+        return bool(self._run("finish", claim.key, args, claim.recipe["kind"]))
 
     def _lost(self, message: str, cause: ProcessEnd, args: Arguments) -> LostAttempt | None:
         answer = self._run("lost", "", {"message": message, "cause": cause, **args})

@@ -141,13 +141,13 @@ def test_every_role_refuses_a_cluster_in_one_line_and_says_what_else_is_wrong(tm
 
 
 def test_a_role_says_why_it_starts_without_its_broker(tmp_path: Path, plain: int) -> None:
-    env = bare_environment() | {"REPO_BASE_URL": tmp_path.as_uri(), "MEZCAL_STARTING_ROLE": "1"}
+    env = bare_environment() | {"REPO_BASE_URL": tmp_path.as_uri(), "STARTING_ROLE": "1"}
     env["REDIS_URL"] = f"redis://127.0.0.1:{plain}/0"
     probe = [sys.executable, "-P", "-m", "mezcal.runtime.up.ping_broker"]
     tried = subprocess.run(probe, env=env, capture_output=True, text=True, check=False)
     assert (tried.returncode, tried.stdout) == (0, "")
     assert "wants a password" in tried.stderr
-    del env["MEZCAL_STARTING_ROLE"]
+    del env["STARTING_ROLE"]
     tried = subprocess.run(probe, env=env, capture_output=True, text=True, check=False)
     assert (tried.returncode, "set REDIS_PASSWORD" in tried.stdout) == (1, True)
 

@@ -23,8 +23,8 @@ from mezcal.errors import (
 )
 from mezcal.jobs import Lane
 from mezcal.jobs import origin_guard as module
-from mezcal.jobs.origin_guard import JobDelayed, OriginGuard
-from mezcal.jobs.state.keys import Keys
+from mezcal.jobs.origin_guard import JobDelayed, OriginGuard, OriginHealth
+from mezcal.jobs.state.keys import JobState, Keys
 from mezcal.jobs.state.leases import Lease, back_off
 from mezcal.jobs.state.policy import JobPolicy
 from mezcal.jobs.state.records import Verdict
@@ -172,6 +172,94 @@ def test_after_the_pause_one_job_probes_the_origin(table: JobTable, guard: Origi
     assert guard.circuit(HOST).state == "closed"
 
 
+def changed_and_failed(table: JobTable, path: str, times: int) -> str:
+    """Have a changed master fail so often. Returns the key of its job, which is delayed for a long time then."""
+    recipe = Mezzanine.parse(path)
+    if table.read(recipe.key) is None:
+        table.change(recipe, Lane.BULK)
+    for _ in range(times):
+        table.retry(recipe.key)
+        claim = table.begin(recipe.key, "w")
+        assert claim is not None
+        table.delay_after(claim, OriginFailed("503"), 3600)
+    return recipe.key
+
+
+def seconds_left(table: JobTable, key: str) -> float:
+    seconds, _ = table.redis.time()
+    return float(table.redis.zscore(table.keys.delayed, key) or 0) / 1000 - seconds
+
+
+def well() -> None:
+    """The answer of a healthy origin."""
+
+
+def away() -> None:
+    raise OriginTimeout("it does not answer")
+
+
+@pytest.mark.parametrize("paused", [False, True])
+def test_after_an_outage_changed_masters_are_tried_at_once_and_their_pauses_begin_again(
+    table: JobTable, guard: OriginGuard, *, paused: bool
+) -> None:
+    """One changed master is too few to open the circuit: the chore finds out about the outage."""
+    if paused:
+        opened(guard, table)
+        until(lambda: guard.circuit(HOST).state == "half-open")
+    key = changed_and_failed(table, "changed", times=3)
+    assert guard.probe_due(HOST)
+    assert guard.probe(HOST, away) is OriginHealth.FAILING
+    assert guard.circuit(HOST).state == ("open" if paused else "closed")
+    assert seconds_left(table, key) > 3000
+    assert guard.probe(HOST, well) is OriginHealth.HEALTHY
+    assert seconds_left(table, key) < 2
+    assert guard.circuit(HOST).state == "closed"
+    assert not guard.probe_due(HOST)
+    until(lambda: table.reap() or table.read(key).state is JobState.QUEUED, what="the job")  # type: ignore[union-attr]
+    claim = table.begin(key, "w")
+    assert claim is not None
+    assert claim.remake
+    assert (claim.attempt, claim.uncounted) == (1, 0)
+
+
+def test_a_master_that_always_fails_is_not_tried_sooner_while_others_are_well(
+    table: JobTable, guard: OriginGuard
+) -> None:
+    key = changed_and_failed(table, "broken", times=3)
+    assert guard.probe_due(HOST)
+    guard.probe(HOST, well)
+    assert seconds_left(table, key) > 3000
+    assert not guard.probe_due(HOST), "and the origin is not asked again"
+
+
+def test_an_origin_that_comes_and_goes_has_each_job_tried_once_in_ten_minutes(
+    table: JobTable, guard: OriginGuard
+) -> None:
+    for number in range(3):
+        key = changed_and_failed(table, "changed", times=1)
+        guard.probe(HOST, away)
+        guard.probe(HOST, well)
+        assert (seconds_left(table, key) < 2) is (number == 0)
+
+
+def test_many_jobs_are_tried_one_after_the_other(table: JobTable, guard: OriginGuard) -> None:
+    keys = [changed_and_failed(table, f"changed/{number}", times=1) for number in range(100)]
+    guard.probe(HOST, away)
+    guard.probe(HOST, well)
+    due = [seconds_left(table, key) for key in keys]
+    assert max(due) - min(due) > 4
+    assert max(due) < 60
+
+
+def test_a_job_that_ended_is_no_longer_stalled(table: JobTable, guard: OriginGuard) -> None:
+    key = changed_and_failed(table, "changed", times=1)
+    table.retry(key)
+    claim = table.begin(key, "w")
+    assert claim is not None
+    table.finish(claim)
+    assert not table.redis.exists(table.keys.stalled(HOST))
+
+
 def test_a_place_is_renewed_with_its_lease_and_free_when_that_ran_out(table: JobTable) -> None:
     brief = JobTable(table.redis, table.keys, JobPolicy(lease=0.3, origins={KIND: HOST}, origin_places=1))
     guard = OriginGuard(brief)
@@ -187,6 +275,8 @@ def test_a_place_is_renewed_with_its_lease_and_free_when_that_ran_out(table: Job
 
 def test_every_key_of_the_guard_expires(table: JobTable, guard: OriginGuard) -> None:
     fail(guard, table, "failing/0")
+    changed_and_failed(table, "changed", times=1)
+    guard.probe(HOST, away)
     expiring(table)
     with guard.admit(lease(table, "one"), KIND):
         for number in (1, 2):

@@ -6,11 +6,20 @@
 --   'untried'    nothing was tried: another attempt after delay_seconds, and this one is not counted
 -- -> 1, or 0 if the token is not valid any more
 -- A worker whose lease ran out by mistake still reports, as long as no other worker has begun the job (see renew.lua).
+-- origin_failed is '1' if the origin failed it, as it may fail others: the job is tried again soon after that outage.
+local function note_stalled(key)
+  redis.call('SADD', KEY.stalled, key)
+  redis.call('EXPIRE', KEY.stalled, UNFINISHED_KEPT)
+  redis.call('HSETNX', KEY.outage, 'failed', 0)
+  redis.call('EXPIRE', KEY.outage, 86400)
+end
+
 local key, outcome = ARG.key, ARG.outcome
 local state, token, expired_token, lane = unpack(redis.call('HMGET', KEY.job, 'state', 'token', 'expired_token', 'lane'))
 local reaped = (state == 'queued' or state == 'quarantined') and expired_token == ARG.token
 if not (state == 'running' and token == ARG.token) and not reaped then return 0 end
 
+if outcome ~= 'untried' then redis.call('SREM', KEY.stalled, key) end
 if outcome == 'done' then
   unindex(key)
   settle_in_batches(KEY.job, key, 'done')
@@ -34,6 +43,7 @@ elseif (outcome == 'retry' or outcome == 'keep-on') and lane == 'bulk' then
     redis.call('EXPIRE', KEY.job, UNFINISHED_KEPT)
   end
   delay(KEY.job, key, tonumber(ARG.delay_seconds))
+  if ARG.origin_failed == '1' then note_stalled(key) end
 else
   add_history(KEY.job, ARG.failure)
   local kept, refused = math.max(tonumber(ARG.kept_seconds), 1), math.max(tonumber(ARG.refused_seconds), 1)
