@@ -29,8 +29,8 @@ def rgb(image: Any, page: Page) -> Any:
     """Returns the 8-bit picture as RGB. Raises `CannotRead` for subsampled chroma and other depths."""
     if page.subsampling != (1, 1) or image.format != "uchar" or image.bands < 3:
         raise CannotRead("YCbCr of this layout")
-    red, green, blue = _coefficients(page.directory.values(529, 3), BT601)
-    levels = page.directory.values(532, 6)
+    red, green, blue = _coefficients(page.directory.hints(529, 3), BT601)
+    levels = page.directory.hints(532, 6)
     low = levels if len(levels) == 6 and all(levels[i] < levels[i + 1] for i in (0, 2, 4)) else FULL_RANGE
     luma = (image[0] - low[0]) * (255 / (low[1] - low[0]))
     blueness = (image[1] - low[2]) * (127 / (low[3] - low[2])) * (2 - 2 * blue)

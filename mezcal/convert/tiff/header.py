@@ -144,6 +144,20 @@ class Directory:
             return default
         return _whole(tag, self.file.numbers(CODES[entry.kind], entry.offset)[0])
 
+    def hint(self, tag: int, default: int) -> int:
+        """Returns the tag's first value, *default* if it cannot be read: for tags that no decoder needs."""
+        try:
+            return self.number(tag, default)
+        except BadTiff:
+            return default
+
+    def hints(self, tag: int, limit: int) -> tuple[float, ...]:
+        """Returns the tag's numbers, none if they cannot be read: for tags that no decoder needs."""
+        try:
+            return self.values(tag, limit)
+        except BadTiff:
+            return ()
+
     def whole_values(self, tag: int, limit: int = ELEMENTS_MAX) -> tuple[int, ...]:
         """Returns the tag's numbers as `values` does. Raises `BadTiff` if one is no whole number."""
         return tuple(_whole(tag, value) for value in self.values(tag, limit))
@@ -188,7 +202,7 @@ def read_directories(file: BinaryIO) -> Directories:
         try:
             page = _page_at(reader, offset, index)
         except BadTiff as error:
-            if all(page.number(254, 0) & 1 for page in found):
+            if all(page.hint(254, 0) & 1 for page in found):
                 raise
             broken = str(error)  # some writers leave garbage after the last page
             break

@@ -121,7 +121,7 @@ class Page:
     @cached_property
     def orientation(self) -> int:
         """1 to 8; other values mean 1, as in every viewer."""
-        value = self.directory.number(274, 1)
+        value = self.directory.hint(274, 1)
         return value if 1 <= value <= 8 else 1
 
     @cached_property
@@ -169,7 +169,7 @@ class Page:
     @property
     def reduced(self) -> bool:
         """True if this is a thumbnail, a lower level of a pyramid, or a mask of another page."""
-        return bool(self.directory.number(254, 0) & 0b101) or self.directory.number(255, 1) == 2
+        return bool(self.directory.hint(254, 0) & 0b101) or self.directory.hint(255, 1) == 2
 
     @property
     def nodata(self) -> float | None:
@@ -183,16 +183,13 @@ class Page:
     def of_document(self) -> bool:
         """True if the file calls this one page of several (NewSubfileType, SubfileType or PageNumber)."""
         directory = self.directory
-        return bool(directory.number(254, 0) & 0b10) or directory.number(255, 1) == 3 or 297 in directory.entries
+        return bool(directory.hint(254, 0) & 0b10) or directory.hint(255, 1) == 3 or 297 in directory.entries
 
     @property
     def dpi(self) -> tuple[float, float] | None:
         """Dots an inch, None if the file has no absolute resolution."""
-        try:
-            unit = {2: 1.0, 3: 2.54}.get(self.directory.number(296, 2))
-            across, down = self.directory.values(282, 1), self.directory.values(283, 1)
-        except BadTiff:
-            return None
+        unit = {2: 1.0, 3: 2.54}.get(self.directory.hint(296, 2))
+        across, down = self.directory.hints(282, 1), self.directory.hints(283, 1)
         return (across[0] * unit, down[0] * unit) if unit and across and down else None
 
     @property

@@ -210,7 +210,7 @@ def test_floats_for_whole_numbers_are_read_or_refused(tag, value, tmp_path):
         shown(with_tags(data, {tag: (12, (value,) * (2 if tag == 530 else 1))}), tmp_path)
 
 
-@pytest.mark.parametrize("tag", [254, 258, 277, 338, 339])
+@pytest.mark.parametrize("tag", [258, 277, 338, 339])
 @pytest.mark.parametrize(("kind", "value"), [(11, np.inf), (11, 1.5), (12, np.nan), (12, -1e300)])
 def test_what_is_no_whole_number_is_refused_with_its_tag(tag, kind, value, tmp_path):
     data = written(np.dstack([RGB, ALPHA]), photometric="rgb", extrasamples=["unassalpha"])
@@ -237,3 +237,20 @@ def test_a_palette_for_no_possible_number_of_bits_is_refused(tag, tmp_path):
 def test_a_pixel_of_no_samples_is_refused(samples, tmp_path):
     with pytest.raises(Undecodable, match=f"{samples} samples a pixel are declared"):
         shown(with_tags(written(GREY, photometric="minisblack"), {277: (8, (samples,))}), tmp_path)
+
+
+@pytest.mark.parametrize("tag", [254, 255, 274, 282, 296])
+@pytest.mark.parametrize(
+    "value", [(11, (float("nan"),)), (11, (0.5,)), (12, (float("inf"),))], ids=["nan", "0.5", "inf"]
+)
+@pytest.mark.parametrize("compression", [None, "lzw", "zstd"])
+def test_a_tag_that_cannot_be_read_is_as_if_absent_where_no_decoder_needs_it(compression, value, tag, tmp_path):
+    data = written(RGB, photometric="rgb", compression=compression)
+    assert_like(shown(with_tags(data, {tag: value}), tmp_path), RGB)
+
+
+@pytest.mark.parametrize("tag", [256, 258, 259, 277, 284])
+def test_a_tag_that_cannot_be_read_is_refused_where_the_decoder_needs_it(tag, tmp_path):
+    data = with_tags(written(RGB, photometric="rgb"), {tag: (11, (float("nan"),))})
+    with pytest.raises(Undecodable):
+        shown(data, tmp_path)
