@@ -51,6 +51,10 @@ class Parameters:
             raise self.invalid(name, "true or false")
         return value in TRUE
 
+    def is_not_false(self, name: str) -> bool:
+        """Returns True for every word that is none of `FALSE`."""
+        return self.has(name) and self.text(name).strip().lower() not in FALSE
+
     def whole(self, name: str, default: int, least: int, most: int) -> int:
         """Returns a whole number from *least* to *most*."""
         text = self.text(name).strip()
@@ -61,22 +65,27 @@ class Parameters:
         return int(text)
 
     def number(self, name: str, default: float, least: float, most: float) -> float:
-        """Returns a number above *least*, up to *most*."""
+        """Returns a number from *least* to *most*."""
         text = self.text(name).strip()
         try:
             value = float(text or default)
         except ValueError:
             value = float("nan")
-        if not least < value <= most:
-            raise self.invalid(name, f"a number above {least:g}, up to {most:g}")
+        if not least <= value <= most:
+            raise self.invalid(name, f"a number from {least:g} to {most:g}")
         return value
 
     def label(self) -> str | None:
-        """Returns the label's text in one line, None if there is no label."""
-        text = unicodedata.normalize("NFC", self.text("label")).strip()
-        if len(text) > LABEL_MAX or any(unicodedata.category(char) in {"Cc", "Cs"} for char in text):
+        """Returns the label's text in one line, None if there is no label. Letters with accents have one form."""
+        return unicodedata.normalize("NFC", (self.label_as_given() or "").replace("\t", " ")).strip() or None
+
+    def label_as_given(self) -> str | None:
+        """Returns the label's text with its spaces and tabs, None if there is no other character."""
+        text = self.text("label")
+        kinds = {unicodedata.category(char) for char in text.replace("\t", "")}
+        if len(text) > LABEL_MAX or kinds & {"Cc", "Cs"}:
             raise self.invalid("label", f"one line of up to {LABEL_MAX} characters")
-        return text or None
+        return text if text.strip() else None
 
     def hdu(self) -> str | None:
         """Returns the number or the EXTNAME of an HDU, in capitals, as FITS compares names."""

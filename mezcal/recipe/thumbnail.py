@@ -9,7 +9,7 @@ from mezcal.errors import BadRecipe
 from mezcal.recipe.key import key_of
 from mezcal.recipe.thumbnail_options import ThumbnailOptions
 
-PIPELINE = 1  # increased whenever the same options and frames begin to give other pixels
+PIPELINE = 2  # increased whenever the same options and frames begin to give other pixels
 FRAME_NAME_MAX = 255  # characters
 EDGE_MAX = 65_535  # pixels: messages are checked less strictly than requests, because settings may have changed
 

@@ -16,6 +16,7 @@ STRETCHES = ("linear", "asinh", "sqrt", "log")
 LIMITS = ("zscale", "percentile", "minmax")
 COLORMAPS = ("gray", "viridis", "inferno", "heat", "ice")
 ORIENTS = ("snap", "exact")
+WHOLE_MAX = 999_999_999  # more digits are no number of pixels
 ROBUST_ONLY = ("stretch", "limits", "invert", "colormap", "orient")
 
 
@@ -51,17 +52,8 @@ class ThumbnailOptions:
         """
         parameters = Parameters(given)
         look = parameters.one_of("look", LOOKS, default)
-        common: dict[str, Any] = {
-            "look": look,
-            "width": parameters.whole("width", 200, 1, max_edge),
-            "height": parameters.whole("height", 200, 1, max_edge),
-            "label": parameters.label(),
-            "color": parameters.boolean("color"),
-            "quality": parameters.whole("quality", 80, 1, 100),
-            "hdu": parameters.hdu(),
-            "plane": parameters.whole("plane", 0, 1, 1_000_000) or None,
-        }
-        return cls(**common, **(_lco(parameters) if look == "lco" else _robust(parameters)))
+        own = _lco(parameters, max_edge) if look == "lco" else _robust(parameters, max_edge)
+        return cls(look, hdu=parameters.hdu(), plane=parameters.whole("plane", 0, 1, 1_000_000) or None, **own)
 
     def as_json(self) -> dict[str, Any]:
         """Returns small JSON, of which `parse` makes the same options again.
@@ -72,20 +64,35 @@ class ThumbnailOptions:
         return {name: value for name, value in asdict(self).items() if value is not None and name not in unused}
 
 
-def _lco(parameters: Parameters) -> dict[str, Any]:
+def _lco(parameters: Parameters, max_edge: int) -> dict[str, Any]:
+    """Returns the options of the lco look. What thumbnail-service draws is drawn, also if it is out of bounds here."""
     for name in ROBUST_ONLY:
         if parameters.has(name):
             raise BadRecipe(f"{name} belongs to look=robust: look=lco draws as thumbnail-service did")
-    median = parameters.boolean("median")
-    percentile = parameters.number("percentile", 99.5, 0, 100)
-    return {"median": median, "percentile": percentile if median else None, "stretch": None, "limits": None}
+    median = parameters.is_not_false("median")
+    return {
+        "width": min(max_edge, parameters.whole("width", 200, 1, WHOLE_MAX)),
+        "height": min(max_edge, parameters.whole("height", 200, 1, WHOLE_MAX)),
+        "label": parameters.label_as_given(),
+        "color": parameters.is_not_false("color"),
+        "quality": min(100, max(1, parameters.whole("quality", 80, 0, WHOLE_MAX))),
+        "median": median,
+        "percentile": parameters.number("percentile", 99.5, 0, 100) if median else None,
+        "stretch": None,
+        "limits": None,
+    }
 
 
-def _robust(parameters: Parameters) -> dict[str, Any]:
+def _robust(parameters: Parameters, max_edge: int) -> dict[str, Any]:
     median = parameters.boolean("median")  # black is the median and white the percentile, as in thumbnail-service
     limits = "percentile" if median else parameters.one_of("limits", LIMITS, "zscale")
     percentile = parameters.number("percentile", 99.5, 50, 100)
     return {
+        "width": parameters.whole("width", 200, 1, max_edge),
+        "height": parameters.whole("height", 200, 1, max_edge),
+        "label": parameters.label(),
+        "color": parameters.boolean("color"),
+        "quality": parameters.whole("quality", 80, 1, 100),
         "median": median,
         "percentile": percentile if limits == "percentile" else None,
         "stretch": parameters.one_of("stretch", STRETCHES, "linear"),

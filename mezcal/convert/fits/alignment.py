@@ -30,9 +30,10 @@ SIZES = re.compile("[AB]P?_ORDER|WCSAXES[A-Z]?")  # orders of SIP's polynomials,
 SIZES_MAX = 9  # by the convention of SIP; no frame has so many axes
 
 Affine = tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]  # matrix and shift, of points (x, y)
+Alignment = tuple[Affine | None, str]  # and how it was found
 
 
-def affine_between(reference: FitsFrame, other: FitsFrame) -> tuple[Affine | None, str]:
+def affine_between(reference: FitsFrame, other: FitsFrame) -> Alignment:
     """Returns the map from *reference*'s pixels to *other*'s, and how it was found: `wcs`, `catalog` or `none`.
 
     `catalog` stands also for stars that are found here, in frames without a catalogue. `no-overlap`: by the

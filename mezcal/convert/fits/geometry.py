@@ -31,7 +31,7 @@ class Geometry:
     @classmethod
     def of(cls, frame: FitsFrame, options: ThumbnailOptions) -> Geometry:
         """Returns the layout of *frame*."""
-        orientation, angle = orientation_of(frame.header, any_axes=options.look == "lco")
+        orientation, angle = orientation_of(frame.header, lco=options.look == "lco")
         size = orientation.picture_size(frame.plane.shape)
         final = fit_inside(size, (options.width, options.height))
         if options.look == "lco":

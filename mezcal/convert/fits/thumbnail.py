@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 from PIL import Image
 
-from mezcal.convert.fits.alignment import Affine, affine_between, align_picture, move_plane
+from mezcal.convert.fits.alignment import affine_between, align_picture, move_plane
 from mezcal.convert.fits.draw import lco, robust
 from mezcal.convert.fits.draw.label import draw_label
+from mezcal.convert.fits.draw.limits import Limits
 from mezcal.convert.fits.draw.scaling import (
     ScaledPlane,
     fit_inside,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mezcal.convert.context import ConversionContext
+    from mezcal.convert.fits.alignment import Affine, Alignment
     from mezcal.convert.fits.read.planes import Pixels, Plane
     from mezcal.recipe import ThumbnailOptions
 
@@ -53,6 +55,7 @@ def draw(
             frames.append(stack.enter_context(open_frame(file, options, context)))
             if len(files) > 1:
                 frames[-1].plane.release()  # memory is reserved for one frame, until all are open
+        frames = frames[0].of_each_colour() if frames[0].colours else frames
         geometry = Geometry.of(frames[0], options)
         needed = _memory_needed(frames, geometry, options)
         context.reserve_memory(max(memory_budget.STREAMING, memory_budget.SMALL + needed))
@@ -92,36 +95,60 @@ def _picture_bytes(geometry: Geometry, options: ThumbnailOptions, frames: int) -
 def _draw_frames(
     frames: list[FitsFrame], geometry: Geometry, options: ThumbnailOptions, context: ConversionContext
 ) -> tuple[Image.Image, str | None]:
-    """Returns the picture without its label, as RGB, and how its frames were aligned if there are several."""
-    alignments = [(None, "wcs"), *(affine_between(frames[0], other) for other in frames[1:])]
-    aligned_by = max((way for _, way in alignments), key=ALIGNED_BY.index) if len(frames) > 1 else None
-    affines = [affine for affine, _ in alignments]
+    """Returns the picture without its label, as RGB, and how its frames were aligned if they are several files."""
+    alignments: list[Alignment] = [(None, "wcs")] * len(frames)  # the colours of one file need no alignment
+    aligned_by: str | None = None
+    if len(frames) > 1 and not frames[0].colours:
+        alignments[1:] = [affine_between(frames[0], other) for other in frames[1:]]
+        aligned_by = max((way for _, way in alignments), key=ALIGNED_BY.index)
     if options.look == "lco":
-        return _draw_lco(frames, affines, geometry, options, context.scratch), aligned_by
-    return _draw_robust(frames, affines, geometry, options), aligned_by
+        return _draw_lco(frames, alignments, geometry, options, context.scratch), aligned_by
+    return _draw_robust(frames, [affine for affine, _ in alignments], geometry, options), aligned_by
 
 
 def _draw_lco(
     frames: list[FitsFrame],
-    affines: list[Affine | None],
+    alignments: list[Alignment],
     geometry: Geometry,
     options: ThumbnailOptions,
     scratch: Path | None,
 ) -> Image.Image:
-    """Draw each frame between its own limits, as one band. Small frames are moved first, as thumbnail-service does."""
+    """Draw each frame between its own limits, as one band. Small frames are moved first, as thumbnail-service does.
+
+    A frame that shows another part of the sky is a black band: it has no pixels from which limits could come.
+    """
+    spread = _common_spread(frames) if frames[0].colours else None
     bands = []
-    for frame, affine in zip(frames, affines, strict=True):
+    for frame, (affine, way) in zip(frames, alignments, strict=True):
+        if way == "no-overlap":
+            bands.append(Image.new("L", geometry.final))
+            continue
         moved = move_plane(frame.plane, affine, geometry.shape)
-        small = _lco_levels(moved or frame.plane, geometry, options, scratch)
+        small = _lco_levels(moved or frame.plane, geometry, options, scratch, spread)
         frame.plane.release()
         aligned = small if moved else align_picture(small, affine, geometry, frame.plane.shape)
         bands.append(Image.fromarray(resize_levels(aligned, geometry.part, geometry.final)))
     return Image.merge("RGB", bands * 3 if len(bands) == 1 else bands)
 
 
-def _lco_levels(plane: Plane, geometry: Geometry, options: ThumbnailOptions, scratch: Path | None) -> Pixels:
+def _common_spread(frames: list[FitsFrame]) -> float:
+    """Returns the distance of black and white for all colours of a file: with one for each, all stars are white."""
+    spreads = []
+    for frame in frames:
+        within = lco.limits(frame.plane)
+        frame.plane.release()
+        spreads.append(within.white - within.black)
+    return max(spreads)
+
+
+def _lco_levels(
+    plane: Plane, geometry: Geometry, options: ThumbnailOptions, scratch: Path | None, spread: float | None
+) -> Pixels:
+    """Returns the averaged levels of *plane*. White is *spread* above black, or by its own limits."""
     plane = plane.for_reading_twice(scratch)
     limits = lco.limits(plane)
+    if spread is not None:
+        limits = Limits(limits.black, limits.black + spread)
     table = lco.GAMMA
     if options.median and options.percentile is not None:
         table = lco.median_table(plane, limits, options.percentile)
@@ -146,8 +173,9 @@ def _draw_robust(
         scale = partial(_rotate, angle=geometry.angle, options=options)
     else:
         scale = partial(resample, part=geometry.part, final=geometry.final)
-    levels = robust.grey_levels if len(planes) == 1 else robust.colour_levels
-    return robust.coloured(levels(planes, scale, options), options)
+    if len(planes) == 1:
+        return robust.coloured(robust.grey_levels(planes[0], scale, options), options)
+    return robust.coloured(robust.colour_levels(planes, scale, options, finished=frames[0].is_finished), options)
 
 
 def _rotate(small: Pixels, angle: float, options: ThumbnailOptions) -> ScaledPlane:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from mezcal.errors import BadRecipe
 from mezcal.recipe import Frame, Mezzanine, Thumbnail, ThumbnailOptions, from_json
+from mezcal.recipe.thumbnail import PIPELINE
 from mezcal.recipe.thumbnail_options import COLORMAPS, LIMITS, STRETCHES
 from mezcal.settings import Layout
 from mezcal.store.local.layout import folder
@@ -57,6 +58,40 @@ def test_the_lco_look_refuses_the_parameters_of_the_robust_look(name: str) -> No
         ThumbnailOptions.parse({"look": "lco", name: "x"})
 
 
+@pytest.mark.parametrize(
+    ("given", "drawn"),
+    [
+        ({"width": "5000", "height": "99999"}, {"width": 4096, "height": 4096}),  # no frame is enlarged
+        ({"quality": "0"}, {"quality": 1}),  # as Pillow takes them
+        ({"quality": "101"}, {"quality": 100}),
+        ({"percentile": "0"}, {"percentile": None}),  # used with median only
+        ({"percentile": "101"}, {"percentile": None}),
+        ({"median": "1", "percentile": "0"}, {"percentile": 0.0}),
+        ({"color": "maybe"}, {"color": True}),
+        ({"median": "maybe"}, {"median": True, "percentile": 99.5}),
+        ({"label": " a\tb "}, {"label": " a\tb "}),
+        ({"label": " \t"}, {"label": None}),
+    ],
+)
+def test_the_lco_look_takes_what_thumbnail_service_takes(given: dict[str, str], drawn: dict[str, object]) -> None:
+    options = ThumbnailOptions.parse(given, default="lco")
+    assert {name: getattr(options, name) for name in drawn} == drawn
+    assert ThumbnailOptions.parse(options.as_json(), max_edge=65_535) == options
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{"width": "0"}, {"width": "4097"}, {"quality": "0"}, {"quality": "101"}, {"color": "maybe"}, {"label": "a\nb"}],
+)
+def test_the_robust_look_refuses_what_it_would_have_to_guess(given: dict[str, str]) -> None:
+    with pytest.raises(BadRecipe, match=next(iter(given))):
+        ThumbnailOptions.parse(given)
+
+
+def test_a_tab_in_a_label_is_a_space_in_the_robust_look() -> None:
+    assert ThumbnailOptions.parse({"label": "a\tb\t"}).label == "a b"
+
+
 @given(
     st.fixed_dictionaries(
         {},
@@ -97,7 +132,7 @@ def test_the_key_is_the_same_in_every_process_and_release() -> None:
         "print(Thumbnail((frame,), ThumbnailOptions.parse({'look': 'lco', 'label': '\u03b1'})).key)"
     )
     elsewhere = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
-    assert elsewhere.stdout.strip() == recipe.key == "837923e091423ada4c6fa6811ab4329d"
+    assert elsewhere.stdout.strip() == recipe.key == "41e1ddbc152ecf816088766f21a9a147"
 
 
 def test_another_version_of_a_frame_or_of_the_pipeline_has_another_key() -> None:
@@ -105,7 +140,7 @@ def test_another_version_of_a_frame_or_of_the_pipeline_has_another_key() -> None
     keys = {
         Thumbnail((FRAME,), options).key,
         Thumbnail((Frame(17, "a-e91.fits.fz", "other"),), options).key,
-        Thumbnail((FRAME,), options, pipeline=2).key,
+        Thumbnail((FRAME,), options, pipeline=PIPELINE + 1).key,
         Mezzanine.parse("17").key,
     }
     assert len(keys) == 4

@@ -8,6 +8,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 POINTS_MAX = 20
 POINTS_MIN = 10  # smaller letters cannot be read: the text is cut instead
+POINTS_MIN_LCO = 1  # thumbnail-service does not cut
 MARGIN = 4  # pixels
 ELLIPSIS = "\N{HORIZONTAL ELLIPSIS}"
 
@@ -15,12 +16,12 @@ ELLIPSIS = "\N{HORIZONTAL ELLIPSIS}"
 def draw_label(picture: Image.Image, text: str, *, outlined: bool) -> None:
     """Write *text* onto *picture*, in the largest size that fits.
 
-    With *outlined*, a dark edge keeps it readable on white.
+    With *outlined*, a dark edge keeps it readable on white, and its letters are never too small to read.
     The sizes are tried as in fits2image, so that the pixels are the same. A text that is still too long is cut.
     """
     width = picture.width - MARGIN
     font = _font(POINTS_MAX)
-    for points in range(POINTS_MAX, POINTS_MIN - 1, -1):
+    for points in range(POINTS_MAX, (POINTS_MIN if outlined else POINTS_MIN_LCO) - 1, -1):
         font = _font(points)
         if font.getbbox(text)[2] <= width:
             break

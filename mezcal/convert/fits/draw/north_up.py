@@ -62,14 +62,16 @@ class Orientation:
 FLIPPED = Orientation()
 
 
-def orientation_of(header: Any, *, any_axes: bool = False) -> tuple[Orientation, float]:
+def orientation_of(header: Any, *, lco: bool = False) -> tuple[Orientation, float]:
     """Returns the orientation that brings north nearest to the top and east to the left, and the remaining angle.
 
     The angle is in degrees, counter-clockwise. Frames without coordinates on the sky, and spectra, are only flipped.
-    With *any_axes*, all coordinates count as those of the sky, as in thumbnail-service.
+    With *lco*, the four cards of a CD matrix turn a frame, whatever its axes are, and nothing else does: as in
+    thumbnail-service.
     """
-    turned = str(header.get("OBSTYPE", "")).strip().upper() not in SPECTRA and (any_axes or _has_sky_axes(header))
-    matrix = sky_matrix(header) if turned else None
+    turned = _has_cd_matrix(header) if lco else _has_sky_axes(header)
+    is_spectrum = str(header.get("OBSTYPE", "")).strip().upper() in SPECTRA
+    matrix = sky_matrix(header) if turned and not is_spectrum else None
     if matrix is None:
         return FLIPPED, 0.0
     inverse = np.linalg.inv(matrix)
@@ -85,6 +87,10 @@ def _has_sky_axes(header: Any) -> bool:
     """Returns True if both axes are on the sky. Those of the Sun are not: its west belongs on the right."""
     axes = {str(header.get(name, "")).strip().upper().split("-")[0] for name in ("CTYPE1", "CTYPE2")}
     return axes in SKY_AXES
+
+
+def _has_cd_matrix(header: Any) -> bool:
+    return all(f"CD{i}_{j}" in header for i, j in product((1, 2), repeat=2))
 
 
 def sky_matrix(header: Any) -> Pixels | None:
@@ -108,9 +114,10 @@ def _matrix(header: Any) -> Pixels | None:
     if None in steps or not str(header.get("CTYPE1", "")).strip():
         return None
     across, along = map(float, steps)
-    if any(f"PC{i}_{j}" in header for i, j in product((1, 2), repeat=2)):
-        rotation = _square([header.get(f"PC{i}_{j}", float(i == j)) for i, j in product((1, 2), repeat=2)])
-        return rotation * [[across], [along]]
+    for name in ("PC{}_{}", "PC{:03}{:03}"):  # the second one is of drafts of the standard
+        cards = {name.format(i, j): float(i == j) for i, j in product((1, 2), repeat=2)}
+        if any(card in header for card in cards):
+            return _square([header.get(*card) for card in cards.items()]) * [[across], [along]]
     angle = math.radians(float(header.get("CROTA2", 0.0)))
     cos, sin = math.cos(angle), math.sin(angle)
     return _square([across * cos, -along * sin, across * sin, along * cos])

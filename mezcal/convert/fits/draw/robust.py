@@ -25,6 +25,7 @@ STATISTICS_EDGE = 512  # pixels: limits come from a picture of about this size, 
 ZSCALE_SAMPLES = 5_000  # astropy's default of 1,000 gives limits that depend more on which pixels are sampled
 STRETCHES = {"linear": LinearStretch, "asinh": AsinhStretch, "sqrt": SqrtStretch, "log": LogStretch}
 
+BYTE_MAX = 255.0
 STEPS = 65_535  # of brightness before the stretch: the steepest stretch makes half a level of each
 
 ANCHORS = {
@@ -61,11 +62,11 @@ def _statistics_picture(small: Pixels) -> Pixels:
     return box_means(small, (step, step))
 
 
-def grey_levels(planes: list[Pixels], scale: Scale, options: ThumbnailOptions) -> Image.Image:
+def grey_levels(plane: Pixels, scale: Scale, options: ThumbnailOptions) -> Image.Image:
     """Returns one averaged plane as 8-bit grey. *scale* brings it to its final size before it is stretched."""
-    within = limits(planes[0], options)
+    within = limits(plane, options)
     table = _bytes(_stretched(np.linspace(0, 1, STEPS + 1), options))  # faster than stretching every pixel
-    scaled = scale(planes[0])
+    scaled = scale(plane)
     picture, top = np.empty(scaled.size[::-1], np.uint8), 0
     for band in scaled.bands:
         share = within.apply(band)
@@ -75,23 +76,19 @@ def grey_levels(planes: list[Pixels], scale: Scale, options: ThumbnailOptions) -
     return Image.fromarray(picture)
 
 
-def colour_levels(planes: list[Pixels], scale: Scale, options: ThumbnailOptions) -> Image.Image:
+def colour_levels(
+    planes: list[Pixels], scale: Scale, options: ThumbnailOptions, *, finished: bool = False
+) -> Image.Image:
     """Returns red, visual and blue as 8-bit RGB with the same limits, after Lupton et al. 2004 (PASP 116, 133).
 
-    The sky of each plane is subtracted, so that it has the same grey in all. Then all three have one scale, the stretch
-    acts on their mean alone, and pixels that are too bright keep their hue. Black is below the sky: noise that is cut
-    at zero would have the colour of the plane with most of it.
+    All three have one scale, the stretch acts on their mean alone, and pixels that are too bright keep their hue.
+    *finished* planes are a picture in bytes, whose colours are kept as they are.
     """
-    small = [_statistics_picture(plane) for plane in planes]
-    skies = [np.float32(_sky(plane)) for plane in small]
-    found = limits(_mean([plane - sky for plane, sky in zip(small, skies, strict=True)]), options)
-    white = found.white if found.white > 0 else 1.0
-    black = np.float32(min(found.black, 0.0))
-    within = Limits(0.0, float(white - black))
+    skies, within = _colour_limits([_statistics_picture(plane) for plane in planes], options, finished=finished)
     scaled = [scale(plane) for plane in planes]
     picture, top = np.empty((*scaled[0].size[::-1], 3), np.uint8), 0
     for bands in zip(*(plane.bands for plane in scaled), strict=True):
-        light = [band - sky - black for band, sky in zip(bands, skies, strict=True)]
+        light = [band - sky for band, sky in zip(bands, skies, strict=True)]
         mean = _mean(light)
         with np.errstate(all="ignore"):
             factor = np.where(mean > 0, _stretched(within.apply(mean), options) / mean, 0)
@@ -100,6 +97,23 @@ def colour_levels(planes: list[Pixels], scale: Scale, options: ThumbnailOptions)
         picture[top : top + len(mean)] = _bytes(rgb / np.maximum(rgb.max(axis=-1, keepdims=True), 1))
         top += len(mean)
     return Image.fromarray(picture)
+
+
+def _colour_limits(
+    small: list[Pixels], options: ThumbnailOptions, *, finished: bool
+) -> tuple[list[np.float32], Limits]:
+    """Returns what is black in each of the averaged planes, and the limits of all three above it.
+
+    Each sky is at the same distance from black, so that it is the same grey. Black is below and white above the noise
+    of the plane with most of it: noise that is cut has a colour.
+    """
+    if finished and options.limits == "zscale":  # the limits of such pictures were chosen before
+        return [np.float32(0)] * len(small), Limits(0.0, BYTE_MAX)
+    skies = [np.float32(0 if finished else _sky(plane)) for plane in small]
+    found = [limits(plane - sky, options) for plane, sky in zip(small, skies, strict=True)]
+    white = max(each.white for each in found)
+    black = np.float32(min(0.0, *(each.black for each in found)))
+    return [sky + black for sky in skies], Limits(0.0, float((white if white > 0 else 1.0) - black))
 
 
 def _mean(planes: list[Pixels]) -> Pixels:

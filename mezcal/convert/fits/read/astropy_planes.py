@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 import numpy as np
 from astropy.io import fits
 
-from mezcal.convert.fits.read.byte_ranges import fill
+from mezcal.convert.fits.read.file.byte_ranges import fill
+from mezcal.convert.fits.read.layout import Layout
 from mezcal.convert.fits.read.planes import LARGE_BLOCK, WHOLE_MAX, Plane, blocks
 from mezcal.convert.fits.read.tiles.tile_streams import check_streams
 
@@ -20,29 +21,35 @@ if TYPE_CHECKING:
 
 
 def read_by_astropy(hdu: Any, file: BinaryIO, number: int) -> Plane:
-    """Returns the *number*-th plane of *hdu*, from 0. Raises `ValueError` if a tile inflates to more than its size."""
-    *cube, rows, columns = hdu.shape
+    """Returns the *number*-th plane of *hdu*, from 0. Raises `Undecodable` if a tile inflates to more than its size."""
+    layout = Layout.of(hdu)
     compressed = isinstance(hdu, fits.CompImageHDU)
-    index = tuple(map(int, np.unravel_index(number, cube))) if cube else ()
     tile_bytes = check_streams(hdu, file) if compressed else None
-    plane = AstropyPlane(hdu.section, (rows, columns), index, tile_bytes)
-    high_tiles = compressed and hdu.tile_shape[-2] > LARGE_BLOCK
+    plane = AstropyPlane(hdu.section, layout, number, tile_bytes)
+    high_tiles = compressed and hdu.tile_shape[layout.row_axis] > LARGE_BLOCK
+    rows, columns = layout.plane_shape
     pixel_bytes = max(4, abs(hdu.header["BITPIX"]) // 8)  # short integers may be scaled, and are floats then
-    small = rows * columns * pixel_bytes <= WHOLE_MAX and not cube
+    pixel_bytes *= layout.row_pixels // columns  # all colours are decoded together
+    small = rows * columns * pixel_bytes <= WHOLE_MAX and (len(layout.shape) == 2 or not layout.is_usual)
     return CachedPlane(plane, pixel_bytes) if high_tiles or small else plane
 
 
 class AstropyPlane(Plane):
-    """Pixels that astropy reads and decodes again each time. *index* is the plane's place in its cube.
+    """Pixels that astropy reads and decodes again each time: those of the *number*-th plane of a *layout*, from 0.
 
     *tile_bytes* are those that decoding a tile takes, None if the frame is not compressed.
     """
 
     block_rows = LARGE_BLOCK
 
-    def __init__(self, section: Any, shape: tuple[int, int], index: tuple[int, ...], tile_bytes: int | None) -> None:
-        self.shape = shape
-        self._section, self._index, self._tile_bytes = section, index, tile_bytes
+    def __init__(self, section: Any, layout: Layout, number: int, tile_bytes: int | None) -> None:
+        self.shape = layout.plane_shape
+        self._section, self._layout, self._number, self._tile_bytes = section, layout, number, tile_bytes
+
+    @property
+    def row_pixels(self) -> int:
+        """Those of all colours, if they are next to each other."""
+        return self._layout.row_pixels
 
     @property
     def decoding_bytes(self) -> int:
@@ -51,7 +58,7 @@ class AstropyPlane(Plane):
 
     def rows(self, start: int, stop: int) -> Pixels:
         """Returns the rows, read and decoded again."""
-        return np.asarray(self._section[(*self._index, slice(start, stop), slice(None))])
+        return self._layout.rows(self._section, self._number, start, stop)
 
     def for_reading_twice(self, scratch: Path | None) -> Plane:
         """Returns the decoded pixels, partly in a scratch file, if the frame is compressed."""

@@ -2,34 +2,31 @@
 
 from __future__ import annotations
 
-import gzip
 import io
-import os
-import shutil
-import tempfile
 import warnings
 import zlib
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from astropy.io import fits
 
-from mezcal.convert.fits.read.hdu_list import open_hdus
-from mezcal.convert.fits.read.hdus import check_complete, check_pixels, choose_picture, pictures
+from mezcal.convert.fits.read.file.hdu_list import open_hdus
+from mezcal.convert.fits.read.file.inflate import inflated
+from mezcal.convert.fits.read.hdus import ABOUT_PIXELS, check_complete, check_pixels, choose_picture, is_named, pictures
+from mezcal.convert.fits.read.layout import Layout
 from mezcal.convert.fits.read.mosaic import Mosaic, is_part, parts_of_one_detector
-from mezcal.convert.fits.read.plane_readers import first_with_data, open_plane
+from mezcal.convert.fits.read.plane_readers import colour_planes, first_with_data, open_plane
 from mezcal.convert.fits.read.tiles.tile_table import TILE_MEMORY, tile_count
-from mezcal.errors import NotAnImage, OutOfMemory, StoreDown, TooLarge, Undecodable, is_disk_full, is_out_of_memory
+from mezcal.errors import OutOfMemory, StoreDown, Undecodable, is_disk_full, is_out_of_memory
 from mezcal.runtime import memory_budget
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
 
     from mezcal.convert.context import ConversionContext
-    from mezcal.convert.fits.read.hdu_list import HduList
+    from mezcal.convert.fits.read.file.hdu_list import HduList
     from mezcal.convert.fits.read.mosaic import PlacedPart
     from mezcal.convert.fits.read.planes import Plane
     from mezcal.recipe import ThumbnailOptions
@@ -39,9 +36,8 @@ FRAME_ERRORS = (
     *(zlib.error, fits.VerifyError),
 )
 CFITSIO_ERROR = "CfitsioException"  # raised by astropy's decoders: an Exception of a private module
-GZIP = b"\x1f\x8b"
+BYTES = 8  # of BITPIX
 CATALOGUE_MAX = 16 * 2**20  # bytes, that are held together
-INFLATED_MAX = 8 * 2**30  # bytes: a compressed file may hold a thousand times its size
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,23 +66,36 @@ class FrameHeader:
 
 @dataclass(frozen=True, slots=True)
 class FitsFrame:
-    """One open frame. HDUs after the picture are read only if they are needed: that may take longer than drawing."""
+    """One open frame. HDUs after the picture are read only if they are needed: that may take longer than drawing.
+
+    *colours* are its red, green and blue plane if it has them and is drawn alone; *plane* is the first one then.
+    """
 
     plane: Plane
     header: FrameHeader
     hdus: HduList
     table_bytes: int = 0  # memory for the tables of tiles
+    colours: tuple[Plane, ...] = ()
 
     @property
     def header_bytes(self) -> int:
         """Bytes that headers and tables of tiles take."""
         return self.hdus.memory + self.table_bytes
 
+    @property
+    def is_finished(self) -> bool:
+        """True if its colours are bytes: they were made to be looked at, and are no counts of light."""
+        return bool(self.colours) and self.header.own["BITPIX"] == BYTES
+
+    def of_each_colour(self) -> list[FitsFrame]:
+        """Returns a frame for each of its colours, only itself if it has none."""
+        return [replace(self, plane=plane) for plane in self.colours] or [self]
+
     def catalogue(self) -> Any:
         """Returns the table of the frame's sources. None if the pipeline wrote none, or one that is too large."""
         for hdu in self.hdus:
             columns = getattr(hdu, "columns", None)  # an image has none
-            if hdu.name != "CAT" or columns is None or hdu.size > CATALOGUE_MAX:
+            if not is_named(hdu, "CAT") or columns is None or hdu.size > CATALOGUE_MAX:
                 continue
             if {"x", "y", "flux"} <= set(map(str.lower, columns.names)):
                 return hdu.data
@@ -105,17 +114,18 @@ def frame_errors_as_undecodable() -> Iterator[None]:
                 raise
             if is_disk_full(error):  # frames are unpacked and scaled on our disk: the frame is not damaged
                 raise StoreDown("the frame cannot be unpacked: the scratch folder's disk is full") from error
-            reason = " ".join(str(error).split())[:200] or "no reason was given"
+            reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
             if is_out_of_memory(error):
-                raise OutOfMemory(f"the frame could not be read ({type(error).__name__}: {reason})") from error
-            raise Undecodable(f"the frame cannot be read ({type(error).__name__}: {reason})") from error
+                raise OutOfMemory(f"the frame could not be read ({reason})") from error
+            detail = f"the frame cannot be read: it is damaged, or does not follow the FITS standard ({reason})"
+            raise Undecodable(detail) from error
 
 
 @contextmanager
 def open_frame(file: BinaryIO, options: ThumbnailOptions, context: ConversionContext) -> Iterator[FitsFrame]:
     """Yields the frame in *file*. Raises `NotAnImage`, `Undecodable` with the reason, or `TooLarge`."""
     with ExitStack() as stack:
-        fits_file = stack.enter_context(_inflated(file, context.scratch))
+        fits_file = stack.enter_context(inflated(file, context.scratch))
         hdus = stack.enter_context(open_hdus(fits_file))
         file_size = fits_file.seek(0, io.SEEK_END)
         picture = choose_picture(hdus, options)
@@ -123,14 +133,27 @@ def open_frame(file: BinaryIO, options: ThumbnailOptions, context: ConversionCon
         parts = [part.hdu for part in placed] or [picture]
         for hdu in parts:
             check_complete(hdu, file_size)
-            check_pixels(hdu.shape, context.options.max_pixels)
+            check_pixels(Layout.of(hdu).plane_shape, context.options.max_pixels)
         table_bytes = _reserve_tables(parts, context)
         reserve = partial(_reserve_pixels, context, hdus.memory + table_bytes)
-        number = first_with_data(picture, fits_file, reserve) if options.plane is None else options.plane - 1
-        planes = [open_plane(part, fits_file, number) for part in parts]
-        plane = Mosaic.of(placed, planes, reserve) if placed else planes[0]
+        alone = options.plane is None and not options.color
+        colours = colour_planes(picture, fits_file, reserve) if alone else ()
+        plane = colours[0] if colours else _plane(parts, placed, fits_file, options, reserve)
         check_pixels(plane.shape, context.options.max_pixels)
-        yield FitsFrame(plane, FrameHeader(picture.header, hdus.primary.header), hdus, table_bytes)
+        yield FitsFrame(plane, FrameHeader(picture.header, hdus.primary.header), hdus, table_bytes, colours)
+
+
+def _plane(
+    parts: list[Any],
+    placed: list[PlacedPart],
+    file: BinaryIO,
+    options: ThumbnailOptions,
+    reserve: Callable[[int], None],
+) -> Plane:
+    """Returns the plane asked for, else the first one with data. If there are *placed* parts, it is their mosaic."""
+    number = first_with_data(parts[0], file, reserve) if options.plane is None else options.plane - 1
+    planes = [open_plane(part, file, number) for part in parts]
+    return Mosaic.of(placed, planes, reserve) if placed else planes[0]
 
 
 def _reserve_tables(parts: list[Any], context: ConversionContext) -> int:
@@ -151,41 +174,11 @@ def _detector_parts(hdus: HduList, picture: Any, options: ThumbnailOptions) -> l
     """Returns the HDUs that show one detector together with *picture*, an empty list if there are none."""
     if options.hdu or options.look == "lco" or not is_part(picture):
         return []
-    similar = [hdu for hdu in pictures(hdus) if picture.name != "SCI" or hdu.name == "SCI"]  # no masks and errors
-    return parts_of_one_detector(similar)
+    in_sci = is_named(picture, "SCI")
+    parts = [hdu for hdu in pictures(hdus) if is_part(hdu)]
+    return parts_of_one_detector([hdu for hdu in parts if _is_like(hdu, in_sci=in_sci)])
 
 
-@contextmanager
-def _inflated(file: BinaryIO, scratch: Path | None) -> Iterator[BinaryIO]:
-    """Yields *file*, or its content if it is gzip: in a scratch file, because FITS is not read from start to end."""
-    start = file.read(9)
-    file.seek(0)
-    if start[:2] != GZIP:
-        _check_is_fits(start)
-        yield file
-        return
-    with tempfile.TemporaryFile(dir=scratch) as whole:
-        with gzip.open(file) as inflating:
-            shutil.copyfileobj(cast("BinaryIO", _BoundedReader(inflating)), whole, 2**20)
-        whole.seek(0)
-        _check_is_fits(whole.read(9))
-        with open(os.dup(whole.fileno()), "rb") as reading:  # noqa: PTH123 - astropy wants a file opened for reading
-            reading.seek(0)
-            yield reading
-
-
-def _check_is_fits(start: bytes) -> None:
-    if not start.startswith(b"SIMPLE"):
-        raise NotAnImage("the frame is no FITS file: it does not begin with SIMPLE")
-
-
-class _BoundedReader:
-    def __init__(self, file: Any) -> None:
-        self._file, self._left = file, INFLATED_MAX
-
-    def read(self, size: int) -> bytes:
-        piece: bytes = self._file.read(size)
-        self._left -= len(piece)
-        if self._left < 0:
-            raise TooLarge(f"the frame inflates to more than {INFLATED_MAX:,} bytes")
-        return piece
+def _is_like(hdu: Any, *, in_sci: bool) -> bool:
+    """Returns True if *hdu* shows light as the picture does: the masks of amplifiers have a DETSEC, too."""
+    return is_named(hdu, "SCI") if in_sci else not is_named(hdu, *ABOUT_PIXELS)

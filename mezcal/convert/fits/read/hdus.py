@@ -5,31 +5,46 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from astropy.io import fits
+
 from mezcal.errors import TooLarge, Undecodable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from mezcal.convert.fits.read.hdu_list import HduList
+    from mezcal.convert.fits.read.file.hdu_list import HduList
     from mezcal.recipe import ThumbnailOptions
 
+ABOUT_PIXELS = {
+    *("ERR", "ERROR", "ERRORS", "SIGMA", "NOISE", "RMS", "VAR", "VARIANCE", "IVAR", "UNCERT", "STAT"),
+    *("DQ", "BPM", "MASK", "FLAG", "FLAGS", "QUALITY", "DATA_QUALITY", "WHT", "WGT", "WEIGHT", "WEIGHTS", "EXPMAP"),
+}
+KINDS = {"BinTableHDU": "a table", "TableHDU": "a table", "GroupsHDU": "random groups"}  # by astropy's classes
+BITPIX = (8, 16, 32, 64, -32, -64)
 PADDING_MAX = 2879  # bytes
 
 
 def choose_picture(hdus: HduList, options: ThumbnailOptions) -> Any:
-    """Returns the HDU to show: of those asked for, SCI or the first; the lco look takes the first of two dimensions.
+    """Returns the HDU to show: of those asked for, SCI, else the first one that is no mask and no map of errors.
 
-    Raises `Undecodable` if there is no picture.
+    The lco look takes the first of two dimensions. Raises `Undecodable` if there is no picture.
     """
-    first = None
+    first = first_of_light = None
     for hdu in pictures(hdus, options.hdu):
         first = hdu if first is None else first
-        if len(hdu.shape) == 2 if options.look == "lco" else hdu.name == "SCI":
+        if len(hdu.shape) == 2 if options.look == "lco" else is_named(hdu, "SCI"):
             return hdu
+        if first_of_light is None and not is_named(hdu, *ABOUT_PIXELS):
+            first_of_light = hdu
     if first is None:
         asked = f"HDU {options.hdu!r} of the frame" if options.hdu else "the frame"
         raise Undecodable(f"{asked} holds no picture: {_contents(hdus)}")
-    return first
+    return first if first_of_light is None or options.look == "lco" else first_of_light
+
+
+def is_named(hdu: Any, *names: str) -> bool:
+    """Returns True if the EXTNAME of *hdu* is one of *names*, which are in capitals; FITS compares without case."""
+    return str(hdu.name).strip().upper() in names
 
 
 def pictures(hdus: HduList, name: str | None = None) -> Iterator[Any]:
@@ -42,7 +57,7 @@ def _named(hdus: HduList, name: str | None) -> Iterable[Any]:
         return hdus
     if name.isdigit():
         return islice(hdus, int(name), int(name) + 1) if len(name) < 5 else []
-    return (hdu for hdu in hdus if hdu.name == name)
+    return (hdu for hdu in hdus if is_named(hdu, name))
 
 
 def _is_picture(hdu: Any) -> bool:
@@ -51,18 +66,32 @@ def _is_picture(hdu: Any) -> bool:
 
 
 def _contents(hdus: HduList) -> str:
-    return "it has " + ", ".join(f"{hdu.name or 'unnamed'} ({type(hdu).__name__})" for hdu in islice(hdus, 10))
+    return "it has " + ", ".join(f"{hdu.name or 'unnamed'} ({_kind(hdu)})" for hdu in islice(hdus, 10))
+
+
+def _kind(hdu: Any) -> str:
+    """Returns what *hdu* holds, in words."""
+    if not hdu.is_image or isinstance(hdu, fits.GroupsHDU):
+        return KINDS.get(type(hdu).__name__, "no FITS data")
+    axes = getattr(hdu, "shape", ())
+    return f"{' x '.join(map(str, axes[::-1]))} pixels" if axes else "no data"
 
 
 def check_complete(hdu: Any, file_size: int) -> None:
-    """Raise `Undecodable` if the file ends before the data of *hdu*. Some writers leave the padding out."""
+    """Raise `Undecodable` if the file ends before the data of *hdu*, or if their type is none of FITS.
+
+    Some writers leave the padding out.
+    """
+    bits = hdu.header["BITPIX"]
+    if bits not in BITPIX:
+        raise Undecodable(f"the frame's header is broken: BITPIX is {bits}, and may be 8, 16, 32, 64, -32 or -64")
     info = hdu.fileinfo()
     needed = info["datLoc"] + max(0, info["datSpan"] - PADDING_MAX)
     if file_size < needed:
         raise Undecodable(f"the frame is cut off: it ends at byte {file_size:,} and needs at least {needed:,}")
 
 
-def check_pixels(shape: tuple[int, ...], max_pixels: int | None) -> None:
+def check_pixels(shape: tuple[int, int], max_pixels: int | None) -> None:
     """Raise `TooLarge` if a plane of this *shape* has more than *max_pixels*."""
     if max_pixels is not None and shape[-1] * shape[-2] > max_pixels:
         raise TooLarge(f"the frame has {shape[-1]:,} x {shape[-2]:,} pixels, more than {max_pixels:,}")

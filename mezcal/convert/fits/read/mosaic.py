@@ -75,17 +75,22 @@ def parts_of_one_detector(pictures: list[Any]) -> list[PlacedPart]:
 
 
 def _data_section(hdu: Any) -> DetectorSection | None:
-    """Returns the pixels of *hdu* that show the detector. None if it does not have them."""
+    """Returns the pixels of *hdu* that show the detector: DATASEC, else TRIMSEC, else all. None if it lacks them."""
     rows, columns = hdu.shape
     whole = DetectorSection(0, columns, 0, rows, flip_columns=False, flip_rows=False)
-    data = parse_section(hdu.header.get("DATASEC", "")) or whole
+    given = (parse_section(hdu.header.get(name, "")) for name in ("DATASEC", "TRIMSEC"))
+    data = next((section for section in given if section is not None), whole)
     return None if data.right > columns or data.top > rows else data
 
 
 def _binning(target: DetectorSection, data: DetectorSection) -> tuple[int, int] | None:
-    """Returns how many columns and rows of the detector are one of *data*. None if they are no whole numbers."""
-    (wide, across), (high, down) = zip(_size(target), _size(data), strict=True)
-    return None if wide % across or high % down else (wide // across, high // down)
+    """Returns how many columns and rows of the detector are one of *data*. None if they are no whole numbers.
+
+    The detector may have some more, that fill no binned pixel.
+    """
+    x, y = (wide // narrow for wide, narrow in zip(_size(target), _size(data), strict=True))
+    rest = [wide - by * narrow for wide, by, narrow in zip(_size(target), (x, y), _size(data), strict=True)]
+    return None if not (x and y) or rest[0] >= x or rest[1] >= y else (x, y)
 
 
 def _binned(

@@ -6,12 +6,12 @@ astropy reads all layouts, and every picture is the same.
 
 from __future__ import annotations
 
-from math import prod
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 import numpy as np
 
 from mezcal.convert.fits.read.astropy_planes import read_by_astropy
+from mezcal.convert.fits.read.layout import COLOURS, Layout
 from mezcal.convert.fits.read.planes import blocks
 from mezcal.convert.fits.read.tiles.tile_table import read_rice
 from mezcal.convert.fits.read.uncompressed import read_uncompressed
@@ -40,11 +40,22 @@ def first_with_data(hdu: Any, file: BinaryIO, reserve: Callable[[int], None]) ->
 
     *reserve* is called with the bytes that reading a plane takes, before it is read.
     """
-    planes = prod(hdu.shape[:-2])
+    planes = Layout.of(hdu).planes
     if planes == 1 or hdu.header["BITPIX"] > 0:
         return 0
     numbers = range(min(planes, PLANES_MAX))
     return next((number for number in numbers if _has_data(open_plane(hdu, file, number), reserve)), 0)
+
+
+def colour_planes(hdu: Any, file: BinaryIO, reserve: Callable[[int], None]) -> tuple[Plane, ...]:
+    """Returns the red, green and blue plane of *hdu*, an empty tuple if it has no colours, or if one is without data.
+
+    *reserve* is called with the bytes that reading a plane takes, before it is read.
+    """
+    if not Layout.of(hdu).coloured:
+        return ()
+    planes = tuple(open_plane(hdu, file, number) for number in range(COLOURS))
+    return planes if hdu.header["BITPIX"] > 0 or all(_has_data(plane, reserve) for plane in planes) else ()
 
 
 def _has_data(plane: Plane, reserve: Callable[[int], None]) -> bool:
@@ -58,6 +69,6 @@ def open_plane(hdu: Any, file: BinaryIO, number: int) -> Plane:
 
     In a cube, the first axis of FITS runs fastest. Raises `Undecodable` if there is no such plane.
     """
-    if number >= prod(hdu.shape[:-2]):
+    if number >= Layout.of(hdu).planes:
         raise Undecodable(f"the frame has no plane {number + 1}")
     return next(plane for read in READERS if (plane := read(hdu, file, number)) is not None)

@@ -49,14 +49,19 @@ class Plane(ABC):
         """Bytes that decoding takes, however few rows are read: a tile may be as high as the frame."""
         return 0
 
+    @property
+    def row_pixels(self) -> int:
+        """The pixels that are read for a row."""
+        return self.shape[1]
+
     def block_height(self, step: int = 1) -> int:
         """Returns how many rows are best read at a time: a multiple of *step*, and fewer if they are long."""
-        most = min(self.block_rows, BLOCK_BYTES // (PIXEL_BYTES * self.shape[1]))
+        most = min(self.block_rows, BLOCK_BYTES // (PIXEL_BYTES * self.row_pixels))
         return max(1, most // step) * step
 
     def block_bytes(self, step: int = 1) -> int:
         """Returns the bytes of such a block while it is worked on: about three copies."""
-        return 3 * PIXEL_BYTES * self.shape[1] * min(self.shape[0], self.block_height(step))
+        return 3 * PIXEL_BYTES * self.row_pixels * min(self.shape[0], self.block_height(step))
 
     def for_reading_twice(self, _scratch: Path | None) -> Plane:
         """Returns a plane of the same pixels whose second reading costs no decoding, or nearly none.

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 from astropy.io import fits
 
-from mezcal.convert.fits.read.byte_ranges import bytes_at, fill
+from mezcal.convert.fits.read.file.byte_ranges import bytes_at, fill
+from mezcal.convert.fits.read.layout import Layout
 from mezcal.convert.fits.read.planes import Plane
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class UncompressedPlane(Plane):
 
 
 def read_uncompressed(hdu: Any, file: BinaryIO, number: int) -> UncompressedPlane | None:
-    """Returns the *number*-th plane of *hdu*, from 0. None if it is compressed, scaled or has BLANK."""
+    """Returns the *number*-th plane of *hdu*, from 0. None if it is compressed, scaled, interleaved or has BLANK."""
     if isinstance(hdu, fits.CompImageHDU) or not isinstance(hdu, fits.PrimaryHDU | fits.ImageHDU):
         return None
     header, bits = hdu.header, hdu.header["BITPIX"]
@@ -60,7 +61,10 @@ def read_uncompressed(hdu: Any, file: BinaryIO, number: int) -> UncompressedPlan
     unsigned = bits > 8 and zero == 1 << (bits - 1)
     if bits not in STORED or header.get("BSCALE", 1) != 1 or not (unsigned or zero == 0) or "BLANK" in header:
         return None
-    rows, columns = hdu.shape[-2:]
+    layout = Layout.of(hdu)
+    if not layout.is_usual:
+        return None
+    rows, columns = layout.plane_shape
     stored = np.dtype(STORED[bits])
     start = hdu.fileinfo()["datLoc"] + number * rows * columns * stored.itemsize
     return UncompressedPlane(file, start, (rows, columns), stored, unsigned)

@@ -16,8 +16,8 @@ from astropy.io import fits
 from astropy.io.fits.hdu.compressed import _compression
 
 from mezcal.convert import ConversionContext
+from mezcal.convert.fits.read.file.hdu_list import HDUS_MAX, HEADER_MAX
 from mezcal.convert.fits.read.frame import CATALOGUE_MAX, open_frame
-from mezcal.convert.fits.read.hdu_list import HDUS_MAX, HEADER_MAX
 from mezcal.convert.fits.thumbnail import draw
 from mezcal.errors import Failure, TooLarge, Undecodable
 from mezcal.recipe import ThumbnailOptions

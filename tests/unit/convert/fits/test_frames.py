@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
+import lzma
 import resource
 import tempfile
 from contextlib import ExitStack
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
 FRAMES = DATA / "fits"
 HEADERS = 80_000  # bytes that the headers of a small frame take
 NORTH_UP = {"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRVAL1": 10.0, "CRVAL2": 0.0, "CRPIX1": 1.0, "CRPIX2": 1.0}
+
+CD = {"CD1_1": 1e-4, "CD1_2": 0.0, "CD2_1": 0.0, "CD2_2": 1e-4}  # east on the right
 
 SHOWN = {(1, 1): (1, 1), (2, 3): (2, 3), (1, 500): (1, 200), (500, 1): (200, 1), (30, 30): (30, 30)}  # within 200 x 200
 
@@ -214,6 +218,31 @@ def test_a_binned_frame_is_joined_in_its_own_pixels(tmp_path: Path) -> None:
     assert np.array_equal(picture(path), picture(written(tmp_path, fits.PrimaryHDU(ramp(40, 60)))))
 
 
+def test_the_last_columns_of_a_detector_may_fill_no_binned_pixel(tmp_path: Path) -> None:
+    path = amplifiers(tmp_path, ("[1:61,1:81]", "[1:30,1:40]"), ("[61:121,1:81]", "[1:30,1:40]"))
+    assert np.array_equal(picture(path), picture(written(tmp_path, fits.PrimaryHDU(ramp(40, 60)))))
+
+
+def test_pictures_without_a_place_on_the_detector_are_left_out(tmp_path: Path) -> None:
+    parts: list[fits.ImageHDU] = []
+    for number, left in enumerate((1, 31)):
+        header = fits.Header({"DETSEC": f"[{left}:{left + 29},1:40]"})
+        parts.append(fits.ImageHDU(ramp(40, 30) + 30 * number, header, name=f"AMP{number}"))
+    extra = fits.ImageHDU(ramp(), name="SKY"), fits.ImageHDU(ramp() * 0, parts[0].header, name="MASK")
+    path = written(tmp_path, *parts, *extra)
+    assert np.array_equal(picture(path), picture(written(tmp_path, fits.PrimaryHDU(ramp(40, 60)))))
+
+
+def test_trimsec_stands_in_for_datasec(tmp_path: Path) -> None:
+    parts = []
+    for number, left in enumerate((1, 31)):
+        header = fits.Header({"DETSEC": f"[{left}:{left + 29},1:40]", "TRIMSEC": "[11:40,1:40]"})
+        pixels = np.hstack([np.zeros((40, 10)), ramp(40, 30) + 30 * number])
+        parts.append(fits.ImageHDU(pixels, header, name="SCI", ver=number + 1))
+    path = written(tmp_path, *parts)
+    assert np.array_equal(picture(path), picture(written(tmp_path, fits.PrimaryHDU(ramp(40, 60)))))
+
+
 @pytest.mark.parametrize("sections", [
     [("[1:30,1:40]", "[1:30,1:40]"), ("[31:60,1:40]", "[11:40,1:40]")],
     [("[1:45,1:40]", "[1:30,1:40]"), ("[46:90,1:40]", "[1:30,1:40]")],
@@ -343,8 +372,7 @@ def test_a_card_that_cannot_be_parsed_is_left_out(tmp_path: Path) -> None:
 def test_only_axes_on_the_sky_turn_a_frame(tmp_path: Path, axes: str) -> None:
     """The solar west belongs on the right, as it is in the frame; thumbnail-service turns all of them."""
     cards = NORTH_UP | {
-        "CD1_1": 1e-4,
-        "CD2_2": 1e-4,
+        **CD,
         "CTYPE1": axes,
         "CTYPE2": axes.replace("AZ-", "ALT").replace("LN", "LT"),
     }
@@ -376,12 +404,83 @@ def test_the_first_plane_with_data_is_shown(tmp_path: Path, compressed: bool) ->
     assert picture(path, plane="1").max() == 0
 
 
-def test_a_gzipped_frame_gives_the_same_picture(tmp_path: Path) -> None:
-    plain = written(tmp_path, fits.PrimaryHDU(ramp()))
-    expected = picture(plain)
-    packed = tmp_path / "frame.fits.gz"
-    packed.write_bytes(gzip.compress(plain.read_bytes()))
-    assert np.array_equal(picture(packed), expected)
+@pytest.mark.parametrize("compress", [gzip.compress, bz2.compress])
+@pytest.mark.parametrize("look", ["lco", "robust"])
+def test_a_packed_frame_gives_the_same_picture(tmp_path: Path, look: str, compress: Callable[[bytes], bytes]) -> None:
+    """Its name does not count: bzip2 may be in a file that ends in `.fits`."""
+    path = written(tmp_path, fits.PrimaryHDU(ramp()))
+    expected, content = picture(path, look=look), path.read_bytes()
+    path.write_bytes(compress(content[:3000]) + compress(content[3000:]))
+    assert np.array_equal(picture(path, look=look), expected)
+
+
+def test_a_frame_in_another_packing_is_refused_by_its_name(tmp_path: Path) -> None:
+    path = written(tmp_path, fits.PrimaryHDU(ramp()))
+    path.write_bytes(lzma.compress(path.read_bytes()))
+    with pytest.raises(NotAnImage, match="packed with xz: only gzip and bzip2"):
+        picture(path)
+
+
+@pytest.mark.parametrize(
+    "card",
+    [
+        b"BZERO   = NaN",
+        b"BSCALE  =                  0.0",
+        b"BSCALE  = '1.0     '",
+        b"BLANK   = N/A",
+        b"BLANK   = 'N/A     '",
+    ],
+)
+@pytest.mark.parametrize("kind", ["f4", "i2"])
+def test_a_scaling_that_is_no_number_is_left_out(tmp_path: Path, card: bytes, kind: str) -> None:
+    path = written(tmp_path, fits.PrimaryHDU(ramp().astype(kind), fits.Header({"OBJECT": "x"})))
+    expected, content = picture(path), path.read_bytes()
+    path.write_bytes(content.replace(b"OBJECT  = 'x       '".ljust(80), card.ljust(80)))
+    assert path.read_bytes() != content
+    assert np.array_equal(picture(path), expected)
+
+
+@pytest.mark.parametrize(
+    ("card", "broken", "reason"),
+    [
+        (b"BITPIX  =                  -64", b"BITPIX  =                   12", "BITPIX is 12, and may be 8"),
+        (b"NAXIS1  =                   60", b"NAXIS1  =                  -60", "NAXIS1 is -60, and has to be"),
+        (b"NAXIS1  =                   60", b"NAXIS1  =                 60.0", "NAXIS1 is 60.0, and has to be"),
+        (b"NAXIS   =                    2", b"NAXIS   =                    9", "NAXIS3 is missing"),
+        (b"END" + b" " * 77, b" " * 80, "it has no END card"),
+    ],
+)
+def test_a_broken_header_is_explained(tmp_path: Path, card: bytes, broken: bytes, reason: str) -> None:
+    path = written(tmp_path, fits.PrimaryHDU(ramp()))
+    path.write_bytes(path.read_bytes().replace(card, broken))
+    with pytest.raises(Undecodable, match=f"^the frame's header is broken: {reason}"):
+        picture(path)
+
+
+def test_names_of_hdus_are_compared_without_case(tmp_path: Path) -> None:
+    mask, lower = fits.ImageHDU(np.ones((10, 10)), name="BPM"), fits.ImageHDU(ramp())
+    lower.header["EXTNAME"] = "sci"
+    path = written(tmp_path, mask, lower)
+    assert picture(path).shape == (40, 60)
+    assert picture(path, hdu="Sci").shape == (40, 60)
+
+
+@pytest.mark.parametrize("name", ["DQ", "ERR", "WHT", "mask"])
+def test_masks_and_errors_are_shown_only_if_there_is_no_other_picture(tmp_path: Path, name: str) -> None:
+    mask = fits.ImageHDU(np.ones((10, 10)), name=name)
+    assert picture(written(tmp_path, mask, fits.ImageHDU(ramp(), name="DATA"))).shape == (40, 60)
+    assert picture(written(tmp_path, mask, fits.ImageHDU(ramp()[0], name="FLUX"))).shape == (10, 10)
+    assert picture(written(tmp_path, mask, fits.ImageHDU(ramp(), name="DATA")), look="lco").shape == (10, 10)
+
+
+def test_what_a_frame_without_a_picture_holds_is_said_in_words(tmp_path: Path) -> None:
+    table = fits.BinTableHDU.from_columns([fits.Column("x", "E", array=np.ones(3))], name="CAT")
+    path = written(tmp_path, fits.ImageHDU(ramp()[0], name="FLUX"), table)
+    with pytest.raises(Undecodable) as raised:
+        picture(path)
+    assert raised.value.detail == (
+        "the frame holds no picture: it has PRIMARY (no data), FLUX (60 pixels), CAT (a table)"
+    )
 
 
 @pytest.mark.parametrize(
@@ -392,16 +491,32 @@ def test_a_gzipped_frame_gives_the_same_picture(tmp_path: Path) -> None:
         ({"CD1_1": 1e-4, "CD2_2": -1e-4}, "bottom left"),  # upside down
         ({"CDELT1": -1e-4, "CDELT2": 1e-4}, "top right"),
         ({"CDELT1": 1e-4, "CDELT2": 1e-4, "PC1_1": -1.0, "PC2_2": 1.0}, "top right"),
+        ({"CDELT1": 1e-4, "CDELT2": 1e-4, "PC001001": 1.0, "PC002002": -1.0}, "bottom left"),
         ({"CDELT1": -1e-4, "CDELT2": 1e-4, "CROTA2": 180.0}, "bottom left"),
         ({"CDELT1": 1e-4, "CDELT2": -1e-4, "CROTA2": "no number"}, "top right"),  # only drawn right way up
         ({"CDELT1": 1e-4, "CDELT2": "N/A"}, "top right"),
         ({}, "top right"),
     ],
 )
-@pytest.mark.parametrize("look", ["lco", "robust"])
-def test_north_is_up_and_east_left(tmp_path: Path, look: str, matrix: dict[str, Any], brightest: str) -> None:
+def test_north_is_up_and_east_left(tmp_path: Path, matrix: dict[str, Any], brightest: str) -> None:
     header = fits.Header({**NORTH_UP, **matrix}) if matrix else fits.Header()
-    assert corner(picture(written(tmp_path, fits.PrimaryHDU(ramp(60, 60), header)), look=look)) == brightest
+    assert corner(picture(written(tmp_path, fits.PrimaryHDU(ramp(60, 60), header)))) == brightest
+
+
+@pytest.mark.parametrize(
+    ("matrix", "brightest"),
+    [
+        (CD, "top left"),
+        (CD | {"CD1_1": -1e-4, "CD2_2": -1e-4}, "bottom right"),
+        ({name: value for name, value in CD.items() if value}, "top right"),
+        ({"CDELT1": 1e-4, "CDELT2": 1e-4}, "top right"),
+        ({"CDELT1": 1e-4, "CDELT2": 1e-4, "CROTA2": 180.0}, "top right"),
+        ({"CDELT1": 1e-4, "CDELT2": 1e-4, "PC1_1": -1.0, "PC2_2": -1.0}, "top right"),
+    ],
+)
+def test_the_lco_look_turns_frames_by_four_cards_only(tmp_path: Path, matrix: dict[str, Any], brightest: str) -> None:
+    path = written(tmp_path, fits.PrimaryHDU(ramp(60, 60), fits.Header({**NORTH_UP, **matrix})))
+    assert corner(picture(path, look="lco")) == brightest
 
 
 def test_a_quarter_turn_swaps_the_sides_and_a_spectrum_is_only_flipped(tmp_path: Path) -> None:
@@ -458,7 +573,7 @@ def _cut_header(folder: Path) -> Path:
         (_cut, "cut off: it ends at byte 50,000"),
         (_cut_tiles, "cut off"),
         (_cut_gzip, "cannot be read"),
-        (_cut_header, "cannot be read"),
+        (_cut_header, "header is broken: it has no END card, or the file ends"),
     ],
 )
 @pytest.mark.parametrize("look", ["lco", "robust"])

@@ -311,6 +311,6 @@ def test_tiles_outside_of_the_file_are_refused(tmp_path: Path, value: tuple[int,
     whole, start, width = sound(path)
     whole[start + 7 * width : start + 7 * width + 8] = np.array(value, ">i4").tobytes()
     path.write_bytes(whole)
-    with pytest.raises(ValueError, match="outside of the file"):
+    with pytest.raises(Undecodable, match="outside of the file"):
         ours(path)
     assert not drawn(path)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
-from mezcal.convert.fits.read.byte_ranges import fill
+from mezcal.convert.fits.read.file.byte_ranges import fill
 from mezcal.convert.fits.read.planes import WHOLE_MAX, ArrayPlane, Plane
 from mezcal.convert.fits.read.tiles.quantization import AT_ONCE
 

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
-from mezcal.convert.fits.read.byte_ranges import bytes_at
+from mezcal.convert.fits.read.file.byte_ranges import bytes_at
 from mezcal.convert.fits.read.tiles.tile_table import read_tile_table
+from mezcal.errors import Undecodable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,12 +38,12 @@ HCOMPRESS = 13  # it works on 64-bit integers
 def check_streams(hdu: Any, file: BinaryIO) -> int:
     """Returns the bytes that decoding a tile of *hdu* takes.
 
-    Raises `ValueError` if a stream is longer than its tile can be, or inflates to more. Astropy inflates it again, so
+    Raises `Undecodable` if a stream is longer than its tile can be, or inflates to more. Astropy inflates it again, so
     only those are tried that could become large.
     """
     table = read_tile_table(hdu, file)
     if table is None:
-        raise ValueError("the table of tiles has a layout that is not known")
+        raise Undecodable("the frame's table of tiles has a layout that is not known")
     tile, sample = prod(map(int, hdu.tile_shape)), max(4, abs(hdu.header["BITPIX"]) // 8)
     inflated = [GZIP_COLUMN, "COMPRESSED_DATA"] if hdu.compression_type in INFLATED else [GZIP_COLUMN]
     most = max(tile * sample, INFLATED_ANYWAY)
@@ -73,20 +74,20 @@ def _streams(table: TileTable, name: str, longest: int) -> Pixels:
         return np.empty((0, 2), np.int64)
     sizes, offsets = column.astype(np.int64).T * [[table.elements[name]], [1]]
     if min(sizes.min(initial=0), offsets.min(initial=0)) < 0 or (sizes > table.end - table.heap - offsets).any():
-        raise ValueError("the table of tiles points outside of the file")
+        raise Undecodable("the frame's table of tiles points outside of the file")
     if sizes.max(initial=0) > longest:
-        raise ValueError(f"a tile has {sizes.max():,} bytes, and can have at most {longest:,}")
+        raise Undecodable(f"a tile of the frame has {sizes.max():,} bytes, and can have at most {longest:,}")
     return np.stack([table.heap + offsets, sizes], 1)
 
 
 def _check_sides(start: bytes | bytearray, tile: int) -> None:
-    """Raise `ValueError` if the *start* of an HCOMPRESS stream has sides that no *tile* of so many pixels can have.
+    """Raise `Undecodable` if the *start* of an HCOMPRESS stream has sides that no *tile* of so many pixels can have.
 
     What astropy's decoder makes of negative ones differs from run to run.
     """
     sides = struct.unpack(">2i", start[len(HCOMPRESS_MAGIC) :])
     if not start.startswith(HCOMPRESS_MAGIC) or min(sides) < 1 or prod(sides) > tile:
-        raise ValueError(f"a tile has sides of {sides[0]:,} and {sides[1]:,} pixels, which do not fit")
+        raise Undecodable(f"a tile of the frame has sides of {sides[0]:,} and {sides[1]:,} pixels, which do not fit")
 
 
 def _pieces(file: BinaryIO, start: int, size: int) -> Iterator[bytes]:
@@ -95,7 +96,7 @@ def _pieces(file: BinaryIO, start: int, size: int) -> Iterator[bytes]:
 
 
 def _check_inflated(pieces: Iterator[bytes], most: int) -> None:
-    """Raise `ValueError` if the gzip members in *pieces* inflate to more than *most* bytes. None of it is kept."""
+    """Raise `Undecodable` if the gzip members in *pieces* inflate to more than *most* bytes. None of it is kept."""
     total, stream = 0, zlib.decompressobj(31)
     for piece in pieces:
         rest = piece
@@ -104,5 +105,5 @@ def _check_inflated(pieces: Iterator[bytes], most: int) -> None:
                 stream = zlib.decompressobj(31)
             total += len(stream.decompress(rest, PIECE))
             if total > most:
-                raise ValueError(f"a tile inflates to more than its {most:,} bytes")
+                raise Undecodable(f"a tile of the frame inflates to more than its {most:,} bytes")
             rest = stream.unused_data if stream.eof else stream.unconsumed_tail

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 import numpy as np
 from astropy.io import fits
 
-from mezcal.convert.fits.read.byte_ranges import bytes_at
+from mezcal.convert.fits.read.file.byte_ranges import bytes_at
+from mezcal.convert.fits.read.layout import Layout
 from mezcal.convert.fits.read.tiles.quantization import RANDOMS, IntegerScaling, QuantizedScaling
 from mezcal.convert.fits.read.tiles.rice_tiles import DECODE_RICE, RicePlane, TileGrid, TileStreams
+from mezcal.errors import Undecodable
 
 if TYPE_CHECKING:
     from mezcal.convert.fits.read.planes import Pixels
@@ -67,7 +69,7 @@ class TileTable(NamedTuple):
 def read_rice(hdu: Any, file: BinaryIO, number: int) -> RicePlane | None:
     """Returns the *number*-th plane of *hdu*, from 0. None if its layout is not supported.
 
-    Raises `ValueError` if the table points outside of the file.
+    Raises `Undecodable` if the table points outside of the file.
     """
     if (
         DECODE_RICE is None
@@ -92,7 +94,7 @@ def read_rice(hdu: Any, file: BinaryIO, number: int) -> RicePlane | None:
 def read_tile_table(hdu: Any, file: BinaryIO) -> TileTable | None:
     """Returns the table of the compressed *hdu*. None if its layout is not known.
 
-    Raises `ValueError` if the file ends before it does.
+    Raises `Undecodable` if the file ends before it does.
     """
     info = hdu.fileinfo()
     header = _header(bytes(bytes_at(file, info["hdrLoc"], info["datLoc"] - info["hdrLoc"])))
@@ -111,10 +113,11 @@ def _header(raw: bytes) -> Any:
 
 
 def _grid(hdu: Any) -> TileGrid | None:
-    """Returns the plane's tiles. None if a tile spans several planes of a cube."""
-    *_, rows, columns = hdu.shape
+    """Returns the plane's tiles. None if a tile spans several planes of a cube, or if planes are interleaved."""
+    layout = Layout.of(hdu)
+    rows, columns = layout.plane_shape
     *deep, high, wide = map(int, hdu.tile_shape)
-    if len(hdu.tile_shape) != len(hdu.shape) or high < 1 or wide < 1 or set(deep) - {1}:
+    if not layout.is_usual or len(hdu.tile_shape) != len(hdu.shape) or high < 1 or wide < 1 or set(deep) - {1}:
         return None
     return TileGrid((rows, columns), (min(high, rows), min(wide, columns)), first=0)
 
@@ -189,7 +192,7 @@ def _streams(table: TileTable, file: BinaryIO, tile_bytes: int) -> TileStreams |
     if not len(sizes) or not sizes.all():
         return None
     if min(sizes.min(), offsets.min()) < 0 or (sizes > heap_size - offsets).any():
-        raise ValueError("the table of tiles points outside of the file")
+        raise Undecodable("the frame's table of tiles points outside of the file")
     if (offsets[1:] != (offsets + sizes)[:-1]).any() or sizes.max() > 2 * tile_bytes + 64:
         return None
     return TileStreams(file, table.heap + np.append(offsets, offsets[-1] + sizes[-1]))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, BinaryIO
 
+from mezcal.errors import Undecodable
+
 if TYPE_CHECKING:
     from typing import Any
 
@@ -18,17 +20,17 @@ def bytes_up_to(file: BinaryIO, position: int, size: int) -> bytes:
 
 
 def fill(buffer: Any, file: BinaryIO, position: int) -> None:
-    """Fill *buffer* from byte *position* of *file* on. Raises `ValueError` if the file ends before."""
+    """Fill *buffer* from byte *position* of *file* on. Raises `Undecodable` if the file ends before."""
     file.seek(position)
     view = memoryview(buffer).cast("B")
     while view and (count := file.readinto(view)):  # type: ignore[attr-defined]  # all readers here have it
         view = view[count:]
     if view:
-        raise ValueError(f"the frame is cut off: {len(view):,} bytes are missing at its end")
+        raise Undecodable(f"the frame is cut off: {len(view):,} bytes are missing at its end")
 
 
 def bytes_at(file: BinaryIO, position: int, size: int) -> bytearray:
-    """Returns *size* bytes from *position* on. Raises `ValueError` if the file ends before."""
+    """Returns *size* bytes from *position* on. Raises `Undecodable` if the file ends before."""
     data = bytearray(size)
     fill(data, file, position)
     return data

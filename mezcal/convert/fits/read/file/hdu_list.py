@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from astropy.io import fits
 
-from mezcal.convert.fits.read.byte_ranges import bytes_up_to
-from mezcal.errors import TooLarge
+from mezcal.convert.fits.read.file.byte_ranges import bytes_up_to
+from mezcal.convert.fits.read.file.header_cards import CARD, header_fault, without_broken_scaling
+from mezcal.errors import TooLarge, Undecodable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-CARD, BLOCK = 80, 2880  # bytes
+BLOCK = 2880  # bytes
 HEADER_MAX = 4 * 2**20  # bytes of one header: 52,000 cards
 HEADERS_MAX = 2 * HEADER_MAX  # of all headers that are read
 HDUS_MAX = 1_000  # those behind are not looked at
@@ -35,12 +36,24 @@ class HeaderFile:
 
     @contextmanager
     def headers(self) -> Iterator[None]:
-        """Astropy reads headers, and nothing else, during the block."""
+        """Astropy reads headers, and nothing else, during the block. Raises `Undecodable` for a broken one."""
         self._in_headers = True
         try:
             yield
+        except (TooLarge, IndexError):  # the latter is the end of the file
+            raise
+        except Exception as error:
+            self._raise_fault(error)
+            raise
         finally:
             self._in_headers = False
+
+    def _raise_fault(self, error: Exception) -> None:
+        """Raise `Undecodable` if the header that was read last has a fault that can be named."""
+        size = min(HEADER_MAX, max(0, self._end - self._start))
+        fault = header_fault(bytes_up_to(self._file, max(0, self._start), size))
+        if fault:
+            raise Undecodable(f"the frame's header is broken: {fault}") from error
 
     def read(self, size: int = -1) -> bytes:
         """Returns *size* bytes. Raises `TooLarge` if the headers are too long."""
@@ -57,7 +70,7 @@ class HeaderFile:
         self.header_bytes += len(block)
         if self._end - self._start > HEADER_MAX or self.header_bytes > HEADERS_MAX:
             raise TooLarge(f"the frame has a header of more than {HEADER_MAX // CARD:,} cards, or too many long ones")
-        return block
+        return without_broken_scaling(block)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._file, name)

@@ -1,0 +1,1 @@
+"""A frame as a file: its bytes, its compression, its headers."""
