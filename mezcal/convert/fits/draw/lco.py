@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 SAMPLES = 2000
 SLOPES = 5  # white is so many times the samples' slope above the line's start
+ROUNDING = 1e-10  # of the line's values: the samples of a frame of one value are on it
 PIECE = 65_536  # pixels at a time: their doubles stay in the processor's second cache
 GAMMA = np.array([int(256 * (level / 256) ** 0.4) for level in range(256)], np.uint8)
 
@@ -28,8 +29,10 @@ def limits(plane: Plane) -> Limits:
     slope, start = np.polyfit(np.arange(len(values)), values, 1) if len(values) > 1 else (0.0, values[0])
     black = float(np.median(values))
     white = min(float(values[-1]), float(start + SLOPES * len(values) * slope))
-    step = 0.0 if white != black else smallest_step(black)
-    return Limits(black - step, white + step)
+    if white - black > ROUNDING * abs(black):
+        return Limits(black, white)
+    step = smallest_step(black)
+    return Limits(black - step, black + step)
 
 
 def _samples(plane: Plane) -> Pixels:

@@ -113,6 +113,13 @@ def test_blocks_that_astropy_decodes_give_the_picture_of_the_whole_frame(
     assert {path.name for path in tmp_path.iterdir()} == {"frame.fits.fz", "out.jpg"}
 
 
+@pytest.mark.parametrize("value", [0, 7, -3.3, 65_535.1, 1e9])
+def test_a_frame_of_one_value_is_grey(tmp_path: Path, value: float) -> None:
+    fits.PrimaryHDU(np.full((50, 61), value, "f4")).writeto(tmp_path / "frame.fits")
+    (grey,) = set(drawn(tmp_path / "out.jpg", tmp_path / "frame.fits").ravel().tolist())
+    assert 192 <= grey <= 196
+
+
 @pytest.mark.parametrize("look", ["lco", "robust"])
 @pytest.mark.parametrize("value", [1e9, 1e20, -1e30, 3e38])
 def test_a_frame_of_one_value_is_drawn_for_any_value(tmp_path: Path, look: str, value: float) -> None:
