@@ -33,17 +33,40 @@ Affine = tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]  # matrix and shift, 
 Alignment = tuple[Affine | None, str]  # and how it was found
 
 
-def affine_between(reference: FitsFrame, other: FitsFrame) -> Alignment:
-    """Returns the map from *reference*'s pixels to *other*'s, and how it was found: `wcs`, `catalog` or `none`.
+def affine_between(reference: FitsFrame, other: FitsFrame, here: Pixels | None = None) -> Alignment:
+    """Returns the map from *reference*'s pixels to *other*'s, and how it was found.
 
-    `catalog` stands also for stars that are found here, in frames without a catalogue. `no-overlap`: by the
-    coordinates, the frames show different parts of the sky.
+    `wcs`: by the coordinates, which no stars contradict. `catalog`: by the stars of both catalogues. `stars`: by stars
+    that were found in the pixels. `none`: not at all. `no-overlap`: by the coordinates, the frames show different parts
+    of the sky. *here* are the stars of *reference*, if they are known.
     """
     affine = _by_coordinates(reference, other)
-    if affine is not None and not _is_contradicted(affine, reference, other):
-        return affine, "wcs" if _overlaps(affine, reference, other) else "no-overlap"
-    affine = _by_stars(_stars(reference), _stars(other))
-    return affine, "catalog" if affine is not None else "none"
+    have_catalogues = all(frame.catalogue() is not None for frame in (reference, other))
+    elsewhere = affine is not None and not _overlaps(affine, reference, other)
+    if elsewhere and not have_catalogues:
+        return affine, "no-overlap"
+    here, there = stars_of(reference) if here is None else here, stars_of(other)
+    if affine is not None and _agree(here @ affine[0].T + affine[1], there):
+        return affine, "wcs"
+    by_stars = _by_stars(here, there)
+    if by_stars is not None:
+        return by_stars, "catalog" if have_catalogues else "stars"
+    if affine is None:
+        return None, "none"
+    return affine, "no-overlap" if elsewhere else "wcs"
+
+
+def _agree(here: Pixels, there: Pixels) -> bool:
+    """Returns True if enough of the stars *here* are where stars are *there*."""
+    return len(_pairs(here, there)) >= max(MATCHES_MIN, MATCHES_SHARE * min(len(here), len(there)))
+
+
+def _pairs(here: Pixels, there: Pixels) -> list[tuple[int, int]]:
+    """Returns the numbers of the stars *here* that have one near *there*, and of that one."""
+    if not len(here) or not len(there):
+        return []
+    distances = np.hypot(*(there[None, :, :] - here[:, None, :]).transpose(2, 0, 1))
+    return [(row, int(line.argmin())) for row, line in enumerate(distances) if line.min() < NEAR]
 
 
 def _by_coordinates(reference: FitsFrame, other: FitsFrame) -> Affine | None:
@@ -88,18 +111,6 @@ def _overlaps(affine: Affine, reference: FitsFrame, other: FitsFrame) -> bool:
     return bool((high > 0).all() and (low < [columns, rows]).all())
 
 
-def _is_contradicted(affine: Affine, reference: FitsFrame, other: FitsFrame) -> bool:
-    """Returns True if the stars of both catalogues match, and say something else than *affine*."""
-    if reference.catalogue() is None or other.catalogue() is None:
-        return False  # to find stars takes longer than to draw the frame
-    by_stars = _by_stars(_stars(reference), _stars(other))
-    if by_stars is None:
-        return False
-    grid = _grid(reference)
-    distances = grid @ affine[0].T + affine[1] - grid @ by_stars[0].T - by_stars[1]
-    return bool(np.abs(distances).max() > NEAR)
-
-
 def _fit(here: Pixels, there: Pixels) -> Affine | None:
     """Returns the affine map from *here* to *there*. None if none fits."""
     if not np.isfinite(there).all():
@@ -110,7 +121,7 @@ def _fit(here: Pixels, there: Pixels) -> Affine | None:
     return (matrix, shift) if error <= ERROR_MAX else None
 
 
-def _stars(frame: FitsFrame) -> Pixels:
+def stars_of(frame: FitsFrame) -> Pixels:
     """Returns x and y of the brightest sources of the frame's catalogue, or of its pixels if it has none."""
     table = frame.catalogue()
     if table is None:
@@ -127,11 +138,9 @@ def _by_stars(here: Pixels, there: Pixels) -> Affine | None:
         return None
     shifts = (there[None, :, :] - here[:, None, :]).reshape(-1, 2)
     best = _most_common(shifts)
-    distances = np.hypot(*(there[None, :, :] - here[:, None, :] - best).transpose(2, 0, 1))
-    pairs = [(row, int(line.argmin())) for row, line in enumerate(distances) if line.min() < NEAR]
-    if len(pairs) < max(MATCHES_MIN, MATCHES_SHARE * min(len(here), len(there))):
+    if not _agree(here + best, there):
         return None
-    first, second = np.array(pairs).T
+    first, second = np.array(_pairs(here + best, there)).T
     return _fit(here[first], there[second])
 
 

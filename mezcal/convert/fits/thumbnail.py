@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 from PIL import Image
 
-from mezcal.convert.fits.alignment import affine_between, align_picture, move_plane
+from mezcal.convert.fits.alignment import affine_between, align_picture, move_plane, stars_of
 from mezcal.convert.fits.draw import lco, robust
 from mezcal.convert.fits.draw.label import draw_label
 from mezcal.convert.fits.draw.limits import Limits
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from mezcal.convert.fits.read.planes import Pixels, Plane
     from mezcal.recipe import ThumbnailOptions
 
-ALIGNED_BY = ("wcs", "catalog", "none", "no-overlap")  # from the best to the worst
+ALIGNED_BY = ("wcs", "catalog", "stars", "none", "no-overlap")  # from the best to the worst
 
 
 def draw(
@@ -99,7 +99,8 @@ def _draw_frames(
     alignments: list[Alignment] = [(None, "wcs")] * len(frames)  # the colours of one file need no alignment
     aligned_by: str | None = None
     if len(frames) > 1 and not frames[0].colours:
-        alignments[1:] = [affine_between(frames[0], other) for other in frames[1:]]
+        stars = stars_of(frames[0])
+        alignments[1:] = [affine_between(frames[0], other, stars) for other in frames[1:]]
         aligned_by = max((way for _, way in alignments), key=ALIGNED_BY.index)
     if options.look == "lco":
         return _draw_lco(frames, alignments, geometry, options, context.scratch), aligned_by

@@ -133,7 +133,7 @@ def test_frames_without_coordinates_and_catalogue_are_aligned_by_their_stars(tmp
     """Each star is one white dot, not a red, a green and a blue one."""
     frames = starry(), starry(7.4, -3.2, level=900, seed=2), starry(-11.7, 5.1, level=200, seed=3)
     shown, note = drawn(tmp_path, *frames, color="true", width="600", height="600")
-    assert note == "aligned=catalog"
+    assert note == "aligned=stars"
     x, y = np.random.default_rng(42).uniform(40, 560, (50, 2))[0].round().astype(int)
     dot = shown[599 - y - 2 : 599 - y + 3, x - 2 : x + 3].mean((0, 1))
     assert dot.min() > 100
@@ -148,7 +148,22 @@ def test_frames_with_unusable_coordinates_are_aligned_by_their_stars(tmp_path: P
     for number, pixels in enumerate([starry(), starry(7.4, -3.2, level=900, seed=2), starry(-11.7, 5.1, seed=3)]):
         paths.append(tmp_path / f"{number}.fits")
         fits.PrimaryHDU(pixels, header).writeto(paths[-1])
-    assert drawn(tmp_path, *paths, color="true")[1] == "aligned=catalog"
+    assert drawn(tmp_path, *paths, color="true")[1] == "aligned=stars"
+
+
+@pytest.mark.parametrize(("moved", "way"), [(0.0, "wcs"), (53.0, "stars")])
+def test_coordinates_are_checked_by_the_stars_of_frames_without_catalogues(
+    tmp_path: Path, moved: float, way: str
+) -> None:
+    """The second frame says that it is elsewhere; its pixels show the same stars at the same places."""
+    header = fits.Header({"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRVAL1": 150.0, "CRVAL2": 2.0})
+    header.update({"CRPIX2": 300.0, "CD1_1": -1e-4, "CD1_2": 0.0, "CD2_1": 0.0, "CD2_2": 1e-4})
+    paths = []
+    for number in range(3):
+        header["CRPIX1"] = 300.0 + (moved if number == 1 else 0)
+        paths.append(tmp_path / f"{number}.fits")
+        fits.PrimaryHDU(starry(seed=number), header).writeto(paths[-1])
+    assert drawn(tmp_path, *paths, color="true")[1] == f"aligned={way}"
 
 
 def test_frames_of_different_fields_are_not_aligned(tmp_path: Path) -> None:
