@@ -2,9 +2,9 @@
 
 Twenty clients request 300 masters while bulk jobs run and masters change, and a fault happens every few seconds. At
 the end every image must be byte for byte what a quiet run makes of the newest masters; no image may have cost more
-downloads than one, its changes, and the faults that fell between its first download and its last; no failure may be remembered,
-since no master is at fault; and nothing may be left behind. Prints the figures; exit code 1 and the reasons if one of
-these does not hold. Full disks take root, to mount small ones.
+downloads than one, its changes, and the faults that fell between its first download and its last; no failure may be
+remembered, since no master is at fault; and nothing may be left behind. Prints the figures; exit code 1 and the reasons
+if one of these does not hold. Full disks take root, to mount small ones.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import tempfile
 import threading
 import time
 from collections import Counter, defaultdict
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -280,19 +281,24 @@ def table(installation: Installation) -> JobTable:
 
 
 def wanted_later(installation: Installation, names: list[str], wanted: dict[str, bytes]) -> list[str]:
-    """Ask for each until it is there, two minutes at most for all; which are wrong."""
-    ends = time.monotonic() + 120
-    wrong = []
-    for name in names:
-        answer = None
-        while not (right := answer is not None and answer.content == wanted[name]) and time.monotonic() < ends:
-            time.sleep(0.5 if answer is not None else 0)
-            with suppress(requests.RequestException):
-                answer = installation.ask(name)
-        if not right:
-            status = answer.status_code if answer is not None else "no answer"
-            wrong.append(f"{name} is not what a quiet run makes: {status}, job {installation.job(name)}")
-    return wrong
+    """Ask for each until it is there, three minutes at most for all; which are wrong."""
+    ends = time.monotonic() + 180
+    with ThreadPoolExecutor(8) as pool:
+        found = pool.map(lambda name: right_at_last(installation, name, wanted[name], ends), names)
+        return [wrong for wrong in found if wrong is not None]
+
+
+def right_at_last(installation: Installation, name: str, wanted: bytes, ends: float) -> str | None:
+    """Returns what is wrong with the image of *name* at the moment *ends*, None as soon as it is right."""
+    found = "no answer"
+    while time.monotonic() < ends:
+        with suppress(requests.RequestException):
+            answer = installation.ask(name)
+            if answer.content == wanted:
+                return None
+            found = f"{answer.status_code}, job {installation.job(name)}"
+        time.sleep(0.5)
+    return f"{name} is not what a quiet run makes: {found}"
 
 
 def too_many(downloads: dict[str, list[float]], course: Course) -> list[str]:

@@ -80,7 +80,11 @@ def small_disks(data: Path) -> Iterator[bool]:
         yield len(mounted) == len(places)
     finally:
         for place in reversed(mounted):
-            until(lambda place=place: subprocess.run(["umount", str(place)], check=False).returncode == 0)
+            until(lambda place=place: umounted(place), what="the end of its processes")
+
+
+def umounted(place: Path) -> bool:
+    return subprocess.run(["umount", str(place)], capture_output=True, check=False).returncode == 0
 
 
 class Changes:
