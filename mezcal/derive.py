@@ -7,6 +7,7 @@ import json
 import time
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from mezcal.convert import ConversionContext, convert
@@ -23,6 +24,7 @@ from mezcal.errors import (
 from mezcal.progress import Progress
 from mezcal.recipe import Thumbnail
 from mezcal.store.housekeeping.full_disk import write_draft
+from mezcal.store.outages import persist
 from mezcal.store.values import Sidecar
 
 if TYPE_CHECKING:
@@ -41,19 +43,26 @@ def _no_lease() -> None:
     """Return at once: no other process makes this derivative."""
 
 
+def _never(_seconds: float) -> bool:
+    """Return False at once: whoever makes a derivative without a job does not wait for the store."""
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class JobContext:
     """What the job hands to `derive`. The defaults are for a derivative that is made without a job.
 
     With *remake*, a stored derivative is replaced. *check_lease* is called just before publishing and raises
     `Superseded` if another worker has taken over. *reserve_memory* gets the bytes that will be held, and returns when
-    they may be used. *progress* is kept up to date.
+    they may be used. *progress* is kept up to date. *wait* waits some seconds while the store fails, and returns False
+    if there is no time left; it raises `Superseded` if another worker has taken over.
     """
 
     remake: bool = False
     check_lease: Callable[[], None] = _no_lease
     reserve_memory: Callable[[int], None] = no_memory_limit
     progress: Progress = field(default_factory=Progress)
+    wait: Callable[[float], bool] = _never
 
 
 def derive(
@@ -75,7 +84,7 @@ def derive(
                 masters.extend([stack.enter_context(origin.open(name)) for name in _master_names(recipe)])
             sidecar = _convert(recipe, masters, draft, options, job)
             job.progress.drawn(sidecar)
-            stored = store.put(recipe, draft, sidecar, job.check_lease)
+            stored = persist(partial(store.put, recipe, draft, sidecar, job.check_lease), job.wait)
             job.progress.stored()
             return stored
 

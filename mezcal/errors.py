@@ -37,6 +37,7 @@ class Failure(Exception):
     status: ClassVar[int] = 500
     retryable: ClassVar[bool] = False
     retention: ClassVar[Retention] = Retention.NONE
+    blameless: ClassVar[bool] = False  # mezcal's own parts failed: the attempt of a bulk job does not count
 
     def __init__(self, detail: str) -> None:
         super().__init__(detail)
@@ -318,9 +319,21 @@ class BrokerDown(Unavailable):
 
 
 class StoreDown(Unavailable):
-    """The store cannot be read or written: it is full, read-only or missing."""
+    """The store cannot be read or written: it is full, read-only or missing. No master and no job is at fault.
+
+    *hint* says what an operator can do. If the failure *may_pass* within minutes, a finished picture waits for that.
+    *pause* is the time in seconds that the store asked for, None if it asked for none.
+    """
 
     slug, title = "store-down", "The store cannot be used"
+    blameless = True
+
+    def __init__(self, detail: str, hint: str = "", *, may_pass: bool = False, pause: float | None = None) -> None:
+        super().__init__(f"{detail}: {hint}" if hint else detail)
+        self.reason, self.hint = detail, hint
+        self.may_pass, self.pause = may_pass, pause
+        if pause is not None:
+            self.retry_after = max(1, math.ceil(pause))
 
 
 class OutOfMemory(Unavailable):

@@ -13,11 +13,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """The progress at one moment: bytes received, bytes in all (None if unknown), and the fraction converted."""
+    """The progress at one moment: bytes received, bytes in all (None if unknown), and the fraction converted.
+
+    *storing* is for how many seconds the picture has waited for the store, 0 before it is complete.
+    """
 
     bytes: int = 0
     bytes_total: int | None = None
     converted: float = 0.0
+    storing: int = 0
 
 
 class Progress:
@@ -58,7 +62,9 @@ class Progress:
             return Stage()
         sizes = [master.size for master in self._masters]
         total = None if None in sizes else sum(size or 0 for size in sizes)
-        return Stage(sum(master.bytes_received() for master in self._masters), total, round(self._converted, 3))
+        received = sum(master.bytes_received() for master in self._masters)
+        drawn = self._moments.get("drawn")
+        return Stage(received, total, round(self._converted, 3), int(time.monotonic() - drawn) if drawn else 0)
 
     @property
     def phases(self) -> dict[str, float]:

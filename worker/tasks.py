@@ -21,6 +21,7 @@ from mezcal.jobs.state.table import HeldBack
 from mezcal.jobs.transport.celery_pipe import CHORE, CHORE_SECONDS, MAKE
 from mezcal.recipe import from_json
 from mezcal.runtime.memory_wall import memory_wall
+from mezcal.store.outages import wait_for_store
 from mezcal.telemetry import tracing
 from worker.app import app, context
 from worker.chores import CHORES
@@ -38,6 +39,7 @@ log = logging.getLogger(__name__)
 RANKS = {Lane.INTERACTIVE: 0, Lane.BULK: 1}  # the lower one gets memory first
 # Seconds that a job may wait for memory; at most a quarter of JOB_TIME_LIMIT, so that waiting never exceeds the limit.
 MEMORY_PATIENCE = 120.0
+BULK_PATIENCE = 30.0  # seconds that a bulk job waits for the store before it begins, and is delayed then
 OUT_OF_MEMORY = 75  # exit status of a process that ran out of memory: what libraries do after that is not certain
 HELD_SECONDS = 1.0  # of one task
 HELD_POLL_SECONDS = 0.02  # one script of a tenth of a millisecond, while a process is kept free
@@ -126,12 +128,14 @@ def _work(attempt: JobAttempt, lease: Lease) -> Stored:
     origin = GuardedOrigin(ctx.origin_of(recipe), ctx.jobs.origin_guard, lease, recipe.kind)
     claim = lease.claim
     try:
+        if claim.lane is Lane.BULK:  # clients are told at once; the jobs of this lane would all be delayed, one by one
+            wait_for_store(ctx.store, lease.wait, BULK_PATIENCE)
         with (
             progress_reported(ctx.jobs.table, claim.key, attempt.progress) as progress,
             ctx.memory.share(RANKS[claim.lane], waiting(lease)) as reserve,
             memory_wall(reserve) as reserve_memory,
         ):
-            job = JobContext(claim.remake, lease.renew_or_raise, reserve_memory, progress)
+            job = JobContext(claim.remake, lease.renew_or_raise, reserve_memory, progress, lease.wait)
             return derive(recipe, origin, ctx.store, ctx.conversion_options, job)
     except (Failure, JobDelayed):
         raise
@@ -159,5 +163,9 @@ def run_chore(name: str) -> str:
     """Do the chore *name*. After a failure it runs again at its next interval. Returns the result for Flower."""
     if name not in CHORES:  # sent by a worker of another version
         return "unknown"
-    CHORES[name].work()
+    try:
+        CHORES[name].work()
+    except Failure as failure:
+        log.warning("the chore %s is not done: %s", name, failure.detail)
+        return failure.slug
     return "done"

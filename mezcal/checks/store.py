@@ -6,26 +6,39 @@ import tempfile
 from functools import partial
 from typing import TYPE_CHECKING
 
-from mezcal.checks import Check, CheckFailed, Severity
-from mezcal.store.protocols import PublishesByRename
+from mezcal.checks import Check, CheckFailed, Finding, Severity
+from mezcal.errors import StoreDown
+from mezcal.store.protocols import DependsOnServer, PublishesByRename
 
 if TYPE_CHECKING:
     from mezcal.settings import Settings
     from mezcal.store import DerivativeStore, Store
+    from mezcal.store.protocols import ServerFeature
 
 FREE_BYTES_LEAST = 2**30  # some hundred large mezzanines
 FOLDERS_MAX = 20_000  # a second on a local disk
 HINT = "check the folder of STORAGE_DIR: its disk, its owner, its mount"
+BUCKET_HINT = "check STORAGE_URL, AWS_BUCKET and the key: docs/object-storage.md"
 
 
 def store_check(store: Store) -> Check:
     """Check that a derivative can be stored now."""
-    return Check("store", partial(_check_store, store), HINT)
+    return Check("store", partial(_check_store, store), _hint(store))
 
 
 def thorough_store_check(store: DerivativeStore) -> Check:
     """Check the same as `store_check`, and a rename over an existing file, more folders, and the free space."""
-    return Check("store", partial(_check_store_thoroughly, store), HINT)
+    return Check("store", partial(_check_store_thoroughly, store), _hint(store))
+
+
+def server_findings(store: DerivativeStore) -> list[Finding]:
+    """Returns a finding for each feature that the store's server may lack."""
+    if not isinstance(store, DependsOnServer):
+        return []
+    try:
+        return [_feature_check(feature).run() for feature in store.server_features()]
+    except StoreDown as failure:
+        return [Finding("store", Severity.FAILED, failure.reason, failure.hint or BUCKET_HINT, 0.0)]
 
 
 def scratch_check(settings: Settings) -> Check:
@@ -33,13 +46,29 @@ def scratch_check(settings: Settings) -> Check:
     return Check("scratch", partial(_check_scratch, settings), "check the folder of TMP_DIR: its disk, its owner")
 
 
+def _hint(store: object) -> str:
+    return BUCKET_HINT if isinstance(store, DependsOnServer) else HINT
+
+
+def _feature_check(feature: ServerFeature) -> Check:
+    def test() -> str:
+        if feature.hint:
+            raise CheckFailed(feature.detail, level=Severity.WARNING)
+        return feature.detail
+
+    return Check(feature.name, test, feature.hint)
+
+
 def _check_store(store: Store) -> str:
-    store.check()
+    try:
+        store.check()
+    except StoreDown as failure:
+        raise CheckFailed(failure.reason, failure.hint) from failure
     return "ok"
 
 
 def _check_store_thoroughly(store: DerivativeStore) -> str:
-    store.check()
+    _check_store(store)
     free = store.free_bytes()
     if not isinstance(store, PublishesByRename) or free is None:
         return "can be written"

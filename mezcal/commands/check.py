@@ -11,7 +11,7 @@ from mezcal.checks import Check, CheckFailed, Severity
 from mezcal.checks.broker import clock_check, missing_broker_check, thorough_broker_check, workers_check
 from mezcal.checks.local_machine import codecs_check, nginx_check, overcommit_check, secrets_check
 from mezcal.checks.origins import archive_check, master_check, origin_check
-from mezcal.checks.store import scratch_check, thorough_store_check
+from mezcal.checks.store import scratch_check, server_findings, thorough_store_check
 from mezcal.commands.arguments import add_data_dir, settings_of
 from mezcal.commands.terminal.exit_codes import OK, PROBLEMS
 from mezcal.jobs import Jobs
@@ -106,7 +106,11 @@ def _check_jobs(settings: Settings) -> Iterator[Finding]:
 
 
 def _check_machine(settings: Settings) -> Iterator[Finding]:
-    yield thorough_store_check(open_store(settings)).run()
+    store = open_store(settings)
+    writable = thorough_store_check(store).run()
+    yield writable
+    if writable.level is not Severity.FAILED:
+        yield from server_findings(store)
     yield scratch_check(settings).run()
     yield codecs_check().run()
     if settings.redis_url is not None and settings.redis_url.get_secret_value().startswith(ON_THIS_MACHINE):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -138,3 +138,19 @@ class PublishesByRename(Protocol):
 
     def check_folders(self, most: int) -> None:
         """Raise `StoreDown`, with what to do, if nothing could be stored in one of the first *most* folders."""
+
+
+class ServerFeature(NamedTuple):
+    """Something that not every server of a kind has: its *name*, what was found, and a *hint* if that is a lack."""
+
+    name: str
+    detail: str
+    hint: str = ""
+
+
+@runtime_checkable
+class DependsOnServer(Protocol):
+    """A store at a server whose features differ from version to version."""
+
+    def server_features(self) -> list[ServerFeature]:
+        """Try what the server can do. Raises `StoreDown`."""

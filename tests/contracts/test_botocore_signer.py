@@ -13,7 +13,7 @@ from botocore.session import Session
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mezcal.store.s3.presigned_urls import presigned
+from mezcal.store.s3.client.presigned_urls import presigned
 
 if TYPE_CHECKING:
     from typing import Any

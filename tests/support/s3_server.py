@@ -1,8 +1,8 @@
 """A real object store for tests: moto's server in a separate process, with its objects in memory.
 
-`python -m tests.support.s3_server PORT [plain|early]`; *plain* takes no notice of conditions on writes, as older
-servers do; *early* refuses those on deletions.
-
+`python -m tests.support.s3_server PORT [OPTION ..]`. *plain* takes no notice of conditions on writes, as older servers
+do; *early* refuses those on deletions; *ceph* honours those of a plain PUT alone, and tags only without quotes; *lean*
+lists no multipart uploads. `S3Server.refuse` makes any of them refuse requests.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import subprocess
 import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
 from uuid import uuid4
 
 import requests
@@ -26,7 +27,12 @@ if TYPE_CHECKING:
 
     from mezcal.settings import Settings
 
+CHANGES = {"PUT", "POST", "DELETE"}
 KEYS = {"AWS_ACCESS_KEY_ID": "an-id-of-the-tests", "AWS_SECRET_ACCESS_KEY": "a-secret-of-the-tests"}
+
+
+CONTROL = "-/refuse"
+SLOW_DOWN = b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
 
 
 class S3Server:
@@ -69,6 +75,11 @@ class S3Server:
             session.trust_env = False
             return session.request(method, f"{self.url}/{path}", timeout=30, **options)
 
+    def refuse(self, methods: str = "", count: int = 1_000_000, *, every: int = 1, **headers: str) -> None:
+        """Answer the next *count* requests with *methods*, or each *every*-th one, by 503 SlowDown and *headers*."""
+        query = {"methods": methods, "count": str(count), "every": str(every), **headers}
+        assert self.request("POST", CONTROL, params=query).ok
+
     def signal(self, what: signal.Signals) -> None:
         """Send the process *what*: SIGSTOP makes a store that takes connections and says nothing."""
         assert self.process is not None
@@ -101,19 +112,52 @@ def running_s3(folder: Path, *options: str) -> Iterator[S3Server]:
         server.stop()
 
 
-def serve(port: int, *, plain: bool, early: bool) -> None:
+class Refusals:
+    """Which requests are refused with 503 SlowDown, as `S3Server.refuse` says."""
+
+    def __init__(self) -> None:
+        self._left, self._methods, self._every, self._seen = 0, "", 1, 0
+        self._headers: list[tuple[str, str]] = []
+
+    def set(self, query: dict[str, str]) -> None:
+        """Begin anew."""
+        self._left, self._every, self._seen = int(query.pop("count")), int(query.pop("every")), 0
+        self._methods = query.pop("methods")
+        self._headers = [(name.replace("_", "-"), value) for name, value in query.items()]
+
+    def headers(self, method: str) -> list[tuple[str, str]] | None:
+        """Returns the headers of a refusal, None if the request is answered."""
+        if not self._left or (self._methods and method not in self._methods.split()):
+            return None
+        self._seen += 1
+        if self._seen % self._every:
+            return None
+        self._left -= 1
+        return self._headers
+
+
+def serve(port: int, options: list[str]) -> None:
     """Answer until killed."""
     from moto.server import DomainDispatcherApplication, create_backend_app  # noqa: PLC0415 - in its own process only
     from werkzeug.serving import WSGIRequestHandler, run_simple  # noqa: PLC0415
 
-    moto = DomainDispatcherApplication(create_backend_app)
+    moto, refusals = DomainDispatcherApplication(create_backend_app), Refusals()
 
     def application(environ: dict[str, Any], start_response: Any) -> Any:
-        if plain and environ["REQUEST_METHOD"] in {"PUT", "POST", "DELETE"}:
-            environ.pop("HTTP_IF_MATCH", None)
-            environ.pop("HTTP_IF_NONE_MATCH", None)
-        if early and environ["REQUEST_METHOD"] == "DELETE" and "HTTP_IF_MATCH" in environ:
-            start_response("501 Not Implemented", [("Content-Length", "0")])
+        method, query = environ["REQUEST_METHOD"], environ.get("QUERY_STRING", "")
+        if environ["PATH_INFO"] == f"/{CONTROL}":
+            refusals.set(dict(parse_qsl(query, keep_blank_values=True)))
+            start_response("204 No Content", [])
+            return [b""]
+        headers = refusals.headers(method)
+        if headers is not None:
+            environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+            body = b"" if method == "HEAD" else SLOW_DOWN
+            start_response("503 Slow Down", [*headers, ("Content-Length", str(len(body)))])
+            return [body]
+        status = lesser(environ, method, query, options)
+        if status:
+            start_response(status, [("Content-Length", "0")])
             return [b""]
         return moto(environ, start_response)
 
@@ -121,5 +165,21 @@ def serve(port: int, *, plain: bool, early: bool) -> None:
     run_simple("127.0.0.1", port, application, threaded=True)
 
 
+def lesser(environ: dict[str, Any], method: str, query: str, options: list[str]) -> str:
+    """Take from a request what a lesser server ignores. Returns the status with which it refuses it, mostly none."""
+    if "lean" in options and method == "GET" and "uploads" in query.split("&"):
+        return "501 Not Implemented"
+    if "early" in options and method == "DELETE" and "HTTP_IF_MATCH" in environ:
+        return "501 Not Implemented"
+    copy_or_delete = method != "PUT" or "HTTP_X_AMZ_COPY_SOURCE" in environ
+    if ("plain" in options and method != "GET") or ("ceph" in options and method in CHANGES and copy_or_delete):
+        for name in ("HTTP_IF_MATCH", "HTTP_IF_NONE_MATCH", "HTTP_X_AMZ_COPY_SOURCE_IF_MATCH"):
+            environ.pop(name, None)
+    elif "ceph" in options and method == "PUT" and "HTTP_IF_MATCH" in environ:
+        tag = environ["HTTP_IF_MATCH"]
+        environ["HTTP_IF_MATCH"] = '"never"' if tag.startswith('"') else f'"{tag}"'
+    return ""
+
+
 if __name__ == "__main__":
-    serve(int(sys.argv[1]), plain="plain" in sys.argv[2:], early="early" in sys.argv[2:])
+    serve(int(sys.argv[1]), sys.argv[2:])

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 BACK_OFF_MAX = 4 * 3600.0  # seconds
+OUTAGE_BACK_OFF_MAX = 40.0  # seconds, where mezcal's own parts failed: a try costs little, and they are back soon
+POLL_SECONDS = 0.2
+TIME_TO_STORE = 0.1  # of the job's time limit is left for the last attempt to store
 LOST = "the job was forgotten or given to another worker"
 
 
@@ -70,6 +73,19 @@ class Lease:
         if time.monotonic() > self._time_limit_at:
             raise TimedOut(f"it took longer than {self._table.policy.time_limit:g} s")
 
+    def wait(self, seconds: float) -> bool:
+        """Wait for *seconds*, while the store fails. Returns False if the job's time limit is too near for that.
+
+        Raises `Superseded` as soon as it is known that the lease is lost.
+        """
+        ends = time.monotonic() + seconds
+        if ends > self._time_limit_at - self._table.policy.time_limit * TIME_TO_STORE:
+            return False
+        while (left := ends - time.monotonic()) > 0:
+            self.abandon_if_lost()
+            time.sleep(min(left, POLL_SECONDS))
+        return True
+
     def renew_or_raise(self) -> None:
         """Renew the lease at once, before a derivative is published. Raises `Superseded` if the lease is lost."""
         if not persist(lambda: self._table.renew(self.claim)):
@@ -86,22 +102,24 @@ class Lease:
     def fail(self, failure: Failure) -> float | None:
         """Record *failure*. A bulk job is delayed if the failure may pass, because no client would ask for it again.
 
-        A remake is delayed as often as needed: otherwise the outdated derivative would be served for ever.
+        A remake is delayed as often as needed: otherwise the outdated derivative would be served for ever. So is every
+        bulk job if mezcal's own parts failed.
         Returns the seconds until the next attempt, None if this was the last.
         """
         policy, claim = self._table.policy, self.claim
-        attempts_left = claim.remake or claim.attempt < policy.max_attempts
+        attempts_left = claim.remake or failure.blameless or claim.attempt < policy.max_attempts
         if failure.retryable and attempts_left and claim.lane is Lane.BULK:
-            seconds = back_off(claim.attempt + claim.uncounted, policy.retry)
+            most = OUTAGE_BACK_OFF_MAX if failure.blameless else BACK_OFF_MAX
+            seconds = back_off(claim.attempt + claim.uncounted, policy.retry, most)
             persist(lambda: self._table.delay_after(claim, failure, seconds))
             return seconds
         persist(lambda: self._table.fail(self.claim, failure))
         return None
 
 
-def back_off(attempt: int, first: float) -> float:
+def back_off(attempt: int, first: float, most: float = BACK_OFF_MAX) -> float:
     """Return the seconds until the next attempt: *first*, doubled each time, times a random factor of 0.5 to 1.5.
 
-    They grow to some hours at most.
+    They grow to *most* at most, times that factor.
     """
-    return min(first * 2.0 ** min(attempt - 1, 30), BACK_OFF_MAX) * random.uniform(0.5, 1.5)  # noqa: S311 - jitter
+    return min(first * 2.0 ** min(attempt - 1, 30), most) * random.uniform(0.5, 1.5)  # noqa: S311 - jitter

@@ -175,10 +175,12 @@ class JobTable:
     def delay_after(self, claim: Claim, failure: Failure, seconds: float) -> bool:
         """Delay the job for *seconds*, after a *failure* that may pass. Returns False if the lease was lost.
 
-        The attempt of a remake does not count. If a client waits for the job by now, the failure is recorded instead.
+        The attempt of a remake does not count, nor one that ended because mezcal's own parts failed. If a client waits
+        for the job by now, the failure is recorded instead.
         """
         kept = max(self.policy.retention_seconds(failure.retention), 1)
-        outcome = AttemptOutcome.KEEP_ON if claim.remake else AttemptOutcome.RETRY
+        uncounted = claim.remake or failure.blameless
+        outcome = AttemptOutcome.KEEP_ON if uncounted else AttemptOutcome.RETRY
         return self._finish(claim, outcome, failure, delay=seconds, kept=kept)
 
     def delay(self, claim: Claim, seconds: float) -> bool:

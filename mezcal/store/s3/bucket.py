@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from mezcal.errors import StoreDown
-from mezcal.store.s3.client import ATTEMPTS, UNREACHABLE, S3Client, S3Refused
+from mezcal.store.s3.client import ATTEMPTS, NO_S3, UNREACHABLE, S3Client, S3Refused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -21,6 +22,7 @@ PAGE = 1000  # the most names that S3 lists in one response
 MISSING = {404}
 CONDITION_FAILED = {404, 409, 412}
 NOT_IMPLEMENTED = {400, 501}
+CONDITIONS = {"IfMatch", "IfNoneMatch", "CopySourceIfMatch"}
 
 Fields = dict[str, Any]  # botocore's parameters: ContentType, CacheControl, Metadata; or a condition, IfMatch
 
@@ -29,8 +31,8 @@ class ObjectChanged(Exception):
     """The object does not meet the condition of the request (any more)."""
 
 
-class ConditionsNotSupported(Exception):
-    """The server refuses conditional writes."""
+class NotSupported(Exception):
+    """The server refuses conditions on writes, or does not know the request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,8 @@ class Bucket:
             found = self._client.call("head_object", MISSING, Key=self.prefix + name)
         except S3Refused:
             return None
+        if not {"ETag", "LastModified", "ContentLength"} <= found.keys():
+            raise StoreDown("what answers is no S3 server", NO_S3)
         modified = found["LastModified"].timestamp()
         return StoredObject(name, found["ContentLength"], modified, found["ETag"], found["Metadata"])
 
@@ -104,7 +108,7 @@ class Bucket:
     def put(self, name: str, data: bytes | BinaryIO, fields: Fields | None = None) -> str:
         """Write *data* as *name*. Returns its entity tag.
 
-        Raises `ObjectChanged` if a condition among *fields* does not hold, `ConditionsNotSupported`.
+        Raises `ObjectChanged` if a condition among *fields* does not hold, `NotSupported`.
         """
         return self._write("put_object", Key=self.prefix + name, Body=data, **(fields or {}))
 
@@ -127,7 +131,8 @@ class Bucket:
                 "complete_multipart_upload", Key=key, UploadId=upload, MultipartUpload=parts, **condition
             )
         except BaseException:
-            self._client.call("abort_multipart_upload", Key=key, UploadId=upload)
+            with suppress(StoreDown):  # housekeeping aborts it later
+                self._client.call("abort_multipart_upload", Key=key, UploadId=upload)
             raise
 
     def _parts(self, key: str, upload: str, path: Path) -> Iterator[dict[str, Any]]:
@@ -153,27 +158,28 @@ class Bucket:
             **condition,
         )
 
-    def delete(self, name: str, etag: str | None = None) -> None:
-        """Remove *name*; if *etag* is given, only the object with that entity tag. Raises `ObjectChanged`.
+    def delete(self, name: str) -> None:
+        """Remove *name*, whatever it is by now."""
+        self._delete(name, {})
 
-        Fewer servers support conditions on deletions than on writes. One that refuses them is asked for the tag first.
+    def delete_if(self, name: str, etag: str) -> None:
+        """Remove *name* if the server finds that its entity tag is *etag*. Many servers do not look.
+
+        Raises `ObjectChanged`, `NotSupported`.
         """
-        condition = {"IfMatch": etag} if etag else {}
+        self._delete(name, {"IfMatch": etag})
+
+    def _delete(self, name: str, condition: Fields) -> None:
+        handled = CONDITION_FAILED | NOT_IMPLEMENTED if condition else MISSING
         try:
-            self._client.call("delete_object", CONDITION_FAILED | NOT_IMPLEMENTED, Key=self.prefix + name, **condition)
+            self._client.call("delete_object", handled, Key=self.prefix + name, **condition)
         except S3Refused as refused:
+            if _is_not_implemented(refused):
+                raise NotSupported from refused
             if refused.status in {409, 412}:
                 raise ObjectChanged from refused
-            if etag and _is_not_implemented(refused):
-                self._delete_after_look(name, etag)
-            elif refused.status != 404 or refused.code == "NoSuchBucket":
+            if refused.status != 404 or refused.code == "NoSuchBucket":
                 raise refused.failure from refused
-
-    def _delete_after_look(self, name: str, etag: str) -> None:
-        found = self.head(name)
-        if found is not None and found.etag != etag:
-            raise ObjectChanged
-        self.delete(name)
 
     def list(self, below: str = "", after: str = "") -> Iterator[StoredObject]:
         """Yields the objects whose names begin with *below* and come after the name *after*, in the order of names.
@@ -194,8 +200,16 @@ class Bucket:
             query["ContinuationToken"] = page["NextContinuationToken"]
 
     def abort_uploads(self, before: float, suffix: str = "") -> int:
-        """Abort the multipart uploads of names ending in *suffix* begun before *before*. Returns how many."""
-        page = self._client.call("list_multipart_uploads", Prefix=self.prefix)
+        """Abort the multipart uploads of names ending in *suffix* begun before *before*. Returns how many.
+
+        Raises `NotSupported` if the server does not list them.
+        """
+        try:
+            page = self._client.call("list_multipart_uploads", NOT_IMPLEMENTED, Prefix=self.prefix)
+        except S3Refused as refused:
+            if _is_not_implemented(refused):
+                raise NotSupported from refused
+            raise refused.failure from refused
         uploads = [upload for upload in page.get("Uploads", ()) if upload["Key"].endswith(suffix)]
         abandoned = [upload for upload in uploads if upload["Initiated"].timestamp() < before]
         for upload in abandoned:
@@ -208,15 +222,20 @@ class Bucket:
 
     def _write(self, operation: str, **parameters: Any) -> str:
         """Returns the entity tag of what *operation* wrote. Raises as `put` does."""
+        conditional = not CONDITIONS.isdisjoint(parameters)
+        handled = CONDITION_FAILED | NOT_IMPLEMENTED if conditional else ()
         try:
-            written = self._client.call(operation, CONDITION_FAILED | NOT_IMPLEMENTED, **parameters)
+            written = self._client.call(operation, handled, **parameters)
         except S3Refused as refused:
             if _is_not_implemented(refused):
-                raise ConditionsNotSupported from refused
+                raise NotSupported from refused
             if refused.status in CONDITION_FAILED and refused.code != "NoSuchBucket":
                 raise ObjectChanged from refused
             raise refused.failure from refused
-        return str(written.get("ETag") or written.get("CopyObjectResult", {}).get("ETag", ""))
+        etag = written.get("ETag") or written.get("CopyObjectResult", {}).get("ETag")
+        if not etag:
+            raise StoreDown("what answers is no S3 server", NO_S3)
+        return str(etag)
 
 
 def _is_not_implemented(refused: S3Refused) -> bool:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from mezcal.errors import StoreDown
 from mezcal.store.inventory import InventoryItem
 from mezcal.store.local.layout import IMAGE, OURS
-from mezcal.store.s3.bucket import ConditionsNotSupported, ObjectChanged
+from mezcal.store.s3.bucket import ObjectChanged, StoredObject
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -87,7 +87,10 @@ class S3Inventory:
 
     @contextmanager
     def exclusive(self, *, wait: bool) -> Iterator[bool]:
-        """Hold an object that only one process can create, if the server supports conditional writes."""
+        """Hold an object that only one process can write, if the server supports conditional writes.
+
+        It is free if it is empty, and never deleted: not every server would notice that another process holds it now.
+        """
         etag = self._lock()
         while wait and not etag:
             time.sleep(RETRY_SECONDS)
@@ -96,19 +99,21 @@ class S3Inventory:
             yield bool(etag)
         finally:
             if etag:
-                with suppress(ObjectChanged, StoreDown):
-                    self._bucket.delete(LOCK, etag)
+                with suppress(StoreDown):
+                    self._write_lock(b"", StoredObject(LOCK, 0, 0, etag, {}))
 
     def _lock(self) -> str:
-        """Create the lock. Returns its entity tag, "" if another process holds it."""
+        """Take the lock. Returns its entity tag, "" if another process holds it."""
         found = self._bucket.head(LOCK)
-        if found is not None and found.modified < time.time() - LOCK_SECONDS:
-            with suppress(ObjectChanged):
-                self._bucket.delete(LOCK, found.etag)
+        if found is not None and found.size and found.modified > time.time() - LOCK_SECONDS:
+            return ""
+        return self._write_lock(repr(time.time_ns()).encode(), found)
+
+    def _write_lock(self, holder: bytes, before: StoredObject | None) -> str:
+        """Write the lock, unless it has changed since *before*. Returns its entity tag, "" if it has changed."""
         try:
-            holder = repr(time.time_ns()).encode()
-            return self._bucket.put(LOCK, holder, {"IfNoneMatch": "*"} if self._store.conditional else {})
-        except (ObjectChanged, ConditionsNotSupported):
+            return self._bucket.put(LOCK, holder, self._store.capabilities().unchanged(before))
+        except ObjectChanged:
             return ""
 
     def load_state(self) -> bytes:

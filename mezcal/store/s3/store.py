@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import time
@@ -15,12 +16,13 @@ from mezcal.recipe import Mezzanine
 from mezcal.store.housekeeping.trim import surveyed_usage
 from mezcal.store.local.layout import BY_KEY, IMAGE, OURS, by_key, folder, pages
 from mezcal.store.local.scratch import Scratch
-from mezcal.store.s3.bucket import Bucket, Fields, ObjectChanged
+from mezcal.store.s3.bucket import Bucket, Fields, NotSupported, ObjectChanged
+from mezcal.store.s3.capabilities import Capabilities, features, probe, uploads_feature
 from mezcal.store.s3.client import S3Client
 from mezcal.store.s3.inventory import S3Inventory
 from mezcal.store.s3.object_metadata import EVICTED, as_metadata, from_metadata, number
 from mezcal.store.s3.prefixes import CHECK, without_others
-from mezcal.store.s3.publishing import Publication, supports_conditions, unchanged
+from mezcal.store.s3.publishing import Publication
 from mezcal.store.s3.remote_file import S3File
 from mezcal.store.s3.trash import BucketTrash
 from mezcal.store.s3.verify import S3Verifier
@@ -34,8 +36,11 @@ if TYPE_CHECKING:
     from mezcal.recipe import Recipe
     from mezcal.settings import Settings
     from mezcal.store.housekeeping.verify import VerifiedItem
+    from mezcal.store.protocols import ServerFeature
     from mezcal.store.s3.bucket import StoredObject
     from mezcal.store.values import Sidecar
+
+log = logging.getLogger(__name__)
 
 KEY_BYTES_MAX = 1024  # of an object's whole name
 CHECK_SECONDS = 10.0  # for which a store that could be written is taken to be writable
@@ -52,7 +57,7 @@ class S3Store:
         prefix = settings.aws_prefix.strip("/")
         self.bucket = Bucket(S3Client(settings), f"{prefix}/" if prefix else "")
         self.fields: Fields = {"ContentType": "image/jpeg", "CacheControl": settings.image_cache_control}
-        self.trash = BucketTrash(self.bucket, self.fields)
+        self.trash = BucketTrash(self.bucket, self.fields, self.capabilities)
         self.pin_seconds = settings.pin_seconds
         self._layout = settings.storage_layout
         self._path_bytes_max = KEY_BYTES_MAX - len(self.bucket.prefix.encode()) - len(f"/{IMAGE}")
@@ -60,7 +65,8 @@ class S3Store:
         self._usage = UsageCache(lambda: (entry.size for entry in self.entries()), self._surveyed, USAGE_SECONDS)
         self._lock = threading.Lock()
         self._writable_until = 0.0
-        self._conditional: bool | None = None
+        self._capabilities: Capabilities | None = None
+        self._lists_uploads = True
 
     # --- finding: one HEAD
 
@@ -100,7 +106,7 @@ class S3Store:
 
     def _open(self, name: str) -> Opened | None:
         found = self.bucket.head(name)
-        if found is not None and EVICTED in found.metadata:
+        if found is not None and found.size and EVICTED in found.metadata:
             found = self.trash.restore(found)
         stored = self._stored(found) if found else None
         if found is None or stored is None:
@@ -143,7 +149,7 @@ class S3Store:
         if not draft.stat().st_size:
             raise StoreDown("the picture is empty: it was not written to the end")
         name, fields = self.name(recipe), {**self.fields, "Metadata": as_metadata(sidecar)}
-        Publication(self.bucket, name, draft, sidecar, fields, guard, self.conditional).publish()
+        Publication(self.bucket, self.trash, name, draft, sidecar, fields, guard, self.capabilities()).publish()
         path = PurePosixPath(self.bucket.prefix + name)
         return Stored(path, sidecar.size, int(sidecar.made), f'"{sidecar.sha256[:32]}"', sidecar.fresh)
 
@@ -161,10 +167,9 @@ class S3Store:
         if found is None or number(found.metadata, "made") != sidecar.made:
             return False
         mark = {EVICTED: found.metadata[EVICTED]} if EVICTED in found.metadata else {}
-        condition = unchanged(found) if self.conditional else {}
-        fields = {**self.fields, "Metadata": as_metadata(sidecar) | mark}
+        condition = self.capabilities().unchanged(found)
         try:
-            self.bucket.replace_metadata(found, fields, condition)
+            self.trash.replace_metadata(found, as_metadata(sidecar) | mark, condition)
         except ObjectChanged:
             return False
         return True
@@ -173,22 +178,26 @@ class S3Store:
         """Raise `StoreDown`, with the reason, unless an object could be written a moment ago."""
         if time.monotonic() < self._writable_until:
             return
-        if not self._try_conditions():
+        if not self._probe():
             self.bucket.put(CHECK, b"")
         self._writable_until = time.monotonic() + CHECK_SECONDS
 
-    @property
-    def conditional(self) -> bool:
-        """True if the server supports conditional writes."""
-        self._try_conditions()
-        return bool(self._conditional)
+    def capabilities(self) -> Capabilities:
+        """Returns which conditions the server honours; it is tried once in a process. Raises `StoreDown`."""
+        self._probe()
+        assert self._capabilities is not None
+        return self._capabilities
 
-    def _try_conditions(self) -> bool:
-        """Try conditional writes, once in a process. Returns True if it was done by this call."""
+    def server_features(self) -> list[ServerFeature]:
+        """Returns what the server can do, for `mezcal check`."""
+        return [*features(self.capabilities()), uploads_feature(self.bucket)]
+
+    def _probe(self) -> bool:
+        """Try the server's conditions, once in a process. Returns True if it was done by this call."""
         with self._lock:
-            if self._conditional is not None:
+            if self._capabilities is not None:
                 return False
-            self._conditional = supports_conditions(self.bucket, f"{CHECK}-{os.urandom(8).hex()}")
+            self._capabilities = probe(self.bucket, f"{CHECK}-{os.urandom(8).hex()}")
             return True
 
     # --- housekeeping
@@ -206,8 +215,17 @@ class S3Store:
     def expire(self) -> int:
         """Remove what was evicted PIN_SECONDS ago, and multipart uploads of dead writers. Returns how many."""
         removed = self.trash.empty(time.time() - self.pin_seconds)
-        aborted = self.bucket.abort_uploads(time.time() - ABANDONED_SECONDS, f"/{IMAGE}")  # last: it needs a right
-        return removed + aborted
+        return removed + self._abort_uploads()  # last: it needs a right
+
+    def _abort_uploads(self) -> int:
+        """Abort the multipart uploads of dead writers. Returns 0 if the server does not list them."""
+        if self._lists_uploads:
+            try:
+                return self.bucket.abort_uploads(time.time() - ABANDONED_SECONDS, f"/{IMAGE}")
+            except NotSupported:
+                self._lists_uploads = False
+                log.warning("the object store lists no incomplete uploads: let a lifecycle rule of the bucket end them")
+        return 0
 
     def sweep(self) -> int:
         """Remove the drafts of dead writers on this host. Returns how many."""

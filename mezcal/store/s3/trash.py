@@ -18,7 +18,10 @@ from mezcal.store.s3.bucket import Bucket, Fields, ObjectChanged
 from mezcal.store.s3.object_metadata import EVICTED
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mezcal.store.s3.bucket import StoredObject
+    from mezcal.store.s3.capabilities import Capabilities
 
 log = logging.getLogger(__name__)
 
@@ -27,21 +30,55 @@ EMPTYING_SECONDS = 45.0  # less than the time until the next such chore; enough 
 
 
 class BucketTrash:
-    """The evicted objects of *bucket*. *fields* are the headers of every image, which a copy would lose."""
+    """The evicted objects of *bucket*. *fields* are the headers of every image, which a copy would lose.
 
-    def __init__(self, bucket: Bucket, fields: Fields) -> None:
+    *capabilities* returns what the server supports.
+    """
+
+    def __init__(self, bucket: Bucket, fields: Fields, capabilities: Callable[[], Capabilities]) -> None:
         self._bucket = bucket
         self._fields = fields
+        self._capabilities = capabilities
 
     def put(self, found: StoredObject) -> bool:
         """Mark *found* as evicted. Returns False if it was marked already, or published again meanwhile.
 
         The list entry is written before the mark, and again if there is a mark: `empty` may just have removed it.
         """
-        self._bucket.put(EVICTIONS + sha256(found.name.encode()).hexdigest(), found.name.encode())
+        self._list(found)
         if EVICTED in found.metadata:
             return False
         return self._mark(found, {**found.metadata, EVICTED: repr(time.time())})
+
+    def _list(self, found: StoredObject) -> None:
+        self._bucket.put(EVICTIONS + sha256(found.name.encode()).hexdigest(), found.name.encode())
+
+    def take_back(self, found: StoredObject) -> None:
+        """Remove *found*, which was published after its lease was lost. Raises `ObjectChanged` if a newer one is there.
+
+        The newer one may be written at this very moment. A server that would not notice that gets an empty object in
+        its place, by a conditional write: it counts as missing, and `empty` removes it later.
+        """
+        can = self._capabilities()
+        if can.deletes or not can.writes:
+            self.remove(found)
+            return
+        self._list(found)
+        mark = {EVICTED: repr(time.time())}
+        self._bucket.put(found.name, b"", {"CacheControl": "no-store", "Metadata": mark, **can.unchanged(found)})
+
+    def remove(self, found: StoredObject) -> None:
+        """Remove *found*. Raises `ObjectChanged` if something was published since.
+
+        If the server supports no conditional deletions, that is looked at just before: a request may come between.
+        """
+        if self._capabilities().deletes:
+            self._bucket.delete_if(found.name, found.etag)
+            return
+        now = self._bucket.head(found.name)
+        if now is not None and now.etag != found.etag:
+            raise ObjectChanged
+        self._bucket.delete(found.name)
 
     def restore(self, found: StoredObject) -> StoredObject | None:
         """Remove the mark from *found*. Returns the object as it is now; it is served even if the mark cannot go."""
@@ -54,10 +91,23 @@ class BucketTrash:
 
     def _mark(self, found: StoredObject, metadata: dict[str, str]) -> bool:
         try:
-            self._bucket.replace_metadata(found, {**self._fields, "Metadata": metadata}, {})
+            self.replace_metadata(found, metadata, {})
         except ObjectChanged:
             return False
         return True
+
+    def replace_metadata(self, found: StoredObject, metadata: dict[str, str], condition: Fields) -> None:
+        """Give *found* other *metadata*. Raises `ObjectChanged` if another object was published meanwhile.
+
+        A server that would not notice that may have given the metadata to the newer one: it is taken back then.
+        """
+        self._bucket.replace_metadata(found, {**self._fields, "Metadata": metadata}, condition)
+        if self._capabilities().copies:
+            return
+        now = self._bucket.head(found.name)
+        if now is not None and now.metadata.get("made") == metadata.get("made") and not _same_bytes(now, found):
+            self.take_back(now)
+            raise ObjectChanged
 
     def empty(self, before: float, seconds: float = EMPTYING_SECONDS) -> int:
         """Remove the objects marked before *before* and still marked, for at most *seconds*. Returns how many."""
@@ -71,7 +121,13 @@ class BucketTrash:
             found = self._bucket.head(name) if name else None
             if found is not None and EVICTED in found.metadata:
                 with suppress(ObjectChanged):
-                    self._bucket.delete(name, found.etag)
+                    self.remove(found)
                     removed += 1
             self._bucket.delete(entry.name)
         return removed
+
+
+def _same_bytes(one: StoredObject, other: StoredObject) -> bool:
+    """Returns False if two objects have other bytes. The tag of one sent in parts says nothing after a copy."""
+    parts = "-" in one.etag + other.etag
+    return one.size == other.size and (parts or one.etag == other.etag)

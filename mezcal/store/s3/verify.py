@@ -11,6 +11,7 @@ from mezcal.errors import StoreDown
 from mezcal.store.housekeeping.verify import JPEG_END, JPEG_START, Defect, VerifiedItem, choose_sample
 from mezcal.store.local.layout import IMAGE
 from mezcal.store.s3.bucket import ObjectChanged
+from mezcal.store.s3.object_metadata import EVICTED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -43,7 +44,7 @@ class S3Verifier:
     def _verify(self, name: str) -> VerifiedItem | None:
         """Returns the finding about the image *name*, None if it is gone or was published again meanwhile."""
         found = self._bucket.head(name)
-        if found is None:
+        if found is None or (EVICTED in found.metadata and not found.size):  # the latter was taken back
             return None
         try:
             defect = self._defect(found)
@@ -75,7 +76,7 @@ class S3Verifier:
         """Remove *found* if mending, and if nothing was published meanwhile. Returns True if it was removed."""
         with suppress(ObjectChanged):
             if self._mend:
-                self._bucket.delete(found.name, found.etag)
+                self._store.trash.remove(found)
                 return True
         return False
 

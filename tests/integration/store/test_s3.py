@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
@@ -14,6 +16,7 @@ from PIL import Image
 
 from mezcal.recipe import Mezzanine
 from mezcal.store.s3 import S3Store
+from mezcal.store.s3.store import CHECK_SECONDS
 from tests import DATA
 from tests.integration.conftest import TOKEN
 from tests.support.archive_server import ArchiveServer
@@ -23,6 +26,7 @@ from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from concurrent.futures import Future
     from pathlib import Path
 
     from tests.support.installation import Installation
@@ -96,6 +100,69 @@ def test_an_old_image_is_looked_after_while_it_is_served(
     before = installation.ask(master).content
     repository.script(master, body=(SAMPLES / "portrait-rotated.tif").read_bytes())
     until(lambda: installation.ask(master).content != before, 30, "the changed master's image")
+
+
+@contextmanager
+def held(repository: OriginServer, master: str, installation: Installation) -> Iterator[Future[requests.Response]]:
+    """Ask for *master* and stop its download: the worker has found then that the store can be written."""
+    script = repository.script_of(master)
+    script.hold_at = 1000
+    with ThreadPoolExecutor() as threads:
+        asked = threads.submit(installation.ask, master)
+        repository.wait_for_requests(master, 1)
+        yield asked
+        script.go.set()
+
+
+def waits_for_the_store(installation: Installation, master: str) -> bool:
+    job = installation.request(f"/jobs/{Mezzanine.parse(master).key}").json()
+    return bool((job.get("progress") or {}).get("storing"))
+
+
+def test_what_is_converted_is_kept_while_the_store_refuses(
+    fragile: tuple[Installation, S3Server], repository: OriginServer, master: str
+) -> None:
+    installation, server = fragile
+    with held(repository, master, installation) as asked:
+        server.refuse("PUT", Retry_After="1")
+        repository.script_of(master).go.set()
+        until(lambda: waits_for_the_store(installation, master), 30, "a picture that waits")
+        server.refuse(count=0)
+        assert whole(asked.result(60).content)
+    assert repository.count(master) == 1
+
+
+def test_a_deletion_ends_the_wait_for_the_store(
+    fragile: tuple[Installation, S3Server], repository: OriginServer, master: str
+) -> None:
+    installation, server = fragile
+    with held(repository, master, installation) as asked:
+        server.refuse("PUT")
+        script = repository.script_of(master)
+        script.go.set()
+        until(lambda: waits_for_the_store(installation, master), 30, "a picture that waits")
+        script.body = (SAMPLES / "portrait-rotated.tif").read_bytes()
+        assert installation.ask(master, "DELETE", headers=BEARER).status_code == 204
+        server.refuse(count=0)
+        newer = asked.result(60).content
+    assert repository.count(master) == 2
+    with Image.open(io.BytesIO(newer)) as image, Image.open(SAMPLES / "portrait-rotated.tif") as expected:
+        assert sorted(image.size) == sorted(expected.size)
+
+
+def test_jobs_for_which_nobody_waits_survive_any_number_of_refusals(
+    fragile: tuple[Installation, S3Server], repository: OriginServer, master: str, tmp_path: Path
+) -> None:
+    installation, server = fragile
+    time.sleep(CHECK_SECONDS)  # for which a store counts as healthy
+    server.refuse("PUT")
+    assert installation.request("/jobs", "POST", headers=BEARER, json=[master]).ok
+    until(lambda: installation.request("/readyz").status_code == 503, 30, "not ready")
+    assert repository.count(master) == 0
+    server.refuse(count=0)
+    store = store_of(server, "fragile", tmp_path)
+    until(lambda: store.find(Mezzanine.parse(master)), 30, "the image")
+    assert repository.count(master) == 1
 
 
 def test_a_miss_is_made_and_kept_in_the_bucket(

@@ -10,7 +10,7 @@ from uuid import uuid4
 import fakeredis
 import pytest
 
-from mezcal.errors import MasterMissing, OriginFailed, Quarantined, Retention, TimedOut
+from mezcal.errors import MasterMissing, OriginFailed, Quarantined, Retention, StoreDown, Superseded, TimedOut
 from mezcal.jobs import Claim, JobState, Lane
 from mezcal.jobs.recent import RecentDerivatives
 from mezcal.jobs.state.keys import Keys
@@ -581,6 +581,29 @@ def test_a_changed_master_is_tried_until_it_can_be_read(table: JobTable) -> None
     assert claim is not None
     table.finish(claim)
     assert table.states([KEY]) == [JobState.DONE]
+
+
+def test_a_store_that_is_away_uses_up_no_attempts_and_is_tried_again_within_a_minute(table: JobTable) -> None:
+    table.ensure(RECIPE, Lane.BULK)
+    for number in range(8):
+        claim = table.begin(KEY, f"w{number}")
+        assert claim is not None
+        assert claim.attempt == 1
+        seconds = Lease(table, claim).fail(StoreDown("the object store cannot be reached"))
+        assert seconds is not None
+        assert seconds <= 60
+        table.redis.zadd(table.keys.delayed, {KEY: 0})
+        assert len(reaped(table)) == 1
+
+
+def test_a_wait_for_the_store_ends_with_the_lease_and_before_the_time_limit(table: JobTable) -> None:
+    brief = with_lease(table, 0.3)
+    with Lease(brief, begun(brief)).kept() as lease:
+        assert lease.wait(0.01)
+        assert not lease.wait(brief.policy.time_limit)
+        brief.forget(KEY)
+        with pytest.raises(Superseded):
+            lease.wait(30)
 
 
 def test_a_changed_master_that_is_gone_ends_its_job(table: JobTable) -> None:

@@ -259,7 +259,7 @@ def test_a_store_that_accepts_connections_but_never_answers_is_reported(
     s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Though it is asked more than once, and waited for each time."""
-    monkeypatch.setattr("mezcal.store.s3.client.LOOKUP_SECONDS", 0.2)
+    monkeypatch.setattr("mezcal.store.s3.client.s3_client.LOOKUP_SECONDS", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
         store = S3Store(s3.settings("a-bucket", tmp_path, storage_url=url))

@@ -2,7 +2,7 @@
 --   'done'
 --   'failed'     kept_seconds for the failure; clients are refused for refused_seconds of them
 --   'retry'      failed, and another attempt after delay_seconds; a failure if a client waits for it by now
---   'keep-on'    the same, and the attempt does not count: a changed master is tried until it can be read
+--   'keep-on'    the same, and the attempt does not count: a changed master, or a store that fails, is tried until it works
 --   'untried'    nothing was tried: another attempt after delay_seconds, and this one is not counted
 -- -> 1, or 0 if the token is not valid any more
 -- A worker whose lease ran out by mistake still reports, as long as no other worker has begun the job (see renew.lua).

@@ -1,32 +1,25 @@
-"""The S3 client of this process, and hints for operators about its failures."""
+"""The S3 client of this process: it signs requests, and repeats those that may succeed the next time."""
 
 from __future__ import annotations
 
 import logging
 import os
+import random
 import time
 from datetime import datetime
 from email.utils import parsedate_to_datetime
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from botocore.config import Config
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    CredentialRetrievalError,
-    HTTPClientError,
-    IncompleteReadError,
-    NoCredentialsError,
-    PartialCredentialsError,
-)
-from botocore.exceptions import (
-    ConnectionError as NoConnection,
-)
+from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
 from botocore.session import Session
 from botocore.utils import parse_timestamp
 
 from mezcal.errors import StoreDown
-from mezcal.store.s3.presigned_urls import presigned
+from mezcal.store.s3.client.failures import OVERLOADED, UNREACHABLE, S3Refused, failure_of
+from mezcal.store.s3.client.presigned_urls import presigned
 
 if TYPE_CHECKING:
     from collections.abc import Container
@@ -36,46 +29,21 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 ATTEMPTS = 3
+OVERLOADED_ATTEMPTS = 6  # for a store that says to come back: of 30 refusals in 100, one request in 1,400 is left
+PAUSE_FIRST = 0.05  # seconds before the second attempt, doubled each time, times a random factor of 0.5 to 1.5
+PAUSE_MAX = 2.0  # a client may wait: for a store that asks for a longer pause, nobody waits here
 CONNECT_SECONDS, READ_SECONDS = 2.0, 20.0
 LOOKUP_SECONDS = 5.0  # for a HEAD: a client waits for it
-PAUSE_SECONDS = 1.0  # no request is sent for so long after the store could not be reached
+UNREACHABLE_SECONDS = 1.0  # no request is sent for so long after the store could not be reached
 CONNECTIONS_MAX = 64  # kept open by each process
+# Of a server that redirects every request, botocore asks in which region the bucket is, and is redirected again.
+UNREADABLE = (ResponseParserError, RecursionError)
 DEFAULT_REGION = "us-east-1"
 THUMBNAIL_REGION = "us-west-2"  # thumbnail-service's default, for who takes its variables over
-NO_CREDENTIALS = (NoCredentialsError, PartialCredentialsError, CredentialRetrievalError)
-UNREACHABLE = (NoConnection, HTTPClientError, IncompleteReadError)
-HINTS = {
-    "AccessDenied": "give its key the rights that docs/object-storage.md lists",
-    "InvalidAccessKeyId": "AWS_ACCESS_KEY_ID is unknown there",
-    "SignatureDoesNotMatch": "AWS_SECRET_ACCESS_KEY or AWS_DEFAULT_REGION is wrong",
-    "NoSuchBucket": "AWS_BUCKET does not exist there",
-    "PermanentRedirect": "the bucket is in another region: set AWS_DEFAULT_REGION",
-    "AuthorizationHeaderMalformed": "AWS_DEFAULT_REGION is wrong",
-    "RequestTimeTooSkewed": "this machine's clock is wrong",
-    "ExpiredToken": "the credentials have expired",
-    "QuotaExceeded": "the bucket is full",
-}
-CODES = {"403": "AccessDenied", "301": "PermanentRedirect"}  # the response to a HEAD has no body with a code
-
-
-class S3Refused(Exception):
-    """The object store answered with an error: HTTP's *status* and S3's own *code*. *failure* is what it means."""
-
-    def __init__(self, error: ClientError) -> None:
-        self.status: int = error.response["ResponseMetadata"]["HTTPStatusCode"]
-        code: str = error.response["Error"]["Code"]
-        self.code = CODES.get(code, "" if code.isdecimal() else code)
-        super().__init__(f"{self.status} {self.code}".strip())
-
-    @property
-    def failure(self) -> StoreDown:
-        """The failure, with a hint for the operator."""
-        hint = f": {HINTS[self.code]}" if self.code in HINTS else ""
-        return StoreDown(f"the object store refuses ({self}){hint}")
 
 
 class S3Client:
-    """botocore's client for the bucket of *settings*: it signs, retries and finds the bucket's region.
+    """botocore's client for the bucket of *settings*: it signs, and finds the bucket's region.
 
     A client is made at the first request of each process, because no connection may be shared after a fork.
     """
@@ -86,34 +54,67 @@ class S3Client:
         self._clients: dict[str, Any] = {}
         self._pid = 0
         self._paused_until = 0.0
+        self._overloaded = False  # the last request was refused at every attempt: until one succeeds, none is repeated
 
     def call(self, operation: str, handled: Container[int] = (), **parameters: Any) -> dict[str, Any]:
-        """Call *operation* of botocore's client on the bucket. Returns the parsed response.
+        """Call *operation* of botocore's client on the bucket, more than once if need be. Returns the parsed response.
 
         Raises `S3Refused` if the store answers with one of the *handled* statuses, else `StoreDown`.
         """
+        for attempt in count(1):
+            try:
+                response = self._send(operation, parameters)
+            except S3Refused as refused:
+                if refused.status in handled:
+                    self._overloaded = False
+                    raise
+                if self._may_repeat(refused, attempt):
+                    time.sleep(_pause(attempt, refused.retry_after))
+                    continue
+                raise refused.failure from refused
+            except UNREACHABLE as error:
+                if attempt < ATTEMPTS:
+                    time.sleep(_pause(attempt))
+                    continue
+                raise self.failure(error) from error
+            self._overloaded = False
+            return response
+        raise AssertionError("the last attempt returns or raises")
+
+    def _send(self, operation: str, parameters: dict[str, Any]) -> dict[str, Any]:
+        """Send one request. Raises `S3Refused`, an error of UNREACHABLE, or `StoreDown`."""
         if time.monotonic() < self._paused_until:
-            raise StoreDown("the object store could not be reached a moment ago")
+            raise StoreDown("the object store could not be reached a moment ago", may_pass=True)
+        body = parameters.get("Body")
+        if body is not None and not isinstance(body, bytes):
+            body.seek(0)
         try:
             client = self._client("lookups" if operation == "head_object" else "requests")
             response: dict[str, Any] = getattr(client, operation)(Bucket=self.bucket, **parameters)
         except ClientError as error:
-            refused = S3Refused(error)
-            raise (refused if refused.status in handled else refused.failure) from error
-        except BotoCoreError as error:
+            raise S3Refused(error) from error
+        except UNREACHABLE:
+            raise
+        except (BotoCoreError, *UNREADABLE) as error:
             raise self.failure(error) from error
         return response
 
-    def failure(self, error: BotoCoreError) -> StoreDown:
-        """Returns the failure that botocore's *error* means, with a hint for the operator."""
-        if isinstance(error, NO_CREDENTIALS):
-            hint = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
-            return StoreDown(f"no credentials for the object store ({type(error).__name__}): {hint}")
+    def _may_repeat(self, refused: S3Refused, attempt: int) -> bool:
+        """Returns True if another attempt is worthwhile. While the store refuses everything, no client waits."""
+        if refused.status not in OVERLOADED:
+            return refused.may_pass and attempt < ATTEMPTS
+        short = refused.retry_after is None or refused.retry_after <= PAUSE_MAX
+        if short and not self._overloaded and attempt < OVERLOADED_ATTEMPTS:
+            return True
+        self._overloaded = True
+        return False
+
+    def failure(self, error: Exception) -> StoreDown:
+        """Returns the failure that *error* of botocore means. No request is sent for a moment if it is UNREACHABLE."""
         if isinstance(error, UNREACHABLE):
             log.warning("the object store cannot be reached: %s", error)
-            self._paused_until = time.monotonic() + PAUSE_SECONDS
-            return StoreDown(f"the object store cannot be reached ({type(error).__name__})")
-        return StoreDown(f"the object store cannot be asked ({type(error).__name__}): {error}")
+            self._paused_until = time.monotonic() + UNREACHABLE_SECONDS
+        return failure_of(error)
 
     def presigned_url(self, key: str, method: str, since: float, seconds: int) -> str:
         """Returns a URL that allows anyone to do *method*, GET or HEAD, on *key* for *seconds* from *since* on.
@@ -142,6 +143,12 @@ class S3Client:
                 config=_config(settings, LOOKUP_SECONDS if purpose == "lookups" else READ_SECONDS),
             )
         return client
+
+
+def _pause(attempt: int, asked: float | None = None) -> float:
+    """Returns the seconds until the next attempt: a growing random time, and no less than the store *asked* for."""
+    pause = min(PAUSE_FIRST * 2.0**attempt, PAUSE_MAX) * random.uniform(0.5, 1.5)  # noqa: S311 - jitter
+    return max(pause, asked or 0.0)
 
 
 def _session(settings: Settings) -> Session:
@@ -176,7 +183,7 @@ def _config(settings: Settings, read_seconds: float) -> Config:
         connect_timeout=CONNECT_SECONDS,
         read_timeout=read_seconds,
         max_pool_connections=CONNECTIONS_MAX,
-        retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+        retries={"mode": "standard", "total_max_attempts": 1},  # `call` repeats requests: botocore ignores Retry-After
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
         parameter_validation=False,  # costs a tenth of a HEAD's time; the parameters are written in `bucket`

@@ -1,0 +1,54 @@
+"""What to do while the store fails: wait, so that a finished picture is not thrown away because of one minute."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from typing import TYPE_CHECKING, TypeVar
+
+from mezcal.errors import StoreDown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mezcal.store.protocols import Store
+
+log = logging.getLogger(__name__)
+Result = TypeVar("Result")
+
+PATIENCE = 120.0  # seconds that a finished picture waits for the store before it is given up
+PAUSE_FIRST, PAUSE_MAX = 0.5, 5.0  # between attempts; the latter bounds how late the end of an outage is noticed
+RETRY_AFTER_MAX = 10.0
+
+
+def persist(call: Callable[[], Result], wait: Callable[[float], bool], patience: float = PATIENCE) -> Result:
+    """Repeat *call* while the store fails in a way that may pass, for *patience* seconds. Returns its result.
+
+    The pauses grow, and are no shorter than the store asks for, within bounds. *wait* waits some seconds; it returns
+    False if there is no time left. Raises the last `StoreDown`, and the exceptions of *call* and *wait*.
+    """
+    ends, pause = time.monotonic() + patience, PAUSE_FIRST
+    while True:
+        try:
+            return call()
+        except StoreDown as failure:
+            seconds = max(pause * random.uniform(0.5, 1), min(failure.pause or 0.0, RETRY_AFTER_MAX))  # noqa: S311
+            if not failure.may_pass or time.monotonic() + seconds > ends:
+                raise
+            log.warning("waiting for the store: %s", failure.detail)
+            if not wait(seconds):
+                raise
+        pause = min(pause * 2, PAUSE_MAX)
+
+
+def wait_for_store(store: Store, wait: Callable[[float], bool], patience: float) -> None:
+    """Wait until a derivative can be stored. Raises `StoreDown` if that may pass, but takes longer than *patience*.
+
+    What does not pass by itself, as a full disk, is for the job to find: it may evict derivatives.
+    """
+    try:
+        persist(store.check, wait, patience)
+    except StoreDown as failure:
+        if failure.may_pass:
+            raise
