@@ -1,9 +1,10 @@
-"""Every part killed, frozen and restarted at random instants under load: `make chaos [SECONDS=300] [SEED=1]`.
+"""Every part killed, frozen, restarted and damaged at random instants under load: `make chaos [SECONDS=300] [SEED=1]`.
 
-Twenty clients request 300 masters while bulk jobs run, and a fault happens every few seconds. At the end every
-image must be served and be byte for byte what a quiet run makes; no image may have cost more downloads than one
-and the faults that fell between its first download and its last; and nothing may be left behind. Prints the
-figures; exit code 1 and the reasons if one of these does not hold.
+Twenty clients request 300 masters while bulk jobs run and masters change, and a fault happens every few seconds. At
+the end every image must be byte for byte what a quiet run makes of the newest masters; no image may have cost more
+downloads than one, its changes, and the faults that fell between its first download and its last; no failure may be
+remembered, since no master is at fault; and nothing may be left behind. Prints the figures; exit code 1 and the reasons
+if one of these does not hold. Full disks take root, to mount small ones.
 """
 
 from __future__ import annotations
@@ -20,14 +21,13 @@ import tempfile
 import threading
 import time
 from collections import Counter, defaultdict
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import requests
-import tifffile
 from redis import Redis, RedisError
 
 from mezcal.convert import ConversionOptions
@@ -40,6 +40,7 @@ from mezcal.origin import open_origin
 from mezcal.recipe import Mezzanine
 from mezcal.settings import load
 from mezcal.store import open_store
+from tests.faults.support.chaos_damage import SECRET, Changes, Damage, small_disks, write_master
 from tests.support.installation import Installation, running_installation
 from tests.support.proc import command_line, state
 
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 CLIENTS, MASTERS, BULK = 20, 300, 200
-EDGE, RATE = 600, 3e6  # a master has a megabyte, and takes a third of a second to come
+RATE = 3e6  # bytes per second: a master takes a third of a second to come
 PAUSE = 3.0  # seconds between two faults, on average
 RECOVERY = 10.0  # seconds after a fault in which its consequences count as its own: a lease, a reaper, a restart
 SETTINGS = {
@@ -55,6 +56,8 @@ SETTINGS = {
     "MAX_ATTEMPTS": "20",  # kills are the rule here, not the master's fault
     "ORIGIN_READ_TIMEOUT": "5",
     "FAILURE_BRIEF_SECONDS": "1",
+    "FAILURE_MISSING_SECONDS": "5",
+    "WEBHOOK_SECRETS": SECRET,
     "RETRY_SECONDS": "1",
     "BREAKER_SECONDS": "1",
     "DRAIN_SECONDS": "5",
@@ -79,6 +82,7 @@ class Course:
     faults: list[Fault] = field(default_factory=list)
     answers: Counter[str] = field(default_factory=Counter)
     slowest: float = 0
+    sent: Counter[str] = field(default_factory=Counter)  # events of each master
 
 
 class Origin:
@@ -112,8 +116,7 @@ class Origin:
 def make_masters(folder: Path) -> list[str]:
     names = [f"m{number:03}.tif" for number in range(MASTERS)] + [f"b{number:03}.tif" for number in range(BULK)]
     for number, name in enumerate(names):
-        pixels = np.random.default_rng(number).integers(0, 256, (EDGE // 8, EDGE // 8, 3), dtype=np.uint8)
-        tifffile.imwrite(folder / name, pixels.repeat(8, 0).repeat(8, 1), photometric="rgb", rowsperstrip=16)
+        write_master(folder / name, number)
     return names
 
 
@@ -134,12 +137,17 @@ def ask_for_ever(
     """Ask for masters as they become known; the newest ones most, so that several wait for the same."""
     chance = random.Random(seed)
     while not over.is_set():
-        known = max(1, min(MASTERS, int(clock() * MASTERS) + 1))
+        known = known_at(clock)
         number = max(0, known - 1 - int(chance.expovariate(1 / 4)))
         began = time.monotonic()
         course.answers[outcome(installation, f"m{number:03}.tif")] += 1
         course.slowest = max(course.slowest, time.monotonic() - began)
         over.wait(chance.uniform(0, 0.4))
+
+
+def known_at(clock: Callable[[], float]) -> int:
+    """Returns how many masters clients know by now."""
+    return max(1, min(MASTERS, int(clock() * MASTERS) + 1))
 
 
 def outcome(installation: Installation, path: str) -> str:
@@ -149,7 +157,13 @@ def outcome(installation: Installation, path: str) -> str:
         return "no answer"
     if answer.status_code == 200 and answer.content[-2:] != b"\xff\xd9":
         return "CUT"
-    return str(answer.status_code)
+    return str(answer.status_code) if answer.status_code == 200 else f"{answer.status_code} {problem(answer)}"
+
+
+def problem(answer: requests.Response) -> str:
+    with suppress(ValueError):
+        return str(answer.json()["type"]).rpartition("/")[2]
+    return "without a reason"
 
 
 def bulk_for_ever(installation: Installation, clock: Callable[[], float], over: threading.Event) -> None:
@@ -178,9 +192,13 @@ def bulk_client(installation: Installation) -> Jobs:
 class Chaos:
     """Faults at random, from one seed."""
 
-    def __init__(self, installation: Installation, origin: Origin, course: Course, seed: int) -> None:
+    def __init__(
+        self, installation: Installation, origin: Origin, course: Course, changes: Changes, seed: int, *, disks: bool
+    ) -> None:
         self.installation, self.origin, self.course = installation, origin, course
         self.chance = random.Random(seed)
+        damage = Damage(installation, changes, origin.log.with_suffix(".sign-in"), self.chance)
+        disk = {"cache full": damage.fill_cache, "data folder full": damage.fill_data} if disks else {}
         self.kinds: dict[str, Callable[[], None]] = {
             "pool process killed": lambda: self.kill(self.pool),
             "pool process frozen": lambda: self.freeze(self.pool, 8),
@@ -195,6 +213,10 @@ class Chaos:
             "connections dropped": self.drop,
             "origin killed": self.restart_origin,
             "origin frozen": lambda: self.freeze(lambda: [self.origin.process.pid], 4),
+            "sign-in page": damage.show_sign_in_page,
+            "broker's state damaged": damage.damage_state,
+            "broker's clock stepped": damage.step_clock,
+            **disk,
         }
 
     def run(self, seconds: float) -> None:
@@ -259,29 +281,36 @@ def table(installation: Installation) -> JobTable:
 
 
 def wanted_later(installation: Installation, names: list[str], wanted: dict[str, bytes]) -> list[str]:
-    """Ask for each until it is there, two minutes at most; which are wrong."""
-    ends = time.monotonic() + 120
-    wrong = []
-    for name in names:
-        answer = None
-        while time.monotonic() < ends and not (answer and answer.status_code == 200):
-            with suppress(requests.RequestException):
-                answer = installation.ask(name)
-            if answer is None or answer.status_code != 200:
-                time.sleep(0.5)
-        if answer is None or answer.status_code != 200:
-            wrong.append(f"{name} is not served: {answer.text if answer else 'no answer'}")
-        elif answer.content != wanted[name]:
-            wrong.append(f"{name} is not what a quiet run makes")
-    return wrong
+    """Ask for each until it is there, three minutes at most for all; which are wrong."""
+    ends = time.monotonic() + 180
+    with ThreadPoolExecutor(8) as pool:
+        found = pool.map(lambda name: right_at_last(installation, name, wanted[name], ends), names)
+        return [wrong for wrong in found if wrong is not None]
 
 
-def too_many(downloads: dict[str, list[float]], faults: list[Fault]) -> list[str]:
-    """Images that cost more downloads than one and the faults that fell between the first and the last."""
+def right_at_last(installation: Installation, name: str, wanted: bytes, ends: float) -> str | None:
+    """Returns what is wrong with the image of *name* at the moment *ends*, None as soon as it is right."""
+    found = "no answer"
+    while time.monotonic() < ends:
+        with suppress(requests.RequestException):
+            answer = installation.ask(name)
+            if answer.content == wanted:
+                return None
+            found = f"{answer.status_code}, job {installation.job(name)}"
+        time.sleep(0.5)
+    return f"{name} is not what a quiet run makes: {found}"
+
+
+def too_many(downloads: dict[str, list[float]], course: Course) -> list[str]:
+    """Images that cost more downloads than one, their events, and the faults between the first and the last.
+
+    While the disk was full, any of them may have been evicted.
+    """
     wrong = []
+    evicted = sum(fault.what == "cache full" for fault in course.faults)
     for name, moments in downloads.items():
-        hits = [fault for fault in faults if fault.began <= moments[-1] and fault.ended + RECOVERY >= moments[0]]
-        if len(moments) > 1 + len(hits):
+        hits = [fault for fault in course.faults if fault.began <= moments[-1] and fault.ended + RECOVERY >= moments[0]]
+        if len(moments) > 1 + len(hits) + course.sent[name] + evicted:
             wrong.append(f"{name} was downloaded {len(moments)} times with {len(hits)} faults")
     return wrong
 
@@ -297,7 +326,7 @@ def left_behind(installation: Installation) -> list[str]:
 def remains(installation: Installation) -> list[str]:
     try:
         jobs = table(installation)
-        depths = {name: count for name, count in jobs.depths().items() if count and name != "failed"}
+        depths = {name: count for name, count in jobs.depths().items() if count}
         lasting = [key for key in jobs.redis.scan_iter(f"{jobs.keys.prefix}job:*") if jobs.redis.ttl(key) < 0]
     except RedisError as error:
         return [f"no broker: {error}"]
@@ -314,29 +343,40 @@ def run(seconds: float, seed: int) -> list[str]:
         masters.mkdir()
         log.touch()
         names = make_masters(masters)
-        wanted = quiet_run(masters, folder / "quiet", names)
-        origin = Origin(masters, log)
-        (folder / "installation").mkdir()
+        origin, data = Origin(masters, log), folder / "installation" / "data"
+        data.mkdir(parents=True)
         try:
-            with running_installation(folder / "installation", origin.url, **SETTINGS) as installation:
-                course = under_load(installation, origin, seconds, seed)
-                wrong = wanted_later(installation, names, wanted)
-                wrong += too_many(origin.downloads(), course.faults) + left_behind(installation)
+            with (
+                small_disks(data) as disks,
+                running_installation(folder / "installation", origin.url, **SETTINGS) as installation,
+            ):
+                course = under_load(installation, origin, seconds, seed, disks=disks)
+                wrong = wanted_later(installation, names, quiet_run(masters, folder / "quiet", names))
+                wrong += too_many(origin.downloads(), course) + left_behind(installation)
                 report(course, origin.downloads(), seconds, seed)
                 if wrong:
-                    print(installation.journal.read_text()[-4000:], file=sys.stderr)
+                    print(*lines_about(installation, wrong[0]), sep="\n", file=sys.stderr)
                 return wrong + (["an image was cut"] if course.answers["CUT"] else [])
         finally:
             origin.stop()
 
 
-def under_load(installation: Installation, origin: Origin, seconds: float, seed: int) -> Course:
+def lines_about(installation: Installation, what: str) -> list[str]:
+    """Returns the last lines of the log, and of those that name the first word of *what*."""
+    lines = [line for line in installation.journal.read_text().splitlines() if " 200 hit " not in line]
+    return [line for line in lines if what.split(maxsplit=1)[0] in line][-40:] + lines[-40:]
+
+
+def under_load(installation: Installation, origin: Origin, seconds: float, seed: int, *, disks: bool) -> Course:
     course, over, began = Course(), threading.Event(), time.monotonic()
 
     def clock() -> float:
         return (time.monotonic() - began) / seconds
 
+    changes = Changes(installation, origin.folder, lambda: known_at(clock), seed)
+    course.sent = changes.sent
     with joined(over) as threads:
+        threads.append(threading.Thread(target=changes.run, args=(over,)))
         for number in range(CLIENTS):
             threads.append(
                 threading.Thread(target=ask_for_ever, args=(installation, course, clock, over, seed + number))
@@ -344,7 +384,7 @@ def under_load(installation: Installation, origin: Origin, seconds: float, seed:
         threads.append(threading.Thread(target=bulk_for_ever, args=(installation, clock, over)))
         for thread in threads:
             thread.start()
-        Chaos(installation, origin, course, seed).run(seconds)
+        Chaos(installation, origin, course, changes, seed, disks=disks).run(seconds)
     return course
 
 
@@ -365,6 +405,7 @@ def report(course: Course, downloads: dict[str, list[float]], seconds: float, se
     print(f"{seconds:g} s, seed {seed}: {len(course.faults)} faults, {sum(course.answers.values())} requests")
     print("faults:    " + ", ".join(f"{what} {count}" for what, count in sorted(faults.items())))
     print("answers:   " + ", ".join(f"{what} {count}" for what, count in sorted(course.answers.items())))
+    print(f"events:    {sum(course.sent.values())} for {len(course.sent)} masters")
     print(f"slowest:   {course.slowest:.1f} s")
     print("downloads: " + ", ".join(f"{images} images {times}x" for times, images in sorted(counts.items())))
 

@@ -2,7 +2,8 @@
 
     python -m tests.faults.support.slow_origin FOLDER PORT LOG BYTES_PER_SECOND
 
-A line of the log is the moment a download began, and its path.
+A line of the log is the moment a download began, and its path. While there is a file of the same name that ends in
+.sign-in, each answer is a page.
 """
 
 from __future__ import annotations
@@ -38,11 +39,14 @@ class Answers(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         path = unquote(self.path.lstrip("/"))
+        if self.server.log.with_suffix(".sign-in").exists():
+            return self._sign_in()
         file = self.server.folder / path
         if not file.is_file():
             return self.send_error(404)
-        with self.server.log.open("a") as log:
-            log.write(f"{time.time():.3f} {path}\n")
+        if self.command == "GET":
+            with self.server.log.open("a") as log:
+                log.write(f"{time.time():.3f} {path}\n")
         body = file.read_bytes()
         asked = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
         start, end = (int(asked[1]), int(asked[2] or len(body) - 1) + 1) if asked else (0, len(body))
@@ -54,7 +58,21 @@ class Answers(BaseHTTPRequestHandler):
         if asked:
             self.send_header("Content-Range", f"bytes {start}-{end - 1}/{len(body)}")
         self.end_headers()
+        if self.command == "HEAD":
+            return None
         return self._trickle(memoryview(body)[start:end])
+
+    def do_HEAD(self) -> None:
+        self.do_GET()
+
+    def _sign_in(self) -> None:
+        page = b"<!DOCTYPE html><html><title>Sign in</title><form>Who are you?</form></html>"
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.send_header("Content-Length", str(len(page)))
+        self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(page)
 
     def _trickle(self, body: memoryview) -> None:
         began = time.monotonic()
