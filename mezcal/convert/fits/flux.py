@@ -33,7 +33,7 @@ def exposure(header: Any) -> float | None:
     if not COUNTS.fullmatch(str(header.get("BUNIT", "")).strip().upper()):
         return None
     try:
-        seconds = float(header.get("EXPTIME", "nan"))
+        seconds = float(header.get("EXPTIME", header.get("EXPOSURE", "nan")))
     except (TypeError, ValueError):
         return None
     return seconds if math.isfinite(seconds) and seconds > 0 else None

@@ -84,11 +84,11 @@ def colour_levels(
     All three have one scale, the stretch acts on their mean alone, and pixels that are too bright keep their hue.
     *finished* planes are a picture in bytes, whose colours are kept as they are.
     """
-    skies, within = _colour_limits([_statistics_picture(plane) for plane in planes], options, finished=finished)
+    blacks, grey, within = _colour_limits([_statistics_picture(plane) for plane in planes], options, finished=finished)
     scaled = [scale(plane) for plane in planes]
     picture, top = np.empty((*scaled[0].size[::-1], 3), np.uint8), 0
     for bands in zip(*(plane.bands for plane in scaled), strict=True):
-        light = [band - sky for band, sky in zip(bands, skies, strict=True)]
+        light = _known([band - black for band, black in zip(bands, blacks, strict=True)], grey)
         mean = _mean(light)
         with np.errstate(all="ignore"):
             factor = np.where(mean > 0, _stretched(within.apply(mean), options) / mean, 0)
@@ -101,19 +101,26 @@ def colour_levels(
 
 def _colour_limits(
     small: list[Pixels], options: ThumbnailOptions, *, finished: bool
-) -> tuple[list[np.float32], Limits]:
-    """Returns what is black in each of the averaged planes, and the limits of all three above it.
+) -> tuple[list[np.float32], np.float32, Limits]:
+    """Returns what is black in each of the averaged planes, and above it: the sky's light, and the limits of all three.
 
     Each sky is at the same distance from black, so that it is the same grey. Black is below and white above the noise
     of the plane with most of it: noise that is cut has a colour.
     """
     if finished and options.limits == "zscale":  # the limits of such pictures were chosen before
-        return [np.float32(0)] * len(small), Limits(0.0, BYTE_MAX)
+        return [np.float32(0)] * len(small), np.float32(0), Limits(0.0, BYTE_MAX)
     skies = [np.float32(0 if finished else _sky(plane)) for plane in small]
     found = [limits(plane - sky, options) for plane, sky in zip(small, skies, strict=True)]
     white = max(each.white for each in found)
     black = np.float32(min(0.0, *(each.black for each in found)))
-    return [sky + black for sky in skies], Limits(0.0, float((white if white > 0 else 1.0) - black))
+    within = Limits(0.0, float((white if white > 0 else 1.0) - black))
+    return [sky + black for sky in skies], -black, within
+
+
+def _known(planes: list[Pixels], grey: np.float32) -> list[Pixels]:
+    """Returns *planes* with *grey*, the sky's light, where only others have pixels: what those show is drawn."""
+    known = np.isfinite(planes).any(axis=0)
+    return [np.where(np.isnan(plane) & known, grey, plane) for plane in planes]
 
 
 def _mean(planes: list[Pixels]) -> Pixels:

@@ -83,9 +83,25 @@ def test_a_frame_beside_the_others_leaves_them_visible(tmp_path: Path, look: str
     assert visual < 150
 
 
+def test_what_one_frame_shows_is_drawn_where_the_others_end(tmp_path: Path) -> None:
+    """The visual frame shows the northern half; below, red and blue are left, on a sky of the same grey."""
+    paths = [tmp_path / f"{number}.fits" for number in range(3)]
+    for path in paths:
+        write_frame(path)
+    with fits.open(paths[1], mode="update") as hdus:
+        hdus[0].data[: SIDE // 2] = np.nan
+    shown = composite(tmp_path, paths)
+    upper, lower = shown[8 : SIDE // 2 - 8], shown[SIDE // 2 + 8 : -8]
+    assert np.ptp(upper[upper.mean(axis=2) > 200].mean(axis=0)) < 20
+    red, visual, blue = lower[lower[..., 0] > 230].mean(axis=0)
+    assert min(red, blue) > visual + 80
+    assert np.median(lower, axis=(0, 1)) == pytest.approx(np.median(upper, axis=(0, 1)), abs=8)
+
+
 @pytest.mark.parametrize(("cards", "seconds"), [
     ({"EXPTIME": 30.0}, 30.0), ({"EXPTIME": 30, "BUNIT": "adu"}, 30.0), ({"EXPTIME": 30, "BUNIT": "electron"}, 30.0),
     ({"EXPTIME": 30, "BUNIT": "electron/s"}, None), ({"EXPTIME": 30, "BUNIT": "MJy/sr"}, None), ({}, None),
+    ({"EXPOSURE": 30.0}, 30.0), ({"EXPTIME": 20.0, "EXPOSURE": 30.0}, 20.0),
     ({"EXPTIME": 0.0}, None), ({"EXPTIME": -1.0}, None), ({"EXPTIME": "long"}, None),
 ])  # fmt: skip
 def test_an_exposure_counts_only_for_counts(cards: dict[str, object], seconds: float | None) -> None:
