@@ -83,6 +83,13 @@ def many_tiles(across: int = 1_200) -> bytes:
     return tiff(table, layout(16 * across, 16 * across, 8, [8], 16), ((324, 4, count, 8), (325, 4, count, 8)))
 
 
+def padded_tiles(across: int = 400) -> bytes:
+    """A row of tiles of 256 bytes that take a megabyte each in the file; they are in the same place."""
+    tile = imagecodecs.zstd_encode(bytes(256)).ljust(MIB, b"\0")
+    table = {324: (4, [8] * across), 325: (4, [MIB] * across)}
+    return tiff(tile, layout(16 * across, 16, 50000, [8], 16) | table)
+
+
 def many_large_tags(compression: int = 8) -> bytes:
     """Forty tags of 8 MB each, in the same bytes."""
     strip = zlib.compress(bytes(64 * 64))
@@ -272,6 +279,7 @@ BYTES: dict[str, Callable[[], bytes]] = {
     "overlapping-directories.tif": overlapping_directories,
     "many-entries.tif": many_entries,
     "many-tiles.tif": many_tiles,
+    "padded-tiles.tif": padded_tiles,
     "large-tags.tif": many_large_tags,
     "old-jpeg-large-tags.tif": old_jpeg_with_large_tags,
     "large-strip.tif": large_strip,

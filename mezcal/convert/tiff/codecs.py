@@ -48,6 +48,11 @@ def open_strips(master: MasterReader, page: Page) -> Strips:
     return Strips(page.width, page.height, first.shape[2], first.dtype, segments.rows, segments.row)
 
 
+def stored_bytes_max(page: Page) -> int:
+    """Returns the bytes that are read of a segment at most: a compressed one may be larger than its pixels."""
+    return page.segment_bytes if page.compression == 1 else 2 * page.segment_bytes + SEGMENT_OVERHEAD
+
+
 def open_segments(master: MasterReader, page: Page) -> PageSegments:
     """Returns the strips or tiles of *page*, not decoded yet. Raises `CannotRead` if tifffile cannot."""
     try:
@@ -93,11 +98,6 @@ class PageSegments:
     def _across(self) -> int:
         return -(-self.page.width // self.page.tile[0]) if self.page.tile else 1
 
-    @property
-    def _bytes_max(self) -> int:
-        """Bytes of a segment in the file at most: a compressed one may be somewhat larger than its pixels."""
-        return self.page.segment_bytes if self.page.compression == 1 else 2 * self.page.segment_bytes + SEGMENT_OVERHEAD
-
     def row(self, index: int) -> NDArray[Any]:
         """Returns the *index*-th row of strips or tiles: height x width x samples."""
         return self.decode(index, self.read(index))
@@ -131,7 +131,7 @@ class PageSegments:
 
     def _read_segment(self, number: int) -> bytes:
         offset, size = self.tifffile_page.dataoffsets[number], self.tifffile_page.databytecounts[number]
-        size = min(size, self._bytes_max, self.page.directory.file.length)  # the declared size may be wrong
+        size = min(size, stored_bytes_max(self.page), self.page.directory.file.length)  # the declared size may be wrong
         data = self.bytes_at(offset, size)
         self._check_declared_size(data, number)
         return data
@@ -172,7 +172,7 @@ class PageSegments:
 
     def _inflated(self, data: bytes, number: int) -> bytes:
         """Returns LERC data that are compressed again. Raises `CannotRead` if they are larger than a tile can be."""
-        most = self._bytes_max
+        most = stored_bytes_max(self.page)
         try:
             if self._compressed_twice == 1:
                 inflated = zlib.decompressobj().decompress(data, most + 1)

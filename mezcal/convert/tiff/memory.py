@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mezcal.convert.formats import LIBVIPS
-from mezcal.convert.tiff import parallel_layouts, tile_headers
+from mezcal.convert.tiff import codecs, parallel_layouts, tile_headers
 
 if TYPE_CHECKING:
     from mezcal.convert.master_reader import MasterReader
@@ -37,7 +37,12 @@ def memory_needed(engine: str, master: MasterReader, page: Page) -> int:
 def _tifffile_bytes(page: Page) -> int:
     overhead = tile_headers.JPEG_2000_OVERHEAD_MAX if page.compression in tile_headers.JPEG_2000 else 0
     work = DECODER_BYTES.get(page.compression, 0) * page.segment_pixels * page.samples
-    return COPIES * page.row_bytes + work + overhead
+    return COPIES * page.row_bytes + _stored_excess(page) + work + overhead
+
+
+def _stored_excess(page: Page) -> int:
+    """Returns the bytes that a row of strips or tiles takes in the file beyond its pixels: all are read at once."""
+    return max(0, page.stored_row_bytes(codecs.stored_bytes_max(page)) - page.row_bytes)
 
 
 def _libvips_bytes(master: MasterReader, page: Page) -> int:

@@ -237,6 +237,15 @@ class Page:
         length = self.directory.file.length
         return min(int(counts.max()), length) if counts.any() else length
 
+    def stored_row_bytes(self, most: int) -> int:
+        """Returns the bytes of the largest row of strips or tiles as they are stored, *most* of each, all planes."""
+        counts = np.minimum(self._segment_tables()[1][: self.segment_count], most)
+        if len(counts) < self.segment_count:
+            return 0
+        across = -(-self.width // self.tile[0]) if self.tile else 1
+        planes = counts.reshape(self.samples if self.planar else 1, -1, across)
+        return int(planes.sum(axis=(0, 2)).max())
+
     def check_content(self) -> None:
         """Raise `BadTiff` unless the file holds every strip or tile of the picture."""
         if self.samples > SAMPLES_MAX or (self.tile and self.segment_bytes > TILE_MAX):

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from mezcal.convert.tiff.pages import Page
 
 STRIP_MAX = 10 * 2**20  # decoded bytes of a strip; several are in memory
+STORED_MOST = 2  # times the decoded bytes of a row of strips or tiles
 BLOCKS_MAX = 65_535  # between two restart markers
 BLOCK = 8  # pixels a side
 JPEG_END = b"\xff\xd9"
@@ -37,13 +38,13 @@ JPEG_END = b"\xff\xd9"
 
 def memory_needed(page: Page) -> int:
     """Returns the bytes that the strips of *page* in memory take, 0 if several threads cannot decode it."""
-    rows = _strip_rows(page) if is_simple(page) else 0
+    rows = _strip_rows(page) if _is_admitted(page) else 0
     return rows * _row_bytes(page) * (2 * thread_count() + AHEAD)
 
 
 def open_strips(master: MasterReader, page: Page) -> Strips | None:
     """Returns the samples of *page* in strips that several threads can decode, None if libvips is to decode it."""
-    rows = _strip_rows(page) if is_simple(page) else 0
+    rows = _strip_rows(page) if _is_admitted(page) else 0
     if not rows:
         return None
     try:
@@ -65,6 +66,11 @@ def upper_bytes(strips: Strips) -> Strips:
         return (pixels >> 8).astype("uint8")
 
     return replace(strips, dtype=np.dtype("uint8"), decode=reduced)
+
+
+def _is_admitted(page: Page) -> bool:
+    """Returns True if *page* is simple, and not stored in much more bytes than its pixels have."""
+    return is_simple(page) and page.stored_row_bytes(codecs.stored_bytes_max(page)) <= STORED_MOST * page.row_bytes
 
 
 def _is_uncompressed(page: Page) -> bool:

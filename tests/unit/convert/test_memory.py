@@ -40,6 +40,7 @@ REFUSED = {
 }
 ASKS = {  # at least these bytes
     "many-tiles.tif": 2 * 1_200**2 * 150,
+    "padded-tiles.tif": 400 * MIB,
     "large-strip.tif": 100 * MIB,
     "wide.tif": 600 * MIB,
     "grid.avif": 270 * MIB,
