@@ -31,7 +31,7 @@ FORMAT_BYTES = {"uchar": 1, "char": 1, "ushort": 2, "short": 2, "double": 8}  # 
 COLUMN_BYTES, SHOWN_BYTES, PROFILE_BYTES = 520, 1_500, 3_500  # for each column: a byte of samples, a band, a profile
 SCALED_BYTES, SCALED_WIDE_BYTES = 3_700, 7_000  # for each column and band of a picture that is scaled
 WIDE = 65_500  # columns
-ROW_COPIES = 7  # of a whole picture that has few rows
+ROW_COPIES = 9  # of a whole picture that has few rows
 
 JPEG_PIXELS = 8 * 256  # a byte at most: each block has a bit or more, and stands for 256 pixels or fewer
 DEFLATE_RATIO = 1_032  # to one at most (zlib's technical details)
@@ -86,11 +86,17 @@ def bytes_of_rows(decoded: Decoded, edge: int) -> int:
     """
     image = decoded.image
     pixel_bytes = image.bands * FORMAT_BYTES.get(image.format, 4)
-    shown = 1 if decoded.space == "grey" else 3
-    column = COLUMN_BYTES * pixel_bytes + SHOWN_BYTES * shown + (PROFILE_BYTES if decoded.space == "cmyk" else 0)
-    if max(image.width, image.height) > edge:
-        column = max(column, (SCALED_WIDE_BYTES if image.width > WIDE else SCALED_BYTES) * shown)
-    return int(image.width * min(column, ROW_COPIES * image.height * max(pixel_bytes, shown)))
+    return bytes_of_columns((image.width, image.height), pixel_bytes, decoded.space, edge)
+
+
+def bytes_of_columns(size: tuple[int, int], pixel_bytes: int, space: str, edge: int) -> int:
+    """Returns `bytes_of_rows` of a picture of *size*, with *pixel_bytes* bytes a pixel."""
+    width, height = size
+    shown = 1 if space == "grey" else 3
+    column = COLUMN_BYTES * pixel_bytes + SHOWN_BYTES * shown + (PROFILE_BYTES if space == "cmyk" else 0)
+    if max(size) > edge:
+        column = max(column, (SCALED_WIDE_BYTES if width > WIDE else SCALED_BYTES) * shown)
+    return int(width * min(column, ROW_COPIES * height * max(pixel_bytes, shown)))
 
 
 @contextmanager

@@ -38,7 +38,8 @@ def open_image(
     if engine == MEZCAL:
         return psd.load(master, check_size)
     if engine == IMAGECODECS:
-        return jpeg2000.open_picture(master, check_size, smaller=context.options.oversize == "scale")
+        edge = context.options.max_edge or memory_limits.WIDE
+        return jpeg2000.open_picture(master, check_size, edge=edge, smaller=context.options.oversize == "scale")
     if engine == PILLOW:
         return pillow.load(image_format.pillow_name, master, check_size)
     return _by_libvips(image_format.name, master, page, check_size)

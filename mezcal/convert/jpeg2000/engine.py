@@ -29,26 +29,43 @@ if TYPE_CHECKING:
     from mezcal.convert.master_reader import MasterReader
 
 
-def open_picture(master: MasterReader, check_size: Callable[[int, int], None], *, smaller: bool) -> Decoded:
+WITH_ROWS_MAX = 1_000 * 2**20  # bytes of a decoded picture and of the rows that are converted at a time
+
+
+def open_picture(master: MasterReader, check_size: Callable[[int, int], None], *, edge: int, smaller: bool) -> Decoded:
     """Returns the picture. Raises `CannotRead`, or `TooLarge` if it takes too much memory.
 
-    With *smaller*, a picture that takes too much memory is decoded in a smaller size, if its coding contains one.
+    With *smaller*, a picture that takes too much memory is decoded in a smaller size, if its coding contains one. The
+    memory of the rows counts, too, if they have to be scaled to a longest side of *edge* pixels.
     """
     header = boxes.read(master)
     stream = codestream.read(master, header.start)
     check_size(stream.width, stream.height)
-    if not _is_uniform(stream):
-        return _by_pillow(master, stream, header, smaller=smaller)
+    reduction = _reduction(stream, edge) if smaller else 0
+    if reduction or not _is_uniform(stream) or stream.row_bytes() > memory_limits.DECODED_MAX:
+        return _by_pillow(master, stream, header, reduction)
     channels = Channels.of(header, stream)
-    needed = stream.row_bytes()
-    if needed > memory_limits.DECODED_MAX:
-        return _by_pillow(master, stream, header, smaller=smaller)
-    master.reserve(needed)
+    master.reserve(stream.row_bytes())
     rows = TileRows(master, stream, channels)
     first = rows.fetch(0)
     strips = Strips(stream.width, stream.height, first.shape[2], first.dtype, stream.strip_rows, rows.fetch)
     rows.first = first
     return channels.meaning(strips.image(), strips.failures)
+
+
+def _reduction(stream: Codestream, edge: int) -> int:
+    """Returns how often *stream* is halved so that it takes no more memory than is allowed; 0 if nothing fits."""
+    whole = stream.row_bytes() if _is_uniform(stream) else stream.reduced_bytes(0)
+    sizes = [whole, *(stream.reduced_bytes(level) for level in range(1, stream.levels + 1))]
+    fitting = (level for level, needed in enumerate(sizes) if needed <= memory_limits.DECODED_MAX)
+    return next((level for level in fitting if sizes[level] + _row_bytes(stream, level, edge) <= WITH_ROWS_MAX), 0)
+
+
+def _row_bytes(stream: Codestream, level: int, edge: int) -> int:
+    """Returns the bytes of the rows that are converted at a time, if *stream* is halved *level* times."""
+    space = "grey" if len(stream.components) < 3 else "rgb"
+    size = stream.width >> level, stream.height >> level
+    return memory_limits.bytes_of_columns(size, stream.pixel_bytes, space, edge)
 
 
 def _is_uniform(stream: Codestream) -> bool:
@@ -59,16 +76,11 @@ def _is_uniform(stream: Codestream) -> bool:
     return stream.divisible and len(kinds) == 1 and (subsampled or set(sampling) == {(1, 1)})
 
 
-def _by_pillow(master: MasterReader, stream: Codestream, header: boxes.Jp2Header, *, smaller: bool) -> Decoded:
-    """Returns the picture in the largest size that does not take too much memory."""
-    size = stream.width, stream.height
-    needed = stream.reduced_bytes(0)
-    levels = range(1, stream.levels + 1) if smaller and needed > memory_limits.DECODED_MAX else ()
-    fitting = (level for level in levels if stream.reduced_bytes(level) <= memory_limits.DECODED_MAX)
-    reduction = next(fitting, 0)
-    if not reduction:
-        memory_limits.check_whole(*size, needed, "JPEG 2000")
-    master.reserve(stream.reduced_bytes(reduction))
+def _by_pillow(master: MasterReader, stream: Codestream, header: boxes.Jp2Header, reduction: int) -> Decoded:
+    """Returns the picture, halved *reduction* times. Raises `TooLarge` if that takes too much memory."""
+    size, needed = (stream.width, stream.height), stream.reduced_bytes(reduction)
+    memory_limits.check_whole(*size, needed, "JPEG 2000")
+    master.reserve(needed)
     return replace(pillow.reduced_jpeg_2000(master, reduction), icc=header.profile, full_size=size)
 
 

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from mezcal.convert import ConversionContext, convert
-from mezcal.convert.jpeg2000 import boxes
+from mezcal.convert.jpeg2000 import boxes, engine
 from mezcal.convert.master_reader import MasterReader
 from mezcal.errors import Failure, Undecodable
 
@@ -191,3 +191,14 @@ def test_a_header_that_is_cut_off_is_refused(length, tmp_path):
     data = jp2(scene(), colour(RGB_SPACE), definitions((0, 0, 1), (1, 0, 2), (2, 0, 3)))
     with pytest.raises(Failure):
         converted(data[:length], tmp_path)
+
+
+@pytest.mark.parametrize("tiles", [{}, {"tile_size": (256, 256)}], ids=["whole", "tiles"])
+@pytest.mark.parametrize(("most", "width"), [(1_000, 2_000), (14, 1_000)])
+def test_a_wide_picture_is_decoded_in_a_size_whose_rows_fit_the_memory(most, width, tiles, tmp_path, monkeypatch):
+    monkeypatch.setattr(engine, "WITH_ROWS_MAX", most * 2**20)
+    Image.fromarray(scene()).resize((2_000, 256)).save(tmp_path / "in.jp2", num_resolutions=6, **tiles)
+    with (tmp_path / "in.jp2").open("rb") as file:
+        picture = convert(file, tmp_path / "out.jpg", ConversionContext())
+    assert picture.width == width
+    assert picture.note == (None if width == 2_000 else "scaled from 2000 x 256")
