@@ -8,7 +8,8 @@ memory are not measured. Ratios of one run can be compared, seconds of two machi
 decoding to memory and then encoding from memory, without colour conversion. `turn2` .. `turn8` are the orientations.
 
 Masters with a profile are compared with libvips' own icc_transform and with Pillow + ImageCms, and the mean CIEDE2000
-between mezcal's picture and that of ImageCms is printed. `one core` is mezcal on a single core.
+between mezcal's picture and that of ImageCms is printed (tests/unit/convert/test_profiles.py compares with colours that
+no library of mezcal calculated). `one core` is mezcal on a single core.
 """
 
 from __future__ import annotations

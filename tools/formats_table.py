@@ -104,7 +104,11 @@ SAMPLES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
         "grey with sRGB's curve; with `COLOR=keep` kept, with the profile embedded",
         ("grey-profile",),
     ),
-    ("CMYK", "sRGB, perceptual, by their profile or libvips' default one", ("cmyk-plate",)),
+    (
+        "CMYK",
+        "sRGB, perceptual, by their profile or libvips' default one; four full inks become black",
+        ("cmyk-plate",),
+    ),
     ("LAB, LogLuv, YCbCr", "sRGB", ("lab16", "logluv", "ycc420")),
     ("a profile that is damaged, or of another colour space", "ignored", ("bad-profile",)),
     ("alpha, associated or not", "flattened over `BACKGROUND`", ("alpha", "associated")),
@@ -128,6 +132,11 @@ SAMPLES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     (
         "a link to a next page that leads nowhere (behind the file's end, to no directory)",
         "the pages before it are shown, with a note in the sidecar; a page behind it is refused with 422",
+        (),
+    ),
+    (
+        "a tag that cannot be read and that no decoder needs: NewSubfileType, SubfileType, Orientation, resolution",
+        "as if it were absent",
         (),
     ),
     (

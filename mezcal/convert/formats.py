@@ -77,8 +77,8 @@ FORMATS = {
             "JPEG 2000",
             (IMAGECODECS,),
             "JP2, JPX and codestreams, 1 to 16 bits, also palettes, CMYK, CIELab and sYCC, with the file's channel "
-            "definitions; a row of tiles at a time, pictures without tiles whole; those too large for that are decoded "
-            "in half their size, a quarter .. with a note, or refused with 413 (`OVERSIZE`)",
+            "definitions; a row of tiles at a time, pictures without tiles whole; those too large or too wide for that "
+            "are decoded in half their size, a quarter .. with a note, or refused with 413 (`OVERSIZE`)",
         ),
         Format("BMP", (PILLOW,), "all variants of Windows; held whole", "BMP"),
         Format("PNM", (PILLOW,), "PBM, PGM, PPM and PFM; held whole", "PPM"),
@@ -86,8 +86,8 @@ FORMATS = {
             "PSD",
             (MEZCAL,),
             "PSD and PSB: the flattened composite that Photoshop stores, decoded a few rows at a time: bitmap, grey, "
-            "indexed, RGB, CMYK, duotone (as grey), Lab; 1, 8, 16 and 32 bits (without a profile: linear light); saved "
-            "selections and spot colours are dropped; multichannel is refused",
+            "indexed, RGB, CMYK, duotone (as grey), Lab; 1, 8, 16 and 32 bits (without a profile: linear light); its "
+            "transparency shows `BACKGROUND`; saved selections and spot colours are dropped; multichannel is refused",
         ),
         Format("QOI", (PILLOW,), "held whole", "QOI"),
         Format("SGI", (PILLOW,), "held whole", "SGI"),

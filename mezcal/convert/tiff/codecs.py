@@ -124,10 +124,7 @@ class PageSegments:
     def bytes_at(self, offset: int, size: int) -> bytes:
         """Returns *size* bytes of the file from *offset* on, fewer at its end."""
         self.file.seek(offset)
-        data = bytearray()
-        while len(data) < size and (piece := self.file.read(size - len(data))):
-            data += piece
-        return bytes(data)
+        return self.file.read(size)
 
     def _read_segment(self, number: int) -> bytes:
         offset, size = self.tifffile_page.dataoffsets[number], self.tifffile_page.databytecounts[number]
