@@ -20,6 +20,16 @@ if TYPE_CHECKING:
 DEFAULT_COMMAND = "up"
 OWN_OPTIONS = {"-h", "--help", "--version"}  # of `mezcal` itself; any other option belongs to the default command
 
+EXAMPLES = """\
+`mezcal` alone is `mezcal up`. `mezcal COMMAND --help` shows the options of a command, and an example.
+
+examples:
+  mezcal                                  # everything on this machine, with the built-in samples
+  mezcal up --origin /srv/masters         # a folder of masters
+  mezcal init                             # write .env: repository, credential, tokens
+  mezcal check                            # what is wrong, and what to do about it
+  mezcal warm --wait box1/page001.tif     # make an image before it is asked for"""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command in *argv*, by default the arguments of the process. Returns the exit code."""
@@ -53,7 +63,8 @@ def parse(words: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="mezcal",
         description="Cached JPEG derivatives of preservation masters.",
-        epilog="`mezcal` alone is `mezcal up`. `mezcal COMMAND --help` shows the options of a command.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"mezcal {metadata.version('mezcal')}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)

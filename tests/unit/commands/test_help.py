@@ -22,6 +22,15 @@ def test_the_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> Non
     assert re.findall(r"^    (\w+)", capsys.readouterr().out, re.MULTILINE) == NAMES
 
 
+def test_the_examples_of_the_help_can_be_typed(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["--help"])
+    examples = re.findall(r"^  mezcal(.*)$", capsys.readouterr().out, re.MULTILINE)
+    assert len(examples) == 5
+    for example in examples:
+        cli.parse(shlex.split(example, comments=True))
+
+
 def test_the_help_imports_no_command() -> None:
     program = """
 import sys

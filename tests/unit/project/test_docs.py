@@ -102,11 +102,12 @@ def test_named_targets_of_make_exist(page: Path) -> None:
     assert set(re.findall(r"`make ([a-z0-9-]+)[^`]*`", page.read_text())) <= TARGETS
 
 
-def test_the_readme_has_every_option_of_up_and_no_other(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_page_of_commands_has_every_option_of_up_and_no_other(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         cli.main(["up", "--help"])
     options = set(re.findall(r"--[a-z-]+", capsys.readouterr().out)) - {"--help"}
-    assert set(re.findall(r"^\| `(--[a-z-]+)`", (ROOT / "README.md").read_text(), re.MULTILINE)) == options
+    section = (ROOT / "docs/commands.md").read_text().partition("\n## Up")[2].partition("\n## ")[0]
+    assert set(re.findall(r"^\| `(--[a-z-]+)`", section, re.MULTILINE)) == options
 
 
 @pytest.mark.parametrize("page", PAGES, ids=NAMES)
