@@ -56,7 +56,7 @@ PICTURES: dict[str, tuple[str, ...]] = {
         "lzma", "zstd", "lerc", "jpeg2000", "jpegxl", "webp-tiles", "png-tiles",
     ),
     "CIELAB of three 16-bit samples side by side, LogLuv, LogL": ("lab16", "logluv"),
-    "all other CIELAB and ICCLAB: 8 and 16 bits, floats, planes, L* alone, alpha": ("cielab", "icclab"),
+    "all other CIELAB, ICCLAB and ITULAB: 8 and 16 bits, floats, planes, L* alone, alpha": ("cielab", "icclab"),
     "depths other than 1, 2, 4, 8, 16, 32, 64": ("grey12", "rgb10"),
     "half and double floats, 64-bit integers": ("half", "double"),
     "separate planes: tiles, or other than three samples": ("planar-tiles",),

@@ -18,7 +18,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mezcal.convert.tiff.pages import CIELAB, ICCLAB, LOGL, LOGLUV, PALETTE, SEPARATED, YCBCR
+from mezcal.convert.tiff.pages import CIELAB, LABS, LOGL, LOGLUV, PALETTE, SEPARATED, YCBCR
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -136,7 +136,7 @@ MODES = (
     ),
     Mode(
         "raw sensor data, depth maps, masks and other photometrics that are no colours",
-        lambda page: page.photometric not in (*range(4), SEPARATED, YCBCR, CIELAB, ICCLAB, LOGL, LOGLUV),
+        lambda page: page.photometric not in (*range(4), SEPARATED, YCBCR, LOGL, LOGLUV, *LABS),
         (),
         "its photometric interpretation cannot be shown",
     ),
@@ -159,8 +159,8 @@ MODES = (
         "to sRGB by libvips",
     ),
     Mode(
-        "all other CIELAB and ICCLAB: 8 and 16 bits, floats, planes, L* alone, alpha",
-        lambda page: page.photometric in (CIELAB, ICCLAB),
+        "all other CIELAB, ICCLAB and ITULAB: 8 and 16 bits, floats, planes, L* alone, alpha",
+        lambda page: page.photometric in LABS,
         (TIFFFILE,),
         "samples as they are, then to sRGB",
     ),

@@ -14,11 +14,12 @@ from mezcal.convert.master_reader import PatchedReader
 from mezcal.convert.pixels import ycbcr
 from mezcal.convert.tiff import codecs, memory, parallel_layouts
 from mezcal.convert.tiff.header import CODES
-from mezcal.convert.tiff.pages import CIELAB, ICCLAB, PALETTE, WHITE_IS_ZERO, YCBCR, Page
+from mezcal.convert.tiff.pages import ICCLAB, ITULAB, LABS, PALETTE, WHITE_IS_ZERO, YCBCR, Page
 
 if TYPE_CHECKING:
     from mezcal.convert.master_reader import MasterReader
 
+ITU_RANGES = ((128, 170), (96, 200))  # of a* and b*: the 8-bit number of 0, and the width of the range
 SPACES = {1: "grey", 4: "cmyk"}  # by colour bands; others are rgb
 
 
@@ -68,7 +69,7 @@ def _unsigned(image: Any) -> Any:
 
 
 def _libvips_space(image: Any, page: Page) -> str:
-    if page.photometric in (CIELAB, ICCLAB):
+    if page.photometric in LABS:
         return "lab"
     if image.interpretation == "xyz":
         return "xyz"
@@ -81,7 +82,7 @@ def _libvips_space(image: Any, page: Page) -> str:
 def _by_tifffile(master: MasterReader, page: Page) -> Decoded:
     strips = codecs.open_strips(master, page)
     image = _unsigned(strips.image())
-    if page.photometric in (CIELAB, ICCLAB):
+    if page.photometric in LABS:
         return Decoded(
             _lab(image, page), "lab", 255, None if page.alpha is None else 3, page.associated,
             failures=strips.failures, **_metadata(page),
@@ -122,11 +123,17 @@ def _lab(image: Any, page: Page) -> Any:
 
 
 def _opponent(image: Any, band: int, page: Page) -> Any:
-    """Returns a* (*band* 1) or b* (2). Both are signed in CIELAB, and have 128 added in ICCLAB."""
+    """Returns a* (*band* 1) or b* (2).
+
+    Both are signed in CIELAB, and have 128 added in ICCLAB. ITULAB has a range for each (ITU-T T.42, RFC 3949).
+    """
     if page.colours == 1:
         return image[0] * 0
     if image.format == "float":
         return image[band]
+    if page.photometric == ITULAB:
+        zero, width = ITU_RANGES[band - 1]
+        return image[band] * (width / PEAKS[image.format]) - zero * width / 255
     step = 256 if image.format == "ushort" else 1
     value = image[band] / step
     return value - 128 if page.photometric == ICCLAB else (value >= 128).ifthenelse(value - 256, value)

@@ -19,7 +19,7 @@ from mezcal.convert.engines.decoded import CannotRead, reported
 from mezcal.convert.engines.libvips import first_line
 from mezcal.convert.engines.row_stream import DTYPES, Strips
 from mezcal.convert.tiff import tile_headers
-from mezcal.convert.tiff.pages import PALETTE, Page
+from mezcal.convert.tiff.pages import LABS, PALETTE, RGB, Page
 from mezcal.errors import TooLarge
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from mezcal.convert.master_reader import MasterReader
 
-LERC, LERC_PARAMETERS = 34887, 50674
+JPEG, LERC, LERC_PARAMETERS = 7, 34887, 50674
 SEGMENT_OVERHEAD = 2**20  # bytes of tables and headers
 SEGMENT_MAX = 2**30  # bytes of a decoded strip
 
@@ -73,7 +73,10 @@ def _tifffile_page(master: MasterReader, page: Page) -> Any:
     master.seek(0)
     pages: Any = tifffile.TiffFile(cast("IO[bytes]", master), name="master").pages
     top = pages[page.directory.index]
-    return top if page.directory.sub is None else top.pages[page.directory.sub]
+    found = top if page.directory.sub is None else top.pages[page.directory.sub]
+    if page.compression == JPEG and page.photometric in LABS:
+        found.photometric = RGB  # or the JPEG decoder takes the samples for YCbCr
+    return found
 
 
 @dataclass(frozen=True, slots=True)

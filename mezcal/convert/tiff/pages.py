@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from mezcal.convert.master_reader import MasterReader
 
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, MASK, SEPARATED, YCBCR, CIELAB, ICCLAB = 0, 1, 2, 3, 4, 5, 6, 8, 9
+ITULAB = 10
+LABS = frozenset({CIELAB, ICCLAB, ITULAB})
 LOGL, LOGLUV = 32844, 32845
 DEPTH_MAX = 128  # bits of a sample: complex numbers of two doubles
 SAMPLES_MAX = 256  # decoders allocate memory for each before they read the pixels
@@ -145,9 +147,9 @@ class Page:
         """Samples that make the colour; the rest is alpha, or is dropped."""
         if self.photometric == SEPARATED:
             return 4
-        if self.photometric in (CIELAB, ICCLAB) and self.samples < 3:
+        if self.photometric in LABS and self.samples < 3:
             return 1  # L* alone
-        return 3 if self.photometric in (RGB, YCBCR, CIELAB, ICCLAB, 10, LOGLUV) else 1
+        return 3 if self.photometric in (RGB, YCBCR, LOGLUV, *LABS) else 1
 
     @property
     def is_plain_lab16(self) -> bool:

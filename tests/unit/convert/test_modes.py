@@ -238,6 +238,10 @@ def lab_samples(kind: str) -> np.ndarray:
     light, opponents = lab[..., :1] / 100, lab[..., 1:]
     if kind == "float":
         return lab.astype("f4")
+    if kind.startswith("itulab"):
+        peak = 2 ** int(kind[6:]) - 1
+        shares = np.dstack([light, opponents / (170, 200) + np.array([128, 96]) / 255]).clip(0, 1)
+        return (shares * peak).round().astype("u1" if peak == 255 else "u2")
     if kind.endswith("8"):
         a_b = opponents.round().clip(-128, 127) + (128 if kind == "icclab8" else 0)
         return np.dstack([light * 255, a_b % 256]).round().astype("u1")
@@ -255,7 +259,7 @@ LAB_SCHEMES = {
 
 @pytest.mark.parametrize("scheme", LAB_SCHEMES)
 @pytest.mark.parametrize("alpha", [False, True], ids=["opaque", "alpha"])
-@pytest.mark.parametrize("kind", ["cielab8", "cielab16", "icclab8", "icclab16", "float"])
+@pytest.mark.parametrize("kind", ["cielab8", "cielab16", "icclab8", "icclab16", "itulab8", "itulab16", "float"])
 def test_lab_of_every_layout_becomes_the_colours(kind, alpha, scheme, tmp_path):
     samples = lab_samples(kind)
     peak = {"u1": 255, "u2": 65535, "f4": 1}[samples.dtype.str[1:]]
@@ -264,9 +268,24 @@ def test_lab_of_every_layout_becomes_the_colours(kind, alpha, scheme, tmp_path):
     options: dict[str, Any] = {"extrasamples": ["unassalpha"]} if alpha else {}
     options |= LAB_SCHEMES[scheme]
     shown = np.moveaxis(samples, -1, 0) if "planarconfig" in options else samples
-    photometric = "icclab" if kind.startswith("icc") else "cielab"
-    tifffile.imwrite(tmp_path / "in.tif", shown, photometric=photometric, **options)
+    tifffile.imwrite(
+        tmp_path / "in.tif", shown, photometric=kind.rstrip("0123456789").replace("float", "cielab"), **options
+    )
     assert_like(converted(tmp_path / "in.tif", tmp_path), over_white(RGB) if alpha else RGB, 6)
+
+
+@pytest.mark.parametrize("space", ["rgb", "unknown"])
+@pytest.mark.parametrize("kind", ["cielab8", "icclab8", "itulab8"])
+def test_lab_in_jpeg_is_not_taken_for_ycbcr(kind, space, tmp_path):
+    samples = lab_samples(kind)
+    tifffile.imwrite(tmp_path / "in.tif", samples, photometric=kind[:-1], rowsperstrip=HEIGHT)
+    strip = imagecodecs.jpeg8_encode(samples, 98, colorspace=space, outcolorspace=space, subsampling="444")
+    data = (tmp_path / "in.tif").read_bytes()
+    at = len(data) + len(data) % 2
+    tags = {259: (3, (7,)), 273: (4, (at,)), 279: (4, (len(strip),))}
+    data = with_tags(data.ljust(at, b"\0") + bytes(strip), tags)
+    (tmp_path / "in.tif").write_bytes(data)
+    assert_like(converted(tmp_path / "in.tif", tmp_path), RGB, 12)
 
 
 @pytest.mark.parametrize("kind", ["cielab8", "cielab16", "icclab16"])
