@@ -234,6 +234,19 @@ class Undecodable(Failure):
     retention = Retention.LASTING
 
 
+# What an origin answers while it, its sign-in or its credential is out of order; also for masters that it has.
+ORIGIN_AWAY = (
+    OriginFailed,
+    OriginTimeout,
+    OriginRedirectRefused,
+    MasterDenied,
+    MasterForbidden,
+    UnusableResponse,
+    PageInstead,
+    MasterEmpty,
+)
+
+
 class TooLarge(Failure):
     """The master has more pixels or bytes than the settings allow."""
 

@@ -15,7 +15,16 @@ from typing import TYPE_CHECKING
 
 from redis import RedisError
 
-from mezcal.errors import Failure, OriginFailed, OriginPaused, OriginTimeout, Superseded, Unavailable, Unforeseen
+from mezcal.errors import (
+    ORIGIN_AWAY,
+    Failure,
+    OriginFailed,
+    OriginPaused,
+    OriginTimeout,
+    Superseded,
+    Unavailable,
+    Unforeseen,
+)
 from mezcal.jobs.outages import persist
 from mezcal.jobs.state.keys import Lane
 
@@ -109,7 +118,7 @@ class OriginGuard:
         try:
             request()
         except Failure as failure:
-            health = _health(failure)
+            health = OriginHealth.FAILING if isinstance(failure, ORIGIN_AWAY) else _health(failure)
         self._scripts.run("origin/report", self._keys.of_origin(host), self._report(health, probe="1"))
         return health
 

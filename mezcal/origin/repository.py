@@ -12,6 +12,7 @@ from mezcal.origin.client import Addresses, OriginClient
 from mezcal.origin.download import DownloadContext, open_download
 from mezcal.origin.growing_file import free_nothing
 from mezcal.origin.master import MasterStatus, compare_validators
+from mezcal.origin.responses import check_no_page
 from mezcal.settings import WrongSetting
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ class OriginRepository:
             with closing(self._ask(urls.join(self.addresses.internal, path), headers)) as response:
                 if response.status == 304:
                     return MasterStatus.UNCHANGED
+                check_no_page(response.headers)
                 return compare_validators(response.headers, etag, last_modified)
         except MasterMissing:
             return MasterStatus.GONE

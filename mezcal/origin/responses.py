@@ -58,14 +58,24 @@ def _final_failure(status: int, denied: int) -> Failure:
     return UnusableResponse(f"the repository answered {status}, which brings no master")
 
 
+def check_no_page(headers: Mapping[str, str]) -> None:
+    """Raise `PageInstead` if *headers* are those of a web page or of JSON."""
+    media_type = _media_type(headers)
+    if media_type in PAGES:
+        raise PageInstead(f"the repository sent {media_type}: a page for signing in, or of an outage?")
+
+
+def _media_type(headers: Mapping[str, str]) -> str:
+    return headers.get("Content-Type", "").partition(";")[0].strip().lower()
+
+
 def check_content(headers: Mapping[str, str], limit: int) -> int | None:
     """Return the master's size in bytes, None if *headers* do not say.
 
     Raises the failure of a master that cannot be an image, or has more than *limit* bytes.
     """
-    media_type = headers.get("Content-Type", "").partition(";")[0].strip().lower()
-    if media_type in PAGES:
-        raise PageInstead(f"the repository sent {media_type}: a page for signing in, or of an outage?")
+    check_no_page(headers)
+    media_type = _media_type(headers)
     if NEVER_IMAGES.fullmatch(media_type):
         raise NotAnImage(f"the repository declares the master as {media_type}")
     coding = headers.get("Content-Encoding", "").strip().lower()

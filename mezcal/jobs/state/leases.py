@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from redis import RedisError
 
-from mezcal.errors import Superseded, TimedOut
+from mezcal.errors import ORIGIN_AWAY, Superseded, TimedOut
 from mezcal.jobs.outages import persist
 from mezcal.jobs.state.keys import Lane
 
@@ -102,13 +102,15 @@ class Lease:
     def fail(self, failure: Failure) -> float | None:
         """Record *failure*. A bulk job is delayed if the failure may pass, because no client would ask for it again.
 
-        A remake is delayed as often as needed: otherwise the outdated derivative would be served for ever. So is every
-        bulk job if mezcal's own parts failed.
+        A remake is delayed as often as needed: otherwise the outdated derivative would be served for ever. It is also
+        delayed while the origin denies its master, sends a page for signing in, or the like. So is every bulk job if
+        mezcal's own parts failed.
         Returns the seconds until the next attempt, None if this was the last.
         """
         policy, claim = self._table.policy, self.claim
         attempts_left = claim.remake or failure.blameless or claim.attempt < policy.max_attempts
-        if failure.retryable and attempts_left and claim.lane is Lane.BULK:
+        may_pass = failure.retryable or (claim.remake and isinstance(failure, ORIGIN_AWAY))
+        if may_pass and attempts_left and claim.lane is Lane.BULK:
             most = OUTAGE_BACK_OFF_MAX if failure.blameless else BACK_OFF_MAX
             seconds = back_off(claim.attempt + claim.uncounted, policy.retry, most)
             persist(lambda: self._table.delay_after(claim, failure, seconds))

@@ -6,7 +6,7 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any, cast
 
-from mezcal.errors import OriginFailed, OriginTimeout, Quarantined, Retention
+from mezcal.errors import ORIGIN_AWAY, Quarantined, Retention
 from mezcal.jobs.state import known_pages
 from mezcal.jobs.state.keys import JobState, Keys, Lane
 from mezcal.jobs.state.records import (
@@ -249,7 +249,7 @@ class JobTable:
             "delay_seconds": delay,
             "kept_seconds": kept,
             "refused_seconds": self.policy.retention_seconds(failure.retention) if failure else 0,
-            "origin_failed": "1" if isinstance(failure, OriginFailed | OriginTimeout) else "",
+            "origin_failed": "1" if isinstance(failure, ORIGIN_AWAY) else "",
         }
         return bool(self._run("finish", claim.key, args, claim.recipe["kind"]))
 

@@ -17,6 +17,7 @@ from mezcal.errors import (
     OriginPaused,
     OriginRedirectRefused,
     OriginTimeout,
+    PageInstead,
     StoreDown,
     Undecodable,
     UnusableResponse,
@@ -220,6 +221,24 @@ def test_after_an_outage_changed_masters_are_tried_at_once_and_their_pauses_begi
     assert claim is not None
     assert claim.remake
     assert (claim.attempt, claim.uncounted) == (1, 0)
+
+
+@pytest.mark.parametrize("answer", [PageInstead("text/html"), MasterDenied("401"), UnusableResponse("400")])
+def test_a_page_for_signing_in_or_an_expired_credential_is_an_outage_for_a_master_that_was_read(
+    table: JobTable, guard: OriginGuard, answer: Failure
+) -> None:
+    recipe = Mezzanine.parse("changed")
+    table.change(recipe, Lane.BULK)
+    claim = table.begin(recipe.key, "w")
+    assert claim is not None
+    assert Lease(table, claim).fail(answer), "it is tried again"
+
+    def answers() -> None:
+        raise answer
+
+    assert guard.probe(HOST, answers) is OriginHealth.FAILING
+    guard.probe(HOST, well)
+    assert seconds_left(table, recipe.key) < 2
 
 
 def test_a_master_that_always_fails_is_not_tried_sooner_while_others_are_well(
