@@ -29,6 +29,7 @@ COMMANDS = (  # in the order of --help
     Command("api", "mezcal.commands.roles.api", "run only the API, for an installation on several machines"),
     Command("worker", "mezcal.commands.roles.worker", "run only a worker, for an installation on several machines"),
     Command("beat", "mezcal.commands.roles.beat", "run only periodic work, for installations with busy workers"),
+    Command("listen", "mezcal.commands.roles.listen", "follow message queues that announce masters"),
     Command(
         "flower", "mezcal.commands.roles.flower", "run only the dashboard, for an installation on several machines"
     ),

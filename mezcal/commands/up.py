@@ -66,6 +66,13 @@ def add_nginx_and_flower(parser: argparse.ArgumentParser) -> None:
         help="whether nginx serves cached images: `auto` if one is installed, `always` refuses to start without one "
         "(default: %(default)s)",
     )
+    parser.add_argument(
+        "--listen",
+        action="append",
+        metavar="URL",
+        default=[],
+        help="also follow this message queue, besides those of LISTEN_URLS; may be repeated",
+    )
     parser.add_argument("--flower", action="store_true", help="also run the dashboard, on loopback only")
     parser.add_argument(
         "--flower-port",
@@ -87,6 +94,7 @@ def run(options: argparse.Namespace) -> int:
             data_dir=options.data_dir,
             flower_port=options.flower_port if options.flower else None,
             nginx=options.nginx,
+            listen=tuple(options.listen),
         )
     )
 

@@ -31,6 +31,9 @@ def worker(queues: str, processes: int, name: str, log_level: str) -> tuple[str,
     return (*PYTHON, "worker", *(f"--{option}={value}" for option, value in options.items()))
 
 
+LISTENER = (*PYTHON, "worker.listen")  # the program that follows LISTEN_URLS
+
+
 def api(bind: str, processes: int) -> tuple[str, ...]:
     """Return the command of the API under gunicorn at *bind* (HOST:PORT)."""
     return (

@@ -462,6 +462,11 @@ class SettingFields(BaseSettings):
         "neither has a type, the event is accepted.",
     )
     webhook_max_bytes: int = Field(4 * 2**20, ge=1024, description="Largest body in bytes of a request to /webhooks.")
+    listen_urls: Secrets = Field(
+        (),
+        description="URLs of message queues, comma-separated, that `mezcal listen` and `mezcal up --listen` follow: "
+        "`stomp://`, `stomp+ssl://`, `amqp://`, `amqps://`, `sqs://`; see docs/queues.md.",
+    )
     jobs_max_items: int = Field(100_000, ge=1, description="How many masters one `POST /jobs` may list.")
     jobs_max_bytes: int = Field(32 * 2**20, ge=1024, description="Largest body in bytes of `POST /jobs`.")
 

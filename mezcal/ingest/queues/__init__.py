@@ -1,7 +1,7 @@
 """Events that come by message queues, as those of webhooks: from STOMP, AMQP and SQS.
 
-`address` reads the URL of a queue, `forms` reads a message, `listener` is the loop. There is a module for each protocol,
-each a `MessageQueue`. Nothing here imports Flask.
+`address` reads the URL of a queue, `forms` reads a message, `listener` is the loop. Each protocol has a
+module of its own, with a `MessageQueue`.
 """
 
 from __future__ import annotations

@@ -26,12 +26,17 @@ SCHEMES: Mapping[str, tuple[str, int, bool, frozenset[str]]] = MappingProxyType(
         "sqs+http": ("sqs", 80, False, COMMON | {"region"}),
     }
 )
-EXAMPLES = "stomp://user:password@host:61613/queue/images, amqp://user:password@host/vhost?exchange=archived_fits or sqs://"
+EXAMPLES = (
+    "stomp://user:password@host:61613/queue/images, amqp://user:password@host/vhost?exchange=archived_fits or sqs://"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class QueueAddress:
-    """Where messages come from. *path* is the destination (STOMP), the virtual host (AMQP) or account and queue (SQS)."""
+    """Where messages come from.
+
+    *path* is the destination (STOMP), the virtual host (AMQP), or account and queue (SQS).
+    """
 
     protocol: str
     tls: bool
@@ -55,7 +60,9 @@ class QueueAddress:
         protocol, usual_port, tls, allowed = SCHEMES[parts.scheme]
         options = dict(parse_qsl(parts.query, keep_blank_values=True))
         if unknown := sorted(set(options) - allowed):
-            raise WrongSetting(f"the URL of a queue has the option {unknown[0]}: it may have {', '.join(sorted(allowed))}")
+            raise WrongSetting(
+                f"the URL of a queue has the option {unknown[0]}: it may have {', '.join(sorted(allowed))}"
+            )
         user, password = (unquote(word) if word else None for word in (parts.username, parts.password))
         address = cls(protocol, tls, parts.hostname, port or usual_port, parts.path, user, password, options)
         address.check()

@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from amqp.exceptions import AMQPError, NotFound
-from kombu import Connection, Consumer, Exchange, Queue
+from kombu.connection import Connection
+from kombu.entity import Exchange, Queue
 from kombu.exceptions import KombuError
+from kombu.messaging import Consumer
 
 from mezcal.ingest.queues.message import TICK_SECONDS, QueueMessage, QueueUnreachable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from kombu import Message
+    from kombu.message import Message
 
     from mezcal.ingest.queues.address import QueueAddress
 
@@ -80,12 +82,11 @@ class AmqpQueue:
         exchange = Exchange(self._exchange, type="fanout", durable=True) if self._exchange else None
         if exchange is not None:
             self._declare(connection, exchange)
-        queue = Queue(self._name, durable=True)
+        queue = Queue(self._name, durable=True, no_declare=True)  # its consumer takes it with whatever arguments it has
         self._declare(connection, queue)
         if exchange is not None:
             queue(connection.default_channel).bind_to(exchange.name)
         self._declare(connection, Queue(self._errors, durable=True))
-        queue.no_declare = True  # or the consumer would declare it with our arguments, which may not be its own
         return [queue]
 
     @staticmethod

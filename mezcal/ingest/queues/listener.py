@@ -84,7 +84,7 @@ class QueueListener:
             metrics().deliveries.labels(form, outcome).inc()
 
     def _record(self, form: str, message: QueueMessage, delivery: Delivery) -> str | None:
-        """Record the events as a batch, as soon as Redis can be reached. Returns the outcome, None if we are stopped."""
+        """Record the events as a batch as soon as Redis can be reached. Returns the outcome, None if we must stop."""
         if not delivery.events:
             return "ignored"
         identity = f"{self._address.shown}\n{message.id}" if message.id else None

@@ -25,6 +25,7 @@ from mezcal.runtime.up.options import (
     options_to_remember,
     settings_behind_nginx,
     settings_for,
+    with_queues,
     with_use_log,
 )
 from mezcal.runtime.up.parts import NGINX
@@ -63,6 +64,7 @@ def up(options: UpOptions) -> int:
         folder = stack.enter_context(claimed(chosen.data_dir.absolute()))
         places = reserve_places(options, folder, stack)
         chosen = with_use_log(chosen, folder) if program else chosen
+        chosen = with_queues(options, chosen)
         stack.enter_context(empty_folder(folder.run / NGINX))
         remembered = options_to_remember(options, chosen, places.broker)
         stack.enter_context(remembered_options.options_saved(folder.run, remembered))
@@ -160,6 +162,8 @@ def list_parts(
     listed.append(parts.api(chosen, folder, address, env))
     if program is not None:
         listed.append(parts.nginx(chosen, folder, program, (places.api, address), env))
+    if chosen.listen_urls:
+        listed.append(parts.listener(chosen, folder, env))
     if places.dashboard is not None:
         listed.append(parts.dashboard(folder, places.dashboard, env))
     return listed

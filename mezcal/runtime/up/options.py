@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from pydantic import SecretStr
+
 from mezcal import sample, settings
 from mezcal.errors import CannotStart
+from mezcal.ingest.queues.address import QueueAddress
 from mezcal.runtime.nginx import HOW_TO_GET, can_name, nginx
 from mezcal.store.local.last_use import access_times_kept
 from mezcal.store.local.layout import OURS
@@ -32,6 +35,7 @@ class UpOptions:
     data_dir: Path | None = None
     flower_port: int | None = None  # None starts no dashboard
     nginx: NginxChoice = "auto"  # nginx takes host and port, the API a free port on loopback
+    listen: tuple[str, ...] = ()  # URLs of message queues, besides those of LISTEN_URLS
 
 
 def settings_for(options: UpOptions, **more: Any) -> Settings:
@@ -69,6 +73,14 @@ def origin_url(origin: str | None) -> str | None:
     if not folder.is_dir():
         raise CannotStart(f"--origin {origin} is neither a URL nor a folder")
     return folder.as_uri()
+
+
+def with_queues(options: UpOptions, chosen: Settings) -> Settings:
+    """Returns *chosen*, with the queues of --listen as well. Raises `WrongSetting` for a URL that cannot be used."""
+    urls = (*chosen.listen_urls, *map(SecretStr, options.listen))
+    for url in urls:
+        QueueAddress.parse(url.get_secret_value())
+    return chosen.model_copy(update={"listen_urls": urls})
 
 
 # --- nginx

@@ -71,6 +71,21 @@ def api(settings: Settings, folder: Folder, address: Address, env: Mapping[str, 
     )
 
 
+def listener(settings: Settings, folder: Folder, env: Mapping[str, str]) -> Part:
+    """Returns the listener of LISTEN_URLS. It is ready at once: a queue may be away for as long as it likes."""
+    heartbeat = folder.memory / "listen.alive"
+    urls = ",".join(url.get_secret_value() for url in settings.listen_urls)
+    return Part(
+        name="listen",
+        argv=roles.LISTENER,
+        env={**env, "LISTEN_URLS": urls, "WORKER_HEARTBEAT": str(heartbeat)},
+        cwd=folder.run,
+        ready=lambda: True,
+        grace=CLOSING_SECONDS + ANSWER_SECONDS,
+        leftovers=(heartbeat,),
+    )
+
+
 def nginx(
     settings: Settings, folder: Folder, program: Path, addresses: tuple[Address, Address], env: Mapping[str, str]
 ) -> Part:
