@@ -55,6 +55,10 @@ test: check ## Run the checks and all tests except the slow ones
 test-slow: $(VENV)/dev.stamp ## Run the slow tests
 	$(BIN)/pytest -m slow
 
+.PHONY: test-queues
+test-queues: $(VENV)/dev.stamp ## Run the tests that need ActiveMQ and RabbitMQ (MESSAGES=600)
+	$(BIN)/pytest -m queues
+
 .PHONY: test-root
 test-root: $(VENV)/dev.stamp ## Run the tests that need root: in networks of their own
 	$(BIN)/pytest -m root

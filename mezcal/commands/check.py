@@ -11,6 +11,7 @@ from mezcal.checks import Check, CheckFailed, Severity
 from mezcal.checks.broker import clock_check, missing_broker_check, thorough_broker_check, workers_check
 from mezcal.checks.local_machine import codecs_check, nginx_check, overcommit_check, secrets_check
 from mezcal.checks.origins import archive_check, master_check, origin_check
+from mezcal.checks.queues import queue_check
 from mezcal.checks.store import scratch_check, server_findings, thorough_store_check
 from mezcal.commands.arguments import add_data_dir, settings_of
 from mezcal.commands.terminal.exit_codes import OK, PROBLEMS
@@ -73,6 +74,7 @@ def _findings(options: argparse.Namespace) -> Iterator[Finding]:
     if finding.level is not Severity.FAILED:
         yield from _check_origins(loaded[0], options.path)
         yield from _check_jobs(loaded[0])
+        yield from _check_queues(loaded[0])
         yield from _check_machine(loaded[0])
 
 
@@ -103,6 +105,11 @@ def _check_jobs(settings: Settings) -> Iterator[Finding]:
     if broker.level is not Severity.FAILED:
         yield clock_check(jobs.broker).run()
         yield workers_check(jobs.workers).run()
+
+
+def _check_queues(settings: Settings) -> Iterator[Finding]:
+    for url in settings.listen_urls:
+        yield queue_check(settings, url.get_secret_value()).run()
 
 
 def _check_machine(settings: Settings) -> Iterator[Finding]:

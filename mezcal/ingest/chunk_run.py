@@ -99,6 +99,10 @@ class ChunkRun:
             purge(recipe, self._jobs, self._store)
             self._notes.append(Note(place, "deleted"))
             return
+        if kind is EventKind.PERHAPS_CHANGED and isinstance(recipe, Mezzanine) and self._store.find(recipe) is not None:
+            self._jobs.request_revalidation(recipe, once_in=1)
+            self._notes.append(Note(place, "repeated"))
+            return
         changed = kind is not EventKind.WANTED
         self._requests.append(QueueRequest(recipe, changed, kind is EventKind.CHANGED, place))
         if changed and isinstance(recipe, Mezzanine) and recipe.page is None:

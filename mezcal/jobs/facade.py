@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 from contextlib import suppress
@@ -42,6 +43,7 @@ log = logging.getLogger(__name__)
 
 TICKET_SECONDS = 47 * 3600  # the same as TICKET_KEPT of the scripts
 SENT_AT_ONCE = 20  # chunks whose message is sent with the request; the workers send the others as the bulk lane empties
+MOVED_SECONDS = 86_400  # for which a message that was moved to an error queue is known if it comes again
 REVALIDATED_ONCE_IN = 300  # seconds for which a second request for the same revalidation is ignored
 LOOKED_AT_ONCE_IN = 45  # seconds for which a failed master is not looked at again
 
@@ -211,6 +213,21 @@ class Jobs:
         except BrokerDown as error:
             log.warning("some messages are sent later: %s", error)
         return results
+
+    # --- messages of queues
+
+    @raises_broker_down()
+    def note_moved(self, message: str) -> None:
+        """Remember for a day that *message* was moved to its error queue."""
+        self.table.redis.set(self._moved_key(message), "1", ex=MOVED_SECONDS)
+
+    @raises_broker_down()
+    def was_moved(self, message: str) -> bool:
+        """Return True if `note_moved` was called for *message* in the last day."""
+        return bool(self.table.redis.exists(self._moved_key(message)))
+
+    def _moved_key(self, message: str) -> str:
+        return self.table.keys.moved_message(hashlib.sha256(message.encode()).hexdigest()[:20])
 
     # --- failures
 

@@ -76,8 +76,9 @@ class Metrics:
     def _define_deliveries(self) -> None:
         self.deliveries = self._counter(
             "mezcal_deliveries",
-            "Events and lists received over HTTP, each with one item or many. format: standard, fedora, s3, "
-            "cloudevents, list (POST /jobs). outcome: accepted, duplicate (received before), ignored (no master), "
+            "Events and lists received over HTTP and from queues, each with one item or many. format: standard, "
+            "fedora, s3, cloudevents, list (POST /jobs), and of queues fcrepo-uri, frames, auto (it cannot be told). "
+            "outcome: accepted, duplicate (received before), ignored (no master), "
             "refused (by signature, token or login), malformed, too-large, unavailable (503: send it again), failed.",
             *("format", "outcome"),
         )

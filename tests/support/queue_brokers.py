@@ -153,7 +153,7 @@ def _free_port() -> int:
 @contextmanager
 def stomp_client(port: int) -> Iterator[Any]:
     """A connection of a producer, or of somebody who looks into the error queue."""
-    connection = stomp.StompConnection12([("127.0.0.1", port)], try_loopback_connect=False, reconnect_attempts_max=1)
+    connection = stomp.StompConnection12([("127.0.0.1", port)], try_loopback_connect=False, vhost="/")
     connection.connect("guest", "guest", wait=True)
     try:
         yield connection

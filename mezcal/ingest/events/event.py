@@ -18,6 +18,7 @@ class EventKind(StrEnum):
     WANTED = "wanted"  # a list names it: made unless it is stored
     CREATED = "created"  # made; a remembered failure is forgotten
     CHANGED = "changed"  # made again; the old derivative is served until then
+    PERHAPS_CHANGED = "perhaps"  # a stored derivative is revalidated; else it is made
     DELETED = "deleted"  # purged
 
 

@@ -40,6 +40,15 @@ class AmqpQueue:
         self._connection: Connection | None = None
         self._arrived: deque[Message] = deque()
 
+    def probe(self) -> None:
+        """Connect, and declare what does not exist; see `MessageQueue`."""
+        try:
+            self._queues(self._connect())
+        except ERRORS as error:
+            raise QueueUnreachable(_in_words(error)) from error
+        finally:
+            self.close()
+
     def messages(self) -> Iterator[QueueMessage | None]:
         """Connect, consume and yield messages; see `MessageQueue`."""
         try:
@@ -152,7 +161,8 @@ class AmqpQueue:
 def _message(received: Message) -> QueueMessage:
     body = received.body.encode() if isinstance(received.body, str) else bytes(received.body)
     headers = {name.lower(): str(value) for name, value in (received.headers or {}).items()}
-    return QueueMessage(body, headers, received.properties.get("message_id"), received)
+    redelivered = bool(received.delivery_info.get("redelivered"))
+    return QueueMessage(body, headers, received.properties.get("message_id"), redelivered, received)
 
 
 def _in_words(error: Exception) -> str:

@@ -8,12 +8,12 @@ from mezcal.errors import BadEvent
 from mezcal.ingest.events import Delivery, Event, EventKind, parse_json, read
 from mezcal.ingest.events.activitystreams import DESCRIPTION
 from mezcal.ingest.events.event import FRAME, URL
+from mezcal.ingest.queues.message import FCREPO_URI
 
 if TYPE_CHECKING:
     from mezcal.ingest.queues.message import QueueMessage
 
 FORMS = ("auto", "fcrepo-uri", "frames", "fedora", "standard", "s3", "cloudevents")
-FCREPO_URI = "camelfcrepouri"  # the header of umd-fcrepo-messaging and of Camel's fcrepo component
 
 
 def read_message(form: str, message: QueueMessage) -> tuple[str, Delivery]:

@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from mezcal.errors import BadEvent, BrokerDown, Busy
+from mezcal.ingest.events import Event, EventKind
 from mezcal.ingest.queues.forms import read_message
 from mezcal.ingest.queues.message import TICK_SECONDS, QueueUnreachable
 from mezcal.telemetry.metrics import metrics
@@ -87,11 +88,15 @@ class QueueListener:
         """Record the events as a batch as soon as Redis can be reached. Returns the outcome, None if we must stop."""
         if not delivery.events:
             return "ignored"
-        identity = f"{self._address.shown}\n{message.id}" if message.id else None
+        events, identity = delivery.events, None
+        if message.id:
+            identity = f"{self._address.shown}\n{message.id}"
+        elif message.redelivered:  # it may be recorded already, and its image may have been made since
+            events = list(map(_perhaps, events))
         pause = FIRST_PAUSE
         while not self._stopping.is_set():
             try:
-                posted = self._jobs.post(delivery.events, identity)
+                posted = self._jobs.post(events, identity)
             except (BrokerDown, Busy) as error:
                 log.warning("%s; next attempt in %g s", error.detail, pause)
                 self._wait(pause)
@@ -103,9 +108,16 @@ class QueueListener:
         return None
 
     def _reject(self, form: str, message: QueueMessage, reason: str) -> None:
+        identity = f"{self._address.shown}\n{message.id or message.digest}"
+        with suppress(BrokerDown):
+            if message.redelivered and self._jobs.was_moved(identity):
+                self._queue.acknowledge(message)
+                return
         log.warning("a message of %s is moved to the error queue: %s", self._address.shown, reason)
         self._queue.reject(message, reason)
         metrics().deliveries.labels(form, "malformed").inc()
+        with suppress(BrokerDown):
+            self._jobs.note_moved(identity)
 
     def _wait(self, seconds: float) -> None:
         """Wait, and show the broker and `mezcal healthy` that we live."""
@@ -114,3 +126,7 @@ class QueueListener:
             self._alive()
             with suppress(QueueUnreachable):
                 self._queue.keep_alive()
+
+
+def _perhaps(event: Event) -> Event:
+    return event._replace(kind=EventKind.PERHAPS_CHANGED) if event.kind is EventKind.CHANGED else event

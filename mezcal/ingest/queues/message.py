@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+FCREPO_URI = "camelfcrepouri"  # the header of umd-fcrepo-messaging and of Camel's fcrepo component
 TICK_SECONDS = 1.0  # a queue without messages returns to its listener so often
 
 
@@ -19,17 +21,28 @@ class QueueUnreachable(Exception):
 class QueueMessage:
     """One message. The names of *headers* are in lower case.
 
-    *id* is the same when the broker delivers the message again; None if it has none. *settled_by* is its queue's own.
+    *id* is the same when the broker delivers the message again; None if it has none. *redelivered* says that the broker
+    may have delivered it before. *settled_by* is its queue's own.
     """
 
     body: bytes
     headers: Mapping[str, str]
     id: str | None = None
+    redelivered: bool = False
     settled_by: Any = field(default=None, repr=False)
+
+    @property
+    def digest(self) -> str:
+        """A digest of what the producer sent."""
+        sent = f"{self.headers.get(FCREPO_URI, '')}\n".encode() + self.body
+        return hashlib.sha256(sent).hexdigest()
 
 
 class MessageQueue(Protocol):
     """A queue that is read by one thread. Every method raises `QueueUnreachable`; then `messages` connects again."""
+
+    def probe(self) -> None:
+        """Connect, and leave all messages where they are."""
 
     def messages(self) -> Iterator[QueueMessage | None]:
         """Connect, and yield messages as they arrive; None about once a second while there are none.

@@ -52,6 +52,11 @@ class SqsQueue:
             config=Config(connect_timeout=5, read_timeout=WAIT_SECONDS + 10, retries={"total_max_attempts": 1}),
         )
 
+    def probe(self) -> None:
+        """Ask for the attributes of the queue; see `MessageQueue`."""
+        self._call("get_queue_attributes", AttributeNames=["All"])
+        self._check_redrive()
+
     def messages(self) -> Iterator[QueueMessage | None]:
         """Ask for messages again and again; see `MessageQueue`."""
         self._check_redrive()
@@ -66,7 +71,7 @@ class SqsQueue:
             for raw in found:
                 attributes = raw.get("MessageAttributes", {})
                 headers = {name.lower(): str(value.get("StringValue", "")) for name, value in attributes.items()}
-                yield QueueMessage(raw["Body"].encode(), headers, raw["MessageId"], raw)
+                yield QueueMessage(raw["Body"].encode(), headers, raw["MessageId"], settled_by=raw)
             if not found:
                 yield None
 

@@ -65,9 +65,15 @@ class StompQueue:
         self._connection: Any = None
         self._incoming = _Incoming()
 
+    def probe(self) -> None:
+        """Connect; see `MessageQueue`."""
+        self._connect()
+        self.close()
+
     def messages(self) -> Iterator[QueueMessage | None]:
         """Connect, subscribe and yield messages; see `MessageQueue`."""
         self._connect()
+        self._subscribe()
         while True:
             kind, value = self._next(TICK_SECONDS)
             if kind == "message":
@@ -93,7 +99,7 @@ class StompQueue:
             reconnect_attempts_max=1,
             timeout=CONNECT_SECONDS,
             heartbeats=(HEARTBEAT_MS, HEARTBEAT_MS),
-            vhost=options.get("vhost"),
+            vhost=options.get("vhost", "/"),  # RabbitMQ's default; ActiveMQ does not look at it
             auto_decode=False,
         )
         if address.tls:
@@ -102,11 +108,17 @@ class StompQueue:
         client = {"client-id": options["client-id"]} if "client-id" in options else {}
         try:
             self._connection.connect(address.user, address.password, wait=True, headers=client)
-            self._connection.subscribe(
-                address.destination, id=SUBSCRIPTION, ack="client-individual", headers=self._subscription_headers()
-            )
         except ERRORS as error:
             raise QueueUnreachable(self._complaint() or f"cannot be reached ({type(error).__name__})") from error
+
+    def _subscribe(self) -> None:
+        headers = self._subscription_headers()
+        try:
+            self._connection.subscribe(
+                self._address.destination, id=SUBSCRIPTION, ack="client-individual", headers=headers
+            )
+        except ERRORS as error:
+            raise QueueUnreachable(f"closed the connection ({type(error).__name__})") from error
 
     def _complaint(self) -> str | None:
         """Returns what the broker said before it closed the connection, such as that the password is wrong."""
@@ -180,7 +192,7 @@ class StompQueue:
 def _message(frame: Frame) -> QueueMessage:
     headers = {name.lower(): value for name, value in frame.headers.items()}
     body = frame.body.encode() if isinstance(frame.body, str) else frame.body or b""
-    return QueueMessage(body, headers, _stable_id(headers), frame)
+    return QueueMessage(body, headers, _stable_id(headers), headers.get("redelivered") == "true", frame)
 
 
 def _stable_id(headers: dict[str, str]) -> str | None:

@@ -190,6 +190,10 @@ class Keys:
         """String: the worker that does the chore *name* in this interval; expires with it."""
         return f"{self.prefix}chore:{name}"
 
+    def moved_message(self, digest: str) -> str:
+        """String: a message of a queue was moved to its error queue lately; expires."""
+        return f"{self.prefix}moved:{digest}"
+
     def revalidating(self, key: str) -> str:
         """String: the revalidation of the derivative *key* was requested lately; expires."""
         return f"{self.prefix}revalidating:{key}"

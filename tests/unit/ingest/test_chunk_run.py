@@ -135,3 +135,15 @@ def test_a_master_that_the_full_queue_refuses_is_queued_by_the_next_run(installa
     installation.queue_max(2)
     assert installation.run()
     assert installation.batch().counts["queued"] == 2
+
+
+def test_a_change_that_may_be_known_already_has_a_stored_image_looked_at_and_a_missing_one_made(
+    installation: Bulk, jobs: Jobs, store: Store
+) -> None:
+    put(store, MASTER)
+    installation.post(("perhaps", "path", MASTER.path), ("perhaps", "path", "new.tif"))
+    assert installation.run()
+    assert jobs.read(MASTER.key) is None, "it is made again only if its master has changed"
+    assert jobs.table.redis.exists(jobs.table.keys.revalidating(MASTER.key))
+    assert installation.finish_all() == [Mezzanine.parse("new.tif").key]
+    assert installation.batch().counts["repeated"] == 1

@@ -21,7 +21,7 @@ COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 S3 = yaml.safe_load((ROOT / "docker-compose.s3.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 ALL = {**{f"s3:{name}": service for name, service in S3["services"].items() if "image" in service}, **SERVICES}
-ROLES = ("api", "worker", "beat", "flower")
+ROLES = ("api", "worker", "beat", "listen", "flower")
 ENDING = {"secrets", "nginx-config", "s3:bucket"}  # done once, before the others start
 
 VARIABLES = {name.upper() for name in Settings.model_fields}
@@ -133,6 +133,7 @@ NEEDED = {
     "api": OF_BROKER | OF_STORE_AND_METRICS | OF_CLIENTS,
     "worker": OF_BROKER | OF_STORE_AND_METRICS | OF_ORIGINS,
     "beat": OF_BROKER | OF_STORE_AND_METRICS | OF_ORIGINS,
+    "listen": OF_BROKER | OF_STORE_AND_METRICS | {"LISTEN_URLS"},
     "flower": OF_BROKER | {"FLOWER_BASIC_AUTH"},
     "nginx-config": set(),
 }
@@ -142,6 +143,7 @@ MOUNTED = {
     "api": {"redis", "api"},
     "worker": {"redis", "worker"},
     "beat": {"redis", "worker"},
+    "listen": {"redis", "listen"},
     "flower": {"redis", "flower"},
 }
 
