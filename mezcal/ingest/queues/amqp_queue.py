@@ -129,12 +129,12 @@ class AmqpQueue:
             if self._connection is None:
                 raise QueueUnreachable("the connection is closed")
             self._connection.Producer().publish(
-                received.body,
+                message.body,
                 exchange="",
                 routing_key=self._errors,
                 headers={**(received.headers or {}), **marks},
                 content_type=received.content_type or "application/octet-stream",
-                content_encoding=received.content_encoding or "binary",
+                content_encoding="binary",  # the body as it came
                 delivery_mode=2,
                 serializer=None,
             )
