@@ -22,10 +22,7 @@ Follow message queues, in the foreground, and make the images that their message
 acknowledged when it is recorded; what cannot be understood goes to the error queue. Queues that cannot be reached are
 tried again for ever. docs/queues.md has the URLs and the forms of messages.
 
-examples:
-  mezcal listen stomp://user:password@activemq:61613/queue/images
-  mezcal listen 'amqp://user:password@rabbitmq/?exchange=archived_fits'
-  LISTEN_URLS=sqs://sqs.eu-west-1.amazonaws.com/123456789012/masters mezcal listen"""
+example: mezcal listen stomp://user:password@activemq:61613/queue/images"""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
