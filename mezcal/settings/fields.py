@@ -26,6 +26,7 @@ from mezcal.settings.types import (
     NamedSizes,
     Names,
     Networks,
+    QueueUrls,
     Repository,
     Seconds,
     Secrets,
@@ -462,7 +463,7 @@ class SettingFields(BaseSettings):
         "neither has a type, the event is accepted.",
     )
     webhook_max_bytes: int = Field(4 * 2**20, ge=1024, description="Largest body in bytes of a request to /webhooks.")
-    listen_urls: Secrets = Field(
+    listen_urls: QueueUrls = Field(
         (),
         description="URLs of message queues, comma-separated, that `mezcal listen` and `mezcal up --listen` follow: "
         "`stomp://`, `stomp+ssl://`, `amqp://`, `amqps://`, `sqs://`; see docs/queues.md.",

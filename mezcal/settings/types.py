@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import AfterValidator, BeforeValidator, SecretStr
 from pydantic_settings import NoDecode
 
+from mezcal.settings.queue_address import QueueAddress
 from mezcal.settings.units import bytes_of, seconds_of
 
 if TYPE_CHECKING:
@@ -105,6 +106,12 @@ def _signing_keys(value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
     return value
 
 
+def _queue_urls(value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+    for url in value:
+        QueueAddress.parse(url.get_secret_value())
+    return value
+
+
 def _logins(value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
     if not all(all(login.get_secret_value().partition(":")) for login in value):
         raise ValueError("must be user:password")
@@ -130,6 +137,7 @@ HostNames = Annotated[Names, AfterValidator(_host_names)]
 Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, _parsed(_networks)]
 Secrets = Annotated[tuple[SecretStr, ...], NoDecode, _parsed(_split)]
 SigningKeys = Annotated[Secrets, AfterValidator(_signing_keys)]
+QueueUrls = Annotated[Secrets, AfterValidator(_queue_urls)]
 Logins = Annotated[Secrets, AfterValidator(_logins)]
 Bytes = Annotated[int, _parsed(bytes_of)]
 MemoryBytes = Annotated[int, _parsed(_auto_or_bytes)]

@@ -1,6 +1,6 @@
 """Events that come by message queues, as those of webhooks: from STOMP, AMQP and SQS.
 
-`address` reads the URL of a queue, `forms` reads a message, `listener` is the loop. Each protocol has a
+`settings.queue_address` reads the URL of a queue, `forms` a message, `listener` is the loop. Each protocol has a
 module of its own, with a `MessageQueue`.
 """
 
@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mezcal.ingest.queues.address import QueueAddress
 from mezcal.ingest.queues.listener import QueueListener
 from mezcal.ingest.queues.message import MessageQueue, QueueMessage, QueueUnreachable
+from mezcal.settings.queue_address import QueueAddress
 
 if TYPE_CHECKING:
     from mezcal.settings import Settings

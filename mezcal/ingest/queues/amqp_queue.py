@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from kombu.message import Message
 
-    from mezcal.ingest.queues.address import QueueAddress
+    from mezcal.settings.queue_address import QueueAddress
 
 CONNECT_SECONDS = 10
 HEARTBEAT_SECONDS = 10

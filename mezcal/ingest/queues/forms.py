@@ -9,11 +9,10 @@ from mezcal.ingest.events import Delivery, Event, EventKind, parse_json, read
 from mezcal.ingest.events.activitystreams import DESCRIPTION
 from mezcal.ingest.events.event import FRAME, URL
 from mezcal.ingest.queues.message import FCREPO_URI
+from mezcal.settings.queue_address import FORMS
 
 if TYPE_CHECKING:
     from mezcal.ingest.queues.message import QueueMessage
-
-FORMS = ("auto", "fcrepo-uri", "frames", "fedora", "standard", "s3", "cloudevents")
 
 
 def read_message(form: str, message: QueueMessage) -> tuple[str, Delivery]:

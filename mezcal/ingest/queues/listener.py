@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mezcal.ingest.events import Delivery
-    from mezcal.ingest.queues.address import QueueAddress
     from mezcal.ingest.queues.message import MessageQueue, QueueMessage
     from mezcal.jobs import Jobs
+    from mezcal.settings.queue_address import QueueAddress
 
 log = logging.getLogger(__name__)
 

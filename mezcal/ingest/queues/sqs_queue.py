@@ -15,8 +15,8 @@ from mezcal.ingest.queues.message import QueueMessage, QueueUnreachable
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mezcal.ingest.queues.address import QueueAddress
     from mezcal.settings import Settings
+    from mezcal.settings.queue_address import QueueAddress
 
 WAIT_SECONDS = 2  # for which one request waits for a message, and a stopping listener for the request
 MOST = 10  # messages of one response; SQS gives no more

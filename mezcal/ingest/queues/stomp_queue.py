@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from stomp.utils import Frame
 
-    from mezcal.ingest.queues.address import QueueAddress
+    from mezcal.settings.queue_address import QueueAddress
 
 CONNECT_SECONDS = 10
 HEARTBEAT_MS = 10_000  # a broker that is silent for longer than 1.5 times this is given up

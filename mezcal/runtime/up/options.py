@@ -11,8 +11,8 @@ from pydantic import SecretStr
 
 from mezcal import sample, settings
 from mezcal.errors import CannotStart
-from mezcal.ingest.queues.address import QueueAddress
 from mezcal.runtime.nginx import HOW_TO_GET, can_name, nginx
+from mezcal.settings.queue_address import QueueAddress
 from mezcal.store.local.last_use import access_times_kept
 from mezcal.store.local.layout import OURS
 

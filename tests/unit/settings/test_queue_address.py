@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from mezcal.ingest.queues.address import QueueAddress
 from mezcal.settings import WrongSetting
+from mezcal.settings.queue_address import QueueAddress
 
 
 def test_a_stomp_url_names_broker_destination_and_form() -> None:

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from mezcal.errors import WrongSetting
-from mezcal.ingest.queues.forms import FORMS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+FORMS = ("auto", "fcrepo-uri", "frames", "fedora", "standard", "s3", "cloudevents")  # of messages
 COMMON = frozenset({"form", "errors"})
 # Of each scheme: the protocol, its port, whether it uses TLS, and the options that its URL may have.
 SCHEMES: Mapping[str, tuple[str, int, bool, frozenset[str]]] = MappingProxyType(
