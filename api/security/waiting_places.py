@@ -48,6 +48,10 @@ class WaitingPlaces:
         self._taken = 0
         self._held: dict[str, HeldPlaces] = {}  # only clients that hold places
 
+    def limit(self, most: int) -> None:
+        """Have *most* places at most."""
+        self._most = min(self._most, most)
+
     @contextmanager
     def hold(self, client: str, seconds: float) -> Iterator[None]:
         """Hold a place for a wait of *seconds* at most.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import atexit
 import logging
 import os
-import resource
 import signal
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,9 @@ from api.context import EXTENSION
 from api.nginx_hits import follow_nginx
 from api.server.closing import end_request
 from api.server.hits import application
+from api.server.open_files import FILES_MOST, limits
 from api.server.protocol_errors import use_problem_details
+from api.server.thread_worker import use_poll
 from mezcal.runtime.parent_death import follow_parent
 from mezcal.settings import load
 from mezcal.settings.typos import find_typos, given_names
@@ -28,13 +29,14 @@ if TYPE_CHECKING:
 
 _settings = load()
 
-FILES = 4096  # open at once: a socket and a file for each of gunicorn's 1000 connections, and some
 SPARE_THREADS = 16  # never taken by requests that wait for a miss: WAITERS_MAX bounds these
+_limits = limits(_settings.waiters_max, SPARE_THREADS)
 ANSWERING_SECONDS = 1.0  # kept of DRAIN_SECONDS for sending the last answers
 
 wsgi_app = "api.server.hits:application()"
-worker_class = "gthread"
-threads = _settings.waiters_max + SPARE_THREADS
+worker_class = "api.server.thread_worker.ApiWorker"
+worker_connections = _limits.connections
+threads = _limits.threads
 workers = _settings.api_processes
 preload_app = workers > 1  # several share the memory of the application; it connects only when first asked
 keepalive = 75  # longer than the 60 s for which proxies keep a connection: the proxy closes it, not the API
@@ -52,19 +54,21 @@ forwarded_allow_ips = ""  # nothing here believes a forwarded address
 def on_starting(_arbiter: Any) -> None:
     """Set up logs and error responses once, before the application is loaded."""
     use_problem_details()
+    use_poll()
     set_up_logs(_settings, "api")
     format_gunicorn_logs()
     for typo in find_typos(given_names()):
         logging.getLogger(__name__).warning(typo)
+    if _limits.files < FILES_MOST and _limits.waiters < _settings.waiters_max:
+        logging.getLogger(__name__).warning(_limits.explained())
     multiprocess.start_sharing("api")
 
 
 def post_fork(_arbiter: Any, _worker: Any) -> None:
     """End with gunicorn's main process, even if it is killed; allow as many open files as the system does."""
     follow_parent(signal.SIGKILL)
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    _limits.allow_files()
     multiprocess.register_process()
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, FILES) if most > 0 else FILES, most))
 
 
 def pre_request(_worker: Any, request: Request) -> None:
@@ -81,6 +85,7 @@ def post_request(_worker: Any, _request: Any, environ: dict[str, Any], response:
 def post_worker_init(_worker: Any) -> None:
     """Follow nginx's hits. On SIGTERM accept no more waiters, and answer those there are while there is time."""
     context = application().extensions[EXTENSION]
+    context.waiting_places.limit(_limits.waiters)
     reader = follow_nginx(context)
     if reader is not None:
         atexit.register(reader.pass_on)

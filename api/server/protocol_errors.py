@@ -18,8 +18,8 @@ def use_problem_details() -> None:
     util.write_error = write_problem
 
 
-def write_problem(sock: socket.socket, status: int, reason: str, detail: str) -> None:
-    """Send the response. The connection is closed behind it."""
+def write_problem(sock: socket.socket, status: int, reason: str, detail: str, *more: str) -> None:
+    """Send the response, with *more* lines in its header. The connection is closed behind it."""
     body = json.dumps({"type": "about:blank", "title": reason, "status": status, "detail": detail})
     lines = (
         f"HTTP/1.1 {status} {reason}",
@@ -28,5 +28,6 @@ def write_problem(sock: socket.socket, status: int, reason: str, detail: str) ->
         "Cache-Control: no-store",
         "X-Content-Type-Options: nosniff",
         "Connection: close",
+        *more,
     )
     util.write_nonblock(sock, "\r\n".join([*lines, "", body]).encode("ascii"))

@@ -23,7 +23,7 @@ class InventoryItem:
 
     *size* is the image's, None if there is no image. *last_used* is when the image was last read, as far as that is
     known (most often to a day), or written. *sidecar_modified* is None if there is no sidecar. *empty* says that the
-    folder holds nothing at all.
+    folder holds nothing at all, *irregular* that a link or a pipe is in the place of the image.
     """
 
     folder: str
@@ -33,6 +33,7 @@ class InventoryItem:
     sidecar_modified: float | None = None
     empty: bool = False
     modified: float = 0
+    irregular: bool = False
 
     @property
     def total_bytes(self) -> int:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, values
 
+from mezcal.telemetry.allocated_file import AllocatedFile
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -154,6 +156,7 @@ def count_in_folder(folder: Path) -> None:
     Called once, before anything is counted and before the first fork.
     """
     os.environ[FOLDER] = str(folder)
+    values.MmapedDict = AllocatedFile  # type: ignore[assignment,attr-defined]
     values.ValueClass = values.MultiProcessValue()  # type: ignore[no-untyped-call]
     metrics.cache_clear()
     metrics()

@@ -17,6 +17,7 @@ from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from mezcal.telemetry import METRICS_FOLDER_VARIABLE
+from mezcal.telemetry.allocated_file import AllocatedFile
 from mezcal.telemetry.memory_folder import create_memory_folder, is_alive
 from mezcal.telemetry.metrics import FOLDER, count_in_folder, metrics
 
@@ -85,12 +86,12 @@ def merge_dead(folder: Path) -> None:
         match = PROCESS_FILE.fullmatch(file.name)
         if match is None or int(match["pid"]) == DEAD_PID or is_alive(int(match["pid"])):
             continue
-        if match["type"] != "gauge_livesum":
-            _add(file, folder / f"{match['type']}_{DEAD_PID}.db")
-        file.unlink()
+        if match["type"] == "gauge_livesum" or _add(file, folder / f"{match['type']}_{DEAD_PID}.db"):
+            file.unlink()
 
 
-def _add(dead: Path, target: Path) -> None:
+def _add(dead: Path, target: Path) -> bool:
+    """Add the counts of *dead* to those of *target*. Returns False if there is no space: both stay as they are."""
     fresh = target.with_name(f"{target.name}.fresh")
     fresh.unlink(missing_ok=True)
     sums: dict[str, float] = {}
@@ -98,11 +99,14 @@ def _add(dead: Path, target: Path) -> None:
         if file.exists() and file.stat().st_size:
             for key, value, _, _ in MmapedDict.read_all_values_from_file(file):  # type: ignore[no-untyped-call]
                 sums[key] = sums.get(key, 0.0) + value
-    written = MmapedDict(str(fresh))  # type: ignore[no-untyped-call]
-    for key, value in sums.items():
-        written.write_value(key, value, 0.0)  # type: ignore[no-untyped-call]
-    written.close()  # type: ignore[no-untyped-call]
-    fresh.rename(target)
+    written = AllocatedFile(str(fresh))
+    whole = written.open() and all(written.write_value(key, value, 0.0) for key, value in sums.items())
+    written.close()
+    if whole:
+        fresh.rename(target)
+    else:
+        fresh.unlink(missing_ok=True)
+    return whole
 
 
 @contextmanager

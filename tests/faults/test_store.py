@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import time
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -54,38 +54,6 @@ def cramped(
         environment = FaultEnvironment(installation, repository)
         yield environment
         environment.close()
-
-
-def test_a_full_data_folder_takes_nothing_down(repository: OriginServer, tmp_path: Path) -> None:
-    """The state of the broker, the sockets and the cache are on the disk that is full; no process may end."""
-    (tmp_path / "data").mkdir()
-    with (
-        small_volume(tmp_path / "data", "24m"),
-        running_installation(tmp_path, repository.url, **QUICK) as installation,
-    ):
-        environment = FaultEnvironment(installation, repository)
-        warm, _ = environment.master()
-        assert installation.ask(warm).status_code == 200
-        processes = environment.workers() + installation.pids("gunicorn")
-        ballast = tmp_path / "data" / "ballast"
-        fill(ballast)
-        for _ in range(100):
-            assert installation.ask(warm).status_code == 200
-        cold, _ = environment.master(grey_tiff(99, edge=1500))
-        assert installation.ask(cold).status_code == 503
-        assert installation.request("/metrics").status_code == 200
-        ballast.unlink()
-        environment.assert_recovered(cold, wait_for_image(installation, cold), most=9)
-        assert environment.workers() + installation.pids("gunicorn") == processes
-        assert "SIGBUS" not in installation.journal.read_text()
-        environment.close()
-
-
-def fill(file: Path) -> None:
-    """Write to *file* until the disk is full."""
-    with suppress(OSError), file.open("wb", buffering=0) as out:
-        while True:
-            out.write(bytes(4096))
 
 
 @contextmanager

@@ -47,6 +47,7 @@ class Installation:
         self.options = options
         self.journal = folder / "journal.log"
         self.settings = load(_env_file=None, data_dir=folder / "data", repo_base_url=origin)
+        self.command: tuple[str, ...] = (MEZCAL, "up")
         bare = {name: value for name, value in os.environ.items() if name.lower() not in Settings.model_fields}
         self.environment = bare | {"DATA_DIR": str(folder / "data"), "REPO_BASE_URL": origin} | given
         self.url = ""
@@ -55,7 +56,7 @@ class Installation:
     def start(self) -> None:
         """Start it and wait until it says that it is ready."""
         out = self.folder / "out.log"
-        command = [MEZCAL, "up", "--port", "0", "--workers", "2", *self.options]
+        command = [*self.command, "--port", "0", "--workers", "2", *self.options]
         with out.open("wb") as stdout, self.journal.open("ab") as journal:
             self.process = subprocess.Popen(
                 command, env=self.environment, cwd=self.folder, stdout=stdout, stderr=journal

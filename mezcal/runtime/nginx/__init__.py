@@ -37,10 +37,12 @@ PROBLEMS = {
     416: ("Requested Range Not Satisfiable", "The range begins after the end of the image, or ends before it begins."),
     421: ("Misdirected Request", "mezcal has no such host name: PUBLIC_URL or ALLOWED_HOSTS must contain it."),
     431: ("Request Header Fields Too Large", "The header of the request is too large."),
-    500: ("Internal Server Error", "The server in front of mezcal failed; the reason is in its log."),
     501: ("Not Implemented", "The request has a transfer coding that this server does not know."),
     502: ("Bad Gateway", "The API of mezcal does not answer. Try again in a moment."),
-    503: ("Service Unavailable", "The image was removed in this moment. Try again."),
+    503: (
+        "Service Unavailable",
+        "The image was just removed, the disk is full, or too many files are open. Try again.",
+    ),
     504: ("Gateway Timeout", "The API of mezcal did not answer in time. Try again in a moment."),
     505: ("HTTP Version Not Supported", "This server speaks HTTP/1.1."),
 }

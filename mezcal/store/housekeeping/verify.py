@@ -30,7 +30,8 @@ class Defect(StrEnum):
     CUT = "cut image"  # the same
     CHANGED = "not what its sidecar says"  # the same
     LONE_SIDECAR = "sidecar without image"  # the sidecar is removed
-    UNREADABLE_SIDECAR = "unreadable sidecar"  # the sidecar is removed: the image may be whole
+    UNREADABLE_SIDECAR = "unreadable sidecar"  # removed with its image, which could not be revalidated without it
+    IRREGULAR = "not a regular file"  # a link or a pipe is removed, a folder is left; none of them is served
     EMPTY_FOLDER = "empty folder"  # removed
     DEAD_DRAFT = "scratch file of a dead writer"  # removed
     UNREADABLE_IMAGE = "cannot be read"  # left: an operator has to look at the disk, or the rights

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ABSENT = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
+IRREGULAR = (errno.ELOOP, errno.ENXIO)  # of links, which are not followed, and of sockets
 DAY = 86_400
 LOCK_POLL_SECONDS = 0.05
 
@@ -29,9 +30,9 @@ def described(path: Path, status: os.stat_result) -> Stored | None:
     return Stored(path, status.st_size, int(status.st_mtime))
 
 
-def open_without_waiting(path: str, flags: int) -> int:
-    """Open a file without waiting: a named pipe in an image's place would block its reader."""
-    return os.open(path, flags | os.O_NONBLOCK)
+def open_image(path: str, flags: int) -> int:
+    """Open a file, but no link to one. A named pipe in its place does not block."""
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
 
 
 def sync(path: Path) -> None:

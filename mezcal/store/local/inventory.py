@@ -62,7 +62,7 @@ class LocalInventory:
         image = self.root / own / IMAGE
         with os_errors_as_store_down(), self._store.publishing(own):
             try:
-                status = image.stat()
+                status = image.lstat()
                 if max(status.st_atime, status.st_mtime) >= before:
                     return 0
                 size = status.st_size + _size(image.with_name(SIDECAR))
@@ -79,7 +79,7 @@ class LocalInventory:
         """Remove the image in *folder* if it has no bytes: nginx would serve it."""
         image = self.root / folder / IMAGE
         with os_errors_as_store_down(), self._store.publishing(PurePosixPath(folder)), suppress(*ABSENT):
-            if not image.stat().st_size:  # nothing was published meanwhile
+            if not image.lstat().st_size:  # nothing was published meanwhile
                 image.unlink()
 
     def remove_empty_folder(self, folder: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 from contextlib import contextmanager, suppress
 from functools import partial
 from io import FileIO
@@ -16,12 +17,13 @@ from mezcal.store.housekeeping.trim import surveyed_usage
 from mezcal.store.inventory import InventoryItem
 from mezcal.store.local.files import (
     ABSENT,
+    IRREGULAR,
     as_store_down,
     described,
     ensure_new_etag,
     lock_file,
     lock_within,
-    open_without_waiting,
+    open_image,
     os_errors_as_store_down,
     prune,
     rename,
@@ -74,11 +76,12 @@ class LocalStore:
     def find(self, recipe: Recipe) -> Stored | None:
         """Returns the derivative of *recipe*, None if there is none.
 
-        An empty file, as umd-lib/mezcal left on a full disk, does not count.
+        An empty file, as umd-lib/mezcal left on a full disk, does not count, and neither does a link: it may lead out
+        of the store.
         """
         path = self.path(recipe)
         try:
-            return described(path, path.stat())
+            return described(path, path.lstat())
         except ABSENT:
             return None
         except OSError as error:
@@ -108,10 +111,12 @@ class LocalStore:
     def open_at(self, path: Path) -> Opened | None:
         """Open the derivative at *path*, None if there is none."""
         try:
-            file = FileIO(path, opener=open_without_waiting)
+            file = FileIO(path, opener=open_image)
         except ABSENT:
             return None
         except OSError as error:
+            if error.errno in IRREGULAR:
+                return None
             raise as_store_down(error) from error
         status = os.fstat(file.fileno())
         stored = described(path, status)
@@ -250,11 +255,14 @@ class LocalStore:
     def note_use(self, recipe: Recipe) -> bool:
         """Note that *recipe*'s derivative was used now. Returns False if there is none."""
         try:
-            descriptor = os.open(self.path(recipe), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            descriptor = open_image(str(self.path(recipe)), os.O_RDONLY)
         except OSError:
             return False
         try:
-            set_last_use(descriptor, os.fstat(descriptor))
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                return False
+            set_last_use(descriptor, status)
         finally:
             os.close(descriptor)
         return True

@@ -54,14 +54,18 @@ class Trash:
         return any(place.exists() for place in self._places(folder))
 
     def take_back(self, folder: PurePosixPath, image: Path) -> None:
-        """Move *folder*'s derivative back to *image*, if it is in the trash and nothing is there."""
+        """Move *folder*'s derivative back to *image*, if it is in the trash and nothing is there.
+
+        The image comes last: if the process dies in between, it is still in the trash, and not without its sidecar.
+        """
         for place in self._places(folder):
             with suppress(*ABSENT, StoreDown):  # removed at this moment: then it is made again
                 if place.exists() and not image.exists():
+                    if place.with_suffix(".json").exists():  # umd-lib/mezcal's have none
+                        rename(place.with_suffix(".json"), image.with_name(SIDECAR))
                     rename(place, image)
                     with suppress(OSError):  # another user's file
                         os.utime(image, ns=(time.time_ns(), image.stat().st_mtime_ns))  # used now
-                    place.with_suffix(".json").rename(image.with_name(SIDECAR))  # umd-lib/mezcal's have none
 
     def forget(self, folder: PurePosixPath) -> None:
         """Remove *folder*'s derivative from the trash."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from contextlib import suppress
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from mezcal.store.housekeeping.verify import JPEG_END, JPEG_START, Defect, VerifiedItem, choose_sample
-from mezcal.store.local.files import ABSENT, open_without_waiting, os_errors_as_store_down, prune, remove_orphan
+from mezcal.store.local.files import ABSENT, open_image, os_errors_as_store_down, prune, remove_orphan
 from mezcal.store.local.layout import IMAGE, SIDECAR
 from mezcal.store.local.walk import sidecar_in
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from mezcal.store.local.store import LocalStore
 
 BLOCK = 1 << 20
-REMOVE_IMAGE = {Defect.EMPTY, Defect.CUT, Defect.CHANGED}
+REMOVE_IMAGE = {Defect.EMPTY, Defect.CUT, Defect.CHANGED, Defect.UNREADABLE_SIDECAR, Defect.IRREGULAR}
 
 
 class LocalVerifier:
@@ -45,7 +46,7 @@ class LocalVerifier:
 
         Before mending it is read again under the publishing lock: an image is published before its sidecar.
         """
-        if item.size is None and item.sidecar_modified is None and not item.empty:
+        if item.size is None and item.sidecar_modified is None and not (item.empty or item.irregular):
             return None
         defect, size = self._defect(item.folder), item.size or 0
         if defect is None:
@@ -62,11 +63,11 @@ class LocalVerifier:
     def _defect(self, folder: str) -> Defect | None:
         path = self._store.root / folder
         try:
-            descriptor = open_without_waiting(str(path / IMAGE), os.O_RDONLY | os.O_CLOEXEC)
+            descriptor = open_image(str(path / IMAGE), os.O_RDONLY)
         except ABSENT:
             return self._defect_without_image(path)
         except OSError:
-            return Defect.UNREADABLE_IMAGE
+            return Defect.IRREGULAR if _is_irregular(path / IMAGE) else Defect.UNREADABLE_IMAGE
         try:
             return _image_defect(descriptor, path)
         except OSError:
@@ -88,10 +89,13 @@ class LocalVerifier:
         path = self._store.root / folder
         if defect is Defect.UNREADABLE_IMAGE:
             return False
-        if defect in REMOVE_IMAGE:
-            (path / IMAGE).unlink(missing_ok=True)
-        if defect is not Defect.EMPTY_FOLDER:
-            (path / SIDECAR).unlink(missing_ok=True)
+        try:
+            if defect in REMOVE_IMAGE:
+                (path / IMAGE).unlink(missing_ok=True)
+            if defect is not Defect.EMPTY_FOLDER:
+                (path / SIDECAR).unlink(missing_ok=True)
+        except IsADirectoryError:
+            return False
         prune(path, self._store.root)
         return True
 
@@ -103,9 +107,17 @@ class LocalVerifier:
                     yield VerifiedItem(str(path.relative_to(self._store.root)), Defect.DEAD_DRAFT, self._mend)
 
 
+def _is_irregular(path: Path) -> bool:
+    with suppress(OSError):
+        return not stat.S_ISREG(path.lstat().st_mode)
+    return False
+
+
 def _image_defect(descriptor: int, path: Path) -> Defect | None:
     """Returns the defect of an open image, None if it is sound. Reading does not change its time of last use."""
     before = os.fstat(descriptor)
+    if not stat.S_ISREG(before.st_mode):
+        return Defect.IRREGULAR
     try:
         digest, ends = _read(descriptor)
     finally:

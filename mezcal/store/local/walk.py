@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 from contextlib import suppress
 from dataclasses import dataclass
+from io import FileIO
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from mezcal.recipe import Mezzanine
 from mezcal.store.inventory import InventoryItem
+from mezcal.store.local.files import open_image
 from mezcal.store.local.layout import BY_KEY, IMAGE, OURS, SIDECAR, pages
 from mezcal.store.values import Sidecar
 
@@ -147,12 +150,12 @@ def _sorted(entries: list[os.DirEntry[Any]], folder: str) -> tuple[list[str], di
     """Returns *entries* as folders to enter and files of ours."""
     names, files = [], {}
     for entry in entries:
-        if entry.is_dir(follow_symlinks=False):
+        if entry.is_dir(follow_symlinks=False) and entry.name != IMAGE:
             if _entered(folder, entry.name):
                 names.append(entry.name)
         elif entry.name in {IMAGE, SIDECAR}:
             with suppress(FileNotFoundError):
-                files[entry.name] = entry.stat()
+                files[entry.name] = entry.stat(follow_symlinks=False)
     names.reverse()
     return names, files
 
@@ -168,12 +171,13 @@ def _files(path: str) -> dict[str, os.stat_result]:
     files = {}
     for name in (IMAGE, SIDECAR):
         with suppress(OSError):
-            files[name] = os.stat(os.path.join(path, name))  # noqa: PTH116, PTH118
+            files[name] = os.lstat(os.path.join(path, name))  # noqa: PTH118
     return files
 
 
 def _item(folder: str, files: dict[str, os.stat_result], *, empty: bool) -> InventoryItem:
-    image, sidecar = files.get(IMAGE), files.get(SIDECAR)
+    found, sidecar = files.get(IMAGE), files.get(SIDECAR)
+    image = found if found and stat.S_ISREG(found.st_mode) else None
     return InventoryItem(
         folder,
         size=image.st_size if image else None,
@@ -182,13 +186,15 @@ def _item(folder: str, files: dict[str, os.stat_result], *, empty: bool) -> Inve
         sidecar_modified=sidecar.st_mtime if sidecar else None,
         empty=empty,
         modified=image.st_mtime if image else 0,
+        irregular=found is not image,
     )
 
 
 def sidecar_in(folder: Path) -> Sidecar | None:
     """Returns the sidecar in *folder*, None if there is none that can be read."""
     try:
-        return Sidecar.from_bytes((folder / SIDECAR).read_bytes())
+        with FileIO(folder / SIDECAR, opener=open_image) as file:
+            return Sidecar.from_bytes(file.readall())
     except OSError:
         return None
 

@@ -137,6 +137,47 @@ def test_what_the_store_keeps_elsewhere_comes_from_there(
     assert repository.count(name) == 1
 
 
+def test_a_link_in_the_place_of_an_image_is_made_again_and_not_followed(
+    proxied: Installation, repository: OriginServer, master: str, tmp_path: Path
+) -> None:
+    whole = proxied.ask(master).content
+    stored = proxied.stored(master)
+    assert stored is not None
+    (tmp_path / "secret").write_bytes(b"\xff\xd8 another's \xff\xd9")
+    stored.path.unlink()
+    stored.path.symlink_to(tmp_path / "secret")
+    again = proxied.ask(master)
+    assert (again.content, again.headers["Cache-Status"]) == (whole, "mezcal; fwd=miss")
+    assert proxied.ask(master).headers["Cache-Status"] == "mezcal; hit"
+    assert repository.count(master) == 2
+
+
+def test_a_folder_of_the_store_may_be_a_link(
+    proxied: Installation, repository: OriginServer, master: str, tmp_path: Path
+) -> None:
+    """Operators spread large caches over several disks."""
+    proxied.ask(master)
+    stored = proxied.stored(master)
+    assert stored is not None
+    folder = stored.path.parent
+    folder.rename(tmp_path / "disk")
+    folder.symlink_to(tmp_path / "disk")
+    assert proxied.ask(master).headers["Cache-Status"] == "mezcal; hit"
+    assert repository.count(master) == 1
+
+
+def test_what_nginx_cannot_do_now_is_a_503(proxied: Installation) -> None:
+    """As without its folder, it cannot store a body on a full disk; and it cannot open an image without descriptors."""
+    bodies = proxied.settings.data_dir / "run" / "nginx" / "body"
+    bodies.rename(bodies.with_name("away"))
+    try:
+        answer = proxied.request("/jobs", "POST", data=b" " * 100_000, headers=JSON)
+    finally:
+        bodies.with_name("away").rename(bodies)
+    assert (answer.status_code, answer.json()["status"]) == (503, 503)
+    assert (answer.headers["Retry-After"], answer.headers["Cache-Control"]) == ("1", "no-store")
+
+
 def test_a_query_is_never_answered_from_the_plain_file(proxied: Installation) -> None:
     proxied.ask(WARM)
     assert proxied.ask(WARM + "?page=1").status_code == 200

@@ -331,3 +331,14 @@ def test_after_the_clock_stepped_back_no_pause_lasts_longer(table: JobTable, gua
         with guard.admit(lease(table, "second-probe.tif"), KIND):
             pass
     assert guard.circuit(HOST).state == "closed"
+
+
+def test_after_the_clock_stepped_back_the_place_of_a_dead_job_ends_with_its_lease(table: JobTable) -> None:
+    brief = JobTable(table.redis, table.keys, JobPolicy(lease=0.3, origins={KIND: HOST}, origin_places=1))
+    guard = OriginGuard(brief)
+    left = guard.admit(lease(brief, "left"), KIND)
+    left.__enter__()
+    ((token, ends),) = table.redis.zrange(table.keys.places(HOST), 0, -1, withscores=True)
+    table.redis.zadd(table.keys.places(HOST), {token: ends + 3_600_000})
+    with guard.admit(lease(brief, "next"), KIND):
+        assert guard.circuit(HOST).places_taken == 1

@@ -19,6 +19,7 @@ from mezcal.errors import StoreDown, Superseded
 from mezcal.recipe import Mezzanine
 from mezcal.settings import Layout
 from mezcal.store.local import store as local_store
+from mezcal.store.local.files import rename
 from mezcal.store.local.store import LocalStore
 from mezcal.store.values import Sidecar
 
@@ -342,3 +343,48 @@ def test_an_evicted_derivative_is_not_waited_for_while_a_worker_holds_the_lock(
     opened = store.open(RECIPE)
     assert opened is not None
     opened.file.close()
+
+
+@pytest.mark.parametrize("renames", [0, 1])
+def test_a_process_that_dies_between_the_renames_of_an_image_leaves_one_that_is_made_again(
+    store: LocalStore, monkeypatch: pytest.MonkeyPatch, renames: int
+) -> None:
+    """A first image without its sidecar would never be compared with its master."""
+    left = iter([True] * renames)
+
+    def dying(draft: Path, path: Path) -> None:
+        if not next(left, False):
+            raise KeyboardInterrupt
+        rename(draft, path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("mezcal.store.local.store.rename", dying)
+        with pytest.raises(KeyboardInterrupt):
+            put(store)
+    assert store.find(RECIPE) is None
+    put(store)
+    described = store.describe(RECIPE)
+    assert described is not None
+    assert described.sidecar is not None
+
+
+def test_a_process_that_dies_while_it_takes_back_an_image_leaves_it_in_the_trash(
+    store: LocalStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(store)
+    assert store.evict(RECIPE)
+    left = iter([True])
+
+    def dying(draft: Path, path: Path) -> None:
+        if not next(left, False):
+            raise KeyboardInterrupt
+        rename(draft, path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("mezcal.store.local.trash.rename", dying)
+        with pytest.raises(KeyboardInterrupt):
+            store.open(RECIPE)
+    opened = store.open(RECIPE)
+    assert opened is not None
+    opened.file.close()
+    assert store.sidecar(RECIPE) is not None

@@ -7,11 +7,16 @@ if paused_until then
   if left > 0 then return {'paused', tostring(left)} end
 end
 redis.call('ZREMRANGEBYSCORE', KEY.places, '-inf', now)
+-- Places that end later than a new one would are from before the clock stepped back. Those of living jobs are renewed.
+local latest = now + tonumber(ARG.lease_ms)
+for _, token in ipairs(redis.call('ZRANGEBYSCORE', KEY.places, latest + CLOCK_TOLERANCE, '+inf')) do
+  redis.call('ZADD', KEY.places, latest, token)
+end
 local places = tonumber(ARG.places)
 if places > 0 and redis.call('ZCARD', KEY.places) >= places then return {'full'} end
 if paused_until then  -- after a pause one job at a time probes the origin
   redis.call('HSET', KEY.circuit, 'probe_at', now, 'probe_until', now + tonumber(ARG.probe_ms))
 end
-redis.call('ZADD', KEY.places, now + tonumber(ARG.lease_ms), ARG.token)
+redis.call('ZADD', KEY.places, latest, ARG.token)
 redis.call('EXPIRE', KEY.places, 86400)
 return {'admitted'}

@@ -1,0 +1,105 @@
+"""A full or read-only disk under any folder that mezcal writes to: hits are served, and nothing ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.faults.support.environment import BEARER, QUICK, FaultEnvironment, wait_for_image
+from tests.faults.support.volumes import FOLDERS, VolumeInstallation, can_mount, full
+from tests.support.waiting import until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.support.origin_server import OriginServer
+
+RECOVERY_SECONDS = 10
+GIVEN = QUICK | {"WAIT_SECONDS": "4"}  # of a request while the broker's disk is full
+JSON = {"Content-Type": "application/json"}
+FAULTS = [("full", name) for name in FOLDERS] + [
+    ("read-only", name)
+    for name in ("data", "data/cache", "masters", "home")  # others have files that are being written
+]
+
+
+@pytest.fixture(scope="module")
+def installation(repository: OriginServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[VolumeInstallation]:
+    if not can_mount():
+        reason = "may not mount file systems in a namespace"
+        pytest.skip(f"this user {reason}" if os.geteuid() != 0 else f"root {reason}")
+    folder = tmp_path_factory.mktemp("volumes")
+    running = VolumeInstallation(folder, repository.url, TMP_DIR=str(folder / "masters"), **GIVEN)
+    running.start()
+    yield running
+    running.end()
+
+
+@pytest.fixture
+def environment(installation: VolumeInstallation, repository: OriginServer) -> Iterator[FaultEnvironment]:
+    environment = FaultEnvironment(installation, repository)
+    yield environment
+    environment.close()
+
+
+def servers(installation: VolumeInstallation) -> list[int]:
+    """Returns the processes of the API, nginx and the broker."""
+    return [pid for name in ("gunicorn", "nginx", "valkey-server") for pid in installation.pids(name)]
+
+
+def assert_serves_what_it_has(environment: FaultEnvironment, warm: str) -> None:
+    for _ in range(50):
+        assert environment.installation.ask(warm).status_code == 200
+    for page in ("/", "/metrics", "/healthz"):
+        assert environment.installation.request(page).status_code == 200, page
+
+
+def assert_refuses_politely(environment: FaultEnvironment, cold: str) -> None:
+    list_of_one = json.dumps([cold]) + " " * 50_000  # more than nginx keeps in memory
+    for answer in (
+        environment.installation.ask(cold),
+        environment.installation.request("/jobs", "POST", data=list_of_one, headers=BEARER | JSON),
+    ):
+        assert answer.status_code in {200, 202, 503}, (answer.status_code, answer.text)
+        if answer.status_code == 503:
+            assert answer.headers["Content-Type"] == "application/problem+json"
+            assert int(answer.headers["Retry-After"]) > 0
+
+
+@pytest.mark.parametrize(("fault", "name"), FAULTS, ids=map("-".join, FAULTS))
+def test_a_disk_takes_nothing_down(
+    environment: FaultEnvironment, installation: VolumeInstallation, fault: str, name: str
+) -> None:
+    warm, _ = environment.master()
+    cold, _ = environment.master()
+    wait_for_image(installation, warm)
+    before, pool = [*environment.workers(), *servers(installation)], environment.pool()
+    with full(installation.volume(name)) if fault == "full" else installation.read_only(name):
+        assert_serves_what_it_has(environment, warm)
+        environment.kill(pool[0])
+        assert_refuses_politely(environment, cold)
+        until(lambda: len(environment.pool()) == len(pool), what="a new process in the pool")
+        assert_serves_what_it_has(environment, warm)
+    freed = time.monotonic()
+    environment.assert_recovered(cold, wait_for_image(installation, cold), most=9)
+    assert time.monotonic() - freed < RECOVERY_SECONDS
+    assert [*environment.workers(), *servers(installation)] == before
+    assert "SIGBUS" not in installation.journal.read_text()
+
+
+def test_an_api_process_is_replaced_while_memory_is_full(
+    environment: FaultEnvironment, installation: VolumeInstallation
+) -> None:
+    """Its files of counts have no space then."""
+    warm, _ = environment.master()
+    wait_for_image(installation, warm)
+    with full(installation.volume("/dev/shm")):
+        environment.kill(installation.pids("gunicorn")[-1])
+        until(lambda: len(installation.pids("gunicorn")) == 2, what="a new API process")
+        until(lambda: installation.request(f"/images/{warm}?").status_code == 200, what="an answer")
+        assert_serves_what_it_has(environment, warm)
+    assert "SIGBUS" not in installation.journal.read_text()
