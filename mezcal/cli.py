@@ -43,7 +43,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
     except (CannotStart, Failure, WrongSetting) as error:
-        print(f"mezcal: {error}", file=sys.stderr)
+        hint = getattr(error, "hint", "")
+        print(f"mezcal: {error}" + (f" -> {hint}" if hint else ""), file=sys.stderr)
         return NOT_DONE
     return code
 

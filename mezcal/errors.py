@@ -387,7 +387,14 @@ def is_out_of_memory(error: BaseException | None) -> bool:
 
 
 class WrongSetting(Exception):
-    """A setting cannot be used. The message names the variable, what it holds and what it may hold."""
+    """A setting cannot be used. The message names the variable, what it holds and what it may hold.
+
+    *hint* says what to do, where the message does not.
+    """
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
 
 
 class CannotStart(Exception):

@@ -53,9 +53,9 @@ class Galleries:
         describe = cache(context.store.describe)  # a derivative may be in both lists
         recent = context.jobs.recent
         try:
-            newest, _ = _find(describe, map(from_json, recent.newest(CANDIDATES)))
-            largest, deleted = _find(describe, map(from_json, recent.largest()))
-            recent.remove(deleted)
+            newest, missing = _find(describe, map(from_json, recent.newest(CANDIDATES)))
+            largest, missing_too = _find(describe, map(from_json, recent.largest()))
+            recent.remove([*missing, *missing_too])
             previewed = _previewed(context, list(newest | largest))
         except Failure:
             return cls()

@@ -9,6 +9,7 @@ from flask import url_for
 
 from api.dashboard.cache_figures import CacheFigures
 from api.responses import html
+from api.security.auth import is_operator
 from mezcal.errors import BrokerDown
 from mezcal.jobs import JobState, Lane
 from mezcal.recipe import Mezzanine, from_json
@@ -89,9 +90,9 @@ class HomePage:
 
 
 def shown_base_url(context: ApiContext) -> str:
-    """Return the repository's base URL, empty for a folder: clients need not know the paths of this machine."""
+    """Return the repository's base URL; empty for a folder unless an operator asks: others need not know its path."""
     base_url = context.origin.base_url
-    return "" if base_url.startswith("file:") else base_url
+    return "" if base_url.startswith("file:") and not is_operator() else base_url
 
 
 def _recipes(context: ApiContext) -> list[Mezzanine]:

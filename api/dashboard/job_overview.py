@@ -10,11 +10,13 @@ from flask import url_for
 
 from api.dashboard.estimate import fraction_done
 from mezcal.errors import BrokerDown, Failure, kinds
+from mezcal.explanations import explanation_of, filled
 from mezcal.recipe import from_json
 
 if TYPE_CHECKING:
     from api.context import ApiContext
     from mezcal.jobs import QueueStatus, Record
+    from mezcal.settings import Settings
 
 FAILURES_READ = 1000  # at most; these are counted by class
 SHOWN_OF_CLASS = 10  # failed jobs
@@ -46,12 +48,18 @@ class FailedJob:
 
 @dataclass(frozen=True, slots=True)
 class FailureClass:
-    """The failed jobs of one class: their *count* among those read, and the newest of them."""
+    """The failed jobs of one class: their *count* among those read, and the newest of them.
+
+    *cause* and *step* are for operators; *retry*: trying again may help although nothing was changed.
+    """
 
     slug: str
     title: str
     count: int
     jobs: list[FailedJob]
+    cause: str = ""
+    step: str = ""
+    retry: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +95,7 @@ def running_jobs(context: ApiContext) -> list[JobProgress]:
 def _job_progress(record: Record, done: float | None) -> JobProgress:
     return JobProgress(
         label=from_json(record.recipe).label,
-        href=url_for("jobs.job", key=record.key),
+        href=url_for("operator.job", key=record.key),
         lane=str(record.lane),
         attempt=record.attempts,
         worker=record.worker or "",
@@ -109,7 +117,7 @@ def failures(context: ApiContext) -> FailureOverview | None:
     by_class: dict[str, list[Record]] = {}
     for record in records:
         by_class.setdefault(class_of(record), []).append(record)
-    classes = [_failure_class(slug, members) for slug, members in by_class.items()]
+    classes = [_failure_class(context.settings, slug, members) for slug, members in by_class.items()]
     return FailureOverview(total, len(records), sorted(classes, key=lambda group: -group.count))
 
 
@@ -118,10 +126,12 @@ def class_of(record: Record) -> str:
     return record.failure.slug if record.failure else Failure.slug
 
 
-def _failure_class(slug: str, records: list[Record]) -> FailureClass:
+def _failure_class(settings: Settings, slug: str, records: list[Record]) -> FailureClass:
     title = next((kind.title for kind in kinds() if kind.slug == slug), Failure.title)
     newest = sorted(records, key=lambda record: -(record.ended or 0))[:SHOWN_OF_CLASS]
-    return FailureClass(slug, title, len(records), [_failed_job(record) for record in newest])
+    explained = explanation_of(slug)
+    cause, step = filled(explained.operator, settings), filled(explained.step, settings)
+    return FailureClass(slug, title, len(records), list(map(_failed_job, newest)), cause, step, explained.retry)
 
 
 def _failed_job(record: Record) -> FailedJob:

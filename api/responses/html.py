@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from base64 import b64encode
 from functools import cache
 from importlib.resources import files
@@ -12,10 +13,15 @@ from urllib.parse import quote
 from flask import Response
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from api.responses.readable_text import readable_duration, readable_size, rfc3339, sentence
+from api.responses.readable_text import minute, readable_duration, readable_size, rfc3339, sentence
 
 STYLES = {"style": "mezcal.css", "ops_style": "ops.css"}  # by their names in the templates
 SCRIPTS = {"script": "progress.js", "ops_script": "ops.js"}
+
+CODE = re.compile(  # in sentences: commands, URLs, names of settings, pages of the documentation
+    r"(mezcal (?:check|failures|worker)(?: --?\w+)*(?: (?:PATH|ID|[0-9a-f]{32}))?"
+    r"|(?:https?|file)://\S+(?<![.,;])|`[^`]+`|\b[A-Z0-9]+(?:_[A-Z0-9]+)+\b|docs/[\w-]+\.md|/ops\b)"
+)
 
 
 def response(html: str, status: int = 200) -> Response:
@@ -57,10 +63,15 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {"size": readable_size, "duration": readable_duration, "sentence": sentence}
-    environment.filters["rfc3339"] = rfc3339
+    environment.filters |= {"rfc3339": rfc3339, "minute": minute, "code_parts": code_parts}
     environment.globals |= {name: asset(file) for name, file in (STYLES | SCRIPTS).items()}
     environment.globals["icon"] = "data:image/svg+xml," + quote(asset("favicon.svg"))
     return environment
+
+
+def code_parts(text: str) -> list[tuple[str, bool]]:
+    """Return *text* in parts. True marks those that are code: commands, URLs, names of settings."""
+    return [(part.strip("`"), number % 2 == 1) for number, part in enumerate(CODE.split(text)) if part]
 
 
 def asset(name: str) -> str:

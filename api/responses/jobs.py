@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from flask import Response, jsonify, request, url_for
 
+from api.responses.advice import shown_detail
 from api.security.auth import is_operator
+from mezcal.errors import Failure
 from mezcal.recipe import Mezzanine, from_json
 
 if TYPE_CHECKING:
@@ -28,16 +30,24 @@ def job_json(record: Record, estimate: Estimate | None = None) -> dict[str, Any]
     The worker of an attempt (`host:pid`) names machines of the internal network, so only operators see it.
     """
     image, fields = image_path(from_json(record.recipe)), record.as_json()
+    if record.failure is not None:
+        fields["failure"]["detail"] = shown_detail(record.failure)
     if not is_operator():
-        fields["history"] = [
-            {name: value for name, value in attempt.items() if name != "worker"} for attempt in fields["history"]
-        ]
+        fields["history"] = [_without_internals(attempt) for attempt in fields["history"]]
     return {
         **fields,
         "image": image,
         "links": {"self": url_for("jobs.job", key=record.key), "image": image},
         **(estimate.as_json() if estimate else {}),
     }
+
+
+def _without_internals(attempt: dict[str, Any]) -> dict[str, Any]:
+    """Return an *attempt* without its worker, and without hosts and folders in its text."""
+    shown = {name: value for name, value in attempt.items() if name != "worker"}
+    if "class" in shown:
+        shown["what"] = shown_detail(Failure.from_record({"class": shown["class"], "detail": shown["what"]}))
+    return shown
 
 
 def batch_json(batch: Batch) -> dict[str, Any]:

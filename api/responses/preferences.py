@@ -43,8 +43,12 @@ class RequestOptions:
 
 def is_page_view(request: Request) -> bool:
     """Return True if a browser opens the URL as a page, which could show the progress."""
-    opened = request.headers.get("Sec-Fetch-Dest") == "document"
-    return opened and request.accept_mimetypes.best_match(["application/json", "text/html"]) == "text/html"
+    return request.headers.get("Sec-Fetch-Dest") == "document" and prefers_page(request)
+
+
+def prefers_page(request: Request) -> bool:
+    """Return True if the client prefers HTML to JSON, as browsers do."""
+    return request.accept_mimetypes.best_match(["application/json", "text/html"]) == "text/html"
 
 
 def disconnect_check(request: Request) -> Callable[[], bool]:

@@ -14,6 +14,7 @@ from werkzeug.exceptions import BadRequest, HTTPException, InternalServerError
 
 from api.request_log import note_failure
 from api.responses import html
+from api.responses.advice import Advice, requested_path, shown_detail
 from mezcal.errors import Failure, Retention, StillWorking, Unauthorized, Unavailable
 
 if TYPE_CHECKING:
@@ -38,8 +39,16 @@ def register(app: Flask) -> None:
 def _from_failure(failure: Failure) -> Response:
     note_failure(failure)
     kind = url_for("reference.problem", slug=failure.slug)
-    detail = f"{failure.detail}{REPLACED}" if failure.job and failure.retention is Retention.LASTING else failure.detail
-    problem = ProblemDetails(failure.status, failure.title, detail, kind, failure.job, _retry_hint(failure))
+    replaced = REPLACED if failure.job and failure.retention is Retention.LASTING else ""
+    problem = ProblemDetails(
+        failure.status,
+        failure.title,
+        shown_detail(failure).rstrip(".") + replaced,
+        kind,
+        failure.job,
+        _retry_hint(failure),
+        advice=Advice.of(failure.slug, failure.job, requested_path()),
+    )
     response = problem.response()
     if isinstance(failure, Unavailable):
         response.headers["Retry-After"] = str(failure.retry_after)
@@ -128,6 +137,7 @@ class ProblemDetails:
     job: str | None = None
     retry: RetryHint | None = None
     heading: str | None = None
+    advice: Advice | None = None
 
     @property
     def page_title(self) -> str:
@@ -150,6 +160,7 @@ class ProblemDetails:
     def _json(self) -> Response:
         fields: dict[str, Any] = {"type": self.kind, "title": self.title, "status": self.status}
         fields |= {"detail": self.detail, "instance": request.path} | ({"job": self.job} if self.job else {})
+        fields |= self.advice.as_json() if self.advice else {}
         if request.blueprint == "thumbnails":
             fields["message"] = self.detail  # the field that clients of thumbnail-service read
         return Response(json.dumps(fields), self.status, content_type=JSON_TYPE)

@@ -43,6 +43,11 @@ def sentence(text: str) -> str:
     return text[:1].upper() + text[1:] + ("" if text.endswith((".", "?", "!")) else ".")
 
 
+def minute(seconds: float) -> str:
+    """Return a time, given in seconds since 1970, as `2026-11-29 15:43 UTC`."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
 def rfc3339(seconds: float) -> str:
     """Return a time, given in seconds since 1970, as RFC 3339 writes it."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")

@@ -32,7 +32,6 @@ def _path_of(url: str) -> str:
     path = context().origin.path_of(url)
     if path is None:
         base_url = shown_base_url(context())
-        if base_url:
-            raise NotFound(f"this URL is not in the repository: its URLs begin with {base_url}")
-        raise NotFound("this URL is not in the repository, which is a folder: use /images/<path in the folder>")
+        begin = f"its URLs begin with {base_url}" if base_url else "it is a folder of the server"
+        raise NotFound(f"this URL is not in the repository: {begin}. A path in it is requested as /images/<path>")
     return Mezzanine.parse(path).path

@@ -9,8 +9,11 @@ from werkzeug.exceptions import BadRequest, NotFound
 
 from api.context import context
 from api.dashboard.estimate import Estimate
+from api.dashboard.job_page import JobPage
 from api.request_log import note_event
+from api.responses import html
 from api.responses.jobs import accepted, job_json, polled
+from api.responses.preferences import prefers_page
 from api.routes import batches
 from api.security.auth import require_read_access, require_write_access
 from mezcal.jobs.bulk.batches import PREFIX
@@ -44,7 +47,7 @@ def bulk() -> Response:
 
 @jobs.get("/jobs/<key>")
 def job(key: str) -> Response:
-    """Return the state of a job or a batch; 404 if it is unknown."""
+    """Return the state of a job or a batch, of a job also as a page; 404 if it is unknown."""
     require_read_access()
     if not ID.fullmatch(key):
         raise NotFound("no such job: the id of a job is 32 hex digits, that of a batch is `batch-` and 24 hex digits")
@@ -53,7 +56,11 @@ def job(key: str) -> Response:
     record = context().jobs.read(key)
     if record is None:
         raise NotFound("no such job: it never existed, or it ended a while ago")
-    return polled(job_json(record, Estimate.of(context().jobs, record)))
+    estimate = Estimate.of(context().jobs, record)
+    page = prefers_page(request)
+    response = html.response(JobPage.of(record, estimate).html()) if page else polled(job_json(record, estimate))
+    response.vary.add("Accept")
+    return response
 
 
 @jobs.post("/jobs/<key>/retry")

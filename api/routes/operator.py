@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from flask import Blueprint, Response, request, url_for
@@ -9,6 +10,8 @@ from werkzeug.exceptions import NotFound, TooManyRequests
 
 from api.context import context
 from api.dashboard import job_overview
+from api.dashboard.estimate import Estimate
+from api.dashboard.job_page import JobPage
 from api.dashboard.operator_page import OperatorPage, sign_in_html
 from api.responses import html
 from api.responses.readable_text import sentence
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
     from mezcal.jobs import Record
 
 operator = Blueprint("operator", __name__)
+JOB = re.compile(r"[0-9a-f]{32}")
 PREVIEW_SECONDS = 600  # for which a browser keeps a preview
 FORM_BYTES_MAX = 16_384
 FORM_FIELDS_MAX = 16
@@ -79,6 +83,18 @@ def retry() -> Response:
     jobs = context().jobs
     chosen = [record.key for record in jobs.failures(job_overview.FAILURES_READ) if _is_chosen(record)]
     return _back_to_page(retried=sum(jobs.retry(key) for key in chosen))
+
+
+@operator.get("/ops/jobs/<key>")
+def job(key: str) -> Response:
+    """Return the page of a job, with a form that retries it; 404 if it is unknown."""
+    sessions.require_operator()
+    jobs = context().jobs
+    record = jobs.read(key) if JOB.fullmatch(key) else None
+    if record is None:
+        raise NotFound("no such job: it never existed, or it ended a while ago")
+    page = JobPage.of(record, Estimate.of(jobs, record), sessions.csrf_token())
+    return html.response(page.html())
 
 
 @operator.get("/ops/previews/<key>.jpg")

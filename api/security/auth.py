@@ -12,7 +12,7 @@ from base64 import b64decode
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from flask import request
+from flask import g, request
 from werkzeug.exceptions import TooManyRequests
 
 from api.context import context
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from pydantic import SecretStr
+
+SESSION = "operator_session"  # in `flask.g`: the request belongs to a session of the operator's page
 
 
 def require_read_access() -> None:
@@ -47,11 +49,13 @@ def require_write_access() -> None:
 
 
 def is_operator() -> bool:
-    """Return True if the request may change state. Operators see more details.
+    """Return True if the request may change state, or belongs to a session of `/ops`. Operators see more details.
 
     A wrong token does not count here: others may be right for reading, or belong to a proxy.
     """
     settings = context().settings
+    if g.get(SESSION, False):
+        return True
     return _has_one_of(settings.api_tokens) if settings.api_tokens else settings.loopback_trusted and _is_local()
 
 

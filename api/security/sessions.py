@@ -12,11 +12,11 @@ import secrets
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from flask import request, session
+from flask import g, request, session
 from flask.sessions import SecureCookieSessionInterface
 
 from api.context import context
-from api.security.auth import require_write_access
+from api.security.auth import SESSION, require_write_access
 from mezcal.errors import Forbidden, Unauthorized
 
 if TYPE_CHECKING:
@@ -79,6 +79,7 @@ def register(app: Flask, settings: Settings) -> None:
 def require_operator() -> None:
     """Raise `Unauthorized` or `Forbidden` unless the request may change state or belongs to an open session."""
     if session.get(TOKEN) in _fingerprints():
+        g.setdefault(SESSION, True)
         return
     try:
         require_write_access()

@@ -13,6 +13,7 @@ from mezcal.settings import WrongSetting
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+SETTING_HINT = "docs/configuration.md says what each setting may hold"
 __all__ = ["Check", "CheckFailed", "Finding", "Severity"]
 
 
@@ -66,7 +67,9 @@ class Check:
             return Severity.FAILED, down.detail, down.hint or self.hint
         except Failure as failure:
             return Severity.FAILED, failure.detail, self.hint
-        except (WrongSetting, OSError) as error:
+        except WrongSetting as wrong:
+            return Severity.FAILED, " ".join(str(wrong).split()), wrong.hint or SETTING_HINT
+        except OSError as error:
             return Severity.FAILED, " ".join(str(error).split()), self.hint
         except Exception as error:  # noqa: BLE001 - any error of a check is its finding
             return Severity.FAILED, " ".join(f"{type(error).__name__}: {error}".split()), self.hint

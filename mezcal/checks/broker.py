@@ -6,9 +6,10 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING
 
-from mezcal.checks import Check, CheckFailed, Severity
+from mezcal.checks import SETTING_HINT, Check, CheckFailed, Severity
 
 if TYPE_CHECKING:
+    from mezcal.errors import BrokerDown
     from mezcal.jobs import BrokerProbe, WorkerRegistry
     from mezcal.settings import Settings
 
@@ -31,6 +32,11 @@ def missing_broker_check(settings: Settings) -> Check:
     """Return a check that fails: no broker is configured."""
     hint = "start `mezcal up`, name its folder with --data-dir, or set REDIS_URL"
     return Check("broker", partial(_report_missing_broker, settings), hint)
+
+
+def unusable_broker_check(error: BrokerDown) -> Check:
+    """Return a check that fails with *error*: REDIS_URL cannot be read."""
+    return Check("broker", partial(_report, error), SETTING_HINT)
 
 
 def clock_check(probe: BrokerProbe) -> Check:
@@ -63,6 +69,10 @@ def _check_broker_thoroughly(probe: BrokerProbe) -> str:
 
 def _report_missing_broker(settings: Settings) -> str:
     raise CheckFailed(f"REDIS_URL is not set, and no `mezcal up` runs in {settings.data_dir.absolute()}")
+
+
+def _report(error: BrokerDown) -> str:
+    raise error
 
 
 def _check_clock(probe: BrokerProbe) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import jwt
 
 from mezcal.checks import Check, CheckFailed, Severity
-from mezcal.errors import MasterDenied
+from mezcal.errors import Failure, MasterDenied, OriginRedirectRefused
 from mezcal.http import Deadline, HttpClient, HttpRequest, RequestFailed
 from mezcal.origin import FolderOrigin, open_origin
 from mezcal.origin.client import OriginClient
@@ -54,13 +54,25 @@ def _check_origin(settings: Settings) -> str:
     origin = open_origin(settings)
     if isinstance(origin, FolderOrigin):
         return _check_folder(origin)
-    with closing(_request_head(settings)) as response:
+    try:
+        response = _request_head(settings)
+    except Failure as failure:
+        raise CheckFailed(failure.detail, _unreachable_hint(failure)) from failure
+    with closing(response):
         _check_status(response.status, settings)
         _check_clock(response.headers)
     _check_token_expiry(settings)
     credential = "the credential is accepted" if settings.auth_type is not AuthType.NONE else "no credential is set"
     asked = addresses_of(settings).internal
     return f"{asked} answers {response.status}, {credential}; to be sure, name a master: mezcal check PATH"
+
+
+def _unreachable_hint(failure: Failure) -> str:
+    if "trusted TLS" in failure.detail:
+        return "check the repository's certificate; name a private CA by REQUESTS_CA_BUNDLE=/path/to/ca.pem"
+    if isinstance(failure, OriginRedirectRefused):
+        return "if that host is right, add it to ORIGIN_REDIRECT_HOSTS"
+    return ""
 
 
 def _check_folder(origin: FolderOrigin) -> str:

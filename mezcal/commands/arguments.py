@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mezcal.errors import BrokerDown
 from mezcal.runtime.up.remembered_options import settings_with_saved_options
 
 if TYPE_CHECKING:
@@ -24,6 +25,16 @@ def add_data_dir(parser: argparse.ArgumentParser) -> None:
 def settings_of(options: argparse.Namespace) -> Settings:
     """Returns the settings of the installation that *options* name. Raises `WrongSetting`."""
     return settings_with_saved_options(**({"data_dir": options.data_dir} if options.data_dir else {}))
+
+
+def settings_with_broker(options: argparse.Namespace) -> Settings:
+    """Returns the settings of the installation that *options* name. Raises `BrokerDown` if they name no broker."""
+    settings = settings_of(options)
+    if settings.redis_url is None:
+        where = settings.data_dir.absolute()
+        detail = f"REDIS_URL is not set, and no `mezcal up` runs in {where}"
+        raise BrokerDown(f"{detail}: name the data folder of the one that runs with --data-dir")
+    return settings
 
 
 def add_address(parser: argparse.ArgumentParser, default_port: int) -> None:

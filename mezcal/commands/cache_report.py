@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from mezcal.store.inventory import Inventory
 
 FOREVER = float("inf")
+FRESH_SECONDS = 60.0
+COUNTED_AT_ONCE = 20_000  # derivatives; to count as many takes about a second on a local disk
 LISTED_MAX = 1000  # defects listed in JSON: more are only counted
 VERIFY_COUNTS = ("verified", "without_sidecar", "defects", "mended")
 
@@ -36,10 +38,10 @@ class CacheReport:
         self._json = as_json
 
     def stats(self, *, count: bool = False) -> int:
-        """Print how much is stored. Uses the last survey, unless there is none or *count* asks for a new one."""
+        """Print how much is stored. Uses the last survey, unless it is old and small, or *count* asks for a new one."""
         inventory = self._store.inventory
         survey = _last_survey(inventory)
-        if count or survey is None:
+        if count or survey is None or _is_outdated(survey):
             with _progress("counting", survey) as report:
                 Trim(inventory, Bounds(), report=report).run(FOREVER, now=True)
             survey = _last_survey(inventory)
@@ -109,6 +111,11 @@ class CacheReport:
         print(json.dumps(figures, indent=1) if self._json else "\n".join(lines(figures)))
 
 
+def _is_outdated(survey: Survey) -> bool:
+    """Returns True if *survey* is older than a minute, and counting again takes a moment only."""
+    return survey.derivatives <= COUNTED_AT_ONCE and time.time() - survey.ended > FRESH_SECONDS
+
+
 def _last_survey(inventory: Inventory) -> Survey | None:
     return TrimState.from_bytes(inventory.load_state()).survey
 
@@ -128,7 +135,8 @@ def _stats_lines(figures: dict[str, Any]) -> list[str]:
         figures["cache_min_free_bytes"] and f"{format_bytes(figures['cache_min_free_bytes'])} left free",
         figures["cache_max_age"] and f"used within {format_seconds(figures['cache_max_age'])}",
     ]
-    counted = f"counted {format_seconds(now - figures['counted'])} ago"
+    age = now - figures["counted"]
+    counted = f"counted {format_seconds(age)} ago" + ("; --count counts now" if age > FRESH_SECONDS else "")
     used = f"{format_seconds(now - least_recent)} ago" if least_recent else "never"
     lines = {
         "derivatives": f"{figures['derivatives']:,} ({format_bytes(figures['bytes'])}), {counted}",

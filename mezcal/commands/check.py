@@ -7,14 +7,21 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mezcal.checks import Check, CheckFailed, Severity
-from mezcal.checks.broker import clock_check, missing_broker_check, thorough_broker_check, workers_check
+from mezcal.checks import SETTING_HINT, Check, CheckFailed, Severity
+from mezcal.checks.broker import (
+    clock_check,
+    missing_broker_check,
+    thorough_broker_check,
+    unusable_broker_check,
+    workers_check,
+)
 from mezcal.checks.local_machine import codecs_check, nginx_check, overcommit_check, secrets_check
 from mezcal.checks.origins import archive_check, master_check, origin_check
 from mezcal.checks.queues import queue_check
 from mezcal.checks.store import scratch_check, server_findings, thorough_store_check
 from mezcal.commands.arguments import add_data_dir, settings_of
 from mezcal.commands.terminal.exit_codes import OK, PROBLEMS
+from mezcal.errors import BrokerDown
 from mezcal.jobs import Jobs
 from mezcal.settings.typos import find_typos, given_names
 from mezcal.store import open_store
@@ -69,7 +76,7 @@ def _findings(options: argparse.Namespace) -> Iterator[Finding]:
         loaded.append(settings_of(options))
         return _describe(loaded[0])
 
-    finding = Check("settings", load_settings, "docs/configuration.md says what each may hold").run()
+    finding = Check("settings", load_settings, SETTING_HINT).run()
     yield finding
     if finding.level is not Severity.FAILED:
         yield from _check_origins(loaded[0], options.path)
@@ -99,7 +106,11 @@ def _check_jobs(settings: Settings) -> Iterator[Finding]:
     if settings.redis_url is None:
         yield missing_broker_check(settings).run()
         return
-    jobs = Jobs.of(settings)
+    try:
+        jobs = Jobs.of(settings)
+    except BrokerDown as unusable:
+        yield unusable_broker_check(unusable).run()
+        return
     broker = thorough_broker_check(jobs.broker).run()
     yield broker
     if broker.level is not Severity.FAILED:

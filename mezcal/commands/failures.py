@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from mezcal.commands.arguments import add_data_dir, at_least_one, settings_of
+from mezcal.commands.arguments import add_data_dir, at_least_one, settings_with_broker
 from mezcal.commands.terminal.exit_codes import OK, PROBLEMS
+from mezcal.commands.terminal.next_steps import print_steps
 from mezcal.commands.terminal.printable import printable
 from mezcal.jobs import Jobs
 from mezcal.jobs.failure_report import ALL, as_json, keys_of
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from mezcal.jobs import Record
+    from mezcal.settings import Settings
 
 REASON_MAX = 1000  # characters
 DESCRIPTION = """\
@@ -50,20 +52,22 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """List, retry or forget. Returns the exit code."""
-    jobs = Jobs.of(settings_of(options))
+    settings = settings_with_broker(options)
+    jobs = Jobs.of(settings)
     if options.retry:
         return _apply(jobs, options, options.retry, jobs.retry, "queued again")
     if options.forget:
         return _apply(jobs, options, options.forget, jobs.forget_failure, "forgotten")
-    return _list(jobs, options)
+    return _list(jobs, settings, options)
 
 
-def _list(jobs: Jobs, options: argparse.Namespace) -> int:
+def _list(jobs: Jobs, settings: Settings, options: argparse.Namespace) -> int:
     records = jobs.failures(options.limit)
     if options.json:
         print(json.dumps({"jobs": [as_json(record) for record in records]}, indent=1))
     else:
-        print("\n".join(_lines(records, full=options.full) or ["no failed jobs"]))
+        print("\n".join(_lines(records, full=options.full) or ["no failed jobs"]), flush=True)
+        print_steps((record.failure.slug for record in records if record.failure), settings)
     return PROBLEMS if records and options.exit_code else OK
 
 
@@ -77,10 +81,14 @@ def _lines(records: Iterable[Record], *, full: bool = False) -> list[str]:
         printed.append(f"{record.key}  {record.state:11}  {attempts}  {label}  {printable(reason, REASON_MAX)}")
         if full:
             printed += [
-                f"    {_local_time(entry['at'])}  {entry['worker']}  {printable(entry['what'], REASON_MAX)}"
+                f"    {_local_time(entry['at'])}  {entry['worker']}  {printable(_what(entry), REASON_MAX)}"
                 for entry in record.history
             ]
     return printed
+
+
+def _what(entry: dict[str, Any]) -> str:
+    return f"{entry['class']}: {entry['what']}" if "class" in entry else str(entry["what"])
 
 
 def _local_time(milliseconds: int) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, TextIO
 
-from mezcal.commands.arguments import add_data_dir, settings_of
+from mezcal.commands.arguments import add_data_dir, settings_with_broker
 from mezcal.commands.master_lists import add_lists, open_list, path_of
 from mezcal.commands.terminal.exit_codes import INTERRUPTED, OK, PROBLEMS
 from mezcal.commands.terminal.printable import printable
@@ -59,7 +59,7 @@ def run(options: argparse.Namespace) -> int:
         options.refuse("name something: PATH, --from or --prefix")
     if "" in options.prefix:
         options.refuse("an empty --prefix would purge everything")
-    settings = settings_of(options)
+    settings = settings_with_broker(options)
     purge_run = PurgeRun(settings, Jobs.of(settings), open_store(settings), dry_run=options.dry_run)
     with ExitStack() as stack:
         files = [stack.enter_context(open_list(name)) for name in options.lists]

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from mezcal.commands.arguments import add_data_dir, at_least_one, settings_of
+from mezcal.commands.arguments import add_data_dir, at_least_one, settings_of, settings_with_broker
 from mezcal.commands.master_lists import add_lists, open_list, path_of
 from mezcal.commands.warm_run import rehearse, warm
 from mezcal.ingest import lists
@@ -95,14 +95,14 @@ def run(options: argparse.Namespace) -> int:
     """Queue missing derivatives. Returns the exit code."""
     if not (options.paths or options.lists or options.manifest or options.frames):
         options.refuse("name something: PATH, --from, --manifest or --frames")
-    settings = settings_of(options)
+    settings = (settings_of if options.dry_run else settings_with_broker)(options)
     store = open_store(settings)
     with ExitStack() as stack:
         if options.dry_run:
             return rehearse(_recipes(options, settings, store, None, stack), store)
         jobs = Jobs.of(settings)
         recipes = _recipes(options, settings, store, jobs, stack)
-        return warm(recipes, jobs, store, wait=options.wait, cancel=options.cancel)
+        return warm(recipes, jobs, store, settings, wait=options.wait, cancel=options.cancel)
 
 
 def _recipes(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from mezcal.commands.terminal.exit_codes import INTERRUPTED, OK, PROBLEMS
 from mezcal.commands.terminal.interrupts import Interrupts
+from mezcal.commands.terminal.next_steps import print_steps
 from mezcal.commands.terminal.printable import printable
 from mezcal.commands.terminal.progress_bar import progress_bar
 from mezcal.errors import BrokerDown
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from mezcal.errors import Failure
     from mezcal.jobs import Jobs
     from mezcal.recipe import Recipe
+    from mezcal.settings import Settings
     from mezcal.store import Store
 
 READ_SECONDS = 2.0  # a list that comes slowly is queued in parts of so many seconds
@@ -62,7 +64,9 @@ class WarmCounts:
         return PROBLEMS if self.failed or self.skipped else OK
 
 
-def warm(named: Iterator[Recipe | Skipped], jobs: Jobs, store: Store, *, wait: bool, cancel: bool) -> int:
+def warm(
+    named: Iterator[Recipe | Skipped], jobs: Jobs, store: Store, settings: Settings, *, wait: bool, cancel: bool
+) -> int:
     """Queue those of *named* that are missing; with *wait*, wait until all jobs have ended. Returns the exit code.
 
     Ctrl-C leaves the jobs queued, or withdraws them with *cancel*. Raises `BrokerDown`.
@@ -84,7 +88,8 @@ def warm(named: Iterator[Recipe | Skipped], jobs: Jobs, store: Store, *, wait: b
             if cancel:
                 print(_withdraw(follow_up))
             return INTERRUPTED
-    print(counts.summary())
+    print(counts.summary(), flush=True)
+    print_steps(run.failed_classes, settings)
     return counts.exit_code
 
 
@@ -116,6 +121,7 @@ class WarmRun:
     interrupts: Interrupts
     bar: ProgressBar
     wait: bool
+    failed_classes: set[str] = field(default_factory=set)
     broker_answered: float = field(default_factory=time.monotonic)  # when it last did
 
     def queue_missing(self, named: Iterator[Recipe | Skipped]) -> None:
@@ -153,6 +159,7 @@ class WarmRun:
 
     def _report_failed(self, recipe: Recipe, failure: Failure) -> None:
         self.counts.failed += 1
+        self.failed_classes.add(failure.slug)
         if self.counts.failed <= LINES_MAX:
             reason = printable(f"{failure.slug}: {failure.detail}", REASON_MAX)
             self.bar.print_line(f"failed  {recipe.key}  {printable(recipe.label)}  {reason}")

@@ -11,7 +11,7 @@ from mezcal.convert.engines import libvips, memory_limits
 from mezcal.convert.engines.decoded import CannotRead, Damaged, Decoded, reported
 from mezcal.convert.engines.open_image import open_image
 from mezcal.convert.engines.open_tiff import open_tiff_page
-from mezcal.convert.formats import LIBVIPS, detect_format, mode_of
+from mezcal.convert.formats import FORMATS, LIBVIPS, detect_format, mode_of
 from mezcal.convert.jpeg import missing_end
 from mezcal.convert.jpeg.encoder import SIDE_MAX, JpegEncoder
 from mezcal.convert.master_reader import MasterReader
@@ -137,7 +137,8 @@ class Conversion:
         options = self.context.options
         most = options.max_pixels
         if most is not None and width * height > most:
-            raise TooLarge(f"{width} x {height} pixels are more than the {most:,} that are allowed")
+            size = f"{width} x {height} pixels ({width * height:,})"
+            raise TooLarge(f"the master has {size}, more than the {most:,} that MAX_IMAGE_PIXELS allows")
         unscaled = options.oversize == "refuse" and not options.max_edge
         if unscaled and max(width, height) > SIDE_MAX:
             raise TooLarge(f"{width} x {height} pixels do not fit a JPEG, whose sides end at {SIDE_MAX:,}")
@@ -255,4 +256,4 @@ def _no_image(head: bytes) -> NotAnImage:
     """Return the failure of a master that begins with *head*."""
     if WEB_PAGE.match(head):
         return PageInstead("it begins as a web page or JSON does: a page for signing in, or of an outage?")
-    return NotAnImage("its first bytes are those of no image format that is accepted")
+    return NotAnImage(f"the file does not begin like any supported image format ({', '.join(FORMATS)})")

@@ -158,8 +158,12 @@ class Jobs:
 
     @raises_broker_down("the queue cannot be reached, so a running job could not be stopped")
     def forget(self, recipe: Recipe) -> None:
-        """Delete *recipe*'s job and its remembered failure. A worker that runs it will publish nothing."""
+        """Delete *recipe*'s job and its remembered failure: the caller deletes its derivative.
+
+        A worker that runs the job will publish nothing.
+        """
         self.table.forget(recipe.key)
+        self.recent.remove([recipe])
 
     @raises_broker_down("the queue cannot be reached, and the derivative is not cached")
     def save_ticket(self, recipe: Recipe, urls: Mapping[str, str]) -> None:
@@ -253,6 +257,11 @@ class Jobs:
     def failures(self, most: int = 100) -> list[Record]:
         """Return the failed and quarantined jobs; those that are remembered longest come first."""
         return self.table.failures(most)
+
+    @raises_broker_down()
+    def remembered_until(self, key: str) -> float | None:
+        """Return when the failure of the job *key* is forgotten, in seconds since 1970; None if none is remembered."""
+        return self.table.remembered_until(key)
 
     # --- look-ups
 

@@ -61,9 +61,14 @@ class RecentDerivatives:
 
     @raises_broker_down()
     def remove(self, recipes: list[Recipe]) -> None:
-        """Remove *recipes*, which are no longer stored, from the largest."""
-        if recipes:
-            self._redis.zrem(self._keys.largest, *map(_as_json, recipes))
+        """Remove *recipes*, which are no longer stored, from the newest and the largest."""
+        if not recipes:
+            return
+        pipe = self._redis.pipeline(transaction=False)
+        pipe.zrem(self._keys.largest, *map(_as_json, recipes))
+        for recipe in recipes:
+            pipe.lrem(self._keys.recent, 0, json.dumps(recipe.as_json()))  # as the job has it
+        pipe.execute()
 
     @raises_broker_down()
     def previews(self, recipes: list[Recipe]) -> dict[str, str | None]:

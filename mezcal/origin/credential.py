@@ -57,7 +57,8 @@ def _basic(settings: Settings) -> str:
 def _required(secret: SecretStr | None, variable: str, settings: Settings) -> str:
     value = secret.get_secret_value().strip() if secret else ""
     if not value:
-        raise WrongSetting(f"{variable} is not set: AUTH_TYPE={settings.auth_type} needs it")
+        hint = f"set {variable}, or name a file that has it by {variable}_FILE"
+        raise WrongSetting(f"{variable} is not set: AUTH_TYPE={settings.auth_type} needs it", hint)
     return value
 
 

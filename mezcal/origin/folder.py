@@ -125,7 +125,7 @@ class FolderOrigin:
         if status.st_size == 0:
             raise MasterEmpty("the file is empty")
         if status.st_size > self._limit:
-            failure = too_large(self._limit)
+            failure = too_large(self._limit, status.st_size)
             failure.validators = _etag(status), None
             raise failure
 
@@ -175,5 +175,6 @@ def _version(status: os.stat_result) -> str:
 def _readable_folder(base: str) -> Path:
     folder = Path(unquote(base.removeprefix("file://")))
     if not os.access(folder / ".", os.R_OK | os.X_OK):
-        raise WrongSetting(f"REPO_BASE_URL is {base!r}: there is no such folder, or it may not be read")
+        hint = "check the folder, its mount, and whether the user that mezcal runs as may read it"
+        raise WrongSetting(f"REPO_BASE_URL is {base!r}: there is no such folder, or it may not be read", hint)
     return folder

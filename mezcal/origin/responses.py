@@ -88,13 +88,14 @@ def check_content(headers: Mapping[str, str], limit: int) -> int | None:
     if size == 0:
         raise MasterEmpty("the repository sent no byte")
     if size > limit:
-        raise too_large(limit)
+        raise too_large(limit, size)
     return size
 
 
-def too_large(limit: int) -> TooLarge:
-    """Return the failure of a master with more bytes than ORIGIN_MAX_BYTES."""
-    return TooLarge(f"the master has more than {limit:,} bytes")
+def too_large(limit: int, size: int | None = None) -> TooLarge:
+    """Return the failure of a master of *size* bytes, None if unknown, with more than ORIGIN_MAX_BYTES (*limit*)."""
+    has = f"has {size:,} bytes, and" if size is not None else "has more bytes than allowed:"
+    return TooLarge(f"the master {has} ORIGIN_MAX_BYTES is {limit:,}")
 
 
 def parse_retry_after(value: str | None) -> float | None:

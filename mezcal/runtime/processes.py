@@ -5,12 +5,17 @@ from __future__ import annotations
 import os
 import sys
 import time
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from importlib import import_module
+from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from mezcal.settings import Settings
 
 PYTHON = (sys.executable, "-P", "-m")  # -P: no module is imported from the working folder
 CHORES = "chores"  # the queue of periodic work and other tasks that make no derivative
@@ -81,6 +86,19 @@ class HealthSign:
                 return bool(answer.status == 200)
         except OSError:
             return False
+
+
+def check_origin(settings: Settings) -> None:
+    """Raise `WrongSetting` if REPO_BASE_URL or its credential is missing or cannot be used. Nothing is connected.
+
+    A child process does it: the HTTP client would stay in the memory of this one.
+    """
+    with ProcessPoolExecutor(1, mp_context=get_context("fork")) as child:
+        child.submit(_open_origin, settings).result()
+
+
+def _open_origin(settings: Settings) -> None:
+    import_module("mezcal.origin").open_origin(settings)
 
 
 def become(argv: Sequence[str], sign: HealthSign, env: Mapping[str, str]) -> int:

@@ -10,21 +10,34 @@ from pydantic_settings import PydanticBaseSettingsSource
 
 from mezcal.errors import WrongSetting
 
+HINT = "write the secret into that file, and let the user that mezcal runs as read it"
+
 
 class SecretFiles(PydanticBaseSettingsSource):
     """The source of settings that reads `NAME_FILE` for every secret. Containers get their secrets this way."""
 
     def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
         """Returns the content of the file that `NAME_FILE` names, without the final newline. Raises `WrongSetting`."""
-        file = os.environ.get(f"{field_name.upper()}_FILE")
+        name = f"{field_name.upper()}_FILE"
+        file = os.environ.get(name)
         if not file or "SecretStr" not in str(field.annotation):
             return None, field_name, False
-        try:
-            return Path(file).read_text(encoding="utf-8").strip(), field_name, False
-        except OSError as error:
-            raise WrongSetting(f"{field_name.upper()}_FILE names {file}: {error.strerror}") from error
+        return _content(name, file), field_name, False
 
     def __call__(self) -> dict[str, Any]:
         """Returns every secret that is in a file."""
         found = {name: self.get_field_value(field, name)[0] for name, field in self.settings_cls.model_fields.items()}
         return {name: value for name, value in found.items() if value is not None}
+
+
+def _content(name: str, file: str) -> str:
+    """Returns the secret in *file*, which the variable *name* names. Raises `WrongSetting` if there is none."""
+    try:
+        secret = Path(file).read_text(encoding="utf-8").strip()
+    except UnicodeDecodeError:
+        raise WrongSetting(f"{name} names {file}, which is not text in UTF-8", HINT) from None
+    except OSError as error:
+        raise WrongSetting(f"{name} names {file}: {error.strerror}", HINT) from error
+    if not secret:  # an empty READ_TOKENS would let everybody read
+        raise WrongSetting(f"{name} names {file}, which is empty", HINT)
+    return secret

@@ -120,8 +120,11 @@ def load(**given: Any) -> Settings:
 
 
 def _explain(problem: Any) -> str:
-    name = str(problem["loc"][0]).upper() if problem["loc"] else "settings"
+    reason = problem["msg"].removeprefix("Value error, ")
+    if not problem["loc"]:
+        return str(reason)  # a rule between settings; the input would be all of them, secrets included
+    name = str(problem["loc"][0]).upper()
     field = Settings.model_fields.get(name.lower())
     secret = field is not None and "SecretStr" in str(field.annotation)
     holds = "a value that is not shown" if secret else repr(problem.get("input"))
-    return f"{name} is {holds}: {problem['msg'].removeprefix('Value error, ')}"
+    return f"{name} is {holds}: {reason}"

@@ -36,8 +36,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Replace this process by gunicorn. Raises the error if REDIS_URL is missing or names an unusable server."""
+    """Replace this process by gunicorn. Raises the error if a setting, or the server of REDIS_URL, cannot be used."""
     settings = load()
+    processes.check_origin(settings)
     refuse_unusable_broker(settings)
     address = Address(options.host, options.port, is_loopback(options.host))
     if settings.sendfile_header is None and not address.loopback:

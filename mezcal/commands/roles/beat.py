@@ -27,6 +27,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(_options: argparse.Namespace) -> int:
-    """Replace this process by a worker that takes periodic work only."""
+    """Replace this process by a worker that takes periodic work only. Raises the error if a setting cannot be used."""
     settings = load()
+    processes.check_origin(settings)
     return become_worker(settings, processes.CHORES, 1, f"beat-{os.getpid()}@%h")

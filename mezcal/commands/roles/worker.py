@@ -53,8 +53,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Become the one Celery worker that is needed, or start and watch two. Returns the exit code."""
+    """Become the one Celery worker that is needed, or start and watch two. Returns the exit code.
+
+    Raises the error if a setting, or the server of REDIS_URL, cannot be used.
+    """
     settings = load()
+    roles.check_origin(settings)
     count = options.concurrency or processes(settings.worker_memory)
     if options.lanes is None and len(split(count, settings.interactive_reserve)) > 1:
         return supervise(settings, count)

@@ -44,6 +44,8 @@ class ProgressBar:
         if total is not None and total != self._bar.total:
             self._bar.total = total
             self._bar.bar_format = LIVE_FORMAT if self._live else LINE_FORMAT
+        if self._bar.total is not None and done > self._bar.total:
+            self._bar.total = done  # it was counted some time ago
         named = ", ".join(f"{name} {count:,}" for name, count in counts.items() if count)
         self._bar.set_postfix_str(named, refresh=False)
         self._bar.update(done - self._bar.n)
@@ -72,7 +74,8 @@ class ProgressBar:
 def progress_bar(
     name: str, total: int | None = None, *, unit: str = " images", line_seconds: float = LINE_SECONDS
 ) -> Iterator[ProgressBar]:
-    """Open a bar called *name* for *total* things, None if their number is not known. It ends with the block."""
+    """Open a bar called *name* for *total* things, None or 0 if their number is not known. It ends with the block."""
+    total = total or None
     live = sys.stderr.isatty()
     width_known = live and os.get_terminal_size(sys.stderr.fileno()).columns > 0
     tqdm.monitor_interval = 0  # no thread that redraws

@@ -199,6 +199,14 @@ def as_json(failure: Failure) -> str:
     return json.dumps(failure.as_record() | {name: value for name, value in validators if value})
 
 
+def _attempt(entry: dict[str, Any]) -> dict[str, Any]:
+    """Return an *entry* of a job's history. That of a failed attempt has the failure as JSON in `what`."""
+    if not entry["what"].startswith("{"):
+        return entry
+    failure = json.loads(entry["what"])
+    return entry | {"what": failure.get("detail", ""), "class": failure.get("class", "")}
+
+
 def record_of(key: str, fields: dict[str, str]) -> Record:
     """Return the job *key* whose hash in Redis has these *fields*."""
 
@@ -216,5 +224,5 @@ def record_of(key: str, fields: dict[str, str]) -> Record:
         ended=moment("ended"),
         worker=fields.get("worker"),
         failure=failure_of(fields.get("failure")),
-        history=json.loads(fields.get("history", "[]")),
+        history=[_attempt(entry) for entry in json.loads(fields.get("history", "[]"))],
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from typing import TYPE_CHECKING, Any, cast
 
 from mezcal.errors import ORIGIN_AWAY, Quarantined, Retention
@@ -104,6 +105,11 @@ class JobTable:
         for key in keys:
             pipe.hget(self.keys.job(key), "state")
         return [JobState(state) if state else None for state in pipe.execute()]
+
+    def remembered_until(self, key: str) -> float | None:
+        """Return when the failure of *key* is forgotten, in seconds since 1970; None if none is remembered."""
+        until = self.redis.zscore(self.keys.failed, key)
+        return None if until is None or math.isinf(until) else until / 1000
 
     def failures(self, most: int = 100) -> list[Record]:
         """Return the failed and quarantined jobs; those that are remembered longest come first."""

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 SENTINEL = "sentinel://"
 SENTINEL_PORT = 26379
+NO_PORT = "REDIS_URL cannot be read: it must be like redis://:PASSWORD@HOST:6379/0, with the password percent-encoded"
 SCHEMES = ("redis://", "rediss://", "redis+socket://", "unix://", SENTINEL)
 
 
@@ -69,7 +70,7 @@ def _address(text: str) -> tuple[str, int]:
 
 
 def redis_url(settings: Settings) -> str:
-    """Return REDIS_URL. Raises `BrokerDown` if it is not set or its scheme is unknown."""
+    """Return REDIS_URL. Raises `BrokerDown` if it is not set, or if it cannot be read."""
     if settings.redis_url is None:
         raise BrokerDown("REDIS_URL is not set: name a Redis, or start everything with `mezcal up`")
     url = settings.redis_url.get_secret_value()
@@ -77,7 +78,16 @@ def redis_url(settings: Settings) -> str:
         parts = urlsplit(url)
         shown = f"{parts.scheme}://{parts.hostname or ''}"  # without a password
         raise BrokerDown(f"REDIS_URL begins with {shown}; it must begin with one of {', '.join(SCHEMES)}")
+    if not url.startswith(SENTINEL) and not _has_valid_port(url):
+        raise BrokerDown(NO_PORT)
     return url
+
+
+def _has_valid_port(url: str) -> bool:
+    try:
+        return urlsplit(url).port != 0
+    except ValueError:
+        return False
 
 
 def shown(settings: Settings) -> str:

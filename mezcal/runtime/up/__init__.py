@@ -57,6 +57,7 @@ def up(options: UpOptions) -> int:
     Raises `CannotStart` or `WrongSetting` before anything is started.
     """
     chosen = settings_for(options)
+    processes.check_origin(chosen)
     program = nginx_to_start(options, chosen)
     if program is not None:
         chosen = settings_behind_nginx(options, chosen)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -10,7 +11,7 @@ from werkzeug.test import EnvironBuilder, TestResponse, run_wsgi_app
 from werkzeug.wrappers import Request
 
 from api import create_app
-from mezcal.errors import Undecodable
+from mezcal.errors import Failure, MasterMissing, OriginRedirectRefused, Undecodable, kinds
 from mezcal.jobs import Lane
 from mezcal.recipe import Mezzanine
 from mezcal.settings import load
@@ -325,12 +326,12 @@ def test_an_unknown_route_differs_from_a_request_without_a_path(
     assert (body["status"], body["type"], body["title"]) == (status, kind, title)
 
 
-def failed_job(app: Flask, worker: str) -> str:
+def failed_job(app: Flask, worker: str, failure: Failure | None = None) -> str:
     """Record a job that failed at *worker*. Returns its key."""
     recipe, table = Mezzanine.parse("broken.tif"), app.extensions["mezcal"].jobs.table
     table.ensure(recipe, Lane.BULK)
     claim = table.begin(recipe.key, worker)
-    assert table.fail(claim, Undecodable("no strip can be read"))
+    assert table.fail(claim, failure or Undecodable("no strip can be read"))
     return recipe.key
 
 
@@ -368,4 +369,70 @@ def test_caches_know_that_a_job_depends_on_the_authorization(app_with: Callable[
     target, client = f"/jobs/{failed_job(app, 'inner-host:4242')}", app.test_client()
     authorized, anonymous = client.get(target, headers={"Authorization": "Bearer one"}), client.get(target)
     assert authorized.headers["ETag"] != anonymous.headers["ETag"]
-    assert {response.headers["Vary"] for response in (authorized, anonymous)} == {"Authorization"}
+    assert {response.headers["Vary"] for response in (authorized, anonymous)} == {"Authorization, Accept"}
+
+
+BROWSER = {"Accept": "text/html,*/*;q=0.8"}
+
+
+def of_stranger_and_operator(app: Flask, target: str, **headers: str) -> list[TestResponse]:
+    """Returns the responses to a client without a token and to one with it."""
+    client = app.test_client()
+    return [client.get(target, headers=headers | more) for more in ({}, {"Authorization": "Bearer one"})]
+
+
+def test_only_an_operator_learns_the_next_step_and_the_folder(
+    app_with: Callable[..., Flask],
+) -> None:
+    app = app_with(api_tokens="one")
+    failed_job(app, "inner-host:4242", MasterMissing("the folder has no such file"))
+    stranger, operator = (response.get_json() for response in of_stranger_and_operator(app, "/images/broken.tif"))
+    assert stranger["advice"] == operator["advice"]
+    assert "broken.tif" in stranger["advice"]
+    assert not {"operator", "next_step"} & set(stranger)
+    assert f"{SAMPLES.as_uri()}/broken.tif" in operator["operator"]
+    assert f"mezcal failures --forget {stranger['job']}" in operator["next_step"]
+    assert time.time() < stranger["remembered_until"] < time.time() + 200
+
+
+def test_a_folder_in_the_text_of_a_failure_is_shown_to_operators_only(app_with: Callable[..., Flask]) -> None:
+    app = app_with(api_tokens="one")
+    key = failed_job(app, "inner-host:4242", OriginRedirectRefused("the repository redirects to inner-host:8080"))
+    for target in (f"/jobs/{key}", "/jobs?state=failed", "/images/broken.tif"):
+        stranger, operator = of_stranger_and_operator(app, target)
+        assert "inner-host:8080" not in stranger.text
+        assert "inner-host:8080" in operator.text
+        (stranger, operator) = of_stranger_and_operator(app, target, **BROWSER)
+        assert ("inner-host:8080" in stranger.text, "inner-host:8080" in operator.text) == (False, True)
+
+
+def test_a_job_is_a_page_for_people_and_its_history_is_text(app_with: Callable[..., Flask]) -> None:
+    app = app_with(api_tokens="one")
+    key = failed_job(app, "inner-host:4242")
+    stranger, operator = of_stranger_and_operator(app, f"/jobs/{key}", **BROWSER)
+    assert stranger.mimetype == operator.mimetype == "text/html"
+    assert "No strip can be read." in stranger.text
+    assert ("inner-host" in stranger.text, "inner-host" in operator.text) == (False, True)
+    (past,) = app.test_client().get(f"/jobs/{key}").get_json()["history"]
+    assert (past["what"], past["class"]) == ("no strip can be read", "undecodable")
+
+
+def test_the_operators_page_of_a_job_has_its_worker_and_a_form_that_retries_it(app_with: Callable[..., Flask]) -> None:
+    app = app_with(api_tokens="one")
+    target, client = f"/ops/jobs/{failed_job(app, 'inner-host:4242')}", app.test_client()
+    assert client.get(target).status_code == 401
+    client.post("/ops/sign-in", data={"token": "one"})
+    page = client.get(target)
+    assert "inner-host:4242" in page.text
+    assert "Next step." in page.text
+    assert "Retry after the change" in page.text
+    assert client.get("/ops/jobs/nothing").status_code == 404
+
+
+@pytest.mark.parametrize("kind", kinds())
+def test_every_type_of_problem_has_a_page(app_with: Callable[..., Flask], kind: type[Failure]) -> None:
+    client = app_with().test_client()
+    page, described = client.get(f"/problems/{kind.slug}", headers=BROWSER), client.get(f"/problems/{kind.slug}")
+    assert (page.status_code, page.mimetype, described.mimetype) == (200, "text/html", "application/json")
+    assert kind.title in page.text
+    assert described.get_json()["status"] == kind.status

@@ -66,6 +66,9 @@ def test_without_a_broker_the_rest_is_still_checked(installation: Installation) 
     assert "-> start `mezcal up`, or check the server that REDIS_URL names" in findings["broker"][1]
     assert list(findings) == [name for name in NAMES if name not in {"clock", "workers", "memory"}]
     assert findings["store"][0] == "ok"
+    unreadable = lines(installation, REDIS_URL="amqp://x")
+    assert "must begin with one of redis://" in unreadable["broker"][1]
+    assert unreadable["store"][0] == "ok"
     without_up = lines(installation, DATA_DIR=str(installation.folder / "empty"))
     assert "no `mezcal up` runs in" in without_up["broker"][1]
 

@@ -11,6 +11,7 @@ import pytest
 from api.dashboard.cache_figures import CacheFigures
 from api.dashboard.home_page import HomePage, QueueFigures, Tile
 from api.responses import html
+from api.responses.advice import Advice
 from api.responses.problems import ProblemDetails, RetryHint
 from api.responses.readable_text import readable_size
 
@@ -231,10 +232,31 @@ def test_an_error_has_its_status_title_detail_and_a_way_home():
     assert page.all("a") == [{"href": "/"}]
 
 
-def test_the_error_page_of_a_failed_job_says_where_to_retry_it():
-    page = Page(ProblemDetails(415, "The master is not an image", "it is text", job="abc").html("/images/x.tif"))
-    assert [link["href"] for link in page.all("a")] == ["/jobs/abc", "/ops", "/"]
-    assert "retry the job on the operator's page" in page.text
+def problem_page(**advice) -> Page:
+    told = Advice("Ask the library.", page="docs/formats.md", **advice)
+    kind = "/problems/not-an-image"
+    return Page(ProblemDetails(415, "No image", "it is text", kind, job="abc", advice=told).html("/images/x.tif"))
+
+
+def test_an_error_page_says_what_to_do_and_where_the_error_is_explained():
+    page = problem_page(until=1_800_000_000)
+    assert "Ask the library." in page.text
+    assert "remembered until 2027-01-15 08:00 UTC" in page.text
+    assert [link["href"] for link in page.all("a")] == ["/problems/not-an-image", "/"]
+    assert "Try again" not in page.text
+    assert {"class": "again", "href": ""} in problem_page(retry=True).all("a")
+
+
+def test_an_error_page_tells_an_operator_the_cause_the_next_step_and_the_job():
+    page = problem_page(operator="The file is text.", step="Raise MAX_IMAGE_PIXELS (now 9), then: mezcal check PATH.")
+    assert "The file is text." in page.text
+    assert "Next step. Raise MAX_IMAGE_PIXELS (now 9), then: mezcal check PATH ." in page.text
+    assert [link["href"] for link in page.all("a")][:2] == ["/ops/jobs/abc", "/ops"]
+    assert len(page.all("code")) == 3
+
+
+def test_a_hostile_text_in_an_advice_is_not_html():
+    assert "script" not in {name for name, _ in problem_page(operator=HOSTILE, step=HOSTILE).elements}
 
 
 def test_the_page_of_a_running_job_reloads_itself_and_does_not_look_like_an_error():

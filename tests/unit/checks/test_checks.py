@@ -19,6 +19,7 @@ from mezcal.checks.broker import broker_check, thorough_broker_check, workers_ch
 from mezcal.checks.local_machine import codecs_check, nginx_check, overcommit_check, secrets_check
 from mezcal.checks.origins import archive_check, origin_check
 from mezcal.checks.store import scratch_check, store_check, thorough_store_check
+from mezcal.errors import OriginFailed, OriginRedirectRefused
 from mezcal.jobs import BrokerProbe, Worker, WorkerRegistry
 from mezcal.jobs.state.keys import Keys
 from mezcal.runtime import nginx
@@ -63,6 +64,7 @@ def check_origin(server: OriginServer, **given: Any) -> tuple[str, str]:
         ({"body": b""}, {"jwt_token": "t"}, "ok", "the credential is accepted"),
         ({"redirect": "http://127.0.0.1:1/"}, {}, "failed", "neither its own nor in ORIGIN_REDIRECT_HOSTS"),
         ({"silent": 1}, {}, "failed", "cannot be reached"),
+        ({}, {"auth_type": "JWT_SECRET"}, "failed", "-> set JWT_SECRET, or name a file that has it by JWT_SECRET_FILE"),
     ],
 )
 def test_the_repository_is_asked_with_its_credential(
@@ -142,7 +144,6 @@ def test_workers_that_stop_reporting_are_a_warning(broker: Broker) -> None:
     [
         ("secret\n", 0o600, "ok", "JWT_SECRET from files"),
         ("secret\n", 0o644, "warning", "all users may read -> chmod o="),
-        ("\n", 0o600, "failed", "which is empty"),
     ],
 )
 def test_the_files_of_secrets_are_checked(
@@ -163,6 +164,19 @@ def test_a_secret_that_is_set_twice_is_a_warning(tmp_path: Path, monkeypatch: py
     monkeypatch.setenv("JWT_SECRET_FILE", str(file))
     monkeypatch.setenv("JWT_SECRET", "another")
     assert secrets_check().run().level is Severity.WARNING
+
+
+def test_the_hint_fits_the_kind_of_store(tmp_path: Path) -> None:
+    folder = store_check(open_store(load(_env_file=None, storage_dir=tmp_path)))
+    bucket = store_check(open_store(load(_env_file=None, storage_dir=tmp_path, aws_bucket="b", aws_default_region="r")))
+    assert "STORAGE_DIR" in folder.hint
+    assert "AWS_BUCKET" in bucket.hint
+
+
+def test_a_certificate_that_is_not_trusted_is_told_from_a_wrong_address() -> None:
+    assert "REQUESTS_CA_BUNDLE" in origins._unreachable_hint(OriginFailed("it is not over a trusted TLS connection"))
+    assert "ORIGIN_REDIRECT_HOSTS" in origins._unreachable_hint(OriginRedirectRefused("to another host"))
+    assert origins._unreachable_hint(OriginFailed("cannot be reached")) == ""
 
 
 def test_a_store_that_cannot_be_written_is_reported(tmp_path: Path) -> None:

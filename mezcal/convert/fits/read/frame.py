@@ -102,6 +102,15 @@ class FitsFrame:
         return None
 
 
+def _is_ours(error: Exception) -> bool:
+    """Return True for a `KeyError` that code of ours raised itself: then the frame is not at fault."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    module = trace.tb_frame.f_globals.get("__name__", "") if trace is not None else ""
+    return isinstance(error, KeyError) and module.startswith("mezcal.")
+
+
 @contextmanager
 def frame_errors_as_undecodable() -> Iterator[None]:
     """Raise what astropy raises about a file as `Undecodable`. Its warnings about headers are ignored."""
@@ -110,7 +119,8 @@ def frame_errors_as_undecodable() -> Iterator[None]:
         try:
             yield
         except Exception as error:
-            if not isinstance(error, FRAME_ERRORS) and type(error).__name__ != CFITSIO_ERROR:
+            known = isinstance(error, FRAME_ERRORS) or type(error).__name__ == CFITSIO_ERROR
+            if not known or _is_ours(error):
                 raise
             if is_disk_full(error):  # frames are unpacked and scaled on our disk: the frame is not damaged
                 raise StoreDown("the frame cannot be unpacked: the scratch folder's disk is full") from error

@@ -28,7 +28,7 @@ if outcome == 'done' then
   redis.call('HDEL', KEY.job, 'token', 'message', 'expired_token')
   redis.call('EXPIRE', KEY.job, DONE_KEPT)
   redis.call('LPUSH', KEY.recent, redis.call('HGET', KEY.job, 'recipe'))
-  redis.call('LTRIM', KEY.recent, 0, 99)
+  redis.call('LTRIM', KEY.recent, 0, 399)
   redis.call('EXPIRE', KEY.recent, UNFINISHED_KEPT)
   redis.call('PUBLISH', KEY.ended, key)
 elseif outcome == 'untried' then

@@ -1,0 +1,77 @@
+"""What an error tells its reader besides its detail: what to do next, as `mezcal.explanations` has it.
+
+Only operators, who may change state, learn values of settings, hosts and folders.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+from flask import request
+
+from api.context import context
+from api.security.auth import is_operator
+from mezcal.errors import BrokerDown
+from mezcal.explanations import Explanation, explanation_of, filled
+from mezcal.origin.urls import join
+
+if TYPE_CHECKING:
+    from mezcal.errors import Failure
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """*viewer* is for everybody, *operator* and *step* for operators: None for all others.
+
+    *retry*: trying again may help. *until* is when the failure is forgotten, in seconds since 1970; None if it is not
+    remembered. *page* is the page of the documentation.
+    """
+
+    viewer: str
+    operator: str | None = None
+    step: str | None = None
+    page: str = ""
+    retry: bool = False
+    until: float | None = None
+
+    @classmethod
+    def of(cls, slug: str, job: str | None = None, path: str | None = None) -> Self:
+        """Return the advice on a failure of the class *slug*, for who sends this request.
+
+        *job* is the key of the job that failed, *path* that of its master in the repository.
+        """
+        explained = explanation_of(slug)
+        until = None
+        if job is not None:
+            with suppress(BrokerDown):
+                until = context().jobs.remembered_until(job)
+        viewer = filled(explained.viewer, path=path)
+        if not is_operator():
+            return cls(viewer, page=explained.page, retry=explained.retry, until=until)
+        operator, step = _for_operators(explained, job, path)
+        return cls(viewer, operator, step, explained.page, explained.retry, until)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what a problem's JSON has in addition to the fields of RFC 9457."""
+        fields = {"advice": self.viewer, "operator": self.operator, "next_step": self.step}
+        return {name: value for name, value in (fields | {"remembered_until": self.until}).items() if value is not None}
+
+
+def shown_detail(failure: Failure) -> str:
+    """Return *failure*'s detail for who sends this request: without hosts and folders unless it is an operator."""
+    explained = explanation_of(failure.slug)
+    return filled(explained.operator) if explained.private and not is_operator() else failure.detail
+
+
+def requested_path() -> str | None:
+    """Return the path in the repository that this request names, None if it names none."""
+    source = (request.view_args or {}).get("source")
+    return str(source) if source else None
+
+
+def _for_operators(explained: Explanation, job: str | None, path: str | None) -> tuple[str, str]:
+    master = None if path is None else join(context().origin.base_url, path)
+    settings = context().settings
+    return filled(explained.operator, settings, master=master), filled(explained.step, settings, job=job, master=master)
