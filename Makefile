@@ -77,6 +77,7 @@ docs: install ## Update the tables in docs/ and THIRD-PARTY.md
 	$(BIN)/python -m tools.metrics_table
 	$(BIN)/python -m tools.formats_table
 	$(BIN)/python -m tools.release.licences
+	$(BIN)/python -m tools.failures_table
 
 .PHONY: e2e
 e2e: $(VENV)/dev.stamp ## Test with a real IIIF server and viewer: needs node, npm and Chromium

@@ -104,8 +104,8 @@ TABLE = {
     ),
     "origin-redirect-refused": Explanation(
         f"The repository sends this service to another host. {TELL}",
-        "The repository redirects to a host that is neither its own nor allowed.",
-        "If that host is right, add it to {ORIGIN_REDIRECT_HOSTS}.",
+        "The repository, or the archive, leads to a host that is neither its own nor allowed.",
+        "If that host is right, add it to {ORIGIN_REDIRECT_HOSTS}, or for frames to {ARCHIVE_FILE_HOSTS}.",
         "docs/configuration.md",
         private=True,
     ),
@@ -207,7 +207,7 @@ TABLE = {
     ),
     "quarantined": Explanation(
         f"This image cannot be made at the moment. {TELL}",
-        "The job ended its worker {MAX_ATTEMPTS} times, mostly for want of memory.",
+        "The job ended its worker {MAX_ATTEMPTS} times, mostly because memory ran out.",
         f"Look for the job in the workers' log and in the system's (out of memory?); then: {RETRY}",
         "docs/operations-queue.md",
     ),

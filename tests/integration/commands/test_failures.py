@@ -42,6 +42,7 @@ def test_a_line_tells_what_failed_and_why(installation: Installation, failed: st
         rf"^{key_of(failed)}  failed +1 attempt  {failed}  not-an-image: .+$", done.stdout, re.MULTILINE
     ), done.stdout
     assert done.returncode == 0
+    assert re.search(r"^not-an-image: Look at the file\..* \(docs/formats.md\)$", done.stderr, re.MULTILINE)
     history = run(installation, "failures", "--full").stdout.partition(failed)[2].splitlines()[1]
     assert re.match(r"    \d{4}-\d\d-\d\dT.*not-an-image", history)
 

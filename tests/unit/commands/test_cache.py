@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from mezcal import cli
+from mezcal.commands import cache_report
 from mezcal.recipe import Mezzanine
 from mezcal.settings import Layout
 from mezcal.store import LocalStore
@@ -65,6 +67,19 @@ def test_stats_are_those_of_the_last_survey_unless_count_is_given(
     assert answered(capsys, "stats", "--count")[1]["derivatives"] == 9
     assert cli.main(["cache", "stats"]) == 0
     assert "derivatives      9 (900 kB)" in capsys.readouterr().out
+
+
+def test_stats_of_a_small_cache_are_counted_again_when_they_are_old(
+    store: LocalStore, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answered(capsys, "stats")
+    store.delete(Mezzanine.parse("box/1"))
+    monkeypatch.setattr(cache_report, "FRESH_SECONDS", -1.0)
+    monkeypatch.setattr(cache_report, "COUNTED_AT_ONCE", 9)
+    assert cli.main(["cache", "stats"]) == 0
+    assert re.search(r"derivatives +10 .*counted .* ago; --count counts now", capsys.readouterr().out)
+    monkeypatch.setattr(cache_report, "COUNTED_AT_ONCE", 10)
+    assert answered(capsys, "stats")[1]["derivatives"] == 9
 
 
 def test_trim_evicts_down_to_the_given_size(store: LocalStore, capsys: pytest.CaptureFixture[str]) -> None:

@@ -66,3 +66,10 @@ def test_a_total_may_become_known_later() -> None:
     lines = done.stderr.splitlines()
     assert re.fullmatch(r"warming: 400 \[.*images/s, failed 3\]", lines[0])
     assert re.fullmatch(r"warming: 50% 1000/2000 \[.*images/s, .* left, failed 1,200\]", lines[-1])
+
+
+@pytest.mark.parametrize(("total", "expected"), [(0, "warming: 1000 ["), (500, "warming: 100% 1000/1000 [")])
+def test_more_than_was_counted_before_is_no_fraction_of_it(total: int, expected: str) -> None:
+    words = [sys.executable, "-c", PROGRAM.format(total=total, later=None)]
+    lines = subprocess.run(words, check=True, capture_output=True, text=True).stderr.splitlines()
+    assert lines[-1].startswith(expected), lines

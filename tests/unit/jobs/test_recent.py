@@ -7,10 +7,11 @@ from uuid import uuid4
 
 import pytest
 
-from mezcal.jobs import Worker, WorkerRegistry
+from mezcal.jobs import Jobs, Lane, Worker, WorkerRegistry
 from mezcal.jobs.recent import NO_PREVIEW, RecentDerivatives
 from mezcal.jobs.state.keys import Keys
 from mezcal.recipe import Mezzanine
+from mezcal.settings import load
 
 if TYPE_CHECKING:
     from tests.support.broker import Broker
@@ -44,7 +45,7 @@ def test_a_derivative_that_was_made_again_is_listed_once_with_its_new_size(recen
 def test_a_removed_derivative_leaves_the_list(recent: RecentDerivatives) -> None:
     recent.add(Mezzanine("a.tif"), 9)
     recent.remove([Mezzanine("a.tif")])
-    assert recent.largest() == []
+    assert recent.largest() == recent.newest(10) == []
 
 
 def test_a_preview_is_requested_once_and_then_kept(recent: RecentDerivatives) -> None:
@@ -64,3 +65,19 @@ def test_every_key_expires(broker: Broker, keys: Keys, recent: RecentDerivatives
     redis = broker.client()
     WorkerRegistry(redis, keys).heartbeat(Worker("mezcal@host:1", 2, ("bulk",)))
     assert all(redis.ttl(key) > 0 for key in redis.scan_iter(f"{keys.prefix}*"))
+
+
+def test_what_is_purged_leaves_the_newest_at_once(broker: Broker) -> None:
+    """Else a purge of the last hundred would leave nothing to show."""
+    jobs = Jobs.of(load(_env_file=None, redis_url=broker.url, key_prefix=f"{uuid4().hex}:", repo_base_url="http://r/"))
+    for number in range(150):
+        recipe = Mezzanine(f"{number}.tif")
+        jobs.table.ensure(recipe, Lane.BULK)
+        claim = jobs.table.begin(recipe.key, "worker")
+        assert jobs.table.finish(claim)
+        jobs.recent.add(recipe, 1000 + number)
+    for number in range(120, 150):
+        jobs.forget(Mezzanine(f"{number}.tif"))
+    assert [recipe["path"] for recipe in jobs.recent.newest(2)] == ["119.tif", "118.tif"]
+    assert jobs.recent.largest()[0]["path"] == "119.tif"
+    assert len(jobs.recent.newest(1000)) == 120

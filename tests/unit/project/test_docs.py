@@ -13,7 +13,7 @@ import pytest
 from mezcal import cli
 from mezcal.settings import Settings
 from tests import ROOT
-from tools import metrics_table, settings_table
+from tools import failures_table, metrics_table, settings_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,6 +55,11 @@ def heading_anchors(page: Path) -> set[str]:
 def test_the_table_of_settings_is_up_to_date() -> None:
     page = (ROOT / settings_table.PAGE).read_text()
     assert page == settings_table.renewed(page), "settings have changed: run `make docs` and commit the result"
+
+
+def test_the_table_of_failures_is_up_to_date() -> None:
+    page = (ROOT / failures_table.PAGE).read_text()
+    assert page == failures_table.renewed(page), "explanations have changed: run `make docs` and commit the result"
 
 
 def test_the_table_of_metrics_is_up_to_date() -> None:

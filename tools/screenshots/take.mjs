@@ -1,8 +1,8 @@
-// Takes the pictures that tools/screenshots.py asks for; its one argument is JSON.
+// Takes the pictures that tools/screenshots/__main__.py asks for; its one argument is JSON.
 import { createRequire } from "node:module";
 import { pathToFileURL } from "node:url";
 
-const require = createRequire(new URL("../tests/e2e/viewer/package.json", import.meta.url));
+const require = createRequire(new URL("../../tests/e2e/viewer/package.json", import.meta.url));
 const { default: puppeteer } = await import(pathToFileURL(require.resolve("puppeteer-core")));
 const { chromium, folder, password, pages } = JSON.parse(process.argv[2]);
 

@@ -121,7 +121,7 @@ def show(installation: Installation) -> None:
         {"url": f"{flower}broker", "out": "flower-broker.png", "height": 400},
     ]
     asked = {"chromium": CHROMIUM, "folder": str(TO.absolute()), "password": secret, "pages": wanted}
-    subprocess.run(["node", "tools/screenshots.mjs", json.dumps(asked)], check=True, timeout=300)  # noqa: S607
+    subprocess.run(["node", "tools/screenshots/take.mjs", json.dumps(asked)], check=True, timeout=300)  # noqa: S607
 
 
 def shrink(picture: Path) -> None:
