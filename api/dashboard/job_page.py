@@ -54,7 +54,7 @@ class JobPage:
             state=STATES[record.state],
             job=job_json(record, estimate),
             title=failure.title if failure else None,
-            advice=Advice.of(failure.slug, record.key, path) if failure else None,
+            advice=Advice.of(failure, record.key, path) if failure else None,
             unfinished=record.state in UNFINISHED,
             csrf_token=csrf_token,
         )

@@ -13,7 +13,7 @@ from flask import request
 
 from api.context import context
 from api.security.auth import is_operator
-from mezcal.errors import BrokerDown
+from mezcal.errors import BrokerDown, Retention
 from mezcal.explanations import Explanation, explanation_of, filled
 from mezcal.origin.urls import join
 
@@ -37,16 +37,13 @@ class Advice:
     until: float | None = None
 
     @classmethod
-    def of(cls, slug: str, job: str | None = None, path: str | None = None) -> Self:
-        """Return the advice on a failure of the class *slug*, for who sends this request.
+    def of(cls, failure: Failure, job: str | None, path: str | None) -> Self:
+        """Return the advice on *failure* for who sends this request.
 
         *job* is the key of the job that failed, *path* that of its master in the repository.
         """
-        explained = explanation_of(slug)
-        until = None
-        if job is not None:
-            with suppress(BrokerDown):
-                until = context().jobs.remembered_until(job)
+        explained = explanation_of(failure.slug)
+        until = _remembered_until(job) if job and failure.retention is not Retention.NONE else None
         viewer = filled(explained.viewer, path=path)
         if not is_operator():
             return cls(viewer, page=explained.page, retry=explained.retry, until=until)
@@ -69,6 +66,12 @@ def requested_path() -> str | None:
     """Return the path in the repository that this request names, None if it names none."""
     source = (request.view_args or {}).get("source")
     return str(source) if source else None
+
+
+def _remembered_until(job: str) -> float | None:
+    with suppress(BrokerDown):
+        return context().jobs.remembered_until(job)
+    return None
 
 
 def _for_operators(explained: Explanation, job: str | None, path: str | None) -> tuple[str, str]:

@@ -47,7 +47,7 @@ def _from_failure(failure: Failure) -> Response:
         kind,
         failure.job,
         _retry_hint(failure),
-        advice=Advice.of(failure.slug, failure.job, requested_path()),
+        advice=Advice.of(failure, failure.job, requested_path()),
     )
     response = problem.response()
     if isinstance(failure, Unavailable):
