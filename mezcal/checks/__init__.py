@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from mezcal.errors import BrokerDown, Failure
+from mezcal.errors import Failure
 from mezcal.settings import WrongSetting
 
 if TYPE_CHECKING:
@@ -63,10 +63,8 @@ class Check:
             return Severity.OK, self.test(), ""
         except CheckFailed as failed:
             return failed.level, failed.detail, failed.hint or self.hint
-        except BrokerDown as down:
-            return Severity.FAILED, down.detail, down.hint or self.hint
         except Failure as failure:
-            return Severity.FAILED, failure.detail, self.hint
+            return Severity.FAILED, failure.detail, getattr(failure, "hint", "") or self.hint
         except WrongSetting as wrong:
             return Severity.FAILED, " ".join(str(wrong).split()), wrong.hint or SETTING_HINT
         except OSError as error:

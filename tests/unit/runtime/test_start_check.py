@@ -7,24 +7,23 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mezcal.errors import BrokerDown, WrongSetting
-from mezcal.runtime.start_check import check
+from mezcal.jobs.transport.redis_connection import redis_url
+from mezcal.runtime.processes import check_origin
 from mezcal.settings import load
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.support.broker import Broker
 
-RIGHT = {"repo_base_url": "http://127.0.0.1:1/", "redis_url": "redis://127.0.0.1:1/0"}  # nothing answers there
-
-
-def refusal(policy: bool = False, **given: str) -> str:
+def refusal(**given: str) -> str:
     """Returns why a role does not start with *given* settings, "" if it would."""
     try:
-        settings = load(_env_file=None, **{**RIGHT, **given})
-        check(settings, origin=True, broker=True, policy=policy)
+        settings = load(_env_file=None, **{"repo_base_url": "http://127.0.0.1:1/", **given})
+        check_origin(settings)
+        if settings.redis_url is not None:
+            redis_url(settings)
     except (BrokerDown, WrongSetting) as refused:
-        return f"{refused} -> {getattr(refused, 'hint', '')}"
+        return f"{refused} -> {refused.hint}"
     return ""
 
 
@@ -53,31 +52,8 @@ def test_a_setting_that_cannot_work_is_refused_in_one_line(given: dict[str, str]
     assert "\n" not in text
 
 
-def test_a_broker_that_does_not_answer_yet_is_waited_for() -> None:
-    assert refusal(policy=True) == ""
-
-
-def test_a_broker_that_may_evict_jobs_is_refused(broker: Broker) -> None:
-    given = {"redis_url": broker.url}
-    assert refusal(policy=True, **given) == ""
-    with broker.client() as client:
-        client.config_set("maxmemory-policy", "allkeys-lru")
-        try:
-            assert "maxmemory-policy is allkeys-lru" in refusal(policy=True, **given)
-            assert refusal(**given) == ""  # the API serves cached images anyway
-        finally:
-            client.config_set("maxmemory-policy", "noeviction")
-
-
-def test_a_wrong_password_of_the_broker_is_refused(broker: Broker) -> None:
-    with broker.client() as client:
-        client.config_set("requirepass", "right")
-        try:
-            given = {"redis_url": broker.url}
-            assert "refuses the user or the password" in refusal(policy=True, redis_password="wrong", **given)
-            assert refusal(policy=True, redis_password="right", **given) == ""
-        finally:
-            client.config_set("requirepass", "")
+def test_a_repository_that_does_not_answer_is_no_reason_not_to_start() -> None:
+    assert refusal(auth_type="JWT_SECRET", jwt_secret="secret") == ""
 
 
 @pytest.mark.parametrize("secret", ["redis://:hunter22/x@host/0", "redis://:hunter22@host:port/0"])
