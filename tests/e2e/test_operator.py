@@ -62,7 +62,7 @@ def test_a_browser_shows_the_page_and_runs_its_script_under_its_own_policy(
     page = shown_by_chromium(trusted, tmp_path)
     assert "Operator's page" in page
     assert "maps/valley.tif" in page
-    assert "Retry all 2" in page
+    assert "Retry after the change: all 2" in page
     assert "data-live-control" in page
     assert '<p data-live-control="" hidden' not in page, "the script did not run"
 
