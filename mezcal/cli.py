@@ -44,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 128 + signal.SIGPIPE
     except (CannotStart, Failure, WrongSetting) as error:
         hint = getattr(error, "hint", "")
-        print(f"mezcal: {error}" + (f" -> {hint}" if hint else ""), file=sys.stderr)
+        print(f"mezcal: {error}" + (f" -> {hint}" if hint not in str(error) else ""), file=sys.stderr)
         return NOT_DONE
     return code
 

@@ -64,7 +64,8 @@ class Check:
         except CheckFailed as failed:
             return failed.level, failed.detail, failed.hint or self.hint
         except Failure as failure:
-            return Severity.FAILED, failure.detail, getattr(failure, "hint", "") or self.hint
+            hint = getattr(failure, "hint", "") or self.hint
+            return Severity.FAILED, getattr(failure, "reason", failure.detail), hint
         except WrongSetting as wrong:
             return Severity.FAILED, " ".join(str(wrong).split()), wrong.hint or SETTING_HINT
         except OSError as error:

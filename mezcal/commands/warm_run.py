@@ -88,8 +88,8 @@ def warm(
             if cancel:
                 print(_withdraw(follow_up))
             return INTERRUPTED
-    print(counts.summary(), flush=True)
     print_steps(run.failed_classes, settings)
+    print(counts.summary())
     return counts.exit_code
 
 
