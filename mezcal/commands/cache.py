@@ -1,4 +1,4 @@
-"""`mezcal cache`: shows the size of the cache, trims it, verifies it."""
+"""`mezcal cache`: shows the size of the cache, trims it, verifies it, hands it back to umd-lib/mezcal."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from mezcal.commands.arguments import add_data_dir, at_least_one, settings_of
 from mezcal.commands.cache_report import CacheReport
+from mezcal.commands.in_use import refuse_if_running
 from mezcal.settings.units import bytes_of
 
 if TYPE_CHECKING:
@@ -33,6 +34,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     verify = _add(commands, "verify", "compare each image with its sidecar, and find files left over", _verify)
     verify.add_argument("--mend", action="store_true", help="remove what is wrong: the next request makes it again")
     verify.add_argument("--sample", type=at_least_one, metavar="N", help="verify only N images, chosen at random")
+    hand_back = _add(
+        commands, "hand-back", "remove mezcal's own files, before umd-lib/mezcal uses the cache", _hand_back
+    )
+    hand_back.add_argument("--dry-run", action="store_true", help="only show what would be removed")
 
 
 def _add(commands: Any, name: str, summary: str, run: Callable[[argparse.Namespace], int]) -> argparse.ArgumentParser:
@@ -63,3 +68,9 @@ def _trim(options: argparse.Namespace) -> int:
 
 def _verify(options: argparse.Namespace) -> int:
     return CacheReport(settings_of(options), as_json=options.json).verify(options.sample, mend=options.mend)
+
+
+def _hand_back(options: argparse.Namespace) -> int:
+    settings = settings_of(options)
+    refuse_if_running(settings)
+    return CacheReport(settings, as_json=options.json).hand_back(dry_run=options.dry_run)

@@ -6,13 +6,16 @@ import json
 import time
 from collections import Counter
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from mezcal.commands.terminal.progress_bar import progress_bar
 from mezcal.errors import StoreDown
+from mezcal.settings import WrongSetting
 from mezcal.settings.units import format_bytes, format_seconds
-from mezcal.store import open_store
+from mezcal.store import LocalStore, open_store
 from mezcal.store.housekeeping.dry_run import DryRunInventory
+from mezcal.store.housekeeping.hand_back import HandBack
 from mezcal.store.housekeeping.trim import Bounds, Trim, TrimResult, TrimState
 
 if TYPE_CHECKING:
@@ -26,6 +29,9 @@ FOREVER = float("inf")
 FRESH_SECONDS = 60.0
 COUNTED_AT_ONCE = 20_000  # derivatives; to count as many takes about a second on a local disk
 LISTED_MAX = 1000  # defects listed in JSON: more are only counted
+BUCKET_NEEDS_NOTHING = (
+    "the cache is a bucket: umd-lib/mezcal reads and deletes its images as they are, so nothing has to be removed"
+)
 VERIFY_COUNTS = ("verified", "without_sidecar", "defects", "mended")
 
 
@@ -107,6 +113,16 @@ class CacheReport:
         self._print({name: counts[name] for name in VERIFY_COUNTS} | {"found": listed}, _verify_lines)
         return 1 if counts["defects"] > counts["mended"] else 0
 
+    def hand_back(self, *, dry_run: bool = False) -> int:
+        """Remove what only mezcal reads. Returns 1 if files are left that umd-lib/mezcal will fail at."""
+        if not isinstance(self._store, LocalStore):
+            raise WrongSetting(BUCKET_NEEDS_NOTHING)
+        survey = _last_survey(self._store.inventory)
+        with progress_bar("removing", survey.derivatives if survey else None) as progress:
+            result = HandBack(self._store, lambda so_far: progress.show(so_far.images), dry_run=dry_run).run()
+        self._print(asdict(result) | {"dry_run": dry_run}, _hand_back_lines)
+        return 1 if result.foreign else 0
+
     def _print(self, figures: dict[str, Any], lines: Callable[[dict[str, Any]], list[str]]) -> None:
         print(json.dumps(figures, indent=1) if self._json else "\n".join(lines(figures)))
 
@@ -157,6 +173,17 @@ def _trim_lines(figures: dict[str, Any]) -> list[str]:
     lines = [f"{figures['evicted']:,} derivatives ({evicted}) {verb}, {left} left"]
     if not figures["kept"]:
         lines.append("the bound is not reached: what was used within the last minute is never evicted")
+    return lines
+
+
+def _hand_back_lines(figures: dict[str, Any]) -> list[str]:
+    verb = "would be removed" if figures["dry_run"] else "removed"
+    lines = [
+        f"{verb}: {figures['sidecars']:,} image.json, and the folder .mezcal with {figures['own_images']:,} images",
+        f"{figures['images']:,} images stay",
+    ]
+    if figures["foreign"]:
+        lines.append(f"{figures['foreign']:,} image.json stay: they are next to no image, and not mezcal's")
     return lines
 
 

@@ -22,6 +22,7 @@ from tests.integration.conftest import TOKEN
 from tests.support.archive_server import ArchiveServer
 from tests.support.installation import ONE_WORKER, SAMPLES, running_installation
 from tests.support.s3_server import KEYS, running_s3
+from tests.support.umd_mezcal import UMD_JPEG, UmdBucket
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
@@ -234,6 +235,27 @@ def test_a_head_is_sent_to_a_url_signed_for_heads(redirect: Installation, master
     assert head.headers["Location"].partition("?")[0] == get.headers["Location"].partition("?")[0]
     answer = requests.head(head.headers["Location"], timeout=10)
     assert answer.headers["Content-Length"] == str(len(requests.get(get.headers["Location"], timeout=10).content))
+
+
+def test_a_bucket_of_umd_lib_mezcal_is_served_as_it_is_and_ours_by_it(
+    proxy: Installation, redirect: Installation, master: str, s3: S3Server, bucket: str, repository: OriginServer
+) -> None:
+    umd = UmdBucket(s3, bucket, "", "basic")
+    assert umd.get(master) == UMD_JPEG
+    assert proxy.ask(master).content == UMD_JPEG
+    answer = redirect.ask(master)
+    assert answer.status_code == 302
+    assert requests.get(answer.headers["Location"], timeout=30).content == UMD_JPEG
+    assert repository.count(master) == 0
+    assert proxy.ask(master, "DELETE", headers=BEARER).status_code == 204
+    assert umd.get(master) == UMD_JPEG, "it was gone for the other program too, which made it again"
+    umd.delete(master)
+    assert umd_reads_what_mezcal_made(proxy, umd, master)
+
+
+def umd_reads_what_mezcal_made(installation: Installation, umd: UmdBucket, master: str) -> bool:
+    made = installation.ask(master).content
+    return whole(made) and umd.get(master) == made
 
 
 def test_a_deleted_image_is_made_again(proxy: Installation, master: str, repository: OriginServer) -> None:

@@ -12,12 +12,18 @@ import pytest
 
 from mezcal import cli
 from mezcal.commands import cache_report
+from mezcal.jobs import Jobs
+from mezcal.jobs.workers import Worker
 from mezcal.recipe import Mezzanine
-from mezcal.settings import Layout
+from mezcal.runtime.up.remembered_options import options_saved
+from mezcal.settings import Layout, load
 from mezcal.store import LocalStore
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from tests.support.broker import Broker
+    from tests.support.s3_server import S3Server
 
 DAY = 86_400
 
@@ -132,3 +138,50 @@ def test_an_invalid_size_is_reported(capsys: pytest.CaptureFixture[str]) -> None
         cli.main(["cache", "trim", "--to", "many"])
     assert ended.value.code == 2
     assert "500GB" in capsys.readouterr().err
+
+
+def test_hand_back_says_what_it_removes(store: LocalStore, capsys: pytest.CaptureFixture[str]) -> None:
+    (store.root / ".mezcal" / "locks").mkdir(parents=True)
+    (store.root / "box" / "3" / "image.json").write_text("{}")
+    assert cli.main(["cache", "hand-back", "--dry-run"]) == 0
+    assert "would be removed: 1 image.json" in capsys.readouterr().out
+    code, report = answered(capsys, "hand-back")
+    assert (code, report["sidecars"], report["images"], report["dry_run"]) == (0, 1, 10, False)
+    assert not (store.root / ".mezcal").exists()
+    (store.root / "image.json").write_text("[]")
+    assert answered(capsys, "hand-back")[0] == 1, "umd-lib/mezcal would fail to delete there"
+
+
+def test_hand_back_is_refused_while_mezcal_up_runs_with_the_data_folder(
+    store: LocalStore, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    run = tmp_path / "mezcal-data" / "run"
+    run.mkdir(parents=True)
+    with options_saved(run, {"storage_dir": str(store.root)}):
+        assert cli.main(["cache", "hand-back"]) == 2
+    assert "stop it first" in capsys.readouterr().err
+    assert cli.main(["cache", "hand-back"]) == 0
+
+
+def test_hand_back_is_refused_while_workers_run(
+    store: LocalStore, broker: Broker, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REDIS_URL", broker.url)
+    monkeypatch.setenv("KEY_PREFIX", "handing-back")
+    monkeypatch.setenv("REPO_BASE_URL", "http://repository.example/")
+    workers, worker = Jobs.of(load()).workers, Worker("worker@host", 2, ("interactive",))
+    workers.heartbeat(worker)
+    assert cli.main(["cache", "hand-back"]) == 2
+    assert "worker@host" in capsys.readouterr().err
+    workers.remove(worker)
+    assert cli.main(["cache", "hand-back"]) == 0
+
+
+def test_a_bucket_is_handed_back_as_it_is(
+    s3: S3Server, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, value in s3.environment(s3.bucket()).items():
+        monkeypatch.setenv(name, value)
+    assert cli.main(["cache", "hand-back"]) == 2
+    assert "nothing has to be removed" in capsys.readouterr().err

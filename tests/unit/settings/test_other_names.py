@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +11,7 @@ import pytest
 
 from mezcal.runtime.up.environment import handed_on
 from mezcal.settings import AuthType, Layout, WrongSetting, load
+from tests import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,6 +68,26 @@ def test_a_whole_file_of_the_fedora_line(env_file: Callable[[str], object]) -> N
     assert settings.storage == "local"
     assert settings.cache_dir == Path.cwd() / "image_cache"
     assert settings.storage_layout is Layout.MD5_ENCODED_PAIRTREE
+
+
+OLD_LINE = "REPO_BASE_URL=https://fcrepo.example.edu/rest\nSTORAGE_DIR=/old/cache\nexport STORAGE_LAYOUT=basic\n"
+
+
+@pytest.mark.parametrize(
+    "lines", [OLD_LINE, S3_LINE, FEDORA_LINE, "AWS_BUCKET=mezzanines\nAWS_PREFIX=cache\nSTORAGE=s3\n"]
+)
+def test_the_trial_of_the_moving_page_cannot_name_the_old_cache(
+    env_file: Callable[[str], object], lines: str, tmp_path: Path
+) -> None:
+    page = (ROOT / "docs/moving-from-umd-mezcal.md").read_text()
+    words = shlex.split(next(line for line in page.splitlines() if line.strip().startswith("grep ")))
+    kept = subprocess.run([*words[:3]], input=lines, text=True, capture_output=True, check=False).stdout
+    env_file(kept)
+    settings = load()
+    assert settings.storage == "local"
+    assert settings.storage_dir is None
+    assert (tmp_path / settings.cache_dir).is_relative_to(tmp_path)
+    assert ("https://fcrepo.example.edu" in str(settings.repo_base_url)) == ("https" in lines), "the rest is as it was"
 
 
 def test_a_backend_of_the_s3_line_leaves_a_choice_of_serving(env_file: Callable[[str], object]) -> None:
