@@ -23,4 +23,6 @@ def spread(name: str) -> int:
     queued = run.run()
     if not run.incomplete:
         persist(lambda: chunks.done(name))
+    elif run.pause is not None:
+        persist(lambda pause=run.pause: chunks.give_back(name, pause))  # type: ignore[misc]
     return queued

@@ -6,12 +6,12 @@ import logging
 import math
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from mezcal.errors import Failure
+from mezcal.errors import Failure, FrameMissing, FrameUnfit
 from mezcal.ingest.events import Event, EventIgnored, EventKind
 from mezcal.ingest.events.event import FRAME
-from mezcal.ingest.frame_lists import FrameThumbnails
+from mezcal.ingest.frame_lists import FrameNotShown, FrameThumbnails
 from mezcal.ingest.purge import pages_to_remake, purge
 from mezcal.jobs import Note, QueueRequest, QueueResult, Verdict, persist
 from mezcal.jobs.bulk.chunks import HELD_SECONDS
@@ -29,27 +29,38 @@ log = logging.getLogger(__name__)
 
 RUN_SECONDS = HELD_SECONDS * 2 / 3  # the rest of a chunk is left to the next run, before another worker may take it
 FRAME_ID_DIGITS = 18
+ANNOUNCED_SECONDS = 600.0  # in which the archive has to show a frame that was announced
+PAUSE_LEAST, PAUSE_MOST = 2.0, 60.0  # seconds before it is asked again; the pauses grow with the time since then
 
 
 @dataclass(frozen=True, slots=True)
 class FrameItem:
-    """An item that names a frame: its thumbnails that are *missing*, of *sizes* altogether."""
+    """An item that names a frame: its thumbnails that are *missing*, and those that are *stored*."""
 
     place: int
     missing: list[Thumbnail]
-    sizes: int
+    stored: list[Thumbnail]
+
+    @property
+    def sizes(self) -> int:
+        """How many thumbnails the frame has."""
+        return len(self.missing) + len(self.stored)
 
 
 class ChunkRun:
     """Works through *chunk*. After `run`, *incomplete* says that some items are left to the next run.
 
-    An item is left if the queue is full, if the archive, the store or Redis cannot be reached, or if no time is left.
+    An item is left if the queue is full, if the archive, the store or Redis cannot be reached, if the archive does not
+    show an announced frame yet, or if no time is left. *pause* is for how many seconds, None if that is not known.
     """
 
     def __init__(self, chunk: Chunk, jobs: Jobs, store: Store, masters: MasterResolver, settings: Settings) -> None:
         self.incomplete = False
+        self.pause: float | None = None
+        self._age: float | None = None
         self._chunk, self._jobs, self._store = chunk, jobs, store
-        self._masters, self._settings = masters, settings
+        self._masters = masters
+        self._thumbnails = FrameThumbnails(settings, jobs, store)
         self._requests: list[QueueRequest] = []
         self._changed: list[Mezzanine] = []  # new or changed masters
         self._frames: list[FrameItem] = []
@@ -59,8 +70,8 @@ class ChunkRun:
         """Do what the events ask for. Returns the number of jobs that were queued."""
         chunk, batches = self._chunk, self._jobs.batches
         # Of a batch that is no longer kept no progress is kept: its chunk is done in one run.
-        known = persist(lambda: batches.known(chunk.batch))
-        ends = time.monotonic() + RUN_SECONDS if known else math.inf
+        self._age = persist(lambda: batches.age(chunk.batch))
+        ends = time.monotonic() + RUN_SECONDS if self._age is not None else math.inf
         is_open = persist(lambda: batches.open_places(chunk.batch, chunk.first, len(chunk.items)))
         for number, item in enumerate(chunk.items):
             if time.monotonic() > ends and self._has_work():
@@ -140,11 +151,30 @@ class ChunkRun:
         """
         if event.kind is EventKind.DELETED:
             raise EventIgnored("the archive is asked before a thumbnail is shown: none of a deleted frame is shown")
-        text = str(event.name)
-        if isinstance(event.name, bool) or not (text.isascii() and text.isdigit() and len(text) <= FRAME_ID_DIGITS):
+        name, version = _frame_name(event.name)
+        announced = None if event.kind is EventKind.WANTED else version
+        text = str(name)
+        if isinstance(name, bool) or not (text.isascii() and text.isdigit() and len(text) <= FRAME_ID_DIGITS):
             raise EventIgnored("a frame is named by its id, a whole number")
-        missing, sizes = FrameThumbnails(self._settings, self._jobs, self._store).missing(int(text))
-        self._frames.append(FrameItem(place, missing, sizes))
+        try:
+            missing, stored = self._thumbnails.missing(int(text), announced)
+        except FrameNotShown as reason:
+            self._wait_for_frame(place, text, str(reason))
+        except FrameUnfit as failure:
+            if announced is None:
+                raise
+            raise EventIgnored(failure.detail) from failure
+        else:
+            self._frames.append(FrameItem(place, missing, stored))
+
+    def _wait_for_frame(self, place: int, text: str, reason: str) -> None:
+        """Leave a frame to the next run, because archives announce frames a moment before they show them."""
+        if self._age is None or self._age > ANNOUNCED_SECONDS:
+            detail = f"{reason}, {ANNOUNCED_SECONDS / 60:.0f} minutes after the announcement"
+            self._notes.append(Note(place, "failed", text, f"{FrameMissing.slug}: {detail}"))
+            return
+        self.incomplete = True
+        self.pause = min(PAUSE_MOST, max(PAUSE_LEAST, self._age / 3))
 
     def _queue_frames(self) -> int:
         """Queue the missing thumbnails of each frame, and note the frame.
@@ -172,5 +202,15 @@ class ChunkRun:
         return refused, sum(result.verdict is Verdict.PUBLISH for result in results)
 
 
+def _frame_name(name: Any) -> tuple[Any, str]:
+    """Returns the id of a frame, and the MD5 of its file, "" if the event has none."""
+    match name:
+        case [number, str(version)]:
+            return number, version
+    return name, ""
+
+
 def _name(event: Event) -> str:
+    if event.named_by == FRAME:
+        return str(_frame_name(event.name)[0])
     return "/".join(map(str, event.name)) if isinstance(event.name, list) else str(event.name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from mezcal.errors import BrokerDown, Failure, FrameMissing
@@ -15,69 +15,91 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from mezcal.jobs import Jobs
+    from mezcal.origin.archive import FrameRecord
     from mezcal.recipe import Thumbnail
     from mezcal.settings import Settings
     from mezcal.store import Store
 
+NO_ARCHIVE = "ARCHIVE_API_URL is not set: it names the archive whose frames these are"
 
-def sizes(settings: Settings) -> dict[str, int]:
-    """Return the pixels of each name in THUMBNAIL_SIZES."""
+
+def named_options(settings: Settings) -> dict[str, ThumbnailOptions]:
+    """Return the options of each name in THUMBNAIL_SIZES."""
     pairs = (pair.split(":") for pair in settings.thumbnail_sizes.split(","))
-    return {name: int(pixels) for name, pixels in pairs}
+    look, most = settings.thumbnail_look, settings.thumbnail_max_edge
+    return {
+        name: ThumbnailOptions.parse({"width": pixels, "height": pixels}, default=look, max_edge=most)
+        for name, pixels in pairs
+    }
 
 
-@dataclass(frozen=True, slots=True)
+class FrameNotShown(Exception):
+    """The archive does not show an announced frame yet, or only an older version of its file."""
+
+
 class FrameThumbnails:
-    """Asks the archive about frames, with ARCHIVE_TOKEN if it is set.
+    """Asks the archive about frames, with ARCHIVE_TOKEN if it is set: once for each frame.
 
     For each thumbnail that is not in *store*, the signed URLs that a worker needs are saved in *jobs*, if given.
     """
 
-    settings: Settings
-    jobs: Jobs | None
-    store: Store
+    def __init__(self, settings: Settings, jobs: Jobs | None, store: Store) -> None:
+        self._settings, self._jobs, self._store = settings, jobs, store
 
     def thumbnails(self, numbers: Iterable[int]) -> Iterator[Thumbnail | Skipped]:
         """Return the thumbnails of each frame in every named size, stored or not. A frame that fails is skipped.
 
         Raises `BrokerDown`.
         """
-        archive = self._archive(WrongSetting)
+        if self._settings.archive_api_url is None:
+            raise WrongSetting(NO_ARCHIVE)
         for number in numbers:
-            for name, pixels in sizes(self.settings).items():
-                try:
-                    yield self._thumbnail(number, pixels, archive)[0]
-                except BrokerDown:
-                    raise
-                except Failure as failure:
-                    yield Skipped(f"{number} {name}", f"{failure.slug}: {failure.detail}")
+            try:
+                for recipe, _ in self._of_frame(self._find(number)):
+                    yield recipe
+            except BrokerDown:
+                raise
+            except Failure as failure:
+                yield Skipped(f"frame {number}", f"{failure.slug}: {failure.detail}")
 
-    def missing(self, number: int) -> tuple[list[Thumbnail], int]:
-        """Return the thumbnails of a frame that are not stored, and the number of named sizes.
+    def missing(self, number: int, announced: str | None = None) -> tuple[list[Thumbnail], list[Thumbnail]]:
+        """Return the thumbnails of a frame that are not stored, and those that are.
 
-        Raises the archive's failure.
+        Raises the archive's failure. If *announced* is not None, the frame was announced with this MD5 of its file, ""
+        for an unknown one: raises `FrameNotShown` if the archive does not show it yet.
         """
-        archive, edges = self._archive(FrameMissing), sizes(self.settings).values()
-        found = [self._thumbnail(number, pixels, archive) for pixels in edges]
-        return [recipe for recipe, stored in found if not stored], len(found)
+        try:
+            frame = self._find(number)
+        except FrameMissing as failure:
+            if announced is None or self._settings.archive_api_url is None:
+                raise
+            raise FrameNotShown(failure.detail) from failure
+        if announced is not None and not frame.shows(announced):
+            raise FrameNotShown("its file is not shown yet")
+        found = self._of_frame(frame)
+        return [recipe for recipe, stored in found if not stored], [recipe for recipe, stored in found if stored]
 
-    def _thumbnail(self, number: int, pixels: int, archive: ArchiveClient) -> tuple[Thumbnail, bool]:
-        """Return the recipe of a frame, and whether its derivative is stored."""
-        settings, token = self.settings, self._token
-        given = {"width": pixels, "height": pixels}
-        options = ThumbnailOptions.parse(given, default=settings.thumbnail_look, max_edge=settings.thumbnail_max_edge)
-        inputs = select_frames(archive.find_frame(number, token), options, archive, settings, token)
-        recipe = make_recipe(inputs, options)
-        stored = self.store.find(recipe) is not None
-        if self.jobs is not None and not stored:
-            self.jobs.save_ticket(recipe, {str(frame.id): frame.text("url") for frame in inputs})
-        return recipe, stored
+    def _find(self, number: int) -> FrameRecord:
+        if self._settings.archive_api_url is None:
+            raise FrameMissing(NO_ARCHIVE)
+        return self._archive.find_frame(number, self._token)
 
-    def _archive(self, otherwise: type[Exception]) -> ArchiveClient:
-        if self.settings.archive_api_url is None:
-            raise otherwise("ARCHIVE_API_URL is not set: it names the archive whose frames these are")
-        return ArchiveClient(self.settings)
+    def _of_frame(self, frame: FrameRecord) -> list[tuple[Thumbnail, bool]]:
+        """Return the recipes of *frame*, each with whether its derivative is stored."""
+        found = []
+        for options in named_options(self._settings).values():
+            inputs = select_frames(frame, options, self._archive, self._settings, self._token)
+            recipe = make_recipe(inputs, options)
+            stored = self._store.find(recipe) is not None
+            if self._jobs is not None and not stored:
+                self._jobs.save_ticket(recipe, {str(frame.id): frame.text("url") for frame in inputs})
+            found.append((recipe, stored))
+        return found
+
+    @cached_property
+    def _archive(self) -> ArchiveClient:
+        return ArchiveClient(self._settings)
 
     @property
     def _token(self) -> str | None:
-        return self.settings.archive_token.get_secret_value() if self.settings.archive_token else None
+        return self._settings.archive_token.get_secret_value() if self._settings.archive_token else None

@@ -26,7 +26,8 @@ class Event(NamedTuple):
     """One master, and what happened to it. A tuple, because 10,000 of them are written as JSON while a producer waits.
 
     *name* is the producer's name for it, and *named_by* says of which kind: `path`, `url`, `object` (bucket and key),
-    `frame` (the archive's id) or `recipe`. *media* is the media type, if the producer gave one.
+    `frame` (the archive's id, or a list of it and the file's MD5) or `recipe`. *media* is the media type, if the
+    producer gave one.
     """
 
     kind: EventKind

@@ -11,6 +11,8 @@ from mezcal.ingest.events.event import FRAME, URL
 from mezcal.ingest.queues.message import FCREPO_URI
 from mezcal.settings.queue_address import FORMS
 
+MD5_MOST = 64  # characters
+
 if TYPE_CHECKING:
     from mezcal.ingest.queues.message import QueueMessage
 
@@ -69,4 +71,12 @@ def _frame(announced: Any) -> Delivery:
     frame = announced["frameid"]
     if isinstance(frame, bool) or not str(frame).isdigit():
         raise BadEvent("`frameid` is not a whole number")
-    return Delivery([Event(EventKind.CREATED, FRAME, int(frame))])
+    return Delivery([Event(EventKind.CREATED, FRAME, [int(frame), _version(announced)])])
+
+
+def _version(announced: dict[str, Any]) -> str:
+    """Return the MD5 of the announced file, "" if it is not known. The archive may show the frame a moment later."""
+    versions = announced.get("version_set")
+    newest = versions[0] if isinstance(versions, list) and versions else None
+    md5 = newest.get("md5") if isinstance(newest, dict) else None
+    return md5 if isinstance(md5, str) and len(md5) <= MD5_MOST else ""

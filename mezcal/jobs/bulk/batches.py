@@ -124,9 +124,10 @@ class Batches:
         return cast("str", self._table.scripts.run("bulk/open_batch", self._table.keys.of_batch(name), args))
 
     @raises_broker_down()
-    def known(self, name: str) -> bool:
-        """Return True if the batch *name* is kept."""
-        return bool(self._table.redis.exists(self._table.keys.batch(name)))
+    def age(self, name: str) -> float | None:
+        """Return how many seconds ago the batch *name* was posted, None if it is not kept."""
+        asked = cast("str | None", self._table.redis.hget(self._table.keys.batch(name), "asked"))
+        return None if asked is None else max(0.0, time.time() - int(asked) / 1000)
 
     @raises_broker_down()
     def open_places(self, name: str, first: int, count: int) -> list[bool]:

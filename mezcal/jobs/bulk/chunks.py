@@ -89,6 +89,15 @@ class Chunks:
         pipe.execute()
 
     @raises_broker_down()
+    def give_back(self, name: str, seconds: float) -> None:
+        """Give the chunk *name* back: it may be taken again in so many *seconds*."""
+        now = self._redis.time()[0]
+        pipe = self._redis.pipeline()
+        pipe.delete(self._keys.held(name))
+        pipe.zadd(self._keys.chunks, {name: int((now + seconds) * 1000)}, xx=True)
+        pipe.execute()
+
+    @raises_broker_down()
     def exist(self, names: list[str]) -> list[bool]:
         """Return for each chunk whether it is still to be queued, in one round trip."""
         pipe = self._redis.pipeline(transaction=False)

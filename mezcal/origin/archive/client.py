@@ -56,6 +56,16 @@ class FrameRecord:
         newest = versions[0] if isinstance(versions, list) and versions and isinstance(versions[0], dict) else {}
         return str(newest.get("md5") or self.fields.get("md5") or self.fields.get("modified") or "")
 
+    def shows(self, md5: str) -> bool:
+        """Return True if the record has a file, and among its versions, if it lists any, the one with this *md5*.
+
+        With "" any version will do.
+        """
+        versions = self.fields.get("version_set")
+        listed = versions if isinstance(versions, list) else []
+        sums = [version.get("md5") for version in listed if isinstance(version, dict)]
+        return bool(self.fields.get("url")) and (not md5 or not any(sums) or md5 in sums)
+
 
 class ArchiveClient:
     """Finds frames. Threads may share it, and it may be created before a process forks.

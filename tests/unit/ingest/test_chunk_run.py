@@ -10,6 +10,7 @@ import pytest
 from mezcal.ingest.chunk_run import ChunkRun
 from mezcal.ingest.events import MasterResolver
 from mezcal.jobs import Jobs, Lane
+from mezcal.jobs.bulk.batches import Batches
 from mezcal.origin import open_origin
 from mezcal.recipe import Mezzanine
 from mezcal.store import Sidecar
@@ -48,6 +49,7 @@ class Bulk:
     def __init__(self, jobs: Jobs, store: Store, settings: Settings) -> None:
         self.jobs, self.store, self.settings = jobs, store, settings
         self.name = self.chunk = ""
+        self.pause: float | None = None
 
     def post(self, *events: tuple[str, str, object]) -> None:
         posted = self.jobs.batches.post(events)
@@ -65,6 +67,7 @@ class Bulk:
             chunk, self.jobs, self.store, MasterResolver(self.settings, open_origin(self.settings)), self.settings
         )
         run.run()
+        self.pause = run.pause
         return not run.incomplete
 
     def batch(self) -> Batch:
@@ -125,6 +128,78 @@ def test_a_thumbnail_that_the_full_queue_refuses_is_queued_by_the_next_run(
     assert len(installation.finish_all()) == 2
     batch = installation.batch()
     assert (batch.items, batch.counts["done"], batch.done) == (2, 2, True)
+
+
+def frame_of(archive: ArchiveServer, folder: Path, **fields: Any) -> int:
+    (folder / "frame.fits").write_bytes(b"SIMPLE")
+    return archive.add(folder / "frame.fits", **fields)
+
+
+def test_a_frame_that_the_archive_shows_only_later_is_made_then(
+    installation: Bulk, archive: ArchiveServer, tmp_path: Path
+) -> None:
+    installation.post(("created", "frame", [1000, "md5-1000"]))
+    assert not installation.run()
+    assert installation.pause == 2
+    assert frame_of(archive, tmp_path) == 1000
+    assert installation.run()
+    assert len(installation.finish_all()) == 2
+    assert installation.batch().counts["done"] == 2
+
+
+def test_a_frame_is_made_when_the_archive_shows_its_announced_version(
+    installation: Bulk, archive: ArchiveServer, tmp_path: Path
+) -> None:
+    frame = frame_of(archive, tmp_path)
+    installation.post(("created", "frame", [frame, "a newer one"]))
+    assert not installation.run()
+    assert not installation.finish_all()
+    archive.frames[frame]["record"]["version_set"].insert(0, {"md5": "a newer one"})
+    assert installation.run()
+    assert len(installation.finish_all()) == 2
+
+
+def test_a_frame_that_is_never_shown_fails_after_ten_minutes(
+    installation: Bulk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installation.post(("created", "frame", [1000, ""]))
+    monkeypatch.setattr(Batches, "age", lambda *_: 300.0)
+    assert not installation.run()
+    assert installation.pause == 60
+    monkeypatch.setattr(Batches, "age", lambda *_: 601.0)
+    assert installation.run()
+    batch = installation.batch()
+    assert (batch.counts["failed"], batch.notes[0]["item"]) == (1, "1000")
+    assert "10 minutes after the announcement" in batch.notes[0]["reason"]
+
+
+def test_an_announced_frame_of_which_no_thumbnail_is_made_is_ignored(
+    installation: Bulk, archive: ArchiveServer, tmp_path: Path
+) -> None:
+    frame = frame_of(archive, tmp_path, configuration_type="CATALOG")
+    installation.post(("created", "frame", [frame, ""]), ("wanted", "frame", frame))
+    assert installation.run()
+    counts = installation.batch().counts
+    assert (counts["ignored"], counts["failed"]) == (1, 1)
+
+
+def test_the_archive_is_asked_once_for_all_sizes_of_a_frame(
+    installation: Bulk, archive: ArchiveServer, tmp_path: Path
+) -> None:
+    installation.post(("created", "frame", frame_of(archive, tmp_path)))
+    assert installation.run()
+    assert archive.count("/frames/") == 1
+
+
+def test_a_chunk_that_was_given_back_is_due_after_its_pause(installation: Bulk) -> None:
+    installation.post(("created", "frame", 1000))
+    chunks = installation.jobs.chunks
+    assert chunks.take(installation.chunk)
+    chunks.give_back(installation.chunk, 30)
+    assert not chunks.due()
+    chunks.give_back(installation.chunk, 0)
+    assert chunks.due() == [installation.chunk]
+    assert chunks.take(installation.chunk)
 
 
 def test_a_master_that_the_full_queue_refuses_is_queued_by_the_next_run(installation: Bulk) -> None:

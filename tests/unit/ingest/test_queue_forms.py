@@ -42,7 +42,7 @@ def message(body: Any = "", **headers: str) -> QueueMessage:
     ("given", "form", "event"),
     [
         (message(camelfcrepouri=MASTER), "fcrepo-uri", Event(EventKind.CHANGED, "url", MASTER)),
-        (message(FRAME), "frames", Event(EventKind.CREATED, "frame", 12345678)),
+        (message(FRAME), "frames", Event(EventKind.CREATED, "frame", [12345678, ""])),
         (message(ACTIVITY), "fedora", Event(EventKind.DELETED, "url", MASTER, None)),
         (message(OWN), "standard", Event(EventKind.CREATED, "path", "books/1/page.tif", None)),
         (message(CLOUD), "cloudevents", Event(EventKind.CREATED, "path", "a.tif", None)),
