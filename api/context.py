@@ -17,6 +17,7 @@ from mezcal.origin import open_origin
 from mezcal.origin.archive import ArchiveClient
 from mezcal.runtime.host_names import AllowedHosts
 from mezcal.store import DerivativeStore, open_store
+from mezcal.store.origin_note import OriginNote
 from mezcal.telemetry import tracing
 from mezcal.telemetry.gauges import Gauges
 
@@ -50,13 +51,14 @@ class ApiContext:
     def of(cls, settings: Settings) -> ApiContext:
         """Build the context for *settings*. It connects to nothing until a request needs it."""
         store, jobs = open_store(settings), Jobs.of(settings, tracing.message_headers)
+        origin = open_origin(settings)
         return cls(
             settings=settings,
             store=store,
             jobs=jobs,
-            origin=open_origin(settings),
-            readiness=Readiness(jobs, store),
-            freshness=Freshness(settings.revalidate_after, jobs),
+            origin=origin,
+            readiness=Readiness(jobs, store, OriginNote(settings, store)),
+            freshness=Freshness(settings.hit_fresh_seconds, jobs, store, origin),
             archive=ArchiveClient(settings),
             signer=Signer(load_secret(settings)) if settings.archive_api_url else None,
             gauges=Gauges(jobs, store, settings.data_dir),

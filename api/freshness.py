@@ -1,4 +1,8 @@
-"""Finds hits that are stale, and asks the workers to revalidate them. The hit itself does not wait for that."""
+"""Finds hits that are stale, and has them compared with their masters. The hit itself does not wait for that.
+
+A worker asks a repository. A file of a folder is compared here, by the thread that else asks the worker: most files are
+unchanged, and need no message and no new sidecar.
+"""
 
 from __future__ import annotations
 
@@ -7,47 +11,63 @@ import os
 import queue
 import threading
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from mezcal.errors import Failure
+from mezcal.jobs import Lane
+from mezcal.origin import FolderOrigin, MasterStatus
+from mezcal.recipe import Mezzanine
 from mezcal.store.local.layout import SIDECAR
 
 if TYPE_CHECKING:
     from mezcal.jobs import Jobs
+    from mezcal.origin import Origin
     from mezcal.recipe import Recipe
-    from mezcal.store import Stored
+    from mezcal.store import Store, Stored
 
 log = logging.getLogger(__name__)
 
 STALE_SECONDS = 5.0  # for which a stale image is known to be stale; then its sidecar is checked again
 KNOWN_MAX = 4096  # images whose age is remembered
 REQUESTS_MAX = 1000  # waiting revalidations; past it, the next hit or the worker's walk through the store asks again
+DUE_SECONDS = 1.0  # between two looks for images that have become stale since they were requested
+FILE_SECONDS = 0.005  # of rest after each comparison with a file: at most 200 in a second
+CHANGED_ONCE_IN = 10  # seconds for which a changed file is not reported again
 
 
 class Freshness:
     """Knows the ages of stored derivatives by the times of their sidecars, and remembers them in memory."""
 
-    def __init__(self, after: float, jobs: Jobs) -> None:
+    def __init__(self, after: float, jobs: Jobs, store: Store, origin: Origin) -> None:
         self._after = after
         self._jobs = jobs
+        self._store = store
+        self._folder = origin if isinstance(origin, FolderOrigin) else None
         self._known: dict[Stored, tuple[float, bool]] = {}  # valid until, and whether the image is stale
-        self._requests: queue.Queue[Recipe] = queue.Queue(REQUESTS_MAX)
+        self._requests: queue.Queue[tuple[Stored, Mezzanine]] = queue.Queue(REQUESTS_MAX)
+        self._requested: dict[Stored, Mezzanine] = {}  # while fresh: to be compared when they no longer are
         self._pid = 0
 
     def is_stale(self, stored: Stored, recipe: Recipe) -> bool:
-        """Return True if *stored* was last found fresh longer than REVALIDATE_AFTER ago, and request a revalidation."""
-        if not self._after:
+        """Return True if *stored* was last found fresh longer than REVALIDATE_AFTER ago, and request a revalidation.
+
+        A thumbnail is never stale: its key has the versions of its frames.
+        """
+        if not self._after or not isinstance(recipe, Mezzanine):
             return False
         now = time.time()
         valid_until, stale = self._known.get(stored, (0.0, False))
-        if now < valid_until:
-            return stale
-        valid_until, stale = self._check(stored, now)
-        if len(self._known) >= KNOWN_MAX:
-            self._known.clear()
-        self._known[stored] = valid_until, stale
-        if stale:
-            self._request(recipe)
+        if now >= valid_until:
+            valid_until, stale = self._check(stored, now)
+            if len(self._known) >= KNOWN_MAX:
+                self._known.clear()
+            self._known[stored] = valid_until, stale
+            if stale:
+                self._request(stored, recipe)
+        if self._folder and not stale and len(self._requested) < KNOWN_MAX:
+            self._requested[stored] = recipe
+            self._start_thread()
         return stale
 
     def _check(self, stored: Stored, now: float) -> tuple[float, bool]:
@@ -61,19 +81,49 @@ class Freshness:
                 return now + self._after, False
         return (fresh_until, False) if now < fresh_until else (now + STALE_SECONDS, True)
 
-    def _request(self, recipe: Recipe) -> None:
-        if self._pid != os.getpid():  # threads do not survive a fork
-            self._pid = os.getpid()
-            threading.Thread(target=self._send_requests, name="freshness", daemon=True).start()
+    def _request(self, stored: Stored, recipe: Mezzanine) -> None:
+        self._start_thread()
         try:
-            self._requests.put_nowait(recipe)
+            self._requests.put_nowait((stored, recipe))
         except queue.Full:
             log.debug("too many images are stale at once: %s is revalidated later", recipe.label)
 
-    def _send_requests(self) -> None:
+    def _start_thread(self) -> None:
+        if self._pid != os.getpid():  # threads do not survive a fork
+            self._pid = os.getpid()
+            threading.Thread(target=self._handle_requests, name="freshness", daemon=True).start()
+
+    def _handle_requests(self) -> None:
         while True:
-            recipe = self._requests.get()
-            try:
+            with suppress(queue.Empty):
+                self._handle(*self._requests.get(timeout=DUE_SECONDS))
+            self.handle_due(time.time())
+
+    def handle_due(self, now: float) -> None:
+        """Compare the images with their files that were requested while fresh and are not any more.
+
+        So the only request after a change is enough, even if it came too soon to notice it.
+        """
+        for stored, recipe in list(self._requested.items()):
+            if self._known.get(stored, (0.0, False))[0] <= now:
+                self._requested.pop(stored, None)
+                self._handle(stored, recipe)
+
+    def _handle(self, stored: Stored, recipe: Mezzanine) -> None:
+        try:
+            if self._folder is None:
                 self._jobs.request_revalidation(recipe)
-            except Failure as error:
-                log.warning("%s could not be revalidated: %s", recipe.label, error)
+            elif self._is_unchanged(self._folder, recipe):
+                self._known[stored] = time.time() + self._after, False
+            else:
+                self._jobs.request_revalidation(recipe, CHANGED_ONCE_IN, Lane.INTERACTIVE)
+        except Failure as error:
+            log.warning("%s could not be revalidated: %s", recipe.label, error)
+
+    def _is_unchanged(self, folder: FolderOrigin, recipe: Mezzanine) -> bool:
+        time.sleep(FILE_SECONDS)
+        sidecar = self._store.sidecar(recipe)
+        if sidecar is None:
+            return False
+        status = folder.revalidate(recipe.path, sidecar.master_etag, sidecar.master_last_modified)
+        return status is MasterStatus.UNCHANGED

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from mezcal.checks import Finding
     from mezcal.jobs import Jobs
     from mezcal.store import Store
+    from mezcal.store.origin_note import OriginNote
 
 VALID_SECONDS = 1.0  # the probes of several balancers share one run of the checks
 
@@ -20,8 +21,8 @@ VALID_SECONDS = 1.0  # the probes of several balancers share one run of the chec
 class Readiness:
     """The checks behind `/readyz`."""
 
-    def __init__(self, jobs: Jobs, store: Store) -> None:
-        self._checks = (broker_check(jobs.broker), store_check(store))
+    def __init__(self, jobs: Jobs, store: Store, note: OriginNote) -> None:
+        self._checks = (broker_check(jobs.broker), store_check(store, note))
         self._lock = threading.Lock()
         self._findings: dict[str, Finding] = {}
         self._valid_until = 0.0

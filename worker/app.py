@@ -94,7 +94,7 @@ class WorkerContext:
 def context() -> WorkerContext:
     """Return the context of this process, made when first used: after the fork, so that no connection is shared."""
     given = settings()
-    table = JobTable(connect(given, WORKER_SECONDS), Keys(given.key_prefix), JobPolicy.of(given))
+    table = JobTable(connect(given, WORKER_SECONDS), Keys(given.redis_prefix), JobPolicy.of(given))
     store = open_store(given)
     origin = open_origin(given, partial(count_origin_response, "repository"), free_space_for_masters(given, store))
     return WorkerContext(

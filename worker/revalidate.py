@@ -8,6 +8,7 @@ from typing import Any
 from mezcal.derive import version
 from mezcal.errors import Failure
 from mezcal.ingest.revalidation import Revalidation
+from mezcal.jobs import Lane
 from mezcal.jobs.transport.celery_pipe import CHORE_SECONDS, REVALIDATE
 from mezcal.recipe import Mezzanine, from_json
 from worker.app import app, context
@@ -17,13 +18,16 @@ log = logging.getLogger(__name__)
 
 
 @app.task(name=REVALIDATE, time_limit=CHORE_SECONDS)
-def revalidate(wanted: dict[str, Any]) -> str:
-    """Ask the origin whether the master of a stored derivative, or of a failure, has changed. Act on the answer."""
+def revalidate(wanted: dict[str, Any], lane: str = Lane.BULK) -> str:
+    """Ask the origin whether the master of a stored derivative, or of a failure, has changed. Act on the answer.
+
+    A derivative is made again in *lane*.
+    """
     recipe = from_json(wanted)
     if not isinstance(recipe, Mezzanine):
         return "not needed: the key of a thumbnail holds the versions of its frames"
     try:
-        outcome = str(_revalidation().run(recipe, context().store.describe(recipe)))
+        outcome = str(_revalidation().run(recipe, context().store.describe(recipe), Lane(lane)))
         count_revalidation(outcome)
     except Failure as failure:  # the stored derivative stays (stale-if-error, RFC 5861)
         outcome = f"{failure.slug}: {failure.detail}"

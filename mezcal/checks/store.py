@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 
 from mezcal.checks import Check, CheckFailed, Finding, Severity
 from mezcal.errors import StoreDown
+from mezcal.store.origin_note import ForeignStore
 from mezcal.store.protocols import DependsOnServer, PublishesByRename
 
 if TYPE_CHECKING:
     from mezcal.settings import Settings
     from mezcal.store import DerivativeStore, Store
+    from mezcal.store.origin_note import OriginNote
     from mezcal.store.protocols import ServerFeature
 
 FREE_BYTES_LEAST = 2**30  # some hundred large mezzanines
@@ -21,14 +23,14 @@ HINT = "check the folder of STORAGE_DIR: its disk, its owner, its mount"
 BUCKET_HINT = "check STORAGE_URL, AWS_BUCKET and the key: docs/object-storage.md"
 
 
-def store_check(store: Store) -> Check:
-    """Check that a derivative can be stored now."""
-    return Check("store", partial(_check_store, store), _hint(store))
+def store_check(store: Store, note: OriginNote) -> Check:
+    """Check that a derivative can be stored now, and that the store is that of the origin."""
+    return Check("store", partial(_check_store, store, note), _hint(store))
 
 
-def thorough_store_check(store: DerivativeStore) -> Check:
+def thorough_store_check(store: DerivativeStore, note: OriginNote) -> Check:
     """Check the same as `store_check`, and a rename over an existing file, more folders, and the free space."""
-    return Check("store", partial(_check_store_thoroughly, store), _hint(store))
+    return Check("store", partial(_check_store_thoroughly, store, note), _hint(store))
 
 
 def server_findings(store: DerivativeStore) -> list[Finding]:
@@ -59,16 +61,19 @@ def _feature_check(feature: ServerFeature) -> Check:
     return Check(feature.name, test, feature.hint)
 
 
-def _check_store(store: Store) -> str:
+def _check_store(store: Store, note: OriginNote) -> str:
     try:
+        note.check()
         store.check()
     except StoreDown as failure:
         raise CheckFailed(failure.reason, failure.hint) from failure
+    except ForeignStore as foreign:
+        raise CheckFailed(foreign.reason, foreign.remedy) from foreign
     return "ok"
 
 
-def _check_store_thoroughly(store: DerivativeStore) -> str:
-    _check_store(store)
+def _check_store_thoroughly(store: DerivativeStore, note: OriginNote) -> str:
+    _check_store(store, note)
     free = store.free_bytes()
     if not isinstance(store, PublishesByRename) or free is None:
         return "can be written"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from mezcal.errors import BrokerDown
+from mezcal.errors import BrokerDown, WrongSetting
 from mezcal.runtime.up.remembered_options import settings_with_saved_options
 
 if TYPE_CHECKING:
@@ -22,18 +22,23 @@ def add_data_dir(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def settings_of(options: argparse.Namespace) -> Settings:
-    """Returns the settings of the installation that *options* name. Raises `WrongSetting`."""
-    return settings_with_saved_options(**({"data_dir": options.data_dir} if options.data_dir else {}))
+def settings_of(options: argparse.Namespace, **given: Any) -> Settings:
+    """Returns the settings of the installation that *options* name, with those *given*. Raises `WrongSetting`."""
+    return settings_with_saved_options(**({"data_dir": options.data_dir} if options.data_dir else {}), **given)
 
 
 def settings_with_broker(options: argparse.Namespace) -> Settings:
-    """Returns the settings of the installation that *options* name. Raises `BrokerDown` if they name no broker."""
+    """Returns the settings of the installation that *options* name.
+
+    Raises `BrokerDown` if they name no broker, `WrongSetting` if its keys cannot be known.
+    """
     settings = settings_of(options)
     if settings.redis_url is None:
         where = settings.data_dir.absolute()
         detail = f"REDIS_URL is not set, and no `mezcal up` runs in {where}"
         raise BrokerDown(f"{detail}: name the data folder of the one that runs with --data-dir")
+    if settings.repo_base_url is None:
+        raise WrongSetting("REPO_BASE_URL is not set: each origin has a queue of its own at REDIS_URL")
     return settings
 
 

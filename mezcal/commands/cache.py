@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import argparse
+import json
+from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mezcal.commands.arguments import add_data_dir, at_least_one, settings_of
 from mezcal.commands.cache_report import CacheReport
 from mezcal.commands.in_use import refuse_if_running
+from mezcal.runtime.up.options import origin_url
 from mezcal.settings.units import bytes_of
+from mezcal.store import origin_note
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 DESCRIPTION = """\
-Show how much is cached, evict what is least recently used, or compare the images with their sidecars.
+Show how much is cached, evict what is least recently used, compare the images with their sidecars, or keep the cache
+of masters that have another address now.
 
 example: mezcal cache trim --to 500GB --dry-run"""
 
@@ -38,6 +44,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         commands, "hand-back", "remove mezcal's own files, before umd-lib/mezcal uses the cache", _hand_back
     )
     hand_back.add_argument("--dry-run", action="store_true", help="only show what would be removed")
+    adopt = _add(commands, "adopt", "keep the cache of masters that have another address now", _adopt)
+    adopt.add_argument("folder", nargs="?", type=Path, metavar="FOLDER", help="their cache in DATA_DIR, renamed")
+    adopt.add_argument("--origin", metavar="URL|DIR", help="where the masters are now, instead of REPO_BASE_URL")
 
 
 def _add(commands: Any, name: str, summary: str, run: Callable[[argparse.Namespace], int]) -> argparse.ArgumentParser:
@@ -74,3 +83,10 @@ def _hand_back(options: argparse.Namespace) -> int:
     settings = settings_of(options)
     refuse_if_running(settings)
     return CacheReport(settings, as_json=options.json).hand_back(dry_run=options.dry_run)
+
+
+def _adopt(options: argparse.Namespace) -> int:
+    given = {"repo_base_url": origin_url(options.origin)} if options.origin else {}
+    adoption = origin_note.adopt(settings_of(options, **given), options.folder)
+    print(json.dumps(asdict(adoption)) if options.json else adoption)
+    return 0

@@ -13,10 +13,11 @@ from mezcal.commands.terminal.progress_bar import progress_bar
 from mezcal.errors import StoreDown
 from mezcal.settings import WrongSetting
 from mezcal.settings.units import format_bytes, format_seconds
-from mezcal.store import LocalStore, open_store
+from mezcal.store import LocalStore
 from mezcal.store.housekeeping.dry_run import DryRunInventory
 from mezcal.store.housekeeping.hand_back import HandBack
 from mezcal.store.housekeeping.trim import Bounds, Trim, TrimResult, TrimState
+from mezcal.store.origin_note import own_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -40,7 +41,7 @@ class CacheReport:
 
     def __init__(self, settings: Settings, *, as_json: bool = False) -> None:
         self._settings = settings
-        self._store = open_store(settings)
+        self._store = own_store(settings)
         self._json = as_json
 
     def stats(self, *, count: bool = False) -> int:

@@ -25,6 +25,7 @@ from mezcal.errors import BrokerDown
 from mezcal.jobs import Jobs
 from mezcal.settings.typos import find_typos, given_names
 from mezcal.store import open_store
+from mezcal.store.origin_note import OriginNote
 
 if TYPE_CHECKING:
     import argparse
@@ -87,6 +88,7 @@ def _findings(options: argparse.Namespace) -> Iterator[Finding]:
 
 def _describe(settings: Settings) -> str:
     detail = f"{len(settings.model_fields_set)} set, " + (".env read" if Path(".env").is_file() else "no .env here")
+    detail += f", Redis keys begin with {settings.redis_prefix}"
     if typos := find_typos(given_names()):
         raise CheckFailed("; ".join((detail, *typos)), level=Severity.WARNING)
     return detail
@@ -125,7 +127,7 @@ def _check_queues(settings: Settings) -> Iterator[Finding]:
 
 def _check_machine(settings: Settings) -> Iterator[Finding]:
     store = open_store(settings)
-    writable = thorough_store_check(store).run()
+    writable = thorough_store_check(store, OriginNote(settings, store)).run()
     yield writable
     if writable.level is not Severity.FAILED:
         yield from server_findings(store)

@@ -19,7 +19,7 @@ from mezcal.ingest.path_prefix import find_by_path_prefix
 from mezcal.ingest.purge import purge
 from mezcal.jobs import Jobs
 from mezcal.recipe import Mezzanine
-from mezcal.store import open_store
+from mezcal.store.origin_note import own_store
 
 if TYPE_CHECKING:
     import argparse
@@ -60,7 +60,7 @@ def run(options: argparse.Namespace) -> int:
     if "" in options.prefix:
         options.refuse("an empty --prefix would purge everything")
     settings = settings_with_broker(options)
-    purge_run = PurgeRun(settings, Jobs.of(settings), open_store(settings), dry_run=options.dry_run)
+    purge_run = PurgeRun(settings, Jobs.of(settings), own_store(settings), dry_run=options.dry_run)
     with ExitStack() as stack:
         files = [stack.enter_context(open_list(name)) for name in options.lists]
         if options.prefix and not (options.yes or options.dry_run) and not purge_run.confirmed(options.prefix):

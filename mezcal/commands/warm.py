@@ -15,7 +15,7 @@ from mezcal.ingest.manifests import Manifests
 from mezcal.ingest.manifests.fetch import DocumentFetcher
 from mezcal.ingest.manifests.paths import ManifestPaths
 from mezcal.jobs import Jobs
-from mezcal.store import open_store
+from mezcal.store.origin_note import own_store
 
 if TYPE_CHECKING:
     import argparse
@@ -96,7 +96,7 @@ def run(options: argparse.Namespace) -> int:
     if not (options.paths or options.lists or options.manifest or options.frames):
         options.refuse("name something: PATH, --from, --manifest or --frames")
     settings = (settings_of if options.dry_run else settings_with_broker)(options)
-    store = open_store(settings)
+    store = own_store(settings)
     with ExitStack() as stack:
         if options.dry_run:
             return rehearse(_recipes(options, settings, store, None, stack), store)

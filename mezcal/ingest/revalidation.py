@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from mezcal.ingest.purge import purge
+from mezcal.jobs import Lane
 from mezcal.origin import MasterStatus
 
 if TYPE_CHECKING:
@@ -39,8 +40,10 @@ class Revalidation:
     store: Store
     recipe_version: str
 
-    def run(self, recipe: Mezzanine, described: Described | None) -> RevalidationResult:
+    def run(self, recipe: Mezzanine, described: Described | None, lane: Lane = Lane.BULK) -> RevalidationResult:
         """Ask the origin about the master of *recipe*, whose derivative is *described*, and do what follows.
+
+        The derivative is made again in *lane*, unless the changed master has failed already.
 
         Without a derivative, a remembered failure is looked at. A derivative whose sidecar is damaged is made again.
         Raises the origin's failure, and `Busy` if the derivative is to be made again and too many jobs are queued. The
@@ -57,11 +60,20 @@ class Revalidation:
             purge(recipe, self.jobs, self.store)
             return RevalidationResult.GONE
         outdated = sidecar.recipe_version != self.recipe_version
+        if status is MasterStatus.CHANGED and self._has_failed(recipe):
+            return RevalidationResult.UNCHANGED
         if outdated or status is MasterStatus.CHANGED:
-            self.jobs.changed(recipe)
+            self.jobs.changed(recipe, lane)
             return RevalidationResult.OUTDATED if outdated else RevalidationResult.CHANGED
         self.store.refresh(recipe, replace(sidecar, fresh=time.time()))
         return RevalidationResult.UNCHANGED
+
+    def _has_failed(self, recipe: Mezzanine) -> bool:
+        """Return True if a failure is remembered of the very master that the origin has now."""
+        record = self.jobs.read(recipe.key)
+        if record is None or record.failure is None or not any(record.failure.validators):
+            return False
+        return self.origin.revalidate(recipe.path, *record.failure.validators) is MasterStatus.UNCHANGED
 
     def _look_again(self, recipe: Mezzanine) -> RevalidationResult:
         """Ask the origin about the master of a remembered failure. If it has changed or is gone, forget the failure.

@@ -86,7 +86,7 @@ class Jobs:
 
         *headers* returns what each message carries besides its task, such as the request's trace.
         """
-        table = JobTable(connect(settings), Keys(settings.key_prefix), JobPolicy.of(settings))
+        table = JobTable(connect(settings), Keys(settings.redis_prefix), JobPolicy.of(settings))
         pipe = CeleryPipe(celery_app(settings, CLIENT_SECONDS), headers)
         return cls(table, pipe)
 
@@ -139,16 +139,17 @@ class Jobs:
             with suppress(BrokerDown):
                 self.request_revalidation(recipe, LOOKED_AT_ONCE_IN)
 
-    def request_revalidation(self, recipe: Recipe, once_in: int = REVALIDATED_ONCE_IN) -> bool:
+    def request_revalidation(self, recipe: Recipe, once_in: int = REVALIDATED_ONCE_IN, lane: Lane = Lane.BULK) -> bool:
         """Queue the revalidation of *recipe*: a worker asks the origin if the master has changed.
 
-        Returns False if that was requested in the last *once_in* seconds: nothing is sent then.
+        If it has, the derivative is made again in *lane*. Returns False if that was requested in the last *once_in*
+        seconds: nothing is sent then.
         """
         with raises_broker_down():
             key = self.table.keys.revalidating(recipe.key)
             if not self.table.redis.set(key, "1", nx=True, ex=once_in):
                 return False
-        self.pipe.revalidate(recipe.as_json(), recipe.label)
+        self.pipe.revalidate(recipe.as_json(), recipe.label, lane)
         return True
 
     def request_preview(self, recipe: Recipe) -> None:

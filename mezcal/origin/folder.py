@@ -39,6 +39,7 @@ ABSENT = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EN
 FOLDER_FLAGS = os.O_DIRECTORY | getattr(os, "O_PATH", os.O_RDONLY)
 FILE_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NOCTTY | os.O_NONBLOCK  # opening a pipe would wait for its writer
 LISTING_ENTRIES_MAX = 2000  # that are read for a listing: a page waits for it
+LEFT_ALONE = {"lost+found"}  # of an empty disk
 LISTED_SUFFIXES = {".tif", ".tiff", ".jp2", ".png", ".jpg", ".jpeg"}
 
 logger = logging.getLogger(__name__)
@@ -79,7 +80,20 @@ class FolderOrigin:
             with self.open(path) as master:
                 return compare_validators({"ETag": master.etag or ""}, etag, last_modified)
         except MasterMissing:
+            if self._may_be_unmounted(path):
+                raise OriginFailed("the file is missing, and its folder is empty: a disk may not be mounted") from None
             return MasterStatus.GONE
+
+    def _may_be_unmounted(self, path: str) -> bool:
+        """Returns True if the folder of *path*, or the first above it that exists, has no file and no folder."""
+        folder = (self._folder / path).parent
+        while folder != self._folder and not folder.is_dir():
+            folder = folder.parent
+        try:
+            with os.scandir(folder) as entries:
+                return not any(entry.name not in LEFT_ALONE and entry.name[0] != "." for entry in entries)
+        except OSError:
+            return True
 
     @contextmanager
     def open(self, path: str) -> Iterator[Master]:

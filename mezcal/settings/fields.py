@@ -26,6 +26,7 @@ from mezcal.settings.types import (
     NamedSizes,
     Names,
     Networks,
+    OptionalSeconds,
     QueueUrls,
     Repository,
     Seconds,
@@ -163,11 +164,12 @@ class SettingFields(BaseSettings):
         ge=0,
         description="Seconds that an evicted image can still be served, so that a GET succeeds shortly after its HEAD.",
     )
-    revalidate_after: int = Field(
-        0,
+    revalidate_after: OptionalSeconds = Field(
+        None,
         ge=0,
-        description="Seconds after which mezcal asks the repository if the master of a cached image has changed."
-        " 0 means never.",
+        description="Seconds, or a time as `1d`, after which mezcal asks the repository if the master of a cached "
+        "image has changed. 0 means never. If unset or `auto`: never over HTTP; for a folder 30 seconds if the image "
+        "is requested, else 20 hours.",
     )
     revalidate_per_minute: int = Field(
         60, ge=1, description="How many cached images that no client asks for are revalidated in a minute."

@@ -77,6 +77,10 @@ def _networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
         raise ValueError("must be addresses or networks, as 192.0.2.7,2001:db8::/64") from None
 
 
+def _auto_or_seconds(text: str) -> float | None:
+    return None if text.strip().lower() == "auto" else seconds_of(text)
+
+
 def _auto_or_bytes(text: str) -> int:
     return 0 if text.strip().lower() == "auto" else bytes_of(text)
 
@@ -142,6 +146,7 @@ Logins = Annotated[Secrets, AfterValidator(_logins)]
 Bytes = Annotated[int, _parsed(bytes_of)]
 MemoryBytes = Annotated[int, _parsed(_auto_or_bytes)]
 Seconds = Annotated[float, _parsed(seconds_of)]
+OptionalSeconds = Annotated[float | None, _parsed(_auto_or_seconds)]
 FilterSets = Annotated[str, AfterValidator(_sets_of_three)]
 NamedSizes = Annotated[str, AfterValidator(_named_sizes)]
 WebAddress = Annotated[str | None, AfterValidator(_web_address)]

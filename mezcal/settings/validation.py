@@ -9,6 +9,7 @@ from pydantic_settings import SettingsConfigDict
 
 from mezcal.errors import WrongSetting
 from mezcal.settings.fields import SettingFields
+from mezcal.settings.origin_identity import OriginIdentity
 from mezcal.settings.other_names import OtherNames
 from mezcal.settings.secret_files import SecretFiles
 from mezcal.settings.types import DEFAULT_MAX_PIXELS, AuthType
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSource, PydanticBaseSettingsSource
+
+# Without REVALIDATE_AFTER, for folders alone: comparing a file costs nearly nothing, and no folder sends events.
+FOLDER_HIT_SECONDS = 30  # and as long again until the next request: an edited master is shown within a minute
+FOLDER_UNASKED_SECONDS = 20 * 3600  # the walk through a large store takes some hours: each image within a day
 
 
 class Settings(SettingFields):
@@ -79,8 +84,37 @@ class Settings(SettingFields):
 
     @property
     def cache_dir(self) -> Path:
-        """The root folder of the store, as an absolute path."""
-        return (self.storage_dir or self.data_dir / "cache").absolute()
+        """The root folder of the store, as an absolute path. In DATA_DIR each origin has one of its own."""
+        return (self.storage_dir or self.data_dir / self.origin_identity.folder_name).absolute()
+
+    @property
+    def origin_identity(self) -> OriginIdentity:
+        """Which origin this installation is for."""
+        return OriginIdentity.of(self.repo_base_url, self.archive_api_url)
+
+    @property
+    def redis_prefix(self) -> str:
+        """The text that begins every Redis key: the jobs of another origin are never seen."""
+        return f"{self.key_prefix}{self.origin_identity.mark}:"
+
+    @property
+    def has_folder_origin(self) -> bool:
+        """True if the masters are files of a folder, or the samples."""
+        return self.repo_base_url is None or self.repo_base_url.startswith("file:")
+
+    @property
+    def hit_fresh_seconds(self) -> float:
+        """For how long an image counts as fresh when a client asks for it; 0 means always."""
+        if self.revalidate_after is not None:
+            return self.revalidate_after
+        return FOLDER_HIT_SECONDS if self.has_folder_origin else 0
+
+    @property
+    def unasked_fresh_seconds(self) -> float:
+        """For how long an image counts as fresh that no client asks for; 0 means always."""
+        if self.revalidate_after is not None:
+            return self.revalidate_after
+        return FOLDER_UNASKED_SECONDS if self.has_folder_origin else 0
 
     @property
     def scratch_dir(self) -> Path:

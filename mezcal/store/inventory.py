@@ -87,6 +87,16 @@ class Inventory(Protocol):
         """Save *state* in the store, for any process that continues."""
 
 
+class NotesOrigin(Inventory, Protocol):
+    """The inventory of a whole store, which also keeps the note of the store's origin."""
+
+    def load_origin_note(self) -> bytes | None:
+        """Returns the content of the store's note of its origin, None if there is none."""
+
+    def save_origin_note(self, note: bytes, *, replace: bool) -> bool:
+        """Save the *note*. Returns False if there is one already, unless it is to be replaced."""
+
+
 @runtime_checkable
 class RemovesEmptyImages(Protocol):
     """An inventory of files that nginx serves: an empty one, left by a full disk, would be served too."""

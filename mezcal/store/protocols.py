@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from mezcal.recipe import Mezzanine, Recipe
     from mezcal.store.housekeeping.verify import VerifiedItem
-    from mezcal.store.inventory import Inventory
+    from mezcal.store.inventory import NotesOrigin
     from mezcal.store.usage import Usage
     from mezcal.store.values import Described, Opened, Sidecar, Stored, StoredEntry
 
@@ -61,7 +61,7 @@ class Housekeeping(Protocol):
     """Cleans, counts and verifies a store. Every method raises `StoreDown` if the store fails."""
 
     @property
-    def inventory(self) -> Inventory:
+    def inventory(self) -> NotesOrigin:
         """The store as folders with sizes and times of last use, for `Trim`."""
 
     def evict(self, recipe: Recipe) -> bool:

@@ -20,6 +20,7 @@ import requests
 from redis import Redis
 
 from mezcal import sample
+from mezcal.runtime.up.remembered_options import saved_options
 from tests.support.broker import Broker
 from tests.support.origin_server import OriginServer
 from tests.support.proc import command_line, descendants, runs
@@ -358,7 +359,7 @@ def test_other_commands_use_the_options_of_the_running_one(tmp_path: Path) -> No
             "explicit variables override options"
         )
         assert mezcal.stop() == 0
-        assert not (data / "run" / "options.json").exists()
+        assert saved_options(data / "run") is None
 
 
 def test_settings_of_the_folder_it_is_started_in_reach_every_part(tmp_path: Path) -> None:

@@ -46,7 +46,8 @@ class Installation:
         self.folder = folder
         self.options = options
         self.journal = folder / "journal.log"
-        self.settings = load(_env_file=None, data_dir=folder / "data", repo_base_url=origin)
+        archive = given.get("ARCHIVE_API_URL")
+        self.settings = load(_env_file=None, data_dir=folder / "data", repo_base_url=origin, archive_api_url=archive)
         self.command: tuple[str, ...] = (MEZCAL, "up")
         bare = {name: value for name, value in os.environ.items() if name.lower() not in Settings.model_fields}
         self.environment = bare | {"DATA_DIR": str(folder / "data"), "REPO_BASE_URL": origin} | given
@@ -105,7 +106,7 @@ class Installation:
     def table(self) -> JobTable:
         """The installation's job table."""
         redis = Redis(unix_socket_path=str(self.folder / "data/run/broker.sock"), decode_responses=True)
-        return JobTable(redis, Keys(self.settings.key_prefix), JobPolicy())
+        return JobTable(redis, Keys(self.settings.redis_prefix), JobPolicy())
 
     @property
     def minutes(self) -> MinuteCounts:

@@ -12,11 +12,13 @@ from mezcal.settings import load
 from mezcal.store import open_store
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from mezcal.settings import Settings
     from mezcal.store import Store
     from tests.support.broker import Broker
+    from tests.support.s3_server import S3Server
 
 
 @pytest.fixture
@@ -40,3 +42,9 @@ def jobs(settings: Settings) -> Jobs:
 @pytest.fixture
 def store(settings: Settings) -> Store:
     return open_store(settings)
+
+
+@pytest.fixture
+def servers(request: pytest.FixtureRequest) -> Callable[[str], S3Server]:
+    """An object store by its fixture's name, started only where it is asked for."""
+    return request.getfixturevalue

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
+from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from mezcal.errors import BadRecipe, StoreDown
+from mezcal.derive import version
+from mezcal.errors import Failure, StoreDown
+from mezcal.origin import MasterStatus
 from mezcal.recipe import Mezzanine, from_json
 from mezcal.store.inventory import RemovesEmptyImages
 from worker.app import context
 from worker.chores import chore
 
 if TYPE_CHECKING:
+    from mezcal.store import Sidecar
     from mezcal.store.inventory import Inventory, InventoryItem
 
 WALK_SECONDS = 60.0
+WORK_SECONDS = 10.0  # of one run: some thousand comparisons with files, so a million images are compared in half a day
 ITEMS_MAX = 20_000  # items in one run: some seconds of a local disk, or twenty requests to a bucket
 
 
@@ -27,10 +32,11 @@ def walk() -> None:
     Remove empty images, which umd-lib/mezcal left when its disk was full: nginx would serve them.
     """
     ctx = context()
-    inventory, after = ctx.store.inventory, ctx.settings.revalidate_after
+    inventory, after = ctx.store.inventory, ctx.settings.unasked_fresh_seconds
     if not after and not isinstance(inventory, RemovesEmptyImages):
         return
     requests_left, sidecars_left = ctx.settings.revalidate_per_minute, inventory.sidecars_per_walk
+    ends = time.monotonic() + WORK_SECONDS
     items = inventory.walk(ctx.jobs.chores.cursor())
     for item in islice(items, ITEMS_MAX):
         if item.size == 0 and isinstance(inventory, RemovesEmptyImages):
@@ -39,7 +45,7 @@ def walk() -> None:
         if after and _is_older(item, time.time() - after):
             sidecars_left -= 1
             requests_left -= _request_revalidation(inventory, item)
-        if requests_left <= 0 or sidecars_left <= 0:
+        if requests_left <= 0 or sidecars_left <= 0 or time.monotonic() > ends:
             break
     ctx.jobs.chores.save_cursor(items.cursor)
 
@@ -52,7 +58,27 @@ def _is_older(item: InventoryItem, than: float) -> bool:
 def _request_revalidation(inventory: Inventory, item: InventoryItem) -> bool:
     """Request the revalidation of *item*. Returns False if it needs none, or is queued already."""
     recipe = None
-    with suppress(StoreDown, BadRecipe):
-        sidecar = inventory.sidecar(item.folder)
-        recipe = from_json(sidecar.recipe) if sidecar is not None else None
-    return isinstance(recipe, Mezzanine) and context().jobs.request_revalidation(recipe)
+    with suppress(Failure):
+        recipe = _changed_or_unknown(inventory, item)
+    return recipe is not None and context().jobs.request_revalidation(recipe)
+
+
+def _changed_or_unknown(inventory: Inventory, item: InventoryItem) -> Mezzanine | None:
+    """Returns the recipe of *item* if a worker has to ask the origin about it, or to make it again.
+
+    A file of a folder is compared here: most are unchanged, and a message for each would take longer.
+    """
+    ctx, sidecar = context(), inventory.sidecar(item.folder)
+    recipe = from_json(sidecar.recipe) if sidecar is not None else None
+    if sidecar is None or not isinstance(recipe, Mezzanine):
+        return None
+    if ctx.settings.has_folder_origin and _is_unchanged(recipe, sidecar):
+        ctx.store.refresh(recipe, replace(sidecar, fresh=time.time()))
+        return None
+    return recipe
+
+
+def _is_unchanged(recipe: Mezzanine, sidecar: Sidecar) -> bool:
+    ctx = context()
+    status = ctx.origin.revalidate(recipe.path, sidecar.master_etag, sidecar.master_last_modified)
+    return status is MasterStatus.UNCHANGED and sidecar.recipe_version == version(ctx.conversion_options)

@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from mezcal.commands.arguments import add_address
+from mezcal.commands.roles.own_store import report_claim
 from mezcal.commands.roles.usable_broker import refuse_unusable_broker
 from mezcal.runtime import processes
 from mezcal.runtime.address import Address, is_loopback
@@ -40,6 +41,7 @@ def run(options: argparse.Namespace) -> int:
     settings = load()
     processes.check_origin(settings)
     refuse_unusable_broker(settings)
+    report_claim(settings)
     address = Address(options.host, options.port, is_loopback(options.host))
     if settings.sendfile_header is None and not address.loopback:
         print(EXPOSED.format(host=options.host), file=sys.stderr, flush=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mezcal.commands.arguments import at_least_one
+from mezcal.commands.roles.own_store import report_claim
 from mezcal.commands.roles.usable_broker import refuse_unusable_broker
 from mezcal.runtime import processes as roles
 from mezcal.runtime.memory_budget import processes
@@ -69,6 +70,7 @@ def run(options: argparse.Namespace) -> int:
 def supervise(settings: Settings, count: int) -> int:
     """Run the Celery workers for *count* processes until a signal. Returns the exit code."""
     refuse_unusable_broker(settings)
+    report_claim(settings)
     json = settings.log_format == "json"
     journal = Journal(sys.stderr.fileno(), Redactor.of(settings), json=json, own_name="mezcal")
     with memory_folder() as folder:
@@ -80,6 +82,7 @@ def supervise(settings: Settings, count: int) -> int:
 def become_worker(settings: Settings, queues: str, count: int, name: str) -> int:
     """Become the Celery worker *name* of *count* processes, which shows that it lives by a file (WORKER_HEARTBEAT)."""
     refuse_unusable_broker(settings)
+    report_claim(settings)
     named = os.environ.get("WORKER_HEARTBEAT") or Path(tempfile.gettempdir()) / f"mezcal-{os.getpid()}.alive"
     heartbeat = Path(named)
     heartbeat.unlink(missing_ok=True)

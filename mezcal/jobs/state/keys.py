@@ -26,7 +26,9 @@ class JobState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """The keys of one installation; *prefix* is its KEY_PREFIX. Times are milliseconds of Redis' clock.
+    """The keys of one installation; *prefix* is its KEY_PREFIX with the mark of its origin.
+
+    Times are milliseconds of Redis' clock.
 
     `<prefix>interactive`, `<prefix>bulk` and `<prefix>chores` are Celery's lists of messages; the scripts only read
     their lengths.

@@ -61,7 +61,7 @@ def configure(app: Celery, settings: Settings, seconds: float) -> None:
     app.conf.broker_url = broker["broker_url"]
     app.conf.broker_use_ssl = broker["broker_use_ssl"]
     app.conf.broker_transport_options |= broker["broker_transport_options"] | {
-        "global_keyprefix": settings.key_prefix,
+        "global_keyprefix": settings.redis_prefix,
         "socket_timeout": seconds,
         "socket_keepalive": not app.conf.broker_url.startswith("redis+socket://"),
     }
@@ -109,9 +109,13 @@ class CeleryPipe:
         """Send the task of the chore *name*."""
         self._send(CHORE, [name], CHORES, name)
 
-    def revalidate(self, recipe: dict[str, Any], label: str) -> None:
-        """Send the task that revalidates a stored derivative. Workers take it after all queued jobs."""
-        self._send(REVALIDATE, [recipe], "bulk", label)
+    def revalidate(self, recipe: dict[str, Any], label: str, lane: Lane) -> None:
+        """Send the task that revalidates a stored derivative, for a remake in *lane*.
+
+        Workers take it after all queued jobs, in the interactive lane before those of the bulk lane.
+        """
+        queue = CHORES if lane is Lane.INTERACTIVE else str(lane)
+        self._send(REVALIDATE, [recipe, lane], queue, label)
 
     def preview(self, recipe: dict[str, Any], label: str) -> None:
         """Send the task that makes a preview of a stored derivative."""

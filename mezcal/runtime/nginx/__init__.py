@@ -89,7 +89,7 @@ def configuration(settings: Settings, config: NginxConfig) -> str:
         "cache_control": settings.image_cache_control,
         "body_most": str(max(settings.jobs_max_bytes, settings.webhook_max_bytes)),
         "read_timeout": f"{settings.wait_seconds + READ_EXTRA:g}s",
-        "hit_format": LONG if settings.access_log == "all" or settings.revalidate_after else SHORT,
+        "hit_format": LONG if settings.access_log == "all" or settings.hit_fresh_seconds else SHORT,
         "problems": "\n".join(f"        {status}  '{_problem(status)}';" for status in PROBLEMS),
         "log_hits": f'access_log "{_quoted(config.hits)}" mezcal_hit buffer=32k flush=1s;' if config.hits else "",
         "forwarded": "" if config.trusted else _template("forwarded.conf"),

@@ -15,7 +15,7 @@ from mezcal.runtime import processes
 from mezcal.runtime.address import Address, free_address
 from mezcal.runtime.host_names import only_own_names
 from mezcal.runtime.up import broker, environment, parts, remembered_options
-from mezcal.runtime.up.claim import Folder, claimed
+from mezcal.runtime.up.claim import Folder, claim_cache, claimed
 from mezcal.runtime.up.log_relay import Journal
 from mezcal.runtime.up.options import (
     UpOptions,
@@ -63,16 +63,19 @@ def up(options: UpOptions) -> int:
         chosen = settings_behind_nginx(options, chosen)
     with ExitStack() as stack:
         folder = stack.enter_context(claimed(chosen.data_dir.absolute()))
+        claimed_lines = claim_cache(chosen)
         places = reserve_places(options, folder, stack)
         chosen = with_use_log(chosen, folder) if program else chosen
         chosen = with_queues(options, chosen)
         stack.enter_context(empty_folder(folder.run / NGINX))
-        remembered = options_to_remember(options, chosen, places.broker)
+        remembered = options_to_remember(chosen, places.broker)
         stack.enter_context(remembered_options.options_saved(folder.run, remembered))
         started = list_parts(chosen, options.workers, folder, places, program)
         journal = Journal(sys.stderr.fileno(), Redactor.of(chosen), json=chosen.log_format == "json")
         greet(journal, chosen, started)
         warn(journal, options, places)
+        for line in claimed_lines:
+            journal.write_own(line)
         return Supervisor(started, journal, keep=(folder.lock,)).run(lambda: announce(journal, chosen, places))
 
 

@@ -1,4 +1,4 @@
-"""What one `mezcal up` reserves before it starts anything: the data folder, and one in memory."""
+"""What one `mezcal up` reserves before it starts anything: the data folder, one in memory, and the cache."""
 
 from __future__ import annotations
 
@@ -10,14 +10,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mezcal.errors import CannotStart
+from mezcal.store.origin_note import ForeignStore, claim_store
 from mezcal.telemetry.memory_folder import memory_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from mezcal.settings import Settings
+
 ORPHANS_SECONDS = 15.0  # that the parts of a killed `mezcal up` may take to end
 POLL_SECONDS = 0.05
+FORMER_CACHE = "cache"  # in DATA_DIR, of the development versions: for all origins
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,3 +87,29 @@ def _locked(descriptor: int, patience: float) -> bool:
 def _holder(descriptor: int) -> str:
     pid = os.pread(descriptor, 20, 0).decode()
     return f" (process {pid})" if pid else ""
+
+
+def claim_cache(settings: Settings) -> list[str]:
+    """Claim the cache for the origin of *settings*. Returns lines for the log. Raises `ForeignStore`, `CannotStart`."""
+    lines = [_take_former_cache(settings), claim_store(settings)]
+    return [line for line in lines if line]
+
+
+def _take_former_cache(settings: Settings) -> str | None:
+    """Rename the cache that an older version made in DATA_DIR, if the origin has none yet, and if it is the origin's.
+
+    Returns a line for the log.
+    """
+    former, folder = settings.data_dir.absolute() / FORMER_CACHE, settings.cache_dir
+    wanted = settings.storage == "local" and settings.storage_dir is None
+    if not wanted or folder.exists() or not former.is_dir():
+        return None
+    try:
+        claim_store(settings.model_copy(update={"storage_dir": former}))
+    except ForeignStore as error:
+        return f"it is not used: {error}"
+    try:
+        former.rename(folder)
+    except OSError as error:
+        raise CannotStart(f"the cache {former} cannot be renamed to {folder}: {error.strerror}") from error
+    return f"the cache {former} is now {folder}"

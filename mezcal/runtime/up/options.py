@@ -21,6 +21,12 @@ if TYPE_CHECKING:
     from mezcal.runtime.up.claim import Folder
     from mezcal.settings import Settings
 
+# of the settings that say which installation it is
+REMEMBERED = (
+    *("repo_base_url", "repo_internal_url", "archive_api_url", "key_prefix", "storage", "storage_layout"),
+    *("aws_bucket", "aws_prefix", "storage_url", "s3_addressing", "aws_default_region"),
+)
+
 NginxChoice = Literal["auto", "always", "never"]
 
 
@@ -51,13 +57,14 @@ def settings_for(options: UpOptions, **more: Any) -> Settings:
     return loaded
 
 
-def options_to_remember(options: UpOptions, chosen: Settings, sock: Path) -> dict[str, str]:
-    """Returns the settings that other commands cannot read from environment and `.env`. None of them is a secret.
+def options_to_remember(chosen: Settings, sock: Path) -> dict[str, str]:
+    """Returns the settings with which other commands find the same origin, store and queue. None of them is a secret.
 
+    Not all are options of `mezcal up`: its environment may differ from that of the commands.
     *sock* is the socket of our own broker.
     """
-    values: dict[str, object] = {
-        "repo_base_url": chosen.repo_base_url if options.origin is not None else None,
+    values: dict[str, object] = {name: getattr(chosen, name) for name in REMEMBERED} | {
+        "storage_dir": chosen.cache_dir,
         "redis_url": f"redis+socket://{sock}" if chosen.redis_url is None else None,
         "cache_use_log": chosen.cache_use_log,
         "sendfile_header": chosen.sendfile_header,

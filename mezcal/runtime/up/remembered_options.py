@@ -1,4 +1,4 @@
-"""Lets commands use the option values of the `mezcal up` that runs with the same data folder."""
+"""Lets commands find the origin, the store and the queue of the `mezcal up` that runs with the same data folder."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-FILE = "options.json"  # in the run folder; the settings that options of `mezcal up` gave
+FILE = "options.json"  # in the run folder
+OF_THE_QUEUE = {"redis_url", "cache_use_log", "sendfile_header"}  # of no use after a stop
 
 
 @contextmanager
@@ -23,7 +24,7 @@ def options_saved(run: Path, options: Mapping[str, str]) -> Iterator[None]:
     """Keep *options* in a file in the folder *run* during the block, readable for this user only.
 
     This process holds a lock on the file. The kernel releases it however the process ends, so a file without a lock
-    was left by a killed `mezcal up`.
+    is that of a `mezcal up` that was stopped or killed.
     """
     draft, path = run / f".{FILE}", run / FILE
     draft.unlink(missing_ok=True)
@@ -32,36 +33,44 @@ def options_saved(run: Path, options: Mapping[str, str]) -> Iterator[None]:
         json.dump(options, file)
         file.flush()
         draft.replace(path)  # the file appears whole, and locked
-        try:
-            yield
-        finally:
-            path.unlink(missing_ok=True)
+        yield
 
 
 def saved_options(run: Path) -> dict[str, str] | None:
     """Returns the options of the `mezcal up` that uses the folder *run*, None if none runs or it is another user's."""
+    options, running = _read(run)
+    return options if running else None
+
+
+def _read(run: Path) -> tuple[dict[str, str], bool]:
+    """Returns what the last `mezcal up` in the folder *run* saved, and whether it runs."""
     try:
         with (run / FILE).open() as file:
-            return dict(json.load(file)) if _is_locked(file) else None
+            return dict(json.load(file)), _is_locked(file)
     except (OSError, ValueError):
-        return None
+        return {}, False
 
 
 def settings_with_saved_options(**given: Any) -> settings.Settings:
     """Read the settings of a command whose own options are *given*. Raises `WrongSetting`.
 
     If a `mezcal up` runs with the same data folder, its options override `.env`, and the environment of the command
-    overrides both.
+    overrides both. After it was stopped, its origin and its store are still known, unless settings name others.
     """
     alone = settings.load(**given)
-    options = saved_options(alone.data_dir.absolute() / "run")
-    if options is None:
-        return alone
+    data = alone.data_dir.absolute()
+    options, running = _read(data / "run")
+    if not running:
+        if not options or alone.repo_base_url is not None or alone.storage_dir is not None:
+            return alone
+        options = {name: value for name, value in options.items() if name not in OF_THE_QUEUE}
     in_environment = {name.upper().removesuffix("_FILE") for name, value in os.environ.items() if value}
     inherited = {name: value for name, value in options.items() if not in_environment.intersection(spelled(name))}
-    chosen = settings.load(**inherited, **given)
+    if "repo_base_url" not in inherited and inherited.get("storage_dir", "").startswith(f"{data}/"):
+        del inherited["storage_dir"]  # it is that of the other origin
+    chosen = settings.load(**inherited | given)
     if chosen.repo_base_url is None:
-        chosen = settings.load(**inherited, **given, repo_base_url=sample.FOLDER.as_uri())
+        chosen = settings.load(**inherited | given, repo_base_url=sample.FOLDER.as_uri())
     return chosen
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from mezcal.errors import StoreDown
 from mezcal.store.inventory import YOUNG_SECONDS, InventoryItem
-from mezcal.store.local.files import ABSENT, lock_file, os_errors_as_store_down, prune, rename
+from mezcal.store.local.files import ABSENT, lock_file, os_errors_as_store_down, prune, rename, sync
 from mezcal.store.local.free_space import EmergencyEviction
 from mezcal.store.local.layout import IMAGE, SIDECAR
 from mezcal.store.local.trash import remove
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from mezcal.store.values import Sidecar
 
 STATE = "trim.json"
+ORIGIN = "origin.json"
 
 
 class LocalInventory:
@@ -37,6 +38,7 @@ class LocalInventory:
         self._store = store
         self.root = store.root
         self._state_file = store.locks.parent / STATE
+        self._origin_file = store.locks.parent / ORIGIN
 
     def walk(self, cursor: str = "") -> FolderWalk:
         """Returns a walk through the folders from *cursor* on."""
@@ -129,6 +131,22 @@ class LocalInventory:
         with suppress(StoreDown), self._store.draft() as draft, os_errors_as_store_down():
             draft.write_bytes(state)
             rename(draft, self._state_file)
+
+    def load_origin_note(self) -> bytes | None:
+        """Returns the content of the origin note, None if there is none."""
+        with os_errors_as_store_down(), suppress(*ABSENT):
+            return self._origin_file.read_bytes()
+        return None
+
+    def save_origin_note(self, note: bytes, *, replace: bool) -> bool:
+        """Save *note*. Returns False if there is one already, unless it is to be replaced."""
+        with self._locked("origin", wait=True), self._store.draft() as draft, os_errors_as_store_down():
+            if self._origin_file.exists() and not replace:
+                return False
+            draft.write_bytes(note)
+            sync(draft)
+            rename(draft, self._origin_file)
+        return True
 
 
 def _size(path: Path) -> int:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 STATE = f"{OURS}/trim.json"
 LOCK = f"{OURS}/trim.lock"
+ORIGIN = f"{OURS}/origin.json"
 LOCK_SECONDS = 600.0  # an older lock was left by a dead process; two that trim at once only do the work twice
 RETRY_SECONDS = 1.0
 
@@ -123,3 +124,16 @@ class S3Inventory:
     def save_state(self, state: bytes) -> None:
         """Save *state*."""
         self._bucket.put(STATE, state)
+
+    def load_origin_note(self) -> bytes | None:
+        """Returns the content of the origin note, None if there is none."""
+        return self._bucket.read(ORIGIN)
+
+    def save_origin_note(self, note: bytes, *, replace: bool) -> bool:
+        """Save *note*. Returns False if there is one already, unless it is to be replaced."""
+        try:
+            conditional = not replace and self._store.conditional
+            self._bucket.put(ORIGIN, note, {"IfNoneMatch": "*"} if conditional else {})
+        except ObjectChanged:
+            return False
+        return True

@@ -274,7 +274,7 @@ def table(installation: Installation) -> JobTable:
     redis = Redis(
         unix_socket_path=str(installation.folder / "data/run/broker.sock"), decode_responses=True, socket_timeout=5
     )
-    return JobTable(redis, Keys(installation.settings.key_prefix), JobPolicy())
+    return JobTable(redis, Keys(installation.settings.redis_prefix), JobPolicy())
 
 
 # --- the end

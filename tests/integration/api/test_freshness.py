@@ -11,6 +11,7 @@ import pytest
 from mezcal.recipe import Mezzanine
 from mezcal.store import open_store
 from tests.support.installation import ONE_WORKER, SAMPLES, running_installation
+from tests.support.masters import grey_tiff
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
@@ -33,11 +34,11 @@ def ageing(repository: OriginServer, tmp_path_factory: pytest.TempPathFactory) -
         yield up
 
 
-def grow_old(installation: Installation, path: str) -> None:
+def grow_old(installation: Installation, path: str, seconds: float = 2 * HOUR) -> None:
     """Make the image as old as if it was found fresh long ago."""
     stored = installation.stored(path)
     assert stored is not None
-    os.utime(stored.path.with_name("image.json"), (0, time.time() - 2 * HOUR))
+    os.utime(stored.path.with_name("image.json"), (0, time.time() - seconds))
 
 
 def revalidated(repository: OriginServer, path: str) -> bool:
@@ -150,3 +151,54 @@ def test_an_old_image_that_nginx_serves_is_asked_about_too(repository: OriginSer
         grow_old(up, path)
         assert up.ask(path).headers["Cache-Status"] == "mezcal; hit", "nginx does not know the age"
         until(lambda: revalidated(repository, path), what="the question whether the master has changed")
+
+
+# --- masters in a folder
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Path:
+    """A folder of two masters."""
+    folder = tmp_path / "masters"
+    folder.mkdir()
+    for name in ("edited.tif", "other.tif"):
+        (folder / name).write_bytes(grey_tiff(10))
+    return folder
+
+
+def edit(master: Path) -> None:
+    """Save another picture, as a program does that writes to a new file and renames it."""
+    draft = master.with_suffix(".part")
+    draft.write_bytes(grey_tiff(200))
+    draft.replace(master)
+
+
+@pytest.mark.parametrize("nginx", ["never", "auto"])
+def test_an_edited_file_is_shown_after_one_request_which_may_come_at_once(
+    files: Path, tmp_path: Path, nginx: str
+) -> None:
+    """The only request comes while the image still counts as fresh. With nginx it is known from its log alone."""
+    given = {"REVALIDATE_AFTER": "3", "ACCESS_LOG": "none"}
+    with running_installation(tmp_path, files.as_uri(), *ONE_WORKER, "--nginx", nginx, **given) as up:
+        before = up.ask("edited.tif")
+        up.table.redis.set(up.table.keys.chore("walk"), "another's", ex=HOUR)
+        edit(files / "edited.tif")
+        at_once = up.ask("edited.tif")
+        assert (at_once.status_code, at_once.content) == (200, before.content), "the hit does not wait"
+        stored = up.stored("edited.tif")
+        until(lambda: up.stored("edited.tif") != stored, 30, "the new image, without another request")
+        assert up.ask("edited.tif").content != before.content
+
+
+def test_a_file_that_nobody_asks_for_is_compared_by_the_walk(files: Path, tmp_path: Path) -> None:
+    with running_installation(tmp_path, files.as_uri(), *ONE_WORKER, "--nginx", "never") as up:
+        for path in ("edited.tif", "other.tif"):
+            up.ask(path)
+            grow_old(up, path, 21 * HOUR)
+        stored, unchanged = up.stored("edited.tif"), up.stored("other.tif")
+        edit(files / "edited.tif")
+        up.table.redis.delete(up.table.keys.chore("walk"), up.table.keys.cursor)  # due now, from the beginning
+        until(lambda: up.stored("edited.tif") != stored, 30, "the new image")
+        sidecar = unchanged.path.with_name("image.json")  # type: ignore[union-attr]
+        until(lambda: sidecar.stat().st_mtime > time.time() - HOUR, what="the time of the comparison")
+        assert up.stored("other.tif") == unchanged

@@ -11,6 +11,7 @@ from api.readiness import Readiness
 from mezcal.jobs import Jobs
 from mezcal.settings import load
 from mezcal.store import open_store
+from mezcal.store.origin_note import OriginNote
 from tests.support.commands import run
 
 if TYPE_CHECKING:
@@ -88,7 +89,8 @@ def test_readiness_reports_how_long_each_check_took(installation: Installation) 
 def test_a_hundred_probes_share_one_check(broker: Broker, tmp_path: Path) -> None:
     """Probes within a second get the same findings; the broker is asked once."""
     settings = load(_env_file=None, redis_url=broker.url, data_dir=tmp_path, repo_base_url="http://127.0.0.1:1/")
-    readiness = Readiness(Jobs.of(settings), open_store(settings))
+    store = open_store(settings)
+    readiness = Readiness(Jobs.of(settings), store, OriginNote(settings, store))
     with broker.client() as client:
         before = client.info("commandstats").get("cmdstat_info", {"calls": 0})["calls"]
         threads = [threading.Thread(target=readiness.findings) for _ in range(100)]

@@ -51,7 +51,7 @@ def test_two_installations_on_one_server_see_nothing_of_each_other(port: int, tm
     with one.role("worker", "--concurrency", "1"), two.role("worker", "--concurrency", "1"):
         one.made("a.tif", grey_tiff(10))
         two.made("b.tif", grey_tiff(20))
-        assert not list((tmp_path / "two" / "data" / "cache").glob("a.tif*"))
+        assert not list(two.settings.cache_dir.glob("a.tif*"))
         nodes = [pinged(each) for each in (one, two)]
         assert [len(node) for node in nodes] == [1, 1]
         assert nodes[0] != nodes[1], "broadcasts stay at home, too"

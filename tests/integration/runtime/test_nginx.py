@@ -475,7 +475,7 @@ def test_a_proxy_before_nginx_is_seen_by_the_api(trusting: Installation) -> None
 @pytest.mark.parametrize("layout", ["md5_encoded", "md5_encoded_pairtree"])
 def test_the_md5_layouts_are_sent_by_nginx_too(repository: OriginServer, tmp_path: object, layout: str) -> None:
     with running_installation(tmp_path, repository.url, *ONE_WORKER, "--nginx", "always", STORAGE_LAYOUT=layout) as up:  # type: ignore[arg-type]
-        up.settings = load(_env_file=None, data_dir=up.settings.data_dir, storage_layout=layout)
+        up.settings = load(_env_file=None, storage_dir=up.settings.cache_dir, storage_layout=layout)
         for status in ("mezcal; fwd=miss", "mezcal; hit"):
             answer = up.ask(WARM)
             assert answer.headers["Cache-Status"] == status

@@ -182,7 +182,7 @@ def test_a_miss_is_made_and_kept_in_the_bucket(
         assert kept.headers["x-amz-meta-width"] == str(image.width)
     assert kept.headers["content-type"] == "image/jpeg"
     assert kept.headers["cache-control"] == warm.headers["Cache-Control"]
-    assert not list((proxy.folder / "data" / "cache").rglob("*.jpg"))
+    assert not list((proxy.folder / "data").rglob("*.jpg"))
 
 
 def test_what_is_sent_through_has_the_headers_that_iiif_servers_need(proxy: Installation, master: str) -> None:

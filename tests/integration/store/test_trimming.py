@@ -39,7 +39,7 @@ def old_image(cache: Path, name: str, days: int) -> Path:
 
 
 def test_workers_trim_and_what_was_evicted_comes_back_for_a_while(repository: OriginServer, tmp_path: Path) -> None:
-    cache = tmp_path / "data" / "cache"
+    cache = load(_env_file=None, data_dir=tmp_path / "data", repo_base_url=repository.url).cache_dir
     old = [old_image(cache, f"old/{number}", days=number + 2) for number in range(10)]
     with running_installation(tmp_path, repository.url, *ONE_WORKER, CACHE_MAX_BYTES="5MB") as installation:
         until(lambda: not old[-1].exists(), 30, "trimming")

@@ -26,6 +26,7 @@ from mezcal.runtime import nginx
 from mezcal.settings import Layout, load
 from mezcal.store import open_store
 from mezcal.store.local.store import LocalStore
+from mezcal.store.origin_note import OriginNote
 from tests.support.origin_server import OriginServer
 
 if TYPE_CHECKING:
@@ -182,14 +183,17 @@ def test_a_certificate_that_is_not_trusted_is_told_from_a_wrong_address() -> Non
 def test_a_store_that_cannot_be_written_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     settings = load(_env_file=None, storage_dir=tmp_path / "file" / "cache")
-    for check in (store_check(open_store(settings)), thorough_store_check(open_store(settings))):
+    store = open_store(settings)
+    note = OriginNote(settings, store)
+    for check in (store_check(store, note), thorough_store_check(store, note)):
         assert check.run().level is Severity.FAILED
     assert scratch_check(settings).run().level is Severity.FAILED
 
 
 def test_checking_the_store_leaves_no_file_behind(tmp_path: Path) -> None:
     settings = load(_env_file=None, storage_dir=tmp_path)
-    assert thorough_store_check(open_store(settings)).run().level is Severity.OK
+    store = open_store(settings)
+    assert thorough_store_check(store, OriginNote(settings, store)).run().level is Severity.OK
     assert scratch_check(settings).run().level is Severity.OK
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
@@ -236,8 +240,9 @@ def test_folders_of_another_user_are_reported_with_the_command_that_mends_them(
     if closed:
         (old_cache / closed).chmod(0o555)
     store = LocalStore(old_cache, Layout.BASIC)
+    note = OriginNote(load(_env_file=None), store)
     with not_as_root():
-        findings = [check.run() for check in (store_check(store), thorough_store_check(store))]
+        findings = [check.run() for check in (store_check(store, note), thorough_store_check(store, note))]
         command = f"chown -R {os.geteuid()}:{os.getegid()} "
     assert tuple(finding.level for finding in findings) == levels
     assert all(command in finding.detail for finding in findings if finding.level is Severity.FAILED)

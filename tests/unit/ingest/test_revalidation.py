@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mezcal.errors import Busy, Undecodable
+from mezcal.errors import Busy, OriginFailed, Undecodable
 from mezcal.ingest.revalidation import Revalidation, RevalidationResult
 from mezcal.jobs import Jobs, JobState, Lane
 from mezcal.origin import open_origin
@@ -30,6 +30,7 @@ def masters(tmp_path: Path) -> Path:
     folder = tmp_path / "masters"
     folder.mkdir()
     (folder / "a.tif").write_bytes(b"the new master")
+    (folder / "b.tif").write_bytes(b"another, so that the folder is not empty when the first is gone")
     return folder
 
 
@@ -64,6 +65,38 @@ def test_a_changed_master_is_queued_to_be_made_again(jobs: Jobs, store: Store, r
     claim = jobs.table.begin(MASTER.key, "worker")
     assert claim is not None
     assert claim.remake
+
+
+def test_it_is_made_again_in_the_lane_that_is_named(jobs: Jobs, store: Store, revalidation: Revalidation) -> None:
+    assert revalidation.run(MASTER, stored(store), Lane.INTERACTIVE) is RevalidationResult.CHANGED
+    claim = jobs.table.begin_next("worker")
+    assert claim is not None
+    assert (claim.key, claim.lane) == (MASTER.key, Lane.INTERACTIVE)
+
+
+def test_a_changed_master_that_failed_already_is_not_tried_again_until_it_changes(
+    masters: Path, jobs: Jobs, store: Store, revalidation: Revalidation
+) -> None:
+    """Each hit on the old derivative would have the broken master converted."""
+    described = stored(store)
+    failed(jobs, revalidation)
+    assert revalidation.run(MASTER, described) is RevalidationResult.UNCHANGED
+    assert jobs.states([MASTER.key]) == [JobState.FAILED]
+    (masters / "a.tif").write_bytes(b"mended")
+    assert revalidation.run(MASTER, described) is RevalidationResult.CHANGED
+    assert jobs.states([MASTER.key]) == [JobState.QUEUED]
+
+
+def test_a_master_that_is_gone_with_all_its_folder_may_be_on_a_disk_that_is_not_mounted(
+    masters: Path, store: Store, revalidation: Revalidation
+) -> None:
+    described = stored(store)
+    for name in ("a.tif", "b.tif"):
+        (masters / name).unlink()
+    (masters / "lost+found").mkdir()
+    with pytest.raises(OriginFailed, match="mounted"):
+        revalidation.run(MASTER, described)
+    assert store.find(MASTER) is not None
 
 
 def test_a_full_queue_is_reported_and_not_that_the_derivative_is_made_again(

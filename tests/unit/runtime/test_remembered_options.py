@@ -5,16 +5,13 @@ from __future__ import annotations
 import stat
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from mezcal import sample
 from mezcal.runtime.up.remembered_options import FILE, options_saved, saved_options, settings_with_saved_options
-from mezcal.settings import Settings
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from mezcal.settings import Layout, Settings
 
 SAVED = {"repo_base_url": "http://saved.example/", "redis_url": "redis+socket:///saved.sock"}
 LEAVE = """
@@ -42,7 +39,18 @@ def test_a_command_uses_the_options_of_the_running_one(run: Path) -> None:
         assert chosen.redis_url is not None
         assert chosen.redis_url.get_secret_value() == "redis+socket:///saved.sock"
         assert stat.S_IMODE((run / FILE).stat().st_mode) == 0o600
-    assert list(run.iterdir()) == []
+
+
+def test_after_a_stop_origin_and_store_are_known_but_no_queue(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with options_saved(run, SAVED | {"storage_dir": "/srv/cache", "storage_layout": "md5_encoded"}):
+        pass
+    chosen = settings_with_saved_options()
+    assert (chosen.repo_base_url, chosen.storage_dir) == ("http://saved.example/", Path("/srv/cache"))
+    assert chosen.redis_url is None
+    assert settings_with_saved_options(repo_base_url="http://given.example/").storage_dir is None
+    monkeypatch.setenv("DIRECTORY_LAYOUT", "basic")
+    assert settings_with_saved_options().storage_layout is Layout.BASIC, "the other name of the setting"
+    monkeypatch.setenv("STORAGE_DIR", "/srv/another")
     assert settings_with_saved_options().repo_base_url is None
 
 
@@ -74,7 +82,7 @@ def test_commands_use_the_samples_as_origin_if_the_running_one_serves_them(run: 
         assert settings_with_saved_options().repo_base_url == "http://next.example/", "tried before a restart"
 
 
-def test_what_a_killed_one_left_is_not_believed_and_makes_room_for_the_next(run: Path) -> None:
+def test_a_killed_one_does_not_count_as_running_and_makes_room_for_the_next(run: Path) -> None:
     with subprocess.Popen(
         [sys.executable, "-c", LEAVE, str(run)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as process:
@@ -82,7 +90,6 @@ def test_what_a_killed_one_left_is_not_believed_and_makes_room_for_the_next(run:
         process.stdout.readline()
         assert saved_options(run) == {"repo_base_url": "http://dead.example/"}
         process.kill()
-    assert (run / FILE).exists()
-    assert settings_with_saved_options().repo_base_url is None
+    assert saved_options(run) is None
     with options_saved(run, SAVED):
         assert saved_options(run) == SAVED

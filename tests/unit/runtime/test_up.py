@@ -75,7 +75,7 @@ def test_parts_read_the_same_settings_wherever_they_came_from(monkeypatch: pytes
         monkeypatch.setenv(name, value)
     again = settings.Settings(_env_file=None)
     assert again.tmp_dir == Path("scratch").absolute()
-    assert again.storage_dir == Path("mezcal-data/cache").absolute()
+    assert again.storage_dir == Path("mezcal-data/cache-samples").absolute()
     paths = {"tmp_dir", "data_dir", "storage_dir"}
     assert again.model_dump(exclude=paths) == read.model_dump(exclude=paths)
 

@@ -63,12 +63,6 @@ NAMES = [
 ]
 
 
-@pytest.fixture
-def servers(request: pytest.FixtureRequest) -> Callable[[str], S3Server]:
-    """A server by its fixture's name, started only where it is asked for."""
-    return request.getfixturevalue
-
-
 @pytest.fixture(params=STORES)
 def kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)

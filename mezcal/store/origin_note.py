@@ -1,0 +1,193 @@
+"""The origin note of a store: whose derivatives it holds, so that no other origin's are served from it.
+
+A store without one gets it when mezcal first starts with it. If it holds derivatives already, some of their sidecars
+must name masters of the origin; those of umd-lib/mezcal have no sidecars, and are adopted.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from mezcal.errors import CannotStart, StoreDown, WrongSetting
+from mezcal.recipe import Mezzanine
+from mezcal.settings.origin_identity import OriginIdentity
+from mezcal.store import open_store
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mezcal.settings import Settings
+    from mezcal.store import DerivativeStore
+
+EXAMINED = 20  # derivatives of a store without a note: a request each at a bucket
+CHECK_SECONDS = 5.0  # for which a note that was right is not read again
+ADOPT = "mezcal cache adopt"
+
+
+class ForeignStore(CannotStart):
+    """The store has derivatives of another origin. *remedy* says what to do about it."""
+
+    def __init__(self, reason: str, remedy: str) -> None:
+        super().__init__(f"{reason}: {remedy}")
+        self.reason, self.remedy = reason, remedy
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """The content of the note: the *origin*, and when it was written, in seconds since 1970."""
+
+    origin: OriginIdentity
+    written: float
+
+    def as_bytes(self) -> bytes:
+        """Returns the content of the note's file."""
+        values = {"repository": self.origin.repository, "archive": self.origin.archive, "written": self.written}
+        return json.dumps(values, indent=1, ensure_ascii=False).encode() + b"\n"
+
+    @classmethod
+    def from_bytes(cls, data: bytes | None) -> Note | None:
+        """Returns the note in *data*, None if there is none that can be read."""
+        try:
+            values: dict[str, Any] = json.loads(data or b"")
+            return cls(OriginIdentity(str(values["repository"]), values.get("archive")), float(values["written"]))
+        except (ValueError, TypeError, KeyError, AttributeError):
+            return None
+
+
+class OriginNote:
+    """The note of *store*, for the origin of *settings*. All methods raise `StoreDown` if the store fails."""
+
+    def __init__(self, settings: Settings, store: DerivativeStore) -> None:
+        self._store = store
+        self._origin = settings.origin_identity
+        self._named = settings.repo_base_url is not None
+        self._place = place_of(settings)
+        self._variable = "AWS_PREFIX" if settings.storage == "s3" else "STORAGE_DIR"
+        self._lock = threading.Lock()
+        self._right_until = 0.0
+
+    def check(self) -> None:
+        """Raise `ForeignStore` if the note names another origin. A store without a note may be used."""
+        with self._lock:
+            if not self._named or time.monotonic() < self._right_until:
+                return
+            note = self._read()
+            if note is not None and not note.origin.accepts(self._origin):
+                raise self._refusal(f"is that of {note.origin}, not of {self._origin}")
+            self._right_until = time.monotonic() + CHECK_SECONDS
+
+    def claim(self) -> str | None:
+        """Do the same as `check`, and write the note if there is none, or if it names no archive yet.
+
+        Returns a line for the log if derivatives were adopted.
+        """
+        self.check()
+        content = self._store.inventory.load_origin_note()
+        note = Note.from_bytes(content)
+        if note is not None and (note.origin.archive or not self._origin.archive):
+            return None
+        adopted = note is None and self._examine()
+        if not self._write(replace=content is not None):  # damaged, or without an archive
+            self._right_until = 0.0
+            self.check()  # another process was first
+        elif adopted:
+            return f"the cache {self._place} had no note of its origin: it is now that of {self._origin}"
+        return None
+
+    def adopt(self) -> OriginIdentity | None:
+        """Write the note, whatever there was. Returns the origin that it named."""
+        note = self._read()
+        self._write(replace=True)
+        return note.origin if note else None
+
+    def _read(self) -> Note | None:
+        return Note.from_bytes(self._store.inventory.load_origin_note())
+
+    def _write(self, *, replace: bool) -> bool:
+        note = Note(self._origin, time.time())
+        return self._store.inventory.save_origin_note(note.as_bytes(), replace=replace)
+
+    def _examine(self) -> bool:
+        """Returns True if there are derivatives. Raises `ForeignStore` if one of the first is of another origin."""
+        entry = None
+        for entry in islice(self._store.entries(), EXAMINED):
+            sidecar = entry.sidecar()
+            if sidecar is None or sidecar.recipe.get("kind") != Mezzanine.kind:
+                continue
+            if not self._origin.has_master(sidecar.source):
+                raise self._refusal(f"has an image of {sidecar.source}, which is not of {self._origin}")
+        return entry is not None
+
+    def _refusal(self, reason: str) -> ForeignStore:
+        origin = "" if self._origin.repository == "samples" else f" --origin '{self._origin.repository}'"
+        remedy = f"set another {self._variable}; or, if these are the same masters at a new address, run once: "
+        return ForeignStore(f"the cache {self._place} {reason}", f"{remedy}{ADOPT}{origin}")
+
+
+def place_of(settings: Settings) -> str:
+    """Returns where the store of *settings* is, for people."""
+    if settings.storage == "s3":
+        return f"s3://{settings.aws_bucket}/{settings.aws_prefix.strip('/')}"
+    return str(settings.cache_dir)
+
+
+def own_store(settings: Settings) -> DerivativeStore:
+    """Returns the store of *settings* for a command. Raises `ForeignStore` if it is another origin's."""
+    store = open_store(settings)
+    OriginNote(settings, store).check()
+    return store
+
+
+def claim_store(settings: Settings) -> str | None:
+    """Claim the store for the origin, as each role does when it starts. Returns a line for the log, None for none.
+
+    Raises `ForeignStore` if it is another origin's. A store that cannot be reached or written does not stop a start:
+    `/readyz` compares the note as soon as it can be read.
+    """
+    try:
+        return OriginNote(settings, open_store(settings)).claim()
+    except StoreDown as error:
+        return f"the origin note of the cache {place_of(settings)} is not written: {error}"
+
+
+@dataclass(frozen=True, slots=True)
+class Adoption:
+    """What `adopt` did: the cache at *place* was that of *former*, None if it had no note, and is that of *now*."""
+
+    place: str
+    former: str | None
+    now: str
+
+    def __str__(self) -> str:
+        before = f"was that of {self.former}" if self.former else "had no note of its origin"
+        return f"the cache {self.place} {before}; it is now that of {self.now}"
+
+
+def adopt(settings: Settings, folder: Path | None = None) -> Adoption:
+    """Make the store that of the origin of *settings*. *folder* is a cache in DATA_DIR, which gets the origin's name.
+
+    Raises `WrongSetting`, `StoreDown`.
+    """
+    if settings.repo_base_url is None:
+        raise WrongSetting("REPO_BASE_URL is not set: say by --origin where the masters are now")
+    if folder is not None:
+        _rename(folder.absolute(), settings)
+    former = OriginNote(settings, open_store(settings)).adopt()
+    return Adoption(place_of(settings), str(former) if former else None, str(settings.origin_identity))
+
+
+def _rename(folder: Path, settings: Settings) -> None:
+    target = settings.cache_dir
+    if settings.storage != "local" or settings.storage_dir is not None:
+        raise WrongSetting("STORAGE_DIR or a bucket is set: only without them can a folder be named")
+    if target.exists():
+        raise WrongSetting(f"{target} exists: remove it first if its images may be lost")
+    try:
+        folder.rename(target)
+    except OSError as error:
+        raise WrongSetting(f"{folder} cannot be renamed to {target}: {error.strerror}") from error
