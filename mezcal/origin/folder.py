@@ -81,16 +81,15 @@ class FolderOrigin:
                 return compare_validators({"ETag": master.etag or ""}, etag, last_modified)
         except MasterMissing:
             if self._may_be_unmounted(path):
-                raise OriginFailed("the file is missing, and its folder is empty: a disk may not be mounted") from None
+                raise OriginFailed(
+                    "the file is missing, and so is all else in its folder: is a disk not mounted?"
+                ) from None
             return MasterStatus.GONE
 
     def _may_be_unmounted(self, path: str) -> bool:
-        """Returns True if the folder of *path*, or the first above it that exists, has no file and no folder."""
-        folder = (self._folder / path).parent
-        while folder != self._folder and not folder.is_dir():
-            folder = folder.parent
+        """Returns True if the folder of *path* is missing, or has no file and no folder."""
         try:
-            with os.scandir(folder) as entries:
+            with os.scandir((self._folder / path).parent) as entries:
                 return not any(entry.name not in LEFT_ALONE and entry.name[0] != "." for entry in entries)
         except OSError:
             return True

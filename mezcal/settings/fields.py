@@ -98,7 +98,9 @@ class SettingFields(BaseSettings):
         Path("mezcal-data"),
         description="Folder of `mezcal up`: the state of its broker, and the cache if STORAGE_DIR is unset.",
     )
-    storage_dir: Path | None = Field(None, description="Folder of the cache. If unset, `cache` in DATA_DIR.")
+    storage_dir: Path | None = Field(
+        None, description="Folder of the cache. If unset, one for each origin in DATA_DIR."
+    )
     storage_layout: Annotated[Layout, LOWER] = Field(
         Layout.BASIC,
         description="Folders of the cache: `basic` (the repository's paths), `md5_encoded` or `md5_encoded_pairtree`.",

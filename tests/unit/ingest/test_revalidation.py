@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -93,9 +94,10 @@ def test_a_master_that_is_gone_with_all_its_folder_may_be_on_a_disk_that_is_not_
     described = stored(store)
     for name in ("a.tif", "b.tif"):
         (masters / name).unlink()
-    (masters / "lost+found").mkdir()
-    with pytest.raises(OriginFailed, match="mounted"):
-        revalidation.run(MASTER, described)
+    for leave in (masters / "lost+found").mkdir, lambda: shutil.rmtree(masters):
+        leave()
+        with pytest.raises(OriginFailed, match="mounted"):
+            revalidation.run(MASTER, described)
     assert store.find(MASTER) is not None
 
 
