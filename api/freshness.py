@@ -14,7 +14,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from mezcal.errors import Failure
+from mezcal.errors import BrokerDown, Failure, StoreDown
 from mezcal.jobs import Lane
 from mezcal.origin import FolderOrigin, MasterStatus
 from mezcal.recipe import Mezzanine
@@ -113,12 +113,15 @@ class Freshness:
         try:
             if self._folder is None:
                 self._jobs.request_revalidation(recipe)
-            elif self._is_unchanged(self._folder, recipe):
-                self._known[stored] = time.time() + self._after, False
-            else:
+            elif not self._is_unchanged(self._folder, recipe):
                 self._jobs.request_revalidation(recipe, CHANGED_ONCE_IN, Lane.INTERACTIVE)
-        except Failure as error:
+            else:
+                self._known[stored] = time.time() + self._after, False
+        except (BrokerDown, StoreDown) as error:
             log.warning("%s could not be revalidated: %s", recipe.label, error)
+        except Failure as error:  # the folder is away: a line for each image would be too many
+            log.debug("%s could not be revalidated: %s", recipe.label, error)
+            self._known[stored] = time.time() + self._after, True
 
     def _is_unchanged(self, folder: FolderOrigin, recipe: Mezzanine) -> bool:
         time.sleep(FILE_SECONDS)

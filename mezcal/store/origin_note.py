@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 import threading
 import time
+from concurrent.futures import Future
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from mezcal.errors import CannotStart, StoreDown, WrongSetting
+from mezcal.errors import CannotStart, Failure, StoreDown, WrongSetting
 from mezcal.recipe import Mezzanine
 from mezcal.settings.origin_identity import OriginIdentity
 from mezcal.store import open_store
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from mezcal.store import DerivativeStore
 
 EXAMINED = 20  # derivatives of a store without a note: a request each at a bucket
+CLAIM_SECONDS = 10.0  # that a start waits for a store
 CHECK_SECONDS = 5.0  # for which a note that was right is not read again
 ADOPT = "mezcal cache adopt"
 
@@ -146,13 +148,23 @@ def own_store(settings: Settings) -> DerivativeStore:
 def claim_store(settings: Settings) -> str | None:
     """Claim the store for the origin, as each role does when it starts. Returns a line for the log, None for none.
 
-    Raises `ForeignStore` if it is another origin's. A store that cannot be reached or written does not stop a start:
-    `/readyz` compares the note as soon as it can be read.
+    Raises `ForeignStore` if it is another origin's. A store that cannot be reached or written, or takes too long, does
+    not stop a start: `/readyz` compares the note as soon as it can be read.
     """
+    claimed: Future[str | None] = Future()
+
+    def claim() -> None:
+        try:
+            claimed.set_result(OriginNote(settings, open_store(settings)).claim())
+        except (CannotStart, Failure, WrongSetting) as error:
+            claimed.set_exception(error)
+
+    threading.Thread(target=claim, daemon=True).start()
     try:
-        return OriginNote(settings, open_store(settings)).claim()
-    except StoreDown as error:
-        return f"the origin note of the cache {place_of(settings)} is not written: {error}"
+        return claimed.result(CLAIM_SECONDS)
+    except (StoreDown, TimeoutError) as error:
+        reason = str(error) or "it does not answer"
+        return f"the origin note of the cache {place_of(settings)} is not written: {reason}"
 
 
 @dataclass(frozen=True, slots=True)
