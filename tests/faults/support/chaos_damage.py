@@ -172,7 +172,7 @@ class Damage:
         """Have the broker's clock step by an hour, back or ahead."""
         step = self._chance.choice((HOUR_MS, -HOUR_MS))
         with suppress(RedisError), self._redis() as redis:
-            redis.eval(STEP, 0, self._installation.settings.key_prefix, step)
+            redis.eval(STEP, 0, self._installation.settings.redis_prefix, step)
 
     def show_sign_in_page(self) -> None:
         """The repository answers each request with a page, and with 200."""
