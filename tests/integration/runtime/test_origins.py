@@ -85,7 +85,7 @@ def taken(tmp_path: Path, masters: dict[str, Path]) -> dict[str, str]:
     "words",
     [
         "up --port 0",
-        "api --port 0",
+        "api --port 1",
         "worker --concurrency 1",
         "worker --concurrency 2",
         "beat",
@@ -148,7 +148,13 @@ def test_commands_act_on_the_cache_that_up_serves_and_not_on_that_of_the_env_fil
 
     def typed(*words: str) -> str:
         ended = subprocess.run(
-            [MEZCAL, *words], check=True, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=60
+            [MEZCAL, *words, "--data-dir", "data"],
+            check=True,
+            cwd=tmp_path,
+            env=env,
+            capture_output=True,
+            text=True,
+            timeout=60,
         )
         return ended.stdout
 
