@@ -132,8 +132,7 @@ class S3Inventory:
     def save_origin_note(self, note: bytes, *, replace: bool) -> bool:
         """Save *note*. Returns False if there is one already, unless it is to be replaced."""
         try:
-            conditional = not replace and self._store.conditional
-            self._bucket.put(ORIGIN, note, {"IfNoneMatch": "*"} if conditional else {})
+            self._bucket.put(ORIGIN, note, {} if replace else self._store.capabilities().unchanged(None))
         except ObjectChanged:
             return False
         return True
