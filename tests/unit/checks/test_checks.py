@@ -168,8 +168,12 @@ def test_a_secret_that_is_set_twice_is_a_warning(tmp_path: Path, monkeypatch: py
 
 
 def test_the_hint_fits_the_kind_of_store(tmp_path: Path) -> None:
-    folder = store_check(open_store(load(_env_file=None, storage_dir=tmp_path)))
-    bucket = store_check(open_store(load(_env_file=None, storage_dir=tmp_path, aws_bucket="b", aws_default_region="r")))
+    settings = load(_env_file=None, storage_dir=tmp_path)
+    in_bucket = load(_env_file=None, storage_dir=tmp_path, aws_bucket="b", aws_default_region="r")
+    folder, bucket = (
+        store_check(store, OriginNote(given, store))
+        for given, store in ((each, open_store(each)) for each in (settings, in_bucket))
+    )
     assert "STORAGE_DIR" in folder.hint
     assert "AWS_BUCKET" in bucket.hint
 

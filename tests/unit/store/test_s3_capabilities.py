@@ -13,6 +13,8 @@ import pytest
 from mezcal.checks import Severity
 from mezcal.checks.store import server_findings, store_check
 from mezcal.errors import StoreDown, Superseded
+from mezcal.settings import load
+from mezcal.store.origin_note import OriginNote
 from mezcal.store.s3 import S3Store
 from mezcal.store.s3.bucket import ObjectChanged
 from mezcal.store.s3.inventory import LOCK
@@ -160,7 +162,7 @@ def test_uploads_that_are_not_listed_are_reported_once(store: S3Store, caplog: p
 
 
 def said_of(store: S3Store) -> str:
-    finding = store_check(store).run()
+    finding = store_check(store, OriginNote(load(_env_file=None), store)).run()
     assert finding.level is Severity.FAILED
     assert "STORAGE_DIR" not in finding.hint
     return f"{finding.detail} -> {finding.hint}"
