@@ -350,7 +350,7 @@ class StoreDown(Unavailable):
 
 
 class OutOfMemory(Unavailable):
-    """Memory, or descriptors, did not suffice for the conversion. The master may be all right."""
+    """Memory, threads or descriptors did not suffice for the conversion or the request. The master may be all right."""
 
     slug, title = "out-of-memory", "There is not enough memory"
     retention = Retention.BRIEF

@@ -272,7 +272,7 @@ TABLE = {
     ),
     "out-of-memory": Explanation(
         WAIT,
-        "There was not enough memory, or too many files were open, for this conversion.",
+        "There was not enough memory, or too many files were open, for this conversion or request.",
         "Give the worker more memory or fewer processes; see {WORKER_MEMORY}.",
         "docs/memory.md",
         retry=True,

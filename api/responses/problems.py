@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
@@ -15,7 +16,7 @@ from werkzeug.exceptions import BadRequest, HTTPException, InternalServerError
 from api.request_log import note_failure
 from api.responses import html
 from api.responses.advice import Advice, requested_path, shown_detail
-from mezcal.errors import Failure, Retention, StillWorking, Unauthorized, Unavailable
+from mezcal.errors import Failure, OutOfMemory, Retention, StillWorking, Unauthorized, Unavailable, is_out_of_memory
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 JSON_TYPE = "application/problem+json"
+SHORTAGE = "mezcal has no memory, thread or open file left for this request: try again in a moment"
 REPLACED = ". If the master has been replaced since, ask again in a minute: the repository is asked now"
 BEARER = 'Bearer realm="mezcal"'
 LOGIN = f'{BEARER}, Basic realm="mezcal"'  # SNS and Java's clients send a login only after such a challenge
@@ -107,6 +109,9 @@ def _from_malformed_body(error: ParseException) -> Response:
 
 
 def _from_bug(error: Exception) -> Response:
+    if is_out_of_memory(error):
+        log.warning("a request could not be answered: %s", str(error) or type(error).__name__)
+        return _from_failure(OutOfMemory(SHORTAGE))
     log.error("a request failed with an unexpected error", exc_info=error)
     return _from_http_exception(InternalServerError("mezcal failed; the details are in its log"))
 
@@ -147,11 +152,16 @@ class ProblemDetails:
     def response(self) -> Response:
         """Return JSON, or a page for browsers. It must not be cached: some caches would keep it as the image."""
         accepted = request.accept_mimetypes.best_match([JSON_TYPE, "application/json", "text/html"])
-        page = accepted == "text/html"
-        response = html.response(self.html(request.path, request.script_root), self.status) if page else self._json()
+        response = (self._page() if accepted == "text/html" else None) or self._json()
         response.headers["Cache-Control"] = "no-store"
         response.vary.add("Accept")
         return response
+
+    def _page(self) -> Response | None:
+        """Return the page, None if its template cannot be read for want of a descriptor."""
+        with suppress(OSError):
+            return html.response(self.html(request.path, request.script_root), self.status)
+        return None
 
     def html(self, instance: str, root: str = "") -> str:
         """Return the page. *instance* is the path of the request, *root* the prefix at which the service is mounted."""
