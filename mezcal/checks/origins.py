@@ -13,6 +13,7 @@ import jwt
 from mezcal.checks import Check, CheckFailed, Severity
 from mezcal.errors import Failure, MasterDenied, OriginRedirectRefused
 from mezcal.http import Deadline, HttpClient, HttpRequest, RequestFailed
+from mezcal.ingest.names import MasterNames
 from mezcal.origin import FolderOrigin, open_origin
 from mezcal.origin.client import OriginClient
 from mezcal.origin.repository import addresses_of
@@ -128,16 +129,19 @@ def _check_token_expiry(settings: Settings) -> None:
 
 
 def _check_master(settings: Settings, path: str) -> str:
-    recipe = Mezzanine.parse(path)
+    origin = open_origin(settings)
+    recipe = MasterNames(origin).parse(path)
+    if not isinstance(recipe, Mezzanine):
+        raise CheckFailed(f"{path} names a folder or a pattern", "name one master")
     try:
-        with open_origin(settings).open(recipe.path) as master:
+        with origin.open(recipe.path) as master:
             first_bytes = master.file.read(16)
     except MasterDenied as denied:
         raise CheckFailed(denied.detail, _credential_hint(settings)) from denied
     if not first_bytes:
-        raise CheckFailed(f"{path} is empty")
+        raise CheckFailed(f"{recipe.path} is empty")
     size = "unknown size" if master.size is None else f"{master.size:,} bytes"
-    return f"{path} is there, {size}, {master.content_type or 'no declared type'}"
+    return f"{recipe.path} is there, {size}, {master.content_type or 'no declared type'}"
 
 
 def _check_archive(settings: Settings) -> str:

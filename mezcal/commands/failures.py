@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from mezcal.commands.arguments import add_data_dir, at_least_one, settings_with_broker
+from mezcal.commands.master_lists import names_for
 from mezcal.commands.terminal.exit_codes import OK, PROBLEMS
 from mezcal.commands.terminal.next_steps import print_steps
 from mezcal.commands.terminal.printable import printable
 from mezcal.jobs import Jobs
-from mezcal.jobs.failure_report import ALL, as_json, keys_of
-from mezcal.recipe import from_json
+from mezcal.jobs.failure_report import all_keys, as_json, keys_below
+from mezcal.recipe import Mezzanine, from_json
 
 if TYPE_CHECKING:
     import argparse
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from mezcal.jobs import Record
     from mezcal.settings import Settings
 
+ALL = "all"
+KEY = re.compile(r"[0-9a-f]{32}")
 REASON_MAX = 1000  # characters
 DESCRIPTION = """\
 List the failed jobs with id, state, attempts, path and reason. Those that are remembered longest come first.
@@ -55,9 +59,9 @@ def run(options: argparse.Namespace) -> int:
     settings = settings_with_broker(options)
     jobs = Jobs.of(settings)
     if options.retry:
-        return _apply(jobs, options, options.retry, jobs.retry, "queued again")
+        return _apply(options, _keys(jobs, settings, options.retry), jobs.retry, "queued again")
     if options.forget:
-        return _apply(jobs, options, options.forget, jobs.forget_failure, "forgotten")
+        return _apply(options, _keys(jobs, settings, options.forget), jobs.forget_failure, "forgotten")
     return _list(jobs, settings, options)
 
 
@@ -95,14 +99,28 @@ def _local_time(milliseconds: int) -> str:
     return datetime.fromtimestamp(milliseconds / 1000).astimezone().isoformat(timespec="seconds")
 
 
-def _apply(
-    jobs: Jobs, options: argparse.Namespace, named: list[str], action: Callable[[str], bool], success: str
-) -> int:
-    """Apply *action* to each failure that is *named*, and print whether it succeeded. Returns the exit code."""
-    results = {key: action(key) for key in keys_of(jobs, named)}
+def _keys(jobs: Jobs, settings: Settings, names: list[str]) -> list[str]:
+    """Returns the keys of failures. Each of *names* is a key, `all`, or names masters as for `mezcal warm`."""
+    if names == [ALL]:
+        return all_keys(jobs)
+    masters, keys = names_for(settings), []
+    for name in names:
+        if KEY.fullmatch(name):
+            keys.append(name)
+        elif isinstance(named := masters.parse(name), Mezzanine):
+            keys.append(named.key)
+        else:
+            keys += keys_below(jobs, named.has)
+    return keys
+
+
+def _apply(options: argparse.Namespace, keys: list[str], action: Callable[[str], bool], success: str) -> int:
+    """Apply *action* to the failure of each of *keys*, and print whether it succeeded. Returns the exit code."""
+    results = {key: action(key) for key in keys}
     if options.json:
         print(json.dumps({"jobs": [{"id": key, "done": done} for key, done in results.items()]}, indent=1))
     else:
         printed = [f"{key}  {success if done else 'no such failure'}" for key, done in results.items()]
         print("\n".join(printed or ["no failed jobs"]))
-    return OK if all(results.values()) or named == [ALL] else PROBLEMS  # of all, some may expire meanwhile
+    all_named = [ALL] in (options.retry, options.forget)  # some of them may expire meanwhile
+    return OK if all_named or all(results.values()) else PROBLEMS

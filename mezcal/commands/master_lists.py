@@ -7,11 +7,10 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from mezcal.ingest.names import MasterNames
 from mezcal.origin import open_origin
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from mezcal.settings import Settings
 
 
@@ -33,9 +32,9 @@ def open_list(name: str) -> TextIO:
     return open(0 if name == "-" else name, encoding="utf-8", errors="surrogateescape", newline="\n")  # noqa: PTH123
 
 
-def path_of(settings: Settings) -> Callable[[str], str | None]:
-    """Returns a function that finds the path of a master by its URL. It returns None if the URL is not the origin's."""
-    return open_origin(settings).path_of if settings.repo_base_url else lambda _: None
+def names_for(settings: Settings) -> MasterNames:
+    """Returns what understands the names of masters for the origin of *settings*."""
+    return MasterNames(open_origin(settings) if settings.repo_base_url else None)
 
 
 def _readable(name: str) -> str:

@@ -5,34 +5,41 @@ from __future__ import annotations
 import sys
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain
 from typing import TYPE_CHECKING, TextIO
 
 from mezcal.commands.arguments import add_data_dir, settings_with_broker
-from mezcal.commands.master_lists import add_lists, open_list, path_of
+from mezcal.commands.master_lists import add_lists, names_for, open_list
 from mezcal.commands.terminal.exit_codes import INTERRUPTED, OK, PROBLEMS
 from mezcal.commands.terminal.printable import printable
 from mezcal.commands.terminal.progress_bar import progress_bar
-from mezcal.errors import Failure
+from mezcal.errors import BadRecipe, Failure
 from mezcal.ingest import lists
-from mezcal.ingest.path_prefix import find_by_path_prefix
+from mezcal.ingest.manifests import Skipped
+from mezcal.ingest.names import MasterGroup
 from mezcal.ingest.purge import purge
+from mezcal.ingest.stored_masters import find_stored
 from mezcal.jobs import Jobs
 from mezcal.recipe import Mezzanine
 from mezcal.store.origin_note import own_store
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
+    from mezcal.ingest.names import MasterNames
     from mezcal.settings import Settings
     from mezcal.store import DerivativeStore
 
+ALL = "--all"
 DESCRIPTION = """\
-Delete the image of each master with all its pages, its job and its remembered failures. With --prefix, delete
-all stored images of masters whose paths begin with it; end it with / for a folder. That reads the whole cache.
+Delete the image of each master with all its pages, its job and its remembered failures. A folder, which ends with /,
+or a pattern means all stored images of its masters; --prefix means those whose paths begin with it. That reads the
+whole cache.
 
-example: mezcal purge --prefix books/1/ --dry-run"""
+examples: mezcal purge books/1/ --dry-run
+          mezcal purge 'books/**/cover.tif'"""
 
 EXIT_CODES = """\
 exit codes: 0 none of it is stored now; 1 a path was refused, or some images have no known path;
@@ -42,12 +49,13 @@ exit codes: 0 none of it is stored now; 1 a path was refused, or some images hav
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the description and the options of the command to *parser*."""
     parser.description, parser.epilog = DESCRIPTION, EXIT_CODES
-    parser.add_argument("paths", nargs="*", metavar="PATH", help="a master")
+    parser.add_argument("paths", nargs="*", metavar="PATH", help="a master, a folder/ or a 'pattern'")
+    parser.add_argument("--all", action="store_true", help="the images of all masters")
     add_lists(parser)
     parser.add_argument(
         "--prefix", action="append", default=[], metavar="P", help="all masters whose paths begin with P"
     )
-    parser.add_argument("--yes", action="store_true", help="do not ask for confirmation of --prefix on a terminal")
+    parser.add_argument("--yes", action="store_true", help="do not ask before many are purged")
     parser.add_argument("--dry-run", action="store_true", help="only list what would be purged")
     add_data_dir(parser)
     parser.set_defaults(run=run, refuse=parser.error)
@@ -55,18 +63,22 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Purge what *options* name. Returns the exit code."""
-    if not (options.paths or options.lists or options.prefix):
-        options.refuse("name something: PATH, --from or --prefix")
+    if not (options.paths or options.all or options.lists or options.prefix):
+        options.refuse("name something: PATH, --all, --from or --prefix")
     if "" in options.prefix:
         options.refuse("an empty --prefix would purge everything")
     settings = settings_with_broker(options)
     purge_run = PurgeRun(settings, Jobs.of(settings), own_store(settings), dry_run=options.dry_run)
     with ExitStack() as stack:
         files = [stack.enter_context(open_list(name)) for name in options.lists]
-        if options.prefix and not (options.yes or options.dry_run) and not purge_run.confirmed(options.prefix):
+        groups = [MasterGroup(f"--prefix {prefix}", prefix) for prefix in options.prefix]
+        groups += [MasterGroup(ALL)] if options.all else []
+        masters, more = purge_run.understand(options.paths)
+        groups += more
+        if groups and not (options.yes or options.dry_run) and not purge_run.confirmed(groups):
             print("nothing was purged")
             return INTERRUPTED
-        return purge_run.run(options.paths, files, options.prefix)
+        return purge_run.run(masters, files, groups)
 
 
 @dataclass
@@ -82,34 +94,58 @@ class PurgeRun:
     refused: int = 0
     without_path: int = 0
 
-    def run(self, paths: list[str], files: list[TextIO], prefixes: list[str]) -> int:
-        """Purge *paths*, those in *files*, and all below *prefixes*; print the counts. Returns the exit code."""
+    def understand(self, names: list[str]) -> tuple[list[Mezzanine], list[MasterGroup]]:
+        """Returns the masters and the groups that *names* name. Others are refused."""
+        masters: list[Mezzanine] = []
+        groups: list[MasterGroup] = []
+        for name in names:
+            try:
+                named = self._names.parse(name)
+            except BadRecipe as bad:
+                self._refuse(Skipped(name, bad.detail))
+                continue
+            if isinstance(named, Mezzanine):
+                masters.append(named)
+            elif named.prefix or named.pattern:
+                groups.append(named)
+            else:
+                self._refuse(Skipped(name, f"this is the whole repository: say {ALL}"))
+        return masters, groups
+
+    def run(self, masters: list[Mezzanine], files: list[TextIO], groups: list[MasterGroup]) -> int:
+        """Purge *masters*, those in *files* and the stored ones of *groups*; print the counts.
+
+        Returns the exit code.
+        """
+        listed = self._names.masters_of_list(chain.from_iterable(map(lists.read_lines, files)))
         try:
-            self._purge_named(paths, files)
-            for prefix in prefixes:
-                self._purge_below(prefix)
+            self._purge_named(chain(masters, listed))
+            if groups:
+                self._purge_groups(groups)
         except Failure:
             print(f"stopped by an error: {self._summary()}")
             raise
         print(self._summary())
         return PROBLEMS if self.refused or self.without_path else OK
 
-    def confirmed(self, prefixes: list[str]) -> bool:
+    def confirmed(self, groups: list[MasterGroup]) -> bool:
         """Ask on the terminal. Returns True if the answer is yes, or if stdin is not a terminal."""
         if not sys.stdin.isatty():
             return True
-        count = sum(recipe is not None for prefix in prefixes for recipe in self._stored_below(prefix))
-        named = " or ".join(map(repr, prefixes))
-        return input(f"Purge {count:,} images whose paths begin with {named}? [y/N] ").strip().lower() in {"y", "yes"}
+        count = sum(recipe is not None for recipe in self._stored(groups))
+        named = " and ".join(printable(group.name) for group in groups)
+        return input(f"Purge {count:,} images of {named}? [y/N] ").strip().lower() in {"y", "yes"}
 
-    def _purge_named(self, paths: list[str], files: list[TextIO]) -> None:
-        named = chain(paths, chain.from_iterable(map(lists.read_lines, files)))
-        for item in lists.parse_masters(named, path_of(self.settings)):
+    def _purge_named(self, named: Iterable[Mezzanine | Skipped]) -> None:
+        for item in named:
             if isinstance(item, Mezzanine):
                 print(f"{self._purge(item)}  {printable(item.label)}")
             else:
-                self.refused += 1
-                print(f"refused  {printable(item.what)}: {printable(item.why)}")
+                self._refuse(item)
+
+    def _refuse(self, item: Skipped) -> None:
+        self.refused += 1
+        print(f"refused  {printable(item.what)}: {printable(item.why)}")
 
     def _purge(self, recipe: Mezzanine) -> str:
         """Purge *recipe* unless this is a dry run. Returns what was done, as text."""
@@ -118,10 +154,10 @@ class PurgeRun:
         self.absent += not stored
         return self._purged_text if stored else "not stored"
 
-    def _purge_below(self, prefix: str) -> None:
+    def _purge_groups(self, groups: list[MasterGroup]) -> None:
         before = self.purged + self.absent
         with progress_bar("purge") as bar:
-            for recipe in self._stored_below(prefix):
+            for recipe in self._stored(groups):
                 if recipe is None:
                     self.without_path += 1
                     continue
@@ -130,8 +166,15 @@ class PurgeRun:
                     bar.print_line(f"{result}  {printable(recipe.label)}")
                 bar.show(self.purged + self.absent - before)
 
-    def _stored_below(self, prefix: str) -> Iterator[Mezzanine | None]:
-        return find_by_path_prefix(prefix, self.store, self.settings.storage_layout)
+    def _stored(self, groups: list[MasterGroup]) -> Iterator[Mezzanine | None]:
+        def is_named(path: str) -> bool:
+            return any(group.has(path) for group in groups)
+
+        return find_stored(is_named, self.store, self.settings.storage_layout)
+
+    @cached_property
+    def _names(self) -> MasterNames:
+        return names_for(self.settings)
 
     @property
     def _purged_text(self) -> str:

@@ -7,13 +7,14 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from mezcal.commands.arguments import add_data_dir, at_least_one, settings_of, settings_with_broker
-from mezcal.commands.master_lists import add_lists, open_list, path_of
+from mezcal.commands.master_lists import add_lists, names_for, open_list
 from mezcal.commands.warm_run import rehearse, warm
 from mezcal.ingest import lists
 from mezcal.ingest.frame_lists import FrameThumbnails
 from mezcal.ingest.manifests import Manifests
 from mezcal.ingest.manifests.fetch import DocumentFetcher
 from mezcal.ingest.manifests.paths import ManifestPaths
+from mezcal.ingest.names import MasterGroup
 from mezcal.jobs import Jobs
 from mezcal.store.origin_note import own_store
 
@@ -28,9 +29,11 @@ if TYPE_CHECKING:
 
 DESCRIPTION = """\
 Queue the named masters that are not cached, in the bulk lane: requests of clients come first. A path is
-relative to REPO_BASE_URL; a whole URL below it works too. Ctrl-C ends the command; the jobs stay queued.
+relative to REPO_BASE_URL; a whole URL below it works too. If the repository is a folder, so do an absolute path, a
+folder and a pattern. Ctrl-C ends the command; the jobs stay queued.
 
-example: mezcal warm --wait books/1/page.tif books/2/page.tif"""
+examples: mezcal warm --wait books/1/page.tif books/2/
+          mezcal warm 'books/**/cover.tif'"""
 
 EXIT_CODES = """\
 exit codes: 0 all are cached, queued or (--wait) made; 1 some failed or were skipped; 2 could not be done;
@@ -42,7 +45,8 @@ MANIFESTS_MAX = 10_000
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the description and the options of the command to *parser*."""
     parser.description, parser.epilog = DESCRIPTION, EXIT_CODES
-    parser.add_argument("paths", nargs="*", metavar="PATH", help="a master")
+    parser.add_argument("paths", nargs="*", metavar="PATH", help="a master, a folder/ or a 'pattern'")
+    parser.add_argument("--all", action="store_true", help="all images of the folder that is the repository")
     add_lists(parser)
     parser.add_argument(
         "--manifest",
@@ -93,8 +97,8 @@ def _add_manifest_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Queue missing derivatives. Returns the exit code."""
-    if not (options.paths or options.lists or options.manifest or options.frames):
-        options.refuse("name something: PATH, --from, --manifest or --frames")
+    if not (options.paths or options.all or options.lists or options.manifest or options.frames):
+        options.refuse("name something: PATH, --all, --from, --manifest or --frames")
     settings = (settings_of if options.dry_run else settings_with_broker)(options)
     store = own_store(settings)
     with ExitStack() as stack:
@@ -109,13 +113,14 @@ def _recipes(
     options: argparse.Namespace, settings: Settings, store: Store, jobs: Jobs | None, stack: ExitStack
 ) -> Iterator[Recipe | Skipped]:
     """Yield everything that *options* name, each list read as it is needed. *stack* closes the lists."""
-    find_path = path_of(settings)
+    names = names_for(settings)
     files = [stack.enter_context(open_list(name)) for name in options.lists]
-    named = chain(options.paths, chain.from_iterable(map(lists.read_lines, files)))
-    manifest_paths = ManifestPaths(find_path, tuple(options.service_prefix))
+    manifest_paths = ManifestPaths(names.path_of_url, tuple(options.service_prefix))
     manifests = Manifests(manifest_paths, DocumentFetcher(frozenset(options.manifest_host)), options.members)
     return chain(
-        lists.parse_masters(named, find_path),
+        names.masters(options.paths),
+        names.masters_of_group(MasterGroup("--all")) if options.all else (),
+        names.masters_of_list(chain.from_iterable(map(lists.read_lines, files))),
         chain.from_iterable(map(manifests.masters, options.manifest)),
         FrameThumbnails(settings, jobs, store).thumbnails(options.frames) if options.frames else (),
     )

@@ -5,25 +5,14 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, TypeVar
 
-from mezcal.errors import BadRecipe
-from mezcal.ingest.manifests import Skipped
-from mezcal.recipe import PATH_MAX, Mezzanine
+from mezcal.recipe import PATH_MAX
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
     from typing import TextIO
 
 Value = TypeVar("Value")
 LINE_MAX = 4 * PATH_MAX  # characters: a URL may quote each byte with three
-
-
-def parse_masters(paths: Iterable[str], path_of: Callable[[str], str | None]) -> Iterator[Mezzanine | Skipped]:
-    """Return the master that each of *paths* names. *path_of* returns the path of a URL, None for a foreign one."""
-    for path in paths:
-        try:
-            yield Mezzanine.parse((path_of(path) if path.startswith(("http://", "https://")) else None) or path)
-        except BadRecipe as bad:
-            yield Skipped(path, bad.detail)
 
 
 def read_lines(file: TextIO) -> Iterator[str]:

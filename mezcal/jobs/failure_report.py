@@ -1,18 +1,17 @@
-"""Failed jobs as JSON, and their keys by what an operator names."""
+"""Failed jobs as JSON, and their keys."""
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 
 from mezcal.recipe import Mezzanine, from_json
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mezcal.jobs import Jobs, Record
 
-ALL = "all"
 MANY = 100_000
-KEY = re.compile(r"[0-9a-f]{32}")
 
 
 def as_json(record: Record) -> dict[str, Any]:
@@ -20,11 +19,15 @@ def as_json(record: Record) -> dict[str, Any]:
     return {**record.as_json(), "label": _label(record), "recipe": record.recipe}
 
 
-def keys_of(jobs: Jobs, names: list[str]) -> list[str]:
-    """Return the keys of failures. Each of *names* is a key, the path of a master, or `ALL`."""
-    if names == [ALL]:
-        return [record.key for record in jobs.failures(MANY)]
-    return [name if KEY.fullmatch(name) else Mezzanine.parse(name).key for name in names]
+def keys_below(jobs: Jobs, is_named: Callable[[str], bool]) -> list[str]:
+    """Return the keys of the failures of masters whose paths are named."""
+    recipes = [from_json(record.recipe) for record in jobs.failures(MANY)]
+    return [recipe.key for recipe in recipes if isinstance(recipe, Mezzanine) and is_named(recipe.path)]
+
+
+def all_keys(jobs: Jobs) -> list[str]:
+    """Return the keys of all failures."""
+    return [record.key for record in jobs.failures(MANY)]
 
 
 def _label(record: Record) -> str:

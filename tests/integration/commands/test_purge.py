@@ -98,7 +98,7 @@ def test_on_a_terminal_it_asks_before_it_purges_by_prefix(
     installation: Installation, folder: str, typed: str, options: tuple[str, ...], code: int, stays: bool
 ) -> None:
     ended, shown = on_a_terminal(installation, "purge", "--prefix", f"{folder}/", *options, typed=typed)
-    assert (f"Purge 3 images whose paths begin with '{folder}/'? [y/N]" in shown) != bool(options)
+    assert (f"Purge 3 images of --prefix {folder}/? [y/N]" in shown) != bool(options)
     assert ended == code
     assert bool(installation.stored(f"{folder}/1.tif")) == stays
 
@@ -106,7 +106,7 @@ def test_on_a_terminal_it_asks_before_it_purges_by_prefix(
 def test_what_names_no_master_is_refused_and_the_rest_purged(installation: Installation, folder: str) -> None:
     done = run(installation, "purge", "../x", f"{folder}/1.tif")
     assert (done.returncode, last(done)) == (1, "1 purged, 1 refused")
-    assert "refused  ../x: the path has a segment '..'" in done.stdout
+    assert "refused  ../x: it leads out of the repository" in done.stdout
 
 
 def test_nothing_named_is_exit_code_2(installation: Installation) -> None:

@@ -6,19 +6,13 @@ import io
 from typing import TYPE_CHECKING
 
 from mezcal.commands.terminal.printable import printable
-from mezcal.ingest.lists import LINE_MAX, in_batches, parse_masters, read_lines
+from mezcal.ingest.lists import LINE_MAX, in_batches, read_lines
 from mezcal.ingest.manifests import Skipped
-from mezcal.origin import urls
+from mezcal.ingest.names import MasterNames
 from mezcal.recipe import Mezzanine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-REPOSITORY = "https://repository.example.edu/rest/"
-
-
-def path_of(url: str) -> str | None:
-    return urls.path_under(REPOSITORY, url)
 
 
 def test_lines_are_paths_with_any_line_ending_and_empty_ones_are_skipped() -> None:
@@ -27,20 +21,14 @@ def test_lines_are_paths_with_any_line_ending_and_empty_ones_are_skipped() -> No
 
 def test_a_line_without_end_is_refused_once_and_the_next_one_read() -> None:
     file = io.StringIO("x" * (3 * LINE_MAX) + "\ngood.tif\n")
-    refused, good = parse_masters(read_lines(file), path_of)
+    refused, good = MasterNames(None).masters_of_list(read_lines(file))
     assert isinstance(refused, Skipped)
     assert "longer than" in refused.why
     assert good == Mezzanine("good.tif")
 
 
-def test_urls_of_the_repository_are_paths_and_others_are_refused() -> None:
-    ours, theirs = parse_masters([REPOSITORY + "a%20b.tif", "https://elsewhere.example/x"], path_of)
-    assert ours == Mezzanine("a b.tif")
-    assert isinstance(theirs, Skipped)
-
-
 def test_what_is_not_a_path_is_reported_in_one_printable_line() -> None:
-    [refused] = parse_masters(["a\x1b[31m\udcff"], path_of)
+    [refused] = MasterNames(None).masters_of_list(["a\x1b[31m\udcff"])
     assert isinstance(refused, Skipped)
     assert printable(refused.what) == "a\N{REPLACEMENT CHARACTER}[31m\\udcff"
     assert printable("b" * 500) == "b" * 200 + ".."

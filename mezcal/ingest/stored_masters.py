@@ -11,7 +11,7 @@ from mezcal.settings import Layout
 from mezcal.store.local.layout import OURS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from mezcal.recipe import Recipe
     from mezcal.store import Housekeeping, StoredEntry
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 UNKNOWN_PATH = None  # umd-lib/mezcal stored it under the MD5 of a path
 
 
-def find_by_path_prefix(prefix: str, store: Housekeeping, layout: Layout) -> Iterator[Mezzanine | None]:
-    """Return the mezzanines in *store* whose paths begin with *prefix*, pages included, and `UNKNOWN_PATH` for others.
+def find_stored(is_named: Callable[[str], bool], store: Housekeeping, layout: Layout) -> Iterator[Mezzanine | None]:
+    """Return the mezzanines in *store* whose paths are named, pages included, and `UNKNOWN_PATH` for unknown ones.
 
     Reads the whole store: only a sidecar, or the folder's name in the layout `basic`, has the path.
     """
@@ -28,7 +28,7 @@ def find_by_path_prefix(prefix: str, store: Housekeeping, layout: Layout) -> Ite
         recipe = _recipe(entry, layout)
         if recipe is UNKNOWN_PATH:
             yield UNKNOWN_PATH
-        elif isinstance(recipe, Mezzanine) and recipe.path.startswith(prefix):
+        elif isinstance(recipe, Mezzanine) and is_named(recipe.path):
             yield recipe
 
 

@@ -1,11 +1,10 @@
-"""A folder as origin: for masters on a disk that the workers can read, and for the built-in samples."""
+"""The regular files of a folder as masters."""
 
 from __future__ import annotations
 
 import errno
 import logging
 import os
-import stat
 from contextlib import contextmanager
 from email.utils import formatdate
 from pathlib import Path
@@ -22,25 +21,23 @@ from mezcal.errors import (
     OriginFailed,
 )
 from mezcal.origin import urls
+from mezcal.origin.folder.listing import FolderListing, has_image_suffix
+from mezcal.origin.folder.opening import open_without_links
 from mezcal.origin.master import Master, MasterStatus, compare_validators
 from mezcal.origin.responses import too_large
 from mezcal.recipe.path import plain_path
 from mezcal.settings import WrongSetting
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
     from typing import BinaryIO
 
     from mezcal.errors import Failure
     from mezcal.settings import Settings
 
 ABSENT = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENXIO}
-# O_PATH: a folder that may be entered but not listed can be passed, too.
-FOLDER_FLAGS = os.O_DIRECTORY | getattr(os, "O_PATH", os.O_RDONLY)
-FILE_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NOCTTY | os.O_NONBLOCK  # opening a pipe would wait for its writer
 LISTING_ENTRIES_MAX = 2000  # that are read for a listing: a page waits for it
 LEFT_ALONE = {"lost+found"}  # of an empty disk
-LISTED_SUFFIXES = {".tif", ".tiff", ".jp2", ".png", ".jpg", ".jpeg"}
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +48,7 @@ class FolderOrigin:
     def __init__(self, settings: Settings) -> None:
         self._folder = _readable_folder(settings.repo_base_url or "")
         self.base_url = "file:///" + quote(f"{self._folder}/".lstrip("/"), safe="/" + urls.PCHAR)
+        self.listing = FolderListing(str(self._folder))
         self._limit = settings.origin_max_bytes
         self._denied = settings.origin_denied_status
 
@@ -67,7 +65,7 @@ class FolderOrigin:
         entries = 0
         for folder, subfolders, names, _ in os.fwalk(self._folder):
             subfolders.sort()
-            images = sorted(name for name in names if Path(name).suffix.lower() in LISTED_SUFFIXES)
+            images = sorted(filter(has_image_suffix, names))
             paths += filter(_can_be_requested, (os.path.relpath(Path(folder, name), self._folder) for name in images))
             entries += len(names) + len(subfolders)
             if len(paths) >= most or entries > LISTING_ENTRIES_MAX:
@@ -143,33 +141,8 @@ class FolderOrigin:
             raise failure
 
 
-def open_without_links(root: str, names: Sequence[str]) -> BinaryIO:
-    """Open the file at *names* below *root*. Raises `OSError` if there is no such file, or if one of *names* is a link.
-
-    Each folder is opened in the one before it. So a folder that another program replaces by a link, after the path was
-    resolved, does not lead out of *root*.
-    """
-    *folders, name = names or (".",)
-    descriptor = os.open(root, FOLDER_FLAGS)
-    try:
-        for folder in folders:
-            above, descriptor = descriptor, os.open(folder, FOLDER_FLAGS | os.O_NOFOLLOW, dir_fd=descriptor)
-            os.close(above)
-        return open_regular(name, descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def open_regular(name: str, folder: int) -> BinaryIO:
-    """Open the regular file *name* in the open *folder*. Raises `OSError` if it is something else, or a link."""
-    descriptor = os.open(name, FILE_FLAGS, dir_fd=folder)
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
-    return os.fdopen(descriptor, "rb")
-
-
 def _can_be_requested(path: str) -> bool:
+    """Return True unless *path* is one that no client can ask for."""
     try:
         plain_path(path)
     except BadRecipe:
