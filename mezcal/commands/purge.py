@@ -38,8 +38,7 @@ Delete the image of each master with all its pages, its job and its remembered f
 or a pattern means all stored images of its masters; --prefix means those whose paths begin with it. That reads the
 whole cache.
 
-examples: mezcal purge books/1/ --dry-run
-          mezcal purge 'books/**/cover.tif'"""
+example: mezcal purge books/1/ 'books/**/cover.tif' --dry-run"""
 
 EXIT_CODES = """\
 exit codes: 0 none of it is stored now; 1 a path was refused, or some images have no known path;

@@ -32,8 +32,7 @@ Queue the named masters that are not cached, in the bulk lane: requests of clien
 relative to REPO_BASE_URL; a whole URL below it works too. If the repository is a folder, so do an absolute path, a
 folder and a pattern. Ctrl-C ends the command; the jobs stay queued.
 
-examples: mezcal warm --wait books/1/page.tif books/2/
-          mezcal warm 'books/**/cover.tif'"""
+example: mezcal warm --wait books/1/page.tif books/2/ 'books/**/cover.tif'"""
 
 EXIT_CODES = """\
 exit codes: 0 all are cached, queued or (--wait) made; 1 some failed or were skipped; 2 could not be done;

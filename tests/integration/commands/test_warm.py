@@ -102,7 +102,7 @@ def test_a_list_comes_from_a_file_or_from_stdin(
 def test_what_names_no_master_is_passed_over_and_the_rest_made(installation: Installation, masters: list[str]) -> None:
     done = run(installation, "warm", "--wait", masters[0], "../secret", "https://elsewhere.example/x.tif")
     assert (done.returncode, last(done)) == (1, "1 named: 1 made; 2 skipped")
-    assert "skipped  ../secret: the path has a segment '..'" in done.stdout
+    assert "skipped  ../secret: it leads out of the repository" in done.stdout
     assert installation.stored(masters[0])
 
 
