@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -18,6 +18,13 @@ if TYPE_CHECKING:
     from mezcal.settings import Settings
 
 STORED = ("a.tif", "box1/1.tif", "box1/deep/2.tif", "box10/3.tif")
+
+
+@pytest.fixture
+def given(tmp_path: Path) -> dict[str, Any]:
+    """The store belongs to the folder of masters."""
+    (tmp_path / "masters").mkdir()
+    return {"repo_base_url": f"file://{tmp_path}/masters"}
 
 
 @pytest.fixture
