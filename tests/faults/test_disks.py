@@ -1,21 +1,29 @@
-"""A full or read-only disk under any folder that mezcal writes to: hits are served, and nothing ends."""
+"""A full, read-only or failing disk under any folder that mezcal writes to: hits are served, and nothing ends."""
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
+import subprocess
 import time
+from collections import Counter
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests import ROOT
 from tests.faults.support.environment import BEARER, QUICK, FaultEnvironment, wait_for_image
 from tests.faults.support.volumes import FOLDERS, VolumeInstallation, can_mount, full
+from tests.support.installation import running_installation
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tests.support.installation import Installation
     from tests.support.origin_server import OriginServer
 
 RECOVERY_SECONDS = 10
@@ -46,7 +54,7 @@ def environment(installation: VolumeInstallation, repository: OriginServer) -> I
     environment.close()
 
 
-def servers(installation: VolumeInstallation) -> list[int]:
+def servers(installation: Installation) -> list[int]:
     """Returns the processes of the API, nginx and the broker."""
     return [pid for name in ("gunicorn", "nginx", "valkey-server") for pid in installation.pids(name)]
 
@@ -103,3 +111,58 @@ def test_an_api_process_is_replaced_while_memory_is_full(
         until(lambda: installation.request(f"/images/{warm}?").status_code == 200, what="an answer")
         assert_serves_what_it_has(environment, warm)
     assert "SIGBUS" not in installation.journal.read_text()
+
+
+@pytest.fixture(scope="module")
+def failing_disk(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A library for LD_PRELOAD, with which writes to a folder fail."""
+    compiler = shutil.which("gcc") or shutil.which("cc")
+    if compiler is None:
+        pytest.skip("there is no C compiler")
+    library = tmp_path_factory.mktemp("library") / "failing_disk.so"
+    source = ROOT / "tests" / "faults" / "support" / "failing_disk.c"
+    subprocess.run([compiler, "-shared", "-fPIC", "-o", str(library), str(source), "-ldl"], check=True)
+    return library
+
+
+@pytest.mark.parametrize("name", ["data", "masters"])
+def test_a_disk_that_fails_takes_nothing_down(
+    repository: OriginServer, tmp_path: Path, failing_disk: Path, name: str
+) -> None:
+    """Each write, sync, rename and removal is an error (EIO) for a while."""
+    sign, masters = tmp_path / "sign", tmp_path / "masters"
+    given = {"LD_PRELOAD": str(failing_disk), "FAILING_FOLDER": str(tmp_path / name), "FAILING_SIGN": str(sign)}
+    with running_installation(tmp_path, repository.url, TMP_DIR=str(masters), **(GIVEN | given)) as installation:
+        environment = FaultEnvironment(installation, repository)
+        warm, cold = environment.master()[0], environment.master()[0]
+        wait_for_image(installation, warm)
+        before = all_processes(environment)
+        opened = open_files(before, installation.settings.cache_dir, masters)
+        sign.touch()
+        assert_serves_what_it_has(environment, warm)
+        for _ in range(5):
+            assert_refuses_politely(environment, cold)
+        assert installation.stored(cold) is None
+        sign.unlink()
+        environment.assert_recovered(cold, wait_for_image(installation, cold), most=20)
+        assert all_processes(environment) == before
+        until(
+            lambda: open_files(before, installation.settings.cache_dir, masters) <= opened,
+            what="no more open files than before",
+        )
+        environment.close()
+
+
+def all_processes(environment: FaultEnvironment) -> list[int]:
+    """Returns the processes of the workers, their pools, the API, nginx and the broker."""
+    return [*environment.workers(), *sorted(environment.pool()), *servers(environment.installation)]
+
+
+def open_files(processes: list[int], *folders: Path) -> Counter[str]:
+    """Returns how often *processes* have which files below *folders* open, also those that are removed."""
+    found: Counter[str] = Counter()
+    for descriptor in (file for pid in processes for file in Path(f"/proc/{pid}/fd").iterdir()):
+        with suppress(OSError):  # closed meanwhile
+            target = descriptor.readlink()
+            found[str(target)] += any(target.is_relative_to(folder) for folder in folders)
+    return +found
