@@ -19,13 +19,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 DESCRIPTION = """\
-Show how much is cached, evict what is least recently used, compare the images with their sidecars, or keep the cache
-of masters that have another address now.
+Show how much is cached, evict what is least recently used, compare the images with their sidecars, keep the cache
+of masters that have another address now, or give it back to umd-lib/mezcal.
 
 example: mezcal cache trim --to 500GB --dry-run"""
 
 EXIT_CODES = """\
-exit codes: 0 done, nothing is wrong; 1 the bound could not be reached, or a defect is left; 2 could not be done."""
+exit codes: 0 done, nothing is wrong; 1 the bound could not be reached, or a defect or a foreign file is left;
+2 could not be done."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -79,7 +79,7 @@ class Metrics:
         self.deliveries = self._counter(
             "mezcal_deliveries",
             "Events and lists received over HTTP and from queues, each with one item or many. format: standard, "
-            "fedora, s3, cloudevents, list (POST /jobs), and of queues fcrepo-uri, frames, auto (it cannot be told). "
+            "fedora, s3, cloudevents, list (POST /jobs), and of queues fcrepo-uri, frames, auto (not recognized). "
             "outcome: accepted, duplicate (received before), ignored (no master), "
             "refused (by signature, token or login), malformed, too-large, unavailable (503: send it again), failed.",
             *("format", "outcome"),

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     import argparse
 
 DESCRIPTION = """\
-End with exit code 0 if the role that was started in this container is healthy, else with 1. The role leaves
-word how to check it in the file that ROLE_SIGN names.
+End with exit code 0 if the role that was started in this container is healthy, else with 1. The role writes
+how it can be checked into the file that ROLE_SIGN names.
 
 example: mezcal healthy"""
 

@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
 DESCRIPTION = """\
 Make derivatives, in the foreground, for the installation whose Redis REDIS_URL names. Workers share only Redis
-and the store: start as many as you like, on as many machines. Of two processes or more, INTERACTIVE_RESERVE are a
-Celery worker that serves the interactive lane alone, the others one that serves all lanes; both are started and watched
-here. On SIGTERM the running jobs may end, for DRAIN_SECONDS at most; the others are given back.
+and the store: start as many as you like, on as many machines. With two processes or more, this
+starts two Celery workers: one with INTERACTIVE_RESERVE processes for the interactive lane alone, and one with the rest
+for all lanes. On SIGTERM running jobs may end, for DRAIN_SECONDS at most; the others go back to the queue.
 
 example: mezcal worker --concurrency 4"""
 

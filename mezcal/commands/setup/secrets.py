@@ -20,7 +20,7 @@ TEMPLATES = {  # file, in a folder for each kind of reader: its content; {} is t
 }
 READ_BY_OTHERS = {"redis/redis_password"}  # Redis runs as another user; the folder protects it
 DESCRIPTION = f"""\
-Write a file with a random secret for each that FOLDER lacks, below a folder for each role that reads it:
+Write the random secrets that FOLDER lacks, each into a file, in one folder for each role that reads them:
 {", ".join(TEMPLATES)}.
 Files that exist stay as they are.
 

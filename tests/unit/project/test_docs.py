@@ -23,6 +23,20 @@ NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
 VARIABLES = {name.upper() for name in Settings.model_fields}
 TARGETS = set(re.findall(r"^([a-z0-9-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE))
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+CODE = re.compile(r"`[^`]*`")
+HABITS = re.compile(
+    r"\b(anew|whoever|nobody|anybody|(is|are|was|were) (told|heard|well)|by and by|sees? to it|askers?|in lumps"
+    r"|of itself|as it stands|strangers?|leaves? word)\b",
+    re.IGNORECASE,
+)
+WORDED = sorted(
+    [
+        *(page for page in PAGES if page.name not in {"THIRD-PARTY.md", "CHANGELOG.md"}),
+        *ROOT.glob("api/templates/*.html"),
+        *ROOT.glob("mezcal/commands/**/*.py"),
+        *(ROOT / name for name in ("api/openapi.yaml", "mezcal/settings/fields.py", "mezcal/explanations.py")),
+    ]
+)
 SHELL = {"|", "||", "&&", ";", ">", "2>"}  # what the shell reads itself
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 FILE = re.compile(r"(?<![\w/.])((?:api|docs|mezcal|tests|tools|worker|benchmarks|requirements)/[\w./-]+)(?![\w*<{])")
@@ -121,6 +135,13 @@ def test_settings_in_examples_are_settings(page: Path) -> None:
         if language == "ini":
             named = re.findall(r"^#?\s?([A-Z_]+)=", block, re.MULTILINE)
             assert {name.removesuffix("_FILE") for name in named} <= VARIABLES
+
+
+@pytest.mark.parametrize("page", WORDED, ids=[str(page.relative_to(ROOT)) for page in WORDED])
+def test_pages_use_plain_words(page: Path) -> None:
+    """Readers whose first language is not English have five seconds for a sentence."""
+    text = CODE.sub("", FENCED.sub("", page.read_text()))
+    assert [match.group() for match in HABITS.finditer(text)] == []
 
 
 def test_the_glossary_has_thirty_words_at_most_and_each_once() -> None:
