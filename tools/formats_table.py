@@ -130,8 +130,8 @@ SAMPLES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
         ("pages",),
     ),
     (
-        "a link to a next page that leads nowhere (behind the file's end, to no directory)",
-        "the pages before it are shown, with a note in the sidecar; a page behind it is refused with 422",
+        "a link to a next page that leads nowhere (after the end of the file, or to no directory)",
+        "the pages before it are shown, with a note in the sidecar; a page after it is refused with 422",
         (),
     ),
     (
