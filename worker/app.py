@@ -53,6 +53,8 @@ app.conf.include = [
     "worker.chunks",
     "worker.chores.trim",
     "worker.chores.origin_probe",
+    "worker.chores.days",
+    "worker.chores.notices",
 ]
 app.conf.worker_consumer = "worker.celery_hooks.consumer:Consumer"
 

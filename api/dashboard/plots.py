@@ -1,4 +1,4 @@
-"""Small plots of the last hour as SVG. The server draws them, so the page needs no plotting script."""
+"""Small plots as SVG. The server draws them, so the page needs no plotting script."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ STROKE_WIDTH = 2.0  # the plot leaves this much space at its edges
 
 @dataclass(frozen=True, slots=True)
 class PlotLine:
-    """One series: *values*, one a minute, the oldest first; None where nothing was measured."""
+    """One series: *values*, one a minute or day, the oldest first; None where nothing was measured."""
 
     name: str
     values: Sequence[float | None]
@@ -32,11 +32,16 @@ class PlotLine:
 
 @dataclass(frozen=True, slots=True)
 class Plot:
-    """Several lines on one scale that begins at 0; *as_text* writes a value with its unit."""
+    """Several lines on one scale that begins at 0; *as_text* writes a value with its unit.
+
+    *period* is what all values are of, *newest_step* what the last one is of.
+    """
 
     title: str
     lines: Sequence[PlotLine]
     as_text: Callable[[float], str]
+    period: str = "the last hour"
+    newest_step: str = "in the last minute"
 
     @property
     def top(self) -> float:
@@ -47,13 +52,13 @@ class Plot:
     def summary(self) -> str:
         """The plot in words, for screen readers."""
         if not self.top:
-            return f"{self.title}: nothing in the last hour"
+            return f"{self.title}: nothing in {self.period}"
         parts = [f"{line.name} {self._newest(line)}, at most {self.as_text(line.maximum)}" for line in self.lines]
-        return f"{self.title} in the last hour: " + "; ".join(parts)
+        return f"{self.title} in {self.period}: " + "; ".join(parts)
 
     def _newest(self, line: PlotLine) -> str:
         value = self.as_text(line.newest) if line.newest is not None else "none"
-        return f"{value} in the last minute"
+        return f"{value} {self.newest_step}"
 
     def strokes(self, line: PlotLine) -> list[str]:
         """Return *line* as the points of SVG polylines. Each gap in the values begins a new one."""

@@ -16,6 +16,7 @@ from mezcal.checks.broker import (
     workers_check,
 )
 from mezcal.checks.local_machine import codecs_check, nginx_check, overcommit_check, secrets_check
+from mezcal.checks.notices import notice_check
 from mezcal.checks.origins import archive_check, master_check, origin_check
 from mezcal.checks.queues import queue_check
 from mezcal.checks.store import scratch_check, server_findings, thorough_store_check
@@ -50,6 +51,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the description and the options of the command to *parser*."""
     parser.description, parser.epilog = DESCRIPTION, EXIT_CODES
     parser.add_argument("path", nargs="?", metavar="PATH", help="a master to request from the repository")
+    parser.add_argument("--notice", action="store_true", help="send a test notice to NOTICE_URL or NOTICE_COMMAND")
     parser.add_argument("--json", action="store_true", help="print JSON")
     add_data_dir(parser)
     parser.set_defaults(run=run)
@@ -84,6 +86,8 @@ def _findings(options: argparse.Namespace) -> Iterator[Finding]:
         yield from _check_jobs(loaded[0])
         yield from _check_queues(loaded[0])
         yield from _check_machine(loaded[0])
+        if options.notice:
+            yield notice_check(loaded[0]).run()
 
 
 def _describe(settings: Settings) -> str:

@@ -104,6 +104,7 @@ class HttpRequest:
     own_headers: Mapping[str, str] = field(default_factory=dict)
     may_redirect: RedirectPolicy | None = None
     translate: Translation = same_url
+    body: bytes | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,15 +189,17 @@ class HttpClient:
             headers = {**DEFAULT_HEADERS, **request.headers}
             if server_of(url) == first:
                 headers |= own_headers(request)
-            response = self._send_once(url, request.method, headers, deadline)
+            response = self._send_once(url, request, headers, deadline)
             if request.may_redirect is None or response.status not in REDIRECT_STATUSES:
                 return response
             response.close()
             url = _redirect_target(url, response.headers.get("Location", ""), request)
         raise TooManyRedirects(f"redirects more than {REDIRECTS_MAX} times")
 
-    def _send_once(self, url: str, method: str, headers: Mapping[str, str], deadline: Deadline) -> HttpResponse:
-        prepared = Request(method, url, headers=headers).prepare()
+    def _send_once(
+        self, url: str, request: HttpRequest, headers: Mapping[str, str], deadline: Deadline
+    ) -> HttpResponse:
+        prepared = Request(request.method, url, headers=headers, data=request.body).prepare()
         left = deadline.remaining()
         timeout = min(self._connect_timeout, left), min(self._read_timeout, left)
         try:

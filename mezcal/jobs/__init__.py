@@ -9,8 +9,10 @@ from __future__ import annotations
 from mezcal.jobs.bulk.batches import Batch, Note, Posted
 from mezcal.jobs.facade import Jobs
 from mezcal.jobs.job import Job
+from mezcal.jobs.notices import NoticeState
 from mezcal.jobs.outages import persist
 from mezcal.jobs.queue_status import QueueStatus
+from mezcal.jobs.state.days import DayCounts
 from mezcal.jobs.state.keys import JobState, Lane
 from mezcal.jobs.state.minutes import MinuteCounts
 from mezcal.jobs.state.records import Claim, LostAttempt, Message, QueueRequest, QueueResult, Record, Verdict
@@ -21,6 +23,7 @@ __all__ = [
     "Batch",
     "BrokerProbe",
     "Claim",
+    "DayCounts",
     "Job",
     "JobState",
     "Jobs",
@@ -29,6 +32,7 @@ __all__ = [
     "Message",
     "MinuteCounts",
     "Note",
+    "NoticeState",
     "Posted",
     "QueueRequest",
     "QueueResult",

@@ -14,11 +14,13 @@ from mezcal.jobs.bulk.batches import Batches, Posted
 from mezcal.jobs.bulk.chunks import Chunks
 from mezcal.jobs.chores import ChoreState
 from mezcal.jobs.job import Job, of_job
+from mezcal.jobs.notices import NoticeState
 from mezcal.jobs.origin_guard import Circuit, OriginGuard, origin_paused
 from mezcal.jobs.outages import raises_broker_down
 from mezcal.jobs.queue_status import QueueStatus, queue_status
 from mezcal.jobs.recent import RecentDerivatives
 from mezcal.jobs.state import known_pages, progress
+from mezcal.jobs.state.days import DayCounts
 from mezcal.jobs.state.keys import JobState, Keys, Lane
 from mezcal.jobs.state.minutes import MinuteCounts
 from mezcal.jobs.state.policy import JobPolicy
@@ -77,6 +79,8 @@ class Jobs:
         self.workers = WorkerRegistry(redis, keys)
         self.recent = RecentDerivatives(redis, keys)
         self.minutes = MinuteCounts(redis, keys)
+        self.days = DayCounts(redis, keys)
+        self.notices = NoticeState(redis, keys)
         self.chores = ChoreState(redis, keys)
         self.broker = BrokerProbe(redis)
 

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from mezcal.errors import WrongSetting
-from mezcal.settings.types import AuthType, Layout, filter_sets, signing_key
+from mezcal.settings.types import AuthType, Layout, filter_sets, signing_key, split_command
 from mezcal.settings.validation import Settings, load
 
 __all__ = [
@@ -18,4 +18,5 @@ __all__ = [
     "filter_sets",
     "load",
     "signing_key",
+    "split_command",
 ]

@@ -18,6 +18,7 @@ from mezcal.settings.types import (
     UPPER,
     AuthType,
     Bytes,
+    CommandLine,
     FilterSets,
     HostNames,
     Layout,
@@ -26,11 +27,13 @@ from mezcal.settings.types import (
     NamedSizes,
     Names,
     Networks,
+    NoticeUrl,
     OptionalSeconds,
     QueueUrls,
     Repository,
     Seconds,
     Secrets,
+    SigningKey,
     SigningKeys,
     WebAddress,
 )
@@ -491,6 +494,19 @@ class SettingFields(BaseSettings):
     )
     metrics_address: str = Field(
         "127.0.0.1", description="Address of METRICS_PORT. An address beyond loopback requires METRICS_TOKEN."
+    )
+    notice_url: NoticeUrl = Field(
+        None,
+        description="URL that gets a signed notice (Standard Webhooks) when something needs a person, `https://..`. "
+        "Requires NOTICE_SECRET. See docs/notices.md.",
+    )
+    notice_secret: SigningKey = Field(
+        None, description="Key that signs notices to NOTICE_URL: `whsec_` and Base64, or any text."
+    )
+    notice_command: CommandLine = Field(
+        None,
+        description="Program with its arguments that gets each notice as JSON on its standard input, instead of "
+        "NOTICE_URL. Workers start it without a shell.",
     )
     log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], UPPER] = Field(
         "INFO", description="Lowest level that is logged."

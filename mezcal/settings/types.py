@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import shlex
 from base64 import b64decode
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import TYPE_CHECKING, Annotated
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, SecretStr
 from pydantic_settings import NoDecode
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 
 DEFAULT_MAX_PIXELS = 2_000_000_000  # MAX_IMAGE_PIXELS=0; larger than any master that was seen in practice
 HOST_NAME = re.compile(r"[A-Za-z0-9._-]+(:[0-9]+)?|\[[0-9A-Fa-f:.]+\](:[0-9]+)?|[0-9A-Fa-f:.]+")
+
+THIS_MACHINE = {"localhost", "127.0.0.1", "::1"}
 
 
 class AuthType(StrEnum):
@@ -48,6 +52,11 @@ def signing_key(secret: str) -> bytes:
 def filter_sets(text: str) -> list[list[list[str]]]:
     """Parse THUMBNAIL_FILTERS. Returns a list of sets; each has the filters of red, visual and blue."""
     return [[colour.split(",") for colour in each.split("/")] for each in text.replace(" ", "").split(";")]
+
+
+def split_command(text: str) -> list[str]:
+    """Returns the words of a command, which a shell's quotes may hold together. Raises `ValueError`."""
+    return shlex.split(text)
 
 
 # --- before validation
@@ -122,6 +131,23 @@ def _logins(value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
     return value
 
 
+def _notice_url(value: SecretStr | None) -> SecretStr | None:
+    address = urlsplit(value.get_secret_value()) if value is not None else None
+    if address is None:
+        return None
+    if address.scheme != "https" and not (address.scheme == "http" and address.hostname in THIS_MACHINE):
+        raise ValueError("must begin with https://, or be http:// on this machine")
+    if address.username is not None or not address.hostname:
+        raise ValueError("must have a host, and no user name")
+    return value
+
+
+def _command(value: str | None) -> str | None:
+    if value is not None and not split_command(value):
+        raise ValueError("must name a program")
+    return value
+
+
 def _web_address(value: str | None) -> str | None:
     if value is not None and not value.startswith(("http://", "https://")):
         raise ValueError("must begin with http:// or https://")
@@ -149,5 +175,8 @@ Seconds = Annotated[float, _parsed(seconds_of)]
 OptionalSeconds = Annotated[float | None, _parsed(_auto_or_seconds)]
 FilterSets = Annotated[str, AfterValidator(_sets_of_three)]
 NamedSizes = Annotated[str, AfterValidator(_named_sizes)]
+SigningKey = Annotated[SecretStr | None, AfterValidator(lambda value: _signing_keys((value,))[0] if value else None)]
+NoticeUrl = Annotated[SecretStr | None, AfterValidator(_notice_url)]
+CommandLine = Annotated[str | None, AfterValidator(_command)]
 WebAddress = Annotated[str | None, AfterValidator(_web_address)]
 Repository = Annotated[str | None, AfterValidator(_repository)]

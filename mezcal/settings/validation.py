@@ -82,6 +82,14 @@ class Settings(SettingFields):
             raise ValueError("REPO_INTERNAL_URL needs REPO_BASE_URL, the http(s) URL by which others name the masters")
         return self
 
+    @model_validator(mode="after")
+    def _check_notices(self) -> Self:
+        if self.notice_url and not self.notice_secret:
+            raise ValueError("NOTICE_URL needs NOTICE_SECRET, the key that signs the notices")
+        if self.notice_url and self.notice_command:
+            raise ValueError("NOTICE_URL and NOTICE_COMMAND are both set: set one of them")
+        return self
+
     @property
     def cache_dir(self) -> Path:
         """The root folder of the store, as an absolute path. In DATA_DIR each origin has one of its own."""

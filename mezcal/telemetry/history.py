@@ -30,7 +30,7 @@ MINUTES = 60
 RECORD_SECONDS = 10.0  # between two times that a process records its counts
 WAITED = {"miss", "join", "wait-expired"}  # outcomes of requests that waited for a job
 REQUEST_METRICS = ("mezcal_requests", "mezcal_request_seconds")  # counted by API processes
-JOB_METRICS = ("mezcal_jobs", "mezcal_job_seconds")  # counted by workers
+JOB_METRICS = ("mezcal_jobs", "mezcal_job_failures", "mezcal_job_seconds")  # counted by workers
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +68,7 @@ class Minute:
 
     *requests* and *jobs* are counts by outcome, as in `mezcal_requests_total` and `mezcal_jobs_total`. *waits* are the
     durations of misses and joins, *conversions* those from the start of a job until its derivative was stored.
+    *failures_by_class* are the attempts that failed, by the class of the failure.
     """
 
     at: int
@@ -75,6 +76,7 @@ class Minute:
     jobs: dict[str, int]
     waits: Latency
     conversions: Latency
+    failures_by_class: dict[str, int] = field(default_factory=dict)
 
     @property
     def hits(self) -> int:
@@ -103,7 +105,11 @@ def last_hour(counts: MinuteCounts, now: float | None = None) -> list[Minute]:
     Takes one round trip to Redis. Raises `BrokerDown`.
     """
     last = int(time.time() if now is None else now) // 60
-    numbers = range(last - MINUTES + 1, last + 1)
+    return read_minutes(counts, range(last - MINUTES + 1, last + 1))
+
+
+def read_minutes(counts: MinuteCounts, numbers: range) -> list[Minute]:
+    """Returns the minutes with these numbers (since 1970), in one round trip to Redis. Raises `BrokerDown`."""
     return [_minute(number * 60, fields) for number, fields in zip(numbers, counts.read(numbers), strict=True)]
 
 
@@ -115,7 +121,7 @@ def _minute(at: int, fields: dict[str, int]) -> Minute:
         buckets = {float(limit): count for limit, count in counts_of(f"{group}_below").items()}
         return Latency(sum(buckets.values()), fields.get(f"{group}_ms", 0) / 1000, buckets)
 
-    return Minute(at, counts_of("requests"), counts_of("jobs"), latency("wait"), latency("work"))
+    return Minute(at, counts_of("requests"), counts_of("jobs"), latency("wait"), latency("work"), counts_of("failure"))
 
 
 class MinuteRecorder:
@@ -179,14 +185,20 @@ def totals(collected: Iterable[Metric]) -> dict[str, int]:
 def _fields(metric: Metric) -> Iterable[tuple[str, float]]:
     match metric.name:
         case "mezcal_requests" | "mezcal_jobs":
-            group = metric.name.removeprefix("mezcal_")
-            for sample in metric.samples:
-                if sample.name.endswith("_total"):
-                    yield f"{group}:{sample.labels['outcome']}", sample.value
+            yield from _counts(metric.name.removeprefix("mezcal_"), "outcome", metric.samples)
+        case "mezcal_job_failures":
+            yield from _counts("failure", "failure", metric.samples)
         case "mezcal_request_seconds":
             yield from _latency("wait", [sample for sample in metric.samples if sample.labels.get("outcome") in WAITED])
         case "mezcal_job_seconds":
             yield from _latency("work", metric.samples)
+
+
+def _counts(group: str, label: str, samples: list[Sample]) -> Iterable[tuple[str, float]]:
+    """Yield the count of each value of *label*."""
+    for sample in samples:
+        if sample.name.endswith("_total"):
+            yield f"{group}:{sample.labels[label]}", sample.value
 
 
 def _latency(group: str, samples: list[Sample]) -> Iterable[tuple[str, float]]:

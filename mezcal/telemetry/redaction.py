@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 HIDDEN = "***"
 LENGTH_MIN = 4  # characters: hiding shorter secrets would make lines unreadable
+TARGET_LENGTH_MIN = 16  # characters of the path of a webhook: shorter ones are words such as /hook
 _VALUE = r"[^\s\"'&<>\\,;]+"
 # Each pattern takes time linear in the text: clients choose logged texts, and a search blocks all threads.
 SECRET_PATTERNS = tuple(
@@ -61,17 +62,29 @@ class Redactor:
 
 
 def secrets_of(settings: Settings) -> Iterator[str]:
-    """Yield every secret in *settings*; of the URL of the broker, the password."""
+    """Yield every secret in *settings*; of a URL, the password, and of that of a webhook, all after its scheme."""
     for name in type(settings).model_fields:
         value = getattr(settings, name)
         for secret in value if isinstance(value, tuple) else (value,):
             if not isinstance(secret, SecretStr):
                 continue
             text = secret.get_secret_value()
-            yield (urlsplit(text).password or "") if "://" in text else text
+            if name == "notice_url":
+                yield from _of_webhook(text)
+            else:
+                yield (urlsplit(text).password or "") if "://" in text else text
     if settings.repo_username and settings.repo_password:
         pair = f"{settings.repo_username}:{settings.repo_password.get_secret_value()}"
         yield b64encode(pair.encode()).decode()
+
+
+def _of_webhook(url: str) -> Iterator[str]:
+    """Yield *url* without its scheme, and what follows its host if that is long enough to be a secret."""
+    rest = url.partition("://")[2]
+    target = rest.partition("/")[2]
+    yield rest
+    if len(target) >= TARGET_LENGTH_MIN:
+        yield target
 
 
 def _forms(secret: str) -> set[str]:

@@ -214,10 +214,26 @@ class Keys:
 
     def minute(self, number: int) -> str:
         """Hash: what the installation counted in one minute (its number since 1970), for the operator's page; expires.
-        Fields: requests:<outcome>, jobs:<outcome>, wait_ms, work_ms, and wait_below:<s>, work_below:<s> for how many
-        took no longer than so many seconds, and longer than the next smaller one says.
+        Fields: requests:<outcome>, jobs:<outcome>, failure:<class>, wait_ms, work_ms, and wait_below:<s>,
+        work_below:<s> for how many took no longer than so many seconds, and longer than the next smaller one says.
         """
         return f"{self.prefix}minute:{number}"
+
+    def days(self, number: int) -> str:
+        """Hash: what the installation counted on each of 32 days (days since 1970, divided by 32); expires. Fields:
+        <day in the hash>:hits, :misses, :failures, and :images, :bytes of the cache.
+        """
+        return f"{self.prefix}days:{number}"
+
+    @property
+    def counted_minutes(self) -> str:
+        """String: the minutes before this one (since 1970) are added to their days."""
+        return f"{self.prefix}days:counted"
+
+    @property
+    def notices(self) -> str:
+        """Hash: what needs a person, by its name (JSON: since when, and the notices that were delivered)."""
+        return f"{self.prefix}notices"
 
     @property
     def recent(self) -> str:

@@ -399,3 +399,27 @@ def test_the_page_loads_nothing_from_other_hosts(settings: Settings) -> None:
     assert named
     assert not [one for one in named if urlsplit(one).netloc]
     assert " style=" not in page
+
+
+def test_what_needs_a_person_comes_first_with_its_next_step(settings: Settings) -> None:
+    jobs = Jobs.of(settings)
+    page = signed_in(settings).get("/ops").text
+    assert page.index("No worker runs: nothing new is made.") < page.index('id="components"')
+    jobs.workers.heartbeat(Worker("one", 1, ("bulk", "interactive")))
+    assert "Needs a person" not in signed_in(settings.model_copy(update={"cache_min_free_bytes": 1})).get("/ops").text
+
+
+def test_the_page_names_the_broker_that_is_down(settings_with: Callable[..., Settings]) -> None:
+    away = settings_with(api_tokens=TOKEN, redis_url="redis://127.0.0.1:1/0")
+    assert "Redis does not answer" in signed_in(away).get("/ops").text
+
+
+def test_days_are_plotted_once_there_are_some(settings: Settings) -> None:
+    browser, jobs = signed_in(settings), Jobs.of(settings)
+    assert "Day by day" not in browser.get("/ops").text
+    today = int(time.time()) // 86_400
+    jobs.days.set(today - 2, {"hits": 90, "misses": 10, "images": 1000, "bytes": 10**9})
+    jobs.days.set(today, {"images": 3000, "bytes": 3 * 10**9, "failures": 2})
+    page = browser.get("/ops").text
+    assert "Size of the cache in the last 3 days: size 3.0 GB on the last day, at most 3.0 GB" in page
+    assert "Served from the cache in the last 3 days: hit rate none on the last day, at most 90.0 %" in page

@@ -23,6 +23,8 @@ LOGINS = {"webhook_logins", "flower_basic_auth"}
 def value(name: str) -> str:
     if name == "redis_url":
         return f"redis://:of-{name}@broker:6379/0"
+    if name == "notice_url":
+        return f"https://hooks.example/of-{name}"
     if name == "listen_urls":
         return f"stomp://user:of-{name}@broker/queue/images"
     if name == "webhook_secrets":

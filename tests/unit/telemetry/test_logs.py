@@ -81,10 +81,13 @@ def test_secrets_of_the_settings_are_hidden_in_every_form() -> None:
         redis_url="redis://:of-the-broker@redis/0",
         api_tokens="first-token,second-token",
         archive_token="Token 0123abcd",
+        notice_url="https://hooks.example/services/T0/B0/of-the-webhook",
+        notice_secret="of-the-notices",
     )
     mask = Redactor.of(given)
     for shown in (
         'pa"ss\\word/1', "pa%22ss%5Cword%2F1", json.dumps('pa"ss\\word/1'), "of-the-broker", "second-token", "0123abcd",
+        "services/T0/B0/of-the-webhook", "hooks.example/services/T0/B0/of-the-webhook", "of-the-notices",
         "cmVhZGVyOnBhInNzXHdvcmQvMQ==",
     ):  # fmt: skip
         assert mask.hide_known(f"before {shown} after") in {"before *** after", 'before "***" after'}
