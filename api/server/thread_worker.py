@@ -1,6 +1,7 @@
-"""gunicorn's worker of threads, which goes on when no file can be opened: each connection and each file takes one.
+"""gunicorn's worker of threads, which goes on when no file can be opened or no thread can be started.
 
-gunicorn's own ends then, in the middle of all its answers.
+Each connection and each file takes a descriptor, each request a thread. gunicorn's own worker ends when it gets none,
+in the middle of all its answers.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import os
 import select
 import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
 
@@ -22,6 +24,24 @@ PAUSE_SECONDS = 0.05
 DETAIL = "mezcal cannot open more files now, as LimitNOFILE or ulimit -n allows: try again in a moment"
 
 
+class ThreadPool(ThreadPoolExecutor):
+    """Threads of which there are fewer while the system allows no more: a request waits for one of them then.
+
+    The first is started at once, so that there is always one.
+    """
+
+    def __init__(self, most: int) -> None:
+        super().__init__(most)
+        self.submit(int)
+
+    def _adjust_thread_count(self) -> None:
+        try:
+            super()._adjust_thread_count()
+        except RuntimeError:  # "can't start new thread"; the request is in the queue of the threads already
+            if not self._threads:
+                raise
+
+
 class ApiWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
     """Accepts connections while files may be opened, and answers 503 to those that come when none may."""
 
@@ -31,29 +51,39 @@ class ApiWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         self._take_spare()
         super().init_process()
 
+    def get_thread_pool(self) -> ThreadPool:
+        """Returns the threads that answer requests."""
+        return ThreadPool(self.cfg.threads)
+
+    def set_accept_enabled(self, enabled: bool) -> None:
+        """Accept connections, also if there are as many as may be, for as long as one of them is idle."""
+        super().set_accept_enabled(enabled or (self.alive and self._idle() is not None))
+
+    def finish_request(self, conn: Any, fs: Any) -> None:
+        """Finish a request. If its connection is idle now, it may make room for a client that waits."""
+        super().finish_request(conn, fs)
+        if not self._accepting:
+            self.set_accept_enabled(False)
+
     def accept(self, listener: Any) -> None:
-        """Accept a connection. If there is no descriptor for it, an idle one is closed, or it is refused."""
+        """Accept a connection. If there is no room or descriptor for it, an idle one is closed, or it is refused."""
+        idle = self._idle()
+        if self.nr_conns >= self.worker_connections:
+            _expire(idle)
+            return
         try:
             super().accept(listener)
         except OSError as error:
             if error.errno not in SHORTAGES:
                 raise
-            if self._has_idle():
-                self._close_idle()  # the next round accepts the client
+            if idle is not None:
+                _expire(idle)
             else:
                 self._refuse(listener)
 
-    def _has_idle(self) -> bool:
-        return bool(self.keepalived_conns or self.pending_conns)
-
-    def _close_idle(self) -> None:
-        """Close the connection that has been idle for the longest time: after a response, or without a request."""
-        if self.keepalived_conns:
-            self.keepalived_conns[0].timeout = 0
-            self.murder_keepalived()
-        elif self.pending_conns:
-            self.pending_conns[0].timeout = 0
-            self.murder_pending()
+    def _idle(self) -> TConn | None:
+        """Returns the connection that has been idle for the longest time: after a response, or without a request."""
+        return next((idle[0] for idle in (self.keepalived_conns, self.pending_conns) if idle), None)
 
     def _refuse(self, listener: socket.socket) -> None:
         self._take_spare()
@@ -72,6 +102,15 @@ class ApiWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         if self._spare is None:
             with suppress(OSError):
                 self._spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+
+
+def _expire(connection: TConn | None) -> None:
+    """Have gunicorn close *connection* at the end of this round of events, unless its next request is among them.
+
+    The client that waits is accepted in the next round.
+    """
+    if connection is not None:
+        connection.timeout = 0
 
 
 def refuse(client: socket.socket) -> None:

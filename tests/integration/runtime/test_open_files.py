@@ -1,9 +1,12 @@
-"""An API process that may open few files: each answer is whole or a 503, and the process goes on."""
+"""An API process that may open few files or start no thread: each answer is whole or a 503, and the process goes on."""
 
 from __future__ import annotations
 
 import resource
+import socket
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
 
 FILES = 60
 CLIENTS = 64
+STACK = 8 * 1024 * 1024  # bytes of address space that a thread takes at least, by default
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +63,43 @@ def test_many_clients_get_whole_answers_or_503(installation: Installation, origi
     assert sum(answer.status_code == 200 for answer in answers) > 100
     assert installation.pids("gunicorn") == processes
     until(lambda: installation.ask("cold-0.tif").status_code == 200, what="an image afterwards")
+
+
+def test_idle_connections_and_silent_clients_lock_nobody_out(installation: Installation) -> None:
+    port = int(installation.url.rpartition(":")[2])
+    processes = installation.pids("gunicorn")
+    with ExitStack() as clients:
+        for number in range(CLIENTS // 2):
+            client = clients.enter_context(socket.create_connection(("127.0.0.1", port), timeout=20))
+            if number % 2:
+                client.sendall(b"HEAD /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert is_clean(installation.ask("warm.tif"))
+    assert installation.pids("gunicorn") == processes
+
+
+@contextmanager
+def no_more_threads(pid: int) -> Iterator[int]:
+    """Leave *pid* less address space than the stack of a thread. Gives the number of its threads."""
+    used = int(Path(f"/proc/{pid}/statm").read_text().split()[0]) * resource.getpagesize()
+    before = resource.prlimit(pid, resource.RLIMIT_AS, (used + STACK // 2, -1))
+    try:
+        yield len(list(Path(f"/proc/{pid}/task").iterdir()))
+    finally:
+        resource.prlimit(pid, resource.RLIMIT_AS, before)
+
+
+def test_requests_wait_for_a_thread_where_none_can_be_started(installation: Installation, origin: OriginServer) -> None:
+    processes = installation.pids("gunicorn")
+    origin.script("threads.tif", body=grey_tiff(200))
+    until(lambda: installation.ask("threads.tif").status_code == 200, what="an image")
+    port = int(installation.url.rpartition(":")[2])
+    with no_more_threads(processes[-1]) as threads, ExitStack() as silent:
+        for _ in range(threads):
+            silent.enter_context(socket.create_connection(("127.0.0.1", port)))
+        with ThreadPoolExecutor(8) as pool:
+            answers = list(pool.map(installation.ask, ["threads.tif"] * 40))
+    assert [answer.text for answer in answers if not is_clean(answer)] == []
+    assert installation.pids("gunicorn") == processes
 
 
 @pytest.mark.parametrize(
