@@ -89,7 +89,7 @@ SAMPLES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ),
     (
         "a palette that has not as many colours as its bits can number",
-        "refused: it does not tell where green begins",
+        "refused: it is not known where green begins",
         (),
     ),
     ("signed bytes", "read as unsigned, as every viewer does", ("int8",)),
@@ -155,7 +155,7 @@ The format is detected from the first bytes, never from the name or the declared
 refused with 415. A file that cannot be decoded completely is refused with 422 and the decoder's reason. All other
 loaders (SVG, PDF, PostScript, ImageMagick) are disabled.
 
-The engines are asked in the given order. The next one is asked only if the one before does not know the layout.
+The engines are tried in the given order. The next one is tried only if the one before does not know the layout.
 Data that an engine knows and finds damaged is refused, because a more lenient engine would make a wrong picture.
 """
 

@@ -59,7 +59,7 @@ FORMATS = {
             "JPEG",
             (LIBVIPS, PILLOW),
             "decoded as it streams in, progressive ones held whole; Adobe's inverted CMYK is understood; one that "
-            "lacks its end marker alone is shown, with a note in the sidecar: all scans are there, and the decoder "
+            "lacks only its end marker is shown, with a note in the sidecar: all scans are there, and the decoder "
             "needs no further bit",
             "JPEG",
         ),
