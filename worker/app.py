@@ -55,6 +55,7 @@ app.conf.include = [
     "worker.chores.origin_probe",
     "worker.chores.days",
     "worker.chores.notices",
+    "worker.chores.registration",
 ]
 app.conf.worker_consumer = "worker.celery_hooks.consumer:Consumer"
 

@@ -11,6 +11,7 @@ from celery.exceptions import Retry
 
 from mezcal.derive import JobContext, derive
 from mezcal.errors import Failure, OutOfMemory, Superseded, Unavailable, Unforeseen, is_out_of_memory
+from mezcal.ingest.registration import size_name
 from mezcal.jobs import Lane
 from mezcal.jobs.guarded_origin import GuardedOrigin
 from mezcal.jobs.origin_guard import DELAY_SECONDS, JobDelayed
@@ -113,6 +114,8 @@ def _report(recipe: Recipe, lease: Lease) -> str:
             raise SystemExit(OUT_OF_MEMORY) from None  # billiard reports it, then ends the process
         reason = f"{failure.slug}: {failure.detail} ({recipe.label})"
         raise (NotMade(reason) if seconds is None else _again(seconds, reason)) from None
+    if size_name(recipe, context().settings):  # before the end of the job, which is repeated if this process dies here
+        persist(lambda: context().jobs.registrations.add([recipe]))
     lease.finish()
     context().jobs.recent.add(recipe, stored.size)
     attempt.end("made")

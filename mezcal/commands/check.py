@@ -19,6 +19,7 @@ from mezcal.checks.local_machine import codecs_check, nginx_check, overcommit_ch
 from mezcal.checks.notices import notice_check
 from mezcal.checks.origins import archive_check, master_check, origin_check
 from mezcal.checks.queues import queue_check
+from mezcal.checks.registration import registration_check
 from mezcal.checks.store import scratch_check, server_findings, thorough_store_check
 from mezcal.commands.arguments import add_data_dir, settings_of
 from mezcal.commands.terminal.exit_codes import OK, PROBLEMS
@@ -122,6 +123,8 @@ def _check_jobs(settings: Settings) -> Iterator[Finding]:
     if broker.level is not Severity.FAILED:
         yield clock_check(jobs.broker).run()
         yield workers_check(jobs.workers).run()
+        if settings.archive_bucket is not None:
+            yield registration_check(jobs.registrations).run()
 
 
 def _check_queues(settings: Settings) -> Iterator[Finding]:

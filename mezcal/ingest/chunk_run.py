@@ -60,6 +60,7 @@ class ChunkRun:
         self._age: float | None = None
         self._chunk, self._jobs, self._store = chunk, jobs, store
         self._masters = masters
+        self._registers = settings.archive_bucket is not None
         self._thumbnails = FrameThumbnails(settings, jobs, store)
         self._requests: list[QueueRequest] = []
         self._changed: list[Mezzanine] = []  # new or changed masters
@@ -187,6 +188,9 @@ class ChunkRun:
         refused, queued = self._queue([QueueRequest(recipe, counted=False) for recipe in missing], "")
         complete = [frame for frame in self._frames if refused.isdisjoint(recipe.key for recipe in frame.missing)]
         self.incomplete |= len(complete) < len(self._frames)
+        if self._registers:
+            stored = [recipe for frame in complete for recipe in frame.stored]
+            persist(lambda: self._jobs.registrations.add(stored))
         members = [QueueRequest(recipe) for frame in complete for recipe in frame.missing]
         ended, queued_again = self._queue(members, self._chunk.batch)
         for frame in complete:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 from mezcal.errors import BrokerDown, Busy, ShareExceeded
 from mezcal.jobs.bulk.batches import Batches, Posted
 from mezcal.jobs.bulk.chunks import Chunks
+from mezcal.jobs.bulk.registrations import Registrations
 from mezcal.jobs.chores import ChoreState
 from mezcal.jobs.job import Job, of_job
 from mezcal.jobs.notices import NoticeState
@@ -82,6 +83,7 @@ class Jobs:
         self.days = DayCounts(redis, keys)
         self.notices = NoticeState(redis, keys)
         self.chores = ChoreState(redis, keys)
+        self.registrations = Registrations(redis, keys)
         self.broker = BrokerProbe(redis)
 
     @classmethod

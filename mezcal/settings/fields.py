@@ -21,6 +21,7 @@ from mezcal.settings.types import (
     CommandLine,
     FilterSets,
     HostNames,
+    JsonObject,
     Layout,
     Logins,
     MemoryBytes,
@@ -227,6 +228,20 @@ class SettingFields(BaseSettings):
         description="Hosts that frames are downloaded from, comma-separated, each as `host` or `host:port`. If "
         "unset, workers download from any host that the archive names, including hosts of your own "
         "network.",
+    )
+    archive_bucket: str | None = Field(
+        None,
+        description="Bucket of the science archive. If set, thumbnails of THUMBNAIL_SIZES are put there and registered "
+        "with the archive, with ARCHIVE_TOKEN.",
+    )
+    archive_thumbnail_name: str = Field(
+        "{site_id}/{instrument_id}/{observation_day}/thumbnails/{basename}-{size}.jpg",
+        description="Names of objects in ARCHIVE_BUCKET: fields of the archive's record of the frame, and `size`.",
+    )
+    archive_thumbnail_record: JsonObject = Field(
+        "{}",
+        description="JSON object whose members are added to what is sent to the archive, or replace it; "
+        "`null` leaves one out. Texts may have placeholders, as the name.",
     )
     thumbnail_look: Annotated[Literal["lco", "robust"], LOWER] = Field(
         "robust",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from base64 import b64decode
@@ -110,6 +111,16 @@ def _named_sizes(value: str) -> str:
     return value
 
 
+def _json_object(value: str) -> str:
+    try:
+        is_object = isinstance(json.loads(value), dict)
+    except ValueError:
+        is_object = False
+    if not is_object:
+        raise ValueError('must be a JSON object, as {"source": "mezcal"}')
+    return value
+
+
 def _signing_keys(value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
     for secret in value:
         try:
@@ -174,6 +185,7 @@ MemoryBytes = Annotated[int, _parsed(_auto_or_bytes)]
 Seconds = Annotated[float, _parsed(seconds_of)]
 OptionalSeconds = Annotated[float | None, _parsed(_auto_or_seconds)]
 FilterSets = Annotated[str, AfterValidator(_sets_of_three)]
+JsonObject = Annotated[str, AfterValidator(_json_object)]
 NamedSizes = Annotated[str, AfterValidator(_named_sizes)]
 SigningKey = Annotated[SecretStr | None, AfterValidator(lambda value: _signing_keys((value,))[0] if value else None)]
 NoticeUrl = Annotated[SecretStr | None, AfterValidator(_notice_url)]

@@ -77,6 +77,19 @@ class Settings(SettingFields):
         return self
 
     @model_validator(mode="after")
+    def _check_registration(self) -> Self:
+        if self.archive_bucket is None:
+            return self
+        if self.archive_api_url is None or self.archive_token is None:
+            raise ValueError("ARCHIVE_BUCKET needs ARCHIVE_API_URL, and ARCHIVE_TOKEN of an administrator")
+        if self.storage != "s3":
+            raise ValueError("ARCHIVE_BUCKET needs STORAGE=s3: it is a bucket of the same server, for the same key")
+        name = self.archive_thumbnail_name
+        if "{size}" not in name or "{basename}" not in name:
+            raise ValueError("ARCHIVE_THUMBNAIL_NAME needs {basename} and {size}, or names are not unique")
+        return self
+
+    @model_validator(mode="after")
     def _check_internal_url(self) -> Self:
         if self.repo_internal_url and not (self.repo_base_url or "").startswith("http"):
             raise ValueError("REPO_INTERNAL_URL needs REPO_BASE_URL, the http(s) URL by which others name the masters")

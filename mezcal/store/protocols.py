@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from mezcal.recipe import Mezzanine, Recipe
     from mezcal.store.housekeeping.verify import VerifiedItem
     from mezcal.store.inventory import NotesOrigin
+    from mezcal.store.s3.other_bucket import OtherBucket
     from mezcal.store.usage import Usage
     from mezcal.store.values import Described, Opened, Sidecar, Stored, StoredEntry
 
@@ -111,6 +112,14 @@ class SignsUrls(Protocol):
 
     def presigned_url(self, key: str, method: str = "GET") -> str:
         """Returns a URL at the store by which anyone may fetch the thumbnail *key*, the same all day, UTC."""
+
+
+@runtime_checkable
+class GivesCopies(Protocol):
+    """A store whose server has other buckets, too."""
+
+    def other_bucket(self, name: str) -> OtherBucket:
+        """Returns the bucket *name* of the same server."""
 
 
 @runtime_checkable

@@ -11,21 +11,29 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
+from kombu import Connection, Exchange
 from PIL import Image
 
+from tests import DATA
+from tests.support.archive_server import OWNER, ArchiveServer
 from tests.support.installation import Installation, running_installation
 from tests.support.origin_server import OriginServer
 from tests.support.queue_brokers import ActiveMQ, QueueBroker, RabbitMQ, send_by_stomp, taken_by_stomp
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
+
+    from tests.support.s3_server import S3Server
 
 pytestmark = [pytest.mark.slow, pytest.mark.queues, pytest.mark.timeout(1800)]
 
 MESSAGES = int(os.environ.get("MESSAGES", "600"))
 POISON = MESSAGES // 10
 KILLS = 5
+FRAMES = 20
+MONO = DATA / "fits" / "mono_f32_rice.fits.fz"
 QUEUE = "/queue/images"
 
 
@@ -63,6 +71,41 @@ def test_no_message_is_lost_when_broker_and_listener_are_killed(kind: str, maste
         assert len(downloads) == MESSAGES
         # Without an id that the message keeps, the one that was in hand at a kill may be made once more.
         assert sum(downloads.values()) - MESSAGES <= (0 if kind == "activemq" else KILLS)
+
+
+def test_every_announced_frame_is_made_and_registered(tmp_path: Path, s3: S3Server) -> None:
+    """The listener is killed, the archive refuses registrations for a time, and shows its frames late."""
+    (tmp_path / "broker").mkdir()
+    broker = RabbitMQ(tmp_path / "broker")
+    if not broker.installed():
+        pytest.skip("rabbitmq is not installed")
+    with broker, OriginServer(tmp_path) as origin, ArchiveServer() as archive:
+        own = {"ARCHIVE_API_URL": archive.url, "ARCHIVE_TOKEN": OWNER, "ARCHIVE_BUCKET": s3.bucket()}
+        url = f"amqp://guest:guest@127.0.0.1:{broker.port}/?exchange=archived_fits"
+        given = s3.environment(s3.bucket(), LISTEN_URLS=url, **own)
+        with running_installation(tmp_path, origin.url, **given) as installation:
+            until(lambda: "listening to" in installation.journal.read_text(), 60, "the listener")
+            archive.script("/thumbnails/", 503)
+            announce(broker, range(1000, 1000 + FRAMES))
+            for pid in installation.pids("worker.listen"):
+                os.kill(pid, signal.SIGKILL)
+            for _ in range(FRAMES):
+                archive.add(MONO, site_id="tst", instrument_id="fa01", observation_day="2026-11-29")
+            until(lambda: archive.count("POST /thumbnails/"), 120, "the first refused registration")
+            archive.script("/thumbnails/", 200)
+            until(lambda: len(archive.thumbnails) >= 3 * FRAMES, 600, "all registrations")
+    known = {(record["frame_basename"], record["size"]) for record in archive.thumbnails}
+    assert known == {(f"frame{1000 + i}", size) for i in range(FRAMES) for size in ("small", "medium", "large")}
+
+
+def announce(broker: RabbitMQ, numbers: Iterable[int]) -> None:
+    """Publish frames as the science archive does."""
+    with Connection(f"amqp://guest:guest@127.0.0.1:{broker.port}//") as connection:
+        producer = connection.Producer(exchange=Exchange("archived_fits", type="fanout"))
+        for number in numbers:
+            versions = [{"md5": f"md5-{number}", "key": "k", "extension": ".fits.fz"}]
+            body = {"frameid": number, "basename": f"frame{number}", "version_set": versions, "area": None}
+            producer.publish(body, delivery_mode="persistent", retry=True)
 
 
 def messages(origin: OriginServer) -> list[tuple[str, dict[str, str]]]:

@@ -5,6 +5,7 @@ with ArchiveServer() as archive:
     ... ARCHIVE_API_URL=archive.url ...
     archive.expire_urls()            # URLs given out so far are refused from now on
     archive.script("/frames/1/", status=503)
+    assert [thumbnail["size"] for thumbnail in archive.thumbnails] == ["small"]
     assert archive.count("/files/1") == 1
 """
 
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import parse_qs, urlsplit
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 OWNER = "Token the-owner"
+REGISTERED = ("basename", "extension", "frame_basename", "key", "size", "version_set", "site_id", "observation_day")
 
 
 class ArchiveServer:
@@ -31,6 +34,8 @@ class ArchiveServer:
         self.hold = threading.Event()  # files are sent while it is set
         self.hold.set()
         self.generation = 0
+        self.thumbnails: list[dict[str, Any]] = []  # as they were registered
+        self.registered_at: list[tuple[float, dict[str, Any]]] = []
         self._faults: dict[str, tuple[int, float]] = {}
         self._lock = threading.Lock()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _Responses)
@@ -88,6 +93,18 @@ class ArchiveServer:
         with self._lock:
             return sum(target.startswith(beginning) for target, _ in self.requests)
 
+    def register(self, record: dict[str, Any]) -> tuple[int, bytes]:
+        """Register a thumbnail as the science archive does. Returns the status, and the words of a refusal."""
+        missing = [name for name in REGISTERED if name not in record]
+        if missing:
+            return 400, json.dumps({name: ["This field is required."] for name in missing}).encode()
+        with self._lock:
+            if any(known["basename"] == record["basename"] for known in self.thumbnails):
+                return 400, b'{"basename":["thumbnail with this basename already exists."]}'
+            self.thumbnails.append(record)
+            self.registered_at.append((time.time(), record))
+        return 201, b"{}"
+
     def shown(self, number: int) -> dict[str, Any]:
         signed = f"{self.root}/files/{number}?X-Signature=secret-{self.generation}"
         return {**self.frames[number]["record"], "url": signed}
@@ -114,6 +131,18 @@ class _Responses(BaseHTTPRequestHandler):
             return self._list([archive.shown(number) for number in seen], query)
         number = int(parts.path.strip("/").split("/")[1])
         return self._json(archive.shown(number)) if number in seen else self._send(404, b"{}")
+
+    def do_POST(self) -> None:
+        archive: ArchiveServer = self.server.archive  # type: ignore[attr-defined]
+        who = self.headers.get("Authorization")
+        archive.note(f"POST {self.path}", who)
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        status, _ = archive.fault(self.path)
+        if status != 200:
+            return self._send(status, b"{}")
+        if who != OWNER:
+            return self._send(401, b'{"detail":"Invalid token."}')
+        return self._send(*archive.register(json.loads(body)))
 
     def _list(self, frames: list[dict[str, Any]], query: dict[str, str]) -> None:
         names = {"basename_exact": "basename", "request_id": "request_id", "reduction_level": "reduction_level"}

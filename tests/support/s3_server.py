@@ -2,7 +2,7 @@
 
 `python -m tests.support.s3_server PORT [OPTION ..]`. *plain* takes no notice of conditions on writes, as older servers
 do; *early* refuses those on deletions; *ceph* honours those of a plain PUT alone, and tags only without quotes; *lean*
-lists no multipart uploads. `S3Server.refuse` makes any of them refuse requests.
+lists no multipart uploads; *closed* has no CORS rule. `S3Server.refuse` makes any of them refuse requests.
 """
 
 from __future__ import annotations
@@ -171,6 +171,8 @@ def lesser(environ: dict[str, Any], method: str, query: str, options: list[str])
         return "501 Not Implemented"
     if "early" in options and method == "DELETE" and "HTTP_IF_MATCH" in environ:
         return "501 Not Implemented"
+    if "closed" in options and method == "OPTIONS":
+        return "403 Forbidden"
     copy_or_delete = method != "PUT" or "HTTP_X_AMZ_COPY_SOURCE" in environ
     if ("plain" in options and method != "GET") or ("ceph" in options and method in CHANGES and copy_or_delete):
         for name in ("HTTP_IF_MATCH", "HTTP_IF_NONE_MATCH", "HTTP_X_AMZ_COPY_SOURCE_IF_MATCH"):

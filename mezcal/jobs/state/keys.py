@@ -205,6 +205,24 @@ class Keys:
         """String: the folder or object up to which the walk through the store has come; expires."""
         return f"{self.prefix}cursor"
 
+    @property
+    def registrations(self) -> str:
+        """Hash: the thumbnails to register with the science archive, by their keys: recipe and failed attempts (JSON).
+        With `:due`, a sorted set of them by when they are due, in seconds; with `:refused`, a list of those that are
+        tried no more (JSON), which expires.
+        """
+        return f"{self.prefix}registrations"
+
+    @property
+    def registrations_due(self) -> str:
+        """See `registrations`."""
+        return f"{self.registrations}:due"
+
+    @property
+    def registrations_refused(self) -> str:
+        """See `registrations`."""
+        return f"{self.registrations}:refused"
+
     # --- for people
 
     @property

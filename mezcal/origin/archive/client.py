@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 FRAME_SECONDS = 10.0  # for the whole response; OCS thumbnail-service's time-out between two reads
 REQUEST_SECONDS = 30.0
 RESPONSE_BYTES_MAX = 8 * 2**20  # a request with thousands of frames
+WORDS_MOST = 500  # bytes of an answer that are passed on
+REDIRECTS = {301, 302, 303, 307, 308}
 CONNECTIONS = 32  # kept open: each client that waits may need one
 
 Query = dict[str, str | int]
@@ -99,6 +101,25 @@ class ArchiveClient:
         query: Query = {"request_id": request_id, "reduction_level": 91}
         return _read_results(self._get("frames/", query, authorization, REQUEST_SECONDS))
 
+    def add_thumbnail(self, record: Mapping[str, Any], authorization: str | None) -> None:
+        """Register a thumbnail by its *record*. One that is registered already is not registered again.
+
+        Raises `ArchiveRefused` with the archive's own words, `ArchiveFailed` or `ArchiveTimeout`.
+        """
+        headers = {"Accept": "application/json", "Content-Type": "application/json"}
+        body = json.dumps(record).encode()
+        url = f"{self._base_url}thumbnails/"
+        request = HttpRequest(url, "POST", headers, authorization=lambda: authorization, body=body)
+        status, answer = self._exchange(request, REQUEST_SECONDS)
+        words = " ".join(answer[:WORDS_MOST].decode(errors="replace").split())
+        if 200 <= status < 300 or status == 409 or (status == 400 and "already exists" in words):
+            return
+        if status in REDIRECTS:
+            raise ArchiveRefused(f"the archive answered {status}: ARCHIVE_API_URL must be its last address", status)
+        if 400 <= status < 500:
+            raise ArchiveRefused(f"the archive answered {status} to the registration: {words}", status)
+        raise ArchiveFailed(f"the archive answered {status} to the registration")
+
     def _get(self, path: str, query: Query, authorization: str | None, seconds: float) -> dict[str, Any]:
         body = self._read(
             HttpRequest(
@@ -117,10 +138,14 @@ class ArchiveClient:
         return answer
 
     def _read(self, request: HttpRequest, seconds: float) -> bytes:
+        status, body = self._exchange(request, seconds)
+        _check_status(status)
+        return body
+
+    def _exchange(self, request: HttpRequest, seconds: float) -> tuple[int, bytes]:
         try:
             with closing(self._http.send(request, Deadline.after(seconds))) as response:
-                _check_status(response.status)
-                return response.read(RESPONSE_BYTES_MAX)
+                return response.status, response.read(RESPONSE_BYTES_MAX)
         except (RequestTimedOut, DeadlineExceeded) as failed:
             raise ArchiveTimeout("Timeout while accessing resource") from failed
         except RequestFailed as failed:

@@ -19,8 +19,10 @@ from mezcal.store.local.scratch import Scratch
 from mezcal.store.s3.bucket import Bucket, Fields, NotSupported, ObjectChanged
 from mezcal.store.s3.capabilities import Capabilities, features, probe, uploads_feature
 from mezcal.store.s3.client import S3Client
+from mezcal.store.s3.client.cors import cors_feature, gives_urls
 from mezcal.store.s3.inventory import S3Inventory
 from mezcal.store.s3.object_metadata import EVICTED, as_metadata, from_metadata, number
+from mezcal.store.s3.other_bucket import OtherBucket
 from mezcal.store.s3.prefixes import CHECK, without_others
 from mezcal.store.s3.publishing import Publication
 from mezcal.store.s3.remote_file import S3File
@@ -44,6 +46,7 @@ log = logging.getLogger(__name__)
 
 KEY_BYTES_MAX = 1024  # of an object's whole name
 CHECK_SECONDS = 10.0  # for which a store that could be written is taken to be writable
+URL_SECONDS = 300  # of a URL that is tried
 USAGE_SECONDS = 60.0  # S3 charges for every thousand names listed
 DAY = 86_400
 WEEK = 7 * DAY  # the longest that a signature may be valid
@@ -55,6 +58,7 @@ class S3Store:
 
     def __init__(self, settings: Settings) -> None:
         prefix = settings.aws_prefix.strip("/")
+        self._settings = settings
         self.bucket = Bucket(S3Client(settings), f"{prefix}/" if prefix else "")
         self.fields: Fields = {"ContentType": "image/jpeg", "CacheControl": settings.image_cache_control}
         self.trash = BucketTrash(self.bucket, self.fields, self.capabilities)
@@ -135,6 +139,10 @@ class S3Store:
         today = time.time() // DAY * DAY
         return self.bucket.presigned_url(f"{by_key(key)}/{IMAGE}", method, today, WEEK)
 
+    def other_bucket(self, name: str) -> OtherBucket:
+        """Returns the bucket *name* of the same server, for copies that are given away."""
+        return OtherBucket(self._settings, name)
+
     # --- publishing: a local draft, then one object that appears whole
 
     @contextmanager
@@ -190,7 +198,11 @@ class S3Store:
 
     def server_features(self) -> list[ServerFeature]:
         """Returns what the server can do, for `mezcal check`."""
-        return [*features(self.capabilities()), uploads_feature(self.bucket)]
+        found = [*features(self.capabilities()), uploads_feature(self.bucket)]
+        if gives_urls(self._settings):
+            url = self.bucket.presigned_url(CHECK, "GET", time.time(), URL_SECONDS)
+            found.append(cors_feature(url, self._settings))
+        return found
 
     def _probe(self) -> bool:
         """Try the server's conditions, once in a process. Returns True if it was done by this call."""

@@ -16,10 +16,11 @@ from PIL import Image
 
 from mezcal.recipe import Mezzanine
 from mezcal.store.s3 import S3Store
+from mezcal.store.s3.client import S3Client
 from mezcal.store.s3.store import CHECK_SECONDS
 from tests import DATA
 from tests.integration.conftest import TOKEN
-from tests.support.archive_server import ArchiveServer
+from tests.support.archive_server import OWNER, ArchiveServer
 from tests.support.installation import ONE_WORKER, SAMPLES, running_installation
 from tests.support.s3_server import KEYS, running_s3
 from tests.support.umd_mezcal import UMD_JPEG, UmdBucket
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
 MONO = DATA / "fits" / "mono_f32_rice.fits.fz"
+ARCHIVES = "the-archives-own-bucket"
 QUICK = {"API_TOKENS": TOKEN, "FAILURE_BRIEF_SECONDS": "1", "RETRY_SECONDS": "0.5"}
 
 
@@ -58,7 +60,8 @@ def proxy(
     archive: ArchiveServer,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Installation]:
-    given = s3.environment(bucket, API_PROCESSES="2", ARCHIVE_API_URL=archive.url, **QUICK)
+    own = {"ARCHIVE_API_URL": archive.url, "ARCHIVE_TOKEN": OWNER, "ARCHIVE_BUCKET": s3.bucket(ARCHIVES)}
+    given = s3.environment(bucket, API_PROCESSES="2", **own, **QUICK)
     with running_installation(tmp_path_factory.mktemp("proxy"), repository.url, **given) as up:
         yield up
 
@@ -291,6 +294,20 @@ def test_thumbnails_have_urls_of_the_object_store(
     assert parse_qs(urlsplit(url).query)["X-Amz-Expires"] == ["604800"]
     assert whole(requests.get(url, timeout=10).content)
     assert proxy.request(f"/{frame}/?image=1").headers["Location"] == url
+
+
+def test_a_thumbnail_of_a_named_size_is_registered_with_the_archive(
+    proxy: Installation, s3: S3Server, bucket: str, archive: ArchiveServer, tmp_path: Path
+) -> None:
+    fields = {"site_id": "tst", "instrument_id": "fa01", "observation_day": "2026-11-29"}
+    frame = archive.add(MONO, **fields)
+    for size in (300, 600):
+        assert proxy.request(f"/{frame}/?width={size}&height={size}").ok
+    name = f"tst/fa01/20261129/thumbnails/frame{frame}-medium.jpg"
+    (record,) = until(lambda: archive.thumbnails, 30, "the registration")
+    assert (record["size"], record["frame_basename"], record["key"]) == ("medium", f"frame{frame}", "null")
+    body = S3Client(s3.settings(ARCHIVES, tmp_path)).call("get_object", Key=name)["Body"].read()
+    assert whole(body)
 
 
 def test_a_missing_bucket_is_reported_by_name(tmp_path: Path, s3: S3Server, repository: OriginServer) -> None:

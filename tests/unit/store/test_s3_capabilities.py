@@ -33,8 +33,8 @@ NEWER = b"\xff\xd8 newer \xff\xd9"
 
 @pytest.fixture(scope="module")
 def ceph(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    """It looks at the conditions of a PUT alone, compares tags with their quotes, and lists no uploads."""
-    with running_s3(tmp_path_factory.mktemp("ceph"), "ceph", "lean") as running:
+    """It looks at the conditions of a PUT alone, compares tags with quotes, lists no uploads, has no CORS rule."""
+    with running_s3(tmp_path_factory.mktemp("ceph"), "ceph", "lean", "closed") as running:
         yield running
 
 
@@ -227,3 +227,30 @@ def test_a_web_server_is_not_taken_for_an_object_store(ceph: S3Server, tmp_path:
         assert "STORAGE_URL" in said_of(store)
         with suppress(StoreDown):  # a 404 is what a store says of an image that is missing
             assert store.find(RECIPE) is None
+
+
+def test_a_bucket_that_pages_of_other_hosts_cannot_read_is_a_warning_if_clients_fetch_from_it(
+    ceph: S3Server, tmp_path: Path
+) -> None:
+    given = {"s3_serve": "redirect", "public_url": "https://images.example/iiif"}
+    level, text = findings(S3Store(ceph.settings(ceph.bucket(), tmp_path, **given)))["cors"]
+    assert level is Severity.WARNING
+    assert "does not let scripts in pages of https://images.example read" in text
+    assert "AllowedOrigins" in text
+
+
+def test_a_bucket_that_pages_may_read_is_well(s3: S3Server, tmp_path: Path) -> None:
+    settings = s3.settings(s3.bucket(), tmp_path, archive_api_url="http://archive.example/")
+    assert findings(S3Store(settings))["cors"][0] is Severity.OK
+
+
+def test_an_address_for_clients_that_cannot_be_asked_is_named(s3: S3Server, tmp_path: Path) -> None:
+    settings = s3.settings(s3.bucket(), tmp_path, s3_serve="redirect", s3_public_url="http://127.0.0.1:1")
+    level, text = findings(S3Store(settings))["cors"]
+    assert level is Severity.WARNING
+    assert "127.0.0.1:1 cannot be asked" in text
+    assert "S3_PUBLIC_URL" in text
+
+
+def test_nothing_is_said_of_pages_if_all_is_sent_through_the_api(store: S3Store) -> None:
+    assert "cors" not in findings(store)
