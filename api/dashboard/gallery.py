@@ -56,11 +56,11 @@ class Galleries:
             newest, missing = _find(describe, map(from_json, recent.newest(CANDIDATES)))
             largest, missing_too = _find(describe, map(from_json, recent.largest()))
             recent.remove([*missing, *missing_too])
-            previewed = _previewed(context, list(newest | largest))
+            has_preview = previewed(context, list(newest | largest))
         except Failure:
             return cls()
         by_size = sorted(largest.items(), key=lambda item: -item[1].stored.size)
-        return cls(_items(newest.items(), previewed), _items(by_size, previewed))
+        return cls(_items(newest.items(), has_preview), _items(by_size, has_preview))
 
 
 def _find(
@@ -79,7 +79,7 @@ def _find(
     return stored, deleted
 
 
-def _previewed(context: ApiContext, recipes: list[Recipe]) -> set[str]:
+def previewed(context: ApiContext, recipes: list[Recipe]) -> set[str]:
     """Return the keys of *recipes* that have a preview, and request the missing previews for the next visit."""
     previews = context.jobs.recent.previews(recipes)
     for recipe in recipes:

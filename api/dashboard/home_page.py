@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self
 from flask import url_for
 
 from api.dashboard.cache_figures import CacheFigures
+from api.dashboard.folder_view import has_folders
 from api.responses import html
 from api.security.auth import is_operator
 from mezcal.errors import BrokerDown
@@ -68,12 +69,16 @@ class QueueFigures:
 
 @dataclass(frozen=True, slots=True)
 class HomePage:
-    """All that the page shows. *base_url* is empty if it should not be shown."""
+    """All that the page shows. *base_url* is empty if it should not be shown.
+
+    *folders* is the URL path of the folders, empty if the client may not see them.
+    """
 
     tiles: Sequence[Tile]
     cache: CacheFigures
     queue: QueueFigures | None
     base_url: str
+    folders: str = ""
 
     @classmethod
     def of(cls, context: ApiContext) -> Self:
@@ -81,12 +86,26 @@ class HomePage:
         recipes = _recipes(context)
         failed = _failed(context, recipes)
         tiles = [_tile(context, recipe, recipe.key in failed) for recipe in recipes]
-        return cls(tiles, CacheFigures.of(context), QueueFigures.of(context), shown_base_url(context))
+        return cls(
+            tiles, CacheFigures.of(context), QueueFigures.of(context), shown_base_url(context), folders_url(context)
+        )
 
     def html(self) -> str:
         """Return the page."""
         tiles = self.tiles[:TILES_MAX]
-        return html.render("home.html", tiles=tiles, cache=self.cache, queue=self.queue, base_url=self.base_url)
+        return html.render(
+            "home.html",
+            tiles=tiles,
+            cache=self.cache,
+            queue=self.queue,
+            base_url=self.base_url,
+            folders=self.folders,
+        )
+
+
+def folders_url(context: ApiContext) -> str:
+    """Return the URL path of the folders, empty if there are none or if the client may not see their names."""
+    return url_for("operator.browse") if has_folders(context) and is_operator() else ""
 
 
 def shown_base_url(context: ApiContext) -> str:

@@ -11,6 +11,7 @@ from flask import request
 
 from api.dashboard import health, job_overview
 from api.dashboard.cache_figures import CacheFigures
+from api.dashboard.folder_view import has_folders
 from api.dashboard.gallery import Galleries
 from api.dashboard.history_plots import draw_days, draw_plots
 from api.dashboard.needs import needs
@@ -48,6 +49,7 @@ class OperatorPage:
     csrf_token: str
     result: str | None
     signed_in: bool
+    folders: bool
 
     @classmethod
     def of(cls, context: ApiContext, csrf_token: str, result: str | None) -> Self:
@@ -70,6 +72,7 @@ class OperatorPage:
             csrf_token=csrf_token,
             result=result,
             signed_in=bool(context.settings.api_tokens),
+            folders=has_folders(context),
         )
 
     def html(self) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
 from flask import Blueprint, Response, request, url_for
 from werkzeug.exceptions import NotFound, TooManyRequests
@@ -11,6 +10,7 @@ from werkzeug.exceptions import NotFound, TooManyRequests
 from api.context import context
 from api.dashboard import job_overview
 from api.dashboard.estimate import Estimate
+from api.dashboard.folder_view import FolderView
 from api.dashboard.job_page import JobPage
 from api.dashboard.operator_page import OperatorPage, sign_in_html
 from api.responses import html
@@ -19,9 +19,6 @@ from api.security import body_limits, sessions
 from api.security.auth import too_many_wrong_tokens
 from api.security.clients import current_client
 from mezcal.errors import Unauthorized
-
-if TYPE_CHECKING:
-    from mezcal.jobs import Record
 
 operator = Blueprint("operator", __name__)
 JOB = re.compile(r"[0-9a-f]{32}")
@@ -81,8 +78,10 @@ def retry() -> Response:
     sessions.require_operator()
     sessions.check_csrf_token()
     jobs = context().jobs
-    chosen = [record.key for record in jobs.failures(job_overview.FAILURES_READ) if _is_chosen(record)]
-    return _back_to_page(retried=sum(jobs.retry(key) for key in chosen))
+    retried = sum(jobs.retry(key) for key in _chosen())
+    if "folder" in request.form:
+        return _back_to(url_for("operator.browse", folder=request.form["folder"] or None, page=_page_number()))
+    return _back_to_page(retried=retried)
 
 
 @operator.get("/ops/jobs/<key>")
@@ -97,6 +96,22 @@ def job(key: str) -> Response:
     return html.response(page.html())
 
 
+@operator.get("/ops/browse")
+def browse() -> Response:
+    """Return a page of the folder `folder` of a folder origin: never for the public, to whom names are not known."""
+    try:
+        sessions.require_operator()
+    except Unauthorized:
+        return html.response(sign_in_html(), 401)
+    view = FolderView.of(context(), request.args.get("folder", ""), _page_number(), sessions.csrf_token())
+    return html.response(view.html())
+
+
+def _page_number() -> int:
+    number = request.values.get("page", "1")
+    return int(number) if number.isascii() and number.isdigit() and 0 < len(number) < 9 and int(number) else 1
+
+
 @operator.get("/ops/previews/<key>.jpg")
 def preview(key: str) -> Response:
     """Return a small preview of a derivative."""
@@ -109,10 +124,14 @@ def preview(key: str) -> Response:
     return response
 
 
-def _is_chosen(record: Record) -> bool:
-    if "job" in request.form:
-        return record.key == request.form["job"]
-    return job_overview.class_of(record) == request.form.get("class")
+def _chosen() -> list[str]:
+    """Return the keys of the failed jobs that the form names."""
+    jobs, key = context().jobs, request.form.get("job")
+    if key is not None:
+        record = jobs.read(key) if JOB.fullmatch(key) else None
+        return [key] if record and record.failure else []
+    failures = jobs.failures(job_overview.FAILURES_READ)
+    return [record.key for record in failures if job_overview.class_of(record) == request.form.get("class")]
 
 
 def _result_of_retry() -> str | None:
@@ -127,7 +146,11 @@ def _result_of_retry() -> str | None:
 
 def _back_to_page(retried: int | None = None) -> Response:
     """Redirect to the page, so that reloading it does not send the form again."""
+    return _back_to(url_for("operator.page", retried=retried))
+
+
+def _back_to(url: str) -> Response:
     response = Response(status=303)
-    response.headers["Location"] = url_for("operator.page", retried=retried)
+    response.headers["Location"] = url
     response.headers["Cache-Control"] = "no-store"
     return response

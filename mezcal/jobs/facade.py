@@ -278,6 +278,11 @@ class Jobs:
         return self.table.read(key)
 
     @raises_broker_down()
+    def records(self, keys: list[str]) -> list[Record]:
+        """Return those of the jobs *keys* that are known, in one round trip."""
+        return self.table.records(keys)
+
+    @raises_broker_down()
     def states(self, keys: list[str]) -> list[JobState | None]:
         """Return the state of each of the jobs *keys*, in one round trip."""
         return self.table.states(keys)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from mezcal.http import ignore_outcome
 from mezcal.origin import urls
-from mezcal.origin.folder import FolderOrigin
+from mezcal.origin.folder import FolderOrigin, FolderPage
 from mezcal.origin.growing_file import FreeSpaceCallback, free_nothing
 from mezcal.origin.master import Master, MasterStatus
 from mezcal.origin.repository import OriginRepository
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FolderOrigin",
+    "FolderPage",
     "Master",
     "MasterStatus",
     "Origin",
