@@ -127,7 +127,7 @@ def test_each_image_shows_what_is_known_of_it(settings: Settings, browser: Flask
     shown = {part.partition("</p>")[0]: part for part in text.split('<p class="path">')}
     assert "cached · 4 bytes · 30 " in shown["cached.tif"]
     assert "failed: the file is empty" in shown["empty.tif"]
-    assert f"/ops/jobs/{empty}" in shown["empty.tif"]
+    assert f'href="/ops/jobs/{empty}" aria-label="show why empty.tif failed"' in text
     assert "Try again" not in shown["empty.tif"], "it would be of no use"
     assert "failed: the disk is &lt;away&gt;" in shown["away.tif"]
     assert f'name="job" value="{away}"' in shown["away.tif"]
