@@ -35,16 +35,11 @@ PAUSE_LEAST, PAUSE_MOST = 2.0, 60.0  # seconds before it is asked again; the pau
 
 @dataclass(frozen=True, slots=True)
 class FrameItem:
-    """An item that names a frame: its thumbnails that are *missing*, and those that are *stored*."""
+    """An item that names a frame: its thumbnails that are *missing*, of *sizes* altogether."""
 
     place: int
     missing: list[Thumbnail]
-    stored: list[Thumbnail]
-
-    @property
-    def sizes(self) -> int:
-        """How many thumbnails the frame has."""
-        return len(self.missing) + len(self.stored)
+    sizes: int
 
 
 class ChunkRun:
@@ -60,7 +55,6 @@ class ChunkRun:
         self._age: float | None = None
         self._chunk, self._jobs, self._store = chunk, jobs, store
         self._masters = masters
-        self._registers = settings.archive_bucket is not None
         self._thumbnails = FrameThumbnails(settings, jobs, store)
         self._requests: list[QueueRequest] = []
         self._changed: list[Mezzanine] = []  # new or changed masters
@@ -158,7 +152,7 @@ class ChunkRun:
         if isinstance(name, bool) or not (text.isascii() and text.isdigit() and len(text) <= FRAME_ID_DIGITS):
             raise EventIgnored("a frame is named by its id, a whole number")
         try:
-            missing, stored = self._thumbnails.missing(int(text), announced)
+            missing, sizes = self._thumbnails.missing(int(text), announced)
         except FrameNotShown as reason:
             self._wait_for_frame(place, text, str(reason))
         except FrameUnfit as failure:
@@ -166,7 +160,7 @@ class ChunkRun:
                 raise
             raise EventIgnored(failure.detail) from failure
         else:
-            self._frames.append(FrameItem(place, missing, stored))
+            self._frames.append(FrameItem(place, missing, sizes))
 
     def _wait_for_frame(self, place: int, text: str, reason: str) -> None:
         """Leave a frame to the next run, because archives announce frames a moment before they show them."""
@@ -188,9 +182,6 @@ class ChunkRun:
         refused, queued = self._queue([QueueRequest(recipe, counted=False) for recipe in missing], "")
         complete = [frame for frame in self._frames if refused.isdisjoint(recipe.key for recipe in frame.missing)]
         self.incomplete |= len(complete) < len(self._frames)
-        if self._registers:
-            stored = [recipe for frame in complete for recipe in frame.stored]
-            persist(lambda: self._jobs.registrations.add(stored))
         members = [QueueRequest(recipe) for frame in complete for recipe in frame.missing]
         ended, queued_again = self._queue(members, self._chunk.batch)
         for frame in complete:

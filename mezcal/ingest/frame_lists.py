@@ -40,7 +40,8 @@ class FrameNotShown(Exception):
 class FrameThumbnails:
     """Asks the archive about frames, with ARCHIVE_TOKEN if it is set: once for each frame.
 
-    For each thumbnail that is not in *store*, the signed URLs that a worker needs are saved in *jobs*, if given.
+    With *jobs*, the signed URLs that a worker needs are saved for each thumbnail that is not in *store*, and those that
+    are will be registered with the archive, if ARCHIVE_BUCKET is set.
     """
 
     def __init__(self, settings: Settings, jobs: Jobs | None, store: Store) -> None:
@@ -62,8 +63,8 @@ class FrameThumbnails:
             except Failure as failure:
                 yield Skipped(f"frame {number}", f"{failure.slug}: {failure.detail}")
 
-    def missing(self, number: int, announced: str | None = None) -> tuple[list[Thumbnail], list[Thumbnail]]:
-        """Return the thumbnails of a frame that are not stored, and those that are.
+    def missing(self, number: int, announced: str | None = None) -> tuple[list[Thumbnail], int]:
+        """Return the thumbnails of a frame that are not stored, and the number of named sizes.
 
         Raises the archive's failure. If *announced* is not None, the frame was announced with this MD5 of its file, ""
         for an unknown one: raises `FrameNotShown` if the archive does not show it yet.
@@ -77,7 +78,7 @@ class FrameThumbnails:
         if announced is not None and not frame.shows(announced):
             raise FrameNotShown("its file is not shown yet")
         found = self._of_frame(frame)
-        return [recipe for recipe, stored in found if not stored], [recipe for recipe, stored in found if stored]
+        return [recipe for recipe, stored in found if not stored], len(found)
 
     def _find(self, number: int) -> FrameRecord:
         if self._settings.archive_api_url is None:
@@ -93,6 +94,8 @@ class FrameThumbnails:
             stored = self._store.find(recipe) is not None
             if self._jobs is not None and not stored:
                 self._jobs.save_ticket(recipe, {str(frame.id): frame.text("url") for frame in inputs})
+            elif self._jobs is not None and self._settings.archive_bucket is not None:
+                self._jobs.registrations.add([recipe])
             found.append((recipe, stored))
         return found
 

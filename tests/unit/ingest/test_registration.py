@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from mezcal.ingest.frame_lists import FrameThumbnails
 from mezcal.ingest.registration import ArchiveRegistration, size_name
 from mezcal.recipe import Frame, Thumbnail, ThumbnailOptions
 from mezcal.settings import WrongSetting, load
@@ -153,6 +154,18 @@ def test_a_thumbnail_of_an_older_version_or_one_that_is_gone_is_not_registered(
     jobs.registrations.add(recipes)
     assert ArchiveRegistration(settings, jobs.registrations, store).run()
     assert (jobs.registrations.waiting(), jobs.registrations.refused(), archive.thumbnails) == (0, [], [])
+
+
+def test_a_list_of_frames_has_registered_what_is_stored_already(
+    archive: ArchiveServer, settings: Settings, jobs: Jobs, store: Store, tmp_path: Path
+) -> None:
+    frame = frame_of(archive, tmp_path, filename="frame.fits")
+    stored(store, frame)
+    assert len(list(FrameThumbnails(settings, None, store).thumbnails([frame]))) == 3
+    assert jobs.registrations.waiting() == 0, "a dry run"
+    assert len(list(FrameThumbnails(settings, jobs, store).thumbnails([frame]))) == 3
+    ArchiveRegistration(settings, jobs.registrations, store).run()
+    assert [record["size"] for record in archive.thumbnails] == ["small"]
 
 
 def test_what_is_sent_can_be_changed(

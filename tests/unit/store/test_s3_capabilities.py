@@ -6,6 +6,7 @@ import logging
 import threading
 from contextlib import ExitStack, contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -254,3 +255,14 @@ def test_an_address_for_clients_that_cannot_be_asked_is_named(s3: S3Server, tmp_
 
 def test_nothing_is_said_of_pages_if_all_is_sent_through_the_api(store: S3Store) -> None:
     assert "cors" not in findings(store)
+
+
+def test_a_rule_for_other_pages_is_no_warning(s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody but the operator knows which pages read pictures."""
+    words = (
+        b"<Error><Message>CORSResponse: This CORS request is not allowed. This is usually because ..</Message></Error>"
+    )
+    answer = SimpleNamespace(status_code=403, headers={}, content=words)
+    monkeypatch.setattr("mezcal.store.s3.client.cors._preflight", lambda *_: answer)
+    level, text = findings(S3Store(s3.settings(s3.bucket(), tmp_path, s3_serve="redirect")))["cors"]
+    assert (level, "allows some pages" in text) == (Severity.OK, True)
