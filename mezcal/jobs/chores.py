@@ -26,6 +26,11 @@ class ChoreState:
         return bool(self._redis.set(self._keys.chore(name), worker, nx=True, px=int(seconds * 1000)))
 
     @raises_broker_down()
+    def postpone(self, name: str, seconds: float) -> None:
+        """Let the chore *name* run again only in so many *seconds*."""
+        self._redis.set(self._keys.chore(name), "", px=int(seconds * 1000))
+
+    @raises_broker_down()
     def cursor(self) -> str:
         """Return the folder or object up to which the walk through the store has come, "" at its beginning."""
         return str(self._redis.get(self._keys.cursor) or "")

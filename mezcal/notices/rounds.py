@@ -61,9 +61,9 @@ class NoticeRound:
     ) -> None:
         self._state, self._deliver, self._public_url, self._now = state, deliver, public_url, now
 
-    def run(self, conditions: list[Condition]) -> None:
-        """Record *conditions*, and deliver what is due. The first failed delivery ends the round; the next one repeats
-        it. Raises `BrokerDown`.
+    def run(self, conditions: list[Condition]) -> bool:
+        """Record *conditions*, and deliver what is due. Returns False if a delivery failed: that ends the round, and
+        the next one repeats it. Raises `BrokerDown`.
         """
         known = {name: KnownCondition.of(record) for name, record in self._state.read().items()}
         held = {condition.name: self._held(condition, known.get(condition.name)) for condition in conditions}
@@ -74,7 +74,9 @@ class NoticeRound:
             self._report_over(over)
             self._report_due(list(held.values()))
         except NotDelivered as error:
-            log.warning("a notice is sent again in a minute: %s", error)
+            log.warning("a notice is sent again in a few minutes: %s", error)
+            return False
+        return True
 
     def _held(self, condition: Condition, known: KnownCondition | None) -> KnownCondition:
         return KnownCondition(condition, known.since if known else self._now, known.sent if known else 0)

@@ -12,6 +12,7 @@ from worker.app import context
 from worker.chores import chore
 
 LOOK_SECONDS = 60.0
+AFTER_FAILURE_SECONDS = 300.0  # a receiver that hangs holds up a process for seconds, so it is seldom tried
 
 
 @chore(every=LOOK_SECONDS)
@@ -20,4 +21,6 @@ def send_notices() -> None:
     ctx = context()
     send = partial(deliver, ctx.settings) if can_deliver(ctx.settings) else None
     conditions = present(ctx.jobs, ctx.store, ctx.settings, set(ctx.jobs.notices.read()))
-    NoticeRound(ctx.jobs.notices, send, ctx.settings.public_url or "", time.time()).run(conditions)
+    this_round = NoticeRound(ctx.jobs.notices, send, ctx.settings.public_url or "", time.time())
+    if not this_round.run(conditions):
+        ctx.jobs.chores.postpone(send_notices.__name__, AFTER_FAILURE_SECONDS)

@@ -83,7 +83,7 @@ def test_a_failed_delivery_is_repeated_with_the_same_id(
     receiver.refuses = 2
     with caplog.at_level(logging.WARNING):
         look(state, receiver, 0, QUARANTINE)
-    assert caplog.messages == ["a notice is sent again in a minute: it answered 500"]
+    assert caplog.messages == ["a notice is sent again in a few minutes: it answered 500"]
     look(state, receiver, 60, QUARANTINE)
     look(state, receiver, 120, QUARANTINE)
     assert receiver.states == [("quarantine", "begun")]
