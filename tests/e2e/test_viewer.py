@@ -34,7 +34,7 @@ pytestmark = [
 def shown(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     with (
         OriginServer(SAMPLES) as origin,
-        running_installation(tmp_path_factory.mktemp("viewer"), origin.url, "--nginx", request.param) as installation,
+        running_installation(tmp_path_factory.mktemp("viewer"), origin.url, *request.param) as installation,
     ):
         yield installation
 
