@@ -307,7 +307,7 @@ def test_a_stop_leaves_nothing_but_what_the_next_start_goes_on_with(tmp_path: Pa
         assert first.stop(number) == 0
         assert first.process.stdout.read() == "", "one line was all"
         assert not any(map(runs, family))
-        assert {path.name for path in (data / "run").iterdir()} == {"up.lock", "parts.lock"}
+        assert {path.name for path in (data / "run").iterdir()} == {"up.lock", "parts.lock", "options.json"}
         assert not (data / "run" / "up.lock").read_text()
     with running(data) as second:
         answer = second.ready().image()

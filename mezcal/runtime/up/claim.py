@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import time
@@ -111,5 +112,7 @@ def _take_former_cache(settings: Settings) -> str | None:
     try:
         former.rename(folder)
     except OSError as error:
-        raise CannotStart(f"the cache {former} cannot be renamed to {folder}: {error.strerror}") from error
+        if error.errno != errno.EBUSY:
+            raise CannotStart(f"the cache {former} cannot be renamed to {folder}: {error.strerror}") from error
+        folder.symlink_to(former.name)  # a disk of its own is mounted there, and a mount point cannot be renamed
     return f"the cache {former} is now {folder}"
