@@ -9,17 +9,20 @@ from mezcal.checks import Check, CheckFailed, Severity
 
 if TYPE_CHECKING:
     from mezcal.jobs.bulk.registrations import Registrations
+    from mezcal.settings import Settings
 
 MANY = 1000  # that wait: some minutes of work
 
 
-def registration_check(registrations: Registrations) -> Check:
-    """Check that few thumbnails wait to be registered, and that none was refused."""
+def registration_check(registrations: Registrations, settings: Settings) -> Check:
+    """Check that there is a token, that few thumbnails wait to be registered, and that none was refused."""
     hint = "docs/thumbnails.md says what is sent; the logs of the workers say why a registration is delayed"
-    return Check("register", partial(_check, registrations), hint)
+    return Check("register", partial(_check, registrations, settings), hint)
 
 
-def _check(registrations: Registrations) -> str:
+def _check(registrations: Registrations, settings: Settings) -> str:
+    if settings.archive_token is None:  # the API may do without
+        raise CheckFailed("ARCHIVE_TOKEN is not set here", "workers need an administrator's token", Severity.WARNING)
     waiting, refused = registrations.waiting(), registrations.refused()
     detail = f"{waiting:,} thumbnails wait to be registered with the archive"
     if refused:

@@ -124,7 +124,7 @@ def _check_jobs(settings: Settings) -> Iterator[Finding]:
         yield clock_check(jobs.broker).run()
         yield workers_check(jobs.workers).run()
         if settings.archive_bucket is not None:
-            yield registration_check(jobs.registrations).run()
+            yield registration_check(jobs.registrations, settings).run()
 
 
 def _check_queues(settings: Settings) -> Iterator[Finding]:

@@ -80,8 +80,8 @@ class Settings(SettingFields):
     def _check_registration(self) -> Self:
         if self.archive_bucket is None:
             return self
-        if self.archive_api_url is None or self.archive_token is None:
-            raise ValueError("ARCHIVE_BUCKET needs ARCHIVE_API_URL, and ARCHIVE_TOKEN of an administrator")
+        if self.archive_api_url is None:
+            raise ValueError("ARCHIVE_BUCKET needs ARCHIVE_API_URL")
         if self.storage != "s3":
             raise ValueError("ARCHIVE_BUCKET needs STORAGE=s3: it is a bucket of the same server, for the same key")
         name = self.archive_thumbnail_name

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from mezcal.checks import Severity
+from mezcal.checks.registration import registration_check
 from mezcal.ingest.frame_lists import FrameThumbnails
 from mezcal.ingest.registration import ArchiveRegistration, size_name
 from mezcal.recipe import Frame, Thumbnail, ThumbnailOptions
@@ -156,6 +158,19 @@ def test_a_thumbnail_of_an_older_version_or_one_that_is_gone_is_not_registered(
     assert (jobs.registrations.waiting(), jobs.registrations.refused(), archive.thumbnails) == (0, [], [])
 
 
+def test_check_says_what_waits_what_was_refused_and_that_there_is_no_token(
+    archive: ArchiveServer, settings: Settings, jobs: Jobs, store: Store, tmp_path: Path
+) -> None:
+    jobs.registrations.add([stored(store, frame_of(archive, tmp_path))])
+    finding = registration_check(jobs.registrations, settings).run()
+    assert (finding.level, finding.detail[:10]) == (Severity.OK, "1 thumbnai")
+    jobs.registrations.refuse("key", "the thumbnail of frame.fits", "the archive answered 400")
+    finding = registration_check(jobs.registrations, settings).run()
+    assert (finding.level, "frame.fits: the archive answered 400" in finding.detail) == (Severity.WARNING, True)
+    no_token = settings.model_copy(update={"archive_token": None})
+    assert "ARCHIVE_TOKEN" in registration_check(jobs.registrations, no_token).run().detail
+
+
 def test_a_list_of_frames_has_registered_what_is_stored_already(
     archive: ArchiveServer, settings: Settings, jobs: Jobs, store: Store, tmp_path: Path
 ) -> None:
@@ -200,7 +215,7 @@ def test_only_thumbnails_of_named_sizes_are_registered(
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"archive_token": None}, "ARCHIVE_TOKEN"),
+        ({"archive_api_url": None}, "ARCHIVE_API_URL"),
         ({"storage": "local"}, "STORAGE=s3"),
         ({"archive_thumbnail_name": "{basename}.jpg"}, "{size}"),
         ({"archive_thumbnail_record": "[]"}, "JSON object"),
