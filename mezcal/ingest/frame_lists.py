@@ -61,7 +61,8 @@ class FrameThumbnails:
             except BrokerDown:
                 raise
             except Failure as failure:
-                yield Skipped(f"frame {number}", f"{failure.slug}: {failure.detail}")
+                for name in named_options(self._settings):
+                    yield Skipped(f"{number} {name}", f"{failure.slug}: {failure.detail}")
 
     def missing(self, number: int, announced: str | None = None) -> tuple[list[Thumbnail], int]:
         """Return the thumbnails of a frame that are not stored, and the number of named sizes.
