@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from mezcal.settings import Settings
 from mezcal.settings.fields import SettingFields
-from mezcal.settings.other_names import OTHER_NAMES
+from mezcal.settings.other_names import spelled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,7 +68,7 @@ def row(name: str) -> str:
 
 def alias(name: str) -> str:
     """Returns the other names of the setting, those of predecessors of mezcal."""
-    return "".join(f", also `{other}`" for other in OTHER_NAMES.get(name, ()))
+    return "".join(f", also `{other}`" for other in spelled(name)[1:])
 
 
 def values(field: FieldInfo) -> str:

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from pathlib import Path
 
 from mezcal.ingest.queues import QueueAddress, QueueListener, open_queue
@@ -19,6 +20,7 @@ from worker.metrics.server import MetricsProcess
 log = logging.getLogger(__name__)
 
 NOISY_LOGGERS = ("stomp.py", "amqp", "botocore")
+THREAD_SECONDS = 60.0  # the longest that a thread may be silent: connecting takes ten, and its ends a few more
 CLOSING_SECONDS = 5.0  # for the thread of a queue to settle its message and close the connection
 
 
@@ -34,7 +36,8 @@ def main() -> int:
     stopping = threading.Event()
     for signum in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signum, lambda *_: stopping.set())
-    listeners = [_Thread(secret.get_secret_value(), settings, stopping) for secret in settings.listen_urls]
+    signs = SignsOfLife(len(settings.listen_urls))
+    listeners = [_Thread(secret.get_secret_value(), settings, stopping, signs) for secret in settings.listen_urls]
     for listener in listeners:
         listener.start()
     stopping.wait()
@@ -43,15 +46,31 @@ def main() -> int:
     return int(any(listener.failed for listener in listeners))
 
 
+class SignsOfLife:
+    """Touches the file of `mezcal healthy` (WORKER_HEARTBEAT) while every thread shows that it lives."""
+
+    def __init__(self, threads: int) -> None:
+        self._file = os.environ.get("WORKER_HEARTBEAT")
+        self._seen: dict[str, float] = {}
+        self._threads = threads
+
+    def note(self, name: str) -> None:
+        """Note that the thread *name* lives."""
+        now = time.monotonic()
+        self._seen[name] = now
+        if self._file and len(self._seen) == self._threads and now - min(self._seen.values()) < THREAD_SECONDS:
+            Path(self._file).touch()
+
+
 class _Thread(threading.Thread):
     """Listens to the queue at *url*. If that ends without a signal, the whole process ends."""
 
-    def __init__(self, url: str, settings: Settings, stopping: threading.Event) -> None:
+    def __init__(self, url: str, settings: Settings, stopping: threading.Event, signs: SignsOfLife) -> None:
         self.address = QueueAddress.parse(url)
         super().__init__(name=self.address.shown, daemon=True)
         self.failed = False
         self._settings, self._stopping = settings, stopping
-        self._alive = Path(os.environ.get("WORKER_HEARTBEAT", os.devnull))
+        self._signs = signs
 
     def run(self) -> None:
         """Listen."""
@@ -67,8 +86,7 @@ class _Thread(threading.Thread):
         self._stopping.set()
 
     def _touch(self) -> None:
-        if self._alive != Path(os.devnull):
-            self._alive.touch()
+        self._signs.note(str(self.ident))
 
 
 if __name__ == "__main__":

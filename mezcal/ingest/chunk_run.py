@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from mezcal.errors import Failure, FrameMissing, FrameUnfit
 from mezcal.ingest.events import Event, EventIgnored, EventKind
-from mezcal.ingest.events.event import FRAME
+from mezcal.ingest.events.event import FRAME, FRAME_ID_DIGITS
 from mezcal.ingest.frame_lists import FrameNotShown, FrameThumbnails
 from mezcal.ingest.purge import pages_to_remake, purge
 from mezcal.jobs import Note, QueueRequest, QueueResult, Verdict, persist
 from mezcal.jobs.bulk.chunks import HELD_SECONDS
+from mezcal.origin import MasterStatus
 from mezcal.recipe import Mezzanine
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 RUN_SECONDS = HELD_SECONDS * 2 / 3  # the rest of a chunk is left to the next run, before another worker may take it
-FRAME_ID_DIGITS = 18
 ANNOUNCED_SECONDS = 600.0  # in which the archive has to show a frame that was announced
 PAUSE_LEAST, PAUSE_MOST = 2.0, 60.0  # seconds before it is asked again; the pauses grow with the time since then
 
@@ -105,14 +105,26 @@ class ChunkRun:
             purge(recipe, self._jobs, self._store)
             self._notes.append(Note(place, "deleted"))
             return
-        if kind is EventKind.PERHAPS_CHANGED and isinstance(recipe, Mezzanine) and self._store.find(recipe) is not None:
-            self._jobs.request_revalidation(recipe, once_in=1)
+        if kind is EventKind.PERHAPS_CHANGED and self._is_made_of_this_master(recipe):
             self._notes.append(Note(place, "repeated"))
             return
         changed = kind is not EventKind.WANTED
-        self._requests.append(QueueRequest(recipe, changed, kind is EventKind.CHANGED, place))
+        remake = kind in {EventKind.CHANGED, EventKind.PERHAPS_CHANGED}
+        self._requests.append(QueueRequest(recipe, changed, remake, place))
         if changed and isinstance(recipe, Mezzanine) and recipe.page is None:
             self._changed.append(recipe)
+
+    def _is_made_of_this_master(self, recipe: Recipe) -> bool:
+        """Returns True if the origin still has the very master of the stored derivative, by a strong entity tag.
+
+        Raises the origin's failure: the item is left to the next run then, or fails.
+        """
+        described = self._store.describe(recipe) if isinstance(recipe, Mezzanine) else None
+        sidecar = described.sidecar if described else None
+        if not isinstance(recipe, Mezzanine) or sidecar is None or (sidecar.master_etag or "W/").startswith("W/"):
+            return False
+        status = self._masters.origin.revalidate(recipe.path, sidecar.master_etag, sidecar.master_last_modified)
+        return status is MasterStatus.UNCHANGED
 
     def _queue_masters(self) -> int:
         """Queue the masters' jobs, and before them those of the stored pages of changed masters.

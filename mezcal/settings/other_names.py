@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 from difflib import get_close_matches
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic_settings import PydanticBaseSettingsSource
 
 from mezcal.errors import WrongSetting
+from mezcal.settings.secret_files import secret_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -30,10 +30,10 @@ OTHER_NAMES: dict[str, tuple[str, ...]] = {
     "storage_layout": ("DIRECTORY_LAYOUT", "MEZCAL_STORAGE_LAYOUT"),
     "aws_bucket": ("MEZCAL_S3_BUCKET",),
     "aws_prefix": ("MEZCAL_S3_PREFIX",),
-    "aws_default_region": ("AWS_REGION",),
     "s3_url_seconds": ("MEZCAL_S3_PRESIGNED_URL_EXPIRY",),
     "max_image_pixels": ("MEZCAL_MAX_IMAGE_PIXELS",),
 }
+OTHER_NAMES_GIVEN = frozenset(name for names in OTHER_NAMES.values() for name in names)
 RESERVED = ("MEZCAL_", "FCREPO_")  # an unknown name that begins so is a mistake: nothing else reads it
 
 # Read by mezcal, but not settings.
@@ -72,23 +72,37 @@ class OtherNames(PydanticBaseSettingsSource):
         if strangers := unknown_names(self._given, known_names(self.settings_cls.model_fields)):
             raise WrongSetting("; ".join(strangers))
         found = {name: self.get_field_value(None, name)[0] for name in OTHER_NAMES}
-        if found["storage"] == "s3" and "STORAGE" not in self._given:
-            found["s3_serve"] = self._given.get("S3_SERVE", "redirect")  # as MEZCAL_STORAGE_BACKEND=s3 means it
         return {name: value for name, value in found.items() if value is not None}
 
     def _values(self, setting: str) -> Iterator[tuple[str, str]]:
         for name in (setting.upper(), *OTHER_NAMES[setting]):
-            if value := self._given.get(name) or self._content(f"{name}_FILE"):
+            if value := self._given.get(name) or self._content(name, f"{name}_FILE"):
                 yield name, _uniform(setting, value.strip())
 
-    def _content(self, name: str) -> str | None:
-        file = self._given.get(name)
-        if not file:
-            return None
-        try:
-            return Path(file).read_text(encoding="utf-8").strip()
-        except OSError as error:
-            raise WrongSetting(f"{name} names {file}: {error.strerror}") from error
+    def _content(self, name: str, variable: str) -> str | None:
+        file = self._given.get(variable)
+        return secret_in(variable, file) if file and name in OTHER_NAMES_GIVEN else None
+
+
+class Implied(PydanticBaseSettingsSource):
+    """The weakest source: what names of other programs imply, in the environment or in `.env`."""
+
+    def __init__(self, settings_class: Any, *places: Mapping[str, str | None]) -> None:
+        super().__init__(settings_class)
+        self._given: dict[str, str] = {}
+        for variables in reversed(places):
+            self._given |= {name.upper(): value for name, value in variables.items() if value}
+
+    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002 - pydantic's form
+        """Returns the value that is implied for the setting."""
+        return self().get(field_name), field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        """Returns the implied settings: containers of AWS have AWS_REGION; a backend of umd-lib/mezcal redirects."""
+        implied = {"aws_default_region": self._given.get("AWS_REGION")}
+        if self._given.get("MEZCAL_STORAGE_BACKEND", "").strip().lower() == "s3":
+            implied["s3_serve"] = "redirect"
+        return {name: value for name, value in implied.items() if value}
 
 
 def _uniform(setting: str, value: str) -> str:
@@ -104,7 +118,7 @@ def _uniform(setting: str, value: str) -> str:
 
 def spelled(setting: str) -> tuple[str, ...]:
     """Returns all names of the variable that gives *setting* (a field), its own first."""
-    return setting.upper(), *OTHER_NAMES.get(setting, ())
+    return setting.upper(), *OTHER_NAMES.get(setting, ()), *(("AWS_REGION",) if setting == "aws_default_region" else ())
 
 
 def known_names(fields: Mapping[str, Any]) -> Iterator[str]:

@@ -55,6 +55,8 @@ class QueueAddress:
             port = parts.port
         except ValueError:
             raise WrongSetting("the URL of a queue cannot be read: its port must be a number") from None
+        if "@" in parts.query or "@" in parts.fragment:
+            raise WrongSetting("the URL of a queue cannot be read: write ? # @ and , in a password as %3F %23 %40 %2C")
         if parts.scheme not in SCHEMES or not parts.hostname:
             raise WrongSetting(f"the URL of a queue begins with {parts.scheme or 'no scheme'}: it may be {EXAMPLES}..")
         protocol, usual_port, tls, allowed = SCHEMES[parts.scheme]
@@ -74,6 +76,8 @@ class QueueAddress:
             raise WrongSetting(f"form={self.form} is not a form of messages: it may be {', '.join(FORMS)}")
         if self.protocol == "stomp" and self.destination in {"", "/"}:
             raise WrongSetting("the URL of a queue names no destination: stomp://host:61613/queue/images")
+        if self.protocol == "stomp" and self.errors is None:
+            raise WrongSetting(f"{self.destination} has no error queue of its own: add ?errors=/queue/NAME to its URL")
         if self.protocol == "amqp" and not (self.options.get("queue") or self.options.get("exchange")):
             raise WrongSetting("the URL of a queue names neither queue nor exchange: amqp://host/vhost?queue=images")
         if self.protocol == "sqs" and self.path.count("/") != 2:
@@ -86,6 +90,17 @@ class QueueAddress:
     def form(self) -> str:
         """The form of the messages; `auto` tells it by each message."""
         return self.options.get("form", "auto")
+
+    @property
+    def errors(self) -> str | None:
+        """The queue for messages that cannot be understood (of STOMP; `errors=` for all). None if none is named.
+
+        Nobody need listen to a topic, so its error queue is a queue.
+        """
+        if given := self.options.get("errors"):
+            return given
+        kind, _, name = self.destination.removeprefix("/").partition("/")
+        return f"/queue/{name}.errors" if kind in {"queue", "topic"} and name else None
 
     @property
     def destination(self) -> str:

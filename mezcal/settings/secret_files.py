@@ -22,7 +22,7 @@ class SecretFiles(PydanticBaseSettingsSource):
         file = os.environ.get(name)
         if not file or "SecretStr" not in str(field.annotation):
             return None, field_name, False
-        return _content(name, file), field_name, False
+        return secret_in(name, file), field_name, False
 
     def __call__(self) -> dict[str, Any]:
         """Returns every secret that is in a file."""
@@ -30,7 +30,7 @@ class SecretFiles(PydanticBaseSettingsSource):
         return {name: value for name, value in found.items() if value is not None}
 
 
-def _content(name: str, file: str) -> str:
+def secret_in(name: str, file: str) -> str:
     """Returns the secret in *file*, which the variable *name* names. Raises `WrongSetting` if there is none."""
     try:
         secret = Path(file).read_text(encoding="utf-8").strip()

@@ -10,7 +10,7 @@ from pydantic_settings import SettingsConfigDict
 from mezcal.errors import WrongSetting
 from mezcal.settings.fields import SettingFields
 from mezcal.settings.origin_identity import OriginIdentity
-from mezcal.settings.other_names import OtherNames
+from mezcal.settings.other_names import Implied, OtherNames
 from mezcal.settings.secret_files import SecretFiles
 from mezcal.settings.types import DEFAULT_MAX_PIXELS, AuthType
 
@@ -46,6 +46,7 @@ class Settings(SettingFields):
             OtherNames(settings_cls, env_settings.env_vars),
             dotenv_settings,
             OtherNames(settings_cls, dotenv_settings.env_vars),
+            Implied(settings_cls, env_settings.env_vars, dotenv_settings.env_vars),
         )
 
     @model_validator(mode="before")

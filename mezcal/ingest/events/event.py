@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from mezcal.errors import BadEvent
 
+FRAME_ID_DIGITS = 18
 URL, PATH, FRAME, OBJECT, RECIPE = "url", "path", "frame", "object", "recipe"
 
 
@@ -18,7 +19,7 @@ class EventKind(StrEnum):
     WANTED = "wanted"  # a list names it: made unless it is stored
     CREATED = "created"  # made; a remembered failure is forgotten
     CHANGED = "changed"  # made again; the old derivative is served until then
-    PERHAPS_CHANGED = "perhaps"  # a stored derivative is revalidated; else it is made
+    PERHAPS_CHANGED = "perhaps"  # made again, unless the origin says that the stored one is of this very master
     DELETED = "deleted"  # purged
 
 

@@ -29,7 +29,7 @@ class MasterResolver:
     """Finds the master of an event by path, URL or object, for the installation that *settings* describe."""
 
     def __init__(self, settings: Settings, origin: Origin) -> None:
-        self._origin = origin
+        self.origin = origin
         self._bases = [base.rstrip("/") + "/" for base in settings.webhook_base_urls]
         self._buckets = [bucket.partition("/")[::2] for bucket in settings.webhook_buckets]
         self._paths = re.compile("|".join(map(translate, settings.webhook_paths)))
@@ -63,7 +63,7 @@ class MasterResolver:
             path = urls.path_under(base, text)
             if path is not None:
                 return path
-        path = self._origin.path_of(text)
+        path = self.origin.path_of(text)
         if path is None:
             raise EventIgnored("its URL begins neither with REPO_BASE_URL nor with one of WEBHOOK_BASE_URLS")
         return path

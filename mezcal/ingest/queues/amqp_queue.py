@@ -41,9 +41,9 @@ class AmqpQueue:
         self._arrived: deque[Message] = deque()
 
     def probe(self) -> None:
-        """Connect, and declare what does not exist; see `MessageQueue`."""
+        """Connect; see `MessageQueue`. Nothing is declared: messages would pile up in a queue without a listener."""
         try:
-            self._queues(self._connect())
+            self._connect()
         except ERRORS as error:
             raise QueueUnreachable(_in_words(error)) from error
         finally:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from mezcal.errors import BadEvent
 from mezcal.ingest.events import Delivery, Event, EventKind, parse_json, read
 from mezcal.ingest.events.activitystreams import DESCRIPTION
-from mezcal.ingest.events.event import FRAME, URL
+from mezcal.ingest.events.event import FRAME, FRAME_ID_DIGITS, URL
 from mezcal.ingest.queues.message import FCREPO_URI
 from mezcal.settings.queue_address import FORMS
 
@@ -48,7 +48,7 @@ def _told_form(message: QueueMessage) -> str:
 
 _MARKS = (  # the members that only one form has
     ("cloudevents", ("specversion",)),
-    ("s3", ("Records", "EventName", "detail-type", "TopicArn")),
+    ("s3", ("Records", "EventName", "Event", "detail-type", "TopicArn")),
     ("frames", ("frameid",)),
     ("fedora", ("@context", "attachment")),
 )
@@ -68,8 +68,8 @@ def _frame(announced: Any) -> Delivery:
     """Read the science archive's announcement of a frame: the FITS header as JSON, with the id of its record."""
     if not isinstance(announced, dict) or "frameid" not in announced:
         raise BadEvent("the announcement has no member `frameid`")
-    frame = announced["frameid"]
-    if isinstance(frame, bool) or not str(frame).isdigit():
+    frame = str(announced["frameid"])
+    if not (frame.isascii() and frame.isdigit() and len(frame) <= FRAME_ID_DIGITS):
         raise BadEvent("`frameid` is not a whole number")
     return Delivery([Event(EventKind.CREATED, FRAME, [int(frame), _version(announced)])])
 

@@ -76,6 +76,8 @@ class QueueListener:
         except BadEvent as error:
             self._reject(form, message, error.detail)
             return
+        except (MemoryError, OSError) as error:  # of this machine, not of the message
+            raise QueueUnreachable(f"this machine has no memory or descriptor left ({type(error).__name__})") from error
         except Exception as error:
             log.exception("a message failed in a way that is not provided for")
             self._reject(form, message, f"an unforeseen {type(error).__name__}: the log of mezcal has the details")

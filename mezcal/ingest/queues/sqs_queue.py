@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 WAIT_SECONDS = 2  # for which one request waits for a message, and a stopping listener for the request
 MOST = 10  # messages of one response; SQS gives no more
-REGION = re.compile(r"sqs[.-]([a-z0-9-]+)\.amazonaws\.com")
+REGION = re.compile(r"sqs[.-]([a-z0-9-]+)\.(?:vpce\.)?amazonaws\.com")
 ERRORS = (BotoCoreError, ClientError)
 
 
@@ -29,7 +29,8 @@ class SqsQueue:
 
     def __init__(self, address: QueueAddress, settings: Settings) -> None:
         scheme = "https" if address.tls else "http"
-        self._endpoint = f"{scheme}://{address.host}:{address.port}"
+        port = "" if address.port in {80, 443} else f":{address.port}"
+        self._endpoint = f"{scheme}://{address.host}{port}"
         self._url = f"{self._endpoint}{address.path}"
         errors = address.options.get("errors")
         self._errors_url = f"{self._url.rpartition('/')[0]}/{errors}" if errors else None

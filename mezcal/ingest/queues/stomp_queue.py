@@ -35,6 +35,10 @@ class _Incoming(stomp.ConnectionListener):  # type: ignore[misc]  # the library 
     def __init__(self) -> None:
         self.events: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
 
+    def on_connected(self, _frame: Frame) -> None:
+        """Say that the broker has accepted the connection."""
+        self.events.put(("connected", None))
+
     def on_message(self, frame: Frame) -> None:
         """Pass a message on."""
         self.events.put(("message", frame))
@@ -61,18 +65,21 @@ class StompQueue:
 
     def __init__(self, address: QueueAddress) -> None:
         self._address = address
-        self._errors = address.options.get("errors") or f"{address.destination}.errors"
+        self._errors = address.errors
         self._connection: Any = None
         self._incoming = _Incoming()
 
     def probe(self) -> None:
-        """Connect; see `MessageQueue`."""
-        self._connect()
-        self.close()
+        """Connect, under no client id, which the listener may have now; see `MessageQueue`."""
+        try:
+            self._connect({})
+        finally:
+            self.close()
 
     def messages(self) -> Iterator[QueueMessage | None]:
         """Connect, subscribe and yield messages; see `MessageQueue`."""
-        self._connect()
+        client = self._address.options.get("client-id")
+        self._connect({"client-id": client} if client else {})
         self._subscribe()
         while True:
             kind, value = self._next(TICK_SECONDS)
@@ -90,7 +97,7 @@ class StompQueue:
             raise QueueUnreachable(str(value))
         return kind, value
 
-    def _connect(self) -> None:
+    def _connect(self, headers: dict[str, str]) -> None:
         address, options = self._address, self._address.options
         self._incoming = _Incoming()
         self._connection = stomp.StompConnection12(
@@ -105,11 +112,12 @@ class StompQueue:
         if address.tls:
             self._connection.set_ssl([(address.host, address.port)], ca_certs=options.get("ca"))
         self._connection.set_listener("mezcal", self._incoming)
-        client = {"client-id": options["client-id"]} if "client-id" in options else {}
         try:
-            self._connection.connect(address.user, address.password, wait=True, headers=client)
+            self._connection.connect(address.user, address.password, wait=False, headers=headers)
         except ERRORS as error:
-            raise QueueUnreachable(self._complaint() or f"cannot be reached ({type(error).__name__})") from error
+            raise QueueUnreachable(f"cannot be reached ({type(error).__name__})") from error
+        if self._next(CONNECT_SECONDS)[0] != "connected":
+            raise QueueUnreachable(f"accepted the connection and said nothing for {CONNECT_SECONDS} s")
 
     def _subscribe(self) -> None:
         headers = self._subscription_headers()
@@ -119,15 +127,6 @@ class StompQueue:
             )
         except ERRORS as error:
             raise QueueUnreachable(f"closed the connection ({type(error).__name__})") from error
-
-    def _complaint(self) -> str | None:
-        """Returns what the broker said before it closed the connection, such as that the password is wrong."""
-        with suppress(queue.Empty):
-            while True:
-                kind, value = self._incoming.events.get_nowait()
-                if kind == "gone" and value and "closed" not in str(value):
-                    return str(value)
-        return None
 
     def _subscription_headers(self) -> dict[str, str]:
         headers = {"activemq.prefetchSize": PREFETCH, "prefetch-count": PREFETCH}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import SecretStr
 
 from mezcal.settings import Settings
-from mezcal.settings.other_names import OTHER_NAMES, spelled
+from mezcal.settings.other_names import OTHER_NAMES_GIVEN, spelled
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -33,7 +33,7 @@ def handed_on(settings: Settings, environ: Mapping[str, str]) -> dict[str, str]:
 
 def _others() -> set[str]:
     """Returns the names that other programs give to settings: the parts get each setting by its own name."""
-    return {other for others in OTHER_NAMES.values() for other in others}
+    return set(OTHER_NAMES_GIVEN)
 
 
 def _secret_file(field: str, environ: Mapping[str, str]) -> str | None:

@@ -15,6 +15,7 @@ from mezcal.origin import open_origin
 from mezcal.recipe import Mezzanine
 from mezcal.store import Sidecar
 from tests.support.archive_server import ArchiveServer
+from tests.support.origin_server import OriginServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -88,8 +89,8 @@ class Bulk:
         return made
 
 
-def put(store: Store, recipe: Mezzanine) -> None:
-    sidecar = Sidecar(recipe.as_json(), "v", "s", None, None, None, "TIFF", 4, 1, 1, "0" * 64, 0.0, 0.0)
+def put(store: Store, recipe: Mezzanine, etag: str | None = None) -> None:
+    sidecar = Sidecar(recipe.as_json(), "v", "s", etag, None, None, "TIFF", 4, 1, 1, "0" * 64, 0.0, 0.0)
     with store.draft() as draft:
         draft.write_bytes(b"\xff\xd8\xff\xd9")
         store.put(recipe, draft, sidecar, lambda: None)
@@ -212,13 +213,29 @@ def test_a_master_that_the_full_queue_refuses_is_queued_by_the_next_run(installa
     assert installation.batch().counts["queued"] == 2
 
 
-def test_a_change_that_may_be_known_already_has_a_stored_image_looked_at_and_a_missing_one_made(
-    installation: Bulk, jobs: Jobs, store: Store
+@pytest.mark.parametrize(("etag", "counts"), [('"1"', {"repeated": 1}), ('"2"', {"queued": 1}), (None, {"queued": 1})])
+def test_a_change_that_may_be_known_already_is_done_unless_the_master_is_the_very_one(
+    installation: Bulk, store: Store, tmp_path: Path, etag: str | None, counts: dict[str, int]
 ) -> None:
-    put(store, MASTER)
-    installation.post(("perhaps", "path", MASTER.path), ("perhaps", "path", "new.tif"))
-    assert installation.run()
-    assert jobs.read(MASTER.key) is None, "it is made again only if its master has changed"
-    assert jobs.table.redis.exists(jobs.table.keys.revalidating(MASTER.key))
-    assert installation.finish_all() == [Mezzanine.parse("new.tif").key]
-    assert installation.batch().counts["repeated"] == 1
+    """*etag* is that of the stored image; the origin has "1"."""
+    with OriginServer() as origin:
+        origin.script(MASTER.path, body=b"II*\0", etag='"1"')
+        installation.settings = installation.settings.model_copy(
+            update={"repo_base_url": origin.url, "tmp_dir": tmp_path}
+        )
+        put(store, MASTER, etag)
+        installation.post(("perhaps", "path", MASTER.path))
+        assert installation.run()
+    found = installation.batch().counts
+    assert {name: found[name] for name in counts} == counts
+
+
+def test_a_change_that_may_be_known_already_is_left_to_the_next_run_while_the_origin_is_away(
+    installation: Bulk, store: Store, tmp_path: Path
+) -> None:
+    away = {"repo_base_url": "http://127.0.0.1:1/", "tmp_dir": tmp_path, "origin_retries": 0}
+    installation.settings = installation.settings.model_copy(update=away)
+    put(store, MASTER, '"1"')
+    installation.post(("perhaps", "path", MASTER.path))
+    assert not installation.run()
+    assert not installation.batch().done

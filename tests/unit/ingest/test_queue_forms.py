@@ -59,6 +59,8 @@ def test_the_events_of_a_bucket_are_told(recwarn: pytest.WarningsRecorder) -> No
     assert told == "s3"
     assert [event.named_by for event in delivery.events] == ["object"]
     assert not recwarn
+    test_event = {"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": "masters"}
+    assert read_message("auto", message(test_event))[0] == "s3"
 
 
 @pytest.mark.parametrize(
@@ -69,6 +71,8 @@ def test_the_events_of_a_bucket_are_told(recwarn: pytest.WarningsRecorder) -> No
         ("auto", message([]), "its form cannot be told"),
         ("fcrepo-uri", message(), "no header CamelFcrepoUri"),
         ("frames", message({"basename": "x"}), "no member `frameid`"),
+        ("frames", message({"frameid": "²"}), "not a whole number"),
+        ("frames", message({"frameid": "9" * 5000}), "not a whole number"),
         ("frames", message({"frameid": True}), "not a whole number"),
         ("standard", message({"frameid": 1}), ""),
     ],

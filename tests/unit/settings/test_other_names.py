@@ -95,6 +95,34 @@ def test_a_backend_of_the_s3_line_leaves_a_choice_of_serving(env_file: Callable[
     assert load().s3_serve == "proxy"
 
 
+def test_a_choice_of_serving_wins_wherever_it_is(
+    env_file: Callable[[str], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    env_file("S3_SERVE=proxy\n")
+    monkeypatch.setenv("MEZCAL_STORAGE_BACKEND", "s3")
+    monkeypatch.setenv("MEZCAL_S3_BUCKET", "mezzanines")
+    assert load().s3_serve == "proxy"
+
+
+def test_the_region_that_containers_of_aws_have_is_the_last_that_counts(
+    env_file: Callable[[str], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_REGION", "eu-west-1")
+    assert load().aws_default_region == "eu-west-1"
+    env_file("AWS_DEFAULT_REGION=us-east-2\n")
+    assert load().aws_default_region == "us-east-2"
+
+
+@pytest.mark.parametrize(("content", "reason"), [(b"", "is empty"), (b"\xff\xfe", "is not text in UTF-8")])
+def test_a_file_without_a_secret_stops_the_start(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: bytes, reason: str
+) -> None:
+    (tmp_path / "secret").write_bytes(content)
+    monkeypatch.setenv("MEZCAL_JWT_SECRET_FILE", str(tmp_path / "secret"))
+    with pytest.raises(WrongSetting, match=reason):
+        load()
+
+
 def test_of_several_credentials_the_first_in_the_order_of_the_fedora_line_is_used(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -17,6 +17,12 @@ def test_a_stomp_url_names_broker_destination_and_form() -> None:
     assert "p@ss" not in repr(address) + address.shown
 
 
+def test_the_errors_of_a_topic_go_to_a_queue_where_they_stay() -> None:
+    assert QueueAddress.parse("stomp://activemq/queue/images").errors == "/queue/images.errors"
+    assert QueueAddress.parse("stomp://activemq/topic/fedora?client-id=mezcal").errors == "/queue/fedora.errors"
+    assert QueueAddress.parse("stomp://activemq/exchange/x?errors=/queue/y").errors == "/queue/y"
+
+
 def test_ports_and_forms_have_defaults() -> None:
     assert QueueAddress.parse("stomp+ssl://activemq/topic/fedora").port == 61614
     exchange = QueueAddress.parse("amqps://rabbitmq/archive?exchange=archived_fits")
@@ -32,6 +38,8 @@ def test_ports_and_forms_have_defaults() -> None:
         ("stomp://activemq:port/queue/images", "its port must be a number"),
         ("stomp://activemq:61613", "names no destination"),
         ("amqp://rabbitmq/", "names neither queue nor exchange"),
+        ("stomp://user:?secret@activemq/queue/images", "write ? # @ and , in a password as"),
+        ("stomp://activemq/exchange/masters", "/exchange/masters has no error queue of its own"),
         ("sqs://sqs.eu-west-1.amazonaws.com/masters", "must be as SQS shows it"),
         ("stomp://activemq/queue/images?from=x", "has the option from: it may have"),
         ("stomp://activemq/queue/images?form=xml", "form=xml is not a form of messages: it may be auto, fcrepo-uri"),
