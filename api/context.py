@@ -44,6 +44,7 @@ class ApiContext:
     signer: Signer | None
     gauges: Gauges
     token_attempts: TokenAttempts
+    detail_attempts: TokenAttempts  # those at what only operators see
     hosts: AllowedHosts
     waiting_places: WaitingPlaces
 
@@ -63,6 +64,7 @@ class ApiContext:
             signer=Signer(load_secret(settings)) if settings.archive_api_url else None,
             gauges=Gauges(jobs, store, settings.data_dir),
             token_attempts=TokenAttempts(),
+            detail_attempts=TokenAttempts(),
             hosts=AllowedHosts(settings),
             waiting_places=WaitingPlaces(settings.waiters_max, settings.client_share),
         )

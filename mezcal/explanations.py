@@ -303,15 +303,17 @@ def filled(text: str, settings: Settings | None = None, **known: str | None) -> 
         name = found[1]
         if name in WORDS:
             return known.get(name.lower()) or WORDS[name]
-        return name if settings is None else f"{name} (now {_shown(getattr(settings, name.lower()))})"
+        return name if settings is None else f"{name} (now {_shown(settings, name.lower())})"
 
     return PLACEHOLDER.sub(value, text)
 
 
-def _shown(value: object) -> str:
+def _shown(settings: Settings, name: str) -> str:
+    """Return the value of the setting *name* for people. A default of 0 stands for one that mezcal finds itself."""
+    value = getattr(settings, name)
     if value is None or value in ((), ""):
         return "unset"
-    if value == 0:
+    if value == 0 and type(settings).model_fields[name].default == 0:
         return "the default"
     parts = value if isinstance(value, tuple) else (value,)
     if any(isinstance(part, SecretStr) for part in parts):

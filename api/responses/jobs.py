@@ -62,9 +62,17 @@ def batch_json(batch: Batch) -> dict[str, Any]:
         "rate": None if batch.rate is None else round(batch.rate, 3),
         "estimate": None if batch.estimate is None else round(batch.estimate, 1),
         "failures": [job_json(record) for record in batch.failures],
-        "notes": batch.notes,
+        "notes": [_shown_note(note) for note in batch.notes],
         "links": {"self": url_for("jobs.job", key=batch.name)},
     }
+
+
+def _shown_note(note: dict[str, str]) -> dict[str, str]:
+    """Return *note*, of a failure without hosts and folders unless who asks is an operator."""
+    if note["what"] != "failed":
+        return note
+    slug, _, detail = note["reason"].partition(": ")
+    return note | {"reason": f"{slug}: {shown_detail(Failure.from_record({'class': slug, 'detail': detail}))}"}
 
 
 def polled(fields: dict[str, Any]) -> Response:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pydantic import SecretStr
 
 SESSION = "operator_session"  # in `flask.g`: the request belongs to a session of the operator's page
+AUTHORIZED = "authorized_for_details"  # in `flask.g`: what `_has_api_token` found
 
 
 def require_read_access() -> None:
@@ -51,12 +52,33 @@ def require_write_access() -> None:
 def is_operator() -> bool:
     """Return True if the request may change state, or belongs to a session of `/ops`. Operators see more details.
 
-    A wrong token does not count here: others may be right for reading, or belong to a proxy.
+    Wrong tokens are counted apart from those of `_refusal`: they may belong to a proxy or to the archive, and must not
+    keep their client from signing in.
     """
     settings = context().settings
     if g.get(SESSION, False):
         return True
-    return _has_one_of(settings.api_tokens) if settings.api_tokens else settings.loopback_trusted and _is_local()
+    if not settings.api_tokens:
+        return settings.loopback_trusted and _is_local()
+    if AUTHORIZED not in g:  # a wrong token counts once, however often a response asks
+        setattr(g, AUTHORIZED, _has_api_token())
+    return bool(g.get(AUTHORIZED))
+
+
+def _has_api_token() -> bool:
+    """Return True if the request has one of API_TOKENS. No token is looked at if its client has sent too many others.
+
+    Also not if it has sent the right one before: clients that share an address could guess without limit then.
+    """
+    settings, attempts, client = context().settings, context().detail_attempts, current_client()
+    if attempts.is_ignored(client):
+        return False
+    if _has_one_of(settings.api_tokens):
+        return True
+    for_other_things = (*settings.read_tokens, *settings.webhook_tokens, *filter(None, [settings.metrics_token]))
+    if _scheme() == "bearer" and not _has_token(for_other_things):
+        attempts.wrong(client)
+    return False
 
 
 def read_authorized_event(read_body: Callable[[], bytes]) -> tuple[bytes, webhook_signatures.Signed | None]:
@@ -100,11 +122,14 @@ def _refusal(reason: str, logins: bool = False) -> Unauthorized | TooManyRequest
 
     A login is counted only where *logins* are accepted: elsewhere it belongs to a proxy before mezcal.
     """
-    scheme = request.headers.get("Authorization", "").partition(" ")[0].lower()
-    if scheme != "bearer" and not (logins and scheme == "basic"):
+    if _scheme() != "bearer" and not (logins and _scheme() == "basic"):
         return Unauthorized(reason)
     wait = context().token_attempts.wrong(current_client())
     return too_many_wrong_tokens(wait) if wait else Unauthorized(reason)
+
+
+def _scheme() -> str:
+    return request.headers.get("Authorization", "").partition(" ")[0].lower()
 
 
 def too_many_wrong_tokens(wait: float) -> TooManyRequests:

@@ -88,6 +88,9 @@ def _hand_back(options: argparse.Namespace) -> int:
 
 def _adopt(options: argparse.Namespace) -> int:
     given = {"repo_base_url": origin_url(options.origin)} if options.origin else {}
-    adoption = origin_note.adopt(settings_of(options, **given), options.folder)
+    settings = settings_of(options, **given)
+    if options.folder is not None:
+        refuse_if_running(settings)  # it may be the cache that is in use
+    adoption = origin_note.adopt(settings, options.folder)
     print(json.dumps(asdict(adoption)) if options.json else adoption)
     return 0

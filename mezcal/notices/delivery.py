@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from mezcal.http import Deadline, HttpClient, HttpRequest, RequestFailed
 from mezcal.settings import Settings, signing_key, split_command
+from mezcal.settings.other_names import known_names
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
@@ -85,6 +86,6 @@ def _run(words: list[str], body: bytes) -> str:
 
 
 def _environment() -> dict[str, str]:
-    """Return our environment without mezcal's settings, some of which are secrets."""
-    own = {name.upper() for name in Settings.model_fields}
+    """Return our environment without mezcal's settings, some of which are secrets, by whatever name."""
+    own = {name.upper() for name in known_names(Settings.model_fields)}
     return {name: value for name, value in os.environ.items() if name.upper().removesuffix("_FILE") not in own}

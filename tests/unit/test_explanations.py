@@ -48,3 +48,10 @@ def test_values_of_settings_are_shown_but_no_secret() -> None:
     )
     assert filled("{MAX_IMAGE_PIXELS} {JOB}") == "MAX_IMAGE_PIXELS ID"
     assert isinstance(settings.api_tokens[0], SecretStr)
+
+
+def test_a_zero_is_shown_as_the_default_only_where_it_is_one() -> None:
+    settings = load(_env_file=None, origin_retries=0)
+    assert filled("{ORIGIN_RETRIES} {MAX_IMAGE_PIXELS}", settings) == (
+        "ORIGIN_RETRIES (now 0) MAX_IMAGE_PIXELS (now the default)"
+    )

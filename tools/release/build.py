@@ -29,10 +29,15 @@ def build(work: Path, dist: Path) -> tuple[Path, Path]:
     (made,) = _run_hook("build_sdist", tree, work / "sdist", epoch).glob("*.tar.gz")
     sdist = dist / made.name
     unpacked = unpack(made, work / "unpacked")
-    require_all(_git("ls-tree", "-r", "--name-only", "HEAD").splitlines(), unpacked)
+    require_all(committed_files(), unpacked)
     pack(unpacked, sdist, epoch)
     (wheel,) = _run_hook("build_wheel", unpacked, dist.absolute(), epoch).glob("*.whl")
     return dist / wheel.name, sdist
+
+
+def committed_files() -> list[str]:
+    """Return the names of the committed files, as they are: without -z git quotes what is not ASCII."""
+    return [name for name in _git("ls-tree", "-r", "-z", "--name-only", "HEAD").split("\0") if name]
 
 
 def unpack(sdist: Path, folder: Path) -> Path:

@@ -19,7 +19,7 @@ def handed_on(settings: Settings, environ: Mapping[str, str]) -> dict[str, str]:
 
     A secret from `NAME_FILE` stays in its file: other users can read environments more easily.
     """
-    variables = {name: value for name, value in environ.items() if name.removesuffix("_FILE") not in _others()}
+    variables = {name: value for name, value in environ.items() if name.upper().removesuffix("_FILE") not in _others()}
     for field in settings.model_fields_set:
         if file := _secret_file(field, environ):
             variables[f"{field.upper()}_FILE"] = str(Path(file).absolute())
@@ -50,7 +50,8 @@ def limited_to(needed: Collection[str], variables: Mapping[str, str]) -> dict[st
     *needed* has names of settings. It is for programs that are not mezcal's own.
     """
     secrets = {name for name, field in Settings.model_fields.items() if "SecretStr" in str(field.annotation)}
-    withheld = {f"{name}{suffix}".upper() for name in secrets.difference(needed) for suffix in ("", "_FILE")}
+    names = {name for secret in secrets.difference(needed) for name in spelled(secret)}
+    withheld = names | {f"{name}_FILE" for name in names}
     return {name: value for name, value in variables.items() if name.upper() not in withheld}
 
 

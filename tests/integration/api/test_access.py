@@ -12,8 +12,9 @@ from werkzeug.test import EnvironBuilder, TestResponse, run_wsgi_app
 from werkzeug.wrappers import Request
 
 from api import create_app
+from api.security.rate_limit import IGNORED_AFTER
 from mezcal.errors import Failure, MasterMissing, OriginRedirectRefused, Undecodable, kinds
-from mezcal.jobs import Lane
+from mezcal.jobs import Lane, Note
 from mezcal.recipe import Mezzanine
 from mezcal.settings import load
 from mezcal.store import open_store
@@ -405,6 +406,53 @@ def test_a_folder_in_the_text_of_a_failure_is_shown_to_operators_only(app_with: 
         assert "inner-host:8080" in operator.text
         (stranger, operator) = of_stranger_and_operator(app, target, **BROWSER)
         assert ("inner-host:8080" in stranger.text, "inner-host:8080" in operator.text) == (False, True)
+
+
+def test_guesses_at_the_token_that_shows_details_are_limited(app_with: Callable[..., Flask]) -> None:
+    app = app_with(api_tokens="one", metrics_token="meter")
+    target = f"/jobs/{failed_job(app, 'inner-host:4242')}"
+
+    def shown(token: str, client: str = FAR) -> bool:
+        headers = {"Authorization": f"Bearer {token}", "X-Forwarded-For": client}
+        return "inner-host" in app.test_client().get(target, headers=headers).text
+
+    assert shown("one")
+    assert not any(shown("meter") for _ in range(IGNORED_AFTER + 1))
+    assert shown("one"), "a token for another thing is no guess"
+    assert not any(shown("guess") for _ in range(IGNORED_AFTER + 1))
+    assert not shown("one"), "nor after a right one: the client may share its address"
+    assert shown("one", "192.0.2.8")
+    assert delete(app, Authorization="Bearer one", X_Forwarded_For=FAR).status_code == 204
+
+
+def test_a_response_with_many_details_counts_a_wrong_token_once(app_with: Callable[..., Flask]) -> None:
+    app = app_with(api_tokens="one")
+    failed_job(app, "inner-host:4242")
+    counted: list[str] = []
+    app.extensions["mezcal"].detail_attempts.wrong = counted.append
+    for target in ("/jobs?state=failed", "/images/broken.tif"):
+        counted.clear()
+        app.test_client().get(target, headers={"Authorization": "Bearer guess"})
+        assert len(counted) == 1
+
+
+def test_a_folder_in_a_note_of_a_batch_is_shown_to_operators_only(app_with: Callable[..., Flask]) -> None:
+    app = app_with(api_tokens="one")
+    batches = app.extensions["mezcal"].jobs.batches
+    name = batches.post(["a.tif", "b.tif", "c.tif"]).name
+    reasons = [
+        "origin-redirect-refused: the repository redirects to inner-host:8080",
+        "undecodable: no strip can be read",
+    ]
+    notes = [Note(place, "failed", "a.tif", reason) for place, reason in enumerate(reasons)]
+    batches.note(name, [*notes, Note(2, "ignored", "c", "its path does not match WEBHOOK_PATHS")])
+    stranger, operator = of_stranger_and_operator(app, f"/jobs/{name}")
+    assert ("inner-host:8080" in stranger.text, "inner-host:8080" in operator.text) == (False, True)
+    assert sorted(note["reason"] for note in operator.get_json()["notes"]) == sorted(
+        [*reasons, "its path does not match WEBHOOK_PATHS"]
+    )
+    shown = {note["reason"] for note in stranger.get_json()["notes"]}
+    assert {"undecodable: no strip can be read", "its path does not match WEBHOOK_PATHS"} < shown
 
 
 def test_a_job_is_a_page_for_people_and_its_history_is_text(app_with: Callable[..., Flask]) -> None:

@@ -316,10 +316,15 @@ def byte_taken(line: socket.socket) -> bool:
 def test_more_half_heads_than_connections_do_not_lock_clients_out(installation: Installation, master: str) -> None:
     if not may_open(4096):
         pytest.skip("2,100 connections take more open files than the system allows")
+    assert any(answered_beside_half_heads(installation, master) for _ in range(4)), "a busy machine has four attempts"
+
+
+def answered_beside_half_heads(installation: Installation, master: str) -> bool:
+    """Returns True if requests are answered before the first of 2,100 half heads is given up."""
     with ExitStack() as clients:
         for _ in range(2100):
             clients.enter_context(client(installation)).sendall(b"G")
         began = time.monotonic()
         assert installation.ask(WARM).status_code == 200
         assert installation.ask(master).status_code == 200
-        assert time.monotonic() - began < 8
+        return time.monotonic() - began < 8

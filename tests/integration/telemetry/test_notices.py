@@ -30,10 +30,10 @@ def test_a_worker_tells_once_when_something_needs_a_person_and_once_when_it_is_o
         receiver.statuses = [500]
         with installation.role("worker", "--lanes", "all", "--concurrency", "1"):
             jobs = Jobs.of(installation.settings)
-            until(lambda: receiver.ids, 20, f"a first attempt: {installation.log()}")
-            until(lambda: look_now(jobs) or receiver.received, 20, f"a notice: {installation.log()}")
+            until(lambda: receiver.ids, 60, f"a first attempt: {installation.log()}")
+            until(lambda: look_now(jobs) or receiver.received, 60, f"a notice: {installation.log()}")
             damaged.rmdir()
-            until(lambda: look_now(jobs) or len(receiver.received) == 2, 20, f"the end: {installation.log()}")
+            until(lambda: look_now(jobs) or len(receiver.received) == 2, 60, f"the end: {installation.log()}")
     assert receiver.states == [("broker-state-damaged", "begun"), ("broker-state-damaged", "over")]
     assert receiver.ids[0] == receiver.ids[1]
     assert receiver.received[0]["url"] == "https://images.example/ops#components"

@@ -163,6 +163,22 @@ def test_hand_back_is_refused_while_mezcal_up_runs_with_the_data_folder(
     assert cli.main(["cache", "hand-back"]) == 0
 
 
+def test_the_cache_of_a_running_mezcal_up_is_not_renamed(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    data = tmp_path / "mezcal-data"
+    (data / "run").mkdir(parents=True)
+    (data / "cache-old").mkdir()
+    adopt = ["cache", "adopt", str(data / "cache-old"), "--origin", "http://repository.example/"]
+    with options_saved(data / "run", {}):
+        assert cli.main(adopt) == 2
+    assert "stop it first" in capsys.readouterr().err
+    assert (data / "cache-old").exists()
+    assert cli.main(adopt) == 0
+    assert not (data / "cache-old").exists()
+
+
 def test_hand_back_is_refused_while_workers_run(
     store: LocalStore, broker: Broker, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -61,6 +61,8 @@ def test_a_program_gets_the_notice_on_standard_input_and_no_secret(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("REDIS_PASSWORD", "secret")
+    monkeypatch.setenv("MEZCAL_FCREPO_JWT_SECRET", "secret")
+    monkeypatch.setenv("mezcal_repo_password_file", str(tmp_path / "jwt"))
     (tmp_path / "jwt").write_text("secret")
     monkeypatch.setenv("JWT_TOKEN_FILE", str(tmp_path / "jwt"))
     code = (
@@ -71,7 +73,9 @@ def test_a_program_gets_the_notice_on_standard_input_and_no_secret(
     body, names = json.loads((tmp_path / "got").read_text())
     assert (body["type"], body["data"]["name"]) == ("mezcal.notice", "test")
     assert "PATH" in names
-    assert not {"REDIS_PASSWORD", "JWT_TOKEN_FILE"} & set(names)
+    assert not {"REDIS_PASSWORD", "JWT_TOKEN_FILE", "MEZCAL_FCREPO_JWT_SECRET", "mezcal_repo_password_file"} & set(
+        names
+    )
 
 
 def test_a_program_runs_without_a_shell(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ import pytest
 
 from tests import ROOT
 from tools.release import licences
-from tools.release.build import pack, require_all
+from tools.release.build import committed_files, pack, require_all
 from tools.release.make_release import changes, why_no_tag
 from tools.release.provenance import write_provenance
 
@@ -32,10 +32,10 @@ def committed() -> list[str]:
     """Returns the names of the committed files. Skips the test where they cannot be known: in an unpacked archive."""
     if shutil.which("git") is None or not (ROOT / ".git").exists():
         pytest.skip("this is no checkout")
-    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False)
     if listed.returncode != 0:
         pytest.skip("git cannot read this checkout")
-    return listed.stdout.splitlines()
+    return [name for name in listed.stdout.split("\0") if name]
 
 
 def test_the_licences_of_the_locked_packages_are_up_to_date() -> None:
@@ -87,6 +87,17 @@ def test_a_source_archive_that_lacks_a_file_is_not_released(tmp_path: Path) -> N
     require_all(["there"], tmp_path)
     with pytest.raises(SystemExit, match=r"MANIFEST\.in leaves out lost/file"):
         require_all(["there", "lost/file"], tmp_path)
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
+def test_the_names_of_committed_files_are_not_quoted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "Ägäis à.tif").touch()
+    as_somebody = ("-c", "user.name=a", "-c", "user.email=a@example.org")
+    for words in (["init", "-q"], ["add", "."], [*as_somebody, "commit", "-q", "-m", "one"]):
+        subprocess.run(["git", *words], check=True)
+    assert committed_files() == ["Ägäis à.tif"]
+    require_all(committed_files(), tmp_path)
 
 
 def test_the_notes_are_the_section_of_the_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

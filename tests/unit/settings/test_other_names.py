@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import subprocess
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mezcal.runtime.up.environment import handed_on
+from mezcal.runtime.up.environment import handed_on, limited_to
 from mezcal.settings import AuthType, Layout, WrongSetting, load
 from tests import ROOT
 
@@ -245,3 +246,11 @@ def test_the_parts_of_an_installation_get_each_setting_by_its_own_name(
     assert variables["JWT_SECRET_FILE"] == str(tmp_path / "secret")
     assert not [name for name in variables if name.startswith("MEZCAL_")]
     assert "0123456789abcdef" not in variables.values(), "the secret stays in its file"
+
+
+def test_programs_of_others_get_no_secret_by_whatever_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("mezcal_jwt_token", "secret")
+    assert "mezcal_jwt_token" not in handed_on(load(), os.environ)
+    assert limited_to((), {"MEZCAL_JWT_TOKEN_FILE": "secret", "mezcal_repo_password": "secret", "PATH": "x"}) == {
+        "PATH": "x"
+    }

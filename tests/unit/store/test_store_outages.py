@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,6 +15,7 @@ from mezcal.origin import open_origin
 from mezcal.recipe import Mezzanine
 from mezcal.sample import FOLDER
 from mezcal.settings import load
+from mezcal.store import outages
 from mezcal.store.outages import persist, wait_for_store
 from mezcal.store.s3 import S3Store
 from tests.support.s3_server import running_s3
@@ -157,8 +159,9 @@ def test_the_wait_is_bounded_by_the_job(store: S3Store, busy: S3Server, tmp_path
     assert not list(tmp_path.rglob("*.jpg"))
 
 
-def test_the_wait_is_bounded_by_time_and_only_for_what_may_pass() -> None:
+def test_the_wait_is_bounded_by_time_and_only_for_what_may_pass(monkeypatch: pytest.MonkeyPatch) -> None:
     waited: list[float] = []
+    monkeypatch.setattr(outages, "time", SimpleNamespace(monotonic=lambda: sum(waited)))
 
     def fail() -> None:
         raise StoreDown("away", may_pass=True)
@@ -171,8 +174,10 @@ def test_the_wait_is_bounded_by_time_and_only_for_what_may_pass() -> None:
         return True
 
     with pytest.raises(StoreDown, match="away"):
-        persist(fail, wait, patience=0.4)
-    assert not waited or max(waited) <= 0.5
+        persist(fail, wait, patience=30)
+    assert 30 - outages.PAUSE_MAX < sum(waited) <= 30
+    assert 0 < waited[0] <= outages.PAUSE_FIRST
+    assert max(waited) <= outages.PAUSE_MAX
     with pytest.raises(StoreDown, match="no right"):
         persist(refuse, lambda _: pytest.fail("this does not pass"))
 
