@@ -9,6 +9,7 @@ from pathlib import Path
 from mezcal.checks import Check, CheckFailed, Severity
 from mezcal.runtime.nginx import HOW_TO_GET, nginx
 from mezcal.settings import Settings
+from mezcal.settings.validation import variables_in_file
 
 OVERCOMMIT = Path("/proc/sys/vm/overcommit_memory")
 
@@ -57,8 +58,6 @@ def _check_nginx(settings: Settings) -> str:
 def _check_secrets() -> str:
     files = _secret_files()
     for name, file in files.items():
-        if os.environ.get(name):
-            raise CheckFailed(f"{name} is set, so {name}_FILE is not read", f"unset {name}", Severity.WARNING)
         if Path(file).stat().st_mode & stat.S_IROTH:
             detail = f"{name}_FILE names {file}, which all users may read"
             raise CheckFailed(detail, f"chmod o= {file}", Severity.WARNING)
@@ -66,10 +65,19 @@ def _check_secrets() -> str:
 
 
 def _secret_files() -> dict[str, str]:
-    """Return the file of each secret whose variable NAME_FILE is set."""
-    fields = Settings.model_fields.items()
-    names = [name.upper() for name, field in fields if "SecretStr" in str(field.annotation)]
-    return {name: file for name in names if (file := os.environ.get(f"{name}_FILE"))}
+    """Return the file of each secret that NAME_FILE gives. Raises `CheckFailed` if NAME is set in the same place."""
+    files: dict[str, str] = {}
+    names = [name.upper() for name, field in Settings.model_fields.items() if "SecretStr" in str(field.annotation)]
+    for place in (variables_in_file(), os.environ):  # the environment overrides `.env`
+        for name in names:
+            value, file = place.get(name), place.get(f"{name}_FILE")
+            if value and file:
+                raise CheckFailed(f"{name} is set, so {name}_FILE is not read", f"unset {name}", Severity.WARNING)
+            if value:
+                files.pop(name, None)
+            elif file:
+                files[name] = file
+    return files
 
 
 def _check_codecs() -> str:

@@ -6,10 +6,8 @@ import os
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
-from pydantic_settings import DotEnvSettingsSource
-
 from mezcal.settings.other_names import known_names
-from mezcal.settings.validation import Settings
+from mezcal.settings.validation import Settings, variables_in_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -40,4 +38,4 @@ def given_names() -> set[str]:
 
 def names_in_file() -> set[str]:
     """Returns the names of the variables in `.env`, in capitals; none if there is no such file."""
-    return {name.upper() for name in DotEnvSettingsSource(Settings).env_vars}
+    return set(variables_in_file())

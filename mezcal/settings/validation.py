@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import ValidationError, model_validator
-from pydantic_settings import SettingsConfigDict
+from pydantic_settings import DotEnvSettingsSource, SettingsConfigDict
 
 from mezcal.errors import WrongSetting
 from mezcal.settings.fields import SettingFields
@@ -17,7 +17,7 @@ from mezcal.settings.types import DEFAULT_MAX_PIXELS, AuthType
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSource, PydanticBaseSettingsSource
+    from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource
 
 # Without REVALIDATE_AFTER, for folders alone: comparing a file costs nearly nothing, and no folder sends events.
 FOLDER_HIT_SECONDS = 30  # and as long again until the next request: an edited master is shown within a minute
@@ -38,13 +38,17 @@ class Settings(SettingFields):
         dotenv_settings: DotEnvSettingsSource,  # type: ignore[override]
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - pydantic calls it by name
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Returns the sources, the strongest first: arguments, the environment (NAME, NAME_FILE, others), `.env`."""
+        """Returns the sources, the strongest first: arguments, the environment, `.env`.
+
+        In each of the last two: NAME, then NAME_FILE, then the names of other programs.
+        """
         return (
             init_settings,
             env_settings,
-            SecretFiles(settings_cls),
+            SecretFiles(settings_cls, env_settings.env_vars),
             OtherNames(settings_cls, env_settings.env_vars),
             dotenv_settings,
+            SecretFiles(settings_cls, dotenv_settings.env_vars),
             OtherNames(settings_cls, dotenv_settings.env_vars),
             Implied(settings_cls, env_settings.env_vars, dotenv_settings.env_vars),
         )
@@ -173,6 +177,11 @@ def load(**given: Any) -> Settings:
         return Settings(**given)
     except ValidationError as error:
         raise WrongSetting("\n".join(_explain(problem) for problem in error.errors())) from None
+
+
+def variables_in_file() -> dict[str, str]:
+    """Returns the variables in `.env` that are not empty, their names in capitals; none if there is no such file."""
+    return {name.upper(): value for name, value in DotEnvSettingsSource(Settings).env_vars.items() if value}
 
 
 def _explain(problem: Any) -> str:

@@ -9,6 +9,7 @@ from pydantic import SecretStr
 
 from mezcal.settings import Settings
 from mezcal.settings.other_names import OTHER_NAMES_GIVEN, spelled
+from mezcal.settings.validation import variables_in_file
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -19,9 +20,10 @@ def handed_on(settings: Settings, environ: Mapping[str, str]) -> dict[str, str]:
 
     A secret from `NAME_FILE` stays in its file: other users can read environments more easily.
     """
+    in_file = variables_in_file()
     variables = {name: value for name, value in environ.items() if name.upper().removesuffix("_FILE") not in _others()}
     for field in settings.model_fields_set:
-        if file := _secret_file(field, environ):
+        if file := _secret_file(field, environ, in_file):
             variables[f"{field.upper()}_FILE"] = str(Path(file).absolute())
         else:
             variables[field.upper()] = _as_text(getattr(settings, field))
@@ -36,12 +38,16 @@ def _others() -> set[str]:
     return set(OTHER_NAMES_GIVEN)
 
 
-def _secret_file(field: str, environ: Mapping[str, str]) -> str | None:
-    """Returns the file that *environ* names for the secret *field*, None if it gives the value itself."""
+def _secret_file(field: str, *places: Mapping[str, str]) -> str | None:
+    """Returns the file that the first of *places* with the secret *field* names, None if it gives the value itself."""
     if "SecretStr" not in str(Settings.model_fields[field].annotation):
         return None
-    files = [environ[f"{name}_FILE"] for name in spelled(field) if environ.get(f"{name}_FILE")]
-    return files[0] if files and not any(environ.get(name) for name in spelled(field)) else None
+    for place in places:
+        if any(place.get(name) for name in spelled(field)):
+            return None
+        if files := [file for name in spelled(field) if (file := place.get(f"{name}_FILE"))]:
+            return files[0]
+    return None
 
 
 def limited_to(needed: Collection[str], variables: Mapping[str, str]) -> dict[str, str]:

@@ -159,6 +159,16 @@ def test_the_files_of_secrets_are_checked(
     assert expected in f"{finding.detail} -> {finding.hint}"
 
 
+def test_the_files_of_secrets_that_env_names_are_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").write_text("READ_TOKENS_FILE=tokens\n")
+    (tmp_path / "tokens").write_text("one")
+    (tmp_path / "tokens").chmod(0o600)
+    assert secrets_check().run().detail == "READ_TOKENS from files"
+    monkeypatch.setenv("READ_TOKENS", "two")
+    assert secrets_check().run().detail == "none come from files", "the environment overrides .env"
+
+
 def test_a_secret_that_is_set_twice_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "secret"
     file.write_text("secret")

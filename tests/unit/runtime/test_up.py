@@ -88,6 +88,17 @@ def test_a_secret_in_a_file_stays_there(monkeypatch: pytest.MonkeyPatch) -> None
     assert "s3cret" not in handed.values()
 
 
+def test_a_secret_in_a_file_that_env_names_stays_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("tokens").write_text("t0ken\n")
+    Path(".env").write_text("READ_TOKENS_FILE=tokens\n")
+    handed = environment.handed_on(settings.load(), os.environ)
+    assert handed["READ_TOKENS_FILE"] == str(Path("tokens").absolute())
+    assert "t0ken" not in handed.values()
+    monkeypatch.setenv("READ_TOKENS", "another")
+    handed = environment.handed_on(settings.load(), os.environ)
+    assert (handed["READ_TOKENS"], handed.get("READ_TOKENS_FILE")) == ("another", None)
+
+
 # --- parts
 
 

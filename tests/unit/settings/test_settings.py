@@ -77,6 +77,26 @@ def test_several_secrets_are_read_from_a_file(monkeypatch: pytest.MonkeyPatch, t
     assert [token.get_secret_value() for token in load().api_tokens] == ["one", "two"]
 
 
+def test_a_secret_file_may_be_named_in_env(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A line READ_TOKENS_FILE that nobody reads would leave reading open."""
+    (tmp_path / "tokens").write_text("one\n")
+    (tmp_path / "others").write_text("two\n")
+    (tmp_path / ".env").write_text("READ_TOKENS_FILE=tokens\nread_tokens_file=tokens\n")
+    assert [token.get_secret_value() for token in load().read_tokens] == ["one"]
+    monkeypatch.setenv("READ_TOKENS_FILE", "others")
+    assert [token.get_secret_value() for token in load().read_tokens] == ["two"], "the environment overrides .env"
+    monkeypatch.setenv("READ_TOKENS", "three")
+    assert [token.get_secret_value() for token in load().read_tokens] == ["three"]
+
+
+def test_a_missing_secret_file_that_env_names_stops_the_start(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("READ_TOKENS_FILE=/nowhere/tokens\n")
+    with pytest.raises(WrongSetting, match="READ_TOKENS_FILE names /nowhere/tokens: No such file"):
+        load()
+    monkeypatch.setenv("READ_TOKENS", "one")
+    assert load().read_tokens, "a file that is not needed is not read"
+
+
 def test_a_missing_secret_file_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JWT_SECRET_FILE", "/nowhere/secret")
     with pytest.raises(WrongSetting, match="JWT_SECRET_FILE names /nowhere/secret: No such file"):
