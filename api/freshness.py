@@ -44,7 +44,7 @@ class Freshness:
         self._jobs = jobs
         self._store = store
         self._folder = origin if isinstance(origin, FolderOrigin) else None
-        self._known: dict[Stored, tuple[float, bool]] = {}  # valid until, and whether the image is stale
+        self._known: dict[Stored, tuple[float, bool | None]] = {}  # valid until; whether it is stale, None for never
         self._requests: queue.Queue[tuple[Stored, Mezzanine]] = queue.Queue(REQUESTS_MAX)
         self._requested: dict[Stored, Mezzanine] = {}  # while fresh: to be compared when they no longer are
         self._pid = 0
@@ -52,7 +52,8 @@ class Freshness:
     def is_stale(self, stored: Stored, recipe: Recipe) -> bool:
         """Return True if *stored* was last found fresh longer than REVALIDATE_AFTER ago, and request a revalidation.
 
-        A thumbnail is never stale: its key has the versions of its frames.
+        A thumbnail is never stale: its key has the versions of its frames. Neither is an image without a sidecar, as
+        umd-lib/mezcal made them: nothing is known of its master at that time.
         """
         if not self._after or not isinstance(recipe, Mezzanine):
             return False
@@ -65,20 +66,17 @@ class Freshness:
             self._known[stored] = valid_until, stale
             if stale:
                 self._request(stored, recipe)
-        if self._folder and not stale and len(self._requested) < KNOWN_MAX:
+        if self._folder and stale is False and len(self._requested) < KNOWN_MAX:
             self._requested[stored] = recipe
             self._start_thread()
-        return stale
+        return bool(stale)
 
-    def _check(self, stored: Stored, now: float) -> tuple[float, bool]:
-        """Return until when the answer is valid, and whether *stored* is stale."""
-        if stored.fresh is not None:
-            fresh_until = stored.fresh + self._after
-        else:
-            try:
-                fresh_until = os.stat(stored.path.with_name(SIDECAR)).st_mtime + self._after  # noqa: PTH116 - hit path
-            except OSError:  # an image of umd-lib/mezcal: its master's state at that time is unknown
-                return now + self._after, False
+    def _check(self, stored: Stored, now: float) -> tuple[float, bool | None]:
+        """Return until when the answer is valid, and whether *stored* is stale: None if it has no sidecar."""
+        fresh = _last_fresh(stored)
+        if fresh is None:
+            return now + self._after, None
+        fresh_until = fresh + self._after
         return (fresh_until, False) if now < fresh_until else (now + STALE_SECONDS, True)
 
     def _request(self, stored: Stored, recipe: Mezzanine) -> None:
@@ -130,3 +128,13 @@ class Freshness:
             return False
         status = folder.revalidate(recipe.path, sidecar.master_etag, sidecar.master_last_modified)
         return status is MasterStatus.UNCHANGED
+
+
+def _last_fresh(stored: Stored) -> float | None:
+    """Return when *stored* was last found fresh, None if it has no sidecar."""
+    if stored.fresh is not None or stored.tag is not None:  # of a bucket, which has no files
+        return stored.fresh
+    try:
+        return os.stat(stored.path.with_name(SIDECAR)).st_mtime  # noqa: PTH116 - hit path
+    except OSError:
+        return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
@@ -28,7 +28,7 @@ from mezcal.store.outages import persist
 from mezcal.store.values import Sidecar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from mezcal.convert import ConversionOptions, ConvertedImage
@@ -78,6 +78,7 @@ def derive(
         return stored
     with ExitStack() as stack:
         masters: list[Master] = []
+        stack.enter_context(_noting_reading(masters))
 
         def make(draft: Path) -> Stored:
             if not masters:  # when the disk was full, `make` runs again with the masters that have arrived
@@ -89,6 +90,16 @@ def derive(
             return stored
 
         return write_draft(store, make)
+
+
+@contextmanager
+def _noting_reading(masters: list[Master]) -> Iterator[None]:
+    """Note in a `StoreDown` whether *masters* had been opened before."""
+    try:
+        yield
+    except StoreDown as failure:
+        failure.after_reading = bool(masters)
+        raise
 
 
 def _master_names(recipe: Recipe) -> list[str]:

@@ -335,7 +335,8 @@ class StoreDown(Unavailable):
     """The store cannot be read or written: it is full, read-only or missing. No master and no job is at fault.
 
     *hint* says what an operator can do. If the failure *may_pass* within minutes, a finished picture waits for that.
-    *pause* is the time in seconds that the store asked for, None if it asked for none.
+    *pause* is the time in seconds that the store asked for, None if it asked for none. *after_reading* is set if a
+    master was read before: each further attempt reads it again.
     """
 
     slug, title = "store-down", "The store cannot be used"
@@ -345,6 +346,7 @@ class StoreDown(Unavailable):
         super().__init__(f"{detail}: {hint}" if hint else detail)
         self.reason, self.hint = detail, hint
         self.may_pass, self.pause = may_pass, pause
+        self.after_reading = False
         if pause is not None:
             self.retry_after = max(1, math.ceil(pause))
 

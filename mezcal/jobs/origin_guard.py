@@ -66,6 +66,7 @@ class OriginHealth(StrEnum):
 
     HEALTHY = "healthy"
     FAILING = "failing"
+    REFUSING = "refusing"  # it answers, but not with a master that it had: no pause helps
     UNKNOWN = ""  # the store failed, or the lease was lost
 
 
@@ -107,8 +108,10 @@ class OriginGuard:
             circuit.state == "closed" and bool(self._redis.exists(self._keys.outage(host)))
         )
 
-    def probe(self, host: str, request: Callable[[], object]) -> OriginHealth:
-        """Report how the origin *host* answers *request*, for a master that was read before. Returns its health.
+    def probe(self, host: str, request: Callable[[], object], *, known: bool = True) -> OriginHealth:
+        """Report how the origin *host* answers *request*. Returns its health.
+
+        The request is for a master that was read before, if *known*; else any answer will do.
 
         When it is healthy again after an outage, the delayed jobs that it failed are tried again at once. Otherwise the
         few that are left would wait for hours, because their pauses have grown, and a master that always fails would
@@ -118,7 +121,9 @@ class OriginGuard:
         try:
             request()
         except Failure as failure:
-            health = OriginHealth.FAILING if isinstance(failure, ORIGIN_AWAY) else _health(failure)
+            health = _health(failure)
+            if known and health is OriginHealth.HEALTHY and isinstance(failure, ORIGIN_AWAY):
+                health = OriginHealth.REFUSING
         self._scripts.run("origin/report", self._keys.of_origin(host), self._report(health, probe="1"))
         return health
 

@@ -7,6 +7,8 @@ must name masters of the origin; those of umd-lib/mezcal have no sidecars, and a
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import threading
 import time
 from concurrent.futures import Future
@@ -18,6 +20,7 @@ from mezcal.errors import CannotStart, Failure, StoreDown, WrongSetting
 from mezcal.recipe import Mezzanine
 from mezcal.settings.origin_identity import OriginIdentity
 from mezcal.store import open_store
+from mezcal.store.local.layout import OURS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -197,9 +200,27 @@ def _rename(folder: Path, settings: Settings) -> None:
     target = settings.cache_dir
     if settings.storage != "local" or settings.storage_dir is not None:
         raise WrongSetting("STORAGE_DIR or a bucket is set: only without them can a folder be named")
-    if target.exists():
+    if not remove_unused_cache(settings):
         raise WrongSetting(f"{target} exists: remove it first if its images may be lost")
     try:
         folder.rename(target)
     except OSError as error:
         raise WrongSetting(f"{folder} cannot be renamed to {target}: {error.strerror}") from error
+
+
+def remove_unused_cache(settings: Settings) -> bool:
+    """Remove the cache folder if it holds no image and nothing of others, as a command leaves it that only looks.
+
+    Returns True if there is none now.
+    """
+    folder = settings.cache_dir
+    if not os.path.lexists(folder):
+        return True
+    try:
+        if any(entry.name != OURS for entry in folder.iterdir()) or any(open_store(settings).entries()):
+            return False
+        shutil.rmtree(folder / OURS, ignore_errors=True)
+        folder.rmdir()
+    except (OSError, StoreDown):  # a mount point, for example
+        return False
+    return True

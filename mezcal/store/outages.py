@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING, TypeVar
 
 from mezcal.errors import StoreDown
+from mezcal.store.protocols import MakesFreeSpace
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,6 +21,7 @@ Result = TypeVar("Result")
 PATIENCE = 120.0  # seconds that a finished picture waits for the store before it is given up
 PAUSE_FIRST, PAUSE_MAX = 0.5, 5.0  # between attempts; the latter bounds how late the end of an outage is noticed
 RETRY_AFTER_MAX = 10.0
+FREE_BYTES = 1 << 20  # with less than this a disk is full: hardly any image fits
 
 
 def persist(call: Callable[[], Result], wait: Callable[[float], bool], patience: float = PATIENCE) -> Result:
@@ -45,10 +47,13 @@ def persist(call: Callable[[], Result], wait: Callable[[float], bool], patience:
 def wait_for_store(store: Store, wait: Callable[[float], bool], patience: float) -> None:
     """Wait until a derivative can be stored. Raises `StoreDown` if that may pass, but takes longer than *patience*.
 
-    What does not pass by itself, as a full disk, is for the job to find: it may evict derivatives.
+    On a full disk derivatives are evicted. Raises `StoreDown` if none may be: no master is read in vain then. What else
+    does not pass by itself is for the job to find.
     """
     try:
         persist(store.check, wait, patience)
     except StoreDown as failure:
         if failure.may_pass:
             raise
+    if isinstance(store, MakesFreeSpace) and store.free_bytes() < FREE_BYTES and not store.make_free_space(FREE_BYTES):
+        raise StoreDown("the disk is full, and no image may be evicted", "free some space")

@@ -126,6 +126,9 @@ class GivesCopies(Protocol):
 class MakesFreeSpace(Protocol):
     """A store on a local disk, where evicting makes space at once."""
 
+    def free_bytes(self) -> int:
+        """Returns how many bytes the file system can still store."""
+
     def make_free_space(self, needed: int) -> bool:
         """Free at least *needed* bytes. Returns True if writing is worth another attempt."""
 

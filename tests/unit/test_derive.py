@@ -110,9 +110,21 @@ def test_a_master_that_did_not_arrive_whole_is_not_published(store: LocalStore) 
 
 
 def test_a_full_disk_is_not_reported_as_a_damaged_master(store: LocalStore) -> None:
-    with files_no_larger_than(20_000), pytest.raises(StoreDown):
+    with files_no_larger_than(20_000), pytest.raises(StoreDown) as full:
         derive(RECIPE, FakeOrigin(AGAVE), store, ConversionOptions())
+    assert full.value.after_reading
     assert left_behind(store) == []
+
+
+def test_a_store_that_fails_before_a_master_is_read_says_so(store: LocalStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> None:
+        raise StoreDown("mounted read-only")
+
+    monkeypatch.setattr(store, "draft", refuse)
+    origin = FakeOrigin(AGAVE)
+    with pytest.raises(StoreDown) as failed:
+        derive(RECIPE, origin, store, ConversionOptions())
+    assert (failed.value.after_reading, origin.opened) == (False, 0)
 
 
 def test_every_option_that_changes_pixels_changes_the_version() -> None:

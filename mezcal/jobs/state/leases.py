@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from redis import RedisError
 
-from mezcal.errors import ORIGIN_AWAY, Superseded, TimedOut
+from mezcal.errors import ORIGIN_AWAY, StoreDown, Superseded, TimedOut
 from mezcal.jobs.outages import persist
 from mezcal.jobs.state.keys import Lane
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 BACK_OFF_MAX = 4 * 3600.0  # seconds
-OUTAGE_BACK_OFF_MAX = 40.0  # seconds, where mezcal's own parts failed: a try costs little, and they are back soon
+OUTAGE_BACK_OFF_MAX = 40.0  # seconds, where mezcal's own parts failed, and an attempt costs little
 POLL_SECONDS = 0.2
 TIME_TO_STORE = 0.1  # of the job's time limit is left for the last attempt to store
 LOST = "the job was forgotten or given to another worker"
@@ -111,12 +111,20 @@ class Lease:
         attempts_left = claim.remake or failure.blameless or claim.attempt < policy.max_attempts
         may_pass = failure.retryable or (claim.remake and isinstance(failure, ORIGIN_AWAY))
         if may_pass and attempts_left and claim.lane is Lane.BULK:
-            most = OUTAGE_BACK_OFF_MAX if failure.blameless else BACK_OFF_MAX
-            seconds = back_off(claim.attempt + claim.uncounted, policy.retry, most)
+            seconds = back_off(claim.attempt + claim.uncounted, policy.retry, _longest_pause(failure))
             persist(lambda: self._table.delay_after(claim, failure, seconds))
             return seconds
         persist(lambda: self._table.fail(self.claim, failure))
         return None
+
+
+def _longest_pause(failure: Failure) -> float:
+    """Return the most seconds between two attempts that end with *failure*.
+
+    They grow where each attempt reads the master in vain, as on a full disk: the origin must not suffer for it.
+    """
+    in_vain = isinstance(failure, StoreDown) and failure.after_reading and not failure.may_pass
+    return OUTAGE_BACK_OFF_MAX if failure.blameless and not in_vain else BACK_OFF_MAX
 
 
 def back_off(attempt: int, first: float, most: float = BACK_OFF_MAX) -> float:

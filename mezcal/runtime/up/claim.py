@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mezcal.errors import CannotStart
-from mezcal.store.origin_note import ForeignStore, claim_store
+from mezcal.store.origin_note import ForeignStore, claim_store, remove_unused_cache
 from mezcal.telemetry.memory_folder import memory_folder
 
 if TYPE_CHECKING:
@@ -97,18 +97,20 @@ def claim_cache(settings: Settings) -> list[str]:
 
 
 def _take_former_cache(settings: Settings) -> str | None:
-    """Rename the cache that an older version made in DATA_DIR, if the origin has none yet, and if it is the origin's.
+    """Rename the cache that an older version made in DATA_DIR, if it is the origin's, which has no images elsewhere.
 
     Returns a line for the log.
     """
     former, folder = settings.data_dir.absolute() / FORMER_CACHE, settings.cache_dir
     wanted = settings.storage == "local" and settings.storage_dir is None
-    if not wanted or folder.exists() or not former.is_dir():
+    if not wanted or not former.is_dir() or folder.resolve() == former.resolve():
         return None
     try:
         claim_store(settings.model_copy(update={"storage_dir": former}))
     except ForeignStore as error:
         return f"it is not used: {error}"
+    if not remove_unused_cache(settings):
+        return f"the cache {former} of an older version is not used: {folder} is in use already"
     try:
         former.rename(folder)
     except OSError as error:

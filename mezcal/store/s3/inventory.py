@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 from mezcal.errors import StoreDown
 from mezcal.store.inventory import InventoryItem
@@ -108,7 +109,16 @@ class S3Inventory:
         found = self._bucket.head(LOCK)
         if found is not None and found.size and found.modified > time.time() - LOCK_SECONDS:
             return ""
-        return self._write_lock(repr(time.time_ns()).encode(), found)
+        token = uuid4().hex.encode()
+        return self._write_lock(token, found) or self._etag_of(token)
+
+    def _etag_of(self, token: bytes) -> str:
+        """Returns the entity tag of the lock if it holds *token*, else "".
+
+        It does if the response to the first attempt was lost: the repeated one finds the lock changed.
+        """
+        found = self._bucket.head(LOCK) if self._bucket.read(LOCK) == token else None
+        return found.etag if found else ""
 
     def _write_lock(self, holder: bytes, before: StoredObject | None) -> str:
         """Write the lock, unless it has changed since *before*. Returns its entity tag, "" if it has changed."""

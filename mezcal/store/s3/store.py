@@ -124,8 +124,7 @@ class S3Store:
         modified = int(number(found.metadata, "made") or found.modified)
         path = PurePosixPath(self.bucket.prefix + found.name)
         tag = f'"{digest[:32]}"' if digest else found.etag.removeprefix("W/")
-        fresh = number(found.metadata, "fresh") or found.modified
-        return Stored(path, found.size, modified, tag, fresh) if found.size else None
+        return Stored(path, found.size, modified, tag, number(found.metadata, "fresh")) if found.size else None
 
     def pages(self, recipe: Recipe) -> list[Mezzanine]:
         """Returns the pages of *recipe*'s master that are stored, or were a moment ago."""

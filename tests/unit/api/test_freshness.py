@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import replace
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,13 +14,14 @@ from api.freshness import Freshness
 from mezcal.jobs import Lane
 from mezcal.origin import open_origin
 from mezcal.recipe import Frame, Mezzanine, Thumbnail, ThumbnailOptions
+from mezcal.store import Stored
 from tests.support.store_contract import JPEG, sidecar
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from mezcal.settings import Settings
-    from mezcal.store import LocalStore, Stored
+    from mezcal.store import LocalStore
 
 MASTER = Mezzanine.parse("a.tif")
 WINDOW = 30.0
@@ -123,6 +125,33 @@ def test_thumbnails_and_images_without_a_sidecar_are_never_stale(freshness: Fres
     assert not freshness.is_stale(stored, thumbnail)
     stored.path.with_name("image.json").unlink()  # type: ignore[attr-defined]
     assert not freshness.is_stale(stored, MASTER)
+
+
+def test_an_image_of_umd_mezcal_is_served_as_it_stands(
+    freshness: Freshness, stored: Stored, requests: Requests
+) -> None:
+    stored.path.with_name("image.json").unlink()  # type: ignore[attr-defined]
+    assert not freshness.is_stale(stored, MASTER)
+    freshness.handle_due(time.time() + WINDOW + 1)
+    assert requests.lanes == [], "it is not made again"
+
+
+def test_an_object_without_metadata_of_ours_is_never_stale(freshness: Freshness, requests: Requests) -> None:
+    copied = Stored(PurePosixPath("cache/a.tif/image.jpg"), 9, modified=1, tag='"a"', fresh=None)
+    assert not freshness.is_stale(copied, MASTER)
+    freshness.handle_due(time.time() + WINDOW + 1)
+    handle(freshness)
+    assert requests.lanes == []
+
+
+def test_an_image_whose_sidecar_is_damaged_is_made_again(
+    freshness: Freshness, stored: Stored, requests: Requests
+) -> None:
+    stored.path.with_name("image.json").write_text("{")  # type: ignore[attr-defined]
+    grow_old(stored)
+    assert freshness.is_stale(stored, MASTER)
+    handle(freshness)
+    assert requests.lanes == [Lane.INTERACTIVE]
 
 
 def test_a_folder_that_is_away_asks_for_nothing(

@@ -236,9 +236,23 @@ def test_a_page_for_signing_in_or_an_expired_credential_is_an_outage_for_a_maste
     def answers() -> None:
         raise answer
 
-    assert guard.probe(HOST, answers) is OriginHealth.FAILING
+    assert guard.probe(HOST, answers) is OriginHealth.REFUSING
     guard.probe(HOST, well)
     assert seconds_left(table, recipe.key) < 2
+
+
+@pytest.mark.parametrize("answer", [PageInstead("text/html"), MasterDenied("403"), UnusableResponse("405")])
+def test_an_origin_that_answers_is_not_kept_paused(table: JobTable, guard: OriginGuard, answer: Failure) -> None:
+    opened(guard, table)
+    until(lambda: guard.circuit(HOST).state == "half-open")
+
+    def answers() -> None:
+        raise answer
+
+    guard.probe(HOST, answers)
+    assert guard.circuit(HOST).state == "half-open", "the next job finds out"
+    assert guard.probe(HOST, answers, known=False) is OriginHealth.HEALTHY, "of the base any answer will do"
+    assert guard.circuit(HOST).state == "closed"
 
 
 def test_a_master_that_always_fails_is_not_tried_sooner_while_others_are_well(

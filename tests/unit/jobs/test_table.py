@@ -596,6 +596,25 @@ def test_a_store_that_is_away_uses_up_no_attempts_and_is_tried_again_within_a_mi
         assert len(reaped(table)) == 1
 
 
+def test_a_master_that_is_read_in_vain_on_a_full_disk_is_read_ever_more_rarely(table: JobTable) -> None:
+    full = StoreDown("the disk is full")
+    full.after_reading = True
+    table.ensure(RECIPE, Lane.BULK)
+    pauses = []
+    for number in range(12):
+        claim = table.begin(KEY, f"w{number}")
+        assert claim is not None
+        assert claim.attempt == 1, "no attempt is used up"
+        pauses.append(Lease(table, claim).fail(full) or 0)
+        table.redis.zadd(table.keys.delayed, {KEY: 0})
+        assert len(reaped(table)) == 1
+    assert BACK_OFF_MAX / 2 <= pauses[-1] <= 1.5 * BACK_OFF_MAX
+    full.may_pass = True
+    claim = table.begin(KEY, "last")
+    assert claim is not None
+    assert (Lease(table, claim).fail(full) or 0) <= 60, "what passes within minutes is waited for"
+
+
 def test_a_wait_for_the_store_ends_with_the_lease_and_before_the_time_limit(table: JobTable) -> None:
     brief = with_lease(table, 0.3)
     with Lease(brief, begun(brief)).kept() as lease:

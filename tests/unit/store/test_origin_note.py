@@ -190,5 +190,7 @@ def test_the_cache_of_a_folder_that_was_moved_is_taken_along(
     assert cli.main(words) == 0
     assert (old.exists(), new.exists()) == (False, True)
     old.mkdir()
+    (new / "a.tif").mkdir()
+    (new / "a.tif" / "image.jpg").write_bytes(b"\xff\xd8\xff\xd9")
     assert cli.main(words) == 2, "nothing is overwritten"
     assert "exists" in capsys.readouterr().err

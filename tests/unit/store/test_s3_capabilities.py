@@ -7,9 +7,10 @@ import threading
 from contextlib import ExitStack, contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from botocore.exceptions import ReadTimeoutError
 
 from mezcal.checks import Severity
 from mezcal.checks.store import server_findings, store_check
@@ -149,6 +150,30 @@ def test_a_lock_that_another_process_has_taken_over_is_not_released(store: S3Sto
         assert fourth
     with inventory.exclusive(wait=False) as fifth:
         assert fifth, "it was released"
+
+
+def test_a_lock_is_held_although_the_response_to_its_write_was_lost(
+    store: S3Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, inventory = store.bucket._client, store.inventory
+    send, lost = client._send, [True]
+
+    def lossy(operation: str, parameters: dict[str, Any]) -> dict[str, Any]:
+        response = send(operation, parameters)
+        if parameters["Key"].endswith(LOCK) and operation == "put_object" and lost:
+            lost.pop()
+            raise ReadTimeoutError(endpoint_url="the store")
+        return response
+
+    store.capabilities()
+    monkeypatch.setattr(client, "_send", lossy)
+    with inventory.exclusive(wait=False) as held:
+        assert held
+        assert not lost
+        with inventory.exclusive(wait=False) as second:
+            assert not second
+    with inventory.exclusive(wait=False) as again:
+        assert again, "it was released"
 
 
 def test_uploads_that_are_not_listed_are_reported_once(store: S3Store, caplog: pytest.LogCaptureFixture) -> None:

@@ -44,6 +44,13 @@ def store(s3: S3Server, tmp_path: Path) -> S3Store:
     return S3Store(s3.settings(s3.bucket(), tmp_path))
 
 
+def test_an_object_that_mezcal_did_not_write_has_no_time_of_a_comparison(store: S3Store) -> None:
+    store.bucket.put(store.name(RECIPE), JPEG)
+    found = store.find(RECIPE)
+    assert found is not None
+    assert found.fresh is None
+
+
 # --- where it is
 
 

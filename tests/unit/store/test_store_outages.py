@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
@@ -14,8 +15,8 @@ from mezcal.errors import StoreDown, Superseded
 from mezcal.origin import open_origin
 from mezcal.recipe import Mezzanine
 from mezcal.sample import FOLDER
-from mezcal.settings import load
-from mezcal.store import outages
+from mezcal.settings import Layout, load
+from mezcal.store import LocalStore, outages
 from mezcal.store.outages import persist, wait_for_store
 from mezcal.store.s3 import S3Store
 from tests.support.s3_server import running_s3
@@ -188,6 +189,17 @@ def test_a_full_disk_does_not_end_a_job_before_it_could_evict(store: S3Store, mo
 
     monkeypatch.setattr(store, "check", full)
     wait_for_store(store, lambda _: pytest.fail("nobody waits for that"), 30)
+
+
+@pytest.mark.parametrize("evicted", [False, True])
+def test_on_a_full_disk_a_job_for_which_nobody_waits_reads_no_master_unless_images_are_evicted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, evicted: bool
+) -> None:
+    local = LocalStore(tmp_path, Layout.BASIC)
+    monkeypatch.setattr(local, "free_bytes", lambda: 4096)
+    monkeypatch.setattr(local, "make_free_space", lambda _: evicted)
+    with nullcontext() if evicted else pytest.raises(StoreDown, match="the disk is full"):
+        wait_for_store(local, lambda _: pytest.fail("nobody waits for that"), 30)
 
 
 def test_a_job_for_which_nobody_waits_begins_when_the_store_is_back(store: S3Store, busy: S3Server) -> None:

@@ -1,5 +1,5 @@
--- Free a job's place at its origin, and record how the origin answered it: outcome is 'healthy', 'failing' or '' if that
--- is not known. failures_max jobs that failed within window_seconds pause the origin: for pause_seconds at first, twice
+-- Free a job's place at its origin, and record how the origin answered it: outcome is 'healthy', 'failing', 'refusing' (a
+-- probe alone: it answers, but with no master, so a pause would not help) or '' if that is not known. failures_max jobs that failed within window_seconds pause the origin: for pause_seconds at first, twice
 -- as long after each failed probe, pause_max_seconds at most. probe is '1' if no job but the chore has asked, for a master
 -- that was read before.
 -- -> 1 if this paused the origin
@@ -34,12 +34,12 @@ if ARG.outcome == 'healthy' then
   if pauses > 1 or tonumber(redis.call('HGET', KEY.outage, 'failed') or '0') > 0 then release() end
   redis.call('DEL', KEY.circuit, KEY.failing, KEY.outage)
 end
-if ARG.outcome ~= 'failing' then return 0 end
+if ARG.outcome ~= 'failing' and ARG.outcome ~= 'refusing' then return 0 end
 
 if ARG.probe == '1' then
   redis.call('HINCRBY', KEY.outage, 'failed', 1)
   redis.call('EXPIRE', KEY.outage, 86400)
-  if not paused_until then return 0 end
+  if not paused_until or ARG.outcome == 'refusing' then return 0 end
 end
 if paused_until and time_left(paused_at, paused_until) > 0 then return 0 end  -- the job began before the pause
 if not paused_until then
