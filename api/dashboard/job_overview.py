@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 FAILURES_READ = 1000  # at most; these are counted by class
 SHOWN_OF_CLASS = 10  # failed jobs
 RUNNING_MAX = 50
+DELAYED_READ = 100
+DELAY_REASONS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,16 @@ def queue(context: ApiContext) -> QueueStatus | None:
         return context.jobs.status()
     except BrokerDown:
         return None
+
+
+def delay_reasons(context: ApiContext) -> list[str]:
+    """Return why jobs wait for their next attempt, each reason once. Empty if the broker cannot be reached."""
+    try:
+        delayed = context.jobs.delayed(DELAYED_READ)
+    except BrokerDown:
+        return []
+    reasons = [f"{record.failure.slug}: {record.failure.detail}" for record in delayed if record.failure]
+    return list(dict.fromkeys(reasons))[:DELAY_REASONS]
 
 
 def running_jobs(context: ApiContext) -> list[JobProgress]:

@@ -38,6 +38,7 @@ class OperatorPage:
     needs: list[KnownCondition]
     components: list[health.ComponentHealth]
     queue: QueueStatus | None
+    delayed: list[str]
     running: list[job_overview.JobProgress]
     failures: job_overview.FailureOverview | None
     galleries: Galleries
@@ -61,6 +62,7 @@ class OperatorPage:
             needs=needs(context),
             components=health.components(context),
             queue=job_overview.queue(context) if reachable else None,
+            delayed=job_overview.delay_reasons(context) if reachable else [],
             running=job_overview.running_jobs(context) if reachable else [],
             failures=job_overview.failures(context) if reachable else None,
             galleries=Galleries.of(context) if reachable else Galleries(),

@@ -27,7 +27,8 @@ ALL = "all"
 KEY = re.compile(r"[0-9a-f]{32}")
 REASON_MAX = 1000  # characters
 DESCRIPTION = """\
-List the failed jobs with id, state, attempts, path and reason. Those that are remembered longest come first.
+List the failed jobs with id, state, attempts, path and reason. Those that are remembered longest come first. Jobs
+that have failed and wait for their next attempt follow, with the state `delayed`.
 
 example: mezcal failures --retry books/1/page.tif"""
 
@@ -70,8 +71,10 @@ def _list(jobs: Jobs, settings: Settings, options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps({"jobs": [as_json(record) for record in records]}, indent=1))
     else:
-        print("\n".join(_lines(records, full=options.full) or ["no failed jobs"]), flush=True)
-        print_steps((record.failure.slug for record in records if record.failure), settings)
+        delayed = jobs.delayed(options.limit)
+        lines = _lines(records, full=options.full) or ["no failed jobs"]
+        print("\n".join(lines + _lines(delayed, full=options.full)), flush=True)
+        print_steps((record.failure.slug for record in records + delayed if record.failure), settings)
     return PROBLEMS if records and options.exit_code else OK
 
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from mezcal.commands.terminal.exit_codes import INTERRUPTED, OK, PROBLEMS
 from mezcal.commands.terminal.interrupts import Interrupts
-from mezcal.commands.terminal.next_steps import print_steps
+from mezcal.commands.terminal.next_steps import print_if_short_lived, print_steps
 from mezcal.commands.terminal.printable import printable
-from mezcal.commands.terminal.progress_bar import progress_bar
+from mezcal.commands.terminal.progress_bar import LEFT, progress_bar
 from mezcal.errors import BrokerDown
 from mezcal.ingest.lists import in_batches
 from mezcal.ingest.manifests import Skipped
@@ -89,6 +89,8 @@ def warm(
                 print(_withdraw(follow_up))
             return INTERRUPTED
     print_steps(run.failed_classes, settings)
+    for failure in run.failed_classes.values():
+        print_if_short_lived(failure, jobs.listed_seconds(failure))
     print(counts.summary())
     return counts.exit_code
 
@@ -121,7 +123,8 @@ class WarmRun:
     interrupts: Interrupts
     bar: ProgressBar
     wait: bool
-    failed_classes: set[str] = field(default_factory=set)
+    failed_classes: dict[str, Failure] = field(default_factory=dict)  # one failure of each class
+    reasons: list[str] = field(default_factory=list)  # those printed why jobs wait, each once
     broker_answered: float = field(default_factory=time.monotonic)  # when it last did
 
     def queue_missing(self, named: Iterator[Recipe | Skipped]) -> None:
@@ -156,10 +159,19 @@ class WarmRun:
                 self.counts.made += 1
             else:
                 self._report_failed(ended.recipe, ended.failure)
+        self._report_delayed()
+
+    def _report_delayed(self) -> None:
+        """Print each reason why jobs wait for their next attempt, once, with the first job that has it."""
+        for recipe, failure in self.follow_up.reasons() if self.follow_up.delayed() else ():
+            reason = printable(f"{failure.slug}: {failure.detail}", REASON_MAX)
+            if reason not in self.reasons and len(self.reasons) < LINES_MAX:
+                self.reasons.append(reason)
+                self.bar.print_line(f"delayed  {recipe.key}  {printable(recipe.label)}  {reason}")
 
     def _report_failed(self, recipe: Recipe, failure: Failure) -> None:
         self.counts.failed += 1
-        self.failed_classes.add(failure.slug)
+        self.failed_classes[failure.slug] = failure
         if self.counts.failed <= LINES_MAX:
             reason = printable(f"{failure.slug}: {failure.detail}", REASON_MAX)
             self.bar.print_line(f"failed  {recipe.key}  {printable(recipe.label)}  {reason}")
@@ -199,9 +211,16 @@ class WarmRun:
         counts = self.counts
         if self.wait:
             shown = {"failed": counts.failed, "cached": counts.cached, "skipped": counts.skipped}
-            self.bar.show(counts.made + counts.failed, counts.queued, **shown)
+            self.bar.show(counts.made + counts.failed, counts.queued, left=_left(self.follow_up.delayed()), **shown)
         else:
             self.bar.show(counts.named, cached=counts.cached, skipped=counts.skipped)
+
+
+def _left(delayed: int) -> str:
+    """Returns what the bar shows of the time that is left, while so many jobs are *delayed*."""
+    if delayed:
+        return f"{delayed:,} {'waits for its' if delayed == 1 else 'wait for their'} next attempt"
+    return LEFT
 
 
 def _skipped_line(skipped: Skipped) -> str:

@@ -265,6 +265,15 @@ class Jobs:
         """Return the failed and quarantined jobs; those that are remembered longest come first."""
         return self.table.failures(most)
 
+    def listed_seconds(self, failure: Failure) -> int:
+        """Return for how long `failures` has the *failure* of a bulk job."""
+        return self.table.policy.listed_seconds(failure)
+
+    @raises_broker_down()
+    def delayed(self, most: int = 100) -> list[Record]:
+        """Return the jobs that have failed and wait for their next attempt, at most so many."""
+        return self.table.delayed(most)
+
     @raises_broker_down()
     def remembered_until(self, key: str) -> float | None:
         """Return when the failure of the job *key* is forgotten, in seconds since 1970; None if none is remembered."""

@@ -10,7 +10,10 @@ from mezcal.explanations import explanation_of, filled
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from mezcal.errors import Failure
     from mezcal.settings import Settings
+
+SHORT = 3600  # seconds; who reads the output later than that looks for the failures in vain
 
 
 def print_steps(classes: Iterable[str], settings: Settings) -> None:
@@ -18,3 +21,9 @@ def print_steps(classes: Iterable[str], settings: Settings) -> None:
     for slug in sorted(set(classes)):
         explained = explanation_of(slug)
         print(f"{slug}: {filled(explained.step, settings)} ({explained.page})", file=sys.stderr)
+
+
+def print_if_short_lived(failure: Failure, seconds: int) -> None:
+    """Print that failures of the class of *failure* are listed for so many *seconds*, if these are few."""
+    if seconds < SHORT:
+        print(f"{failure.slug}: `mezcal failures` lists it for {seconds} s only", file=sys.stderr)

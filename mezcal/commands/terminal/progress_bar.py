@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 LINE_SECONDS = 5.0  # between two plain lines: 720 of them in a log of one hour
-FIGURES = "{n_fmt}/{total_fmt} [{rate_fmt}, {remaining} left{postfix}]"
+FIGURES = "{n_fmt}/{total_fmt} [{rate_noinv_fmt}, " + (LEFT := "{remaining} left") + "{postfix}]"
 LIVE_FORMAT = "{desc}: {percentage:3.0f}%|{bar}| " + FIGURES
 LINE_FORMAT = "{desc}: {percentage:.0f}% " + FIGURES
-OPEN_FORMAT = "{desc}: {n_fmt} [{rate_fmt}{postfix}]"  # while the total is not known
+OPEN_FORMAT = "{desc}: {n_fmt} [{rate_noinv_fmt}{postfix}]"  # while the total is not known
 DEFAULT_COLUMNS = 80  # of a terminal that does not report its width, as that of a container
 
 
@@ -39,11 +39,14 @@ class ProgressBar:
         self._line_seconds = line_seconds
         self._line_printed = time.monotonic()
 
-    def show(self, done: int, total: int | None = None, **counts: int) -> None:
-        """Show that *done* of *total* are finished. *counts* above 0 are shown with their names."""
-        if total is not None and total != self._bar.total:
+    def show(self, done: int, total: int | None = None, *, left: str = LEFT, **counts: int) -> None:
+        """Show that *done* of *total* are finished. *counts* above 0 are shown with their names.
+
+        *left* is shown in place of the time that is left.
+        """
+        if total is not None:
             self._bar.total = total
-            self._bar.bar_format = LIVE_FORMAT if self._live else LINE_FORMAT
+            self._bar.bar_format = (LIVE_FORMAT if self._live else LINE_FORMAT).replace(LEFT, left)
         if self._bar.total is not None and done > self._bar.total:
             self._bar.total = done  # it was counted some time ago
         named = ", ".join(f"{name} {count:,}" for name, count in counts.items() if count)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from mezcal.store import Store
 
 READ_AT_ONCE = 1000  # jobs in one round trip
+REASONS_READ = 20  # delayed jobs, each time
 ALL_SECONDS = 10.0  # between two look-ups of all queued jobs; a done job is remembered for 60
 ENDED = {JobState.DONE, JobState.FAILED, JobState.QUARANTINED}
 
@@ -66,6 +67,7 @@ class BulkFollowUp:
         self._waiting: dict[str, Packed] = {}  # by the chunk's name
         # By the job's key, in the order of queueing: the recipe, as often as it was handed over.
         self._queued: dict[str, list[dict[str, Any]]] = {}
+        self._delayed: dict[str, None] = {}  # the keys of those that wait for their next attempt, in this order
         self._all_read = time.monotonic()
         self._began = jobs.broker.clock()
 
@@ -100,6 +102,15 @@ class BulkFollowUp:
             if not ended and not read_all:
                 return
 
+    def delayed(self) -> int:
+        """Return how many jobs wait for their next attempt, as of the last look-up."""
+        return len(self._delayed)
+
+    def reasons(self, most: int = REASONS_READ) -> list[tuple[Recipe, Failure]]:
+        """Return why the first of the delayed jobs wait, if it was recorded."""
+        records = self._jobs.records(list(islice(self._delayed, most)))
+        return [(from_json(record.recipe), record.failure) for record in records if record.failure]
+
     def withdraw(self) -> int:
         """Delete the chunks and jobs that no worker has begun and no other client wants. Returns how many.
 
@@ -133,6 +144,11 @@ class BulkFollowUp:
     def _ended(self, keys: list[str]) -> list[Ended]:
         """Return those of the jobs *keys* that have ended, and follow them no longer."""
         states = dict(zip(keys, self._jobs.states(keys), strict=True))
+        for key, state in states.items():
+            if state is JobState.DELAYED:
+                self._delayed[key] = None
+            else:
+                self._delayed.pop(key, None)
         ended = [key for key, state in states.items() if state is None or state in ENDED]
         failed = {key: self._failure(key) for key in ended if states[key] is not JobState.DONE}
         return [Ended(from_json(recipe), failed.get(key)) for key in ended for recipe in self._queued.pop(key)]

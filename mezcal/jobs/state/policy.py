@@ -10,6 +10,7 @@ from mezcal.errors import Retention
 from mezcal.recipe import Mezzanine, Thumbnail
 
 if TYPE_CHECKING:
+    from mezcal.errors import Failure
     from mezcal.settings import Settings
 
 
@@ -54,6 +55,13 @@ class JobPolicy:
             breaker_pause=settings.breaker_seconds,
             time_limit=settings.job_time_limit,
         )
+
+    def listed_seconds(self, failure: Failure) -> int:
+        """Return how long the *failure* of a bulk job stays listed: longer than clients are refused.
+
+        No client has seen it yet.
+        """
+        return self.retention_seconds(Retention.LASTING if failure.retryable else failure.retention)
 
     def retention_seconds(self, retention: Retention) -> int:
         """Return how long failures of this class are remembered."""

@@ -7,7 +7,7 @@ import json
 import math
 from typing import TYPE_CHECKING, Any, cast
 
-from mezcal.errors import ORIGIN_AWAY, Quarantined, Retention
+from mezcal.errors import ORIGIN_AWAY, Quarantined
 from mezcal.jobs.state import known_pages
 from mezcal.jobs.state.keys import JobState, Keys, Lane
 from mezcal.jobs.state.records import (
@@ -119,6 +119,11 @@ class JobTable:
         """Return at most so many of the running jobs; those whose leases end first come first."""
         return self.records(cast("list[str]", self.redis.zrange(self.keys.running, 0, most - 1)))
 
+    def delayed(self, most: int) -> list[Record]:
+        """Return at most so many of the delayed jobs that have failed; those whose next attempt comes first lead."""
+        records = self.records(cast("list[str]", self.redis.zrange(self.keys.delayed, 0, most - 1)))
+        return [record for record in records if record.state is JobState.DELAYED and record.failure]
+
     def records(self, keys: list[str]) -> list[Record]:
         """Return those of the jobs *keys* that are in the table, in one round trip."""
         pipe = self.redis.pipeline(transaction=False)
@@ -175,8 +180,9 @@ class JobTable:
 
         A bulk job's failure stays listed longer than clients are refused: no client has seen it yet.
         """
-        listed = Retention.LASTING if claim.lane is Lane.BULK and failure.retryable else failure.retention
-        return self._finish(claim, AttemptOutcome.FAILED, failure, kept=self.policy.retention_seconds(listed))
+        refused = self.policy.retention_seconds(failure.retention)
+        kept = self.policy.listed_seconds(failure) if claim.lane is Lane.BULK else refused
+        return self._finish(claim, AttemptOutcome.FAILED, failure, kept=kept)
 
     def delay_after(self, claim: Claim, failure: Failure, seconds: float) -> bool:
         """Delay the job for *seconds*, after a *failure* that may pass. Returns False if the lease was lost.

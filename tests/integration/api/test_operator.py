@@ -13,7 +13,7 @@ import pytest
 from werkzeug.http import parse_date
 
 from api import create_app
-from mezcal.errors import MasterMissing, OriginFailed
+from mezcal.errors import MasterMissing, OriginFailed, StoreDown
 from mezcal.jobs import Jobs, Lane, Worker
 from mezcal.recipe import Mezzanine
 from mezcal.settings import load
@@ -73,6 +73,19 @@ def failed(settings: Settings, path: str, failure: Exception) -> str:
     assert claim is not None
     table.fail(claim, failure)  # type: ignore[arg-type]
     return recipe.key
+
+
+# --- delayed jobs
+
+
+def test_it_says_why_jobs_wait_for_their_next_attempt(settings: Settings) -> None:
+    table, recipe = Jobs.of(settings).table, Mezzanine("a.tif")
+    table.ensure(recipe, Lane.BULK)
+    claim = table.begin(recipe.key, "a worker")
+    assert claim is not None
+    table.delay_after(claim, StoreDown("the cache folder cannot be used (Permission denied)"), 30)
+    page = signed_in(settings).get("/ops").text
+    assert "Waiting after store-down: the cache folder cannot be used (Permission denied)" in page
 
 
 # --- access

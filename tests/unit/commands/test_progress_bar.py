@@ -13,6 +13,8 @@ from fcntl import ioctl
 
 import pytest
 
+from mezcal.commands.terminal.progress_bar import progress_bar
+
 PROGRAM = """
 from mezcal.commands.terminal.progress_bar import progress_bar
 with progress_bar("warming", {total}, line_seconds=0) as bar:
@@ -48,6 +50,15 @@ def test_a_terminal_gets_a_live_bar(columns: int) -> None:
     assert re.search(r"\rwarming: 100%\|.*\| 1000/1000 \[.*images/s, 00:00 left, failed 1,200\]", output)
     assert "\ra word\r\n" in re.sub(r"\r +\r", "\r", output)
     assert output.endswith("\r\n")
+
+
+def test_what_is_left_can_be_said_in_words(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress_bar("warm", line_seconds=0) as bar:
+        bar.show(1, 2, left="1 waits for its next attempt", failed=1)
+        bar.show(2, 2, failed=1)
+    first, *_, last = capsys.readouterr().err.splitlines()
+    assert re.fullmatch(r"warm: 50% 1/2 \[.*images/s, 1 waits for its next attempt, failed 1\]", first)
+    assert re.fullmatch(r"warm: 100% 2/2 \[.*images/s, 00:00 left, failed 1\]", last)
 
 
 def test_elsewhere_there_are_plain_lines() -> None:
