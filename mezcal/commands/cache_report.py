@@ -33,6 +33,7 @@ LISTED_MAX = 1000  # defects listed in JSON: more are only counted
 BUCKET_NEEDS_NOTHING = (
     "the cache is a bucket: umd-lib/mezcal reads and deletes its images as they are, so nothing has to be removed"
 )
+NO_CACHE_HINT = "name it by STORAGE_DIR, or run the command in the folder of mezcal's .env"
 VERIFY_COUNTS = ("verified", "without_sidecar", "defects", "mended")
 
 
@@ -118,10 +119,15 @@ class CacheReport:
         """Remove what only mezcal reads. Returns 1 if files are left that umd-lib/mezcal will fail at."""
         if not isinstance(self._store, LocalStore):
             raise WrongSetting(BUCKET_NEEDS_NOTHING)
+        folder = self._store.root
+        if not folder.is_dir():
+            raise WrongSetting(f"there is no cache at {folder}", NO_CACHE_HINT)
         survey = _last_survey(self._store.inventory)
         with progress_bar("removing", survey.derivatives if survey else None) as progress:
             result = HandBack(self._store, lambda so_far: progress.show(so_far.images), dry_run=dry_run).run()
-        self._print(asdict(result) | {"dry_run": dry_run}, _hand_back_lines)
+        if not (result.images or result.sidecars or result.foreign or result.own_folder):
+            raise WrongSetting(f"{folder} has no image and no folder .mezcal: it is no cache", NO_CACHE_HINT)
+        self._print({"folder": str(folder)} | asdict(result) | {"dry_run": dry_run}, _hand_back_lines)
         return 1 if result.foreign else 0
 
     def _print(self, figures: dict[str, Any], lines: Callable[[dict[str, Any]], list[str]]) -> None:
@@ -179,8 +185,9 @@ def _trim_lines(figures: dict[str, Any]) -> list[str]:
 
 def _hand_back_lines(figures: dict[str, Any]) -> list[str]:
     verb = "would be removed" if figures["dry_run"] else "removed"
+    own = f", and the folder .mezcal with {figures['own_images']:,} images" if figures["own_folder"] else ""
     lines = [
-        f"{verb}: {figures['sidecars']:,} image.json, and the folder .mezcal with {figures['own_images']:,} images",
+        f"{figures['folder']}: {figures['sidecars']:,} image.json{own} {verb}",
         f"{figures['images']:,} images stay",
     ]
     if figures["foreign"]:

@@ -26,13 +26,14 @@ if TYPE_CHECKING:
 class HandBackResult:
     """How many images were found, how many *sidecars* and *own_images* (pages, thumbnails) removed, *foreign* left.
 
-    A foreign file is an `image.json` without an image that is not mezcal's.
+    A foreign file is an `image.json` without an image that is not mezcal's. *own_folder*: there was a folder `.mezcal`.
     """
 
     images: int = 0
     sidecars: int = 0
     own_images: int = 0
     foreign: int = 0
+    own_folder: bool = False
 
 
 class HandBack:
@@ -53,6 +54,7 @@ class HandBack:
         """Remove sidecars, then mezcal's own folder. Raises `StoreDown` if a file is being written, or cannot go."""
         with os_errors_as_store_down():
             self._refuse_live_drafts()
+            self._result.own_folder = (self._store.root / OURS).is_dir()
             for item in FolderWalk(self._store.root):
                 if item.folder == OURS or item.folder.startswith(f"{OURS}/"):
                     self._result.own_images += bool(item.size)

@@ -133,12 +133,17 @@ def os_errors_as_store_down() -> Iterator[None]:
         raise as_store_down(error) from error
 
 
+def chown_command() -> str:
+    """Returns what an operator does if this user may not write to the cache."""
+    return f"as root, run chown -R {os.geteuid()}:{os.getegid()} on the folder of STORAGE_DIR"
+
+
 def as_store_down(error: OSError) -> StoreDown:
     """Returns the failure that *error* means, with a hint for the operator."""
     reason = os.strerror(error.errno) if error.errno else str(error)
     hint = {
         errno.ENOSPC: ": free some space, or lower the cache's bound",
         errno.EROFS: ": mount it writable",
-        errno.EACCES: ": give mezcal's user the right to write there",
+        errno.EACCES: f": {chown_command()}",
     }.get(error.errno or 0, "")
     return StoreDown(f"the cache folder cannot be used ({reason}){hint}")

@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from mezcal.errors import StoreDown
+from mezcal.store.local.files import chown_command
 from mezcal.store.local.layout import OURS
 from mezcal.store.local.walk import LEFT_ALONE
 
@@ -30,8 +31,7 @@ def check_owner(root: Path, folders: Iterable[str]) -> None:
     for folder in folders:
         if not _is_foreign(folder) and not _can_write(root / folder):
             raise StoreDown(
-                "a folder of the cache belongs to another user, so no image can be stored in it: as root, run "
-                f"chown -R {os.geteuid()}:{os.getegid()} on the folder of STORAGE_DIR"
+                "a folder of the cache belongs to another user, so no image can be stored in it: " + chown_command()
             )
 
 

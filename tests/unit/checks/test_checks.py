@@ -244,6 +244,7 @@ def not_as_root() -> Iterator[None]:
     ("closed", "levels"),
     [
         (None, (Severity.OK, Severity.OK)),
+        ("", (Severity.FAILED, Severity.FAILED)),
         ("books", (Severity.FAILED, Severity.FAILED)),
         ("books/1", (Severity.OK, Severity.FAILED)),
     ],
@@ -251,7 +252,7 @@ def not_as_root() -> Iterator[None]:
 def test_folders_of_another_user_are_reported_with_the_command_that_mends_them(
     old_cache: Path, closed: str | None, levels: tuple[Severity, Severity]
 ) -> None:
-    if closed:
+    if closed is not None:
         (old_cache / closed).chmod(0o555)
     store = LocalStore(old_cache, Layout.BASIC)
     note = OriginNote(load(_env_file=None), store)

@@ -144,12 +144,36 @@ def test_hand_back_says_what_it_removes(store: LocalStore, capsys: pytest.Captur
     (store.root / ".mezcal" / "locks").mkdir(parents=True)
     (store.root / "box" / "3" / "image.json").write_text("{}")
     assert cli.main(["cache", "hand-back", "--dry-run"]) == 0
-    assert "would be removed: 1 image.json" in capsys.readouterr().out
+    expected = f"{store.root}: 1 image.json, and the folder .mezcal with 0 images would be removed"
+    assert expected in capsys.readouterr().out
     code, report = answered(capsys, "hand-back")
     assert (code, report["sidecars"], report["images"], report["dry_run"]) == (0, 1, 10, False)
     assert not (store.root / ".mezcal").exists()
     (store.root / "image.json").write_text("[]")
     assert answered(capsys, "hand-back")[0] == 1, "umd-lib/mezcal would fail to delete there"
+
+
+def test_hand_back_names_a_folder_of_its_own_only_if_there_was_one(
+    store: LocalStore, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (store.root / "box" / "3" / "image.json").write_text("{}")
+    for removed in (1, 0):
+        assert cli.main(["cache", "hand-back"]) == 0
+        assert capsys.readouterr().out.startswith(f"{store.root}: {removed} image.json removed\n")
+
+
+def test_hand_back_is_refused_where_there_is_no_cache(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("STORAGE_DIR", str(tmp_path / "none"))
+    assert cli.main(["cache", "hand-back"]) == 2
+    assert f"there is no cache at {tmp_path}/none" in capsys.readouterr().err
+    (tmp_path / "none").mkdir()
+    (tmp_path / "none" / "notes.txt").touch()
+    assert cli.main(["cache", "hand-back"]) == 2
+    assert f"{tmp_path}/none has no image and no folder .mezcal: it is no cache" in capsys.readouterr().err
+    assert (tmp_path / "none" / "notes.txt").exists()
 
 
 def test_hand_back_is_refused_while_mezcal_up_runs_with_the_data_folder(

@@ -101,7 +101,7 @@ def test_there_and_back_and_there_again_with_deletions_at_each_step(moved: Local
 
 def test_a_dry_run_counts_the_same_and_removes_nothing(moved: LocalStore) -> None:
     before = files(moved.root)
-    expected = HandBackResult(images=7, sidecars=4, own_images=1)
+    expected = HandBackResult(images=7, sidecars=4, own_images=1, own_folder=True)
     assert HandBack(moved, dry_run=True).run() == expected
     assert files(moved.root) == before
     assert HandBack(moved).run() == expected
