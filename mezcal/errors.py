@@ -98,11 +98,23 @@ class MasterMissing(Failure):
     retention = Retention.MISSING
 
 
+class MasterOutside(MasterMissing):
+    """The path leads out of the folder that is the origin, by a link. The detail says where to."""
+
+    slug, title = "master-outside", "The path leads out of the folder of masters"
+
+
 class MasterDenied(Failure):
     """The origin refuses the master (401, 403). The credential is mezcal's, so the status is 502."""
 
     slug, title, status = "master-denied", "The repository refused our credential", 502
     retention = Retention.BRIEF
+
+
+class MasterUnreadable(MasterDenied):
+    """The user that mezcal runs as may not read the file in the folder that is the origin."""
+
+    slug, title = "master-unreadable", "The master may not be read"
 
 
 class MasterForbidden(Failure):

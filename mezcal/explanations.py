@@ -75,16 +75,33 @@ TABLE = {
         "mezcal failures --forget {JOB}",
         "docs/http.md",
     ),
+    "master-outside": Explanation(
+        "There is no such image here. Check the spelling.",
+        "The path leads out of {REPO_BASE_URL}, by a link. mezcal opens only files in that folder.",
+        "Put the file itself in the folder, or mount its folder there; or make a folder that has both {REPO_BASE_URL}. "
+        "Then: mezcal failures --forget {JOB}",
+        "docs/commands.md",
+        private=True,
+    ),
     "master-denied": Explanation(
         f"The repository refuses this service. {TELL}",
-        "The repository answered 401 or 403 for {MASTER}, or the user that mezcal runs as may not read the file.",
-        "Check {AUTH_TYPE} and its credential, or the owner and mode of the file, with: mezcal check PATH",
+        "The repository answered 401 or 403 for {MASTER}.",
+        "Check {AUTH_TYPE} and its credential, with: mezcal check PATH",
         "docs/configuration.md",
+    ),
+    "master-unreadable": Explanation(
+        f"This service may not read the file. {TELL}",
+        "The user that mezcal runs as may not read the file {MASTER}, or may not enter a folder above it.",
+        "Let that user read the file (chmod o+r, or another owner or group) and enter its folders (chmod o+x). "
+        "Test it as that user with: mezcal check PATH",
+        "docs/commands.md",
     ),
     "master-forbidden": Explanation(
         "The repository does not open this image to the public.",
-        "The repository answered 401 or 403 for {MASTER}; {ORIGIN_DENIED_STATUS} passes that on.",
-        "If it should be open, check {AUTH_TYPE} and its credential, with: mezcal check PATH",
+        "The repository answered 401 or 403 for {MASTER}, or the user that mezcal runs as may not read the file; "
+        "{ORIGIN_DENIED_STATUS} passes that on.",
+        "If it should be open, check {AUTH_TYPE} and its credential, or the owner and mode of a file in a folder, "
+        "with: mezcal check PATH",
         "docs/configuration.md",
     ),
     "origin-failed": Explanation(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import jwt
 
 from mezcal.checks import Check, CheckFailed, Severity
-from mezcal.errors import Failure, MasterDenied, OriginRedirectRefused
+from mezcal.errors import Failure, MasterDenied, MasterUnreadable, OriginRedirectRefused
 from mezcal.http import Deadline, HttpClient, HttpRequest, RequestFailed
 from mezcal.ingest.names import MasterNames
 from mezcal.origin import FolderOrigin, open_origin
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from mezcal.http import HttpResponse
     from mezcal.settings import Settings
 
+UNREADABLE_HINT = "let mezcal's user read the file (chmod o+r, or another owner) and enter its folders (chmod o+x)"
 REQUEST_SECONDS = 10.0  # for each request
 ANY_STATUS = frozenset(range(100, 600))
 CLOCK_SECONDS = 30.0  # by which the clocks may differ: signed tokens and URLs are valid for minutes
@@ -136,6 +137,8 @@ def _check_master(settings: Settings, path: str) -> str:
     try:
         with origin.open(recipe.path) as master:
             first_bytes = master.file.read(16)
+    except MasterUnreadable as unreadable:
+        raise CheckFailed(unreadable.detail, UNREADABLE_HINT) from unreadable
     except MasterDenied as denied:
         raise CheckFailed(denied.detail, _credential_hint(settings)) from denied
     if not first_bytes:

@@ -17,6 +17,7 @@ STATUSES = {
     "origin-paused": 503, "unforeseen": 500, "share-exceeded": 429,
     "frame-unfit": 400, "frame-missing": 404, "archive-refused": 403, "archive-failed": 502, "archive-timeout": 504,
     "out-of-memory": 503, "ticket-expired": 403, "bad-event": 400,
+    "master-outside": 404, "master-unreadable": 502,
 }  # fmt: skip
 
 

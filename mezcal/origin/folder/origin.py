@@ -7,17 +7,19 @@ import logging
 import os
 from contextlib import contextmanager
 from email.utils import formatdate
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
 from mezcal.errors import (
     BadRecipe,
-    MasterDenied,
     MasterEmpty,
     MasterForbidden,
     MasterIncomplete,
     MasterMissing,
+    MasterOutside,
+    MasterUnreadable,
     OriginFailed,
 )
 from mezcal.origin import urls
@@ -66,11 +68,16 @@ class FolderOrigin:
         for folder, subfolders, names, _ in os.fwalk(self._folder):
             subfolders.sort()
             images = sorted(filter(has_image_suffix, names))
-            paths += filter(_can_be_requested, (os.path.relpath(Path(folder, name), self._folder) for name in images))
+            found = (os.path.relpath(Path(folder, name), self._folder) for name in images)
+            paths += islice(filter(self._can_be_shown, found), most - len(paths))
             entries += len(names) + len(subfolders)
             if len(paths) >= most or entries > LISTING_ENTRIES_MAX:
                 break
         return paths[:most]
+
+    def _can_be_shown(self, path: str) -> bool:
+        """Return True if clients can ask for *path*, and it is no link that leads out of the folder or nowhere."""
+        return _can_be_requested(path) and (not (self._folder / path).is_symlink() or self.listing.has_file(path))
 
     def revalidate(self, path: str, etag: str | None, last_modified: str | None) -> MasterStatus:
         """Compare the file at *path* with the validators of the one that was read before."""
@@ -116,19 +123,26 @@ class FolderOrigin:
     def _open_file(self, path: str) -> BinaryIO:
         try:
             root = os.path.realpath(self._folder)
+            self._refuse_outside(path, root)
             real = Path(os.path.realpath(self._folder / path, strict=True))
-            if not real.is_relative_to(root):
-                logger.warning("%s leads out of the folder, to %s", path, real)
+            if not real.is_relative_to(root):  # a link that another program has just changed
                 raise MasterMissing("the folder has no such file")
             return open_without_links(root, real.relative_to(root).parts)
         except OSError as error:
             raise self._failure(error) from error
 
+    def _refuse_outside(self, path: str, root: str) -> None:
+        """Raise `MasterOutside` if *path* leads out of *root*, also if there is no file: clients learn nothing."""
+        real = Path(os.path.realpath(self._folder / path))
+        if not real.is_relative_to(root):
+            logger.warning("%s leads out of the folder, to %s", path, real)
+            raise MasterOutside(f"it leads out of the folder, to {real}")
+
     def _failure(self, error: OSError) -> Failure:
         if error.errno in ABSENT or error.errno == errno.EISDIR:
             return MasterMissing("the folder has no such file")
         if error.errno in {errno.EACCES, errno.EPERM}:
-            failure = MasterForbidden if self._denied == 403 else MasterDenied
+            failure = MasterForbidden if self._denied == 403 else MasterUnreadable
             return failure("the file may not be read")
         return OriginFailed(f"the file cannot be opened: {error.strerror}")
 

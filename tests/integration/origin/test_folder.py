@@ -9,7 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from mezcal.errors import MasterDenied, MasterForbidden, MasterIncomplete, MasterMissing, NotAnImage, TooLarge
+from mezcal.errors import (
+    MasterForbidden,
+    MasterIncomplete,
+    MasterMissing,
+    MasterOutside,
+    MasterUnreadable,
+    NotAnImage,
+    TooLarge,
+)
 from mezcal.origin import open_origin
 from mezcal.settings import WrongSetting, load
 
@@ -79,8 +87,22 @@ def test_a_link_out_of_the_folder_leads_nowhere(origin, folder, path):
     (folder.parent / "out.tif").write_bytes(b"II*\0secret")
     (folder / "out.tif").symlink_to(folder.parent / "out.tif")
     (folder / "up").symlink_to(folder.parent)
-    with pytest.raises(MasterMissing), origin().open(path):
+    with pytest.raises(MasterOutside, match=f"^it leads out of the folder, to {folder.parent}/out.tif$"):
+        origin().open(path).__enter__()
+    (folder.parent / "out.tif").unlink()
+    with pytest.raises(MasterOutside), origin().open(path):  # clients do not learn which files there are
         pass
+
+
+def test_images_to_show_are_no_links_that_lead_out_or_nowhere(origin, folder):
+    (folder.parent / "out.tif").write_bytes(b"II*\0secret")
+    (folder / "out.tif").symlink_to(folder.parent / "out.tif")
+    (folder / "broken.tif").symlink_to("nowhere.tif")
+    (folder / "link.tif").symlink_to("sub/100% a?b#c.tif")
+    shown = origin().list_paths(100)
+    assert "link.tif" in shown
+    assert not {"out.tif", "broken.tif"} & set(shown)
+    assert origin().list_paths(1) == shown[:1]
 
 
 def test_the_folder_itself_may_be_a_link(folder, tmp_path):
@@ -101,7 +123,7 @@ def without_root():
         os.seteuid(user)
 
 
-@pytest.mark.parametrize(("status", "failure"), [(502, MasterDenied), (403, MasterForbidden)])
+@pytest.mark.parametrize(("status", "failure"), [(502, MasterUnreadable), (403, MasterForbidden)])
 def test_a_file_that_may_not_be_read_is_denied(origin, status, failure):
     masters = origin(origin_denied_status=status)
     with without_root(), pytest.raises(failure), masters.open("closed.tif"):
