@@ -196,8 +196,8 @@ TABLE = {
     ),
     "master-empty": Explanation(
         f"The file at this address is empty. {TELL}",
-        "The file has no bytes: a broken upload, or a full disk of the repository.",
-        f"Upload it again. A request tries it again after {{FAILURE_BRIEF_SECONDS}}; or: {RETRY}",
+        "The file has no bytes: a broken upload or copy, or a full disk.",
+        f"Put a good copy in its place. A request tries it again after {{FAILURE_BRIEF_SECONDS}}; or: {RETRY}",
         "docs/http.md",
     ),
     "undecodable": Explanation(

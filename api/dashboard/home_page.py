@@ -13,8 +13,10 @@ from api.responses import html
 from api.security.auth import is_operator
 from mezcal.errors import BrokerDown
 from mezcal.jobs import JobState, Lane
+from mezcal.origin import FolderOrigin
 from mezcal.recipe import Mezzanine, from_json
 from mezcal.sample import FOLDER
+from mezcal.settings.units import format_count
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from api.context import ApiContext
 
 FAILED = {JobState.FAILED, JobState.QUARANTINED}
+COUNTED_MAX = 1000  # masters of a folder: a page waits for it
 TILES_MAX = 12  # each shows a whole mezzanine, which the browser scales down
 
 
@@ -71,7 +74,8 @@ class QueueFigures:
 class HomePage:
     """All that the page shows. *base_url* is empty if it should not be shown.
 
-    *folders* is the URL path of the folders, empty if the client may not see them.
+    *folders* is the URL path of the folders, empty if the client may not see them; *more* then says how many images
+    they have besides those of *tiles*, empty if there are none.
     """
 
     tiles: Sequence[Tile]
@@ -79,15 +83,23 @@ class HomePage:
     queue: QueueFigures | None
     base_url: str
     folders: str = ""
+    more: str = ""
 
     @classmethod
     def of(cls, context: ApiContext) -> Self:
         """Collect what the page shows now."""
-        recipes = _recipes(context)
+        folders = folders_url(context)
+        listed = ListedMasters.of(context, COUNTED_MAX if folders else TILES_MAX)
+        recipes = _recipes(context, listed.paths[:TILES_MAX])
         failed = _failed(context, recipes)
         tiles = [_tile(context, recipe, recipe.key in failed) for recipe in recipes]
         return cls(
-            tiles, CacheFigures.of(context), QueueFigures.of(context), shown_base_url(context), folders_url(context)
+            tiles,
+            CacheFigures.of(context),
+            QueueFigures.of(context),
+            shown_base_url(context),
+            folders,
+            listed.more_than(recipes) if folders else "",
         )
 
     def html(self) -> str:
@@ -100,7 +112,30 @@ class HomePage:
             queue=self.queue,
             base_url=self.base_url,
             folders=self.folders,
+            more=self.more,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class ListedMasters:
+    """The *paths* that the origin lists; not *complete* if there may be more."""
+
+    paths: list[str]
+    complete: bool
+
+    @classmethod
+    def of(cls, context: ApiContext, most: int) -> Self:
+        """List *most* at most, and in a large folder fewer."""
+        if isinstance(context.origin, FolderOrigin):
+            return cls(*context.origin.first_paths(most))
+        return cls(context.origin.list_paths(most), complete=False)
+
+    def more_than(self, recipes: list[Mezzanine]) -> str:
+        """Return how many there are besides *recipes*, in words; empty if there are none."""
+        more = len(set(self.paths) - {recipe.path for recipe in recipes})
+        if not self.complete:
+            return f"more than {format_count(more, 'image')}" if more else "more images"
+        return format_count(more, "more image") if more else ""
 
 
 def folders_url(context: ApiContext) -> str:
@@ -114,14 +149,14 @@ def shown_base_url(context: ApiContext) -> str:
     return "" if base_url.startswith("file:") and not is_operator() else base_url
 
 
-def _recipes(context: ApiContext) -> list[Mezzanine]:
-    """Return the mezzanines that were made last, then masters that the origin lists, if it can list any."""
+def _recipes(context: ApiContext, listed: list[str]) -> list[Mezzanine]:
+    """Return the mezzanines that were made last, then the masters *listed* by the origin."""
     try:
         made = [from_json(record) for record in context.jobs.recent.newest(TILES_MAX)]
     except BrokerDown:
         made = []
     recipes = [recipe for recipe in made if isinstance(recipe, Mezzanine)]
-    recipes += [Mezzanine.parse(path) for path in context.origin.list_paths(TILES_MAX)]
+    recipes += [Mezzanine.parse(path) for path in listed]
     return list(dict.fromkeys(recipes))[:TILES_MAX]
 
 

@@ -14,7 +14,7 @@ from flask import request
 from api.context import context
 from api.security.auth import is_operator
 from mezcal.errors import BrokerDown, Retention
-from mezcal.explanations import Explanation, explanation_of, filled
+from mezcal.explanations import TELL, Explanation, explanation_of, filled
 from mezcal.origin.urls import join
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """*viewer* is for everybody, *operator* and *step* for operators: None for all others.
+    """*viewer* is for everybody, *operator* and *step* for operators: None for all others. One of both is not empty.
 
     *retry*: trying again may help. *until* is when the failure is forgotten, in seconds since 1970; None if it is not
     remembered. *page* is the page of the documentation.
@@ -48,11 +48,12 @@ class Advice:
         if not is_operator():
             return cls(viewer, page=explained.page, retry=explained.retry, until=until)
         operator, step = _for_operators(explained, job, path)
-        return cls(viewer, operator, step, explained.page, explained.retry, until)
+        own = viewer.removesuffix(TELL).rstrip()  # who asks is who runs the service
+        return cls(own, operator, step, explained.page, explained.retry, until)
 
     def as_json(self) -> dict[str, Any]:
         """Return what a problem's JSON has in addition to the fields of RFC 9457."""
-        fields = {"advice": self.viewer, "operator": self.operator, "next_step": self.step}
+        fields = {"advice": self.viewer or None, "operator": self.operator, "next_step": self.step}
         return {name: value for name, value in (fields | {"remembered_until": self.until}).items() if value is not None}
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 JSON_TYPE = "application/problem+json"
 SHORTAGE = "mezcal has no memory, thread or open file left for this request: try again in a moment"
-REPLACED = ". If the master has been replaced since, ask again in a minute: the repository is asked now"
+REPLACED = ". A replaced file is noticed within a minute of a request"
 BEARER = 'Bearer realm="mezcal"'
 LOGIN = f'{BEARER}, Basic realm="mezcal"'  # SNS and Java's clients send a login only after such a challenge
 

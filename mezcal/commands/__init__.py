@@ -24,7 +24,7 @@ COMMANDS = (  # in the order of --help
     Command("warm", "mezcal.commands.warm", "make images before a client asks for them"),
     Command("purge", "mezcal.commands.purge", "delete cached images, so that the next request makes them again"),
     Command("failures", "mezcal.commands.failures", "list failed jobs and their reasons, retry or forget them"),
-    Command("cache", "mezcal.commands.cache", "show the size of the cache, trim it, verify it"),
+    Command("cache", "mezcal.commands.cache", "show the size of the cache, trim it, verify it, adopt it, hand it back"),
     Command("check", "mezcal.commands.check", "check settings, repository, broker, workers and store"),
     Command("api", "mezcal.commands.roles.api", "run only the API, for an installation on several machines"),
     Command("worker", "mezcal.commands.roles.worker", "run only a worker, for an installation on several machines"),

@@ -28,6 +28,12 @@ EXIT_CODES = """\
 exit codes: 0 done, nothing is wrong; 1 the bound could not be reached, or a defect or a foreign file is left;
 2 could not be done."""
 
+PROBLEMS_OF = {  # what exit code 1 means for a command, if it has one
+    "trim": "the bound could not be reached",
+    "verify": "a defect is left",
+    "hand-back": "an image.json that is not mezcal's is left",
+}
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the description and the commands of `mezcal cache` to *parser*."""
@@ -52,9 +58,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def _add(commands: Any, name: str, summary: str, run: Callable[[argparse.Namespace], int]) -> argparse.ArgumentParser:
     description = f"{summary[0].upper()}{summary[1:]}."
-    parser: argparse.ArgumentParser = commands.add_parser(
-        name, help=summary, description=description, epilog=EXIT_CODES
-    )
+    problems = f"1 {PROBLEMS_OF[name]}; " if name in PROBLEMS_OF else ""
+    codes = f"exit codes: 0 done; {problems}2 could not be done."
+    parser: argparse.ArgumentParser = commands.add_parser(name, help=summary, description=description, epilog=codes)
     parser.add_argument("--json", action="store_true", help="print JSON")
     add_data_dir(parser)
     parser.set_defaults(run=run)

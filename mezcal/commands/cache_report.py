@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from mezcal.commands.terminal.progress_bar import progress_bar
 from mezcal.errors import StoreDown
 from mezcal.settings import WrongSetting
-from mezcal.settings.units import format_bytes, format_seconds
+from mezcal.settings.units import format_bytes, format_count, format_seconds
 from mezcal.store import LocalStore
 from mezcal.store.housekeeping.dry_run import DryRunInventory
 from mezcal.store.housekeeping.hand_back import HandBack
@@ -177,7 +177,7 @@ def _stats_lines(figures: dict[str, Any]) -> list[str]:
 def _trim_lines(figures: dict[str, Any]) -> list[str]:
     verb = "would be evicted" if figures["dry_run"] else "evicted"
     evicted, left = format_bytes(figures["evicted_bytes"]), format_bytes(figures["bytes"])
-    lines = [f"{figures['evicted']:,} derivatives ({evicted}) {verb}, {left} left"]
+    lines = [f"{format_count(figures['evicted'], 'image')} ({evicted}) {verb}, {left} left"]
     if not figures["kept"]:
         lines.append("the bound is not reached: what was used within the last minute is never evicted")
     return lines
@@ -185,10 +185,11 @@ def _trim_lines(figures: dict[str, Any]) -> list[str]:
 
 def _hand_back_lines(figures: dict[str, Any]) -> list[str]:
     verb = "would be removed" if figures["dry_run"] else "removed"
-    own = f", and the folder .mezcal with {figures['own_images']:,} images" if figures["own_folder"] else ""
+    images = format_count(figures["own_images"], "image")
+    own = f", and the folder .mezcal with {images}" if figures["own_folder"] else ""
     lines = [
         f"{figures['folder']}: {figures['sidecars']:,} image.json{own} {verb}",
-        f"{figures['images']:,} images stay",
+        f"{format_count(figures['images'], 'image')} stay{'s' if figures['images'] == 1 else ''}",
     ]
     if figures["foreign"]:
         lines.append(f"{figures['foreign']:,} image.json stay: they are next to no image, and not mezcal's")
@@ -196,4 +197,6 @@ def _hand_back_lines(figures: dict[str, Any]) -> list[str]:
 
 
 def _verify_lines(figures: dict[str, Any]) -> list[str]:
-    return [", ".join(f"{figures[name]:,} {name.replace('_', ' ')}" for name in VERIFY_COUNTS)]
+    defects = format_count(figures["defects"], "defect")
+    rest = f"{defects}, {figures['mended']:,} mended"
+    return [f"{figures['verified']:,} verified, {figures['without_sidecar']:,} without sidecar, {rest}"]

@@ -209,7 +209,7 @@ class WarmRun:
 
     def _show(self) -> None:
         counts = self.counts
-        if self.wait:
+        if self.wait and counts.queued:
             shown = {"failed": counts.failed, "cached": counts.cached, "skipped": counts.skipped}
             self.bar.show(counts.made + counts.failed, counts.queued, left=_left(self.follow_up.delayed()), **shown)
         else:

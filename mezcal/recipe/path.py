@@ -31,6 +31,8 @@ def plain_path(path: str) -> str:
     # A printable path has no control characters, and `isprintable` is a hundred times as fast as the loop.
     if not path.isprintable() and any(unicodedata.category(char) in {"Cc", "Cs"} for char in path):
         raise BadRecipe("the path holds a control character")
+    if path[-1] == "/" and path.strip("/"):
+        raise BadRecipe("a path that ends with / names a folder: name a file in it")
     if "\N{REPLACEMENT CHARACTER}" in path:
         raise BadRecipe("the path is not UTF-8")
     for reading in _readings(path):

@@ -42,14 +42,17 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def free_address(host: str, port: int) -> Address:
-    """Returns *host* and *port* as an address; port 0 is replaced by a free one. Raises `CannotStart`."""
+def free_address(host: str, port: int, option: str = "--port") -> Address:
+    """Returns *host* and *port* as an address; port 0 is replaced by a free one.
+
+    Raises `CannotStart`; *option* is the one that names the port.
+    """
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
         except OSError as error:
-            raise CannotStart(_refusal(host, port, error)) from error
+            raise CannotStart(_refusal(host, port, option, error)) from error
         bound = probe.getsockname()
     return Address(host, bound[1], is_loopback(bound[0]))
 
@@ -58,9 +61,9 @@ def _joined(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def _refusal(host: str, port: int, error: OSError) -> str:
+def _refusal(host: str, port: int, option: str, error: OSError) -> str:
     if error.errno == errno.EADDRINUSE:
-        return f"port {port} of {host} is in use by another program"
+        return f"port {port} of {host} is in use by another program: stop it, or name another port with {option}"
     if error.errno in {errno.EACCES, errno.EPERM}:
         return f"this user may not listen on port {port} of {host}"
     return f"{host} is not an address of this machine: {error.strerror}"

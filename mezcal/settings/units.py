@@ -1,4 +1,4 @@
-"""Parses and formats sizes and times as people write them: `500GB`, `20GiB`, `90d`."""
+"""Parses and formats sizes, times and counts as people write them: `500GB`, `20GiB`, `90d`."""
 
 from __future__ import annotations
 
@@ -25,6 +25,11 @@ def _number(text: str, units: dict[str, int], example: str) -> float:
     if match is None or match[2].lower() not in units:
         raise ValueError(f"must be {example}")
     return float(match[1]) * units[match[2].lower()]
+
+
+def format_count(count: int, thing: str) -> str:
+    """Format *count* with the plural of *thing* unless it is one: `1 image`, `1,200 images`."""
+    return f"{count:,} {thing}{'' if count == 1 else 's'}"
 
 
 def format_bytes(size: float) -> str:

@@ -22,6 +22,17 @@ if TYPE_CHECKING:
 # Without REVALIDATE_AFTER, for folders alone: comparing a file costs nearly nothing, and no folder sends events.
 FOLDER_HIT_SECONDS = 30  # and as long again until the next request: an edited master is shown within a minute
 FOLDER_UNASKED_SECONDS = 20 * 3600  # the walk through a large store takes some hours: each image within a day
+RULES = {  # by pydantic's types of errors, with the names of their contexts
+    **dict.fromkeys(("int_parsing", "int_parsing_size", "int_from_float", "int_type"), "must be a whole number"),
+    **dict.fromkeys(("float_parsing", "float_type", "finite_number"), "must be a number"),
+    **dict.fromkeys(("bool_parsing", "bool_type"), "must be true or false"),
+    **dict.fromkeys(("literal_error", "enum"), "must be {expected}"),
+    "greater_than": "must be more than {gt}",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than": "must be less than {lt}",
+    "less_than_equal": "must be at most {le}",
+    "string_pattern_mismatch": "must have the form {pattern}",
+}
 
 
 class Settings(SettingFields):
@@ -185,7 +196,7 @@ def variables_in_file() -> dict[str, str]:
 
 
 def _explain(problem: Any) -> str:
-    reason = problem["msg"].removeprefix("Value error, ")
+    reason = _reason(problem)
     if not problem["loc"]:
         return str(reason)  # a rule between settings; the input would be all of them, secrets included
     name = str(problem["loc"][0]).upper()
@@ -193,3 +204,10 @@ def _explain(problem: Any) -> str:
     secret = field is not None and "SecretStr" in str(field.annotation)
     holds = "a value that is not shown" if secret else repr(problem.get("input"))
     return f"{name} is {holds}: {reason}"
+
+
+def _reason(problem: Any) -> str:
+    """Returns what the value must be, in words for people; pydantic's own only for the rest."""
+    if problem["type"] in RULES:
+        return RULES[problem["type"]].format(**problem.get("ctx", {}))
+    return str(problem["msg"].removeprefix("Value error, "))

@@ -130,7 +130,8 @@ class OriginNote:
 
     def _refusal(self, reason: str) -> ForeignStore:
         origin = "" if self._origin.repository == "samples" else f" --origin '{self._origin.repository}'"
-        remedy = f"set another {self._variable}; or, if these are the same masters at a new address, run once: "
+        same = "these are the same masters at a new address, or the former address was a mistake"
+        remedy = f"set another {self._variable}; or, if {same}, run once: "
         return ForeignStore(f"the cache {self._place} {reason}", f"{remedy}{ADOPT}{origin}")
 
 
@@ -179,6 +180,8 @@ class Adoption:
     now: str
 
     def __str__(self) -> str:
+        if self.former == self.now:
+            return f"the cache {self.place} is that of {self.now} already"
         before = f"was that of {self.former}" if self.former else "had no note of its origin"
         return f"the cache {self.place} {before}; it is now that of {self.now}"
 

@@ -313,7 +313,7 @@ class Page:
             raise BadTiff(f"strip or tile {np.argmax(sizes == 0)} is empty")
         if beyond.any():
             number = np.argmax(beyond)
-            raise BadTiff(f"strip or tile {number} at {offsets[number]} lies beyond the file's end at {length}")
+            raise BadTiff(f"strip or tile {number} at {offsets[number]} ends beyond the file's end at {length}")
 
     def _strip_bytes(self, number: int) -> int:
         """Returns the bytes of an uncompressed strip, but no more than are surely too many. 0 if it has no bits."""

@@ -59,21 +59,25 @@ class FolderOrigin:
         return urls.path_under(self.base_url, url)
 
     def list_paths(self, most: int) -> list[str]:
-        """Return the first masters' paths in the order of their names. A large folder is not read to its end.
+        """Return the first masters' paths in the order of their names. A large folder is not read to its end."""
+        return self.first_paths(most)[0]
 
-        Names that no path can have are skipped: with control characters, or not in UTF-8.
+    def first_paths(self, most: int) -> tuple[list[str], bool]:
+        """Return the same as `list_paths`, and True if these are all.
+
+        Hidden names are skipped, and those that no path can have: with control characters, or not in UTF-8.
         """
         paths: list[str] = []
         entries = 0
         for folder, subfolders, names, _ in os.fwalk(self._folder):
-            subfolders.sort()
-            images = sorted(filter(has_image_suffix, names))
+            subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
+            images = sorted(name for name in names if has_image_suffix(name) and not name.startswith("."))
             found = (os.path.relpath(Path(folder, name), self._folder) for name in images)
-            paths += islice(filter(self._can_be_shown, found), most - len(paths))
+            paths += islice(filter(self._can_be_shown, found), most + 1 - len(paths))
             entries += len(names) + len(subfolders)
-            if len(paths) >= most or entries > LISTING_ENTRIES_MAX:
-                break
-        return paths[:most]
+            if len(paths) > most or entries > LISTING_ENTRIES_MAX:
+                return paths[:most], False
+        return paths[:most], True
 
     def _can_be_shown(self, path: str) -> bool:
         """Return True if clients can ask for *path*, and it is no link that leads out of the folder or nowhere."""
@@ -127,6 +131,8 @@ class FolderOrigin:
             real = Path(os.path.realpath(self._folder / path, strict=True))
             if not real.is_relative_to(root):  # a link that another program has just changed
                 raise MasterMissing("the folder has no such file")
+            if real.is_dir():
+                raise MasterMissing("this is a folder: name a file in it")
             return open_without_links(root, real.relative_to(root).parts)
         except OSError as error:
             raise self._failure(error) from error

@@ -82,9 +82,11 @@ def up(options: UpOptions) -> int:
 def reserve_places(options: UpOptions, folder: Folder, stack: ExitStack) -> Places:
     """Returns where the parts will listen. Raises `CannotStart` if a port is in use or wanted twice."""
     api = free_address(options.host, options.port)
-    dashboard = None if options.flower_port is None else free_address("127.0.0.1", options.flower_port)
+    dashboard = None if options.flower_port is None else free_address("127.0.0.1", options.flower_port, "--flower-port")
     if dashboard is not None and dashboard.port == api.port:
-        raise CannotStart(f"port {api.port} is wanted for the API and for the dashboard")
+        raise CannotStart(
+            f"port {api.port} is wanted for the API and for the dashboard: give them two, with --port and --flower-port"
+        )
     return Places(api, dashboard, stack.enter_context(broker.socket_place(folder.run)))
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 ORPHANS_SECONDS = 15.0  # that the parts of a killed `mezcal up` may take to end
 POLL_SECONDS = 0.05
+NEXT_STEP = "stop that one, or name another folder with --data-dir"
 FORMER_CACHE = "cache"  # in DATA_DIR, of the development versions: for all origins
 
 
@@ -57,12 +58,12 @@ def claimed(root: Path) -> Iterator[Folder]:
         except OSError as error:
             raise CannotStart(f"the data folder {root} cannot be written: {error.strerror}") from error
         if not _locked(own, patience=0):
-            raise CannotStart(f"the data folder {root} is in use by another mezcal{_holder(own)}")
+            raise CannotStart(f"the data folder {root} is in use by another mezcal{_holder(own)}: {NEXT_STEP}")
         os.truncate(own, 0)
         os.pwrite(own, str(os.getpid()).encode(), 0)
         stack.callback(os.truncate, own, 0)
         if not _locked(parts, patience=ORPHANS_SECONDS):
-            raise CannotStart(f"the data folder {root} is in use by parts of a mezcal that was killed")
+            raise CannotStart(f"the data folder {root} is in use by parts of a mezcal that was killed: {NEXT_STEP}")
         yield Folder(root, parts, stack.enter_context(memory_folder()))
 
 

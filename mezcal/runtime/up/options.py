@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,7 +80,9 @@ def origin_url(origin: str | None) -> str | None:
     folder = Path(origin).absolute()
     if not folder.is_dir():
         raise CannotStart(f"--origin {origin} is neither a URL nor a folder")
-    return folder.as_uri()
+    plain = Path(os.path.normpath(folder))
+    same = plain.is_dir() and plain.samefile(folder)  # not if `..` follows a link to a folder
+    return (plain if same else folder).as_uri()
 
 
 def with_queues(options: UpOptions, chosen: Settings) -> Settings:

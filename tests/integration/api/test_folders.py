@@ -58,6 +58,14 @@ def browser(settings: Settings) -> FlaskClient:
     return client
 
 
+@pytest.fixture
+def operator(settings: Settings) -> FlaskClient:
+    """A client that sends a token. The session of a browser is for /ops alone."""
+    client = stranger(settings)
+    client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {TOKEN}"
+    return client
+
+
 def stranger(settings: Settings) -> FlaskClient:
     client = create_app(settings).test_client()
     client.environ_base["REMOTE_ADDR"] = "127.0.0.1"
@@ -102,6 +110,47 @@ def test_the_home_page_leads_operators_to_the_folders(settings_with: Callable[..
     assert 'href="/ops/browse"' in client.get("/", base_url=LOCAL).text
     client.environ_base["REMOTE_ADDR"] = "192.0.2.1"
     assert "/ops/browse" not in client.get("/", base_url=LOCAL).text
+
+
+def test_the_home_page_counts_what_it_does_not_show_for_operators_alone(
+    settings: Settings, operator: FlaskClient, folder: Path
+) -> None:
+    assert "Not shown here" not in operator.get("/").text
+    for number in range(20):
+        (folder / f"{number:02}.tif").write_bytes(b"II*\0")
+    assert "Not shown here: 12 more images" in operator.get("/").text
+    assert "more images" not in stranger(settings).get("/").text
+
+
+@pytest.mark.parametrize("typed", ["books/1/b & c.tif", " books/1/b & c.tif ", "{folder}/books/1/b & c.tif"])
+def test_an_operator_finds_an_image_by_its_path_or_its_file(operator: FlaskClient, folder: Path, typed: str) -> None:
+    found = operator.get("/", query_string={"url": typed.format(folder=folder)})
+    assert (found.status_code, found.headers["Location"]) == (302, "/images/books/1/b%20&%20c.tif")
+
+
+def test_an_operator_is_told_what_is_not_below_the_folder(operator: FlaskClient, folder: Path) -> None:
+    refused = operator.get("/", query_string={"url": "/etc/hostname"})
+    assert (refused.status_code, f"not below the repository's folder, {folder}" in refused.text) == (404, True)
+
+
+def test_strangers_do_not_learn_which_folders_the_machine_has(settings: Settings, folder: Path) -> None:
+    client = stranger(settings)
+    (folder.parent / "link").symlink_to(folder)
+    typed = [f"{folder}/top.tif", f"{folder.parent}/link/top.tif", "/etc/hostname", "/no/such/file", "file:///etc/x"]
+    answers = [client.get("/", query_string={"url": name}) for name in typed]
+    assert {answer.status_code for answer in answers} == {404}
+    assert len({answer.get_json()["detail"] for answer in answers}) == 1
+    found = client.get("/", query_string={"url": "books/1/a.tif"})
+    assert (found.status_code, found.headers["Location"]) == (302, "/images/books/1/a.tif")
+    assert client.get("/", query_string={"url": "../a.tif"}).status_code == 400
+
+
+def test_operators_are_not_sent_to_themselves(settings: Settings, operator: FlaskClient) -> None:
+    fail(settings, "top.tif", MasterEmpty("the file is empty"))
+    page = {"Accept": "text/html"}
+    assert "Tell the people who run this service" in stranger(settings).get("/images/top.tif", headers=page).text
+    shown = operator.get("/images/top.tif", headers=page).text
+    assert ("Tell the people" in shown, "Next step" in shown) == (False, True)
 
 
 def test_folders_lead_down_and_crumbs_up(browser: FlaskClient) -> None:

@@ -260,7 +260,7 @@ def test_a_master_that_was_repaired_is_shown_after_it_was_asked_for_again(
     script.body = VALLEY
     refused = installation.ask(master)
     assert refused.status_code == 422
-    assert "the repository is asked now" in problem(refused)["detail"]
+    assert "A replaced file is noticed within a minute of a request" in problem(refused)["detail"]
     until(lambda: installation.ask(master).status_code == 200, what="the image of the repaired master")
 
 

@@ -211,6 +211,20 @@ def test_a_folder_that_may_be_entered_but_not_listed_is_passed():
             assert master.file.read() == b"II*\0master"
 
 
+def test_a_folder_is_no_master_and_is_called_one(origin, folder):
+    with pytest.raises(MasterMissing, match="this is a folder: name a file in it"), origin().open("sub"):
+        pass
+
+
+def test_it_is_known_whether_a_list_is_complete(origin, folder):
+    (folder / ".trash").mkdir()
+    (folder / ".trash" / "old.tif").write_bytes(b"II*\0x")
+    (folder / ".x.tif").write_bytes(b"II*\0x")
+    names = ["closed.tif", "sub/100% a?b#c.tif"]
+    assert origin().first_paths(2) == (names, True)
+    assert origin().first_paths(1) == (names[:1], False)
+
+
 def test_names_that_no_path_can_have_are_not_listed(origin, folder):
     for name in (b"a\nb.tif", b"caf\xe9.tif", b"x\x7f.tif", b"y\x85.tif"):
         (folder / os.fsdecode(name)).write_bytes(b"II*\0x")

@@ -82,7 +82,7 @@ def test_the_form_sends_the_url_by_get_to_the_page_itself():
     assert form["method"] == "get"
     assert field["name"] == "url"
     assert label["for"] == field["id"]
-    assert "Repository URL: Fetch" in page.text
+    assert "Image in the repository: Fetch" in page.text
 
 
 def test_the_form_says_how_a_repository_url_begins():
@@ -91,10 +91,23 @@ def test_the_form_says_how_a_repository_url_begins():
     assert page.all("input")[0]["aria-describedby"] == page.all("small")[0]["id"]
 
 
-def test_an_unknown_base_url_leaves_the_form_as_it_is():
-    page = home(base_url="")
-    assert page.all("small") == []
-    assert "aria-describedby" not in page.all("input")[0]
+@pytest.mark.parametrize(
+    ("base_url", "said"),
+    [
+        ("", "A path in the repository, as books/1/page.tif Images"),
+        (BASE, f"A path in the repository, as books/1/page.tif , or a URL that begins with {BASE} Images"),
+        ("file:///srv/m/", "books/1/page.tif , or an absolute path or URL below file:///srv/m/ Images"),
+    ],
+)
+def test_the_form_says_what_may_be_entered(base_url: str, said: str):
+    page = home(base_url=base_url)
+    assert said in page.text
+    assert page.all("input")[0]["placeholder"] == "books/1/page.tif"
+
+
+def test_the_page_says_how_many_images_it_does_not_show():
+    shown = HomePage([CACHED], CACHE, QUEUE, BASE, "/ops/browse", "19 more images")
+    assert "Not shown here: 19 more images. Look through all folders" in Page(shown.html()).text
 
 
 def test_a_cached_image_is_shown_with_its_size_and_leads_to_itself():
@@ -140,19 +153,19 @@ def test_no_more_than_twelve_images_are_shown():
 
 
 def test_without_images_the_page_says_how_to_get_one():
-    assert "There are no images yet. Enter the URL of a master above" in home(tiles=[]).text
+    assert "There are no images yet. Enter the path of a master above" in home(tiles=[]).text
 
 
 def test_the_cache_is_shown_in_readable_figures():
     page = home()
-    assert "derivatives 1,234 used 5.6 MB free on disk 38 GB" in page.text
+    assert "images 1,234 used 5.6 MB free on disk 38 GB" in page.text
     (meter,) = page.all("meter")
     assert (meter["value"], meter["max"]) == ("5600000", "38405600000")
 
 
 def test_an_uncounted_cache_is_not_called_empty():
     page = home(cache=CacheFigures(None, None, 1_000_000))
-    assert "derivatives not counted used not counted free on disk 1.0 MB" in page.text
+    assert "images not counted used not counted free on disk 1.0 MB" in page.text
     assert page.all("meter") == []
 
 

@@ -99,7 +99,7 @@ def test_a_dry_run_says_the_same_and_does_nothing(store: LocalStore, capsys: pyt
     assert (code, report["evicted"], report["bytes"], report["dry_run"]) == (0, 7, 300_000, True)
     assert numbers(store) == list(range(10))
     assert cli.main(["cache", "trim", "--to", "350kB", "--dry-run"]) == 0
-    assert "7 derivatives (700 kB) would be evicted, 300 kB left" in capsys.readouterr().out
+    assert "7 images (700 kB) would be evicted, 300 kB left" in capsys.readouterr().out
 
 
 def test_without_a_size_the_bounds_of_the_settings_apply(
@@ -215,6 +215,16 @@ def test_hand_back_is_refused_while_workers_run(
     assert "worker@host" in capsys.readouterr().err
     workers.remove(worker)
     assert cli.main(["cache", "hand-back"]) == 0
+
+
+def test_a_cache_that_is_adopted_again_is_that_of_the_origin_already(
+    store: LocalStore, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["cache", "adopt", "--origin", "http://repository.example/"]
+    assert (cli.main(words), cli.main(words)) == (0, 0)
+    first, second = capsys.readouterr().out.splitlines()
+    assert "it is now that of http://repository.example/" in first
+    assert second.endswith("is that of http://repository.example/ already")
 
 
 def test_a_bucket_is_handed_back_as_it_is(

@@ -7,6 +7,7 @@ import stat
 from typing import TYPE_CHECKING
 
 from mezcal import cli
+from mezcal.commands.setup import init
 from mezcal.settings import load
 
 if TYPE_CHECKING:
@@ -36,6 +37,13 @@ def test_each_setting_can_be_turned_on_as_it_stands(tmp_path: Path, monkeypatch:
     assert read.public_url == "https://images.example.edu"
     assert {"repo_base_url", "storage_dir", "cache_max_bytes", "client_share_exempt"} <= read.model_fields_set
     assert max(map(len, text.splitlines())) <= 120
+
+
+def test_the_file_names_the_page_with_all_settings_where_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "docs/configuration.md" in init.text({})
+    assert init.PAGE.is_file()
+    monkeypatch.setattr(init, "PAGE", tmp_path / "none.md")
+    assert "source archive; all commands: mezcal --help" in " ".join(init.text({}).replace("# ", "").split())
 
 
 def test_the_origin_of_the_option_is_set(tmp_path: Path) -> None:

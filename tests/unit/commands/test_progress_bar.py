@@ -71,6 +71,18 @@ def test_elsewhere_there_are_plain_lines() -> None:
     assert "\r" not in done.stderr
 
 
+def test_slow_work_has_a_rate_in_images_too() -> None:
+    program = """
+from mezcal.commands.terminal.progress_bar import progress_bar
+with progress_bar("warm", 2, line_seconds=0) as bar:
+    bar._bar.start_t -= 60
+    bar._bar.smoothing = 0
+    bar.show(1)
+"""
+    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    assert re.search(r"\[ ?0\.0\d images/s, ", done.stderr)
+
+
 def test_a_total_may_become_known_later() -> None:
     words = [sys.executable, "-c", PROGRAM.format(total=None, later=2000)]
     done = subprocess.run(words, check=True, capture_output=True, text=True)

@@ -23,6 +23,7 @@ from mezcal.runtime.up.options import (
     nginx_obstacle,
     nginx_to_start,
     no_nginx_warning,
+    origin_url,
     settings_behind_nginx,
     settings_for,
 )
@@ -287,7 +288,7 @@ def test_a_socket_whose_path_would_not_do_gets_a_private_folder(tmp_path: Path, 
 def test_a_data_folder_is_for_one(tmp_path: Path) -> None:
     with (
         claimed(tmp_path / "data"),
-        pytest.raises(CannotStart, match=rf"in use by another mezcal \(process {os.getpid()}\)"),
+        pytest.raises(CannotStart, match=rf"in use by another mezcal \(process {os.getpid()}\): .* --data-dir"),
         claimed(tmp_path / "data"),
     ):
         pass
@@ -314,10 +315,19 @@ def test_a_file_in_place_of_the_data_folder_is_reported(tmp_path: Path) -> None:
         pass
 
 
+def test_a_folder_as_origin_is_named_without_dots(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("a", "b", "far/away", "far/b"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "link").symlink_to("far/away")
+    monkeypatch.chdir(tmp_path / "a")
+    assert origin_url("../b") == (tmp_path / "b").as_uri()
+    assert origin_url(f"{tmp_path}/link/../b") == f"{tmp_path.as_uri()}/link/../b", "that is far/b"
+
+
 def test_a_port_in_use_is_named() -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        with pytest.raises(CannotStart, match=f"port {port} of 127.0.0.1 is in use"):
+        with pytest.raises(CannotStart, match=f"port {port} of 127.0.0.1 is in use .* with --port$"):
             free_address("127.0.0.1", port)
     assert free_address("127.0.0.1", port) == Address("127.0.0.1", port, loopback=True)
 

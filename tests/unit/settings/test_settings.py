@@ -106,12 +106,15 @@ def test_a_missing_secret_file_is_named(monkeypatch: pytest.MonkeyPatch) -> None
 @pytest.mark.parametrize(
     ("name", "value", "allowed"),
     [
-        ("MEZZANINE_QUALITY", "200", "less than or equal to 100"),
+        ("MEZZANINE_QUALITY", "200", "must be at most 100"),
         ("STORAGE_LAYOUT", "flat", "'basic', 'md5_encoded' or 'md5_encoded_pairtree'"),
         ("AUTH_TYPE", "KERBEROS", "'NONE', 'BASIC', 'JWT_TOKEN' or 'JWT_SECRET'"),
         ("REPO_BASE_URL", "ftp://x/", "must begin with http://, https:// or file:///"),
-        ("WAIT_SECONDS", "soon", "valid number"),
-        ("BACKGROUND", "white", "#"),
+        ("WAIT_SECONDS", "soon", "must be a number"),
+        ("BACKGROUND", "white", "must have the form ^#"),
+        ("API_PROCESSES", "1.5", "must be a whole number"),
+        ("ORIGIN_READ_TIMEOUT", "0", "must be more than 0"),
+        ("KEEP_METADATA", "perhaps", "must be true or false"),
     ],
 )
 def test_an_error_names_the_variable_its_value_and_the_allowed_values(

@@ -59,6 +59,8 @@ def test_adopting_it_is_one_command_which_the_refusal_names(store: DerivativeSto
     note(store).claim()
     with pytest.raises(ForeignStore, match=r"run once: mezcal cache adopt --origin 'http://two\.example/rest/'$"):
         note(store, TWO).check()
+    with pytest.raises(ForeignStore, match="or the former address was a mistake, run once"):
+        note(store, TWO).check()
     former = note(store, TWO).adopt()
     assert str(former) == ONE
     note(store, TWO).check()
