@@ -107,7 +107,7 @@ class MasterOutside(MasterMissing):
 class MasterDenied(Failure):
     """The origin refuses the master (401, 403). The credential is mezcal's, so the status is 502."""
 
-    slug, title, status = "master-denied", "The repository refused our credential", 502
+    slug, title, status = "master-denied", "This service may not read the master", 502
     retention = Retention.BRIEF
 
 

@@ -47,7 +47,9 @@ EXAMPLES = {  # under each heading the settings that are decided first, with a v
 INTRODUCTION = """\
 Settings of mezcal. It reads this file in the folder that it is started in.
 A line that begins with # is not read: remove the # of the settings that you need, and check with `mezcal check`.
-docs/configuration.md has all settings. A secret can be in a file of its own: JWT_TOKEN_FILE=/run/secrets/jwt_token"""
+A secret can be in a file of its own: JWT_TOKEN_FILE=/run/secrets/jwt_token
+{all_settings}"""
+PAGE = Path(__file__).parents[3] / "docs" / "configuration.md"  # in a checkout; a wheel has no pages
 DESCRIPTION = """\
 Write a file .env with the settings that a new installation needs first, each with its meaning. Only its owner may
 read it. A file that exists is never changed.
@@ -84,11 +86,18 @@ def run(options: argparse.Namespace) -> int:
 
 def text(given: dict[str, str]) -> str:
     """Returns the content of the file; the settings in *given* are set, all others are comments."""
-    parts = [_comment(INTRODUCTION)]
+    parts = [_comment(INTRODUCTION.format(all_settings=_all_settings()))]
     for heading, settings in EXAMPLES.items():
         parts.append(f"\n# --- {heading}\n")
         parts += [_setting(name, example, given.get(name)) for name, example in settings.items()]
     return "".join(parts)
+
+
+def _all_settings() -> str:
+    """Returns where to read more, as this installation has it."""
+    if PAGE.is_file():
+        return f"All settings: {PAGE}"
+    return "All settings: docs/configuration.md in the release's source archive; all commands: mezcal --help"
 
 
 def _setting(name: str, example: str, value: str | None) -> str:
