@@ -152,7 +152,7 @@ def test_masters_with_unusual_names_are_served(installation: Installation, repos
         ("/images/", "empty"),
         ("/images/a%00b", "control character"),
         ("/images/" + "a" * 5000, "longer than"),
-        ("/images/agave-p3.tif/", "segment ''"),
+        ("/images/agave-p3.tif/", "names a folder"),
         ("/images/a//b", "segment ''"),
         ("/images//b", "segment ''"),
         ("/images/%2fetc%2fpasswd", "segment ''"),
