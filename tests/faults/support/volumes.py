@@ -69,7 +69,7 @@ class VolumeInstallation(Installation):
         assert self.process is not None
         target = name if name.startswith("/") else str(Path("/", *self.folder.parts[4:], name))
         enter = ["nsenter", "--target", str(self.process.pid), "--user", "--preserve-credentials", "--mount"]
-        subprocess.run([*enter, "mount", "-o", f"remount,{mode}", target], check=True)
+        subprocess.run([*enter, "mount", "-o", f"remount,bind,{mode}", target], check=True)
 
 
 def _mount(folder: Path) -> str:
