@@ -34,8 +34,8 @@ def page() -> AnyResponse:
 def _path_of(text: str) -> str:
     """Return the path in the repository that *text* names. Raises `NotFound` if it names something elsewhere."""
     name = text.strip()
-    if "://" not in name and not name.startswith(("/", "file:")):
-        return Mezzanine.parse(name).path
+    if looks_like_path(name):
+        return _plain(name)
     path = context().origin.path_of(name)
     if path is None and is_operator():
         return _path_of_absolute(name)
@@ -43,7 +43,20 @@ def _path_of(text: str) -> str:
         base_url = shown_base_url(context())
         begin = f"its URLs begin with {base_url}" if base_url else "it is a folder of the server"
         raise NotFound(f"this is not in the repository: {begin}. {AS_PATH}")
-    return Mezzanine.parse(path).path
+    return _plain(path)
+
+
+def looks_like_path(name: str) -> bool:
+    """Return True if *name* is a relative path whose file has an ending. Any other text is no URL of the repository."""
+    return "://" not in name and not name.startswith(("/", "file:")) and "." in name.rpartition("/")[2].strip(".")
+
+
+def _plain(path: str) -> str:
+    """Return *path*. Raises `NotFound` if it names no master: umd-lib/mezcal answers any other URL with 404."""
+    try:
+        return Mezzanine.parse(path).path
+    except BadRecipe as bad:
+        raise NotFound(f"this is not in the repository: {bad.detail}. {AS_PATH}") from bad
 
 
 def _path_of_absolute(name: str) -> str:
