@@ -62,7 +62,7 @@ def test_no_message_is_lost_when_broker_and_listener_are_killed(kind: str, maste
         send_by_stomp(stomp_port, QUEUE, messages(origin))
         with running_installation(tmp_path, origin.url, "--listen", url) as installation:
             kill_at_random(broker, installation)
-            until(lambda: len(made(tmp_path)) == MESSAGES, 1200, "all images")
+            until(lambda: len(made(installation)) == MESSAGES, 1200, "all images")
             errors = taken_by_stomp(stomp_port, f"{QUEUE}.errors", POISON)
         bodies = [frame.body for frame in errors if frame.body]
         assert sorted(bodies) == sorted(f"poison {number}" for number in range(POISON)), "each is there, once"
@@ -115,16 +115,16 @@ def messages(origin: OriginServer) -> list[tuple[str, dict[str, str]]]:
     return mixed
 
 
-def made(folder: Path) -> list[Path]:
-    return list((folder / "data" / "cache").glob("*/image.jpg"))
+def made(installation: Installation) -> list[Path]:
+    return list(installation.settings.cache_dir.glob("*/image.jpg"))
 
 
 def kill_at_random(broker: QueueBroker, installation: Installation) -> None:
     """Kill the listener and the broker in turns, each when some more images were made."""
     random_steps = random.Random(2)
     for number in range(KILLS):
-        wanted = min(len(made(installation.folder)) + random_steps.randint(1, MESSAGES // KILLS // 2), MESSAGES)
-        until(lambda least=wanted: len(made(installation.folder)) >= least, 300, f"{wanted} images")  # type: ignore[misc]
+        wanted = min(len(made(installation)) + random_steps.randint(1, MESSAGES // KILLS // 2), MESSAGES)
+        until(lambda least=wanted: len(made(installation)) >= least, 300, f"{wanted} images")  # type: ignore[misc]
         if number % 2:
             broker.kill()
             broker.start()

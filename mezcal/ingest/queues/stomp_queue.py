@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import queue
-import socket
+import time
+from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -24,9 +25,14 @@ CONNECT_SECONDS = 10
 HEARTBEAT_MS = 10_000  # a broker that is silent for longer than 1.5 times this is given up
 PREFETCH = "50"  # messages that the broker hands over before the first is acknowledged
 SUBSCRIPTION = "mezcal"
-ERRORS = (OSError, StompException, socket.timeout)
+ERRORS = (OSError, StompException)
 # Headers of a delivery, which the copy in the error queue must not repeat.
-OF_THE_DELIVERY = frozenset({"ack", "subscription", "message-id", "destination", "content-length", "redelivered"})
+OF_THE_DELIVERY = frozenset(
+    {
+        *("ack", "subscription", "message-id", "destination", "content-length", "redelivered"),
+        *("receipt", "transaction"),  # of whoever sent it
+    }
+)
 
 
 class _Incoming(stomp.ConnectionListener):  # type: ignore[misc]  # the library has no types
@@ -48,7 +54,7 @@ class _Incoming(stomp.ConnectionListener):  # type: ignore[misc]  # the library 
         self.events.put(("gone", frame.headers.get("message") or frame.body))
 
     def on_receipt(self, frame: Frame) -> None:
-        """Pass the broker's confirmation of a transaction on."""
+        """Pass the broker's confirmation on."""
         self.events.put(("receipt", frame.headers.get("receipt-id")))
 
     def on_disconnected(self) -> None:
@@ -68,6 +74,7 @@ class StompQueue:
         self._errors = address.errors
         self._connection: Any = None
         self._incoming = _Incoming()
+        self._arrived: deque[Frame] = deque()  # messages that came while we waited for something else
 
     def probe(self) -> None:
         """Connect, under no client id, which the listener may have now; see `MessageQueue`."""
@@ -82,6 +89,9 @@ class StompQueue:
         self._connect({"client-id": client} if client else {})
         self._subscribe()
         while True:
+            if self._arrived:
+                yield _message(self._arrived.popleft())
+                continue
             kind, value = self._next(TICK_SECONDS)
             if kind == "message":
                 yield _message(value)
@@ -100,6 +110,7 @@ class StompQueue:
     def _connect(self, headers: dict[str, str]) -> None:
         address, options = self._address, self._address.options
         self._incoming = _Incoming()
+        self._arrived.clear()
         self._connection = stomp.StompConnection12(
             [(address.host, address.port)],
             try_loopback_connect=False,
@@ -142,34 +153,30 @@ class StompQueue:
             raise QueueUnreachable(f"closed the connection ({type(error).__name__})") from error
 
     def reject(self, message: QueueMessage, reason: str) -> None:
-        """Send *message* to the error queue and acknowledge it, in one transaction.
+        """Send *message* to the error queue, wait for the broker's receipt, and acknowledge it.
 
-        The copy has the headers of umd-lib/image-fetcher: `Error` and `original-destination`.
+        The copy has the headers of umd-lib/image-fetcher: `Error` and `original-destination`. A transaction would not
+        do: the receipt of RabbitMQ's COMMIT does not say that the copy is on its disk, that of a persistent SEND does.
         """
         frame: Frame = message.settled_by
         kept = {name: value for name, value in frame.headers.items() if name.lower() not in OF_THE_DELIVERY}
         headers = kept | {"Error": reason, "original-destination": self._address.destination, "persistent": "true"}
         name = uuid4().hex
         try:
-            self._connection.begin(name)
-            self._connection.send(self._errors, message.body, headers=headers, transaction=name)
-            self._connection.ack(frame.headers["ack"], transaction=name)
-            self._connection.commit(name, receipt=name)
+            self._connection.send(self._errors, message.body, headers=headers, receipt=name)
         except ERRORS as error:
             raise QueueUnreachable(f"closed the connection ({type(error).__name__})") from error
         self._await_receipt(name)
+        self.acknowledge(message)
 
     def _await_receipt(self, name: str) -> None:
-        """Wait until the broker has done the transaction *name*. Messages that arrive meanwhile keep their order."""
-        arrived = []
-        for _ in range(CONNECT_SECONDS):
+        """Wait until the broker has the message *name* on its disk. Those that arrive meanwhile keep their order."""
+        ends = time.monotonic() + CONNECT_SECONDS
+        while time.monotonic() < ends:
             kind, value = self._next(TICK_SECONDS)
-            while kind == "message":
-                arrived.append(value)
-                kind, value = self._next(TICK_SECONDS)
-            if kind == "receipt" and value == name:
-                for frame in arrived:
-                    self._incoming.events.put(("message", frame))
+            if kind == "message":
+                self._arrived.append(value)
+            elif kind == "receipt" and value == name:
                 return
         raise QueueUnreachable("did not confirm that a message was moved to the error queue")
 

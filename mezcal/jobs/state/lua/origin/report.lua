@@ -1,7 +1,7 @@
--- Free a job's place at its origin, and record how the origin answered it: outcome is 'healthy', 'failing', 'refusing' (a
--- probe alone: it answers, but with no master, so a pause would not help) or '' if that is not known. failures_max jobs that failed within window_seconds pause the origin: for pause_seconds at first, twice
--- as long after each failed probe, pause_max_seconds at most. probe is '1' if no job but the chore has asked, for a master
--- that was read before.
+-- Free a job's place at its origin, and record how the origin answered it: outcome is 'healthy', 'failing', 'refusing' (of
+-- a probe alone: it answers, but with no master, so a pause would not help) or '' if that is not known. failures_max jobs
+-- that failed within window_seconds pause the origin: for pause_seconds at first, twice as long after each failed probe,
+-- pause_max_seconds at most. probe is '1' if no job but the chore has asked, for a master that was read before.
 -- -> 1 if this paused the origin
 -- Failures are counted by job: one broken master, asked for again and again, pauses nothing.
 local RELEASED_EACH_MS = 50          -- jobs that are tried again after an outage, one after the other
