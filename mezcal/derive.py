@@ -6,7 +6,7 @@ import hashlib
 import json
 import time
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -198,6 +198,6 @@ def _recipe_version(recipe: Mezzanine | Thumbnail, options: ConversionOptions) -
 
 
 def version(options: ConversionOptions) -> str:
-    """Returns 12 hex digits that change with every option, and with every pipeline that gives other pixels."""
-    canonical = json.dumps([PIPELINE, asdict(options)], sort_keys=True)
+    """Returns 12 hex digits that change with every option of the format, and with every pipeline of other pixels."""
+    canonical = json.dumps([PIPELINE, options.relevant_fields()], sort_keys=True)
     return hashlib.sha256(canonical.encode()).hexdigest()[:12]

@@ -1,17 +1,32 @@
-"""The options of a mezzanine, and the result of a conversion."""
+"""The options of a derivative of a master, which of them go together, and the result of a conversion."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mezcal.settings import Settings
 
+JPEG, PYRAMID, WEBP = "jpeg", "pyramid", "webp"
+FORMATS = (JPEG, PYRAMID, WEBP)
+COMPRESSIONS = ("jpeg", "deflate", "zstd", "lzw")  # of a pyramid's tiles; all but the first are lossless
+TILES = range(64, 1_025, 16)  # pixels: sides of a tile that are accepted. TIFF 6.0: multiples of 16
+
+COMMON = ("max_edge", "color", "background", "keep_metadata")
+FIELDS = {  # by format: the options that change its file
+    JPEG: (*COMMON, "quality", "subsampling", "progressive", "oversize", "max_pixels"),
+    PYRAMID: (*COMMON, "format", "tile", "compression", "alpha", "depth"),
+    WEBP: (*COMMON, "format", "lossless", "alpha", "oversize"),
+}
+
 
 @dataclass(frozen=True, slots=True)
 class ConversionOptions:
-    """All settings that change a mezzanine's pixels, and no others."""
+    """All settings that change the pixels of a derivative, and no others.
+
+    Not all of them have a meaning in each format: `relevant_fields` has those that do.
+    """
 
     quality: int = 90
     subsampling: str = "4:4:4"
@@ -22,6 +37,12 @@ class ConversionOptions:
     keep_metadata: bool = False
     oversize: str = "scale"
     max_pixels: int | None = 2_000_000_000  # width x height of the master; None is no limit
+    format: str = JPEG
+    tile: int = 256  # pixels: the sides of a pyramid's tiles
+    compression: str = "jpeg"  # of a pyramid's tiles
+    lossless: bool = False  # WebP
+    alpha: str = "flatten"  # over the background, or "keep"
+    depth: int = 8  # bits; 16 keeps those of masters that have more than eight
 
     @classmethod
     def of(cls, settings: Settings) -> ConversionOptions:
@@ -38,10 +59,40 @@ class ConversionOptions:
             max_pixels=settings.pixel_limit,
         )
 
+    @property
+    def is_lossy(self) -> bool:
+        """True if the coded pixels are not those that were converted."""
+        return {JPEG: True, PYRAMID: self.compression == "jpeg", WEBP: not self.lossless}[self.format]
+
+    def relevant_fields(self) -> dict[str, Any]:
+        """Returns the fields that change a file of this format, by their names."""
+        names = FIELDS[self.format]
+        if self.is_lossy and self.format == PYRAMID:
+            names += ("quality", "subsampling")
+        elif self.is_lossy and self.format == WEBP:
+            names += ("quality",)
+        return {name: value for name, value in asdict(self).items() if name in names}
+
+
+def contradiction(options: ConversionOptions) -> str | None:
+    """Returns why no file can be written with *options*, and what can be. None if they go together."""
+    if options.alpha == "keep" and options.format == JPEG:
+        return "JPEG has no transparency: use alpha=flatten, or format=webp or pyramid"
+    if options.alpha == "keep" and options.format == PYRAMID and options.is_lossy:
+        return "tiles of JPEG have no transparency: use alpha=flatten, or compression=deflate, zstd or lzw"
+    if options.depth == 16 and options.format != PYRAMID:
+        return f"{options.format} has 8 bits: use depth=8, or format=pyramid with a lossless compression"
+    if options.depth == 16 and options.is_lossy:
+        return "tiles of JPEG have 8 bits: use depth=8, or compression=deflate, zstd or lzw"
+    return None
+
 
 @dataclass(frozen=True, slots=True)
 class ConvertedImage:
-    """The JPEG that was written: its size in pixels, the format of its master, and a note for the sidecar."""
+    """The file that was written: its size in pixels, the format of its master, and a note for the sidecar.
+
+    The size of a pyramid is that of its largest level.
+    """
 
     width: int
     height: int

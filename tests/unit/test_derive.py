@@ -137,6 +137,24 @@ def test_every_option_that_changes_pixels_changes_the_version() -> None:
     assert len({version(options) for options in [ConversionOptions(), *others]}) == 4
 
 
+def test_stored_mezzanines_stay_up_to_date() -> None:
+    """Their version is that of the time when there were only JPEGs."""
+    options = ConversionOptions(quality=80, subsampling="4:2:0", max_edge=3000, max_pixels=None)
+    assert (version(ConversionOptions()), version(options)) == ("8c25520b310d", "57f9fe8fbdfe")
+
+
+def test_options_of_another_format_do_not_change_the_version() -> None:
+    jpeg, pyramid = ConversionOptions(), ConversionOptions(format="pyramid")
+    webp, lossless = ConversionOptions(format="webp"), ConversionOptions(format="pyramid", compression="zstd")
+    assert len({version(options) for options in (jpeg, pyramid, webp, lossless)}) == 4
+    assert version(replace(jpeg, tile=512, lossless=True)) == version(jpeg)
+    assert version(replace(pyramid, progressive=True, oversize="refuse", max_pixels=1)) == version(pyramid)
+    assert version(replace(pyramid, quality=80)) != version(pyramid) != version(replace(pyramid, tile=512))
+    assert version(replace(lossless, quality=80, subsampling="4:2:0")) == version(lossless)
+    assert version(replace(lossless, depth=16)) != version(lossless) != version(replace(lossless, alpha="keep"))
+    assert version(replace(webp, subsampling="4:2:0")) == version(webp) != version(replace(webp, quality=80))
+
+
 def test_a_job_that_stops_does_not_wait_for_its_download(store: LocalStore) -> None:
     """For example if there is no memory for it: the process is needed for other jobs."""
 
