@@ -22,17 +22,22 @@ CONDITIONS = (
     "HTTP_IF_UNMODIFIED_SINCE",
 )
 ONLY_HERE = ("HTTP_IF_MATCH", "HTTP_IF_UNMODIFIED_SINCE")  # nginx compares a date that is none, too
-# One range. Several, or a malformed one, are ignored. nginx takes no number of more than 18 digits.
-RANGE = re.compile(r"bytes=(?:([0-9]{1,18})-([0-9]{0,18})|-([0-9]{1,18}))")
+# A screen of 2560 x 1600 pixels touches at most 88 tiles of 256 pixels. nginx' configuration has the same number.
+RANGES_MAX = 100
+# nginx takes no number of more than 18 digits. A Range with anything else is ignored.
+RANGE = re.compile(r"([0-9]{1,18})-([0-9]{0,18})|-([0-9]{1,18})")
+PLAIN_RANGES = re.compile(rf"bytes=(?:{RANGE.pattern})(?:, ?(?:{RANGE.pattern}))*")  # which nginx may answer
 TAG = re.compile(r'(W/)?("[^"]*")')
 
 
+Span = tuple[int, int]  # the bytes from the first number up to, not including, the second
+
+
 class Selection(NamedTuple):
-    """What is sent of an image: all (200), the bytes from *start* up to *stop* (206), or nothing (304)."""
+    """What is sent of an image: all (200), *spans* of its bytes (206), or nothing (304)."""
 
     status: int
-    start: int = 0
-    stop: int = 0
+    spans: tuple[Span, ...] = ()
 
 
 WHOLE, NOT_MODIFIED = Selection(200), Selection(304)
@@ -47,22 +52,51 @@ def select(environ: WSGIEnvironment, stored: Stored) -> Selection:
         raise PreconditionFailed("the image is not the one that If-Match or If-Unmodified-Since allows")
     if _client_has_it(environ, stored):
         return NOT_MODIFIED
-    byte_range = RANGE.fullmatch(environ.get("HTTP_RANGE", "").strip())
-    if byte_range is None or not _range_applies(environ, stored):
+    ranges = _ranges(environ.get("HTTP_RANGE", ""))
+    if not ranges or not _range_applies(environ, stored):
         return WHOLE
-    first, last, suffix = byte_range.groups()
-    start = int(first) if first else max(0, stored.size - int(suffix))
-    stop = min(int(last) + 1, stored.size) if last else stored.size
-    if start >= stop:
+    spans = tuple(span for span in (_span(found, stored.size) for found in ranges) if span[0] < span[1])
+    if not spans:
         raise RequestedRangeNotSatisfiable(stored.size)
-    return Selection(206, start, stop)
+    return WHOLE if _too_much(spans, stored.size) else Selection(206, spans)
+
+
+def nginx_agrees(environ: WSGIEnvironment) -> bool:
+    """Return True if nginx, which sends the file instead of this server, would select the same."""
+    return _agrees(environ, PLAIN_RANGES)
 
 
 def other_server_agrees(environ: WSGIEnvironment) -> bool:
-    """Return True if a server that sends the file instead of this one would select the same."""
-    byte_range = environ.get("HTTP_RANGE")
-    plain = byte_range is None or RANGE.fullmatch(byte_range.strip()) is not None
-    return plain and not any(name in environ for name in ONLY_HERE)
+    """Return True if any server that sends the file instead of this one would select the same.
+
+    Servers differ in what they answer to several ranges, so this server answers those.
+    """
+    return _agrees(environ, re.compile(rf"bytes=(?:{RANGE.pattern})"))
+
+
+def _agrees(environ: WSGIEnvironment, plain: re.Pattern[str]) -> bool:
+    asked = environ.get("HTTP_RANGE")
+    return (asked is None or plain.fullmatch(asked) is not None) and not any(name in environ for name in ONLY_HERE)
+
+
+def _ranges(asked: str) -> list[re.Match[str]]:
+    """Return the ranges in *asked*, none if one is malformed. A list may have empty elements (RFC 9110, 5.6.1)."""
+    unit, _, listed = asked.partition("=")
+    elements = [element for element in (text.strip(" \t") for text in listed.split(",")) if element]
+    found = [byte_range for byte_range in map(RANGE.fullmatch, elements) if byte_range is not None]
+    return found if unit == "bytes" and len(found) == len(elements) else []
+
+
+def _span(byte_range: re.Match[str], size: int) -> Span:
+    """Return the bytes of a file that *byte_range* names. If there are none, the numbers are not in ascending order."""
+    first, last, suffix = byte_range.groups()
+    start = int(first) if first else max(0, size - int(suffix))
+    return start, min(int(last) + 1, size) if last else size
+
+
+def _too_much(spans: tuple[Span, ...], size: int) -> bool:
+    """Return True if the ranges overlap so much, or are so many, that they are ignored (RFC 9110, 14.2 and 17.15)."""
+    return len(spans) > RANGES_MAX or sum(stop - start for start, stop in spans) > size
 
 
 def _preconditions_hold(environ: WSGIEnvironment, stored: Stored) -> bool:

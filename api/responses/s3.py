@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from flask import Response, request
@@ -11,6 +13,10 @@ from werkzeug.wsgi import wrap_file
 from mezcal.errors import StillWorking
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from api.responses.conditions import Span
+    from api.responses.multipart import ByteRanges
     from mezcal.store import Opened
     from mezcal.store.values import RemoteDerivative
 
@@ -50,6 +56,25 @@ def with_body(response: Response, remote: RemoteDerivative) -> Response:
         response.direct_passthrough = True
         response.call_on_close(file.close)
     return response
+
+
+def with_parts(response: Response, remote: RemoteDerivative, parts: ByteRanges) -> Response:
+    """Give *response* the body with *parts*, each fetched completely by its range when it is sent.
+
+    The first is fetched here. Raises `Replaced` if the image was replaced or deleted meanwhile. If that happens later,
+    the connection ends before Content-Length: the status is sent by then.
+    """
+    body = parts.body(partial(_fetched, remote))
+    first = [next(body), next(body)]  # the head of the first part, and its first block
+    response.response = chain(first, body)
+    response.call_on_close(body.close)
+    return response
+
+
+def _fetched(remote: RemoteDerivative, span: Span) -> Iterator[bytes]:
+    start, stop = span
+    with remote.fetch((start, stop - 1)) as file:
+        yield from iter(partial(file.read, BLOCK), b"")
 
 
 def reopened(remote: RemoteDerivative) -> Opened:

@@ -36,7 +36,14 @@ ROUTES = (
     *("/webhooks/standard", "/webhooks/fedora", "/webhooks/s3", "/webhooks/cloudevents", f"/files/{'a' * 32}.jpg"),
 )
 FIELDS = (
-    *("Range: bytes=0-99", "Range: bytes=-1,5-", "If-None-Match: *", 'If-Range: "x"', "Prefer: respond-async"),
+    *(
+        "Range: bytes=0-99",
+        "Range: bytes=-1,5-",
+        "Range: bytes=0-0, 5-9,",
+        "If-None-Match: *",
+        'If-Range: "x"',
+        "Prefer: respond-async",
+    ),
     *("If-Modified-Since: Sat, 01 Jan 2000 00:00:00 GMT", "Expect: 100-continue", "Transfer-Encoding: chunked"),
     *("Content-Length: 5", "Content-Length: -1", "Content-Encoding: gzip", "Connection: close", "Upgrade: h2c"),
     *(f"Authorization: Bearer {TOKEN}", "Authorization: Basic Og==", "Cookie: ops=1", "X-Forwarded-For: 127.0.0.1"),

@@ -96,7 +96,7 @@ def test_a_head_request_makes_a_missing_image(
         ("bytes=0-31", 206, slice(0, 32)),
         ("bytes=-10", 206, slice(-10, None)),
         ("bytes=100-", 206, slice(100, None)),
-        ("bytes=0-0,5-9", 200, slice(None)),
+        ("bytes=0-0,99999999-", 206, slice(0, 1)),
         ("pages=1-2", 200, slice(None)),
         ("bytes=x-y", 200, slice(None)),
         ("bytes=99999999-", 416, None),

@@ -212,6 +212,14 @@ def test_conditions_are_judged_before_anything_is_fetched(proxy: Installation, m
     assert (same.status_code, same.content, same.headers["ETag"]) == (304, b"", tag)
     part = proxy.ask(master, headers={"Range": "bytes=10-19", "If-Range": tag})
     assert (part.status_code, part.content) == (206, image.content[10:20])
+    several = proxy.ask(master, headers={"Range": "bytes=10-19,-5,0-0", "If-Range": tag})
+    assert several.headers["Content-Type"].startswith("multipart/byteranges; boundary=")
+    assert several.headers["Content-Length"] == str(len(several.content))
+    size = len(image.content)
+    for content, span in ((image.content[10:20], "10-19"), (image.content[-5:], f"{size - 5}-{size - 1}")):
+        assert f"Content-Range: bytes {span}/{size}\r\n\r\n".encode() + content + b"\r\n--" in several.content
+    told = proxy.ask(master, "HEAD", headers={"Range": "bytes=10-19,-5,0-0"})
+    assert (told.status_code, told.headers["Content-Length"]) == (206, several.headers["Content-Length"])
     other = proxy.ask(master, headers={"Range": "bytes=10-19", "If-Range": '"other"'})
     assert (other.status_code, other.content) == (200, image.content)
     past = proxy.ask(master, headers={"Range": f"bytes={len(image.content)}-"})
