@@ -177,6 +177,13 @@ class FrameUnfit(Failure):
     slug, title, status = "frame-unfit", "No such thumbnail is made of this frame", 400
 
 
+class NoSuchSection(Failure):
+    """The frame does not show what a cutout asks for: it is elsewhere, or has no coordinates on the sky."""
+
+    slug, title, status = "no-such-section", "The frame has no such section", 400
+    retention = Retention.MISSING  # not for long: there are as many as there are positions
+
+
 class FrameMissing(Failure):
     """The archive has no such frame for this client, or not the three that a colour composite needs."""
 

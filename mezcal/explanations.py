@@ -146,6 +146,12 @@ TABLE = {
         "See VALID_CONFIGURATION_TYPES, VALID_CONFIGURATION_TYPES_FOR_COLOR_THUMBS and REQUIRED_FRAME_VALIDATION_KEYS.",
         "docs/thumbnails.md",
     ),
+    "no-such-section": Explanation(
+        "The frame does not show this position. Ask for another frame or position, or by pixels.",
+        "A cutout was asked for at a position that the frame does not show, or by coordinates that it does not have.",
+        "Nothing is to be done. If the frame should show the position, check the coordinates in its header.",
+        "docs/cutouts.md",
+    ),
     "frame-missing": Explanation(
         "Check the frame. If it is not public yet, send your token for the archive.",
         "The archive has no such frame for this client, or lacks one of the three that a colour thumbnail needs.",

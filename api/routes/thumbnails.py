@@ -29,6 +29,7 @@ from mezcal.errors import BadRecipe, TicketExpired
 from mezcal.jobs import Lane
 from mezcal.origin.archive import make_recipe, select_frames
 from mezcal.recipe import ThumbnailOptions
+from mezcal.recipe.cutout import check_names, read_note
 from mezcal.store import SignsUrls
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ def _own_names() -> set[str]:
 def _thumbnail(find: FindFrame) -> AnyResponse:
     """Return the URL of the thumbnail of the frame that *find* finds. If it is not stored, wait until it is made."""
     settings = context().settings
+    check_names(request.args)
     options = ThumbnailOptions.parse(
         request.args, default=settings.thumbnail_look, max_edge=settings.thumbnail_max_edge
     )
@@ -147,11 +149,14 @@ class ThumbnailRequest:
         return response
 
     def _as_json(self) -> dict[str, Any]:
-        """Return the URL, the proposal and, for a composite, how its frames were aligned."""
+        """Return the URL and the proposal; of a composite how its frames were aligned, of a cutout what it shows."""
         fields = {"url": _url(self.recipe.key), "propid": self.frame.fields.get("proposal_id")}
-        if self.recipe.options.color:
+        options = self.recipe.options
+        if options.color or options.cutout is not None:
             sidecar = context().store.sidecar(self.recipe)
-            fields["aligned"] = (sidecar.note or "" if sidecar else "").removeprefix("aligned=") or None
+            aligned, cutout = read_note(sidecar.note if sidecar else None)
+            fields |= {"aligned": aligned} if options.color else {}
+            fields |= {} if options.cutout is None else {"cutout": cutout}
         return fields
 
 

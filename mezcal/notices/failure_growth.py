@@ -20,7 +20,10 @@ LEAST = 20  # failures of a class in an hour; half as many end what has begun
 SHARE = 0.2  # of all attempts, as in the alarm of docs/metrics.md
 GROWTH = 2  # times those of the hour before
 # Answers to what a client asked for: no operator can mend them. An outage of the origin has a condition of its own.
-OF_CLIENTS = {"master-missing", "frame-missing", "frame-unfit", "archive-refused", "ticket-expired", "master-forbidden"}
+OF_CLIENTS = {
+    *("master-missing", "frame-missing", "frame-unfit", "no-such-section", "archive-refused", "ticket-expired"),
+    "master-forbidden",
+}
 PASSING = {"origin-paused", "superseded", "share-exceeded", "busy"}
 
 

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from mezcal.errors import BadRecipe
+from mezcal.recipe.cutout import Cutout, decimal
 from mezcal.recipe.parameters import Parameters
 
 if TYPE_CHECKING:
@@ -18,13 +19,16 @@ COLORMAPS = ("gray", "viridis", "inferno", "heat", "ice")
 ORIENTS = ("snap", "exact")
 WHOLE_MAX = 999_999_999  # more digits are no number of pixels
 ROBUST_ONLY = ("stretch", "limits", "invert", "colormap", "orient")
+CUTOUT_ONLY = ("ra", "dec", "x", "y", "size", "vmin", "vmax")  # of the robust look, whatever the default look is
+VALUE_MAX = 1e38  # of vmin and vmax: pixels are drawn as 32-bit floats
 
 
 @dataclass(frozen=True, slots=True)
 class ThumbnailOptions:
     """All that decides a thumbnail's pixels, except its frames. *width* and *height* are pixels to fit inside.
 
-    *hdu* and *plane* (from 1) are None for the first picture. Options that a look does not use always have the same
+    *hdu* and *plane* (from 1) are None for the first picture, *cutout* for the whole frame. *vmin* and *vmax* are the
+    pixel values of black and white, None for those by *limits*. Options that a look does not use always have the same
     value there, so that equal pictures have equal recipes.
     """
 
@@ -43,6 +47,9 @@ class ThumbnailOptions:
     orient: str = "snap"
     hdu: str | None = None
     plane: int | None = None
+    cutout: Cutout | None = None
+    vmin: float | None = None
+    vmax: float | None = None
 
     @classmethod
     def parse(cls, given: Mapping[str, Any], *, default: str = "robust", max_edge: int = 4096) -> ThumbnailOptions:
@@ -51,22 +58,25 @@ class ThumbnailOptions:
         Raises `BadRecipe` with the parameter, its value and what it may be.
         """
         parameters = Parameters(given)
-        look = parameters.one_of("look", LOOKS, default)
+        is_new = not parameters.has("look") and any(map(parameters.has, CUTOUT_ONLY))
+        look = parameters.one_of("look", LOOKS, "robust" if is_new else default)
         own = _lco(parameters, max_edge) if look == "lco" else _robust(parameters, max_edge)
         return cls(look, hdu=parameters.hdu(), plane=parameters.whole("plane", 0, 1, 1_000_000) or None, **own)
 
     def as_json(self) -> dict[str, Any]:
         """Returns small JSON, of which `parse` makes the same options again.
 
-        Defaults are written out: they may change later, keys may not.
+        Defaults are written out: they may change later, keys may not. Options that came later are left out where they
+        are None, so that no key of before has changed.
         """
-        unused = ROBUST_ONLY if self.look == "lco" else ()
-        return {name: value for name, value in asdict(self).items() if value is not None and name not in unused}
+        unused = {"cutout", *(ROBUST_ONLY if self.look == "lco" else ())}
+        values = {name: value for name, value in asdict(self).items() if value is not None and name not in unused}
+        return values if self.cutout is None else values | self.cutout.as_json()
 
 
 def _lco(parameters: Parameters, max_edge: int) -> dict[str, Any]:
     """Returns the options of the lco look. What thumbnail-service draws is drawn, also if it is out of bounds here."""
-    for name in ROBUST_ONLY:
+    for name in (*ROBUST_ONLY, *CUTOUT_ONLY):
         if parameters.has(name):
             raise BadRecipe(f"{name} belongs to look=robust: look=lco draws as thumbnail-service did")
     median = parameters.is_not_false("median")
@@ -87,9 +97,17 @@ def _robust(parameters: Parameters, max_edge: int) -> dict[str, Any]:
     median = parameters.boolean("median")  # black is the median and white the percentile, as in thumbnail-service
     limits = "percentile" if median else parameters.one_of("limits", LIMITS, "zscale")
     percentile = parameters.number("percentile", 99.5, 50, 100)
+    cutout = Cutout.parse(parameters)
+    edge = 200 if cutout is None else max_edge  # a cutout is as large as its pixels
+    vmin, vmax = _values(parameters)
+    if cutout is not None and not cutout.on_sky and parameters.boolean("color"):
+        raise BadRecipe("x and y are of one frame, and color=true has three: name the centre by ra and dec")
     return {
-        "width": parameters.whole("width", 200, 1, max_edge),
-        "height": parameters.whole("height", 200, 1, max_edge),
+        "cutout": cutout,
+        "vmin": vmin,
+        "vmax": vmax,
+        "width": parameters.whole("width", edge, 1, max_edge),
+        "height": parameters.whole("height", edge, 1, max_edge),
         "label": parameters.label(),
         "color": parameters.boolean("color"),
         "quality": parameters.whole("quality", 80, 1, 100),
@@ -101,3 +119,11 @@ def _robust(parameters: Parameters, max_edge: int) -> dict[str, Any]:
         "colormap": parameters.one_of("colormap", COLORMAPS, "gray"),
         "orient": parameters.one_of("orient", ORIENTS, "snap"),
     }
+
+
+def _values(parameters: Parameters) -> tuple[float | None, float | None]:
+    """Returns the pixel values that are black and white, None for one that is not given."""
+    vmin, vmax = (decimal(parameters, name, VALUE_MAX) if parameters.has(name) else None for name in ("vmin", "vmax"))
+    if vmin is not None and vmax is not None and not vmin < vmax:
+        raise parameters.invalid("vmax", f"a number above vmin, which is {vmin:g}")
+    return vmin, vmax

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +10,7 @@ from astropy.io.fits import VerifyError
 from astropy.wcs import WCS
 from PIL import Image
 
+from mezcal.convert.fits.coordinates import is_bounded
 from mezcal.convert.fits.read.planes import LARGE_BLOCK, WHOLE_MAX, ArrayPlane, blocks
 from mezcal.convert.fits.stars import find_stars
 
@@ -26,8 +26,6 @@ STARS = 60  # the brightest of a frame that are compared
 NEAR = 3.0  # pixels within which two stars are the same
 MATCHES_MIN = 6
 MATCHES_SHARE = 0.25  # of the stars must be in the other frame: some always match by chance
-SIZES = re.compile("[AB]P?_ORDER|WCSAXES[A-Z]?")  # orders of SIP's polynomials, and axes
-SIZES_MAX = 9  # by the convention of SIP; no frame has so many axes
 
 Affine = tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]  # matrix and shift, of points (x, y)
 Alignment = tuple[Affine | None, str]  # and how it was found
@@ -76,7 +74,7 @@ def _by_coordinates(reference: FitsFrame, other: FitsFrame) -> Affine | None:
         if any(float(frame.header.get("WCSERR", 0) or 0) for frame in (reference, other)):
             return None  # the pipeline says that its fit failed
         headers = [frame.header.merged() for frame in (reference, other)]
-        if not all(map(_is_bounded, headers)):
+        if not all(map(is_bounded, headers)):
             return None
         here, there = (WCS(header, naxis=2) for header in headers)
         if not (here.has_celestial and there.has_celestial):
@@ -84,17 +82,7 @@ def _by_coordinates(reference: FitsFrame, other: FitsFrame) -> Affine | None:
         points = there.all_world2pix(here.all_pix2world(grid - 0.5, 0), 0, quiet=True) + 0.5
     except (ValueError, TypeError, KeyError, VerifyError):  # wcslib's errors are ValueErrors
         return None
-    return _fit(grid, points)
-
-
-def _is_bounded(header: Any) -> bool:
-    """Returns True if astropy needs little time and memory for the coordinates in *header*.
-
-    It allocates the square of what SIZES count, and raises `MemoryError` for axes whose coordinates are in a table.
-    """
-    if any("-TAB" in str(header[name]) for name in header if name.startswith("CTYPE")):
-        return False
-    return all(float(header[name]) <= SIZES_MAX for name in header if SIZES.fullmatch(name))
+    return fit_affine(grid, points)
 
 
 def _grid(frame: FitsFrame) -> Pixels:
@@ -111,7 +99,7 @@ def _overlaps(affine: Affine, reference: FitsFrame, other: FitsFrame) -> bool:
     return bool((high > 0).all() and (low < [columns, rows]).all())
 
 
-def _fit(here: Pixels, there: Pixels) -> Affine | None:
+def fit_affine(here: Pixels, there: Pixels) -> Affine | None:
     """Returns the affine map from *here* to *there*. None if none fits."""
     if not np.isfinite(there).all():
         return None
@@ -141,7 +129,7 @@ def _by_stars(here: Pixels, there: Pixels) -> Affine | None:
     if not _agree(here + best, there):
         return None
     first, second = np.array(_pairs(here + best, there)).T
-    return _fit(here[first], there[second])
+    return fit_affine(here[first], there[second])
 
 
 def _most_common(shifts: Pixels) -> Pixels:

@@ -11,6 +11,7 @@ from mezcal.convert.fits.draw.north_up import Orientation, orientation_of
 from mezcal.convert.fits.draw.scaling import Size, box_size, fit_inside
 
 if TYPE_CHECKING:
+    from mezcal.convert.fits.cutout.placement import PlacedCutout
     from mezcal.convert.fits.read.frame import FitsFrame
     from mezcal.recipe import ThumbnailOptions
 
@@ -29,10 +30,13 @@ class Geometry:
     final: Size
 
     @classmethod
-    def of(cls, frame: FitsFrame, options: ThumbnailOptions) -> Geometry:
-        """Returns the layout of *frame*."""
-        orientation, angle = orientation_of(frame.header, lco=options.look == "lco")
-        size = orientation.picture_size(frame.plane.shape)
+    def of(cls, frame: FitsFrame, options: ThumbnailOptions, placed: PlacedCutout | None = None) -> Geometry:
+        """Returns the layout of *frame*, which has the pixels of the section alone if it is *placed*."""
+        if placed is None:
+            orientation, angle = orientation_of(frame.header, lco=options.look == "lco")
+            size = orientation.picture_size(frame.plane.shape)
+        else:
+            orientation, angle, size = placed.orientation, placed.angle, placed.size
         final = fit_inside(size, (options.width, options.height))
         if options.look == "lco":
             return cls(frame.plane.shape, orientation, angle, box_size(size, final), final)

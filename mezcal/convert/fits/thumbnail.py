@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from mezcal.convert.fits.alignment import affine_between, align_picture, move_plane, stars_of
+from mezcal.convert.fits.cutout.cut_frames import cut_frames
 from mezcal.convert.fits.draw import lco, robust
 from mezcal.convert.fits.draw.label import draw_label
 from mezcal.convert.fits.draw.limits import Limits
@@ -27,6 +28,7 @@ from mezcal.convert.fits.geometry import Geometry
 from mezcal.convert.fits.read.frame import FitsFrame, frame_errors_as_undecodable, open_frame
 from mezcal.convert.fits.read.planes import WHOLE_MAX
 from mezcal.convert.options import ConvertedImage
+from mezcal.recipe.cutout import write_note
 from mezcal.runtime import memory_budget
 
 if TYPE_CHECKING:
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
 
     from mezcal.convert.context import ConversionContext
     from mezcal.convert.fits.alignment import Affine, Alignment
+    from mezcal.convert.fits.cutout.cut_frames import CutFrames
+    from mezcal.convert.fits.cutout.placement import PlacedCutout
     from mezcal.convert.fits.read.planes import Pixels, Plane
     from mezcal.recipe import ThumbnailOptions
 
@@ -56,14 +60,18 @@ def draw(
             if len(files) > 1:
                 frames[-1].plane.release()  # memory is reserved for one frame, until all are open
         frames = frames[0].of_each_colour() if frames[0].colours else frames
-        geometry = Geometry.of(frames[0], options)
+        cut = None if options.cutout is None else cut_frames(frames, options.cutout, options)
+        frames = frames if cut is None else cut.frames
+        geometry = Geometry.of(frames[0], options, None if cut is None else cut.placed)
         needed = _memory_needed(frames, geometry, options)
         context.reserve_memory(max(memory_budget.STREAMING, memory_budget.SMALL + needed))
-        image, aligned_by = _draw_frames(frames, geometry, options, context)
+        image, aligned_by = _draw_frames(frames, geometry, options, context, cut)
     if options.label:
         draw_label(image, options.label, outlined=options.look != "lco")
     image.save(target, "JPEG", quality=options.quality)
-    return ConvertedImage(image.width, image.height, "fits", aligned_by and f"aligned={aligned_by}")
+    return ConvertedImage(
+        image.width, image.height, "fits", write_note(aligned_by, None if cut is None else cut.placed.description)
+    )
 
 
 def _memory_needed(frames: list[FitsFrame], geometry: Geometry, options: ThumbnailOptions) -> int:
@@ -87,24 +95,34 @@ def _picture_bytes(geometry: Geometry, options: ThumbnailOptions, frames: int) -
     rotated by the exact angle has up to twice its pixels.
     """
     width, height = geometry.small_size
-    rotated = 3 if options.orient == "exact" and geometry.angle else 1
+    rotated = 3 if options.orient == "exact" and (geometry.angle or options.cutout is not None) else 1
     averaged = 1 if options.look == "lco" else frames * rotated
     return 4 * width * height * averaged + 8 * math.prod(geometry.final)
 
 
 def _draw_frames(
-    frames: list[FitsFrame], geometry: Geometry, options: ThumbnailOptions, context: ConversionContext
+    frames: list[FitsFrame],
+    geometry: Geometry,
+    options: ThumbnailOptions,
+    context: ConversionContext,
+    cut: CutFrames | None,
 ) -> tuple[Image.Image, str | None]:
     """Returns the picture without its label, as RGB, and how its frames were aligned if they are several files."""
     alignments: list[Alignment] = [(None, "wcs")] * len(frames)  # the colours of one file need no alignment
     aligned_by: str | None = None
     if len(frames) > 1 and not frames[0].colours:
-        stars = stars_of(frames[0])
-        alignments[1:] = [affine_between(frames[0], other, stars) for other in frames[1:]]
+        alignments = _align(frames) if cut is None else cut.alignments
         aligned_by = max((way for _, way in alignments), key=ALIGNED_BY.index)
     if options.look == "lco":
         return _draw_lco(frames, alignments, geometry, options, context.scratch), aligned_by
-    return _draw_robust(frames, [affine for affine, _ in alignments], geometry, options), aligned_by
+    affines = [affine for affine, _ in alignments]
+    return _draw_robust(frames, affines, geometry, options, None if cut is None else cut.placed), aligned_by
+
+
+def _align(frames: list[FitsFrame]) -> list[Alignment]:
+    """Returns the maps from the first of *frames* to each."""
+    stars = stars_of(frames[0])
+    return [(None, "wcs"), *(affine_between(frames[0], other, stars) for other in frames[1:])]
 
 
 def _draw_lco(
@@ -157,7 +175,11 @@ def _lco_levels(
 
 
 def _draw_robust(
-    frames: list[FitsFrame], affines: list[Affine | None], geometry: Geometry, options: ThumbnailOptions
+    frames: list[FitsFrame],
+    affines: list[Affine | None],
+    geometry: Geometry,
+    options: ThumbnailOptions,
+    placed: PlacedCutout | None,
 ) -> Image.Image:
     """Average each frame as floats and align it with the reference; then resample and stretch all of them together."""
     planes = []
@@ -170,7 +192,10 @@ def _draw_robust(
         planes.append(
             aligned if np.isfinite(aligned).any() else np.zeros_like(aligned)
         )  # what the others show is drawn
-    if options.orient == "exact" and geometry.angle:
+    if placed is not None and placed.turned:
+        planes = [placed.turn(plane, geometry.box) for plane in planes]
+        scale = partial(resample, part=placed.part(geometry.box), final=geometry.final)
+    elif options.orient == "exact" and geometry.angle:
         scale = partial(_rotate, angle=geometry.angle, options=options)
     else:
         scale = partial(resample, part=geometry.part, final=geometry.final)

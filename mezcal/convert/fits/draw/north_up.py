@@ -72,8 +72,11 @@ def orientation_of(header: Any, *, lco: bool = False) -> tuple[Orientation, floa
     turned = _has_cd_matrix(header) if lco else _has_sky_axes(header)
     is_spectrum = str(header.get("OBSTYPE", "")).strip().upper() in SPECTRA
     matrix = sky_matrix(header) if turned and not is_spectrum else None
-    if matrix is None:
-        return FLIPPED, 0.0
+    return (FLIPPED, 0.0) if matrix is None else nearest_orientation(matrix)
+
+
+def nearest_orientation(matrix: Pixels) -> tuple[Orientation, float]:
+    """Returns the same for a *matrix* of east and north (rows) for a step of one pixel along x and y (columns)."""
     inverse = np.linalg.inv(matrix)
     north, east = inverse @ [0.0, 1.0], inverse @ [1.0, 0.0]
     north, east = north / np.linalg.norm(north), east / np.linalg.norm(east)

@@ -37,6 +37,22 @@ ANCHORS = {
 
 
 def limits(small: Pixels, options: ThumbnailOptions) -> Limits:
+    """Returns black and white of an averaged plane: those given in *options*, else by the rule in it."""
+    if options.vmin is not None and options.vmax is not None:
+        return Limits(options.vmin, options.vmax)
+    found = limits_by_rule(small, options)
+    black = found.black if options.vmin is None else options.vmin
+    white = found.white if options.vmax is None else options.vmax
+    if white > black:
+        return Limits(black, white)
+    return (
+        Limits(white - smallest_step(white), white)
+        if options.vmin is None
+        else Limits(black, black + smallest_step(black))
+    )
+
+
+def limits_by_rule(small: Pixels, options: ThumbnailOptions) -> Limits:
     """Returns black and white of an averaged plane, by the rule in *options*."""
     values = _statistics_picture(small).ravel()
     values = values[np.isfinite(values)]
@@ -85,6 +101,10 @@ def colour_levels(
     *finished* planes are a picture in bytes, whose colours are kept as they are.
     """
     blacks, grey, within = _colour_limits([_statistics_picture(plane) for plane in planes], options, finished=finished)
+    if options.vmin is not None:
+        blacks = [np.float32(options.vmin)] * len(planes)
+    if options.vmax is not None:
+        within = Limits(0.0, max(options.vmax - float(min(blacks)), smallest_step(0)))
     scaled = [scale(plane) for plane in planes]
     picture, top = np.empty((*scaled[0].size[::-1], 3), np.uint8), 0
     for bands in zip(*(plane.bands for plane in scaled), strict=True):
@@ -110,7 +130,7 @@ def _colour_limits(
     if finished and options.limits == "zscale":  # the limits of such pictures were chosen before
         return [np.float32(0)] * len(small), np.float32(0), Limits(0.0, BYTE_MAX)
     skies = [np.float32(0 if finished else _sky(plane)) for plane in small]
-    found = [limits(plane - sky, options) for plane, sky in zip(small, skies, strict=True)]
+    found = [limits_by_rule(plane - sky, options) for plane, sky in zip(small, skies, strict=True)]
     white = max(each.white for each in found)
     black = np.float32(min(0.0, *(each.black for each in found)))
     within = Limits(0.0, float((white if white > 0 else 1.0) - black))

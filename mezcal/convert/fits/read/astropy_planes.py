@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from mezcal.convert.fits.read.planes import Pixels
 
+FEW_ROWS = 4  # times as many rows as are read: decoding all of them takes longer than decoding some again
+
 
 def read_by_astropy(hdu: Any, file: BinaryIO, number: int) -> Plane:
     """Returns the *number*-th plane of *hdu*, from 0. Raises `Undecodable` if a tile inflates to more than its size."""
@@ -78,6 +80,10 @@ class CachedPlane(Plane):
         if self._pixels is None:
             self._pixels = self._plane.rows(0, self.shape[0])
         return self._pixels[start:stop]
+
+    def for_rows(self, start: int, stop: int) -> Plane:
+        """Returns the plane without its cache if few rows will be read."""
+        return self._plane if (stop - start) * FEW_ROWS <= self.shape[0] and self._pixels is None else self
 
     @property
     def decoding_bytes(self) -> int:

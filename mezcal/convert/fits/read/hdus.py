@@ -57,7 +57,13 @@ def _named(hdus: HduList, name: str | None) -> Iterable[Any]:
         return hdus
     if name.isdigit():
         return islice(hdus, int(name), int(name) + 1) if len(name) < 5 else []
-    return (hdu for hdu in hdus if is_named(hdu, name))
+    return (hdu for hdu in hdus if is_named(hdu, name) or _is_version(hdu, name))
+
+
+def _is_version(hdu: Any, name: str) -> bool:
+    """Returns True if *name* is the EXTNAME and the EXTVER of *hdu*, as `SCI,2`."""
+    extname, comma, version = name.rpartition(",")
+    return bool(comma) and version.strip().isdigit() and is_named(hdu, extname.strip()) and hdu.ver == int(version)
 
 
 def _is_picture(hdu: Any) -> bool:

@@ -44,6 +44,14 @@ class Plane(ABC):
         values = [self.rows(row, row + 1)[0, across[run]] for row, run in zip(rows.tolist(), runs, strict=True)]
         return np.concatenate(values)
 
+    def window(self, rows: tuple[int, int], columns: tuple[int, int]) -> Pixels:
+        """Returns *rows* and *columns*, each from the first to before the last. The caller must not change them."""
+        return self.rows(*rows)[:, columns[0] : columns[1]]
+
+    def for_rows(self, _start: int, _stop: int) -> Plane:
+        """Returns the plane that is best for reading only the rows from *start* to before *stop*."""
+        return self
+
     @property
     def decoding_bytes(self) -> int:
         """Bytes that decoding takes, however few rows are read: a tile may be as high as the frame."""
