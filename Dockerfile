@@ -26,6 +26,10 @@ COPY api api
 RUN /opt/mezcal/bin/pip install --no-deps --no-build-isolation . \
     && /opt/mezcal/bin/pip uninstall --yes pip
 
+# What no role reads: docs/deployment.md has what the image holds, and why.
+COPY deploy/image deploy/image
+RUN python deploy/image/slim.py /opt/mezcal
+
 # Bytecode by the sources' hashes, not their times: the same files give the same bytes. Some packages carry files for
 # other Pythons, which do not compile, and need not.
 RUN /opt/mezcal/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/mezcal/lib || true
@@ -49,7 +53,9 @@ LABEL org.opencontainers.image.title="mezcal" \
 # them. Group 0 may write, for clusters that run each container as another user of that group.
 RUN useradd --uid 10001 --user-group --no-create-home --home-dir /tmp --shell /usr/sbin/nologin mezcal \
     && install -d -o mezcal -g root -m 0770 /var/cache/mezcal /var/lib/mezcal \
-    && install -d -o mezcal -g mezcal /run/secrets/redis /run/secrets/api /run/secrets/worker /run/secrets/flower
+    && install -d -o mezcal -g mezcal /run/secrets/redis /run/secrets/api /run/secrets/worker /run/secrets/listen \
+        /run/secrets/flower /run/secrets/metrics \
+    && install -d -o mezcal -g root -m 0770 /run/mezcal
 
 COPY --from=build /opt/mezcal /opt/mezcal
 

@@ -44,7 +44,7 @@ check: $(VENV)/dev.stamp ## Check lint, types, import contracts and container fi
 	$(BIN)/lint-imports
 	$(BIN)/hadolint Dockerfile
 	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec docker-compose.yml docker-compose.s3.yml
-	$(BIN)/kubernetes-validate --strict --quiet deploy/kubernetes/*.yaml deploy/kubernetes/example/*.yaml
+	$(BIN)/kubernetes-validate --strict --quiet deploy/kubernetes/base/[!k]*.yaml deploy/kubernetes/examples/*.yaml
 	$(BIN)/python -m tools.check_nginx
 
 .PHONY: test
@@ -58,6 +58,10 @@ test-slow: $(VENV)/dev.stamp ## Run the slow tests
 .PHONY: test-queues
 test-queues: $(VENV)/dev.stamp ## Run the tests that need ActiveMQ and RabbitMQ (MESSAGES=600)
 	$(BIN)/pytest -m queues
+
+.PHONY: image-test
+image-test: $(VENV)/dev.stamp ## Build the image and run it and the compositions: needs podman or docker (ENGINE=path)
+	$(BIN)/pytest -m images -rs
 
 .PHONY: test-root
 test-root: $(VENV)/dev.stamp ## Run the tests that need root: in networks of their own
@@ -75,6 +79,7 @@ fuzz-http: $(VENV)/dev.stamp ## Send damaged requests to a running mezcal (SECON
 docs: install ## Update the tables in docs/ and THIRD-PARTY.md
 	$(BIN)/python -m tools.settings_table
 	$(BIN)/python -m tools.metrics_table
+	$(BIN)/python -m tools.alarms_table
 	$(BIN)/python -m tools.formats_table
 	$(BIN)/python -m tools.release.licences
 	$(BIN)/python -m tools.failures_table

@@ -42,8 +42,8 @@ case "$PYTHON" in /root/*)  # other users may not read it
   mount --bind /mnt "$PYTHON"
 esac
 for place in /var/cache /var/lib /run /srv; do mount -t tmpfs tmpfs $place; done
-mkdir -p /var/cache/mezcal /var/lib/mezcal /srv/etc /srv/data
-for reader in redis api worker flower; do mkdir -p /run/secrets/$reader; done
+mkdir -p /var/cache/mezcal /var/lib/mezcal /run/mezcal /srv/etc /srv/data
+for reader in redis api worker flower metrics; do mkdir -p /run/secrets/$reader; done
 while [ "$1" != -- ]; do mount --bind "$1" "$2"; shift 2; done
 shift
 for place in /var/cache /var/lib /run /srv; do mount -o remount,ro $place; done
@@ -100,6 +100,8 @@ class Composition:
 
     def env(self, name: str) -> dict[str, str]:
         given = {key: self.translated(value) for key, value in SERVICES[name].get("environment", {}).items()}
+        if "METRICS_PORT" in given:
+            given["METRICS_PORT"] = str(free_port())  # here all share one network
         image = {"ROLE_SIGN": "/tmp/mezcal.role", "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1"}
         return (
             bare_environment()

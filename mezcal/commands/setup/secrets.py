@@ -17,6 +17,7 @@ TEMPLATES = {  # file, in a folder for each kind of reader: its content; {} is t
     "api/api_tokens": "{}",
     "api/url_secret": "{}",
     "flower/flower_basic_auth": "mezcal:{}",
+    "metrics/metrics_token": "{}",
 }
 READ_BY_OTHERS = {"redis/redis_password"}  # Redis runs as another user; the folder protects it
 DESCRIPTION = f"""\
@@ -45,7 +46,8 @@ def run(options: argparse.Namespace) -> int:
         except FileExistsError:
             continue
         with file:
-            file.write(template.format(secrets.token_hex(RANDOM_BYTES)) + "\n")
+            # Without a line end: made into a Kubernetes secret, the file is used as it is, by Prometheus and KEDA too.
+            file.write(template.format(secrets.token_hex(RANDOM_BYTES)))
         path.chmod(0o444 if name in READ_BY_OTHERS else 0o400)
         print(f"mezcal: made {path}")
     return OK

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 import yaml
@@ -13,9 +13,6 @@ from mezcal.commands.setup.secrets import TEMPLATES
 from mezcal.settings import Settings
 from mezcal.settings.other_names import known_names
 from tests import ROOT
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 S3 = yaml.safe_load((ROOT / "docker-compose.s3.yml").read_text())
@@ -139,12 +136,12 @@ NEEDED = {
     "nginx-config": set(),
 }
 MOUNTED = {
-    "secrets": {"redis", "api", "flower"},
+    "secrets": {"redis", "api", "flower", "metrics"},
     "redis": {"redis"},
-    "api": {"redis", "api"},
-    "worker": {"redis", "worker"},
-    "beat": {"redis", "worker"},
-    "listen": {"redis", "listen"},
+    "api": {"redis", "api", "metrics"},
+    "worker": {"redis", "worker", "metrics"},
+    "beat": {"redis", "worker", "metrics"},
+    "listen": {"redis", "listen", "metrics"},
     "flower": {"redis", "flower"},
 }
 
@@ -171,22 +168,6 @@ def test_a_service_mounts_the_secrets_that_it_needs(name: str) -> None:
         assert all(volume[3:] == ["ro"] for volume in volumes)
 
 
-@pytest.mark.parametrize("file", sorted((ROOT / "deploy/kubernetes").glob("*.yaml")), ids=lambda file: file.stem)
-def test_a_pod_mounts_the_secrets_that_it_needs(file: Path) -> None:
-    kinds = {"Deployment", "StatefulSet"}
-    pods = [made["spec"]["template"] for made in yaml.safe_load_all(file.read_text()) if made["kind"] in kinds]
-    needed = {
-        "mezcal-redis": {"redis"},
-        "mezcal-api": {"redis", "api", "store"},
-        **{app: {"redis", "store", "worker"} for app in ("mezcal-beat", "mezcal-interactive", "mezcal-bulk")},
-    }
-    for pod in pods:
-        secrets = [volume["secret"] for volume in pod["spec"]["volumes"] if "secret" in volume]
-        wanted = {f"mezcal-{reader}" for reader in needed[pod["metadata"]["labels"]["app"]]}
-        assert {secret["secretName"] for secret in secrets} == wanted
-        assert all(secret["defaultMode"] == 0o440 for secret in secrets)
-
-
 def test_each_image_of_others_is_named_once_in_a_variable_that_may_hold_its_digest() -> None:
     named = [
         service["image"]
@@ -202,7 +183,7 @@ def test_each_image_of_others_is_named_once_in_a_variable_that_may_hold_its_dige
     for service in SERVICES.values():
         if "build" in service:
             assert service["build"]["args"]["PYTHON"] == f"${{PYTHON_IMAGE:-{python[1]}}}"
-    in_cluster = re.findall(r"image: (valkey\S+)", (ROOT / "deploy/kubernetes/redis.yaml").read_text())
+    in_cluster = re.findall(r"image: (valkey\S+)", (ROOT / "deploy/kubernetes/base/redis.yaml").read_text())
     assert SERVICES["redis"]["image"] == f"${{VALKEY_IMAGE:-{in_cluster[0]}}}"
 
 

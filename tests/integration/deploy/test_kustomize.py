@@ -1,0 +1,119 @@
+"""`kubectl kustomize` renders each overlay, also with every option, and Kubernetes' schemas accept the result."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING, Any
+
+import kubernetes_validate
+import pytest
+
+from tests.support.kubernetes import (
+    FOLDER,
+    OPTIONS,
+    OVERLAYS,
+    comparable,
+    containers,
+    objects,
+    of_kind,
+    pods,
+    programs,
+    rendered,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.skipif(not programs(), reason="needs kubectl: Debian's kubernetes-client, or KUBECTL")
+
+VERSIONS = ("1.27", "1.31", "1.34", "1.37")
+CUSTOM = ("keda.sh/", "monitoring.coreos.com/", "gateway.networking.k8s.io/")  # kinds whose schemas Kubernetes lacks
+
+
+@pytest.fixture(params=programs())
+def program(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def everything(tmp_path: Path) -> Path:
+    """An overlay of one's own: that for a shared file system, with all options but those that exclude each other."""
+    shutil.copytree(FOLDER, tmp_path / "kubernetes")
+    folder = tmp_path / "kubernetes/overlays/mine"
+    folder.mkdir()
+    options = [option for option in OPTIONS if option != "keda-redis"]
+    bases = ["../shared", *(f"../../options/{option}" for option in options)]
+    lines = [
+        "kind: Kustomization",
+        "apiVersion: kustomize.config.k8s.io/v1beta1",
+        "bases:",
+        *(f"- {base}" for base in bases),
+    ]
+    (folder / "kustomization.yaml").write_text("\n".join(lines))
+    return folder
+
+
+def check_by_schema(made: list[dict[str, Any]], version: str) -> None:
+    for thing in made:
+        if not thing["apiVersion"].startswith(CUSTOM):
+            kubernetes_validate.validate(thing, version, strict=True)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_the_schemas_of_kubernetes_accept_an_overlay(overlay: str, version: str, program: str) -> None:
+    made = objects(rendered(FOLDER / "overlays" / overlay, program))
+    check_by_schema(made, version)
+    names = [(thing["kind"], thing["metadata"]["name"]) for thing in made]
+    assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_the_schemas_accept_an_overlay_with_every_option(everything: Path, version: str, program: str) -> None:
+    made = objects(rendered(everything, program))
+    check_by_schema(made, version)
+    assert {"ScaledObject", "ServiceMonitor", "PodMonitor", "PrometheusRule", "HTTPRoute"} <= {m["kind"] for m in made}
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_each_volume_and_each_map_that_a_pod_names_is_rendered(overlay: str, program: str) -> None:
+    made = objects(rendered(FOLDER / "overlays" / overlay, program))
+    maps = {thing["metadata"]["name"] for thing in of_kind(made, "ConfigMap")}
+    claims = {thing["metadata"]["name"] for thing in of_kind(made, "PersistentVolumeClaim")}
+    for name, pod in pods(made):
+        volumes = {volume["name"]: volume for volume in pod["spec"]["volumes"]}
+        for volume in volumes.values():
+            assert len(volume) == 2, (name, volume)
+            assert volume.get("configMap", {"name": ""})["name"] in {"", *maps}
+            assert volume.get("persistentVolumeClaim", {"claimName": ""})["claimName"] in {"", *claims}
+        for part in containers(pod):
+            assert {source["configMapRef"]["name"] for source in part.get("envFrom", [])} <= maps
+            assert {mount["name"] for mount in part["volumeMounts"]} <= {"data", *volumes}
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_an_overlay_names_the_registry_for_every_image_of_ours(overlay: str, program: str) -> None:
+    made = objects(rendered(FOLDER / "overlays" / overlay, program))
+    images = {part["image"] for _, pod in pods(made) for part in containers(pod)}
+    assert not [image for image in images if image.startswith("mezcal")]
+    assert sum("/mezcal:" in image for image in images) == 1
+
+
+@pytest.mark.parametrize("overlay", [*OVERLAYS, "everything"])
+@pytest.mark.skipif(len(programs()) < 2, reason="KUBECTL names no second version")
+def test_old_and_new_versions_render_the_same(overlay: str, everything: Path) -> None:
+    folder = everything if overlay == "everything" else FOLDER / "overlays" / overlay
+    first, *others = (comparable(rendered(folder, program)) for program in programs())
+    for other in others:
+        assert other == first
+
+
+def test_a_changed_setting_replaces_the_pods(everything: Path, program: str) -> None:
+    """The name of a ConfigMap has the hash of its content."""
+    file = everything.parent / "shared/kustomization.yaml"
+    before = dict(pods(objects(rendered(everything, program))))
+    rendered.cache_clear()
+    file.write_text(file.read_text().replace("repository.example.edu", "other.example.edu"))
+    after = dict(pods(objects(rendered(everything, program))))
+    assert {name for name in before if before[name] != after[name]} >= {"mezcal-api", "mezcal-bulk", "mezcal-beat"}
+    assert before["mezcal-redis"] == after["mezcal-redis"]
