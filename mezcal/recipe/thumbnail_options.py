@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from mezcal.errors import BadRecipe
 from mezcal.recipe.cutout import Cutout, decimal
+from mezcal.recipe.overlays import Overlays
 from mezcal.recipe.parameters import Parameters
 
 if TYPE_CHECKING:
@@ -19,7 +20,12 @@ COLORMAPS = ("gray", "viridis", "inferno", "heat", "ice")
 ORIENTS = ("snap", "exact")
 WHOLE_MAX = 999_999_999  # more digits are no number of pixels
 ROBUST_ONLY = ("stretch", "limits", "invert", "colormap", "orient")
-CUTOUT_ONLY = ("ra", "dec", "x", "y", "size", "vmin", "vmax")  # of the robust look, whatever the default look is
+NEW = (  # parameters that are drawn in the robust look, whatever the default look is
+    *("ra", "dec", "x", "y", "size", "vmin", "vmax", "zoom", "resample"),
+    *("compass", "scalebar", "grid", "crosshair", "circle"),
+)
+RESAMPLES = ("smooth", "nearest")
+ZOOM_MAX = 32
 VALUE_MAX = 1e38  # of vmin and vmax: pixels are drawn as 32-bit floats
 
 
@@ -28,8 +34,9 @@ class ThumbnailOptions:
     """All that decides a thumbnail's pixels, except its frames. *width* and *height* are pixels to fit inside.
 
     *hdu* and *plane* (from 1) are None for the first picture, *cutout* for the whole frame. *vmin* and *vmax* are the
-    pixel values of black and white, None for those by *limits*. Options that a look does not use always have the same
-    value there, so that equal pictures have equal recipes.
+    pixel values of black and white, None for those by *limits*. *zoom* enlarges, above 1; *resample* is None for
+    smooth. Options that a look does not use always have the same value there, so that equal pictures have equal
+    recipes.
     """
 
     look: str = "robust"
@@ -50,6 +57,9 @@ class ThumbnailOptions:
     cutout: Cutout | None = None
     vmin: float | None = None
     vmax: float | None = None
+    zoom: float | None = None
+    resample: str | None = None
+    overlays: Overlays | None = None
 
     @classmethod
     def parse(cls, given: Mapping[str, Any], *, default: str = "robust", max_edge: int = 4096) -> ThumbnailOptions:
@@ -58,7 +68,7 @@ class ThumbnailOptions:
         Raises `BadRecipe` with the parameter, its value and what it may be.
         """
         parameters = Parameters(given)
-        is_new = not parameters.has("look") and any(map(parameters.has, CUTOUT_ONLY))
+        is_new = not parameters.has("look") and any(map(parameters.has, NEW))
         look = parameters.one_of("look", LOOKS, "robust" if is_new else default)
         own = _lco(parameters, max_edge) if look == "lco" else _robust(parameters, max_edge)
         return cls(look, hdu=parameters.hdu(), plane=parameters.whole("plane", 0, 1, 1_000_000) or None, **own)
@@ -69,14 +79,16 @@ class ThumbnailOptions:
         Defaults are written out: they may change later, keys may not. Options that came later are left out where they
         are None, so that no key of before has changed.
         """
-        unused = {"cutout", *(ROBUST_ONLY if self.look == "lco" else ())}
+        unused = {"cutout", "overlays", *(ROBUST_ONLY if self.look == "lco" else ())}
         values = {name: value for name, value in asdict(self).items() if value is not None and name not in unused}
-        return values if self.cutout is None else values | self.cutout.as_json()
+        for group in (self.cutout, self.overlays):
+            values |= {} if group is None else group.as_json()
+        return values
 
 
 def _lco(parameters: Parameters, max_edge: int) -> dict[str, Any]:
     """Returns the options of the lco look. What thumbnail-service draws is drawn, also if it is out of bounds here."""
-    for name in (*ROBUST_ONLY, *CUTOUT_ONLY):
+    for name in (*ROBUST_ONLY, *NEW):
         if parameters.has(name):
             raise BadRecipe(f"{name} belongs to look=robust: look=lco draws as thumbnail-service did")
     median = parameters.is_not_false("median")
@@ -98,7 +110,8 @@ def _robust(parameters: Parameters, max_edge: int) -> dict[str, Any]:
     limits = "percentile" if median else parameters.one_of("limits", LIMITS, "zscale")
     percentile = parameters.number("percentile", 99.5, 50, 100)
     cutout = Cutout.parse(parameters)
-    edge = 200 if cutout is None else max_edge  # a cutout is as large as its pixels
+    zoom = _zoom(parameters)
+    edge = 200 if cutout is None and zoom is None else max_edge  # a cutout is as large as its pixels
     vmin, vmax = _values(parameters)
     if cutout is not None and not cutout.on_sky and parameters.boolean("color"):
         raise BadRecipe("x and y are of one frame, and color=true has three: name the centre by ra and dec")
@@ -106,6 +119,9 @@ def _robust(parameters: Parameters, max_edge: int) -> dict[str, Any]:
         "cutout": cutout,
         "vmin": vmin,
         "vmax": vmax,
+        "zoom": zoom,
+        "resample": "nearest" if parameters.one_of("resample", RESAMPLES, "smooth") == "nearest" else None,
+        "overlays": Overlays.parse(parameters),
         "width": parameters.whole("width", edge, 1, max_edge),
         "height": parameters.whole("height", edge, 1, max_edge),
         "label": parameters.label(),
@@ -127,3 +143,11 @@ def _values(parameters: Parameters) -> tuple[float | None, float | None]:
     if vmin is not None and vmax is not None and not vmin < vmax:
         raise parameters.invalid("vmax", f"a number above vmin, which is {vmin:g}")
     return vmin, vmax
+
+
+def _zoom(parameters: Parameters) -> float | None:
+    """Returns how much a picture is enlarged, None if it is not."""
+    zoom = decimal(parameters, "zoom", ZOOM_MAX) if parameters.has("zoom") else 1.0
+    if zoom < 1:
+        raise parameters.invalid("zoom", f"a number from 1 to {ZOOM_MAX}: width and height make a picture smaller")
+    return zoom if zoom > 1 else None

@@ -62,9 +62,8 @@ class FrameCoordinates:
 
     def to_pixel(self, ra: float, dec: float) -> tuple[float, float]:
         """Returns x and y of a position, in degrees. Raises `NoSuchSection` if the coordinates do not reach it."""
-        sky = self._in_frame_system(ra, dec)
-        target = _unit_vectors(np.array([sky]))[0]
-        found = self._by_wcslib(sky, target)
+        target = _unit_vectors(self._in_frame_system(np.array([[ra, dec]])))[0]
+        found = self._by_wcslib(ra, dec, target)
         if found is None or not self._is_inside(found):
             near = self._by_refinement(target)
             found = near if near is not None else found
@@ -82,7 +81,7 @@ class FrameCoordinates:
 
     def distance_to(self, ra: float, dec: float) -> str:
         """Returns the distance of a position from the nearest part of the frame, in words."""
-        target = _unit_vectors(np.array([self._in_frame_system(ra, dec)]))[0]
+        target = _unit_vectors(self._in_frame_system(np.array([[ra, dec]])))[0]
         angles = _separation(self._grid[1], target)
         return f"{float(np.nanmin(angles)):,.1f} arcsec"
 
@@ -98,13 +97,23 @@ class FrameCoordinates:
             raise NoSuchSection("the frame's sky coordinates give no scale at this position: use x and y")
         return matrix
 
-    def _in_frame_system(self, ra: float, dec: float) -> tuple[float, float]:
-        """Returns the position in the frame's own system, which may be galactic, or of another equinox."""
+    def to_pixels(self, sky: Pixels) -> Pixels:
+        """Returns x and y of positions, in degrees, as wcslib finds them; NaN for those that it does not find."""
+        inside = self._in_frame_system(sky)
+        ordered = inside[:, ::-1] if self.wcs.wcs.lng > self.wcs.wcs.lat else inside
+        try:
+            found: Pixels = np.asarray(self.wcs.all_world2pix(ordered, 0, quiet=True))
+        except (ValueError, ArithmeticError):
+            return np.full(sky.shape, np.nan)
+        return found
+
+    def _in_frame_system(self, sky: Pixels) -> Pixels:
+        """Returns positions in the frame's own system, which may be galactic, or of another equinox."""
         system = self._system
         if system is None:
-            return ra, dec
-        moved = SkyCoord(ra, dec, unit="deg", frame="icrs").transform_to(system)
-        return float(moved.spherical.lon.deg), float(moved.spherical.lat.deg)
+            return sky
+        moved = SkyCoord(*sky.T, unit="deg", frame="icrs").transform_to(system)
+        return np.stack([moved.spherical.lon.deg, moved.spherical.lat.deg], 1)
 
     @cached_property
     def _system(self) -> Any:
@@ -139,13 +148,9 @@ class FrameCoordinates:
         rows, columns = self.shape
         return bool(-0.5 <= place[0] <= columns - 0.5 and -0.5 <= place[1] <= rows - 0.5)
 
-    def _by_wcslib(self, sky: tuple[float, float], target: Pixels) -> Pixels | None:
+    def _by_wcslib(self, ra: float, dec: float, target: Pixels) -> Pixels | None:
         """Returns the pixel by wcslib's inverse. None if it has none, or one that shows another position."""
-        ordered = sky[::-1] if self.wcs.wcs.lng > self.wcs.wcs.lat else sky
-        try:
-            found = np.array(self.wcs.all_world2pix([ordered], 0, quiet=True)[0])
-        except (ValueError, ArithmeticError):
-            return None
+        found: Pixels = self.to_pixels(np.array([[ra, dec]]))[0]
         return found if np.isfinite(found).all() and self._shows(found, target) else None
 
     def _shows(self, place: Pixels, target: Pixels) -> bool:

@@ -21,13 +21,17 @@ ROBUST_GAP = 1.5
 
 @dataclass(frozen=True, slots=True)
 class Geometry:
-    """The layout of the reference frame. *angle* is the rotation that is left, in degrees counter-clockwise."""
+    """The layout of the reference frame. *angle* is the rotation that is left, in degrees counter-clockwise.
+
+    With *is_rotated*, the whole frame is rotated by it.
+    """
 
     shape: Size  # rows and columns of the frame
     orientation: Orientation
     angle: float
     box: Size
     final: Size
+    is_rotated: bool = False
 
     @classmethod
     def of(cls, frame: FitsFrame, options: ThumbnailOptions, placed: PlacedCutout | None = None) -> Geometry:
@@ -37,11 +41,13 @@ class Geometry:
             size = orientation.picture_size(frame.plane.shape)
         else:
             orientation, angle, size = placed.orientation, placed.angle, placed.size
-        final = fit_inside(size, (options.width, options.height))
+        is_rotated = placed is None and options.orient == "exact" and bool(angle)
+        final = fit_inside(enlarged(size, options), (options.width, options.height))
         if options.look == "lco":
             return cls(frame.plane.shape, orientation, angle, box_size(size, final), final)
         needed = max(final[0], _statistics_side(size, 0)), max(final[1], _statistics_side(size, 1))
-        return cls(frame.plane.shape, orientation, angle, box_size(size, needed, ROBUST_GAP), final)
+        box = box_size(size, needed, ROBUST_GAP)
+        return cls(frame.plane.shape, orientation, angle, box, final, is_rotated)
 
     @property
     def part(self) -> tuple[float, float]:
@@ -59,3 +65,9 @@ class Geometry:
 def _statistics_side(size: Size, axis: int) -> int:
     """Returns the final side that leaves enough pixels for the limits of black and white."""
     return max(1, int(size[axis] * robust.STATISTICS_EDGE / (ROBUST_GAP * max(size))))
+
+
+def enlarged(size: Size, options: ThumbnailOptions) -> Size:
+    """Returns the *size* of a picture after the zoom of *options*. `fit_inside` reduces it if it is too large."""
+    zoom = options.zoom or 1
+    return max(1, round(size[0] * zoom)), max(1, round(size[1] * zoom))

@@ -15,6 +15,7 @@ from mezcal.convert.fits.cutout.cut_frames import cut_frames
 from mezcal.convert.fits.draw import lco, robust
 from mezcal.convert.fits.draw.label import draw_label
 from mezcal.convert.fits.draw.limits import Limits
+from mezcal.convert.fits.draw.overlays import draw_overlays
 from mezcal.convert.fits.draw.scaling import (
     ScaledPlane,
     fit_inside,
@@ -24,7 +25,8 @@ from mezcal.convert.fits.draw.scaling import (
     shrink_means,
 )
 from mezcal.convert.fits.flux import flux_factors
-from mezcal.convert.fits.geometry import Geometry
+from mezcal.convert.fits.geometry import Geometry, enlarged
+from mezcal.convert.fits.picture_map import view_of
 from mezcal.convert.fits.read.frame import FitsFrame, frame_errors_as_undecodable, open_frame
 from mezcal.convert.fits.read.planes import WHOLE_MAX
 from mezcal.convert.options import ConvertedImage
@@ -61,17 +63,27 @@ def draw(
                 frames[-1].plane.release()  # memory is reserved for one frame, until all are open
         frames = frames[0].of_each_colour() if frames[0].colours else frames
         cut = None if options.cutout is None else cut_frames(frames, options.cutout, options)
-        frames = frames if cut is None else cut.frames
+        whole, frames = frames[0], frames if cut is None else cut.frames
         geometry = Geometry.of(frames[0], options, None if cut is None else cut.placed)
         needed = _memory_needed(frames, geometry, options)
         context.reserve_memory(max(memory_budget.STREAMING, memory_budget.SMALL + needed))
         image, aligned_by = _draw_frames(frames, geometry, options, context, cut)
+        if options.overlays is not None:
+            placed = None if cut is None else cut.placed
+            view = view_of(whole, geometry, placed, image.size, on_sky=options.overlays.need_sky)
+            draw_overlays(image, options.overlays, view, options.label)
     if options.label:
         draw_label(image, options.label, outlined=options.look != "lco")
-    image.save(target, "JPEG", quality=options.quality)
+    _save(image, target, options)
     return ConvertedImage(
         image.width, image.height, "fits", write_note(aligned_by, None if cut is None else cut.placed.description)
     )
+
+
+def _save(image: Image.Image, target: Path, options: ThumbnailOptions) -> None:
+    """Write *image* as JPEG. With overlays it has colours for each pixel: thin coloured lines would fade."""
+    sampling = {} if options.overlays is None else {"subsampling": "4:4:4"}
+    image.save(target, "JPEG", quality=options.quality, **sampling)
 
 
 def _memory_needed(frames: list[FitsFrame], geometry: Geometry, options: ThumbnailOptions) -> int:
@@ -95,7 +107,7 @@ def _picture_bytes(geometry: Geometry, options: ThumbnailOptions, frames: int) -
     rotated by the exact angle has up to twice its pixels.
     """
     width, height = geometry.small_size
-    rotated = 3 if options.orient == "exact" and (geometry.angle or options.cutout is not None) else 1
+    rotated = 3 if geometry.is_rotated or (options.orient == "exact" and options.cutout is not None) else 1
     averaged = 1 if options.look == "lco" else frames * rotated
     return 4 * width * height * averaged + 8 * math.prod(geometry.final)
 
@@ -192,21 +204,29 @@ def _draw_robust(
         planes.append(
             aligned if np.isfinite(aligned).any() else np.zeros_like(aligned)
         )  # what the others show is drawn
+    method = _resampling(options)
     if placed is not None and placed.turned:
         planes = [placed.turn(plane, geometry.box) for plane in planes]
-        scale = partial(resample, part=placed.part(geometry.box), final=geometry.final)
-    elif options.orient == "exact" and geometry.angle:
+        scale = partial(resample, part=placed.part(geometry.box), final=geometry.final, method=method)
+    elif geometry.is_rotated:
         scale = partial(_rotate, angle=geometry.angle, options=options)
     else:
-        scale = partial(resample, part=geometry.part, final=geometry.final)
+        scale = partial(resample, part=geometry.part, final=geometry.final, method=method)
     if len(planes) == 1:
         return robust.coloured(robust.grey_levels(planes[0], scale, options), options)
     return robust.coloured(robust.colour_levels(planes, scale, options, finished=frames[0].is_finished), options)
+
+
+def _resampling(options: ThumbnailOptions) -> Image.Resampling:
+    """Returns how pixels become those of the final size. HAMMING would enlarge them to blurred squares."""
+    if options.resample == "nearest":
+        return Image.Resampling.NEAREST
+    return Image.Resampling.BILINEAR if options.zoom else Image.Resampling.HAMMING
 
 
 def _rotate(small: Pixels, angle: float, options: ThumbnailOptions) -> ScaledPlane:
     """Returns *small* rotated by *angle* degrees, at its final size. Pixels outside of it are NaN, which is black."""
     whole = Image.fromarray(small)
     rotated = whole.rotate(angle, Image.Resampling.BILINEAR, expand=True, fillcolor=float("nan"))
-    size = fit_inside(rotated.size, (options.width, options.height))
+    size = fit_inside(enlarged(rotated.size, options), (options.width, options.height))
     return resample(np.asarray(rotated), rotated.size, size)

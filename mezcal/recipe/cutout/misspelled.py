@@ -16,13 +16,19 @@ OLD = frozenset(
     {"width", "height", "label", "color", "median", "percentile", "quality", "image", "look", "limits", "stretch"}
     | {"invert", "colormap", "orient", "hdu", "plane"}
 )
-NEW = ("ra", "dec", "x", "y", "size", "vmin", "vmax")
+NEW = (
+    *("ra", "dec", "x", "y", "size", "vmin", "vmax", "zoom", "resample"),
+    *("compass", "scalebar", "grid", "crosshair", "circle"),
+)
 ALIASES = {
     "ra": ("ra_deg", "radeg", "raj2000", "right_ascension"),
     "dec": ("dec_deg", "decdeg", "decl", "dej2000", "declination"),
     "size": ("radius", "fov", "sizepix", "size_pix", "cutout_size"),
     "vmin": ("z1", "zmin"),
     "vmax": ("z2", "zmax"),
+    "scalebar": ("scale_bar",),
+    "crosshair": ("crosshairs",),
+    "circle": ("circles",),
 }
 LETTERS_MIN = 4  # of a name that is compared by its letters: shorter ones are like many words
 

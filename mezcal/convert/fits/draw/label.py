@@ -20,9 +20,9 @@ def draw_label(picture: Image.Image, text: str, *, outlined: bool) -> None:
     The sizes are tried as in fits2image, so that the pixels are the same. A text that is still too long is cut.
     """
     width = picture.width - MARGIN
-    font = _font(POINTS_MAX)
+    font = load_font(POINTS_MAX)
     for points in range(POINTS_MAX, (POINTS_MIN if outlined else POINTS_MIN_LCO) - 1, -1):
-        font = _font(points)
+        font = load_font(points)
         if font.getbbox(text)[2] <= width:
             break
     text = _cut(text, font, width)
@@ -39,6 +39,7 @@ def _cut(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:
     return text + ELLIPSIS
 
 
-def _font(points: int) -> ImageFont.FreeTypeFont:
+def load_font(points: int) -> ImageFont.FreeTypeFont:
+    """Returns the label's font in a size of *points*."""
     with as_file(files("mezcal.convert.fits.draw") / "font" / "DejaVuSansMono.ttf") as path:
         return ImageFont.truetype(str(path), points)

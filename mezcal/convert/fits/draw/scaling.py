@@ -95,15 +95,17 @@ def _shrink(
     return small
 
 
-def resample(small: Pixels, part: tuple[float, float], final: Size) -> ScaledPlane:
+def resample(
+    small: Pixels, part: tuple[float, float], final: Size, method: Image.Resampling = Image.Resampling.HAMMING
+) -> ScaledPlane:
     """Returns the *part* of *small*, its width and height from the upper left corner, at its *final* size.
 
     *small* is float32. Light adds up linearly, and without negative lobes no star gets a dark ring.
     """
-    return ScaledPlane(final, iter([small]) if small.shape == final[::-1] else _bands(small, part, final))
+    return ScaledPlane(final, iter([small]) if small.shape == final[::-1] else _bands(small, part, final, method))
 
 
-def _bands(small: Pixels, part: tuple[float, float], final: Size) -> Iterator[Pixels]:
+def _bands(small: Pixels, part: tuple[float, float], final: Size, method: Image.Resampling) -> Iterator[Pixels]:
     """Yields the rows of the final picture, `BAND` at a time, each from the rows that its window needs."""
     step = part[1] / final[1]
     reach = math.ceil(max(1, step)) + 1  # rows beyond the band that are needed, and one more for rounding
@@ -112,7 +114,7 @@ def _bands(small: Pixels, part: tuple[float, float], final: Size) -> Iterator[Pi
         first = max(0, int(begin) - reach)
         window = Image.fromarray(small[first : math.ceil(end) + reach])
         box = (0, begin - first, part[0], end - first)
-        yield np.asarray(window.resize((final[0], bottom - top), Image.Resampling.HAMMING, box=box))
+        yield np.asarray(window.resize((final[0], bottom - top), method, box=box))
 
 
 def resize_levels(small: Pixels, part: tuple[float, float], final: Size) -> Pixels:
