@@ -7,15 +7,15 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, BinaryIO
 
+from mezcal.convert.encoders import NAMES, encoder_bytes, encoder_of, output_size, shown_bytes
 from mezcal.convert.engines import libvips, memory_limits
 from mezcal.convert.engines.decoded import CannotRead, Damaged, Decoded, reported
 from mezcal.convert.engines.open_image import open_image
 from mezcal.convert.engines.open_tiff import open_tiff_page
 from mezcal.convert.formats import FORMATS, LIBVIPS, detect_format, mode_of
 from mezcal.convert.jpeg import missing_end
-from mezcal.convert.jpeg.encoder import SIDE_MAX, JpegEncoder
 from mezcal.convert.master_reader import MasterReader
-from mezcal.convert.options import ConvertedImage
+from mezcal.convert.options import SIDES, ConvertedImage
 from mezcal.convert.pixels import colour
 from mezcal.convert.pixels.orientation import upright
 from mezcal.convert.pixels.rows import Rows
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 CHECK_COPY = "The file is damaged or incomplete: compare it with the original, and copy or save it again."
 SAVE_DIFFERENTLY = "Save the master in another form: as an uncompressed RGB or grey TIFF, for example."
 WEB_PAGE = re.compile(rb"(\xef\xbb\xbf)?\s*(<!doctype html|<html|<head|<!--|\{\s*\")", re.IGNORECASE)
-PROGRESSIVE_BYTES = 6  # a pixel, that the encoder of a progressive JPEG holds: the coefficients of three samples
 
 
 @dataclass
@@ -135,31 +134,28 @@ class Conversion:
 
     def _check_size(self, width: int, height: int) -> None:
         options = self.context.options
-        most = options.max_pixels
+        most, side = options.max_pixels, SIDES[options.format]
         if most is not None and width * height > most:
             size = f"{width} x {height} pixels ({width * height:,})"
             raise TooLarge(f"the master has {size}, more than the {most:,} that MAX_IMAGE_PIXELS allows")
         unscaled = options.oversize == "refuse" and not options.max_edge
-        if unscaled and max(width, height) > SIDE_MAX:
-            raise TooLarge(f"{width} x {height} pixels do not fit a JPEG, whose sides end at {SIDE_MAX:,}")
-        if options.progressive:
-            self.encoder_bytes = PROGRESSIVE_BYTES * width * height
+        if unscaled and max(width, height) > side:
+            name = NAMES[options.format]
+            raise TooLarge(f"{width} x {height} pixels do not fit a {name}, whose sides end at {side:,}")
 
     def _reserve_memory(self, decoder_bytes: int) -> None:
         self.decoder_bytes = decoder_bytes
-        needed = max(memory_budget.STREAMING, memory_budget.SMALL + decoder_bytes + self.row_bytes)
-        self.context.reserve_memory(needed + self.encoder_bytes)
+        needed = memory_budget.SMALL + decoder_bytes + self.row_bytes + self.encoder_bytes
+        self.context.reserve_memory(max(memory_budget.STREAMING, needed))
 
     def _reserve_rows(self, decoded: Decoded) -> None:
         """Reserve the memory of the rows that are decoded, converted and encoded at a time."""
-        self.row_bytes = memory_limits.bytes_of_rows(decoded, self._output_edge(decoded))
-        if self.row_bytes > memory_budget.STREAMING - memory_budget.SMALL - self.decoder_bytes:
+        options = self.context.options
+        self.row_bytes = memory_limits.bytes_of_rows(decoded, options.longest_side, shown_bytes(decoded, options))
+        self.encoder_bytes = encoder_bytes(decoded, options)
+        held = self.decoder_bytes + self.row_bytes + self.encoder_bytes
+        if held > memory_budget.STREAMING - memory_budget.SMALL:
             self._reserve_memory(self.decoder_bytes)
-
-    def _output_edge(self, decoded: Decoded) -> int:
-        """Returns the longest side that the derivative of *decoded* may have, in pixels."""
-        longest = max(decoded.image.width, decoded.image.height)
-        return min(self.context.options.max_edge or longest, SIDE_MAX)
 
     def _write(self, open_master: Callable[[], Decoded], format_name: str) -> ConvertedImage:
         decoded = _open(open_master)
@@ -190,10 +186,10 @@ class Conversion:
         return ConvertedImage(*size, format_name, "; ".join(self.notes) or None)
 
     def _encode(self, decoded: Decoded, value_range: ValueRange | None) -> tuple[tuple[int, int], str | None]:
-        """Write the JPEG. Returns its width and height, and a note if the picture was scaled."""
+        """Write the file. Returns its width and height, and a note if the picture was scaled."""
         conversion = colour.colour_conversion(decoded, self.context.options, value_range)
         rows, note = self._scaled_rows(decoded, conversion)
-        encoder = JpegEncoder(self.context, decoded, conversion.embedded_profile)
+        encoder = encoder_of(self.context, decoded, conversion)
         upright_rows, scratch = upright(rows, decoded.orientation, self.context.scratch)
         try:
             with self.target.open("wb") as file:
@@ -210,15 +206,15 @@ class Conversion:
         image = decoded.image.fliphor() if mirrored else decoded.image
         full_size = decoded.full_size or (image.width, image.height)
         note = f"scaled from {full_size[0]} x {full_size[1]}"
-        longest = max(image.width, image.height)
-        edge = self._output_edge(decoded)
-        if longest <= edge:
+        width, height = output_size((image.width, image.height), self.context.options)
+        if (width, height) == (image.width, image.height):
             parallel_strips = None if mirrored else decoded.parallel_strips
             rows = Rows.of(image, conversion, parallel_strips)
             return rows, note if full_size != (image.width, image.height) else None
-        width, height = (max(1, round(side * edge / longest)) for side in (image.width, image.height))
         shown = conversion.apply(image)
-        return Rows.of(shown.resize(width / image.width, vscale=height / image.height)), note
+        return Rows.of(
+            colour.resized(shown, width / image.width, height / image.height, alpha=conversion.has_alpha)
+        ), note
 
 
 def _raise_if_out_of_memory(error: CannotRead, image_format: Format) -> None:

@@ -13,10 +13,15 @@ FORMATS = (JPEG, PYRAMID, WEBP)
 COMPRESSIONS = ("jpeg", "deflate", "zstd", "lzw")  # of a pyramid's tiles; all but the first are lossless
 TILES = range(64, 1_025, 16)  # pixels: sides of a tile that are accepted. TIFF 6.0: multiples of 16
 
+SIDES = {  # by format: pixels at most
+    JPEG: 65_500,  # the limit of libvips and libjpeg; that of JPEG is 65,535
+    PYRAMID: 1_000_000,  # one row of RGB tiles takes 800 MB then
+    WEBP: 16_383,
+}
 COMMON = ("max_edge", "color", "background", "keep_metadata")
 FIELDS = {  # by format: the options that change its file
     JPEG: (*COMMON, "quality", "subsampling", "progressive", "oversize", "max_pixels"),
-    PYRAMID: (*COMMON, "format", "tile", "compression", "alpha", "depth"),
+    PYRAMID: (*COMMON, "format", "tile", "compression", "alpha", "depth", "oversize"),
     WEBP: (*COMMON, "format", "lossless", "alpha", "oversize"),
 }
 
@@ -58,6 +63,11 @@ class ConversionOptions:
             oversize=settings.oversize,
             max_pixels=settings.pixel_limit,
         )
+
+    @property
+    def longest_side(self) -> int:
+        """Pixels that a side of the derivative may have: larger masters are scaled."""
+        return min(self.max_edge or SIDES[self.format], SIDES[self.format])
 
     @property
     def is_lossy(self) -> bool:

@@ -57,3 +57,8 @@ class Decoded:
     def colours(self) -> int:
         """Bands that make the colour."""
         return {"grey": 1, "cmyk": 4}.get(self.space, 3)
+
+    @property
+    def upright_dpi(self) -> tuple[float, float] | None:
+        """Dots an inch across and down, once the picture is upright."""
+        return self.dpi[::-1] if self.dpi and self.orientation >= 5 else self.dpi

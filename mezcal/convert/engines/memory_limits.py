@@ -78,21 +78,21 @@ def check_pillow(name: str, master: MasterReader, size: tuple[int, int], mode: s
     master.reserve(needed + opened)
 
 
-def bytes_of_rows(decoded: Decoded, edge: int) -> int:
+def bytes_of_rows(decoded: Decoded, edge: int, shown: int = 0) -> int:
     """Returns the bytes that the rows take which are decoded, converted and encoded at a time.
 
     They grow with the width alone. *edge* is the longest side of the derivative: a picture that is scaled to it takes
-    more rows at a time.
+    more rows at a time. *shown* are the bytes of a converted pixel, 0 for those of grey and RGB in 8 bits.
     """
     image = decoded.image
     pixel_bytes = image.bands * FORMAT_BYTES.get(image.format, 4)
-    return bytes_of_columns((image.width, image.height), pixel_bytes, decoded.space, edge)
+    return bytes_of_columns((image.width, image.height), pixel_bytes, decoded.space, edge, shown)
 
 
-def bytes_of_columns(size: tuple[int, int], pixel_bytes: int, space: str, edge: int) -> int:
+def bytes_of_columns(size: tuple[int, int], pixel_bytes: int, space: str, edge: int, shown: int = 0) -> int:
     """Returns `bytes_of_rows` of a picture of *size*, with *pixel_bytes* bytes a pixel."""
     width, height = size
-    shown = 1 if space == "grey" else 3
+    shown = shown or (1 if space == "grey" else 3)
     column = COLUMN_BYTES * pixel_bytes + SHOWN_BYTES * shown + (PROFILE_BYTES if space == "cmyk" else 0)
     if max(size) > edge:
         column = max(column, (SCALED_WIDE_BYTES if width > WIDE else SCALED_BYTES) * shown)

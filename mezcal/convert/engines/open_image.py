@@ -38,7 +38,7 @@ def open_image(
     if engine == MEZCAL:
         return psd.load(master, check_size)
     if engine == IMAGECODECS:
-        edge = context.options.max_edge or memory_limits.WIDE
+        edge = context.options.longest_side
         return jpeg2000.open_picture(master, check_size, edge=edge, smaller=context.options.oversize == "scale")
     if engine == PILLOW:
         return pillow.load(image_format.pillow_name, master, check_size)

@@ -14,10 +14,9 @@ import imagecodecs
 import pyvips
 
 from mezcal.convert.jpeg import metadata, restart_intervals
+from mezcal.convert.whole_picture import FileSink, observe
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import NDArray
 
     from mezcal.convert.context import ConversionContext
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
     from mezcal.convert.options import ConversionOptions
     from mezcal.convert.pixels.rows import Rows
 
-SIDE_MAX = 65_500  # pixels: the limit of libvips and libjpeg; that of JPEG is 65,535
 BLOCK = 8  # pixels a side
 
 
@@ -59,7 +57,8 @@ class JpegEncoder:
         for index, strip in enumerate(rows.map(encode)):
             if index == 0:
                 header = strip.header
-                file.write(restart_intervals.START + jfif_segment(self._dpi) + metadata_segments + header)
+                jfif = jfif_segment(self.decoded.upright_dpi)
+                file.write(restart_intervals.START + jfif + metadata_segments + header)
             if strip.header != header:
                 raise ValueError("the encoder changed its tables in the middle of a picture")
             file.write(restart_intervals.restart_marker(index))
@@ -81,12 +80,6 @@ class JpegEncoder:
             )
         )
 
-    @property
-    def _dpi(self) -> tuple[float, float] | None:
-        """Dots an inch across and down, once the picture is upright."""
-        dpi = self.decoded.dpi
-        return dpi[::-1] if dpi and self.decoded.orientation >= 5 else dpi
-
     def _metadata(self, rows: Rows) -> bytes:
         """Returns the segments of profile and metadata, as libvips writes them."""
         blank = pyvips.Image.black(BLOCK, BLOCK, bands=rows.bands)
@@ -96,12 +89,12 @@ class JpegEncoder:
 
     def _with_metadata(self, image: Any, rows: Rows) -> tuple[Any, str]:
         size = (rows.strips.width, rows.strips.height)
-        return metadata.with_metadata(image, size, self._dpi, self.decoded, self.icc, self._options)
+        return metadata.with_metadata(image, size, self.decoded, self.icc, self._options)
 
     def _write_progressive(self, rows: Rows, file: BinaryIO) -> None:
         image, keep = self._with_metadata(rows.whole(), rows)
-        _observe(image, self.context.report_progress)
-        sink = JpegSink(file, self._dpi)
+        observe(image, self.context.report_progress)
+        sink = JpegSink(file, self.decoded.upright_dpi)
         target = pyvips.TargetCustom()
         target.on_write(sink.write)
         mode = "off" if self._options.subsampling == "4:4:4" else "on"
@@ -114,28 +107,21 @@ class JpegEncoder:
                 raise sink.failure
 
 
-class JpegSink:
+class JpegSink(FileSink):
     """Writes libvips' bytes to *file*, with the JFIF segment after the first marker."""
 
     def __init__(self, file: BinaryIO, dpi: tuple[float, float] | None) -> None:
-        self._file = file
+        super().__init__(file)
         self._jfif = jfif_segment(dpi)
         self._started = False
-        self.failure: Exception | None = None
 
-    def write(self, data: bytes) -> int:
-        """Returns the bytes written. 0 makes libvips stop; `failure` has the reason."""
-        try:
-            if not self._started:
-                self._started = True
-                self._file.write(data[:2] + self._jfif)
-                self._file.write(data[2:])
-            else:
-                self._file.write(data)
-        except Exception as error:  # noqa: BLE001 - cannot pass through libvips; the caller raises it again
-            self.failure = self.failure or error
-            return 0
-        return len(data)
+    def write_bytes(self, data: bytes) -> None:
+        """Write *data* to the file."""
+        if not self._started:
+            self._started = True
+            super().write_bytes(data[:2] + self._jfif)
+            data = data[2:]
+        super().write_bytes(data)
 
 
 def jfif_segment(dpi: tuple[float, float] | None) -> bytes:
@@ -143,8 +129,3 @@ def jfif_segment(dpi: tuple[float, float] | None) -> bytes:
     across, down = (round(dpi[0]), round(dpi[1])) if dpi and all(1 <= d <= 65_535 for d in dpi) else (0, 0)
     unit, across, down = (1, across, down) if across and down else (0, 1, 1)
     return struct.pack(">BBH5sHBHHBB", 0xFF, 0xE0, 16, b"JFIF\0", 0x0102, unit, across, down, 0, 0)
-
-
-def _observe(image: Any, progress: Callable[[float], None]) -> None:
-    image.set_progress(True)
-    image.signal_connect("eval", lambda _image, state: progress(state.percent / 100))

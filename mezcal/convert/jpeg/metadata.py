@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from mezcal.convert.tiff.header import Directory
     from mezcal.convert.tiff.pages import Page
 
-Dpi = tuple[float, float]
 EXIF, GPS = 0x8769, 0x8825  # the tags that lead to the two directories of EXIF
 DROPPED = (0x0112, 0x0201, 0x0202, EXIF, GPS, 0xA005)  # orientation, thumbnail; directories are copied one by one
 TEXTS = (0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x8298)  # description, maker, model .. copyright
@@ -25,13 +24,13 @@ SEGMENT_MAX = 65_000  # bytes: what one JPEG segment holds, less its head
 
 
 def with_metadata(
-    image: Any, size: tuple[int, int], dpi: Dpi | None, decoded: Decoded, icc: bytes | None, options: ConversionOptions
+    image: Any, size: tuple[int, int], decoded: Decoded, icc: bytes | None, options: ConversionOptions
 ) -> tuple[Any, str]:
     """Returns a copy of *image* with only the metadata that is kept, and libvips' `keep` for the encoder.
 
-    *size* and *dpi* are those of the upright picture, across and down.
+    *size* is that of the upright picture, across and down.
     """
-    image = image.copy()
+    image, dpi = image.copy(), decoded.upright_dpi
     for name in image.get_fields():
         if image.get_typeof(name) and name.split("-")[0] in (
             "exif",

@@ -1,10 +1,11 @@
-"""Samples of any kind to 8-bit grey or sRGB: depth, profile, alpha."""
+"""Samples of any kind to grey or sRGB, mostly of 8 bits: depth, profile, alpha."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyvips
 
 from mezcal.convert.pixels import profiles
@@ -33,10 +34,11 @@ ValueRange = tuple[float, float]  # the values of black and of white
 
 @dataclass(frozen=True, slots=True)
 class ColourConversion:
-    """How every pixel becomes 8-bit grey or RGB. It is the same for all rows.
+    """How every pixel becomes grey or RGB. It is the same for all rows.
 
     *value_range* is the range of the data, if `Decoded.peak` is None. *profile* is the profile that fits the pixels.
-    With *transform*, it is applied to them instead of being embedded.
+    With *transform*, it is applied to them instead of being embedded. The result has 8 bits, 16 with *wide*. With
+    *keep_alpha*, alpha becomes its last band; else the picture is shown over *background*.
     """
 
     decoded: Decoded
@@ -44,6 +46,8 @@ class ColourConversion:
     value_range: ValueRange | None
     profile: bytes | None
     transform: bool
+    wide: bool = False
+    keep_alpha: bool = False
 
     @property
     def embedded_profile(self) -> bytes | None:
@@ -54,22 +58,24 @@ class ColourConversion:
     def changes_pixels(self) -> bool:
         """False if the samples are the result already."""
         decoded, image = self.decoded, self.decoded.image
-        shown = decoded.space in ("grey", "rgb") and image.format == "uchar" and image.bands == decoded.colours
-        return not shown or self.transform or decoded.peak != 255 or decoded.inverted
+        result = ("ushort", 65535) if self.wide else ("uchar", 255)
+        shown = decoded.space in ("grey", "rgb") and (image.format, decoded.peak) == result
+        shown = shown and image.bands == self.bands and (self._opaque or self._keeps_alpha_as_it_is)
+        return not shown or self.transform or decoded.inverted
 
     @property
     def keeps_upper_byte(self) -> bool:
         """True if the result is the upper eight of sixteen bits."""
         decoded, image = self.decoded, self.decoded.image
         plain = decoded.space in ("grey", "rgb") and image.bands == decoded.colours and not decoded.inverted
-        return plain and not self.transform and image.format == "ushort" and decoded.peak == 65535
+        return plain and not self.wide and not self.transform and image.format == "ushort" and decoded.peak == 65535
 
     @property
     def tables(self) -> MatrixTables | None:
         """Tables that convert the samples as they are, None if `apply` has to."""
         decoded, image = self.decoded, self.decoded.image
         plain = decoded.space == "rgb" and not decoded.inverted and (image.format, decoded.peak) in DIRECT
-        if not plain or not self._opaque or not self.transform or self.profile is None:
+        if not plain or self.wide or not self._opaque or not self.transform or self.profile is None:
             return None
         return profiles.tables_of(self.profile, int(decoded.peak or 0) + 1)
 
@@ -78,12 +84,28 @@ class ColourConversion:
         return self.decoded.alpha is None or self.decoded.alpha >= self.decoded.image.bands
 
     @property
+    def has_alpha(self) -> bool:
+        """True if the last band of the result is alpha."""
+        return self.keep_alpha and not self._opaque
+
+    @property
     def bands(self) -> int:
         """Bands of the result."""
-        return 1 if self.decoded.space == "grey" and (self._opaque or not _coloured(self.background)) else 3
+        grey = self.decoded.space == "grey" and (self._opaque or self.keep_alpha or not _coloured(self.background))
+        return (1 if grey else 3) + self.has_alpha
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The type of the result's samples."""
+        return np.dtype("u2" if self.wide else "u1")
+
+    @property
+    def _keeps_alpha_as_it_is(self) -> bool:
+        """True if the colours are not multiplied by alpha, which follows them as in the result."""
+        return self.keep_alpha and not self.decoded.associated and self.decoded.alpha == self.decoded.colours
 
     def apply(self, image: Any) -> Any:
-        """Returns *image*, which is `decoded.image` or rows of it, as 8-bit grey or RGB."""
+        """Returns *image*, which is `decoded.image` or rows of it, as grey or RGB."""
         decoded = self.decoded
         colour, alpha = _colour_and_alpha(image, decoded)
         if decoded.space in ("lab", "xyz"):
@@ -92,17 +114,19 @@ class ColourConversion:
             colour = self._convert_colour(_scaled(colour, decoded, self.value_range))
         if alpha is None:
             return colour
-        return _flattened(colour, _scaled_alpha(alpha, decoded), self.background)
+        alpha = _scaled_alpha(alpha, decoded, 65535 if self.wide else 255)
+        return colour.bandjoin(alpha) if self.keep_alpha else _flattened(colour, alpha, self.background)
 
     def _convert_colour(self, image: Any) -> Any:
         if self.decoded.space == "cmyk":
             return _from_cmyk(image, self.profile)
         image = _with_interpretation(image, self.decoded.space)
         if self.transform and self.profile is not None:
+            depth = 16 if self.wide else 8
             if self.decoded.space == "grey":
-                return _grey_by_profile(image, self.profile)
-            return profiles.by_profile(image, self.profile, "rgb")
-        return _with_interpretation(_eight_bits(image), self.decoded.space)
+                return _grey_by_profile(image, self.profile, depth)
+            return profiles.by_profile(image, self.profile, "rgb", depth)
+        return _with_interpretation(image if self.wide else _eight_bits(image), self.decoded.space)
 
 
 def colour_conversion(decoded: Decoded, options: ConversionOptions, values: ValueRange | None) -> ColourConversion:
@@ -113,7 +137,16 @@ def colour_conversion(decoded: Decoded, options: ConversionOptions, values: Valu
         transform = decoded.space == "cmyk" or (icc is not None and options.color != "keep")
     if icc is not None and decoded.space != "cmyk" and transform and profiles.is_srgb(icc, decoded.space):
         icc, transform = None, False
-    return ColourConversion(decoded, options.background, values, icc, transform)
+    wide = options.depth == 16 and decoded.space in ("grey", "rgb") and (decoded.peak is None or decoded.peak > 255)
+    return ColourConversion(decoded, options.background, values, icc, transform, wide, options.alpha == "keep")
+
+
+def resized(image: Any, across: float, down: float, *, alpha: bool) -> Any:
+    """Returns the converted *image* in another size. With *alpha*, its last band weighs the others."""
+    if not alpha:
+        return image.resize(across, vscale=down)
+    weighted = image.premultiply().resize(across, vscale=down)
+    return weighted.unpremultiply().rint().cast(image.format)
 
 
 def needs_value_range(decoded: Decoded) -> bool:
@@ -184,10 +217,10 @@ def _scaled(image: Any, decoded: Decoded, values: ValueRange | None) -> Any:
     return image
 
 
-def _scaled_alpha(alpha: Any, decoded: Decoded) -> Any:
-    """Returns alpha in 8 bits. It is neither inverted nor stretched with the colours."""
-    opaque = decoded.peak or OPAQUE[alpha.format]
-    return alpha if opaque == 255 and alpha.format == "uchar" else alpha.linear(255 / opaque, 0.5).cast("uchar")
+def _scaled_alpha(alpha: Any, decoded: Decoded, most: int) -> Any:
+    """Returns alpha from 0 to *most*: 255 or 65535. It is neither inverted nor stretched with the colours."""
+    opaque, kind = decoded.peak or OPAQUE[alpha.format], "uchar" if most == 255 else "ushort"
+    return alpha if opaque == most and alpha.format == kind else alpha.linear(most / opaque, 0.5).cast(kind)
 
 
 def _eight_bits(image: Any) -> Any:
@@ -201,12 +234,11 @@ def _from_cmyk(image: Any, icc: bytes | None) -> Any:
     return _eight_bits(image).icc_transform("srgb", input_profile="cmyk", intent="perceptual", depth=8)
 
 
-def _grey_by_profile(image: Any, icc: bytes) -> Any:
+def _grey_by_profile(image: Any, icc: bytes, depth: int) -> Any:
     """Returns grey with sRGB's curve. The profile is applied to each level once, not to each pixel."""
     levels = pyvips.Image.identity(ushort=image.format == "ushort")
-    return image.maplut(profiles.by_profile(_with_interpretation(levels, "grey"), icc, "grey")[1]).copy(
-        interpretation="b-w"
-    )
+    shown = profiles.by_profile(_with_interpretation(levels, "grey"), icc, "grey", depth)
+    return _with_interpretation(image.maplut(shown[1]), "grey")
 
 
 def _with_interpretation(image: Any, space: str) -> Any:
@@ -218,8 +250,10 @@ def _with_interpretation(image: Any, space: str) -> Any:
 def _flattened(colour: Any, alpha: Any, background: tuple[int, int, int]) -> Any:
     """Returns the picture over *background*. Grey stays grey if the background is grey."""
     if colour.bands == 1 and _coloured(background):
-        colour = colour.bandjoin([colour, colour]).copy(interpretation="srgb")
-    return colour.bandjoin(alpha).flatten(background=list(background)[: colour.bands])
+        colour = _with_interpretation(colour.bandjoin([colour, colour]), "rgb")
+    most = 255 if colour.format == "uchar" else 65535
+    shades = [shade * most // 255 for shade in background][: colour.bands]
+    return colour.bandjoin(alpha).flatten(background=shades, max_alpha=most)
 
 
 def _coloured(background: tuple[int, int, int]) -> bool:

@@ -1,6 +1,6 @@
 """EXIF orientation, in memory that does not grow with the picture.
 
-To turn a picture upright, its last row must be known before the first can be written. So the finished 8-bit pixels are
+To turn a picture upright, its last row must be known before the first can be written. So the finished pixels are
 written band by band to a scratch file without a name, and read back strip by strip: as they are for a picture upside
 down, one segment of each band for a picture on its side.
 """
@@ -28,7 +28,7 @@ BAND_BYTES = 8 * 2**20  # turned at once; several copies of it are in memory
 def upright(rows: Rows, orientation: int, scratch: Path | None) -> tuple[Rows, BinaryIO | None]:
     """Returns *rows* turned upright by EXIF's *orientation*, and the scratch file that they are read from.
 
-    A picture is turned by rotating it, mirroring it or both. The file takes width x height x bands bytes in the folder
+    A picture is turned by rotating it, mirroring it or both. The file takes the bytes of all pixels in the folder
     *scratch*. It has no name and vanishes when it is closed.
     """
     if orientation in (1, 2):  # 2 is mirrored already, by `Conversion._scaled_rows`
@@ -62,30 +62,30 @@ class Reorientation:
         return self.rows.strips.height
 
     @property
-    def bands(self) -> int:
+    def pixel_bytes(self) -> int:
         """Bytes a pixel."""
-        return self.rows.bands
+        return self.rows.bands * self.rows.dtype.itemsize
 
     @property
     def pixel(self) -> np.dtype[Any]:
         """One pixel as one element: numpy moves those twice as fast as bytes."""
-        return np.dtype(f"V{self.bands}")
+        return np.dtype(f"V{self.pixel_bytes}")
 
     def strips(self) -> Strips:
         """Returns the upright picture."""
         width, height = (self.height, self.width) if self.orientation >= 5 else (self.width, self.height)
-        return Strips(width, height, self.bands, np.dtype("u1"), self.strip_rows, self.read_strip)
+        return Strips(width, height, self.rows.bands, self.rows.dtype, self.strip_rows, self.read_strip)
 
     @property
     def band_rows(self) -> int:
         """Rows that are turned at once: those of several strips."""
         strip_rows = self.rows.strips.rows
-        return max(1, rows_per_strip(self.width * self.bands, BAND_BYTES) // strip_rows) * strip_rows
+        return max(1, rows_per_strip(self.width * self.pixel_bytes, BAND_BYTES) // strip_rows) * strip_rows
 
     @property
     def strip_rows(self) -> int:
         """Rows of the upright picture in one strip."""
-        return rows_per_strip((self.height if self.orientation >= 5 else self.width) * self.bands, STRIP_BYTES)
+        return rows_per_strip((self.height if self.orientation >= 5 else self.width) * self.pixel_bytes, STRIP_BYTES)
 
     def read_strip(self, index: int) -> NDArray[Any]:
         """Returns the upright picture's rows from *index* x `strip_rows` on."""
@@ -107,8 +107,8 @@ class Reorientation:
         """Returns *band* in the order in which it is read back."""
         return band
 
-    def _bytes(self, pixels: NDArray[Any]) -> NDArray[Any]:
-        return np.ascontiguousarray(pixels).view("u1").reshape(*pixels.shape, self.bands)
+    def _samples(self, pixels: NDArray[Any]) -> NDArray[Any]:
+        return np.ascontiguousarray(pixels).view(self.rows.dtype).reshape(*pixels.shape, self.rows.bands)
 
 
 class UpsideDown(Reorientation):
@@ -118,10 +118,10 @@ class UpsideDown(Reorientation):
         """Returns rows counted from the bottom."""
         end = self.height - index * self.strip_rows
         rows = min(self.strip_rows, end)
-        size = self.width * self.bands
+        size = self.width * self.pixel_bytes
         raw = os.pread(self.fd, rows * size, (end - rows) * size)
         lines = np.frombuffer(raw, self.pixel).reshape(rows, self.width)[::-1]
-        return self._bytes(lines[:, ::-1] if self.orientation == 3 else lines)
+        return self._samples(lines[:, ::-1] if self.orientation == 3 else lines)
 
 
 class Sideways(Reorientation):
@@ -139,12 +139,12 @@ class Sideways(Reorientation):
         first = index * self.strip_rows
         lines = min(self.strip_rows, self.width - first)
         panels = [self._read_segment(top, first, lines) for top in range(0, self.height, self.band_rows)]
-        return self._bytes(np.concatenate(panels[::-1] if self.orientation in (6, 7) else panels, axis=1))
+        return self._samples(np.concatenate(panels[::-1] if self.orientation in (6, 7) else panels, axis=1))
 
     def _read_segment(self, top: int, first: int, lines: int) -> NDArray[Any]:
         wide = min(self.band_rows, self.height - top)
-        position = top * self.width * self.bands + first * wide * self.bands
-        raw = os.pread(self.fd, lines * wide * self.bands, position)
+        position = (top * self.width + first * wide) * self.pixel_bytes
+        raw = os.pread(self.fd, lines * wide * self.pixel_bytes, position)
         return np.frombuffer(raw, self.pixel).reshape(lines, wide)
 
 

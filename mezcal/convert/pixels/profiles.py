@@ -47,12 +47,15 @@ def tables_of(icc: bytes, values: int) -> MatrixTables | None:
     return (_remembered_tables if len(icc) <= REMEMBERED_BYTES else _tables)(icc, values)
 
 
-def by_profile(image: Any, icc: bytes, space: str) -> Any:
-    """Returns *image* converted to 8-bit sRGB: CMYK perceptual, all else relative, with black point compensation."""
+def by_profile(image: Any, icc: bytes, space: str, depth: int = 8) -> Any:
+    """Returns *image* converted to sRGB of *depth* bits, 8 or 16.
+
+    The intent is perceptual for CMYK, relative for all else, with black point compensation.
+    """
     image = image.copy()
     image.set_type(pyvips.GValue.blob_type, "icc-profile-data", icc)
     intent = "perceptual" if space == "cmyk" else "relative"
-    return image.icc_transform("srgb", embedded=True, intent=intent, black_point_compensation=True, depth=8)
+    return image.icc_transform("srgb", embedded=True, intent=intent, black_point_compensation=True, depth=depth)
 
 
 def _test(icc: bytes, space: str) -> ProfileTest:
@@ -64,8 +67,9 @@ def _test_profile(icc: bytes, space: str) -> ProfileTest:
     try:
         shown = by_profile(probe, icc, space).numpy()
     except libvips.FAILURES:
-        libvips.forget_errors()
         return ProfileTest(usable=False, is_srgb=False)
+    finally:
+        libvips.forget_errors()  # complaints about the profile say nothing about the pixels, which are read later
     return ProfileTest(usable=True, is_srgb=space != "cmyk" and _differ_little(shown, probe.numpy()))
 
 

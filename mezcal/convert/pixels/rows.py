@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Strips of decoded samples, and the colour conversion that they still need; None if they are 8-bit grey or RGB.
+    """Strips of decoded samples, and the colour conversion that they still need; None if they can be encoded.
 
     *image* is the `pyvips.Image` that the strips come from, if there is one. The image or the strips may be read once,
     from top to bottom.
@@ -53,8 +53,13 @@ class Rows:
 
     @property
     def bands(self) -> int:
-        """Bands of the converted picture: 1 or 3."""
+        """Bands of the converted picture: 1 or 3, and one more if alpha is kept."""
         return self.strips.bands if self.conversion is None else self.conversion.bands
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The type of the converted samples, of 8 or 16 bits."""
+        return self.strips.dtype if self.conversion is None else self.conversion.dtype
 
     def map(self, work: Callable[[NDArray[Any]], T]) -> Iterator[T]:
         """Yields *work* of the converted rows of each strip, in order, calculated by several threads."""
@@ -98,13 +103,14 @@ class SharedPipeline:
         self._input = pyvips.Image.new_from_memory(
             self._buffer.data, strips.width, count * strips.rows, strips.bands, VIPS_FORMATS[strips.dtype.name]
         )
+        self._dtype = conversion.dtype
         self._output = conversion.apply(self._input.copy(interpretation=conversion.decoded.image.interpretation))
         self._free: SimpleQueue[int] = SimpleQueue()
         for place in range(count):
             self._free.put(place)
 
     def convert(self, rows: NDArray[Any]) -> NDArray[Any]:
-        """Returns *rows*, one strip or less, as 8-bit grey or RGB."""
+        """Returns *rows*, one strip or less, converted."""
         place = self._free.get()
         try:
             self._buffer[place, : len(rows)] = rows
@@ -113,4 +119,4 @@ class SharedPipeline:
             data = region.fetch(0, place * self._rows, self._output.width, len(rows))
         finally:
             self._free.put(place)
-        return np.frombuffer(data, "u1").reshape(len(rows), self._output.width, self._output.bands)
+        return np.frombuffer(data, self._dtype).reshape(len(rows), self._output.width, self._output.bands)

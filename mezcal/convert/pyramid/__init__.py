@@ -1,0 +1,1 @@
+"""The tiled pyramidal TIFF: its levels, its tiles and its directories."""
