@@ -15,13 +15,15 @@ if TYPE_CHECKING:
 class Stage:
     """The progress at one moment: bytes received, bytes in all (None if unknown), and the fraction converted.
 
-    *storing* is for how many seconds the picture has waited for the store, 0 before it is complete.
+    *storing* is for how many seconds the picture has waited for the store, 0 before it is complete. *arrived* is the
+    seconds after which all bytes had arrived, None before.
     """
 
     bytes: int = 0
     bytes_total: int | None = None
     converted: float = 0.0
     storing: int = 0
+    arrived: float | None = None
 
 
 class Progress:
@@ -46,9 +48,11 @@ class Progress:
     def drawn(self, sidecar: Sidecar) -> None:
         """Record that the picture is complete, and its *sidecar*."""
         self._moments["drawn"] = time.monotonic()
-        completed = [moment for master in self._masters if (moment := master.completed_at()) is not None]
-        if completed:  # the masters of a folder are not downloaded
-            self._moments["downloaded"] = max(completed)
+        completed = self._completed()
+        if (
+            completed is not None and completed > self._began
+        ):  # else they were downloaded for another job, or not at all
+            self._moments["downloaded"] = completed
         self.made = sidecar
 
     def stored(self) -> None:
@@ -64,7 +68,16 @@ class Progress:
         total = None if None in sizes else sum(size or 0 for size in sizes)
         received = sum(master.bytes_received() for master in self._masters)
         drawn = self._moments.get("drawn")
-        return Stage(received, total, round(self._converted, 3), int(time.monotonic() - drawn) if drawn else 0)
+        storing = int(time.monotonic() - drawn) if drawn else 0
+        completed = self._completed()
+        arrived = None if completed is None else round(max(0.0, completed - self._began), 3)
+        return Stage(received, total, round(self._converted, 3), storing, arrived)
+
+    def _completed(self) -> float | None:
+        """Return when the last master had arrived, None if one has not, or is not downloaded."""
+        moments = [master.completed_at() for master in self._masters]
+        complete = [moment for moment in moments if moment is not None]
+        return max(complete) if complete and len(complete) == len(moments) else None
 
     @property
     def phases(self) -> dict[str, float]:

@@ -26,13 +26,14 @@ from mezcal.store.outages import wait_for_store
 from mezcal.telemetry import tracing
 from worker.app import app, context
 from worker.chores import CHORES
+from worker.companions import Download, serves_bulk
 from worker.metrics import JobAttempt
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mezcal.jobs import Claim
-    from mezcal.recipe import Recipe
+    from mezcal.origin.kept_masters import KeptMasters
     from mezcal.store import Stored
 
 log = logging.getLogger(__name__)
@@ -59,50 +60,65 @@ def make(self: Any, wanted: dict[str, Any] | None = None) -> str:
     """Make one derivative, if it is still wanted and no other worker makes it. Returns how the job ended.
 
     The message of a bulk job says which is *wanted*. One of the interactive lane does not: the clients of that lane get
-    their jobs made by turns.
+    their jobs made by turns. Queued jobs that are made from the same masters follow at once, from the same download.
     The job table has the end when this returns. It raises `NotMade` if the job failed and `Retry` if it is
     delayed, so that Flower shows this. `Retry` sends no message: housekeeping sends one when the job is due. After
     `OutOfMemory` it raises `SystemExit`, and the process is replaced. After an outage of Redis that lasted too long it
     raises `Unavailable`; the reaper queues the job again.
     """
-    ctx = context()
-    table, by = ctx.jobs.table, (ctx.name, self.request.id)
     try:
-        claim = persist(lambda: table.begin(from_json(wanted).key, *by)) if wanted else _begin_next(*by)
+        claim = _begin(wanted, self.request.id) if wanted else _begin_next(self.request.id)
     except HeldBack:
-        ctx.jobs.pipe.wake()
+        context().jobs.pipe.wake()
         return "held back"
     if claim is None:
         return "nothing to do"
-    tracing.set_current(tracing.from_message(claim.headers) or tracing.current())
-    with Lease(table, claim).kept() as lease:
-        return _report(from_json(claim.recipe), lease)
+    with Download(claim, self.request.id) as download:
+        end = _run(claim, download)
+        for companion in download.companions():
+            _run(companion, download)
+    if isinstance(end, Exception):
+        raise end
+    return end
 
 
-def _begin_next(worker: str, message: str) -> Claim | None:
+def _begin(wanted: dict[str, Any], message: str) -> Claim | None:
+    ctx = context()
+    return persist(lambda: ctx.jobs.table.begin(from_json(wanted).key, ctx.name, message, bulk=serves_bulk()))
+
+
+def _begin_next(message: str) -> Claim | None:
     """Claim the job whose turn it is. While all that are queued are held back, this process waits for another client.
 
     Raises `HeldBack` after `HELD_SECONDS`, so that a worker that stops need not wait for long.
     """
-    table, deadline = context().jobs.table, time.monotonic() + HELD_SECONDS
+    ctx, deadline = context(), time.monotonic() + HELD_SECONDS
     while True:
         try:
-            return persist(lambda: table.begin_next(worker, message))
+            return persist(lambda: ctx.jobs.table.begin_next(ctx.name, message, bulk=serves_bulk()))
         except HeldBack:
             if time.monotonic() > deadline:
                 raise
             time.sleep(HELD_POLL_SECONDS)
 
 
-def _report(recipe: Recipe, lease: Lease) -> str:
-    """Run the claimed job and record its end. The exception that Flower shows does not contain the cause."""
-    attempt = JobAttempt(recipe, lease.claim)
+def _run(claim: Claim, download: Download) -> str | NotMade | Retry:
+    """Run one claimed job. Returns what Flower shows of it: a text, or the exception that says why it was not made."""
+    of_task = None if claim.is_companion else tracing.current()
+    tracing.set_current(tracing.from_message(claim.headers) or of_task)
+    with Lease(context().jobs.table, claim, download.began).kept() as lease:
+        return _report(JobAttempt(from_json(claim.recipe), claim), lease, download.masters)
+
+
+def _report(attempt: JobAttempt, lease: Lease, masters: KeptMasters) -> str | NotMade | Retry:
+    """Make the derivative and record the job's end. The returned exception does not contain the cause."""
+    recipe = attempt.recipe
     try:
-        stored = _work(attempt, lease)
+        stored = _work(attempt, lease, masters)
     except JobDelayed as delayed:
         lease.delay(delayed.seconds)
         attempt.end("delayed")
-        raise _again(delayed.seconds, "its origin, or the memory of this worker, has no place for it now") from None
+        return _again(delayed.seconds, "its origin, or the memory of this worker, has no place for it now")
     except Superseded as failure:
         attempt.end("superseded")
         return failure.slug
@@ -113,7 +129,7 @@ def _report(recipe: Recipe, lease: Lease) -> str:
             log.warning("this process is replaced: %s", failure.detail)
             raise SystemExit(OUT_OF_MEMORY) from None  # billiard reports it, then ends the process
         reason = f"{failure.slug}: {failure.detail} ({recipe.label})"
-        raise (NotMade(reason) if seconds is None else _again(seconds, reason)) from None
+        return NotMade(reason) if seconds is None else _again(seconds, reason)
     if size_name(recipe, context().settings):  # before the end of the job, which is repeated if this process dies here
         persist(lambda: context().jobs.registrations.add([recipe]))
     lease.finish()
@@ -126,9 +142,9 @@ def _again(seconds: float, reason: str) -> Retry:
     return Retry(reason, NotMade(f"next attempt in {seconds:.0f} s: {reason}"))
 
 
-def _work(attempt: JobAttempt, lease: Lease) -> Stored:
+def _work(attempt: JobAttempt, lease: Lease, masters: KeptMasters) -> Stored:
     ctx, recipe = context(), attempt.recipe
-    origin = GuardedOrigin(ctx.origin_of(recipe), ctx.jobs.origin_guard, lease, recipe.kind)
+    origin = GuardedOrigin(masters, ctx.jobs.origin_guard, lease, recipe.kind)
     claim = lease.claim
     try:
         if claim.lane is Lane.BULK:  # clients are told at once; the jobs of this lane would all be delayed, one by one

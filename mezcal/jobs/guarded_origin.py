@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -11,13 +11,17 @@ if TYPE_CHECKING:
 
     from mezcal.jobs.origin_guard import OriginGuard
     from mezcal.jobs.state.leases import Lease
-    from mezcal.origin import Master, MasterStatus, Origin
+    from mezcal.origin import Master, MasterStatus
+    from mezcal.origin.kept_masters import KeptMasters
 
 
 class GuardedOrigin:
-    """*origin* within the limits of *guard*, for a job of this *kind*, as long as its *lease* is valid."""
+    """*origin* within the limits of *guard*, for a job of this *kind*, as long as its *lease* is valid.
 
-    def __init__(self, origin: Origin, guard: OriginGuard, lease: Lease, kind: str) -> None:
+    A master that is open already needs no place: it sends no request.
+    """
+
+    def __init__(self, origin: KeptMasters, guard: OriginGuard, lease: Lease, kind: str) -> None:
         self.base_url = origin.base_url
         self._origin, self._guard, self._lease, self._kind = origin, guard, lease, kind
 
@@ -36,7 +40,8 @@ class GuardedOrigin:
     @contextmanager
     def open(self, path: str) -> Iterator[Master]:
         """Open the master at *path*. Reading it raises `Superseded` once the lease is lost."""
-        with self._guard.admit(self._lease, self._kind), self._origin.open(path) as master:
+        place = nullcontext() if self._origin.holds(path) else self._guard.admit(self._lease, self._kind)
+        with place, self._origin.open(path) as master:
             file = CheckedFile(master.file, self._lease.abandon_if_lost)
             yield replace(master, file=file)  # type: ignore[arg-type]  # it has what readers of a master use
 

@@ -73,8 +73,12 @@ def open_download(client: OriginClient, url: str, public_url: str, context: Down
     size = scratch.size  # as announced: the download sets it at its end in any case
     download = Download(client, url, response, scratch, budget, context.max_bytes)
     download.start()
+
+    def open_file() -> io.BufferedReader:
+        return io.BufferedReader(GrowingFile(scratch, download.fetch_ahead), READ_BUFFER)
+
     try:
-        with closing(io.BufferedReader(GrowingFile(scratch, download.fetch_ahead), READ_BUFFER)) as file:
+        with closing(open_file()) as file:
             yield Master(
                 file=file,
                 source=public_url,
@@ -86,6 +90,7 @@ def open_download(client: OriginClient, url: str, public_url: str, context: Down
                 wait_complete=scratch.wait_complete,
                 completed_at=lambda: scratch.completed_at,
                 bytes_received=lambda: scratch.received,
+                open_again=open_file,
             )
     finally:
         download.cancel()

@@ -32,7 +32,8 @@ class Master:
     connection was the end of the master: nobody can tell then whether it is whole.
 
     *completed_at* returns when the last byte arrived, on the monotonic clock; None if it has not, or if nothing is
-    downloaded. *bytes_received* returns how many bytes have arrived.
+    downloaded. *bytes_received* returns how many bytes have arrived. *open_again* returns another file of the same
+    bytes, with a position of its own; None if the master is not downloaded.
     """
 
     file: BinaryIO
@@ -45,6 +46,7 @@ class Master:
     wait_complete: Callable[[], object] = field(default=_is_complete, repr=False, compare=False)
     completed_at: Callable[[], float | None] = field(default=_not_downloaded, repr=False, compare=False)
     bytes_received: Callable[[], int] = field(default=_none_received, repr=False, compare=False)
+    open_again: Callable[[], BinaryIO] | None = field(default=None, repr=False, compare=False)
 
     def complete(self) -> None:
         """Wait until the whole master has arrived.

@@ -34,6 +34,11 @@ class Mezzanine:
         return key_of(self.as_json())
 
     @property
+    def masters_key(self) -> str:
+        """16 hex digits that name the master: recipes with the same ones can be made from one download."""
+        return key_of({"kind": self.kind, "path": self.path})[:16]
+
+    @property
     def label(self) -> str:
         """The recipe as people read it, in logs and in Flower."""
         return self.path if self.page is None else f"{self.path} page {self.page}"

@@ -50,6 +50,11 @@ class Thumbnail:
         return key_of(self.as_json())
 
     @property
+    def masters_key(self) -> str:
+        """16 hex digits that name the frames and their versions, as `Mezzanine.masters_key` does a master."""
+        return key_of({"kind": self.kind, "frames": [[frame.id, frame.version] for frame in self.frames]})[:16]
+
+    @property
     def label(self) -> str:
         """The recipe as people read it, in logs and in Flower."""
         return f"thumbnail of {'+'.join(frame.name for frame in self.frames)}"

@@ -123,6 +123,11 @@ class Metrics:
             *("kind", "phase"),
         )
         self.master_bytes = self._counter("mezcal_master_bytes", "Bytes of masters that were converted.", "kind")
+        self.shared_downloads = self._counter(
+            "mezcal_shared_downloads",
+            "Derivatives that were made from a download for another one of the same masters.",
+            "kind",
+        )
         self.derivative_bytes = self._counter("mezcal_derivative_bytes", "Bytes of derivatives that were made.", "kind")
         self.pixels = self._counter("mezcal_derivative_pixels", "Pixels of derivatives that were made.", "kind")
         self.origin_responses = self._counter(

@@ -32,8 +32,7 @@ def _process_ended(task_id: str, exception: BaseException, sender: Any = None, *
             return
         outcome = "timed-out" if isinstance(exception, TimeLimitExceeded) else "process-died"
         count_lost_attempt(from_json(lost.recipe), lost.lane, outcome)
-        if lost.message is not None:
-            context().jobs.pipe.send(lost.message)
+        context().jobs.pipe.send_all(lost.messages)
     except (RedisError, Failure) as error:
         log.warning("a job is queued again when its lease runs out: %s", error)
 

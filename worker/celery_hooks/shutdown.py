@@ -62,8 +62,8 @@ def give_back(request: Any) -> bool:
     ctx = context()
     try:
         lost = ctx.jobs.table.give_back(request.id)
-        if lost is not None and lost.message is not None:
-            ctx.jobs.pipe.send(lost.message)
+        if lost is not None:
+            ctx.jobs.pipe.send_all(lost.messages)
     except (RedisError, Failure) as error:
         log.warning("a job is queued again when its lease runs out: %s", error)
         return False

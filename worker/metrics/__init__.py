@@ -27,6 +27,11 @@ class JobAttempt:
     progress: Progress = field(default_factory=Progress)
     began: float = field(default_factory=time.monotonic)
 
+    @property
+    def shares_download(self) -> bool:
+        """True if the derivative was made from masters that were downloaded for another job."""
+        return self.claim.is_companion and self.progress.made is not None
+
     def end(self, outcome: str, failure: Failure | None = None) -> None:
         """Count and log the attempt. *outcome* is a value of the label `outcome` of `mezcal_jobs_total`."""
         counters, kind, lane = metrics(), self.recipe.kind, self.claim.lane
@@ -42,6 +47,7 @@ class JobAttempt:
             counters.job_seconds.labels(kind, lane).observe(seconds)
         if self.progress.made is not None:
             counters.master_bytes.labels(kind).inc(self.progress.made.master_size or 0)
+            counters.shared_downloads.labels(kind).inc(int(self.shares_download))
             counters.derivative_bytes.labels(kind).inc(self.progress.made.size)
             counters.pixels.labels(kind).inc(self.progress.made.width * self.progress.made.height)
 
@@ -62,6 +68,7 @@ class JobAttempt:
             "master_bytes": made.master_size if made else None,
             "bytes": made.size if made else None,
             "pixels": made.width * made.height if made else None,
+            "shared_download": self.shares_download or None,
         }
         log.info("job", extra={"fields": fields})
 

@@ -43,7 +43,9 @@ class Keys:
         ('1' if the stored derivative is outdated), asked, queued, started, ended, worker, failure (JSON),
         refused_until (when clients may start a failed job again; it may be listed for longer), history (JSON list of
         how attempts ended), batches (names of those that wait for it), expired_token (of a lease that ran out), client
-        (that it was queued for, as in `clients`), headers (JSON: the ids of the client's request).
+        (that it was queued for, as in `clients`), headers (JSON: the ids of the client's request), source (as in
+        `source`), held ('1' if its message was used up while it was held back), companion ('1' if it shares its task
+        with other jobs), alone ('1' if it must not).
         """
         return f"{self.prefix}job:{key}"
 
@@ -125,6 +127,22 @@ class Keys:
     def pages(self, key: str) -> str:
         """Set: the pages that were asked for of the master whose main mezzanine is *key*; expires."""
         return f"{self.prefix}pages:{key}"
+
+    # --- one download for several jobs
+
+    def source(self, source: str) -> str:
+        """Sorted set: the queued jobs that are made from the same masters (`masters_key` of their recipes): interactive
+        ones by their turns, bulk ones by when they were queued.
+        """
+        return f"{self.prefix}source:{source}"
+
+    def reading(self, source: str) -> str:
+        """Hash: the processes that have the masters of *source* open, and begin its queued jobs one after the other;
+        expires. Fields: chain:<token of the first job> (when that began) for each, and of the newest: chain, key and
+        token (of its running job), since, window (milliseconds for which it holds back jobs with a waiting client; set
+        with its second job), bulk ('1' if it serves that lane), ended (when its last job did).
+        """
+        return f"{self.prefix}reading:{source}"
 
     # --- origins
 
@@ -299,6 +317,9 @@ class Keys:
             "batch_prefix": self.batch(""),
             "items": self.items,
             "ticket_prefix": self.ticket(""),
+            "source_prefix": self.source(""),
+            "reading_prefix": self.reading(""),
+            "progress_prefix": self.progress(""),
         }
 
     def of_origin(self, host: str) -> dict[str, str]:

@@ -32,15 +32,18 @@ LOST = "the job was forgotten or given to another worker"
 
 
 class Lease:
-    """The lease on one claimed job. *on_renewal* is called with each renewal, if it is set."""
+    """The lease on one claimed job. *on_renewal* is called with each renewal, if it is set.
 
-    def __init__(self, table: JobTable, claim: Claim) -> None:
+    The job's time limit counts from *began*, when its task did (on the monotonic clock); by default from now on.
+    """
+
+    def __init__(self, table: JobTable, claim: Claim, began: float | None = None) -> None:
         self.claim = claim
         self.on_renewal: Callable[[], None] | None = None
         self._table = table
         self._released = threading.Event()
         self._lost = False
-        self._time_limit_at = time.monotonic() + table.policy.time_limit
+        self._time_limit_at = (time.monotonic() if began is None else began) + table.policy.time_limit
 
     @contextmanager
     def kept(self) -> Iterator[Lease]:
@@ -104,10 +107,13 @@ class Lease:
 
         A remake is delayed as often as needed: otherwise the outdated derivative would be served for ever. It is also
         delayed while the origin denies its master, sends a page for signing in, or the like. So is every bulk job if
-        mezcal's own parts failed.
+        mezcal's own parts failed. A job that shared its time limit with others is made alone next.
         Returns the seconds until the next attempt, None if this was the last.
         """
         policy, claim = self._table.policy, self.claim
+        if claim.is_companion and isinstance(failure, TimedOut):
+            persist(lambda: self._table.make_alone(claim))
+            return 0.0
         attempts_left = claim.remake or failure.blameless or claim.attempt < policy.max_attempts
         may_pass = failure.retryable or (claim.remake and isinstance(failure, ORIGIN_AWAY))
         if may_pass and attempts_left and claim.lane is Lane.BULK:

@@ -99,11 +99,18 @@ class Claim:
     waited: float = 0  # seconds in the queue
     headers: dict[str, str] = field(default_factory=dict)
     uncounted: int = 0  # failed attempts that do not count, because the master has changed and must be read
+    source: str = ""  # `masters_key` of the recipe; "" if its masters are not downloaded
+    chain: str = ""  # the token of the first job that was made from the same download
+
+    @property
+    def is_companion(self) -> bool:
+        """True if the masters were opened for another job, with which this one shares its task."""
+        return bool(self.chain) and self.chain != self.token
 
     @classmethod
     def parse(cls, answer: list[str]) -> Claim:
         """Read the *answer* of `begin.lua`."""
-        key, recipe, token, attempt, lane, remake, suspect, queued, headers, uncounted = answer
+        key, recipe, token, attempt, lane, remake, suspect, queued, headers, uncounted, source, chain = answer
         return cls(
             key=key,
             recipe=json.loads(recipe),
@@ -115,22 +122,19 @@ class Claim:
             waited=int(float(queued)) / 1000,
             headers=json.loads(headers or "{}"),
             uncounted=int(uncounted),
+            source=source,
+            chain=chain,
         )
 
 
 @dataclass(frozen=True, slots=True)
 class LostAttempt:
-    """An attempt whose process has ended; *queued* if the job was queued again, so that a message is to be sent."""
+    """An attempt whose process has ended, with the *messages* to send: of that job, and of those held back for it."""
 
     key: str
     lane: Lane
     recipe: dict[str, Any]
-    queued: bool
-
-    @property
-    def message(self) -> Message | None:
-        """The message to send, if any."""
-        return Message(self.lane, self.recipe) if self.queued else None
+    messages: list[Message]
 
 
 class AttemptOutcome(StrEnum):
@@ -141,6 +145,7 @@ class AttemptOutcome(StrEnum):
     RETRY = "retry"  # failed, and another attempt may succeed
     KEEP_ON = "keep-on"  # the same, however often
     UNTRIED = "untried"  # nothing was tried
+    ALONE = "alone"  # its time was shared with other jobs, and did not suffice
 
 
 class ProcessEnd(StrEnum):
@@ -181,6 +186,11 @@ class Message:
     def label(self) -> str:
         """The job's name for people."""
         return from_json(self.recipe).label
+
+
+def messages_of(answer: list[str]) -> list[Message]:
+    """Return the messages that a script's *answer* names: lane, recipe, lane, recipe, and so on."""
+    return [Message(Lane(lane), json.loads(recipe)) for lane, recipe in zip(answer[::2], answer[1::2], strict=True)]
 
 
 def failure_of(record: str | None) -> Failure | None:

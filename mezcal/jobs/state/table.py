@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from mezcal.errors import ORIGIN_AWAY, Quarantined
 from mezcal.jobs.state import known_pages
-from mezcal.jobs.state.keys import JobState, Keys, Lane
+from mezcal.jobs.state.keys import Keys, Lane
+from mezcal.jobs.state.lookups import JobLookups
 from mezcal.jobs.state.records import (
     AttemptOutcome,
     Claim,
@@ -18,9 +18,8 @@ from mezcal.jobs.state.records import (
     ProcessEnd,
     QueueRequest,
     QueueResult,
-    Record,
     as_json,
-    record_of,
+    messages_of,
 )
 from mezcal.jobs.state.scripts import Scripts
 from mezcal.jobs.workers import SILENT_SECONDS
@@ -44,12 +43,11 @@ class HeldBack(Exception):
     """A process stays free for other clients, which have asked a moment ago."""
 
 
-class JobTable:
-    """The table's transitions. Every method raises `redis.RedisError` if Redis cannot be reached."""
+class JobTable(JobLookups):
+    """The table's look-ups and transitions. Every method raises `redis.RedisError` if Redis cannot be reached."""
 
     def __init__(self, redis: Redis, keys: Keys, policy: JobPolicy) -> None:
-        self.redis = redis
-        self.keys = keys
+        super().__init__(redis, keys)
         self.policy = policy
         self.scripts = Scripts(redis)
 
@@ -79,9 +77,12 @@ class JobTable:
         """
         return _message(self._run("retry", key, {"lane": lane, "ticket": ticket_text(urls)}))
 
-    def forget(self, key: str) -> bool:
-        """Delete the job *key*. A worker that runs it loses its lease. Returns True if the job existed."""
-        return bool(self._run("forget", key, {}))
+    def forget(self, key: str, source: str = "") -> bool:
+        """Delete the job *key*. A worker that runs it loses its lease. Returns True if the job existed.
+
+        No job of *source* that is queued from now on is made from masters that are open already.
+        """
+        return bool(self._run("forget", key, {"source": source}))
 
     def withdraw(self, keys: list[str], since: float) -> int:
         """Delete those of the bulk jobs *keys* that were first asked for after *since* (seconds of Redis' clock) and
@@ -92,80 +93,47 @@ class JobTable:
             self._run("withdraw", key, {"since": int(since * 1000)}, client=pipe)
         return sum(pipe.execute())
 
-    # --- look-ups
-
-    def read(self, key: str) -> Record | None:
-        """Return the job *key*, None if it is not in the table."""
-        fields = cast("dict[str, str]", self.redis.hgetall(self.keys.job(key)))
-        return record_of(key, fields) if fields.get("state") else None
-
-    def states(self, keys: list[str]) -> list[JobState | None]:
-        """Return the state of each job, in one round trip."""
-        pipe = self.redis.pipeline(transaction=False)
-        for key in keys:
-            pipe.hget(self.keys.job(key), "state")
-        return [JobState(state) if state else None for state in pipe.execute()]
-
-    def remembered_until(self, key: str) -> float | None:
-        """Return when the failure of *key* is forgotten, in seconds since 1970; None if none is remembered."""
-        until = self.redis.zscore(self.keys.failed, key)
-        return None if until is None or math.isinf(until) else until / 1000
-
-    def failures(self, most: int = 100) -> list[Record]:
-        """Return the failed and quarantined jobs; those that are remembered longest come first."""
-        return self.records(cast("list[str]", self.redis.zrange(self.keys.failed, 0, most - 1, desc=True)))
-
-    def running(self, most: int) -> list[Record]:
-        """Return at most so many of the running jobs; those whose leases end first come first."""
-        return self.records(cast("list[str]", self.redis.zrange(self.keys.running, 0, most - 1)))
-
-    def delayed(self, most: int) -> list[Record]:
-        """Return at most so many of the delayed jobs that have failed; those whose next attempt comes first lead."""
-        records = self.records(cast("list[str]", self.redis.zrange(self.keys.delayed, 0, most - 1)))
-        return [record for record in records if record.state is JobState.DELAYED and record.failure]
-
-    def records(self, keys: list[str]) -> list[Record]:
-        """Return those of the jobs *keys* that are in the table, in one round trip."""
-        pipe = self.redis.pipeline(transaction=False)
-        for key in keys:
-            pipe.hgetall(self.keys.job(key))
-        found = zip(keys, pipe.execute(), strict=True)
-        return [record_of(key, fields) for key, fields in found if fields.get("state")]
-
-    def depths(self) -> dict[str, int]:
-        """Return how many jobs are queued (by lane), `running`, `delayed`, and remembered as `failed`."""
-        pipe = self.redis.pipeline(transaction=False)
-        sets = {str(lane): self.keys.queued(lane) for lane in Lane}
-        sets |= {"running": self.keys.running, "delayed": self.keys.delayed, "failed": self.keys.failed}
-        for name in sets.values():
-            pipe.zcard(name)
-        return dict(zip(sets, pipe.execute(), strict=True))
-
     # --- for pool processes
 
-    def begin(self, key: str, worker: str, message: str = "") -> Claim | None:
-        """Claim the queued job *key* for the task *message*.
+    def begin(self, key: str, worker: str, message: str = "", *, bulk: bool = True) -> Claim | None:
+        """Claim the queued job *key* for the task *message*. *bulk* says whether the process serves that lane, too.
 
-        Returns None if the job is not queued, or is quarantined now.
+        Returns None if the job is not queued, is quarantined now, or is held back for another process.
         """
-        answer = self._begin(key, worker, message)
-        return Claim.parse(answer) if answer else None
+        return self._begin(key, worker, message, bulk)
 
-    def begin_next(self, worker: str, message: str = "") -> Claim | None:
+    def begin_next(self, worker: str, message: str = "", *, bulk: bool = True) -> Claim | None:
         """Claim the queued job of the interactive lane whose turn it is, as `begin` does.
 
         Raises `HeldBack` if such jobs are queued, but their clients have all processes that they may have now.
         """
-        answer = self._begin("", worker, message)
+        return self._begin("", worker, message, bulk)
+
+    def begin_companion(
+        self, last: Claim, worker: str, message: str, *, bulk: bool, arrival: float = 0
+    ) -> Claim | None:
+        """Claim the next queued job that is made from the open masters of *last*, which has ended.
+
+        The masters arrived in *arrival* seconds. Returns None if there is no such job, or others come first.
+        """
+        return self._begin("", worker, message, bulk, last, arrival)
+
+    def let_go(self, claim: Claim) -> list[Message]:
+        """Record that the masters of *claim* are closed. Returns the messages to send, of jobs held back for it."""
+        args: Arguments = {"source": claim.source, "chain": claim.chain}
+        return messages_of(self._run("let_go", "", args | self._sharing))
+
+    def _begin(
+        self, key: str, worker: str, message: str, bulk: bool, last: Claim | None = None, arrival: float = 0
+    ) -> Claim | None:
+        args: Arguments = {"worker": worker, "message": message, "lease_ms": self._lease_ms}
+        args |= {"origins": json.dumps(self.policy.origins), "client_share": self.policy.client_share}
+        args |= {"silent_seconds": SILENT_SECONDS, "bulk": "1" if bulk else "", "window_ms": int(2000 * arrival)}
+        args |= {"source": last.source if last else "", "chain": last.chain if last else ""}
+        answer = self._run("begin", key, args | self._quarantine | self._sharing)
         if answer == ["held"]:
             raise HeldBack
         return Claim.parse(answer) if answer else None
-
-    def _begin(self, key: str, worker: str, message: str) -> list[str]:
-        args: Arguments = {"worker": worker, "message": message, "lease_ms": self._lease_ms}
-        args |= {"origins": json.dumps(self.policy.origins), "client_share": self.policy.client_share}
-        args |= {"silent_seconds": SILENT_SECONDS}
-        return cast("list[str]", self._run("begin", key, args | self._quarantine))
 
     def renew(self, claim: Claim) -> bool:
         """Renew the lease. Returns False if the job was given to another worker or forgotten."""
@@ -194,6 +162,10 @@ class JobTable:
         uncounted = claim.remake or failure.blameless
         outcome = AttemptOutcome.KEEP_ON if uncounted else AttemptOutcome.RETRY
         return self._finish(claim, outcome, failure, delay=seconds, kept=kept)
+
+    def make_alone(self, claim: Claim) -> bool:
+        """Queue the job again, to share its task with no other. The attempt is not counted."""
+        return self._finish(claim, AttemptOutcome.ALONE)
 
     def delay(self, claim: Claim, seconds: float) -> bool:
         """Delay the job for *seconds*. The attempt is not counted. Returns False if the lease was lost."""
@@ -228,8 +200,7 @@ class JobTable:
     def reap(self) -> list[Message]:
         """Queue jobs again: of dead workers, after their delay, or without a message. Returns the messages to send."""
         args: Arguments = {"grace_ms": GRACE_MS, "limit": REAP_MOST}
-        answer = self._run("reap", "", args | self._quarantine)
-        return [Message(Lane(lane), json.loads(recipe)) for lane, recipe in zip(answer[::2], answer[1::2], strict=True)]
+        return messages_of(self._run("reap", "", args | self._quarantine | self._sharing))
 
     # --- the scripts
 
@@ -239,6 +210,7 @@ class JobTable:
         args: Arguments = {
             "lane": lane,
             "recipe": json.dumps(recipe.as_json()),
+            "source": self.source_of(recipe),
             "queue_max": self.policy.queue_max,
             "batch": batch if request.counted else "",
             "place": "" if request.place is None else request.place,
@@ -266,11 +238,20 @@ class JobTable:
         return bool(self._run("finish", claim.key, args, claim.recipe["kind"]))
 
     def _lost(self, message: str, cause: ProcessEnd, args: Arguments) -> LostAttempt | None:
-        answer = self._run("lost", "", {"message": message, "cause": cause, **args})
+        answer = self._run("lost", "", {"message": message, "cause": cause, **args, **self._sharing})
         if not answer:
             return None
-        key, lane, recipe, queued = answer
-        return LostAttempt(key, Lane(lane), json.loads(recipe), bool(queued))
+        key, lane, recipe, *messages = answer
+        return LostAttempt(key, Lane(lane), json.loads(recipe), messages_of(messages))
+
+    def source_of(self, recipe: Recipe) -> str:
+        """Return the name of the masters of *recipe*; "" if they are not downloaded."""
+        return recipe.masters_key if self.policy.origins.get(recipe.kind) else ""
+
+    @property
+    def _sharing(self) -> Arguments:
+        """Half of the task's time limit is left to the last job that it begins."""
+        return {"sharing_ms": int(self.policy.time_limit * 500)}
 
     @property
     def _lease_ms(self) -> int:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 RECIPE = Mezzanine.parse("dc/1")
 KEY = RECIPE.key
+MESSAGE = Message(Lane.BULK, RECIPE.as_json())
 LONG, SHORT = 60.0, 0.03  # leases in seconds: one that holds throughout a test, one that runs out at once
 POLICY = JobPolicy(lease=LONG, max_attempts=3, queue_max=100, retention={Retention.MISSING: 120, Retention.BRIEF: 10})
 
@@ -269,7 +270,7 @@ def test_a_process_that_died_has_its_job_queued_at_once(table: JobTable) -> None
     claim = table.begin(KEY, "w1", "message-1")
     assert claim is not None
     assert table.process_died("another message") is None
-    assert table.process_died("message-1") == LostAttempt(KEY, Lane.BULK, RECIPE.as_json(), queued=True)
+    assert table.process_died("message-1") == LostAttempt(KEY, Lane.BULK, RECIPE.as_json(), [MESSAGE])
     assert not table.finish(claim), "it is dead: nothing of it counts"
     again = table.begin(KEY, "w2", "message-2")
     assert again is not None
@@ -283,7 +284,7 @@ def test_a_job_whose_processes_die_is_quarantined_without_any_lease(table: JobTa
         assert table.begin(KEY, "w", str(number)) is not None
         lost = table.process_died(str(number))
         assert lost is not None
-        assert lost.queued == (number < POLICY.max_attempts - 1)
+        assert bool(lost.messages) == (number < POLICY.max_attempts - 1)
     assert state(table) is JobState.QUARANTINED
 
 
@@ -299,7 +300,7 @@ def test_the_job_of_a_killed_process_fails(table: JobTable) -> None:
 def test_a_job_given_back_by_a_shutdown_is_not_counted(table: JobTable) -> None:
     table.ensure(RECIPE, Lane.BULK)
     table.begin(KEY, "w", "m")
-    assert table.give_back("m") == LostAttempt(KEY, Lane.BULK, RECIPE.as_json(), queued=True)
+    assert table.give_back("m") == LostAttempt(KEY, Lane.BULK, RECIPE.as_json(), [MESSAGE])
     again = table.begin(KEY, "w2", "m2")
     assert again is not None
     assert again.attempt == 1

@@ -124,8 +124,87 @@ local function note_asker(client)
   redis.call('PEXPIRE', KEY.askers, PRESENT_MS)
 end
 
+-- Jobs of one source are made from the same masters, so one download serves them all: docs/decisions/one-download.md.
+-- A process that begins a job opens a *chain*: after that job it begins the next queued one of the source, with the masters
+-- still open. The hash `reading` has all chains of a source, and of the newest what decides who is held back for it.
+local CHAIN_FIELDS = {'chain', 'key', 'token', 'since', 'window', 'bulk', 'ended'}
+local WINDOW_MS = 5000    -- for so long at least jobs with a waiting client are held back, from the opening of a chain
+local HANDOVER_MS = 2000  -- for so long a chain whose job has ended may begin its next one
+local COMPANIONS = 100    -- queued jobs of one source that are looked at
+
+local function source_of(key)
+  local source = redis.call('HGET', KEY.job_prefix .. key, 'source')
+  return source and source ~= '' and source or nil
+end
+
+local function remove_from_source(key)
+  local source = source_of(key)
+  if source then redis.call('ZREM', KEY.source_prefix .. source, key) end
+end
+
+-- Interactive jobs come first, by their turns, which are small numbers; then bulk jobs, by the time.
+local function add_to_source(key)
+  local source = source_of(key)
+  if not source then return end
+  redis.call('ZADD', KEY.source_prefix .. source, redis.call('ZSCORE', KEY.turns, key) or now, key)
+  redis.call('EXPIRE', KEY.source_prefix .. source, UNFINISHED_KEPT)
+end
+
+-- Returns the newest chain of the source, nil if it begins no further job: its job's lease ran out, or its time is over.
+local function open_chain(source)
+  local values = redis.call('HMGET', KEY.reading_prefix .. source, unpack(CHAIN_FIELDS))
+  local chain = {}
+  for place, field in ipairs(CHAIN_FIELDS) do chain[field] = values[place] end
+  if not chain.key or now - tonumber(chain.since) >= tonumber(ARG.sharing_ms) then return nil end
+  if chain.ended then return now - tonumber(chain.ended) < HANDOVER_MS and chain or nil end
+  local state, token = unpack(redis.call('HMGET', KEY.job_prefix .. chain.key, 'state', 'token'))
+  local lease_ends = redis.call('ZSCORE', KEY.running, chain.key)
+  if state ~= 'running' or token ~= chain.token or not lease_ends or tonumber(lease_ends) < now then return nil end
+  return chain
+end
+
+-- Returns the milliseconds from its beginning for which a chain holds back jobs with a waiting client: while its masters
+-- arrive, and as long again, which is the time that a download of their own would take.
+local function window_of(chain)
+  if chain.window then return tonumber(chain.window) end
+  local report = redis.call('GET', KEY.progress_prefix .. chain.key)
+  if not report then return WINDOW_MS end
+  local arrived = cjson.decode(report).arrived
+  return type(arrived) == 'number' and math.max(WINDOW_MS, 2000 * arrived) or math.huge
+end
+
+-- True if the queued job waits for the process that has its masters open.
+local function is_held_back(key, lane)
+  local source = source_of(key)
+  if not source or redis.call('HGET', KEY.job_prefix .. key, 'alone') == '1' then return false end
+  local chain = open_chain(source)
+  if not chain or chain.key == key then return false end
+  if lane == 'bulk' then return chain.bulk == '1' end
+  return now - tonumber(chain.since) < window_of(chain)
+end
+
+-- Add the messages of the source's jobs that lost theirs while they were held back, unless a chain will begin them.
+local function add_held_messages(source, messages)
+  if open_chain(source) then return end
+  for _, key in ipairs(redis.call('ZRANGE', KEY.source_prefix .. source, 0, COMPANIONS - 1)) do
+    local record = KEY.job_prefix .. key
+    local state, held, lane, recipe = unpack(redis.call('HMGET', record, 'state', 'held', 'lane', 'recipe'))
+    if state == 'queued' and held then
+      redis.call('HDEL', record, 'held')
+      messages[#messages + 1] = lane
+      messages[#messages + 1] = recipe
+    end
+  end
+end
+
+-- The masters of the source have changed: jobs that are queued from now on are made from none that was opened before.
+local function close_chains(source)
+  if source ~= '' then redis.call('DEL', KEY.reading_prefix .. source) end
+end
+
 -- Remove a job from every index. It is in one of them at most, whatever its next state is.
 local function unindex(key)
+  remove_from_source(key)
   redis.call('ZREM', KEY.queued_interactive, key)
   redis.call('ZREM', KEY.turns, key)
   redis.call('ZREM', KEY.queued_bulk, key)
@@ -145,10 +224,11 @@ local function give_turn(record, key) take_turn(key, redis.call('HGET', record, 
 local function enqueue(record, key, lane)
   unindex(key)
   redis.call('HSET', record, 'state', 'queued', 'lane', lane, 'queued', now)
-  redis.call('HDEL', record, 'token', 'message', 'expired_token', 'failure', 'refused_until')
+  redis.call('HDEL', record, 'token', 'message', 'expired_token', 'failure', 'refused_until', 'held', 'companion')
   redis.call('EXPIRE', record, UNFINISHED_KEPT)
   redis.call('ZADD', queued_in(lane), now, key)
   if lane == 'interactive' then give_turn(record, key) end
+  add_to_source(key)
 end
 
 -- Note the client that the job is queued for, and the headers of its request, for logs. Either may be empty.
@@ -171,11 +251,12 @@ end
 
 -- Queue a job without attempts or history. If a job that had not ended was to replace an outdated derivative, the new
 -- one is, too; and the batches that waited for it wait for the new one.
-local function start(record, key, lane, recipe, remake, client, headers)
+local function start(record, key, lane, recipe, source, remake, client, headers)
   local state, before, batches = unpack(redis.call('HMGET', record, 'state', 'remake', 'batches'))
   if state and state ~= 'done' and before == '1' then remake = '1' end
   redis.call('DEL', record)
   redis.call('HSET', record, 'recipe', recipe, 'attempts', 0, 'asked', now, 'remake', remake)
+  if source ~= '' then redis.call('HSET', record, 'source', source) end
   if client then note_client(record, client, headers) end
   if batches then redis.call('HSET', record, 'batches', batches) end
   enqueue(record, key, lane)

@@ -1,11 +1,13 @@
--- Give a queued job to a worker: ARG.key, or, if that is empty, the one of the interactive lane whose turn it is. Only one
--- worker of all hosts gets it: the check and the change are one script.
+-- Give a queued job to a worker: ARG.key; or, if that is empty, a job of ARG.source for a process that has its masters open
+-- as ARG.chain; or, if that is empty too, the one of the interactive lane whose turn it is. Only one worker of all hosts gets
+-- it: the check and the change are one script.
+-- ARG.bulk is '1' if the process serves the bulk lane, too. ARG.window_ms is twice the time in which the masters arrived.
 -- ARG.failure is recorded for ARG.failure_seconds if no attempts are left. ARG.origins is JSON: the origin's host by the
 -- kind of a recipe.
 -- -> {key, recipe, token, attempt, lane, remake, suspect, milliseconds in the queue, headers,
---   failed attempts that do not count}; {} if no such job is
---   queued, or it is quarantined now; {'held'} if jobs are queued, but only of clients that have all processes that
---   they may have
+--   failed attempts that do not count, source, chain}; {} if no such job is
+--   queued, or it is quarantined now, or is held back for another process; {'held'} if jobs are queued, but only of clients
+--   that have all processes that they may have
 local LOOKED_AT = 200  -- jobs that are read at once
 
 -- Begin the next turn. The time from one to the next is smoothed: in each, a client with many jobs gets one begun.
@@ -50,36 +52,93 @@ local function clients_at_limit()
   return at_limit
 end
 
--- Returns the job whose turn it is, and if one was passed over because its client is at its limit; '' without a job.
+-- Returns the job whose turn it is, and if one was passed over because its client is at its limit; '' without a job. The
+-- third value is a job that lost its message if none is begun: it is held back for another process.
 local function job_by_turn()
-  local at_limit, held, first = clients_at_limit(), 0, -1
-  while held > first do  -- the jobs of clients at their limit may fill many pages
-    first = held
+  local at_limit, limited, held_back, first = clients_at_limit(), 0, {}, -1
+  while limited + #held_back > first do  -- the jobs that are passed over may fill many pages
+    first = limited + #held_back
     for _, key in ipairs(redis.call('ZRANGE', KEY.turns, first, first + LOOKED_AT - 1)) do
       local state, lane, client = unpack(redis.call('HMGET', KEY.job_prefix .. key, 'state', 'lane', 'client'))
       if state ~= 'queued' or lane ~= 'interactive' then
         redis.call('ZREM', KEY.turns, key)
       elseif at_limit[client or ''] then
-        held = held + 1
+        limited = limited + 1
+      elseif is_held_back(key, lane) then
+        held_back[#held_back + 1] = key
       else
         note_turn(math.floor(tonumber(redis.call('ZSCORE', KEY.turns, key))))
-        return key, held > 0
+        return key, limited > 0
       end
     end
   end
-  return '', held > 0
+  return '', limited > 0, held_back
 end
 
-local key, held = ARG.key, false
-if key == '' then key, held = job_by_turn() end
-if key == '' and held then return {'held'} end
+-- Note that a message was used up for one of these jobs, which are held back.
+local function note_held(keys)
+  for _, key in ipairs(keys) do
+    if redis.call('HSETNX', KEY.job_prefix .. key, 'held', '1') == 1 then return end
+  end
+end
+
+-- Returns the next job of the source for a process with open masters; '' without one. It may come before its turn, or
+-- before jobs with a waiting client, only for a while: no other client waits longer for it than that.
+local function companion()
+  local began = redis.call('HGET', KEY.reading_prefix .. ARG.source, 'chain:' .. ARG.chain)
+  local age = began and now - tonumber(began)
+  if not age or age >= tonumber(ARG.sharing_ms) then return '' end
+  local early, at_limit = age < math.max(WINDOW_MS, tonumber(ARG.window_ms)), clients_at_limit()
+  for _, key in ipairs(redis.call('ZRANGE', KEY.source_prefix .. ARG.source, 0, COMPANIONS - 1)) do
+    local record = KEY.job_prefix .. key
+    local state, lane, client, alone = unpack(redis.call('HMGET', record, 'state', 'lane', 'client', 'alone'))
+    if state ~= 'queued' then
+      redis.call('ZREM', KEY.source_prefix .. ARG.source, key)
+    elseif not alone and lane == 'interactive' and not at_limit[client or ''] then
+      local is_next = redis.call('ZRANK', KEY.turns, key) == 0
+      if is_next then note_turn(math.floor(tonumber(redis.call('ZSCORE', KEY.turns, key)))) end
+      if early or is_next then return key end
+    elseif not alone and lane == 'bulk' and ARG.bulk == '1' then
+      if early or redis.call('ZCARD', KEY.queued_interactive) == 0 then return key end
+    end
+  end
+  return ''
+end
+
+-- Note that the job's process may begin further jobs of its source with the same masters. Returns the name of its chain.
+local function note_chain(source, key, token)
+  local reading = KEY.reading_prefix .. source
+  if ARG.chain == '' then
+    redis.call('HDEL', reading, 'window', 'ended')
+    redis.call('HSET', reading, 'chain:' .. token, now, 'chain', token, 'key', key, 'token', token, 'since', now,
+               'bulk', ARG.bulk)
+  elseif redis.call('HGET', reading, 'chain') == ARG.chain then
+    redis.call('HDEL', reading, 'ended')
+    redis.call('HSET', reading, 'key', key, 'token', token, 'window', math.max(WINDOW_MS, tonumber(ARG.window_ms)))
+  end
+  redis.call('PEXPIRE', reading, 2 * tonumber(ARG.sharing_ms))
+  return ARG.chain == '' and token or ARG.chain
+end
+
+local key, limited, held_back = ARG.key, false, {}
+if ARG.chain ~= '' then
+  key = companion()
+elseif key == '' then
+  key, limited, held_back = job_by_turn()
+end
+if key == '' and limited then return {'held'} end
+if key == '' then note_held(held_back or {}) end
 local record = KEY.job_prefix .. key
 local fields = redis.call('HMGET', record, 'state', 'lane', 'attempts', 'queued', 'recipe', 'remake', 'headers',
                           'uncounted')
 local state, lane, attempts, queued, recipe, remake, headers, uncounted = unpack(fields)
 if state ~= 'queued' then return {} end
+if ARG.key ~= '' and is_held_back(key, lane) then
+  note_held({key})
+  return {}
+end
 
-if lane == 'bulk' then redis.call('SET', KEY.begun_bulk, queued, 'EX', UNFINISHED_KEPT) end
+if lane == 'bulk' and ARG.chain == '' then redis.call('SET', KEY.begun_bulk, queued, 'EX', UNFINISHED_KEPT) end
 attempts = tonumber(attempts) + 1
 if attempts > tonumber(ARG.max_attempts) then
   remember_failure(record, key, 'quarantined', ARG.failure, tonumber(ARG.failure_seconds))
@@ -90,12 +149,15 @@ local token = math.max(tonumber(redis.call('GET', KEY.fence) or '0') + 1, time[1
 token = string.format('%.0f', token)
 redis.call('SET', KEY.fence, token, 'EX', UNFINISHED_KEPT)
 unindex(key)
-redis.call('HDEL', record, 'expired_token')
+redis.call('HDEL', record, 'expired_token', 'held')
+if ARG.chain ~= '' then redis.call('HSET', record, 'companion', '1') end
 redis.call('HSET', record, 'state', 'running', 'attempts', attempts, 'token', token, 'started', now,
            'worker', ARG.worker, 'message', ARG.message)
 redis.call('ZADD', KEY.running, now + tonumber(ARG.lease_ms), key)
 local host = cjson.decode(ARG.origins)[cjson.decode(recipe).kind] or ''
 local failing = redis.call('EXISTS', KEY.circuit_prefix .. host, KEY.failing_prefix .. host) > 0  -- it has failed lately
+local source = source_of(key)
+local chain = source and note_chain(source, key, token) or ''
 local waited = math.max(now - queued, 0)  -- the clock may have stepped back
 return {key, recipe, token, tostring(attempts), lane, remake or '', failing and '1' or '', tostring(waited),
-        headers or '', uncounted or '0'}
+        headers or '', uncounted or '0', source or '', chain}

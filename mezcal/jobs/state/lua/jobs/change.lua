@@ -4,6 +4,7 @@
 -- A worker that runs the job loses its lease, because it may have read the old master. A queued job has read nothing.
 local lane = ARG.lane
 if is_taken(ARG.batch, ARG.place) then return {'joined'} end
+close_chains(ARG.source)
 local state, before = unpack(redis.call('HMGET', KEY.job, 'state', 'lane'))
 
 if state == 'queued' and is_indexed(ARG.key, state, before) then
@@ -18,6 +19,6 @@ end
 local full = redis.call('ZCARD', queued_in(lane)) >= tonumber(ARG.queue_max)
 if full and state ~= 'running' and state ~= 'queued' then return {'full'} end
 if state == 'running' and before == 'interactive' then lane = before end  -- a client waits for it
-start(KEY.job, ARG.key, lane, ARG.recipe, ARG.remake)
+start(KEY.job, ARG.key, lane, ARG.recipe, ARG.source, ARG.remake)
 enter_batch(KEY.job, ARG.key, ARG.batch, ARG.place)
 return {'publish', lane}

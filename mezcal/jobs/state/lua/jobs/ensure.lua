@@ -45,7 +45,7 @@ local function decide()
   end
 
   if redis.call('ZCARD', queued_in(lane)) >= tonumber(ARG.queue_max) then return {'full'} end
-  start(KEY.job, ARG.key, lane, ARG.recipe, '', ARG.client, ARG.headers)
+  start(KEY.job, ARG.key, lane, ARG.recipe, ARG.source, '', ARG.client, ARG.headers)
   return {'publish'}
 end
 

@@ -3,6 +3,7 @@
 --   'failed'     kept_seconds for the failure; clients are refused for refused_seconds of them
 --   'retry'      failed, and another attempt after delay_seconds; a failure if a client waits for it by now
 --   'keep-on'    the same, and the attempt does not count: a changed master, or a store that fails, is tried until it works
+--   'alone'      another attempt soon, which shares its time limit with no other job; this one is not counted
 --   'untried'    nothing was tried: another attempt after delay_seconds, and this one is not counted
 -- -> 1, or 0 if the token is not valid any more
 -- A worker whose lease ran out by mistake still reports, as long as no other worker has begun the job (see renew.lua).
@@ -19,6 +20,11 @@ local state, token, expired_token, lane = unpack(redis.call('HMGET', KEY.job, 's
 local reaped = (state == 'queued' or state == 'quarantined') and expired_token == ARG.token
 if not (state == 'running' and token == ARG.token) and not reaped then return 0 end
 
+local source = source_of(key)
+if source and redis.call('HGET', KEY.reading_prefix .. source, 'token') == ARG.token then
+  redis.call('HSET', KEY.reading_prefix .. source, 'ended', now)  -- its process may begin the next job now
+end
+
 if outcome ~= 'untried' then redis.call('SREM', KEY.stalled, key) end
 if outcome == 'done' then
   unindex(key)
@@ -31,8 +37,9 @@ if outcome == 'done' then
   redis.call('LTRIM', KEY.recent, 0, 399)
   redis.call('EXPIRE', KEY.recent, UNFINISHED_KEPT)
   redis.call('PUBLISH', KEY.ended, key)
-elseif outcome == 'untried' then
+elseif outcome == 'untried' or outcome == 'alone' then
   redis.call('HINCRBY', KEY.job, 'attempts', -1)
+  if outcome == 'alone' then redis.call('HSET', KEY.job, 'alone', '1') end
   delay(KEY.job, key, tonumber(ARG.delay_seconds))
 elseif (outcome == 'retry' or outcome == 'keep-on') and lane == 'bulk' then
   add_history(KEY.job, ARG.failure)

@@ -1,8 +1,10 @@
--- Delete a job in any state. A worker that runs it loses its lease; clients that wait for it start it again.
+-- Delete a job in any state. A worker that runs it loses its lease; clients that wait for it start it again, from masters
+-- that are opened after this.
 -- -> 1 if the job existed
 settle_in_batches(KEY.job, ARG.key, 'forgotten')
-local existed = redis.call('DEL', KEY.job)
 unindex(ARG.key)
+local existed = redis.call('DEL', KEY.job)
+close_chains(ARG.source)
 delete_ticket(ARG.key)
 redis.call('PUBLISH', KEY.ended, ARG.key)
 return existed

@@ -23,6 +23,7 @@ end
 for _, key in ipairs(redis.call('ZRANGEBYSCORE', KEY.running, '-inf', now, 'LIMIT', 0, limit)) do
   local record = KEY.job_prefix .. key
   local lane, attempts, token = unpack(redis.call('HMGET', record, 'lane', 'attempts', 'token'))
+  local source = source_of(key)
   if not lane then
     unindex(key)
   else
@@ -34,6 +35,7 @@ for _, key in ipairs(redis.call('ZRANGEBYSCORE', KEY.running, '-inf', now, 'LIMI
       add_message(record)
     end
     redis.call('HSET', record, 'expired_token', token)
+    if source then add_held_messages(source, messages) end
   end
 end
 
@@ -59,8 +61,11 @@ for _, lane in ipairs({'interactive', 'bulk'}) do
   end
   for _, key in ipairs(redis.call('ZRANGEBYSCORE', queued_in(lane), '-inf', last, 'LIMIT', 0, limit)) do
     local record = KEY.job_prefix .. key
-    if redis.call('EXISTS', record) == 1 then
+    if is_held_back(key, lane) then  -- it needs no message; those in bulk make place for others of this sweep
+      if lane == 'bulk' then redis.call('ZADD', queued_in(lane), now, key) end
+    elseif redis.call('EXISTS', record) == 1 then
       redis.call('HSET', record, 'queued', now)
+      redis.call('HDEL', record, 'held')
       redis.call('ZADD', queued_in(lane), now, key)
       if lane == 'interactive' then give_turn(record, key) end  -- it has one already, unless Redis has lost it
       add_message(record)

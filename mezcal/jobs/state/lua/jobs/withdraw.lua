@@ -7,8 +7,8 @@ if state ~= 'queued' and state ~= 'delayed' then return 0 end
 if lane ~= 'bulk' or remake == '1' or tonumber(asked) < tonumber(ARG.since) then return 0 end
 if select(2, string.gsub(batches or '', '%S+', '')) > 1 then return 0 end
 settle_in_batches(KEY.job, ARG.key, 'forgotten')
-redis.call('DEL', KEY.job)
 unindex(ARG.key)
+redis.call('DEL', KEY.job)
 delete_ticket(ARG.key)
 redis.call('PUBLISH', KEY.ended, ARG.key)
 return 1
