@@ -117,7 +117,8 @@ def running(environment: FaultEnvironment, path: str) -> str | None:
     return next((record.worker for record in records if record.state is JobState.RUNNING), None)
 
 
-def test_a_worker_that_is_killed_costs_one_more_download(environment: FaultEnvironment) -> None:
+def test_workers_that_are_killed_cost_two_more_downloads_at_most(environment: FaultEnvironment) -> None:
+    """The other pages may be made before the lease of the first one has run out."""
     path, script = held_book(environment)
     answers = ask_for_all_pages(environment, path)
     environment.repository.wait_for_requests(path, 1)
@@ -126,7 +127,7 @@ def test_a_worker_that_is_killed_costs_one_more_download(environment: FaultEnvir
     environment.repository.wait_for_requests(path, 2)
     script.go.set()
     assert [answer.result().status_code for answer in answers] == [200] * PAGES
-    assert downloads(environment, path) == 2
+    assert 2 <= downloads(environment, path) <= 3
     environment.assert_clean()
 
 
