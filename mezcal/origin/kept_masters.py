@@ -7,14 +7,14 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from mezcal.errors import NotAnImage, TooLarge, Undecodable
+from mezcal.errors import NoSuchSection, NotAnImage, TooLarge, Undecodable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mezcal.origin import Master, MasterStatus, Origin
 
-OF_THE_MASTER = (NotAnImage, TooLarge, Undecodable)  # failures that say nothing against the download
+OF_THE_MASTER = (NoSuchSection, NotAnImage, TooLarge, Undecodable)  # failures that say nothing against the download
 
 
 class KeptMasters:
