@@ -33,7 +33,8 @@ def components(context: ApiContext) -> list[ComponentHealth]:
     broker, store = _component("Broker", findings["broker"]), _component("Store", findings["store"])
     if broker.state == DOWN:
         return [broker, store, ComponentHealth("Workers", DOWN, "unknown without the broker")]
-    return [broker, store, _workers(context), *_origins(context)]
+    registration = [_registration(context)] if context.settings.archive_bucket else []
+    return [broker, store, _workers(context), *_origins(context), *registration]
 
 
 def _component(name: str, finding: Finding) -> ComponentHealth:
@@ -61,6 +62,21 @@ def _workers(context: ApiContext) -> ComponentHealth:
     if unserved:
         return ComponentHealth("Workers", DEGRADED, f"{detail}; none takes {' or '.join(unserved)} jobs")
     return ComponentHealth("Workers", HEALTHY, detail)
+
+
+def _registration(context: ApiContext) -> ComponentHealth:
+    """Return how the registration of thumbnails with the archive goes on."""
+    name = "Registration"
+    try:
+        status = context.jobs.registrations.status()
+    except BrokerDown:
+        return ComponentHealth(name, DEGRADED, "unknown: the broker does not answer")
+    detail = f"{counted(status.waiting, 'thumbnail')} to be registered"
+    if status.stuck:
+        detail += "; attempts fail"
+    if status.refused:
+        detail += f"; {status.refused} refused in the last day"
+    return ComponentHealth(name, DEGRADED if status.stuck or status.refused else HEALTHY, detail)
 
 
 def _silent(statuses: list[WorkerStatus]) -> str:

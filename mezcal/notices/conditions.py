@@ -29,6 +29,7 @@ WORKERS_SILENT = "workers-silent"
 OUTAGES = "docs/operations-queue.md"
 CACHE = "docs/operations-cache.md"
 ALARMS = "docs/operating.md#alarms"
+THUMBNAILS = "docs/thumbnails.md"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,7 @@ def present(jobs: Jobs, store: DerivativeStore, settings: Settings, known: set[s
         *_of_store(store),
         *_of_space(store, settings, known),
         *_of_failures(jobs, known),
+        *(_of_registrations(jobs) if settings.archive_bucket else ()),
         *_of_broker_state(settings),
     ]
 
@@ -166,6 +168,27 @@ def _of_failures(jobs: Jobs, known: set[str]) -> Iterator[Condition]:
             f"Read the reasons under {growth.failure}. {filled(known_class.step)}",
             "failures",
             known_class.page,
+        )
+
+
+def _of_registrations(jobs: Jobs) -> Iterator[Condition]:
+    status = jobs.registrations.status()
+    if status.stuck:
+        yield Condition(
+            "registrations-wait",
+            f"{status.waiting:,} thumbnails wait to be registered with the archive, and attempts fail.",
+            "Search the log of the workers for `is registered later`: it says why. Then look at the archive, its "
+            "bucket, or ARCHIVE_TOKEN.",
+            "components",
+            THUMBNAILS,
+        )
+    if status.refused:
+        yield Condition(
+            "registrations-refused",
+            f"{status.refused} thumbnails were refused by the archive in the last day: its client does not show them.",
+            "Run: mezcal check. Its line `register` has the archive's own words.",
+            "components",
+            THUMBNAILS,
         )
 
 

@@ -56,6 +56,13 @@ CHUNKS = GaugeDefinition(
     "mezcal_waiting_chunks",
     "Chunks of lists and events that are not queued yet: up to 1,000 images each, up to 10 if there are frames.",
 )
+REGISTRATIONS = GaugeDefinition(
+    "mezcal_waiting_registrations", "Thumbnails that wait to be registered with the science archive."
+)
+REFUSED = GaugeDefinition(
+    "mezcal_refused_registrations",
+    "Thumbnails that were refused by the archive in the last day: 100 are counted at most.",
+)
 ITEMS = GaugeDefinition(
     "mezcal_batch_items",
     "Items of lists and events, by how they ended: done, failed, forgotten (purged meanwhile), deleted, ignored, "
@@ -112,7 +119,8 @@ class Gauges:
 
     def _of_broker(self) -> Iterator[Metric]:
         try:
-            found = [*_of_queue(self._jobs.status()), self._of_batches(), *self._of_origins()]
+            queue = _of_queue(self._jobs.status())
+            found = [*queue, self._of_batches(), *self._of_registrations(), *self._of_origins()]
         except BrokerDown:
             found = []
         yield _single(REACHED, 1 if found else 0)
@@ -124,6 +132,10 @@ class Gauges:
         for outcome, count in self._jobs.batches.totals().items():
             items.add_metric([outcome], count)
         return items
+
+    def _of_registrations(self) -> Iterator[Metric]:
+        status = self._jobs.registrations.status()
+        yield from (_single(REGISTRATIONS, status.waiting), _single(REFUSED, status.refused))
 
     def _of_origins(self) -> Iterator[Metric]:
         state, active = CIRCUIT.family(), ACTIVE.family()

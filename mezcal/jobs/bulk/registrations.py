@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 REFUSED_KEPT = 30 * 86_400  # seconds
 REFUSED_MOST = 100
+REFUSED_LATELY = 86_400.0  # seconds
+STUCK_ATTEMPTS = 6  # with the pauses between them, five minutes
+LOOKED_AT = 20  # of those that wait, the ones that are due last: they have failed most often
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +30,18 @@ class WaitingRegistration:
     key: str
     recipe: dict[str, Any]
     attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class RegistrationStatus:
+    """How many thumbnails wait to be registered, and how many were refused in the last day.
+
+    *stuck* is True if some that wait have failed for five minutes or longer.
+    """
+
+    waiting: int
+    stuck: bool
+    refused: int
 
 
 class Registrations:
@@ -88,7 +103,8 @@ class Registrations:
         pipe = self._redis.pipeline()
         pipe.hdel(self._keys.registrations, key)
         pipe.zrem(self._keys.registrations_due, key)
-        pipe.lpush(self._keys.registrations_refused, json.dumps({"about": about, "reason": reason}))
+        record = {"about": about, "reason": reason, "at": self._now()}
+        pipe.lpush(self._keys.registrations_refused, json.dumps(record))
         pipe.ltrim(self._keys.registrations_refused, 0, REFUSED_MOST - 1)
         pipe.expire(self._keys.registrations_refused, REFUSED_KEPT)
         pipe.execute()
@@ -99,8 +115,21 @@ class Registrations:
         return self._redis.zcard(self._keys.registrations_due)
 
     @raises_broker_down()
-    def refused(self) -> list[dict[str, str]]:
-        """Return those that are tried no more, with `about` and `reason`, the newest first."""
+    def status(self) -> RegistrationStatus:
+        """Return what an operator should know, in three round trips."""
+        pipe = self._redis.pipeline(transaction=False)
+        pipe.zcard(self._keys.registrations_due)
+        pipe.zrange(self._keys.registrations_due, 0, LOOKED_AT - 1, desc=True)
+        pipe.lrange(self._keys.registrations_refused, 0, -1)
+        waiting, last, refused = pipe.execute()
+        texts = cast("list[str | None]", self._redis.hmget(self._keys.registrations, last)) if last else []
+        stuck = any(json.loads(text)["attempts"] >= STUCK_ATTEMPTS for text in texts if text)
+        since = self._now() - REFUSED_LATELY
+        return RegistrationStatus(waiting, stuck, sum(json.loads(text)["at"] >= since for text in refused))
+
+    @raises_broker_down()
+    def refused(self) -> list[dict[str, Any]]:
+        """Return those that are tried no more, with `about`, `reason` and `at` (seconds since 1970), newest first."""
         texts = cast("list[str]", self._redis.lrange(self._keys.registrations_refused, 0, -1))
         return [json.loads(text) for text in texts]
 

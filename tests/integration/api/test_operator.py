@@ -15,7 +15,7 @@ from werkzeug.http import parse_date
 from api import create_app
 from mezcal.errors import MasterMissing, OriginFailed, StoreDown
 from mezcal.jobs import Jobs, Lane, Worker
-from mezcal.recipe import Mezzanine
+from mezcal.recipe import Frame, Mezzanine, Thumbnail, ThumbnailOptions
 from mezcal.settings import load
 from mezcal.store import open_store
 
@@ -436,3 +436,16 @@ def test_days_are_plotted_once_there_are_some(settings: Settings) -> None:
     page = browser.get("/ops").text
     assert "Size of the cache in the last 3 days: size 3.0 GB on the last day, at most 3.0 GB" in page
     assert "Served from the cache in the last 3 days: hit rate none on the last day, at most 90.0 %" in page
+
+
+def test_the_components_show_how_the_registration_with_the_archive_goes_on(settings: Settings) -> None:
+    page = signed_in(settings).get("/ops").get_data(as_text=True)
+    assert "Registration" not in page, "nothing is registered here"
+    settings = settings.model_copy(update={"archive_bucket": "archive"})
+    jobs, browser = Jobs.of(settings), signed_in(settings)
+    jobs.registrations.add([Thumbnail((Frame(17, "a.fits", "v"),), ThumbnailOptions.parse({}))])
+    assert "1 thumbnail to be registered" in browser.get("/ops").get_data(as_text=True)
+    jobs.registrations.refuse("another", "the thumbnail of b.fits", "the archive answered 400")
+    page = browser.get("/ops").get_data(as_text=True)
+    assert "1 thumbnail to be registered; 1 refused in the last day" in page
+    assert "refused by the archive in the last day" in page, "it needs a person"

@@ -10,8 +10,11 @@ import pytest
 
 from mezcal.errors import StoreDown
 from mezcal.jobs import Jobs, Worker
+from mezcal.jobs.bulk import registrations
+from mezcal.jobs.bulk.registrations import RegistrationStatus
 from mezcal.notices import conditions
 from mezcal.notices.conditions import present
+from mezcal.recipe import Frame, Thumbnail, ThumbnailOptions
 from mezcal.settings import Settings, load
 from mezcal.store import open_store
 from mezcal.store.local.store import LocalStore
@@ -145,3 +148,27 @@ def test_a_disk_for_which_images_are_evicted_has_time(
 def test_a_state_of_the_broker_that_was_put_aside(jobs: Jobs, settings: Settings) -> None:
     (settings.data_dir / "broker.damaged-20261129").mkdir(parents=True)
     assert names(jobs, settings) == ["broker-state-damaged"]
+
+
+def test_registrations_that_fail_for_minutes_or_are_refused_need_a_person(jobs: Jobs, settings: Settings) -> None:
+    thumbnail = Thumbnail((Frame(17, "a.fits", "v"),), ThumbnailOptions.parse({}))
+    jobs.registrations.add([thumbnail])
+    assert names(jobs, settings, archive_bucket="archive") == []
+    for attempts in range(6):
+        (waiting,) = jobs.registrations.take(5, 0) or [None]
+        assert waiting is not None
+        assert waiting.attempts == attempts
+        jobs.registrations.delay(waiting, -1)
+    assert names(jobs, settings, archive_bucket="archive") == ["registrations-wait"]
+    assert names(jobs, settings) == [], "this installation registers none"
+    jobs.registrations.refuse(thumbnail.key, "the thumbnail of a.fits", "the archive answered 400")
+    assert names(jobs, settings, archive_bucket="archive") == ["registrations-refused"]
+
+
+def test_a_refused_registration_is_over_after_a_day(
+    jobs: Jobs, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs.registrations.refuse("key", "the thumbnail of a.fits", "the archive answered 400")
+    monkeypatch.setattr(registrations, "REFUSED_LATELY", -1)
+    assert jobs.registrations.status() == RegistrationStatus(0, stuck=False, refused=0)
+    assert len(jobs.registrations.refused()) == 1, "the list lasts longer"
