@@ -45,6 +45,7 @@ check: $(VENV)/dev.stamp ## Check lint, types, import contracts and container fi
 	$(BIN)/hadolint Dockerfile
 	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec docker-compose.yml docker-compose.s3.yml
 	$(BIN)/kubernetes-validate --strict --quiet deploy/kubernetes/base/[!k]*.yaml deploy/kubernetes/examples/*.yaml
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/image.yml
 	$(BIN)/python -m tools.check_nginx
 
 .PHONY: test
@@ -104,6 +105,7 @@ chaos: $(VENV)/dev.stamp ## Kill, freeze and restart every part under load (SECO
 lock: $(VENV)/tools.stamp ## Update the pinned versions from pyproject.toml and requirements/tools.in
 	$(COMPILE) --upgrade pyproject.toml requirements/build.in --extra dev -o requirements/dev.txt
 	$(COMPILE) pyproject.toml requirements/build.in -c requirements/dev.txt -o requirements/run.txt
+	$(BIN)/python -m tools.release.wheels
 	$(COMPILE) --upgrade requirements/tools.in -o requirements/tools.txt
 
 # The tools that inspect and pin the packages: they are installed into a separate folder.
