@@ -5,10 +5,14 @@
 #   docker build --build-arg REVISION="$(git rev-parse HEAD)" -t mezcal .
 
 # The only base image. Whoever publishes an image gives it with its digest, to build the same bytes again:
-# --build-arg PYTHON=python:3.11-slim-bookworm@sha256:... All else is pinned by requirements/run.txt, hash by hash.
+# --build-arg PYTHON=python:3.11-slim-bookworm@sha256:... All else is pinned by requirements/, hash by hash.
 ARG PYTHON=python:3.11-slim-bookworm
+# run, or otel: with OpenTelemetry (docs/tracing.md).
+ARG LOCK=run
 
 FROM ${PYTHON} AS build
+
+ARG LOCK
 
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_NO_COMPILE=1
 RUN python -m venv /opt/mezcal
@@ -16,8 +20,8 @@ WORKDIR /src
 
 # First what changes seldom, so that its layer is kept. Wheels only, but for pyvips, which is Python alone and is published
 # as source: nothing is compiled.
-COPY requirements/run.txt requirements/run.txt
-RUN /opt/mezcal/bin/pip install --require-hashes --only-binary=:all: --no-binary=pyvips -r requirements/run.txt
+COPY requirements/run.txt requirements/otel.txt requirements/
+RUN /opt/mezcal/bin/pip install --require-hashes --only-binary=:all: --no-binary=pyvips -r requirements/${LOCK}.txt
 
 COPY pyproject.toml README.md LICENSE THIRD-PARTY.md celeryconfig.py ./
 COPY mezcal mezcal

@@ -105,6 +105,7 @@ chaos: $(VENV)/dev.stamp ## Kill, freeze and restart every part under load (SECO
 lock: $(VENV)/tools.stamp ## Update the pinned versions from pyproject.toml and requirements/tools.in
 	$(COMPILE) --upgrade pyproject.toml requirements/build.in --extra dev -o requirements/dev.txt
 	$(COMPILE) pyproject.toml requirements/build.in -c requirements/dev.txt -o requirements/run.txt
+	$(COMPILE) pyproject.toml requirements/build.in --extra otel -c requirements/dev.txt -o requirements/otel.txt
 	$(BIN)/python -m tools.release.wheels
 	$(COMPILE) --upgrade requirements/tools.in -o requirements/tools.txt
 

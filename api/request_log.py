@@ -15,6 +15,7 @@ from mezcal.errors import Failure, ShareExceeded, StillWorking
 from mezcal.recipe import PATH_MAX, Mezzanine
 from mezcal.telemetry import tracing
 from mezcal.telemetry.metrics import metrics
+from mezcal.telemetry.spans import begin_request
 
 if TYPE_CHECKING:
     from flask import Flask, Response
@@ -75,7 +76,11 @@ def note_event(format_: str, outcome: str | None = None, items: int = 0) -> None
 
 def _begin() -> None:
     g.began = time.perf_counter()
-    tracing.set_current(tracing.Trace.of(request.headers.get("X-Request-ID"), request.headers.get("traceparent")))
+    parent = request.headers.get("traceparent")
+    g.span = None if request.path in PROBES else begin_request(f"{request.method} {request.endpoint}", parent)
+    if g.span is not None:
+        parent = g.span.traceparent
+    tracing.set_current(tracing.Trace.of(request.headers.get("X-Request-ID"), parent))
     metrics().active_requests.inc()
 
 
@@ -87,11 +92,29 @@ def _record(response: Response) -> Response:
     if is_logged(outcome):
         level = logging.DEBUG if request.path in PROBES and response.status_code == 200 else logging.INFO
         log.log(level, "request", extra={"fields": _fields(response, kind, outcome, seconds, size)})
+    _end_span(response, outcome, size)
     response.headers["X-Content-Type-Options"] = "nosniff"
     trace = tracing.current()
     if trace is not None:
         response.headers["X-Request-ID"] = trace.request_id
     return response
+
+
+def _end_span(response: Response, outcome: str, size: int) -> None:
+    """End the span of this request. Names of attributes are OpenTelemetry's, or begin with `mezcal`."""
+    span, failure = g.pop("span", None), g.get("failure")
+    if span is None:
+        return
+    attributes = {
+        "http.request.method": request.method,
+        "url.path": request.path[:PATH_LENGTH_MAX],
+        "http.response.status_code": response.status_code,
+        "http.response.body.size": size,
+        "mezcal.outcome": outcome,
+        "mezcal.key": _key(),
+        "error.type": failure.slug if failure else None,
+    }
+    span.end(attributes, failure.slug if failure and response.status_code >= 500 else None)
 
 
 def _count(response: Response, kind: str, outcome: str, seconds: float, size: int) -> None:

@@ -80,11 +80,19 @@ class Progress:
         return max(complete) if complete and len(complete) == len(moments) else None
 
     @property
-    def phases(self) -> dict[str, float]:
-        """Seconds of the completed phases `download`, `convert` and `store`. The first two overlap."""
-        spans = {"download": (None, "downloaded"), "convert": ("reading", "drawn"), "store": ("drawn", "stored")}
+    def spans(self) -> dict[str, tuple[float, float]]:
+        """Begin and end (`time.monotonic`) of the completed phases: `download`, `convert` and `store`.
+
+        The first two overlap.
+        """
+        known = {"download": (None, "downloaded"), "convert": ("reading", "drawn"), "store": ("drawn", "stored")}
         return {
-            phase: self._moments[end] - (self._moments[start] if start else self._began)
-            for phase, (start, end) in spans.items()
+            phase: (self._moments[start] if start else self._began, self._moments[end])
+            for phase, (start, end) in known.items()
             if end in self._moments
         }
+
+    @property
+    def phases(self) -> dict[str, float]:
+        """Seconds of the completed phases."""
+        return {phase: ended - began for phase, (began, ended) in self.spans.items()}

@@ -107,7 +107,7 @@ def _run(claim: Claim, download: Download) -> str | NotMade | Retry:
     of_task = None if claim.is_companion else tracing.current()
     tracing.set_current(tracing.from_message(claim.headers) or of_task)
     with Lease(context().jobs.table, claim, download.began).kept() as lease:
-        return _report(JobAttempt(from_json(claim.recipe), claim), lease, download.masters)
+        return _report(JobAttempt(from_json(claim.recipe), claim).trace(), lease, download.masters)
 
 
 def _report(attempt: JobAttempt, lease: Lease, masters: KeptMasters) -> str | NotMade | Retry:

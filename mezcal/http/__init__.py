@@ -20,6 +20,7 @@ from mezcal.http.errors import (
     RequestTimedOut,
     TooManyRedirects,
 )
+from mezcal.http.trace_parent import send_trace_parent, trace_headers
 from mezcal.http.urls import DEFAULT_PORTS, Server, has_user, normalise_url, server_of
 
 __all__ = [
@@ -43,5 +44,7 @@ __all__ = [
     "ignore_outcome",
     "no_authorization",
     "normalise_url",
+    "send_trace_parent",
     "server_of",
+    "trace_headers",
 ]

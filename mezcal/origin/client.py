@@ -29,6 +29,7 @@ from mezcal.http import (
     ignore_outcome,
     normalise_url,
     server_of,
+    trace_headers,
 )
 from mezcal.origin import urls
 from mezcal.origin.credential import authorization
@@ -105,7 +106,7 @@ class OriginClient:
         url = normalise_url(request.url)
         request = replace(request, may_redirect=self._may_redirect, translate=self._addresses.internal_of)
         if url and server_of(url) == self._home:
-            own = self._addresses.forwarded_headers
+            own = self._addresses.forwarded_headers | trace_headers()
             request = replace(request, authorization=self._authorization, own_headers=own)
         try:
             return self._http.send(request, budget.deadline)

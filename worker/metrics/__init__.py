@@ -7,8 +7,11 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from mezcal.http import send_trace_parent
 from mezcal.progress import Progress
+from mezcal.telemetry import tracing
 from mezcal.telemetry.metrics import metrics
+from mezcal.telemetry.spans import Span, begin_job
 
 if TYPE_CHECKING:
     from mezcal.errors import Failure
@@ -26,6 +29,17 @@ class JobAttempt:
     claim: Claim
     progress: Progress = field(default_factory=Progress)
     began: float = field(default_factory=time.monotonic)
+    span: Span | None = None
+
+    def trace(self) -> JobAttempt:
+        """Begin the span of this attempt; what this thread does from now on belongs to it. Returns the attempt."""
+        current = tracing.current()
+        self.span = begin_job(f"make {self.recipe.kind}", current.parent if current else None)
+        if self.span is not None:
+            tracing.set_current(tracing.Trace.of(current.request_id if current else None, self.span.traceparent))
+            send_trace_parent(self.span.traceparent)
+            self.span.add_part("queued", self.began - self.claim.waited, self.began)
+        return self
 
     @property
     def shares_download(self) -> bool:
@@ -37,6 +51,7 @@ class JobAttempt:
         counters, kind, lane = metrics(), self.recipe.kind, self.claim.lane
         seconds = time.monotonic() - self.began
         self._log(outcome, seconds, failure)
+        self._end_span(outcome, failure)
         counters.jobs.labels(kind, lane, outcome).inc()
         counters.queue_seconds.labels(lane).observe(self.claim.waited)
         if failure is not None:
@@ -50,6 +65,24 @@ class JobAttempt:
             counters.shared_downloads.labels(kind).inc(int(self.shares_download))
             counters.derivative_bytes.labels(kind).inc(self.progress.made.size)
             counters.pixels.labels(kind).inc(self.progress.made.width * self.progress.made.height)
+
+    def _end_span(self, outcome: str, failure: Failure | None) -> None:
+        if self.span is None:
+            return
+        send_trace_parent(None)
+        made = self.progress.made
+        for phase, (began, ended) in self.progress.spans.items():
+            self.span.add_part(phase, began, ended)
+        attributes = {
+            "mezcal.key": self.recipe.key,
+            "mezcal.lane": str(self.claim.lane),
+            "mezcal.attempt": self.claim.attempt,
+            "mezcal.outcome": outcome,
+            "mezcal.master_bytes": made.master_size if made else None,
+            "mezcal.bytes": made.size if made else None,
+            "error.type": failure.slug if failure else None,
+        }
+        self.span.end(attributes, failure.slug if failure else None)
 
     def _log(self, outcome: str, seconds: float, failure: Failure | None) -> None:
         made, phases = self.progress.made, self.progress.phases
