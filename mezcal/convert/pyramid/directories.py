@@ -13,6 +13,7 @@ from fractions import Fraction
 SHORT, LONG, RATIONAL, LONG8 = 3, 4, 5, 16  # types of fields
 CLASSIC_MAX = 2**32 - 1  # bytes of a file with offsets of 32 bits
 OFFSETS, COUNTS = 324, 325  # the tables of tiles
+SHORT_MAX = 600  # bytes of a value that follows its directory: the tables of JPEG are the longest
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -53,28 +54,42 @@ def rationals(tag: int, *values: float) -> Field:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A directory at byte *start*: its fields, and by tag what it holds of each: the values, or where they are."""
+
+    start: int
+    fields: list[Field]
+    entries: dict[int, bytes]
+
+
 class HeaderWriter:
-    """Places directories, then their values, then the tables of tiles, from the smallest picture to the largest."""
+    """Makes the header of one file.
+
+    Each directory is followed by its short values, so a reader that asks for a kilobyte where a directory begins gets
+    them, too. Long values come behind all directories: those that several directories share once, then the tables of
+    tiles, from the smallest picture to the largest.
+    """
 
     def __init__(self, *, big: bool) -> None:
         self._big = big
         self._inline = 8 if big else 4
         self._data = bytearray()
-        self._places: dict[bytes, int] = {}  # of values, which several directories may share
+        self._shared: dict[bytes, int] = {}
 
     def header(self, directories: list[Directory]) -> bytes:
-        """Returns the header of the file and *directories*, which follow each other in it."""
+        """Returns the bytes before the tiles, with *directories* in their order."""
         start = 16 if self._big else 8
         head = struct.pack("<2sHHHQ", b"II", 43, 8, 0, start) if self._big else struct.pack("<2sHI", b"II", 42, start)
         self._data = bytearray(head)
-        lists = [self._fields(directory) for directory in directories]
-        starts = [start]
-        for fields in lists:
-            starts.append(starts[-1] + self._size(len(fields)))
-        self._data.extend(bytes(starts[-1] - start))
-        tables = [self._placed_small(directory, fields) for directory, fields in zip(directories, lists, strict=True)]
-        for at in reversed(range(len(directories))):
-            self._write(starts[at], self._with_tables(tables[at]), 0 if at + 1 == len(lists) else starts[at + 1])
+        placed = [self._place(directory) for directory in directories]
+        for one in placed:
+            self._place_long(one, [field for field in one.fields if field.tag not in (OFFSETS, COUNTS)])
+        for one in reversed(placed):
+            self._place_long(one, one.fields)
+        following = [one.start for one in placed[1:]] + [0]
+        for one, link in zip(placed, following, strict=True):
+            self._write(one, link)
         return bytes(self._data)
 
     def _fields(self, directory: Directory) -> list[Field]:
@@ -85,40 +100,46 @@ class HeaderWriter:
             Field(OFFSETS, LONG8 if self._big else LONG, count, offsets),
             Field(COUNTS, LONG, count, struct.pack(f"<{count}I", *directory.counts)),
         ]
+        return [*directory.fields, *tables]
+
+    def _place(self, directory: Directory) -> Placed:
+        """Returns *directory* with its short values behind it, and with the directories that its tags lead to."""
         links = [longs(tag, 0) for tag in directory.subdirectories]
-        return sorted([*directory.fields, *tables, *links])
+        placed = self._place_short([*self._fields(directory), *links])
+        for tag, fields in directory.subdirectories.items():
+            below = self._place_short(fields)
+            self._place_long(below, below.fields)
+            self._write(below, 0)
+            placed.entries[tag] = struct.pack("<I", below.start)
+        return placed
+
+    def _place_short(self, fields: list[Field]) -> Placed:
+        fields = sorted(fields)
+        start = self._append(bytes(self._size(len(fields))))
+        placed = Placed(start, fields, {})
+        for one in fields:
+            if len(one.data) <= self._inline:
+                placed.entries[one.tag] = one.data
+            elif len(one.data) <= SHORT_MAX:
+                placed.entries[one.tag] = self._offset(self._append(one.data))
+        return placed
+
+    def _place_long(self, placed: Placed, fields: list[Field]) -> None:
+        """Place the values of *fields* that have no place yet."""
+        for one in fields:
+            if one.tag in placed.entries:
+                continue
+            place = self._shared.get(one.data)
+            if place is None or one.tag in (OFFSETS, COUNTS):  # equal tables are chance: the header's size is known
+                place = self._append(one.data)
+            self._shared[one.data] = place
+            placed.entries[one.tag] = self._offset(place)
 
     def _size(self, fields: int) -> int:
         """Returns the bytes of a directory with that many fields."""
         return 8 + 20 * fields + 8 if self._big else 2 + 12 * fields + 4
 
-    def _placed_small(self, directory: Directory, fields: list[Field]) -> list[tuple[Field, bytes]]:
-        """Returns *fields* with what is written into the directory for each: its values, or where they are."""
-        links = {tag: self._subdirectory(below) for tag, below in directory.subdirectories.items()}
-        return [
-            (one, struct.pack("<I", links[one.tag]) if one.tag in links else self._value(one))
-            if one.tag not in (OFFSETS, COUNTS)
-            else (one, b"")
-            for one in fields
-        ]
-
-    def _subdirectory(self, fields: list[Field]) -> int:
-        fields = sorted(fields)
-        start = self._append(bytes(self._size(len(fields))))
-        self._write(start, [(one, self._value(one)) for one in fields], 0)
-        return start
-
-    def _with_tables(self, placed: list[tuple[Field, bytes]]) -> list[tuple[Field, bytes]]:
-        """Returns *placed* with the tables of tiles placed, too."""
-        return [(one, value or self._value(one, share=False)) for one, value in placed]
-
-    def _value(self, one: Field, *, share: bool = True) -> bytes:
-        if len(one.data) <= self._inline:
-            return one.data.ljust(self._inline, b"\0")
-        known = self._places.get(one.data) if share else None
-        place = self._append(one.data) if known is None else known
-        if share:
-            self._places[one.data] = place
+    def _offset(self, place: int) -> bytes:
         return struct.pack("<Q" if self._big else "<I", place)
 
     def _append(self, data: bytes) -> int:
@@ -128,13 +149,14 @@ class HeaderWriter:
         self._data.extend(data)
         return place
 
-    def _write(self, start: int, fields: list[tuple[Field, bytes]], following: int) -> None:
-        entry, link = ("<HHQ", "<Q") if self._big else ("<HHI", "<I")
-        raw = struct.pack("<Q" if self._big else "<H", len(fields))
-        for one, value in fields:
-            raw += struct.pack(entry, one.tag, one.kind, one.count) + value.ljust(self._inline, b"\0")
-        raw += struct.pack(link, following)
-        self._data[start : start + len(raw)] = raw
+    def _write(self, placed: Placed, following: int) -> None:
+        """Write the entries of the directory. *following* is where the next one begins, 0 if there is none."""
+        raw = struct.pack("<Q" if self._big else "<H", len(placed.fields))
+        for one in placed.fields:
+            raw += struct.pack("<HHQ" if self._big else "<HHI", one.tag, one.kind, one.count)
+            raw += placed.entries[one.tag].ljust(self._inline, b"\0")
+        raw += self._offset(following)
+        self._data[placed.start : placed.start + len(raw)] = raw
 
 
 def header_size(directories: list[Directory]) -> int:

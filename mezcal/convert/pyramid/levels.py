@@ -1,7 +1,7 @@
 """The levels of a pyramid: their sizes, and the mean of 2 x 2 pixels that leads from one to the next.
 
-Sides are halved and rounded up, as GDAL, Deep Zoom and the viewers of IIIF do: a viewer asks for tiles by their number.
-libvips rounds down, so an edge of its lower levels can lack a row or column that the viewer asks for.
+Sides are halved and rounded up, as Deep Zoom and the viewers of IIIF do, which ask for tiles by their number. libvips
+and GDAL's COG driver round down: an edge of their lower levels can lack a row or column that a viewer asks for.
 """
 
 from __future__ import annotations

@@ -67,12 +67,18 @@ def test_all_directories_come_before_all_tiles(tmp_path):
         assert path.stat().st_size == last.dataoffsets[-1] + last.databytecounts[-1]
 
 
-def test_the_tables_of_jpeg_are_written_once(tmp_path):
+def test_tiles_share_the_tables_of_jpeg(tmp_path):
+    """They are written once for each level, close to its directory, and in no tile."""
     path = made(master(photo(700, 500)), tmp_path, format="pyramid")
-    data = path.read_bytes()
-    assert data.count(b"\xff\xc4") == 4
+    assert path.read_bytes().count(b"\xff\xc4") == 3 * 4
+
+
+def test_a_kilobyte_where_a_directory_begins_has_all_its_short_values(tmp_path):
+    path = made(master(photo(1500, 900), iccprofile=PROFILE + bytes(1_000)), tmp_path, format="pyramid", color="keep")
     with tifffile.TiffFile(path) as file:
-        assert len({page.tags[347].valueoffset for page in file.pages}) == 1
+        for page in file.pages:
+            ends = [tag.valueoffset + tag.valuebytecount for tag in page.tags if tag.valuebytecount <= 600]
+            assert max(ends) <= page.offset + 1024
 
 
 @pytest.mark.parametrize("tile", [64, 128, 512])
@@ -261,9 +267,10 @@ PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
 
 def test_all_levels_share_the_profile(tmp_path):
-    path = made(master(photo(700, 500), iccprofile=PROFILE), tmp_path, format="pyramid", color="keep")
+    profile = PROFILE + bytes(1_000)
+    path = made(master(photo(700, 500), iccprofile=profile), tmp_path, format="pyramid", color="keep")
     with tifffile.TiffFile(path) as file:
-        assert {page.tags[34675].value for page in file.pages} == {PROFILE}
+        assert {page.tags[34675].value for page in file.pages} == {profile}
         assert len({page.tags[34675].valueoffset for page in file.pages}) == 1
 
 
