@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 from flask import current_app
 
 from api.freshness import Freshness
+from api.image_urls import ImageUrls
 from api.readiness import Readiness
 from api.security.rate_limit import TokenAttempts
 from api.security.signed_urls import Signer, load_secret
@@ -46,6 +47,7 @@ class ApiContext:
     token_attempts: TokenAttempts
     detail_attempts: TokenAttempts  # those at what only operators see
     hosts: AllowedHosts
+    image_urls: ImageUrls
     waiting_places: WaitingPlaces
 
     @classmethod
@@ -66,6 +68,7 @@ class ApiContext:
             token_attempts=TokenAttempts(),
             detail_attempts=TokenAttempts(),
             hosts=AllowedHosts(settings),
+            image_urls=ImageUrls.of(settings),
             waiting_places=WaitingPlaces(settings.waiters_max, settings.client_share),
         )
 

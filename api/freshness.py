@@ -18,7 +18,7 @@ from mezcal.errors import BrokerDown, Failure, StoreDown
 from mezcal.jobs import Lane
 from mezcal.origin import FolderOrigin, MasterStatus
 from mezcal.recipe import Mezzanine
-from mezcal.store.local.layout import SIDECAR
+from mezcal.store.local.layout import sidecar_name
 
 if TYPE_CHECKING:
     from mezcal.jobs import Jobs
@@ -135,6 +135,6 @@ def _last_fresh(stored: Stored) -> float | None:
     if stored.fresh is not None or stored.tag is not None:  # of a bucket, which has no files
         return stored.fresh
     try:
-        return os.stat(stored.path.with_name(SIDECAR)).st_mtime  # noqa: PTH116 - hit path
+        return os.stat(stored.path.with_name(sidecar_name(stored.path.name))).st_mtime  # noqa: PTH116 - hit path
     except OSError:
         return None

@@ -14,8 +14,9 @@ from collections import Counter
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from api.hit_lines import HitLine, count_hits, hit_log, recipe_of
+from api.hit_lines import HitLine, count_hits, hit_log
 from mezcal.errors import Failure
+from mezcal.recipe import MEZZANINE
 from mezcal.runtime.nginx.hit_file import HitFile
 from mezcal.telemetry.tracing import TRACEPARENT
 
@@ -73,7 +74,7 @@ class NginxLogReader:
                 self._revalidate_old({hit.path for hit in _hits(text)})
 
     def _revalidate_old(self, paths: set[str]) -> None:
-        for recipe in filter(None, map(recipe_of, paths)):
+        for recipe in filter(None, map(self._context.image_urls.decoded, paths)):
             with suppress(Failure):
                 stored = self._context.store.find(recipe)
                 if stored is not None:
@@ -87,7 +88,7 @@ def _count(text: str) -> None:
         numbers[status] += number
         sizes[status] += number * int(size)
     for status, number in numbers.items():
-        count_hits(_outcome(status), status, SERVER, number, sizes[status])
+        count_hits(MEZZANINE.name, _outcome(status), status, SERVER, number, sizes[status])
 
 
 def _hits(text: str) -> Iterator[HitLine]:

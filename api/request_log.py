@@ -12,7 +12,7 @@ from flask import g, request
 from api.context import context
 from api.responses.images import HIT, JOINED, MISS, STALE
 from mezcal.errors import Failure, ShareExceeded, StillWorking
-from mezcal.recipe import PATH_MAX, Mezzanine
+from mezcal.recipe import MEDIA_TYPES, PATH_MAX
 from mezcal.telemetry import tracing
 from mezcal.telemetry.metrics import metrics
 from mezcal.telemetry.spans import begin_request
@@ -35,7 +35,8 @@ DELIVERY_OUTCOMES = {
     413: "too-large",
     503: "unavailable",
 }  # by status
-KINDS = {"images": "mezzanine", "thumbnails": "thumbnail"}  # by blueprint
+IMAGE_TYPES = frozenset(MEDIA_TYPES.values())
+KINDS = {"images": "mezzanine", "thumbnails": "thumbnail"}  # by blueprint, unless the path tells it
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +66,8 @@ def note_cache_status(status: str) -> None:
 
 
 def note_recipe(recipe: Recipe) -> None:
-    """Note the recipe of a request whose path does not tell it."""
-    g.key = recipe.key
+    """Note the recipe of a request."""
+    g.key, g.kind = recipe.key, recipe.profile_name
 
 
 def note_event(format_: str, outcome: str | None = None, items: int = 0) -> None:
@@ -86,7 +87,7 @@ def _begin() -> None:
 
 def _record(response: Response) -> Response:
     seconds = time.perf_counter() - g.began
-    kind, outcome = KINDS.get(request.blueprint or "", "other"), outcome_of(response)
+    kind, outcome = g.get("kind") or KINDS.get(request.blueprint or "", "other"), outcome_of(response)
     size = g.get("sent") or response.content_length or 0 if request.method == "GET" else 0
     _count(response, kind, outcome, seconds, size)
     if is_logged(outcome):
@@ -121,7 +122,7 @@ def _count(response: Response, kind: str, outcome: str, seconds: float, size: in
     counters = metrics()
     counters.requests.labels(kind, outcome, str(response.status_code), "api").inc()
     counters.request_seconds.labels(kind, outcome).observe(seconds)
-    if response.mimetype == "image/jpeg":
+    if response.mimetype in IMAGE_TYPES:
         counters.sent_bytes.labels(kind, outcome, "api").inc(size)
     if failure := g.get("failure"):
         counters.request_failures.labels(failure.slug).inc()
@@ -162,12 +163,7 @@ def _fields(response: Response, kind: str, outcome: str, seconds: float, size: i
 
 
 def _key() -> str | None:
-    if "key" in g or request.blueprint != "images":
-        return cast("str | None", g.get("key"))
-    try:
-        return Mezzanine.parse((request.view_args or {}).get("source", ""), request.args.get("page")).key
-    except Failure:
-        return None
+    return cast("str | None", g.get("key"))
 
 
 def _end(_error: BaseException | None) -> None:

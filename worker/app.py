@@ -22,7 +22,7 @@ from mezcal.jobs.state.table import JobTable
 from mezcal.jobs.transport.celery_pipe import WORKER_SECONDS, CeleryPipe, configure, connect
 from mezcal.origin import open_origin
 from mezcal.origin.archive import FrameOrigin
-from mezcal.recipe import Thumbnail
+from mezcal.recipe import MEZZANINE, Mezzanine, Thumbnail
 from mezcal.runtime.memory_budget import MIB, MemoryBudget, budget
 from mezcal.runtime.parent_death import follow_parent
 from mezcal.runtime.processes import PARTNER
@@ -80,9 +80,13 @@ class WorkerContext:
     store: DerivativeStore
     jobs: Jobs
     masters: MasterResolver
-    conversion_options: ConversionOptions
     memory: MemoryBudget
     name: str
+
+    def options_of(self, recipe: Recipe) -> ConversionOptions:
+        """Return the options of conversions to *recipe*'s profile. Raises `BadRecipe` if this worker has no such."""
+        profile = recipe.profile if isinstance(recipe, Mezzanine) else MEZZANINE
+        return ConversionOptions.of(self.settings, profile.name)
 
     def origin_of(self, recipe: Recipe) -> Origin:
         """Return the origin of *recipe*'s masters: the repository, or the archive by the ticket that a client left."""
@@ -106,7 +110,6 @@ def context() -> WorkerContext:
         store=store,
         jobs=Jobs(table, CeleryPipe(app, tracing.message_headers)),
         masters=MasterResolver(given, origin),
-        conversion_options=ConversionOptions.of(given),
         memory=memory(),
         name=f"{socket.gethostname()}:{os.getpid()}",
     )

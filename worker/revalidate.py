@@ -27,7 +27,7 @@ def revalidate(wanted: dict[str, Any], lane: str = Lane.BULK) -> str:
     if not isinstance(recipe, Mezzanine):
         return "not needed: the key of a thumbnail holds the versions of its frames"
     try:
-        outcome = str(_revalidation().run(recipe, context().store.describe(recipe), Lane(lane)))
+        outcome = str(_revalidation(recipe).run(recipe, context().store.describe(recipe), Lane(lane)))
         count_revalidation(outcome)
     except Failure as failure:  # the stored derivative stays (stale-if-error, RFC 5861)
         outcome = f"{failure.slug}: {failure.detail}"
@@ -36,6 +36,6 @@ def revalidate(wanted: dict[str, Any], lane: str = Lane.BULK) -> str:
     return outcome
 
 
-def _revalidation() -> Revalidation:
+def _revalidation(recipe: Mezzanine) -> Revalidation:
     ctx = context()
-    return Revalidation(ctx.origin, ctx.jobs, ctx.store, version(ctx.conversion_options))
+    return Revalidation(ctx.origin, ctx.jobs, ctx.store, version(ctx.options_of(recipe)))

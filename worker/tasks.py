@@ -155,7 +155,7 @@ def _work(attempt: JobAttempt, lease: Lease, masters: KeptMasters) -> Stored:
             memory_wall(reserve) as reserve_memory,
         ):
             job = JobContext(claim.remake, lease.renew_or_raise, reserve_memory, progress, lease.wait)
-            return derive(recipe, origin, ctx.store, ctx.conversion_options, job)
+            return derive(recipe, origin, ctx.store, ctx.options_of(recipe), job)
     except (Failure, JobDelayed):
         raise
     except Exception as error:

@@ -16,6 +16,7 @@ from api.context import context
 from api.responses.conditions import nginx_agrees, other_server_agrees, select
 from api.responses.multipart import ByteRanges
 from api.responses.s3 import redirected, reopened, with_body, with_parts
+from mezcal.recipe import MEDIA_TYPES
 from mezcal.store import Replaced
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from mezcal.settings import Settings
     from mezcal.store import Opened, Stored
 
-JPEG = "image/jpeg"
 BLOCK = 1 << 18  # bytes read at a time if sendfile cannot be used
 ACCEL_CACHE_CONTROL = "X-Mezcal-Cache-Control"  # from which nginx makes the Cache-Control of the file
 HIT = "mezcal; hit"  # Cache-Status, RFC 9211
@@ -39,7 +39,7 @@ JOINED = "mezcal; fwd=miss; collapsed"
 
 @dataclass(frozen=True, slots=True)
 class ImageHeaders:
-    """The headers of images of one *media_type*.
+    """The headers of images.
 
     If *header* is set, a server such as nginx sends the file instead of this one.
 
@@ -51,13 +51,12 @@ class ImageHeaders:
     root: Path
     header: str | None = None
     prefix: str = "/"
-    media_type: str = JPEG
 
     @classmethod
-    def of(cls, settings: Settings, cache_control: str | None = None, media_type: str = JPEG) -> ImageHeaders:
+    def of(cls, settings: Settings, cache_control: str | None = None) -> ImageHeaders:
         """Read SENDFILE_HEADER and, unless *cache_control* is given, the settings of HTTP caching."""
         header, prefix = settings.sendfile_header, settings.sendfile_prefix
-        return cls(cache_control or settings.image_cache_control, settings.cache_dir, header, prefix, media_type)
+        return cls(cache_control or settings.image_cache_control, settings.cache_dir, header, prefix)
 
     def may_name_the_file(self, environ: WSGIEnvironment) -> bool:
         """Return True if the other server may send what *environ* asks for: it selects the same as this one."""
@@ -68,7 +67,7 @@ class ImageHeaders:
     def headers(self, stored: Stored) -> list[tuple[str, str]]:
         """Return the headers of a whole image. The type has no parameters: Loris would not recognize it with them."""
         return [
-            ("Content-Type", self.media_type),
+            ("Content-Type", media_type(stored)),
             *self._file_headers(stored),
             (ACCEL_CACHE_CONTROL if self.header == "X-Accel-Redirect" else "Cache-Control", self.cache_control),
             ("X-Content-Type-Options", "nosniff"),
@@ -96,12 +95,17 @@ class ImageHeaders:
         return [(self.header, location), ("Content-Length", "0")]
 
 
-def send(opened: Opened, cache_status: str = HIT, cache_control: str | None = None, media_type: str = JPEG) -> Response:
+def media_type(stored: Stored) -> str:
+    """Return the media type of *stored*, by the ending of its file."""
+    return MEDIA_TYPES[stored.path.suffix[1:]]
+
+
+def send(opened: Opened, cache_status: str = HIT, cache_control: str | None = None) -> Response:
     """Return *opened* as 200, 206 or 304, depending on the conditions of the request (RFC 9110).
 
     *cache_control* replaces that of the settings. Raises werkzeug's errors for 412 and 416.
     """
-    image_headers = ImageHeaders.of(context().settings, cache_control, media_type)
+    image_headers = ImageHeaders.of(context().settings, cache_control)
     remote = opened.remote
     if remote is not None and context().settings.s3_serve == "redirect":
         response = redirected(remote, context().settings.s3_url_seconds)
@@ -120,7 +124,7 @@ def send(opened: Opened, cache_status: str = HIT, cache_control: str | None = No
             response = _with_body(replace(image_headers, header=None), opened, selection)
         except Replaced:
             assert remote is not None
-            return send(reopened(remote), cache_status, cache_control, media_type)
+            return send(reopened(remote), cache_status, cache_control)
     response.headers["Cache-Status"] = cache_status
     return response
 
@@ -156,7 +160,7 @@ def _with_body(image_headers: ImageHeaders, opened: Opened, selection: Selection
 
 def _with_parts(image_headers: ImageHeaders, opened: Opened, spans: tuple[Span, ...]) -> Response:
     """Return several parts of the image. Raises `Replaced`."""
-    parts = ByteRanges(spans, opened.stored.size, image_headers.media_type)
+    parts = ByteRanges(spans, opened.stored.size, media_type(opened.stored))
     response = Response(status=206, headers=image_headers.headers(opened.stored), direct_passthrough=True)
     response.call_on_close(opened.file.close)
     response.headers["Content-Type"] = parts.content_type

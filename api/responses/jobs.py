@@ -9,7 +9,7 @@ from flask import Response, jsonify, request, url_for
 from api.responses.advice import shown_detail
 from api.security.auth import is_operator
 from mezcal.errors import Failure
-from mezcal.recipe import Mezzanine, from_json
+from mezcal.recipe import MEZZANINE, Mezzanine, from_json
 
 if TYPE_CHECKING:
     from api.dashboard.estimate import Estimate
@@ -18,9 +18,12 @@ if TYPE_CHECKING:
 
 
 def image_path(recipe: Recipe) -> str | None:
-    """Return the URL path of a mezzanine, None for a thumbnail: its URL is signed for one client."""
+    """Return the URL path of a master's derivative, None for a thumbnail: its URL is signed for one client."""
     if not isinstance(recipe, Mezzanine):
         return None
+    if recipe.profile != MEZZANINE:
+        file = f"{recipe.path}.{recipe.profile.extension}"
+        return url_for("images.derivative", name=recipe.profile.name, file=file, page=recipe.page)
     return url_for("images.image", source=recipe.path, page=recipe.page)
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from flask import Blueprint, Response, after_this_request, request
+from werkzeug.exceptions import NotFound
 
 from api.context import context
+from api.request_log import note_recipe
 from api.responses.images import HIT, JOINED, MISS, STALE, send
 from api.responses.jobs import accepted
 from api.responses.preferences import RequestOptions, disconnect_check, is_page_view
@@ -14,12 +16,12 @@ from api.security.auth import require_read_access, require_write_access
 from api.security.shares import limited_client
 from mezcal.errors import BadRecipe, StillWorking
 from mezcal.ingest.purge import purge
-from mezcal.recipe import Mezzanine
+from mezcal.recipe import MEZZANINE, Mezzanine
 
 if TYPE_CHECKING:
     from werkzeug.wrappers import Response as AnyResponse
 
-    from mezcal.recipe import Recipe
+    from mezcal.recipe import Profile, Recipe
     from mezcal.store import Opened
 
 images = Blueprint("images", __name__)
@@ -28,10 +30,11 @@ PAGE_WAIT_SECONDS = 1.5  # after which a browser that opens an image as a page i
 
 @images.get("/images/<source:source>")
 @images.get("/mezzanine/<source:source>.jpg", endpoint="named_jpg")
-def image(source: str) -> Response:
-    """Return the mezzanine of *source*. If it is not stored, wait until a worker has made it."""
+def image(source: str, profile: Profile = MEZZANINE) -> Response:
+    """Return the derivative of *source* in *profile*. If it is not stored, wait until a worker has made it."""
     require_read_access()
-    recipe = Mezzanine.parse(source, request.args.get("page"))
+    recipe = Mezzanine.parse(source, request.args.get("page"), profile)
+    note_recipe(recipe)
     found = context().store.open(recipe)
     if found is not None:
         return send(found, STALE if context().freshness.is_stale(found.stored, recipe) else HIT)
@@ -47,20 +50,34 @@ def image(source: str) -> Response:
     return send(_open_made(recipe), JOINED if job.joined else MISS)
 
 
+@images.get("/derivatives/<name>/<source:file>")
+def derivative(name: str, file: str) -> Response:
+    """Return the derivative in the profile *name* that *file* names: a master's path with the profile's extension."""
+    named = context().image_urls.in_profile(name, file)
+    if named is None:
+        known = ", ".join(f"{profile.name} (.{profile.extension})" for profile in context().image_urls.profiles)
+        raise NotFound(f"there is no such derivative: request /derivatives/<profile>/<path>.<extension> with {known}")
+    return image(named.master, named.profile)
+
+
 @images.delete("/images/<source:source>")
 def delete(source: str) -> tuple[str, int]:
     """Delete the mezzanine of *source*, its job and its recorded failure.
 
-    Without `?page=`, those of the single pages of the master are deleted, too.
+    Without `?page=`, those of the single pages and of other profiles are deleted, too.
     """
     require_write_access()
-    purge(Mezzanine.parse(source, request.args.get("page")), context().jobs, context().store)
+    recipe = Mezzanine.parse(source, request.args.get("page"))
+    note_recipe(recipe)
+    purge(recipe, context().jobs, context().store)
     return "", 204
 
 
 @images.route("/images", methods=["GET", "DELETE"])
 @images.route("/mezzanine", methods=["GET"])
 @images.route("/mezzanine/", methods=["GET"])
+@images.route("/derivatives", methods=["GET"])
+@images.route("/derivatives/", methods=["GET"])
 def path_missing() -> Response:
     """Refuse a request without a path."""
     raise BadRecipe("the path is missing: request /images/<path in the repository>")

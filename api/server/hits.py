@@ -7,18 +7,17 @@ from __future__ import annotations
 
 import time
 from functools import cache, lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from werkzeug.wsgi import wrap_file
 
 from api import create_app
 from api.context import EXTENSION
-from api.hit_lines import HitLine, count_hits, hit_log, source_of
+from api.hit_lines import HitLine, count_hits, hit_log
 from api.responses.conditions import CONDITIONS
 from api.responses.images import BLOCK, HIT, STALE, ImageHeaders
 from api.server.malformed import fault_of
 from mezcal.errors import Failure
-from mezcal.recipe import Mezzanine
 from mezcal.telemetry.metrics import metrics
 from mezcal.telemetry.tracing import Trace
 
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from flask import Flask
 
     from api.context import ApiContext
+    from mezcal.recipe import Mezzanine
     from mezcal.store import Opened, Stored
 
 REMEMBERED = 1024  # paths and headers that are not computed again for each hit
@@ -45,6 +45,14 @@ def application() -> Flask:
     return app
 
 
+class Hit(NamedTuple):
+    """One answered request: what was asked for, the outcome, and the bytes that were sent."""
+
+    recipe: Mezzanine
+    outcome: str
+    size: int
+
+
 class Hits:
     """Answers GET and HEAD of stored mezzanines as the Flask route does: headers, metrics, request id, log line.
 
@@ -59,6 +67,7 @@ class Hits:
         self._for_flask = frozenset((*BODY, *CONDITIONS))
         self._log = hit_log(context.settings)
         self._headers = lru_cache(REMEMBERED)(self._headers_of)
+        self._recipe_at = lru_cache(REMEMBERED)(context.image_urls.of_wsgi)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer the request, or have Flask answer it."""
@@ -71,7 +80,8 @@ class Hits:
         stale = self._freshness.is_stale(opened.stored, recipe)
         start_response("200 OK", [*self._headers(opened.stored, stale), ("X-Request-ID", trace.request_id)])
         wanted = environ["REQUEST_METHOD"] == "GET"
-        self._record(environ, "stale" if stale else "hit", opened.stored.size if wanted else 0, trace, began)
+        hit = Hit(recipe, "stale" if stale else "hit", opened.stored.size if wanted else 0)
+        self._record(environ, hit, trace, began)
         if wanted and self._image_headers.header is None:
             return wrap_file(environ, opened.file, BLOCK)
         opened.file.close()
@@ -83,7 +93,7 @@ class Hits:
             return None
         if fault_of(environ) or not self._for_flask.isdisjoint(environ):
             return None
-        return _recipe_at(environ["PATH_INFO"]) if self._hosts.allow(environ.get("HTTP_HOST")) else None
+        return self._recipe_at(environ["PATH_INFO"]) if self._hosts.allow(environ.get("HTTP_HOST")) else None
 
     def _open(self, recipe: Mezzanine) -> Opened | None:
         try:
@@ -94,21 +104,13 @@ class Hits:
     def _headers_of(self, stored: Stored, stale: bool) -> tuple[tuple[str, str], ...]:
         return ("Cache-Status", STALE if stale else HIT), *self._image_headers.headers(stored)
 
-    def _record(self, environ: WSGIEnvironment, outcome: str, size: int, trace: Trace, began: float) -> None:
+    def _record(self, environ: WSGIEnvironment, hit: Hit, trace: Trace, began: float) -> None:
         seconds = time.perf_counter() - began
-        count_hits(outcome, "200", "api", 1, size)
-        metrics().request_seconds.labels("mezzanine", outcome).observe(seconds)
+        kind = hit.recipe.profile_name
+        count_hits(kind, hit.outcome, "200", "api", 1, hit.size)
+        metrics().request_seconds.labels(kind, hit.outcome).observe(seconds)
         if self._log is not None:
             method, path = environ["REQUEST_METHOD"], str(environ.get("RAW_URI") or environ["PATH_INFO"])
             ids = trace.request_id, trace.trace_id
-            self._log.write([HitLine(time.time(), method, path, "200", size, outcome, "api", *ids, seconds * 1000)])
-
-
-@lru_cache(REMEMBERED)
-def _recipe_at(path_info: str) -> Mezzanine | None:
-    """Return the mezzanine at *path_info*: a path as WSGI has it, decoded, its bytes as Latin-1 (PEP 3333)."""
-    source = source_of(path_info)
-    try:
-        return Mezzanine.parse(source.encode("latin-1").decode()) if source else None
-    except (Failure, UnicodeError):
-        return None
+            line = HitLine(time.time(), method, path, "200", hit.size, hit.outcome, "api", *ids, seconds * 1000)
+            self._log.write([line])

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from mezcal.errors import BadRecipe
+
 if TYPE_CHECKING:
     from mezcal.settings import Settings
 
@@ -50,19 +52,13 @@ class ConversionOptions:
     depth: int = 8  # bits; 16 keeps those of masters that have more than eight
 
     @classmethod
-    def of(cls, settings: Settings) -> ConversionOptions:
-        """Returns the options that *settings* set for mezzanines."""
-        return cls(
-            quality=settings.mezzanine_quality,
-            subsampling=settings.mezzanine_subsampling,
-            progressive=settings.mezzanine_progressive,
-            max_edge=settings.mezzanine_max_edge,
-            color=settings.color,
-            background=tuple(bytes.fromhex(settings.background[1:])),  # type: ignore[arg-type]
-            keep_metadata=settings.keep_metadata,
-            oversize=settings.oversize,
-            max_pixels=settings.pixel_limit,
-        )
+    def of(cls, settings: Settings, profile: str = "mezzanine") -> ConversionOptions:
+        """Returns the options that *settings* have for *profile*. Raises `BadRecipe` if there is no such profile."""
+        fields = settings.profiles.get(profile)
+        if fields is None:
+            raise BadRecipe(f"there is no profile {profile!r} here: name it in PROFILES_FILE of every API and worker")
+        values = fields.model_dump() | {"background": tuple(bytes.fromhex(fields.background[1:]))}
+        return cls(**values, oversize=settings.oversize, max_pixels=settings.pixel_limit)
 
     @property
     def longest_side(self) -> int:

@@ -12,11 +12,11 @@ from mezcal.errors import Failure, FrameMissing, FrameUnfit
 from mezcal.ingest.events import Event, EventIgnored, EventKind
 from mezcal.ingest.events.event import FRAME, FRAME_ID_DIGITS
 from mezcal.ingest.frame_lists import FrameNotShown, FrameThumbnails
-from mezcal.ingest.purge import pages_to_remake, purge
+from mezcal.ingest.purge import others_to_remake, purge
 from mezcal.jobs import Note, QueueRequest, QueueResult, Verdict, persist
 from mezcal.jobs.bulk.chunks import HELD_SECONDS
 from mezcal.origin import MasterStatus
-from mezcal.recipe import Mezzanine
+from mezcal.recipe import Mezzanine, profiles_of
 
 if TYPE_CHECKING:
     from mezcal.ingest.events import MasterResolver
@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 
 RUN_SECONDS = HELD_SECONDS * 2 / 3  # the rest of a chunk is left to the next run, before another worker may take it
 ANNOUNCED_SECONDS = 600.0  # in which the archive has to show a frame that was announced
+CHANGES = {EventKind.CREATED, EventKind.CHANGED, EventKind.PERHAPS_CHANGED}
 PAUSE_LEAST, PAUSE_MOST = 2.0, 60.0  # seconds before it is asked again; the pauses grow with the time since then
 
 
@@ -57,7 +58,9 @@ class ChunkRun:
         self._masters = masters
         self._thumbnails = FrameThumbnails(settings, jobs, store)
         self._requests: list[QueueRequest] = []
-        self._changed: list[Mezzanine] = []  # new or changed masters
+        self._changed: list[QueueRequest] = []  # those of new or changed masters
+        configured = profiles_of(settings)
+        self._profiles = [configured[name] for name in settings.event_profiles]
         self._frames: list[FrameItem] = []
         self._notes: list[Note] = []
 
@@ -101,18 +104,22 @@ class ChunkRun:
     # --- masters
 
     def _master(self, place: int, kind: EventKind, recipe: Recipe) -> None:
+        changed = kind in CHANGES
         if kind is EventKind.DELETED:
             purge(recipe, self._jobs, self._store)
             self._notes.append(Note(place, "deleted"))
             return
+        whole = changed and isinstance(recipe, Mezzanine) and recipe.is_main
+        if isinstance(recipe, Mezzanine) and whole and self._profiles:
+            recipe = recipe.in_profile(self._profiles[0])
         if kind is EventKind.PERHAPS_CHANGED and self._is_made_of_this_master(recipe):
             self._notes.append(Note(place, "repeated"))
             return
-        changed = kind is not EventKind.WANTED
         remake = kind in {EventKind.CHANGED, EventKind.PERHAPS_CHANGED}
-        self._requests.append(QueueRequest(recipe, changed, remake, place))
-        if changed and isinstance(recipe, Mezzanine) and recipe.page is None:
-            self._changed.append(recipe)
+        request = QueueRequest(recipe, changed, remake, place)
+        self._requests.append(request)
+        if whole:
+            self._changed.append(request)
 
     def _is_made_of_this_master(self, recipe: Recipe) -> bool:
         """Returns True if the origin still has the very master of the stored derivative, by a strong entity tag.
@@ -127,26 +134,32 @@ class ChunkRun:
         return status is MasterStatus.UNCHANGED
 
     def _queue_masters(self) -> int:
-        """Queue the masters' jobs, and before them those of the stored pages of changed masters.
+        """Queue the masters' jobs, and before them those of the other derivatives of changed masters.
 
-        The item of a master stands for its pages, too: it is left to the next run if one of them is refused.
+        The item of a master stands for all: it is left to the next run if one of them is refused.
         """
-        pages = self._pages()
-        refused_pages, queued_pages = self._queue([page for _, page in pages], "")
-        left = {master for master, page in pages if page.recipe.key in refused_pages}
+        others = self._others()
+        refused_others, queued_others = self._queue([other for _, other in others], "")
+        left = {master for master, other in others if other.recipe.key in refused_others}
         requests = [request for request in self._requests if request.recipe not in left]
         refused, queued = self._queue(requests, self._chunk.batch)
-        self.incomplete |= bool(refused_pages or refused)
-        return queued_pages + queued
+        self.incomplete |= bool(refused_others or refused)
+        return queued_others + queued
 
-    def _pages(self) -> list[tuple[Mezzanine, QueueRequest]]:
-        """Returns the requests for the stored pages of the changed masters, each with its master."""
-        pages_of_each = persist(lambda: self._jobs.pages_of_each(self._changed))
-        return [
-            (master, QueueRequest(page, master_changed=True, remake=True, counted=False))
-            for master, asked in zip(self._changed, pages_of_each, strict=True)
-            for page in pages_to_remake(master, asked, self._jobs, self._store)
-        ]
+    def _others(self) -> list[tuple[Recipe, QueueRequest]]:
+        """Returns the requests for the other derivatives of the changed masters, each with the recipe of its item.
+
+        Those are the other EVENT_PROFILES, and whatever else is stored.
+        """
+        masters = [request.recipe for request in self._changed if isinstance(request.recipe, Mezzanine)]
+        asked_of_each = persist(lambda: self._jobs.others_of_each(masters))
+        requests: list[tuple[Recipe, QueueRequest]] = []
+        for request, master, asked in zip(self._changed, masters, asked_of_each, strict=True):
+            stored = others_to_remake(master, asked, self._jobs, self._store)
+            wanted = {master.in_profile(profile) for profile in self._profiles[1:]}.difference(stored)
+            requests += [(master, request._replace(recipe=other, counted=False, place=None)) for other in wanted]
+            requests += [(master, QueueRequest(other, True, True, counted=False)) for other in stored]
+        return requests
 
     # --- frames
 

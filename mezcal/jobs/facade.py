@@ -20,7 +20,7 @@ from mezcal.jobs.origin_guard import Circuit, OriginGuard, origin_paused
 from mezcal.jobs.outages import raises_broker_down
 from mezcal.jobs.queue_status import QueueStatus, queue_status
 from mezcal.jobs.recent import RecentDerivatives
-from mezcal.jobs.state import known_pages, progress
+from mezcal.jobs.state import known_derivatives, progress
 from mezcal.jobs.state.days import DayCounts
 from mezcal.jobs.state.keys import JobState, Keys, Lane
 from mezcal.jobs.state.minutes import MinuteCounts
@@ -186,14 +186,14 @@ class Jobs:
         text = cast("str | None", self.table.redis.get(self.table.keys.ticket(recipe.key)))
         return cast("dict[str, str]", json.loads(text or "{}"))
 
-    def pages(self, recipe: Mezzanine) -> list[Mezzanine]:
-        """Return the mezzanines of single pages of *recipe*'s master that were asked for within a year."""
-        return self.pages_of_each([recipe])[0]
+    def others(self, recipe: Mezzanine) -> list[Mezzanine]:
+        """Return the other derivatives of *recipe*'s master that were asked for within a year: pages and profiles."""
+        return self.others_of_each([recipe])[0]
 
     @raises_broker_down()
-    def pages_of_each(self, masters: list[Mezzanine]) -> list[list[Mezzanine]]:
-        """Return for each of *masters* what `pages` returns, in one round trip."""
-        return known_pages.known(masters, self.table.keys, self.table.redis)
+    def others_of_each(self, masters: list[Mezzanine]) -> list[list[Mezzanine]]:
+        """Return for each of *masters* what `others` returns, in one round trip."""
+        return known_derivatives.known(masters, self.table.keys, self.table.redis)
 
     # --- many
 

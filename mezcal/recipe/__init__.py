@@ -3,16 +3,22 @@
 from mezcal.recipe.message import Recipe, from_json
 from mezcal.recipe.mezzanine import Mezzanine
 from mezcal.recipe.path import PATH_MAX
+from mezcal.recipe.profile import MEDIA_TYPES, MEZZANINE, PYRAMID, Profile, profiles_of
 from mezcal.recipe.thumbnail import FRAME_NAME_MAX, Frame, Thumbnail
 from mezcal.recipe.thumbnail_options import ThumbnailOptions
 
 __all__ = [
     "FRAME_NAME_MAX",
+    "MEDIA_TYPES",
+    "MEZZANINE",
     "PATH_MAX",
+    "PYRAMID",
     "Frame",
     "Mezzanine",
+    "Profile",
     "Recipe",
     "Thumbnail",
     "ThumbnailOptions",
     "from_json",
+    "profiles_of",
 ]

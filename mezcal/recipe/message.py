@@ -15,7 +15,7 @@ def from_json(data: dict[str, Any]) -> Recipe:
     """Returns the recipe in a message. Raises `BadRecipe`: a message is checked like any other input."""
     match data.get("kind"):
         case Mezzanine.kind:
-            return Mezzanine.parse(str(data.get("path", "")), data.get("page"))
+            return Mezzanine.from_json(data)
         case Thumbnail.kind:
             return Thumbnail.from_json(data)
         case other:

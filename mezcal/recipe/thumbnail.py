@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from mezcal.errors import BadRecipe
 from mezcal.recipe.key import key_of
+from mezcal.recipe.profile import IMAGE
 from mezcal.recipe.thumbnail_options import ThumbnailOptions
 
 PIPELINE = 2  # increased whenever the same options and frames begin to give other pixels
@@ -58,6 +59,16 @@ class Thumbnail:
     def label(self) -> str:
         """The recipe as people read it, in logs and in Flower."""
         return f"thumbnail of {'+'.join(frame.name for frame in self.frames)}"
+
+    @property
+    def profile_name(self) -> str:
+        """What stands for a profile in metrics."""
+        return self.kind
+
+    @property
+    def file_name(self) -> str:
+        """The name of the derivative's file in its folder of the store."""
+        return IMAGE
 
     def as_json(self) -> dict[str, Any]:
         """Returns small JSON for messages. `from_json` is its inverse.

@@ -210,6 +210,11 @@ class SettingFields(BaseSettings):
         description="Masters with more than 65,500 pixels a side (the limit of JPEG), and JPEG 2000 masters too "
         "large for memory: `scale` makes them smaller, `refuse` answers 413.",
     )
+    profiles_file: Path | None = Field(
+        None,
+        description="File (TOML) with further kinds of derivatives: size, format, quality. If unset, there are "
+        "`mezzanine` and `pyramid`.",
+    )
     max_image_pixels: int = Field(
         0,
         description=f"Largest master in pixels. 0 means {DEFAULT_MAX_PIXELS:,}; a negative number means no limit, "
@@ -483,6 +488,11 @@ class SettingFields(BaseSettings):
         ("image/*", "application/octet-stream", "binary/octet-stream"),
         description="Media types whose events are accepted, by the event or else by the ending of the name. If "
         "neither has a type, the event is accepted.",
+    )
+    event_profiles: Names = Field(
+        ("mezzanine",),
+        description="Profiles, comma-separated, that are made of new and changed masters. Stored derivatives in "
+        "other profiles are made again when their master changes.",
     )
     webhook_max_bytes: int = Field(4 * 2**20, ge=1024, description="Largest body in bytes of a request to /webhooks.")
     listen_urls: QueueUrls = Field(

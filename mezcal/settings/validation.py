@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Self
 
-from pydantic import ValidationError, model_validator
+from pydantic import PrivateAttr, ValidationError, model_validator
 from pydantic_settings import DotEnvSettingsSource, SettingsConfigDict
 
 from mezcal.errors import WrongSetting
 from mezcal.settings.fields import SettingFields
 from mezcal.settings.origin_identity import OriginIdentity
 from mezcal.settings.other_names import Implied, OtherNames
+from mezcal.settings.profiles import ProfileFields, read_profiles
+from mezcal.settings.rules import reason_of
 from mezcal.settings.secret_files import SecretFiles
 from mezcal.settings.types import DEFAULT_MAX_PIXELS, AuthType
 
@@ -22,23 +24,13 @@ if TYPE_CHECKING:
 # Without REVALIDATE_AFTER, for folders alone: comparing a file costs nearly nothing, and no folder sends events.
 FOLDER_HIT_SECONDS = 30  # and as long again until the next request: an edited master is shown within a minute
 FOLDER_UNASKED_SECONDS = 20 * 3600  # the walk through a large store takes some hours: each image within a day
-RULES = {  # by pydantic's types of errors, with the names of their contexts
-    **dict.fromkeys(("int_parsing", "int_parsing_size", "int_from_float", "int_type"), "must be a whole number"),
-    **dict.fromkeys(("float_parsing", "float_type", "finite_number"), "must be a number"),
-    **dict.fromkeys(("bool_parsing", "bool_type"), "must be true or false"),
-    **dict.fromkeys(("literal_error", "enum"), "must be {expected}"),
-    "greater_than": "must be more than {gt}",
-    "greater_than_equal": "must be at least {ge}",
-    "less_than": "must be less than {lt}",
-    "less_than_equal": "must be at most {le}",
-    "string_pattern_mismatch": "must have the form {pattern}",
-}
 
 
 class Settings(SettingFields):
     """The settings of one process; `SettingFields` has the fields."""
 
     model_config = SettingsConfigDict(defer_build=False)
+    _profiles: dict[str, ProfileFields] = PrivateAttr(default_factory=dict)
 
     @classmethod
     def settings_customise_sources(
@@ -119,6 +111,23 @@ class Settings(SettingFields):
             raise ValueError("NOTICE_URL and NOTICE_COMMAND are both set: set one of them")
         return self
 
+    @model_validator(mode="after")
+    def _read_profiles(self) -> Self:
+        self._profiles = read_profiles(self)
+        return self
+
+    @model_validator(mode="after")
+    def _check_event_profiles(self) -> Self:
+        for name in self.event_profiles:
+            if name not in self._profiles:
+                raise ValueError(f"EVENT_PROFILES has {name}: the profiles are {', '.join(self._profiles)}")
+        return self
+
+    @property
+    def profiles(self) -> dict[str, ProfileFields]:
+        """All profiles by their names, `mezzanine` among them."""
+        return self._profiles
+
     @property
     def cache_dir(self) -> Path:
         """The root folder of the store, as an absolute path. In DATA_DIR each origin has one of its own."""
@@ -196,7 +205,7 @@ def variables_in_file() -> dict[str, str]:
 
 
 def _explain(problem: Any) -> str:
-    reason = _reason(problem)
+    reason = reason_of(problem)
     if not problem["loc"]:
         return str(reason)  # a rule between settings; the input would be all of them, secrets included
     name = str(problem["loc"][0]).upper()
@@ -204,10 +213,3 @@ def _explain(problem: Any) -> str:
     secret = field is not None and "SecretStr" in str(field.annotation)
     holds = "a value that is not shown" if secret else repr(problem.get("input"))
     return f"{name} is {holds}: {reason}"
-
-
-def _reason(problem: Any) -> str:
-    """Returns what the value must be, in words for people; pydantic's own only for the rest."""
-    if problem["type"] in RULES:
-        return RULES[problem["type"]].format(**problem.get("ctx", {}))
-    return str(problem["msg"].removeprefix("Value error, "))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mezcal.recipe import profiles_of
+from mezcal.store.local.layout import FileNames
 from mezcal.store.local.store import LocalStore
 from mezcal.store.protocols import DerivativeStore, Housekeeping, SignsUrls, Store
 from mezcal.store.values import Described, Opened, Replaced, Sidecar, Stored, StoredEntry
@@ -33,4 +35,5 @@ def open_store(settings: Settings) -> DerivativeStore:
         from mezcal.store.s3 import S3Store  # noqa: PLC0415 - botocore: 18 MB that only a bucket needs
 
         return S3Store(settings)
-    return LocalStore(settings.cache_dir, settings.storage_layout, settings.pin_seconds)
+    names = FileNames.of(profiles_of(settings).values())
+    return LocalStore(settings.cache_dir, settings.storage_layout, settings.pin_seconds, names)

@@ -1,12 +1,15 @@
-"""A store as housekeeping sees it: folders with sizes and times, not recipes.
+"""A store as housekeeping sees it: files with sizes and times, not recipes.
 
-The recipe of a folder in umd-lib/mezcal's MD5 layouts is not known, so derivatives are evicted by their folder.
+The recipe of a folder in umd-lib/mezcal's MD5 layouts is not known, so derivatives are evicted by their files.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+from mezcal.store.local.layout import IMAGE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,7 +22,7 @@ YOUNG_SECONDS = 60.0  # nothing is evicted within so long after it was written o
 
 @dataclass(frozen=True, slots=True)
 class InventoryItem:
-    """A folder of the store and what it holds. Sizes are bytes, times are seconds since 1970.
+    """A folder of the store, and the image *name* in it. Sizes are bytes, times are seconds since 1970.
 
     *size* is the image's, None if there is no image. *last_used* is when the image was last read, as far as that is
     known (most often to a day), or written. *sidecar_modified* is None if there is no sidecar. *empty* says that the
@@ -27,6 +30,7 @@ class InventoryItem:
     """
 
     folder: str
+    name: str = IMAGE
     size: int | None = None
     last_used: float = 0
     sidecar_size: int = 0
@@ -34,6 +38,11 @@ class InventoryItem:
     empty: bool = False
     modified: float = 0
     irregular: bool = False
+
+    @property
+    def image(self) -> PurePosixPath:
+        """The path of the image below the store's root."""
+        return PurePosixPath(self.folder, self.name)
 
     @property
     def total_bytes(self) -> int:
@@ -62,8 +71,8 @@ class Inventory(Protocol):
     def walk(self, cursor: str = "") -> InventoryWalk:
         """Returns a walk through all items from *cursor* on, which never holds all in memory."""
 
-    def sidecar(self, folder: str) -> Sidecar | None:
-        """Returns the sidecar in *folder*, None if there is none that can be read."""
+    def sidecar(self, item: InventoryItem) -> Sidecar | None:
+        """Returns the sidecar of *item*, None if there is none that can be read."""
 
     def evict(self, item: InventoryItem, before: float) -> int:
         """Move *item* to the trash, unless it was used since *before* (seconds since 1970). Returns the bytes, or 0."""
@@ -101,5 +110,5 @@ class NotesOrigin(Inventory, Protocol):
 class RemovesEmptyImages(Protocol):
     """An inventory of files that nginx serves: an empty one, left by a full disk, would be served too."""
 
-    def remove_empty_image(self, folder: str) -> None:
-        """Remove the image in *folder* if it has no bytes."""
+    def remove_empty_image(self, item: InventoryItem) -> None:
+        """Remove the image of *item* if it has no bytes."""

@@ -39,8 +39,8 @@ class Store(Protocol):
     def open_by_key(self, key: str) -> Opened | None:
         """Open a thumbnail of which only the key is known; *key* must be one."""
 
-    def pages(self, recipe: Recipe) -> list[Mezzanine]:
-        """Returns the stored mezzanines of single pages of *recipe*'s master; an empty list for a thumbnail."""
+    def others(self, recipe: Recipe) -> list[Mezzanine]:
+        """Returns the other stored derivatives of *recipe*'s master and its pages; none for a thumbnail."""
 
     def draft(self) -> AbstractContextManager[Path]:
         """Create a local file to write a derivative to, removed at the end. Fails here if the store is not writable."""

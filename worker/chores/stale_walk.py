@@ -41,7 +41,7 @@ def walk() -> None:
     for item in islice(items, ITEMS_MAX):
         if item.size == 0 and isinstance(inventory, RemovesEmptyImages):
             with suppress(StoreDown):  # a read-only store: the walk continues
-                inventory.remove_empty_image(item.folder)
+                inventory.remove_empty_image(item)
         if after and _is_older(item, time.time() - after):
             sidecars_left -= 1
             requests_left -= _request_revalidation(inventory, item)
@@ -68,7 +68,7 @@ def _changed_or_unknown(inventory: Inventory, item: InventoryItem) -> Mezzanine 
 
     A file of a folder is compared here: most are unchanged, and a message for each would take longer.
     """
-    ctx, sidecar = context(), inventory.sidecar(item.folder)
+    ctx, sidecar = context(), inventory.sidecar(item)
     recipe = from_json(sidecar.recipe) if sidecar is not None else None
     if sidecar is None or not isinstance(recipe, Mezzanine):
         return None
@@ -81,4 +81,4 @@ def _changed_or_unknown(inventory: Inventory, item: InventoryItem) -> Mezzanine 
 def _is_unchanged(recipe: Mezzanine, sidecar: Sidecar) -> bool:
     ctx = context()
     status = ctx.origin.revalidate(recipe.path, sidecar.master_etag, sidecar.master_last_modified)
-    return status is MasterStatus.UNCHANGED and sidecar.recipe_version == version(ctx.conversion_options)
+    return status is MasterStatus.UNCHANGED and sidecar.recipe_version == version(ctx.options_of(recipe))

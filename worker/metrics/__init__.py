@@ -48,7 +48,7 @@ class JobAttempt:
 
     def end(self, outcome: str, failure: Failure | None = None) -> None:
         """Count and log the attempt. *outcome* is a value of the label `outcome` of `mezcal_jobs_total`."""
-        counters, kind, lane = metrics(), self.recipe.kind, self.claim.lane
+        counters, kind, lane = metrics(), self.recipe.profile_name, self.claim.lane
         seconds = time.monotonic() - self.began
         self._log(outcome, seconds, failure)
         self._end_span(outcome, failure)
@@ -89,7 +89,7 @@ class JobAttempt:
         fields = {
             "key": self.recipe.key,
             "path": self.recipe.label,
-            "kind": self.recipe.kind,
+            "kind": self.recipe.profile_name,
             "lane": str(self.claim.lane),
             "attempt": self.claim.attempt,
             "outcome": outcome,
@@ -108,8 +108,8 @@ class JobAttempt:
 
 def count_lost_attempt(recipe: Recipe, lane: str, outcome: str) -> None:
     """Count and log an attempt whose pool process has ended."""
-    metrics().jobs.labels(recipe.kind, lane, outcome).inc()
-    fields = {"key": recipe.key, "path": recipe.label, "kind": recipe.kind, "lane": lane, "outcome": outcome}
+    metrics().jobs.labels(recipe.profile_name, lane, outcome).inc()
+    fields = {"key": recipe.key, "path": recipe.label, "kind": recipe.profile_name, "lane": lane, "outcome": outcome}
     log.error("job", extra={"fields": fields})
 
 

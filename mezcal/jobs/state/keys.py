@@ -124,9 +124,11 @@ class Keys:
         """
         return f"{self.prefix}ticket:{key}"
 
-    def pages(self, key: str) -> str:
-        """Set: the pages that were asked for of the master whose main mezzanine is *key*; expires."""
-        return f"{self.prefix}pages:{key}"
+    def others(self, key: str) -> str:
+        """Set: the pages, and the files of profiles, that were asked for of the master whose mezzanine is *key*;
+        expires.
+        """
+        return f"{self.prefix}others:{key}"
 
     # --- one download for several jobs
 

@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from mezcal.errors import ORIGIN_AWAY, Quarantined
-from mezcal.jobs.state import known_pages
+from mezcal.jobs.state import known_derivatives
 from mezcal.jobs.state.keys import Keys, Lane
 from mezcal.jobs.state.lookups import JobLookups
 from mezcal.jobs.state.records import (
@@ -206,7 +206,7 @@ class JobTable(JobLookups):
 
     def _request(self, request: QueueRequest, lane: Lane, batch: str = "", client: Any = None) -> Any:
         recipe = request.recipe
-        known_pages.note(recipe, self.keys, self.redis if client is None else client)
+        known_derivatives.note(recipe, self.keys, self.redis if client is None else client)
         args: Arguments = {
             "lane": lane,
             "recipe": json.dumps(recipe.as_json()),

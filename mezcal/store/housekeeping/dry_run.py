@@ -23,9 +23,9 @@ class DryRunInventory:
         """Returns the walk of the inventory."""
         return self._inventory.walk(cursor)
 
-    def sidecar(self, folder: str) -> Sidecar | None:
-        """Returns the sidecar in *folder*."""
-        return self._inventory.sidecar(folder)
+    def sidecar(self, item: InventoryItem) -> Sidecar | None:
+        """Returns the sidecar of *item*."""
+        return self._inventory.sidecar(item)
 
     def evict(self, item: InventoryItem, before: float) -> int:
         """Returns the bytes that would be evicted."""

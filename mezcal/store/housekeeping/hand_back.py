@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from mezcal.errors import StoreDown
 from mezcal.store.local.files import ABSENT, os_errors_as_store_down, prune, remove_orphan
-from mezcal.store.local.layout import OURS, SIDECAR
-from mezcal.store.local.walk import FolderWalk, sidecar_in
+from mezcal.store.local.layout import IMAGE, OURS, SIDECAR
+from mezcal.store.local.walk import FolderWalk, sidecar_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class HandBackResult:
-    """How many images were found, how many *sidecars* and *own_images* (pages, thumbnails) removed, *foreign* left.
+    """How many images were found, how many *sidecars* and *own_images* removed, *foreign* left.
+
+    *own_images* are those that umd-lib/mezcal does not know: of pages, of other profiles, and thumbnails.
 
     A foreign file is an `image.json` without an image that is not mezcal's. *own_folder*: there was a folder `.mezcal`.
     """
@@ -55,9 +57,11 @@ class HandBack:
         with os_errors_as_store_down():
             self._refuse_live_drafts()
             self._result.own_folder = (self._store.root / OURS).is_dir()
-            for item in FolderWalk(self._store.root):
+            for item in FolderWalk(self._store.root, names=self._store.names):
                 if item.folder == OURS or item.folder.startswith(f"{OURS}/"):
                     self._result.own_images += bool(item.size)
+                elif item.name != IMAGE:
+                    self._remove_other(item)
                 else:
                     self._hand_back(item)
                 self._report(self._result)
@@ -73,13 +77,19 @@ class HandBack:
                 if not remove_orphan(draft, dry_run=True) and draft.exists():
                     raise StoreDown("an image is being written to the cache: stop every mezcal that uses it first")
 
+    def _remove_other(self, item: InventoryItem) -> None:
+        """Remove the derivative of a profile, which umd-lib/mezcal does not know."""
+        self._result.own_images += bool(item.size)
+        if not self._dry_run:
+            self._store.inventory.remove(item, before=float("inf"))
+
     def _hand_back(self, item: InventoryItem) -> None:
         """Remove the sidecar of *item*, and the folders that it leaves empty."""
         self._result.images += bool(item.size)
         if item.sidecar_modified is None:
             return
         folder = self._store.root / item.folder
-        if item.size is None and sidecar_in(folder) is None:
+        if item.size is None and sidecar_of(folder / IMAGE) is None:
             self._result.foreign += 1
             return
         self._result.sidecars += 1

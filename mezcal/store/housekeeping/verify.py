@@ -20,7 +20,7 @@ class HasSize(Protocol):
 
 
 T = TypeVar("T", bound=HasSize)
-JPEG_START, JPEG_END = b"\xff\xd8", b"\xff\xd9"  # the first and the last two bytes of every JPEG
+JPEG_ENDS = b"\xff\xd8", b"\xff\xd9"  # the first and the last two bytes of every JPEG
 
 
 class Defect(StrEnum):
@@ -39,7 +39,8 @@ class Defect(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class VerifiedItem:
-    """One verified item: its folder, its defect, and if that was mended.
+    """One verified item: its folder, its defect, and if that was mended. For another image than `image.jpg`, *folder*
+    is its path.
 
     *without_sidecar* is not a defect: umd-lib/mezcal wrote no sidecars.
     """
@@ -49,6 +50,14 @@ class VerifiedItem:
     mended: bool = False
     without_sidecar: bool = False
     bytes: int = 0
+
+
+def is_cut(name: str, ends: tuple[bytes, bytes]) -> bool:
+    """Returns True if the image *name* with the first and last two bytes *ends* is a JPEG without one of its ends.
+
+    Other formats have no end mark; their size and digest are in their sidecars.
+    """
+    return name.endswith(".jpg") and ends != JPEG_ENDS
 
 
 def choose_sample(items: Iterable[T], number: int, choose: Callable[[int], int] = random.randrange) -> list[T]:

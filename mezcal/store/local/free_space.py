@@ -62,10 +62,10 @@ class EmergencyEviction:
         self._walk = self._inventory.walk(cursor)
         if not cursor:
             return islice(self._walk, ITEMS_MAX)
-        items = {item.folder: item for item in islice(self._walk, ITEMS_MAX)}
+        items = {item.image: item for item in islice(self._walk, ITEMS_MAX)}
         if not self._walk.cursor:
             self._walk = self._inventory.walk()
-            items |= {item.folder: item for item in islice(self._walk, ITEMS_MAX - len(items))}
+            items |= {item.image: item for item in islice(self._walk, ITEMS_MAX - len(items))}
         return items.values()
 
     def _missing(self, needed: int) -> tuple[int, int]:

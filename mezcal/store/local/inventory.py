@@ -6,16 +6,15 @@ import fcntl
 import os
 import time
 from contextlib import contextmanager, suppress
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from mezcal.errors import StoreDown
 from mezcal.store.inventory import YOUNG_SECONDS, InventoryItem
 from mezcal.store.local.files import ABSENT, lock_file, os_errors_as_store_down, prune, rename, sync
 from mezcal.store.local.free_space import EmergencyEviction
-from mezcal.store.local.layout import IMAGE, SIDECAR
+from mezcal.store.local.layout import sidecar_name
 from mezcal.store.local.trash import remove
-from mezcal.store.local.walk import FolderWalk, sidecar_in
+from mezcal.store.local.walk import FolderWalk, sidecar_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,11 +41,11 @@ class LocalInventory:
 
     def walk(self, cursor: str = "") -> FolderWalk:
         """Returns a walk through the folders from *cursor* on."""
-        return FolderWalk(self.root, cursor)
+        return FolderWalk(self.root, cursor, self._store.names)
 
-    def sidecar(self, folder: str) -> Sidecar | None:
-        """Returns the sidecar in *folder*, None if there is none that can be read."""
-        return sidecar_in(self.root / folder)
+    def sidecar(self, item: InventoryItem) -> Sidecar | None:
+        """Returns the sidecar of *item*, None if there is none that can be read."""
+        return sidecar_of(self.root / item.image)
 
     def evict(self, item: InventoryItem, before: float) -> int:
         """Move *item* to the trash; `empty_trash` removes it after PIN_SECONDS. Returns its bytes, or 0.
@@ -60,14 +59,14 @@ class LocalInventory:
         return self._take(item, before, outright=True)
 
     def _take(self, item: InventoryItem, before: float, *, outright: bool) -> int:
-        own = PurePosixPath(item.folder)
-        image = self.root / own / IMAGE
+        own = item.image
+        image = self.root / own
         with os_errors_as_store_down(), self._store.publishing(own):
             try:
                 status = image.lstat()
                 if max(status.st_atime, status.st_mtime) >= before:
                     return 0
-                size = status.st_size + _size(image.with_name(SIDECAR))
+                size = status.st_size + _size(image.with_name(sidecar_name(image.name)))
                 if outright:
                     remove(image)
                 else:
@@ -77,10 +76,10 @@ class LocalInventory:
             prune(image.parent, self.root)
         return max(size, 1)
 
-    def remove_empty_image(self, folder: str) -> None:
-        """Remove the image in *folder* if it has no bytes: nginx would serve it."""
-        image = self.root / folder / IMAGE
-        with os_errors_as_store_down(), self._store.publishing(PurePosixPath(folder)), suppress(*ABSENT):
+    def remove_empty_image(self, item: InventoryItem) -> None:
+        """Remove the image of *item* if it has no bytes: nginx would serve it."""
+        image = self.root / item.image
+        with os_errors_as_store_down(), self._store.publishing(item.image), suppress(*ABSENT):
             if not image.lstat().st_size:  # nothing was published meanwhile
                 image.unlink()
 

@@ -1,40 +1,98 @@
-"""The folder of each recipe in a store: umd-lib/mezcal's three layouts, without their collisions."""
+"""The folder and the file of each recipe in a store: umd-lib/mezcal's three layouts, without their collisions."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from hashlib import md5
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from mezcal.recipe import Mezzanine
+from mezcal.recipe import MEZZANINE, PYRAMID, Mezzanine, Profile
 from mezcal.settings import Layout
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import PurePath
+
     from mezcal.recipe import Recipe
 
-IMAGE = "image.jpg"
-SIDECAR = "image.json"
+IMAGE = MEZZANINE.file_name
 OURS = ".mezcal"  # scratch files, locks and derivatives kept by key; no path that keeps its name begins with it
 BY_KEY = "by-key"
 DEPTH_MAX = 100  # folders: deeper than any repository's; creating them is recursive
 NAME_MAX = 255  # bytes of one name on every common file system
 
 
-def folder(recipe: Recipe, layout: Layout, max_bytes: int | None = None) -> PurePosixPath:
-    """Returns the folder, relative to the root, that holds *recipe*'s `image.jpg` and nothing of another recipe.
+def sidecar_name(image: str) -> str:
+    """Returns the name of the sidecar of the file *image*: `image.json` for `image.jpg`."""
+    return f"{image.rpartition('.')[0]}.json"
+
+
+SIDECAR = sidecar_name(IMAGE)
+
+
+@dataclass(frozen=True, slots=True)
+class FileNames:
+    """The names of the files in the folders of a store: *images* are derivatives, *taken* are sidecars, too."""
+
+    images: frozenset[str]
+    taken: frozenset[str]
+
+    @classmethod
+    def of(cls, profiles: Iterable[Profile]) -> FileNames:
+        """Returns the names where derivatives of *profiles* are made."""
+        images = frozenset({IMAGE, *(profile.file_name for profile in profiles)})
+        return cls(images, images | {sidecar_name(image) for image in images})
+
+
+BUILT_IN = FileNames.of([PYRAMID])
+
+
+@dataclass(frozen=True, slots=True)
+class StoreLayout:
+    """Where a store keeps the derivative of each recipe, by the setting *layout*.
 
     *max_bytes* limits the whole path; None if the store limits single names only, as file systems do.
     """
-    if isinstance(recipe, Mezzanine) and recipe.page is not None:
-        return pages(recipe.path) / str(recipe.page)
-    if not isinstance(recipe, Mezzanine) or not _is_safe(recipe.path, layout, max_bytes):
-        return by_key(recipe.key)
-    if layout is Layout.BASIC:
-        return PurePosixPath(recipe.path)
-    digest = md5(recipe.path.encode(), usedforsecurity=False).hexdigest()
-    if layout is Layout.MD5_ENCODED:
-        return PurePosixPath(digest)
-    return PurePosixPath(digest[0:2], digest[2:4], digest[4:6], digest)
+
+    layout: Layout
+    names: FileNames = BUILT_IN
+    max_bytes: int | None = None
+
+    def image(self, recipe: Recipe) -> PurePosixPath:
+        """Returns the path, relative to the root, of *recipe*'s derivative."""
+        return self.folder(recipe) / recipe.file_name
+
+    def folder(self, recipe: Recipe) -> PurePosixPath:
+        """Returns the folder, relative to the root, that holds derivatives of *recipe*'s picture and no others."""
+        if not isinstance(recipe, Mezzanine):
+            return by_key(recipe.key)
+        if recipe.page is not None:
+            return pages(recipe.path) / str(recipe.page)
+        if not self._is_safe(recipe.path):
+            return pages(recipe.path)
+        if self.layout is Layout.BASIC:
+            return PurePosixPath(recipe.path)
+        digest = md5(recipe.path.encode(), usedforsecurity=False).hexdigest()
+        if self.layout is Layout.MD5_ENCODED:
+            return PurePosixPath(digest)
+        return PurePosixPath(digest[0:2], digest[2:4], digest[4:6], digest)
+
+    def _is_safe(self, path: str) -> bool:
+        """Returns True if *path* may name a folder.
+
+        `a/image.jpg` would collide with the file of `a`, and `a.lock` with the lock file that umd-lib/mezcal left next
+        to `a`.
+        """
+        if self.layout is not Layout.BASIC:
+            return True
+        names, taken = path.split("/"), self.names.taken
+        return (
+            names[0] != OURS
+            and (self.max_bytes is None or len(path.encode()) <= self.max_bytes)
+            and len(names) <= DEPTH_MAX
+            and not any(name in taken or name.endswith(".lock") or len(name.encode()) > NAME_MAX for name in names)
+        )
 
 
 def pages(path: str) -> PurePosixPath:
@@ -47,20 +105,6 @@ def by_key(key: str) -> PurePosixPath:
     return PurePosixPath(OURS, BY_KEY, key[:2], key)
 
 
-def _is_safe(path: str, layout: Layout, max_bytes: int | None) -> bool:
-    """Returns True if *path* may name a folder.
-
-    `a/image.jpg` would collide with the file of `a`, and `a.lock` with the lock file that umd-lib/mezcal left next to
-    `a`.
-    """
-    if layout is not Layout.BASIC:
-        return True
-    names = path.split("/")
-    return (
-        names[0] != OURS
-        and (max_bytes is None or len(path.encode()) <= max_bytes)
-        and len(names) <= DEPTH_MAX
-        and not any(
-            name in {IMAGE, SIDECAR} or name.endswith(".lock") or len(name.encode()) > NAME_MAX for name in names
-        )
-    )
+def name_of(image: PurePath) -> str:
+    """Returns *image*, a path below the root, as one text. An `image.jpg` is called as its folder."""
+    return str(image.parent if image.name == IMAGE else image)

@@ -32,12 +32,12 @@ from mezcal.store.local.files import (
 )
 from mezcal.store.local.inventory import LocalInventory
 from mezcal.store.local.last_use import access_times_kept
-from mezcal.store.local.layout import IMAGE, OURS, SIDECAR, by_key, folder
+from mezcal.store.local.layout import BUILT_IN, IMAGE, OURS, FileNames, StoreLayout, by_key, sidecar_name
 from mezcal.store.local.permissions import check_owner, folders_in
 from mezcal.store.local.scratch import Scratch
-from mezcal.store.local.trash import Trash, name_of
+from mezcal.store.local.trash import Trash, digest_of
 from mezcal.store.local.verify import LocalVerifier
-from mezcal.store.local.walk import FolderWalk, pages_in, sidecar_in
+from mezcal.store.local.walk import FolderWalk, derivatives_in, sidecar_of
 from mezcal.store.usage import Usage, UsageCache
 from mezcal.store.values import Described, Opened, Sidecar, StoredEntry
 
@@ -57,21 +57,25 @@ SWEEP_MAX = 500  # evicted files that a sweep removes: more would delay the work
 
 
 class LocalStore:
-    """Stores `<root>/<folder>/image.jpg`, and `image.json` in the same folder; see `layout` for the folder."""
+    """Stores `<root>/<folder>/image.jpg`, and `image.json` in the same folder; see `layout` for both names.
 
-    def __init__(self, root: Path, layout: Layout, pin_seconds: float = 60) -> None:
+    *names* are those of all derivatives.
+    """
+
+    def __init__(self, root: Path, layout: Layout, pin_seconds: float = 60, names: FileNames = BUILT_IN) -> None:
         self.root = root
-        self.layout = layout
+        self.names = names
+        self._layout = StoreLayout(layout, names)
         self.scratch = root / OURS / "scratch"
         self.locks = root / OURS / "locks"
         self.trash = Trash(root / OURS / "evicted", pin_seconds)
-        self._usage = UsageCache(lambda: (item.size for item in FolderWalk(root)), self._surveyed)
+        self._usage = UsageCache(lambda: (item.size for item in FolderWalk(root, names=names)), self._surveyed)
 
     # --- finding: no lock, one `stat`
 
     def path(self, recipe: Recipe) -> Path:
         """Returns where *recipe*'s derivative is, or would be."""
-        return self.root / folder(recipe, self.layout) / IMAGE
+        return self.root / self._layout.image(recipe)
 
     def find(self, recipe: Recipe) -> Stored | None:
         """Returns the derivative of *recipe*, None if there is none.
@@ -94,18 +98,18 @@ class LocalStore:
 
     def sidecar(self, recipe: Recipe) -> Sidecar | None:
         """Returns the sidecar of *recipe*'s derivative. Derivatives of umd-lib/mezcal have none."""
-        return sidecar_in(self.path(recipe).parent)
+        return sidecar_of(self.path(recipe))
 
     def open(self, recipe: Recipe) -> Opened | None:
         """Open the derivative of *recipe*, None if there is none. The open file stays the same if it is replaced."""
-        return self._open_in(folder(recipe, self.layout))
+        return self._open_own(self._layout.image(recipe))
 
     def open_by_key(self, key: str) -> Opened | None:
         """Open a thumbnail of which only the key is known; *key* must be one."""
-        return self._open_in(by_key(key))
+        return self._open_own(by_key(key) / IMAGE)
 
-    def _open_in(self, own: PurePosixPath) -> Opened | None:
-        path = self.root / own / IMAGE
+    def _open_own(self, own: PurePosixPath) -> Opened | None:
+        path = self.root / own
         return self.open_at(path) or (self.open_at(path) if self._take_back(own) else None)
 
     def open_at(self, path: Path) -> Opened | None:
@@ -126,9 +130,12 @@ class LocalStore:
         set_last_use(file.fileno(), status)
         return Opened(stored, cast("BinaryIO", file))
 
-    def pages(self, recipe: Recipe) -> list[Mezzanine]:
-        """Returns the pages of *recipe*'s master that are stored, or were a moment ago."""
-        return pages_in(self.root, recipe.path) if isinstance(recipe, Mezzanine) else []
+    def others(self, recipe: Recipe) -> list[Mezzanine]:
+        """Returns the other derivatives of *recipe*'s master that are stored, or were a moment ago."""
+        if not isinstance(recipe, Mezzanine):
+            return []
+        own = self.root / self._layout.folder(recipe.main())
+        return [other for other in derivatives_in(self.root, recipe.path, own, self.names) if other != recipe]
 
     # --- publishing: a scratch file, synced, renamed
 
@@ -146,8 +153,8 @@ class LocalStore:
         is too old then, which costs one revalidation; in the other order the old image would count as fresh. A first
         image comes last: without its sidecar it would never be revalidated.
         """
-        own = folder(recipe, self.layout)
-        path = self.root / own / IMAGE
+        own = self._layout.image(recipe)
+        path = self.root / own
         with os_errors_as_store_down(), self.draft() as sidecar_draft:
             sidecar_draft.write_bytes(sidecar.as_bytes())
             sync(sidecar_draft)
@@ -159,15 +166,15 @@ class LocalStore:
                 if stored is None:
                     raise StoreDown("the picture is empty: it was not written to the end")
                 self.trash.forget(own)  # else an older version might come back, perhaps with the new sidecar
-                both = [(draft, path), (sidecar_draft, path.with_name(SIDECAR))]
+                both = [(draft, path), (sidecar_draft, path.with_name(sidecar_name(path.name)))]
                 for made, place in both if path.exists() else reversed(both):
                     rename(made, place)
         return stored
 
     def delete(self, recipe: Recipe) -> bool:
         """Delete *recipe*'s derivative and the folders it leaves empty. Returns True if there was one."""
-        own = folder(recipe, self.layout)
-        path = self.root / own / IMAGE
+        own = self._layout.image(recipe)
+        path = self.root / own
         with os_errors_as_store_down(), self.publishing(own):
             try:
                 path.unlink()
@@ -175,19 +182,19 @@ class LocalStore:
             except ABSENT:
                 existed = False
             with suppress(*ABSENT):
-                path.with_name(SIDECAR).unlink()
+                path.with_name(sidecar_name(path.name)).unlink()
             self.trash.forget(own)
             prune(path.parent, self.root)
         return existed
 
     @contextmanager
     def publishing(self, own: PurePosixPath, patience: float | None = None) -> Iterator[None]:
-        """Let one process at a time publish to the folder *own*, on all hosts that share the store.
+        """Let one process at a time publish the derivative *own*, on all hosts that share the store.
 
         Raises `StoreDown` after *patience* seconds, if given: a worker that cannot reach Redis may hold the lock for
         two minutes.
         """
-        descriptor = lock_file(self.locks, name_of(own)[:2])
+        descriptor = lock_file(self.locks, digest_of(own)[:2])
         try:
             lock_within(descriptor, patience)
             yield
@@ -196,14 +203,14 @@ class LocalStore:
 
     def refresh(self, recipe: Recipe, sidecar: Sidecar) -> bool:
         """Replace the sidecar of *recipe*'s derivative. Returns False if another one was stored meanwhile."""
-        own = folder(recipe, self.layout)
+        own = self._layout.image(recipe)
         with os_errors_as_store_down(), self.draft() as draft, self.publishing(own):
             now = self.sidecar(recipe)
             if now is None or now.made != sidecar.made:
                 return False
             draft.write_bytes(sidecar.as_bytes())
             sync(draft)
-            rename(draft, self.root / own / SIDECAR)
+            rename(draft, self.root / own.with_name(sidecar_name(own.name)))
         return True
 
     def check(self) -> None:
@@ -215,7 +222,7 @@ class LocalStore:
     def check_folders(self, most: int) -> None:
         """Raise `StoreDown` if a derivative could not be stored in one of the first *most* folders."""
         with os_errors_as_store_down():
-            check_owner(self.root, islice((item.folder for item in FolderWalk(self.root)), most))
+            check_owner(self.root, islice((item.folder for item in FolderWalk(self.root, names=self.names)), most))
 
     def check_rename(self) -> None:
         """Raise `StoreDown` unless renaming over a file replaces it within one file system, as publishing needs."""
@@ -237,7 +244,8 @@ class LocalStore:
 
     def evict(self, recipe: Recipe) -> bool:
         """Move *recipe*'s derivative to the trash, however recently it was used. Returns True if there was one."""
-        item = InventoryItem(str(folder(recipe, self.layout)))
+        own = self._layout.image(recipe)
+        item = InventoryItem(str(own.parent), own.name)
         return bool(self.inventory.evict(item, before=float("inf")))
 
     def _take_back(self, own: PurePosixPath) -> bool:
@@ -245,7 +253,7 @@ class LocalStore:
         if not self.trash.has(own):
             return False
         with os_errors_as_store_down(), self.publishing(own, TAKE_BACK_SECONDS):
-            self.trash.take_back(own, self.root / own / IMAGE)
+            self.trash.take_back(own, self.root / own)
         return True
 
     def make_free_space(self, needed: int) -> bool:
@@ -292,10 +300,10 @@ class LocalStore:
 
     def entries(self) -> Iterator[StoredEntry]:
         """Yields every derivative, without those in the trash."""
-        for item in FolderWalk(self.root):
+        for item in FolderWalk(self.root, names=self.names):
             if item.size:
-                read_sidecar = partial(sidecar_in, self.root / item.folder)
-                yield StoredEntry(f"{item.folder}/{IMAGE}", item.size, item.modified, read_sidecar)
+                read_sidecar = partial(sidecar_of, self.root / item.image)
+                yield StoredEntry(str(item.image), item.size, item.modified, read_sidecar)
 
     def usage(self) -> Usage | None:
         """Returns what the store holds, at most ten seconds old. Of a large one, what the last survey counted."""

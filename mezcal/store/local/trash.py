@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from mezcal.errors import DISK_FULL, StoreDown
 from mezcal.store.local.files import ABSENT, rename
-from mezcal.store.local.layout import SIDECAR
+from mezcal.store.local.layout import name_of, sidecar_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,18 +23,21 @@ if TYPE_CHECKING:
 
 
 class Trash:
-    """The folder of evicted derivatives. `put`, `take_back` and `forget` need the derivative's publishing lock."""
+    """The folder of evicted derivatives. `put`, `take_back` and `forget` need the derivative's publishing lock.
+
+    *own* is a derivative's path below the store's root. In the trash it is `<digest of that>.jpg`, whatever its format.
+    """
 
     def __init__(self, root: Path, seconds: float) -> None:
         self.root = root
         self.seconds = seconds
 
-    def put(self, folder: PurePosixPath, image: Path) -> None:
-        """Move *image*, the derivative of *folder*, and its sidecar to the trash. Raises `FileNotFoundError`."""
+    def put(self, own: PurePosixPath, image: Path) -> None:
+        """Move *image*, the derivative *own*, and its sidecar to the trash. Raises `FileNotFoundError`."""
         if not self.seconds:
             remove(image)
             return
-        place = self._current_folder() / name_of(folder)
+        place = self._current_folder() / digest_of(own)
         try:
             _move(image, place.with_suffix(".jpg"))
         except OSError as error:
@@ -43,33 +46,33 @@ class Trash:
             remove(image)  # no space even for a folder: this eviction is to free some
             return
         with suppress(FileNotFoundError):
-            image.with_name(SIDECAR).rename(place.with_suffix(".json"))
+            _sidecar(image).rename(place.with_suffix(".json"))
 
     def _current_folder(self) -> Path:
         step = max(1, int(self.seconds / 2))
         return self.root / str((int(time.time() + self.seconds) // step + 1) * step)
 
-    def has(self, folder: PurePosixPath) -> bool:
-        """Returns True if *folder*'s derivative is in the trash. Reads a few names."""
-        return any(place.exists() for place in self._places(folder))
+    def has(self, own: PurePosixPath) -> bool:
+        """Returns True if the derivative *own* is in the trash. Reads a few names."""
+        return any(place.exists() for place in self._places(own))
 
-    def take_back(self, folder: PurePosixPath, image: Path) -> None:
-        """Move *folder*'s derivative back to *image*, if it is in the trash and nothing is there.
+    def take_back(self, own: PurePosixPath, image: Path) -> None:
+        """Move the derivative *own* back to *image*, if it is in the trash and nothing is there.
 
         The image comes last: if the process dies in between, it is still in the trash, and not without its sidecar.
         """
-        for place in self._places(folder):
+        for place in self._places(own):
             with suppress(*ABSENT, StoreDown):  # removed at this moment: then it is made again
                 if place.exists() and not image.exists():
                     if place.with_suffix(".json").exists():  # umd-lib/mezcal's have none
-                        rename(place.with_suffix(".json"), image.with_name(SIDECAR))
+                        rename(place.with_suffix(".json"), _sidecar(image))
                     rename(place, image)
                     with suppress(OSError):  # another user's file
                         os.utime(image, ns=(time.time_ns(), image.stat().st_mtime_ns))  # used now
 
-    def forget(self, folder: PurePosixPath) -> None:
-        """Remove *folder*'s derivative from the trash."""
-        for place in self._places(folder):
+    def forget(self, own: PurePosixPath) -> None:
+        """Remove the derivative *own* from the trash."""
+        for place in self._places(own):
             place.unlink(missing_ok=True)
             place.with_suffix(".json").unlink(missing_ok=True)
 
@@ -81,8 +84,8 @@ class Trash:
                 removed += _remove_files(place, limit - removed)
         return removed
 
-    def _places(self, folder: PurePosixPath) -> Iterator[Path]:
-        name = name_of(folder)
+    def _places(self, own: PurePosixPath) -> Iterator[Path]:
+        name = digest_of(own)
         return (place / f"{name}.jpg" for place in self._folders())
 
     def _folders(self) -> list[Path]:
@@ -91,9 +94,13 @@ class Trash:
         return []
 
 
-def name_of(folder: PurePosixPath) -> str:
-    """Returns the name under which *folder*'s derivative is locked and kept in the trash."""
-    return sha256(os.fsencode(folder)).hexdigest()[:32]
+def digest_of(own: PurePosixPath) -> str:
+    """Returns the name under which the derivative *own* is locked and kept in the trash."""
+    return sha256(os.fsencode(name_of(own))).hexdigest()[:32]
+
+
+def _sidecar(image: Path) -> Path:
+    return image.with_name(sidecar_name(image.name))
 
 
 def _move(image: Path, place: Path) -> None:
@@ -107,7 +114,7 @@ def _move(image: Path, place: Path) -> None:
 def remove(image: Path) -> None:
     """Remove *image* and its sidecar. Raises `FileNotFoundError`."""
     image.unlink()
-    image.with_name(SIDECAR).unlink(missing_ok=True)
+    _sidecar(image).unlink(missing_ok=True)
 
 
 def _remove_files(place: Path, limit: int) -> int:

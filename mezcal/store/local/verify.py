@@ -6,13 +6,12 @@ import hashlib
 import os
 import stat
 from contextlib import suppress
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from mezcal.store.housekeeping.verify import JPEG_END, JPEG_START, Defect, VerifiedItem, choose_sample
+from mezcal.store.housekeeping.verify import Defect, VerifiedItem, choose_sample, is_cut
 from mezcal.store.local.files import ABSENT, open_image, os_errors_as_store_down, prune, remove_orphan
-from mezcal.store.local.layout import IMAGE, SIDECAR
-from mezcal.store.local.walk import sidecar_in
+from mezcal.store.local.layout import IMAGE, name_of, sidecar_name
+from mezcal.store.local.walk import sidecar_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -48,55 +47,55 @@ class LocalVerifier:
         """
         if item.size is None and item.sidecar_modified is None and not (item.empty or item.irregular):
             return None
-        defect, size = self._defect(item.folder), item.size or 0
+        image, size = self._store.root / item.image, item.size or 0
+        name = name_of(item.image)
+        defect = self._defect(image)
         if defect is None:
-            return (
-                VerifiedItem(item.folder, without_sidecar=item.sidecar_modified is None, bytes=size) if size else None
-            )
+            return VerifiedItem(name, without_sidecar=item.sidecar_modified is None, bytes=size) if size else None
         if not self._mend:
-            return VerifiedItem(item.folder, self._defect(item.folder), bytes=size)
-        with os_errors_as_store_down(), self._store.publishing(PurePosixPath(item.folder)):
-            defect = self._defect(item.folder)
-            mended = defect is not None and self._remove(item.folder, defect)
-        return VerifiedItem(item.folder, defect, mended, bytes=size)
+            return VerifiedItem(name, self._defect(image), bytes=size)
+        with os_errors_as_store_down(), self._store.publishing(item.image):
+            defect = self._defect(image)
+            mended = defect is not None and self._remove(image, defect)
+        return VerifiedItem(name, defect, mended, bytes=size)
 
-    def _defect(self, folder: str) -> Defect | None:
-        path = self._store.root / folder
+    def _defect(self, image: Path) -> Defect | None:
         try:
-            descriptor = open_image(str(path / IMAGE), os.O_RDONLY)
+            descriptor = open_image(str(image), os.O_RDONLY)
         except ABSENT:
-            return self._defect_without_image(path)
+            return self._defect_without_image(image)
         except OSError:
-            return Defect.IRREGULAR if _is_irregular(path / IMAGE) else Defect.UNREADABLE_IMAGE
+            return Defect.IRREGULAR if _is_irregular(image) else Defect.UNREADABLE_IMAGE
         try:
-            return _image_defect(descriptor, path)
+            return _image_defect(descriptor, image)
         except OSError:
             return Defect.UNREADABLE_IMAGE
         finally:
             os.close(descriptor)
 
-    def _defect_without_image(self, path: Path) -> Defect | None:
-        if (path / SIDECAR).exists():
+    def _defect_without_image(self, image: Path) -> Defect | None:
+        if _sidecar(image).exists():
             return Defect.LONE_SIDECAR
+        if image.name != IMAGE:  # the folder is verified with its image.jpg
+            return None
         try:
-            with os.scandir(path) as entries:
-                return None if any(entries) or path == self._store.root else Defect.EMPTY_FOLDER
+            with os.scandir(image.parent) as entries:
+                return None if any(entries) or image.parent == self._store.root else Defect.EMPTY_FOLDER
         except OSError:  # removed meanwhile
             return None
 
-    def _remove(self, folder: str, defect: Defect) -> bool:
+    def _remove(self, image: Path, defect: Defect) -> bool:
         """Remove the files with *defect*. Returns False if they must stay: an operator has to check the disk."""
-        path = self._store.root / folder
         if defect is Defect.UNREADABLE_IMAGE:
             return False
         try:
             if defect in REMOVE_IMAGE:
-                (path / IMAGE).unlink(missing_ok=True)
+                image.unlink(missing_ok=True)
             if defect is not Defect.EMPTY_FOLDER:
-                (path / SIDECAR).unlink(missing_ok=True)
+                _sidecar(image).unlink(missing_ok=True)
         except IsADirectoryError:
             return False
-        prune(path, self._store.root)
+        prune(image.parent, self._store.root)
         return True
 
     def _verify_scratch(self) -> Iterator[VerifiedItem]:
@@ -105,6 +104,10 @@ class LocalVerifier:
             for path in self._store.scratch.iterdir():
                 if remove_orphan(path, dry_run=not self._mend):
                     yield VerifiedItem(str(path.relative_to(self._store.root)), Defect.DEAD_DRAFT, self._mend)
+
+
+def _sidecar(image: Path) -> Path:
+    return image.with_name(sidecar_name(image.name))
 
 
 def _is_irregular(path: Path) -> bool:
@@ -124,11 +127,11 @@ def _image_defect(descriptor: int, path: Path) -> Defect | None:
         _restore_access_time(descriptor, before)
     if not before.st_size:
         return Defect.EMPTY
-    if ends != (JPEG_START, JPEG_END):
+    if is_cut(path.name, ends):
         return Defect.CUT
-    sidecar = sidecar_in(path)
+    sidecar = sidecar_of(path)
     if sidecar is None:
-        return Defect.UNREADABLE_SIDECAR if (path / SIDECAR).exists() else None
+        return Defect.UNREADABLE_SIDECAR if _sidecar(path).exists() else None
     return None if (sidecar.size, sidecar.sha256) == (before.st_size, digest) else Defect.CHANGED
 
 

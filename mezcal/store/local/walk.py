@@ -13,17 +13,17 @@ from contextlib import suppress
 from dataclasses import dataclass
 from io import FileIO
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mezcal.recipe import Mezzanine
+from mezcal.recipe import Mezzanine, Profile
 from mezcal.store.inventory import InventoryItem
 from mezcal.store.local.files import open_image
-from mezcal.store.local.layout import BY_KEY, IMAGE, OURS, SIDECAR, pages
+from mezcal.store.local.layout import BUILT_IN, BY_KEY, IMAGE, OURS, FileNames, pages, sidecar_name
 from mezcal.store.values import Sidecar
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 BLOCK = 512  # entries of a folder that are read at a time, at least
 LEFT_ALONE = {"lost+found"}  # at the root: the file system's own
@@ -46,21 +46,22 @@ class FolderWalk:
     Folders that are added or removed meanwhile may be yielded or not; all others are yielded once.
     """
 
-    def __init__(self, root: Path, cursor: str = "") -> None:
+    def __init__(self, root: Path, cursor: str = "", names: FileNames = BUILT_IN) -> None:
         self._root = str(root)
+        self._names = names
         self._levels = list(self._resumed(cursor))
         self._fresh = not self._levels
 
     def __iter__(self) -> Iterator[InventoryItem]:
-        """Yields each folder before the folders in it."""
+        """Yields each folder before the folders in it: first with its `image.jpg`, then with each other image in it."""
         if self._fresh:
             self._fresh = False
-            yield self._enter("")
+            yield from self._enter("")
         while self._levels:
             level = self._levels[-1]
             if level.left:
                 level.inside = level.left.pop()
-                yield self._enter(os.path.join(level.folder, level.inside))  # noqa: PTH118 - a million times
+                yield from self._enter(os.path.join(level.folder, level.inside))  # noqa: PTH118 - a million times
             elif level.following is None:
                 self._levels.pop()
             else:
@@ -69,19 +70,21 @@ class FolderWalk:
 
     @property
     def cursor(self) -> str:
-        """Where a later walk continues after what was yielded so far; "" once everything was."""
+        """Where a later walk continues after the folders that were yielded so far; "" once all were."""
         return json.dumps([[level.at, level.inside] for level in self._levels]) if self._levels else ""
 
-    def _enter(self, folder: str) -> InventoryItem:
-        names, files, following, count = _block(self._path(folder), 0, folder)
+    def _enter(self, folder: str) -> list[InventoryItem]:
+        names, files, following, count = _block(self._path(folder), 0, folder, self._names.taken)
         if names or following is not None:
             self._levels.append(FolderLevel(folder, 0, names, following))
         if following is not None:  # the image may be in any later block
-            files = _files(self._path(folder))
-        return _item(folder, files, empty=count == 0)
+            files = _files(self._path(folder), self._names.taken)
+        others = (name for name in files if name in self._names.images and name != IMAGE)
+        items = [_item(folder, name, files) for name in sorted(others)]
+        return [_item(folder, IMAGE, files, empty=count == 0), *filter(_is_ours, items)]
 
     def _level(self, folder: str, at: int) -> FolderLevel | None:
-        names, _, following, _ = _block(self._path(folder), at, folder)
+        names, _, following, _ = _block(self._path(folder), at, folder, self._names.taken)
         return FolderLevel(folder, at, names, following) if names or following is not None else None
 
     def _path(self, folder: str) -> str:
@@ -111,18 +114,20 @@ def _positions(cursor: str) -> list[tuple[int, str | None]]:
         return []
 
 
-def _block(path: str, at: int, folder: str) -> tuple[list[str], dict[str, os.stat_result], int | None, int]:
+def _block(
+    path: str, at: int, folder: str, ours: frozenset[str]
+) -> tuple[list[str], dict[str, os.stat_result], int | None, int]:
     """Returns the folders and files of ours among the entries from *at* on, the next block's position, and how many."""
     with suppress(OSError):  # it may be removed meanwhile, or the file system may not know the position
         if at == 0:
             with os.scandir(path) as entries:
                 first = list(islice(entries, BLOCK + 1))
                 if len(first) <= BLOCK:
-                    return *_sorted(first, folder), None, len(first)
+                    return *_sorted(first, folder, ours), None, len(first)
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             listed, following = _from(descriptor, at)
-            return *_sorted(listed, folder), following, len(listed)
+            return *_sorted(listed, folder, ours), following, len(listed)
         finally:
             os.close(descriptor)
     return [], {}, None, -1
@@ -146,14 +151,16 @@ def _from(descriptor: int, at: int) -> tuple[list[os.DirEntry[Any]], int | None]
     return listed, None
 
 
-def _sorted(entries: list[os.DirEntry[Any]], folder: str) -> tuple[list[str], dict[str, os.stat_result]]:
-    """Returns *entries* as folders to enter and files of ours."""
+def _sorted(
+    entries: list[os.DirEntry[Any]], folder: str, ours: frozenset[str]
+) -> tuple[list[str], dict[str, os.stat_result]]:
+    """Returns *entries* as folders to enter and files with names of *ours*."""
     names, files = [], {}
     for entry in entries:
         if entry.is_dir(follow_symlinks=False) and entry.name != IMAGE:
             if _entered(folder, entry.name):
                 names.append(entry.name)
-        elif entry.name in {IMAGE, SIDECAR}:
+        elif entry.name in ours:
             with suppress(FileNotFoundError):
                 files[entry.name] = entry.stat(follow_symlinks=False)
     names.reverse()
@@ -167,19 +174,20 @@ def _entered(folder: str, name: str) -> bool:
     return bool(folder) or name not in LEFT_ALONE
 
 
-def _files(path: str) -> dict[str, os.stat_result]:
+def _files(path: str, ours: frozenset[str]) -> dict[str, os.stat_result]:
     files = {}
-    for name in (IMAGE, SIDECAR):
+    for name in ours:
         with suppress(OSError):
             files[name] = os.lstat(os.path.join(path, name))  # noqa: PTH118
     return files
 
 
-def _item(folder: str, files: dict[str, os.stat_result], *, empty: bool) -> InventoryItem:
-    found, sidecar = files.get(IMAGE), files.get(SIDECAR)
+def _item(folder: str, name: str, files: dict[str, os.stat_result], *, empty: bool = False) -> InventoryItem:
+    found, sidecar = files.get(name), files.get(sidecar_name(name))
     image = found if found and stat.S_ISREG(found.st_mode) else None
     return InventoryItem(
         folder,
+        name,
         size=image.st_size if image else None,
         last_used=max(image.st_atime, image.st_mtime) if image else 0,
         sidecar_size=sidecar.st_size if sidecar else 0,
@@ -190,17 +198,30 @@ def _item(folder: str, files: dict[str, os.stat_result], *, empty: bool) -> Inve
     )
 
 
-def sidecar_in(folder: Path) -> Sidecar | None:
-    """Returns the sidecar in *folder*, None if there is none that can be read."""
+def _is_ours(item: InventoryItem) -> bool:
+    """Returns True if *item*, the image of a profile, has a sidecar. Else it may be a file of another program."""
+    return item.sidecar_modified is not None
+
+
+def sidecar_of(image: Path) -> Sidecar | None:
+    """Returns the sidecar of *image*, None if there is none that can be read."""
     try:
-        with FileIO(folder / SIDECAR, opener=open_image) as file:
+        with FileIO(image.with_name(sidecar_name(image.name)), opener=open_image) as file:
             return Sidecar.from_bytes(file.readall())
     except OSError:
         return None
 
 
-def pages_in(root: Path, path: str) -> list[Mezzanine]:
-    """Returns the pages of the master at *path* that have a folder."""
+def derivatives_in(root: Path, path: str, own: Path, names: FileNames) -> Iterator[Mezzanine]:
+    """Yields what is stored of the master at *path*: in its folder *own*, and in that of each of its pages."""
+    yield from _derivatives_in(own, Mezzanine(path), names)
     with suppress(OSError), os.scandir(root / pages(path)) as folders:
-        return [Mezzanine(path, int(entry.name)) for entry in folders if entry.name.isdecimal()]
-    return []
+        for entry in folders:
+            if entry.name.isdecimal():
+                yield from _derivatives_in(Path(entry), Mezzanine(path, int(entry.name)), names)
+
+
+def _derivatives_in(folder: Path, picture: Mezzanine, names: FileNames) -> Iterator[Mezzanine]:
+    for name in names.images:
+        if (folder / name).is_file():
+            yield picture.in_profile(Profile.of_file(name))

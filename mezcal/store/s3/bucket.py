@@ -13,7 +13,7 @@ from mezcal.errors import StoreDown
 from mezcal.store.s3.client import ATTEMPTS, NO_S3, UNREACHABLE, S3Client, S3Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
 PART_BYTES = 32 << 20  # a larger object is sent in parts, so that a retry sends no more than one of them again
@@ -199,8 +199,8 @@ class Bucket:
             query = {name: value for name, value in query.items() if name != "StartAfter"}
             query["ContinuationToken"] = page["NextContinuationToken"]
 
-    def abort_uploads(self, before: float, suffix: str = "") -> int:
-        """Abort the multipart uploads of names ending in *suffix* begun before *before*. Returns how many.
+    def abort_uploads(self, before: float, is_ours: Callable[[str], bool]) -> int:
+        """Abort the multipart uploads of the names that *is_ours* takes, begun before *before*. Returns how many.
 
         Raises `NotSupported` if the server does not list them.
         """
@@ -210,7 +210,7 @@ class Bucket:
             if _is_not_implemented(refused):
                 raise NotSupported from refused
             raise refused.failure from refused
-        uploads = [upload for upload in page.get("Uploads", ()) if upload["Key"].endswith(suffix)]
+        uploads = [upload for upload in page.get("Uploads", ()) if is_ours(upload["Key"])]
         abandoned = [upload for upload in uploads if upload["Initiated"].timestamp() < before]
         for upload in abandoned:
             self._client.call("abort_multipart_upload", Key=upload["Key"], UploadId=upload["UploadId"])

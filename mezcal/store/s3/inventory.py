@@ -42,8 +42,10 @@ class S3InventoryWalk:
         """
         for entry in self._store.entries(self.cursor):
             self.cursor = entry.name
+            folder, _, image = entry.name.rpartition("/")
             yield InventoryItem(
-                entry.name.removesuffix(f"/{IMAGE}"),
+                folder,
+                image,
                 size=entry.size,
                 last_used=entry.modified,
                 sidecar_modified=entry.modified,
@@ -65,14 +67,14 @@ class S3Inventory:
         """Returns a walk through the derivatives from *cursor* on."""
         return S3InventoryWalk(self._store, cursor)
 
-    def sidecar(self, folder: str) -> Sidecar | None:
-        """Returns the sidecar of the image in *folder*, None if there is none."""
-        return self._store.sidecar_at(f"{folder}/{IMAGE}")
+    def sidecar(self, item: InventoryItem) -> Sidecar | None:
+        """Returns the sidecar of *item*, None if there is none."""
+        return self._store.sidecar_at(str(item.image))
 
     def evict(self, item: InventoryItem, before: float) -> int:
         """Mark *item* as evicted, unless it was written since *before*. Returns its bytes, or 0."""
-        found = self._bucket.head(f"{item.folder}/{IMAGE}")
-        if found is None or found.modified >= before:
+        found = self._bucket.head(str(item.image))
+        if found is None or found.modified >= before or not _is_ours(item, found):
             return 0
         return found.size if self._store.trash.put(found) else 0
 
@@ -146,3 +148,8 @@ class S3Inventory:
         except ObjectChanged:
             return False
         return True
+
+
+def _is_ours(item: InventoryItem, found: StoredObject) -> bool:
+    """Returns True if *found* was stored by mezcal, or by umd-lib/mezcal, which has no names but `image.jpg`."""
+    return item.name == IMAGE or "sha256" in found.metadata

@@ -12,9 +12,9 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from mezcal.errors import StoreDown
-from mezcal.recipe import Mezzanine
+from mezcal.recipe import MEDIA_TYPES, Mezzanine, Profile, profiles_of
 from mezcal.store.housekeeping.trim import surveyed_usage
-from mezcal.store.local.layout import BY_KEY, IMAGE, OURS, by_key, folder, pages
+from mezcal.store.local.layout import BY_KEY, IMAGE, OURS, FileNames, StoreLayout, by_key, pages
 from mezcal.store.local.scratch import Scratch
 from mezcal.store.s3.bucket import Bucket, Fields, NotSupported, ObjectChanged
 from mezcal.store.s3.capabilities import Capabilities, features, probe, uploads_feature
@@ -60,11 +60,12 @@ class S3Store:
         prefix = settings.aws_prefix.strip("/")
         self._settings = settings
         self.bucket = Bucket(S3Client(settings), f"{prefix}/" if prefix else "")
-        self.fields: Fields = {"ContentType": "image/jpeg", "CacheControl": settings.image_cache_control}
+        self.names = FileNames.of(profiles_of(settings).values())
         self.trash = BucketTrash(self.bucket, self.fields, self.capabilities)
         self.pin_seconds = settings.pin_seconds
-        self._layout = settings.storage_layout
-        self._path_bytes_max = KEY_BYTES_MAX - len(self.bucket.prefix.encode()) - len(f"/{IMAGE}")
+        longest = max(len(f"/{name}") for name in self.names.images)
+        path_bytes = KEY_BYTES_MAX - len(self.bucket.prefix.encode()) - longest
+        self._layout = StoreLayout(settings.storage_layout, self.names, path_bytes)
         self._scratch = Scratch((settings.tmp_dir or settings.cache_dir / OURS) / "scratch")
         self._usage = UsageCache(lambda: (entry.size for entry in self.entries()), self._surveyed, USAGE_SECONDS)
         self._lock = threading.Lock()
@@ -72,11 +73,16 @@ class S3Store:
         self._capabilities: Capabilities | None = None
         self._lists_uploads = True
 
+    def fields(self, name: str) -> Fields:
+        """Returns the headers of the object *name*, for whoever fetches it without mezcal."""
+        media_type = MEDIA_TYPES[name.rpartition(".")[2]]
+        return {"ContentType": media_type, "CacheControl": self._settings.image_cache_control}
+
     # --- finding: one HEAD
 
     def name(self, recipe: Recipe) -> str:
         """Returns the name below the prefix of *recipe*'s derivative."""
-        return f"{folder(recipe, self._layout, self._path_bytes_max)}/{IMAGE}"
+        return str(self._layout.image(recipe))
 
     def find(self, recipe: Recipe) -> Stored | None:
         """Returns the derivative of *recipe*, None if there is none, or an empty or evicted one."""
@@ -126,12 +132,24 @@ class S3Store:
         tag = f'"{digest[:32]}"' if digest else found.etag.removeprefix("W/")
         return Stored(path, found.size, modified, tag, number(found.metadata, "fresh")) if found.size else None
 
-    def pages(self, recipe: Recipe) -> list[Mezzanine]:
-        """Returns the pages of *recipe*'s master that are stored, or were a moment ago."""
+    def others(self, recipe: Recipe) -> list[Mezzanine]:
+        """Returns the other derivatives of *recipe*'s master that are stored, or were a moment ago."""
         if not isinstance(recipe, Mezzanine):
             return []
-        names = (found.name.split("/")[-2:] for found in self.bucket.list(f"{pages(recipe.path)}/"))
-        return [Mezzanine(recipe.path, int(page)) for page, image in names if page.isdecimal() and image == IMAGE]
+        found = [*self._profiles_of(recipe.main()), *self._pages_of(recipe)]
+        return [other for other in found if other != recipe]
+
+    def _profiles_of(self, main: Mezzanine) -> Iterator[Mezzanine]:
+        """Yields the stored derivatives of *main*'s picture. In its folder there may be a million masters."""
+        each = (main.in_profile(Profile.of_file(name)) for name in self.names.images)
+        return (recipe for recipe in each if self.bucket.head(self.name(recipe)) is not None)
+
+    def _pages_of(self, recipe: Mezzanine) -> Iterator[Mezzanine]:
+        for found in self.bucket.list(f"{pages(recipe.path)}/"):
+            page, _, image = found.name.rpartition("/")
+            number = page.rpartition("/")[2]
+            if number.isdecimal() and image in self.names.images:
+                yield Mezzanine(recipe.path, int(number), Profile.of_file(image))
 
     def presigned_url(self, key: str, method: str = "GET") -> str:
         """Returns a URL of the thumbnail *key* that is the same all day, UTC, and valid for six days after it."""
@@ -155,7 +173,8 @@ class S3Store:
         """Publish *draft* as *recipe*'s derivative, unless *guard* raises `Superseded`; see `publishing`."""
         if not draft.stat().st_size:
             raise StoreDown("the picture is empty: it was not written to the end")
-        name, fields = self.name(recipe), {**self.fields, "Metadata": as_metadata(sidecar)}
+        name = self.name(recipe)
+        fields = {**self.fields(name), "Metadata": as_metadata(sidecar)}
         Publication(self.bucket, self.trash, name, draft, sidecar, fields, guard, self.capabilities()).publish()
         path = PurePosixPath(self.bucket.prefix + name)
         return Stored(path, sidecar.size, int(sidecar.made), f'"{sidecar.sha256[:32]}"', sidecar.fresh)
@@ -232,7 +251,7 @@ class S3Store:
         """Abort the multipart uploads of dead writers. Returns 0 if the server does not list them."""
         if self._lists_uploads:
             try:
-                return self.bucket.abort_uploads(time.time() - ABANDONED_SECONDS, f"/{IMAGE}")
+                return self.bucket.abort_uploads(time.time() - ABANDONED_SECONDS, self._is_image)
             except NotSupported:
                 self._lists_uploads = False
                 log.warning("the object store lists no incomplete uploads: let a lifecycle rule of the bucket end them")
@@ -260,8 +279,12 @@ class S3Store:
         """Yields the same as `entries`, and images without bytes, which another program has put there."""
         for found in without_others(self.bucket, self.bucket.list(after=after), after):
             internal = found.name.startswith(f"{OURS}/") and not found.name.startswith(f"{OURS}/{BY_KEY}/")
-            if found.name.endswith(f"/{IMAGE}") and not internal:
+            if self._is_image(found.name) and not internal:
                 yield found
+
+    def _is_image(self, name: str) -> bool:
+        folder, _, image = name.rpartition("/")
+        return bool(folder) and image in self.names.images
 
     def trials(self) -> Iterator[StoredObject]:
         """Yields what processes write, and remove again, to find out if the server supports conditional writes."""

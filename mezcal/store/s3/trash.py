@@ -30,12 +30,14 @@ EMPTYING_SECONDS = 45.0  # less than the time until the next such chore; enough 
 
 
 class BucketTrash:
-    """The evicted objects of *bucket*. *fields* are the headers of every image, which a copy would lose.
+    """The evicted objects of *bucket*. *fields* returns the headers of an object, which a copy would lose.
 
     *capabilities* returns what the server supports.
     """
 
-    def __init__(self, bucket: Bucket, fields: Fields, capabilities: Callable[[], Capabilities]) -> None:
+    def __init__(
+        self, bucket: Bucket, fields: Callable[[str], Fields], capabilities: Callable[[], Capabilities]
+    ) -> None:
         self._bucket = bucket
         self._fields = fields
         self._capabilities = capabilities
@@ -101,7 +103,7 @@ class BucketTrash:
 
         A server that would not notice that may have given the metadata to the newer one: it is taken back then.
         """
-        self._bucket.replace_metadata(found, {**self._fields, "Metadata": metadata}, condition)
+        self._bucket.replace_metadata(found, {**self._fields(found.name), "Metadata": metadata}, condition)
         if self._capabilities().copies:
             return
         now = self._bucket.head(found.name)

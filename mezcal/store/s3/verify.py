@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import time
 from contextlib import suppress
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from mezcal.errors import StoreDown
-from mezcal.store.housekeeping.verify import JPEG_END, JPEG_START, Defect, VerifiedItem, choose_sample
-from mezcal.store.local.layout import IMAGE
+from mezcal.store.housekeeping.verify import Defect, VerifiedItem, choose_sample, is_cut
+from mezcal.store.local.layout import name_of
 from mezcal.store.s3.bucket import ObjectChanged
 from mezcal.store.s3.object_metadata import EVICTED
 
@@ -51,7 +52,7 @@ class S3Verifier:
         except ObjectChanged:
             return None
         return VerifiedItem(
-            name.removesuffix(f"/{IMAGE}"),
+            name_of(PurePosixPath(name)),
             defect,
             defect is not None and defect is not Defect.UNREADABLE_IMAGE and self._remove(found),
             without_sidecar=defect is None and "sha256" not in found.metadata,
@@ -67,7 +68,7 @@ class S3Verifier:
         except StoreDown:
             self._bucket.head(found.name)  # raises if the store fails, and not only this object
             return Defect.UNREADABLE_IMAGE
-        if content.ends != (JPEG_START, JPEG_END):
+        if is_cut(found.name, content.ends):
             return Defect.CUT
         expected = (found.metadata.get("sha256", content.hexdigest), found.metadata.get("size", str(found.size)))
         return None if expected == (content.hexdigest, str(found.size)) else Defect.CHANGED

@@ -11,7 +11,7 @@ from mezcal.ingest.purge import purge
 from mezcal.jobs import Jobs, Lane
 from mezcal.jobs.state.leases import Lease
 from mezcal.jobs.state.records import QueueRequest
-from mezcal.recipe import Mezzanine
+from mezcal.recipe import PYRAMID, Mezzanine
 from mezcal.store import Sidecar, Store
 
 if TYPE_CHECKING:
@@ -37,6 +37,25 @@ def test_all_pages_of_the_master_are_deleted_and_no_others(jobs: Jobs, store: St
     assert [store.find(recipe) for recipe in (MASTER, *PAGES)] == [None] * 4
     assert all(store.find(recipe) for recipe in OTHERS)
     assert not purge(MASTER, jobs, store), "there is nothing left"
+
+
+def test_all_profiles_of_the_master_are_deleted(jobs: Jobs, store: Store) -> None:
+    pyramids = [recipe.in_profile(PYRAMID) for recipe in (MASTER, PAGES[0])]
+    for recipe in (MASTER, *pyramids, OTHERS[2].in_profile(PYRAMID)):
+        put(store, recipe)
+    assert purge(MASTER, jobs, store)
+    assert [store.find(recipe) for recipe in (MASTER, *pyramids)] == [None] * 3
+    assert store.find(OTHERS[2].in_profile(PYRAMID))
+
+
+def test_a_pyramid_that_is_being_made_publishes_nothing_after_its_master_was_purged(jobs: Jobs, store: Store) -> None:
+    pyramid = PAGES[0].in_profile(PYRAMID)
+    jobs.table.ensure(pyramid, Lane.INTERACTIVE)
+    claim = jobs.table.begin(pyramid.key, "a worker")
+    assert claim is not None
+    purge(MASTER, jobs, store)
+    with pytest.raises(Superseded):
+        put(store, pyramid, Lease(jobs.table, claim).renew_or_raise)
 
 
 def test_one_page_goes_alone(jobs: Jobs, store: Store) -> None:

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 HOST = "repository.example"
 KIND = Mezzanine.kind
-PAUSE = 0.2
+PAUSE = 1.0  # seconds, longer than a busy machine takes from one line of a test to the next
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mezcal.errors import BadRecipe
-from mezcal.recipe import PATH_MAX, Mezzanine, from_json
+from mezcal.recipe import PATH_MAX, PYRAMID, Mezzanine, from_json
 
 
 @pytest.mark.parametrize(
@@ -127,3 +127,19 @@ def test_a_message_gives_the_same_recipe_back(path: str, page: int | None) -> No
 def test_a_message_is_checked_like_any_input(message: dict[str, object]) -> None:
     with pytest.raises(BadRecipe):
         from_json(message)
+
+
+def test_a_profile_is_part_of_the_key_and_a_mezzanine_has_the_key_of_old() -> None:
+    mezzanine = Mezzanine.parse("dc/1.tif")
+    assert mezzanine.as_json() == {"kind": "mezzanine", "path": "dc/1.tif", "page": None}
+    pyramid = mezzanine.in_profile(PYRAMID)
+    assert pyramid.key != mezzanine.key
+    assert from_json(pyramid.as_json()) == pyramid
+    assert (pyramid.main(), pyramid.is_main, mezzanine.is_main) == (mezzanine, False, True)
+    assert (mezzanine.file_name, pyramid.file_name) == ("image.jpg", "pyramid.tif")
+
+
+@pytest.mark.parametrize(("name", "extension"), [("..", "tif"), ("a/b", "tif"), ("a", "exe"), ("", "tif")])
+def test_a_message_with_a_profile_that_names_no_file_is_refused(name: str, extension: str) -> None:
+    with pytest.raises(BadRecipe):
+        from_json({"kind": "mezzanine", "path": "a", "page": None, "profile": name, "extension": extension})

@@ -14,7 +14,7 @@ from mezcal.recipe import Frame, Mezzanine, Thumbnail, ThumbnailOptions, from_js
 from mezcal.recipe.thumbnail import PIPELINE
 from mezcal.recipe.thumbnail_options import COLORMAPS, LIMITS, STRETCHES
 from mezcal.settings import Layout
-from mezcal.store.local.layout import folder
+from mezcal.store.local.layout import StoreLayout
 
 FRAME = Frame(17, "a-e91.fits.fz", "d41d8cd9")
 
@@ -164,4 +164,4 @@ def test_a_message_is_checked_like_any_input(message: dict[str, object]) -> None
 @pytest.mark.parametrize("layout", list(Layout))
 def test_a_thumbnail_is_stored_under_its_key_in_every_layout(layout: Layout) -> None:
     recipe = Thumbnail((FRAME,), ThumbnailOptions.parse({}))
-    assert str(folder(recipe, layout)) == f".mezcal/by-key/{recipe.key[:2]}/{recipe.key}"
+    assert str(StoreLayout(layout).folder(recipe)) == f".mezcal/by-key/{recipe.key[:2]}/{recipe.key}"

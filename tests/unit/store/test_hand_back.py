@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
@@ -39,13 +39,18 @@ def image_of(store: LocalStore, path: str) -> bytes | None:
 
 
 @pytest.fixture(params=list(Layout), ids=str)
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> LocalStore:
-    return LocalStore(tmp_path / "cache", request.param)
+def layout(request: pytest.FixtureRequest) -> Layout:
+    return cast("Layout", request.param)
 
 
 @pytest.fixture
-def umd(store: LocalStore) -> UmdFolder:
-    return UmdFolder(store.root, str(store.layout))
+def store(layout: Layout, tmp_path: Path) -> LocalStore:
+    return LocalStore(tmp_path / "cache", layout)
+
+
+@pytest.fixture
+def umd(store: LocalStore, layout: Layout) -> UmdFolder:
+    return UmdFolder(store.root, str(layout))
 
 
 @pytest.fixture
@@ -71,7 +76,9 @@ def test_without_handing_back_umd_fails_to_delete_what_mezcal_made(moved: LocalS
     assert image_of(moved, "new") is None
 
 
-def test_there_and_back_and_there_again_with_deletions_at_each_step(moved: LocalStore, umd: UmdFolder) -> None:
+def test_there_and_back_and_there_again_with_deletions_at_each_step(
+    moved: LocalStore, umd: UmdFolder, layout: Layout
+) -> None:
     assert [image_of(moved, path) for path in PATHS] == [UMD_JPEG] * 3 + [JPEG] * 4
     assert moved.delete(recipe("old/2"))
     assert moved.delete(recipe("maps/a/2"))
@@ -94,9 +101,7 @@ def test_there_and_back_and_there_again_with_deletions_at_each_step(moved: Local
     left = [path for path in PATHS if umd.place(path).exists()]
     assert {"flat", "old/1"} <= set(left)
     assert [umd.delete(path) for path in left] == [204] * len(left)
-    assert {name for name in files(moved.root) if not name.endswith(".lock")} == {
-        umd_name("evicted", str(moved.layout))
-    }
+    assert {name for name in files(moved.root) if not name.endswith(".lock")} == {umd_name("evicted", str(layout))}
 
 
 def test_a_dry_run_counts_the_same_and_removes_nothing(moved: LocalStore) -> None:

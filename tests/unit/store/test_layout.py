@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from mezcal.errors import BadRecipe
 from mezcal.recipe import Mezzanine
 from mezcal.settings import Layout
-from mezcal.store.local.layout import IMAGE, SIDECAR, folder
+from mezcal.store.local.layout import IMAGE, SIDECAR, StoreLayout
 
 NAMES = st.sampled_from(["a", "b", IMAGE, SIDECAR, "a.lock", ".mezcal", "scratch", "by-key", "x" * 256, "é" * 128])
 PATHS = st.lists(NAMES, min_size=1, max_size=4).map("/".join)
@@ -27,11 +27,11 @@ PATHS = st.lists(NAMES, min_size=1, max_size=4).map("/".join)
     ],
 )
 def test_the_three_layouts_are_those_of_umd_lib_mezcal(layout: Layout, expected: str) -> None:
-    assert str(folder(Mezzanine.parse("dc/1/image.tif"), layout)) == expected
+    assert str(StoreLayout(layout).folder(Mezzanine.parse("dc/1/image.tif"))) == expected
 
 
 def test_a_path_of_a_thousand_folders_is_stored_by_its_key() -> None:
-    deep = folder(Mezzanine.parse("/".join(["a"] * 1000)), Layout.BASIC)
+    deep = StoreLayout(Layout.BASIC).folder(Mezzanine.parse("/".join(["a"] * 1000)))
     assert deep.parts[:2] == (".mezcal", "by-key")
 
 
@@ -41,7 +41,7 @@ def test_every_path_is_refused_or_lies_inside_the_store(path: str, layout: Layou
         recipe = Mezzanine.parse(path, page)
     except BadRecipe:
         return
-    place = folder(recipe, layout)
+    place = StoreLayout(layout).folder(recipe)
     assert not place.is_absolute()
     assert ".." not in place.parts
     assert all(len(part.encode()) <= 255 for part in place.parts)
@@ -49,7 +49,7 @@ def test_every_path_is_refused_or_lies_inside_the_store(path: str, layout: Layou
 
 @given(paths=st.lists(PATHS, min_size=2, max_size=6, unique=True), layout=st.sampled_from(Layout))
 def test_no_file_of_one_recipe_is_a_folder_or_file_of_another(paths: list[str], layout: Layout) -> None:
-    for one, other in combinations([folder(Mezzanine.parse(path), layout) for path in paths], 2):
+    for one, other in combinations([StoreLayout(layout).folder(Mezzanine.parse(path)) for path in paths], 2):
         assert one != other
         for near, far in ((one, other), (other, one)):
             files = {near / IMAGE, near / SIDECAR, PurePosixPath(f"{near}.lock")}

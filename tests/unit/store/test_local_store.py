@@ -275,7 +275,7 @@ def test_a_root_that_is_not_a_folder_is_reported(tmp_path: Path) -> None:
 def test_usage_counts_derivatives_and_their_bytes(store: LocalStore) -> None:
     assert store.usage() is not None
     put(store)
-    fresh = LocalStore(store.root, store.layout).usage()
+    fresh = LocalStore(store.root, Layout.BASIC).usage()
     assert fresh is not None
     assert (fresh.derivatives, fresh.bytes) == (1, len(JPEG))
     assert store.free_bytes() > 0

@@ -341,6 +341,6 @@ def test_a_listing_is_read_no_further_than_it_is_asked_for(store: DerivativeStor
 def test_the_pages_of_a_master_are_known(store: DerivativeStore) -> None:
     for page in (None, 2, 11):
         put(store, recipe=Mezzanine.parse("dc/1", page))
-    assert {recipe.page for recipe in store.pages(RECIPE)} == {2, 11}
-    assert store.pages(THUMBNAIL) == []
-    assert store.pages(Mezzanine.parse("dc/2")) == []
+    assert {recipe.page for recipe in store.others(RECIPE)} == {2, 11}
+    assert store.others(THUMBNAIL) == []
+    assert store.others(Mezzanine.parse("dc/2")) == []

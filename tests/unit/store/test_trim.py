@@ -146,7 +146,7 @@ def test_an_empty_image_is_removed_unless_a_whole_one_was_published_meanwhile(tm
     store = kept(tmp_path)
     empty, whole = image(store, "empty", DAY, size=0), image(store, "whole", DAY)
     for folder in ("empty", "whole", "none"):
-        store.inventory.remove_empty_image(folder)
+        store.inventory.remove_empty_image(InventoryItem(folder))
     assert (empty.exists(), whole.exists()) == (False, True)
 
 

@@ -1,0 +1,62 @@
+"""Profiles: the named kinds of derivatives of a master."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mezcal.errors import BadRecipe
+
+if TYPE_CHECKING:
+    from mezcal.settings import Settings
+
+NAME = re.compile(r"[a-z0-9](?:[a-z0-9_-]{0,30}[a-z0-9])?")  # part of URLs, of file names and of metrics
+MEDIA_TYPES = {
+    "jpg": "image/jpeg",
+    "tif": "image/tiff",
+    "webp": "image/webp",
+}
+EXTENSIONS = {"jpeg": "jpg", "pyramid": "tif", "webp": "webp"}  # by the formats of profiles
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """The *name* of a kind of derivative, and the *extension* of its files: that of their format.
+
+    Whatever else a profile says (size, quality, colours) is a setting, not part of the recipe: if it changes, stored
+    derivatives are outdated, not unknown.
+    """
+
+    name: str
+    extension: str
+
+    @property
+    def file_name(self) -> str:
+        """The name of the file in the folder of its master. That of a mezzanine is umd-lib/mezcal's."""
+        return IMAGE if self == MEZZANINE else f"{self.name}.{self.extension}"
+
+    @classmethod
+    def parse(cls, name: str, extension: str) -> Profile:
+        """Returns the profile in a message. Raises `BadRecipe`."""
+        if not NAME.fullmatch(name) or extension not in MEDIA_TYPES:
+            raise BadRecipe(f"the message names the profile {name[:40]!r} with files .{extension[:10]}: there is none")
+        return cls(name, extension)
+
+    @classmethod
+    def of_file(cls, file_name: str) -> Profile:
+        """Returns the profile whose files are called *file_name*. Raises `BadRecipe` if none can be."""
+        if file_name == IMAGE:
+            return MEZZANINE
+        name, _, extension = file_name.rpartition(".")
+        return cls.parse(name, extension)
+
+
+IMAGE = "image.jpg"
+MEZZANINE = Profile("mezzanine", "jpg")
+PYRAMID = Profile("pyramid", "tif")
+
+
+def profiles_of(settings: Settings) -> dict[str, Profile]:
+    """Returns the profiles of *settings* by their names."""
+    return {name: Profile(name, EXTENSIONS[fields.format]) for name, fields in settings.profiles.items()}

@@ -1,0 +1,141 @@
+"""Reads the profiles: the named kinds of derivatives of a master.
+
+`mezzanine` and `pyramid` are built in. The file PROFILES_FILE (TOML) has a table for each other one, and may have one
+for `pyramid`:
+
+    [small]
+    format = "webp"
+    max_edge = 1200
+
+What a table leaves out is as for the mezzanine.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from mezcal.settings.rules import reason_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mezcal.settings.fields import SettingFields
+
+MEZZANINE, PYRAMID = "mezzanine", "pyramid"
+NAME = re.compile(r"[a-z0-9](?:[a-z0-9_-]{0,30}[a-z0-9])?")
+RESERVED = {"image", "origin", "trim"}  # image.json is the sidecar of image.jpg
+PROFILES_MAX = 50  # each is a file beside the others, and a value in metrics
+LOSSLESS = ("deflate", "zstd", "lzw")
+
+
+class ProfileFields(BaseModel):
+    """One profile. *max_edge* is pixels, 0 is the size of the master; *tile* is pixels a side."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    format: Literal["jpeg", "pyramid", "webp"] = "jpeg"
+    max_edge: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+    quality: Annotated[int, Field(ge=1, le=100)] = 90
+    subsampling: Literal["4:4:4", "4:2:0"] = "4:4:4"
+    progressive: bool = False
+    color: Literal["srgb", "keep"] = "srgb"
+    background: Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")] = "#ffffff"
+    keep_metadata: bool = False
+    tile: Annotated[int, Field(ge=64, le=1024, multiple_of=16)] = 256
+    compression: Literal["jpeg", "deflate", "zstd", "lzw"] = "jpeg"
+    lossless: bool = False
+    alpha: Literal["flatten", "keep"] = "flatten"
+    depth: Literal[8, 16] = 8
+
+    @model_validator(mode="after")
+    def _check_alpha(self) -> Self:
+        if self.alpha == "keep" and (self.format == "jpeg" or self._has_jpeg_tiles):
+            raise ValueError('alpha is "keep", and JPEG has no transparency: use "webp", or "pyramid" with "deflate"')
+        return self
+
+    @model_validator(mode="after")
+    def _check_depth(self) -> Self:
+        if self.depth == 16 and (self.format != "pyramid" or self._has_jpeg_tiles):
+            raise ValueError('depth is 16, which only a "pyramid" with the compression "deflate", "zstd" or "lzw" has')
+        return self
+
+    @model_validator(mode="after")
+    def _check_format(self) -> Self:
+        """Refuse what the format does not have: it would be ignored, and the file promise more than it does."""
+        of_others = {"pyramid": ("tile", "compression", "depth"), "webp": ("lossless",), "jpeg": ("progressive",)}
+        for name in (name for kind, names in of_others.items() if kind != self.format for name in names):
+            if name in self.model_fields_set and getattr(self, name) != type(self).model_fields[name].default:
+                raise ValueError(f'{name} has no meaning for the format "{self.format}"')
+        return self
+
+    @property
+    def _has_jpeg_tiles(self) -> bool:
+        return self.format == "pyramid" and self.compression == "jpeg"
+
+
+def read_profiles(settings: SettingFields) -> dict[str, ProfileFields]:
+    """Returns all profiles by their names, the built-in ones first. Raises `ValueError` with one line."""
+    common = _as_mezzanine(settings)
+    mezzanine = ProfileFields(progressive=settings.mezzanine_progressive, **common)
+    tables = _tables(settings.profiles_file) if settings.profiles_file else {}
+    others = {PYRAMID: {"format": "pyramid"}} | tables
+    return {MEZZANINE: mezzanine} | {name: _profile(name, table, common) for name, table in others.items()}
+
+
+def _as_mezzanine(settings: SettingFields) -> dict[str, Any]:
+    return {
+        "max_edge": settings.mezzanine_max_edge,
+        "quality": settings.mezzanine_quality,
+        "subsampling": settings.mezzanine_subsampling,
+        "color": settings.color,
+        "background": settings.background,
+        "keep_metadata": settings.keep_metadata,
+    }
+
+
+def _tables(file: Path) -> dict[str, Any]:
+    try:
+        tables = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"PROFILES_FILE names {file}, which is not TOML: {error}") from None
+    except OSError as error:
+        raise ValueError(f"PROFILES_FILE names {file}: {error.strerror}") from None
+    if len(tables) > PROFILES_MAX:
+        raise ValueError(f"PROFILES_FILE has {len(tables)} profiles: {PROFILES_MAX} are allowed")
+    return tables
+
+
+def _profile(name: str, table: Any, common: dict[str, Any]) -> ProfileFields:
+    if name == MEZZANINE:
+        raise ValueError("PROFILES_FILE has [mezzanine], which the settings MEZZANINE_QUALITY and its like describe")
+    if not NAME.fullmatch(name) or name in RESERVED:
+        raise ValueError(
+            f"PROFILES_FILE has [{name[:40]}]: a name is up to 32 lower-case letters, digits, '-' and '_', "
+            f"and none of {', '.join(sorted(RESERVED))}"
+        )
+    if not isinstance(table, dict):  # pydantic turns a ValueError into the line that stops the start
+        raise ValueError(f"PROFILES_FILE has {name} outside a table: write [{name}] and its values below")  # noqa: TRY004
+    if name == PYRAMID:
+        table = {"format": "pyramid"} | table
+    try:
+        return ProfileFields.model_validate(common | table)
+    except ValidationError as error:
+        raise ValueError(_explain(name, error.errors()[0])) from None
+
+
+def _explain(name: str, problem: Any) -> str:
+    """Returns what is wrong with the profile *name*, in one line."""
+    if not problem["loc"]:
+        return f"PROFILES_FILE, [{name}]: {reason_of(problem)}"
+    field = str(problem["loc"][0])
+    if problem["type"] == "extra_forbidden":
+        return f"PROFILES_FILE, [{name}]: {field[:40]} is no part of a profile; it may have {', '.join(_fields())}"
+    return f"PROFILES_FILE, [{name}]: {field} is {problem.get('input')!r}: {reason_of(problem)}"
+
+
+def _fields() -> list[str]:
+    return list(ProfileFields.model_fields)
