@@ -29,6 +29,7 @@ from mezcal.store.values import Sidecar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from mezcal.convert import ConversionOptions, ConvertedImage
@@ -82,7 +83,8 @@ def derive(
 
         def make(draft: Path) -> Stored:
             if not masters:  # when the disk was full, `make` runs again with the masters that have arrived
-                masters.extend([stack.enter_context(origin.open(name)) for name in _master_names(recipe)])
+                open_master = _opener(recipe, origin)
+                masters.extend([stack.enter_context(open_master(name)) for name in _master_names(recipe)])
             sidecar = _convert(recipe, masters, draft, options, job)
             job.progress.drawn(sidecar)
             stored = persist(partial(store.put, recipe, draft, sidecar, job.check_lease), job.wait)
@@ -100,6 +102,13 @@ def _noting_reading(masters: list[Master]) -> Iterator[None]:
     except StoreDown as failure:
         failure.after_reading = bool(masters)
         raise
+
+
+def _opener(recipe: Recipe, origin: Origin) -> Callable[[str], AbstractContextManager[Master]]:
+    """Returns how *origin* opens the masters of *recipe*: a cutout needs few bytes of its frames."""
+    is_cutout = isinstance(recipe, Thumbnail) and recipe.options.cutout is not None
+    opener: Callable[[str], AbstractContextManager[Master]] = getattr(origin, "open_parts", origin.open)
+    return opener if is_cutout else origin.open
 
 
 def _master_names(recipe: Recipe) -> list[str]:

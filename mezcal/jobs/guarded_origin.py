@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
     from mezcal.jobs.origin_guard import OriginGuard
     from mezcal.jobs.state.leases import Lease
@@ -40,10 +41,25 @@ class GuardedOrigin:
     @contextmanager
     def open(self, path: str) -> Iterator[Master]:
         """Open the master at *path*. Reading it raises `Superseded` once the lease is lost."""
+        with self._opened(self._origin.open, path) as master:
+            yield master
+
+    @contextmanager
+    def open_parts(self, path: str) -> Iterator[Master]:
+        """Do the same; only the parts that are read are requested, if the origin can bring parts."""
+        with self._opened(self._origin.open_parts, path) as master:
+            yield master
+
+    @contextmanager
+    def _opened(self, open_master: Callable[[str], AbstractContextManager[Master]], path: str) -> Iterator[Master]:
         place = nullcontext() if self._origin.holds(path) else self._guard.admit(self._lease, self._kind)
-        with place, self._origin.open(path) as master:
+        with place, open_master(path) as master:
             file = CheckedFile(master.file, self._lease.abandon_if_lost)
             yield replace(master, file=file)  # type: ignore[arg-type]  # it has what readers of a master use
+
+
+def ignore_announcement(_start: int, _stop: int) -> None:
+    """Ignore which bytes will be read: all of them are requested in any case."""
 
 
 class CheckedFile:
@@ -53,6 +69,7 @@ class CheckedFile:
         self._file, self._check = file, check
         self.seek, self.tell, self.fileno = file.seek, file.tell, file.fileno
         self.seekable, self.readable = file.seekable, file.readable
+        self.announce = getattr(file, "announce", ignore_announcement)
 
     def read(self, size: int = -1, /) -> bytes:
         """Return at most *size* bytes; all that are left if *size* is negative."""

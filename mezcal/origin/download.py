@@ -68,6 +68,20 @@ def open_download(client: OriginClient, url: str, public_url: str, context: Down
     """
     budget = context.new_budget()
     response = budget.run(lambda: client.get(url, budget))
+    with receive_master(client, url, public_url, context, response, budget) as master:
+        yield master
+
+
+@contextmanager
+def receive_master(
+    client: OriginClient,
+    url: str,
+    public_url: str,
+    context: DownloadContext,
+    response: HttpResponse,
+    budget: RetryBudget,
+) -> Iterator[Master]:
+    """Do the same with a *response* that has begun."""
     etag, last_modified = response.headers.get("ETag"), response.headers.get("Last-Modified")
     scratch = _create_scratch(response, budget, context)
     size = scratch.size  # as announced: the download sets it at its end in any case

@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING
 from mezcal.errors import NoSuchSection, NotAnImage, TooLarge, Undecodable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
     from mezcal.origin import Master, MasterStatus, Origin
+
+    OpenMaster = Callable[[str], AbstractContextManager[Master]]
 
 OF_THE_MASTER = (NoSuchSection, NotAnImage, TooLarge, Undecodable)  # failures that say nothing against the download
 
@@ -62,12 +65,26 @@ class KeptMasters:
     @contextmanager
     def open(self, path: str) -> Iterator[Master]:
         """Open the master at *path*, which may be open already. Raises the origin's failures."""
+        with self._opened(self._origin.open, path) as master:
+            yield master
+
+    @contextmanager
+    def open_parts(self, path: str) -> Iterator[Master]:
+        """Do the same; only the parts that are read are requested, if the origin can bring parts.
+
+        Jobs that read more of the master later request the rest of it in parts.
+        """
+        with self._opened(getattr(self._origin, "open_parts", self._origin.open), path) as master:
+            yield master
+
+    @contextmanager
+    def _opened(self, open_master: OpenMaster, path: str) -> Iterator[Master]:
         if not self._keep:
-            with self._origin.open(path) as master:
+            with open_master(path) as master:
                 yield master
             return
         try:
-            open_again = self._kept(path).open_again
+            open_again = self._kept(open_master, path).open_again
             assert open_again is not None, "every downloaded master has it"
             with closing(open_again()) as file:  # what still reads when the job has ended, fails
                 yield replace(self._masters[path], file=file)
@@ -78,10 +95,10 @@ class KeptMasters:
             with self._open.pop_all():  # the origin may raise a failure that says more
                 raise
 
-    def _kept(self, path: str) -> Master:
+    def _kept(self, open_master: OpenMaster, path: str) -> Master:
         if path not in self._masters:
             self._began = self._began if self._masters else time.monotonic()
-            self._masters[path] = self._open.enter_context(self._origin.open(path))
+            self._masters[path] = self._open.enter_context(open_master(path))
         return self._masters[path]
 
     def _arrived(self) -> bool:

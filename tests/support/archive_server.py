@@ -5,6 +5,7 @@ with ArchiveServer() as archive:
     ... ARCHIVE_API_URL=archive.url ...
     archive.expire_urls()            # URLs given out so far are refused from now on
     archive.script("/frames/1/", status=503)
+    archive.ranges = True            # files are sent in parts, too
     assert [thumbnail["size"] for thumbnail in archive.thumbnails] == ["small"]
     assert archive.count("/files/1") == 1
 """
@@ -34,6 +35,8 @@ class ArchiveServer:
         self.hold = threading.Event()  # files are sent while it is set
         self.hold.set()
         self.generation = 0
+        self.ranges = False
+        self.sent: dict[int, int] = {}  # bytes of each file
         self.thumbnails: list[dict[str, Any]] = []  # as they were registered
         self.registered_at: list[tuple[float, dict[str, Any]]] = []
         self._faults: dict[str, tuple[int, float]] = {}
@@ -87,6 +90,10 @@ class ArchiveServer:
     def note(self, target: str, authorization: str | None) -> None:
         with self._lock:
             self.requests.append((target, authorization))
+
+    def note_sent(self, number: int, size: int) -> None:
+        with self._lock:
+            self.sent[number] = self.sent.get(number, 0) + size
 
     def count(self, beginning: str) -> int:
         """Returns the number of requests whose target begins so."""
@@ -154,13 +161,26 @@ class _Responses(BaseHTTPRequestHandler):
         if query.get("X-Signature") != f"secret-{archive.generation}" or who is not None:
             return self._send(403, b"expired")
         archive.hold.wait(20)
-        return self._send(200, archive.frames[number]["file"].read_bytes(), "application/octet-stream")
+        body, wanted = archive.frames[number]["file"].read_bytes(), self.headers.get("Range")
+        if not archive.ranges or wanted is None:
+            archive.note_sent(number, len(body))
+            return self._send(200, body, "application/octet-stream")
+        first, last = (int(place) for place in wanted.removeprefix("bytes=").split("-"))
+        part = body[first : last + 1]
+        archive.note_sent(number, len(part))
+        place = f"bytes {first}-{first + len(part) - 1}/{len(body)}"
+        tag = f'"{number}-{len(body)}"'
+        return self._send(206, part, "application/octet-stream", {"Content-Range": place, "ETag": tag})
 
     def _json(self, answer: dict[str, Any]) -> None:
         self._send(200, json.dumps(answer).encode())
 
-    def _send(self, status: int, body: bytes, kind: str = "application/json") -> None:
+    def _send(
+        self, status: int, body: bytes, kind: str = "application/json", headers: dict[str, str] | None = None
+    ) -> None:
         self.send_response(status)
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()

@@ -11,16 +11,20 @@ from mezcal.origin.client import Addresses, OriginClient
 from mezcal.origin.download import DownloadContext, open_download
 from mezcal.origin.growing_file import free_nothing
 from mezcal.origin.master import MasterStatus
+from mezcal.origin.parts import open_parts
 from mezcal.origin.urls import is_listed
 from mezcal.settings import AuthType
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
+    from contextlib import AbstractContextManager
 
     from mezcal.http import Observer
     from mezcal.origin.growing_file import FreeSpaceCallback
     from mezcal.origin.master import Master
     from mezcal.settings import Settings
+
+    OpenFile = Callable[[OriginClient, str, str, DownloadContext], AbstractContextManager[Master]]
 
 READ_SECONDS = 60.0  # thumbnail-service's time-out between two reads of a file
 
@@ -60,11 +64,22 @@ class FrameOrigin:
 
         Raises `TicketExpired` if its URL is not valid any more, `OriginRedirectRefused` if its host is not allowed.
         """
+        with self._open(open_download, path) as master:
+            yield master
+
+    @contextmanager
+    def open_parts(self, path: str) -> Iterator[Master]:
+        """Do the same; only the parts of the file that are read are requested, if the server sends parts."""
+        with self._open(open_parts, path) as master:
+            yield master
+
+    @contextmanager
+    def _open(self, open_file: OpenFile, path: str) -> Iterator[Master]:
         url = self._checked_url(path)
         public_url = f"{self.base_url}frames/{path}/"  # the signed URL is as good as a key: it is stored nowhere
         client = OriginClient(Addresses(url, url), self._settings, self._observer)
         try:
-            with open_download(client, url, public_url, self._context) as master:
+            with open_file(client, url, public_url, self._context) as master:
                 yield master
         except (MasterDenied, MasterForbidden) as refused:
             raise TicketExpired(f"the file of frame {path} was refused: {refused.detail}") from refused

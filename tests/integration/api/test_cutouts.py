@@ -6,6 +6,7 @@ import io
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -196,3 +197,23 @@ def test_a_cutout_far_larger_than_its_frame_is_refused(
     assert "at most twice" in message(
         observatory.request(f"/{archive.add(starry)}/", params={**SKY, "size": size}), 400
     )
+
+
+def test_only_the_parts_of_a_large_frame_are_fetched(
+    observatory: Installation, archive: ArchiveServer, tmp_path: Path
+) -> None:
+    """256 pixels of a compressed frame of 4096 x 4096: at most 2 MB."""
+    pixels = np.random.default_rng(1).normal(500, 12, (4096, 4096)).astype("f4")
+    frame = write(tmp_path / "large.fits.fz", pixels, header(), quantize_level=16)
+    number = archive.add(frame)
+    archive.ranges = True
+    try:
+        query = {"x": "2000", "y": "3000", "size": "256px"}
+        shown = thumbnail_json(observatory.request(f"/{number}/", params=query))
+    finally:
+        archive.ranges = False
+    with Image.open(io.BytesIO(picture(observatory, shown["url"]))) as image:
+        assert image.size == (256, 256)
+    assert archive.sent[number] < 2_000_000 < frame.stat().st_size
+    assert archive.count(f"/files/{number}") == 2
+    assert all(who is None for target, who in archive.requests if target.startswith("/files/"))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 from astropy.io import fits
 
-from mezcal.convert.fits.read.file.byte_ranges import bytes_at, fill
+from mezcal.convert.fits.read.file.byte_ranges import announce, bytes_at, fill
 from mezcal.convert.fits.read.layout import Layout
 from mezcal.convert.fits.read.planes import Plane
 
@@ -36,6 +36,12 @@ class UncompressedPlane(Plane):
         pixels = np.empty((stop - start, columns), self.stored)
         fill(pixels, self.file, self.start + start * columns * self.stored.itemsize)
         return self._native(pixels)
+
+    def for_rows(self, start: int, stop: int) -> Plane:
+        """Returns the plane itself. The file is told which bytes will be read."""
+        row_bytes = self.shape[1] * self.stored.itemsize
+        announce(self.file, self.start + start * row_bytes, self.start + min(stop, self.shape[0]) * row_bytes)
+        return self
 
     def pixels_at(self, places: NDArray[np.int64]) -> Pixels:
         """Returns single pixels: only their bytes are read."""

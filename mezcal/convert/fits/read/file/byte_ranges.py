@@ -34,3 +34,10 @@ def bytes_at(file: BinaryIO, position: int, size: int) -> bytearray:
     data = bytearray(size)
     fill(data, file, position)
     return data
+
+
+def announce(file: BinaryIO, start: int, stop: int) -> None:
+    """Tell *file* that the bytes from *start* to before *stop* will be read, if it is one that arrives in parts."""
+    tell = getattr(file, "announce", None)
+    if tell is not None:
+        tell(start, stop)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
-from mezcal.convert.fits.read.file.byte_ranges import fill
+from mezcal.convert.fits.read.file.byte_ranges import announce, fill
 from mezcal.convert.fits.read.planes import WHOLE_MAX, ArrayPlane, Plane
 from mezcal.convert.fits.read.tiles.quantization import AT_ONCE
 
@@ -73,6 +73,10 @@ class TileStreams:
         data[stop - start :] = 255
         fill(data[: stop - start], self.file, start)
         return data, (self.positions[first : last + 1] - start).tolist()
+
+    def announce(self, first: int, last: int) -> None:
+        """Tell the file that the tiles from *first* to before *last* will be read."""
+        announce(self.file, int(self.positions[first]), int(self.positions[last]))
 
 
 class RicePlane(Plane):
@@ -139,6 +143,13 @@ class RicePlane(Plane):
     def for_reading_twice(self, _scratch: Path | None) -> Plane:
         """Returns the decoded pixels if they fit into memory. Larger planes keep the rows that were sampled."""
         return ArrayPlane(self.rows(0, self.shape[0])) if self.nbytes <= WHOLE_MAX else self
+
+    def for_rows(self, start: int, stop: int) -> Plane:
+        """Returns the plane itself. The file is told which bytes will be read."""
+        grid, high = self._grid, self._grid.tile[0]
+        last = min(-(-stop // high) * grid.across, grid.tiles)
+        self._streams.announce(grid.first + start // high * grid.across, grid.first + last)
+        return self
 
     def release(self) -> None:
         """Free the rows that are kept. They will be decoded again."""
