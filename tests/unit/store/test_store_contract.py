@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mezcal.errors import StoreDown, Superseded
-from mezcal.recipe import Frame, Mezzanine, Recipe, Thumbnail, ThumbnailOptions, from_json
+from mezcal.recipe import PYRAMID, Frame, Mezzanine, Recipe, Thumbnail, ThumbnailOptions, from_json
 from tests.support.store_contract import (
     JPEG,
     LOCAL,
@@ -344,3 +344,50 @@ def test_the_pages_of_a_master_are_known(store: DerivativeStore) -> None:
     assert {recipe.page for recipe in store.others(RECIPE)} == {2, 11}
     assert store.others(THUMBNAIL) == []
     assert store.others(Mezzanine.parse("dc/2")) == []
+
+
+def test_profiles_of_a_picture_lie_side_by_side_and_are_known(store: DerivativeStore) -> None:
+    """Each has its own sidecar, is listed and counted, and comes and goes alone."""
+    pyramid, page = RECIPE.in_profile(PYRAMID), Mezzanine.parse(RECIPE.path, 2, PYRAMID)
+    for recipe, size in ((RECIPE, JPEG), (pyramid, b"II*\0pyramid"), (page, b"II*\0page")):
+        put(store, size, recipe=recipe)
+    assert (content(store), content(store, pyramid)) == (JPEG, b"II*\0pyramid")
+    assert set(store.others(RECIPE)) == {pyramid, page}
+    assert set(store.others(pyramid)) == {RECIPE, page}
+    assert sorted(entry.name.rpartition("/")[2] for entry in store.entries()) == [
+        "image.jpg",
+        "pyramid.tif",
+        "pyramid.tif",
+    ]
+    recipes = [found.recipe for entry in store.entries() if (found := entry.sidecar())]
+    assert {from_json(recipe) for recipe in recipes} == {RECIPE, pyramid, page}
+    assert store.delete(RECIPE)
+    assert (content(store), content(store, pyramid)) == (None, b"II*\0pyramid")
+
+
+def test_an_evicted_pyramid_comes_back_without_its_mezzanine(store: DerivativeStore) -> None:
+    pyramid = RECIPE.in_profile(PYRAMID)
+    put(store)
+    put(store, b"II*\0pyramid", recipe=pyramid)
+    assert store.evict(pyramid)
+    assert (store.find(pyramid), content(store)) == (None, JPEG)
+    assert content(store, pyramid) == b"II*\0pyramid"
+
+
+def test_a_master_called_as_a_file_of_a_profile_does_not_collide(store: DerivativeStore) -> None:
+    """`dc/1/pyramid.tif` may be a master, and the pyramid of the master `dc/1`."""
+    master, pyramid = Mezzanine.parse(f"{RECIPE.path}/pyramid.tif"), RECIPE.in_profile(PYRAMID)
+    put(store, JPEG, recipe=master)
+    put(store, b"II*\0pyramid", recipe=pyramid)
+    put(store, b"II*\0of it", recipe=master.in_profile(PYRAMID))
+    assert content(store, master) == JPEG
+    assert content(store, pyramid) == b"II*\0pyramid"
+    assert content(store, master.in_profile(PYRAMID)) == b"II*\0of it"
+
+
+def test_all_profiles_are_verified(store: DerivativeStore) -> None:
+    put(store)
+    put(store, b"II*\0pyramid", recipe=RECIPE.in_profile(PYRAMID))
+    found = {item.folder.rpartition("/")[2]: item.defect for item in store.verify()}
+    assert len(found) == 2
+    assert found["pyramid.tif"] is None

@@ -216,3 +216,25 @@ def test_a_survey_is_small_for_any_times() -> None:
         survey.count(InventoryItem("x", size=10, last_used=survey.began - number * 977.0, sidecar_modified=1))
     assert len(survey.bytes_by_use) < 4000
     assert survey.bytes == 1_000_000
+
+
+def test_profiles_are_trimmed_one_by_one_by_their_own_use(tmp_path: Path) -> None:
+    """The pyramid that nobody reads goes, the mezzanine beside it stays."""
+    store = kept(tmp_path)
+    used, sidecar = image(store, "a", used_ago=0), tmp_path / "a" / "pyramid.json"
+    pyramid = used.with_name("pyramid.tif")
+    pyramid.write_bytes(b"II*\0" + bytes(1000))
+    sidecar.write_text("{}")
+    os.utime(pyramid, (time.time() - 50 * DAY, time.time() - 50 * DAY))
+    trimmed = Trim(store.inventory, Bounds(max_age=10 * DAY)).run(60, now=True)
+    assert (trimmed.evicted, trimmed.bytes) == (1, 1006)
+    assert (used.exists(), pyramid.exists(), sidecar.exists()) == (True, False, False)
+
+
+def test_a_file_of_another_program_with_the_name_of_a_profile_stays(tmp_path: Path) -> None:
+    store = kept(tmp_path)
+    foreign = image(store, "a", used_ago=0).with_name("pyramid.tif")
+    foreign.write_bytes(b"II*\0 of somebody else")
+    os.utime(foreign, (time.time() - 50 * DAY, time.time() - 50 * DAY))
+    Trim(store.inventory, Bounds(max_age=10 * DAY)).run(60, now=True)
+    assert foreign.exists()
