@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import random
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +14,7 @@ import tifffile
 from mezcal.jobs import Jobs, JobState
 from mezcal.recipe import Mezzanine
 from mezcal.settings import load
+from mezcal.store import open_store
 from tests import DATA
 from tests.support.archive_server import ArchiveServer
 from tests.support.installation import running_installation
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
 
 MONO = DATA / "fits" / "mono_f32_rice.fits.fz"
 PAGES = 6
+UNFINISHED = ("interactive", "bulk", "running", "delayed")
 
 
 def book(damaged: int | None = None) -> bytes:
@@ -178,3 +182,30 @@ def test_all_sizes_of_an_announced_frame_come_from_one_download(
         until(lambda: len(list(installation.settings.cache_dir.rglob("*.jpg"))) == 3 * count, 60, "all sizes")
         assert [archive.count(f"/files/{frame}") for frame in frames] == [1] * count
         until(lambda: installation.journal.read_text().count("shared_download") == 2 * count, what="the log")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_nothing_is_lost_while_processes_are_killed_at_random(environment: FaultEnvironment) -> None:
+    """Of each book half of the pages are requested by clients, and all are queued in bulk."""
+    chance, kills = random.Random(5), 12
+    books = [environment.master(book(), rate=10_000)[0] for _ in range(20)]
+    environment.jobs().spread([Mezzanine.parse(path, page) for path in books for page in range(1, PAGES + 1)])
+    answers = [environment.request_in_background(f"{path}?page={page}") for path in books for page in (2, 4, 6)]
+    for _ in range(kills):
+        pool = until(environment.pool, what="a pool process")
+        environment.kill(chance.choice([*pool, *environment.installation.workers()]))
+    statuses = Counter(answer.result().status_code for answer in answers)
+    assert set(statuses) <= {200, 503}, "nothing fails, but a client may have to ask again"
+    until(lambda: not any(environment.table.depths()[name] for name in UNFINISHED), 120, "the end of all jobs")
+    assert not environment.table.failures()
+    assert [page for path in books for page in missing_pages(environment, path)] == []
+    total = sum(downloads(environment, path) for path in books)
+    assert total <= len(books) + 3 * kills + 10, "most pages share a download even so"
+    environment.assert_clean()
+
+
+def missing_pages(environment: FaultEnvironment, path: str) -> list[str]:
+    store = open_store(environment.installation.settings)
+    pages = [Mezzanine.parse(path, page) for page in range(1, PAGES + 1)]
+    return [page.label for page in pages if store.find(page) is None]
