@@ -52,8 +52,12 @@ class Thumbnail:
 
     @property
     def masters_key(self) -> str:
-        """16 hex digits that name the frames and their versions, as `Mezzanine.masters_key` does a master."""
-        return key_of({"kind": self.kind, "frames": [[frame.id, frame.version] for frame in self.frames]})[:16]
+        """16 hex digits that name the frames and their versions, as `Mezzanine.masters_key` does a master.
+
+        Of a cutout they are others, because only parts of its frames are downloaded.
+        """
+        frames = [[frame.id, frame.version] for frame in self.frames]
+        return key_of({"kind": self.kind, "frames": frames, "whole": self.options.cutout is None})[:16]
 
     @property
     def label(self) -> str:

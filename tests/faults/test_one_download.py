@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import random
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 import tifffile
 
 from mezcal.jobs import Jobs, JobState
-from mezcal.recipe import Mezzanine
+from mezcal.recipe import PYRAMID, Mezzanine
 from mezcal.settings import load
 from mezcal.store import open_store
 from tests import DATA
@@ -73,6 +74,21 @@ def test_all_pages_of_a_master_that_clients_wait_for_come_from_one_download(envi
     results = [answer.result() for answer in answers]
     assert [result.status_code for result in results] == [200] * PAGES
     assert len({result.content for result in results}) == PAGES, "each is its own page"
+    assert downloads(environment, path) == 1
+    environment.assert_clean()
+
+
+def test_all_profiles_of_a_master_come_from_one_download(environment: FaultEnvironment) -> None:
+    path, script = held_book(environment)
+    ask = environment.installation.request
+    with ThreadPoolExecutor() as pool:
+        answers = [pool.submit(ask, target) for target in (f"/images/{path}", f"/derivatives/pyramid/{path}.tif")]
+        recipe = Mezzanine.parse(path)
+        keys = [recipe.key, recipe.in_profile(PYRAMID).key]
+        until(lambda: all(environment.table.states(keys)), what="both jobs")
+        environment.repository.wait_for_requests(path, 1)
+        script.go.set()
+        assert [answer.result().headers["Content-Type"] for answer in answers] == ["image/jpeg", "image/tiff"]
     assert downloads(environment, path) == 1
     environment.assert_clean()
 

@@ -18,7 +18,7 @@ from mezcal.jobs.state.leases import Lease
 from mezcal.jobs.state.policy import JobPolicy
 from mezcal.jobs.state.records import Message
 from mezcal.jobs.state.table import JobTable
-from mezcal.recipe import Frame, Mezzanine, Thumbnail, ThumbnailOptions
+from mezcal.recipe import PYRAMID, Frame, Mezzanine, Thumbnail, ThumbnailOptions
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
@@ -81,8 +81,8 @@ def report(table: JobTable, claim: Claim, arrived: float | None) -> None:
     table.redis.set(table.keys.progress(claim.key), json.dumps({"bytes": 1, "arrived": arrived}))
 
 
-def test_recipes_of_one_master_have_one_source_whatever_their_page() -> None:
-    assert len({page.masters_key for page in PAGES}) == 1
+def test_recipes_of_one_master_have_one_source_whatever_their_page_and_profile() -> None:
+    assert len({page.masters_key for page in [*PAGES, PAGES[0].in_profile(PYRAMID)]}) == 1
     assert PAGES[0].masters_key != OTHER.masters_key
 
 
@@ -92,6 +92,13 @@ def test_thumbnails_of_the_same_versions_of_frames_have_one_source() -> None:
 
     assert thumbnail("200", "v1").masters_key == thumbnail("400", "v1").masters_key
     assert thumbnail("200", "v1").masters_key != thumbnail("200", "v2").masters_key
+
+
+def test_a_cutout_shares_no_download_with_thumbnails_because_it_fetches_parts() -> None:
+    frames = (Frame(17, "a.fits", "v1"),)
+    cutout = ThumbnailOptions.parse({"x": "10", "y": "10", "size": "5px"})
+    assert cutout.cutout is not None
+    assert Thumbnail(frames, cutout).masters_key != Thumbnail(frames, ThumbnailOptions.parse({})).masters_key
 
 
 def test_bulk_jobs_of_one_master_are_begun_by_the_process_that_has_it_open(table: JobTable) -> None:
