@@ -64,6 +64,10 @@ test-queues: $(VENV)/dev.stamp ## Run the tests that need ActiveMQ and RabbitMQ 
 image-test: $(VENV)/dev.stamp ## Build the image and run it and the compositions: needs podman or docker (ENGINE=path)
 	$(BIN)/pytest -m images -rs
 
+.PHONY: test-iipimage
+test-iipimage: $(VENV)/dev.stamp ## Run the tests that need IIPImage (Debian: iipimage-server, nginx-light)
+	$(BIN)/pytest -m iipimage
+
 .PHONY: test-root
 test-root: $(VENV)/dev.stamp ## Run the tests that need root: in networks of their own
 	$(BIN)/pytest -m root
@@ -86,9 +90,9 @@ docs: install ## Update the tables in docs/ and THIRD-PARTY.md
 	$(BIN)/python -m tools.failures_table
 
 .PHONY: e2e
-e2e: $(VENV)/dev.stamp ## Test with a real IIIF server and viewer: needs node, npm and Chromium
+e2e: $(VENV)/dev.stamp $(VENV)/tools.stamp ## Test with real IIIF servers and a viewer: needs node, npm and Chromium
 	npm --prefix tests/e2e/viewer ci --no-audit --no-fund
-	$(BIN)/pytest -m slow tests/e2e/test_viewer.py tests/e2e/test_operator.py
+	$(BIN)/pytest -m slow tests/e2e/test_viewer.py tests/e2e/test_pyramid.py tests/e2e/test_operator.py
 
 .PHONY: screenshots
 screenshots: $(VENV)/dev.stamp ## Update the screenshots in docs/images: needs node, npm and Chromium

@@ -27,10 +27,27 @@ def main() -> int:
         ):
             shipped = shipped.replace(theirs, ours)  # nginx opens what it tests: a port below 1024 is for root
         texts = {"deploy/nginx/nginx.conf": shipped}
+        if has_module(program, "sub"):  # the packaged nginx has not
+            texts["deploy/nginx/iipimage.conf"] = in_front_of_iipimage(run)
         for layout in Layout:
             config = NginxConfig("127.0.0.1:8080", "127.0.0.1:5000", run)
             texts[layout] = configuration(load(_env_file=None, storage_layout=layout), config)
         return max(judged(program, run, what, text) for what, text in texts.items())
+
+
+def has_module(program: Path, name: str) -> bool:
+    """Returns True if *program* was built with the HTTP module *name*."""
+    shown = subprocess.run([str(program), "-V"], capture_output=True, text=True, check=True).stderr
+    return f"--with-http_{name}_module" in shown
+
+
+def in_front_of_iipimage(run: Path) -> str:
+    """Returns a whole configuration with the file that is included for IIPImage."""
+    temporary = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    folders = "".join(f'{name}_temp_path "{run}/{name}";\n' for name in temporary)
+    included = Path("deploy/nginx/iipimage.conf").read_text(encoding="utf-8")
+    included = included.replace("listen 8080;", "listen 127.0.0.1:8080;")
+    return f'pid "{run}/nginx.pid";\nevents {{ }}\nhttp {{\n{folders}{included}}}\n'
 
 
 def judged(program: Path, run: Path, what: str, text: str) -> int:

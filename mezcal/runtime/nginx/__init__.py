@@ -15,13 +15,17 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mezcal.recipe import MEZZANINE, profiles_of
 from mezcal.runtime.host_names import allowed_names
-from mezcal.runtime.nginx.hit_file import LONG, SHORT
+from mezcal.runtime.nginx.hit_file import hit_format, use_format
+from mezcal.runtime.nginx.locations import hit_locations, taken_names
 from mezcal.settings import Layout
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from mezcal.recipe import Profile
+    from mezcal.runtime.nginx.locations import HitLocation
     from mezcal.settings import Settings
 
 READ_EXTRA = 30  # seconds added to WAIT_SECONDS: by then the API must have begun its response
@@ -47,8 +51,6 @@ PROBLEMS = {
     505: ("HTTP Version Not Supported", "This server speaks HTTP/1.1."),
 }
 OWN_NAMES = ("", "localhost", "127.0.0.1", "::1")  # others that begin with 127. by a pattern
-USE_FORMAT = """    log_format mezcal_use '$named';  # the name of the image, for workers to read
-"""
 PLACES = ("nginx", "/usr/sbin/nginx", "/usr/local/sbin/nginx", "/opt/homebrew/bin/nginx")
 HOW_TO_GET = "install your system's package (Debian: apt install nginx-light), or pip install 'mezcal[nginx]'"
 
@@ -76,7 +78,7 @@ def configuration(settings: Settings, config: NginxConfig) -> str:
     nginx finds hits by their path only in the layout whose paths it can compute, and only if anyone may read.
     Otherwise the API names the file (X-Accel-Redirect).
     """
-    use_log, names = settings.cache_use_log, allowed_names(settings)
+    names = allowed_names(settings)
     values = {
         "foreign": _template("foreign.conf") if names is not None else "",
         "names": _server_names(names) if names is not None else "",
@@ -89,20 +91,55 @@ def configuration(settings: Settings, config: NginxConfig) -> str:
         "cache_control": settings.image_cache_control,
         "body_most": str(max(settings.jobs_max_bytes, settings.webhook_max_bytes)),
         "read_timeout": f"{settings.wait_seconds + READ_EXTRA:g}s",
-        "hit_format": LONG if settings.access_log == "all" or settings.hit_fresh_seconds else SHORT,
+        "log_formats": _log_formats(settings),
         "problems": "\n".join(f"        {status}  '{_problem(status)}';" for status in PROBLEMS),
-        "log_hits": f'access_log "{_quoted(config.hits)}" mezcal_hit buffer=32k flush=1s;' if config.hits else "",
+        "log_hits": _log_hits(config, MEZZANINE),
         "forwarded": "" if config.trusted else _template("forwarded.conf"),
-        "hits": _template("hits.conf") if _has_hits_by_path(settings) else "",
+        "hits": _hits(settings, config) if _has_hits_by_path(settings) else "",
         "problem": _template("problem.conf").rstrip("\n"),
         "error_pages": _template("error_pages.conf").rstrip("\n"),
-        "use_format": USE_FORMAT if use_log else "",
-        "use_log": f'\n            access_log "{_quoted(use_log)}" mezcal_use buffer=64k flush=10s;' if use_log else "",
     }
     text = _template("nginx.conf")
     for _ in range(2):  # inserted templates contain placeholders, too
         text = re.sub(r"@(\w+)@", lambda placeholder: values[placeholder[1]], text)
     return text
+
+
+def _hits(settings: Settings, config: NginxConfig) -> str:
+    """Returns the locations of hits that nginx finds by their path."""
+    return "".join(_location(location, settings, config) for location in hit_locations(settings))
+
+
+def _location(location: HitLocation, settings: Settings, config: NginxConfig) -> str:
+    profile, use_log = location.profile, settings.cache_use_log
+    logs = [_log_hits(config, profile)]
+    if use_log:
+        logs.append(f'access_log "{_quoted(use_log)}" mezcal_use_{profile.name} buffer=64k flush=10s;')
+    values = {
+        "pattern": location.pattern(taken_names(settings)),
+        "file": profile.file_name,
+        "media_type": location.media_type,
+        "logs": "".join(f"\n            {log}" for log in logs if log),
+    }
+    return re.sub(r"@(\w+)@", lambda name: values.get(name[1], name[0]), _template("hits.conf"))
+
+
+def _log_hits(config: NginxConfig, profile: Profile) -> str:
+    """Returns the directive that logs hits of *profile*, for the API."""
+    if config.hits is None:
+        return ""
+    return f'access_log "{_quoted(config.hits)}" mezcal_hit_{profile.name} buffer=32k flush=1s;'
+
+
+def _log_formats(settings: Settings) -> str:
+    """Returns the formats of the log of hits and of CACHE_USE_LOG, for each profile: nginx knows it by the location."""
+    long = settings.access_log == "all" or bool(settings.hit_fresh_seconds)
+    lines = []
+    for profile in profiles_of(settings).values():
+        lines.append(f"log_format mezcal_hit_{profile.name} '{hit_format(profile.name, long=long)}';")
+        if settings.cache_use_log:
+            lines.append(f"log_format mezcal_use_{profile.name} '{use_format(profile)}';")
+    return "\n".join(f"    {line}" for line in lines)
 
 
 def _has_hits_by_path(settings: Settings) -> bool:

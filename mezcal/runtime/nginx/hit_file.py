@@ -11,16 +11,33 @@ import os
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from mezcal.recipe import MEZZANINE
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-# nginx's log formats: for an API that only counts hits, and for one that also needs the path of the image. nginx
-# escapes what is not printable ASCII. Only the last value may have a space.
-SHORT = "$status $body_bytes_sent"
-LONG = "$status $body_bytes_sent $msec $request_method $request_uri $mezcal_request_id $http_traceparent"
+    from mezcal.recipe import Profile
+
+# What an API needs that also logs the path of the image or compares it with its master. nginx escapes what is not
+# printable ASCII. Only the last value may have a space.
+PATH_AND_IDS = "$msec $request_method $request_uri $mezcal_request_id $http_traceparent"
 FULL = 16 * 2**20  # bytes after which the file is emptied
 BLOCK = 2**20  # bytes read at once
+
+
+def hit_format(profile: str, *, long: bool) -> str:
+    """Returns nginx's log format for hits of *profile*; the *long* one has the path of the image."""
+    short = f"$status $body_bytes_sent {profile}"
+    return f"{short} {PATH_AND_IDS}" if long else short
+
+
+def use_format(profile: Profile) -> str:
+    """Returns nginx's format for CACHE_USE_LOG: the path of the master, for the mezzanine without anything else.
+
+    Workers read it (`mezcal.store.local.last_use`). No path begins with a slash.
+    """
+    return "$named" if profile == MEZZANINE else f"/{profile.file_name}/$named"
 
 
 class HitFile:

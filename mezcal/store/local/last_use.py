@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from mezcal.errors import BadRecipe
-from mezcal.recipe import Mezzanine
+from mezcal.recipe import Mezzanine, Profile
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,10 +49,18 @@ class UseLog:
     def _note(self, name: bytes) -> bool:
         """Note the use of the image that nginx calls *name*. Returns False if there is none."""
         try:
-            recipe = Mezzanine.parse(ESCAPED.sub(lambda escaped: bytes([int(escaped[1], 16)]), name).decode())
+            recipe = _recipe_of(ESCAPED.sub(lambda escaped: bytes([int(escaped[1], 16)]), name).decode())
         except (BadRecipe, UnicodeDecodeError):
             return False
         return self._store.note_use(recipe)
+
+
+def _recipe_of(name: str) -> Mezzanine:
+    """Returns the recipe of a line: the path of a mezzanine's master, or `/<file name>/<path>`. Raises `BadRecipe`."""
+    if not name.startswith("/"):
+        return Mezzanine.parse(name)
+    file_name, _, path = name[1:].partition("/")
+    return Mezzanine.parse(path, profile=Profile.of_file(file_name))
 
 
 def access_times_kept(folder: Path) -> bool:

@@ -101,6 +101,26 @@ def test_a_hit_needs_no_api(proxied: Installation) -> None:
         assert proxied.request(f"/mezzanine/{WARM}.jpg", "HEAD").status_code == 200
 
 
+def test_a_hit_in_another_profile_needs_no_api(proxied: Installation, master: str) -> None:
+    made = proxied.request(f"/derivatives/pyramid/{master}.tif")
+    assert made.headers["Cache-Status"] == "mezcal; fwd=miss"
+    proxied.ask(master)
+    with frozen_api(proxied):
+        pyramid = proxied.request(f"/derivatives/pyramid/{master}.tif")
+        ranges = {"Range": f"bytes=0-3,8-15,{len(made.content) - 4}-"}
+        parts = proxied.request(f"/derivatives/pyramid/{master}.tif", headers=ranges)
+        jpeg, same = proxied.request(f"/derivatives/mezzanine/{master}.jpg"), proxied.ask(master)
+    assert {**headers_of(made), "Cache-Status": ""} == {**headers_of(pyramid), "Cache-Status": ""}
+    assert pyramid.headers["Content-Type"] == "image/tiff"
+    assert pyramid.content == made.content
+    assert parts.status_code == 206
+    assert parts.content.count(b"Content-Type: image/tiff\r\n") == 3
+    assert headers_of(jpeg) == headers_of(same)
+    assert jpeg.content == same.content
+    assert proxied.request(f"/derivatives/pyramid/{master}.jpg").status_code == 404
+    assert proxied.request(f"/derivatives/none/{master}.tif").status_code == 404
+
+
 def test_a_miss_waits_and_is_then_sent_by_nginx(proxied: Installation, repository: OriginServer, master: str) -> None:
     cold, warm = proxied.ask(master), proxied.ask(master)
     assert (cold.headers["Cache-Status"], warm.headers["Cache-Status"]) == ("mezcal; fwd=miss", "mezcal; hit")
@@ -128,7 +148,9 @@ def test_any_name_is_looked_up_as_it_is(proxied: Installation, repository: Origi
         assert proxied.request(f"/mezzanine/{quote(name)}.jpg").status_code == 200
 
 
-@pytest.mark.parametrize("name", ["x/image.jpg", "x/image.json", "x.lock", "x.lock/y", ".mezcal/y", "n" * 300])
+@pytest.mark.parametrize(
+    "name", ["x/image.jpg", "x/image.json", "x/pyramid.tif", "x.lock", "x.lock/y", ".mezcal/y", "n" * 300]
+)
 def test_what_the_store_keeps_elsewhere_comes_from_there(
     proxied: Installation, repository: OriginServer, name: str
 ) -> None:
@@ -404,7 +426,16 @@ PIECES = [
     "%32%65",
 ]
 odd_targets = st.tuples(
-    st.sampled_from([("/images/", ""), ("/mezzanine/", ".jpg"), ("/mezzanine/", ".jp%67"), ("/mezzanine/", "%2ejpg")]),
+    st.sampled_from(
+        [
+            *(("/images/", ""), ("/mezzanine/", ".jpg"), ("/mezzanine/", ".jp%67"), ("/mezzanine/", "%2ejpg")),
+            *(
+                ("/derivatives/pyramid/", ".tif"),
+                ("/derivatives/pyramid/", ".ti%66"),
+                ("/derivatives/mezzanine/", ".jpg"),
+            ),
+        ]
+    ),
     st.lists(st.sampled_from(PIECES), min_size=1, max_size=7).map("".join),
 )
 
@@ -412,6 +443,7 @@ odd_targets = st.tuples(
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @example((("/mezzanine/", ".jpg"), "a/.."))
 @example((("/mezzanine/", ".jp%67"), "a/.."))
+@example((("/derivatives/pyramid/", ".tif"), "a/.."))
 @example((("/images/", ""), "a/..;/a"))
 @example((("/images/", ""), "a;a"))
 @example((("/images/", ""), "a%0a"))
@@ -432,6 +464,7 @@ def plant(store: Path, name: str) -> None:
     if folder.is_relative_to(store) and ".mezcal" not in folder.parts:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "image.jpg").write_bytes(b"\xff\xd8 an image")
+        (folder / "pyramid.tif").write_bytes(b"II*\0 a pyramid")
 
 
 def status_of(url: str, target: str) -> int:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 VALLEY = (SAMPLES / "maps" / "valley.tif").read_bytes()
 WARM = "maps/valley.tif"
 PLAIN, NAMED = f"/images/{WARM}", f"/images/{WARM}?any=1"  # nginx finds the file by its path; the API names it
+PYRAMID = f"/derivatives/pyramid/{WARM}.tif"
 PROBLEM = "application/problem+json"
 OLD, NEW = "Fri, 01 Jan 1990 00:00:00 GMT", "Fri, 01 Jan 2100 00:00:00 GMT"
 PAST_END = "bytes=99999999-"
@@ -260,6 +261,19 @@ def test_conditions_and_ranges_of_a_stored_image(both: Both, method: str, target
             raise
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_conditions_and_ranges_of_another_profile(both: Both, installation: Installation, method: str) -> None:
+    made = installation.request(PYRAMID)
+    values = {"TAG": made.headers["ETag"], "DATE": made.headers["Last-Modified"], "LAST": str(len(made.content) - 1)}
+    values |= {"SIZE": str(len(made.content)), "MORE": str(len(made.content) + 5)}
+    pyramid = Both(both.nginx, both.api, values)
+    names = ["cache-control", "etag", "content-range", "cache-status"]
+    for fields, status in CONDITIONS:
+        more = ["content-length", "content-type", "last-modified"] if status != 304 else []
+        for target in (PYRAMID, f"{PYRAMID}?any=1"):
+            same(pyramid.ask(target, fields, method), status, *names, *more, head=method == "HEAD")
+
+
 @pytest.mark.parametrize("target", [PLAIN, NAMED])
 def test_several_ranges_are_parts_that_a_mime_parser_reads(both: Both, installation: Installation, target: str) -> None:
     """RFC 9110, 14.6 and 15.3.7.2."""
@@ -328,6 +342,15 @@ def test_conditions_and_ranges_of_an_image_that_is_made_first(
         ("*", 400),
         ("/images/", 400),
         ("/images/no-such.tif", 404),
+        (f"/derivatives/mezzanine/{WARM}.jpg", 200),
+        (f"/derivatives/mezzanine/{WARM}.tif", 404),
+        (f"/derivatives/pyramid/{WARM}.jpg", 404),
+        (f"/derivatives/pyramid/{WARM}", 404),
+        ("/derivatives/pyramid/.tif", 400),
+        ("/derivatives/pyramid/a/...tif", 400),
+        ("/derivatives/no-such/a.tif", 404),
+        ("/derivatives/pyramid", 404),
+        ("/derivatives/", 400),
         ("/nothing", 404),
         ("/.stored/", 404),
         ("/.stored/x", 404),

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
+import pytest
+
 from mezcal.runtime.nginx import NginxConfig, can_name, configuration
+from mezcal.runtime.nginx.locations import hit_locations, taken_names
 from mezcal.settings import load
 from tests import ROOT
 
@@ -39,7 +43,7 @@ def test_nginx_takes_bodies_that_the_api_would_take() -> None:
 def test_nginx_does_not_look_up_a_name_with_a_final_line_feed() -> None:
     r"""`$` would match before the line feed of `/images/pic.tif%0a`, which names another master; `\z` does not."""
     lookups = [line for line in settings().splitlines() if "location ~" in line]
-    assert len(lookups) == 2
+    assert len(lookups) == 4
     assert all(line.rstrip().endswith(r'\z" {') for line in lookups)
 
 
@@ -53,3 +57,46 @@ def test_paths_may_have_spaces_quotes_and_backslashes_but_no_dollar() -> None:
 def test_nothing_is_left_to_fill_in() -> None:
     assert "@read_timeout@" not in settings()
     assert {word for word in settings().replace(";", " ").split() if word.startswith("@")} == {"@api", "@gone"}
+
+
+def test_each_profile_has_a_location_with_its_file_and_its_type(tmp_path: Path) -> None:
+    profiles = tmp_path / "profiles.toml"
+    profiles.write_text('[small-1]\nformat = "webp"\nmax_edge = 1200\n')
+    text = settings(profiles_file=profiles)
+    for name, file, media_type in (
+        ("mezzanine", "image.jpg", "image/jpeg"),
+        ("pyramid", "pyramid.tif", "image/tiff"),
+        ("small-1", "small-1.webp", "image/webp"),
+    ):
+        _, begun, location = text.partition(f'location ~ "^/derivatives/{re.escape(name)}/')
+        assert begun, name
+        body = location.partition("}\n        ")[2].partition("        }")[0]
+        assert f'alias "/var/cache/mezcal/$named/{file}";' in body
+        assert f"default_type {media_type};" in body
+    assert r"small\-1\.json" in text
+
+
+@pytest.mark.parametrize(
+    ("url", "named"),
+    [
+        ("/derivatives/pyramid/a/b.tif.tif", "a/b.tif"),
+        ("/derivatives/pyramid/a.tif", "a"),
+        ("/derivatives/pyramid/a.tif.jpg", None),
+        ("/derivatives/pyramid/.tif", None),
+        ("/derivatives/pyramid/a/...tif", None),
+        ("/derivatives/pyramid/a/pyramid.tif.tif", None),
+        ("/derivatives/pyramid/a/pyramid.json/b.tif", None),
+        ("/derivatives/pyramid/pyramid.tif", "pyramid"),
+        ("/derivatives/pyramid/image.jpg.tif", None),
+        ("/derivatives/pyramid/a.lock.tif", None),
+        ("/derivatives/pyramid/.mezcal/by-key.tif", None),
+        ("/derivatives/pyramid/.mezcal.tif", None),
+        ("/derivatives/pyramid/a.tif\n", None),
+        ("/derivatives/other/a.tif", None),
+    ],
+)
+def test_a_url_names_a_master_unless_the_store_keeps_it_elsewhere(url: str, named: str | None) -> None:
+    given = load(_env_file=None)
+    patterns = [location.pattern(taken_names(given)) for location in hit_locations(given)]
+    found = [re.search(pattern.replace("?<named>", "?P<named>").replace(r"\z", r"\Z"), url) for pattern in patterns]
+    assert [match["named"] for match in found if match] == ([] if named is None else [named])

@@ -101,6 +101,18 @@ def test_what_nginx_wrote_down_is_noted_and_the_file_emptied(tmp_path: Path) -> 
     assert UseLog(store, tmp_path / "none").read() == 0
 
 
+def test_the_use_of_another_profile_is_noted_for_its_file_alone(tmp_path: Path) -> None:
+    store = LocalStore(tmp_path / "cache", Layout.BASIC)
+    mezzanine = stored(store, "box/1.tif")
+    pyramid = mezzanine.with_name("pyramid.tif")
+    pyramid.write_bytes(b"a pyramid")
+    os.utime(pyramid, (OLD, OLD))
+    log = tmp_path / "uses.log"
+    log.write_bytes(b"/pyramid.tif/box/1.tif\n/no-profile.xyz/box/1.tif\n/pyramid.tif/\n/\n")
+    assert UseLog(store, log).read() == 1
+    assert (pyramid.stat().st_atime > OLD, mezzanine.stat().st_atime > OLD) == (True, False)
+
+
 @pytest.mark.parametrize(
     ("written", "meant"),
     [("0", 0), ("1000", 1000), ("1.5kB", 1500), ("20GiB", 20 * 2**30), ("20G", 20 * 2**30), ("2 TB", 2 * 10**12)],
