@@ -28,7 +28,7 @@ from api.security.shares import limited_client
 from mezcal.errors import BadRecipe, TicketExpired
 from mezcal.jobs import Lane
 from mezcal.origin.archive import make_recipe, select_frames
-from mezcal.recipe import ThumbnailOptions
+from mezcal.recipe import OF_FRAMES, ThumbnailOptions
 from mezcal.recipe.cutout import check_names, read_note
 from mezcal.store import SignsUrls
 
@@ -48,6 +48,7 @@ thumbnails = Blueprint("thumbnails", __name__)
 
 ROBOTS = "User-agent: *\nDisallow: /\n"  # each request of a crawler could start a download and a conversion
 BASENAME_MAX = 255
+FILES = {name.rpartition(".")[2]: name for name in OF_FRAMES.values()}  # by their extensions
 
 
 @thumbnails.get("/<int:frame_id>/")
@@ -144,13 +145,13 @@ class ThumbnailRequest:
     def response(self) -> AnyResponse:
         """Return a redirect to the thumbnail if the client asked for one (`image`), else JSON with its URL."""
         response: AnyResponse
-        response = redirect(_url(self.recipe.key, request.method)) if self.is_redirect else jsonify(self._as_json())
+        response = redirect(_url(self.recipe, request.method)) if self.is_redirect else jsonify(self._as_json())
         response.headers["Cache-Control"] = "private, no-cache"  # another client may have no right to see it
         return response
 
     def _as_json(self) -> dict[str, Any]:
         """Return the URL and the proposal; of a composite how its frames were aligned, of a cutout what it shows."""
-        fields = {"url": _url(self.recipe.key), "propid": self.frame.fields.get("proposal_id")}
+        fields = {"url": _url(self.recipe), "propid": self.frame.fields.get("proposal_id")}
         options = self.recipe.options
         if options.color or options.cutout is not None:
             sidecar = context().store.sidecar(self.recipe)
@@ -160,19 +161,23 @@ class ThumbnailRequest:
         return fields
 
 
-def _url(key: str, method: str = "GET") -> str:
+def _url(recipe: Thumbnail, method: str = "GET") -> str:
     """Return the signed URL of a stored thumbnail: of the bucket if there is one, else of this service.
 
     It is valid for days, and the same all day.
     """
     store = context().store
-    return store.presigned_url(key, method) if isinstance(store, SignsUrls) else _own_url(key)
-
-
-def _own_url(key: str) -> str:
-    signed = _signer().sign(key)
-    path = url_for("thumbnails.stored", key=key, expires=signed.expires, signature=signed.signature)
-    return base_url() + path
+    if isinstance(store, SignsUrls):
+        return store.presigned_url(recipe.key, method, recipe.file_name)
+    signed = _signer().sign(recipe.key)
+    extension = recipe.file_name.rpartition(".")[2]
+    return base_url() + url_for(
+        "thumbnails.stored",
+        key=recipe.key,
+        extension=extension,
+        expires=signed.expires,
+        signature=signed.signature,
+    )
 
 
 def _signer() -> Signer:
@@ -181,12 +186,13 @@ def _signer() -> Signer:
     return signer
 
 
-@thumbnails.get("/files/<key>.jpg")
-def stored(key: str) -> Response:
+@thumbnails.get("/files/<key>.<extension>")
+def stored(key: str, extension: str) -> Response:
     """Return a stored thumbnail to a client that has its signed URL."""
     _signer().check(key, request.args.get("expires", ""), request.args.get("signature", ""))
-    opened = context().store.open_by_key(key)
-    if opened is None:
+    file_name = FILES.get(extension)
+    opened = file_name and context().store.open_by_key(key, file_name)
+    if not opened:
         raise NotFound("the thumbnail is no longer cached: request it again")
     return send(opened, cache_control=f"private, max-age={context().settings.http_max_age}")
 

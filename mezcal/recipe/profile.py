@@ -16,6 +16,8 @@ MEDIA_TYPES = {
     "jpg": "image/jpeg",
     "tif": "image/tiff",
     "webp": "image/webp",
+    "png": "image/png",
+    "fits": "application/fits",
 }
 EXTENSIONS = {"jpeg": "jpg", "pyramid": "tif", "webp": "webp"}  # by the formats of profiles
 
@@ -55,6 +57,12 @@ class Profile:
 IMAGE = "image.jpg"
 MEZZANINE = Profile("mezzanine", "jpg")
 PYRAMID = Profile("pyramid", "tif")
+OF_FRAMES = {  # pictures of frames, by the formats of a request; no master is called so
+    None: "image.jpg",
+    "png": "frame-picture.png",
+    "webp": "frame-picture.webp",
+    "fits": "frame-picture.fits",
+}
 
 
 def profiles_of(settings: Settings) -> dict[str, Profile]:

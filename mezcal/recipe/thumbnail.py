@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from mezcal.errors import BadRecipe
 from mezcal.recipe.key import key_of
-from mezcal.recipe.profile import IMAGE
+from mezcal.recipe.profile import OF_FRAMES
 from mezcal.recipe.thumbnail_options import ThumbnailOptions
 
 PIPELINE = 2  # increased whenever the same options and frames begin to give other pixels
@@ -72,7 +72,7 @@ class Thumbnail:
     @property
     def file_name(self) -> str:
         """The name of the derivative's file in its folder of the store."""
-        return IMAGE
+        return OF_FRAMES[self.options.format]
 
     def as_json(self) -> dict[str, Any]:
         """Returns small JSON for messages. `from_json` is its inverse.

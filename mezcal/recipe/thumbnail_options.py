@@ -24,6 +24,13 @@ NEW = (  # parameters that are drawn in the robust look, whatever the default lo
     *("ra", "dec", "x", "y", "size", "vmin", "vmax", "zoom", "resample"),
     *("compass", "scalebar", "grid", "crosshair", "circle"),
 )
+FORMATS = ("jpeg", "png", "webp", "fits")
+PICTURES_ONLY = (  # parameters of pictures: a FITS file has the frame's own pixels
+    *("width", "height", "label", "color", "median", "percentile", "quality", *ROBUST_ONLY),
+    *("vmin", "vmax", "zoom", "resample", "compass", "scalebar", "grid", "crosshair", "circle"),
+)
+FITS_OPTIONS = ("look", "hdu", "plane", "format")  # that are in the recipe of a FITS file
+QUALITY = 80
 RESAMPLES = ("smooth", "nearest")
 ZOOM_MAX = 32
 VALUE_MAX = 1e38  # of vmin and vmax: pixels are drawn as 32-bit floats
@@ -46,7 +53,7 @@ class ThumbnailOptions:
     color: bool = False
     median: bool = False
     percentile: float | None = None
-    quality: int = 80
+    quality: int = QUALITY
     stretch: str | None = "linear"
     limits: str | None = "zscale"
     invert: bool = False
@@ -60,6 +67,7 @@ class ThumbnailOptions:
     zoom: float | None = None
     resample: str | None = None
     overlays: Overlays | None = None
+    format: str | None = None  # None is jpeg, the only one of before
 
     @classmethod
     def parse(cls, given: Mapping[str, Any], *, default: str = "robust", max_edge: int = 4096) -> ThumbnailOptions:
@@ -68,10 +76,16 @@ class ThumbnailOptions:
         Raises `BadRecipe` with the parameter, its value and what it may be.
         """
         parameters = Parameters(given)
-        is_new = not parameters.has("look") and any(map(parameters.has, NEW))
+        kind = _format(parameters)
+        is_new = not parameters.has("look") and (kind == "fits" or any(map(parameters.has, NEW)))
         look = parameters.one_of("look", LOOKS, "robust" if is_new else default)
+        plane = parameters.whole("plane", 0, 1, 1_000_000) or None
+        if kind == "fits":
+            return cls(hdu=parameters.hdu(), plane=plane, cutout=_section(parameters, look), format=kind)
         own = _lco(parameters, max_edge) if look == "lco" else _robust(parameters, max_edge)
-        return cls(look, hdu=parameters.hdu(), plane=parameters.whole("plane", 0, 1, 1_000_000) or None, **own)
+        if kind == "png":
+            own["quality"] = QUALITY  # without loss, whatever is asked for
+        return cls(look, hdu=parameters.hdu(), plane=plane, format=None if kind == "jpeg" else kind, **own)
 
     def as_json(self) -> dict[str, Any]:
         """Returns small JSON, of which `parse` makes the same options again.
@@ -81,9 +95,27 @@ class ThumbnailOptions:
         """
         unused = {"cutout", "overlays", *(ROBUST_ONLY if self.look == "lco" else ())}
         values = {name: value for name, value in asdict(self).items() if value is not None and name not in unused}
+        if self.format == "fits":
+            values = {name: value for name, value in values.items() if name in FITS_OPTIONS}
         for group in (self.cutout, self.overlays):
             values |= {} if group is None else group.as_json()
         return values
+
+
+def _format(parameters: Parameters) -> str:
+    """Returns the format of the file: one of `FORMATS`."""
+    return "jpeg" if parameters.text("format").lower() == "jpg" else parameters.one_of("format", FORMATS, "jpeg")
+
+
+def _section(parameters: Parameters, look: str) -> Cutout:
+    """Returns the cutout of a FITS file. Raises `BadRecipe` if there is none, or if a picture is described."""
+    for name in PICTURES_ONLY:
+        if parameters.has(name):
+            raise BadRecipe(f"{name} is of pictures: format=fits has the frame's own pixels and no {name}")
+    cutout = Cutout.parse(parameters)
+    if cutout is None or look == "lco":
+        raise BadRecipe("format=fits is of cutouts: name ra, dec or x, y, and size. The archive has the whole frame")
+    return cutout
 
 
 def _lco(parameters: Parameters, max_edge: int) -> dict[str, Any]:

@@ -36,8 +36,11 @@ class Store(Protocol):
     def open(self, recipe: Recipe) -> Opened | None:
         """Open the derivative of *recipe*. Brings it back from the trash if it was evicted within PIN_SECONDS."""
 
-    def open_by_key(self, key: str) -> Opened | None:
-        """Open a thumbnail of which only the key is known; *key* must be one."""
+    def open_by_key(self, key: str, file_name: str = ..., /) -> Opened | None:
+        """Open a thumbnail of which only the key and the name of its file are known; *key* must be one.
+
+        Without *file_name* it is a JPEG.
+        """
 
     def others(self, recipe: Recipe) -> list[Mezzanine]:
         """Returns the other stored derivatives of *recipe*'s master and its pages; none for a thumbnail."""
@@ -110,8 +113,11 @@ class DerivativeStore(Store, Housekeeping, Protocol):
 class SignsUrls(Protocol):
     """A store from which clients can fetch derivatives themselves."""
 
-    def presigned_url(self, key: str, method: str = "GET") -> str:
-        """Returns a URL at the store by which anyone may fetch the thumbnail *key*, the same all day, UTC."""
+    def presigned_url(self, key: str, method: str = "GET", file_name: str = ..., /) -> str:
+        """Returns a URL at the store by which anyone may fetch the thumbnail *key*, the same all day, UTC.
+
+        Without *file_name* it is a JPEG.
+        """
 
 
 @runtime_checkable

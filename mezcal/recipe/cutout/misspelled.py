@@ -18,7 +18,7 @@ OLD = frozenset(
 )
 NEW = (
     *("ra", "dec", "x", "y", "size", "vmin", "vmax", "zoom", "resample"),
-    *("compass", "scalebar", "grid", "crosshair", "circle"),
+    *("compass", "scalebar", "grid", "crosshair", "circle", "format"),
 )
 ALIASES = {
     "ra": ("ra_deg", "radeg", "raj2000", "right_ascension"),
@@ -26,6 +26,7 @@ ALIASES = {
     "size": ("radius", "fov", "sizepix", "size_pix", "cutout_size"),
     "vmin": ("z1", "zmin"),
     "vmax": ("z2", "zmax"),
+    "format": ("fmt", "filetype"),
     "scalebar": ("scale_bar",),
     "crosshair": ("crosshairs",),
     "circle": ("circles",),

@@ -7,7 +7,7 @@ from hashlib import md5
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from mezcal.recipe import MEZZANINE, PYRAMID, Mezzanine, Profile
+from mezcal.recipe import MEZZANINE, OF_FRAMES, PYRAMID, Mezzanine, Profile
 from mezcal.settings import Layout
 
 if TYPE_CHECKING:
@@ -33,16 +33,21 @@ SIDECAR = sidecar_name(IMAGE)
 
 @dataclass(frozen=True, slots=True)
 class FileNames:
-    """The names of the files in the folders of a store: *images* are derivatives, *taken* are sidecars, too."""
+    """The names of the files in the folders of a store: *images* are derivatives, *taken* are sidecars, too.
+
+    *of_masters* are those images that are made of masters: the others are pictures of frames.
+    """
 
     images: frozenset[str]
     taken: frozenset[str]
+    of_masters: frozenset[str]
 
     @classmethod
     def of(cls, profiles: Iterable[Profile]) -> FileNames:
         """Returns the names where derivatives of *profiles* are made."""
-        images = frozenset({IMAGE, *(profile.file_name for profile in profiles)})
-        return cls(images, images | {sidecar_name(image) for image in images})
+        of_masters = frozenset({IMAGE, *(profile.file_name for profile in profiles)})
+        images = of_masters.union(OF_FRAMES.values())
+        return cls(images, images | {sidecar_name(image) for image in images}, of_masters)
 
 
 BUILT_IN = FileNames.of([PYRAMID])

@@ -104,9 +104,9 @@ class LocalStore:
         """Open the derivative of *recipe*, None if there is none. The open file stays the same if it is replaced."""
         return self._open_own(self._layout.image(recipe))
 
-    def open_by_key(self, key: str) -> Opened | None:
-        """Open a thumbnail of which only the key is known; *key* must be one."""
-        return self._open_own(by_key(key) / IMAGE)
+    def open_by_key(self, key: str, file_name: str = IMAGE) -> Opened | None:
+        """Open a thumbnail of which only the key and the name of its file are known; *key* must be one."""
+        return self._open_own(by_key(key) / file_name)
 
     def _open_own(self, own: PurePosixPath) -> Opened | None:
         path = self.root / own

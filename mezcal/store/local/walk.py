@@ -222,6 +222,6 @@ def derivatives_in(root: Path, path: str, own: Path, names: FileNames) -> Iterat
 
 
 def _derivatives_in(folder: Path, picture: Mezzanine, names: FileNames) -> Iterator[Mezzanine]:
-    for name in names.images:
+    for name in names.of_masters:
         if (folder / name).is_file():
             yield picture.in_profile(Profile.of_file(name))

@@ -110,9 +110,9 @@ class S3Store:
         """Open the derivative of *recipe*: its bytes are fetched when they are read. Removes an eviction mark."""
         return self._open(self.name(recipe))
 
-    def open_by_key(self, key: str) -> Opened | None:
-        """Open a thumbnail of which only the key is known; *key* must be one."""
-        return self._open(f"{by_key(key)}/{IMAGE}")
+    def open_by_key(self, key: str, file_name: str = IMAGE) -> Opened | None:
+        """Open a thumbnail of which only the key and the name of its file are known; *key* must be one."""
+        return self._open(f"{by_key(key)}/{file_name}")
 
     def _open(self, name: str) -> Opened | None:
         found = self.bucket.head(name)
@@ -141,20 +141,20 @@ class S3Store:
 
     def _profiles_of(self, main: Mezzanine) -> Iterator[Mezzanine]:
         """Yields the stored derivatives of *main*'s picture. In its folder there may be a million masters."""
-        each = (main.in_profile(Profile.of_file(name)) for name in self.names.images)
+        each = (main.in_profile(Profile.of_file(name)) for name in self.names.of_masters)
         return (recipe for recipe in each if self.bucket.head(self.name(recipe)) is not None)
 
     def _pages_of(self, recipe: Mezzanine) -> Iterator[Mezzanine]:
         for found in self.bucket.list(f"{pages(recipe.path)}/"):
             page, _, image = found.name.rpartition("/")
             number = page.rpartition("/")[2]
-            if number.isdecimal() and image in self.names.images:
+            if number.isdecimal() and image in self.names.of_masters:
                 yield Mezzanine(recipe.path, int(number), Profile.of_file(image))
 
-    def presigned_url(self, key: str, method: str = "GET") -> str:
+    def presigned_url(self, key: str, method: str = "GET", file_name: str = IMAGE) -> str:
         """Returns a URL of the thumbnail *key* that is the same all day, UTC, and valid for six days after it."""
         today = time.time() // DAY * DAY
-        return self.bucket.presigned_url(f"{by_key(key)}/{IMAGE}", method, today, WEEK)
+        return self.bucket.presigned_url(f"{by_key(key)}/{file_name}", method, today, WEEK)
 
     def other_bucket(self, name: str) -> OtherBucket:
         """Returns the bucket *name* of the same server, for copies that are given away."""

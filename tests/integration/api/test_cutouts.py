@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from astropy.io import fits
 from PIL import Image
 
 from tests.integration.api.test_thumbnails import message, picture, thumbnail_json
@@ -217,3 +218,44 @@ def test_only_the_parts_of_a_large_frame_are_fetched(
     assert archive.sent[number] < 2_000_000 < frame.stat().st_size
     assert archive.count(f"/files/{number}") == 2
     assert all(who is None for target, who in archive.requests if target.startswith("/files/"))
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "media_type"),
+    [("png", "PNG", "image/png"), ("webp", "WEBP", "image/webp"), ("fits", None, "application/fits")],
+)
+def test_each_format_has_its_media_type(
+    observatory: Installation, archive: ArchiveServer, starry: Path, name: str, kind: str | None, media_type: str
+) -> None:
+    number = archive.add(starry, public=False)
+    query = {**SKY, "format": name}
+    shown = thumbnail_json(observatory.request(f"/{number}/", params=query, headers=OWN))
+    assert shown["cutout"]["covered"] == 1
+    path = shown["url"].removeprefix(observatory.url)
+    assert path.partition("?")[0].endswith(f".{name}")
+    response = observatory.request(path)
+    assert (response.status_code, response.headers["Content-Type"]) == (200, media_type)
+    assert observatory.request(path, "HEAD").headers["ETag"] == response.headers["ETag"]
+    part = observatory.request(path, headers={"Range": "bytes=0-9"})
+    assert (part.status_code, part.content) == (206, response.content[:10])
+    if kind is None:
+        with fits.open(io.BytesIO(response.content), checksum=True) as hdus:
+            assert hdus[1].data.shape == (50, 50)
+    else:
+        with Image.open(io.BytesIO(response.content)) as image:
+            assert (image.format, image.size) == (kind, (50, 50))
+    assert observatory.request(f"/{number}/", params=query).status_code == 404, "cached, but not for others"
+    assert thumbnail_json(observatory.request(f"/{number}/", params=query, headers=OWN)) == shown
+    assert archive.count(f"/files/{number}") == 1
+    other = path.replace(f".{name}?", ".jpg?")
+    assert observatory.request(other).status_code == 404
+
+
+def test_whole_frames_have_formats_in_the_look_of_thumbnail_service(
+    observatory: Installation, archive: ArchiveServer, starry: Path
+) -> None:
+    shown = thumbnail_json(observatory.request(f"/{archive.add(starry)}/", params={"format": "png"}))
+    assert "cutout" not in shown
+    response = observatory.request(shown["url"].removeprefix(observatory.url))
+    with Image.open(io.BytesIO(response.content)) as image:
+        assert (image.format, image.size) == ("PNG", (200, 200))

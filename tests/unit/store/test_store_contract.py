@@ -129,6 +129,25 @@ def test_a_thumbnail_is_opened_by_its_key(store: DerivativeStore) -> None:
         assert found.file.read() == JPEG
 
 
+@pytest.mark.parametrize("name", ["png", "webp", "fits"])
+def test_a_picture_of_a_frame_in_another_format_is_a_derivative_like_others(store: DerivativeStore, name: str) -> None:
+    query = {"format": name, "x": "5", "y": "5", "size": "9px"}
+    recipe = Thumbnail((Frame(7, "a.fits.fz", "1"),), ThumbnailOptions.parse(query))
+    put(store, b"any bytes", recipe=recipe)
+    assert content(store, recipe) == b"any bytes"
+    assert store.open_by_key(recipe.key) is None, "it is no JPEG"
+    opened = store.open_by_key(recipe.key, f"frame-picture.{name}")
+    assert opened is not None
+    opened.file.close()
+    assert [entry.name.rpartition("/")[2] for entry in store.entries()] == [f"frame-picture.{name}"]
+    (found,) = [known for entry in store.entries() if (known := entry.sidecar()) is not None]
+    assert from_json(found.recipe) == recipe
+    assert store.evict(recipe)
+    assert content(store, recipe) == b"any bytes", "it comes back from the trash"
+    assert store.delete(recipe)
+    assert list(store.entries()) == []
+
+
 def test_a_draft_that_is_not_put_is_gone_at_the_end(store: DerivativeStore) -> None:
     drafts = []
 

@@ -76,6 +76,7 @@ class FitsFrame:
     hdus: HduList
     table_bytes: int = 0  # memory for the tables of tiles
     colours: tuple[Plane, ...] = ()
+    compression: str | None = None  # by FITS's name, if its tiles are compressed
 
     @property
     def header_bytes(self) -> int:
@@ -150,7 +151,8 @@ def open_frame(file: BinaryIO, options: ThumbnailOptions, context: ConversionCon
         colours = colour_planes(picture, fits_file, reserve) if alone else ()
         plane = colours[0] if colours else _plane(parts, placed, fits_file, options, reserve)
         check_pixels(plane.shape, context.options.max_pixels)
-        yield FitsFrame(plane, FrameHeader(picture.header, hdus.primary.header), hdus, table_bytes, colours)
+        header = FrameHeader(picture.header, hdus.primary.header)
+        yield FitsFrame(plane, header, hdus, table_bytes, colours, getattr(picture, "compression_type", None))
 
 
 def _plane(
