@@ -40,9 +40,10 @@ def certificates(folder: Path) -> Certificates:
         subprocess.run(["openssl", *words], cwd=folder, check=True, capture_output=True)
 
     made = ("-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj")
-    openssl("req", "-x509", *made, "/CN=authority", "-keyout", "ca.key", "-out", "ca.pem")
+    may_sign = ("-addext", "keyUsage=critical,keyCertSign,cRLSign")  # Python 3.13 accepts no other authority
+    openssl("req", "-x509", *made, "/CN=authority", *may_sign, "-keyout", "ca.key", "-out", "ca.pem")
     for name in ("server", "client"):
-        (folder / f"{name}.ext").write_text("subjectAltName=IP:127.0.0.1,DNS:localhost\n")
+        (folder / f"{name}.ext").write_text("subjectAltName=IP:127.0.0.1,DNS:localhost\nauthorityKeyIdentifier=keyid\n")
         openssl("req", *made, f"/CN={name}", "-keyout", f"{name}.key", "-out", f"{name}.csr")
         signed = ("-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "1", "-extfile", f"{name}.ext")
         openssl("x509", "-req", "-in", f"{name}.csr", *signed, "-out", f"{name}.pem")
