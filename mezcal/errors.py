@@ -378,6 +378,14 @@ class OutOfMemory(Unavailable):
     retry_after = 15
 
 
+class ProfileMissing(Unavailable):
+    """The worker's PROFILES_FILE lacks the profile, or gives it another format: it is not that of the API."""
+
+    slug, title = "profile-missing", "The worker does not have the profile"
+    retention = Retention.BRIEF  # another worker may have it
+    retry_after = 15
+
+
 class Superseded(Failure):
     """The worker lost its lease on the job: another worker has it, or an event changed or deleted the job."""
 

@@ -301,6 +301,14 @@ TABLE = {
         retry=True,
         private=True,
     ),
+    "profile-missing": Explanation(
+        WAIT,
+        "A worker was started with another PROFILES_FILE than the API. The detail names the worker and the profile.",
+        "Give every API and worker the same {PROFILES_FILE}, and start them again.",
+        "docs/profiles.md",
+        retry=True,
+        private=True,
+    ),
     "superseded": Explanation(
         WAIT,
         "The worker lost its lease on the job: another worker has it, or the master has changed.",

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from celery import Celery, signals
 
 from mezcal.convert import ConversionOptions
+from mezcal.errors import ProfileMissing
 from mezcal.ingest.events import MasterResolver
 from mezcal.jobs import Jobs
 from mezcal.jobs.outages import persist
@@ -22,7 +23,7 @@ from mezcal.jobs.state.table import JobTable
 from mezcal.jobs.transport.celery_pipe import WORKER_SECONDS, CeleryPipe, configure, connect
 from mezcal.origin import open_origin
 from mezcal.origin.archive import FrameOrigin
-from mezcal.recipe import MEZZANINE, Mezzanine, Thumbnail
+from mezcal.recipe import MEZZANINE, Mezzanine, Thumbnail, profiles_of
 from mezcal.runtime.memory_budget import MIB, MemoryBudget, budget
 from mezcal.runtime.parent_death import follow_parent
 from mezcal.runtime.processes import PARTNER
@@ -84,8 +85,16 @@ class WorkerContext:
     name: str
 
     def options_of(self, recipe: Recipe) -> ConversionOptions:
-        """Return the options of conversions to *recipe*'s profile. Raises `BadRecipe` if this worker has no such."""
+        """Return the options of conversions to *recipe*'s profile.
+
+        Raises `ProfileMissing` if this worker has no such profile, or one of another format.
+        """
         profile = recipe.profile if isinstance(recipe, Mezzanine) else MEZZANINE
+        if profiles_of(self.settings).get(profile.name) != profile:
+            raise ProfileMissing(
+                f"the PROFILES_FILE of the worker {self.name} has no profile {profile.name!r} with files "
+                f".{profile.extension}: give every API and worker the same file, and start them again"
+            )
         return ConversionOptions.of(self.settings, profile.name)
 
     def origin_of(self, recipe: Recipe) -> Origin:

@@ -12,7 +12,9 @@ from api.context import context
 from api.request_log import note_event
 from api.responses.jobs import batch_json, polled
 from api.security import body_limits
-from mezcal.ingest.events import Event, EventKind, parse_json, read_items
+from mezcal.ingest.events import Event, EventKind, in_profiles, parse_json
+from mezcal.ingest.events import read_list as events_in
+from mezcal.recipe import chosen_profiles
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -25,26 +27,41 @@ JSON_LINES = {"application/x-ndjson", "application/jsonl", "application/ndjson"}
 
 
 def read_list() -> Iterable[Event]:
-    """Return the masters that the request lists: a path per line, a JSON value per line, or a JSON list."""
-    settings = context().settings
+    """Return the masters that the request lists: a path per line, a JSON value per line, or a JSON list.
+
+    They are wanted in the profiles that the query names, unless the JSON names some.
+    """
+    settings, profiles = context().settings, request.args.getlist("profile")
     body_limits.limit_time(body_limits.LIST_SECONDS)
     if request.mimetype == LINES:
         body_limits.check(settings.jobs_max_bytes)
-        events: Iterable[Event] = (Event(EventKind.WANTED, "path", line) for line in body_limits.lines())
+        masters = (Event(EventKind.WANTED, "path", line) for line in body_limits.lines())
+        events: Iterable[Event] = (event for master in masters for event in in_profiles(master, profiles))
     elif request.mimetype in JSON_LINES:
         body_limits.check(settings.jobs_max_bytes)
         documents = (parse_json(line.encode()) for line in body_limits.lines())
-        events = (event for document in documents for event in read_items(document, EventKind.WANTED))
+        events = (event for document in documents for event in events_in(document, profiles))
     else:
         body_limits.check(min(JSON_BYTES_MAX, settings.jobs_max_bytes))
-        events = read_items(parse_json(body_limits.whole()), EventKind.WANTED)
-    return _at_most(settings.jobs_max_items, events)
+        events = events_in(parse_json(body_limits.whole()), profiles)
+    return _at_most(settings.jobs_max_items, _in_known_profiles(events))
+
+
+def _in_known_profiles(events: Iterable[Event]) -> Iterator[Event]:
+    """Yield *events*. Raises `BadRecipe` at one that names an unknown profile."""
+    known = {None, *(profile.name for profile in context().image_urls.profiles)}
+    for event in events:
+        if event.profile not in known:
+            chosen_profiles([str(event.profile)], context().settings)
+        yield event
 
 
 def _at_most(limit: int, events: Iterable[Event]) -> Iterator[Event]:
     for number, event in zip(count(1), events, strict=False):
         if number > limit:
-            raise RequestEntityTooLarge(f"the list has more than {limit:,} masters: send it in parts")
+            raise RequestEntityTooLarge(
+                f"the list has more than {limit:,} items (a master is one in each profile): send it in parts"
+            )
         yield event
 
 

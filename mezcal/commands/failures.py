@@ -111,7 +111,8 @@ def _keys(jobs: Jobs, settings: Settings, names: list[str]) -> list[str]:
         if KEY.fullmatch(name):
             keys.append(name)
         elif isinstance(named := masters.parse(name), Mezzanine):
-            keys.append(named.key)
+            # Its pages and profiles, too. If none of them has failed, the master is what has no failure.
+            keys += keys_below(jobs, named.path.__eq__) or [named.key]
         else:
             keys += keys_below(jobs, named.has)
     return keys

@@ -27,6 +27,11 @@ def add_lists(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_profiles(parser: argparse.ArgumentParser, text: str) -> None:
+    """Add `--profile` to *parser*, whose help is *text*."""
+    parser.add_argument("--profile", dest="profiles", action="append", default=[], metavar="NAME", help=text)
+
+
 def open_list(name: str) -> TextIO:
     """Open the list *name*, `-` for stdin. Bytes that are not UTF-8 are kept, and refused later as a path."""
     return open(0 if name == "-" else name, encoding="utf-8", errors="surrogateescape", newline="\n")  # noqa: PTH123

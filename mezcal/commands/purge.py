@@ -10,7 +10,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, TextIO
 
 from mezcal.commands.arguments import add_data_dir, settings_with_broker
-from mezcal.commands.master_lists import add_lists, names_for, open_list
+from mezcal.commands.master_lists import add_lists, add_profiles, names_for, open_list
 from mezcal.commands.terminal.exit_codes import INTERRUPTED, OK, PROBLEMS
 from mezcal.commands.terminal.printable import printable
 from mezcal.commands.terminal.progress_bar import progress_bar
@@ -18,25 +18,26 @@ from mezcal.errors import BadRecipe, Failure
 from mezcal.ingest import lists
 from mezcal.ingest.manifests import Skipped
 from mezcal.ingest.names import MasterGroup
-from mezcal.ingest.purge import purge
+from mezcal.ingest.purge import purge, purge_profile
 from mezcal.ingest.stored_masters import find_stored
 from mezcal.jobs import Jobs
-from mezcal.recipe import Mezzanine
+from mezcal.recipe import MEZZANINE, Mezzanine, chosen_profiles
 from mezcal.store.origin_note import own_store
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from mezcal.ingest.names import MasterNames
+    from mezcal.recipe import Profile
     from mezcal.settings import Settings
     from mezcal.store import DerivativeStore
 
 ALL = "--all"
 DESCRIPTION = """\
-Delete the image of each master with all its pages, its job and its remembered failures. A folder, which ends with /,
-or a pattern means all stored images of its masters; --prefix means those whose paths begin with it. That reads the
-whole cache.
+Delete the images of each master in all profiles with all its pages, its jobs and its remembered failures. A folder,
+which ends with /, or a pattern means all stored images of its masters; --prefix means those whose paths begin with it.
+That reads the whole cache.
 
 example: mezcal purge books/1/ 'books/**/cover.tif' --dry-run"""
 
@@ -54,6 +55,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--prefix", action="append", default=[], metavar="P", help="all masters whose paths begin with P"
     )
+    add_profiles(parser, "purge only derivatives of this profile; may be given several times")
     parser.add_argument("--yes", action="store_true", help="do not ask before many are purged")
     parser.add_argument("--dry-run", action="store_true", help="only list what would be purged")
     add_data_dir(parser)
@@ -67,7 +69,8 @@ def run(options: argparse.Namespace) -> int:
     if "" in options.prefix:
         options.refuse("an empty --prefix would purge everything")
     settings = settings_with_broker(options)
-    purge_run = PurgeRun(settings, Jobs.of(settings), own_store(settings), dry_run=options.dry_run)
+    profiles = chosen_profiles(options.profiles, settings) if options.profiles else []
+    purge_run = PurgeRun(settings, Jobs.of(settings), own_store(settings), profiles, dry_run=options.dry_run)
     with ExitStack() as stack:
         files = [stack.enter_context(open_list(name)) for name in options.lists]
         groups = [MasterGroup(f"--prefix {prefix}", prefix) for prefix in options.prefix]
@@ -82,11 +85,12 @@ def run(options: argparse.Namespace) -> int:
 
 @dataclass
 class PurgeRun:
-    """One run of the command."""
+    """One run of the command. It purges derivatives of *profiles* only, of all if there are none."""
 
     settings: Settings
     jobs: Jobs
     store: DerivativeStore
+    profiles: list[Profile]
     dry_run: bool
     purged: int = 0
     absent: int = 0
@@ -138,7 +142,8 @@ class PurgeRun:
     def _purge_named(self, named: Iterable[Mezzanine | Skipped]) -> None:
         for item in named:
             if isinstance(item, Mezzanine):
-                print(f"{self._purge(item)}  {printable(item.label)}")
+                for recipe in map(item.in_profile, self.profiles or [MEZZANINE]):
+                    print(f"{self._purge(recipe)}  {printable(recipe.label)}")
             else:
                 self._refuse(item)
 
@@ -148,18 +153,30 @@ class PurgeRun:
 
     def _purge(self, recipe: Mezzanine) -> str:
         """Purge *recipe* unless this is a dry run. Returns what was done, as text."""
-        stored = self.store.find(recipe) is not None if self.dry_run else purge(recipe, self.jobs, self.store)
+        if self.dry_run:
+            stored = self.store.find(recipe) is not None or any(map(self._goes_with(recipe), self.store.others(recipe)))
+        else:
+            stored = (purge_profile if self.profiles else purge)(recipe, self.jobs, self.store)
         self.purged += stored
         self.absent += not stored
         return self._purged_text if stored else "not stored"
 
+    def _goes_with(self, recipe: Mezzanine) -> Callable[[Mezzanine], bool]:
+        """Returns the test for other derivatives that are purged with *recipe*."""
+        if self.profiles:
+            return lambda other: recipe.page is None and other.profile == recipe.profile
+        return lambda _other: recipe.is_main
+
     def _purge_groups(self, groups: list[MasterGroup]) -> None:
-        before = self.purged + self.absent
+        before, master = self.purged + self.absent, None
         with progress_bar("purge") as bar:
             for recipe in self._stored(groups):
                 if recipe is None:
                     self.without_path += 1
                     continue
+                if recipe.main() == master and not self.profiles:
+                    continue  # it went with its master
+                master = recipe if recipe.is_main else master
                 result = self._purge(recipe)
                 if self.dry_run:
                     bar.print_line(f"{result}  {printable(recipe.label)}")
@@ -169,7 +186,11 @@ class PurgeRun:
         def is_named(path: str) -> bool:
             return any(group.has(path) for group in groups)
 
-        return find_stored(is_named, self.store, self.settings.storage_layout)
+        return filter(self._has_profile, find_stored(is_named, self.store, self.settings.storage_layout))
+
+    def _has_profile(self, recipe: Mezzanine | None) -> bool:
+        """Returns True if *recipe* has one of the profiles. What has no known path is umd-lib/mezcal's: a mezzanine."""
+        return not self.profiles or (recipe.profile if recipe else MEZZANINE) in self.profiles
 
     @cached_property
     def _names(self) -> MasterNames:

@@ -7,7 +7,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from mezcal.commands.arguments import add_data_dir, at_least_one, settings_of, settings_with_broker
-from mezcal.commands.master_lists import add_lists, names_for, open_list
+from mezcal.commands.master_lists import add_lists, add_profiles, names_for, open_list
 from mezcal.commands.warm_run import rehearse, warm
 from mezcal.ingest import lists
 from mezcal.ingest.frame_lists import FrameThumbnails
@@ -16,14 +16,15 @@ from mezcal.ingest.manifests.fetch import DocumentFetcher
 from mezcal.ingest.manifests.paths import ManifestPaths
 from mezcal.ingest.names import MasterGroup
 from mezcal.jobs import Jobs
+from mezcal.recipe import Mezzanine, chosen_profiles
 from mezcal.store.origin_note import own_store
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from mezcal.ingest.manifests import Skipped
-    from mezcal.recipe import Recipe
+    from mezcal.recipe import Profile, Recipe
     from mezcal.settings import Settings
     from mezcal.store import Store
 
@@ -63,6 +64,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="ID",
         help="frames of the archive: their thumbnails in the sizes of THUMBNAIL_SIZES",
     )
+    add_profiles(parser, "make this kind of derivative of masters (default: mezzanine); may be given several times")
     parser.add_argument("--wait", action="store_true", help="wait until all are made, and show the progress")
     parser.add_argument("--cancel", action="store_true", help="on Ctrl-C, withdraw the jobs that have not started")
     parser.add_argument("--dry-run", action="store_true", help="only list what is cached and what is missing")
@@ -116,10 +118,20 @@ def _recipes(
     files = [stack.enter_context(open_list(name)) for name in options.lists]
     manifest_paths = ManifestPaths(names.path_of_url, tuple(options.service_prefix))
     manifests = Manifests(manifest_paths, DocumentFetcher(frozenset(options.manifest_host)), options.members)
-    return chain(
+    masters = chain(
         names.masters(options.paths),
         names.masters_of_group(MasterGroup("--all")) if options.all else (),
         names.masters_of_list(chain.from_iterable(map(lists.read_lines, files))),
         chain.from_iterable(map(manifests.masters, options.manifest)),
-        FrameThumbnails(settings, jobs, store).thumbnails(options.frames) if options.frames else (),
     )
+    thumbnails = FrameThumbnails(settings, jobs, store).thumbnails(options.frames) if options.frames else ()
+    return chain(_in_profiles(masters, chosen_profiles(options.profiles, settings)), thumbnails)
+
+
+def _in_profiles(named: Iterable[Mezzanine | Skipped], profiles: list[Profile]) -> Iterator[Recipe | Skipped]:
+    """Yield the derivatives of each master together, so that one download serves them."""
+    for item in named:
+        if isinstance(item, Mezzanine):
+            yield from map(item.in_profile, profiles)
+        else:
+            yield item

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from mezcal.errors import BadRecipe
+from mezcal.errors import ProfileMissing
 
 if TYPE_CHECKING:
     from mezcal.settings import Settings
@@ -53,10 +53,10 @@ class ConversionOptions:
 
     @classmethod
     def of(cls, settings: Settings, profile: str = "mezzanine") -> ConversionOptions:
-        """Returns the options that *settings* have for *profile*. Raises `BadRecipe` if there is no such profile."""
+        """Returns the options that *settings* have for *profile*. Raises `ProfileMissing`."""
         fields = settings.profiles.get(profile)
         if fields is None:
-            raise BadRecipe(f"there is no profile {profile!r} here: name it in PROFILES_FILE of every API and worker")
+            raise ProfileMissing(f"there is no profile {profile!r} here: add it to PROFILES_FILE")
         values = fields.model_dump() | {"background": tuple(bytes.fromhex(fields.background[1:]))}
         return cls(**values, oversize=settings.oversize, max_pixels=settings.pixel_limit)
 

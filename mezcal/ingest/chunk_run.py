@@ -30,7 +30,8 @@ log = logging.getLogger(__name__)
 
 RUN_SECONDS = HELD_SECONDS * 2 / 3  # the rest of a chunk is left to the next run, before another worker may take it
 ANNOUNCED_SECONDS = 600.0  # in which the archive has to show a frame that was announced
-CHANGES = {EventKind.CREATED, EventKind.CHANGED, EventKind.PERHAPS_CHANGED}
+REMAKES = {EventKind.CHANGED, EventKind.PERHAPS_CHANGED}
+CHANGES = {EventKind.CREATED, *REMAKES}
 PAUSE_LEAST, PAUSE_MOST = 2.0, 60.0  # seconds before it is asked again; the pauses grow with the time since then
 
 
@@ -60,7 +61,8 @@ class ChunkRun:
         self._requests: list[QueueRequest] = []
         self._changed: list[QueueRequest] = []  # those of new or changed masters
         configured = profiles_of(settings)
-        self._profiles = [configured[name] for name in settings.event_profiles]
+        self._profiles = [configured[name] for name in dict.fromkeys(settings.event_profiles)]
+        self._entered: list[tuple[list[QueueRequest], list[QueueResult]]] = []  # whose messages are not sent yet
         self._frames: list[FrameItem] = []
         self._notes: list[Note] = []
 
@@ -104,62 +106,78 @@ class ChunkRun:
     # --- masters
 
     def _master(self, place: int, kind: EventKind, recipe: Recipe) -> None:
-        changed = kind in CHANGES
         if kind is EventKind.DELETED:
             purge(recipe, self._jobs, self._store)
             self._notes.append(Note(place, "deleted"))
             return
-        whole = changed and isinstance(recipe, Mezzanine) and recipe.is_main
-        if isinstance(recipe, Mezzanine) and whole and self._profiles:
+        changed, remake = kind in CHANGES, kind in REMAKES
+        if changed and isinstance(recipe, Mezzanine) and recipe.is_main:
+            if kind is EventKind.PERHAPS_CHANGED and self._all_are_made_of_this_master(recipe):
+                self._notes.append(Note(place, "repeated"))
+                return
             recipe = recipe.in_profile(self._profiles[0])
-        if kind is EventKind.PERHAPS_CHANGED and self._is_made_of_this_master(recipe):
-            self._notes.append(Note(place, "repeated"))
-            return
-        remake = kind in {EventKind.CHANGED, EventKind.PERHAPS_CHANGED}
-        request = QueueRequest(recipe, changed, remake, place)
-        self._requests.append(request)
-        if whole:
-            self._changed.append(request)
+            self._changed.append(QueueRequest(recipe, changed, remake, place))
+        self._requests.append(QueueRequest(recipe, changed, remake, place))
 
-    def _is_made_of_this_master(self, recipe: Recipe) -> bool:
-        """Returns True if the origin still has the very master of the stored derivative, by a strong entity tag.
+    def _all_are_made_of_this_master(self, main: Mezzanine) -> bool:
+        """Returns True if all EVENT_PROFILES are stored, and they and the other derivatives are of the origin's master.
 
-        Raises the origin's failure: the item is left to the next run then, or fails.
+        Only a strong entity tag says so. Raises the origin's failure: the item is left to the next run then, or fails.
         """
-        described = self._store.describe(recipe) if isinstance(recipe, Mezzanine) else None
-        sidecar = described.sidecar if described else None
-        if not isinstance(recipe, Mezzanine) or sidecar is None or (sidecar.master_etag or "W/").startswith("W/"):
+        wanted = list(map(main.in_profile, self._profiles))
+        stored = [self._store.describe(recipe) for recipe in dict.fromkeys([*wanted, main, *self._store.others(main)])]
+        if None in stored[: len(wanted)]:
             return False
-        status = self._masters.origin.revalidate(recipe.path, sidecar.master_etag, sidecar.master_last_modified)
-        return status is MasterStatus.UNCHANGED
+        sidecars = [described.sidecar for described in stored if described]
+        validators = {(sidecar.master_etag or "W/", sidecar.master_last_modified) for sidecar in sidecars if sidecar}
+        if None in sidecars or any(etag.startswith("W/") for etag, _ in validators):
+            return False
+        statuses = {self._masters.origin.revalidate(main.path, *each) for each in validators}
+        return statuses == {MasterStatus.UNCHANGED}
 
     def _queue_masters(self) -> int:
         """Queue the masters' jobs, and before them those of the other derivatives of changed masters.
 
-        The item of a master stands for all: it is left to the next run if one of them is refused.
+        The item of a master stands for all: it is left to the next run if one of them is refused. The messages are
+        sent at the end, because each change closes the open downloads of its master: one serves all that are queued.
         """
         others = self._others()
-        refused_others, queued_others = self._queue([other for _, other in others], "")
-        left = {master for master, other in others if other.recipe.key in refused_others}
-        requests = [request for request in self._requests if request.recipe not in left]
-        refused, queued = self._queue(requests, self._chunk.batch)
-        self.incomplete |= bool(refused_others or refused)
+        refused, queued_others = self._enter([other for _, other in others], "")
+        left = {item.place for item, other in others if other.recipe.key in refused}
+        requests = [request for request in self._requests if request.place not in left]
+        refused_masters, queued = self._enter(requests, self._chunk.batch)
+        taken = [other for item, other in others if item.place not in left and item.recipe.key not in refused_masters]
+        self._enter(self._more(taken), self._chunk.batch)
+        self.incomplete |= bool(refused or refused_masters)
+        for entered in (self._entered[1], self._entered[0], self._entered[2]):  # the masters' own are made first
+            self._jobs.send(*entered)
         return queued_others + queued
 
-    def _others(self) -> list[tuple[Recipe, QueueRequest]]:
-        """Returns the requests for the other derivatives of the changed masters, each with the recipe of its item.
+    def _others(self) -> list[tuple[QueueRequest, QueueRequest]]:
+        """Returns the requests for the other derivatives of the changed masters, each behind that of its item.
 
         Those are the other EVENT_PROFILES, and whatever else is stored.
         """
-        masters = [request.recipe for request in self._changed if isinstance(request.recipe, Mezzanine)]
-        asked_of_each = persist(lambda: self._jobs.others_of_each(masters))
-        requests: list[tuple[Recipe, QueueRequest]] = []
-        for request, master, asked in zip(self._changed, masters, asked_of_each, strict=True):
-            stored = others_to_remake(master, asked, self._jobs, self._store)
-            wanted = {master.in_profile(profile) for profile in self._profiles[1:]}.difference(stored)
-            requests += [(master, request._replace(recipe=other, counted=False, place=None)) for other in wanted]
-            requests += [(master, QueueRequest(other, True, True, counted=False)) for other in stored]
+        recipes = [item.recipe for item in self._changed if isinstance(item.recipe, Mezzanine)]
+        asked_of_each = persist(lambda: self._jobs.others_of_each(recipes))
+        requests = []
+        for item, recipe, asked in zip(self._changed, recipes, asked_of_each, strict=True):
+            wanted = list(map(recipe.in_profile, self._profiles[1:]))
+            others = others_to_remake(recipe, wanted, asked, self._jobs, self._store)
+            requests += [(item, item._replace(recipe=other, place=None, counted=False)) for other in others]
         return requests
+
+    def _more(self, others: list[QueueRequest]) -> list[QueueRequest]:
+        """Returns the requests that count those of EVENT_PROFILES among *others*, which are queued, as items."""
+        recipes = [other.recipe for other in others if isinstance(other.recipe, Mezzanine)]
+        named = [recipe for recipe in recipes if recipe.page is None and recipe.profile in self._profiles]
+        return [QueueRequest(recipe, more=True) for recipe in named]
+
+    def _enter(self, requests: list[QueueRequest], batch: str) -> tuple[set[str], int]:
+        """Do as `_queue` does, but leave the messages for later."""
+        results: list[QueueResult] = persist(lambda: self._jobs.enter(requests, batch)) if requests else []
+        self._entered.append((requests, results))
+        return _refused_and_queued(requests, results)
 
     # --- frames
 
@@ -217,9 +235,13 @@ class ChunkRun:
     def _queue(self, requests: list[QueueRequest], batch: str) -> tuple[set[str], int]:
         """Queue *requests*. Returns the keys of those that were refused, and the number of jobs that were queued."""
         results: list[QueueResult] = persist(lambda: self._jobs.queue(requests, batch)) if requests else []
-        pairs = zip(requests, results, strict=True)
-        refused = {request.recipe.key for request, result in pairs if result.verdict is Verdict.FULL}
-        return refused, sum(result.verdict is Verdict.PUBLISH for result in results)
+        return _refused_and_queued(requests, results)
+
+
+def _refused_and_queued(requests: list[QueueRequest], results: list[QueueResult]) -> tuple[set[str], int]:
+    pairs = zip(requests, results, strict=True)
+    refused = {request.recipe.key for request, result in pairs if result.verdict is Verdict.FULL}
+    return refused, sum(result.verdict is Verdict.PUBLISH for result in results)
 
 
 def _frame_name(name: Any) -> tuple[Any, str]:

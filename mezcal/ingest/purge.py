@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from mezcal.recipe import Mezzanine
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mezcal.jobs import Jobs
     from mezcal.recipe import Recipe
     from mezcal.store import Store
@@ -19,25 +21,42 @@ def purge(recipe: Recipe, jobs: Jobs, store: Store) -> bool:
     deleted first, so that a worker publishes nothing after the deletion. Raises `BrokerDown` or `StoreDown`: repeat the
     call then.
     """
-    master = recipe if isinstance(recipe, Mezzanine) and recipe.is_main else None
-    asked = jobs.others(master) if master else []
+    if isinstance(recipe, Mezzanine) and recipe.is_main:
+        return _purge(recipe, jobs, store, lambda _other: True)
+    return _purge(recipe, jobs, store)
+
+
+def purge_profile(recipe: Mezzanine, jobs: Jobs, store: Store) -> bool:
+    """Do the same, but leave the derivatives of the master that have another profile than *recipe*."""
+    if recipe.page is None:
+        return _purge(recipe, jobs, store, lambda other: other.profile == recipe.profile)
+    return _purge(recipe, jobs, store)
+
+
+def _purge(recipe: Recipe, jobs: Jobs, store: Store, goes: Callable[[Mezzanine], bool] | None = None) -> bool:
+    """Purge *recipe*, and the other derivatives of its master for which *goes* returns True."""
+    master = recipe if isinstance(recipe, Mezzanine) and goes else None
+    asked = list(filter(goes, jobs.others(master))) if master else []
     for asked_for in (recipe, *asked):
         jobs.forget(asked_for)
-    stored = store.others(recipe) if master else []  # a worker has published by now, or never will
+    stored = list(filter(goes, store.others(recipe))) if master else []  # a worker has published, or never will
     for other in stored:
         jobs.forget(other)
     return sum(store.delete(each) for each in dict.fromkeys((recipe, *asked, *stored))) > 0
 
 
-def others_to_remake(recipe: Mezzanine, asked: list[Mezzanine], jobs: Jobs, store: Store) -> list[Mezzanine]:
-    """Return the other stored derivatives of *recipe*'s master, which has changed. All else known of it is deleted.
+def others_to_remake(
+    recipe: Mezzanine, wanted: list[Mezzanine], asked: list[Mezzanine], jobs: Jobs, store: Store
+) -> list[Mezzanine]:
+    """Return the other derivatives to be made of *recipe*'s master, which is new or has changed.
 
-    The jobs of the derivatives that were *asked* for are deleted first, so that none of the old master is stored later.
+    Those are the *wanted* ones and all that are stored. All else known of the master is deleted. The jobs of the
+    derivatives that were *asked* for are deleted first, so that none of the old master is stored later.
     """
-    known = {*asked, recipe.main()} - {recipe}
+    known = {*asked, recipe.main()}.difference([recipe, *wanted])
     for other in known:
         jobs.forget(other)
     stored = store.others(recipe)
     for other in known.difference(stored):
         store.delete(other)  # it may be in the trash
-    return stored
+    return list(dict.fromkeys([*wanted, *stored]))

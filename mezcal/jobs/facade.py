@@ -215,15 +215,23 @@ class Jobs:
 
         Those with the verdict `FULL` are not queued. The workers send messages that cannot be sent now.
         """
-        with raises_broker_down():
-            results = self.table.queue(requests, lane, batch)
+        results = self.enter(requests, batch, lane)
+        self.send(requests, results)
+        return results
+
+    @raises_broker_down()
+    def enter(self, requests: list[QueueRequest], batch: str = "", lane: Lane = Lane.BULK) -> list[QueueResult]:
+        """Do the same without the messages: bulk jobs begin only after `send`, or later if the caller dies before."""
+        return self.table.queue(requests, lane, batch)
+
+    def send(self, requests: list[QueueRequest], results: list[QueueResult]) -> None:
+        """Send the messages of the jobs that `enter` has queued."""
         pairs = zip(requests, results, strict=True)
         due = [(request.recipe, result.lane) for request, result in pairs if result.verdict is Verdict.PUBLISH]
         try:
             self.pipe.send_all([Message(lane, recipe.as_json()) for recipe, lane in due])
         except BrokerDown as error:
             log.warning("some messages are sent later: %s", error)
-        return results
 
     # --- messages of queues
 

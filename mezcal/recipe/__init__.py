@@ -3,7 +3,7 @@
 from mezcal.recipe.message import Recipe, from_json
 from mezcal.recipe.mezzanine import Mezzanine
 from mezcal.recipe.path import PATH_MAX
-from mezcal.recipe.profile import MEDIA_TYPES, MEZZANINE, OF_FRAMES, PYRAMID, Profile, profiles_of
+from mezcal.recipe.profile import MEDIA_TYPES, MEZZANINE, OF_FRAMES, PYRAMID, Profile, chosen_profiles, profiles_of
 from mezcal.recipe.thumbnail import FRAME_NAME_MAX, Frame, Thumbnail
 from mezcal.recipe.thumbnail_options import ThumbnailOptions
 
@@ -20,6 +20,7 @@ __all__ = [
     "Recipe",
     "Thumbnail",
     "ThumbnailOptions",
+    "chosen_profiles",
     "from_json",
     "profiles_of",
 ]

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from mezcal.errors import BadRecipe
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from mezcal.settings import Settings
 
 NAME = re.compile(r"[a-z0-9](?:[a-z0-9_-]{0,30}[a-z0-9])?")  # part of URLs, of file names and of metrics
@@ -68,3 +70,11 @@ OF_FRAMES = {  # pictures of frames, by the formats of a request; no master is c
 def profiles_of(settings: Settings) -> dict[str, Profile]:
     """Returns the profiles of *settings* by their names."""
     return {name: Profile(name, EXTENSIONS[fields.format]) for name, fields in settings.profiles.items()}
+
+
+def chosen_profiles(names: Sequence[str], settings: Settings) -> list[Profile]:
+    """Returns the profiles called *names*, each once; the mezzanine if there are none. Raises `BadRecipe`."""
+    known = profiles_of(settings)
+    for name in (name for name in names if name not in known):
+        raise BadRecipe(f"there is no profile {name[:40]!r}: it may be {', '.join(known)}")
+    return [known[name] for name in dict.fromkeys(names)] or [MEZZANINE]

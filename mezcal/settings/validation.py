@@ -118,6 +118,8 @@ class Settings(SettingFields):
 
     @model_validator(mode="after")
     def _check_event_profiles(self) -> Self:
+        if not self.event_profiles:
+            raise ValueError(f"EVENT_PROFILES has no name: the profiles are {', '.join(self._profiles)}")
         for name in self.event_profiles:
             if name not in self._profiles:
                 raise ValueError(f"EVENT_PROFILES has {name}: the profiles are {', '.join(self._profiles)}")

@@ -6,7 +6,7 @@ import errno
 
 import pytest
 
-from mezcal.errors import Failure, OutOfMemory, Retention, Unavailable, is_out_of_memory, kinds
+from mezcal.errors import Failure, OutOfMemory, ProfileMissing, Retention, Unavailable, is_out_of_memory, kinds
 
 STATUSES = {
     "bad-recipe": 400, "unauthorized": 401, "forbidden": 403, "master-missing": 404, "master-denied": 502,
@@ -18,7 +18,7 @@ STATUSES = {
     "frame-unfit": 400, "no-such-section": 400,
     "frame-missing": 404, "archive-refused": 403, "archive-failed": 502, "archive-timeout": 504,
     "out-of-memory": 503, "ticket-expired": 403, "bad-event": 400,
-    "master-outside": 404, "master-unreadable": 502,
+    "master-outside": 404, "master-unreadable": 502, "profile-missing": 503,
 }  # fmt: skip
 
 
@@ -39,8 +39,11 @@ def test_a_record_of_another_version_is_still_a_failure() -> None:
 
 
 def test_what_is_only_for_now_is_never_remembered_for_long() -> None:
-    assert {kind for kind in kinds(Unavailable) if kind.retention is not Retention.NONE} == {OutOfMemory}
-    assert OutOfMemory.retention is Retention.BRIEF
+    assert {kind for kind in kinds(Unavailable) if kind.retention is not Retention.NONE} == {
+        OutOfMemory,
+        ProfileMissing,
+    }
+    assert {OutOfMemory.retention, ProfileMissing.retention} == {Retention.BRIEF}
 
 
 @pytest.mark.parametrize("error", [

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from mezcal.ingest.events import activitystreams, cloudevents, s3_notifications, standard_webhooks
 from mezcal.ingest.events.event import Delivery, Event, EventKind, parse_json
 from mezcal.ingest.events.masters import EventIgnored, MasterResolver
-from mezcal.ingest.events.named_masters import read_items
+from mezcal.ingest.events.named_masters import in_profiles, read_items, read_list
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,9 +26,11 @@ __all__ = [
     "EventIgnored",
     "EventKind",
     "MasterResolver",
+    "in_profiles",
     "parse_json",
     "read",
     "read_items",
+    "read_list",
 ]
 
 READERS = {

@@ -28,13 +28,14 @@ class Event(NamedTuple):
 
     *name* is the producer's name for it, and *named_by* says of which kind: `path`, `url`, `object` (bucket and key),
     `frame` (the archive's id, or a list of it and the file's MD5) or `recipe`. *media* is the media type, if the
-    producer gave one.
+    producer gave one. *profile* is the name of the profile that is wanted, None for the mezzanine.
     """
 
     kind: EventKind
     named_by: str
     name: Any
     media: str | None = None
+    profile: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from mezcal.errors import BadRecipe
 from mezcal.ingest.events.event import OBJECT, PATH, RECIPE, URL, EventKind
 from mezcal.origin import urls
-from mezcal.recipe import Mezzanine, from_json
+from mezcal.recipe import Mezzanine, from_json, profiles_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,28 +34,37 @@ class MasterResolver:
         self._buckets = [bucket.partition("/")[::2] for bucket in settings.webhook_buckets]
         self._paths = re.compile("|".join(map(translate, settings.webhook_paths)))
         self._types = settings.webhook_types
+        self._profiles = profiles_of(settings)
         self._guess = MimeTypes(filenames=()).guess_type  # the same on every machine
         self._path_of: dict[str, Callable[[Any], str]] = {PATH: _text, URL: self._of_url, OBJECT: self._of_object}
 
     def resolve(self, event: Event) -> Recipe:
         """Return the recipe that *event* is about.
 
-        Raises `EventIgnored` if the master is not in the repository or cannot be an image.
+        Raises `EventIgnored` if the master is not in the repository or cannot be an image, and `BadRecipe` if this
+        worker does not have the profile.
         """
         if event.named_by == RECIPE:
-            return _parse_recipe(event.name)
+            return self._in_profile(_parse_recipe(event.name), event.profile)
         path = self._path_of[event.named_by](event.name)
         try:
             recipe = Mezzanine.parse(path)
         except BadRecipe as wrong:
             raise EventIgnored(wrong.detail) from wrong
         if event.kind is EventKind.WANTED:  # the filters below are for events, not for lists
-            return recipe
+            return self._in_profile(recipe, event.profile)
         if not self._paths.match(path):
             raise EventIgnored("its path does not match WEBHOOK_PATHS")
         if event.kind is not EventKind.DELETED:  # a deleted master was an image if its derivative is stored
             self._check_type(path, event.media)
         return recipe
+
+    def _in_profile(self, recipe: Recipe, name: str | None) -> Recipe:
+        if name is None or not isinstance(recipe, Mezzanine):
+            return recipe
+        if name not in self._profiles:
+            raise BadRecipe(f"a worker has another PROFILES_FILE, which lacks {name[:40]!r}: give it that of the API")
+        return recipe.in_profile(self._profiles[name])
 
     def _of_url(self, url: Any) -> str:
         text = _text(url)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mezcal.errors import BadEvent
 from mezcal.ingest.events.event import FRAME, PATH, RECIPE, URL, Event, EventKind, text_or_none
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 ENDS = {  # the last word of an event's type; producers use many words for three things
     **dict.fromkeys(("created", "create", "added", "add", "new", "deposited", "ingested"), EventKind.CREATED),
@@ -30,6 +33,32 @@ def read_items(data: Any, kind: EventKind) -> list[Event]:
         data = data["items"]
     items = data if isinstance(data, list) else [data]
     return [_read_item(item, kind) for item in items]
+
+
+def read_list(data: Any, profiles: Sequence[str] = ()) -> list[Event]:
+    """Read *data* as `read_items` does, as a list of derivatives to be made, each master in all of *profiles*.
+
+    The `profiles` of an object with `items`, and those of a single item, replace them. Raises `BadEvent`.
+    """
+    if isinstance(data, dict) and "items" in data:
+        data, profiles = data["items"], _profiles_in(data) or profiles
+    items = data if isinstance(data, list) else [data]
+    pairs = ((_read_item(item, EventKind.WANTED), _profiles_in(item) or profiles) for item in items)
+    return [each for event, names in pairs for each in in_profiles(event, names)]
+
+
+def in_profiles(event: Event, profiles: Sequence[str]) -> list[Event]:
+    """Return *event* once for each of *profiles*. A frame has none."""
+    if event.named_by == FRAME or not profiles:
+        return [event]
+    return [event._replace(profile=name) for name in dict.fromkeys(profiles)]
+
+
+def _profiles_in(item: Any) -> list[str]:
+    names = item.get("profiles", []) if isinstance(item, dict) else []
+    if not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
+        raise BadEvent("`profiles` must be a list of names")
+    return names
 
 
 def _read_item(item: Any, kind: EventKind) -> Event:

@@ -161,8 +161,9 @@ class QueueRequest(NamedTuple):
 
     *master_changed*: the master is new or has changed, so it is fetched again. *remake*: the stored derivative is
     outdated. *place* is that of its item in the batch, None if the item is settled in another way. A request that
-    is not *counted* does not belong to the batch. *urls* are the signed URLs of a thumbnail's frames, by frame id.
-    *client* asks for it, "" if it is none or has no limits; *headers* are those of its message.
+    is not *counted* does not belong to the batch; one that is *more* adds an item to it. *urls* are the signed URLs
+    of a thumbnail's frames, by frame id. *client* asks for it, "" if it is none or has no limits; *headers* are those
+    of its message.
     """
 
     recipe: Recipe
@@ -170,6 +171,7 @@ class QueueRequest(NamedTuple):
     remake: bool = False
     place: int | None = None
     counted: bool = True
+    more: bool = False
     urls: Mapping[str, str] | None = None
     client: str = ""
     headers: Mapping[str, str] | None = None

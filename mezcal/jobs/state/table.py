@@ -214,6 +214,7 @@ class JobTable(JobLookups):
             "queue_max": self.policy.queue_max,
             "batch": batch if request.counted else "",
             "place": "" if request.place is None else request.place,
+            "more": "1" if request.more else "",
         }
         if not request.master_changed:
             headers = json.dumps(dict(request.headers or {}))

@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 
-from mezcal.recipe import Mezzanine
+from mezcal.recipe import PYRAMID, Mezzanine
 from mezcal.settings import Layout
 from mezcal.store import open_store
 from tests.support.commands import on_a_terminal, run
@@ -134,3 +134,49 @@ def test_where_only_sidecars_tell_the_paths_they_are_asked(
     done = run(installation, "purge", "--prefix", folder, env=layout)
     assert (done.returncode, last(done)) == (1, "1 purged, 1 skipped, since their paths are not known")
     assert [theirs.find(Mezzanine(f"{folder}/{number}.tif")) is not None for number in (1, 2)] == [False, True]
+
+
+@pytest.fixture
+def with_pyramids(installation: Installation, folder: str) -> str:
+    """The same folder, with pyramids of `1` and `2`."""
+    for number in (1, 2):
+        assert installation.request(f"/derivatives/pyramid/{folder}/{number}.tif.tif").status_code == 200
+    return folder
+
+
+def pyramids(installation: Installation, folder: str) -> list[bool]:
+    """Whether each of the three masters has a stored pyramid."""
+    store = open_store(installation.settings)
+    recipes = [Mezzanine.parse(f"{folder}/{number}.tif", profile=PYRAMID) for number in (1, 2, 20)]
+    return [store.find(recipe) is not None for recipe in recipes]
+
+
+def test_one_profile_is_purged_alone(installation: Installation, with_pyramids: str) -> None:
+    named = f"{with_pyramids}/1.tif"
+    rehearsed = run(installation, "purge", "--profile", "pyramid", "--dry-run", named, f"{with_pyramids}/20.tif")
+    assert rehearsed.stdout.splitlines()[:2] == [
+        f"would be purged  {named} as pyramid",
+        f"not stored  {with_pyramids}/20.tif as pyramid",
+    ]
+    done = run(installation, "purge", "--profile", "pyramid", named)
+    assert (done.returncode, last(done)) == (0, "1 purged")
+    assert pyramids(installation, with_pyramids) == [False, True, False]
+    done = run(installation, "purge", "--profile", "pyramid", f"{with_pyramids}/")
+    assert (done.returncode, last(done)) == (0, "1 purged")
+    assert pyramids(installation, with_pyramids) == [False] * 3
+    assert all(installation.stored(f"{with_pyramids}/{number}.tif") for number in (1, 2, 20))
+
+
+def test_a_purged_folder_loses_all_profiles_and_each_master_is_counted_once(
+    installation: Installation, with_pyramids: str
+) -> None:
+    done = run(installation, "purge", f"{with_pyramids}/")
+    assert (done.returncode, last(done)) == (0, "3 purged")
+    assert pyramids(installation, with_pyramids) == [False] * 3
+
+
+def test_an_unknown_profile_purges_nothing(installation: Installation, folder: str) -> None:
+    done = run(installation, "purge", "--profile", "large", f"{folder}/1.tif")
+    assert done.returncode == 2
+    assert "it may be mezzanine, pyramid" in done.stderr
+    assert installation.stored(f"{folder}/1.tif")

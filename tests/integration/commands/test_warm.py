@@ -194,3 +194,23 @@ def state(installation: Installation, path: str) -> str | None:
     """Where the job of *path* stands."""
     record = installation.job(path)
     return record.state if record else None
+
+
+def test_profiles_are_made_from_one_download(
+    installation: Installation, repository: OriginServer, masters: list[str]
+) -> None:
+    done = run(installation, "warm", "--wait", "--profile", "pyramid", "--profile", "mezzanine", *masters)
+    assert (done.returncode, last(done)) == (0, "6 named: 6 made")
+    assert [repository.count(path) for path in masters] == [1, 1, 1]
+    for path in masters:
+        answer = installation.request(f"/derivatives/pyramid/{path}.tif")
+        assert answer.headers["Cache-Status"] == "mezcal; hit"
+    rehearsed = run(installation, "warm", "--dry-run", "--profile", "pyramid", masters[0], f"{uuid4().hex}.tif")
+    assert rehearsed.stdout.splitlines()[0] == f"cached  {masters[0]} as pyramid"
+    assert last(rehearsed) == "2 named: 1 cached, 1 missing"
+
+
+def test_an_unknown_profile_is_refused_with_those_there_are(installation: Installation, masters: list[str]) -> None:
+    done = run(installation, "warm", "--profile", "large", *masters)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "there is no profile 'large': it may be mezzanine, pyramid" in done.stderr

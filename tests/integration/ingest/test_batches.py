@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 LINES, JSON_LINES = "text/plain", "application/x-ndjson"
 
 
-def post(installation: Installation, body: Any, kind: str = "application/json") -> requests.Response:
+def post(installation: Installation, body: Any, kind: str = "application/json", query: str = "") -> requests.Response:
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return installation.request("/jobs", "POST", data=data, headers=OURS | {"Content-Type": kind})
+    return installation.request(f"/jobs{query}", "POST", data=data, headers=OURS | {"Content-Type": kind})
 
 
 @pytest.fixture
@@ -54,6 +54,42 @@ def test_listed_masters_are_made(
             answer = post(installation, "\n".join(map(json.dumps, objects)).encode(), JSON_LINES)
     assert ended_batch(installation, answer)["counts"]["done"] == 5
     assert all(installation.stored(path) for path in masters)
+
+
+@pytest.mark.parametrize("form", ["list", "items", "lines", "json lines"])
+def test_listed_masters_are_made_in_the_profiles_that_are_named(
+    installation: Installation, repository: OriginServer, masters: list[str], form: str
+) -> None:
+    both, query = ["mezzanine", "pyramid"], "?profile=mezzanine&profile=pyramid"
+    match form:
+        case "list":
+            answer = post(installation, [{"path": path, "profiles": both} for path in masters])
+        case "items":
+            answer = post(installation, {"items": masters, "profiles": both})
+        case "lines":
+            answer = post(installation, "\n".join(masters).encode(), LINES, query)
+        case _:
+            answer = post(installation, "\n".join(map(json.dumps, masters)).encode(), JSON_LINES, query)
+    batch = ended_batch(installation, answer)
+    assert (batch["items"], batch["counts"]["done"]) == (10, 10)
+    assert [repository.count(path) for path in masters] == [1] * 5
+    assert all(installation.stored(path) for path in masters)
+    assert installation.request(f"/derivatives/pyramid/{masters[0]}.tif").headers["Cache-Status"] == "mezcal; hit"
+
+
+@pytest.mark.parametrize(
+    ("body", "query", "says"),
+    [
+        (["a.tif"], "?profile=large", "there is no profile 'large': it may be mezzanine, pyramid"),
+        ({"items": ["a.tif"], "profiles": ["Pyramid"]}, "", "it may be mezzanine, pyramid"),
+        ({"items": ["a.tif"], "profiles": "pyramid"}, "", "`profiles` must be a list of names"),
+        ([{"path": "a.tif", "profiles": [1]}], "", "`profiles` must be a list of names"),
+    ],
+)
+def test_a_profile_that_does_not_exist_is_refused(installation: Installation, body: Any, query: str, says: str) -> None:
+    answer = post(installation, body, query=query)
+    assert answer.status_code == 400
+    assert says in answer.json()["detail"]
 
 
 def test_a_page_can_be_listed(installation: Installation, masters: list[str]) -> None:

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from mezcal.errors import MasterMissing
 from mezcal.ingest.chunk_run import ChunkRun
 from mezcal.ingest.events import MasterResolver
 from mezcal.jobs import Jobs, Lane
 from mezcal.jobs.bulk.batches import Batches
+from mezcal.jobs.state.records import QueueRequest
 from mezcal.origin import open_origin
-from mezcal.recipe import Mezzanine
+from mezcal.recipe import MEZZANINE, PYRAMID, Mezzanine
 from mezcal.store import Sidecar
 from tests.support.archive_server import ArchiveServer
 from tests.support.origin_server import OriginServer
@@ -22,10 +24,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mezcal.jobs import Batch
+    from mezcal.jobs.state.records import Message
+    from mezcal.recipe import Profile
     from mezcal.settings import Settings
     from mezcal.store import Store
 
 MASTER, PAGE = Mezzanine.parse("book.tif"), Mezzanine.parse("book.tif", 2)
+PYRAMID_OF_MASTER = MASTER.in_profile(PYRAMID)
+BOTH, PYRAMID_ONLY = {"event_profiles": ("mezzanine", "pyramid")}, {"event_profiles": ("pyramid",)}
 
 
 @pytest.fixture
@@ -85,6 +91,7 @@ class Bulk:
             claim = self.jobs.table.begin(key, "worker")
             assert claim is not None
             assert self.jobs.table.finish(claim)
+            self.jobs.table.let_go(claim)  # another job of the same master may begin in another process now
             made.append(key)
         return made
 
@@ -239,3 +246,161 @@ def test_a_change_that_may_be_known_already_is_left_to_the_next_run_while_the_or
     installation.post(("perhaps", "path", MASTER.path))
     assert not installation.run()
     assert not installation.batch().done
+
+
+# --- profiles
+
+
+def with_settings(installation: Bulk, **changed: Any) -> Bulk:
+    installation.settings = installation.settings.model_copy(update=changed)
+    return installation
+
+
+@pytest.mark.parametrize("kind", ["created", "changed", "perhaps"])
+def test_an_event_has_all_its_profiles_made_and_counts_each(installation: Bulk, kind: str) -> None:
+    with_settings(installation, **BOTH).post((kind, "path", MASTER.path))
+    assert installation.run()
+    batch = installation.batch()
+    assert (batch.items, batch.counts["queued"]) == (2, 2)
+    assert set(installation.finish_all()) == {MASTER.key, PYRAMID_OF_MASTER.key}
+    assert (installation.batch().counts["done"], installation.batch().done) == (2, True)
+
+
+def test_a_profile_that_the_full_queue_refuses_is_queued_and_counted_by_the_next_run(installation: Bulk) -> None:
+    with_settings(installation, **BOTH).post(("created", "path", MASTER.path), ("created", "path", "other.tif"))
+    installation.queue_max(3)
+    assert not installation.run()
+    installation.queue_max(10)
+    assert installation.run()
+    batch = installation.batch()
+    assert (batch.items, batch.counts["queued"], batch.counts["waiting"]) == (4, 4, 0)
+    assert len(installation.finish_all()) == 4
+    assert installation.batch().done
+
+
+def test_a_changed_master_is_made_again_in_all_stored_profiles(installation: Bulk, store: Store) -> None:
+    page = PAGE.in_profile(PYRAMID)
+    for recipe in (MASTER, PYRAMID_OF_MASTER, page):
+        put(store, recipe)
+    installation.post(("changed", "path", MASTER.path))
+    assert installation.run()
+    assert installation.batch().items == 1, "only EVENT_PROFILES are items"
+    for recipe in (MASTER, PYRAMID_OF_MASTER, page):
+        claim = installation.jobs.table.begin(recipe.key, "a worker")
+        assert claim is not None
+        assert claim.remake, recipe
+        installation.jobs.table.delay(claim, 60)
+        installation.jobs.table.let_go(claim)
+
+
+def test_a_pyramid_alone_is_wanted_and_the_stored_mezzanine_is_made_again(installation: Bulk, store: Store) -> None:
+    put(store, MASTER)
+    with_settings(installation, **PYRAMID_ONLY).post(("changed", "path", MASTER.path))
+    assert installation.run()
+    assert set(installation.finish_all()) == {MASTER.key, PYRAMID_OF_MASTER.key}
+
+
+def test_a_pyramid_alone_is_made_of_a_new_master(installation: Bulk) -> None:
+    with_settings(installation, **PYRAMID_ONLY).post(("created", "path", MASTER.path))
+    assert installation.run()
+    assert installation.finish_all() == [PYRAMID_OF_MASTER.key]
+
+
+def test_a_failure_of_the_mezzanine_is_forgotten_although_only_a_pyramid_is_wanted(installation: Bulk) -> None:
+    jobs = installation.jobs
+    jobs.table.queue([QueueRequest(MASTER)], Lane.BULK)
+    claim = jobs.table.begin(MASTER.key, "a worker")
+    assert claim is not None
+    jobs.table.fail(claim, MasterMissing("not there"))
+    jobs.table.let_go(claim)
+    with_settings(installation, **PYRAMID_ONLY).post(("created", "path", MASTER.path))
+    assert installation.run()
+    assert jobs.read(MASTER.key) is None
+
+
+def test_a_second_change_keeps_the_profiles_of_the_first_in_its_batch(installation: Bulk) -> None:
+    with_settings(installation, **BOTH).post(("changed", "path", MASTER.path))
+    assert installation.run()
+    first = installation.name
+    installation.post(("changed", "path", MASTER.path))
+    assert installation.run()
+    installation.finish_all()
+    batch = installation.jobs.batches.read(first)
+    assert batch is not None
+    assert (batch.counts["done"], batch.counts["forgotten"]) == (2, 0)
+
+
+def test_a_deleted_master_loses_all_profiles(installation: Bulk, store: Store) -> None:
+    for recipe in (MASTER, PYRAMID_OF_MASTER, PAGE.in_profile(PYRAMID)):
+        put(store, recipe)
+    with_settings(installation, **PYRAMID_ONLY).post(("deleted", "path", MASTER.path))
+    assert installation.run()
+    assert installation.batch().counts["deleted"] == 1
+    assert store.others(MASTER) == []
+    assert store.find(MASTER) is None
+
+
+@pytest.mark.parametrize(
+    ("etags", "ends"),
+    [
+        ({MEZZANINE: '"1"', PYRAMID: '"1"'}, {"repeated": 1}),
+        ({MEZZANINE: '"1"', PYRAMID: '"2"'}, {"queued": 2}),
+        ({MEZZANINE: '"1"'}, {"queued": 2}),
+        ({MEZZANINE: '"1"', PYRAMID: 'W/"1"'}, {"queued": 2}),
+    ],
+)
+def test_a_change_that_may_be_known_is_known_only_if_every_profile_is_of_the_very_master(
+    installation: Bulk, store: Store, tmp_path: Path, etags: dict[Profile, str], ends: dict[str, int]
+) -> None:
+    """The origin has "1"."""
+    with OriginServer() as origin:
+        origin.script(MASTER.path, body=b"II*\0", etag='"1"')
+        with_settings(installation, **BOTH, repo_base_url=origin.url, tmp_dir=tmp_path)
+        for profile, etag in etags.items():
+            put(store, MASTER.in_profile(profile), etag)
+        installation.post(("perhaps", "path", MASTER.path))
+        assert installation.run()
+    found = installation.batch().counts
+    assert {name: found[name] for name in ends} == ends
+
+
+def test_messages_are_sent_after_all_jobs_of_a_master_are_queued(
+    installation: Bulk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a worker that is quick has the master open when the next of its jobs comes, and it is downloaded twice."""
+    pipe, queued = installation.jobs.pipe, []
+    send_all = pipe.send_all
+
+    def noted(messages: list[Message]) -> None:
+        queued.append(installation.jobs.depths()["bulk"])
+        send_all(messages)
+
+    monkeypatch.setattr(pipe, "send_all", noted)
+    with_settings(installation, **BOTH).post(("created", "path", MASTER.path))
+    assert installation.run()
+    assert queued[0] == 2
+
+
+# --- lists
+
+
+def test_a_listed_master_is_made_in_its_profile(installation: Bulk) -> None:
+    installation.post(
+        ("wanted", "path", MASTER.path, None, "pyramid"),
+        ("wanted", "recipe", PAGE.as_json(), None, "pyramid"),
+        ("wanted", "path", MASTER.path),
+    )
+    assert installation.run()
+    assert set(installation.finish_all()) == {
+        MASTER.key,
+        PYRAMID_OF_MASTER.key,
+        PAGE.in_profile(PYRAMID).key,
+    }
+
+
+def test_a_profile_that_the_worker_lacks_fails_with_its_name(installation: Bulk) -> None:
+    installation.post(("wanted", "path", MASTER.path, None, "large"))
+    assert installation.run()
+    batch = installation.batch()
+    assert batch.counts["failed"] == 1
+    assert "PROFILES_FILE, which lacks 'large'" in batch.notes[0]["reason"]

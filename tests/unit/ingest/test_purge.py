@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from mezcal.errors import MasterMissing, Superseded
-from mezcal.ingest.purge import purge
+from mezcal.ingest.purge import purge, purge_profile
+from mezcal.ingest.stored_masters import find_stored
 from mezcal.jobs import Jobs, Lane
 from mezcal.jobs.state.leases import Lease
 from mezcal.jobs.state.records import QueueRequest
@@ -17,6 +18,8 @@ from mezcal.store import Sidecar, Store
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from mezcal.settings import Settings
+    from mezcal.store import LocalStore
 
 MASTER = Mezzanine.parse("dc/book.tif")
 PAGES = [Mezzanine.parse("dc/book.tif", page) for page in (2, 7, 40)]
@@ -46,6 +49,59 @@ def test_all_profiles_of_the_master_are_deleted(jobs: Jobs, store: Store) -> Non
     assert purge(MASTER, jobs, store)
     assert [store.find(recipe) for recipe in (MASTER, *pyramids)] == [None] * 3
     assert store.find(OTHERS[2].in_profile(PYRAMID))
+
+
+def test_one_profile_goes_alone_with_its_pages(jobs: Jobs, store: Store) -> None:
+    pyramids = [recipe.in_profile(PYRAMID) for recipe in (MASTER, PAGES[0])]
+    for recipe in (MASTER, PAGES[0], *pyramids):
+        put(store, recipe)
+    assert purge_profile(pyramids[0], jobs, store)
+    assert [store.find(recipe) for recipe in pyramids] == [None] * 2
+    assert all(store.find(recipe) for recipe in (MASTER, PAGES[0]))
+    assert not purge_profile(pyramids[0], jobs, store), "there is none left"
+
+
+def test_the_mezzanines_of_a_master_go_alone(jobs: Jobs, store: Store) -> None:
+    pyramids = [recipe.in_profile(PYRAMID) for recipe in (MASTER, PAGES[0])]
+    for recipe in (MASTER, PAGES[0], *pyramids):
+        put(store, recipe)
+    assert purge_profile(MASTER, jobs, store)
+    assert [store.find(recipe) for recipe in (MASTER, PAGES[0])] == [None] * 2
+    assert all(store.find(recipe) for recipe in pyramids)
+
+
+def test_a_remembered_failure_of_a_profile_is_lifted_with_it_alone(jobs: Jobs, store: Store) -> None:
+    pyramids = [recipe.in_profile(PYRAMID) for recipe in (MASTER, PAGES[0])]
+    for recipe in (MASTER, *pyramids):
+        jobs.table.queue([QueueRequest(recipe)], Lane.BULK)
+    purge_profile(pyramids[0], jobs, store)
+    assert [jobs.table.read(recipe.key) for recipe in pyramids] == [None] * 2
+    assert jobs.table.read(MASTER.key)
+
+
+@pytest.mark.parametrize("given", [{}, {"storage_layout": "md5_encoded"}])
+def test_all_profiles_are_found_by_the_paths_of_their_masters(
+    jobs: Jobs, store: Store, settings: Settings, given: dict[str, Any]
+) -> None:
+    """*given* are settings. What is deleted while the store is read leaves nothing that is not known."""
+    pyramids = [recipe.in_profile(PYRAMID) for recipe in (MASTER, PAGES[0])]
+    for recipe in (MASTER, *pyramids, OTHERS[2].in_profile(PYRAMID)):
+        put(store, recipe)
+    found = list(find_stored(lambda path: path == MASTER.path, store, settings.storage_layout))
+    assert set(found) == {MASTER, *pyramids}
+    while_purged = []
+    for recipe in find_stored(lambda path: path == MASTER.path, store, settings.storage_layout):
+        assert recipe is not None
+        purge(recipe.main(), jobs, store)
+        while_purged.append(recipe)
+    assert set(while_purged) <= {MASTER, *pyramids}
+
+
+def test_a_pyramid_without_a_readable_sidecar_is_found_as_one(store: LocalStore, settings: Settings) -> None:
+    pyramid = MASTER.in_profile(PYRAMID)
+    put(store, pyramid)
+    store.path(pyramid).with_name("pyramid.json").write_text("{")
+    assert list(find_stored(lambda _path: True, store, settings.storage_layout)) == [pyramid]
 
 
 def test_a_pyramid_that_is_being_made_publishes_nothing_after_its_master_was_purged(jobs: Jobs, store: Store) -> None:

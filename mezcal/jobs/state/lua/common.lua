@@ -57,9 +57,14 @@ local function is_taken(batch, place)
 end
 
 -- Make a job, which was just queued or has a remembered failure, part of a batch. A batch that is not known is ignored.
+-- ARG.more is '1' if the job is another derivative of an item of the batch, and counts as one more item.
 local function enter_batch(record, key, batch, place, failed)
   local name = KEY.batch_prefix .. batch
   if batch == '' or redis.call('EXISTS', name) == 0 then return end
+  if ARG.more == '1' then
+    redis.call('HINCRBY', name, 'items', 1)
+    redis.call('HINCRBY', name, 'extra', 1)
+  end
   if place ~= '' then redis.call('SETBIT', name .. ':taken', place, 1) end
   local names = redis.call('HGET', record, 'batches') or ''
   if failed then
