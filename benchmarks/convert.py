@@ -2,6 +2,7 @@
 
     .venv/bin/python -m benchmarks.convert [--megapixels 12 100] [--only lzw turn6] [--runs 3] [--folder F]
     .venv/bin/python -m benchmarks.convert --only adobe-rgb eci-rgb prophoto grey-gamma cmyk-profile
+    .venv/bin/python -m benchmarks.convert --profile pyramid [--gigapixel]
 
 Each run is a new process that first converts 2 megapixels of the same kind, so that imports and the first use of
 memory are not measured. Ratios of one run can be compared, seconds of two machines cannot. `floor` is libvips
@@ -10,6 +11,10 @@ decoding to memory and then encoding from memory, without colour conversion. `tu
 Masters with a profile are compared with libvips' own icc_transform and with Pillow + ImageCms, and the mean CIEDE2000
 between mezcal's picture and that of ImageCms is printed (tests/unit/convert/test_profiles.py compares with colours that
 no library of mezcal calculated). `one core` is mezcal on a single core.
+
+`--profile pyramid` compares the pyramid with libvips' tiffsave and with mezcal's JPEG of the same options: quality 85,
+4:2:0. From quality 90 on, libvips stores RGB instead of YCbCr, in twice the bytes. `--gigapixel` adds a master of
+32,000 x 32,000 pixels in tiles of JPEG.
 """
 
 from __future__ import annotations
@@ -23,7 +28,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,6 +52,9 @@ PROFILES: dict[str, tuple[str, dict[str, object]]] = {
 }
 ENGINES = ("mezcal", "pillow", "floor")
 PROFILE_ENGINES = ("mezcal", "one core", "libvips", "imagecms")
+PYRAMID_ENGINES = ("pyramid", "jpeg", "tiffsave")
+PYRAMID_OPTIONS: dict[str, Any] = {"quality": 85, "subsampling": "4:2:0"}
+GIGAPIXEL = 1024
 
 
 def main() -> None:
@@ -57,6 +65,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=given.folder) as folder:
         for megapixels in given.megapixels:
             report(megapixels, given, Path(folder))
+        if given.gigapixel:
+            given.only, given.runs = ["jpeg"], 1
+            report(GIGAPIXEL, given, Path(folder))
 
 
 def arguments() -> argparse.Namespace:
@@ -64,6 +75,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--megapixels", type=float, nargs="+", default=[12, 100])
     parser.add_argument("--only", nargs="+", default=list(CASES))
     parser.add_argument("--engines", nargs="+")
+    parser.add_argument("--profile", choices=["mezzanine", "pyramid"], default="mezzanine")
+    parser.add_argument("--gigapixel", action="store_true")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--folder")
     parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
@@ -77,13 +90,16 @@ def report(megapixels: float, given: argparse.Namespace, folder: Path) -> None:
         master = folder / f"{case}.tif"
         make(case, 2, folder / "warm.tif")
         make(case, megapixels, master)
-        engines = given.engines or (PROFILE_ENGINES if case in PROFILES else ENGINES)
+        engines = given.engines or engines_for(case, given.profile)
         rounds = [{engine: child(engine, master) for engine in engines} for _ in range(given.runs)]
         medians = {engine: median([figures[engine] for figures in rounds]) for engine in engines}
         line = "   ".join(f"{name} {w:6.2f} {c:6.2f} {m:5.0f}" for name, (w, c, m) in medians.items())
         print(f"{case:12} {line}", flush=True)
-        if case in PROFILES:
+        if case in PROFILES and given.profile == "mezzanine":
             report_profile(medians, master)
+        if set(medians) == set(PYRAMID_ENGINES):
+            ours, jpeg, tiffsave = (medians[engine][0] for engine in PYRAMID_ENGINES)
+            print(f"{'':12} wall of the pyramid: {ours / jpeg:.2f} of the JPEG's, {ours / tiffsave:.2f} of tiffsave's")
         master.unlink()
         if set(medians) == set(ENGINES):
             ours, pillow, floor = (medians[engine] for engine in ENGINES)
@@ -92,6 +108,12 @@ def report(megapixels: float, given: argparse.Namespace, folder: Path) -> None:
         middle = [statistics.median(column) for column in zip(*ratios, strict=True)]
         print(f"median of mezcal : Pillow, wall {middle[0]:.2f}, CPU {middle[1]:.2f}")
         print(f"median of mezcal : floor,  wall {middle[2]:.2f}")
+
+
+def engines_for(case: str, profile: str) -> tuple[str, ...]:
+    if profile == "pyramid":
+        return PYRAMID_ENGINES
+    return PROFILE_ENGINES if case in PROFILES else ENGINES
 
 
 def report_profile(medians: dict[str, list[float]], master: Path) -> None:
@@ -184,7 +206,8 @@ def profile(case: str) -> bytes:
 def measure(engine: str, master: Path) -> None:
     """Print wall seconds, CPU seconds and the peak of resident megabytes."""
     engines = {"mezcal": ours, "one core": ours, "pillow": pillow, "floor": floor}
-    run = {**engines, "libvips": libvips, "imagecms": imagecms}[engine]
+    pyramids = {"pyramid": pyramid, "jpeg": small_jpeg, "tiffsave": tiffsave}
+    run = {**engines, **pyramids, "libvips": libvips, "imagecms": imagecms}[engine]
     with tempfile.TemporaryDirectory(dir=master.parent) as folder:
         target = Path(folder) / "out.jpg"
         convert = run()
@@ -199,12 +222,37 @@ def peak() -> float:
     return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
 
-def ours() -> Callable[[Path, Path], None]:
+def ours(**options: Any) -> Callable[[Path, Path], None]:
     from mezcal.convert import ConversionContext, ConversionOptions, convert
+
+    chosen = ConversionOptions(max_pixels=None, **options)
 
     def run(master: Path, target: Path) -> None:
         with master.open("rb") as file:
-            convert(file, target, ConversionContext(ConversionOptions(max_pixels=None), scratch=target.parent))
+            convert(file, target, ConversionContext(chosen, scratch=target.parent))
+
+    return run
+
+
+def pyramid() -> Callable[[Path, Path], None]:
+    return ours(format="pyramid", **PYRAMID_OPTIONS)
+
+
+def small_jpeg() -> Callable[[Path, Path], None]:
+    return ours(**PYRAMID_OPTIONS)
+
+
+def tiffsave() -> Callable[[Path, Path], None]:
+    import pyvips
+
+    pyvips.concurrency_set(2)
+
+    def run(master: Path, target: Path) -> None:
+        image = pyvips.Image.tiffload(str(master), access="sequential", unlimited=True)
+        image.tiffsave(
+            str(target), tile=True, tile_width=256, tile_height=256, pyramid=True, compression="jpeg",
+            Q=PYRAMID_OPTIONS["quality"], keep="none",
+        )  # fmt: skip
 
     return run
 
