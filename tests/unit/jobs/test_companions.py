@@ -299,6 +299,16 @@ def test_a_waiting_client_of_another_master_goes_before_bulk_companions_after_a_
     assert next_of(table, second) is not None
 
 
+def test_a_slow_download_gives_its_bulk_jobs_no_longer_precedence(table: JobTable) -> None:
+    queue(table, *PAGES[:3])
+    first = begun(table, PAGES[0])
+    queue(table, OTHER, lane=Lane.INTERACTIVE)
+    table.finish(first)
+    age(table, first, 64)
+    assert next_of(table, first, arrival=58) is None
+    assert next_of(table, first, arrival=60) is not None, "the master arrived four seconds ago"
+
+
 def test_another_clients_turn_comes_before_companions_after_a_while(table: JobTable) -> None:
     queue(table, *PAGES[:4], lane=Lane.INTERACTIVE, client="a")
     first = table.begin_next("w")

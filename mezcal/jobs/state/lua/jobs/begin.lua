@@ -88,7 +88,7 @@ local function companion()
   local began = redis.call('HGET', KEY.reading_prefix .. ARG.source, 'chain:' .. ARG.chain)
   local age = began and now - tonumber(began)
   if not age or age >= tonumber(ARG.sharing_ms) then return '' end
-  local early, at_limit = age < math.max(WINDOW_MS, tonumber(ARG.window_ms)), clients_at_limit()
+  local early, at_limit = age < tonumber(ARG.window_ms) / 2 + WINDOW_MS, clients_at_limit()  -- after the arrival
   for _, key in ipairs(redis.call('ZRANGE', KEY.source_prefix .. ARG.source, 0, COMPANIONS - 1)) do
     local record = KEY.job_prefix .. key
     local state, lane, client, alone = unpack(redis.call('HMGET', record, 'state', 'lane', 'client', 'alone'))
