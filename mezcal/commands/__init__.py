@@ -26,6 +26,7 @@ COMMANDS = (  # in the order of --help
     Command("failures", "mezcal.commands.failures", "list failed jobs and their reasons, retry or forget them"),
     Command("cache", "mezcal.commands.cache", "show the size of the cache, trim it, verify it, adopt it, hand it back"),
     Command("check", "mezcal.commands.check", "check settings, repository, broker, workers and store"),
+    Command("capacity", "mezcal.commands.capacity", "say how long clients will wait, and which part gives way first"),
     Command("api", "mezcal.commands.roles.api", "run only the API, for an installation on several machines"),
     Command("worker", "mezcal.commands.roles.worker", "run only a worker, for an installation on several machines"),
     Command("beat", "mezcal.commands.roles.beat", "run only periodic work, for installations with busy workers"),

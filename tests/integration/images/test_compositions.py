@@ -6,6 +6,8 @@ import base64
 import json
 import os
 import re
+import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -37,13 +39,31 @@ class Composition:
     def compose(self, *words: str, check: bool = True) -> str:
         return compose("-p", self.project, *words, files=self.files, env=self.env, check=check)
 
+    @contextmanager
+    def health_checked(self) -> Iterator[None]:
+        """Run the health checks again and again: podman leaves that to systemd, which may be missing."""
+        over = threading.Event()
+
+        def check() -> None:
+            while not over.wait(1):
+                for name in self.names():
+                    engine("healthcheck", "run", name, check=False)
+
+        thread = threading.Thread(target=check, daemon=True)
+        thread.start()
+        yield
+        over.set()
+        thread.join()
+
+    def names(self, *filters: str) -> list[str]:
+        """Returns the names of the running containers."""
+        labels = [f"label=com.docker.compose.project={self.project}", *filters]
+        words = [word for label in labels for word in ("--filter", label)]
+        return engine("ps", *words, "--format", "{{.Names}}").stdout.split()
+
     def containers(self, service: str) -> list[Container]:
-        """Returns the containers of a service."""
-        labels = {"project": self.project, "service": service}
-        filters = [
-            word for key, value in labels.items() for word in ("--filter", f"label=com.docker.compose.{key}={value}")
-        ]
-        return [Container(name) for name in engine("ps", *filters, "--format", "{{.Names}}").stdout.split()]
+        """Returns the running containers of a service."""
+        return [Container(name) for name in self.names(f"label=com.docker.compose.service={service}")]
 
     def one(self, service: str) -> Container:
         (container,) = self.containers(service)
@@ -76,7 +96,8 @@ def started(composition: Composition) -> Iterator[Composition]:
     if program("ENGINE_COMPOSE", "podman-compose", "docker compose", "docker-compose") is None:
         pytest.skip("needs podman-compose or docker compose, or ENGINE_COMPOSE")
     try:
-        composition.compose("up", "--detach", "--no-build", "--scale", "worker=3")
+        with composition.health_checked():
+            composition.compose("up", "--detach", "--no-build", "--scale", "worker=3")
         until(lambda: len(composition.containers("nginx")) == 1, 180, "nginx")
         for service in ("api", "worker", "beat", "flower"):
             for container in composition.containers(service):

@@ -1,0 +1,63 @@
+"""`mezcal capacity` on the command line."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from mezcal import cli
+from mezcal.capacity.measured import work_of
+from mezcal.capacity.values import Work
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+METRICS = """\
+# TYPE mezcal_job_seconds histogram
+mezcal_job_seconds_bucket{kind="mezzanine",lane="bulk",le="+Inf"} 10
+mezcal_job_seconds_count{kind="mezzanine",lane="bulk"} 10
+mezcal_job_seconds_sum{kind="mezzanine",lane="bulk"} 20
+# TYPE mezcal_phase_seconds histogram
+mezcal_phase_seconds_count{kind="mezzanine",phase="download"} 10
+mezcal_phase_seconds_sum{kind="mezzanine",phase="download"} DOWNLOAD
+mezcal_phase_seconds_count{kind="mezzanine",phase="convert"} 10
+mezcal_phase_seconds_sum{kind="mezzanine",phase="convert"} 15
+# TYPE mezcal_master_bytes counter
+mezcal_master_bytes_total{kind="mezzanine"} 500000000
+# TYPE mezcal_derivative_bytes counter
+mezcal_derivative_bytes_total{kind="mezzanine"} 40000000
+"""
+
+
+def test_what_a_job_takes_is_read_from_metrics() -> None:
+    work = work_of(METRICS.replace("DOWNLOAD", "5"), Work())
+    assert (work.master, work.derivative, work.cpu) == (50e6, 4e6, 1.5)
+    assert work.overhead == pytest.approx(0.5)
+    assert work_of("", Work()) == Work()
+
+
+def test_a_conversion_that_waited_for_its_download_says_nothing_of_the_processor() -> None:
+    assert work_of(METRICS.replace("DOWNLOAD", "14"), Work(cpu=0.7)).cpu == 0.7
+
+
+def test_the_command_says_how_long_clients_wait_and_what_gives_way(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "metrics.txt").write_text(METRICS.replace("DOWNLOAD", "5"))
+    words = ["capacity", "--metrics", str(tmp_path / "metrics.txt"), "--asks", "20", "--hits", "0.95", "--minutes", "5"]
+    assert cli.main([*words, "--wait", "20"]) == 0
+    out = capsys.readouterr().out
+    assert "half wait below" in out
+    assert "first      " in out
+    assert "suffice" in out
+    assert cli.main([*words, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["wait_p95"] >= found["wait_p50"] > 1
+    assert 0 < found["parts"]["processes of workers"] < 1
+
+
+def test_a_file_that_cannot_be_read_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["capacity", "--metrics", "no/such/file"]) == 2
+    assert "--metrics no/such/file cannot be read" in capsys.readouterr().err

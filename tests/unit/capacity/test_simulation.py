@@ -1,0 +1,123 @@
+"""The simulation against queues that have a formula, and against the rules that the installation has."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from statistics import mean
+
+import pytest
+
+from mezcal.capacity.report import estimate, workers_needed
+from mezcal.capacity.simulation import Simulation
+from mezcal.capacity.values import MIB, Load, Outcome, Site, Work
+
+PATIENT = {"wait_seconds": 1e9, "waiters": 10**9}  # nobody gives up
+ONE_SECOND = Work(master=1, cpu=1, latency=0, overhead=0, spread=0)
+TWO_PROCESSES = Site(cores=2, processes=2, reserve=0, bandwidth=1e12, **PATIENT)
+
+
+def simulated(site: Site, work: Work, load: Load) -> Outcome:
+    return Simulation(site, work, load).run()
+
+
+@pytest.mark.parametrize("rate", [0.3, 0.6, 0.8])
+def test_one_process_waits_as_pollaczek_and_khinchin_say(rate: float) -> None:
+    """M/D/1: the mean wait in the queue is rate / (2 (1 - rate)) for a service of one second."""
+    found = simulated(replace(TWO_PROCESSES, processes=1), ONE_SECOND, Load(asks=rate, seconds=10_000))
+    assert mean(found.waits) == pytest.approx(1 + rate / (2 * (1 - rate)), rel=0.15)
+    assert found.busy["processes"] == pytest.approx(rate, rel=0.05)
+
+
+def test_two_processes_wait_as_erlang_says() -> None:
+    """M/M/2 at three quarters: 1.286 s in the queue. A spread of 1 has the variance of an exponential time."""
+    found = simulated(TWO_PROCESSES, replace(ONE_SECOND, spread=1), Load(asks=1.5, seconds=15_000))
+    assert mean(found.waits) == pytest.approx(2.286, rel=0.1)
+
+
+def test_conversions_share_the_cores_and_downloads_the_bandwidth() -> None:
+    slow = simulated(replace(TWO_PROCESSES, cores=1), ONE_SECOND, Load(backlog=10, seconds=100))
+    assert slow.made == 10
+    assert slow.busy["cores"] == pytest.approx(0.1), "ten seconds of work in a hundred"
+    held_up = simulated(
+        replace(TWO_PROCESSES, bandwidth=10), replace(ONE_SECOND, master=100), Load(backlog=4, seconds=30)
+    )
+    assert held_up.made == 2, "400 bytes at ten a second: two ended after 20 seconds"
+    assert held_up.busy["repository"] == pytest.approx(1)
+
+
+def test_clients_come_before_a_backlog_and_have_a_process_of_their_own() -> None:
+    load = Load(asks=0.1, backlog=10_000, seconds=3000)
+    long = replace(ONE_SECOND, cpu=10)
+    reserved = simulated(replace(TWO_PROCESSES, reserve=1), long, load)
+    shared = simulated(TWO_PROCESSES, long, load)
+    assert reserved.wait(0.5) < 16
+    assert shared.wait(0.5) > reserved.wait(0.5)
+    assert reserved.made_bulk > 150
+
+
+def test_many_clients_of_one_image_are_one_job() -> None:
+    found = simulated(TWO_PROCESSES, ONE_SECOND, Load(asks=1000, images=1, seconds=5))
+    assert found.made == 1
+    assert found.joined == len(found.waits) - 1
+    assert found.hits > 3000
+
+
+def test_a_bulk_job_that_a_client_asks_for_comes_next() -> None:
+    simulation = Simulation(TWO_PROCESSES, ONE_SECOND, Load(backlog=100, seconds=10))
+    simulation._clock.later(3.5, lambda: simulation._wait_for(-199, "client"))
+    outcome = simulation.run()
+    assert outcome.waits == [pytest.approx(1.5)], "the processes end their jobs at 4.0"
+
+
+def test_clients_are_answered_503_after_their_time_and_refused_without_a_place() -> None:
+    site = replace(TWO_PROCESSES, wait_seconds=5, waiters=8)
+    found = simulated(site, replace(ONE_SECOND, cpu=60), Load(asks=2, seconds=100))
+    assert found.expired > 50
+    assert found.refused > 10
+    assert found.most_waiting == 8
+    assert max(found.waits) == 5
+
+
+def test_a_client_with_a_thousand_images_does_not_hold_up_the_next_one() -> None:
+    simulation = Simulation(TWO_PROCESSES, ONE_SECOND, Load(seconds=100))
+    for image in range(1000):
+        simulation._clock.later(0, lambda image=image: (simulation._wait_for(image, "many"), simulation._dispatch()))
+    simulation._clock.later(10.5, lambda: (simulation._wait_for(5000, "one"), simulation._dispatch()))
+    asked = []
+    simulation._clock.later(10.6, lambda: asked.append(simulation._by_image[5000]))
+    simulation._clock.later(13, lambda: asked.append(simulation._by_image.get(5000)))
+    simulation.run()
+    assert asked[0] is not None
+    assert asked[1] is None, "made within 2.5 seconds"
+
+
+def test_memory_admits_as_many_conversions_as_fit() -> None:
+    work = replace(ONE_SECOND, memory=600 * MIB)
+    found = simulated(replace(TWO_PROCESSES, memory=1024 * MIB), work, Load(backlog=10, seconds=5.5))
+    assert found.made == 5, "one at a time"
+
+
+def test_jobs_without_a_place_at_the_repository_come_again() -> None:
+    found = simulated(replace(TWO_PROCESSES, places=1), ONE_SECOND, Load(backlog=4, seconds=60))
+    assert found.made == 4
+    assert found.busy["processes"] == pytest.approx(4 / 120, rel=0.01)
+
+
+def test_the_workers_that_are_needed_keep_waits_below_the_wish() -> None:
+    load = Load(asks=8, seconds=120)
+    needed = workers_needed(TWO_PROCESSES, ONE_SECOND, load, wait=3)
+    assert needed is not None
+    assert 4 < needed < 8
+    assert simulated(replace(TWO_PROCESSES, workers=needed), ONE_SECOND, load).wait(0.95) <= 3
+    assert workers_needed(replace(TWO_PROCESSES, bandwidth=1), replace(ONE_SECOND, master=100), load, wait=3) is None
+
+
+def test_the_part_that_is_used_most_is_named_first() -> None:
+    busy = estimate(TWO_PROCESSES, ONE_SECOND, Load(asks=1.8, seconds=1000))
+    assert busy.first in {"processes of workers", "processes that take bulk jobs", "cores of workers"}
+    slow = estimate(
+        replace(TWO_PROCESSES, bandwidth=10), replace(ONE_SECOND, master=20, cpu=0.1), Load(backlog=50, seconds=60)
+    )
+    assert slow.first in {"the repository's bandwidth", "processes that take bulk jobs", "processes of workers"}
+    many = estimate(replace(TWO_PROCESSES, workers=600), ONE_SECOND, Load(asks=1, seconds=20))
+    assert many.first == "Redis", "the heartbeats of 600 workers"
