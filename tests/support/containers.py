@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 SERVICES: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
 BIN = Path(sys.executable).parent
 USERS = {"redis": "999:1000"}  # `valkey` of its image
-IMAGE = ["--no-new-privs", "--bounding-set=-all", "--inh-caps=-all", "--clear-groups"]
+IMAGE = ["--no-new-privs", "--bounding-set=-all", "--inh-caps=-all"]
 # A root of one's own: volumes where the composition has them, /tmp in memory, all else for reading only.
 NAMESPACE = r"""
 set -e
@@ -59,7 +59,16 @@ def possible() -> bool:
     """Returns True if this machine lets us make such roots, and other users may read our program."""
     if os.geteuid() != 0 or not shutil.which("unshare"):
         return False
-    user = ["setpriv", "--reuid=10001", "--regid=10001", *IMAGE, str(BIN / "python"), "-c", "import mezcal.jobs"]
+    user = [
+        "setpriv",
+        "--reuid=10001",
+        "--regid=10001",
+        *IMAGE,
+        "--clear-groups",
+        str(BIN / "python"),
+        "-c",
+        "import mezcal.jobs",
+    ]
     asked = ["unshare", "--mount", "sh", "-c", NAMESPACE, "sh", "--", *user]
     env = os.environ | {"PYTHON": sys.base_prefix}
     return subprocess.run(asked, env=env, capture_output=True, check=False).returncode == 0
@@ -136,7 +145,8 @@ class Composition:
     def start(self, name: str) -> subprocess.Popen[bytes]:
         (self.folder / "etc").mkdir(exist_ok=True)
         user, group = self.user(name).split(":")
-        drop = ["setpriv", f"--reuid={user}", f"--regid={group}", *IMAGE]
+        more = [f"--groups={','.join(SERVICES[name].get('group_add', []))}"] if "group_add" in SERVICES[name] else []
+        drop = ["setpriv", f"--reuid={user}", f"--regid={group}", *IMAGE, *(more or ["--clear-groups"])]
         words = ["unshare", "--mount", "sh", "-c", NAMESPACE, "sh", *self.volumes(name), "--"]
         with (self.folder / f"{name}.log").open("ab") as log:
             command = [*words, *drop, *self.command(name)]

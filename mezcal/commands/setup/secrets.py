@@ -19,7 +19,7 @@ TEMPLATES = {  # file, in a folder for each kind of reader: its content; {} is t
     "flower/flower_basic_auth": "mezcal:{}",
     "metrics/metrics_token": "{}",
 }
-READ_BY_OTHERS = {"redis/redis_password"}  # Redis runs as another user; the folder protects it
+READ_BY_GROUP = {"redis/redis_password"}  # Redis runs as another user, who is in this group
 DESCRIPTION = f"""\
 Write the random secrets that FOLDER lacks, each into a file, in one folder for each role that reads them:
 {", ".join(TEMPLATES)}.
@@ -48,6 +48,6 @@ def run(options: argparse.Namespace) -> int:
         with file:
             # Without a line end: made into a Kubernetes secret, the file is used as it is, by Prometheus and KEDA too.
             file.write(template.format(secrets.token_hex(RANDOM_BYTES)))
-        path.chmod(0o444 if name in READ_BY_OTHERS else 0o400)
+        path.chmod(0o440 if name in READ_BY_GROUP else 0o400)
         print(f"mezcal: made {path}")
     return OK

@@ -19,7 +19,7 @@ S3 = yaml.safe_load((ROOT / "docker-compose.s3.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 ALL = {**{f"s3:{name}": service for name, service in S3["services"].items() if "image" in service}, **SERVICES}
 ROLES = ("api", "worker", "beat", "listen", "flower")
-ENDING = {"secrets", "nginx-config", "s3:bucket"}  # done once, before the others start
+ENDING = {"secrets", "nginx-config"}  # done once, before the others start
 
 VARIABLES = {name.upper() for name in Settings.model_fields}
 SECRET = {
