@@ -91,16 +91,22 @@ def measured(installation: Installation, rate: float, seconds: float, name: str)
             outcome.made += status == 200
             outcome.expired += status != 200
 
-    began, at, number = time.monotonic(), 0.0, 0
-    chosen = random.Random(name)
-    while (at := at + chosen.expovariate(rate)) < seconds:
+    began = time.monotonic()
+    for number, at in enumerate(times(rate, seconds, name)):
         until(lambda at=at: time.monotonic() - began >= at, 60)
         threads.append(threading.Thread(target=ask, args=(number,)))
         threads[-1].start()
-        number += 1
     for thread in threads:
         thread.join()
     return outcome
+
+
+def times(rate: float, seconds: float, name: str) -> tuple[float, ...]:
+    """Returns random times of requests: the same ones for the same *name*."""
+    chosen, at, found = random.Random(name), 0.0, []
+    while (at := at + chosen.expovariate(rate)) < seconds:
+        found.append(at)
+    return tuple(found)
 
 
 def job_seconds(installation: Installation) -> tuple[float, float]:
@@ -113,10 +119,10 @@ def job_seconds(installation: Installation) -> tuple[float, float]:
     return count, total
 
 
-def simulated(work: Work, rate: float, seconds: float) -> Outcome:
-    """Returns the outcome of several simulations together."""
+def simulated(work: Work, asked: tuple[float, ...], seconds: float) -> Outcome:
+    """Returns the outcome of several simulations together, for clients that ask at these times."""
     site = Site(cores=64, processes=2, reserve=1, memory=2**40, bandwidth=1e12)
-    load = Load(asks=rate, clients=1000, seconds=seconds)
+    load = Load(at=asked, clients=1000, seconds=seconds + 60)
     runs = [Simulation(site, work, load, seed).run() for seed in range(RUNS)]
     return Outcome(
         seconds=seconds, waits=[wait for run in runs for wait in run.waits], made=sum(r.made for r in runs) // RUNS
@@ -150,7 +156,7 @@ def compare(up: Installation, seconds: float) -> None:
         rate = part * 2 / (taken + besides)
         found, job = watched(up, rate, seconds, f"load{part}")
         work = Work(master=1, cpu=0, latency=job, overhead=besides, spread=SPREAD * LATENCY / job)
-        expected = simulated(work, rate, seconds)
+        expected = simulated(work, times(rate, seconds, f"load{part}"), seconds)
         cells = [(found.made / seconds, expected.made / seconds)]
         cells += [(found.wait(quantile), expected.wait(quantile)) for quantile in (0.5, 0.95)]
         shown = " | ".join(f"{a:.2f} {b:.2f} ({b / a - 1:+.0%})" for a, b in cells)

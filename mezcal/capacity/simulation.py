@@ -63,7 +63,9 @@ class Simulation:
         for _ in range(self.load.backlog):
             self._add_bulk()
         if self.load.asks:
-            self._clock.later(self._random.expovariate(self.load.asks), self._client_asks)
+            self._clock.later(self._random.expovariate(self.load.asks), self._clients_ask)
+        for seconds in self.load.at:
+            self._clock.later(seconds, self._client_asks)
         if self.load.bulk:
             self._clock.later(self._random.expovariate(self.load.bulk), self._list_names)
         self._dispatch()
@@ -72,8 +74,11 @@ class Simulation:
 
     # --- who asks
 
+    def _clients_ask(self) -> None:
+        self._clock.later(self._random.expovariate(self.load.asks), self._clients_ask)
+        self._client_asks()
+
     def _client_asks(self) -> None:
-        self._clock.later(self._random.expovariate(self.load.asks), self._client_asks)
         image = self._random.randrange(self.load.images) if self.load.images else self._new_number()
         if self._random.random() < self.load.hits or image in self._stored:
             self._outcome.hits += 1

@@ -53,6 +53,7 @@ class Load:
 
     *asks* are requests of clients for images, of which the fraction *hits* is in the cache before anything begins. The
     others are spread evenly over *images* different ones (0: each is another image). *clients* share the requests.
+    *at* are the times of further requests, in seconds from the beginning: those of a log, for example.
     *bulk* are images that lists and events name, *backlog* those that are queued at the beginning.
     """
 
@@ -63,6 +64,7 @@ class Load:
     bulk: float = 0
     backlog: int = 0
     seconds: float = 600
+    at: tuple[float, ...] = ()
 
 
 @dataclass(slots=True)

@@ -108,7 +108,7 @@ def site_of(options: argparse.Namespace) -> Site:
 
 def load_of(options: argparse.Namespace) -> Load:
     """Returns who asks, as *options* say."""
-    named = {field.name: getattr(options, field.name) for field in fields(Load) if field.name != "seconds"}
+    named = {field.name: getattr(options, field.name) for field in fields(Load) if field.name not in ("seconds", "at")}
     return Load(**named, seconds=options.minutes * 60)
 
 

@@ -121,3 +121,8 @@ def test_the_part_that_is_used_most_is_named_first() -> None:
     assert slow.first in {"the repository's bandwidth", "processes that take bulk jobs", "processes of workers"}
     many = estimate(replace(TWO_PROCESSES, workers=600), ONE_SECOND, Load(asks=1, seconds=20))
     assert many.first == "Redis", "the heartbeats of 600 workers"
+
+
+def test_clients_may_ask_at_given_times() -> None:
+    found = simulated(TWO_PROCESSES, ONE_SECOND, Load(at=(1.0, 1.0, 1.0, 9.0), seconds=20))
+    assert sorted(found.waits) == pytest.approx([1, 1, 1, 2])
