@@ -31,6 +31,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.convert import make
+from mezcal.runtime.nginx import nginx
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,7 +43,7 @@ PACKAGES = ("iiif-processor@7.0.0", "geotiff@3.0.5")
 EDGE = 512
 WAIT = 300  # seconds, for a derivative
 IIP_PORT = 19_765
-FRONT = """
+NGINX = """
 daemon off; pid {run}/nginx.pid; error_log {run}/nginx.log; worker_processes 1;
 events {{ }}
 http {{
@@ -58,6 +59,7 @@ http {{
             fastcgi_param QUERY_STRING $query_string;
         }}
     }}
+{front}
 }}
 """
 
@@ -116,7 +118,7 @@ def report(master: str, given: argparse.Namespace, folder: Path, url: str, scrip
         for way in ("stream", "file"):
             by_jpeg, by_pyramid = (by_iiif_processor(scripts, way, *work) for work in ((jpeg, few), (pyramid, tiles)))
             compare(f"iiif-proc. {way}", by_jpeg, by_pyramid)
-    show("IIPImage", by_iipimage(folder, pyramid, tiles))
+    by_iipimage(folder, url, master, pyramid, tiles)
     if scripts and given.pyramid == "mezcal":
         by_geotiff(scripts, f"{url}/derivatives/pyramid/{master}.tif", tiles)
 
@@ -179,29 +181,55 @@ def by_iiif_processor(scripts: Path, way: str, file: Path, tiles: list[Tile]) ->
     return [(figure[0], figure[1]) for figure in figures]
 
 
-def by_iipimage(folder: Path, pyramid: Path, tiles: list[Tile]) -> list[tuple[float, float]]:
-    """Returns seconds of each tile over HTTP, and the CPU seconds of nginx and IIPImage for the mean tile."""
-    from mezcal.runtime.nginx import nginx
-
+def by_iipimage(folder: Path, url: str, master: str, pyramid: Path, tiles: list[Tile]) -> None:
+    """Print what tiles cost from IIPImage behind nginx alone, and behind an nginx that asks mezcal first."""
     program = nginx()
     if not IIPSRV.exists() or program is None:
         print("  IIPImage: not run, it needs nginx and iipimage-server")
-        return []
+        return
     run = folder / "front"
     run.mkdir(exist_ok=True)
-    (run / "nginx.conf").write_text(FRONT.format(run=run, port=IIP_PORT + 1, iip=IIP_PORT))
+    front = (HERE.parent / "deploy" / "nginx" / "iipimage.conf").read_text()
+    for shipped, ours in (
+        ("127.0.0.1:5000", url.removeprefix("http://")),
+        ("127.0.0.1:9000", f"127.0.0.1:{IIP_PORT}"),
+        ("listen 8080", f"listen 127.0.0.1:{IIP_PORT + 2}"),
+    ):
+        front = front.replace(shipped, ours)
+    (run / "nginx.conf").write_text(NGINX.format(run=run, port=IIP_PORT + 1, iip=IIP_PORT, front=front))
     server = [str(IIPSRV), "--bind", f"127.0.0.1:{IIP_PORT}"]
-    front = [str(program), "-e", "stderr", "-p", str(run), "-c", str(run / "nginx.conf")]
-    environment = {"FILESYSTEM_PREFIX": f"{pyramid.parent}/", "LOGFILE": "/dev/null", "VERBOSITY": "0"}
-    with process(server, env=os.environ | environment) as iip, process(front) as web:
-        time.sleep(1)
-        figures = []
-        for tile in (tiles[0], *tiles):
-            begin, cpu = time.perf_counter(), cpu_of(iip) + cpu_of(web)
-            fetch(f"http://127.0.0.1:{IIP_PORT + 1}/?IIIF={pyramid.name}/{tile.region}/0/default.jpg")
-            figures.append((time.perf_counter() - begin, cpu_of(iip) + cpu_of(web) - cpu))
-    mean = statistics.mean(figure[1] for figure in figures[1:])  # ticks of 10 ms are too long for one tile
-    return [(figure[0], mean) for figure in figures[1:]]
+    web = [str(program), "-e", "stderr", "-p", str(run), "-c", str(run / "nginx.conf")]
+    store = pyramid.parent.parent
+    environment = {"FILESYSTEM_PREFIX": f"{store}/", "LOGFILE": "/dev/null", "VERBOSITY": "0"}
+    mezcals = [int(path.name) for path in Path("/proc").glob("[0-9]*") if str(folder / "data") in _command(path)]
+    alone = f"http://127.0.0.1:{IIP_PORT + 1}/?IIIF={pyramid.relative_to(store)}"
+    behind = f"http://127.0.0.1:{IIP_PORT + 2}/iiif/{master}"
+    for name, base in (("IIPImage alone", alone), ("IIPImage, asking", behind)):
+        with process(server, env=os.environ | environment) as iip, process(web) as asking:
+            time.sleep(1)
+            show(name, timed_tiles(base, tiles, [iip, asking, *mezcals]))
+
+
+def timed_tiles(base: str, tiles: list[Tile], servers: list[int]) -> list[tuple[float, float]]:
+    """Returns seconds of each tile over HTTP, and the CPU seconds of all *servers* for the mean tile."""
+    fetch(f"{base}/{tiles[0].region}/0/default.jpg")
+    walls = []
+    cpu = sum(map(cpu_of, servers))
+    for tile in tiles:
+        begin = time.perf_counter()
+        fetch(f"{base}/{tile.region}/0/default.jpg")
+        walls.append(time.perf_counter() - begin)
+    mean = (sum(map(cpu_of, servers)) - cpu) / len(tiles)  # ticks of 10 ms are too long for one tile
+    return [(wall, mean) for wall in walls]
+
+
+def _command(process: Path) -> str:
+    """Returns the command line of an nginx, empty for other processes: idle ones of mezcal would only add noise."""
+    try:
+        command = (process / "cmdline").read_text()
+    except OSError:
+        return ""
+    return command if "nginx" in command else ""
 
 
 def by_geotiff(scripts: Path, url: str, tiles: list[Tile]) -> None:
