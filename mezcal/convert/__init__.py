@@ -1,4 +1,4 @@
-"""Masters to JPEG: either the right picture, or a failure with a precise reason."""
+"""Masters to JPEG, pyramids and WebP: either the right picture, or a failure with a precise reason."""
 
 from mezcal.convert.context import ConversionContext
 from mezcal.convert.mezzanine import convert

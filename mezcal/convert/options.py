@@ -11,10 +11,6 @@ if TYPE_CHECKING:
     from mezcal.settings import Settings
 
 JPEG, PYRAMID, WEBP = "jpeg", "pyramid", "webp"
-FORMATS = (JPEG, PYRAMID, WEBP)
-COMPRESSIONS = ("jpeg", "deflate", "zstd", "lzw")  # of a pyramid's tiles; all but the first are lossless
-TILES = range(64, 1_025, 16)  # pixels: sides of a tile that are accepted. TIFF 6.0: multiples of 16
-
 SIDES = {  # by format: pixels at most
     JPEG: 65_500,  # the limit of libvips and libjpeg; that of JPEG is 65,535
     PYRAMID: 1_000_000,  # one row of RGB tiles takes 800 MB then
@@ -45,8 +41,8 @@ class ConversionOptions:
     oversize: str = "scale"
     max_pixels: int | None = 2_000_000_000  # width x height of the master; None is no limit
     format: str = JPEG
-    tile: int = 256  # pixels: the sides of a pyramid's tiles
-    compression: str = "jpeg"  # of a pyramid's tiles
+    tile: int = 256  # pixels: the sides of a pyramid's tiles, a multiple of 16 (TIFF 6.0)
+    compression: str = "jpeg"  # of a pyramid's tiles; deflate, zstd and lzw are lossless
     lossless: bool = False  # WebP
     alpha: str = "flatten"  # over the background, or "keep"
     depth: int = 8  # bits; 16 keeps those of masters that have more than eight
