@@ -10,7 +10,7 @@ from werkzeug.routing import PathConverter
 from api import request_log
 from api.context import ApiContext, set_context
 from api.responses import problems
-from api.routes import health, home, images, jobs, metrics, operator, reference, thumbnails, webhooks
+from api.routes import cutouts, health, home, images, jobs, metrics, operator, reference, thumbnails, webhooks
 from api.security import body_limits, hosts, sessions
 from api.server import malformed
 from mezcal.settings import load
@@ -57,6 +57,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         app.register_blueprint(blueprint)
     if context.settings.archive_api_url:
         app.register_blueprint(thumbnails.thumbnails)
+        app.register_blueprint(cutouts.cutouts)
     problems.register(app)
     return app
 

@@ -124,9 +124,17 @@ class ThumbnailRequest:
     def of(cls, find: FindFrame, options: ThumbnailOptions) -> ThumbnailRequest:
         """Ask the archive with the Authorization of this request. Raises the archive's refusal."""
         authorization = authorization_for_archive()
-        frame = find(authorization)
+        return cls.of_record(find(authorization), options, authorization)
+
+    @classmethod
+    def of_record(cls, frame: FrameRecord, options: ThumbnailOptions, authorization: str | None) -> ThumbnailRequest:
+        """Do the same with the record of the *frame* that the archive has just shown to this client."""
         inputs = select_frames(frame, options, context().archive, context().settings, authorization)
         return cls(frame, inputs, make_recipe(inputs, options))
+
+    def with_options(self, options: ThumbnailOptions) -> ThumbnailRequest:
+        """Return the same frames drawn with other *options*."""
+        return ThumbnailRequest(self.frame, self.inputs, make_recipe(self.inputs, options))
 
     def start(self) -> Job:
         """Start the thumbnail's job, or join it."""
@@ -145,11 +153,11 @@ class ThumbnailRequest:
     def response(self) -> AnyResponse:
         """Return a redirect to the thumbnail if the client asked for one (`image`), else JSON with its URL."""
         response: AnyResponse
-        response = redirect(_url(self.recipe, request.method)) if self.is_redirect else jsonify(self._as_json())
+        response = redirect(_url(self.recipe, request.method)) if self.is_redirect else jsonify(self.as_json())
         response.headers["Cache-Control"] = "private, no-cache"  # another client may have no right to see it
         return response
 
-    def _as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, Any]:
         """Return the URL and the proposal; of a composite how its frames were aligned, of a cutout what it shows."""
         fields = {"url": _url(self.recipe), "propid": self.frame.fields.get("proposal_id")}
         options = self.recipe.options
@@ -215,11 +223,13 @@ def _allow_other_origins(response: Response) -> Response:
 
     A redirect to the same path with a slash belongs to no blueprint.
     """
-    if request.blueprint != thumbnails.name and response.status_code != HTTPStatus.PERMANENT_REDIRECT:
+    if request.blueprint not in {thumbnails.name, "cutouts"} and response.status_code != HTTPStatus.PERMANENT_REDIRECT:
         return response
     response.headers["Access-Control-Allow-Origin"] = "*"
     if request.method == "OPTIONS":
-        response.headers["Access-Control-Allow-Headers"] = "Authorization, Prefer"
-        response.headers["Access-Control-Allow-Methods"] = "GET, HEAD, OPTIONS"
+        response.headers["Access-Control-Allow-Headers"] = "Authorization, Content-Type, Prefer"
+        response.headers["Access-Control-Allow-Methods"] = (
+            "GET, HEAD, POST, OPTIONS" if request.blueprint == "cutouts" else "GET, HEAD, OPTIONS"
+        )
         response.headers["Access-Control-Max-Age"] = "86400"
     return response

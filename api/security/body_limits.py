@@ -31,6 +31,7 @@ LIST_SECONDS = 600.0  # the same for the long lists of clients that may change s
 # route reads the body of a stranger.
 signed_events = BodyPlaces(32, 8)
 sign_ins = BodyPlaces(16, 4)
+cutout_lists = BodyPlaces(16, 4)
 
 
 class BodyTimeLimit:

@@ -1,0 +1,157 @@
+"""Many cutouts in one request: states, rights for each frame, one download for each frame, and a tar of all."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from astropy.io import fits
+
+from tests.integration.api.test_cutouts import OWN, SKY, archive, observatory, starry
+from tests.integration.api.test_thumbnails import picture
+from tests.support.waiting import until
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import requests
+
+    from tests.support.archive_server import ArchiveServer
+    from tests.support.installation import Installation
+
+__all__ = ["archive", "observatory", "starry"]  # fixtures
+
+
+def ask(installation: Installation, document: Any, **headers: str) -> requests.Response:
+    return installation.request("/cutouts", "POST", json=document, headers=headers)
+
+
+def complete(installation: Installation, document: Any, **headers: str) -> requests.Response:
+    """Repeat the request until nothing is queued any more."""
+
+    def answered() -> requests.Response | None:
+        response = ask(installation, document, **headers)
+        assert response.status_code in {200, 202}, response.text
+        return response if response.status_code == 200 else None
+
+    found = until(answered, 60, "the end of all cutouts")
+    assert found is not None
+    return found
+
+
+def test_many_cutouts_are_made_and_each_frame_is_fetched_once(
+    observatory: Installation, archive: ArchiveServer, starry: Path
+) -> None:
+    numbers = [archive.add(starry) for _ in range(3)]
+    items = [{"frame": number, "x": 50 + step, "y": 60, "size": "20px"} for number in numbers for step in range(12)]
+    first = ask(observatory, {"cutouts": items})
+    assert first.status_code == 202
+    assert first.headers["Retry-After"]
+    assert {each["state"] for each in first.json()["cutouts"]} <= {"queued", "ready"}
+    done = complete(observatory, {"cutouts": items}).json()
+    assert (done["ready"], done["queued"], done["waiting"], done["failed"]) == (36, 0, 0, 0)
+    assert [each["frame"] for each in done["cutouts"]] == [item["frame"] for item in items]
+    assert len({each["url"] for each in done["cutouts"]}) == 36
+    assert done["cutouts"][0]["cutout"]["x"] == 50
+    assert picture(observatory, done["cutouts"][-1]["url"])
+    downloads = sum(archive.count(f"/files/{number}") for number in numbers)
+    assert downloads <= 6, "the positions of a frame share its download"
+
+
+def test_each_item_has_the_rights_of_its_client(
+    observatory: Installation, archive: ArchiveServer, starry: Path
+) -> None:
+    hidden, public = archive.add(starry, public=False), archive.add(starry)
+    document = {
+        **SKY,
+        "cutouts": [{"frame": hidden}, {"frame": public}, {"frame": f"frame{hidden}"}, {"frame": 999_999}],
+    }
+    own = complete(observatory, document, **OWN).json()["cutouts"]
+    assert [each["state"] for each in own] == ["ready", "ready", "ready", "failed"]
+    for _ in range(2):
+        others = complete(observatory, document).json()["cutouts"]
+        assert [each["state"] for each in others] == ["failed", "ready", "failed", "failed"]
+        assert [each.get("status") for each in others] == [404, None, 404, 404]
+        assert "url" not in others[0]
+
+
+def test_the_archive_is_asked_once_for_each_frame(
+    observatory: Installation, archive: ArchiveServer, starry: Path
+) -> None:
+    number = archive.add(starry)
+    items = [{"frame": number, "x": 10 + step, "y": 10, "size": "5px"} for step in range(50)]
+    ask(observatory, {"cutouts": items})
+    assert archive.count(f"/frames/{number}/") == 1
+
+
+def test_what_a_frame_does_not_show_fails_alone(
+    observatory: Installation, archive: ArchiveServer, starry: Path
+) -> None:
+    number = archive.add(starry)
+    document = {"cutouts": [{"frame": number, **SKY}, {"frame": number, **SKY, "dec": 4}]}
+    good, bad = complete(observatory, document).json()["cutouts"]
+    assert (good["state"], bad["state"], bad["status"]) == ("ready", "failed", 400)
+    assert bad["detail"].endswith("arcsec away")
+
+
+def test_all_come_in_one_tar(observatory: Installation, archive: ArchiveServer, starry: Path) -> None:
+    number = archive.add(starry, public=False)
+    kinds: list[dict[str, Any]] = [{}, {"format": "fits"}, {"format": "png"}, {"ra": 20}]
+    document = {**SKY, "cutouts": [{"frame": number, **kind} for kind in kinds]}
+    response = complete(observatory, document, Accept="application/x-tar", **OWN)
+    assert response.headers["Content-Type"] == "application/x-tar"
+    assert response.headers["Cache-Control"] == "private, no-store"
+    with tarfile.open(fileobj=io.BytesIO(response.content)) as tar:
+        names = tar.getnames()
+        members = {name: tar.extractfile(name).read() for name in names}  # type: ignore[union-attr]
+    assert [name.rpartition(".")[2] for name in names] == ["json", "jpg", "fits", "png"]
+    assert names[1].startswith("0000-frame")
+    index = json.loads(members["index.json"])
+    assert [each["state"] for each in index["cutouts"]] == ["ready", "ready", "ready", "failed"]
+    with fits.open(io.BytesIO(members[names[2]]), checksum=True) as hdus:
+        assert hdus[1].data.shape == (50, 50)
+    refused = complete(observatory, document, Accept="application/x-tar")
+    with tarfile.open(fileobj=io.BytesIO(refused.content)) as tar:
+        assert tar.getnames() == ["index.json"]
+
+
+@pytest.mark.parametrize(
+    ("document", "text"),
+    [
+        ([], "must be an object with a list"),
+        ({"cutouts": []}, "must be an object with a list"),
+        ({"cutouts": [{**SKY}]}, "cutouts[0]: frame is missing"),
+        ({"cutouts": [{"frame": True, **SKY}]}, "cutouts[0]: frame is missing"),
+        ({"cutouts": [{"frame": -1, **SKY}]}, "cutouts[0]: frame is missing"),
+        ({"cutouts": [{"frame": "a\u0000", **SKY}]}, "cutouts[0]: frame is missing"),
+        ({"cutouts": [{"frame": 1, **SKY}, {"frame": 1}]}, "cutouts[1]: the position is missing"),
+        ({"cutouts": [{"frame": 1, "siz": 5}]}, "did you mean size?"),
+        ({"cutouts": [{"frame": 1, **SKY, "vmin": [1]}]}, "cutouts[0]: each parameter must be a text"),
+        ({"cutouts": [1]}, "cutouts[0]: frame is missing"),
+        ({"cutouts": [{"frame": 1, **SKY}] * 1001}, "it may have 1,000"),
+    ],
+)
+def test_a_bad_list_is_refused_with_the_number_of_the_item(
+    observatory: Installation, archive: ArchiveServer, document: Any, text: str
+) -> None:
+    asked = len(archive.requests)
+    response = ask(observatory, document)
+    assert response.status_code == 400
+    assert text in response.json()["detail"]
+    assert len(archive.requests) == asked
+
+
+def test_pages_of_any_origin_may_ask(observatory: Installation) -> None:
+    preflight = observatory.request("/cutouts", "OPTIONS")
+    assert "POST" in preflight.headers["Access-Control-Allow-Methods"]
+    assert "Content-Type" in preflight.headers["Access-Control-Allow-Headers"]
+
+
+@pytest.mark.parametrize("path", ["/cutouts/", "/cutouts"])
+def test_the_route_is_no_frame(observatory: Installation, archive: ArchiveServer, path: str) -> None:
+    before = len(archive.requests)
+    assert observatory.request(path).status_code in {308, 404, 405}
+    assert len(archive.requests) == before
