@@ -14,7 +14,7 @@ from api.security.auth import is_operator
 from mezcal.errors import BrokerDown
 from mezcal.jobs import JobState, Lane
 from mezcal.origin import FolderOrigin
-from mezcal.recipe import Mezzanine, from_json
+from mezcal.recipe import MEZZANINE, Mezzanine, from_json
 from mezcal.sample import FOLDER
 from mezcal.settings.units import format_count
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 FAILED = {JobState.FAILED, JobState.QUARANTINED}
 COUNTED_MAX = 1000  # masters of a folder: a page waits for it
+RECENT_MAX = 400  # of the newest: among them are thumbnails, and profiles that a browser may not show
 TILES_MAX = 12  # each shows a whole mezzanine, which the browser scales down
 
 
@@ -152,10 +153,10 @@ def shown_base_url(context: ApiContext) -> str:
 def _recipes(context: ApiContext, listed: list[str]) -> list[Mezzanine]:
     """Return the mezzanines that were made last, then the masters *listed* by the origin."""
     try:
-        made = [from_json(record) for record in context.jobs.recent.newest(TILES_MAX)]
+        made = [from_json(record) for record in context.jobs.recent.newest(RECENT_MAX)]
     except BrokerDown:
         made = []
-    recipes = [recipe for recipe in made if isinstance(recipe, Mezzanine)]
+    recipes = [recipe for recipe in made if isinstance(recipe, Mezzanine) and recipe.profile == MEZZANINE]
     recipes += [Mezzanine.parse(path) for path in listed]
     return list(dict.fromkeys(recipes))[:TILES_MAX]
 

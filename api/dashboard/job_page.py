@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from mezcal.jobs import Record
 
 UNFINISHED = {JobState.QUEUED, JobState.DELAYED, JobState.RUNNING}
+SHOWN = {"jpg", "png", "webp"}  # extensions
 STATES = {
     JobState.QUEUED: "waiting in the queue",
     JobState.DELAYED: "waiting for its next attempt",
@@ -42,6 +43,7 @@ class JobPage:
     title: str | None
     advice: Advice | None
     unfinished: bool
+    is_shown: bool  # by browsers; other files they save
     csrf_token: str | None
 
     @classmethod
@@ -56,6 +58,7 @@ class JobPage:
             title=failure.title if failure else None,
             advice=Advice.of(failure, record.key, path) if failure else None,
             unfinished=record.state in UNFINISHED,
+            is_shown=recipe.file_name.rpartition(".")[2] in SHOWN,
             csrf_token=csrf_token,
         )
 

@@ -66,6 +66,7 @@ class CacheReport:
             "bytes": survey.bytes,
             "by_path": survey.by_path,
             "by_key": survey.by_key,
+            "by_file": {name: dict(zip(("images", "bytes"), found, strict=True)) for name, found in _by_file(survey)},
             "without_sidecar": survey.without_sidecar,
             "least_recent_use": survey.oldest or None,
             "counted": survey.ended,
@@ -134,6 +135,11 @@ class CacheReport:
         print(json.dumps(figures, indent=1) if self._json else "\n".join(lines(figures)))
 
 
+def _by_file(survey: Survey) -> list[tuple[str, list[int]]]:
+    """Returns the images and bytes by the names of the files, the most bytes first."""
+    return sorted(((name, found) for name, found in survey.by_file.items() if found[0]), key=lambda each: -each[1][1])
+
+
 def _is_outdated(survey: Survey) -> bool:
     """Returns True if *survey* is older than a minute, and counting again takes a moment only."""
     return survey.derivatives <= COUNTED_AT_ONCE and time.time() - survey.ended > FRESH_SECONDS
@@ -165,6 +171,10 @@ def _stats_lines(figures: dict[str, Any]) -> list[str]:
         "derivatives": f"{figures['derivatives']:,} ({format_bytes(figures['bytes'])}), {counted}",
         "  by path": f"{figures['by_path']:,}",
         "  by key": f"{figures['by_key']:,} (thumbnails, pages)",
+        **{
+            f"  {name}": f"{found['images']:,} ({format_bytes(found['bytes'])})"
+            for name, found in figures["by_file"].items()
+        },
         "  no sidecar": f"{figures['without_sidecar']:,}",
         "oldest use": f"{used}; last use is known by {figures['last_use_source']}",
         "free": "no limit" if free is None else format_bytes(free),

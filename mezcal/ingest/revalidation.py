@@ -28,7 +28,7 @@ class RevalidationResult(StrEnum):
     UNCHANGED = "unchanged"
     CHANGED = "changed"  # the master has changed: the derivative is queued to be made again
     OUTDATED = "outdated"  # other settings made it: the derivative is queued to be made again
-    GONE = "gone"  # the master is gone: the derivative is deleted
+    GONE = "gone"  # the master is gone: all its derivatives are deleted
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class Revalidation:
             return RevalidationResult.OUTDATED
         status = self.origin.revalidate(recipe.path, sidecar.master_etag, sidecar.master_last_modified)
         if status is MasterStatus.GONE:
-            purge(recipe, self.jobs, self.store)
+            purge(recipe.main(), self.jobs, self.store)
             return RevalidationResult.GONE
         outdated = sidecar.recipe_version != self.recipe_version
         if status is MasterStatus.CHANGED and self._has_failed(recipe):

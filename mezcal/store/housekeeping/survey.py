@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from mezcal.store.local.layout import BY_KEY, OURS
+from mezcal.store.local.layout import BY_KEY, IMAGE, OURS
 
 if TYPE_CHECKING:
     from mezcal.store.inventory import InventoryItem
@@ -32,7 +32,8 @@ class Survey:
     """The totals, and how many bytes were last used in each minute, hour or day. Times are seconds since 1970.
 
     *by_path* counts mezzanines kept under their paths; *by_key* counts thumbnails, pages and paths that would collide.
-    *bytes* includes the sidecars, *image_bytes* does not.
+    *bytes* includes the sidecars, *image_bytes* does not. *by_file* has the number of images, and their bytes with
+    sidecars, by the names of the files, which tell the profile.
     """
 
     began: float
@@ -44,6 +45,7 @@ class Survey:
     without_sidecar: int = 0
     folders: int = 0
     oldest: float = 0
+    by_file: dict[str, list[int]] = field(default_factory=dict)
     bytes_by_use: dict[int, int] = field(default_factory=dict)  # the start of a span, and the bytes last used in it
 
     @property
@@ -53,7 +55,7 @@ class Survey:
 
     def count(self, item: InventoryItem, sign: int = 1) -> None:
         """Add *item* to the totals, or with *sign* -1 subtract it."""
-        self.folders += sign
+        self.folders += sign * (item.name == IMAGE)
         if not item.size:
             return
         if item.folder.startswith(KEPT_BY_KEY):
@@ -63,6 +65,8 @@ class Survey:
         self.without_sidecar += sign * (item.sidecar_modified is None)
         self.bytes += sign * item.total_bytes
         self.image_bytes += sign * item.size
+        images, size = self.by_file.get(item.name, (0, 0))
+        self.by_file[item.name] = [images + sign, size + sign * item.total_bytes]
         start = self.span_of(item.last_used)
         self.bytes_by_use[start] = max(0, self.bytes_by_use.get(start, 0) + sign * item.total_bytes)
         self.oldest = min(self.oldest or item.last_used, item.last_used)

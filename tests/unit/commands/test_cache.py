@@ -14,7 +14,7 @@ from mezcal import cli
 from mezcal.commands import cache_report
 from mezcal.jobs import Jobs
 from mezcal.jobs.workers import Worker
-from mezcal.recipe import Mezzanine
+from mezcal.recipe import PYRAMID, Mezzanine
 from mezcal.runtime.up.remembered_options import options_saved
 from mezcal.settings import Layout, load
 from mezcal.store import LocalStore
@@ -62,6 +62,18 @@ def test_stats_tell_how_much_there_is_and_how_old(store: LocalStore, capsys: pyt
     )
     assert report["least_recent_use"] == pytest.approx(time.time() - 10 * DAY, abs=60)
     assert report["free_bytes"] == pytest.approx(store.free_bytes(), rel=0.5)
+
+
+def test_stats_tell_images_and_bytes_by_profile(store: LocalStore, capsys: pytest.CaptureFixture[str]) -> None:
+    pyramid = store.path(Mezzanine.parse("box/1", profile=PYRAMID))
+    pyramid.write_bytes(bytes(3_000_000))
+    pyramid.with_name("pyramid.json").write_text("{}")
+    assert answered(capsys, "stats")[1]["by_file"] == {
+        "pyramid.tif": {"images": 1, "bytes": 3_000_002},
+        "image.jpg": {"images": 10, "bytes": 1_000_000},
+    }
+    assert cli.main(["cache", "stats"]) == 0
+    assert re.search(r"  pyramid.tif +1 \(3.0 MB\)\n  image.jpg +10 \(1.0 MB\)", capsys.readouterr().out)
 
 
 def test_stats_are_those_of_the_last_survey_unless_count_is_given(

@@ -12,7 +12,7 @@ from mezcal.errors import Busy, OriginFailed, Undecodable
 from mezcal.ingest.revalidation import Revalidation, RevalidationResult
 from mezcal.jobs import Jobs, JobState, Lane
 from mezcal.origin import open_origin
-from mezcal.recipe import Mezzanine
+from mezcal.recipe import PYRAMID, Mezzanine
 from mezcal.store import Sidecar
 
 if TYPE_CHECKING:
@@ -45,13 +45,13 @@ def revalidation(settings: Settings, jobs: Jobs, store: Store) -> Revalidation:
     return Revalidation(open_origin(settings), jobs, store, VERSION)
 
 
-def stored(store: Store) -> Described:
+def stored(store: Store, recipe: Mezzanine = MASTER) -> Described:
     """Store a derivative that was made an hour ago, of a master that has changed since."""
-    sidecar = Sidecar(MASTER.as_json(), VERSION, "s", '"old"', None, 3, "TIFF", 4, 1, 1, "0" * 64, 0.0, 0.0)
+    sidecar = Sidecar(recipe.as_json(), VERSION, "s", '"old"', None, 3, "TIFF", 4, 1, 1, "0" * 64, 0.0, 0.0)
     with store.draft() as draft:
         draft.write_bytes(b"\xff\xd8\xff\xd9")
-        store.put(MASTER, draft, sidecar, lambda: None)
-    described = store.describe(MASTER)
+        store.put(recipe, draft, sidecar, lambda: None)
+    described = store.describe(recipe)
     assert described is not None
     return described
 
@@ -183,3 +183,26 @@ def test_validators_that_always_change_do_not_have_a_broken_master_read_each_tim
         if revalidation.run(MASTER, None) is RevalidationResult.UNCHANGED:
             break
     assert number == 1, "the second failure is not looked at for a while"
+
+
+def test_a_pyramid_whose_master_is_gone_takes_all_other_derivatives_with_it(
+    jobs: Jobs, store: Store, revalidation: Revalidation, masters: Path
+) -> None:
+    pyramid = MASTER.in_profile(PYRAMID)
+    stored(store)
+    described = stored(store, pyramid)
+    (masters / "a.tif").unlink()
+    assert revalidation.run(pyramid, described) is RevalidationResult.GONE
+    assert (store.find(pyramid), store.find(MASTER)) == (None, None)
+
+
+def test_a_changed_master_has_the_stale_pyramid_made_again_and_not_the_mezzanine(
+    jobs: Jobs, store: Store, revalidation: Revalidation
+) -> None:
+    pyramid = MASTER.in_profile(PYRAMID)
+    stored(store)
+    assert revalidation.run(pyramid, stored(store, pyramid)) is RevalidationResult.CHANGED
+    claim = jobs.table.begin(pyramid.key, "worker")
+    assert claim is not None
+    assert claim.remake
+    assert jobs.read(MASTER.key) is None
