@@ -60,6 +60,10 @@ test-slow: $(VENV)/dev.stamp ## Run the slow tests
 test-queues: $(VENV)/dev.stamp ## Run the tests that need ActiveMQ and RabbitMQ (MESSAGES=600)
 	$(BIN)/pytest -m queues
 
+.PHONY: test-downstream
+test-downstream: $(VENV)/dev.stamp ## Run the tests that need Varnish (CHANGES=200)
+	$(BIN)/pytest -m downstream
+
 .PHONY: image-test
 image-test: $(VENV)/dev.stamp ## Build the image and run it and the compositions: needs podman or docker (ENGINE=path)
 	$(BIN)/pytest -m images -rs

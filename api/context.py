@@ -64,7 +64,7 @@ class ApiContext:
             freshness=Freshness(settings.hit_fresh_seconds, jobs, store, origin),
             archive=ArchiveClient(settings),
             signer=Signer(load_secret(settings)) if settings.archive_api_url else None,
-            gauges=Gauges(jobs, store, settings.data_dir),
+            gauges=Gauges(jobs, store, settings.data_dir, settings.hooks),
             token_attempts=TokenAttempts(),
             detail_attempts=TokenAttempts(),
             hosts=AllowedHosts(settings),

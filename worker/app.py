@@ -57,6 +57,7 @@ app.conf.include = [
     "worker.chores.days",
     "worker.chores.notices",
     "worker.chores.registration",
+    "worker.chores.downstream",
 ]
 app.conf.worker_consumer = "worker.celery_hooks.consumer:Consumer"
 

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from mezcal.jobs import Claim
     from mezcal.origin.kept_masters import KeptMasters
+    from mezcal.recipe import Recipe
     from mezcal.store import Stored
 
 log = logging.getLogger(__name__)
@@ -130,12 +131,20 @@ def _report(attempt: JobAttempt, lease: Lease, masters: KeptMasters) -> str | No
             raise SystemExit(OUT_OF_MEMORY) from None  # billiard reports it, then ends the process
         reason = f"{failure.slug}: {failure.detail} ({recipe.label})"
         return NotMade(reason) if seconds is None else _again(seconds, reason)
-    if size_name(recipe, context().settings):  # before the end of the job, which is repeated if this process dies here
-        persist(lambda: context().jobs.registrations.add([recipe]))
+    _report_outside(recipe, replaced=attempt.claim.remake)  # before the end of the job: it is repeated if we die here
     lease.finish()
     context().jobs.recent.add(recipe, stored.size)
     attempt.end("made")
     return f"made {recipe.label}"
+
+
+def _report_outside(recipe: Recipe, *, replaced: bool) -> None:
+    """Have others notified of the derivative of *recipe*, which is in place now."""
+    ctx = context()
+    if size_name(recipe, ctx.settings):
+        persist(lambda: ctx.jobs.registrations.add([recipe]))
+    if replaced:
+        persist(lambda: ctx.jobs.notify_downstream([recipe]))
 
 
 def _again(seconds: float, reason: str) -> Retry:

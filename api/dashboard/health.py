@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from api.context import ApiContext
     from mezcal.checks import Finding
     from mezcal.jobs import WorkerStatus
+    from mezcal.settings.downstream.address import HookAddress
 
 HEALTHY, DEGRADED, DOWN = "healthy", "degraded", "down"
 
@@ -34,7 +35,7 @@ def components(context: ApiContext) -> list[ComponentHealth]:
     if broker.state == DOWN:
         return [broker, store, ComponentHealth("Workers", DOWN, "unknown without the broker")]
     registration = [_registration(context)] if context.settings.archive_bucket else []
-    return [broker, store, _workers(context), *_origins(context), *registration]
+    return [broker, store, _workers(context), *_origins(context), *registration, *_downstream(context)]
 
 
 def _component(name: str, finding: Finding) -> ComponentHealth:
@@ -77,6 +78,24 @@ def _registration(context: ApiContext) -> ComponentHealth:
     if status.refused:
         detail += f"; {status.refused} refused in the last day"
     return ComponentHealth(name, DEGRADED if status.stuck or status.refused else HEALTHY, detail)
+
+
+def _downstream(context: ApiContext) -> list[ComponentHealth]:
+    """Return how each hook downstream is notified of changes."""
+    return [_hook(context, hook) for hook in context.settings.hooks]
+
+
+def _hook(context: ApiContext, hook: HookAddress) -> ComponentHealth:
+    try:
+        status = context.jobs.downstream.status(hook.name)
+    except BrokerDown:
+        return ComponentHealth("Downstream", DEGRADED, f"{hook.shown}: unknown, the broker does not answer")
+    detail = f"{hook.shown}: {counted(status.waiting, 'change')} to be sent"
+    if status.failed:
+        detail += f"; {status.failed:,} given up"
+    if status.fault:
+        detail += f"; {status.fault}"
+    return ComponentHealth("Downstream", DEGRADED if status.fault or status.failed else HEALTHY, detail)
 
 
 def _silent(statuses: list[WorkerStatus]) -> str:

@@ -16,6 +16,7 @@ from api.dashboard.gallery import Galleries
 from api.dashboard.history_plots import draw_days, draw_plots
 from api.dashboard.needs import needs
 from api.responses import html
+from mezcal.downstream.report import hook_reports
 from mezcal.errors import BrokerDown
 from mezcal.telemetry.days import last_days
 from mezcal.telemetry.history import last_hour
@@ -23,6 +24,7 @@ from mezcal.telemetry.history import last_hour
 if TYPE_CHECKING:
     from api.context import ApiContext
     from api.dashboard.plots import Plot
+    from mezcal.downstream.report import HookReport
     from mezcal.jobs import QueueStatus
     from mezcal.notices.rounds import KnownCondition
     from mezcal.telemetry.days import Day
@@ -51,6 +53,7 @@ class OperatorPage:
     result: str | None
     signed_in: bool
     folders: bool
+    downstream: list[HookReport]
 
     @classmethod
     def of(cls, context: ApiContext, csrf_token: str, result: str | None) -> Self:
@@ -75,6 +78,7 @@ class OperatorPage:
             result=result,
             signed_in=bool(context.settings.api_tokens),
             folders=has_folders(context),
+            downstream=hook_reports(context.jobs, context.settings) if reachable else [],
         )
 
     def html(self) -> str:

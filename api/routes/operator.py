@@ -18,6 +18,7 @@ from api.responses.readable_text import sentence
 from api.security import body_limits, sessions
 from api.security.auth import too_many_wrong_tokens
 from api.security.clients import current_client
+from mezcal.downstream.report import retry_all
 from mezcal.errors import Unauthorized
 
 operator = Blueprint("operator", __name__)
@@ -82,6 +83,15 @@ def retry() -> Response:
     if "folder" in request.form:
         return _back_to(url_for("operator.browse", folder=request.form["folder"] or None, page=_page_number()))
     return _back_to_page(retried=retried)
+
+
+@operator.post("/ops/downstream")
+def retry_downstream() -> Response:
+    """Have the hooks downstream notified at once of what waits and of what was given up."""
+    sessions.require_operator()
+    sessions.check_csrf_token()
+    retry_all(context().jobs, context().settings)
+    return _back_to(f"{url_for('operator.page')}#downstream")
 
 
 @operator.get("/ops/jobs/<key>")

@@ -11,9 +11,9 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-# botocore has a model for each service of AWS. mezcal reads and writes objects, and gets credentials from roles, web
-# identities and single sign-on.
-SERVICES = {"s3", "sts", "sso", "sso-oidc", "signin"}
+# botocore has a model for each service of AWS. mezcal reads and writes objects, invalidates what CloudFront has, and
+# gets credentials from roles, web identities and single sign-on.
+SERVICES = {"s3", "cloudfront", "sts", "sso", "sso-oidc", "signin"}
 KEPT_TESTS = {"astropy/tests"}  # astropy imports it at its start
 # Codecs of arrays and of files that no TIFF holds, and the libraries that only they load. imagecodecs loads a codec
 # when it is called.

@@ -24,6 +24,9 @@ COMMANDS = (  # in the order of --help
     Command("warm", "mezcal.commands.warm", "make images before a client asks for them"),
     Command("purge", "mezcal.commands.purge", "delete cached images, so that the next request makes them again"),
     Command("failures", "mezcal.commands.failures", "list failed jobs and their reasons, retry or forget them"),
+    Command(
+        "downstream", "mezcal.commands.operator.downstream", "list what caches downstream were not notified, retry it"
+    ),
     Command("cache", "mezcal.commands.cache", "show the size of the cache, trim it, verify it, adopt it, hand it back"),
     Command("check", "mezcal.commands.check", "check settings, repository, broker, workers and store"),
     Command("capacity", "mezcal.commands.capacity", "say how long clients will wait, and which part gives way first"),

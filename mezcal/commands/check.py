@@ -15,6 +15,7 @@ from mezcal.checks.broker import (
     unusable_broker_check,
     workers_check,
 )
+from mezcal.checks.downstream import hook_check
 from mezcal.checks.local_machine import codecs_check, nginx_check, overcommit_check, secrets_check
 from mezcal.checks.notices import notice_check
 from mezcal.checks.origins import archive_check, master_check, origin_check
@@ -87,6 +88,8 @@ def _findings(options: argparse.Namespace) -> Iterator[Finding]:
         yield from _check_jobs(loaded[0])
         yield from _check_queues(loaded[0])
         yield from _check_machine(loaded[0])
+        for hook in loaded[0].hooks:
+            yield hook_check(loaded[0], hook).run()
         if options.notice:
             yield notice_check(loaded[0]).run()
 

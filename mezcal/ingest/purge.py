@@ -18,8 +18,9 @@ def purge(recipe: Recipe, jobs: Jobs, store: Store) -> bool:
     """Delete *recipe*'s job, its remembered failure and its derivative. Returns True if a derivative was stored.
 
     The mezzanine of the main picture stands for its master: its pages and other profiles are deleted, too. Jobs are
-    deleted first, so that a worker publishes nothing after the deletion. Raises `BrokerDown` or `StoreDown`: repeat the
-    call then.
+    deleted first, so that a worker publishes nothing after the deletion. Caches downstream are notified, even if
+    nothing was stored: it may have been evicted here and not there. Raises `BrokerDown` or `StoreDown`: repeat the call
+    then.
     """
     if isinstance(recipe, Mezzanine) and recipe.is_main:
         return _purge(recipe, jobs, store, lambda _other: True)
@@ -42,7 +43,11 @@ def _purge(recipe: Recipe, jobs: Jobs, store: Store, goes: Callable[[Mezzanine],
     stored = list(filter(goes, store.others(recipe))) if master else []  # a worker has published, or never will
     for other in stored:
         jobs.forget(other)
-    return sum(store.delete(each) for each in dict.fromkeys((recipe, *asked, *stored))) > 0
+    named = list(dict.fromkeys((recipe, *asked, *stored)))
+    jobs.downstream.announce(named)  # they are notified even if this process ends before it says that they are deleted
+    deleted = sum(store.delete(each) for each in named)
+    jobs.notify_downstream(named)
+    return deleted > 0
 
 
 def others_to_remake(
@@ -57,6 +62,8 @@ def others_to_remake(
     for other in known:
         jobs.forget(other)
     stored = store.others(recipe)
-    for other in known.difference(stored):
+    absent = known.difference(stored)
+    for other in absent:
         store.delete(other)  # it may be in the trash
+    jobs.notify_downstream(absent)  # of the stored ones they are notified when they are made again
     return list(dict.fromkeys([*wanted, *stored]))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 from mezcal.errors import BrokerDown, Busy, ShareExceeded
 from mezcal.jobs.bulk.batches import Batches, Posted
 from mezcal.jobs.bulk.chunks import Chunks
+from mezcal.jobs.bulk.downstream import Downstream
 from mezcal.jobs.bulk.registrations import Registrations
 from mezcal.jobs.chores import ChoreState
 from mezcal.jobs.job import Job, of_job
@@ -48,6 +49,7 @@ TICKET_SECONDS = 47 * 3600  # the same as TICKET_KEPT of the scripts
 SENT_AT_ONCE = 20  # chunks whose message is sent with the request; the workers send the others as the bulk lane empties
 MOVED_SECONDS = 86_400  # for which a message that was moved to an error queue is known if it comes again
 REVALIDATED_ONCE_IN = 300  # seconds for which a second request for the same revalidation is ignored
+NOTIFY_DOWNSTREAM = "notify_downstream"  # the name of the chore
 LOOKED_AT_ONCE_IN = 45  # seconds for which a failed master is not looked at again
 
 
@@ -84,6 +86,7 @@ class Jobs:
         self.notices = NoticeState(redis, keys)
         self.chores = ChoreState(redis, keys)
         self.registrations = Registrations(redis, keys)
+        self.downstream = Downstream(table)
         self.broker = BrokerProbe(redis)
 
     @classmethod
@@ -194,6 +197,13 @@ class Jobs:
     def others_of_each(self, masters: list[Mezzanine]) -> list[list[Mezzanine]]:
         """Return for each of *masters* what `others` returns, in one round trip."""
         return known_derivatives.known(masters, self.table.keys, self.table.redis)
+
+    def notify_downstream(self, recipes: Iterable[Recipe]) -> None:
+        """Have the hooks downstream notified that the derivatives of *recipes* were replaced or deleted."""
+        self.downstream.add(recipes)
+        if self.downstream.send_once():
+            with suppress(BrokerDown):  # housekeeping sends it within seconds
+                self.pipe.chore(NOTIFY_DOWNSTREAM)
 
     # --- many
 

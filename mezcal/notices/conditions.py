@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mezcal.store import DerivativeStore
 
 ORIGIN_GRACE = 300.0
+DOWNSTREAM_GRACE = 300.0
 WORKERS_GRACE = 120.0  # an installation starts its roles one after the other
 EVICTION_GRACE = 1800.0  # within which evicted derivatives make room
 LOW_BYTES = 10 * 10**9  # free bytes, or LOW_SHARE of a smaller disk
@@ -29,6 +30,7 @@ WORKERS_SILENT = "workers-silent"
 OUTAGES = "docs/operations-queue.md"
 CACHE = "docs/operations-cache.md"
 ALARMS = "docs/operating.md#alarms"
+DOWNSTREAM = "docs/downstream.md"
 THUMBNAILS = "docs/thumbnails.md"
 
 
@@ -60,6 +62,7 @@ def present(jobs: Jobs, store: DerivativeStore, settings: Settings, known: set[s
         *_of_space(store, settings, known),
         *_of_failures(jobs, known),
         *(_of_registrations(jobs) if settings.archive_bucket else ()),
+        *_of_downstream(jobs, settings),
         *_of_broker_state(settings),
     ]
 
@@ -190,6 +193,28 @@ def _of_registrations(jobs: Jobs) -> Iterator[Condition]:
             "components",
             THUMBNAILS,
         )
+
+
+def _of_downstream(jobs: Jobs, settings: Settings) -> Iterator[Condition]:
+    for hook in settings.hooks:
+        status = jobs.downstream.status(hook.name)
+        if status.fault:
+            yield Condition(
+                f"downstream-away:{hook.name}",
+                f"{hook.shown} is not notified of changes, and may show old images: {status.fault}.",
+                f"Repair it, and test it: mezcal check. What waits ({status.waiting:,}) is sent by itself.",
+                "downstream",
+                DOWNSTREAM,
+                DOWNSTREAM_GRACE,
+            )
+        if status.failed:
+            yield Condition(
+                f"downstream-failed:{hook.name}",
+                f"{hook.shown} was not notified of {status.failed:,} changes within a day. It may show old images.",
+                "Run: mezcal downstream. It lists them with their reasons. Then: mezcal downstream --retry",
+                "downstream",
+                DOWNSTREAM,
+            )
 
 
 def _of_broker_state(settings: Settings) -> Iterator[Condition]:

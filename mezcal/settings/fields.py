@@ -19,6 +19,7 @@ from mezcal.settings.types import (
     AuthType,
     Bytes,
     CommandLine,
+    DownstreamUrls,
     FilterSets,
     HostNames,
     JsonObject,
@@ -502,6 +503,16 @@ class SettingFields(BaseSettings):
     )
     jobs_max_items: int = Field(100_000, ge=1, description="How many masters one `POST /jobs` may list.")
     jobs_max_bytes: int = Field(32 * 2**20, ge=1024, description="Largest body in bytes of `POST /jobs`.")
+
+    # --- caches downstream
+    downstream_urls: DownstreamUrls = Field(
+        (),
+        description="URLs of hooks, comma-separated, that are notified when a derivative was replaced or deleted: "
+        "`cantaloupe+https://`, `purge+http://`, `cloudfront://`, `webhook+https://`; see docs/downstream.md.",
+    )
+    downstream_secret: SigningKey = Field(
+        None, description="Key that signs what `webhook+https://` hooks get: `whsec_` and Base64, or any text."
+    )
 
     # --- the dashboard
     flower_basic_auth: SecretStr | None = Field(

@@ -14,6 +14,8 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, SecretStr
 from pydantic_settings import NoDecode
 
+from mezcal.errors import WrongSetting
+from mezcal.settings.downstream.address import HookAddress
 from mezcal.settings.queue_address import QueueAddress
 from mezcal.settings.units import bytes_of, seconds_of
 
@@ -136,6 +138,16 @@ def _queue_urls(value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
     return value
 
 
+def _downstream_urls(value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+    try:
+        addresses = [HookAddress.parse(url.get_secret_value()) for url in value]
+    except WrongSetting as wrong:
+        raise ValueError(str(wrong)) from None
+    if len({address.name for address in addresses}) < len(addresses):
+        raise ValueError("must name each hook once")
+    return value
+
+
 def _logins(value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
     if not all(all(login.get_secret_value().partition(":")) for login in value):
         raise ValueError("must be user:password")
@@ -178,6 +190,7 @@ HostNames = Annotated[Names, AfterValidator(_host_names)]
 Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, _parsed(_networks)]
 Secrets = Annotated[tuple[SecretStr, ...], NoDecode, _parsed(_split)]
 SigningKeys = Annotated[Secrets, AfterValidator(_signing_keys)]
+DownstreamUrls = Annotated[Secrets, AfterValidator(_downstream_urls)]
 QueueUrls = Annotated[Secrets, AfterValidator(_queue_urls)]
 Logins = Annotated[Secrets, AfterValidator(_logins)]
 Bytes = Annotated[int, _parsed(bytes_of)]

@@ -8,6 +8,7 @@ from pydantic import PrivateAttr, ValidationError, model_validator
 from pydantic_settings import DotEnvSettingsSource, SettingsConfigDict
 
 from mezcal.errors import WrongSetting
+from mezcal.settings.downstream.address import WEBHOOK, HookAddress
 from mezcal.settings.fields import SettingFields
 from mezcal.settings.origin_identity import OriginIdentity
 from mezcal.settings.other_names import Implied, OtherNames
@@ -112,6 +113,13 @@ class Settings(SettingFields):
         return self
 
     @model_validator(mode="after")
+    def _check_downstream(self) -> Self:
+        for hook in self.hooks:
+            if hook.kind == WEBHOOK and not self.downstream_secret:
+                raise ValueError("DOWNSTREAM_URLS has a webhook, so DOWNSTREAM_SECRET must be set: it signs the calls")
+        return self
+
+    @model_validator(mode="after")
     def _read_profiles(self) -> Self:
         self._profiles = read_profiles(self)
         return self
@@ -129,6 +137,11 @@ class Settings(SettingFields):
     def profiles(self) -> dict[str, ProfileFields]:
         """All profiles by their names, `mezzanine` among them."""
         return self._profiles
+
+    @property
+    def hooks(self) -> tuple[HookAddress, ...]:
+        """The hooks of DOWNSTREAM_URLS."""
+        return tuple(HookAddress.parse(url.get_secret_value()) for url in self.downstream_urls)
 
     @property
     def cache_dir(self) -> Path:

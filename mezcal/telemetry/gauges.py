@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
 
     from mezcal.jobs import Jobs, QueueStatus
+    from mezcal.settings.downstream.address import HookAddress
     from mezcal.store import DerivativeStore
 
 FRESH_SECONDS = 1.0  # within it, everyone gets the same values
@@ -62,6 +63,17 @@ REGISTRATIONS = GaugeDefinition(
 REFUSED = GaugeDefinition(
     "mezcal_refused_registrations",
     "Thumbnails that were refused by the archive in the last day: 100 are counted at most.",
+)
+DOWNSTREAM = GaugeDefinition(
+    "mezcal_waiting_changes", "Changed derivatives of which a hook downstream is still to be sent.", ("hook",)
+)
+GIVEN_UP = GaugeDefinition(
+    "mezcal_undelivered_changes",
+    "Changed derivatives of which a hook downstream was not notified within a day: 1,000 are counted at most.",
+    ("hook",),
+)
+DOWNSTREAM_UP = GaugeDefinition(
+    "mezcal_downstream_up", "0 while deliveries to a hook downstream fail, else 1.", ("hook",)
 )
 ITEMS = GaugeDefinition(
     "mezcal_batch_items",
@@ -103,8 +115,10 @@ GAUGES = tuple(value for value in list(globals().values()) if isinstance(value, 
 class Gauges:
     """Reads all of them, at most once a second. Metrics whose source cannot be reached are left out."""
 
-    def __init__(self, jobs: Jobs, store: DerivativeStore, data_folder: Path) -> None:
-        self._jobs, self._store, self._data_folder = jobs, store, data_folder
+    def __init__(
+        self, jobs: Jobs, store: DerivativeStore, data_folder: Path, hooks: tuple[HookAddress, ...] = ()
+    ) -> None:
+        self._jobs, self._store, self._data_folder, self._hooks = jobs, store, data_folder, hooks
         self._lock = threading.Lock()
         self._metrics: list[Metric] = []
         self._fresh_until = 0.0
@@ -120,7 +134,7 @@ class Gauges:
     def _of_broker(self) -> Iterator[Metric]:
         try:
             queue = _of_queue(self._jobs.status())
-            found = [*queue, self._of_batches(), *self._of_registrations(), *self._of_origins()]
+            found = [*queue, self._of_batches(), *self._of_registrations(), *self._of_downstream(), *self._of_origins()]
         except BrokerDown:
             found = []
         yield _single(REACHED, 1 if found else 0)
@@ -136,6 +150,17 @@ class Gauges:
     def _of_registrations(self) -> Iterator[Metric]:
         status = self._jobs.registrations.status()
         yield from (_single(REGISTRATIONS, status.waiting), _single(REFUSED, status.refused))
+
+    def _of_downstream(self) -> Iterator[Metric]:
+        if not self._hooks:
+            return
+        waiting, given_up, usable = DOWNSTREAM.family(), GIVEN_UP.family(), DOWNSTREAM_UP.family()
+        for hook in self._hooks:
+            status = self._jobs.downstream.status(hook.name)
+            waiting.add_metric([hook.shown], status.waiting)
+            given_up.add_metric([hook.shown], status.failed)
+            usable.add_metric([hook.shown], status.fault is None)
+        yield from (waiting, given_up, usable)
 
     def _of_origins(self) -> Iterator[Metric]:
         state, active = CIRCUIT.family(), ACTIVE.family()

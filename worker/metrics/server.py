@@ -67,7 +67,8 @@ def _serve(settings: Settings, owner: int) -> NoReturn:
             signal.signal(signum, signal.SIG_DFL)
         follow_parent(signal.SIGKILL, owner)
         multiprocess.register_process()
-        MetricsServer(settings, Gauges(Jobs.of(settings), open_store(settings), settings.data_dir)).serve_forever()
+        gauges = Gauges(Jobs.of(settings), open_store(settings), settings.data_dir, settings.hooks)
+        MetricsServer(settings, gauges).serve_forever()
     except OSError as error:
         log.error("the worker cannot listen at METRICS_PORT %d: %s", settings.metrics_port, error.strerror)  # noqa: TRY400
         signal.pause()  # the worker would start another one, which would fail too

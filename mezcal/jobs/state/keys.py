@@ -243,6 +243,21 @@ class Keys:
         """See `registrations`."""
         return f"{self.registrations}:refused"
 
+    # --- caches downstream
+
+    def downstream(self, hook: str) -> str:
+        """Hash: the changed derivatives of which *hook* is to be sent, by their keys (JSON); expires. With `:due`, a
+        sorted set of them by when they are due; with `:failed`, a list of those that were given up (JSON); with
+        `:fault`, a hash about the failures since the last delivery that was accepted: reason, since, count, until
+        (when it is tried again).
+        """
+        return f"{self.prefix}downstream:{hook}"
+
+    @property
+    def downstream_sent(self) -> str:
+        """String: the chore that tells hooks of changes was sent and has not begun; expires."""
+        return f"{self.prefix}downstream:sent"
+
     # --- for people
 
     @property
@@ -347,6 +362,11 @@ class Keys:
             "chunks": self.chunks,
             "delivery_prefix": self.deliveries(""),
         }
+
+    def of_hook(self, hook: str) -> dict[str, str]:
+        """Returns the keys of the scripts in `lua/downstream`."""
+        changes = self.downstream(hook)
+        return {"changes": changes, **{name: f"{changes}:{name}" for name in ("due", "failed", "fault")}}
 
     def of_chunk(self, name: str) -> dict[str, str]:
         """Returns the keys of the scripts of chunks in `lua/bulk`."""

@@ -30,6 +30,7 @@ class JobPolicy:
     breaker_failures: int = 5  # jobs that fail before an origin is paused
     breaker_pause: float = 15  # the first pause
     time_limit: float = 900  # of one job
+    hooks: tuple[str, ...] = ()  # names of those that are notified of changed derivatives
 
     @classmethod
     def of(cls, settings: Settings) -> JobPolicy:
@@ -54,6 +55,7 @@ class JobPolicy:
             breaker_failures=settings.breaker_failures,
             breaker_pause=settings.breaker_seconds,
             time_limit=settings.job_time_limit,
+            hooks=tuple(hook.name for hook in settings.hooks),
         )
 
     def listed_seconds(self, failure: Failure) -> int:

@@ -427,6 +427,30 @@ def test_the_page_names_the_broker_that_is_down(settings_with: Callable[..., Set
     assert "Redis does not answer" in signed_in(away).get("/ops").text
 
 
+def test_the_page_lists_what_caches_downstream_were_not_told_and_a_button_tells_them(
+    settings_with: Callable[..., Settings],
+) -> None:
+    settings = settings_with(api_tokens=TOKEN, downstream_urls="purge+http://user:of-varnish@varnish:6081")
+    jobs, browser, (hook,) = Jobs.of(settings), signed_in(settings), settings.hooks
+    assert "0 changes to be sent" in browser.get("/ops").text
+    jobs.downstream.add([Mezzanine("a/1.tif"), Mezzanine("a/2.tif")])
+    (change, _) = jobs.downstream.take(hook.name, 2, 60)
+    jobs.downstream.give_up(hook.name, change, "varnish answered 405")
+    jobs.downstream.rest(hook.name, "varnish answered 405")
+    page = browser.get("/ops").text
+    assert "a/1.tif" in page
+    assert "Varnish answered 405." in page
+    assert "purge varnish:6081: 1 change to be sent; 1 given up; varnish answered 405" in page
+    assert "was not notified of 1 changes" in page, "it needs a person"
+    assert "of-varnish" not in page
+    token = re.search(r'name="csrf_token" value="([^"]+)"', page)
+    assert token is not None
+    assert browser.post("/ops/downstream", data={}).status_code == 403
+    assert browser.post("/ops/downstream", data={"csrf_token": token[1]}).status_code == 303
+    assert jobs.downstream.failed(hook.name) == []
+    assert [change.recipe.path for change in jobs.downstream.take(hook.name, 2, 60)] == ["a/1.tif"]
+
+
 def test_days_are_plotted_once_there_are_some(settings: Settings) -> None:
     browser, jobs = signed_in(settings), Jobs.of(settings)
     assert "Day by day" not in browser.get("/ops").text

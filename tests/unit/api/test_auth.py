@@ -27,6 +27,8 @@ def value(name: str) -> str:
         return f"https://hooks.example/of-{name}"
     if name == "listen_urls":
         return f"stomp://user:of-{name}@broker/queue/images"
+    if name == "downstream_urls":
+        return f"purge+http://user:of-{name}@varnish"
     if name == "webhook_secrets":
         return "whsec_" + b64encode(b"k" * 32).decode()
     return f"user:of-{name}" if name in LOGINS else f"of-{name}"

@@ -1,0 +1,1 @@
+"""Who is notified downstream: the caches in front of mezcal."""

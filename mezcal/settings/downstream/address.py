@@ -1,0 +1,132 @@
+"""The URL of a hook of DOWNSTREAM_URLS: which kind of cache, where it is, and what it is notified."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from mezcal.errors import WrongSetting
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+CANTALOUPE, PURGE, CLOUDFRONT, WEBHOOK = "cantaloupe", "purge", "cloudfront", "webhook"
+COMMON = frozenset({"profile", "again"})
+# The options that the URL of each kind may have.
+OPTIONS: Mapping[str, frozenset[str]] = MappingProxyType(
+    {
+        CANTALOUPE: COMMON | {"identifier"},
+        PURGE: COMMON | {"path", "host", "method"},
+        CLOUDFRONT: COMMON | {"path", "endpoint", "region"},
+        WEBHOOK: COMMON,
+    }
+)
+AGAIN_SECONDS = MappingProxyType({CANTALOUPE: 10, PURGE: 10, CLOUDFRONT: 0, WEBHOOK: 0})
+AGAIN_MAX = 3600
+TEMPLATES = ("path", "identifier")  # the options that have placeholders
+TEMPLATES_MAX = 8
+PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
+PLACEHOLDERS = ("url", "path", "identifier", "page", "profile")
+METHOD = re.compile(r"[A-Z]{2,20}")
+DISTRIBUTION = re.compile(r"[A-Za-z0-9]{5,40}")
+EXAMPLES = (
+    "cantaloupe+http://user:password@host:8182/tasks, purge+http://varnish:6081, cloudfront://E2EXAMPLE "
+    "or webhook+https://host/path"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class HookAddress:
+    """One hook. *url* is what is requested, for CloudFront the id of the distribution, without user and options."""
+
+    kind: str
+    url: str
+    user: str | None = None
+    password: str | None = field(default=None, repr=False)
+    options: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @classmethod
+    def parse(cls, text: str) -> HookAddress:
+        """Read *text*. Raises `WrongSetting` with one line, without the password."""
+        try:
+            parts = urlsplit(text.strip())
+            port = f":{parts.port}" if parts.port else ""
+        except ValueError:
+            raise WrongSetting("the URL of a hook cannot be read: its port must be a number") from None
+        if parts.fragment or "@" in parts.query:
+            raise WrongSetting("the URL of a hook cannot be read: write ? # @ and , in a password as %3F %23 %40 %2C")
+        kind, _, scheme = parts.scheme.partition("+")
+        if kind not in OPTIONS or not parts.hostname or (kind == CLOUDFRONT) != (scheme not in {"http", "https"}):
+            raise WrongSetting(f"the URL of a hook begins with {parts.scheme or 'no scheme'}: it may be {EXAMPLES}")
+        host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+        authority = parts.netloc.rpartition("@")[2] if kind == CLOUDFRONT else f"{host}{port}"
+        url = authority if kind == CLOUDFRONT else f"{scheme}://{authority}{parts.path}"
+        user, password = (unquote(word) if word else None for word in (parts.username, parts.password))
+        address = cls(kind, url, user, password, _options(parts.query))
+        address.check()
+        return address
+
+    def check(self) -> None:
+        """Raise `WrongSetting` if an option is unknown or cannot be used."""
+        if unknown := sorted(set(self.options) - OPTIONS[self.kind]):
+            allowed = ", ".join(sorted(OPTIONS[self.kind]))
+            raise WrongSetting(f"a hook of the kind {self.kind} has the option {unknown[0]}: it may have {allowed}")
+        if self.kind == CLOUDFRONT and not DISTRIBUTION.fullmatch(self.url):
+            raise WrongSetting("the URL of a CloudFront hook must be cloudfront:// and the id of a distribution")
+        again = self.one("again")
+        if again is not None and not (again.isdecimal() and again.isascii() and int(again) <= AGAIN_MAX):
+            raise WrongSetting(f"again={again} of a hook must be whole seconds up to {AGAIN_MAX}, 0 for never")
+        if not METHOD.fullmatch(self.one("method") or PURGE.upper()):
+            raise WrongSetting(f"method={self.one('method')} of a hook must be in capitals, as PURGE")
+        self._check_templates()
+
+    def _check_templates(self) -> None:
+        templates = [template for name in TEMPLATES for template in self.options.get(name, ())]
+        if len(templates) > TEMPLATES_MAX:
+            raise WrongSetting(f"a hook has {len(templates)} templates: {TEMPLATES_MAX} are allowed")
+        for template in templates:
+            for name in PLACEHOLDER.findall(template):
+                if name not in PLACEHOLDERS:
+                    known = ", ".join(f"{{{known}}}" for known in PLACEHOLDERS)
+                    raise WrongSetting(f"{{{name[:20]}}} in a hook is no placeholder: it may have {known}")
+            if self.kind != CANTALOUPE and not template.startswith(("/", "{url}")):
+                raise WrongSetting(f"path={template[:60]} of a hook must begin with a slash, or with {{url}}")
+
+    def one(self, name: str) -> str | None:
+        """Returns the last value of the option *name*, None if it has none."""
+        values = self.options.get(name)
+        return values[-1] if values else None
+
+    @property
+    def again(self) -> float:
+        """Seconds after which each delivery is repeated, 0 for never: an answer may have been under way meanwhile."""
+        given = self.one("again")
+        return float(AGAIN_SECONDS[self.kind] if given is None else given)
+
+    @property
+    def profiles(self) -> tuple[str, ...]:
+        """The profiles of which it is notified; none means all."""
+        return self.options.get("profile", ())
+
+    @property
+    def name(self) -> str:
+        """12 hex digits that name it in Redis: they change with its place and its options, not with its password."""
+        canonical = repr((self.kind, self.url, sorted(self.options.items())))
+        return hashlib.sha256(canonical.encode()).hexdigest()[:12]
+
+    @property
+    def shown(self) -> str:
+        """It without user, password, path and options, for logs, pages and metrics."""
+        place = self.url if self.kind == CLOUDFRONT else urlsplit(self.url).netloc
+        return f"{self.kind} {place}"
+
+
+def _options(query: str) -> dict[str, tuple[str, ...]]:
+    options: dict[str, tuple[str, ...]] = {}
+    for name, value in parse_qsl(query, keep_blank_values=True):
+        options[name] = (*options.get(name, ()), value)
+    return options
