@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import kubernetes_validate
 import pytest
 
+from tests import ROOT
 from tests.support.kubernetes import (
     FOLDER,
     OPTIONS,
@@ -117,3 +118,18 @@ def test_a_changed_setting_replaces_the_pods(everything: Path, program: str) -> 
     after = dict(pods(objects(rendered(everything, program))))
     assert {name for name in before if before[name] != after[name]} >= {"mezcal-api", "mezcal-bulk", "mezcal-beat"}
     assert before["mezcal-redis"] == after["mezcal-redis"]
+
+
+def test_a_redis_of_ones_own_takes_the_place_of_ours(everything: Path, program: str) -> None:
+    """The example of docs/deployment.md."""
+    page = (ROOT / "docs/deployment.md").read_text()
+    example = page.partition("# kustomization.yaml\n")[2].partition("```")[0]
+    settings, _, patch = example.partition("---\n# no-redis.yaml\n")
+    (everything / "no-redis.yaml").write_text(patch)
+    file = everything / "kustomization.yaml"
+    file.write_text(f"{file.read_text()}\n{settings}")
+    rendered.cache_clear()
+    made = objects(rendered(everything, program))
+    assert of_kind(made, "StatefulSet") == []
+    urls = [thing["data"]["REDIS_URL"] for thing in of_kind(made, "ConfigMap") if "REDIS_URL" in thing["data"]]
+    assert urls == ["rediss://redis.example.edu:6380/0"]
