@@ -3,8 +3,9 @@
     python -m benchmarks.frames [FRAMES] [--every SECONDS] [--workers N]
 
 Frames of 2048 x 2048 (float32, RICE) are announced on a real RabbitMQ, one a second, as the archive's ingester does. A
-fake archive serves the files and takes the registrations; moto is the bucket. All of it runs on this machine. The
-time of a frame is from its announcement to its third registration. Needs Debian's rabbitmq-server.
+fake archive serves the files and takes the registrations; moto is the bucket. All of it runs on this machine. The time
+of a frame is from its announcement to its third registration. The processor time of mezcal shows what a machine with
+nothing else to do could take. Needs Debian's rabbitmq-server.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import tempfile
 import threading
 import time
 from collections import Counter, defaultdict
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +26,7 @@ from tests.faults.test_queues import announce
 from tests.support.archive_server import OWNER, ArchiveServer
 from tests.support.installation import running_installation
 from tests.support.origin_server import OriginServer
+from tests.support.proc import descendants
 from tests.support.queue_brokers import RabbitMQ
 from tests.support.s3_server import running_s3
 from tests.support.waiting import until
@@ -53,9 +56,12 @@ def main() -> None:
         workers = ("--workers", str(options.workers))
         with running_installation(Path(name), origin.url, *workers, **given) as installation:
             until(lambda: b"listening to" in installation.journal.read_bytes(), 60, "the listener")
+            before = _cpu_seconds(installation)
             announced = _announce_all(broker, archive, file, options)
             _wait(installation, archive, options.frames)
+            each = (_cpu_seconds(installation) - before) / options.frames
         _report(archive, announced)
+        print(f"{each:.2f} CPU seconds of mezcal for each frame, its idle processes included")
 
 
 def _options() -> argparse.Namespace:
@@ -95,6 +101,16 @@ def _wait(installation: Installation, archive: ArchiveServer, frames: int) -> No
         until(lambda: len(archive.thumbnails) >= SIZES * frames, PATIENCE, "all registrations")
     except AssertionError as late:
         print(f"{late}; jobs: {installation.table.depths()}")
+
+
+def _cpu_seconds(installation: Installation) -> float:
+    """Return the processor time of all processes of *installation*, also of those that have ended."""
+    assert installation.process is not None
+    ticks = 0
+    for pid in [installation.process.pid, *descendants(installation.process.pid)]:
+        with suppress(OSError):  # it has just ended
+            ticks += sum(map(int, Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:15]))
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def _report(archive: ArchiveServer, announced: dict[str, float]) -> None:
