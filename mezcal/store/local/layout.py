@@ -33,21 +33,27 @@ SIDECAR = sidecar_name(IMAGE)
 
 @dataclass(frozen=True, slots=True)
 class FileNames:
-    """The names of the files in the folders of a store: *images* are derivatives, *taken* are sidecars, too.
+    """The names of the files in the folders of a store: *images* are derivatives, *all* are sidecars, too.
 
-    *of_masters* are those images that are made of masters: the others are pictures of frames.
+    *of_masters* are the images that are made of masters; the others are pictures of frames, which are kept by key.
+    *taken* are the names of all files in the folder of a master.
     """
 
     images: frozenset[str]
-    taken: frozenset[str]
+    all: frozenset[str]
     of_masters: frozenset[str]
+    taken: frozenset[str]
 
     @classmethod
     def of(cls, profiles: Iterable[Profile]) -> FileNames:
         """Returns the names where derivatives of *profiles* are made."""
         of_masters = frozenset({IMAGE, *(profile.file_name for profile in profiles)})
         images = of_masters.union(OF_FRAMES.values())
-        return cls(images, images | {sidecar_name(image) for image in images}, of_masters)
+        return cls(images, _with_sidecars(images), of_masters, _with_sidecars(of_masters))
+
+
+def _with_sidecars(images: frozenset[str]) -> frozenset[str]:
+    return images | {sidecar_name(image) for image in images}
 
 
 BUILT_IN = FileNames.of([PYRAMID])

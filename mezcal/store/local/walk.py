@@ -74,17 +74,17 @@ class FolderWalk:
         return json.dumps([[level.at, level.inside] for level in self._levels]) if self._levels else ""
 
     def _enter(self, folder: str) -> list[InventoryItem]:
-        names, files, following, count = _block(self._path(folder), 0, folder, self._names.taken)
+        names, files, following, count = _block(self._path(folder), 0, folder, self._names.all)
         if names or following is not None:
             self._levels.append(FolderLevel(folder, 0, names, following))
         if following is not None:  # the image may be in any later block
-            files = _files(self._path(folder), self._names.taken)
+            files = _files(self._path(folder), self._names.all)
         others = (name for name in files if name in self._names.images and name != IMAGE)
         items = [_item(folder, name, files) for name in sorted(others)]
         return [_item(folder, IMAGE, files, empty=count == 0), *filter(_is_ours, items)]
 
     def _level(self, folder: str, at: int) -> FolderLevel | None:
-        names, _, following, _ = _block(self._path(folder), at, folder, self._names.taken)
+        names, _, following, _ = _block(self._path(folder), at, folder, self._names.all)
         return FolderLevel(folder, at, names, following) if names or following is not None else None
 
     def _path(self, folder: str) -> str:

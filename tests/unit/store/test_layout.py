@@ -54,3 +54,9 @@ def test_no_file_of_one_recipe_is_a_folder_or_file_of_another(paths: list[str], 
         for near, far in ((one, other), (other, one)):
             files = {near / IMAGE, near / SIDECAR, PurePosixPath(f"{near}.lock")}
             assert not files & {far, *far.parents}
+
+
+@pytest.mark.parametrize(("path", "expected"), [("a/image.png", "a/image.png"), ("a/pyramid.tif", None)])
+def test_only_names_of_files_beside_a_mezzanine_are_kept_by_key(path: str, expected: str | None) -> None:
+    folder = str(StoreLayout(Layout.BASIC).folder(Mezzanine.parse(path)))
+    assert folder == expected or (expected is None and folder.startswith(".mezcal/by-key/"))
