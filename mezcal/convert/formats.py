@@ -9,8 +9,7 @@ A new input format needs:
 4. a master in tools/tiny_masters.py, its row in `PICTURES` of tools/formats_table.py, then
    `python -m tools.draw_formats` and `make docs`.
 
-The output is always JPEG: jpeg/encoder.py writes it, store/local/layout.py names it `image.jpg`, and
-api/responses/images.py, store/s3/store.py and nginx.conf name it `image/jpeg`.
+Formats that are written are in encoders.py; recipe/profile.py has their extensions and media types.
 """
 
 from __future__ import annotations

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 MEZZANINE, PYRAMID = "mezzanine", "pyramid"
 NAME = re.compile(r"[a-z0-9](?:[a-z0-9_-]{0,30}[a-z0-9])?")
 RESERVED = {"image", "origin", "trim"}  # image.json is the sidecar of image.jpg
+RESERVED |= {"thumbnail", "other", "frame-picture"}  # other kinds in metrics and logs, and their files
 PROFILES_MAX = 50  # each is a file beside the others, and a value in metrics
 LOSSLESS = ("deflate", "zstd", "lzw")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,22 +17,23 @@ KEPT_SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """The number of derivatives, and their bytes."""
+    """The number of derivatives and their bytes, and both by the names of the files, which tell the profile."""
 
     derivatives: int
     bytes: int
+    by_file: tuple[tuple[str, int, int], ...] = ()
 
 
 class UsageCache:
     """The usage of a store, counted at most once in *kept_seconds*.
 
-    *sizes* yields the size of each derivative, None or 0 for a folder without one. *surveyed* returns the usage that
-    the last survey counted, or None.
+    *sizes* yields the file name and the size of each derivative, None or 0 for a folder without one. *surveyed*
+    returns the usage that the last survey counted, or None.
     """
 
     def __init__(
         self,
-        sizes: Callable[[], Iterable[int | None]],
+        sizes: Callable[[], Iterable[tuple[str, int | None]]],
         surveyed: Callable[[], Usage | None],
         kept_seconds: float = KEPT_SECONDS,
     ) -> None:
@@ -52,9 +54,12 @@ class UsageCache:
 
     def _count(self) -> Usage | None:
         deadline = time.monotonic() + COUNT_SECONDS
-        number = total = 0
-        for size in self._sizes():
-            number, total = number + bool(size), total + (size or 0)
+        numbers, sizes = Counter[str](), Counter[str]()
+        for name, size in self._sizes():
+            if size:
+                numbers[name] += 1
+                sizes[name] += size
             if time.monotonic() > deadline:
                 return None
-        return Usage(number, total)
+        by_file = tuple((name, numbers[name], sizes[name]) for name in sorted(numbers))
+        return Usage(numbers.total(), sizes.total(), by_file)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from mezcal.jobs import Jobs, QueueStatus
     from mezcal.settings.downstream.address import HookAddress
     from mezcal.store import DerivativeStore
+    from mezcal.store.usage import Usage
 
 FRESH_SECONDS = 1.0  # within it, everyone gets the same values
 CIRCUIT_STATES = ("closed", "open", "half-open")
@@ -99,6 +100,15 @@ DAMAGED = GaugeDefinition(
 )
 FILES = GaugeDefinition("mezcal_store_derivatives", "Derivatives in the store; missing if counting takes too long.")
 BYTES = GaugeDefinition("mezcal_store_bytes", "Bytes of derivatives in the store; missing if counting takes too long.")
+FILES_BY_NAME = GaugeDefinition(
+    "mezcal_store_files",
+    "Derivatives in the store by the names of their files, which tell the profile: image.jpg are mezzanines and "
+    "thumbnails, pyramid.tif are pyramids.",
+    ("file",),
+)
+BYTES_BY_NAME = GaugeDefinition(
+    "mezcal_store_file_bytes", "Bytes of derivatives by the names of their files.", ("file",)
+)
 FREE = GaugeDefinition("mezcal_store_free_bytes", "Free bytes on the disk of the store.")
 USABLE = GaugeDefinition("mezcal_store_up", "1 if the store can be written, else 0.")
 MEMORY = GaugeDefinition(
@@ -176,6 +186,7 @@ class Gauges:
             if use := self._store.usage():
                 yield _single(FILES, use.derivatives)
                 yield _single(BYTES, use.bytes)
+                yield from _by_name(use)
             if (free := self._store.free_bytes()) is not None:
                 yield _single(FREE, free)
         usable = False
@@ -209,6 +220,14 @@ def _of_processes() -> Iterator[Metric]:
         count.add_metric([part], len(residents))
     build.add_metric([version("mezcal")], 1)
     yield from (memory, largest, count, build)
+
+
+def _by_name(use: Usage) -> Iterator[Metric]:
+    numbers, sizes = FILES_BY_NAME.family(), BYTES_BY_NAME.family()
+    for name, number, size in use.by_file:
+        numbers.add_metric([name], number)
+        sizes.add_metric([name], size)
+    yield from (numbers, sizes)
 
 
 def _single(gauge: GaugeDefinition, value: float) -> Metric:

@@ -35,8 +35,9 @@ class MetricDefinition:
 class Metrics:
     """All counted metrics, with their help texts and labels.
 
-    *kind* is `mezzanine`, `thumbnail` or, of requests, `other`. *lane* is `interactive` or `bulk`. *failure* is a slug
-    of `mezcal.errors`. No label has a value that a client chooses, so the number of time series is limited.
+    *kind* is the name of a profile, such as `mezzanine`, or `thumbnail`, or, of requests, `other`. *lane* is
+    `interactive` or `bulk`. *failure* is a slug of `mezcal.errors`. No label has a value that a client chooses, so the
+    number of time series is limited.
     """
 
     def __init__(self) -> None:

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from mezcal.store.local.layout import BY_KEY, IMAGE, OURS
+from mezcal.store.usage import Usage
 
 if TYPE_CHECKING:
     from mezcal.store.inventory import InventoryItem
@@ -32,8 +33,8 @@ class Survey:
     """The totals, and how many bytes were last used in each minute, hour or day. Times are seconds since 1970.
 
     *by_path* counts mezzanines kept under their paths; *by_key* counts thumbnails, pages and paths that would collide.
-    *bytes* includes the sidecars, *image_bytes* does not. *by_file* has the number of images, and their bytes with
-    sidecars, by the names of the files, which tell the profile.
+    *bytes* includes the sidecars, *image_bytes* does not. *by_file* has the number of images and
+    their bytes by the names of the files, which tell the profile.
     """
 
     began: float
@@ -53,6 +54,11 @@ class Survey:
         """The number of images."""
         return self.by_path + self.by_key
 
+    def usage(self) -> Usage:
+        """Returns the totals."""
+        by_file = ((name, images, size) for name, (images, size) in sorted(self.by_file.items()) if images)
+        return Usage(self.derivatives, self.image_bytes, tuple(by_file))
+
     def count(self, item: InventoryItem, sign: int = 1) -> None:
         """Add *item* to the totals, or with *sign* -1 subtract it."""
         self.folders += sign * (item.name == IMAGE)
@@ -66,7 +72,7 @@ class Survey:
         self.bytes += sign * item.total_bytes
         self.image_bytes += sign * item.size
         images, size = self.by_file.get(item.name, (0, 0))
-        self.by_file[item.name] = [images + sign, size + sign * item.total_bytes]
+        self.by_file[item.name] = [images + sign, size + sign * item.size]
         start = self.span_of(item.last_used)
         self.bytes_by_use[start] = max(0, self.bytes_by_use.get(start, 0) + sign * item.total_bytes)
         self.oldest = min(self.oldest or item.last_used, item.last_used)

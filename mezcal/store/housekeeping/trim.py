@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 from mezcal.store.housekeeping.survey import DAY, Cutoff, Survey
 from mezcal.store.inventory import YOUNG_SECONDS
-from mezcal.store.usage import Usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mezcal.settings import Settings
     from mezcal.store.inventory import Inventory, InventoryItem
+    from mezcal.store.usage import Usage
 
 TRIM_TO = 0.95  # of CACHE_MAX_BYTES: else every new image would cost a walk
 SURVEY_SECONDS = 600.0  # between two surveys
@@ -250,4 +250,4 @@ class Trim:
 def surveyed_usage(saved: bytes) -> Usage | None:
     """Returns the usage that the last survey of a saved state counted, None if there was no survey."""
     survey = TrimState.from_bytes(saved).survey
-    return Usage(survey.derivatives, survey.image_bytes) if survey else None
+    return survey.usage() if survey else None

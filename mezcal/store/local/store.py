@@ -69,7 +69,9 @@ class LocalStore:
         self.scratch = root / OURS / "scratch"
         self.locks = root / OURS / "locks"
         self.trash = Trash(root / OURS / "evicted", pin_seconds)
-        self._usage = UsageCache(lambda: (item.size for item in FolderWalk(root, names=names)), self._surveyed)
+        self._usage = UsageCache(
+            lambda: ((item.name, item.size) for item in FolderWalk(root, names=names)), self._surveyed
+        )
 
     # --- finding: no lock, one `stat`
 

@@ -67,7 +67,11 @@ class S3Store:
         path_bytes = KEY_BYTES_MAX - len(self.bucket.prefix.encode()) - longest
         self._layout = StoreLayout(settings.storage_layout, self.names, path_bytes)
         self._scratch = Scratch((settings.tmp_dir or settings.cache_dir / OURS) / "scratch")
-        self._usage = UsageCache(lambda: (entry.size for entry in self.entries()), self._surveyed, USAGE_SECONDS)
+        self._usage = UsageCache(
+            lambda: ((entry.name.rpartition("/")[2], entry.size) for entry in self.entries()),
+            self._surveyed,
+            USAGE_SECONDS,
+        )
         self._lock = threading.Lock()
         self._writable_until = 0.0
         self._capabilities: Capabilities | None = None

@@ -161,3 +161,24 @@ def test_the_last_hour_has_what_all_processes_counted(own: Installation) -> None
         )
 
     until(hour_is_counted, 40, "the counts of the last hour")
+
+
+def test_each_profile_has_its_own_kind_and_its_own_files(own: Installation) -> None:
+    """Of the hits, nginx counts those that it serves. An unknown profile is no kind."""
+    for _ in range(2):
+        assert own.request("/derivatives/pyramid/counted/7.tif.tif").status_code == 200
+    assert own.request("/derivatives/large/counted/7.tif.tif").status_code == 404
+    wanted = {
+        ("mezcal_requests_total", "miss"): 1,
+        ("mezcal_requests_total", "hit"): 1,
+        ("mezcal_jobs_total", "made"): 1,
+    }
+    until(
+        lambda: {key: total(scraped(own), key[0], kind="pyramid", outcome=key[1]) for key in wanted} == wanted,
+        what="the counts of the pyramid",
+    )
+    until(lambda: total(scraped(own), "mezcal_store_files", file="pyramid.tif") == 1, 30, "the pyramid's file")
+    found = scraped(own)
+    assert total(found, "mezcal_store_file_bytes", file="pyramid.tif") > 10_000
+    assert total(found, "mezcal_derivative_bytes_total", kind="pyramid") > 10_000
+    assert total(found, "mezcal_requests_total", kind="large") == 0

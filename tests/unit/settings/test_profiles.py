@@ -44,7 +44,7 @@ def test_a_table_says_what_differs_from_the_mezzanine(tmp_path: Path) -> None:
         ("[small", "is not TOML"),
         ('format = "webp"', "outside a table"),
         ("[Small]\n", "lower-case letters"),
-        ("[image]\n", "none of image"),
+        ("[image]\n", "none of frame-picture, image"),
         ("[mezzanine]\n", "MEZZANINE_QUALITY"),
         ("[small]\nquality = 101\n", "[small]: quality is 101: must be at most 100"),
         ('[small]\nquality = "90"\n', "[small]: quality is '90': must be a whole number"),
@@ -62,6 +62,12 @@ def test_a_wrong_file_stops_the_start_with_one_line(tmp_path: Path, text: str, r
     assert reason in str(wrong.value)
     assert "PROFILES_FILE" in str(wrong.value)
     assert len(str(wrong.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("name", ["thumbnail", "other", "image", "frame-picture"])
+def test_a_name_that_means_something_else_in_metrics_or_in_the_store_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(WrongSetting, match="none of frame-picture, image, origin, other, thumbnail, trim"):
+        given(tmp_path, f"[{name}]\n")
 
 
 def test_a_file_that_is_missing_stops_the_start(tmp_path: Path) -> None:
