@@ -107,6 +107,7 @@ def positions(count: int, frames: list[int]) -> list[tuple[int, dict[str, str]]]
 
 
 def serve(folder: Path, count: int, frame_count: int) -> None:
+    (folder / "run").mkdir()
     path = folder / "served.fits.fz"
     frame(path, 2048, "f4", packed=True)
     with ArchiveServer() as archive:

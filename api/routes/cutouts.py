@@ -16,18 +16,17 @@ from flask import Blueprint, Response, jsonify, request
 
 from api.context import context
 from api.responses.cutout_archive import tar_of
-from api.routes.thumbnails import BASENAME_MAX, ThumbnailRequest
+from api.routes.thumbnails import BASENAME_MAX, ThumbnailRequest, read_options
 from api.security import body_limits
 from api.security.auth import authorization_for_archive
 from api.security.shares import limited_client
 from mezcal.errors import BadRecipe, BrokerDown, Busy, Failure, OriginPaused, ShareExceeded, StoreDown
 from mezcal.ingest.events import parse_json
-from mezcal.recipe import ThumbnailOptions
-from mezcal.recipe.cutout import check_names
 
 if TYPE_CHECKING:
     from mezcal.origin.archive import FrameRecord
-    from mezcal.recipe import Thumbnail
+    from mezcal.recipe import Thumbnail, ThumbnailOptions
+    from mezcal.recipe.cutout import RgbFrames
 
 cutouts = Blueprint("cutouts", __name__)
 
@@ -48,6 +47,7 @@ class AskedCutout:
 
     frame: FrameName
     options: ThumbnailOptions
+    rgb: RgbFrames | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class CutoutStates:
 
     authorization: str | None
     records: dict[FrameName, FrameRecord | Failure]
-    _composites: dict[tuple[FrameName, str], ThumbnailRequest] = field(default_factory=dict)
+    _composites: dict[tuple[FrameName, str, RgbFrames | None], ThumbnailRequest] = field(default_factory=dict)
     _is_full: bool = False
 
     def find(self, asked: AskedCutout) -> FoundCutout:
@@ -89,10 +89,15 @@ class CutoutStates:
         if isinstance(record, Failure):
             raise record
         if not asked.options.color:
-            return ThumbnailRequest.of_record(record, asked.options, self.authorization)
-        of_frame = asked.frame, asked.options.look  # the archive is asked once for the three frames of a composite
+            return ThumbnailRequest.of_record(record, asked.options, None, self.authorization)
+        of_frame = (
+            asked.frame,
+            asked.options.look,
+            asked.rgb,
+        )  # the archive is asked once for the three frames of a composite
         if of_frame not in self._composites:
-            self._composites[of_frame] = ThumbnailRequest.of_record(record, asked.options, self.authorization)
+            wanted = ThumbnailRequest.of_record(record, asked.options, asked.rgb, self.authorization)
+            self._composites[of_frame] = wanted
         return self._composites[of_frame].with_options(asked.options)
 
     def _state(self, wanted: ThumbnailRequest) -> dict[str, Any]:
@@ -167,12 +172,10 @@ def _asked(given: dict[str, Any]) -> AskedCutout:
         raise BadRecipe("frame is missing: it may be a frame's id, a number, or its basename, a text")
     if any(not isinstance(value, str | int | float) and value is not None for value in given.values()):
         raise BadRecipe("each parameter must be a text, a number, true or false")
-    check_names(given)
-    settings = context().settings
-    options = ThumbnailOptions.parse(given, default=settings.thumbnail_look, max_edge=settings.thumbnail_max_edge)
+    options, rgb = read_options(given)
     if options.cutout is None:
         raise BadRecipe("the position is missing: it may be ra and dec, or x and y, with size")
-    return AskedCutout(frame, options)
+    return AskedCutout(frame, options, rgb)
 
 
 def _find_frames(names: set[FrameName], authorization: str | None) -> dict[FrameName, FrameRecord | Failure]:

@@ -27,13 +27,13 @@ from api.security.hosts import base_url
 from api.security.shares import limited_client
 from mezcal.errors import BadRecipe, TicketExpired
 from mezcal.jobs import Lane
-from mezcal.origin.archive import make_recipe, select_frames
+from mezcal.origin.archive import check_suitable, make_recipe, select_frames
 from mezcal.recipe import OF_FRAMES, ThumbnailOptions
-from mezcal.recipe.cutout import check_names, read_note
+from mezcal.recipe.cutout import check_names, parse_rgb, read_note
 from mezcal.store import SignsUrls
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from werkzeug.wrappers import Response as AnyResponse
 
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from mezcal.jobs import Job
     from mezcal.origin.archive import FrameRecord
     from mezcal.recipe import Thumbnail
+    from mezcal.recipe.cutout import RgbFrames
 
     FindFrame = Callable[[str | None], FrameRecord]  # asks the archive with an Authorization header
 
@@ -75,11 +76,8 @@ def _own_names() -> set[str]:
 def _thumbnail(find: FindFrame) -> AnyResponse:
     """Return the URL of the thumbnail of the frame that *find* finds. If it is not stored, wait until it is made."""
     settings = context().settings
-    check_names(request.args)
-    options = ThumbnailOptions.parse(
-        request.args, default=settings.thumbnail_look, max_edge=settings.thumbnail_max_edge
-    )
-    wanted = ThumbnailRequest.of(find, options)
+    options, rgb = read_options(request.args)
+    wanted = ThumbnailRequest.of(find, options, rgb)
     note_recipe(wanted.recipe)
     if context().store.find(wanted.recipe) is not None:
         note_cache_status(HIT)
@@ -92,12 +90,26 @@ def _thumbnail(find: FindFrame) -> AnyResponse:
         return accepted(wanted.start().recipe.key)
     seconds = min(preferences.wait_seconds, settings.wait_seconds)
     with context().waiting_places.hold(limited_client(), seconds):
-        joined = _make(wanted, find, time.monotonic() + seconds)
+        joined = _make(wanted, find, rgb, time.monotonic() + seconds)
     note_cache_status(JOINED if joined else MISS)
     return wanted.response()
 
 
-def _make(wanted: ThumbnailRequest, find: FindFrame, deadline: float) -> bool:
+def read_options(given: Mapping[str, Any]) -> tuple[ThumbnailOptions, RgbFrames | None]:
+    """Return the options in *given*, and the three frames of a composite if they are named.
+
+    Raises `BadRecipe`, also for misspelled names.
+    """
+    settings = context().settings
+    check_names(given)
+    rgb = parse_rgb(given)
+    look = settings.thumbnail_look if rgb is None else "robust"
+    named = {} if rgb is None else {"color": "true"}
+    options = ThumbnailOptions.parse({**given, **named}, default=look, max_edge=settings.thumbnail_max_edge)
+    return options, rgb
+
+
+def _make(wanted: ThumbnailRequest, find: FindFrame, rgb: RgbFrames | None, deadline: float) -> bool:
     """Wait until the thumbnail is made. Returns True if its job existed before.
 
     If the URLs of the frames' files have expired, the archive is asked for new ones, once.
@@ -106,7 +118,7 @@ def _make(wanted: ThumbnailRequest, find: FindFrame, deadline: float) -> bool:
     try:
         job.wait(deadline - time.monotonic(), disconnect_check(request))
     except TicketExpired:
-        renewed = ThumbnailRequest.of(find, wanted.recipe.options)
+        renewed = ThumbnailRequest.of(find, wanted.recipe.options, rgb)
         context().jobs.retry(renewed.recipe.key, Lane.INTERACTIVE, renewed.urls)
         renewed.start().wait(deadline - time.monotonic(), disconnect_check(request))
     return job.joined
@@ -121,15 +133,26 @@ class ThumbnailRequest:
     recipe: Thumbnail
 
     @classmethod
-    def of(cls, find: FindFrame, options: ThumbnailOptions) -> ThumbnailRequest:
+    def of(cls, find: FindFrame, options: ThumbnailOptions, rgb: RgbFrames | None) -> ThumbnailRequest:
         """Ask the archive with the Authorization of this request. Raises the archive's refusal."""
         authorization = authorization_for_archive()
-        return cls.of_record(find(authorization), options, authorization)
+        return cls.of_record(find(authorization), options, rgb, authorization)
 
     @classmethod
-    def of_record(cls, frame: FrameRecord, options: ThumbnailOptions, authorization: str | None) -> ThumbnailRequest:
-        """Do the same with the record of the *frame* that the archive has just shown to this client."""
-        inputs = select_frames(frame, options, context().archive, context().settings, authorization)
+    def of_record(
+        cls, frame: FrameRecord, options: ThumbnailOptions, rgb: RgbFrames | None, authorization: str | None
+    ) -> ThumbnailRequest:
+        """Do the same with the record of the *frame* that the archive has just shown to this client.
+
+        *rgb* are the frames that are red, green and blue, None for those of the frame's request.
+        """
+        archive, settings = context().archive, context().settings
+        if rgb is None:
+            inputs = select_frames(frame, options, archive, settings, authorization)
+        else:
+            inputs = [archive.find_frame(number, authorization) for number in rgb]
+            for each in (frame, *inputs):
+                check_suitable(each, settings, color=False)
         return cls(frame, inputs, make_recipe(inputs, options))
 
     def with_options(self, options: ThumbnailOptions) -> ThumbnailRequest:

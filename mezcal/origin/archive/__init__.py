@@ -6,6 +6,6 @@ the frames of a thumbnail. `frame_files.py` fetches their files, in a worker, by
 
 from mezcal.origin.archive.client import ArchiveClient, FrameRecord
 from mezcal.origin.archive.frame_files import FrameOrigin
-from mezcal.origin.archive.frame_selection import make_recipe, select_frames
+from mezcal.origin.archive.frame_selection import check_suitable, make_recipe, select_frames
 
-__all__ = ["ArchiveClient", "FrameOrigin", "FrameRecord", "make_recipe", "select_frames"]
+__all__ = ["ArchiveClient", "FrameOrigin", "FrameRecord", "check_suitable", "make_recipe", "select_frames"]

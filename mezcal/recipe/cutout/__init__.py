@@ -3,5 +3,6 @@
 from mezcal.recipe.cutout.cutout import Cutout, decimal
 from mezcal.recipe.cutout.misspelled import check_names
 from mezcal.recipe.cutout.notes import read_note, write_note
+from mezcal.recipe.cutout.rgb import RgbFrames, parse_rgb
 
-__all__ = ["Cutout", "check_names", "decimal", "read_note", "write_note"]
+__all__ = ["Cutout", "RgbFrames", "check_names", "decimal", "parse_rgb", "read_note", "write_note"]

@@ -18,7 +18,7 @@ OLD = frozenset(
 )
 NEW = (
     *("ra", "dec", "x", "y", "size", "vmin", "vmax", "zoom", "resample"),
-    *("compass", "scalebar", "grid", "crosshair", "circle", "format"),
+    *("compass", "scalebar", "grid", "crosshair", "circle", "format", "red", "green", "blue"),
 )
 ALIASES = {
     "ra": ("ra_deg", "radeg", "raj2000", "right_ascension"),

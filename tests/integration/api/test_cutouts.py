@@ -259,3 +259,41 @@ def test_whole_frames_have_formats_in_the_look_of_thumbnail_service(
     response = observatory.request(shown["url"].removeprefix(observatory.url))
     with Image.open(io.BytesIO(response.content)) as image:
         assert (image.format, image.size) == ("PNG", (200, 200))
+
+
+def test_a_composite_of_three_named_frames_needs_access_to_each(
+    observatory: Installation, archive: ArchiveServer, starry: Path
+) -> None:
+    red, green, blue = (archive.add(starry) for _ in range(3))
+    query = {**SKY, "red": red, "green": green, "blue": blue}
+    shown = thumbnail_json(observatory.request(f"/{red}/", params=query))
+    assert (shown["aligned"], shown["cutout"]["covered"]) == ("wcs", 1.0)
+    other = thumbnail_json(observatory.request(f"/{red}/", params={**query, "red": blue, "blue": red}))
+    assert other["url"] != shown["url"]
+    archive.frames[blue]["public"] = False
+    assert message(observatory.request(f"/{red}/", params=query), 404) == "Not found"
+    assert thumbnail_json(observatory.request(f"/{red}/", params=query, headers=OWN)) == shown
+    document = {"cutouts": [{"frame": red, **query}]}
+    (refused,) = observatory.request("/cutouts", "POST", json=document).json()["cutouts"]
+    assert (refused["state"], refused["status"]) == ("failed", 404)
+    (seen,) = observatory.request("/cutouts", "POST", json=document, headers=OWN).json()["cutouts"]
+    assert seen["url"] == shown["url"]
+
+
+@pytest.mark.parametrize(
+    ("query", "text"),
+    [
+        ({"red": "1", "green": "2"}, "blue is missing"),
+        ({"red": "1", "green": "2", "blue": "x"}, "blue is 'x': it may be the id of a frame"),
+        ({"red": "1", "green": "2", "blue": "-3"}, "blue is '-3'"),
+        ({"red": "1", "green": "2", "blue": "9" * 40}, "blue is"),
+        ({"red": "1", "green": "2", "blue": "3", "x": "1", "y": "1", "size": "9px"}, "by ra and dec"),
+        ({"grean": "2"}, "did you mean green?"),
+    ],
+)
+def test_the_names_of_three_frames_are_checked(
+    observatory: Installation, archive: ArchiveServer, query: dict[str, str], text: str
+) -> None:
+    asked = len(archive.requests)
+    assert text in message(observatory.request("/1/", params=query), 400)
+    assert len(archive.requests) == asked

@@ -99,7 +99,7 @@ def place_cutout(frame: FitsFrame, cutout: Cutout, options: ThumbnailOptions) ->
         placed = _upright(frame, cutout, coordinates, centre)
     if not placed.covered:
         raise NoSuchSection(_miss(placed.section, frame.plane.shape, cutout, coordinates))
-    placed.section.check_size(frame.plane.shape)
+    placed.section.check_size(frame.plane.shape, turned=turned)
     return placed
 
 

@@ -14,6 +14,7 @@ from mezcal.errors import NoSuchSection
 if TYPE_CHECKING:
     from mezcal.convert.fits.read.planes import Pixels
 
+TURNED = 1.5  # times as long may be the sides of a section that is turned: a square needs 1.42
 SIDE_MAX = 4096  # pixels of a section, or twice the frame's side if that is more
 
 
@@ -48,10 +49,13 @@ class Section:
         along = min(self.bottom + self.height, rows) - max(self.bottom, 0)
         return max(0, across) * max(0, along) / (self.width * self.height)
 
-    def check_size(self, shape: tuple[int, int]) -> None:
-        """Raise `NoSuchSection` if the section has too many pixels for a frame with *shape* rows and columns."""
+    def check_size(self, shape: tuple[int, int], *, turned: bool = False) -> None:
+        """Raise `NoSuchSection` if the section has too many pixels for a frame with *shape* rows and columns.
+
+        That of a *turned* picture has its corners in it, too.
+        """
         for side, most in zip((self.height, self.width), shape, strict=True):
-            if side > max(SIDE_MAX, 2 * most):
+            if side > (TURNED if turned else 1) * max(SIDE_MAX, 2 * most):
                 raise NoSuchSection(
                     f"size is {self.width:,} x {self.height:,} pixels of the frame, which has {shape[1]:,} x "
                     f"{shape[0]:,}: a cutout has at most twice the frame's, or {SIDE_MAX:,}"

@@ -163,3 +163,4 @@ def test_a_section_far_larger_than_the_frame_is_refused(tmp_path: Path) -> None:
     with pytest.raises(NoSuchSection, match="at most twice"):
         placed(path, ra="150", dec="2", size="1deg")
     assert placed(path, ra="150", dec="2", size="10arcmin").covered < 0.1
+    assert placed(path, ra="150", dec="2", size="4096px", orient="exact").covered < 0.1
