@@ -124,6 +124,24 @@ class MasterForbidden(Failure):
     retention = Retention.BRIEF
 
 
+class MasterArchived(Failure):
+    """The master's object lies in an archive of the object store (Glacier) and has to be restored first."""
+
+    slug, title, status = "master-archived", "The master is in an archive", 502
+    retention = Retention.MISSING
+
+
+class OriginKeyRefused(Failure):
+    """The bucket of the masters refuses mezcal's key, or its name, region or clock is wrong: an operator has to act.
+
+    No master is at fault, so nothing is remembered, and bulk jobs wait until it works again.
+    """
+
+    slug, title, status = "origin-key-refused", "The bucket refuses this service", 502
+    retryable = True
+    blameless = True
+
+
 class OriginFailed(Failure):
     """The origin is not healthy: it answered 5xx or 429, refused or reset the connection."""
 
@@ -257,6 +275,7 @@ class Undecodable(Failure):
 ORIGIN_AWAY = (
     OriginFailed,
     OriginTimeout,
+    OriginKeyRefused,
     OriginRedirectRefused,
     MasterDenied,
     MasterForbidden,

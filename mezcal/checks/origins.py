@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 import jwt
 
 from mezcal.checks import Check, CheckFailed, Severity
+from mezcal.checks.bucket import check_bucket
 from mezcal.errors import Failure, MasterDenied, MasterUnreadable, OriginRedirectRefused
 from mezcal.http import Deadline, HttpClient, HttpRequest, RequestFailed
 from mezcal.ingest.names import MasterNames
 from mezcal.origin import FolderOrigin, open_origin
 from mezcal.origin.client import OriginClient
-from mezcal.origin.repository import addresses_of
+from mezcal.origin.repository import addresses_of, web_access
 from mezcal.origin.retries import RetryBudget
 from mezcal.recipe import Mezzanine
 from mezcal.settings import AuthType
@@ -56,6 +57,8 @@ def _check_origin(settings: Settings) -> str:
     origin = open_origin(settings)
     if isinstance(origin, FolderOrigin):
         return _check_folder(origin)
+    if settings.repo_base_url.startswith("s3://"):
+        return check_bucket(settings)
     try:
         response = _request_head(settings)
     except Failure as failure:
@@ -84,9 +87,9 @@ def _check_folder(origin: FolderOrigin) -> str:
 
 
 def _request_head(settings: Settings) -> HttpResponse:
-    addresses, budget = addresses_of(settings), RetryBudget(0, REQUEST_SECONDS)
-    head = HttpRequest(addresses.internal, "HEAD")
-    return budget.run(lambda: OriginClient(addresses, settings).send(head, budget, ANY_STATUS))
+    access, budget = web_access(settings), RetryBudget(0, REQUEST_SECONDS)
+    head = HttpRequest(access.addresses.internal, "HEAD")
+    return budget.run(lambda: OriginClient(access, settings).send(head, budget, ANY_STATUS))
 
 
 def _check_status(status: int, settings: Settings) -> None:

@@ -1,7 +1,7 @@
 """What people write to name masters: one rule for all commands.
 
 A name is a path in the repository, `./path`, an absolute path or a `file://` URL below a folder origin, or an
-`http(s)://` URL below REPO_BASE_URL. A folder or a pattern names all images below it.
+`http(s)://` or `s3://` URL below REPO_BASE_URL. A folder or a pattern names all images below it.
 """
 
 from __future__ import annotations
@@ -15,8 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 from mezcal.errors import BadRecipe
 from mezcal.ingest.manifests import Skipped
-from mezcal.origin import FolderOrigin
-from mezcal.origin.folder import Unreadable
+from mezcal.origin import FolderOrigin, ListingOrigin, Unreadable
 from mezcal.recipe import Mezzanine
 from mezcal.recipe.path import plain_path
 
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 
     from mezcal.origin import Origin
 
-HTTP = ("http://", "https://")
+NETWORK = ("http://", "https://", "s3://")
 EXAMPLE = "box1/page001.tif"
 NO_LIST = "a repository has no list of its masters: name them by --from or --manifest"
 ONE_MASTER = "this names a folder or many masters; here it must be one master"
@@ -87,7 +86,8 @@ class MasterNames:
 
     def __init__(self, origin: Origin | None) -> None:
         self._origin = origin
-        self._listing = origin.listing if isinstance(origin, FolderOrigin) else None
+        self._listing = origin.listing if isinstance(origin, ListingOrigin) else None
+        self._folder = origin.listing if isinstance(origin, FolderOrigin) else None
 
     def path_of_url(self, url: str) -> str | None:
         """Return the path of *url*, None if it is not one of the origin's."""
@@ -150,8 +150,8 @@ class MasterNames:
 
     def _relative(self, name: str) -> str:
         """Return *name* as a path in the repository. A slash at its end stays."""
-        if name.startswith(HTTP):
-            return self._path_of_http(name)
+        if name.startswith(NETWORK):
+            return self._path_of_url(name)
         if name.startswith("file:"):
             return self._path_of_absolute(unquote(urlsplit(name).path), name)
         if name.startswith("/"):
@@ -160,20 +160,20 @@ class MasterNames:
             return self._path_from_here(name)
         return name
 
-    def _path_of_http(self, url: str) -> str:
+    def _path_of_url(self, url: str) -> str:
         path = self.path_of_url(url)
-        if path is None and self._origin is not None and not self._listing:
+        if path is None and self._origin is not None and not self._folder:
             raise BadRecipe(f"this URL is not in the repository: its URLs begin with {self._origin.base_url}")
         if path is None:
             raise BadRecipe(f"REPO_BASE_URL is no such URL: give the path relative to the repository, as {EXAMPLE}")
         return path
 
     def _path_of_absolute(self, path: str, name: str) -> str:
-        found = self._listing.path_of(path) if self._listing else None
+        found = self._folder.path_of(path) if self._folder else None
         if found is not None:
             return found
-        if self._listing:
-            raise BadRecipe(f"it is not below the repository's folder, {self._listing.folder}")
+        if self._folder:
+            raise BadRecipe(f"it is not below the repository's folder, {self._folder.folder}")
         shown = path.lstrip("/") if name.startswith("/") else EXAMPLE
         raise BadRecipe(f"give the path relative to the repository, without a leading slash: {shown or EXAMPLE}")
 
@@ -182,7 +182,7 @@ class MasterNames:
 
         Elsewhere `./` is dropped: the lines that `find .` prints in the repository's folder begin with it.
         """
-        found = self._listing.path_of(f"{Path.cwd()}/{name}") if self._listing else None
+        found = self._folder.path_of(f"{Path.cwd()}/{name}") if self._folder else None
         if found is not None:
             return found
         if name.startswith("./") and (rest := LEADING_DOTS.sub("", name)):

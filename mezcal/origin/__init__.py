@@ -1,4 +1,4 @@
-"""Where masters come from: a repository over HTTP, or a folder.
+"""Where masters come from: a repository over HTTP, a bucket, or a folder.
 
 Read `repository.py` and `download.py` for one download. `growing_file.py` is why a master can be converted while it
 is still arriving.
@@ -6,17 +6,18 @@ is still arriving.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from mezcal.http import ignore_outcome
 from mezcal.origin import urls
-from mezcal.origin.folder import FolderOrigin, FolderPage
+from mezcal.origin.folder import FolderOrigin, FolderPage, Unreadable
 from mezcal.origin.growing_file import FreeSpaceCallback, free_nothing
 from mezcal.origin.master import Master, MasterStatus
-from mezcal.origin.repository import OriginRepository
+from mezcal.origin.repository import OriginRepository, web_access
 from mezcal.settings import WrongSetting
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
     from mezcal.http import Observer
@@ -25,9 +26,12 @@ if TYPE_CHECKING:
 __all__ = [
     "FolderOrigin",
     "FolderPage",
+    "ListingOrigin",
     "Master",
+    "MasterListing",
     "MasterStatus",
     "Origin",
+    "Unreadable",
     "open_origin",
     "urls",
 ]
@@ -51,6 +55,29 @@ class Origin(Protocol):
         """Return the paths of up to *most* masters, to show to people; none if the origin has no list."""
 
 
+class MasterListing(Protocol):
+    """What an origin has, by paths relative to its base URL. "" is the base itself."""
+
+    def has_folder(self, path: str, /) -> bool:
+        """Return True if *path* is known to be a folder although no slash ends it."""
+
+    def has_file(self, path: str, /) -> bool:
+        """Return True if *path* is known to be a file although it looks like a pattern."""
+
+    def walk(self, path: str, depth: int | None = None, /) -> Iterator[str | Unreadable]:
+        """Yield the paths of all images below *path*, at most *depth* folders deeper, as they are read.
+
+        What cannot be listed is yielded as `Unreadable`. Hidden names are left out.
+        """
+
+
+@runtime_checkable
+class ListingOrigin(Protocol):
+    """An origin with a list of its masters: a folder or a bucket."""
+
+    listing: MasterListing
+
+
 def open_origin(
     settings: Settings, observer: Observer = ignore_outcome, free_space: FreeSpaceCallback = free_nothing
 ) -> Origin:
@@ -61,7 +88,11 @@ def open_origin(
     """
     base_url = settings.repo_base_url
     if base_url is None:
-        raise WrongSetting("REPO_BASE_URL is not set: it may be http://.., https://.. or file:///..")
+        raise WrongSetting("REPO_BASE_URL is not set: it may be http://.., https://.., s3://.. or file:///..")
     if base_url.startswith("file://"):
         return FolderOrigin(settings)
-    return OriginRepository(settings, observer, free_space)
+    if base_url.startswith("s3://"):
+        from mezcal.origin.bucket import BucketOrigin  # noqa: PLC0415 - botocore: 18 MB that only a bucket needs
+
+        return BucketOrigin(settings, observer, free_space)
+    return OriginRepository(web_access(settings), settings, observer, free_space)

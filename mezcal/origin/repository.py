@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from mezcal.errors import MasterMissing
 from mezcal.http import HttpRequest, ignore_outcome, normalise_url
 from mezcal.origin import urls
-from mezcal.origin.client import Addresses, OriginClient
+from mezcal.origin.access import Addresses, WebAccess
+from mezcal.origin.client import OriginClient
 from mezcal.origin.download import DownloadContext, open_download
 from mezcal.origin.growing_file import free_nothing
 from mezcal.origin.master import MasterStatus, compare_validators
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from mezcal.http import HttpResponse, Observer
+    from mezcal.origin.access import OriginAccess
     from mezcal.origin.growing_file import FreeSpaceCallback
     from mezcal.origin.master import Master
     from mezcal.origin.retries import RetryBudget
@@ -29,17 +31,22 @@ NO_BODY = frozenset({204, 304})
 
 
 class OriginRepository:
-    """The masters under REPO_BASE_URL, asked for at REPO_INTERNAL_URL if that is set.
+    """The masters under the public address of *access*, asked for at its internal one.
 
     It connects when the first master is opened.
     """
 
     def __init__(
-        self, settings: Settings, observer: Observer = ignore_outcome, free_space: FreeSpaceCallback = free_nothing
+        self,
+        access: OriginAccess,
+        settings: Settings,
+        observer: Observer = ignore_outcome,
+        free_space: FreeSpaceCallback = free_nothing,
     ) -> None:
-        self.addresses = addresses_of(settings)
+        self.addresses = access.addresses
         self.base_url = self.addresses.public
-        self._client = OriginClient(self.addresses, settings, observer)
+        self._no_head = NO_HEAD | access.explained_by_get
+        self._client = OriginClient(access, settings, observer)
         self._context = DownloadContext.of(settings, free_space)
 
     def path_of(self, url: str) -> str | None:
@@ -58,7 +65,7 @@ class OriginRepository:
         conditions = {"If-None-Match": etag, "If-Modified-Since": last_modified}
         headers = {name: value for name, value in conditions.items() if value}
         try:
-            with closing(self._ask(urls.join(self.addresses.internal, path), headers)) as response:
+            with closing(self._ask(self.addresses.url_of(path), headers)) as response:
                 if response.status == 304:
                     return MasterStatus.UNCHANGED
                 check_no_page(response.headers)
@@ -69,8 +76,8 @@ class OriginRepository:
     def _ask(self, url: str, headers: Mapping[str, str]) -> HttpResponse:
         budget = self._context.new_budget()
         head = HttpRequest(url, "HEAD", headers)
-        response = self._send(head, budget, NO_BODY | NO_HEAD)
-        if response.status not in NO_HEAD:
+        response = self._send(head, budget, NO_BODY | self._no_head)
+        if response.status not in self._no_head:
             return response
         response.close()
         return self._send(HttpRequest(url, "GET", headers), budget, NO_BODY)
@@ -84,19 +91,24 @@ class OriginRepository:
 
         Returns as soon as the origin's response is known to bring a master. Leaving the context ends the download.
         """
-        asked, public = urls.join(self.addresses.internal, path), urls.join(self.addresses.public, path)
+        asked, public = self.addresses.url_of(path), urls.join(self.addresses.public, path)
         with open_download(self._client, asked, public, self._context) as master:
             yield master
 
 
+def web_access(settings: Settings) -> WebAccess:
+    """Return the access to the repository at REPO_BASE_URL, a web server. Raises `WrongSetting`."""
+    return WebAccess(addresses_of(settings), settings)
+
+
 def addresses_of(settings: Settings) -> Addresses:
-    """Return the public and the internal address of the repository. Raises `WrongSetting`."""
-    public = _base_url(settings.repo_base_url or "", "REPO_BASE_URL")
+    """Return the public and the internal address of a web server. Raises `WrongSetting`."""
+    public = base_url_in(settings.repo_base_url or "", "REPO_BASE_URL")
     given = settings.repo_internal_url
-    return Addresses(public, _base_url(given, "REPO_INTERNAL_URL") if given else public)
+    return Addresses(public, base_url_in(given, "REPO_INTERNAL_URL") if given else public)
 
 
-def _base_url(given: str, variable: str) -> str:
+def base_url_in(given: str, variable: str) -> str:
     """Return the URL in *variable* as it will be sent, with its final slash."""
     if "@" in given.split("://", 1)[-1].split("/", 1)[0]:
         raise WrongSetting(

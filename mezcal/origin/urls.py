@@ -11,9 +11,24 @@ from mezcal.http import DEFAULT_PORTS, Server, has_user, server_of
 PCHAR = "!$&'()*,=:@~"
 
 
-def join(base: str, path: str) -> str:
-    """Return the URL of *path* under *base*, which ends with a slash. Each segment is percent-encoded."""
-    return base + "/".join(quote(segment, safe=PCHAR) for segment in path.split("/"))
+def join(base: str, path: str, unescaped: str = PCHAR) -> str:
+    """Return the URL of *path* under *base*, which ends with a slash. Each segment is percent-encoded.
+
+    The *unescaped* characters stay as they are, besides the unreserved ones.
+    """
+    return base + "/".join(quote(segment, safe=unescaped) for segment in path.split("/"))
+
+
+def bucket_and_prefix(base: str) -> tuple[str, str] | None:
+    """Return the bucket and the prefix of the keys in the `s3://` URL *base*; None for another URL.
+
+    The prefix is empty, or ends with a slash.
+    """
+    parts = urlsplit(base)
+    if parts.scheme != "s3":
+        return None
+    prefix = unquote(parts.path).strip("/")
+    return parts.netloc, f"{prefix}/" if prefix else ""
 
 
 def path_under(base: str, url: str) -> str | None:
@@ -36,6 +51,8 @@ def path_under(base: str, url: str) -> str | None:
 
 def _authority(parts: SplitResult) -> tuple[str, str | None, int | None]:
     scheme, host, port = parts.scheme, parts.hostname, parts.port
+    if scheme == "s3":
+        host = parts.netloc  # of buckets, upper and lower case may differ
     return scheme, host, port or DEFAULT_PORTS.get(scheme)
 
 

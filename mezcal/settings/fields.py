@@ -56,13 +56,14 @@ class SettingFields(BaseSettings):
     # --- the origin
     repo_base_url: Repository = Field(
         None,
-        description="URL of the masters: `http(s)://host/path`, with or without a final slash, or "
-        "`file:///folder`. If unset, `mezcal up` serves its built-in samples.",
+        description="URL of the masters: `http(s)://host/path`, with or without a final slash, "
+        "`s3://bucket/prefix` or `file:///folder`. If unset, `mezcal up` serves its built-in samples.",
     )
     repo_internal_url: WebAddress = Field(
         None,
         description="URL at which mezcal itself reaches the repository, if it is not REPO_BASE_URL. The repository "
-        "gets the host and scheme of REPO_BASE_URL as `X-Forwarded-Host` and `X-Forwarded-Proto`.",
+        "gets the host and scheme of REPO_BASE_URL as `X-Forwarded-Host` and `X-Forwarded-Proto`. For a bucket: the "
+        "address of an S3 server that is not AWS.",
     )
     auth_type: Annotated[AuthType, UPPER] = Field(
         AuthType.NONE,
@@ -73,8 +74,20 @@ class SettingFields(BaseSettings):
     jwt_secret: SecretStr | None = Field(
         None, description="Key with which mezcal signs its own HS256 tokens (AUTH_TYPE=JWT_SECRET)."
     )
-    repo_username: str | None = Field(None, description="User name for AUTH_TYPE=BASIC.")
-    repo_password: SecretStr | None = Field(None, description="Password for AUTH_TYPE=BASIC.")
+    repo_username: str | None = Field(
+        None,
+        description="User name for AUTH_TYPE=BASIC. For a bucket: its access key; if unset, AWS_ACCESS_KEY_ID, or what "
+        "every AWS client finds.",
+    )
+    repo_password: SecretStr | None = Field(
+        None, description="Password for AUTH_TYPE=BASIC, or the secret of the bucket's access key."
+    )
+    repo_region: str | None = Field(
+        None, description="Region of the bucket in REPO_BASE_URL. If unset, AWS_DEFAULT_REGION, or `us-east-1`."
+    )
+    repo_requester_pays: bool = Field(
+        False, description="Pay for requests to a bucket whose owner has set that the requester pays."
+    )
     origin_connect_timeout: float = Field(5, gt=0, description="Seconds to connect to the repository.")
     origin_read_timeout: float = Field(
         30, gt=0, description="Seconds without a byte after which a download is given up."

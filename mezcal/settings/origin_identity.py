@@ -80,6 +80,8 @@ def normal_address(url: str) -> str:
     if scheme == "file":
         return _normal_folder(unquote(parts.path))
     path = quote(unquote(parts.path), safe=SAFE).rstrip("/") + "/"
+    if scheme == "s3":  # the names of buckets are no host names: upper and lower case may differ
+        return f"s3://{parts.netloc.rpartition('@')[2]}{path}"
     port = None if port == DEFAULT_PORTS.get(scheme) else port
     return f"{scheme}://{_host(parts.hostname or '')}{f':{port}' if port else ''}{path}"
 

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 DEFAULT_MAX_PIXELS = 2_000_000_000  # MAX_IMAGE_PIXELS=0; larger than any master that was seen in practice
 HOST_NAME = re.compile(r"[A-Za-z0-9._-]+(:[0-9]+)?|\[[0-9A-Fa-f:.]+\](:[0-9]+)?|[0-9A-Fa-f:.]+")
 
+BUCKET_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]")
+
 THIS_MACHINE = {"localhost", "127.0.0.1", "::1"}
 
 
@@ -178,8 +180,13 @@ def _web_address(value: str | None) -> str | None:
 
 
 def _repository(value: str | None) -> str | None:
-    if value is not None and not value.startswith(("http://", "https://", "file:///")):
-        raise ValueError("must begin with http://, https:// or file:///")
+    if value is None or value.startswith(("http://", "https://", "file:///")):
+        return value
+    if not value.startswith("s3://"):
+        raise ValueError("must begin with http://, https://, s3:// or file:///")
+    bucket = value.removeprefix("s3://").partition("/")[0]
+    if "@" not in bucket and not BUCKET_NAME.fullmatch(bucket):  # a key in it is refused without showing the value
+        raise ValueError("must name a bucket, as s3://bucket/prefix")
     return value
 
 

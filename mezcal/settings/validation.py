@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 # Without REVALIDATE_AFTER, for folders alone: comparing a file costs nearly nothing, and no folder sends events.
 FOLDER_HIT_SECONDS = 30  # and as long again until the next request: an edited master is shown within a minute
+BUCKET = "s3://"
 FOLDER_UNASKED_SECONDS = 20 * 3600  # the walk through a large store takes some hours: each image within a day
 
 
@@ -61,7 +62,7 @@ class Settings(SettingFields):
     @classmethod
     def _credential_implies_auth_type(cls, values: dict[str, Any]) -> dict[str, Any]:
         """Choose AUTH_TYPE by the credential that is set. Of several, the order is that of umd-lib/mezcal."""
-        if not values.get("auth_type"):
+        if not values.get("auth_type") and not str(values.get("repo_base_url")).startswith(BUCKET):
             if values.get("jwt_secret"):
                 values["auth_type"] = AuthType.JWT_SECRET
             elif values.get("jwt_token"):
@@ -100,8 +101,28 @@ class Settings(SettingFields):
 
     @model_validator(mode="after")
     def _check_internal_url(self) -> Self:
-        if self.repo_internal_url and not (self.repo_base_url or "").startswith("http"):
-            raise ValueError("REPO_INTERNAL_URL needs REPO_BASE_URL, the http(s) URL by which others name the masters")
+        if self.repo_internal_url and not (self.repo_base_url or "").startswith(("http", BUCKET)):
+            raise ValueError(
+                "REPO_INTERNAL_URL needs REPO_BASE_URL, the http(s):// or s3:// URL by which others name the masters"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _check_bucket_of_masters(self) -> Self:
+        base = self.repo_base_url or ""
+        if not base.startswith(BUCKET):
+            if self.repo_requester_pays:
+                raise ValueError("REPO_REQUESTER_PAYS needs a bucket: REPO_BASE_URL=s3://bucket/prefix")
+            return self
+        if "@" in base.removeprefix(BUCKET).partition("/")[0]:
+            raise ValueError("REPO_BASE_URL contains a key: set REPO_USERNAME and REPO_PASSWORD instead")
+        if "?" in base or "#" in base:
+            raise ValueError(f"REPO_BASE_URL is {base!r}: must be s3://bucket/prefix, with ? and # as %3F and %23")
+        if self.auth_type is not AuthType.NONE:
+            raise ValueError(
+                f"AUTH_TYPE is {self.auth_type}: requests to a bucket are signed, so remove it, and set the key by "
+                "REPO_USERNAME and REPO_PASSWORD"
+            )
         return self
 
     @model_validator(mode="after")

@@ -31,7 +31,8 @@ class MasterResolver:
     def __init__(self, settings: Settings, origin: Origin) -> None:
         self.origin = origin
         self._bases = [base.rstrip("/") + "/" for base in settings.webhook_base_urls]
-        self._buckets = [bucket.partition("/")[::2] for bucket in settings.webhook_buckets]
+        own = urls.bucket_and_prefix(settings.repo_base_url or "")
+        self._buckets = [bucket.partition("/")[::2] for bucket in settings.webhook_buckets] + ([own] if own else [])
         self._paths = re.compile("|".join(map(translate, settings.webhook_paths)))
         self._types = settings.webhook_types
         self._profiles = profiles_of(settings)
@@ -82,7 +83,7 @@ class MasterResolver:
         for name, prefix in self._buckets:
             if bucket == name and key.startswith(prefix):
                 return str(key).removeprefix(prefix)
-        raise EventIgnored("its bucket and key are not in WEBHOOK_BUCKETS")
+        raise EventIgnored("its bucket and key are neither below REPO_BASE_URL nor in WEBHOOK_BUCKETS")
 
     def _check_type(self, path: str, media: str | None) -> None:
         """Raise `EventIgnored` if the media type, or that of the file name, is not in WEBHOOK_TYPES."""

@@ -44,6 +44,6 @@ class ManifestPaths:
             if url.startswith(prefix):
                 rest = url.removeprefix(prefix).removesuffix("/info.json").strip("/")
                 identifier = unquote(rest)
-                is_url = identifier.startswith(("http://", "https://"))
+                is_url = identifier.startswith(("http://", "https://", "s3://"))
                 return self.origin_path_of(identifier) if is_url else identifier
         return None

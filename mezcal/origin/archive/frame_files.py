@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from mezcal.errors import MasterDenied, MasterForbidden, OriginRedirectRefused, TicketExpired
 from mezcal.http import has_user, ignore_outcome, normalise_url, server_of
-from mezcal.origin.client import Addresses, OriginClient
+from mezcal.origin.access import Addresses, WebAccess
+from mezcal.origin.client import OriginClient
 from mezcal.origin.download import DownloadContext, open_download
 from mezcal.origin.growing_file import free_nothing
 from mezcal.origin.master import MasterStatus
@@ -77,7 +78,8 @@ class FrameOrigin:
     def _open(self, open_file: OpenFile, path: str) -> Iterator[Master]:
         url = self._checked_url(path)
         public_url = f"{self.base_url}frames/{path}/"  # the signed URL is as good as a key: it is stored nowhere
-        client = OriginClient(Addresses(url, url), self._settings, self._observer)
+        access = WebAccess(Addresses(url, url), self._settings)
+        client = OriginClient(access, self._settings, self._observer)
         try:
             with open_file(client, url, public_url, self._context) as master:
                 yield master

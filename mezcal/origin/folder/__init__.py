@@ -3,7 +3,7 @@
 `origin` opens its files, `listing` lists them, `opening` keeps both from following a link out of the folder.
 """
 
-from mezcal.origin.folder.listing import FolderPage, Unreadable
+from mezcal.origin.folder.listing import FolderPage, Unreadable, has_image_suffix
 from mezcal.origin.folder.origin import FolderOrigin
 
-__all__ = ["FolderOrigin", "FolderPage", "Unreadable"]
+__all__ = ["FolderOrigin", "FolderPage", "Unreadable", "has_image_suffix"]

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 REMEMBERED = (
     *("repo_base_url", "repo_internal_url", "archive_api_url", "key_prefix", "storage", "storage_layout"),
     *("aws_bucket", "aws_prefix", "storage_url", "s3_addressing", "aws_default_region"),
+    *("repo_region", "repo_requester_pays"),
 )
 
 NginxChoice = Literal["auto", "always", "never"]

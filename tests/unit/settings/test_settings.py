@@ -109,7 +109,7 @@ def test_a_missing_secret_file_is_named(monkeypatch: pytest.MonkeyPatch) -> None
         ("MEZZANINE_QUALITY", "200", "must be at most 100"),
         ("STORAGE_LAYOUT", "flat", "'basic', 'md5_encoded' or 'md5_encoded_pairtree'"),
         ("AUTH_TYPE", "KERBEROS", "'NONE', 'BASIC', 'JWT_TOKEN' or 'JWT_SECRET'"),
-        ("REPO_BASE_URL", "ftp://x/", "must begin with http://, https:// or file:///"),
+        ("REPO_BASE_URL", "ftp://x/", "must begin with http://, https://, s3:// or file:///"),
         ("WAIT_SECONDS", "soon", "must be a number"),
         ("BACKGROUND", "white", "must have the form ^#"),
         ("API_PROCESSES", "1.5", "must be a whole number"),

@@ -14,15 +14,17 @@ from typing import TYPE_CHECKING, Any
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
-from botocore.session import Session
 from botocore.utils import parse_timestamp
 
 from mezcal.errors import StoreDown
+from mezcal.s3_session import DEFAULT_REGION, addressing_style, open_session
 from mezcal.store.s3.client.failures import OVERLOADED, UNREACHABLE, S3Refused, failure_of
 from mezcal.store.s3.client.presigned_urls import presigned
 
 if TYPE_CHECKING:
     from collections.abc import Container
+
+    from botocore.session import Session
 
     from mezcal.settings import Settings
 
@@ -38,7 +40,6 @@ UNREACHABLE_SECONDS = 1.0  # no request is sent for so long after the store coul
 CONNECTIONS_MAX = 64  # kept open by each process
 # Of a server that redirects every request, botocore asks in which region the bucket is, and is redirected again.
 UNREADABLE = (ResponseParserError, RecursionError)
-DEFAULT_REGION = "us-east-1"
 THUMBNAIL_REGION = "us-west-2"  # thumbnail-service's default, for who takes its variables over
 
 
@@ -152,14 +153,14 @@ def _pause(attempt: int, asked: float | None = None) -> float:
 
 
 def _session(settings: Settings) -> Session:
-    """Returns a session with the key of *settings*; without one botocore looks for it where every AWS client does."""
-    session = Session()
-    if settings.aws_access_key_id and settings.aws_secret_access_key:
-        token = settings.aws_session_token.get_secret_value() if settings.aws_session_token else None
-        session.set_credentials(settings.aws_access_key_id, settings.aws_secret_access_key.get_secret_value(), token)
-    default = THUMBNAIL_REGION if settings.archive_api_url else DEFAULT_REGION
-    region = settings.aws_default_region or session.get_config_variable("region") or default
-    session.set_config_variable("region", region)
+    """Returns a session with the key of *settings*."""
+    session = open_session(
+        settings.aws_access_key_id,
+        settings.aws_secret_access_key,
+        settings.aws_session_token,
+        settings.aws_default_region,
+        THUMBNAIL_REGION if settings.archive_api_url else DEFAULT_REGION,
+    )
     session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=parse_time)
     return session
 
@@ -175,9 +176,7 @@ def parse_time(value: Any) -> datetime:
 
 def _config(settings: Settings, read_seconds: float) -> Config:
     """Returns what all S3 servers understand: no checksum headers beyond the signature, which covers the body."""
-    style = settings.s3_addressing
-    if style == "auto":  # a dot in the bucket's name does not match the certificate of `*.s3.amazonaws.com`
-        style = "path" if settings.storage_url or "." in (settings.aws_bucket or "") else "virtual"
+    style = addressing_style(settings.s3_addressing, settings.aws_bucket or "", settings.storage_url)
     return Config(
         signature_version="s3v4",
         connect_timeout=CONNECT_SECONDS,
