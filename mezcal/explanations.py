@@ -108,14 +108,14 @@ TABLE = {
         f"The image is in an archive and must be brought back first. {TELL}",
         "The object of {MASTER} is in an archive of the object store (Glacier), which takes hours to give it back.",
         "Restore the object, or give it a storage class that is read at once. Then: mezcal failures --forget {JOB}",
-        "docs/object-storage.md",
+        "docs/origins.md",
     ),
     "origin-key-refused": Explanation(
         f"The repository refuses this service. {TELL}",
         "The bucket of {REPO_BASE_URL} refuses the key or the signature, or there is no such bucket; the detail says "
         "which. Bulk jobs wait until this is corrected.",
         "Correct the setting that the detail names, and start mezcal again. Test it with: mezcal check",
-        "docs/object-storage.md",
+        "docs/origins.md",
         retry=True,
         private=True,
     ),

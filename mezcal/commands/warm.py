@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
 DESCRIPTION = """\
 Queue the named masters that are not cached, in the bulk lane: requests of clients come first. A path is
-relative to REPO_BASE_URL; a whole URL below it works too. If the repository is a folder, so do an absolute path, a
-folder and a pattern. Ctrl-C ends the command; the jobs stay queued.
+relative to REPO_BASE_URL; a whole URL below it works too. If the repository is a folder or a bucket, so do a folder/
+and a pattern, and for a folder an absolute path. Ctrl-C ends the command; the jobs stay queued.
 
 example: mezcal warm --wait books/1/page.tif books/2/ 'books/**/cover.tif'"""
 
@@ -46,7 +46,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the description and the options of the command to *parser*."""
     parser.description, parser.epilog = DESCRIPTION, EXIT_CODES
     parser.add_argument("paths", nargs="*", metavar="PATH", help="a master, a folder/ or a 'pattern'")
-    parser.add_argument("--all", action="store_true", help="all images of the folder that is the repository")
+    parser.add_argument("--all", action="store_true", help="all images of the folder or bucket that is the repository")
     add_lists(parser)
     parser.add_argument(
         "--manifest",

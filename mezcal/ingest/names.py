@@ -161,6 +161,8 @@ class MasterNames:
         return name
 
     def _path_of_url(self, url: str) -> str:
+        if self._origin is not None and self._listing and url.rstrip("/") + "/" == self._origin.base_url:
+            return ""
         path = self.path_of_url(url)
         if path is None and self._origin is not None and not self._folder:
             raise BadRecipe(f"this URL is not in the repository: its URLs begin with {self._origin.base_url}")

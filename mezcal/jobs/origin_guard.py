@@ -19,6 +19,7 @@ from mezcal.errors import (
     ORIGIN_AWAY,
     Failure,
     OriginFailed,
+    OriginKeyRefused,
     OriginPaused,
     OriginTimeout,
     Superseded,
@@ -111,7 +112,8 @@ class OriginGuard:
     def probe(self, host: str, request: Callable[[], object], *, known: bool = True) -> OriginHealth:
         """Report how the origin *host* answers *request*. Returns its health.
 
-        The request is for a master that was read before, if *known*; else any answer will do.
+        The request is for a master that was read before, if *known*; else any answer will do, except that the key is
+        refused.
 
         When it is healthy again after an outage, the delayed jobs that it failed are tried again at once. Otherwise the
         few that are left would wait for hours, because their pauses have grown, and a master that always fails would
@@ -122,7 +124,8 @@ class OriginGuard:
             request()
         except Failure as failure:
             health = _health(failure)
-            if known and health is OriginHealth.HEALTHY and isinstance(failure, ORIGIN_AWAY):
+            refused = isinstance(failure, ORIGIN_AWAY if known else OriginKeyRefused)  # the key is refused for any path
+            if health is OriginHealth.HEALTHY and refused:
                 health = OriginHealth.REFUSING
         self._scripts.run("origin/report", self._keys.of_origin(host), self._report(health, probe="1"))
         return health

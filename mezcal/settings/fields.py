@@ -491,7 +491,7 @@ class SettingFields(BaseSettings):
     webhook_buckets: Names = Field(
         (),
         description="Buckets, comma-separated, whose objects are the repository's masters: `bucket`, or "
-        "`bucket/prefix/` if the path of a master begins after a prefix.",
+        "`bucket/prefix/` if the path of a master begins after a prefix. That of REPO_BASE_URL needs no entry.",
     )
     webhook_paths: Names = Field(
         ("*",),

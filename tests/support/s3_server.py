@@ -7,15 +7,19 @@ lists no multipart uploads; *closed* has no CORS rule. `S3Server.refuse` makes a
 
 from __future__ import annotations
 
+import json
 import socket
 import subprocess
 import sys
-from contextlib import contextmanager
+from collections import deque
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 from uuid import uuid4
 
 import requests
+from botocore.session import Session
 
 from mezcal.settings import load
 from tests.support.waiting import until
@@ -31,8 +35,19 @@ CHANGES = {"PUT", "POST", "DELETE"}
 KEYS = {"AWS_ACCESS_KEY_ID": "an-id-of-the-tests", "AWS_SECRET_ACCESS_KEY": "a-secret-of-the-tests"}
 
 
-CONTROL = "-/refuse"
+CONTROL, SEEN = "-/refuse", "-/seen"
+SEEN_MAX = 10_000  # requests that are remembered
 SLOW_DOWN = b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
+
+
+@dataclass(frozen=True)
+class SeenRequest:
+    """One request as it arrived; *path* is decoded, names of *headers* are in lower case."""
+
+    method: str
+    path: str
+    query: str
+    headers: dict[str, str]
 
 
 class S3Server:
@@ -45,6 +60,7 @@ class S3Server:
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = folder / f"s3-{self.port}.log"
         self.process: subprocess.Popen[bytes] | None = None
+        self.keys: dict[str, dict[str, str]] = {}
 
     def start(self) -> None:
         """Start it and wait until it answers."""
@@ -79,6 +95,34 @@ class S3Server:
         """Answer the next *count* requests with *methods*, or each *every*-th one, by 503 SlowDown and *headers*."""
         query = {"methods": methods, "count": str(count), "every": str(every), **headers}
         assert self.request("POST", CONTROL, params=query).ok
+
+    def seen(self, path: str = "") -> list[SeenRequest]:
+        """Returns the signed requests whose path begins with *path*, in the order of their arrival."""
+        requests = [SeenRequest(**each) for each in self.request("GET", SEEN).json()]
+        return [each for each in requests if each.path.startswith(path) and "authorization" in each.headers]
+
+    def enforce_keys(self) -> None:
+        """From now on check signatures, and the rights of keys, as `add_key` gives them."""
+        assert self.request("POST", "moto-api/reset-auth", data="0").ok
+
+    def add_key(self, user: str, *statements: dict[str, Any]) -> None:
+        """Create *user* with the rights of these policy *statements*; `keys` has the settings with the key.
+
+        Call it before `enforce_keys`.
+        """
+        allowed = [{"Effect": "Allow", **each} for each in statements]
+        policy = json.dumps({"Version": "2012-10-17", "Statement": allowed})
+        with closing(self.client("iam", *KEYS.values())) as iam:
+            iam.create_user(UserName=user)
+            iam.put_user_policy(UserName=user, PolicyName="rights", PolicyDocument=policy)
+            key = iam.create_access_key(UserName=user)["AccessKey"]
+        self.keys[user] = {"repo_username": key["AccessKeyId"], "repo_password": key["SecretAccessKey"]}
+
+    def client(self, service: str, key_id: str, secret: str) -> Any:
+        """Returns botocore's client for a *service* of the server. Close it."""
+        session = Session()
+        session.set_credentials(key_id, secret)
+        return session.create_client(service, "us-east-1", endpoint_url=self.url)
 
     def signal(self, what: signal.Signals) -> None:
         """Send the process *what*: SIGSTOP makes a store that takes connections and says nothing."""
@@ -142,6 +186,7 @@ def serve(port: int, options: list[str]) -> None:
     from werkzeug.serving import WSGIRequestHandler, run_simple  # noqa: PLC0415
 
     moto, refusals = DomainDispatcherApplication(create_backend_app), Refusals()
+    seen: deque[dict[str, Any]] = deque(maxlen=SEEN_MAX)
 
     def application(environ: dict[str, Any], start_response: Any) -> Any:
         method, query = environ["REQUEST_METHOD"], environ.get("QUERY_STRING", "")
@@ -149,6 +194,10 @@ def serve(port: int, options: list[str]) -> None:
             refusals.set(dict(parse_qsl(query, keep_blank_values=True)))
             start_response("204 No Content", [])
             return [b""]
+        if environ["PATH_INFO"] == f"/{SEEN}":
+            start_response("200 OK", [("Content-Type", "application/json")])
+            return [json.dumps(list(seen)).encode()]
+        seen.append(as_seen(environ))
         headers = refusals.headers(method)
         if headers is not None:
             environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
@@ -163,6 +212,14 @@ def serve(port: int, options: list[str]) -> None:
 
     WSGIRequestHandler.protocol_version = "HTTP/1.1"  # connections are kept, as object stores keep them
     run_simple("127.0.0.1", port, application, threaded=True)
+
+
+def as_seen(environ: dict[str, Any]) -> dict[str, Any]:
+    """Returns the fields of the request's `SeenRequest`."""
+    headers = {name[5:].replace("_", "-").lower(): value for name, value in environ.items() if name.startswith("HTTP_")}
+    path = environ["PATH_INFO"].encode("latin-1").decode("utf-8", "replace")
+    query = environ.get("QUERY_STRING", "")
+    return {"method": environ["REQUEST_METHOD"], "path": path, "query": query, "headers": headers}
 
 
 def lesser(environ: dict[str, Any], method: str, query: str, options: list[str]) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from redis import RedisError
 
-from mezcal.errors import ORIGIN_AWAY, StoreDown, Superseded, TimedOut
+from mezcal.errors import ORIGIN_AWAY, OriginKeyRefused, StoreDown, Superseded, TimedOut
 from mezcal.jobs.outages import persist
 from mezcal.jobs.state.keys import Lane
 
@@ -127,9 +127,11 @@ class Lease:
 def _longest_pause(failure: Failure) -> float:
     """Return the most seconds between two attempts that end with *failure*.
 
-    They grow where each attempt reads the master in vain, as on a full disk: the origin must not suffer for it.
+    They grow where each attempt reads the master in vain, as on a full disk, or is refused: the origin must not suffer
+    for it. When it accepts the key again, the chore that probes it notices.
     """
-    in_vain = isinstance(failure, StoreDown) and failure.after_reading and not failure.may_pass
+    refused = isinstance(failure, OriginKeyRefused)
+    in_vain = refused or (isinstance(failure, StoreDown) and failure.after_reading and not failure.may_pass)
     return OUTAGE_BACK_OFF_MAX if failure.blameless and not in_vain else BACK_OFF_MAX
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
@@ -13,12 +14,14 @@ from mezcal.origin.bucket.refusals import BODY_MAX, failure_of
 from mezcal.origin.bucket.signing import RequestSigner
 from mezcal.origin.repository import base_url_in
 from mezcal.s3_session import addressing_style
+from mezcal.settings import WrongSetting
 
 if TYPE_CHECKING:
     from mezcal.http import HttpRequest, HttpResponse
     from mezcal.settings import Settings
 
 UNESCAPED = "~"  # S3 computes a signature from the key with all but the unreserved characters escaped (SigV4)
+AWS_REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-[0-9]+")
 
 
 class BucketAccess:
@@ -31,7 +34,7 @@ class BucketAccess:
     explained_by_get = frozenset({301, 307, 308, 401, 403, 404})
 
     def __init__(self, settings: Settings) -> None:
-        self._signer = RequestSigner(settings)
+        self.signer = RequestSigner(settings)
         self._denied = settings.origin_denied_status
         self._payer = {"x-amz-request-payer": "requester"} if settings.repo_requester_pays else {}
         place = urls.bucket_and_prefix(settings.repo_base_url or "")
@@ -44,7 +47,7 @@ class BucketAccess:
     def _root_url(self, settings: Settings) -> str:
         """Return the URL of the bucket without a prefix: on AWS, or on the server of REPO_INTERNAL_URL."""
         given = settings.repo_internal_url
-        endpoint = base_url_in(given, "REPO_INTERNAL_URL") if given else f"https://{self._signer.aws_host()}/"
+        endpoint = base_url_in(given, "REPO_INTERNAL_URL") if given else _aws_endpoint(self.signer.region)
         if addressing_style(settings.s3_addressing, self.bucket, given) == "path":
             return f"{endpoint}{quote(self.bucket, safe='')}/"
         parts = urlsplit(endpoint)
@@ -52,7 +55,7 @@ class BucketAccess:
 
     def prepare(self, request: HttpRequest) -> HttpRequest:
         """Return *request* with its signature, which is valid for some minutes."""
-        signed = self._signer.sign(request.method, request.url, {**request.headers, **self._payer})
+        signed = self.signer.sign(request.method, request.url, {**request.headers, **self._payer})
         return replace(request, own_headers=signed, may_redirect=None)
 
     def check(self, response: HttpResponse, *, ranged: bool) -> None:
@@ -60,6 +63,14 @@ class BucketAccess:
         if response.status == 200 or (ranged and response.status == 206):
             return
         raise failure_of(response.status, response.headers, _beginning(response), self._denied)
+
+
+def _aws_endpoint(region: str) -> str:
+    """Return the URL of S3 in *region* of AWS ("Amazon S3 endpoints"). Raises `WrongSetting` if there is none."""
+    if not AWS_REGION.fullmatch(region):
+        hint = "for another S3 server than AWS, set REPO_INTERNAL_URL to its address"
+        raise WrongSetting(f"AWS has no region {region!r}: set REPO_REGION to that of the bucket", hint)
+    return f"https://s3.{region}.amazonaws.com{'.cn' if region.startswith('cn-') else ''}/"
 
 
 def _beginning(response: HttpResponse) -> bytes:

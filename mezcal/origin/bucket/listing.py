@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from contextlib import closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote, unquote_plus, urlencode
-from xml.etree.ElementTree import Element, ParseError, XMLPullParser
+from xml.etree.ElementTree import ParseError, XMLPullParser
 
 from mezcal.errors import BadRecipe, Failure, OriginFailed
 from mezcal.http import HttpRequest
@@ -17,6 +17,7 @@ from mezcal.recipe.path import plain_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from xml.etree.ElementTree import Element
 
     from mezcal.http import HttpResponse
     from mezcal.origin.bucket.access import BucketAccess
@@ -122,7 +123,8 @@ def _elements(response: HttpResponse, budget: RetryBudget) -> Iterator[Element]:
         if size > PAGE_BYTES_MAX:
             raise OriginFailed(f"the bucket's list has more than {PAGE_BYTES_MAX:,} bytes for {PAGE_MAX:,} names")
         parser.feed(chunk)
-        yield from (event[1] for event in parser.read_events() if isinstance(event[1], Element))
+        for event in parser.read_events():
+            yield cast("tuple[str, Element]", event)[1]
     parser.close()
 
 

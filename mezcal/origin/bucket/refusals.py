@@ -12,6 +12,7 @@ from mezcal.errors import (
     MasterMissing,
     OriginFailed,
     OriginKeyRefused,
+    OriginRedirectRefused,
     UnusableResponse,
 )
 from mezcal.origin.responses import parse_retry_after
@@ -51,7 +52,8 @@ DENIED = (
     "the same of a missing one to a key without s3:ListBucket. `mezcal check` tells whether it has that right"
 )
 ARCHIVED = "InvalidObjectState"
-REDIRECTS = {301, 307, 308}
+OF_A_REGION = {301, 307, 308}  # redirects of S3
+REDIRECTS = {300, 302, 303}  # of something else in front of it
 
 
 def failure_of(status: int, headers: Mapping[str, str], body: bytes, denied: int) -> Exception:
@@ -62,12 +64,15 @@ def failure_of(status: int, headers: Mapping[str, str], body: bytes, denied: int
     match = CODE.search(body)
     code = match[1].decode() if match else ""
     said = f"the bucket answered {status} {code}".rstrip()
-    if code in OF_THE_KEY or status in REDIRECTS:
+    if code in OF_THE_KEY or status in OF_A_REGION:
         region = headers.get("x-amz-bucket-region") or _region(body)
         advice = OF_THE_KEY.get(code, OTHER_REGION)
         return OriginKeyRefused(f"{said}: {advice}{f'={region}' if region and advice == OTHER_REGION else ''}")
     if status == 429 or status >= 500 or status < 200:
         return TransientFailure(OriginFailed(said), parse_retry_after(headers.get("Retry-After")))
+    if status in REDIRECTS:
+        detail = "no redirect of a bucket is followed, for a signature is for one server: check REPO_INTERNAL_URL"
+        return OriginRedirectRefused(f"{said}: {detail}")
     if code == ARCHIVED:
         return MasterArchived(f"{said}: the object is in an archive (Glacier), and has to be restored first")
     return _of_the_master(status, said, denied)

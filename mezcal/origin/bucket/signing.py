@@ -75,11 +75,3 @@ class RequestSigner:
             return open_session(settings.repo_username, settings.repo_password, None, region, DEFAULT_REGION)
         key = settings.aws_access_key_id, settings.aws_secret_access_key, settings.aws_session_token
         return open_session(*key, region, DEFAULT_REGION)
-
-    def aws_host(self) -> str:
-        """Return the host of S3 in the region. Raises `WrongSetting` if AWS has no such region."""
-        found = self._session().get_component("endpoint_resolver").construct_endpoint("s3", self.region)
-        if not found:
-            hint = "for another S3 server than AWS, set REPO_INTERNAL_URL to its address"
-            raise WrongSetting(f"AWS has no region {self.region!r}: set REPO_REGION to that of the bucket", hint)
-        return str(found["hostname"])

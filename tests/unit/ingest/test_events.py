@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from mezcal.errors import BadEvent
 from mezcal.ingest.events import READERS, Event, EventIgnored, EventKind, MasterResolver, read
 from mezcal.origin import open_origin
+from mezcal.recipe import Mezzanine
 from mezcal.settings import load
 from tests import DATA
 
@@ -253,6 +254,17 @@ def test_what_is_ours_is_known_by_all_its_names(masters: MasterResolver, event: 
 def test_what_is_not_ours_or_no_image_is_ignored(masters: MasterResolver, event: Event) -> None:
     with pytest.raises(EventIgnored):
         masters.resolve(event)
+
+
+def test_an_object_of_the_bucket_of_the_masters_needs_no_setting() -> None:
+    own = hearing(repo_base_url="s3://masters/a%20prefix", webhook_buckets="")
+    changed = Event(EventKind.CHANGED, "object", ["masters", "a prefix/dc/1+2.tif"])
+    assert own.resolve(changed) == Mezzanine("dc/1+2.tif")
+    named = Event(EventKind.CHANGED, "url", "s3://masters/a%20prefix/dc/1%2B2.tif")
+    assert own.resolve(named) == Mezzanine("dc/1+2.tif")
+    for elsewhere in (["masters", "dc/1.tif"], ["others", "a prefix/dc/1.tif"]):
+        with pytest.raises(EventIgnored, match="neither below REPO_BASE_URL nor in WEBHOOK_BUCKETS"):
+            own.resolve(Event(EventKind.CHANGED, "object", elsewhere))
 
 
 def test_without_configured_buckets_no_object_is_ours() -> None:

@@ -190,6 +190,20 @@ def test_a_repository_has_paths_and_urls_and_no_list(repository: MasterNames) ->
         assert isinstance(repository.parse(given), MasterGroup), "what is stored can be purged"
 
 
+def test_a_bucket_has_paths_urls_folders_and_patterns() -> None:
+    given = {"repo_base_url": "s3://masters/a prefix", "repo_username": "id", "repo_password": "secret"}
+    bucket = MasterNames(open_origin(load(_env_file=None, **given)))
+    for name in ("box 1/a.tif", "./box 1/a.tif", "s3://masters/a%20prefix/box%201/a.tif"):
+        assert bucket.parse(name) == Mezzanine("box 1/a.tif")
+    folders = [bucket.parse(name) for name in ("box1/", "s3://masters/a%20prefix/box1/", "s3://masters/a%20prefix/")]
+    assert [group.prefix for group in folders if isinstance(group, MasterGroup)] == ["box1/", "box1/", ""]
+    assert bucket.parse("box1/*.tif") == MasterGroup("box1/*.tif", "box1/", "box1/*.tif")
+    with pytest.raises(BadRecipe, match="its URLs begin with s3://masters/a%20prefix/"):
+        bucket.parse("s3://others/a.tif")
+    with pytest.raises(BadRecipe, match=r"without a leading slash: box1/a\.tif"):
+        bucket.parse("/box1/a.tif")
+
+
 def test_without_a_repository_paths_are_understood() -> None:
     assert MasterNames(None).parse("a.tif") == Mezzanine("a.tif")
     with pytest.raises(BadRecipe, match="without a leading slash"):

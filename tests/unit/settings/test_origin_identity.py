@@ -104,3 +104,14 @@ def test_files_are_compared_by_default_and_repositories_are_not_asked(
 ) -> None:
     settings = load(_env_file=None, **given)
     assert (settings.hit_fresh_seconds, settings.unasked_fresh_seconds) == seconds
+
+
+def test_a_bucket_is_an_origin_by_its_name_and_prefix() -> None:
+    bucket = identity("s3://masters/a%20prefix")
+    assert str(bucket) == "s3://masters/a%20prefix/"
+    assert bucket == identity("s3://masters/a prefix/")
+    assert bucket.folder_name.startswith("cache-masters-")
+    assert bucket.has_master("s3://masters/a%20prefix/box/1.tif")
+    assert not bucket.has_master("s3://masters/another/1.tif")
+    others = ("s3://masters/", "s3://Masters/a%20prefix", "https://masters/a%20prefix")
+    assert bucket not in map(identity, others)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -110,6 +111,9 @@ def test_a_missing_secret_file_is_named(monkeypatch: pytest.MonkeyPatch) -> None
         ("STORAGE_LAYOUT", "flat", "'basic', 'md5_encoded' or 'md5_encoded_pairtree'"),
         ("AUTH_TYPE", "KERBEROS", "'NONE', 'BASIC', 'JWT_TOKEN' or 'JWT_SECRET'"),
         ("REPO_BASE_URL", "ftp://x/", "must begin with http://, https://, s3:// or file:///"),
+        ("REPO_BASE_URL", "s3://", "must name a bucket, as s3://bucket/prefix"),
+        ("REPO_BASE_URL", "s3:///prefix", "must name a bucket, as s3://bucket/prefix"),
+        ("REPO_BASE_URL", "s3://bucket:9000/x", "must name a bucket, as s3://bucket/prefix"),
         ("WAIT_SECONDS", "soon", "must be a number"),
         ("BACKGROUND", "white", "must have the form ^#"),
         ("API_PROCESSES", "1.5", "must be a whole number"),
@@ -171,3 +175,29 @@ def test_typos_are_found_in_the_environment_and_in_the_env_file(monkeypatch: pyt
     assert message.startswith("API_TOKEN is not a setting")
     assert "did you mean WAIT_SECONDS?" in message
     assert not any(value in message for value in ("61", "hush-hush"))
+
+
+BUCKET = "s3://masters/scans"
+
+
+def test_the_key_of_a_bucket_is_no_basic_authentication() -> None:
+    settings = load(_env_file=None, repo_base_url=BUCKET, repo_username="AKIAEXAMPLE", repo_password="secret")
+    assert settings.auth_type is AuthType.NONE
+    assert load(_env_file=None, repo_base_url=BUCKET, jwt_token="of another repository").auth_type is AuthType.NONE
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        ({"repo_base_url": "s3://AKIAEXAMPLE:secret@masters/"}, "REPO_BASE_URL contains a key: set REPO_USERNAME and"),
+        ({"repo_base_url": "s3://masters/a?b"}, "must be s3://bucket/prefix, with [?] and # as %3F and %23"),
+        ({"auth_type": "BASIC"}, "AUTH_TYPE is BASIC: requests to a bucket are signed, so remove it"),
+        ({"repo_base_url": "https://x.example/", "repo_requester_pays": True}, "REPO_REQUESTER_PAYS needs a bucket"),
+        ({"repo_base_url": "file:///x", "repo_internal_url": "http://x"}, "REPO_INTERNAL_URL needs REPO_BASE_URL"),
+    ],
+)
+def test_what_a_bucket_cannot_have_is_one_line(given: dict[str, Any], reason: str) -> None:
+    with pytest.raises(WrongSetting, match=reason) as caught:
+        load(_env_file=None, **{"repo_base_url": BUCKET} | given)
+    assert "\n" not in str(caught.value)
+    assert "secret" not in str(caught.value)
