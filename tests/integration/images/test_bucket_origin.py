@@ -45,7 +45,7 @@ def environment(server: S3Server, **given: str) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def mezcal(server: S3Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
-    given = environment(server, REVALIDATE_AFTER="1")
+    given = environment(server, REVALIDATE_AFTER="5")
     with running_installation(tmp_path_factory.mktemp("bucket"), BASE, *ONE_WORKER, **given) as up:
         yield up
 
@@ -74,14 +74,14 @@ def test_a_changed_object_is_shown(mezcal: Installation, server: S3Server) -> No
     put(server, "changing.tif")
     first = mezcal.ask("changing.tif")
     put(server, "changing.tif", AGAVE)
-    until(lambda: mezcal.ask("changing.tif").headers["ETag"] != first.headers["ETag"], what="the changed image")
+    until(lambda: mezcal.ask("changing.tif").headers["ETag"] != first.headers["ETag"], 60, what="the changed image")
 
 
 def test_the_image_of_a_deleted_object_goes(mezcal: Installation, server: S3Server) -> None:
     put(server, "leaving.tif")
     assert mezcal.ask("leaving.tif").status_code == 200
     delete(server, "leaving.tif")
-    until(lambda: mezcal.ask("leaving.tif").status_code == 404, what="the end of the image")
+    until(lambda: mezcal.ask("leaving.tif").status_code == 404, 60, what="the end of the image")
 
 
 def test_a_missing_object_is_404_with_the_code_of_s3(mezcal: Installation) -> None:
