@@ -13,6 +13,7 @@ from mezcal.recipe import PYRAMID, Mezzanine
 from mezcal.store import open_store
 from tests.integration.conftest import TOKEN
 from tests.support.installation import SAMPLES
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from tests.support.installation import Installation
@@ -83,3 +84,13 @@ def test_a_job_of_a_pyramid_links_to_it(installation: Installation, master: str)
     assert answer.status_code == 202
     job = installation.request(answer.headers["Location"]).json()
     assert job["image"] == f"/derivatives/pyramid/{master}.tif"
+
+
+def test_the_page_of_a_pyramid_s_job_says_so_and_offers_the_file(installation: Installation, master: str) -> None:
+    answer = installation.request(f"/derivatives/pyramid/{master}.tif", headers={"Prefer": "respond-async"})
+    where = answer.headers["Location"]
+    until(lambda: installation.request(where).json()["state"] == "done", what="the pyramid")
+    page = installation.request(where, headers={"Accept": "text/html"}).text
+    assert f"{master} as pyramid" in page
+    assert f'href="/derivatives/pyramid/{master}.tif">Download the image</a>' in page
+    assert "Download" not in installation.request("/", headers={"Accept": "text/html"}).text

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import pytest
 
-from mezcal.recipe import Mezzanine
+from mezcal.recipe import PYRAMID, Mezzanine
 from tests.integration.conftest import TOKEN
 from tests.support.commands import run
 from tests.support.installation import SAMPLES
@@ -70,6 +70,19 @@ def test_retry_makes_what_can_be_made_now(installation: Installation, failed: st
     done = run(installation, "failures", "--retry", key_of(failed) if named == "id" else failed)
     assert (done.returncode, done.stdout) == (0, f"{key_of(failed)}  queued again\n")
     until(lambda: installation.stored(failed), what="the image")
+
+
+def test_a_path_means_all_profiles_of_the_master(
+    installation: Installation, repository: OriginServer, failed: str
+) -> None:
+    repository.script(failed, body=b"no image")
+    pyramid = Mezzanine(failed, profile=PYRAMID).key
+    assert installation.request(f"/derivatives/pyramid/{failed}.tif").status_code == 415
+    shown = run(installation, "failures", "--limit", "1000").stdout
+    assert re.search(rf"^{pyramid}  failed .*  {failed} as pyramid  not-an-image: ", shown, re.MULTILINE)
+    done = run(installation, "failures", "--forget", failed)
+    assert set(done.stdout.splitlines()) == {f"{key}  forgotten" for key in (key_of(failed), pyramid)}
+    assert run(installation, "failures", "--forget", failed).stdout == f"{key_of(failed)}  no such failure\n"
 
 
 def test_forget_lets_the_next_request_start_the_job_again(installation: Installation, failed: str) -> None:

@@ -79,3 +79,5 @@ def test_events_name_profiles_that_exist(tmp_path: Path) -> None:
     assert given(tmp_path, "[small]\n", event_profiles="mezzanine,small").event_profiles == ("mezzanine", "small")
     with pytest.raises(WrongSetting, match="EVENT_PROFILES has large: the profiles are mezzanine, pyramid"):
         load(event_profiles="large")
+    with pytest.raises(WrongSetting, match="EVENT_PROFILES has no name: the profiles are mezzanine, pyramid"):
+        load(event_profiles=",")
