@@ -94,7 +94,7 @@ docs: install ## Update the tables in docs/ and THIRD-PARTY.md
 	$(BIN)/python -m tools.failures_table
 
 .PHONY: e2e
-e2e: $(VENV)/dev.stamp $(VENV)/tools.stamp ## Test with real IIIF servers and a viewer: needs node, npm and Chromium
+e2e: $(VENV)/dev.stamp $(VENV)/tools.stamp ## Test with real IIIF servers and a viewer: needs node, npm, Chromium, libmagic
 	npm --prefix tests/e2e/viewer ci --no-audit --no-fund
 	$(BIN)/pytest -m slow tests/e2e/test_viewer.py tests/e2e/test_pyramid.py tests/e2e/test_operator.py
 
