@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+import botocore.session
 import pytest
 import requests
 
@@ -17,6 +19,7 @@ from tests.integration.conftest import SECRET, TOKEN
 from tests.integration.ingest.test_webhooks import ended_batch
 from tests.support.installation import ONE_WORKER, SAMPLES, running_installation
 from tests.support.masters import grey_tiff
+from tests.support.s3_server import KEYS, running_s3
 from tests.support.signed import event, signed
 from tests.support.waiting import until
 
@@ -124,6 +127,29 @@ def test_a_pyramid_alone_is_made_of_new_masters_and_a_stored_mezzanine_is_made_a
         until(lambda: up.ask(grey).content != before, what="the new mezzanine")
 
 
+def test_a_message_of_a_queue_has_all_profiles_made_from_one_download(
+    repository: OriginServer, grey: str, tmp_path: Path
+) -> None:
+    (tmp_path / "sqs").mkdir()
+    with running_s3(tmp_path / "sqs") as server:
+        names = {"aws_access_key_id": KEYS["AWS_ACCESS_KEY_ID"], "aws_secret_access_key": KEYS["AWS_SECRET_ACCESS_KEY"]}
+        sqs = botocore.session.get_session().create_client("sqs", "us-east-1", endpoint_url=server.url, **names)
+        queue_url = sqs.create_queue(QueueName="masters")["QueueUrl"]
+        sqs.create_queue(QueueName="masters-errors")
+        where = f"sqs+http://127.0.0.1:{server.port}/123456789012/masters?region=us-east-1&errors=masters-errors"
+        given = HEARS | KEYS | {"EVENT_PROFILES": "mezzanine,pyramid", "WEBHOOK_BUCKETS": "masters"}
+        options = (*ONE_WORKER, "--nginx", "never", "--listen", where)
+        with running_installation(tmp_path, repository.url, *options, **given) as up:
+            record = {
+                "eventSource": "aws:s3",
+                "eventName": "ObjectCreated:Put",
+                "s3": {"bucket": {"name": "masters"}, "object": {"key": grey}},
+            }
+            sqs.send_message(QueueUrl=queue_url, MessageBody=json.dumps({"Records": [record]}))
+            until(lambda: stored_profiles(up, grey) == {"image.jpg", "pyramid.tif"}, 30, "both derivatives")
+    assert downloads(repository, grey) == 1
+
+
 # --- without events
 
 
@@ -163,6 +189,7 @@ def test_an_edited_file_has_its_pyramid_made_again(tmp_path: Path) -> None:
         until(lambda: up.request(urls("edited.tif")[1]).content != before, 30, "the new pyramid")
 
 
+@pytest.mark.slow
 def test_a_profile_that_changes_is_made_again_and_one_of_another_format_has_another_file(
     repository: OriginServer, master: str, tmp_path: Path
 ) -> None:
@@ -194,6 +221,7 @@ def known(installation: Installation, url: str) -> list[requests.Response]:
     return []
 
 
+@pytest.mark.slow
 def test_a_worker_without_the_profile_says_so_and_for_a_short_time_only(
     repository: OriginServer, tmp_path: Path
 ) -> None:
