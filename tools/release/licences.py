@@ -64,7 +64,7 @@ def licence(name: str) -> str:
         return ELSEWHERE[name]
     about = metadata.metadata(name)
     classifiers = [line.rpartition(":: ")[2] for line in about.get_all("Classifier", []) if line.startswith("License")]
-    said = [about["License-Expression"], *(about["License"] or "").splitlines()[:1], *classifiers]
+    said = [about.get("License-Expression"), *(about.get("License") or "").splitlines()[:1], *classifiers]
     named = next((text for text in said if text), None)
     if named is None:
         raise ValueError(f"{name} does not say its licence")
