@@ -88,7 +88,8 @@ class Composition:
 
     def translated(self, text: str) -> str:
         """Returns *text* with values for its variables, and this machine's addresses for those of the composition."""
-        text = re.sub(r"\$\{(\w+):?-([^}]*)\}", lambda found: self.dotenv.get(found[1], found[2]), text)
+        while found := re.search(r"(?<!\$)\$\{(\w+):?-([^${}]*)\}", text):  # the innermost first
+            text = text.replace(found[0], self.dotenv.get(found[1], found[2]))
         text = re.sub(r"\$\{(\w+):\+([^}]*)\}", lambda found: found[2] if self.dotenv.get(found[1]) else "", text)
         text = text.replace("$$", "$")
         text = re.sub(r"/opt/mezcal/lib/python[\d.]+/site-packages/mezcal/sample", str(FOLDER), text)
