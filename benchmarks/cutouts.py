@@ -121,6 +121,8 @@ def serve(folder: Path, count: int, frame_count: int) -> None:
                 sent = sum(archive.sent.get(number, 0) for number in numbers)
                 requests_sent = sum(archive.count(f"/files/{number}") for number in numbers)
                 report(f"mezcal, {'ranges' if ranges else 'whole files'}", times, seconds, sent, requests_sent)
+                numbers = [archive.add(path) for _ in range(frame_count)]
+                post(up, archive, positions(count, numbers), numbers)
         numbers = [archive.add(path) for _ in range(frame_count)]
         asked = positions(min(count, 100), numbers)
         times, seconds = run(lambda each: download(archive, *each), asked)
@@ -130,6 +132,20 @@ def serve(folder: Path, count: int, frame_count: int) -> None:
 def ask(up: Any, number: int, query: dict[str, str]) -> None:
     response = up.request(f"/{number}/", params=query)
     assert response.status_code == 200, response.text
+
+
+def post(up: Any, archive: ArchiveServer, asked: list[tuple[int, dict[str, str]]], numbers: list[int]) -> None:
+    """Ask for all positions in one list, until none is queued."""
+    began = time.monotonic()
+    document = {"cutouts": [{"frame": number, **query} for number, query in asked]}
+    while (response := up.request("/cutouts", "POST", json=document)).status_code == 202:
+        time.sleep(0.5)
+    assert response.json()["ready"] == len(asked), response.text[:500]
+    seconds = time.monotonic() - began
+    sent = sum(archive.sent.get(number, 0) for number in numbers)
+    requests_sent = sum(archive.count(f"/files/{number}") for number in numbers)
+    name = f"POST, {'ranges' if archive.ranges else 'whole files'}"
+    print(f"  {name:30} {len(asked) / seconds:6.1f}/s  {sent / 1e6:33.1f} MB in {requests_sent} requests", flush=True)
 
 
 def download(archive: ArchiveServer, number: int, query: dict[str, str]) -> None:

@@ -122,10 +122,18 @@ def many() -> Response:
     authorization = authorization_for_archive()
     with context().waiting_places.hold(limited_client(), LOOKUP_SECONDS):
         states = CutoutStates(authorization, _find_frames({each.frame for each in asked}, authorization))
-        found = [states.find(each) for each in asked]
+        found = _find_by_frame(states, asked)
     response = _response(found)
     response.headers["Cache-Control"] = "private, no-store"
     return response
+
+
+def _find_by_frame(states: CutoutStates, asked: list[AskedCutout]) -> list[FoundCutout]:
+    """Return the states of *asked*, in its order. Jobs of one frame are queued together: they share a download."""
+    first = {each.frame: number for number, each in reversed(list(enumerate(asked)))}
+    numbers = sorted(range(len(asked)), key=lambda number: first[asked[number].frame])
+    found = {number: states.find(asked[number]) for number in numbers}
+    return [found[number] for number in range(len(asked))]
 
 
 def _response(found: list[FoundCutout]) -> Response:
