@@ -10,7 +10,7 @@ from werkzeug.routing import PathConverter
 from api import request_log
 from api.context import ApiContext, set_context
 from api.responses import problems
-from api.routes import cutouts, health, home, images, jobs, metrics, operator, reference, thumbnails, webhooks
+from api.routes import cutouts, denials, health, home, images, jobs, metrics, operator, reference, thumbnails, webhooks
 from api.security import body_limits, hosts, sessions
 from api.server import malformed
 from mezcal.settings import load
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 
 BLUEPRINTS = (
+    denials.denials,
     images.images,
     jobs.jobs,
     webhooks.webhooks,

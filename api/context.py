@@ -13,6 +13,7 @@ from api.readiness import Readiness
 from api.security.rate_limit import TokenAttempts
 from api.security.signed_urls import Signer, load_secret
 from api.security.waiting_places import WaitingPlaces
+from mezcal.ingest.denial import Denier
 from mezcal.jobs import Jobs
 from mezcal.origin import open_origin
 from mezcal.origin.archive import ArchiveClient
@@ -49,6 +50,7 @@ class ApiContext:
     hosts: AllowedHosts
     image_urls: ImageUrls
     waiting_places: WaitingPlaces
+    denier: Denier
 
     @classmethod
     def of(cls, settings: Settings) -> ApiContext:
@@ -70,6 +72,7 @@ class ApiContext:
             hosts=AllowedHosts(settings),
             image_urls=ImageUrls.of(settings),
             waiting_places=WaitingPlaces(settings.waiters_max, settings.client_share),
+            denier=Denier(store, settings.denied_status),
         )
 
 

@@ -88,6 +88,12 @@ class BadEvent(Failure):
     slug, title, status = "bad-event", "The body cannot be understood", 400
 
 
+class Denied(Failure):
+    """Somebody has denied that this image is shown: RFC 7725."""
+
+    slug, title, status = "denied", "This image may not be shown", 451
+
+
 # --- the origin ---------------------------------------------------------------------------------------------
 
 

@@ -66,6 +66,12 @@ TABLE = {
         "Compare it with the examples of its format, and with the route that it is sent to.",
         "docs/webhooks.md",
     ),
+    "denied": Explanation(
+        "This image may not be shown. Ask the people who run this service why.",
+        "Somebody has denied the image, or the folder it is in.",
+        "See who and why: mezcal deny --list. Lift it, if it should be shown: mezcal deny --lift PATH",
+        "docs/take-down.md",
+    ),
     # --- the repository
     "master-missing": Explanation(
         "The repository has no file {PATH}. Check the spelling. If the file was added a moment ago, try again in a few "

@@ -14,6 +14,7 @@ from celery import Celery, signals
 
 from mezcal.convert import ConversionOptions
 from mezcal.errors import ProfileMissing
+from mezcal.ingest.denial import Denier
 from mezcal.ingest.events import MasterResolver
 from mezcal.jobs import Jobs
 from mezcal.jobs.outages import persist
@@ -58,6 +59,7 @@ app.conf.include = [
     "worker.chores.notices",
     "worker.chores.registration",
     "worker.chores.downstream",
+    "worker.chores.denials",
 ]
 app.conf.worker_consumer = "worker.celery_hooks.consumer:Consumer"
 
@@ -84,6 +86,7 @@ class WorkerContext:
     masters: MasterResolver
     memory: MemoryBudget
     name: str
+    denier: Denier
 
     def options_of(self, recipe: Recipe) -> ConversionOptions:
         """Return the options of conversions to *recipe*'s profile.
@@ -122,6 +125,7 @@ def context() -> WorkerContext:
         masters=MasterResolver(given, origin),
         memory=memory(),
         name=f"{socket.gethostname()}:{os.getpid()}",
+        denier=Denier(store, given.denied_status),
     )
 
 

@@ -163,7 +163,13 @@ def _work(attempt: JobAttempt, lease: Lease, masters: KeptMasters) -> Stored:
             ctx.memory.share(RANKS[claim.lane], waiting(lease)) as reserve,
             memory_wall(reserve) as reserve_memory,
         ):
-            job = JobContext(claim.remake, lease.renew_or_raise, reserve_memory, progress, lease.wait)
+            ctx.denier.check_now(recipe)
+
+            def guard() -> None:
+                lease.renew_or_raise()
+                ctx.denier.check_now(recipe)
+
+            job = JobContext(claim.remake, guard, reserve_memory, progress, lease.wait)
             return derive(recipe, origin, ctx.store, ctx.options_of(recipe), job)
     except (Failure, JobDelayed):
         raise

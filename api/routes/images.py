@@ -35,6 +35,7 @@ def image(source: str, profile: Profile = MEZZANINE) -> Response:
     require_read_access()
     recipe = Mezzanine.parse(source, request.args.get("page"), profile)
     note_recipe(recipe)
+    context().denier.check(recipe)
     found = context().store.open(recipe)
     if found is not None:
         return send(found, STALE if context().freshness.is_stale(found.stored, recipe) else HIT)

@@ -79,6 +79,7 @@ def _thumbnail(find: FindFrame) -> AnyResponse:
     options, rgb = read_options(request.args)
     wanted = ThumbnailRequest.of(find, options, rgb)
     note_recipe(wanted.recipe)
+    context().denier.check(wanted.recipe)
     if context().store.find(wanted.recipe) is not None:
         note_cache_status(HIT)
         return wanted.response()

@@ -63,6 +63,7 @@ class Hits:
     def __init__(self, app: WSGIApplication, context: ApiContext) -> None:
         self._app = app
         self._store, self._freshness, self._hosts = context.store, context.freshness, context.hosts
+        self._denier = context.denier
         self._image_headers = ImageHeaders.of(context.settings)
         self._for_flask = frozenset((*BODY, *CONDITIONS))
         self._log = hit_log(context.settings)
@@ -97,7 +98,7 @@ class Hits:
 
     def _open(self, recipe: Mezzanine) -> Opened | None:
         try:
-            return self._store.open(recipe)
+            return None if self._denier.is_denied(recipe) else self._store.open(recipe)
         except Failure:
             return None  # Flask says why
 

@@ -24,6 +24,7 @@ COMMANDS = (  # in the order of --help
     Command("warm", "mezcal.commands.warm", "make images before a client asks for them"),
     Command("purge", "mezcal.commands.purge", "delete cached images, so that the next request makes them again"),
     Command("failures", "mezcal.commands.failures", "list failed jobs and their reasons, retry or forget them"),
+    Command("deny", "mezcal.commands.operator.deny", "deny images: remove them, and make them no more"),
     Command(
         "downstream", "mezcal.commands.operator.downstream", "list what caches downstream were not notified, retry it"
     ),

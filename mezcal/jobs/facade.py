@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 from mezcal.errors import BrokerDown, Busy, ShareExceeded
 from mezcal.jobs.bulk.batches import Batches, Posted
 from mezcal.jobs.bulk.chunks import Chunks
+from mezcal.jobs.bulk.denials import DenialCopy
 from mezcal.jobs.bulk.downstream import Downstream
 from mezcal.jobs.bulk.registrations import Registrations
 from mezcal.jobs.chores import ChoreState
@@ -87,6 +88,7 @@ class Jobs:
         self.chores = ChoreState(redis, keys)
         self.registrations = Registrations(redis, keys)
         self.downstream = Downstream(table)
+        self.denials = DenialCopy(redis, keys)
         self.broker = BrokerProbe(redis)
 
     @classmethod

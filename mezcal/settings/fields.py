@@ -106,6 +106,12 @@ class SettingFields(BaseSettings):
         502, description="Status that a client gets if the repository answers 401 or 403."
     )
 
+    denied_status: Literal[451, 404] = Field(
+        451,
+        description="Status that a client gets for an image that was denied (`mezcal deny`). 404 looks as if the "
+        "repository had no such master.",
+    )
+
     # --- the store
     storage: Annotated[Literal["local", "s3"], LOWER] = Field(
         "local",

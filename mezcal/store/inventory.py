@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from mezcal.store.denials import KeepsDenials
 from mezcal.store.local.layout import IMAGE
 
 if TYPE_CHECKING:
@@ -96,8 +97,8 @@ class Inventory(Protocol):
         """Save *state* in the store, for any process that continues."""
 
 
-class NotesOrigin(Inventory, Protocol):
-    """The inventory of a whole store, which also keeps the note of the store's origin."""
+class NotesOrigin(Inventory, KeepsDenials, Protocol):
+    """The inventory of a whole store, which also keeps the note of the store's origin, and the denials."""
 
     def load_origin_note(self) -> bytes | None:
         """Returns the content of the store's note of its origin, None if there is none."""

@@ -9,7 +9,8 @@ import pytest
 from mezcal.errors import Failure, OutOfMemory, ProfileMissing, Retention, Unavailable, is_out_of_memory, kinds
 
 STATUSES = {
-    "bad-recipe": 400, "unauthorized": 401, "forbidden": 403, "master-missing": 404, "master-denied": 502,
+    "bad-recipe": 400, "unauthorized": 401, "forbidden": 403, "denied": 451, "master-missing": 404,
+    "master-denied": 502,
     "master-forbidden": 403, "origin-failed": 502, "origin-timeout": 504, "origin-redirect-refused": 502,
     "not-an-image": 415, "undecodable": 422, "too-large": 413, "timed-out": 504, "quarantined": 422, "unavailable": 503,
     "page-instead": 415, "master-empty": 415, "unusable-response": 502, "master-incomplete": 502,

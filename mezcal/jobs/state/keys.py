@@ -258,6 +258,18 @@ class Keys:
         """String: the chore that tells hooks of changes was sent and has not begun; expires."""
         return f"{self.prefix}downstream:sent"
 
+    # --- denials
+
+    @property
+    def denials(self) -> str:
+        """String: a copy of the store's file of denials; expires."""
+        return f"{self.prefix}denials"
+
+    @property
+    def denials_removal(self) -> str:
+        """String: what is denied is to be removed from the store; expires."""
+        return f"{self.prefix}denials:removal"
+
     # --- for people
 
     @property

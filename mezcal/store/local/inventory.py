@@ -17,7 +17,7 @@ from mezcal.store.local.trash import remove
 from mezcal.store.local.walk import FolderWalk, sidecar_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 STATE = "trim.json"
 ORIGIN = "origin.json"
+DENIALS = "denials.json"
 
 
 class LocalInventory:
@@ -38,6 +39,7 @@ class LocalInventory:
         self.root = store.root
         self._state_file = store.locks.parent / STATE
         self._origin_file = store.locks.parent / ORIGIN
+        self._denials_file = store.locks.parent / DENIALS
 
     def walk(self, cursor: str = "") -> FolderWalk:
         """Returns a walk through the folders from *cursor* on."""
@@ -146,6 +148,28 @@ class LocalInventory:
             sync(draft)
             rename(draft, self._origin_file)
         return True
+
+    def denials_version(self) -> tuple[int, int, int] | None:
+        """Returns a value that differs after each change of the denials, None if there are none. Costs one `stat`."""
+        with os_errors_as_store_down(), suppress(*ABSENT):
+            status = self._denials_file.stat()
+            return status.st_mtime_ns, status.st_ino, status.st_size
+        return None
+
+    def load_denials(self) -> bytes | None:
+        """Returns the file of denials, None if there is none."""
+        with os_errors_as_store_down(), suppress(*ABSENT):
+            return self._denials_file.read_bytes()
+        return None
+
+    def change_denials(self, change: Callable[[bytes | None], bytes]) -> None:
+        """Replace the file of denials by what *change* makes of it, under the lock of all processes on every host."""
+        with self._locked("denials", wait=True), self._store.draft() as draft:
+            content = change(self.load_denials())
+            with os_errors_as_store_down():
+                draft.write_bytes(content)
+                sync(draft)
+                rename(draft, self._denials_file)
 
 
 def _size(path: Path) -> int:

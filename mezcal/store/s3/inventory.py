@@ -16,7 +16,7 @@ from mezcal.store.local.layout import IMAGE, OURS
 from mezcal.store.s3.bucket import ObjectChanged, StoredObject
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from mezcal.store.s3.store import S3Store
     from mezcal.store.values import Sidecar
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 STATE = f"{OURS}/trim.json"
 LOCK = f"{OURS}/trim.lock"
 ORIGIN = f"{OURS}/origin.json"
+DENIALS = f"{OURS}/denials.json"
+CHANGE_ATTEMPTS = 20
 LOCK_SECONDS = 600.0  # an older lock was left by a dead process; two that trim at once only do the work twice
 RETRY_SECONDS = 1.0
 
@@ -148,6 +150,28 @@ class S3Inventory:
         except ObjectChanged:
             return False
         return True
+
+    def denials_version(self) -> str | None:
+        """Returns a value that differs after each change of the denials, None if there are none: one request."""
+        found = self._bucket.head(DENIALS)
+        return found.etag if found else None
+
+    def load_denials(self) -> bytes | None:
+        """Returns the object of denials, None if there is none."""
+        return self._bucket.read(DENIALS)
+
+    def change_denials(self, change: Callable[[bytes | None], bytes]) -> None:
+        """Replace the object of denials by what *change* makes of it. Raises `StoreDown` if others always come first.
+
+        A server without conditional writes may lose one of two changes in the same moment.
+        """
+        for _ in range(CHANGE_ATTEMPTS):
+            found = self._bucket.head(DENIALS)
+            content = change(self._bucket.read(DENIALS) if found else None)
+            with suppress(ObjectChanged):
+                self._bucket.put(DENIALS, content, self._store.capabilities().unchanged(found))
+                return
+        raise StoreDown("the denials are being changed by others all the time: try again")
 
 
 def _is_ours(item: InventoryItem, found: StoredObject) -> bool:

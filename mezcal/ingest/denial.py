@@ -1,0 +1,139 @@
+"""Take-down: denies masters, and removes what was made of them, here and downstream."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING
+
+from mezcal.errors import BadRecipe, Denied, MasterMissing, StoreDown
+from mezcal.ingest.purge import purge
+from mezcal.recipe import Mezzanine, from_json
+from mezcal.recipe.path import plain_path
+from mezcal.store.denials import Denial, DenialList
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mezcal.errors import Failure
+    from mezcal.jobs import Jobs
+    from mezcal.recipe import Recipe
+    from mezcal.store import DerivativeStore
+
+log = logging.getLogger(__name__)
+
+REASON_MAX = 1000  # characters
+
+
+def denied_path(text: str) -> str:
+    """Return the path of a master, or of a folder with its final slash, that *text* names. Raises `BadRecipe`."""
+    if text.endswith("/") and text.strip("/"):
+        return plain_path(text.rstrip("/")) + "/"
+    if not text.strip("/"):
+        raise BadRecipe("a denial names a master or a folder, not the whole repository")
+    return plain_path(text)
+
+
+def names_of(recipe: Recipe) -> list[str]:
+    """Return the names that deny *recipe*: its path; of a thumbnail its frames, with and without endings."""
+    if isinstance(recipe, Mezzanine):
+        return [recipe.path]
+    return [name for frame in recipe.frames for name in dict.fromkeys((frame.name, frame.name.partition(".")[0]))]
+
+
+class Denier:
+    """Refuses what is denied. *status* is DENIED_STATUS."""
+
+    def __init__(self, store: DerivativeStore, status: int) -> None:
+        self.denials = DenialList(store.inventory)
+        self._status = status
+
+    def is_denied(self, recipe: Recipe) -> bool:
+        """Return True if *recipe* is denied, by what was known some seconds ago. Raises `StoreDown`."""
+        return any(self._find(name) for name in names_of(recipe))
+
+    def check(self, recipe: Recipe) -> None:
+        """Raise `Denied`, or `MasterMissing` with the status 404, if *recipe* is denied. Raises `StoreDown`."""
+        if any(self._find(name) for name in names_of(recipe)):
+            raise self._failure()
+
+    def check_now(self, recipe: Recipe) -> None:
+        """Do the same with all denials up to now: for those who publish."""
+        try:
+            denied = any(self.denials.find_now(name) for name in names_of(recipe))
+        except ValueError as error:
+            raise StoreDown(str(error)) from error
+        if denied:
+            raise Denied("this image was denied: mezcal deny --list says by whom")
+
+    def _find(self, name: str) -> Denial | None:
+        try:
+            return self.denials.find(name)
+        except ValueError as error:
+            raise StoreDown(str(error)) from error
+
+    def _failure(self) -> Failure:
+        if self._status == MasterMissing.status:
+            return MasterMissing("the repository has no such master")
+        return Denied("this image may not be shown")
+
+
+class TakeDown:
+    """Denies masters and lifts denials. All methods raise `BrokerDown` or `StoreDown`: repeat the call then."""
+
+    def __init__(self, denials: DenialList, jobs: Jobs, store: DerivativeStore) -> None:
+        self._denials, self._jobs, self._store = denials, jobs, store
+
+    def deny(self, denial: Denial) -> None:
+        """Deny, then remove what there is. A worker removes what is in a folder: that reads the whole store.
+
+        It is denied from the first step on, also if a later one fails.
+        """
+        self._denials.deny(denial)
+        self._copy()
+        log.warning("denied by %s: %s", denial.by, denial.path, extra={"fields": {"reason": denial.reason}})
+        self._jobs.denials.request_removal()
+        if not denial.path.endswith("/"):
+            purge(Mezzanine(denial.path), self._jobs, self._store)
+
+    def lift(self, path: str, by: str) -> bool:
+        """Lift the denial of *path*. Returns False if there is none."""
+        lifted = self._denials.lift(path)
+        self._copy()
+        if lifted:
+            log.warning("denial lifted by %s: %s", by, path)
+        return lifted
+
+    def remove_denied(self) -> int:
+        """Remove all that is stored and denied, here and downstream. Reads the whole store. Returns how much."""
+        removed = 0
+        for recipe in self._stored():
+            now = time.time()
+            if any(self._denials.current().find(name, now) for name in names_of(recipe)):
+                removed += purge(recipe, self._jobs, self._store)
+        return removed
+
+    def restore(self) -> None:
+        """Keep the copy in Redis up to date, or write it to a store that has none, as a new one has."""
+        copy = self._jobs.denials.copy()
+        if copy and self._store.inventory.denials_version() is None:
+            self._store.inventory.change_denials(lambda data: data if data is not None else copy)
+            log.warning("the store had no denials: they were restored from the queue")
+        self._copy()
+
+    def _copy(self) -> None:
+        content = self._store.inventory.load_denials()
+        if content is not None:
+            self._jobs.denials.save_copy(content)
+
+    def _stored(self) -> Iterator[Recipe]:
+        """Yield all stored derivatives whose recipes are known."""
+        for entry in self._store.entries():
+            sidecar = entry.sidecar()
+            try:
+                if sidecar is not None:
+                    yield from_json(sidecar.recipe)
+                else:
+                    yield Mezzanine.parse(entry.name.rpartition("/")[0])
+            except BadRecipe:
+                continue
