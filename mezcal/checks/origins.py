@@ -100,6 +100,8 @@ def _check_status(status: int, settings: Settings) -> None:
 
 
 def _credential_hint(settings: Settings) -> str:
+    if (settings.repo_base_url or "").startswith("s3://"):
+        return "give the key of the bucket s3:GetObject on its objects, and s3:ListBucket: docs/origins.md"
     if settings.auth_type is AuthType.NONE:
         return "set AUTH_TYPE and the settings that it needs"
     return f"check the credential that AUTH_TYPE={settings.auth_type} sends"

@@ -1,4 +1,4 @@
-"""The one HTTP client of mezcal. S3 alone has another: botocore's."""
+"""The one HTTP client of mezcal. The store in a bucket, and SQS, alone have another: botocore's."""
 
 from mezcal.http.client import (
     Deadline,

@@ -62,16 +62,20 @@ class OriginRepository:
 
         A server that ignores the conditions still sends its validators, and these are compared.
         """
-        conditions = {"If-None-Match": etag, "If-Modified-Since": last_modified}
-        headers = {name: value for name, value in conditions.items() if value}
+        conditions = self.conditions(etag, last_modified)
         try:
-            with closing(self._ask(self.addresses.url_of(path), headers)) as response:
+            with closing(self._ask(self.addresses.url_of(path), conditions)) as response:
                 if response.status == 304:
                     return MasterStatus.UNCHANGED
                 check_no_page(response.headers)
                 return compare_validators(response.headers, etag, last_modified)
         except MasterMissing:
             return MasterStatus.GONE
+
+    def conditions(self, etag: str | None, last_modified: str | None) -> dict[str, str]:
+        """Return the headers of a request for a master that is not the one with these validators."""
+        headers = {"If-None-Match": etag, "If-Modified-Since": last_modified}
+        return {name: value for name, value in headers.items() if value}
 
     def _ask(self, url: str, headers: Mapping[str, str]) -> HttpResponse:
         budget = self._context.new_budget()

@@ -92,7 +92,8 @@ def test_a_master_is_fetched_by_a_signed_request_and_named_by_its_s3_url(opened:
         assert origin.path_of(master.source) == path
         assert (master.size, bool(master.etag), bool(master.last_modified)) == (5000, True, True)
         assert origin.revalidate(path, master.etag, master.last_modified) is MasterStatus.UNCHANGED
-    assert origin.revalidate(path, '"another"', None) is MasterStatus.CHANGED
+    changed_in_that_second = origin.revalidate(path, '"another"', master.last_modified)
+    assert changed_in_that_second is MasterStatus.CHANGED
     assert origin.path_of(f"s3://masters/pre fix/{path.partition('%')[0]}") is not None, "spaces need no escape"
     assert origin.path_of(f"s3://MASTERS/pre%20fix/{path}") is None
 
