@@ -106,8 +106,8 @@ TABLE = {
         "The repository does not open this image to the public.",
         "The repository answered 401 or 403 for {MASTER}, or the user that mezcal runs as may not read the file; "
         "{ORIGIN_DENIED_STATUS} passes that on.",
-        "If it should be open, check {AUTH_TYPE} and its credential, the rights of the key of a bucket, or the owner and "
-        "mode of a file in a folder, with: mezcal check PATH",
+        "If it should be open, check {AUTH_TYPE} and its credential, the rights of the key of a bucket, or the owner "
+        "and mode of a file in a folder, with: mezcal check PATH",
         "docs/configuration.md",
     ),
     "master-archived": Explanation(
