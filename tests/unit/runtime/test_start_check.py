@@ -31,7 +31,7 @@ def refusal(**given: str) -> str:
     ("given", "expected"),
     [
         ({"repo_base_url": ""}, "REPO_BASE_URL is"),
-        ({"repo_base_url": "ftp://x/"}, "must begin with http://, https:// or file:///"),
+        ({"repo_base_url": "ftp://x/"}, "must begin with http://, https://, s3:// or file:///"),
         ({"repo_base_url": "http://x:abc/"}, "REPO_BASE_URL is 'http://x:abc/'"),
         (
             {"repo_base_url": "file:///no/such/folder"},
