@@ -56,8 +56,7 @@ def derivative(name: str, file: str) -> Response:
     """Return the derivative in the profile *name* that *file* names: a master's path with the profile's extension."""
     named = context().image_urls.in_profile(name, file)
     if named is None:
-        known = ", ".join(f"{profile.name} (.{profile.extension})" for profile in context().image_urls.profiles)
-        raise NotFound(f"there is no such derivative: request /derivatives/<profile>/<path>.<extension> with {known}")
+        raise NotFound(_how_to_request())
     return image(named.master, named.profile)
 
 
@@ -77,11 +76,22 @@ def delete(source: str) -> tuple[str, int]:
 @images.route("/images", methods=["GET", "DELETE"])
 @images.route("/mezzanine", methods=["GET"])
 @images.route("/mezzanine/", methods=["GET"])
-@images.route("/derivatives", methods=["GET"])
-@images.route("/derivatives/", methods=["GET"])
 def path_missing() -> Response:
     """Refuse a request without a path."""
     raise BadRecipe("the path is missing: request /images/<path in the repository>")
+
+
+@images.get("/derivatives")
+@images.get("/derivatives/")
+@images.get("/derivatives/<name>")
+def derivative_missing(name: str = "") -> Response:  # noqa: ARG001 - whatever it is, no path follows
+    """Refuse a request that names no derivative."""
+    raise NotFound(_how_to_request())
+
+
+def _how_to_request() -> str:
+    known = ", ".join(f"{profile.name} (.{profile.extension})" for profile in context().image_urls.profiles)
+    return f"there is no such derivative: request /derivatives/<profile>/<path>.<extension> with {known}"
 
 
 def announce_applied(options: RequestOptions) -> None:

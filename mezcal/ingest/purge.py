@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mezcal.recipe import Mezzanine
+from mezcal.recipe import MEZZANINE, Mezzanine
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 def purge(recipe: Recipe, jobs: Jobs, store: Store) -> bool:
     """Delete *recipe*'s job, its remembered failure and its derivative. Returns True if a derivative was stored.
 
-    The mezzanine of the main picture stands for its master: its pages and other profiles are deleted, too. Jobs are
-    deleted first, so that a worker publishes nothing after the deletion. Caches downstream are notified, even if
-    nothing was stored: it may have been evicted here and not there. Raises `BrokerDown` or `StoreDown`: repeat the call
-    then.
+    The mezzanine of the main picture stands for its master: its pages and other profiles are deleted, too. That of a
+    page stands for the page: its other profiles are deleted. Jobs are deleted first, so that a worker publishes nothing
+    after the deletion. Caches downstream are notified, even if nothing was stored: it may have been evicted here and
+    not there. Raises `BrokerDown` or `StoreDown`: repeat the call then.
     """
-    if isinstance(recipe, Mezzanine) and recipe.is_main:
-        return _purge(recipe, jobs, store, lambda _other: True)
+    if isinstance(recipe, Mezzanine) and recipe.profile == MEZZANINE:
+        return _purge(recipe, jobs, store, lambda other: recipe.page in {None, other.page})
     return _purge(recipe, jobs, store)
 
 

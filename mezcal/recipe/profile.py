@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mezcal.errors import BadRecipe
+from mezcal.settings.profiles import NAME
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mezcal.settings import Settings
 
-NAME = re.compile(r"[a-z0-9](?:[a-z0-9_-]{0,30}[a-z0-9])?")  # part of URLs, of file names and of metrics
 MEDIA_TYPES = {
     "jpg": "image/jpeg",
     "tif": "image/tiff",

@@ -26,11 +26,13 @@ if TYPE_CHECKING:
     from mezcal.settings.fields import SettingFields
 
 MEZZANINE, PYRAMID = "mezzanine", "pyramid"
-NAME = re.compile(r"[a-z0-9](?:[a-z0-9_-]{0,30}[a-z0-9])?")
+NAME = re.compile(r"[a-z0-9](?:[a-z0-9_-]{0,30}[a-z0-9])?")  # part of URLs, of file names and of metrics
 RESERVED = {"image", "origin", "trim"}  # image.json is the sidecar of image.jpg
 RESERVED |= {"thumbnail", "other", "frame-picture"}  # other kinds in metrics and logs, and their files
+PYRAMID_FIELDS: dict[str, Any] = {"format": "pyramid", "max_edge": 0}  # whole: servers read the size that they need
 PROFILES_MAX = 50  # each is a file beside the others, and a value in metrics
 LOSSLESS = ("deflate", "zstd", "lzw")
+OWN_FIELDS = {"pyramid": ("tile", "compression", "depth"), "webp": ("lossless",), "jpeg": ("progressive",)}  # by format
 
 
 class ProfileFields(BaseModel):
@@ -64,14 +66,15 @@ class ProfileFields(BaseModel):
             raise ValueError('depth is 16, which only a "pyramid" with the compression "deflate", "zstd" or "lzw" has')
         return self
 
-    @model_validator(mode="after")
-    def _check_format(self) -> Self:
-        """Refuse what the format does not have: it would be ignored, and the file promise more than it does."""
-        of_others = {"pyramid": ("tile", "compression", "depth"), "webp": ("lossless",), "jpeg": ("progressive",)}
-        for name in (name for kind, names in of_others.items() if kind != self.format for name in names):
-            if name in self.model_fields_set and getattr(self, name) != type(self).model_fields[name].default:
-                raise ValueError(f'{name} has no meaning for the format "{self.format}"')
-        return self
+    def meaningless(self) -> set[str]:
+        """Returns the fields that change nothing in a file of this format and compression."""
+        of_others = {name for kind, names in OWN_FIELDS.items() if kind != self.format for name in names}
+        is_lossless = self.lossless or (self.format == "pyramid" and self.compression in LOSSLESS)
+        return (
+            of_others
+            | ({"quality", "subsampling"} if is_lossless else set())
+            | ({"subsampling"} if self.format == "webp" else set())
+        )
 
     @property
     def _has_jpeg_tiles(self) -> bool:
@@ -83,7 +86,7 @@ def read_profiles(settings: SettingFields) -> dict[str, ProfileFields]:
     common = _as_mezzanine(settings)
     mezzanine = ProfileFields(progressive=settings.mezzanine_progressive, **common)
     tables = _tables(settings.profiles_file) if settings.profiles_file else {}
-    others = {PYRAMID: {"format": "pyramid"}} | tables
+    others = {PYRAMID: {}} | tables
     return {MEZZANINE: mezzanine} | {name: _profile(name, table, common) for name, table in others.items()}
 
 
@@ -115,17 +118,21 @@ def _profile(name: str, table: Any, common: dict[str, Any]) -> ProfileFields:
         raise ValueError("PROFILES_FILE has [mezzanine], which the settings MEZZANINE_QUALITY and its like describe")
     if not NAME.fullmatch(name) or name in RESERVED:
         raise ValueError(
-            f"PROFILES_FILE has [{name[:40]}]: a name is up to 32 lower-case letters, digits, '-' and '_', "
+            f"PROFILES_FILE has the profile {name[:40]!r}: a name is up to 32 lower-case letters, digits, '-' and '_', "
             f"and none of {', '.join(sorted(RESERVED))}"
         )
     if not isinstance(table, dict):  # pydantic turns a ValueError into the line that stops the start
         raise ValueError(f"PROFILES_FILE has {name} outside a table: write [{name}] and its values below")  # noqa: TRY004
-    if name == PYRAMID:
-        table = {"format": "pyramid"} | table
+    built_in = PYRAMID_FIELDS if name == PYRAMID else {}
     try:
-        return ProfileFields.model_validate(common | table)
+        fields = ProfileFields.model_validate(common | built_in | table)
     except ValidationError as error:
         raise ValueError(_explain(name, error.errors()[0])) from None
+    if ignored := sorted(fields.meaningless().intersection(table)):
+        raise ValueError(
+            f'PROFILES_FILE, [{name}]: {ignored[0]} has no meaning for such a "{fields.format}": remove it'
+        )
+    return fields
 
 
 def _explain(name: str, problem: Any) -> str:

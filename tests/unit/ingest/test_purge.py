@@ -114,6 +114,15 @@ def test_a_pyramid_that_is_being_made_publishes_nothing_after_its_master_was_pur
         put(store, pyramid, Lease(jobs.table, claim).renew_or_raise)
 
 
+def test_a_page_goes_with_its_profiles_and_no_others(jobs: Jobs, store: Store) -> None:
+    kept = [MASTER, MASTER.in_profile(PYRAMID), PAGES[1].in_profile(PYRAMID)]
+    for recipe in (*kept, PAGES[0], PAGES[0].in_profile(PYRAMID)):
+        put(store, recipe)
+    assert purge(PAGES[0], jobs, store)
+    assert [store.find(recipe) for recipe in (PAGES[0], PAGES[0].in_profile(PYRAMID))] == [None] * 2
+    assert all(store.find(recipe) for recipe in kept)
+
+
 def test_one_page_goes_alone(jobs: Jobs, store: Store) -> None:
     for recipe in (MASTER, *PAGES):
         put(store, recipe)

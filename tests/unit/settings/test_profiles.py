@@ -53,7 +53,11 @@ def test_a_table_says_what_differs_from_the_mezzanine(tmp_path: Path) -> None:
         ("[pyramid]\ntile = 250\n", "tile is 250: must be a multiple of 16"),
         ('[pyramid]\nalpha = "keep"\n', "JPEG has no transparency"),
         ("[pyramid]\ndepth = 16\n", "depth is 16, which only"),
-        ("[small]\ntile = 512\n", 'tile has no meaning for the format "jpeg"'),
+        ("[small]\ntile = 512\n", 'tile has no meaning for such a "jpeg": remove it'),
+        ('[small]\nformat = "webp"\nsubsampling = "4:2:0"\n', 'subsampling has no meaning for such a "webp"'),
+        ('[small]\nformat = "webp"\nlossless = true\nquality = 80\n', 'quality has no meaning for such a "webp"'),
+        ('[pyramid]\ncompression = "lzw"\nquality = 80\n', 'quality has no meaning for such a "pyramid"'),
+        ('["a\\nb"]\n', "lower-case letters"),
     ],
 )
 def test_a_wrong_file_stops_the_start_with_one_line(tmp_path: Path, text: str, reason: str) -> None:
@@ -81,3 +85,10 @@ def test_events_name_profiles_that_exist(tmp_path: Path) -> None:
         load(event_profiles="large")
     with pytest.raises(WrongSetting, match="EVENT_PROFILES has no name: the profiles are mezzanine, pyramid"):
         load(event_profiles=",")
+
+
+def test_the_built_in_pyramid_is_whole_and_others_are_as_large_as_the_mezzanine(tmp_path: Path) -> None:
+    profiles = given(
+        tmp_path, '[small]\nformat = "webp"\n', mezzanine_max_edge=2000, mezzanine_subsampling="4:2:0"
+    ).profiles
+    assert [profile.max_edge for profile in profiles.values()] == [2000, 0, 2000]
