@@ -117,5 +117,8 @@ def by_key(key: str) -> PurePosixPath:
 
 
 def name_of(image: PurePath) -> str:
-    """Returns *image*, a path below the root, as one text. An `image.jpg` is called as its folder."""
+    """Returns *image*, a path below the root, as people read it: an `image.jpg` is called as its folder.
+
+    Two images may have the same name: `a/pyramid.tif/image.jpg` of an old cache, and the pyramid of `a`.
+    """
     return str(image.parent if image.name == IMAGE else image)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from mezcal.errors import DISK_FULL, StoreDown
 from mezcal.store.local.files import ABSENT, rename
-from mezcal.store.local.layout import name_of, sidecar_name
+from mezcal.store.local.layout import sidecar_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -96,7 +96,7 @@ class Trash:
 
 def digest_of(own: PurePosixPath) -> str:
     """Returns the name under which the derivative *own* is locked and kept in the trash."""
-    return sha256(os.fsencode(name_of(own))).hexdigest()[:32]
+    return sha256(os.fsencode(own)).hexdigest()[:32]
 
 
 def _sidecar(image: Path) -> Path:

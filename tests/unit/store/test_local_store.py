@@ -337,7 +337,7 @@ def test_an_evicted_derivative_is_not_waited_for_while_a_worker_holds_the_lock(
     monkeypatch.setattr(local_store, "TAKE_BACK_SECONDS", 0.1)
     put(store)
     assert store.evict(RECIPE)
-    own = store.path(RECIPE).parent.relative_to(store.root)
+    own = store.path(RECIPE).relative_to(store.root)
     with store.publishing(PurePosixPath(own)), pytest.raises(StoreDown, match="try again"):
         store.open(RECIPE)
     opened = store.open(RECIPE)

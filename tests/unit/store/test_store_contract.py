@@ -14,6 +14,9 @@ import pytest
 
 from mezcal.errors import StoreDown, Superseded
 from mezcal.recipe import PYRAMID, Frame, Mezzanine, Recipe, Thumbnail, ThumbnailOptions, from_json
+from mezcal.settings import Layout
+from mezcal.store import LocalStore
+from mezcal.store.inventory import InventoryItem
 from tests.support.store_contract import (
     JPEG,
     LOCAL,
@@ -410,3 +413,13 @@ def test_all_profiles_are_verified(store: DerivativeStore) -> None:
     found = {item.folder.rpartition("/")[2]: item.defect for item in store.verify()}
     assert len(found) == 2
     assert found["pyramid.tif"] is None
+
+
+def test_an_evicted_image_never_comes_back_as_the_pyramid_of_another_master(tmp_path: Path) -> None:
+    """umd-lib/mezcal kept the master `box/pyramid.tif` in a folder, where the pyramid of `box` is kept now."""
+    store = LocalStore(tmp_path, Layout.BASIC)
+    old = tmp_path / "box/pyramid.tif/image.jpg"
+    old.parent.mkdir(parents=True)
+    old.write_bytes(JPEG)
+    assert store.inventory.evict(InventoryItem("box/pyramid.tif"), before=float("inf"))
+    assert content(store, Mezzanine.parse("box").in_profile(PYRAMID)) is None
