@@ -65,7 +65,7 @@ http {{
 
 
 @dataclass(frozen=True, slots=True)
-class Tile:
+class RandomTile:
     """One tile of the picture shrunk by *scale*; *left* and *top* are pixels of that."""
 
     scale: int
@@ -144,7 +144,7 @@ def fetch(url: str) -> bytes:
         return body
 
 
-def random_tiles(pyramid: Path, given: argparse.Namespace) -> list[Tile]:
+def random_tiles(pyramid: Path, given: argparse.Namespace) -> list[RandomTile]:
     """Returns tiles of a IIIF viewer's grid, the same for each server and in each run."""
     import pyvips
 
@@ -153,11 +153,11 @@ def random_tiles(pyramid: Path, given: argparse.Namespace) -> list[Tile]:
     for _ in range(given.tiles):
         scale = choice.choice(given.scales)
         columns, rows = image.width // scale // EDGE, image.height // scale // EDGE
-        tiles.append(Tile(scale, choice.randrange(max(1, columns)) * EDGE, choice.randrange(max(1, rows)) * EDGE))
+        tiles.append(RandomTile(scale, choice.randrange(max(1, columns)) * EDGE, choice.randrange(max(1, rows)) * EDGE))
     return tiles
 
 
-def cut_by_vips(file: Path, tiles: list[Tile]) -> list[tuple[float, float]]:
+def cut_by_vips(file: Path, tiles: list[RandomTile]) -> list[tuple[float, float]]:
     """Returns seconds and CPU seconds of each tile, cut and encoded in this process as cheaply as libvips can."""
     import pyvips
 
@@ -176,12 +176,12 @@ def cut_by_vips(file: Path, tiles: list[Tile]) -> list[tuple[float, float]]:
     return figures[1:]
 
 
-def by_iiif_processor(scripts: Path, way: str, file: Path, tiles: list[Tile]) -> list[tuple[float, float]]:
+def by_iiif_processor(scripts: Path, way: str, file: Path, tiles: list[RandomTile]) -> list[tuple[float, float]]:
     figures = node(scripts, "iiif_tiles", [str(file), way], [tile.region for tile in tiles])
     return [(figure[0], figure[1]) for figure in figures]
 
 
-def by_iipimage(folder: Path, url: str, master: str, pyramid: Path, tiles: list[Tile]) -> None:
+def by_iipimage(folder: Path, url: str, master: str, pyramid: Path, tiles: list[RandomTile]) -> None:
     """Print what tiles cost from IIPImage behind nginx alone, and behind an nginx that asks mezcal first."""
     program = nginx()
     if not IIPSRV.exists() or program is None:
@@ -210,7 +210,7 @@ def by_iipimage(folder: Path, url: str, master: str, pyramid: Path, tiles: list[
             show(name, timed_tiles(base, tiles, [iip, asking, *mezcals]))
 
 
-def timed_tiles(base: str, tiles: list[Tile], servers: list[int]) -> list[tuple[float, float]]:
+def timed_tiles(base: str, tiles: list[RandomTile], servers: list[int]) -> list[tuple[float, float]]:
     """Returns seconds of each tile over HTTP, and the CPU seconds of all *servers* for the mean tile."""
     fetch(f"{base}/{tiles[0].region}/0/default.jpg")
     walls = []
@@ -232,7 +232,7 @@ def _command(process: Path) -> str:
     return command if "nginx" in command else ""
 
 
-def by_geotiff(scripts: Path, url: str, tiles: list[Tile]) -> None:
+def by_geotiff(scripts: Path, url: str, tiles: list[RandomTile]) -> None:
     windows = [[tile.level, tile.left, tile.top, tile.left + EDGE, tile.top + EDGE] for tile in tiles]
     result = node(scripts, "geotiff_tiles", [url], windows)
     seconds, size, requests = (statistics.median(column) for column in zip(*result["figures"], strict=True))

@@ -27,7 +27,7 @@ class Field:
 
 
 @dataclass(frozen=True, slots=True)
-class Directory:
+class PictureDirectory:
     """One picture: its *fields*, where its tiles begin, how long they are, and directories that its tags lead to."""
 
     fields: list[Field]
@@ -77,7 +77,7 @@ class HeaderWriter:
         self._data = bytearray()
         self._shared: dict[bytes, int] = {}
 
-    def header(self, directories: list[Directory]) -> bytes:
+    def header(self, directories: list[PictureDirectory]) -> bytes:
         """Returns the bytes before the tiles, with *directories* in their order."""
         start = 16 if self._big else 8
         head = struct.pack("<2sHHHQ", b"II", 43, 8, 0, start) if self._big else struct.pack("<2sHI", b"II", 42, start)
@@ -92,7 +92,7 @@ class HeaderWriter:
             self._write(one, link)
         return bytes(self._data)
 
-    def _fields(self, directory: Directory) -> list[Field]:
+    def _fields(self, directory: PictureDirectory) -> list[Field]:
         """Returns the fields of *directory*, with its tables of tiles."""
         count = len(directory.offsets)
         offsets = struct.pack(f"<{count}{'Q' if self._big else 'I'}", *directory.offsets)
@@ -102,7 +102,7 @@ class HeaderWriter:
         ]
         return [*directory.fields, *tables]
 
-    def _place(self, directory: Directory) -> Placed:
+    def _place(self, directory: PictureDirectory) -> Placed:
         """Returns *directory* with its short values behind it, and with the directories that its tags lead to."""
         links = [longs(tag, 0) for tag in directory.subdirectories]
         placed = self._place_short([*self._fields(directory), *links])
@@ -159,6 +159,6 @@ class HeaderWriter:
         self._data[placed.start : placed.start + len(raw)] = raw
 
 
-def header_size(directories: list[Directory]) -> int:
+def header_size(directories: list[PictureDirectory]) -> int:
     """Returns the most bytes that the header of *directories* takes, whatever their offsets are."""
     return len(HeaderWriter(big=True).header(directories))

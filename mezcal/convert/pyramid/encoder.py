@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from mezcal.convert.pixels.strip_threads import thread_count
 from mezcal.convert.pyramid import bands, directories, tags
 from mezcal.convert.pyramid.bands import LevelBands
-from mezcal.convert.pyramid.directories import Directory, Field, HeaderWriter
+from mezcal.convert.pyramid.directories import Field, HeaderWriter, PictureDirectory
 from mezcal.convert.pyramid.levels import Level, levels_of
 from mezcal.convert.pyramid.tile_coding import TileCoding, tile_coding
 from mezcal.convert.pyramid.tile_file import TileFile
@@ -41,7 +41,7 @@ class PyramidEncoder:
         exif, subdirectories = self._exif(levels[0])
         fields[0] += exif
         empty = [
-            Directory(own, [0] * level.tiles, [0] * level.tiles, {} if level.index else subdirectories)
+            PictureDirectory(own, [0] * level.tiles, [0] * level.tiles, {} if level.index else subdirectories)
             for own, level in zip(fields, levels, strict=True)
         ]
         tiles = TileFile(file, directories.header_size(empty), levels, self.context.scratch)
@@ -51,7 +51,7 @@ class PyramidEncoder:
         finally:
             tiles.close()
         filled = [
-            Directory(one.fields, table.offsets, table.counts, one.subdirectories)
+            PictureDirectory(one.fields, table.offsets, table.counts, one.subdirectories)
             for one, table in zip(empty, tiles.tables, strict=True)
         ]
         file.seek(0)

@@ -20,7 +20,7 @@ IN_MEMORY = 2**20  # bytes of the scratch file that are kept in memory: small pi
 
 
 @dataclass
-class TileTable:
+class TilePlaces:
     """Where the tiles of a level begin, and how many bytes each has."""
 
     offsets: list[int] = field(default_factory=list)
@@ -34,7 +34,7 @@ class TileFile:
     """
 
     def __init__(self, file: BinaryIO, start: int, levels: list[Level], scratch: Path | None) -> None:
-        self.tables = [TileTable() for _ in levels]
+        self.tables = [TilePlaces() for _ in levels]
         self.end = start
         self._file = file
         folder = None if scratch is None else str(scratch)
