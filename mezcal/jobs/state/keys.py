@@ -44,8 +44,7 @@ class Keys:
         refused_until (when clients may start a failed job again; it may be listed for longer), history (JSON list of
         how attempts ended), batches (names of those that wait for it), expired_token (of a lease that ran out), client
         (that it was queued for, as in `clients`), headers (JSON: the ids of the client's request), source (as in
-        `source`), held ('1' if its message was used up while it was held back), companion ('1' if it shares its task
-        with other jobs), alone ('1' if it must not).
+        `source`), companion ('1' if it shares its task with other jobs), alone ('1' if it must not).
         """
         return f"{self.prefix}job:{key}"
 
@@ -137,6 +136,13 @@ class Keys:
         ones by their turns, bulk ones by when they were queued.
         """
         return f"{self.prefix}source:{source}"
+
+    @property
+    def held_back(self) -> str:
+        """Sorted set: the queued jobs whose messages were used up while they were held back for a process with their
+        masters open, by when the reaper looked at them last; expires.
+        """
+        return f"{self.prefix}held"
 
     def reading(self, source: str) -> str:
         """Hash: the processes that have the masters of *source* open, and begin its queued jobs one after the other;
@@ -318,12 +324,14 @@ class Keys:
 
     def of_job(self, key: str, host: str) -> dict[str, str]:
         """Returns the keys of the scripts in `lua/jobs`, for the job *key* with the origin *host*."""
-        by_lane = {f"queued_{lane}": self.queued(lane) for lane in Lane}
-        by_lane |= {f"messages_{lane}": self.messages(lane) for lane in Lane}
         return {
             "job": self.job(key),
-            "job_prefix": self.job(""),
-            **by_lane,
+            "circuit": self.circuit(host),
+            "stalled": self.stalled(host),
+            "outage": self.outage(host),
+            **{f"queued_{lane}": self.queued(lane) for lane in Lane},
+            **{f"messages_{lane}": self.messages(lane) for lane in Lane},
+            **self._prefixes(),
             "begun_bulk": self.begun_bulk,
             "turns": self.turns,
             "clients": self.clients,
@@ -338,13 +346,17 @@ class Keys:
             "chunks": self.chunks,
             "ended": self.ended,
             "recent": self.recent,
-            "circuit": self.circuit(host),
+            "items": self.items,
+            "held_back": self.held_back,
+        }
+
+    def _prefixes(self) -> dict[str, str]:
+        """Returns the prefixes of those keys that the scripts in `lua/jobs` complete themselves."""
+        return {
+            "job_prefix": self.job(""),
             "circuit_prefix": self.circuit(""),
             "failing_prefix": self.failing(""),
-            "stalled": self.stalled(host),
-            "outage": self.outage(host),
             "batch_prefix": self.batch(""),
-            "items": self.items,
             "ticket_prefix": self.ticket(""),
             "source_prefix": self.source(""),
             "reading_prefix": self.reading(""),

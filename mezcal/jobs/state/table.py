@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 REAP_MOST = 100  # per sweep and reason: a sweep holds the server for a few milliseconds at most
 QUARANTINE_SECONDS = 365 * 86_400  # an operator lifts it sooner; but no key stays for ever
+HELD_MOST = 1000  # per sweep: jobs that are held back are passed over, which takes some 10 µs each
 GRACE_MS = 5000  # a queued job without a message for so long has lost it
 
 
@@ -199,7 +200,7 @@ class JobTable(JobLookups):
 
     def reap(self) -> list[Message]:
         """Queue jobs again: of dead workers, after their delay, or without a message. Returns the messages to send."""
-        args: Arguments = {"grace_ms": GRACE_MS, "limit": REAP_MOST}
+        args: Arguments = {"grace_ms": GRACE_MS, "limit": REAP_MOST, "held_limit": HELD_MOST}
         return messages_of(self._run("reap", "", args | self._quarantine | self._sharing))
 
     # --- the scripts

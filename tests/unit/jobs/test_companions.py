@@ -221,6 +221,33 @@ def test_the_reaper_sends_no_messages_of_jobs_that_are_held_back(table: JobTable
     assert table.reap() == [Message(Lane.BULK, PAGES[1].as_json())]
 
 
+def step_back(table: JobTable, claim: Claim, seconds: float) -> None:
+    """Have what is known of the masters of *claim* lie *seconds* further ahead, as after the clock stepped back."""
+    reading = table.keys.reading(claim.source)
+    for field in ("since", "ended", f"chain:{claim.chain}"):
+        if table.redis.hexists(reading, field):
+            table.redis.hincrby(reading, field, int(seconds * 1000))
+
+
+@pytest.mark.parametrize("lane", list(Lane))
+def test_after_the_clock_stepped_back_a_process_that_died_holds_nothing_back(table: JobTable, lane: Lane) -> None:
+    queue(table, *PAGES[:2], lane=lane)
+    first = begun(table, PAGES[0])
+    table.finish(first)
+    assert table.begin(PAGES[1].key, "another") is None
+    step_back(table, first, 3600)
+    assert table.reap() == [Message(lane, PAGES[1].as_json())]
+    assert begun(table, PAGES[1])
+
+
+def test_after_the_clock_stepped_back_nothing_is_made_from_masters_opened_before(table: JobTable) -> None:
+    queue(table, *PAGES[:2])
+    first = begun(table, PAGES[0])
+    table.finish(first)
+    step_back(table, first, 3600)
+    assert next_of(table, first) is None
+
+
 # --- a client waits
 
 
@@ -345,6 +372,35 @@ def test_a_process_of_the_interactive_lane_takes_no_bulk_job_and_holds_none_back
     assert table.begin(PAGES[1].key, "another") is not None
     table.finish(first)
     assert next_of(table, first, bulk=False) is None
+
+
+def test_a_job_gets_its_message_as_soon_as_it_is_held_back_no_more(table: JobTable) -> None:
+    queue(table, PAGES[0])
+    first = begun(table, PAGES[0])
+    queue(table, PAGES[1], lane=Lane.INTERACTIVE)
+    assert table.begin_next("w2") is None
+    assert table.reap() == []
+    age(table, first, 5.1)
+    assert table.reap() == [Message(Lane.INTERACTIVE, PAGES[1].as_json())]
+    assert table.reap() == [], "one message is enough"
+
+
+def test_a_job_that_kept_its_message_gets_no_second_one_when_it_is_held_back_no_more(table: JobTable) -> None:
+    queue(table, *PAGES[:2], lane=Lane.INTERACTIVE)
+    first = begun(table, PAGES[0])
+    age(table, first, 5.1)
+    assert table.reap() == []
+
+
+def test_a_lost_message_is_sent_however_many_jobs_are_held_back(table: JobTable) -> None:
+    pages = [Mezzanine.parse("book.tif", page) for page in range(1, 152)]
+    queue(table, *pages, OTHER, lane=Lane.INTERACTIVE)
+    begun(table, pages[0])
+    queued = table.keys.queued(Lane.INTERACTIVE)
+    table.redis.zadd(queued, {page.key: number for number, page in enumerate([*pages[1:], OTHER], 1)})
+    assert table.reap() == [Message(Lane.INTERACTIVE, OTHER.as_json())]
+    waiting = [table.redis.zscore(queued, page.key) for page in pages[1:]]
+    assert waiting == list(range(1, 151)), "how long the others have waited is still known"
 
 
 # --- changes, and time limits

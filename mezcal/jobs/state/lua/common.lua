@@ -21,6 +21,12 @@ local function time_left(since, moment)
   return math.max(tonumber(moment or '0') - now, 0)
 end
 
+-- Returns the milliseconds since a moment; nil without one, or if it is in the future: the clock has stepped back since.
+local function age_of(moment)
+  local age = moment and now - tonumber(moment)
+  return age and age >= -CLOCK_TOLERANCE and math.max(age, 0) or nil
+end
+
 local function queued_in(lane) return KEY['queued_' .. lane] end
 
 -- Returns the seconds for which a batch is kept after this change.
@@ -160,8 +166,9 @@ local function open_chain(source)
   local values = redis.call('HMGET', KEY.reading_prefix .. source, unpack(CHAIN_FIELDS))
   local chain = {}
   for place, field in ipairs(CHAIN_FIELDS) do chain[field] = values[place] end
-  if not chain.key or now - tonumber(chain.since) >= tonumber(ARG.sharing_ms) then return nil end
-  if chain.ended then return now - tonumber(chain.ended) < HANDOVER_MS and chain or nil end
+  chain.age = age_of(chain.since)
+  if not chain.key or not chain.age or chain.age >= tonumber(ARG.sharing_ms) then return nil end
+  if chain.ended then return (age_of(chain.ended) or HANDOVER_MS) < HANDOVER_MS and chain or nil end
   local state, token = unpack(redis.call('HMGET', KEY.job_prefix .. chain.key, 'state', 'token'))
   local lease_ends = redis.call('ZSCORE', KEY.running, chain.key)
   if state ~= 'running' or token ~= chain.token or not lease_ends or tonumber(lease_ends) < now then return nil end
@@ -185,17 +192,15 @@ local function is_held_back(key, lane)
   local chain = open_chain(source)
   if not chain or chain.key == key then return false end
   if lane == 'bulk' then return chain.bulk == '1' end
-  return now - tonumber(chain.since) < window_of(chain)
+  return chain.age < window_of(chain)
 end
 
 -- Add the messages of the source's jobs that lost theirs while they were held back, unless a chain will begin them.
 local function add_held_messages(source, messages)
   if open_chain(source) then return end
   for _, key in ipairs(redis.call('ZRANGE', KEY.source_prefix .. source, 0, COMPANIONS - 1)) do
-    local record = KEY.job_prefix .. key
-    local state, held, lane, recipe = unpack(redis.call('HMGET', record, 'state', 'held', 'lane', 'recipe'))
-    if state == 'queued' and held then
-      redis.call('HDEL', record, 'held')
+    local state, lane, recipe = unpack(redis.call('HMGET', KEY.job_prefix .. key, 'state', 'lane', 'recipe'))
+    if state == 'queued' and redis.call('ZREM', KEY.held_back, key) == 1 then
       messages[#messages + 1] = lane
       messages[#messages + 1] = recipe
     end
@@ -207,9 +212,10 @@ local function close_chains(source)
   if source ~= '' then redis.call('DEL', KEY.reading_prefix .. source) end
 end
 
--- Remove a job from every index. It is in one of them at most, whatever its next state is.
+-- Remove a job from every index. It is in those of one state at most, whatever its next state is.
 local function unindex(key)
   remove_from_source(key)
+  redis.call('ZREM', KEY.held_back, key)
   redis.call('ZREM', KEY.queued_interactive, key)
   redis.call('ZREM', KEY.turns, key)
   redis.call('ZREM', KEY.queued_bulk, key)
@@ -229,7 +235,7 @@ local function give_turn(record, key) take_turn(key, redis.call('HGET', record, 
 local function enqueue(record, key, lane)
   unindex(key)
   redis.call('HSET', record, 'state', 'queued', 'lane', lane, 'queued', now)
-  redis.call('HDEL', record, 'token', 'message', 'expired_token', 'failure', 'refused_until', 'held', 'companion')
+  redis.call('HDEL', record, 'token', 'message', 'expired_token', 'failure', 'refused_until', 'companion')
   redis.call('EXPIRE', record, UNFINISHED_KEPT)
   redis.call('ZADD', queued_in(lane), now, key)
   if lane == 'interactive' then give_turn(record, key) end

@@ -78,7 +78,10 @@ end
 -- Note that a message was used up for one of these jobs, which are held back.
 local function note_held(keys)
   for _, key in ipairs(keys) do
-    if redis.call('HSETNX', KEY.job_prefix .. key, 'held', '1') == 1 then return end
+    if redis.call('ZADD', KEY.held_back, 'NX', now, key) == 1 then
+      redis.call('EXPIRE', KEY.held_back, UNFINISHED_KEPT)
+      return
+    end
   end
 end
 
@@ -86,7 +89,7 @@ end
 -- before jobs with a waiting client, only for a while: no other client waits longer for it than that.
 local function companion()
   local began = redis.call('HGET', KEY.reading_prefix .. ARG.source, 'chain:' .. ARG.chain)
-  local age = began and now - tonumber(began)
+  local age = age_of(began)
   if not age or age >= tonumber(ARG.sharing_ms) then return '' end
   local early, at_limit = age < tonumber(ARG.window_ms) / 2 + WINDOW_MS, clients_at_limit()  -- after the arrival
   for _, key in ipairs(redis.call('ZRANGE', KEY.source_prefix .. ARG.source, 0, COMPANIONS - 1)) do
@@ -149,7 +152,7 @@ local token = math.max(tonumber(redis.call('GET', KEY.fence) or '0') + 1, time[1
 token = string.format('%.0f', token)
 redis.call('SET', KEY.fence, token, 'EX', UNFINISHED_KEPT)
 unindex(key)
-redis.call('HDEL', record, 'expired_token', 'held')
+redis.call('HDEL', record, 'expired_token')
 if ARG.chain ~= '' then redis.call('HSET', record, 'companion', '1') end
 redis.call('HSET', record, 'state', 'running', 'attempts', attempts, 'token', token, 'started', now,
            'worker', ARG.worker, 'message', ARG.message)

@@ -1,13 +1,15 @@
--- Queue again the jobs that no worker takes care of, at most ARG.limit for each reason. ARG.failure is recorded for
+-- Queue again the jobs that no worker takes care of, at most ARG.limit for each reason. Of those that are held back, at
+-- most ARG.held_limit are looked at. ARG.failure is recorded for
 -- ARG.failure_seconds if no attempts are left.
 -- -> {lane, recipe, lane, recipe, ..}: the caller sends the messages
-local grace, limit = tonumber(ARG.grace_ms), tonumber(ARG.limit)
+local grace, limit, held_limit = tonumber(ARG.grace_ms), tonumber(ARG.limit), tonumber(ARG.held_limit)
 local messages = {}
 
 -- After the clock stepped back, whatever is due at a time would wait for the whole step.
 local step = tonumber(redis.call('GET', KEY.clock) or '0') - now
 if step > CLOCK_TOLERANCE then
-  local by_time = {KEY.running, KEY.delayed, KEY.failed, KEY.chunks, KEY.queued_interactive, KEY.queued_bulk, KEY.askers}
+  local by_time = {KEY.running, KEY.delayed, KEY.failed, KEY.chunks, KEY.queued_interactive, KEY.queued_bulk, KEY.held_back,
+                   KEY.askers}
   for _, index in ipairs(by_time) do move_back(index, step) end
   move_back(KEY.workers, step / 1000)
   redis.call('DEL', KEY.begun_bulk)
@@ -51,26 +53,58 @@ for _, key in ipairs(redis.call('ZRANGEBYSCORE', KEY.delayed, '-inf', now, 'LIMI
   end
 end
 
--- Messages that were lost: no message is left though the job is queued, or, in the bulk lane, a job that was queued later
--- has begun. A message of the interactive lane is for whichever job has its turn, so none of them waits for its own.
-for _, lane in ipairs({'interactive', 'bulk'}) do
-  local last = now - grace
-  if redis.call('LLEN', KEY['messages_' .. lane]) > 0 then
-    local begun = lane == 'bulk' and tonumber(redis.call('GET', KEY.begun_bulk) or '0') or 0
-    last = math.min(last, begun - grace)
+local function send_again(key, lane)
+  local record = KEY.job_prefix .. key
+  redis.call('HSET', record, 'queued', now)
+  redis.call('ZREM', KEY.held_back, key)
+  redis.call('ZADD', queued_in(lane), now, key)
+  if lane == 'interactive' then give_turn(record, key) end  -- it has one already, unless Redis has lost it
+  add_message(record)
+end
+
+-- Jobs whose messages were used up while they were held back for a process that will not begin them. Those that are still
+-- held back are looked at again when all others were.
+local sent = 0
+for _, key in ipairs(redis.call('ZRANGE', KEY.held_back, 0, held_limit - 1)) do
+  local state, lane = unpack(redis.call('HMGET', KEY.job_prefix .. key, 'state', 'lane'))
+  if state ~= 'queued' then
+    redis.call('ZREM', KEY.held_back, key)
+  elseif is_held_back(key, lane) then
+    redis.call('ZADD', KEY.held_back, now, key)
+  elseif sent < limit then
+    send_again(key, lane)
+    sent = sent + 1
   end
-  for _, key in ipairs(redis.call('ZRANGEBYSCORE', queued_in(lane), '-inf', last, 'LIMIT', 0, limit)) do
-    local record = KEY.job_prefix .. key
-    if is_held_back(key, lane) then  -- it needs no message; those in bulk make place for others of this sweep
-      if lane == 'bulk' then redis.call('ZADD', queued_in(lane), now, key) end
-    elseif redis.call('EXISTS', record) == 1 then
-      redis.call('HSET', record, 'queued', now)
-      redis.call('HDEL', record, 'held')
-      redis.call('ZADD', queued_in(lane), now, key)
-      if lane == 'interactive' then give_turn(record, key) end  -- it has one already, unless Redis has lost it
-      add_message(record)
-    else
-      redis.call('ZREM', queued_in(lane), key)
+end
+
+-- Returns the time before which the lane's jobs were queued that have no message. That is so if the lane has none left,
+-- or, in bulk, a job that was queued later has begun. A message of the interactive lane is for whichever job has its turn,
+-- so none of them waits for its own.
+local function lost_before(lane)
+  if redis.call('LLEN', KEY['messages_' .. lane]) == 0 then return now - grace end
+  local begun = lane == 'bulk' and tonumber(redis.call('GET', KEY.begun_bulk) or '0') or 0
+  return math.min(now, begun) - grace
+end
+
+-- Messages that were lost. Jobs that are held back need none. In bulk they are passed over for this sweep and the next ones,
+-- as if they had just been queued; the others keep their places, because clients see how long they have waited.
+for _, lane in ipairs({'interactive', 'bulk'}) do
+  local last, first, passed, found = lost_before(lane), -1, 0, 0
+  while passed > first and passed < held_limit and found < limit do  -- those that are passed over may fill many pages
+    first = passed
+    local keys = redis.call('ZRANGEBYSCORE', queued_in(lane), '-inf', last, 'LIMIT', passed, limit - found)
+    for _, key in ipairs(keys) do
+      if redis.call('EXISTS', KEY.job_prefix .. key) == 0 then
+        redis.call('ZREM', queued_in(lane), key)
+      elseif not is_held_back(key, lane) then
+        send_again(key, lane)
+        found = found + 1
+      elseif lane == 'bulk' then
+        redis.call('ZADD', queued_in(lane), now, key)
+        found = found + 1
+      else
+        passed = passed + 1
+      end
     end
   end
 end
