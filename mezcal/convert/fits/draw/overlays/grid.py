@@ -85,7 +85,7 @@ def _draw_line(pen: Pen, view: SkyView, sky: Pixels, text: str, axis: int) -> No
     breaks = np.flatnonzero((np.diff(near.astype(int)) != 0) | jumps) + 1
     labelled = False
     for part in (part for part in np.split(np.arange(len(points)), breaks) if near[part[0]] and len(part) > 1):
-        pen.line(points[part], BLUE, width=1.0, opacity=0.55)
+        pen.curve(points[part], BLUE, width=1.0, opacity=0.55)
         labelled = labelled or _label(pen, points[part], text, axis)
 
 

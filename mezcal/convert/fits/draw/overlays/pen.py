@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +13,8 @@ from PIL import Image, ImageDraw
 from mezcal.convert.fits.draw.label import load_font
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from mezcal.convert.fits.read.planes import Pixels
 
 TILE = 512  # pixels: lines are drawn in tiles, so that no mask is as large as the picture
@@ -25,16 +28,32 @@ WHITE, YELLOW, BLUE = (255, 255, 255), (255, 214, 64), (120, 200, 255)
 
 Colour = tuple[int, int, int]
 Box = tuple[float, float, float, float]  # left, top, right, bottom
+TileBox = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
 class Stroke:
-    """A line through *points* of the picture, x and y from the upper left corner."""
+    """A line through *points* of the picture, x and y from the upper left corner. Its corners are *joined*, or open."""
 
     points: Pixels
     colour: Colour
     width: float
     opacity: float
+    joined: bool
+
+    def near(self, box: TileBox) -> list[Pixels]:
+        """Returns the parts of the line whose segments reach into *box*."""
+        margin = self.width / 2 + EDGE + 1
+        low, high = np.minimum(self.points[:-1], self.points[1:]), np.maximum(self.points[:-1], self.points[1:])
+        reach = (low < np.array(box[2:]) + margin) & (high > np.array(box[:2]) - margin)
+        numbers = np.flatnonzero(reach.all(axis=1))
+        if not len(numbers):
+            return []
+        runs = np.split(numbers, np.flatnonzero(np.diff(numbers) > 1) + 1)
+        return [self.points[run[0] : run[-1] + 2] for run in runs]
+
+
+Near = tuple[Stroke, list["Pixels"]]  # a line, and its parts in a tile
 
 
 @dataclass
@@ -53,14 +72,18 @@ class Pen:
         return cls(picture, max(9, min(16, round(min(picture.size) / 24))))
 
     def line(self, points: Pixels, colour: Colour = WHITE, width: float = 1.5, opacity: float = 1.0) -> None:
-        """Draw a line through *points*. It may be partly outside of the picture."""
-        self._strokes.append(Stroke(np.asarray(points, float), colour, width, opacity))
+        """Draw a line through *points*, with joined corners. It may be partly outside of the picture."""
+        self._strokes.append(Stroke(np.asarray(points, float), colour, width, opacity, joined=True))
+
+    def curve(self, points: Pixels, colour: Colour, width: float = 1.5, opacity: float = 1.0) -> None:
+        """Draw a smooth line. Its *points* are so close that it has no corners: joints would cost most of the time."""
+        self._strokes.append(Stroke(np.asarray(points, float), colour, width, opacity, joined=False))
 
     def circle(self, centre: tuple[float, float], radius: float, colour: Colour = YELLOW) -> None:
         """Draw a circle."""
         count = min(CIRCLE_POINTS_MAX, max(24, math.ceil(2 * math.pi * radius / CIRCLE_STEP)))
         turns = np.linspace(0, 2 * np.pi, count + 1)
-        self.line(np.stack([centre[0] + radius * np.cos(turns), centre[1] + radius * np.sin(turns)], 1), colour)
+        self.curve(np.stack([centre[0] + radius * np.cos(turns), centre[1] + radius * np.sin(turns)], 1), colour)
 
     def text(self, place: tuple[float, float], text: str, colour: Colour = WHITE, anchor: str = "mm") -> None:
         """Write *text* at *place*, which is that point of it that Pillow's *anchor* names."""
@@ -87,25 +110,28 @@ class Pen:
 
     def finish(self) -> None:
         """Draw all lines, the faint ones first, and then all text."""
-        self._strokes.sort(key=lambda stroke: stroke.opacity)
-        width, height = self.picture.size
-        for top in range(0, height, TILE):
-            for left in range(0, width, TILE):
-                box = left, top, min(left + TILE, width), min(top + TILE, height)
-                near = [stroke for stroke in self._strokes if _is_near(stroke, box)]
-                if near:
-                    self._draw_tile(box, near)
+        self._strokes.sort(key=_paint)
+        for box in self._tiles():
+            near = [(stroke, parts) for stroke in self._strokes if (parts := stroke.near(box))]
+            if near:
+                self._draw_tile(box, near)
         canvas, font = ImageDraw.Draw(self.picture), load_font(self.points)
         for place, text, colour, anchor in self._texts:
             canvas.text(place, text, colour, font, anchor, stroke_width=1, stroke_fill="black")
 
-    def _draw_tile(self, box: tuple[int, int, int, int], strokes: list[Stroke]) -> None:
+    def _tiles(self) -> Iterator[TileBox]:
+        width, height = self.picture.size
+        for top in range(0, height, TILE):
+            for left in range(0, width, TILE):
+                yield left, top, min(left + TILE, width), min(top + TILE, height)
+
+    def _draw_tile(self, box: TileBox, near: list[Near]) -> None:
+        """Draw the edges of all lines and then the lines, with one mask for all that have one colour and opacity."""
         tile = self.picture.crop(box)
-        for stroke in strokes:
-            mask = _mask(stroke, box, stroke.width + 2 * EDGE, EDGE_OPACITY * stroke.opacity)
-            tile.paste((0, 0, 0), (0, 0), mask)
-        for stroke in strokes:
-            tile.paste(stroke.colour, (0, 0), _mask(stroke, box, stroke.width, stroke.opacity))
+        for opacity, group in groupby(near, key=lambda each: each[0].opacity):
+            tile.paste((0, 0, 0), (0, 0), _mask(list(group), box, 2 * EDGE, EDGE_OPACITY * opacity))
+        for (opacity, colour), group in groupby(near, key=lambda each: _paint(each[0])):
+            tile.paste(colour, (0, 0), _mask(list(group), box, 0, opacity))
         self.picture.paste(tile, box[:2])
 
 
@@ -113,16 +139,18 @@ def _overlap(one: Box, other: Box) -> bool:
     return one[0] < other[2] + GAP and other[0] < one[2] + GAP and one[1] < other[3] + GAP and other[1] < one[3] + GAP
 
 
-def _is_near(stroke: Stroke, box: tuple[int, int, int, int]) -> bool:
-    low, high = stroke.points.min(axis=0) - stroke.width - EDGE, stroke.points.max(axis=0) + stroke.width + EDGE
-    return bool(low[0] < box[2] and high[0] > box[0] and low[1] < box[3] and high[1] > box[1])
+def _paint(stroke: Stroke) -> tuple[float, Colour]:
+    return stroke.opacity, stroke.colour
 
 
-def _mask(stroke: Stroke, box: tuple[int, int, int, int], width: float, opacity: float) -> Image.Image:
-    """Returns how much of each pixel of *box* a line covers."""
+def _mask(near: list[Near], box: TileBox, wider: float, opacity: float) -> Image.Image:
+    """Returns how much of each pixel of *box* the lines cover, which are drawn *wider* by so many pixels."""
     size = (box[2] - box[0]) * FINE, (box[3] - box[1]) * FINE
     fine = Image.new("L", size)
-    points = ((stroke.points - box[:2]) * FINE).round().astype(int)
-    line = [(x, y) for x, y in points.tolist()]
-    ImageDraw.Draw(fine).line(line, round(255 * opacity), round(width * FINE), joint="curve")
+    canvas = ImageDraw.Draw(fine)
+    for stroke, parts in near:
+        for part in parts:
+            points = ((part - box[:2]) * FINE).round().astype(int).ravel().tolist()
+            width, joint = round((stroke.width + wider) * FINE), "curve" if stroke.joined else None
+            canvas.line(points, round(255 * opacity), width, joint)
     return fine.reduce(FINE)
