@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class GuardedOrigin:
     """*origin* within the limits of *guard*, for a job of this *kind*, as long as its *lease* is valid.
 
-    A master that is open already needs no place: it sends no request.
+    A master that is open already needs no place, unless it is read in parts: it sends no request.
     """
 
     def __init__(self, origin: KeptMasters, guard: OriginGuard, lease: Lease, kind: str) -> None:

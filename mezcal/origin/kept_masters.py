@@ -47,8 +47,8 @@ class KeptMasters:
         return max((moment - self._began for moment in moments if moment is not None), default=0.0)
 
     def holds(self, path: str) -> bool:
-        """Return True if opening the master at *path* takes no request."""
-        return path in self._masters
+        """Return True if opening and reading the master at *path* takes no further request: it is downloaded whole."""
+        return path in self._masters and not self._masters[path].in_parts
 
     def path_of(self, url: str) -> str | None:
         """Do the same as the method of the origin."""

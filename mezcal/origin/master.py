@@ -33,7 +33,8 @@ class Master:
 
     *completed_at* returns when the last byte arrived, on the monotonic clock; None if it has not, or if nothing is
     downloaded. *bytes_received* returns how many bytes have arrived. *open_again* returns another file of the same
-    bytes, with a position of its own; None if the master is not downloaded.
+    bytes, with a position of its own; None if the master is not downloaded. *in_parts* is True if reading it may
+    request further parts, however long it has been open.
     """
 
     file: BinaryIO
@@ -43,6 +44,7 @@ class Master:
     size: int | None = None
     delimited: bool = True
     content_type: str | None = None
+    in_parts: bool = False
     wait_complete: Callable[[], object] = field(default=_is_complete, repr=False, compare=False)
     completed_at: Callable[[], float | None] = field(default=_not_downloaded, repr=False, compare=False)
     bytes_received: Callable[[], int] = field(default=_none_received, repr=False, compare=False)

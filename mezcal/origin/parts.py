@@ -92,6 +92,7 @@ class MasterParts:
                     last_modified=response.headers.get("Last-Modified"),
                     size=self._size,
                     content_type=response.headers.get("Content-Type"),
+                    in_parts=True,
                     completed_at=lambda: opened_at,  # no job waits for more than it reads
                     bytes_received=lambda: self.received,
                     open_again=self._reader,

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from mezcal.errors import MasterIncomplete, OriginFailed, TicketExpired, TooLarge
+from mezcal.jobs.guarded_origin import GuardedOrigin
 from mezcal.origin.archive import FrameOrigin
 from mezcal.origin.kept_masters import KeptMasters
 from mezcal.origin.parts import ANNOUNCED_MAX, FIRST_PART
@@ -171,6 +172,41 @@ def test_a_file_beyond_the_limit_is_refused_before_it_is_read(origin: OriginServ
     with pytest.raises(TooLarge), opened(origin, tmp_path, origin_max_bytes=1_000_000):
         pass
     assert len(origin.requests) == 1
+
+
+class CountingGuard:
+    """Counts the places that were taken at the origin."""
+
+    def __init__(self) -> None:
+        self.admitted = 0
+
+    @contextmanager
+    def admit(self, _lease: object, _kind: str) -> Iterator[None]:
+        self.admitted += 1
+        yield
+
+
+class ValidLease:
+    """A lease that is never lost."""
+
+    def abandon_if_lost(self) -> None:
+        """Return at once."""
+
+
+@pytest.mark.parametrize(("opener", "places"), [("open", 1), ("open_parts", 3)])
+def test_each_job_that_may_request_further_parts_takes_a_place_at_the_origin(
+    origin: OriginServer, tmp_path: Path, opener: str, places: int
+) -> None:
+    settings = load(_env_file=None, data_dir=tmp_path, archive_api_url="http://127.0.0.1:1/")
+    kept = KeptMasters(FrameOrigin(settings, {"1": f"{origin.url}a.fits"}), keep=True)
+    guard: Any = CountingGuard()
+    lease: Any = ValidLease()
+    for position in (0, 1_000_000, 3_000_000):
+        with getattr(GuardedOrigin(kept, guard, lease, "thumbnail"), opener)("1") as master:
+            at(master, position, 1000)
+            master.complete()
+    kept.close()
+    assert guard.admitted == places
 
 
 def test_the_next_job_reads_on_without_another_first_part(origin: OriginServer, tmp_path: Path) -> None:
