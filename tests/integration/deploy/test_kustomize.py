@@ -92,6 +92,32 @@ def test_each_volume_and_each_map_that_a_pod_names_is_rendered(overlay: str, pro
             assert {mount["name"] for mount in part["volumeMounts"]} <= {"data", *volumes}
 
 
+def callers_of(made: list[dict[str, Any]], port: int) -> list[Any]:
+    """Returns who may call *port* of the entry: the labels of pods or of namespaces, None for anyone."""
+    (entry,) = [policy for policy in of_kind(made, "NetworkPolicy") if policy["metadata"]["name"] == "mezcal-entry"]
+    rules = [rule for rule in entry["spec"]["ingress"] if port in {opened["port"] for opened in rule["ports"]}]
+    return [
+        next(iter(peer.values()))["matchLabels"] if peer else None
+        for rule in rules
+        for peer in rule.get("from", [None])
+    ]
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_an_api_that_believes_its_proxy_is_reached_by_nginx_and_monitoring_alone(overlay: str, program: str) -> None:
+    """With SENDFILE_HEADER the API believes X-Forwarded-For of whoever connects to it."""
+    made = objects(rendered(FOLDER / "overlays" / overlay, program))
+    (api,) = [part for part in dict(pods(made))["mezcal-api"]["spec"]["containers"] if part["name"] == "api"]
+    behind_nginx = "SENDFILE_HEADER" in {variable["name"] for variable in api.get("env", [])}
+    assert behind_nginx == (overlay != "s3")
+    monitoring = {"kubernetes.io/metadata.name": "monitoring"}
+    front = {"app.kubernetes.io/name": "mezcal", "app.kubernetes.io/component": "front"}
+    allowed = {"one-node": [monitoring], "shared": [monitoring], "shared-front": [front, monitoring], "s3": [None]}
+    assert callers_of(made, 5000) == allowed[overlay]
+    assert callers_of(made, 8080) == [None]
+    assert behind_nginx != ("TRUSTED_PROXIES" in str(made)), "a pod of that network could name its client to nginx"
+
+
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_an_overlay_names_the_registry_for_every_image_of_ours(overlay: str, program: str) -> None:
     made = objects(rendered(FOLDER / "overlays" / overlay, program))

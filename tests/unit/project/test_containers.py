@@ -226,3 +226,8 @@ def test_the_folder_of_the_samples_is_where_the_image_has_it() -> None:
     )
     assert folders
     assert all(python == version[1] and (ROOT / folder).is_dir() for python, folder in folders)
+
+
+def test_the_page_names_every_folder_of_secrets_dir() -> None:
+    mounted = set(re.findall(r"\$\{SECRETS_DIR:-secrets\}-(\w+):", (ROOT / "docker-compose.yml").read_text()))
+    assert mounted == set(re.findall(r"`\./secrets-(\w+)`", (ROOT / "docs/deployment.md").read_text()))
