@@ -115,6 +115,24 @@ def test_an_alarm_is_raised_alone_and_not_before_its_time(name: str, tmp_path: P
 
 
 @needs_promtool
+@pytest.mark.parametrize(
+    ("values", "minute", "raised"), [("3x70 1x20", 80, False), ("3x70 1x5 2x20", 80, True), ("0x70 3x200", 170, False)]
+)
+def test_a_lifted_quarantine_raises_no_alarm_and_a_new_one_does_for_an_hour(
+    values: str, minute: int, raised: bool, tmp_path: Path
+) -> None:
+    name = "MezcalQuarantine"
+    (rule,) = [rule for rule in rules() if rule["alert"] == name]
+    promtool_says(tmp_path, WELL | {"mezcal_quarantined_jobs": values}, minute, {name: [rule["labels"]] * raised})
+
+
+def test_no_alarm_takes_the_fall_of_a_gauge_for_the_reset_of_a_counter() -> None:
+    counted = re.findall(r"(?:rate|increase)\((.*?)[{\[]", " ".join(rule["expr"] for rule in rules()))
+    assert counted
+    assert [name for name in counted if not re.fullmatch(r"mezcal_\w+_(total|bucket)", name)] == []
+
+
+@needs_promtool
 def test_prometheus_takes_the_rules_with_their_texts() -> None:
     asked = subprocess.run(["promtool", "check", "rules", ROOT / ALARMS], capture_output=True, text=True, check=False)
     assert asked.returncode == 0, asked.stdout + asked.stderr
