@@ -189,7 +189,10 @@ class FrameCoordinates:
         return step if np.isfinite(step).all() else None
 
 
-NO_COORDINATES = "the frame has no sky coordinates that can be used: name the centre by x and y, in pixels"
+NO_COORDINATES = (
+    "the frame has no sky coordinates that can be used: name the centre by x and y, give size in px, and leave out "
+    "compass, scalebar and grid"
+)
 
 
 def _celestial(header: Any) -> Any:
