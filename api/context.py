@@ -13,6 +13,7 @@ from api.readiness import Readiness
 from api.security.rate_limit import TokenAttempts
 from api.security.signed_urls import Signer, load_secret
 from api.security.waiting_places import WaitingPlaces
+from mezcal.derive import recipe_versions
 from mezcal.ingest.denial import Denier
 from mezcal.jobs import Jobs
 from mezcal.origin import open_origin
@@ -63,7 +64,7 @@ class ApiContext:
             jobs=jobs,
             origin=origin,
             readiness=Readiness(jobs, store, OriginNote(settings, store)),
-            freshness=Freshness(settings.hit_fresh_seconds, jobs, store, origin),
+            freshness=Freshness(settings.hit_fresh_seconds, jobs, store, origin, recipe_versions(settings)),
             archive=ArchiveClient(settings),
             signer=Signer(load_secret(settings)) if settings.archive_api_url else None,
             gauges=Gauges(jobs, store, settings.data_dir, settings.hooks),

@@ -15,12 +15,15 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from mezcal.errors import BrokerDown, Failure, StoreDown
+from mezcal.ingest.revalidation import RevalidationResult, is_outdated
 from mezcal.jobs import Lane
 from mezcal.origin import FolderOrigin, MasterStatus
 from mezcal.recipe import Mezzanine
 from mezcal.store.local.layout import sidecar_name
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from mezcal.jobs import Jobs
     from mezcal.origin import Origin
     from mezcal.recipe import Recipe
@@ -37,10 +40,15 @@ CHANGED_ONCE_IN = 10  # seconds for which a changed file is not reported again
 
 
 class Freshness:
-    """Knows the ages of stored derivatives by the times of their sidecars, and remembers them in memory."""
+    """Knows the ages of stored derivatives by the times of their sidecars, and remembers them in memory.
 
-    def __init__(self, after: float, jobs: Jobs, store: Store, origin: Origin) -> None:
+    *after* is REVALIDATE_AFTER, in seconds. *versions* are those of derivatives made with the settings of now, by the
+    names of their profiles.
+    """
+
+    def __init__(self, after: float, jobs: Jobs, store: Store, origin: Origin, versions: Mapping[str, str]) -> None:
         self._after = after
+        self._versions = versions
         self._jobs = jobs
         self._store = store
         self._folder = origin if isinstance(origin, FolderOrigin) else None
@@ -109,25 +117,30 @@ class Freshness:
 
     def _handle(self, stored: Stored, recipe: Mezzanine) -> None:
         try:
-            if self._folder is None:
-                self._jobs.request_revalidation(recipe)
-            elif not self._is_unchanged(self._folder, recipe):
-                self._jobs.request_revalidation(recipe, CHANGED_ONCE_IN, Lane.INTERACTIVE)
-            else:
+            result = self._compare(self._folder, recipe) if self._folder else None
+            if result is RevalidationResult.UNCHANGED:
                 self._known[stored] = time.time() + self._after, False
+            elif result is RevalidationResult.CHANGED:
+                self._jobs.request_revalidation(recipe, CHANGED_ONCE_IN, Lane.INTERACTIVE)
+            else:  # after a change of the settings all images are outdated: they do not compete with clients who wait
+                self._jobs.request_revalidation(recipe)
         except (BrokerDown, StoreDown) as error:
             log.warning("%s could not be revalidated: %s", recipe.label, error)
         except Failure as error:  # the folder is away: a line for each image would be too many
             log.debug("%s could not be revalidated: %s", recipe.label, error)
             self._known[stored] = time.time() + self._after, True
 
-    def _is_unchanged(self, folder: FolderOrigin, recipe: Mezzanine) -> bool:
+    def _compare(self, folder: FolderOrigin, recipe: Mezzanine) -> RevalidationResult:
+        """Return whether the file or the settings have changed since; a file that is gone has changed."""
         time.sleep(FILE_SECONDS)
         sidecar = self._store.sidecar(recipe)
         if sidecar is None:
-            return False
+            return RevalidationResult.CHANGED
         status = folder.revalidate(recipe.path, sidecar.master_etag, sidecar.master_last_modified)
-        return status is MasterStatus.UNCHANGED
+        if status is not MasterStatus.UNCHANGED:
+            return RevalidationResult.CHANGED
+        outdated = is_outdated(sidecar, self._versions.get(recipe.profile.name))
+        return RevalidationResult.OUTDATED if outdated else RevalidationResult.UNCHANGED
 
 
 def _last_fresh(stored: Stored) -> float | None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
-from mezcal.convert import ConversionContext, convert
+from mezcal.convert import ConversionContext, ConversionOptions, convert
 from mezcal.convert.context import no_memory_limit
 from mezcal.errors import (
     MasterIncomplete,
@@ -32,9 +32,10 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from mezcal.convert import ConversionOptions, ConvertedImage
+    from mezcal.convert import ConvertedImage
     from mezcal.origin import Master, Origin
     from mezcal.recipe import Mezzanine, Recipe
+    from mezcal.settings import Settings
     from mezcal.store import Store, Stored
 
 PIPELINE = 2  # increased whenever the same options begin to give other pixels
@@ -210,3 +211,8 @@ def version(options: ConversionOptions) -> str:
     """Returns 12 hex digits that change with every option of the format, and with every pipeline of other pixels."""
     canonical = json.dumps([PIPELINE, options.relevant_fields()], sort_keys=True)
     return hashlib.sha256(canonical.encode()).hexdigest()[:12]
+
+
+def recipe_versions(settings: Settings) -> dict[str, str]:
+    """Returns the version of derivatives made with *settings*, by the names of the profiles."""
+    return {name: version(ConversionOptions.of(settings, name)) for name in settings.profiles}

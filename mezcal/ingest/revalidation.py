@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from mezcal.jobs import Jobs, Record
     from mezcal.origin import Origin
     from mezcal.recipe import Mezzanine
-    from mezcal.store import Store
+    from mezcal.store import Sidecar, Store
     from mezcal.store.values import Described
 
 
@@ -59,7 +59,7 @@ class Revalidation:
         if status is MasterStatus.GONE:
             purge(recipe.main(), self.jobs, self.store)
             return RevalidationResult.GONE
-        outdated = sidecar.recipe_version != self.recipe_version
+        outdated = is_outdated(sidecar, self.recipe_version)
         if status is MasterStatus.CHANGED and self._has_failed(recipe):
             return RevalidationResult.UNCHANGED
         if outdated or status is MasterStatus.CHANGED:
@@ -91,6 +91,11 @@ class Revalidation:
             self.jobs.retry(recipe.key)
             return RevalidationResult.CHANGED
         return RevalidationResult.UNCHANGED
+
+
+def is_outdated(sidecar: Sidecar, recipe_version: str | None) -> bool:
+    """Return True if other settings made the derivative of *sidecar*; *recipe_version* is that of the present ones."""
+    return sidecar.recipe_version != recipe_version
 
 
 def _may_look_again(record: Record) -> bool:

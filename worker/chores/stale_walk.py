@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from mezcal.derive import version
 from mezcal.errors import Failure, StoreDown
+from mezcal.ingest.revalidation import is_outdated
 from mezcal.origin import MasterStatus
 from mezcal.recipe import Mezzanine, from_json
 from mezcal.store.inventory import RemovesEmptyImages
@@ -81,4 +82,4 @@ def _changed_or_unknown(inventory: Inventory, item: InventoryItem) -> Mezzanine 
 def _is_unchanged(recipe: Mezzanine, sidecar: Sidecar) -> bool:
     ctx = context()
     status = ctx.origin.revalidate(recipe.path, sidecar.master_etag, sidecar.master_last_modified)
-    return status is MasterStatus.UNCHANGED and sidecar.recipe_version == version(ctx.options_of(recipe))
+    return status is MasterStatus.UNCHANGED and not is_outdated(sidecar, version(ctx.options_of(recipe)))

@@ -139,6 +139,17 @@ def test_an_image_made_with_other_settings_is_made_again(
         until(lambda: (now := sidecar()) and now.recipe_version != made.recipe_version, what="its sidecar")
 
 
+@pytest.mark.slow
+def test_an_image_of_a_file_made_with_other_settings_is_made_again(files: Path, tmp_path: Path) -> None:
+    """The settings change while mezcal is stopped. The walk does not run."""
+    options = (files.as_uri(), *ONE_WORKER, "--nginx", "never")
+    with running_installation(tmp_path, *options) as up:
+        before = up.ask("edited.tif").headers["Content-Length"]
+    with running_installation(tmp_path, *options, REVALIDATE_AFTER="1", MEZZANINE_QUALITY="50") as up:
+        up.table.redis.set(up.table.keys.chore("walk"), "another's", ex=HOUR)
+        until(lambda: up.ask("edited.tif").headers["Content-Length"] != before, 30, "the smaller image")
+
+
 def test_an_old_image_that_nginx_serves_is_asked_about_too(repository: OriginServer, tmp_path: Path) -> None:
     """The API reads the hit from nginx's log a second later; the walk through the store would come in a minute."""
     path = "served-by-nginx.tif"

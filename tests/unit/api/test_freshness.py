@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 from dataclasses import replace
 from pathlib import PurePosixPath
@@ -11,9 +13,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from api.freshness import Freshness
+from mezcal.derive import recipe_versions
 from mezcal.jobs import Lane
 from mezcal.origin import open_origin
 from mezcal.recipe import Frame, Mezzanine, Thumbnail, ThumbnailOptions
+from mezcal.settings import load
 from mezcal.store import Stored
 from tests.support.store_contract import JPEG, sidecar
 
@@ -62,7 +66,7 @@ def requests() -> Requests:
 def freshness(settings: Settings, store: LocalStore, requests: Requests, monkeypatch: pytest.MonkeyPatch) -> Freshness:
     """Without its thread: the tests do its work."""
     monkeypatch.setattr(Freshness, "_start_thread", lambda _: None)
-    return Freshness(WINDOW, requests, store, open_origin(settings))  # type: ignore[arg-type]
+    return Freshness(WINDOW, requests, store, open_origin(settings), recipe_versions(settings))  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -70,7 +74,12 @@ def stored(settings: Settings, store: LocalStore, master: Path) -> Stored:
     """The derivative of the file as it is."""
     with open_origin(settings).open(MASTER.path) as opened, store.draft() as draft:
         draft.write_bytes(JPEG)
-        made = replace(sidecar(JPEG, MASTER), master_etag=opened.etag, master_last_modified=opened.last_modified)
+        made = replace(
+            sidecar(JPEG, MASTER),
+            recipe_version=recipe_versions(settings)["mezzanine"],
+            master_etag=opened.etag,
+            master_last_modified=opened.last_modified,
+        )
         return store.put(MASTER, draft, made, lambda: None)
 
 
@@ -104,6 +113,24 @@ def test_a_changed_file_is_made_again_as_if_a_client_waited(
     assert freshness.is_stale(stored, MASTER)
     handle(freshness)
     assert requests.lanes == [Lane.INTERACTIVE]
+
+
+def test_an_image_that_other_settings_made_is_made_again_behind_those_that_clients_wait_for(
+    settings: Settings, store: LocalStore, freshness: Freshness, stored: Stored, requests: Requests
+) -> None:
+    versions = recipe_versions(load(mezzanine_quality=50))
+    freshness = Freshness(WINDOW, requests, store, open_origin(settings), versions)  # type: ignore[arg-type]
+    grow_old(stored)
+    assert freshness.is_stale(stored, MASTER)
+    handle(freshness)
+    assert requests.lanes == [Lane.BULK]
+
+
+def test_the_api_knows_the_versions_of_its_settings_without_libvips() -> None:
+    code = "import sys; from api.context import recipe_versions; from mezcal.settings import load; "
+    code += "recipe_versions(load()); print('pyvips' in sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout == "False\n"
 
 
 def test_a_request_while_the_image_is_fresh_is_compared_when_it_no_longer_is(
