@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 import time
 from dataclasses import dataclass
 from functools import cache
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from opentelemetry.context import Context
+    from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.trace import Span as SdkSpan
     from opentelemetry.trace import Tracer
 
@@ -30,6 +32,8 @@ MISSING = "%s is set, but OpenTelemetry is not installed: no traces are sent. In
 NANOSECONDS = 1_000_000_000
 
 Attributes = dict[str, "str | int | float | bool"]
+
+_providers: dict[int, TracerProvider] = {}  # by process: a forked one inherits that of its parent, without the thread
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +86,18 @@ def begin_job(name: str, parent: str | None) -> Span | None:
     return _begin("consumer", "worker", name, parent)
 
 
+def flush(seconds: float) -> None:
+    """Send the spans of this process that have ended. Returns after *seconds* at the latest; then the rest is lost.
+
+    A thread sends them, because the time limit of the SDK's `force_flush` has no effect.
+    """
+    provider = _providers.get(os.getpid())
+    if provider is not None:
+        sender = threading.Thread(target=provider.force_flush, name="last spans", daemon=True)
+        sender.start()
+        sender.join(seconds)
+
+
 def _begin(kind: str, part: str, name: str, parent: str | None) -> Span | None:
     tracer = _tracer(part, os.getpid()) if endpoint_variable() else None
     if tracer is None:
@@ -101,8 +117,8 @@ def _context(parent: str | None) -> Context | None:
 def _tracer(part: str, _pid: int) -> Tracer | None:
     """Returns what makes spans in this process, None if OpenTelemetry is not installed.
 
-    Each process makes its own after the fork, because a thread of it sends the spans. The SDK sends what is left when
-    the process ends.
+    Each process makes its own after the fork, because a thread of it sends the spans. What is left when the process
+    ends is sent by the SDK, or by `flush` in a process that runs no `atexit`.
     """
     try:
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415 - an extra
@@ -115,6 +131,7 @@ def _tracer(part: str, _pid: int) -> Tracer | None:
     name = os.environ.get(SERVICE) or f"mezcal-{part}"
     provider = TracerProvider(resource=Resource.create({"service.name": name}))
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    _providers[os.getpid()] = provider
     return provider.get_tracer("mezcal")
 
 

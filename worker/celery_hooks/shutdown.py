@@ -15,6 +15,7 @@ from redis import RedisError
 
 from mezcal.errors import Failure
 from mezcal.jobs.transport.celery_pipe import MAKE
+from mezcal.telemetry.spans import flush
 from worker.app import context, settings
 
 log = logging.getLogger(__name__)
@@ -22,6 +23,7 @@ log = logging.getLogger(__name__)
 # Seconds after which Celery certainly takes no more messages: its loop checks once a second. A job that is given back
 # sooner may come to this worker again, and would be ended with it.
 TAKES_NO_MORE = 2.0
+SPANS_SECONDS = 2.0  # for a receiver that does not answer; others take milliseconds
 
 
 @signals.worker_shutting_down.connect
@@ -33,7 +35,11 @@ def _begin(how: str = "Warm", **_: Any) -> None:
 
 @signals.worker_process_shutdown.connect
 def _end_pool_process(exitcode: int, **_: Any) -> None:
-    """End this pool process at once. It would sleep for a second, in which Celery may kill it, and end the same way."""
+    """End this pool process now. It would sleep for a second, in which Celery may kill it, and end the same way.
+
+    It runs no `atexit`, so the last spans are sent here.
+    """
+    flush(SPANS_SECONDS)
     os._exit(exitcode)
 
 

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
+import subprocess
+import sys
 import threading
 from collections import defaultdict
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
@@ -107,10 +112,16 @@ def served(server: Any) -> Iterator[Any]:
 def installation(
     tmp_path_factory: pytest.TempPathFactory, receiver: Receiver, repository: Repository
 ) -> Iterator[Installation]:
-    folder: Path = tmp_path_factory.mktemp("spans")
+    with traced(tmp_path_factory.mktemp("spans"), receiver, repository, every_ms=100) as up:
+        yield up
+
+
+@contextmanager
+def traced(folder: Path, receiver: Receiver, repository: Repository, every_ms: int) -> Iterator[Installation]:
+    """Runs an installation whose processes send their spans every *every_ms* milliseconds."""
     given = {
         "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{receiver.server_port}",
-        "OTEL_BSP_SCHEDULE_DELAY": "100",
+        "OTEL_BSP_SCHEDULE_DELAY": str(every_ms),
         "LOG_FORMAT": "json",
     }
     with running_installation(folder, f"http://127.0.0.1:{repository.server_port}/", **given) as up:
@@ -169,3 +180,34 @@ def test_probes_are_no_spans(installation: Installation, receiver: Receiver) -> 
     installation.ask("five.tif")
     until(lambda: receiver.trace_of("five.tif"), 20, "the span of the later request")
     assert not [span for _, span in receiver.spans if "health" in span.name]
+
+
+@pytest.mark.slow
+def test_processes_that_end_send_their_last_spans(tmp_path: Path, receiver: Receiver, repository: Repository) -> None:
+    trace = "a" * 32
+    with traced(tmp_path, receiver, repository, every_ms=600_000) as up:
+        assert up.ask("six.tif", headers={"traceparent": f"00-{trace}-{CLIENT}-01"}).status_code == 200
+        assert receiver.of_trace(trace) == {}
+        assert up.stop() == 0
+    assert {"GET images.image", "make mezzanine", "queued", "download", "convert", "store"} <= set(
+        receiver.of_trace(trace)
+    )
+
+
+SILENT = """
+import os, time
+from mezcal.telemetry.spans import begin_job, flush
+begin_job("make mezzanine", None).end({})
+began = time.monotonic()
+flush(0.2)
+print(time.monotonic() - began, flush=True)
+os._exit(0)
+"""
+
+
+def test_a_receiver_that_does_not_answer_holds_up_the_end_of_a_process_for_a_bounded_time() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        endpoint = {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{silent.getsockname()[1]}"}
+        command = [sys.executable, "-c", SILENT]
+        asked = subprocess.run(command, env=os.environ | endpoint, capture_output=True, text=True, check=True)
+    assert 0.2 <= float(asked.stdout) < 5, "the SDK would wait for 10 s"
