@@ -6,25 +6,28 @@ the archive decides each time who may see what.
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+import time
 from dataclasses import dataclass, field
-from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, Response, jsonify, request
 
+from api.archive_answers import ArchiveAnswers, Question
 from api.context import context
 from api.responses.cutout_archive import tar_of
+from api.responses.preferences import disconnect_check
 from api.routes.thumbnails import BASENAME_MAX, ThumbnailRequest, read_options
 from api.security import body_limits
 from api.security.auth import authorization_for_archive
 from api.security.shares import limited_client
-from mezcal.errors import BadRecipe, BrokerDown, Busy, Failure, OriginPaused, ShareExceeded, StoreDown
+from mezcal.errors import BadRecipe, BrokerDown, Busy, Failure, OriginPaused, ShareExceeded, StillWorking, StoreDown
 from mezcal.ingest.events import parse_json
+from mezcal.origin.archive import check_suitable
 
 if TYPE_CHECKING:
-    from mezcal.origin.archive import FrameRecord
+    from collections.abc import Callable
+
     from mezcal.recipe import Thumbnail, ThumbnailOptions
     from mezcal.recipe.cutout import RgbFrames
 
@@ -32,8 +35,8 @@ cutouts = Blueprint("cutouts", __name__)
 
 ITEMS_MAX = 1_000
 BODY_MAX = 1 << 20  # bytes
-ARCHIVE_THREADS = 8  # that ask the archive for frames
-LOOKUP_SECONDS = 120.0  # for which a place is held while the archive is asked
+ASKING_SECONDS = 60.0  # after which the archive is asked nothing more
+LOOKUP_SECONDS = ASKING_SECONDS + 30  # for which a place is held: the archive may take so long for its last answers
 RETRY_SECONDS = 2
 TAR = "application/x-tar"
 STATES = ("ready", "queued", "waiting", "failed")
@@ -63,12 +66,32 @@ class FoundCutout:
 
 @dataclass
 class CutoutStates:
-    """Finds the state of each item. Once the client has its share of the queue, no further job is started."""
+    """Finds the state of each item, by the *answers* of the archive."""
 
     authorization: str | None
-    records: dict[FrameName, FrameRecord | Failure]
-    _composites: dict[tuple[FrameName, str, RgbFrames | None], ThumbnailRequest] = field(default_factory=dict)
-    _is_full: bool = False
+    answers: ArchiveAnswers
+    _composites: dict[tuple[FrameName, str, RgbFrames | None], ThumbnailRequest | Failure] = field(default_factory=dict)
+
+    def ask_archive(self, items: list[AskedCutout], gone: Callable[[], bool]) -> None:
+        """Ask the archive for the frames of *items*, and then for the requests whose frames make composites.
+
+        What it is not asked for in time, or because the client has left, is `waiting`.
+        """
+        deadline = time.monotonic() + ASKING_SECONDS
+        names: list[FrameName] = [name for each in items for name in (each.frame, *(each.rgb or ()))]
+        self.answers.ask(map(Question.of_frame, names), deadline, gone)
+        composed = {each.frame: each for each in items if each.options.color and each.rgb is None}
+        requests = filter(None, map(self._request_of, composed))
+        self.answers.ask((Question("request", name) for name in requests), deadline, gone)
+
+    def _request_of(self, name: FrameName) -> str | None:
+        """Return the request of a frame, None if no composite can be made of it: `find` says why."""
+        try:
+            frame = self.answers.find(name)
+            check_suitable(frame, context().settings, color=True)
+        except Failure:
+            return None
+        return frame.text("request_id")
 
     def find(self, asked: AskedCutout) -> FoundCutout:
         """Return the state of *asked*. Starts its job if there is none.
@@ -77,51 +100,51 @@ class CutoutStates:
         """
         try:
             wanted = self._request(asked)
-            return FoundCutout({"frame": asked.frame, **self._state(wanted)}, wanted.recipe)
+            return FoundCutout({"frame": asked.frame, **_state(wanted)}, wanted.recipe)
         except (BrokerDown, StoreDown, OriginPaused):
             raise
+        except (Busy, ShareExceeded):  # the archive was not asked, the queue is full, or the client has its share
+            return FoundCutout({"frame": asked.frame, "state": "waiting"})
         except Failure as failure:
             reason = {"status": failure.status, "detail": failure.detail}
             return FoundCutout({"frame": asked.frame, "state": "failed", **reason})
 
     def _request(self, asked: AskedCutout) -> ThumbnailRequest:
-        record = self.records[asked.frame]
-        if isinstance(record, Failure):
-            raise record
         if not asked.options.color:
-            return ThumbnailRequest.of_record(record, asked.options, None, self.authorization)
-        of_frame = (
-            asked.frame,
-            asked.options.look,
-            asked.rgb,
-        )  # the archive is asked once for the three frames of a composite
-        if of_frame not in self._composites:
-            wanted = ThumbnailRequest.of_record(record, asked.options, asked.rgb, self.authorization)
-            self._composites[of_frame] = wanted
-        return self._composites[of_frame].with_options(asked.options)
+            return self._select(asked)
+        key = asked.frame, asked.options.look, asked.rgb
+        if key not in self._composites:  # to select three of a request's thousands of frames takes its time
+            try:
+                self._composites[key] = self._select(asked)
+            except Failure as failure:
+                self._composites[key] = failure
+        selected = self._composites[key]
+        if isinstance(selected, Failure):
+            raise selected
+        return selected.with_options(asked.options)
 
-    def _state(self, wanted: ThumbnailRequest) -> dict[str, Any]:
-        if context().store.find(wanted.recipe) is not None:
-            return {"state": "ready", **wanted.as_json()}
-        if self._is_full:
-            return {"state": "waiting"}
-        try:
-            job = wanted.start()
-        except (BrokerDown, StoreDown, OriginPaused):
-            raise
-        except (Busy, ShareExceeded):  # the queue is full, or the client has its share
-            self._is_full = True
-            return {"state": "waiting"}
-        return {"state": "queued", "job": job.recipe.key}
+    def _select(self, asked: AskedCutout) -> ThumbnailRequest:
+        frame = self.answers.find(asked.frame)
+        return ThumbnailRequest.of_record(frame, asked.options, asked.rgb, self.authorization, self.answers)
+
+
+def _state(wanted: ThumbnailRequest) -> dict[str, Any]:
+    """Return the state of an item. Also a client with its share of the queue joins the jobs that there are."""
+    if context().store.find(wanted.recipe) is not None:
+        return {"state": "ready", **wanted.as_json()}
+    return {"state": "queued", "job": wanted.start().recipe.key}
 
 
 @cutouts.post("/cutouts")
 def many() -> Response:
     """Return the state of each cutout, and start what is not there. With `Accept: application/x-tar`, a tar of all."""
     asked = _read()
-    authorization = authorization_for_archive()
+    authorization, gone = authorization_for_archive(), disconnect_check(request)
     with context().waiting_places.hold(limited_client(), LOOKUP_SECONDS):
-        states = CutoutStates(authorization, _find_frames({each.frame for each in asked}, authorization))
+        states = CutoutStates(authorization, ArchiveAnswers(context().archive, authorization))
+        states.ask_archive(asked, gone)
+        if gone():
+            raise StillWorking("the client has left: nothing was queued")
         found = _find_by_frame(states, asked)
     response = _response(found)
     response.headers["Cache-Control"] = "private, no-store"
@@ -184,20 +207,3 @@ def _asked(given: dict[str, Any]) -> AskedCutout:
     if options.cutout is None:
         raise BadRecipe("the position is missing: it may be ra and dec, or x and y, with size")
     return AskedCutout(frame, options, rgb)
-
-
-def _find_frames(names: set[FrameName], authorization: str | None) -> dict[FrameName, FrameRecord | Failure]:
-    """Return the archive's record of each frame, or why there is none. The archive is asked once for each."""
-    archive = context().archive
-
-    def find(name: FrameName) -> FrameRecord | Failure:
-        look_up = (
-            partial(archive.find_frame, name) if isinstance(name, int) else partial(archive.find_by_basename, name)
-        )
-        try:
-            return look_up(authorization)
-        except Failure as failure:
-            return failure
-
-    with ThreadPoolExecutor(ARCHIVE_THREADS) as pool:
-        return dict(zip(names, pool.map(find, names), strict=True))

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from api.security.signed_urls import Signer
     from mezcal.jobs import Job
-    from mezcal.origin.archive import FrameRecord
+    from mezcal.origin.archive import FrameFinder, FrameRecord
     from mezcal.recipe import Thumbnail
     from mezcal.recipe.cutout import RgbFrames
 
@@ -137,17 +137,22 @@ class ThumbnailRequest:
     def of(cls, find: FindFrame, options: ThumbnailOptions, rgb: RgbFrames | None) -> ThumbnailRequest:
         """Ask the archive with the Authorization of this request. Raises the archive's refusal."""
         authorization = authorization_for_archive()
-        return cls.of_record(find(authorization), options, rgb, authorization)
+        return cls.of_record(find(authorization), options, rgb, authorization, context().archive)
 
     @classmethod
     def of_record(
-        cls, frame: FrameRecord, options: ThumbnailOptions, rgb: RgbFrames | None, authorization: str | None
+        cls,
+        frame: FrameRecord,
+        options: ThumbnailOptions,
+        rgb: RgbFrames | None,
+        authorization: str | None,
+        archive: FrameFinder,
     ) -> ThumbnailRequest:
         """Do the same with the record of the *frame* that the archive has just shown to this client.
 
-        *rgb* are the frames that are red, green and blue, None for those of the frame's request.
+        *rgb* are the frames that are red, green and blue, None for those of the frame's request. *archive* finds them.
         """
-        archive, settings = context().archive, context().settings
+        settings = context().settings
         if rgb is None:
             inputs = select_frames(frame, options, archive, settings, authorization)
         else:

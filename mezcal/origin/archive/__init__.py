@@ -6,6 +6,14 @@ the frames of a thumbnail. `frame_files.py` fetches their files, in a worker, by
 
 from mezcal.origin.archive.client import ArchiveClient, FrameRecord
 from mezcal.origin.archive.frame_files import FrameOrigin
-from mezcal.origin.archive.frame_selection import check_suitable, make_recipe, select_frames
+from mezcal.origin.archive.frame_selection import FrameFinder, check_suitable, make_recipe, select_frames
 
-__all__ = ["ArchiveClient", "FrameOrigin", "FrameRecord", "check_suitable", "make_recipe", "select_frames"]
+__all__ = [
+    "ArchiveClient",
+    "FrameFinder",
+    "FrameOrigin",
+    "FrameRecord",
+    "check_suitable",
+    "make_recipe",
+    "select_frames",
+]

@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from mezcal.errors import FrameMissing, FrameUnfit
 from mezcal.recipe import FRAME_NAME_MAX, Frame, Thumbnail
 from mezcal.settings import filter_sets
 
 if TYPE_CHECKING:
-    from mezcal.origin.archive.client import ArchiveClient, FrameRecord
+    from mezcal.origin.archive.client import FrameRecord
     from mezcal.recipe import ThumbnailOptions
     from mezcal.settings import Settings
 
 SUFFIXES = (".fits", ".fits.fz", ".fits.gz")  # the last one is mezcal's addition
 SHARED_FIELDS = ("instrument_id", "observation_day")  # the frames of one composite should have these in common
+
+
+class FrameFinder(Protocol):
+    """Finds frames with the Authorization of a client: the archive, or what it has answered already."""
+
+    def find_frame(self, number: int, authorization: str | None) -> FrameRecord:
+        """Return the frame with this id."""
+        ...
+
+    def list_request(self, request_id: str, authorization: str | None) -> list[FrameRecord]:
+        """Return the reduced frames of a request that the client may see."""
+        ...
 
 
 def check_suitable(frame: FrameRecord, settings: Settings, *, color: bool) -> None:
@@ -33,7 +45,7 @@ def check_suitable(frame: FrameRecord, settings: Settings, *, color: bool) -> No
 
 
 def select_frames(
-    frame: FrameRecord, options: ThumbnailOptions, archive: ArchiveClient, settings: Settings, authorization: str | None
+    frame: FrameRecord, options: ThumbnailOptions, archive: FrameFinder, settings: Settings, authorization: str | None
 ) -> list[FrameRecord]:
     """Return the frames to draw: *frame* itself, or the red, visual and blue frames of its request.
 

@@ -12,9 +12,11 @@ from astropy.io import fits
 
 from tests.integration.api.test_cutouts import OWN, SKY, archive, observatory, starry
 from tests.integration.api.test_thumbnails import picture
+from tests.support.installation import SAMPLES, running_installation
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     import requests
@@ -85,6 +87,54 @@ def test_the_archive_is_asked_once_for_each_frame(
     items = [{"frame": number, "x": 10 + step, "y": 10, "size": "5px"} for step in range(50)]
     ask(observatory, {"cutouts": items})
     assert archive.count(f"/frames/{number}/") == 1
+
+
+def test_the_archive_is_asked_once_for_each_frame_of_composites(
+    observatory: Installation, archive: ArchiveServer, starry: Path
+) -> None:
+    red, green, blue, *others = (archive.add(starry) for _ in range(13))
+    named = {"red": red, "green": green, "blue": blue}
+    before = len(archive.requests)
+    answer = ask(observatory, {**SKY, **named, "cutouts": [{"frame": number} for number in others]}).json()
+    assert answer["failed"] == 0
+    assert sum(target.startswith("/frames/") for target, _ in archive.requests[before:]) == 13
+
+
+def test_the_archive_is_asked_once_for_a_request_also_if_it_has_no_three_frames(
+    observatory: Installation, archive: ArchiveServer, starry: Path
+) -> None:
+    number = archive.add(starry, request_id="no-rvb")
+    items = [{"frame": number, "ra": 150, "dec": 2 + step / 1e5, "size": "5", "color": True} for step in range(20)]
+    answer = ask(observatory, {"cutouts": items}).json()
+    assert {each["detail"] for each in answer["cutouts"]} == {"RVB frames not found"}
+    assert archive.count(f"/frames/{number}/") == 1
+    assert archive.count("/frames/?request_id=no-rvb") == 1
+
+
+@pytest.fixture
+def small_share(archive: ArchiveServer, tmp_path: Path) -> Iterator[Installation]:
+    """An installation where one client may have few jobs in the queue."""
+    given = {"ARCHIVE_API_URL": archive.url, "API_PROCESSES": "1", "WAITERS_MAX": "6"}
+    with running_installation(tmp_path, SAMPLES.as_uri(), "--nginx", "never", **given) as up:
+        yield up
+
+
+def test_a_client_with_its_share_of_the_queue_is_told_which_of_its_cutouts_are_queued(
+    small_share: Installation, archive: ArchiveServer, starry: Path
+) -> None:
+    """The first items of the second list are refused by the queue, and the last ones are in it already."""
+    items = [{"frame": archive.add(starry), **SKY} for _ in range(12)]
+    client = {"X-Forwarded-For": "192.0.2.7"}
+    archive.hold.clear()
+    try:
+        first = ask(small_share, {"cutouts": items}, **client).json()
+        again = ask(small_share, {"cutouts": items[::-1]}, **client).json()
+    finally:
+        archive.hold.set()
+    assert first["queued"] > 1
+    assert first["waiting"] > 1
+    jobs = [{each.get("job") for each in answer["cutouts"]} - {None} for answer in (first, again)]
+    assert jobs[0] <= jobs[1], "all that were queued are told again"
 
 
 def test_what_a_frame_does_not_show_fails_alone(
