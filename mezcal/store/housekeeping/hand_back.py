@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from mezcal.errors import StoreDown
 from mezcal.store.local.files import ABSENT, os_errors_as_store_down, prune, remove_orphan
 from mezcal.store.local.layout import IMAGE, OURS, SIDECAR
-from mezcal.store.local.walk import FolderWalk, sidecar_of
+from mezcal.store.local.ownership import sidecar_of, sidecar_path
+from mezcal.store.local.walk import FolderWalk
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -79,9 +80,14 @@ class HandBack:
 
     def _remove_other(self, item: InventoryItem) -> None:
         """Remove the derivative of a profile, which umd-lib/mezcal does not know."""
+        image = self._store.root / item.image
+        if not self._store.inventory.owns(item):
+            return
         self._result.own_images += bool(item.size)
         if not self._dry_run:
             self._store.inventory.remove(item, before=float("inf"))
+            sidecar_path(image).unlink(missing_ok=True)  # without an image nothing was removed
+            prune(image.parent, self._store.root)
 
     def _hand_back(self, item: InventoryItem) -> None:
         """Remove the sidecar of *item*, and the folders that it leaves empty."""

@@ -35,6 +35,13 @@ def open_image(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
 
 
+def is_folder(path: Path) -> bool:
+    """Returns True if *path* is a folder, or a link to one."""
+    with suppress(OSError):
+        return stat.S_ISDIR(path.stat().st_mode)
+    return False
+
+
 def sync(path: Path) -> None:
     """Flush *path* to the disk."""
     with path.open("rb+") as file:

@@ -47,7 +47,8 @@ class EmergencyEviction:
         size, files = self._missing(needed)
         if not size and not files:
             return True
-        victims = least_recently_used(self._next_items(), size, files, before)
+        items = filter(self._inventory.owns, self._next_items())
+        victims = least_recently_used(items, size, files, before)
         freed = sum(self._inventory.remove(victim, before) for victim in victims)
         with suppress(OSError):
             self._cursor_file.write_text(self._walk.cursor)

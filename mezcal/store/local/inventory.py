@@ -12,9 +12,9 @@ from mezcal.errors import StoreDown
 from mezcal.store.inventory import YOUNG_SECONDS, InventoryItem
 from mezcal.store.local.files import ABSENT, lock_file, os_errors_as_store_down, prune, rename, sync
 from mezcal.store.local.free_space import EmergencyEviction
-from mezcal.store.local.layout import sidecar_name
+from mezcal.store.local.ownership import foreign_file, sidecar_of, sidecar_path
 from mezcal.store.local.trash import remove
-from mezcal.store.local.walk import FolderWalk, sidecar_of
+from mezcal.store.local.walk import FolderWalk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -49,6 +49,10 @@ class LocalInventory:
         """Returns the sidecar of *item*, None if there is none that can be read."""
         return sidecar_of(self.root / item.image)
 
+    def owns(self, item: InventoryItem) -> bool:
+        """Returns False if *item* is a file of another program. May read its sidecar."""
+        return foreign_file(self.root, item.image) is None
+
     def evict(self, item: InventoryItem, before: float) -> int:
         """Move *item* to the trash; `empty_trash` removes it after PIN_SECONDS. Returns its bytes, or 0.
 
@@ -66,9 +70,9 @@ class LocalInventory:
         with os_errors_as_store_down(), self._store.publishing(own):
             try:
                 status = image.lstat()
-                if max(status.st_atime, status.st_mtime) >= before:
+                if max(status.st_atime, status.st_mtime) >= before or not self.owns(item):
                     return 0
-                size = status.st_size + _size(image.with_name(sidecar_name(image.name)))
+                size = status.st_size + _size(sidecar_path(image))
                 if outright:
                     remove(image)
                 else:
@@ -82,7 +86,7 @@ class LocalInventory:
         """Remove the image of *item* if it has no bytes: nginx would serve it."""
         image = self.root / item.image
         with os_errors_as_store_down(), self._store.publishing(item.image), suppress(*ABSENT):
-            if not image.lstat().st_size:  # nothing was published meanwhile
+            if not image.lstat().st_size and self.owns(item):  # nothing was published meanwhile
                 image.unlink()
 
     def remove_empty_folder(self, folder: str) -> None:

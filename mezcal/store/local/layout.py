@@ -89,6 +89,15 @@ class StoreLayout:
             return PurePosixPath(digest)
         return PurePosixPath(digest[0:2], digest[2:4], digest[4:6], digest)
 
+    def old_folder(self, recipe: Recipe) -> PurePosixPath | None:
+        """Returns the folder where umd-lib/mezcal stored *recipe*'s picture if mezcal stores it elsewhere, else None.
+
+        mezcal itself stored it there before one of its names was that of a profile.
+        """
+        if not isinstance(recipe, Mezzanine) or recipe.page is not None or self.layout is not Layout.BASIC:
+            return None
+        return None if self._is_safe(recipe.path) or not self._is_name(recipe.path) else PurePosixPath(recipe.path)
+
     def _is_safe(self, path: str) -> bool:
         """Returns True if *path* may name a folder.
 
@@ -97,12 +106,17 @@ class StoreLayout:
         """
         if self.layout is not Layout.BASIC:
             return True
-        names, taken = path.split("/"), self.names.taken
+        taken = self.names.taken
+        return self._is_name(path) and not any(name in taken or name.endswith(".lock") for name in path.split("/"))
+
+    def _is_name(self, path: str) -> bool:
+        """Returns True if there can be a folder *path* that is not our own."""
+        names = path.split("/")
         return (
             names[0] != OURS
             and (self.max_bytes is None or len(path.encode()) <= self.max_bytes)
             and len(names) <= DEPTH_MAX
-            and not any(name in taken or name.endswith(".lock") or len(name.encode()) > NAME_MAX for name in names)
+            and not any(len(name.encode()) > NAME_MAX for name in names)
         )
 
 

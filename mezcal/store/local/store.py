@@ -12,7 +12,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from mezcal.errors import StoreDown
-from mezcal.recipe import Mezzanine
+from mezcal.recipe import Mezzanine, Profile
 from mezcal.store.housekeeping.trim import surveyed_usage
 from mezcal.store.inventory import InventoryItem
 from mezcal.store.local.files import (
@@ -21,6 +21,7 @@ from mezcal.store.local.files import (
     as_store_down,
     described,
     ensure_new_etag,
+    is_folder,
     lock_file,
     lock_within,
     open_image,
@@ -32,12 +33,20 @@ from mezcal.store.local.files import (
 )
 from mezcal.store.local.inventory import LocalInventory
 from mezcal.store.local.last_use import access_times_kept
-from mezcal.store.local.layout import BUILT_IN, IMAGE, OURS, FileNames, StoreLayout, by_key, sidecar_name
+from mezcal.store.local.layout import BUILT_IN, IMAGE, OURS, FileNames, StoreLayout, by_key
+from mezcal.store.local.ownership import (
+    foreign_file,
+    has_record,
+    needs_record,
+    remove_old_folder,
+    sidecar_of,
+    sidecar_path,
+)
 from mezcal.store.local.permissions import check_owner, folders_in
 from mezcal.store.local.scratch import Scratch
 from mezcal.store.local.trash import Trash, digest_of
 from mezcal.store.local.verify import LocalVerifier
-from mezcal.store.local.walk import FolderWalk, derivatives_in, sidecar_of
+from mezcal.store.local.walk import FolderWalk, pages_in
 from mezcal.store.usage import Usage, UsageCache
 from mezcal.store.values import Described, Opened, Sidecar, StoredEntry
 
@@ -53,6 +62,7 @@ if TYPE_CHECKING:
 
 FOLDERS_CHECKED = 50  # at the root: /readyz asks each second
 TAKE_BACK_SECONDS = 5.0  # for which a request waits for the lock of an evicted derivative
+FOREIGN_HINT = "move it away, or give the profile another name"
 SWEEP_MAX = 500  # evicted files that a sweep removes: more would delay the worker that sweeps
 
 
@@ -77,7 +87,15 @@ class LocalStore:
 
     def path(self, recipe: Recipe) -> Path:
         """Returns where *recipe*'s derivative is, or would be."""
-        return self.root / self._layout.image(recipe)
+        return self.root / self._own(recipe)
+
+    def _own(self, recipe: Recipe) -> PurePosixPath:
+        """Returns the path of *recipe*'s derivative below the root.
+
+        If a folder is in the place of a profile's file, the derivative is kept by key.
+        """
+        own = self._layout.image(recipe)
+        return by_key(recipe.key) / own.name if needs_record(own) and is_folder(self.root / own) else own
 
     def find(self, recipe: Recipe) -> Stored | None:
         """Returns the derivative of *recipe*, None if there is none.
@@ -85,18 +103,28 @@ class LocalStore:
         An empty file, as umd-lib/mezcal left on a full disk, does not count, and neither does a link: it may lead out
         of the store.
         """
-        path = self.path(recipe)
+        own = self._layout.image(recipe)
+        found = self._find_own(own)
+        if found is None and needs_record(own) and (elsewhere := self._own(recipe)) != own:
+            return self._find_own(elsewhere)
+        return found
+
+    def _find_own(self, own: PurePosixPath) -> Stored | None:
+        path = self.root / own
         try:
-            return described(path, path.lstat())
+            found = described(path, path.lstat())
         except ABSENT:
             return None
         except OSError as error:
             raise as_store_down(error) from error
+        return found if has_record(self.root, own) else None
 
     def describe(self, recipe: Recipe) -> Described | None:
         """Returns the derivative of *recipe* with its sidecar."""
-        stored = self.find(recipe)
-        return Described(stored, self.sidecar(recipe)) if stored else None
+        stored, own = self.find(recipe), self._own(recipe)
+        if stored is None or foreign_file(self.root, own) is not None:
+            return None
+        return Described(stored, sidecar_of(self.root / own))
 
     def sidecar(self, recipe: Recipe) -> Sidecar | None:
         """Returns the sidecar of *recipe*'s derivative. Derivatives of umd-lib/mezcal have none."""
@@ -104,18 +132,23 @@ class LocalStore:
 
     def open(self, recipe: Recipe) -> Opened | None:
         """Open the derivative of *recipe*, None if there is none. The open file stays the same if it is replaced."""
-        return self._open_own(self._layout.image(recipe))
+        own = self._layout.image(recipe)
+        opened = self._open_own(own)
+        if opened is None and needs_record(own) and (elsewhere := self._own(recipe)) != own:
+            return self._open_own(elsewhere)
+        return opened
 
     def open_by_key(self, key: str, file_name: str = IMAGE) -> Opened | None:
         """Open a thumbnail of which only the key and the name of its file are known; *key* must be one."""
         return self._open_own(by_key(key) / file_name)
 
     def _open_own(self, own: PurePosixPath) -> Opened | None:
-        path = self.root / own
-        return self.open_at(path) or (self.open_at(path) if self._take_back(own) else None)
+        return self._open_at(own) or (self._open_at(own) if self._take_back(own) else None)
 
-    def open_at(self, path: Path) -> Opened | None:
-        """Open the derivative at *path*, None if there is none."""
+    def _open_at(self, own: PurePosixPath) -> Opened | None:
+        path = self.root / own
+        if not has_record(self.root, own):
+            return None
         try:
             file = FileIO(path, opener=open_image)
         except ABSENT:
@@ -133,11 +166,19 @@ class LocalStore:
         return Opened(stored, cast("BinaryIO", file))
 
     def others(self, recipe: Recipe) -> list[Mezzanine]:
-        """Returns the other derivatives of *recipe*'s master that are stored, or were a moment ago."""
+        """Returns the other derivatives of *recipe*'s master that are stored, or were evicted a moment ago.
+
+        A page of which nothing is stored but what was evicted is not found.
+        """
         if not isinstance(recipe, Mezzanine):
             return []
-        own = self.root / self._layout.folder(recipe.main())
-        return [other for other in derivatives_in(self.root, recipe.path, own, self.names) if other != recipe]
+        pictures = [recipe.main(), *pages_in(self.root, recipe.path)]
+        each = (picture.in_profile(Profile.of_file(name)) for picture in pictures for name in self.names.of_masters)
+        return [other for other in each if other != recipe and self._can_be_opened(self._own(other))]
+
+    def _can_be_opened(self, own: PurePosixPath) -> bool:
+        image = self.root / own
+        return (image.is_file() and foreign_file(self.root, own) is None) or self.trash.has(own)
 
     # --- publishing: a scratch file, synced, renamed
 
@@ -155,7 +196,7 @@ class LocalStore:
         is too old then, which costs one revalidation; in the other order the old image would count as fresh. A first
         image comes last: without its sidecar it would never be revalidated.
         """
-        own = self._layout.image(recipe)
+        own = self._free_place(recipe)
         path = self.root / own
         with os_errors_as_store_down(), self.draft() as sidecar_draft:
             sidecar_draft.write_bytes(sidecar.as_bytes())
@@ -163,29 +204,65 @@ class LocalStore:
             sync(draft)
             with self.publishing(own):
                 guard()
+                self._refuse_foreign(own)
                 ensure_new_etag(draft, path)
                 stored = described(path, draft.stat())  # now, because it may be deleted right after
                 if stored is None:
                     raise StoreDown("the picture is empty: it was not written to the end")
                 self.trash.forget(own)  # else an older version might come back, perhaps with the new sidecar
-                both = [(draft, path), (sidecar_draft, path.with_name(sidecar_name(path.name)))]
+                both = [(draft, path), (sidecar_draft, sidecar_path(path))]
                 for made, place in both if path.exists() else reversed(both):
                     rename(made, place)
+        with suppress(StoreDown):  # it is published
+            self._delete_old(recipe, own)
         return stored
 
-    def delete(self, recipe: Recipe) -> bool:
-        """Delete *recipe*'s derivative and the folders it leaves empty. Returns True if there was one."""
+    def _free_place(self, recipe: Recipe) -> PurePosixPath:
+        """Returns where to publish *recipe*'s derivative. Removes an old folder of derivatives that is in its place."""
         own = self._layout.image(recipe)
+        if needs_record(own) and is_folder(self.root / own):
+            remove_old_folder(self.root / own, self.names)
+        return self._own(recipe)
+
+    def _refuse_foreign(self, own: PurePosixPath) -> None:
+        """Raise `StoreDown` if another program's file is in the place of the derivative *own*, or of its record."""
+        foreign = foreign_file(self.root, own)
+        if foreign is not None:
+            name = foreign.relative_to(self.root)
+            raise StoreDown(f"{name} in the cache folder is another program's file, or has no record", FOREIGN_HINT)
+
+    def delete(self, recipe: Recipe) -> bool:
+        """Delete *recipe*'s derivative and the folders it leaves empty. Returns True if there was one.
+
+        It is deleted from its old place, too, where umd-lib/mezcal stored it and another set of profiles may find it.
+        """
+        own = self._own(recipe)
+        existed = self._delete_own(own)
+        return self._delete_old(recipe, own) or existed
+
+    def _delete_old(self, recipe: Recipe, own: PurePosixPath) -> bool:
+        """Delete what an older mezcal, or one with other profiles, stored of *recipe* in another place than *own*."""
+        folder = self._layout.old_folder(recipe)
+        names = self.names.of_masters if isinstance(recipe, Mezzanine) and recipe.is_main else {recipe.file_name}
+        old = [folder / name for name in sorted(names)] if folder else []
+        if needs_record(own):
+            old.append(by_key(recipe.key) / own.name)
+        present = [each for each in old if (self.root / each).is_file()]
+        return sum(map(self._delete_own, present)) > 0
+
+    def _delete_own(self, own: PurePosixPath) -> bool:
         path = self.root / own
         with os_errors_as_store_down(), self.publishing(own):
+            self.trash.forget(own)
+            if foreign_file(self.root, own) is not None:
+                return False
             try:
                 path.unlink()
                 existed = True
             except ABSENT:
                 existed = False
             with suppress(*ABSENT):
-                path.with_name(sidecar_name(path.name)).unlink()
-            self.trash.forget(own)
+                sidecar_path(path).unlink()
             prune(path.parent, self.root)
         return existed
 
@@ -205,14 +282,14 @@ class LocalStore:
 
     def refresh(self, recipe: Recipe, sidecar: Sidecar) -> bool:
         """Replace the sidecar of *recipe*'s derivative. Returns False if another one was stored meanwhile."""
-        own = self._layout.image(recipe)
+        own = self._own(recipe)
         with os_errors_as_store_down(), self.draft() as draft, self.publishing(own):
-            now = self.sidecar(recipe)
+            now = sidecar_of(self.root / own)
             if now is None or now.made != sidecar.made:
                 return False
             draft.write_bytes(sidecar.as_bytes())
             sync(draft)
-            rename(draft, self.root / own.with_name(sidecar_name(own.name)))
+            rename(draft, sidecar_path(self.root / own))
         return True
 
     def check(self) -> None:
@@ -246,7 +323,7 @@ class LocalStore:
 
     def evict(self, recipe: Recipe) -> bool:
         """Move *recipe*'s derivative to the trash, however recently it was used. Returns True if there was one."""
-        own = self._layout.image(recipe)
+        own = self._own(recipe)
         item = InventoryItem(str(own.parent), own.name)
         return bool(self.inventory.evict(item, before=float("inf")))
 
@@ -255,6 +332,8 @@ class LocalStore:
         if not self.trash.has(own):
             return False
         with os_errors_as_store_down(), self.publishing(own, TAKE_BACK_SECONDS):
+            if foreign_file(self.root, own) is not None:
+                return False
             self.trash.take_back(own, self.root / own)
         return True
 
@@ -303,7 +382,7 @@ class LocalStore:
     def entries(self) -> Iterator[StoredEntry]:
         """Yields every derivative, without those in the trash."""
         for item in FolderWalk(self.root, names=self.names):
-            if item.size:
+            if item.size and foreign_file(self.root, item.image) is None:
                 read_sidecar = partial(sidecar_of, self.root / item.image)
                 yield StoredEntry(str(item.image), item.size, item.modified, read_sidecar)
 

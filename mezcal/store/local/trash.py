@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from mezcal.errors import DISK_FULL, StoreDown
 from mezcal.store.local.files import ABSENT, rename
-from mezcal.store.local.layout import sidecar_name
+from mezcal.store.local.ownership import sidecar_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,7 +46,7 @@ class Trash:
             remove(image)  # no space even for a folder: this eviction is to free some
             return
         with suppress(FileNotFoundError):
-            _sidecar(image).rename(place.with_suffix(".json"))
+            sidecar_path(image).rename(place.with_suffix(".json"))
 
     def _current_folder(self) -> Path:
         step = max(1, int(self.seconds / 2))
@@ -65,7 +65,7 @@ class Trash:
             with suppress(*ABSENT, StoreDown):  # removed at this moment: then it is made again
                 if place.exists() and not image.exists():
                     if place.with_suffix(".json").exists():  # umd-lib/mezcal's have none
-                        rename(place.with_suffix(".json"), _sidecar(image))
+                        rename(place.with_suffix(".json"), sidecar_path(image))
                     rename(place, image)
                     with suppress(OSError):  # another user's file
                         os.utime(image, ns=(time.time_ns(), image.stat().st_mtime_ns))  # used now
@@ -99,10 +99,6 @@ def digest_of(own: PurePosixPath) -> str:
     return sha256(os.fsencode(own)).hexdigest()[:32]
 
 
-def _sidecar(image: Path) -> Path:
-    return image.with_name(sidecar_name(image.name))
-
-
 def _move(image: Path, place: Path) -> None:
     try:
         image.rename(place)
@@ -114,7 +110,7 @@ def _move(image: Path, place: Path) -> None:
 def remove(image: Path) -> None:
     """Remove *image* and its sidecar. Raises `FileNotFoundError`."""
     image.unlink()
-    _sidecar(image).unlink(missing_ok=True)
+    sidecar_path(image).unlink(missing_ok=True)
 
 
 def _remove_files(place: Path, limit: int) -> int:

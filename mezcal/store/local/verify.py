@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from mezcal.store.housekeeping.verify import Defect, VerifiedItem, choose_sample, is_cut
 from mezcal.store.local.files import ABSENT, open_image, os_errors_as_store_down, prune, remove_orphan
-from mezcal.store.local.layout import IMAGE, name_of, sidecar_name
-from mezcal.store.local.walk import sidecar_of
+from mezcal.store.local.layout import IMAGE, name_of
+from mezcal.store.local.ownership import foreign_file, sidecar_of, sidecar_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -47,16 +47,19 @@ class LocalVerifier:
         """
         if item.size is None and item.sidecar_modified is None and not (item.empty or item.irregular):
             return None
+        if foreign_file(self._store.root, item.image) is not None:
+            return None
         image, size = self._store.root / item.image, item.size or 0
         name = name_of(item.image)
         defect = self._defect(image)
         if defect is None:
             return VerifiedItem(name, without_sidecar=item.sidecar_modified is None, bytes=size) if size else None
         if not self._mend:
-            return VerifiedItem(name, self._defect(image), bytes=size)
+            return VerifiedItem(name, defect, bytes=size)
         with os_errors_as_store_down(), self._store.publishing(item.image):
             defect = self._defect(image)
-            mended = defect is not None and self._remove(image, defect)
+            ours = foreign_file(self._store.root, item.image) is None
+            mended = defect is not None and ours and self._remove(image, defect)
         return VerifiedItem(name, defect, mended, bytes=size)
 
     def _defect(self, image: Path) -> Defect | None:
@@ -74,7 +77,7 @@ class LocalVerifier:
             os.close(descriptor)
 
     def _defect_without_image(self, image: Path) -> Defect | None:
-        if _sidecar(image).exists():
+        if sidecar_path(image).exists():
             return Defect.LONE_SIDECAR
         if image.name != IMAGE:  # the folder is verified with its image.jpg
             return None
@@ -92,7 +95,7 @@ class LocalVerifier:
             if defect in REMOVE_IMAGE:
                 image.unlink(missing_ok=True)
             if defect is not Defect.EMPTY_FOLDER:
-                _sidecar(image).unlink(missing_ok=True)
+                sidecar_path(image).unlink(missing_ok=True)
         except IsADirectoryError:
             return False
         prune(image.parent, self._store.root)
@@ -104,10 +107,6 @@ class LocalVerifier:
             for path in self._store.scratch.iterdir():
                 if remove_orphan(path, dry_run=not self._mend):
                     yield VerifiedItem(str(path.relative_to(self._store.root)), Defect.DEAD_DRAFT, self._mend)
-
-
-def _sidecar(image: Path) -> Path:
-    return image.with_name(sidecar_name(image.name))
 
 
 def _is_irregular(path: Path) -> bool:
@@ -131,7 +130,7 @@ def _image_defect(descriptor: int, path: Path) -> Defect | None:
         return Defect.CUT
     sidecar = sidecar_of(path)
     if sidecar is None:
-        return Defect.UNREADABLE_SIDECAR if _sidecar(path).exists() else None
+        return Defect.UNREADABLE_SIDECAR if sidecar_path(path).exists() else None
     return None if (sidecar.size, sidecar.sha256) == (before.st_size, digest) else Defect.CHANGED
 
 

@@ -11,19 +11,16 @@ import os
 import stat
 from contextlib import suppress
 from dataclasses import dataclass
-from io import FileIO
 from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mezcal.recipe import Mezzanine, Profile
+from mezcal.recipe import Mezzanine
 from mezcal.store.inventory import InventoryItem
-from mezcal.store.local.files import open_image
 from mezcal.store.local.layout import BUILT_IN, BY_KEY, IMAGE, OURS, FileNames, pages, sidecar_name
-from mezcal.store.values import Sidecar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Container, Iterable, Iterator
+    from pathlib import Path
 
 BLOCK = 512  # entries of a folder that are read at a time, at least
 LEFT_ALONE = {"lost+found"}  # at the root: the file system's own
@@ -79,9 +76,8 @@ class FolderWalk:
             self._levels.append(FolderLevel(folder, 0, names, following))
         if following is not None:  # the image may be in any later block
             files = _files(self._path(folder), self._names.all)
-        others = (name for name in files if name in self._names.images and name != IMAGE)
-        items = [_item(folder, name, files) for name in sorted(others)]
-        return [_item(folder, IMAGE, files, empty=count == 0), *filter(_is_ours, items)]
+        others = [_item(folder, name, files) for name in _with_sidecar(files, self._names.images)]
+        return [_item(folder, IMAGE, files, empty=count == 0), *others]
 
     def _level(self, folder: str, at: int) -> FolderLevel | None:
         names, _, following, _ = _block(self._path(folder), at, folder, self._names.all)
@@ -198,30 +194,22 @@ def _item(folder: str, name: str, files: dict[str, os.stat_result], *, empty: bo
     )
 
 
-def _is_ours(item: InventoryItem) -> bool:
-    """Returns True if *item*, the image of a profile, has a sidecar. Else it may be a file of another program."""
-    return item.sidecar_modified is not None
+def _with_sidecar(files: Container[str], images: Iterable[str]) -> list[str]:
+    """Returns those of *images*, but `image.jpg`, whose sidecars are among *files*: all others are other programs'.
+
+    A sidecar whose image is missing is returned as one image, although pictures of frames have it in common.
+    """
+    named: dict[str, list[str]] = {}
+    for image in images:
+        if image != IMAGE and (sidecar := sidecar_name(image)) in files:
+            named.setdefault(sidecar, []).append(image)
+    present = ([image for image in each if image in files] or [min(each)] for each in named.values())
+    return sorted(image for each in present for image in each)
 
 
-def sidecar_of(image: Path) -> Sidecar | None:
-    """Returns the sidecar of *image*, None if there is none that can be read."""
-    try:
-        with FileIO(image.with_name(sidecar_name(image.name)), opener=open_image) as file:
-            return Sidecar.from_bytes(file.readall())
-    except OSError:
-        return None
-
-
-def derivatives_in(root: Path, path: str, own: Path, names: FileNames) -> Iterator[Mezzanine]:
-    """Yields what is stored of the master at *path*: in its folder *own*, and in that of each of its pages."""
-    yield from _derivatives_in(own, Mezzanine(path), names)
+def pages_in(root: Path, path: str) -> Iterator[Mezzanine]:
+    """Yields the pages of the master at *path* that have a folder in the store."""
     with suppress(OSError), os.scandir(root / pages(path)) as folders:
         for entry in folders:
             if entry.name.isdecimal():
-                yield from _derivatives_in(Path(entry), Mezzanine(path, int(entry.name)), names)
-
-
-def _derivatives_in(folder: Path, picture: Mezzanine, names: FileNames) -> Iterator[Mezzanine]:
-    for name in names.of_masters:
-        if (folder / name).is_file():
-            yield picture.in_profile(Profile.of_file(name))
+                yield Mezzanine(path, int(entry.name))

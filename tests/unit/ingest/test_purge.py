@@ -97,11 +97,11 @@ def test_all_profiles_are_found_by_the_paths_of_their_masters(
     assert set(while_purged) <= {MASTER, *pyramids}
 
 
-def test_a_pyramid_without_a_readable_sidecar_is_found_as_one(store: LocalStore, settings: Settings) -> None:
+def test_a_file_with_another_programs_record_is_no_pyramid(store: LocalStore, settings: Settings) -> None:
     pyramid = MASTER.in_profile(PYRAMID)
     put(store, pyramid)
     store.path(pyramid).with_name("pyramid.json").write_text("{")
-    assert list(find_stored(lambda _path: True, store, settings.storage_layout)) == [pyramid]
+    assert list(find_stored(lambda _path: True, store, settings.storage_layout)) == []
 
 
 def test_a_pyramid_that_is_being_made_publishes_nothing_after_its_master_was_purged(jobs: Jobs, store: Store) -> None:

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mezcal.recipe import Mezzanine
+from mezcal.recipe import PYRAMID, Mezzanine
 from mezcal.settings import Layout
 from mezcal.store import LocalStore
 from mezcal.store.housekeeping.survey import Survey
 from mezcal.store.housekeeping.trim import Bounds, Trim, TrimState
 from mezcal.store.inventory import InventoryItem
+from tests.support import store_contract as contract
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -224,10 +225,11 @@ def test_profiles_are_trimmed_one_by_one_by_their_own_use(tmp_path: Path) -> Non
     used, sidecar = image(store, "a", used_ago=0), tmp_path / "a" / "pyramid.json"
     pyramid = used.with_name("pyramid.tif")
     pyramid.write_bytes(b"II*\0" + bytes(1000))
-    sidecar.write_text("{}")
+    record = contract.sidecar(recipe=Mezzanine.parse("a", profile=PYRAMID)).as_bytes()
+    sidecar.write_bytes(record)
     os.utime(pyramid, (time.time() - 50 * DAY, time.time() - 50 * DAY))
     trimmed = Trim(store.inventory, Bounds(max_age=10 * DAY)).run(60, now=True)
-    assert (trimmed.evicted, trimmed.bytes) == (1, 1006)
+    assert (trimmed.evicted, trimmed.bytes) == (1, 1004 + len(record))
     assert (used.exists(), pyramid.exists(), sidecar.exists()) == (True, False, False)
 
 
@@ -235,6 +237,7 @@ def test_a_file_of_another_program_with_the_name_of_a_profile_stays(tmp_path: Pa
     store = kept(tmp_path)
     foreign = image(store, "a", used_ago=0).with_name("pyramid.tif")
     foreign.write_bytes(b"II*\0 of somebody else")
+    foreign.with_suffix(".json").write_text('{"crs": "EPSG:4326"}')
     os.utime(foreign, (time.time() - 50 * DAY, time.time() - 50 * DAY))
     Trim(store.inventory, Bounds(max_age=10 * DAY)).run(60, now=True)
     assert foreign.exists()
