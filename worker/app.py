@@ -34,6 +34,7 @@ from mezcal.store import open_store
 from mezcal.store.housekeeping.full_disk import free_space_for_masters
 from mezcal.telemetry import multiprocess, tracing
 from mezcal.telemetry.logs import set_up_logs
+from worker import stop_flag
 from worker.metrics import count_origin_response
 from worker.metrics.server import MetricsProcess
 
@@ -167,6 +168,7 @@ def _before_first_fork(sender: Any, **_: Any) -> None:
     """Make what the main process shares with its pool."""
     app.conf.worker_concurrency = sender.concurrency
     memory()
+    stop_flag.share()
     multiprocess.start_sharing("worker")
     serve_metrics()
 

@@ -12,7 +12,9 @@ from mezcal.errors import BrokerDown
 from mezcal.jobs import Lane
 from mezcal.origin.kept_masters import KeptMasters
 from mezcal.recipe import from_json
+from mezcal.runtime.memory_wall import resident_bytes
 from worker.app import app, context
+from worker.stop_flag import is_stopping
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,13 +22,16 @@ if TYPE_CHECKING:
 
     from mezcal.jobs import Claim
 
+# The companions of one job at most. Celery replaces a process after so many tasks: it must not make jobs without end.
+COMPANIONS_MAX = 100
+
 log = logging.getLogger(__name__)
 
 
-class Download:
-    """The masters of the job *first*, which stay open for its companions: queued jobs that are made from the same ones.
+class JobChain:
+    """The jobs of one task, whose message has the id *message*: *first* and its companions.
 
-    All of them run in one task, whose message has the id *message*.
+    Companions are queued jobs that are made from the same masters, which stay open until the chain ends.
     """
 
     def __init__(self, first: Claim, message: str) -> None:
@@ -35,25 +40,30 @@ class Download:
         self._last, self._message = first, message
 
     def companions(self) -> Iterator[Claim]:
-        """Claim one companion after the other, as long as the masters are open.
+        """Claim one companion after the other, `COMPANIONS_MAX` at most, as long as the masters are open.
 
-        While Redis cannot be reached there are none: the reaper sends their messages.
+        There are none once the worker stops, or this process holds so much memory that Celery replaces it after the
+        task.
         """
-        table, name = context().jobs.table, context().name
-        while self.masters.any_open:
-            try:
-                claim = table.begin_companion(
-                    self._last, name, self._message, bulk=serves_bulk(), arrival=self.masters.arrival
-                )
-            except RedisError as error:
-                log.warning("the next job of this master is left to another task: %s", error)
+        for _ in range(COMPANIONS_MAX):
+            if not self.masters.any_open or is_stopping() or holds_much_memory():
                 return
+            claim = self._claim_next()
             if claim is None:
                 return
             self._last = claim
             yield claim
 
-    def __enter__(self) -> Download:
+    def _claim_next(self) -> Claim | None:
+        """Returns None also while Redis cannot be reached: the reaper sends the messages of the companions then."""
+        table, name, bulk = context().jobs.table, context().name, serves_bulk()
+        try:
+            return table.begin_companion(self._last, name, self._message, bulk=bulk, arrival=self.masters.arrival)
+        except RedisError as error:
+            log.warning("the next job of this master is left to another task: %s", error)
+            return None
+
+    def __enter__(self) -> JobChain:
         return self
 
     def __exit__(
@@ -72,3 +82,12 @@ class Download:
 def serves_bulk() -> bool:
     """Return True unless this worker keeps its processes for the interactive lane."""
     return str(Lane.BULK) in app.amqp.queues.consume_from
+
+
+def holds_much_memory() -> bool:
+    """Return True if this process holds more memory now than `worker_max_memory_per_child`, if that is set.
+
+    Celery compares the most that it has ever held: one large picture must not cost each of its pages a download.
+    """
+    most = app.conf.worker_max_memory_per_child  # KiB
+    return bool(most) and resident_bytes() > most * 1024

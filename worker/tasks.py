@@ -26,7 +26,7 @@ from mezcal.store.outages import wait_for_store
 from mezcal.telemetry import tracing
 from worker.app import app, context
 from worker.chores import CHORES
-from worker.companions import Download, serves_bulk
+from worker.companions import JobChain, serves_bulk
 from worker.metrics import JobAttempt
 
 if TYPE_CHECKING:
@@ -74,10 +74,10 @@ def make(self: Any, wanted: dict[str, Any] | None = None) -> str:
         return "held back"
     if claim is None:
         return "nothing to do"
-    with Download(claim, self.request.id) as download:
-        end = _run(claim, download)
-        for companion in download.companions():
-            _run(companion, download)
+    with JobChain(claim, self.request.id) as chain:
+        end = _run(claim, chain)
+        for companion in chain.companions():
+            _run(companion, chain)
     if isinstance(end, Exception):
         raise end
     return end
@@ -103,12 +103,12 @@ def _begin_next(message: str) -> Claim | None:
             time.sleep(HELD_POLL_SECONDS)
 
 
-def _run(claim: Claim, download: Download) -> str | NotMade | Retry:
+def _run(claim: Claim, chain: JobChain) -> str | NotMade | Retry:
     """Run one claimed job. Returns what Flower shows of it: a text, or the exception that says why it was not made."""
     of_task = None if claim.is_companion else tracing.current()
     tracing.set_current(tracing.from_message(claim.headers) or of_task)
-    with Lease(context().jobs.table, claim, download.began).kept() as lease:
-        return _report(JobAttempt(from_json(claim.recipe), claim).trace(), lease, download.masters)
+    with Lease(context().jobs.table, claim, chain.began).kept() as lease:
+        return _report(JobAttempt(from_json(claim.recipe), claim).trace(), lease, chain.masters)
 
 
 def _report(attempt: JobAttempt, lease: Lease, masters: KeptMasters) -> str | NotMade | Retry:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 UNUSED_RATIO = 1.6  # decoders take up to so many bytes for each one that they use: libwebp's are the most
 MARGIN = 128 * MIB  # stacks of threads, of which each counts with 8 MB, and what libraries set aside
 STATM = Path("/proc/self/statm")
-DATA = 5  # the number in STATM that counts the pages of data
+RESIDENT, DATA = 1, 5  # the numbers in STATM that count the pages in memory, and those of data
 
 
 @contextmanager
@@ -54,8 +54,17 @@ def memory_wall(reserve: Callable[[int], None]) -> Iterator[Callable[[int], None
 
 def data_bytes() -> int:
     """Returns the bytes of this process that RLIMIT_DATA counts, 0 if the system does not report it."""
+    return _bytes_of(DATA)
+
+
+def resident_bytes() -> int:
+    """Returns the bytes of memory that this process holds, 0 if the system does not report it."""
+    return _bytes_of(RESIDENT)
+
+
+def _bytes_of(number: int) -> int:
     with suppress(OSError):
-        return int(STATM.read_bytes().split()[DATA]) * resource.getpagesize()
+        return int(STATM.read_bytes().split()[number]) * resource.getpagesize()
     return 0
 
 

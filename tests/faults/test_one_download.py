@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
 import random
+import signal
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
@@ -19,6 +21,7 @@ from mezcal.store import open_store
 from tests import DATA
 from tests.support.archive_server import ArchiveServer
 from tests.support.installation import running_installation
+from tests.support.proc import parent_of
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
@@ -148,6 +151,20 @@ def test_workers_that_are_killed_cost_two_more_downloads_at_most(environment: Fa
     script.go.set()
     assert [answer.result().status_code for answer in answers] == [200] * PAGES
     assert 2 <= downloads(environment, path) <= 3
+    environment.assert_clean()
+
+
+def test_a_worker_that_stops_leaves_the_other_pages_to_another(environment: FaultEnvironment) -> None:
+    path, script = held_book(environment)
+    answers = ask_for_all_pages(environment, path)
+    environment.repository.wait_for_requests(path, 1)
+    record = until(lambda: running(environment, path), what="the running job")
+    assert record is not None
+    os.kill(parent_of(int(record.rpartition(":")[2])), signal.SIGTERM)
+    until(lambda: "Warm shutdown" in environment.installation.journal.read_text(), what="the shutdown")
+    script.go.set()
+    assert [answer.result().status_code for answer in answers] == [200] * PAGES
+    assert downloads(environment, path) == 2
     environment.assert_clean()
 
 

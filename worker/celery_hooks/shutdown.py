@@ -16,6 +16,7 @@ from redis import RedisError
 from mezcal.errors import Failure
 from mezcal.jobs.transport.celery_pipe import MAKE
 from mezcal.telemetry.spans import flush
+from worker import stop_flag
 from worker.app import context, settings
 
 log = logging.getLogger(__name__)
@@ -28,7 +29,11 @@ SPANS_SECONDS = 2.0  # for a receiver that does not answer; others take millisec
 
 @signals.worker_shutting_down.connect
 def _begin(how: str = "Warm", **_: Any) -> None:
-    """Bound the time that Celery waits for running tasks. No process is forked from here on, so a thread is safe."""
+    """Have running tasks begin no further jobs, and bound the time that Celery waits for them.
+
+    No process is forked from here on, so a thread is safe.
+    """
+    stop_flag.note_stop()
     if how == "Warm":
         threading.Thread(target=_end_after_drain, name="drain", daemon=True).start()
 
