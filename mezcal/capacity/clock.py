@@ -33,7 +33,7 @@ class Clock:
         self.now = until
 
 
-class Usage:
+class SharedUsage:
     """The users of a `Shared`, each with the action that follows when it has enough."""
 
     def __init__(self, clock: Clock, shared: Shared) -> None:

@@ -20,7 +20,7 @@ WORKERS_MOST = 4096
 
 
 @dataclass(frozen=True, slots=True)
-class Estimate:
+class CapacityEstimate:
     """The outcome of a simulation, and figures that follow from the rates alone."""
 
     outcome: Outcome
@@ -35,7 +35,7 @@ class Estimate:
         return max(self.parts, key=lambda part: self.parts[part])
 
 
-def estimate(site: Site, work: Work, load: Load, seed: int = 1) -> Estimate:
+def estimate(site: Site, work: Work, load: Load, seed: int = 1) -> CapacityEstimate:
     """Simulate *load* and return what it takes."""
     outcome = Simulation(site, work, load, seed).run()
     made = outcome.made / outcome.seconds
@@ -50,7 +50,7 @@ def estimate(site: Site, work: Work, load: Load, seed: int = 1) -> Estimate:
         "Redis": redis,
         "one core of nginx": asked / NGINX_HITS,
     }
-    return Estimate(outcome, parts, made, made * work.derivative * DAY, redis)
+    return CapacityEstimate(outcome, parts, made, made * work.derivative * DAY, redis)
 
 
 def workers_needed(site: Site, work: Work, load: Load, wait: float) -> int | None:

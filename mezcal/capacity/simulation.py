@@ -12,11 +12,11 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from mezcal.capacity.clock import Clock, Usage
+from mezcal.capacity.clock import Clock, SharedUsage
 from mezcal.capacity.lanes import Queues
 from mezcal.capacity.sharing import Shared
 from mezcal.capacity.values import Outcome
-from mezcal.capacity.workers import IdleProcesses, Worker
+from mezcal.capacity.workers import IdleProcesses, SimulatedWorker
 from mezcal.jobs.origin_guard import DELAY_SECONDS
 from mezcal.runtime.up.worker_parts import split
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True)
-class Job:
+class SimulatedJob:
     """One image that is queued or being made."""
 
     number: int
@@ -36,7 +36,7 @@ class Job:
     running: bool = False
     began: float = 0.0
     parts: int = 0  # download and conversion, while they are not over
-    place: tuple[Worker, str] | None = None
+    place: tuple[SimulatedWorker, str] | None = None
 
 
 class Simulation:
@@ -46,12 +46,12 @@ class Simulation:
         self.site, self.work, self.load = site, work, load
         self._random = random.Random(seed)  # noqa: S311 - the same load for each comparison
         self._clock = Clock()
-        self._workers = [Worker(self._clock, site) for _ in range(site.workers)]
+        self._workers = [SimulatedWorker(self._clock, site) for _ in range(site.workers)]
         self._idle = IdleProcesses(self._workers, site)
-        self._origin = Usage(self._clock, Shared(site.bandwidth, site.bandwidth))
+        self._origin = SharedUsage(self._clock, Shared(site.bandwidth, site.bandwidth))
         self._queues = Queues()
-        self._jobs: dict[int, Job] = {}
-        self._by_image: dict[int, Job] = {}
+        self._jobs: dict[int, SimulatedJob] = {}
+        self._by_image: dict[int, SimulatedJob] = {}
         self._stored: set[int] = set()
         self._at_origin = self._numbers = self._waiting = 0
         self._running_of: Counter[str] = Counter()
@@ -104,7 +104,7 @@ class Simulation:
         self._count_waiting(1)
         self._clock.later(self.site.wait_seconds, lambda: self._expire(job, asked))
 
-    def _expire(self, job: Job, asked: float) -> None:
+    def _expire(self, job: SimulatedJob, asked: float) -> None:
         """Answer 503 to a client that still waits."""
         if asked in job.asked:
             job.asked.remove(asked)
@@ -124,8 +124,8 @@ class Simulation:
     def _add_bulk(self) -> None:
         self._queues.add_bulk(self._add(-self._new_number(), "bulk").number)
 
-    def _add(self, image: int, lane: str, client: str = "") -> Job:
-        job = Job(self._new_number(), image, lane, client)
+    def _add(self, image: int, lane: str, client: str = "") -> SimulatedJob:
+        job = SimulatedJob(self._new_number(), image, lane, client)
         self._jobs[job.number] = self._by_image[image] = job
         return job
 
@@ -159,7 +159,7 @@ class Simulation:
         most = max(1, math.floor(self.site.share * self.site.workers * self.site.processes))
         return {client for client, running in self._running_of.items() if running >= most}
 
-    def _begin(self, job: Job) -> None:
+    def _begin(self, job: SimulatedJob) -> None:
         kind = self._idle.for_lane(job.lane)
         assert kind is not None
         worker = self._idle.take(kind)
@@ -171,21 +171,21 @@ class Simulation:
         self._at_origin += 1
         worker.reserve(job.lane, self.work.memory, lambda: self._work_on(job, worker))
 
-    def _delay(self, job: Job) -> None:
+    def _delay(self, job: SimulatedJob) -> None:
         """Give back the process: the job comes again when the repository may have a place."""
         self._free_process(job)
         job.running = False
         self._clock.later(self._random.uniform(*DELAY_SECONDS), lambda: self._queue_again(job))
         self._dispatch()
 
-    def _queue_again(self, job: Job) -> None:
+    def _queue_again(self, job: SimulatedJob) -> None:
         if job.lane == "interactive":
             self._queues.add_interactive(job.number, job.client)
         else:
             self._queues.add_bulk(job.number)
         self._dispatch()
 
-    def _work_on(self, job: Job, worker: Worker) -> None:
+    def _work_on(self, job: SimulatedJob, worker: SimulatedWorker) -> None:
         """Download and convert at the same time."""
         job.parts = 2
         size, cpu = self._drawn(self.work.master), self._drawn(self.work.cpu)
@@ -206,13 +206,13 @@ class Simulation:
         variance = math.log(1 + self.work.spread**2)
         return self._random.lognormvariate(math.log(mean) - variance / 2, math.sqrt(variance)) if mean else 0.0
 
-    def _part_over(self, job: Job) -> None:
+    def _part_over(self, job: SimulatedJob) -> None:
         job.parts -= 1
         if job.parts == 0:
             self._at_origin -= 1
             self._clock.later(self.work.overhead, lambda: self._finish(job))
 
-    def _finish(self, job: Job) -> None:
+    def _finish(self, job: SimulatedJob) -> None:
         worker, _ = self._free_process(job)
         worker.give_back(self.work.memory)
         del self._jobs[job.number], self._by_image[job.image]
@@ -224,7 +224,7 @@ class Simulation:
         job.asked = []
         self._dispatch()
 
-    def _free_process(self, job: Job) -> tuple[Worker, str]:
+    def _free_process(self, job: SimulatedJob) -> tuple[SimulatedWorker, str]:
         assert job.place is not None
         worker, kind = job.place
         self._idle.give_back(kind, worker)

@@ -83,7 +83,7 @@ class Outcome:
     unfinished: int = 0  # queued or running at the end
     longest_queue: int = 0
     most_waiting: int = 0
-    busy: dict[str, float] = field(default_factory=dict)  # fractions of processes, cores, origin and memory in use
+    busy: dict[str, float] = field(default_factory=dict)  # fractions of processes, cores and the origin in use
 
     def wait(self, quantile: float) -> float:
         """Returns the wait below which this fraction of the clients stayed; 0 if nobody waited."""

@@ -6,7 +6,7 @@ import heapq
 from collections import deque
 from typing import TYPE_CHECKING
 
-from mezcal.capacity.clock import Usage
+from mezcal.capacity.clock import SharedUsage
 from mezcal.capacity.sharing import Shared
 from mezcal.runtime.up.worker_parts import split
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 RANKS = {"interactive": 0, "bulk": 1}  # the lower one gets memory first
 
 
-class Worker:
+class SimulatedWorker:
     """The cores and the memory of one worker, which its processes share."""
 
     def __init__(self, clock: Clock, site: Site) -> None:
-        self.cpu = Usage(clock, Shared(site.cores, 1.0))
+        self.cpu = SharedUsage(clock, Shared(site.cores, 1.0))
         self._memory = site.memory
         self._waiting: list[tuple[int, int, int, Action]] = []  # rank, order, bytes, what follows
         self._order = 0
@@ -47,7 +47,7 @@ class Worker:
 class IdleProcesses:
     """The idle processes of all workers, by the lanes that they serve; the one that is idle longest is taken first."""
 
-    def __init__(self, workers: list[Worker], site: Site) -> None:
+    def __init__(self, workers: list[SimulatedWorker], site: Site) -> None:
         shares = {"interactive": 0} | split(site.processes, site.reserve)
         self._idle = {kind: deque(workers * count) for kind, count in shares.items()}
 
@@ -56,10 +56,10 @@ class IdleProcesses:
         kinds = ("interactive", "all") if lane == "interactive" else ("all",)
         return next((kind for kind in kinds if self._idle[kind]), None)
 
-    def take(self, kind: str) -> Worker:
+    def take(self, kind: str) -> SimulatedWorker:
         """Returns the worker of the process of this *kind* that is taken now."""
         return self._idle[kind].popleft()
 
-    def give_back(self, kind: str, worker: Worker) -> None:
+    def give_back(self, kind: str, worker: SimulatedWorker) -> None:
         """Let a process of *worker* be idle again."""
         self._idle[kind].append(worker)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +54,46 @@ def at_least_one(text: str) -> int:
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError(f"{text} is less than 1")
+    return number
+
+
+def at_least_zero(text: str) -> int:
+    """Parse a whole number that is not below 0."""
+    number = int(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"{text} is less than 0")
+    return number
+
+
+def positive_number(text: str) -> float:
+    """Parse a number above 0."""
+    if (number := _number(text)) <= 0:
+        raise argparse.ArgumentTypeError(f"{text} is not above 0")
+    return number
+
+
+def number_from_zero(text: str) -> float:
+    """Parse a number that is not below 0."""
+    if (number := _number(text)) < 0:
+        raise argparse.ArgumentTypeError(f"{text} is less than 0")
+    return number
+
+
+def fraction(text: str) -> float:
+    """Parse a number from 0 to 1."""
+    if not 0 <= (number := _number(text)) <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not from 0 to 1")
+    return number
+
+
+def _number(text: str) -> float:
+    """Parse a number. `float` takes "nan" and "inf" for numbers, too."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number")
     return number
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mezcal.capacity.measured import work_of
-from mezcal.capacity.report import Estimate, estimate, workers_needed
+from mezcal.capacity.report import CapacityEstimate, estimate, workers_needed
 from mezcal.capacity.values import Load, Site, Work
-from mezcal.commands.arguments import at_least_one
+from mezcal.commands.arguments import at_least_one, at_least_zero, fraction, number_from_zero, positive_number
 from mezcal.commands.terminal.exit_codes import OK
 from mezcal.errors import WrongSetting
 
@@ -41,23 +41,31 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the description and the options of the command to *parser*."""
     parser.description = DESCRIPTION
     asked = parser.add_argument_group("who asks")
-    asked.add_argument("--asks", type=float, default=0, metavar="N", help="requests for images a second")
+    asked.add_argument("--asks", type=number_from_zero, default=0, metavar="N", help="requests for images a second")
     asked.add_argument(
-        "--hits", type=float, default=0, metavar="PART", help="of them, the part that is cached (0 to 1)"
+        "--hits", type=fraction, default=0, metavar="PART", help="of them, the part that is cached (0 to 1)"
     )
     asked.add_argument(
-        "--images", type=int, default=0, metavar="N", help="how many different images the others are for"
+        "--images", type=at_least_zero, default=0, metavar="N", help="how many different images the others are for"
     )
     asked.add_argument("--clients", type=at_least_one, default=100, metavar="N", help="how many clients ask")
-    asked.add_argument("--bulk", type=float, default=0, metavar="N", help="images a second from lists and events")
-    asked.add_argument("--backlog", type=int, default=0, metavar="N", help="bulk jobs that are queued already")
-    asked.add_argument("--minutes", type=float, default=10, help="how long this goes on (default: %(default)s)")
+    asked.add_argument(
+        "--bulk", type=number_from_zero, default=0, metavar="N", help="images a second from lists and events"
+    )
+    asked.add_argument(
+        "--backlog", type=at_least_zero, default=0, metavar="N", help="bulk jobs that are queued already"
+    )
+    asked.add_argument(
+        "--minutes", type=positive_number, default=10, help="how long this goes on (default: %(default)s)"
+    )
     _add_site(parser.add_argument_group("the installation"))
     job = parser.add_argument_group("a job")
     job.add_argument("--metrics", type=Path, metavar="FILE", help="text of /metrics, of one installation or several")
-    job.add_argument("--master", type=float, metavar="MB", help="size of a master")
-    job.add_argument("--cpu", type=float, metavar="SECONDS", help="processor time of a conversion")
-    parser.add_argument("--wait", type=float, metavar="SECONDS", help="also say how many workers keep waits below this")
+    job.add_argument("--master", type=positive_number, metavar="MB", help="size of a master")
+    job.add_argument("--cpu", type=positive_number, metavar="SECONDS", help="processor time of a conversion")
+    parser.add_argument(
+        "--wait", type=positive_number, metavar="SECONDS", help="also say how many workers keep waits below this"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.set_defaults(run=run)
 
@@ -65,12 +73,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def _add_site(group: argparse._ArgumentGroup) -> None:
     site = Site()
     group.add_argument("--workers", type=at_least_one, default=1, metavar="N", help="how many workers")
-    group.add_argument("--cores", type=float, default=site.cores, help="cores of one worker (default: %(default)s)")
+    group.add_argument(
+        "--cores", type=positive_number, default=site.cores, help="cores of one worker (default: %(default)s)"
+    )
     group.add_argument("--processes", type=at_least_one, metavar="N", help="processes of one (default: its cores)")
-    group.add_argument("--reserve", type=int, default=site.reserve, metavar="N", help="INTERACTIVE_RESERVE")
-    group.add_argument("--memory", type=float, default=1000, metavar="MB", help="WORKER_MEMORY of one worker")
-    group.add_argument("--bandwidth", type=float, default=100, metavar="MB", help="of the repository, in MB a second")
-    group.add_argument("--places", type=int, default=0, metavar="N", help="ORIGIN_CONCURRENCY")
+    group.add_argument("--reserve", type=at_least_zero, default=site.reserve, metavar="N", help="INTERACTIVE_RESERVE")
+    group.add_argument("--memory", type=positive_number, default=1000, metavar="MB", help="WORKER_MEMORY of one worker")
+    group.add_argument(
+        "--bandwidth", type=positive_number, default=100, metavar="MB", help="of the repository, in MB a second"
+    )
+    group.add_argument("--places", type=at_least_zero, default=0, metavar="N", help="ORIGIN_CONCURRENCY")
     group.add_argument(
         "--waiters", type=at_least_one, default=site.waiters, metavar="N", help="WAITERS_MAX of all APIs"
     )
@@ -121,10 +133,10 @@ def job_of(options: argparse.Namespace) -> Work:
         except (OSError, ValueError) as error:
             raise WrongSetting(f"--metrics {options.metrics} cannot be read: {error}") from None
     given = {"master": options.master and options.master * MB, "cpu": options.cpu}
-    return replace(work, **{name: value for name, value in given.items() if value})
+    return replace(work, **{name: value for name, value in given.items() if value is not None})
 
 
-def as_text(found: Estimate) -> str:
+def as_text(found: CapacityEstimate) -> str:
     """Returns the estimate in lines for people."""
     outcome = found.outcome
     waits = f"half wait below {outcome.wait(0.5):.1f} s, 19 of 20 below {outcome.wait(0.95):.1f} s"
@@ -145,7 +157,7 @@ def as_text(found: Estimate) -> str:
     )
 
 
-def _as_json(found: Estimate) -> dict[str, Any]:
+def _as_json(found: CapacityEstimate) -> dict[str, Any]:
     values = asdict(found)
     values["outcome"].pop("waits")
     waits = {f"wait_p{int(q * 100)}": found.outcome.wait(q) for q in (0.5, 0.95, 0.99)}

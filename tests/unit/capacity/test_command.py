@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from mezcal import cli
 from mezcal.capacity.measured import work_of
 from mezcal.capacity.values import Work
+from tests import ROOT
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,3 +63,37 @@ def test_the_command_says_how_long_clients_wait_and_what_gives_way(
 def test_a_file_that_cannot_be_read_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["capacity", "--metrics", "no/such/file"]) == 2
     assert "--metrics no/such/file cannot be read" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "wrong"),
+    [
+        *(("--bandwidth", value, "is not above 0") for value in ("0", "-3")),
+        *(
+            (option, "0", "is not above 0")
+            for option in ("--cpu", "--master", "--cores", "--memory", "--minutes", "--wait")
+        ),
+        *(
+            (option, "-1", "is less than 0")
+            for option in ("--asks", "--bulk", "--images", "--backlog", "--reserve", "--places")
+        ),
+        *(("--hits", value, "is not from 0 to 1") for value in ("2", "-0.1")),
+        *(("--asks", value, "is not a number") for value in ("inf", "nan", "many")),
+    ],
+)
+def test_a_figure_without_meaning_is_refused(
+    option: str, value: str, wrong: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as refused:
+        cli.parse(["capacity", option, value])
+    assert refused.value.code == 2
+    assert re.search(rf"argument {option}: '?{value}'? {wrong}", capsys.readouterr().err)
+
+
+def test_the_classes_of_the_simulation_have_names_of_their_own() -> None:
+    own, others = set(), set()
+    for file in (*(ROOT / "mezcal").rglob("*.py"), *(ROOT / "api").rglob("*.py"), *(ROOT / "worker").rglob("*.py")):
+        names = re.findall(r"^class (\w+)", file.read_text(), re.MULTILINE)
+        (own if "capacity" in file.parts else others).update(names)
+    assert own
+    assert own & others == set()
