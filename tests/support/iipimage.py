@@ -59,9 +59,10 @@ class ImageFront:
         self._environment = environment
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start_iipimage(self) -> None:
-        """Start IIPImage and wait until it listens."""
-        self._process = subprocess.Popen(self._command, env=self._environment, stderr=subprocess.DEVNULL)
+    def start_iipimage(self, **changed: str) -> None:
+        """Start IIPImage with these environment variables *changed*, and wait until it listens."""
+        environment = self._environment | changed
+        self._process = subprocess.Popen(self._command, env=environment, stderr=subprocess.DEVNULL)
         until(lambda: _listens(int(self._command[-1].rpartition(":")[2])), 20, "IIPImage")
 
     def stop_iipimage(self) -> None:

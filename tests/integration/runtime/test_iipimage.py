@@ -93,7 +93,7 @@ def test_info_json_names_the_image_as_it_was_asked_for(front: ImageFront, reposi
     assert info["@id"] == f"{front.url}/iiif/{quote(master, safe='')}"
     assert (info["width"], info["height"]) == (1400, 1000)
     assert answer.headers["Access-Control-Allow-Origin"] == "*"
-    assert answer.headers["Cache-Control"].startswith("public, max-age=3600, ")
+    assert answer.headers["Cache-Control"] == "public, max-age=3600"
     tile = get(front, master, f"0,0,512,512/{info['tiles'][0]['width']},/0/default.jpg")
     again = get(front, master, headers={"If-Modified-Since": tile.headers["Last-Modified"]})
     assert again.status_code in {200, 304}  # IIPImage 1.1 reads the date with the help of uninitialized memory
@@ -176,7 +176,38 @@ def test_what_iipimage_would_read_in_another_way_is_refused(front: ImageFront, t
     request = requests.Request("GET", front.url + target).prepare()
     request.url = front.url + target
     with requests.Session() as session:
-        assert session.send(request, timeout=10).status_code == 400
+        answer = session.send(request, timeout=10)
+    assert (answer.status_code, answer.headers["Content-Type"]) == (400, PROBLEM)
+    assert answer.headers["Access-Control-Allow-Origin"] == "*"
+    assert answer.json()["status"] == 400
+
+
+@pytest.mark.parametrize(
+    ("rest", "reason"),
+    [
+        ("info.json?page=2", "first page"),
+        ("full/256,/0/default.jpg?v=1&page=2", "first page"),
+        ("pct:100,0,10,10/256,/0/default.jpg", "outside the image"),
+        ("pct%3A0%2C110.5,10,10/256,/0/default.jpg", "outside the image"),
+    ],
+)
+def test_what_iipimage_cannot_show_is_refused_with_the_reason(
+    front: ImageFront, repository: OriginServer, rest: str, reason: str
+) -> None:
+    master = new_master(repository)
+    assert get(front, master, "pct:99,0,1,100/256,/0/default.jpg?v=1").status_code == 200
+    answer = get(front, master, rest)
+    assert (answer.status_code, answer.headers["Content-Type"]) == (400, PROBLEM)
+    assert reason in answer.json()["detail"]
+
+
+def test_a_region_outside_the_image_is_not_kept_beyond_max_age(front: ImageFront, repository: OriginServer) -> None:
+    """IIPImage 1.1 answers it with a damaged JPEG, or ends; nginx cannot tell the JPEG from a tile."""
+    answer = get(front, new_master(repository), "1400,0,256,256/256,/0/default.jpg")
+    if front.iipimage_crashed:
+        front.start_iipimage()
+    kept = {200: "public, max-age=3600", 503: "no-store"}
+    assert answer.headers["Cache-Control"] == kept[answer.status_code]
 
 
 def test_a_host_with_quotes_is_not_written_into_info_json(front: ImageFront, repository: OriginServer) -> None:
@@ -196,6 +227,7 @@ def test_a_client_needs_the_token_for_reading(repository: OriginServer, tmp_path
     ):
         refused = get(front, master)
         assert (refused.status_code, refused.headers["Cache-Control"]) == (401, "no-store")
+        assert refused.headers["Access-Control-Allow-Origin"] == "*"
         allowed = get(front, master, headers=bearer)
         assert (allowed.status_code, allowed.headers["Cache-Control"].split(",")[0]) == (200, "private")
         assert get(front, master, "info.json", headers=bearer).json()["width"] == 1400
@@ -205,7 +237,23 @@ def test_a_client_needs_the_token_for_reading(repository: OriginServer, tmp_path
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
 def test_only_reading_is_allowed(front: ImageFront, method: str) -> None:
     answer = requests.request(method, f"{front.url}/iiif/a.tif/info.json", timeout=10)
-    assert answer.status_code == 405
+    assert (answer.status_code, answer.headers["Allow"]) == (405, "GET, HEAD, OPTIONS")
+    assert answer.headers["Access-Control-Allow-Origin"] == "*"
+
+
+def test_a_browser_may_send_the_token_from_a_page_of_another_origin(front: ImageFront) -> None:
+    asked = {"Origin": "https://viewer.example", "Access-Control-Request-Method": "GET"}
+    asked["Access-Control-Request-Headers"] = "authorization"
+    answer = requests.options(f"{front.url}/iiif/a.tif/info.json", headers=asked, timeout=10)
+    assert (answer.status_code, answer.content) == (204, b"")
+    assert answer.headers["Access-Control-Allow-Origin"] == "*"
+    assert "GET" in answer.headers["Access-Control-Allow-Methods"]
+    assert {"Authorization", "Range"} <= set(answer.headers["Access-Control-Allow-Headers"].split(", "))
+
+
+def test_other_addresses_are_refused_with_a_header_for_browsers(front: ImageFront) -> None:
+    answer = requests.get(f"{front.url}/elsewhere", timeout=10)
+    assert (answer.status_code, answer.headers["Access-Control-Allow-Origin"]) == (404, "*")
 
 
 def test_a_head_says_what_a_get_would(front: ImageFront, repository: OriginServer) -> None:
@@ -221,5 +269,21 @@ def test_while_iipimage_is_away_clients_are_told_to_try_again(front: ImageFront,
     front.stop_iipimage()
     away = get(front, master)
     assert (away.status_code, away.headers["Retry-After"], away.headers["Cache-Control"]) == (503, "1", "no-store")
+    assert "does not answer" in away.json()["detail"]
     front.start_iipimage()
+    assert get(front, master).status_code == 200
+
+
+def test_iipimage_that_looks_in_another_folder_is_told_from_one_that_is_away(
+    front: ImageFront, mezcal: Installation, repository: OriginServer
+) -> None:
+    """A prefix without its final slash is the likely mistake."""
+    master = new_master(repository)
+    front.stop_iipimage()
+    front.start_iipimage(FILESYSTEM_PREFIX=str(mezcal.settings.cache_dir))
+    elsewhere = get(front, master)
+    front.stop_iipimage()
+    front.start_iipimage()
+    assert (elsewhere.status_code, elsewhere.headers["Cache-Control"]) == (503, "no-store")
+    assert "cannot read the pyramid" in elsewhere.json()["detail"]
     assert get(front, master).status_code == 200
