@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from mezcal.store import Store
 
 DESCRIPTION = """\
-Queue the named masters that are not cached, in the bulk lane: requests of clients come first. A path is
+Queue the named masters that are not cached, or that other settings made ("outdated"), in the bulk lane:
+requests of clients come first. A path is
 relative to REPO_BASE_URL; a whole URL below it works too. If the repository is a folder or a bucket, so do a folder/
 and a pattern, and for a folder an absolute path. Ctrl-C ends the command; the jobs stay queued.
 
@@ -67,7 +68,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_profiles(parser, "make this kind of derivative of masters (default: mezzanine); may be given several times")
     parser.add_argument("--wait", action="store_true", help="wait until all are made, and show the progress")
     parser.add_argument("--cancel", action="store_true", help="on Ctrl-C, withdraw the jobs that have not started")
-    parser.add_argument("--dry-run", action="store_true", help="only list what is cached and what is missing")
+    parser.add_argument("--dry-run", action="store_true", help="only list what is cached, outdated or missing")
     add_data_dir(parser)
     parser.set_defaults(run=run, refuse=parser.error)
 
@@ -97,14 +98,14 @@ def _add_manifest_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Queue missing derivatives. Returns the exit code."""
+    """Queue missing and outdated derivatives. Returns the exit code."""
     if not (options.paths or options.all or options.lists or options.manifest or options.frames):
         options.refuse("name something: PATH, --all, --from, --manifest or --frames")
     settings = (settings_of if options.dry_run else settings_with_broker)(options)
     store = own_store(settings)
     with ExitStack() as stack:
         if options.dry_run:
-            return rehearse(_recipes(options, settings, store, None, stack), store)
+            return rehearse(_recipes(options, settings, store, None, stack), store, settings)
         jobs = Jobs.of(settings)
         recipes = _recipes(options, settings, store, jobs, stack)
         return warm(recipes, jobs, store, settings, wait=options.wait, cancel=options.cancel)

@@ -6,6 +6,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from enum import StrEnum
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -14,14 +15,17 @@ from mezcal.commands.terminal.interrupts import Interrupts
 from mezcal.commands.terminal.next_steps import print_if_short_lived, print_steps
 from mezcal.commands.terminal.printable import printable
 from mezcal.commands.terminal.progress_bar import LEFT, progress_bar
+from mezcal.derive import recipe_versions
 from mezcal.errors import BrokerDown
 from mezcal.ingest.lists import in_batches
 from mezcal.ingest.manifests import Skipped
+from mezcal.ingest.revalidation import is_outdated
 from mezcal.jobs.bulk.chunks import SIZE
 from mezcal.jobs.bulk.follow_up import BulkFollowUp
+from mezcal.recipe import Mezzanine
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from mezcal.commands.terminal.progress_bar import ProgressBar
     from mezcal.errors import Failure
@@ -45,18 +49,29 @@ class WarmCounts:
 
     named: int = 0
     cached: int = 0
+    outdated: int = 0  # of those that are queued
     queued: int = 0
     made: int = 0
     failed: int = 0
     skipped: int = 0
 
-    def summary(self) -> str:
-        """Returns the counts as one line."""
+    def summary(self, missing: int = 0) -> str:
+        """Returns the counts as one line, with those *missing* of a rehearsal."""
         unfinished = self.queued - self.made - self.failed
-        parts = {"cached": self.cached, "made": self.made, "queued": unfinished, "failed": self.failed}
+        parts = {
+            "cached": self.cached,
+            "made": self.made,
+            "queued": unfinished,
+            "failed": self.failed,
+            "missing": missing,
+        }
         counted = ", ".join(f"{count:,} {name}" for name, count in parts.items() if count)
-        skipped = f"; {self.skipped:,} skipped" if self.skipped else ""
-        return f"{self.named:,} named" + (f": {counted}" if counted else "") + skipped
+        others = {"outdated": self.outdated, "skipped": self.skipped}
+        return (
+            f"{self.named:,} named"
+            + (f": {counted}" if counted else "")
+            + "".join(f"; {count:,} {name}" for name, count in others.items() if count)
+        )
 
     @property
     def exit_code(self) -> int:
@@ -67,16 +82,19 @@ class WarmCounts:
 def warm(
     named: Iterator[Recipe | Skipped], jobs: Jobs, store: Store, settings: Settings, *, wait: bool, cancel: bool
 ) -> int:
-    """Queue those of *named* that are missing; with *wait*, wait until all jobs have ended. Returns the exit code.
+    """Queue those of *named* that are missing or outdated. Returns the exit code.
 
-    Ctrl-C leaves the jobs queued, or withdraws them with *cancel*. Raises `BrokerDown`.
+    With *wait*, wait until all jobs have ended. Ctrl-C leaves the jobs queued, or withdraws them with *cancel*.
+    Raises `BrokerDown`.
     """
     interrupts, counts = Interrupts(), WarmCounts()
     follow_up = BulkFollowUp(jobs, store)
     with interrupts.raised():
         try:
             with progress_bar("warm") as bar:
-                run = WarmRun(store, follow_up, counts, interrupts, bar, wait)
+                run = WarmRun(
+                    StoredVersions(store, recipe_versions(settings)), follow_up, counts, interrupts, bar, wait
+                )
                 run.queue_missing(named)
                 if wait:
                     run.follow()
@@ -95,29 +113,57 @@ def warm(
     return counts.exit_code
 
 
-def rehearse(named: Iterator[Recipe | Skipped], store: Store) -> int:
-    """Print for each of *named* whether it is cached, and queue nothing. Returns the exit code."""
-    counts = WarmCounts()
+def rehearse(named: Iterator[Recipe | Skipped], store: Store, settings: Settings) -> int:
+    """Print for each of *named* whether it is cached or outdated, and queue nothing. Returns the exit code."""
+    counts, versions = WarmCounts(), StoredVersions(store, recipe_versions(settings))
     missing = 0
     for item in named:
         if isinstance(item, Skipped):
             counts.skipped += 1
             print(_skipped_line(item))
             continue
-        cached = store.find(item) is not None
+        state = versions.state(item)
         counts.named += 1
-        counts.cached += cached
-        missing += not cached
-        print(f"{'cached' if cached else 'missing'}  {printable(item.label)}")
-    print(f"{counts.summary()}{', ' if counts.cached else ': '}{missing:,} missing")
+        counts.cached += state is StoredState.CACHED
+        counts.outdated += state is StoredState.OUTDATED
+        missing += state is StoredState.MISSING
+        print(f"{state}  {printable(item.label)}")
+    print(counts.summary(missing))
     return counts.exit_code
+
+
+class StoredState(StrEnum):
+    """What the store has of a recipe, as a dry run prints it."""
+
+    MISSING = "missing"
+    OUTDATED = "outdated"  # other settings made it
+    CACHED = "cached"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredVersions:
+    """Compares what is in *store* with *versions*, those of the settings of now by the names of profiles."""
+
+    store: Store
+    versions: Mapping[str, str]
+
+    def state(self, recipe: Recipe) -> StoredState:
+        """Returns the state of *recipe*. An image without a sidecar, as umd-lib/mezcal made them, is cached."""
+        described = self.store.describe(recipe)
+        if described is None:
+            return StoredState.MISSING
+        sidecar = described.sidecar
+        if sidecar is None or not isinstance(recipe, Mezzanine):  # the key of a thumbnail has its version
+            return StoredState.CACHED
+        outdated = is_outdated(sidecar, self.versions.get(recipe.profile.name))
+        return StoredState.OUTDATED if outdated else StoredState.CACHED
 
 
 @dataclass
 class WarmRun:
     """One run of the command."""
 
-    store: Store
+    versions: StoredVersions
     follow_up: BulkFollowUp
     counts: WarmCounts
     interrupts: Interrupts
@@ -128,12 +174,13 @@ class WarmRun:
     broker_answered: float = field(default_factory=time.monotonic)  # when it last did
 
     def queue_missing(self, named: Iterator[Recipe | Skipped]) -> None:
-        """Queue those of *named* that are missing, while the list is read."""
+        """Queue those of *named* that are missing or outdated, while the list is read."""
         for items in in_batches(named, SIZE, READ_SECONDS):
             self._report_skipped([item for item in items if isinstance(item, Skipped)])
             recipes = list(dict.fromkeys(item for item in items if not isinstance(item, Skipped)))
-            missing = self._missing(recipes)
-            self._retry_broker(partial(self._queue, missing, len(recipes)))
+            states = self._states(recipes)
+            for state in StoredState:
+                self._retry_broker(partial(self._queue, [one for one in recipes if states[one] is state], state))
             if self.wait and time.monotonic() - self.broker_answered >= POLL_SECONDS:
                 self._retry_broker(self._count_ended)
             self._show()
@@ -147,11 +194,10 @@ class WarmRun:
             if self.follow_up.count():
                 time.sleep(POLL_SECONDS)
 
-    def _missing(self, recipes: list[Recipe]) -> list[Recipe]:
-        """Returns those of *recipes* that are not stored. To ask the store costs a hundredth of a job."""
+    def _states(self, recipes: list[Recipe]) -> dict[Recipe, StoredState]:
+        """Returns the states of *recipes*. To ask the store costs a hundredth of a job."""
         with ThreadPoolExecutor(STORE_THREADS) as pool:
-            found = pool.map(self.store.find, recipes)
-            return [recipe for recipe, stored in zip(recipes, found, strict=True) if stored is None]
+            return dict(zip(recipes, pool.map(self.versions.state, recipes), strict=True))
 
     def _count_ended(self) -> None:
         for ended in self.follow_up.read_ended():
@@ -178,12 +224,16 @@ class WarmRun:
         if self.counts.failed == LINES_MAX:
             self.bar.print_line("further failures are counted only: `mezcal failures` lists them")
 
-    def _queue(self, missing: list[Recipe], named: int) -> None:
-        """Queue *missing*; *named* is the number of recipes that they are taken from."""
-        self.follow_up.hand_over(missing, at_once=self.counts.queued < QUEUED_AT_ONCE)
-        self.counts.named += named
-        self.counts.cached += named - len(missing)
-        self.counts.queued += len(missing)
+    def _queue(self, recipes: list[Recipe], state: StoredState) -> None:
+        """Count *recipes*, which are all in *state*, and queue them unless they are cached."""
+        counts, outdated = self.counts, state is StoredState.OUTDATED
+        if state is StoredState.CACHED:
+            counts.cached += len(recipes)
+        else:
+            self.follow_up.hand_over(recipes, at_once=counts.queued < QUEUED_AT_ONCE, outdated=outdated)
+            counts.queued += len(recipes)
+        counts.outdated += len(recipes) if outdated else 0
+        counts.named += len(recipes)
 
     def _retry_broker(self, action: Callable[[], None]) -> None:
         """Do *action*, again until the broker answers, BROKER_PATIENCE at most. A signal is obeyed between attempts."""

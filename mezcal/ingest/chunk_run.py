@@ -8,11 +8,13 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from mezcal.derive import recipe_versions
 from mezcal.errors import Failure, FrameMissing, FrameUnfit
 from mezcal.ingest.events import Event, EventIgnored, EventKind
 from mezcal.ingest.events.event import FRAME, FRAME_ID_DIGITS
 from mezcal.ingest.frame_lists import FrameNotShown, FrameThumbnails
 from mezcal.ingest.purge import others_to_remake, purge
+from mezcal.ingest.revalidation import is_outdated
 from mezcal.jobs import Note, QueueRequest, QueueResult, Verdict, persist
 from mezcal.jobs.bulk.chunks import HELD_SECONDS
 from mezcal.origin import MasterStatus
@@ -61,6 +63,7 @@ class ChunkRun:
         self._requests: list[QueueRequest] = []
         self._changed: list[QueueRequest] = []  # those of new or changed masters
         configured = profiles_of(settings)
+        self._versions = recipe_versions(settings)
         self._profiles = [configured[name] for name in dict.fromkeys(settings.event_profiles)]
         self._entered: list[tuple[list[QueueRequest], list[QueueResult]]] = []  # whose messages are not sent yet
         self._frames: list[FrameItem] = []
@@ -110,6 +113,9 @@ class ChunkRun:
             purge(recipe, self._jobs, self._store)
             self._notes.append(Note(place, "deleted"))
             return
+        if kind is EventKind.OUTDATED:
+            self._remake_outdated(place, recipe)
+            return
         changed, remake = kind in CHANGES, kind in REMAKES
         if changed and isinstance(recipe, Mezzanine) and recipe.is_main:
             if kind is EventKind.PERHAPS_CHANGED and self._all_are_made_of_this_master(recipe):
@@ -118,6 +124,18 @@ class ChunkRun:
             recipe = recipe.in_profile(self._profiles[0])
             self._changed.append(QueueRequest(recipe, changed, remake, place))
         self._requests.append(QueueRequest(recipe, changed, remake, place))
+
+    def _remake_outdated(self, place: int, recipe: Recipe) -> None:
+        """Request *recipe* again if it is outdated by the settings of this worker: those of a command may differ."""
+        sidecar = self._store.sidecar(recipe)
+        if (
+            isinstance(recipe, Mezzanine)
+            and sidecar
+            and not is_outdated(sidecar, self._versions.get(recipe.profile.name))
+        ):
+            self._notes.append(Note(place, "repeated"))
+        else:
+            self._requests.append(QueueRequest(recipe, master_changed=True, remake=True, place=place))
 
     def _all_are_made_of_this_master(self, main: Mezzanine) -> bool:
         """Returns True if all EVENT_PROFILES are stored, and they and the other derivatives are of the origin's master.

@@ -19,6 +19,7 @@ class EventKind(StrEnum):
     WANTED = "wanted"  # a list names it: made unless it is stored
     CREATED = "created"  # made; a remembered failure is forgotten
     CHANGED = "changed"  # made again; the old derivative is served until then
+    OUTDATED = "outdated"  # made again if other settings made the stored one, which is served until then
     PERHAPS_CHANGED = "perhaps"  # made again, unless the origin says that the stored one is of this very master
     DELETED = "deleted"  # purged
 

@@ -76,11 +76,15 @@ class BulkFollowUp:
         waiting = sum(packed.number for packed in self._waiting.values())
         return waiting + sum(map(len, self._queued.values()))
 
-    def hand_over(self, recipes: list[Recipe], *, at_once: bool = True) -> None:
-        """Queue *recipes* in bulk: now if *at_once*, else as the bulk lane empties."""
+    def hand_over(self, recipes: list[Recipe], *, at_once: bool = True, outdated: bool = False) -> None:
+        """Queue *recipes* in bulk: now if *at_once*, else as the bulk lane empties.
+
+        If they are *outdated*, their stored derivatives are replaced.
+        """
+        kind = "outdated" if outdated else "wanted"
         for start in range(0, len(recipes), SIZE):
             some = recipes[start : start + SIZE]
-            for name in self._jobs.batches.post(("wanted", "recipe", recipe.as_json()) for recipe in some).chunks:
+            for name in self._jobs.batches.post((kind, "recipe", recipe.as_json()) for recipe in some).chunks:
                 self._waiting[name] = Packed.of(some)
                 if at_once:
                     self._send(name)

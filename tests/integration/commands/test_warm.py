@@ -55,6 +55,24 @@ def test_what_is_missing_is_queued_and_made(installation: Installation, masters:
     assert (again.returncode, last(again)) == (0, "3 named: 3 cached")
 
 
+def test_an_image_that_other_settings_made_is_outdated_and_made_again(
+    installation: Installation, masters: list[str]
+) -> None:
+    first, second, _ = masters
+    assert run(installation, "warm", "--wait", first, second).returncode == 0
+    stored = installation.stored(first)
+    assert stored is not None
+    file = stored.path.with_name("image.json")
+    made = json.loads(file.read_text())
+    file.write_text(json.dumps(made | {"recipe_version": "of-other-settings"}))
+    rehearsed = run(installation, "warm", "--dry-run", *masters)
+    assert rehearsed.stdout.splitlines()[:2] == [f"outdated  {first}", f"cached  {second}"]
+    assert last(rehearsed) == "3 named: 1 cached, 1 missing; 1 outdated"
+    done = run(installation, "warm", "--wait", first, second)
+    assert (done.returncode, last(done)) == (0, "2 named: 1 cached, 1 made; 1 outdated")
+    until(lambda: json.loads(file.read_text())["recipe_version"] == made["recipe_version"], what="the new image")
+
+
 def test_wait_follows_to_the_end(installation: Installation, repository: OriginServer, masters: list[str]) -> None:
     done = run(installation, "warm", "--wait", *masters)
     assert (done.returncode, last(done)) == (0, "3 named: 3 made")

@@ -11,7 +11,7 @@ from mezcal import cli
 from mezcal.commands.terminal.interrupts import Interrupts
 from mezcal.commands.terminal.next_steps import print_if_short_lived
 from mezcal.commands.terminal.progress_bar import progress_bar
-from mezcal.commands.warm_run import WarmCounts, WarmRun
+from mezcal.commands.warm_run import StoredVersions, WarmCounts, WarmRun
 from mezcal.errors import MasterDenied, OriginFailed, StoreDown, Undecodable
 from mezcal.jobs import Jobs, Lane
 from mezcal.jobs.bulk.follow_up import BulkFollowUp
@@ -52,7 +52,7 @@ def test_warm_says_why_a_job_waits_and_shows_no_time_that_is_left(
     store = LocalStore(tmp_path / "cache", Layout.BASIC)
     follow_up = BulkFollowUp(jobs, store)
     with progress_bar("warm", line_seconds=0) as bar:
-        run = WarmRun(store, follow_up, WarmCounts(queued=1), Interrupts(), bar, wait=True)
+        run = WarmRun(StoredVersions(store, {}), follow_up, WarmCounts(queued=1), Interrupts(), bar, wait=True)
         follow_up.hand_over([RECIPE])
         [name] = jobs.chunks.due()[:1]
         chunk = jobs.chunks.take(name)

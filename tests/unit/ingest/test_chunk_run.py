@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from mezcal.derive import recipe_versions
 from mezcal.errors import MasterMissing
 from mezcal.ingest.chunk_run import ChunkRun
 from mezcal.ingest.events import MasterResolver
@@ -96,8 +97,8 @@ class Bulk:
         return made
 
 
-def put(store: Store, recipe: Mezzanine, etag: str | None = None) -> None:
-    sidecar = Sidecar(recipe.as_json(), "v", "s", etag, None, None, "TIFF", 4, 1, 1, "0" * 64, 0.0, 0.0)
+def put(store: Store, recipe: Mezzanine, etag: str | None = None, version: str = "v") -> None:
+    sidecar = Sidecar(recipe.as_json(), version, "s", etag, None, None, "TIFF", 4, 1, 1, "0" * 64, 0.0, 0.0)
     with store.draft() as draft:
         draft.write_bytes(b"\xff\xd8\xff\xd9")
         store.put(recipe, draft, sidecar, lambda: None)
@@ -404,3 +405,14 @@ def test_a_profile_that_the_worker_lacks_fails_with_its_name(installation: Bulk)
     batch = installation.batch()
     assert batch.counts["failed"] == 1
     assert "PROFILES_FILE, which lacks 'large'" in batch.notes[0]["reason"]
+
+
+def test_what_a_command_takes_for_outdated_is_made_again_if_the_settings_of_the_worker_differ_too(
+    installation: Bulk, store: Store, settings: Settings
+) -> None:
+    put(store, MASTER, version=recipe_versions(settings)["mezzanine"])
+    put(store, PAGE, version="of other settings")
+    installation.post(("outdated", "recipe", MASTER.as_json()), ("outdated", "recipe", PAGE.as_json()))
+    assert installation.run()
+    assert installation.finish_all() == [PAGE.key]
+    assert (installation.batch().counts["repeated"], installation.batch().counts["done"]) == (1, 1)
