@@ -18,7 +18,7 @@ PIECE = 1 << 16
 INDEX = "index.json"
 
 
-def tar_of(recipes: list[tuple[int, Thumbnail | None]], answer: dict[str, Any], store: Store) -> Iterator[bytes]:
+def tar_of(recipes: list[tuple[int, Thumbnail]], answer: dict[str, Any], store: Store) -> Iterator[bytes]:
     """Yield a tar with `index.json`, which is *answer*, and the stored derivatives of *recipes* by their numbers.
 
     One that was evicted a moment ago is left out.
@@ -26,8 +26,8 @@ def tar_of(recipes: list[tuple[int, Thumbnail | None]], answer: dict[str, Any], 
     index = json.dumps(answer, indent=1).encode()
     yield from _member(INDEX, len(index), 0, iter([index]))
     for number, recipe in recipes:
-        opened = store.open(recipe) if recipe is not None else None
-        if recipe is not None and opened is not None:
+        opened = store.open(recipe)
+        if opened is not None:
             extension = recipe.file_name.rpartition(".")[2]
             name = f"{number:04}-{_plain(recipe.frames[0].name)}.{extension}"
             with closing(opened.file):

@@ -55,7 +55,7 @@ class AskedCutout:
 
 @dataclass(frozen=True, slots=True)
 class FoundCutout:
-    """The state of one item as JSON, and its recipe, None if the archive shows no such frame.
+    """The state of one item as JSON, and its recipe if it is ready.
 
     The state is `ready` with the URL, `queued`, `waiting` until others are made, or `failed` with the reason.
     """
@@ -100,7 +100,9 @@ class CutoutStates:
         """
         try:
             wanted = self._request(asked)
-            return FoundCutout({"frame": asked.frame, **_state(wanted)}, wanted.recipe)
+            state = _state(wanted)
+            is_ready = state["state"] == "ready"
+            return FoundCutout({"frame": asked.frame, **state}, wanted.recipe if is_ready else None)
         except (BrokerDown, StoreDown, OriginPaused):
             raise
         except (Busy, ShareExceeded):  # the archive was not asked, the queue is full, or the client has its share
@@ -165,7 +167,7 @@ def _response(found: list[FoundCutout]) -> Response:
     answer = {**counts, "cutouts": [each.state for each in found]}
     is_complete = not counts["queued"] + counts["waiting"]
     if is_complete and request.accept_mimetypes.best_match(["application/json", TAR]) == TAR:
-        made = [(number, each.recipe) for number, each in enumerate(found) if each.state["state"] == "ready"]
+        made = [(number, each.recipe) for number, each in enumerate(found) if each.recipe is not None]
         return Response(tar_of(made, answer, context().store), mimetype=TAR)
     response = jsonify(answer)
     if not is_complete:

@@ -18,7 +18,7 @@ ARCSECONDS = {"arcsec": 1.0, "arcmin": 60.0, "deg": 3600.0}  # by the suffix of 
 TEXT_MAX = 60  # characters
 
 
-class Size(NamedTuple):
+class CutoutSize(NamedTuple):
     """Width and height, in pixels or in arcseconds. *unit* is the suffix that was given, empty if there was none."""
 
     width: float
@@ -56,7 +56,7 @@ def _sexagesimal(match: re.Match[str], *, hours: bool) -> float | None:
     return -value if match["sign"] == "-" else value  # "-00:30" is south: the sign is not that of the number
 
 
-def parse_size(text: str) -> Size | None:
+def parse_size(text: str) -> CutoutSize | None:
     """Returns the size that *text* says, as `30`, `30x20arcsec`, `2arcmin` or `256px`. None if it says none."""
     match = SIZE.fullmatch(text.strip()) if len(text) <= TEXT_MAX else None
     if match is None:
@@ -64,4 +64,4 @@ def parse_size(text: str) -> Size | None:
     unit = (match[3] or "").lower()
     factor = ARCSECONDS.get(unit, 1.0)
     width = float(match[1]) * factor
-    return Size(width, width if match[2] is None else float(match[2]) * factor, unit)
+    return CutoutSize(width, width if match[2] is None else float(match[2]) * factor, unit)

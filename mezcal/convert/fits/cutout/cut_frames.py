@@ -9,7 +9,7 @@ import numpy as np
 
 from mezcal.convert.fits.alignment import affine_between, fit_affine
 from mezcal.convert.fits.cutout.placement import PlacedCutout, coordinates_of, place_cutout
-from mezcal.convert.fits.cutout.section import Section, SectionPlane
+from mezcal.convert.fits.cutout.section import MARGIN, Section, SectionPlane
 from mezcal.errors import NoSuchSection
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from mezcal.recipe.cutout import Cutout
 
 POINTS = 3  # a side, from which the map between two sections is fitted
-MARGIN = 4  # pixels around a section that is moved: interpolation needs neighbours
 
 
 @dataclass(frozen=True, slots=True)

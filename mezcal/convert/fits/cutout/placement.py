@@ -10,7 +10,8 @@ import numpy as np
 from PIL import Image
 
 from mezcal.convert.fits.coordinates import FrameCoordinates
-from mezcal.convert.fits.cutout.section import Section
+from mezcal.convert.fits.cutout.overlap import share_inside
+from mezcal.convert.fits.cutout.section import MARGIN, Section
 from mezcal.convert.fits.draw.north_up import Orientation, nearest_orientation, orientation_of
 from mezcal.convert.fits.read.mosaic import Mosaic
 from mezcal.errors import NoSuchSection
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
     from mezcal.convert.fits.read.planes import Pixels
     from mezcal.recipe import ThumbnailOptions
     from mezcal.recipe.cutout import Cutout
-
-MARGIN = 4  # pixels around a section that is turned: interpolation needs neighbours
-SAMPLES = 65  # points a side that say how much of a turned section the frame covers
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,11 +142,9 @@ def _turned(
 
 
 def _share_inside(placed: PlacedCutout, shape: tuple[int, int]) -> float:
-    """Returns the share of the picture's points that are in a frame with *shape* rows and columns."""
-    across, along = ((np.arange(SAMPLES) + 0.5) / SAMPLES * side for side in placed.size)
-    points = placed.to_frame(np.stack(np.meshgrid(across, along), -1).reshape(-1, 2))
-    inside = (points >= 0).all(axis=1) & (points <= [shape[1], shape[0]]).all(axis=1)
-    return float(np.mean(inside))
+    """Returns the share of the picture that is in a frame with *shape* rows and columns."""
+    width, height = placed.size
+    return share_inside(placed.to_frame(np.array([[0.0, 0], [width, 0], [width, height], [0, height]])), shape)
 
 
 def _miss(section: Section, shape: tuple[int, int], cutout: Cutout, coordinates: FrameCoordinates | None) -> str:

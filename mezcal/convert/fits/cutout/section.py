@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from mezcal.convert.fits.read.planes import Pixels
 
 TURNED = 1.5  # times as long may be the sides of a section that is turned: a square needs 1.42
+MARGIN = 4  # pixels around a section that is turned or moved: interpolation needs neighbours
 SIDE_MAX = 4096  # pixels of a section, or twice the frame's side if that is more
 
 

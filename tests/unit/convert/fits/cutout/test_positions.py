@@ -13,6 +13,7 @@ from astropy.nddata import Cutout2D
 from astropy.wcs import WCS
 
 from mezcal.convert import ConversionContext
+from mezcal.convert.fits.cutout.overlap import share_inside
 from mezcal.convert.fits.cutout.placement import place_cutout
 from mezcal.convert.fits.read.frame import open_frame
 from mezcal.errors import NoSuchSection
@@ -164,3 +165,20 @@ def test_a_section_far_larger_than_the_frame_is_refused(tmp_path: Path) -> None:
         placed(path, ra="150", dec="2", size="1deg")
     assert placed(path, ra="150", dec="2", size="10arcmin").covered < 0.1
     assert placed(path, ra="150", dec="2", size="4096px", orient="exact").covered < 0.1
+
+
+@pytest.mark.parametrize("orient", ["snap", "exact"])
+def test_a_large_cutout_of_a_small_frame_is_drawn_whatever_its_orientation(tmp_path: Path, orient: str) -> None:
+    """The frame is a ten thousandth of the cutout, and its middle is outside."""
+    path = write(tmp_path / "a.fits", sky()[:40, :40], header(turn=0))
+    found = placed(path, x="-25", y="20", size="4096px", orient=orient)
+    assert found.covered == pytest.approx(40 * 40 / 4096**2, rel=0.01)
+
+
+def test_the_share_of_a_turned_rectangle_in_a_frame_is_exact() -> None:
+    diamond = np.array([[0.0, -10], [10, 0], [0, 10], [-10, 0]])
+    assert share_inside(diamond + 50, (100, 100)) == 1
+    assert share_inside(diamond, (100, 100)) == 0.25
+    assert share_inside(diamond + np.array([50, 0]), (100, 100)) == 0.5
+    assert share_inside(diamond - 11, (100, 100)) == 0
+    assert share_inside(np.array([[-1e4, -1e4], [1e4, -1e4], [1e4, 1e4], [-1e4, 1e4]]), (3, 2)) == 6 / 4e8
