@@ -12,8 +12,9 @@ from uuid import uuid4
 
 from mezcal.errors import StoreDown
 from mezcal.store.inventory import InventoryItem
-from mezcal.store.local.layout import IMAGE, OURS
+from mezcal.store.local.layout import OURS
 from mezcal.store.s3.bucket import ObjectChanged, StoredObject
+from mezcal.store.s3.object_metadata import is_own_object
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -42,7 +43,9 @@ class S3InventoryWalk:
 
         An object's time is that of its last refresh, which is a copy onto itself: so it is the sidecar's time, too.
         """
-        for entry in self._store.entries(self.cursor):
+        for entry in self._store.images(self.cursor):
+            if not entry.size:
+                continue
             self.cursor = entry.name
             folder, _, image = entry.name.rpartition("/")
             yield InventoryItem(
@@ -76,7 +79,7 @@ class S3Inventory:
     def evict(self, item: InventoryItem, before: float) -> int:
         """Mark *item* as evicted, unless it was written since *before*. Returns its bytes, or 0."""
         found = self._bucket.head(str(item.image))
-        if found is None or found.modified >= before or not _is_ours(item, found):
+        if found is None or found.modified >= before or not is_own_object(found):
             return 0
         return found.size if self._store.trash.put(found) else 0
 
@@ -172,8 +175,3 @@ class S3Inventory:
                 self._bucket.put(DENIALS, content, self._store.capabilities().unchanged(found))
                 return
         raise StoreDown("the denials are being changed by others all the time: try again")
-
-
-def _is_ours(item: InventoryItem, found: StoredObject) -> bool:
-    """Returns True if *found* was stored by mezcal, or by umd-lib/mezcal, which has no names but `image.jpg`."""
-    return item.name == IMAGE or "sha256" in found.metadata

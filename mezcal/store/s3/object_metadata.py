@@ -9,10 +9,13 @@ from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
 
+from mezcal.store.local.layout import IMAGE, OURS
 from mezcal.store.values import Sidecar
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from mezcal.store.s3.bucket import StoredObject
 
 EVICTED = "evicted"
 SIZE_MAX = 2048  # bytes of names and values together: S3's limit
@@ -22,6 +25,16 @@ WHOLE = {"master_size", "size", "width", "height"}
 SECONDS = {"made", "fresh"}
 BASE_64 = "*"
 UNQUOTED = "!\"#$&'()+,-./:;<=>?@[]^_`{|}~"  # of ASCII, all but the percent sign, the asterisk and space
+
+
+def is_own_object(found: StoredObject) -> bool:
+    """Returns True if *found*, with its metadata, was stored by mezcal, or by umd-lib/mezcal as an `image.jpg`.
+
+    Other programs may keep objects in the same bucket that are called as those of a profile.
+    """
+    folder, _, image = found.name.rpartition("/")
+    by_name = image == IMAGE or folder.startswith(f"{OURS}/")
+    return by_name or not {"sha256", EVICTED}.isdisjoint(found.metadata)
 
 
 def as_metadata(sidecar: Sidecar) -> dict[str, str]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from mezcal.errors import StoreDown, Superseded
 from mezcal.store.s3.bucket import ObjectChanged
-from mezcal.store.s3.object_metadata import number
+from mezcal.store.s3.object_metadata import is_own_object, number
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from mezcal.store.values import Sidecar
 
 ATTEMPTS = 10
+FOREIGN_HINT = "move it away, or give the profile another name"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,8 @@ class Publication:
         for _ in range(ATTEMPTS):
             before = self.bucket.head(self.name)
             self.guard()
+            if before is not None and not is_own_object(before):
+                raise StoreDown(f"{before.name} in the bucket is another program's object", FOREIGN_HINT)
             if not self._is_ours(before):  # it is if the response to the last attempt was lost
                 try:
                     self.bucket.put_file(self.name, self.draft, self.fields, self.capabilities.unchanged(before))

@@ -6,7 +6,7 @@ import logging
 import os
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, BinaryIO, cast
@@ -21,7 +21,7 @@ from mezcal.store.s3.capabilities import Capabilities, features, probe, uploads_
 from mezcal.store.s3.client import S3Client
 from mezcal.store.s3.client.cors import cors_feature, gives_urls
 from mezcal.store.s3.inventory import S3Inventory
-from mezcal.store.s3.object_metadata import EVICTED, as_metadata, from_metadata, number
+from mezcal.store.s3.object_metadata import EVICTED, as_metadata, from_metadata, is_own_object, number
 from mezcal.store.s3.other_bucket import OtherBucket
 from mezcal.store.s3.prefixes import CHECK, without_others
 from mezcal.store.s3.publishing import Publication
@@ -68,7 +68,7 @@ class S3Store:
         self._layout = StoreLayout(settings.storage_layout, self.names, path_bytes)
         self._scratch = Scratch((settings.tmp_dir or settings.cache_dir / OURS) / "scratch")
         self._usage = UsageCache(
-            lambda: ((entry.name.rpartition("/")[2], entry.size) for entry in self.entries()),
+            lambda: ((image.name.rpartition("/")[2], image.size) for image in self.images()),
             self._surveyed,
             USAGE_SECONDS,
         )
@@ -95,11 +95,16 @@ class S3Store:
 
     def describe(self, recipe: Recipe) -> Described | None:
         """Returns the derivative of *recipe* with its sidecar, which the same HEAD returns."""
-        found = self.bucket.head(self.name(recipe))
+        found = self._head_own(self.name(recipe))
         if found is None or EVICTED in found.metadata:
             return None
         stored = self._stored(found)
         return Described(stored, from_metadata(found.metadata, recipe.as_json())) if stored else None
+
+    def _head_own(self, name: str) -> StoredObject | None:
+        """Returns the object *name*, None if there is none, or another program's."""
+        found = self.bucket.head(name)
+        return found if found is not None and is_own_object(found) else None
 
     def sidecar(self, recipe: Recipe) -> Sidecar | None:
         """Returns the sidecar of *recipe*'s derivative, None for an object that is not ours."""
@@ -119,7 +124,7 @@ class S3Store:
         return self._open(f"{by_key(key)}/{file_name}")
 
     def _open(self, name: str) -> Opened | None:
-        found = self.bucket.head(name)
+        found = self._head_own(name)
         if found is not None and found.size and EVICTED in found.metadata:
             found = self.trash.restore(found)
         stored = self._stored(found) if found else None
@@ -146,7 +151,7 @@ class S3Store:
     def _profiles_of(self, main: Mezzanine) -> Iterator[Mezzanine]:
         """Yields the stored derivatives of *main*'s picture. In its folder there may be a million masters."""
         each = (main.in_profile(Profile.of_file(name)) for name in self.names.of_masters)
-        return (recipe for recipe in each if self.bucket.head(self.name(recipe)) is not None)
+        return (recipe for recipe in each if self._head_own(self.name(recipe)) is not None)
 
     def _pages_of(self, recipe: Mezzanine) -> Iterator[Mezzanine]:
         for found in self.bucket.list(f"{pages(recipe.path)}/"):
@@ -180,13 +185,24 @@ class S3Store:
         name = self.name(recipe)
         fields = {**self.fields(name), "Metadata": as_metadata(sidecar)}
         Publication(self.bucket, self.trash, name, draft, sidecar, fields, guard, self.capabilities()).publish()
+        with suppress(StoreDown):  # it is published
+            self._delete_old(recipe)
         path = PurePosixPath(self.bucket.prefix + name)
         return Stored(path, sidecar.size, int(sidecar.made), f'"{sidecar.sha256[:32]}"', sidecar.fresh)
 
     def delete(self, recipe: Recipe) -> bool:
-        """Delete *recipe*'s derivative. Returns True if there was one that was not evicted."""
-        name = self.name(recipe)
-        found = self.bucket.head(name)
+        """Delete *recipe*'s derivative, also from its old place. Returns True if there was one that was not evicted."""
+        existed = self._delete_own(self.name(recipe))
+        return self._delete_old(recipe) or existed
+
+    def _delete_old(self, recipe: Recipe) -> bool:
+        """Delete *recipe*'s derivative from where umd-lib/mezcal stored it: other profiles may find it there again."""
+        folder = self._layout.old_folder(recipe)
+        names = self.names.of_masters if isinstance(recipe, Mezzanine) and recipe.is_main else {recipe.file_name}
+        return sum(self._delete_own(f"{folder}/{name}") for name in sorted(names)) > 0 if folder else False
+
+    def _delete_own(self, name: str) -> bool:
+        found = self._head_own(name)
         if found is not None:
             self.bucket.delete(name)
         return found is not None and EVICTED not in found.metadata
@@ -243,7 +259,7 @@ class S3Store:
 
     def evict(self, recipe: Recipe) -> bool:
         """Mark *recipe*'s derivative; `expire` removes it after PIN_SECONDS, unless it is opened meanwhile."""
-        found = self.bucket.head(self.name(recipe))
+        found = self._head_own(self.name(recipe))
         return found is not None and self.trash.put(found)
 
     def expire(self) -> int:
@@ -274,13 +290,25 @@ class S3Store:
         return "when it was made or found fresh"
 
     def entries(self, after: str = "") -> Iterator[StoredEntry]:
-        """Yields every derivative after the name *after*, in the order of names, a thousand for each request."""
+        """Yields every derivative after the name *after*, in the order of names, a thousand for each request.
+
+        A profile's costs a request of its own: a listing does not tell if it is another program's.
+        """
         for image in self.images(after):
+            read_sidecar = partial(self.sidecar_at, image.name)
+            if image.name.rpartition("/")[2] != IMAGE:
+                found = self._head_own(image.name)
+                if found is None:
+                    continue
+                read_sidecar = partial(from_metadata, found.metadata)
             if image.size:
-                yield StoredEntry(image.name, image.size, image.modified, partial(self.sidecar_at, image.name))
+                yield StoredEntry(image.name, image.size, image.modified, read_sidecar)
 
     def images(self, after: str = "") -> Iterator[StoredObject]:
-        """Yields the same as `entries`, and images without bytes, which another program has put there."""
+        """Yields what may be derivatives by their names, a thousand for each request.
+
+        Those without bytes, and some of a profile, are other programs'.
+        """
         for found in without_others(self.bucket, self.bucket.list(after=after), after):
             internal = found.name.startswith(f"{OURS}/") and not found.name.startswith(f"{OURS}/{BY_KEY}/")
             if self._is_image(found.name) and not internal:

@@ -12,7 +12,7 @@ from mezcal.errors import StoreDown
 from mezcal.store.housekeeping.verify import Defect, VerifiedItem, choose_sample, is_cut
 from mezcal.store.local.layout import name_of
 from mezcal.store.s3.bucket import ObjectChanged
-from mezcal.store.s3.object_metadata import EVICTED
+from mezcal.store.s3.object_metadata import EVICTED, is_own_object
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -46,6 +46,8 @@ class S3Verifier:
         """Returns the finding about the image *name*, None if it is gone or was published again meanwhile."""
         found = self._bucket.head(name)
         if found is None or (EVICTED in found.metadata and not found.size):  # the latter was taken back
+            return None
+        if not is_own_object(found):
             return None
         try:
             defect = self._defect(found)
