@@ -65,6 +65,10 @@ REFUSED = GaugeDefinition(
     "mezcal_refused_registrations",
     "Thumbnails that were refused by the archive in the last day: 100 are counted at most.",
 )
+REGISTRATION_UP = GaugeDefinition(
+    "mezcal_registration_up",
+    "0 while attempts to register thumbnails with the science archive have failed for five minutes, else 1.",
+)
 DOWNSTREAM = GaugeDefinition(
     "mezcal_waiting_changes", "Changed derivatives of which a hook downstream is still to be sent.", ("hook",)
 )
@@ -159,7 +163,9 @@ class Gauges:
 
     def _of_registrations(self) -> Iterator[Metric]:
         status = self._jobs.registrations.status()
-        yield from (_single(REGISTRATIONS, status.waiting), _single(REFUSED, status.refused))
+        yield _single(REGISTRATIONS, status.waiting)
+        yield _single(REFUSED, status.refused)
+        yield _single(REGISTRATION_UP, not status.stuck)
 
     def _of_downstream(self) -> Iterator[Metric]:
         if not self._hooks:

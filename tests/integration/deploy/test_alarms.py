@@ -48,6 +48,12 @@ WELL: Series = {  # what an installation says that makes images and has nothing 
     'mezcal_deliveries_total{format="s3", outcome="refused"}': f"4{HOURS}",
     "mezcal_waiting_chunks": f"40{HOURS}",
     'mezcal_batch_items_total{outcome="done"}': "0+100x180",
+    "mezcal_waiting_registrations": f"30{HOURS}",
+    "mezcal_registration_up": f"1{HOURS}",
+    "mezcal_refused_registrations": f"0{HOURS}",
+    'mezcal_waiting_changes{hook="cdn"}': f"30{HOURS}",
+    'mezcal_downstream_up{hook="cdn"}': f"1{HOURS}",
+    'mezcal_undelivered_changes{hook="cdn"}': f"0{HOURS}",
 }
 
 ILL: dict[str, tuple[Series, int, dict[str, str]]] = {  # alarm: series that differ, minutes until it is raised, labels
@@ -74,6 +80,10 @@ ILL: dict[str, tuple[Series, int, dict[str, str]]] = {  # alarm: series that dif
         {'mezcal_deliveries_total{format="s3", outcome="refused"}': "0+1x180"}, 20, {"format": "s3"},
     ),
     "MezcalBulkStands": ({'mezcal_batch_items_total{outcome="done"}': f"700{HOURS}"}, 130, {}),
+    "MezcalRegistrationsWait": ({"mezcal_registration_up": f"0{HOURS}"}, 6, {}),
+    "MezcalRegistrationsRefused": ({"mezcal_refused_registrations": f"2{HOURS}"}, 1, {}),
+    "MezcalDownstreamFails": ({'mezcal_downstream_up{hook="cdn"}': f"0{HOURS}"}, 6, {"hook": "cdn"}),
+    "MezcalChangesUndelivered": ({'mezcal_undelivered_changes{hook="cdn"}': f"7{HOURS}"}, 1, {"hook": "cdn"}),
 }  # fmt: skip
 
 

@@ -19,6 +19,7 @@ from mezcal.settings import Settings, load
 from mezcal.store import open_store
 from mezcal.store.local.store import LocalStore
 from mezcal.store.usage import Usage
+from mezcal.telemetry.gauges import Gauges
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,6 +53,15 @@ def names(jobs: Jobs, settings: Settings, *known: str, **changed: Any) -> list[s
     given = settings.model_copy(update=changed)
     given.cache_dir.mkdir(exist_ok=True)
     return [condition.name for condition in present(jobs, open_store(given), given, set(known))]
+
+
+def metrics_of_registrations(jobs: Jobs, settings: Settings) -> dict[str, float]:
+    samples = [
+        sample
+        for metric in Gauges(jobs, open_store(settings), settings.data_dir).collect()
+        for sample in metric.samples
+    ]
+    return {sample.name: sample.value for sample in samples if "registration" in sample.name}
 
 
 def count(jobs: Jobs, minutes_ago: int, **counts: int) -> None:
@@ -154,12 +164,15 @@ def test_registrations_that_fail_for_minutes_or_are_refused_need_a_person(jobs: 
     thumbnail = Thumbnail((Frame(17, "a.fits", "v"),), ThumbnailOptions.parse({}))
     jobs.registrations.add([thumbnail])
     assert names(jobs, settings, archive_bucket="archive") == []
+    values = {"mezcal_waiting_registrations": 1, "mezcal_registration_up": 1, "mezcal_refused_registrations": 0}
+    assert metrics_of_registrations(jobs, settings) == values
     for attempts in range(6):
         (waiting,) = jobs.registrations.take(5, 0) or [None]
         assert waiting is not None
         assert waiting.attempts == attempts
         jobs.registrations.delay(waiting, -1)
     assert names(jobs, settings, archive_bucket="archive") == ["registrations-wait"]
+    assert metrics_of_registrations(jobs, settings) == values | {"mezcal_registration_up": 0}
     assert names(jobs, settings) == [], "this installation registers none"
     jobs.registrations.refuse(thumbnail.key, "the thumbnail of a.fits", "the archive answered 400")
     assert names(jobs, settings, archive_bucket="archive") == ["registrations-refused"]
