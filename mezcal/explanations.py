@@ -77,8 +77,9 @@ TABLE = {
         "The repository has no file {PATH}. Check the spelling. If the file was added a moment ago, try again in a few "
         "minutes.",
         "mezcal looked for {MASTER}. The repository has no such file.",
-        "Compare that URL with the repository, and correct {REPO_BASE_URL} if it is wrong. If the file is there now: "
-        "mezcal failures --forget {JOB}",
+        "Compare that with the repository, and correct {REPO_BASE_URL} if it is wrong. The URL of a derivative has an "
+        "ending more than its master: the pyramid of plain.tif is /derivatives/pyramid/plain.tif.tif. If the file is "
+        "there now: mezcal failures --forget {JOB}",
         "docs/http.md",
     ),
     "master-outside": Explanation(

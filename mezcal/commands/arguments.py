@@ -51,7 +51,7 @@ def add_address(parser: argparse.ArgumentParser, default_port: int) -> None:
 
 def at_least_one(text: str) -> int:
     """Parse a whole number above 0."""
-    number = int(text)
+    number = _whole_number(text)
     if number < 1:
         raise argparse.ArgumentTypeError(f"{text} is less than 1")
     return number
@@ -59,7 +59,7 @@ def at_least_one(text: str) -> int:
 
 def at_least_zero(text: str) -> int:
     """Parse a whole number that is not below 0."""
-    number = int(text)
+    number = _whole_number(text)
     if number < 0:
         raise argparse.ArgumentTypeError(f"{text} is less than 0")
     return number
@@ -108,7 +108,15 @@ def port_or_any_free(text: str) -> int:
 
 
 def _port(text: str, least: int) -> int:
-    number = int(text)
+    number = _whole_number(text)
     if not least <= number <= PORT_MAX:
         raise argparse.ArgumentTypeError(f"{text} is not a port: {least} to {PORT_MAX}")
     return number
+
+
+def _whole_number(text: str) -> int:
+    """Parse a whole number: argparse itself would show the name of a function."""
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number") from None

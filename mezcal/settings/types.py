@@ -183,7 +183,8 @@ def _repository(value: str | None) -> str | None:
     if value is None or value.startswith(("http://", "https://", "file:///")):
         return value
     if not value.startswith("s3://"):
-        raise ValueError("must begin with http://, https://, s3:// or file:///")
+        hint = f"; for this folder, write file://{value}" if value.startswith("/") else ""
+        raise ValueError(f"must begin with http://, https://, s3:// or file:///{hint}")
     bucket = value.removeprefix("s3://").partition("/")[0]
     if "@" not in bucket and not BUCKET_NAME.fullmatch(bucket):  # a key in it is refused without showing the value
         raise ValueError("must name a bucket, as s3://bucket/prefix")

@@ -130,12 +130,12 @@ class FolderOrigin:
             self._refuse_outside(path, root)
             real = Path(os.path.realpath(self._folder / path, strict=True))
             if not real.is_relative_to(root):  # a link that another program has just changed
-                raise MasterMissing("the folder has no such file")
+                raise _missing(path)
             if real.is_dir():
-                raise MasterMissing("this is a folder: name a file in it")
+                raise MasterMissing(f"{path} is a folder: name a file in it")
             return open_without_links(root, real.relative_to(root).parts)
         except OSError as error:
-            raise self._failure(error) from error
+            raise self._failure(path, error) from error
 
     def _refuse_outside(self, path: str, root: str) -> None:
         """Raise `MasterOutside` if *path* leads out of *root*, also if there is no file: clients learn nothing."""
@@ -144,9 +144,9 @@ class FolderOrigin:
             logger.warning("%s leads out of the folder, to %s", path, real)
             raise MasterOutside(f"it leads out of the folder, to {real}")
 
-    def _failure(self, error: OSError) -> Failure:
+    def _failure(self, path: str, error: OSError) -> Failure:
         if error.errno in ABSENT or error.errno == errno.EISDIR:
-            return MasterMissing("the folder has no such file")
+            return _missing(path)
         if error.errno in {errno.EACCES, errno.EPERM}:
             failure = MasterForbidden if self._denied == 403 else MasterUnreadable
             return failure("the file may not be read")
@@ -159,6 +159,10 @@ class FolderOrigin:
             failure = too_large(self._limit, status.st_size)
             failure.validators = _etag(status), None
             raise failure
+
+
+def _missing(path: str) -> MasterMissing:
+    return MasterMissing(f"the folder of masters has no file {path}")
 
 
 def _can_be_requested(path: str) -> bool:

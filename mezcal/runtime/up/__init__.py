@@ -94,9 +94,10 @@ def greet(journal: Journal, chosen: Settings, started: list[parts.Part]) -> None
     """Log what is started, for which masters. It is the first line that a user sees."""
     samples = chosen.repo_base_url == sample.FOLDER.as_uri()
     masters = "the built-in samples" if samples else str(chosen.repo_base_url)
+    archive = f"; frames: {chosen.archive_api_url}" if chosen.archive_api_url else ""
     cache = chosen.cache_dir if chosen.storage == "local" else f"the bucket {chosen.aws_bucket}"
     names = ", ".join(part.name for part in started)
-    journal.write_own(f"starting {names}; masters: {masters}; cache: {cache}")
+    journal.write_own(f"starting {names}; masters: {masters}{archive}; cache: {cache}")
     if os.geteuid() == 0:
         journal.write_own("running as root, which mezcal does not need: a user of its own is safer")
 

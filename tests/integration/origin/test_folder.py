@@ -76,6 +76,11 @@ def test_what_is_no_file_is_missing(origin, folder, path):
         pass
 
 
+def test_a_missing_file_is_named(origin):
+    with pytest.raises(MasterMissing, match=r"has no file books/1/plain$"), origin().open("books/1/plain"):
+        pass
+
+
 def test_a_link_inside_the_folder_is_followed(origin, folder):
     (folder / "link.tif").symlink_to("sub/100% a?b#c.tif")
     with origin().open("link.tif") as master:
@@ -212,7 +217,7 @@ def test_a_folder_that_may_be_entered_but_not_listed_is_passed():
 
 
 def test_a_folder_is_no_master_and_is_called_one(origin, folder):
-    with pytest.raises(MasterMissing, match="this is a folder: name a file in it"), origin().open("sub"):
+    with pytest.raises(MasterMissing, match="sub is a folder: name a file in it"), origin().open("sub"):
         pass
 
 

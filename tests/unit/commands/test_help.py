@@ -54,3 +54,14 @@ def test_each_command_shows_an_example_that_can_be_typed(name: str, capsys: pyte
     words = shlex.split(examples[0])
     assert words[0] == name
     cli.parse(words)
+
+
+@pytest.mark.parametrize(
+    "words", [("warm", "--frames", "nosuch"), ("up", "--port", "nosuch"), ("failures", "--limit", "nosuch")]
+)
+def test_a_word_in_place_of_a_number_is_refused_without_the_name_of_a_function(
+    words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        cli.parse(list(words))
+    assert f"argument {words[1]}: 'nosuch' is no whole number" in capsys.readouterr().err

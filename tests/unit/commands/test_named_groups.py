@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from mezcal import cli
+from mezcal.derive import recipe_versions
 from mezcal.errors import MasterMissing
 from mezcal.jobs import Jobs, Lane
 from mezcal.recipe import Mezzanine
@@ -48,10 +49,11 @@ def typed(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.fixture
-def stored(store: Store) -> Store:
+def stored(store: Store, settings: Settings) -> Store:
+    version = recipe_versions(settings)["mezzanine"]
     for path in STORED:
         recipe = Mezzanine(path)
-        sidecar = Sidecar(recipe.as_json(), "v", "s", None, None, None, "TIFF", 4, 1, 1, "0" * 64, 0.0, 0.0)
+        sidecar = Sidecar(recipe.as_json(), version, "s", None, None, None, "TIFF", 4, 1, 1, "0" * 64, 0.0, 0.0)
         with store.draft() as draft:
             draft.write_bytes(b"\xff\xd8\xff\xd9")
             store.put(recipe, draft, sidecar, lambda: None)

@@ -16,7 +16,7 @@ from mezcal import cli, settings
 from mezcal.errors import CannotStart
 from mezcal.runtime import nginx
 from mezcal.runtime.address import Address, free_address
-from mezcal.runtime.up import Places, broker, claim, environment, list_parts
+from mezcal.runtime.up import Places, broker, claim, environment, greet, list_parts
 from mezcal.runtime.up.claim import Folder, claimed
 from mezcal.runtime.up.options import (
     UpOptions,
@@ -186,6 +186,26 @@ def test_programs_of_others_get_only_the_secrets_that_they_need(
     assert got["flower"] == {"FLOWER_BASIC_AUTH"}
     assert got["broker"] == got["nginx"] == set()
     assert got["worker"] == given.keys()
+
+
+# --- the first line
+
+
+class Lines:
+    """Stands for the journal: keeps what is written to it."""
+
+    def __init__(self) -> None:
+        self.own: list[str] = []
+
+    def write_own(self, line: str) -> None:
+        self.own.append(line)
+
+
+def test_the_first_line_names_the_archive_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ARCHIVE_API_URL", "https://archive.example/api/")
+    journal = Lines()
+    greet(journal, settings_for(OPTIONS), [])  # type: ignore[arg-type]
+    assert "; masters: the built-in samples; frames: https://archive.example/api/; cache: " in journal.own[0]
 
 
 # --- nginx

@@ -111,6 +111,7 @@ def test_a_missing_secret_file_is_named(monkeypatch: pytest.MonkeyPatch) -> None
         ("STORAGE_LAYOUT", "flat", "'basic', 'md5_encoded' or 'md5_encoded_pairtree'"),
         ("AUTH_TYPE", "KERBEROS", "'NONE', 'BASIC', 'JWT_TOKEN' or 'JWT_SECRET'"),
         ("REPO_BASE_URL", "ftp://x/", "must begin with http://, https://, s3:// or file:///"),
+        ("REPO_BASE_URL", "/home/x/masters", "for this folder, write file:///home/x/masters"),
         ("REPO_BASE_URL", "s3://", "must name a bucket, as s3://bucket/prefix"),
         ("REPO_BASE_URL", "s3:///prefix", "must name a bucket, as s3://bucket/prefix"),
         ("REPO_BASE_URL", "s3://bucket:9000/x", "must name a bucket, as s3://bucket/prefix"),
