@@ -43,9 +43,11 @@ TELL = "Tell the people who run this service."
 TABLE = {
     # --- the request
     "bad-recipe": Explanation(
-        "Check the address: it is /images/ and the path of the image in the repository.",
+        "Correct what the detail names: a parameter, or the address. That of an image is /images/ and its path in the "
+        "repository.",
         "The path or a parameter of the request names no image; the detail says which.",
-        "Correct the link. Paths are relative to {REPO_BASE_URL} and percent-encoded.",
+        "Correct the link. Paths are relative to {REPO_BASE_URL} and percent-encoded. Parameters of frames are in "
+        "docs/thumbnails.md and docs/cutouts.md.",
         "docs/http.md",
     ),
     "unauthorized": Explanation(

@@ -29,7 +29,7 @@ from mezcal.errors import BadRecipe, TicketExpired
 from mezcal.jobs import Lane
 from mezcal.origin.archive import check_suitable, make_recipe, select_frames
 from mezcal.recipe import OF_FRAMES, ThumbnailOptions
-from mezcal.recipe.cutout import check_names, parse_rgb, read_note
+from mezcal.recipe.cutout import check_names, parse_rgb, read_note, without_ignored
 from mezcal.store import SignsUrls
 
 if TYPE_CHECKING:
@@ -106,7 +106,9 @@ def read_options(given: Mapping[str, Any]) -> tuple[ThumbnailOptions, RgbFrames 
     rgb = parse_rgb(given)
     look = settings.thumbnail_look if rgb is None else "robust"
     named = {} if rgb is None else {"color": "true"}
-    options = ThumbnailOptions.parse({**given, **named}, default=look, max_edge=settings.thumbnail_max_edge)
+    options = ThumbnailOptions.parse(
+        {**without_ignored(given), **named}, default=look, max_edge=settings.thumbnail_max_edge
+    )
     return options, rgb
 
 

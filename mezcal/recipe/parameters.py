@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 TRUE, FALSE = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
+SWITCHES = frozenset({"color", "median", "invert", "compass", "scalebar", "grid"})
 LABEL_MAX = 200  # characters: a longer text fits no thumbnail
 HDU_NAME_MAX = 68  # characters of a FITS string value
 
@@ -27,6 +28,10 @@ class Parameters:
     def has(self, name: str) -> bool:
         """Returns True if *name* was given."""
         return self._given.get(name) not in {None, ""}
+
+    def asks_for(self, name: str) -> bool:
+        """Returns True if *name* was given, and is no switch that is off."""
+        return self.has(name) and not (name in SWITCHES and self.text(name).strip().lower() in FALSE)
 
     def text(self, name: str) -> str:
         """Returns *name* as text, empty if it is missing."""

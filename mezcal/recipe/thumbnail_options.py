@@ -77,7 +77,7 @@ class ThumbnailOptions:
         """
         parameters = Parameters(given)
         kind = _format(parameters)
-        is_new = not parameters.has("look") and (kind == "fits" or any(map(parameters.has, NEW)))
+        is_new = not parameters.has("look") and (kind == "fits" or any(map(parameters.asks_for, NEW)))
         look = parameters.one_of("look", LOOKS, "robust" if is_new else default)
         plane = parameters.whole("plane", 0, 1, 1_000_000) or None
         if kind == "fits":
@@ -110,7 +110,7 @@ def _format(parameters: Parameters) -> str:
 def _section(parameters: Parameters, look: str) -> Cutout:
     """Returns the cutout of a FITS file. Raises `BadRecipe` if there is none, or if a picture is described."""
     for name in PICTURES_ONLY:
-        if parameters.has(name):
+        if parameters.asks_for(name):
             raise BadRecipe(f"{name} is of pictures: format=fits has the frame's own pixels and no {name}")
     cutout = Cutout.parse(parameters)
     if cutout is None or look == "lco":
@@ -121,7 +121,7 @@ def _section(parameters: Parameters, look: str) -> Cutout:
 def _lco(parameters: Parameters, max_edge: int) -> dict[str, Any]:
     """Returns the options of the lco look. What thumbnail-service draws is drawn, also if it is out of bounds here."""
     for name in (*ROBUST_ONLY, *NEW):
-        if parameters.has(name):
+        if parameters.asks_for(name):
             raise BadRecipe(f"{name} belongs to look=robust: look=lco draws as thumbnail-service did")
     median = parameters.is_not_false("median")
     return {

@@ -1,16 +1,16 @@
 """Finds misspelled names of parameters, so that no client gets the whole frame where it asked for a part.
 
-Parameters that thumbnail-service ignored are ignored as before.
+Parameters that thumbnail-service ignored are ignored as before, as far as they mean nothing here.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mezcal.errors import BadRecipe
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 OLD = frozenset(
     {"width", "height", "label", "color", "median", "percentile", "quality", "image", "look", "limits", "stretch"}
@@ -31,6 +31,7 @@ ALIASES = {
     "crosshair": ("crosshairs",),
     "circle": ("circles",),
 }
+OF_A_CUTOUT = frozenset({"ra", "dec", "x", "y", "size"})
 LETTERS_MIN = 4  # of a name that is compared by its letters: shorter ones are like many words
 
 
@@ -40,7 +41,21 @@ def check_names(given: Iterable[str]) -> None:
         if name not in OLD and name not in NEW:
             meant = _meant(name)
             if meant:
-                raise BadRecipe(f"{name[:40]!r} is no parameter: did you mean {meant}?")
+                hint = " It is the whole side, twice the radius" if name.strip().lower() == "radius" else ""
+                raise BadRecipe(f"{name[:40]!r} is no parameter: did you mean {meant}?{hint}")
+
+
+def without_ignored(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns *given* without parameters that clients of thumbnail-service send and that ask for nothing.
+
+    They are `format=json`, which clients of REST frameworks add, and `x` or `y` all alone, which is a number that keeps
+    browsers from using their cache. Both together are a cutout that lacks its size.
+    """
+    of_cutout = {name for name in OF_A_CUTOUT if given.get(name) not in {None, ""}}
+    ignored = of_cutout if of_cutout in ({"x"}, {"y"}) else set()
+    if str(given.get("format")).lower() == "json":
+        ignored = ignored | {"format"}
+    return {name: value for name, value in given.items() if name not in ignored}
 
 
 def _meant(name: str) -> str | None:

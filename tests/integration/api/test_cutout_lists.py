@@ -191,6 +191,7 @@ def test_a_bad_list_is_refused_with_the_number_of_the_item(
     response = ask(observatory, document)
     assert response.status_code == 400
     assert text in response.json()["detail"]
+    assert response.json()["advice"].startswith("Correct what the detail names: a parameter")
     assert len(archive.requests) == asked
 
 

@@ -297,3 +297,21 @@ def test_the_names_of_three_frames_are_checked(
     asked = len(archive.requests)
     assert text in message(observatory.request("/1/", params=query), 400)
     assert len(archive.requests) == asked
+
+
+@pytest.mark.parametrize("query", [{"format": "json"}, {"x": "1607"}, {"compass": "false"}])
+def test_what_thumbnail_service_ignored_and_asks_for_nothing_changes_nothing(
+    observatory: Installation, archive: ArchiveServer, starry: Path, query: dict[str, str]
+) -> None:
+    number = archive.add(starry)
+    plain = thumbnail_json(observatory.request(f"/{number}/"))
+    assert thumbnail_json(observatory.request(f"/{number}/", params=query)) == plain
+
+
+def test_a_wrong_parameter_of_a_frame_is_not_blamed_on_an_address(
+    observatory: Installation, archive: ArchiveServer, starry: Path
+) -> None:
+    answer = observatory.request(f"/{archive.add(starry)}/", params={"radius": "5"})
+    assert answer.status_code == 400
+    assert answer.json()["advice"].startswith("Correct what the detail names: a parameter")
+    assert "the whole side, twice the radius" in answer.json()["detail"]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from mezcal.errors import BadRecipe
 from mezcal.recipe import Frame, Thumbnail, ThumbnailOptions, from_json
-from mezcal.recipe.cutout import Cutout, check_names, read_note, write_note
+from mezcal.recipe.cutout import Cutout, check_names, read_note, without_ignored, write_note
 
 FRAME = Frame(17, "a-e91.fits.fz", "d41d8cd9")
 SKY = {"ra": "150", "dec": "2", "size": "30"}
@@ -196,6 +196,31 @@ def test_a_misspelled_name_is_refused_with_the_right_one(name: str, meant: str) 
 @pytest.mark.parametrize("name", ["_", "t", "token", "widht", "read", "date", "page", "rate", "utm_source", "include"])
 def test_names_that_thumbnail_service_ignored_are_still_ignored(name: str) -> None:
     check_names([name, "width", "label", "image", "ra"])
+
+
+def test_a_radius_is_told_that_size_is_the_whole_side() -> None:
+    with pytest.raises(BadRecipe, match=r"did you mean size\? It is the whole side, twice the radius"):
+        check_names(["radius"])
+
+
+@pytest.mark.parametrize("query", [{"format": "json"}, {"format": "JSON"}, {"x": "1607"}, {"y": "1607"}])
+def test_what_clients_of_thumbnail_service_add_is_ignored(query: dict[str, str]) -> None:
+    assert without_ignored({**query, "width": "90"}) == {"width": "90"}
+
+
+@pytest.mark.parametrize("query", [{"x": "1", "y": "1"}, {"x": "1", "size": "9px"}, {"ra": "1"}, {"format": "fits"}])
+def test_what_asks_for_a_cutout_is_not_ignored(query: dict[str, str]) -> None:
+    assert without_ignored(query) == query
+
+
+@pytest.mark.parametrize("off", ["false", "0", "no", "off", False])
+@pytest.mark.parametrize("name", ["color", "median", "invert", "compass", "scalebar", "grid"])
+def test_a_switch_that_is_off_is_absent(name: str, off: object) -> None:
+    fits = {**SKY, "format": "fits"}
+    assert ThumbnailOptions.parse({**fits, name: off}) == ThumbnailOptions.parse(fits)
+    assert ThumbnailOptions.parse({name: off}, default="lco") == ThumbnailOptions.parse({}, default="lco")
+    with pytest.raises(BadRecipe, match=f"{name} is of pictures"):
+        ThumbnailOptions.parse({**fits, name: "true"})
 
 
 def test_what_a_cutout_shows_is_read_back_from_its_note() -> None:
