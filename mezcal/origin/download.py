@@ -87,12 +87,8 @@ def receive_master(
     size = scratch.size  # as announced: the download sets it at its end in any case
     download = Download(client, url, response, scratch, budget, context.max_bytes)
     download.start()
-
-    def open_file() -> io.BufferedReader:
-        return io.BufferedReader(GrowingFile(scratch, download.fetch_ahead), READ_BUFFER)
-
     try:
-        with closing(open_file()) as file:
+        with closing(download.open_file()) as file:
             yield Master(
                 file=file,
                 source=public_url,
@@ -104,7 +100,7 @@ def receive_master(
                 wait_complete=scratch.wait_complete,
                 completed_at=lambda: scratch.completed_at,
                 bytes_received=lambda: scratch.received,
-                open_again=open_file,
+                open_again=download.open_file,
             )
     finally:
         download.cancel()
@@ -148,6 +144,10 @@ class Download:
     def start(self) -> None:
         """Start to read the body."""
         self._thread.start()
+
+    def open_file(self) -> io.BufferedReader:
+        """Returns a file of the master, from its beginning, which waits for what has not arrived."""
+        return io.BufferedReader(GrowingFile(self._scratch, self.fetch_ahead), READ_BUFFER)
 
     def cancel(self) -> None:
         """Stop reading, close the connection, release the scratch file. Harmless if the master is complete."""
