@@ -192,7 +192,7 @@ class Jobs:
         return cast("dict[str, str]", json.loads(text or "{}"))
 
     def others(self, recipe: Mezzanine) -> list[Mezzanine]:
-        """Return the other derivatives of *recipe*'s master that were asked for within a year: pages and profiles."""
+        """Return the other derivatives of *recipe*'s master, pages and profiles, that may have a job or a failure."""
         return self.others_of_each([recipe])[0]
 
     @raises_broker_down()

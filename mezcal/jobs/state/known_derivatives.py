@@ -12,21 +12,19 @@ if TYPE_CHECKING:
     from mezcal.jobs.state.keys import Keys
     from mezcal.recipe import Recipe
 
-KEPT = 366 * 86_400  # seconds: longer than any job or failure is remembered
 
-
-def note(recipe: Recipe, keys: Keys, client: Redis) -> None:
-    """Record *recipe* if it is a page or has another profile than the mezzanine.
+def note(recipe: Recipe, keys: Keys, client: Redis, seconds: int) -> None:
+    """Record *recipe* for *seconds* from now if it is a page or has another profile than the mezzanine.
 
     Called before its job is queued, so that an event misses no job that may run.
     """
     if isinstance(recipe, Mezzanine) and not recipe.is_main:
         client.sadd(name := keys.others(recipe.main().key), _as_text(recipe))
-        client.expire(name, KEPT)
+        client.expire(name, seconds)
 
 
 def known(masters: list[Mezzanine], keys: Keys, client: Redis) -> list[list[Mezzanine]]:
-    """Return for each master the other derivatives that were asked for within a year.
+    """Return for each master the other derivatives that were asked for while a job or failure of them may be known.
 
     Raises `redis.RedisError`.
     """

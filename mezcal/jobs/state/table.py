@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     from mezcal.recipe import Recipe
 
 REAP_MOST = 100  # per sweep and reason: a sweep holds the server for a few milliseconds at most
-QUARANTINE_SECONDS = 365 * 86_400  # an operator lifts it sooner; but no key stays for ever
+UNFINISHED_SECONDS = 90 * 86_400  # as UNFINISHED_KEPT in lua/common.lua
+QUARANTINE_SECONDS = 90 * 86_400  # an operator lifts it sooner; but no key stays for ever
 HELD_MOST = 1000  # per sweep: jobs that are held back are passed over, which takes some 10 µs each
 GRACE_MS = 5000  # a queued job without a message for so long has lost it
 
@@ -207,7 +208,7 @@ class JobTable(JobLookups):
 
     def _request(self, request: QueueRequest, lane: Lane, batch: str = "", client: Any = None) -> Any:
         recipe = request.recipe
-        known_derivatives.note(recipe, self.keys, self.redis if client is None else client)
+        known_derivatives.note(recipe, self.keys, self.redis if client is None else client, self._remembered)
         args: Arguments = {
             "lane": lane,
             "recipe": json.dumps(recipe.as_json()),
@@ -254,6 +255,11 @@ class JobTable(JobLookups):
     def _sharing(self) -> Arguments:
         """Half of the task's time limit is left to the last job that it begins."""
         return {"sharing_ms": int(self.policy.time_limit * 500)}
+
+    @property
+    def _remembered(self) -> int:
+        """The seconds after a request for which a job of it, and then a failure of that job, may be remembered."""
+        return UNFINISHED_SECONDS + max([QUARANTINE_SECONDS, *self.policy.retention.values()])
 
     @property
     def _lease_ms(self) -> int:
