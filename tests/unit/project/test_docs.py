@@ -39,6 +39,7 @@ WORDED = sorted(
 )
 SHELL = {"|", "||", "&&", ";", ">", "2>"}  # what the shell reads itself
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+DIVIDER = re.compile(r"\|( *:?-+:? *\|)+ *")  # the second line of a table
 FILE = re.compile(r"(?<![\w/.])((?:api|docs|mezcal|tests|tools|worker|benchmarks|requirements)/[\w./-]+)(?![\w*<{])")
 
 
@@ -163,3 +164,11 @@ def test_every_redis_key_is_in_the_architecture() -> None:
     table = page.partition("### Redis keys")[2].partition("\n## ")[0]
     documented = {name.partition(":")[0] for name in re.findall(r"`([^`]+)`", table)}
     assert built <= documented, f"docs/architecture.md does not have {built - documented}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+def test_every_table_has_a_head(page: Path) -> None:
+    """The rows after a blank line are no table: they would be shown as text."""
+    lines = ["", *FENCED.sub("", page.read_text()).splitlines(), ""]
+    starts = [at for at in range(1, len(lines)) if lines[at].startswith("|") and not lines[at - 1].startswith("|")]
+    assert [lines[at] for at in starts if not DIVIDER.fullmatch(lines[at + 1])] == []
