@@ -15,7 +15,7 @@ from mezcal.convert.engines.open_tiff import open_tiff_page
 from mezcal.convert.formats import FORMATS, LIBVIPS, detect_format, mode_of
 from mezcal.convert.jpeg import missing_end
 from mezcal.convert.master_reader import MasterReader
-from mezcal.convert.options import SIDES, ConvertedImage
+from mezcal.convert.options import ConvertedImage
 from mezcal.convert.pixels import colour
 from mezcal.convert.pixels.orientation import upright
 from mezcal.convert.pixels.rows import Rows
@@ -24,6 +24,7 @@ from mezcal.convert.tiff.header import BadTiff
 from mezcal.convert.tiff.pages import Page, choose_page, read_pages
 from mezcal.errors import Failure, NotAnImage, OutOfMemory, PageInstead, TooLarge, Undecodable, is_out_of_memory
 from mezcal.runtime import memory_budget
+from mezcal.settings.profiles import SIDES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -6,16 +6,12 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from mezcal.errors import ProfileMissing
+from mezcal.settings.profiles import SIDES
 
 if TYPE_CHECKING:
     from mezcal.settings import Settings
 
 JPEG, PYRAMID, WEBP = "jpeg", "pyramid", "webp"
-SIDES = {  # by format: pixels at most
-    JPEG: 65_500,  # the limit of libvips and libjpeg; that of JPEG is 65,535
-    PYRAMID: 1_000_000,  # one row of RGB tiles takes 800 MB then
-    WEBP: 16_383,
-}
 COMMON = ("max_edge", "color", "background", "keep_metadata")
 FIELDS = {  # by format: the options that change its file
     JPEG: (*COMMON, "quality", "subsampling", "progressive", "oversize", "max_pixels"),

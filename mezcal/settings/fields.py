@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from mezcal.settings.rules import HEX_COLOR
 from mezcal.settings.types import (
     DEFAULT_MAX_PIXELS,
     LOWER,
@@ -219,7 +220,7 @@ class SettingFields(BaseSettings):
     )
     background: str = Field(
         "#ffffff",
-        pattern=r"^#[0-9a-fA-F]{6}$",
+        pattern=HEX_COLOR,
         description="Colour behind transparent masters, as `#rrggbb`.",
     )
     keep_metadata: bool = Field(

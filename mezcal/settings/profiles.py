@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from mezcal.settings.rules import reason_of
+from mezcal.settings.rules import HEX_COLOR, reason_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,6 +31,11 @@ RESERVED = {"image", "origin", "trim"}  # image.json is the sidecar of image.jpg
 RESERVED |= {"thumbnail", "other", "frame-picture"}  # other kinds in metrics and logs, and their files
 PYRAMID_FIELDS: dict[str, Any] = {"format": "pyramid", "max_edge": 0}  # whole: servers read the size that they need
 PROFILES_MAX = 50  # each is a file beside the others, and a value in metrics
+SIDES = {  # by format: pixels at most
+    "jpeg": 65_500,  # the limit of libvips and libjpeg; that of JPEG is 65,535
+    "pyramid": 1_000_000,  # one row of RGB tiles takes 800 MB then
+    "webp": 16_383,
+}
 LOSSLESS = ("deflate", "zstd", "lzw")
 OWN_FIELDS = {"pyramid": ("tile", "compression", "depth"), "webp": ("lossless",), "jpeg": ("progressive",)}  # by format
 
@@ -41,12 +46,12 @@ class ProfileFields(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     format: Literal["jpeg", "pyramid", "webp"] = "jpeg"
-    max_edge: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+    max_edge: Annotated[int, Field(ge=0, le=1_000_000)] = 0  # and at most SIDES of the format
     quality: Annotated[int, Field(ge=1, le=100)] = 90
     subsampling: Literal["4:4:4", "4:2:0"] = "4:4:4"
     progressive: bool = False
     color: Literal["srgb", "keep"] = "srgb"
-    background: Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")] = "#ffffff"
+    background: Annotated[str, Field(pattern=HEX_COLOR)] = "#ffffff"
     keep_metadata: bool = False
     tile: Annotated[int, Field(ge=64, le=1024, multiple_of=16)] = 256
     compression: Literal["jpeg", "deflate", "zstd", "lzw"] = "jpeg"
@@ -114,6 +119,8 @@ def _tables(file: Path) -> dict[str, Any]:
 
 
 def _profile(name: str, table: Any, common: dict[str, Any]) -> ProfileFields:
+    if not isinstance(table, dict):
+        raise ValueError(_no_table(name, table))  # noqa: TRY004 - pydantic turns it into the line that stops the start
     if name == MEZZANINE:
         raise ValueError("PROFILES_FILE has [mezzanine], which the settings MEZZANINE_QUALITY and its like describe")
     if not NAME.fullmatch(name) or name in RESERVED:
@@ -121,18 +128,33 @@ def _profile(name: str, table: Any, common: dict[str, Any]) -> ProfileFields:
             f"PROFILES_FILE has the profile {name[:40]!r}: a name is up to 32 lower-case letters, digits, '-' and '_', "
             f"and none of {', '.join(sorted(RESERVED))}"
         )
-    if not isinstance(table, dict):  # pydantic turns a ValueError into the line that stops the start
-        raise ValueError(f"PROFILES_FILE has {name} outside a table: write [{name}] and its values below")  # noqa: TRY004
     built_in = PYRAMID_FIELDS if name == PYRAMID else {}
     try:
         fields = ProfileFields.model_validate(common | built_in | table)
     except ValidationError as error:
         raise ValueError(_explain(name, error.errors()[0])) from None
+    _check_values(name, table, fields)
+    return fields
+
+
+def _check_values(name: str, table: dict[str, Any], fields: ProfileFields) -> None:
+    """Raise `ValueError` if a value of *table* is not for the format of *fields*."""
     if ignored := sorted(fields.meaningless().intersection(table)):
         raise ValueError(
             f'PROFILES_FILE, [{name}]: {ignored[0]} has no meaning for such a "{fields.format}": remove it'
         )
-    return fields
+    if "max_edge" in table and fields.max_edge > SIDES[fields.format]:
+        raise ValueError(
+            f"PROFILES_FILE, [{name}]: max_edge is {fields.max_edge}: a {fields.format} has at most "
+            f"{SIDES[fields.format]} pixels a side"
+        )
+
+
+def _no_table(name: str, value: Any) -> str:
+    """Returns why *name*, which is no table but *value*, is no profile, in one line."""
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        return f"PROFILES_FILE has a list of tables {name[:40]!r}: write its name in single brackets"
+    return f"PROFILES_FILE has {name[:40]!r} outside a table: put a line with the profile's name in brackets above it"
 
 
 def _explain(name: str, problem: Any) -> str:

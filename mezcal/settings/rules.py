@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+HEX_COLOR = r"^#[0-9a-fA-F]{6}$"
+FORMS = {HEX_COLOR: "must be #rrggbb in quotes, as '#ffffff' for white"}  # by patterns that few people can read
 RULES = {  # by pydantic's types of errors, with the names of their contexts
     **dict.fromkeys(("int_parsing", "int_parsing_size", "int_from_float", "int_type"), "must be a whole number"),
     **dict.fromkeys(("float_parsing", "float_type", "finite_number"), "must be a number"),
@@ -21,6 +23,8 @@ RULES = {  # by pydantic's types of errors, with the names of their contexts
 
 def reason_of(problem: Any) -> str:
     """Returns what the value must be by one of pydantic's errors; in pydantic's own words for rare ones."""
+    if (form := FORMS.get(problem.get("ctx", {}).get("pattern"))) is not None:
+        return form
     if problem["type"] in RULES:
         return RULES[problem["type"]].format(**problem.get("ctx", {}))
     return str(problem["msg"].removeprefix("Value error, "))

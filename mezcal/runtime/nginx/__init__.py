@@ -51,6 +51,7 @@ PROBLEMS = {
     505: ("HTTP Version Not Supported", "This server speaks HTTP/1.1."),
 }
 OWN_NAMES = ("", "localhost", "127.0.0.1", "::1")  # others that begin with 127. by a pattern
+OPEN_FILES = 8192
 PLACES = ("nginx", "/usr/sbin/nginx", "/usr/local/sbin/nginx", "/opt/homebrew/bin/nginx")
 HOW_TO_GET = "install your system's package (Debian: apt install nginx-light), or pip install 'mezcal[nginx]'"
 
@@ -61,7 +62,7 @@ class NginxConfig:
 
     *trusted*: only clients on this machine reach nginx, so the API may trust their addresses. *hits*: the log file of
     hits (NGINX_HIT_LOG), None if they are not counted. *user*: the user of its processes if root starts it, None for
-    nginx' default.
+    nginx' default. *open_files*: files that a process of nginx may have open; a connection that is passed on needs two.
     """
 
     listen: str
@@ -70,6 +71,7 @@ class NginxConfig:
     trusted: bool = False
     hits: Path | None = None
     user: str | None = None
+    open_files: int = OPEN_FILES
 
 
 def configuration(settings: Settings, config: NginxConfig) -> str:
@@ -83,6 +85,8 @@ def configuration(settings: Settings, config: NginxConfig) -> str:
         "foreign": _template("foreign.conf") if names is not None else "",
         "names": _server_names(names) if names is not None else "",
         "user": f"user {config.user};" if config.user else "# user: nginx's default",
+        "open_files": str(config.open_files),
+        "connections": str(config.open_files // 2),
         "run": _quoted(config.run),
         "listen": config.listen,
         "api": config.api,

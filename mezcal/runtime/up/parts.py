@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import resource
 import signal
 import socket
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from mezcal.runtime import processes as roles
-from mezcal.runtime.nginx import NginxConfig, configuration
+from mezcal.runtime.nginx import OPEN_FILES, NginxConfig, configuration
 from mezcal.runtime.up.environment import limited_to
 
 if TYPE_CHECKING:
@@ -96,7 +97,13 @@ def nginx(
     config_file = run / "nginx.conf"
     user = pwd.getpwuid(0).pw_name if os.geteuid() == 0 else None  # nginx's default, `nobody`, may not read the store
     config = NginxConfig(
-        address.bind, api_address.bind, run, trusted=address.loopback, hits=settings.nginx_hit_log, user=user
+        address.bind,
+        api_address.bind,
+        run,
+        trusted=address.loopback,
+        hits=settings.nginx_hit_log,
+        user=user,
+        open_files=_open_files_of_nginx(),
     )
     config_file.write_text(configuration(settings, config), encoding="utf-8")
     return Part(
@@ -111,6 +118,12 @@ def nginx(
         orphan_signal=signal.SIGTERM,  # nginx stops its own processes; the kernel would not
         leftovers=(run / "nginx.pid",),
     )
+
+
+def _open_files_of_nginx() -> int:
+    """Returns as many open files as nginx wants, or as the hard limit of this process allows."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
 
 
 def dashboard(folder: Folder, address: Address, env: Mapping[str, str]) -> Part:

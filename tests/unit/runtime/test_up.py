@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -209,6 +210,19 @@ def test_the_first_line_names_the_archive_too(monkeypatch: pytest.MonkeyPatch) -
 
 
 # --- nginx
+
+
+@pytest.mark.parametrize(("hard", "files"), [(1024, "1024"), (65_536, "8192"), (resource.RLIM_INFINITY, "8192")])
+def test_nginx_raises_its_open_files_only_as_far_as_it_may(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hard: int, files: str
+) -> None:
+    """It would write an alert beside the line that says that mezcal is ready."""
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (256, hard))
+    (tmp_path / "run").mkdir()
+    nginx_part(settings_for(OPTIONS), Folder(tmp_path, -1, tmp_path / "memory"), Path("nginx"), (HERE, HERE), {})
+    text = (tmp_path / "run" / "nginx" / "nginx.conf").read_text()
+    assert f"worker_rlimit_nofile {files};" in text
+    assert f"worker_connections {int(files) // 2};" in text
 
 
 @pytest.fixture

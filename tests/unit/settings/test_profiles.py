@@ -42,7 +42,12 @@ def test_a_table_says_what_differs_from_the_mezzanine(tmp_path: Path) -> None:
     ("text", "reason"),
     [
         ("[small", "is not TOML"),
-        ('format = "webp"', "outside a table"),
+        ('format = "webp"', "'format' outside a table: put a line with the profile's name in brackets above it"),
+        ("Quality = 50", "'Quality' outside a table"),
+        ("[[small]]\nquality = 50\n", "has a list of tables 'small': write its name in single brackets"),
+        ('[small]\nbackground = "white"\n', "background is 'white': must be #rrggbb in quotes, as '#ffffff'"),
+        ('[small]\nformat = "webp"\nmax_edge = 20000\n', "max_edge is 20000: a webp has at most 16383 pixels a side"),
+        ("[small]\nmax_edge = 65501\n", "max_edge is 65501: a jpeg has at most 65500 pixels a side"),
         ("[Small]\n", "lower-case letters"),
         ("[image]\n", "none of frame-picture, image"),
         ("[mezzanine]\n", "MEZZANINE_QUALITY"),

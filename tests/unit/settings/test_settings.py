@@ -116,7 +116,7 @@ def test_a_missing_secret_file_is_named(monkeypatch: pytest.MonkeyPatch) -> None
         ("REPO_BASE_URL", "s3:///prefix", "must name a bucket, as s3://bucket/prefix"),
         ("REPO_BASE_URL", "s3://bucket:9000/x", "must name a bucket, as s3://bucket/prefix"),
         ("WAIT_SECONDS", "soon", "must be a number"),
-        ("BACKGROUND", "white", "must have the form ^#"),
+        ("BACKGROUND", "white", "must be #rrggbb"),
         ("API_PROCESSES", "1.5", "must be a whole number"),
         ("ORIGIN_READ_TIMEOUT", "0", "must be more than 0"),
         ("KEEP_METADATA", "perhaps", "must be true or false"),
