@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 FOREVER = float("inf")
 FRESH_SECONDS = 60.0
+JUST_NOW = 1.0  # seconds: the figures are of this very command
 COUNTED_AT_ONCE = 20_000  # derivatives; to count as many takes about a second on a local disk
 LISTED_MAX = 1000  # defects listed in JSON: more are only counted
 BUCKET_NEEDS_NOTHING = (
@@ -165,7 +166,7 @@ def _stats_lines(figures: dict[str, Any]) -> list[str]:
         figures["cache_max_age"] and f"used within {format_seconds(figures['cache_max_age'])}",
     ]
     age = now - figures["counted"]
-    counted = f"counted {format_seconds(age)} ago" + ("; --count counts now" if age > FRESH_SECONDS else "")
+    counted = f"counted {format_seconds(age)} ago" + ("; --count counts now" if age > JUST_NOW else "")
     used = f"{format_seconds(now - least_recent)} ago" if least_recent else "never"
     lines = {
         "derivatives": f"{figures['derivatives']:,} ({format_bytes(figures['bytes'])}), {counted}",
