@@ -89,14 +89,18 @@ class StoreLayout:
             return PurePosixPath(digest)
         return PurePosixPath(digest[0:2], digest[2:4], digest[4:6], digest)
 
-    def old_folder(self, recipe: Recipe) -> PurePosixPath | None:
-        """Returns the folder where umd-lib/mezcal stored *recipe*'s picture if mezcal stores it elsewhere, else None.
+    def old_images(self, recipe: Recipe) -> list[PurePosixPath]:
+        """Returns where *recipe*'s derivative may be from before: of the main picture, those in all profiles.
 
-        mezcal itself stored it there before one of its names was that of a profile.
+        umd-lib/mezcal stored a master under its path, whatever names are in it, and so did mezcal before one of them
+        was that of a profile.
         """
         if not isinstance(recipe, Mezzanine) or recipe.page is not None or self.layout is not Layout.BASIC:
-            return None
-        return None if self._is_safe(recipe.path) or not self._is_name(recipe.path) else PurePosixPath(recipe.path)
+            return []
+        if self._is_safe(recipe.path) or not self._is_name(recipe.path):
+            return []
+        names = sorted(self.names.of_masters) if recipe.is_main else [recipe.file_name]
+        return [PurePosixPath(recipe.path, name) for name in names]
 
     def _is_safe(self, path: str) -> bool:
         """Returns True if *path* may name a folder.

@@ -13,6 +13,7 @@ from io import FileIO
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from mezcal.errors import StoreDown
 from mezcal.recipe import OF_FRAMES, Mezzanine, Thumbnail
 from mezcal.store.local.files import open_image
 from mezcal.store.local.layout import IMAGE, OURS, FileNames, sidecar_name
@@ -21,6 +22,7 @@ from mezcal.store.values import Sidecar
 if TYPE_CHECKING:
     from pathlib import Path, PurePosixPath
 
+FOREIGN_HINT = "move it away, or give the profile another name"
 RECORD_BYTES_MAX = 1 << 20  # ours have two kilobytes; another program's file may have any size
 
 
@@ -65,6 +67,14 @@ def foreign_file(root: Path, own: PurePosixPath) -> Path | None:
     if not needs_record(own) or sidecar_of(image) is not None:
         return None
     return next((path for path in (image, sidecar_path(image)) if os.path.lexists(path)), None)
+
+
+def refuse_foreign_file(root: Path, own: PurePosixPath) -> None:
+    """Raise `StoreDown` if another program's file is in the place of the derivative *own*, or of its record."""
+    foreign = foreign_file(root, own)
+    if foreign is not None:
+        name = foreign.relative_to(root)
+        raise StoreDown(f"{name} in the cache folder is another program's file, or has no record", FOREIGN_HINT)
 
 
 def remove_old_folder(folder: Path, names: FileNames) -> None:

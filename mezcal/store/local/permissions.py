@@ -45,3 +45,14 @@ def _can_write(folder: Path) -> bool:
     """Returns True if this user may create files in *folder*, or if it has just been removed."""
     allowed = os.access(folder, os.W_OK | os.X_OK, effective_ids=AS_EFFECTIVE_USER)
     return allowed or not folder.exists()
+
+
+def check_rename(new: Path, old: Path, root: Path) -> None:
+    """Raise `StoreDown` unless renaming a draft over another replaces it, and *root* is on the same file system."""
+    new.write_bytes(b"new")
+    old.write_bytes(b"old")
+    new.replace(old)
+    if new.exists() or old.read_bytes() != b"new":
+        raise StoreDown("a rename does not replace a file at once: use a file system with POSIX renames")
+    if old.parent.stat().st_dev != root.stat().st_dev:
+        raise StoreDown(f"{old.parent} is on another file system than {root}: mount only the cache's root")

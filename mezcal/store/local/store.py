@@ -38,11 +38,12 @@ from mezcal.store.local.ownership import (
     foreign_file,
     has_record,
     needs_record,
+    refuse_foreign_file,
     remove_old_folder,
     sidecar_of,
     sidecar_path,
 )
-from mezcal.store.local.permissions import check_owner, folders_in
+from mezcal.store.local.permissions import check_owner, check_rename, folders_in
 from mezcal.store.local.scratch import Scratch
 from mezcal.store.local.trash import Trash, digest_of
 from mezcal.store.local.verify import LocalVerifier
@@ -62,7 +63,6 @@ if TYPE_CHECKING:
 
 FOLDERS_CHECKED = 50  # at the root: /readyz asks each second
 TAKE_BACK_SECONDS = 5.0  # for which a request waits for the lock of an evicted derivative
-FOREIGN_HINT = "move it away, or give the profile another name"
 SWEEP_MAX = 500  # evicted files that a sweep removes: more would delay the worker that sweeps
 
 
@@ -90,12 +90,16 @@ class LocalStore:
         return self.root / self._own(recipe)
 
     def _own(self, recipe: Recipe) -> PurePosixPath:
-        """Returns the path of *recipe*'s derivative below the root.
+        """Returns the path of *recipe*'s derivative below the root."""
+        *_, own = self._places(recipe)
+        return own
 
-        If a folder is in the place of a profile's file, the derivative is kept by key.
-        """
+    def _places(self, recipe: Recipe) -> Iterator[PurePosixPath]:
+        """Yields the path of *recipe*'s derivative; if a folder is in the place of a profile's file, then its key's."""
         own = self._layout.image(recipe)
-        return by_key(recipe.key) / own.name if needs_record(own) and is_folder(self.root / own) else own
+        yield own
+        if needs_record(own) and is_folder(self.root / own):
+            yield by_key(recipe.key) / own.name
 
     def find(self, recipe: Recipe) -> Stored | None:
         """Returns the derivative of *recipe*, None if there is none.
@@ -103,11 +107,7 @@ class LocalStore:
         An empty file, as umd-lib/mezcal left on a full disk, does not count, and neither does a link: it may lead out
         of the store.
         """
-        own = self._layout.image(recipe)
-        found = self._find_own(own)
-        if found is None and needs_record(own) and (elsewhere := self._own(recipe)) != own:
-            return self._find_own(elsewhere)
-        return found
+        return next(filter(None, map(self._find_own, self._places(recipe))), None)
 
     def _find_own(self, own: PurePosixPath) -> Stored | None:
         path = self.root / own
@@ -132,11 +132,7 @@ class LocalStore:
 
     def open(self, recipe: Recipe) -> Opened | None:
         """Open the derivative of *recipe*, None if there is none. The open file stays the same if it is replaced."""
-        own = self._layout.image(recipe)
-        opened = self._open_own(own)
-        if opened is None and needs_record(own) and (elsewhere := self._own(recipe)) != own:
-            return self._open_own(elsewhere)
-        return opened
+        return next(filter(None, map(self._open_own, self._places(recipe))), None)
 
     def open_by_key(self, key: str, file_name: str = IMAGE) -> Opened | None:
         """Open a thumbnail of which only the key and the name of its file are known; *key* must be one."""
@@ -204,7 +200,7 @@ class LocalStore:
             sync(draft)
             with self.publishing(own):
                 guard()
-                self._refuse_foreign(own)
+                refuse_foreign_file(self.root, own)
                 ensure_new_etag(draft, path)
                 stored = described(path, draft.stat())  # now, because it may be deleted right after
                 if stored is None:
@@ -224,13 +220,6 @@ class LocalStore:
             remove_old_folder(self.root / own, self.names)
         return self._own(recipe)
 
-    def _refuse_foreign(self, own: PurePosixPath) -> None:
-        """Raise `StoreDown` if another program's file is in the place of the derivative *own*, or of its record."""
-        foreign = foreign_file(self.root, own)
-        if foreign is not None:
-            name = foreign.relative_to(self.root)
-            raise StoreDown(f"{name} in the cache folder is another program's file, or has no record", FOREIGN_HINT)
-
     def delete(self, recipe: Recipe) -> bool:
         """Delete *recipe*'s derivative and the folders it leaves empty. Returns True if there was one.
 
@@ -242,11 +231,8 @@ class LocalStore:
 
     def _delete_old(self, recipe: Recipe, own: PurePosixPath) -> bool:
         """Delete what an older mezcal, or one with other profiles, stored of *recipe* in another place than *own*."""
-        folder = self._layout.old_folder(recipe)
-        names = self.names.of_masters if isinstance(recipe, Mezzanine) and recipe.is_main else {recipe.file_name}
-        old = [folder / name for name in sorted(names)] if folder else []
-        if needs_record(own):
-            old.append(by_key(recipe.key) / own.name)
+        elsewhere = [by_key(recipe.key) / own.name] if needs_record(own) else []
+        old = [*self._layout.old_images(recipe), *elsewhere]
         present = [each for each in old if (self.root / each).is_file()]
         return sum(map(self._delete_own, present)) > 0
 
@@ -306,13 +292,7 @@ class LocalStore:
     def check_rename(self) -> None:
         """Raise `StoreDown` unless renaming over a file replaces it within one file system, as publishing needs."""
         with self.draft() as new, self.draft() as old, os_errors_as_store_down():
-            new.write_bytes(b"new")
-            old.write_bytes(b"old")
-            new.replace(old)
-            if new.exists() or old.read_bytes() != b"new":
-                raise StoreDown("a rename does not replace a file at once: use a file system with POSIX renames")
-            if old.parent.stat().st_dev != self.root.stat().st_dev:
-                raise StoreDown(f"{old.parent} is on another file system than {self.root}: mount only the cache's root")
+            check_rename(new, old, self.root)
 
     # --- housekeeping
 

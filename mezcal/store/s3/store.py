@@ -197,9 +197,7 @@ class S3Store:
 
     def _delete_old(self, recipe: Recipe) -> bool:
         """Delete *recipe*'s derivative from where umd-lib/mezcal stored it: other profiles may find it there again."""
-        folder = self._layout.old_folder(recipe)
-        names = self.names.of_masters if isinstance(recipe, Mezzanine) and recipe.is_main else {recipe.file_name}
-        return sum(self._delete_own(f"{folder}/{name}") for name in sorted(names)) > 0 if folder else False
+        return sum(self._delete_own(str(name)) for name in self._layout.old_images(recipe)) > 0
 
     def _delete_own(self, name: str) -> bool:
         found = self._head_own(name)
