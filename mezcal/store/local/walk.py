@@ -19,7 +19,7 @@ from mezcal.store.inventory import InventoryItem
 from mezcal.store.local.layout import BUILT_IN, BY_KEY, IMAGE, OURS, FileNames, pages, sidecar_name
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Iterator
+    from collections.abc import Container, Iterator
     from pathlib import Path
 
 BLOCK = 512  # entries of a folder that are read at a time, at least
@@ -46,6 +46,7 @@ class FolderWalk:
     def __init__(self, root: Path, cursor: str = "", names: FileNames = BUILT_IN) -> None:
         self._root = str(root)
         self._names = names
+        self._sidecars = _images_by_sidecar(names)
         self._levels = list(self._resumed(cursor))
         self._fresh = not self._levels
 
@@ -76,7 +77,7 @@ class FolderWalk:
             self._levels.append(FolderLevel(folder, 0, names, following))
         if following is not None:  # the image may be in any later block
             files = _files(self._path(folder), self._names.all)
-        others = [_item(folder, name, files) for name in _with_sidecar(files, self._names.images)]
+        others = [_item(folder, name, files) for name in _with_sidecar(files, self._sidecars)]
         return [_item(folder, IMAGE, files, empty=count == 0), *others]
 
     def _level(self, folder: str, at: int) -> FolderLevel | None:
@@ -194,17 +195,21 @@ def _item(folder: str, name: str, files: dict[str, os.stat_result], *, empty: bo
     )
 
 
-def _with_sidecar(files: Container[str], images: Iterable[str]) -> list[str]:
-    """Returns those of *images*, but `image.jpg`, whose sidecars are among *files*: all others are other programs'.
+def _with_sidecar(files: Container[str], sidecars: dict[str, list[str]]) -> list[str]:
+    """Returns the images whose *sidecars* are among *files*: all others are other programs'.
 
     A sidecar whose image is missing is returned as one image, although pictures of frames have it in common.
     """
+    named = [images for sidecar, images in sidecars.items() if sidecar in files]
+    return [image for images in named for image in [each for each in images if each in files] or images[:1]]
+
+
+def _images_by_sidecar(names: FileNames) -> dict[str, list[str]]:
+    """Returns all images but `image.jpg` by the names of their sidecars, in the order of names."""
     named: dict[str, list[str]] = {}
-    for image in images:
-        if image != IMAGE and (sidecar := sidecar_name(image)) in files:
-            named.setdefault(sidecar, []).append(image)
-    present = ([image for image in each if image in files] or [min(each)] for each in named.values())
-    return sorted(image for each in present for image in each)
+    for image in sorted(names.images - {IMAGE}):
+        named.setdefault(sidecar_name(image), []).append(image)
+    return named
 
 
 def pages_in(root: Path, path: str) -> Iterator[Mezzanine]:
