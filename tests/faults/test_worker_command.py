@@ -11,6 +11,7 @@ import pytest
 
 from mezcal.jobs import Jobs, JobState, Lane
 from mezcal.recipe import Mezzanine
+from mezcal.runtime.processes import SILENT_SECONDS
 from mezcal.store import open_store
 from tests.faults.support.environment import QUICK, frozen
 from tests.support.masters import grey_tiff
@@ -105,11 +106,12 @@ def test_no_process_outlives_a_killed_mezcal_worker(here: Installation) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(240)
 def test_it_is_unhealthy_while_one_of_the_workers_stands_still(here: Installation) -> None:
     env = here.env | {"ROLE_SIGN": str(here.folder / "worker.role")}
     with here.role("worker", "--concurrency", "2") as process:
         with frozen(*mains(process, "interactive")):
-            until(lambda: not healthy(os.environ | env), 40, "a report of the frozen worker")
+            until(lambda: not healthy(os.environ | env), SILENT_SECONDS + 30, "a report of the frozen worker")
         until(lambda: healthy(os.environ | env), what="both to be healthy again")
 
 

@@ -52,6 +52,10 @@ PROBLEMS = {
 }
 OWN_NAMES = ("", "localhost", "127.0.0.1", "::1")  # others that begin with 127. by a pattern
 OPEN_FILES = 8192
+RECORD = """            if (!-f "@store@/$named/@sidecar@") {
+                return 418;  # without its record, it may be the file of another program
+            }
+"""
 PLACES = ("nginx", "/usr/sbin/nginx", "/usr/local/sbin/nginx", "/opt/homebrew/bin/nginx")
 HOW_TO_GET = "install your system's package (Debian: apt install nginx-light), or pip install 'mezcal[nginx]'"
 
@@ -123,6 +127,7 @@ def _location(location: HitLocation, settings: Settings, config: NginxConfig) ->
         "pattern": location.pattern(taken_names(settings)),
         "file": profile.file_name,
         "media_type": location.media_type,
+        "record": RECORD.replace("@sidecar@", location.sidecar) if location.sidecar else "",
         "logs": "".join(f"\n            {log}" for log in logs if log),
     }
     return re.sub(r"@(\w+)@", lambda name: values.get(name[1], name[0]), _template("hits.conf"))

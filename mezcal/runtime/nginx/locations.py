@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mezcal.recipe import MEDIA_TYPES, MEZZANINE, profiles_of
-from mezcal.store.local.layout import FileNames
+from mezcal.store.local.layout import FileNames, sidecar_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -38,6 +38,11 @@ class HitLocation:
         no_name = rf"|(?:.*[/\x5c])?[. ]*{suffix}\z" if suffix else ""
         excluded = rf"{OURS}{end}{no_name}|(?:.*/)?(?:{names}|[^/]*\.lock){end}"
         return rf"^{re.escape(self.prefix)}(?!{excluded})(?<named>.+){suffix}\z"
+
+    @property
+    def sidecar(self) -> str | None:
+        """The file without which the derivative does not count. None for mezzanines: umd-lib/mezcal wrote none."""
+        return None if self.profile == MEZZANINE else sidecar_name(self.profile.file_name)
 
     @property
     def media_type(self) -> str:

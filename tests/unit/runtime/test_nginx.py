@@ -70,9 +70,10 @@ def test_each_profile_has_a_location_with_its_file_and_its_type(tmp_path: Path) 
     ):
         _, begun, location = text.partition(f'location ~ "^/derivatives/{re.escape(name)}/')
         assert begun, name
-        body = location.partition("}\n        ")[2].partition("        }")[0]
+        body = location.partition("\n        location")[0]
         assert f'alias "/var/cache/mezcal/$named/{file}";' in body
         assert f"default_type {media_type};" in body
+        assert ("if (!-f " in body) == (name != "mezzanine"), "umd-lib/mezcal wrote no records"
     assert r"small\-1\.json" in text
 
 
