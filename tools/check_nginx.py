@@ -47,7 +47,7 @@ def in_front_of_iipimage(run: Path) -> str:
     folders = "".join(f'{name}_temp_path "{run}/{name}";\n' for name in temporary)
     included = Path("deploy/nginx/iipimage.conf").read_text(encoding="utf-8")
     included = included.replace("listen 8080;", "listen 127.0.0.1:8080;")
-    return f'pid "{run}/nginx.pid";\nevents {{ }}\nhttp {{\n{folders}{included}}}\n'
+    return f'pid "{run}/nginx.pid";\nevents {{ }}\nhttp {{\naccess_log off;\n{folders}{included}}}\n'
 
 
 def judged(program: Path, run: Path, what: str, text: str) -> int:
