@@ -17,6 +17,7 @@ import pytest
 import requests
 from PIL import Image
 
+from mezcal.downstream.delivery import HELD_SECONDS
 from tests.faults.support.environment import BEARER, stored_shade, wait_for_image
 from tests.faults.test_events import SECRET, report
 from tests.faults.test_fencing import spin
@@ -96,6 +97,7 @@ def test_an_evicted_image_is_not_purged_downstream(environment: FaultEnvironment
     assert path not in identifiers(cantaloupe)
 
 
+@pytest.mark.timeout(400)
 def test_a_process_that_dies_as_soon_as_the_image_is_in_place_loses_no_purge(
     environment: FaultEnvironment, cantaloupe: HookServer
 ) -> None:
@@ -111,7 +113,7 @@ def test_a_process_that_dies_as_soon_as_the_image_is_in_place_loses_no_purge(
         for pid in environment.pool():
             with suppress(ProcessLookupError):
                 os.kill(pid, 9)
-        until(lambda path=path: path in identifiers(cantaloupe), 30, "the purge")
+        until(lambda path=path: path in identifiers(cantaloupe), HELD_SECONDS + 30, "the purge")  # its process may die
 
 
 def shade_of(answer: requests.Response) -> int:

@@ -350,7 +350,7 @@ def test_conditions_and_ranges_of_an_image_that_is_made_first(
         ("/derivatives/pyramid/a/...tif", 400),
         ("/derivatives/no-such/a.tif", 404),
         ("/derivatives/pyramid", 404),
-        ("/derivatives/", 400),
+        ("/derivatives/", 404),
         ("/nothing", 404),
         ("/.stored/", 404),
         ("/.stored/x", 404),

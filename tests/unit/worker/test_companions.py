@@ -61,6 +61,7 @@ def table(monkeypatch: pytest.MonkeyPatch, sent: SentMessages) -> JobTable:
     )
     monkeypatch.setattr(companions, "context", lambda: context)
     monkeypatch.setattr(companions, "serves_bulk", lambda: True)
+    monkeypatch.setitem(app.conf, "worker_max_memory_per_child", None)  # the process of the tests holds more
     return table
 
 
