@@ -85,17 +85,18 @@ def test_a_disk_takes_nothing_down(
     warm, _ = environment.master()
     cold, _ = environment.master()
     wait_for_image(installation, warm)
-    before, pool = [*environment.workers(), *servers(installation)], environment.pool()
+    before, pool = servers(installation), environment.pool()
     with full(installation.volume(name)) if fault == "full" else installation.read_only(name):
         assert_serves_what_it_has(environment, warm)
         environment.kill(pool[0])
         assert_refuses_politely(environment, cold)
-        until(lambda: len(environment.pool()) == len(pool), 60, "a new process in the pool")
+        until(lambda: len(environment.pool()) == len(pool), 90, "a new process in the pool")
         assert_serves_what_it_has(environment, warm)
     freed = time.monotonic()
     environment.assert_recovered(cold, wait_for_image(installation, cold), most=9)
     assert time.monotonic() - freed < RECOVERY_SECONDS
-    assert [*environment.workers(), *servers(installation)] == before
+    assert servers(installation) == before
+    assert len(environment.workers()) == 2
     assert "SIGBUS" not in installation.journal.read_text()
 
 
