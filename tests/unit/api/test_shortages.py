@@ -19,10 +19,20 @@ if TYPE_CHECKING:
     from werkzeug.test import TestResponse
 
 
-def open_with_no_descriptor_left() -> str:
-    """Lower the limit, and fail. `ask` restores it."""
-    resource.setrlimit(resource.RLIMIT_NOFILE, (0, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
-    return str(os.open(os.devnull, os.O_RDONLY))
+opened: list[int] = []
+
+
+def open_until_no_descriptor_is_left() -> str:
+    """Lower the limit to the descriptors in use, and open until that fails. `ask` restores and closes.
+
+    The limit stays above the few descriptors that a thread polls: with fewer, the servers of other tests in this
+    process would fail in `poll` (EINVAL).
+    """
+    first_free = os.open(os.devnull, os.O_RDONLY)
+    os.close(first_free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (first_free, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+    while True:
+        opened.append(os.open(os.devnull, os.O_RDONLY))
 
 
 def take_too_much_memory() -> str:
@@ -34,7 +44,7 @@ def client(tmp_path: Path) -> FlaskClient:
     app = create_app(
         load(_env_file=None, storage_dir=tmp_path, repo_base_url="file:///", redis_url="redis://127.0.0.1:1")
     )
-    app.get("/no-descriptor")(open_with_no_descriptor_left)
+    app.get("/no-descriptor")(open_until_no_descriptor_is_left)
     app.get("/no-memory")(take_too_much_memory)
     return app.test_client()
 
@@ -45,6 +55,8 @@ def ask(client: FlaskClient, path: str, accept: str = "*/*") -> TestResponse:
         return client.get(path, headers={"Accept": accept})
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
+        while opened:
+            os.close(opened.pop())
 
 
 @pytest.mark.parametrize("path", ["/no-descriptor", "/no-memory"])
