@@ -14,6 +14,7 @@ from mezcal.convert import ConversionContext, ConversionOptions, convert
 from mezcal.convert.context import no_memory_limit
 from mezcal.errors import (
     MasterIncomplete,
+    NoSuchPicture,
     NotAnImage,
     OutOfMemory,
     StoreDown,
@@ -144,7 +145,7 @@ def _draw_thumbnail(
 
     try:
         picture = draw([master.file for master in masters], draft, recipe.options, context)
-    except (NotAnImage, Undecodable):  # other failures end at once, without waiting for the rest of the download
+    except (NoSuchPicture, NotAnImage, Undecodable):  # others end at once, without waiting for the rest of the download
         _complete(masters)
         raise
     _complete(masters)

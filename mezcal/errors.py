@@ -208,6 +208,13 @@ class NoSuchSection(Failure):
     retention = Retention.MISSING  # not for long: there are as many as there are positions
 
 
+class NoSuchPicture(Failure):
+    """The frame has no picture at the `hdu`, or no such `plane`. The detail says what it has, with an example."""
+
+    slug, title, status = "no-such-picture", "The frame has no such picture", 400
+    retention = Retention.MISSING
+
+
 class FrameMissing(Failure):
     """The archive has no such frame for this client, or not the three that a colour composite needs."""
 

@@ -171,10 +171,18 @@ TABLE = {
         "docs/thumbnails.md",
     ),
     "no-such-section": Explanation(
-        "The frame does not show this position. Ask for another frame or position, or by pixels.",
-        "A cutout was asked for at a position that the frame does not show, or by coordinates that it does not have.",
-        "Nothing is to be done. If the frame should show the position, check the coordinates in its header.",
+        "Change what the detail names. It says what this frame cannot show, and what to ask for instead.",
+        "A cutout or an overlay was asked for that the frame cannot show: it is elsewhere on the sky, it has no usable "
+        "coordinates, or the picture would be too large. The detail says which.",
+        "The client has to change its request as the detail says. If the frame should show the position, check the "
+        "coordinates in its header.",
         "docs/cutouts.md",
+    ),
+    "no-such-picture": Explanation(
+        "Change `hdu` or `plane` as the detail says. It lists what the frame has.",
+        "The request names an HDU that has no picture in this frame, or a plane that the picture does not have.",
+        "The client has to change `hdu` or `plane`. If the frame should have it, look at the frame in another program.",
+        "docs/thumbnails.md",
     ),
     "frame-missing": Explanation(
         "Check the frame. If it is not public yet, send your token for the archive.",

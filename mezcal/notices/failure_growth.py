@@ -21,8 +21,8 @@ SHARE = 0.2  # of all attempts, as in the alarm of docs/metrics.md
 GROWTH = 2  # times those of the hour before
 # Answers to what a client asked for: no operator can mend them. An outage of the origin has a condition of its own.
 OF_CLIENTS = {
-    *("master-missing", "frame-missing", "frame-unfit", "no-such-section", "archive-refused", "ticket-expired"),
-    "master-forbidden",
+    *("master-missing", "frame-missing", "frame-unfit", "no-such-section", "no-such-picture", "archive-refused"),
+    *("ticket-expired", "master-forbidden"),
 }
 PASSING = {"origin-paused", "superseded", "share-exceeded", "busy"}
 

@@ -7,7 +7,7 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from mezcal.errors import NoSuchSection, NotAnImage, TooLarge, Undecodable
+from mezcal.errors import NoSuchPicture, NoSuchSection, NotAnImage, TooLarge, Undecodable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     OpenMaster = Callable[[str], AbstractContextManager[Master]]
 
-OF_THE_MASTER = (NoSuchSection, NotAnImage, TooLarge, Undecodable)  # failures that say nothing against the download
+OF_THE_MASTER = (NoSuchPicture, NoSuchSection, NotAnImage, TooLarge, Undecodable)  # nothing against the download
 
 
 class KeptMasters:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from mezcal.errors import BadRecipe
 from mezcal.recipe.cutout.angles import parse_degrees, parse_size
 
 if TYPE_CHECKING:
@@ -74,11 +75,13 @@ def _is_on_sky(mark: Mark) -> bool:
 
 def _marks(parameters: Parameters, name: str, forms: str, *, with_radius: bool) -> tuple[Mark, ...]:
     texts = [text for text in parameters.text(name).split(";") if text.strip()]
-    found = [_mark(text, with_radius=with_radius) for text in texts[: MARKS_MAX + 1]]
-    marks = tuple(mark for mark in found if mark is not None)
-    if len(marks) < len(texts) or len(marks) > MARKS_MAX:
-        raise parameters.invalid(name, forms)
-    return marks
+    found = [_mark(text, with_radius=with_radius) for text in texts[:MARKS_MAX]]
+    if len(texts) > MARKS_MAX:
+        raise BadRecipe(f"{name} has {len(texts)} positions: {MARKS_MAX} at most")
+    for number, mark in enumerate(found):
+        if mark is None:
+            raise BadRecipe(f"{name} is {texts[number].strip()[:40]!r}: it may be {forms}")
+    return tuple(filter(None, found))
 
 
 def _mark(text: str, *, with_radius: bool) -> Mark | None:

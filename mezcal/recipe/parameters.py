@@ -96,5 +96,5 @@ class Parameters:
         """Returns the number or the EXTNAME of an HDU, in capitals, as FITS compares names."""
         text = self.text("hdu").strip().upper()
         if len(text) > HDU_NAME_MAX or not text.isprintable() or not text.isascii():
-            raise self.invalid("hdu", "the number or the name of an HDU")
+            raise self.invalid("hdu", "the number or the name of an HDU, as 1, SCI or SCI,2")
         return text or None

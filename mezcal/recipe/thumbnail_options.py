@@ -171,7 +171,9 @@ def _robust(parameters: Parameters, max_edge: int) -> dict[str, Any]:
 
 def _values(parameters: Parameters) -> tuple[float | None, float | None]:
     """Returns the pixel values that are black and white, None for one that is not given."""
-    vmin, vmax = (decimal(parameters, name, VALUE_MAX) if parameters.has(name) else None for name in ("vmin", "vmax"))
+    vmin, vmax = (
+        decimal(parameters, name, -VALUE_MAX, VALUE_MAX) if parameters.has(name) else None for name in ("vmin", "vmax")
+    )
     if vmin is not None and vmax is not None and not vmin < vmax:
         raise parameters.invalid("vmax", f"a number above vmin, which is {vmin:g}")
     return vmin, vmax
@@ -179,7 +181,6 @@ def _values(parameters: Parameters) -> tuple[float | None, float | None]:
 
 def _zoom(parameters: Parameters) -> float | None:
     """Returns how much a picture is enlarged, None if it is not."""
-    zoom = decimal(parameters, "zoom", ZOOM_MAX) if parameters.has("zoom") else 1.0
-    if zoom < 1:
-        raise parameters.invalid("zoom", f"a number from 1 to {ZOOM_MAX}: width and height make a picture smaller")
+    hint = ". width and height make a picture smaller"
+    zoom = decimal(parameters, "zoom", 1, ZOOM_MAX, hint) if parameters.has("zoom") else 1.0
     return zoom if zoom > 1 else None

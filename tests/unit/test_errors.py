@@ -16,7 +16,7 @@ STATUSES = {
     "page-instead": 415, "master-empty": 415, "unusable-response": 502, "master-incomplete": 502,
     "still-working": 503, "busy": 503, "broker-down": 503, "store-down": 503, "superseded": 503, "failure": 500,
     "origin-paused": 503, "unforeseen": 500, "share-exceeded": 429,
-    "frame-unfit": 400, "no-such-section": 400,
+    "frame-unfit": 400, "no-such-section": 400, "no-such-picture": 400,
     "frame-missing": 404, "archive-refused": 403, "archive-failed": 502, "archive-timeout": 504,
     "out-of-memory": 503, "ticket-expired": 403, "bad-event": 400,
     "master-outside": 404, "master-unreadable": 502, "profile-missing": 503,

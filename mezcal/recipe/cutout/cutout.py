@@ -82,7 +82,7 @@ def _sky(parameters: Parameters) -> tuple[float, float]:
 
 
 def _pixel(parameters: Parameters, name: str) -> float:
-    return round(decimal(parameters, name, PLACE_MAX), PIXEL_DIGITS) + 0.0
+    return round(decimal(parameters, name, -PLACE_MAX, PLACE_MAX), PIXEL_DIGITS) + 0.0
 
 
 def _size(parameters: Parameters, *, on_sky: bool) -> tuple[tuple[float, float], bool]:
@@ -102,9 +102,13 @@ def _size(parameters: Parameters, *, on_sky: bool) -> tuple[tuple[float, float],
     return (width, height), in_pixels
 
 
-def decimal(parameters: Parameters, name: str, most: float) -> float:
-    """Returns a decimal number from -*most* to *most*. Raises `BadRecipe` for anything else."""
+def decimal(parameters: Parameters, name: str, least: float, most: float, hint: str = "") -> float:
+    """Returns a decimal number from *least* to *most*. Raises `BadRecipe`, with the *hint*, for anything else."""
     value = parse_number(parameters.text(name))
-    if value is None or not -most <= value <= most:
-        raise parameters.invalid(name, f"a number from -{most:g} to {most:g}")
+    if value is None or not least <= value <= most:
+        raise parameters.invalid(name, f"a number from {_written(least)} to {_written(most)}{hint}")
     return value
+
+
+def _written(bound: float) -> str:
+    return f"{bound:,}" if abs(bound) < 1e9 else f"{bound:g}"

@@ -102,6 +102,7 @@ def test_what_is_no_number_is_refused_with_the_parameters_name(name: str, text: 
         ({"x": "1", "y": "1"}, "given twice"),
         ({"x": "1"}, "x is given without y"),
         ({"vmin": "5", "vmax": "5"}, "above vmin"),
+        *(({"zoom": zoom}, "it may be a number from 1 to 32") for zoom in ("33", "0.5", "-1", "x")),
         ({"look": "lco"}, "ra belongs to look=robust"),
     ],
 )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from astropy.io import fits
 
-from mezcal.errors import TooLarge, Undecodable
+from mezcal.errors import NoSuchPicture, TooLarge, Undecodable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -22,12 +22,14 @@ ABOUT_PIXELS = {
 KINDS = {"BinTableHDU": "a table", "TableHDU": "a table", "GroupsHDU": "random groups"}  # by astropy's classes
 BITPIX = (8, 16, 32, 64, -32, -64)
 PADDING_MAX = 2879  # bytes
+LISTED_MAX = 10  # HDUs that an error message names
 
 
 def choose_picture(hdus: HduList, options: ThumbnailOptions) -> Any:
     """Returns the HDU to show: of those asked for, SCI, else the first one that is no mask and no map of errors.
 
-    The lco look takes the first of two dimensions. Raises `Undecodable` if there is no picture.
+    The lco look takes the first of two dimensions. Raises `NoSuchPicture` if only the HDU asked for has none, and
+    `Undecodable` if no HDU has one.
     """
     first = first_of_light = None
     for hdu in pictures(hdus, options.hdu):
@@ -37,9 +39,21 @@ def choose_picture(hdus: HduList, options: ThumbnailOptions) -> Any:
         if first_of_light is None and not is_named(hdu, *ABOUT_PIXELS):
             first_of_light = hdu
     if first is None:
-        asked = f"HDU {options.hdu!r} of the frame" if options.hdu else "the frame"
-        raise Undecodable(f"{asked} holds no picture: {_contents(hdus)}")
+        raise _no_picture(hdus, options.hdu)
     return first if first_of_light is None or options.look == "lco" else first_of_light
+
+
+def _no_picture(hdus: HduList, name: str | None) -> NoSuchPicture | Undecodable:
+    """Returns the failure of a frame without a picture in the HDU *name*, None for any."""
+    shown = [(number, hdu) for number, hdu in enumerate(hdus) if _is_picture(hdu)]
+    if name is None or not shown:
+        return Undecodable(f"the frame holds no picture: it has {_contents(hdus)}")
+    number, hdu = shown[0]
+    other = f" or hdu={hdu.name}" if hdu.name else ""
+    return NoSuchPicture(
+        f"hdu is {name!r}, where this frame has no picture. It has {_contents(hdus)}. Name one with pixels by its "
+        f"number or name, for example hdu={number}{other}"
+    )
 
 
 def is_named(hdu: Any, *names: str) -> bool:
@@ -72,7 +86,10 @@ def _is_picture(hdu: Any) -> bool:
 
 
 def _contents(hdus: HduList) -> str:
-    return "it has " + ", ".join(f"{hdu.name or 'unnamed'} ({_kind(hdu)})" for hdu in islice(hdus, 10))
+    """Returns the numbers, names and kinds of the first HDUs."""
+    listed = list(islice(hdus, LISTED_MAX + 1))
+    texts = [f"{number} {hdu.name or 'unnamed'} ({_kind(hdu)})" for number, hdu in enumerate(listed[:LISTED_MAX])]
+    return ", ".join(texts) + (", and more" if len(listed) > LISTED_MAX else "")
 
 
 def _kind(hdu: Any) -> str:

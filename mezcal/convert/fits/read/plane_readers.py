@@ -15,7 +15,7 @@ from mezcal.convert.fits.read.layout import COLOURS, Layout
 from mezcal.convert.fits.read.planes import blocks
 from mezcal.convert.fits.read.tiles.tile_table import read_rice
 from mezcal.convert.fits.read.uncompressed import read_uncompressed
-from mezcal.errors import Undecodable
+from mezcal.errors import NoSuchPicture
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,8 +67,10 @@ def _has_data(plane: Plane, reserve: Callable[[int], None]) -> bool:
 def open_plane(hdu: Any, file: BinaryIO, number: int) -> Plane:
     """Returns the *number*-th plane of *hdu*, from 0, by the first reader that supports its layout.
 
-    In a cube, the first axis of FITS runs fastest. Raises `Undecodable` if there is no such plane.
+    In a cube, the first axis of FITS runs fastest. Raises `NoSuchPicture` if there is no such plane.
     """
-    if number >= Layout.of(hdu).planes:
-        raise Undecodable(f"the frame has no plane {number + 1}")
+    planes = Layout.of(hdu).planes
+    if number >= planes:
+        has = f"{planes:,} planes: name one from 1 to {planes}, for example plane=1" if planes > 1 else "one plane"
+        raise NoSuchPicture(f"plane is {number + 1}, and this frame's picture has {has}")
     return next(plane for read in READERS if (plane := read(hdu, file, number)) is not None)

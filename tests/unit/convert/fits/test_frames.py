@@ -21,7 +21,7 @@ from mezcal.convert.fits.read.astropy_planes import AstropyPlane, SpilledPlane
 from mezcal.convert.fits.read.frame import open_frame
 from mezcal.convert.fits.read.planes import ArrayPlane
 from mezcal.convert.fits.thumbnail import draw
-from mezcal.errors import NotAnImage, StoreDown, TooLarge, Undecodable, is_disk_full
+from mezcal.errors import NoSuchPicture, NotAnImage, StoreDown, TooLarge, Undecodable, is_disk_full
 from mezcal.recipe import ThumbnailOptions
 from mezcal.runtime import memory_budget
 from tests import DATA
@@ -165,7 +165,7 @@ def test_the_planes_of_a_cube_are_counted_from_one(tmp_path: Path) -> None:
     path = written(tmp_path, fits.PrimaryHDU(np.stack([ramp(), ramp()[:, ::-1]])))
     assert corner(picture(path)) == "top right"
     assert corner(picture(path, plane="2")) == "top left"
-    with pytest.raises(Undecodable, match="no plane 3"):
+    with pytest.raises(NoSuchPicture, match="plane is 3, and this frame's picture has 2 planes: name one from 1 to 2"):
         picture(path, plane="3")
 
 
@@ -479,7 +479,22 @@ def test_what_a_frame_without_a_picture_holds_is_said_in_words(tmp_path: Path) -
     with pytest.raises(Undecodable) as raised:
         picture(path)
     assert raised.value.detail == (
-        "the frame holds no picture: it has PRIMARY (no data), FLUX (60 pixels), CAT (a table)"
+        "the frame holds no picture: it has 0 PRIMARY (no data), 1 FLUX (60 pixels), 2 CAT (a table)"
+    )
+    with pytest.raises(Undecodable, match="the frame holds no picture"):
+        picture(path, hdu="1")
+
+
+@pytest.mark.parametrize("look", ["lco", "robust"])
+@pytest.mark.parametrize("hdu", ["SCI,9", "9", "CAT", "0", "2"])
+def test_an_hdu_that_the_frame_lacks_is_refused_with_those_that_it_has(tmp_path: Path, look: str, hdu: str) -> None:
+    table = fits.BinTableHDU.from_columns([fits.Column("x", "E", array=np.ones(3))], name="CAT")
+    path = written(tmp_path, fits.ImageHDU(ramp(), name="SCI"), table)
+    with pytest.raises(NoSuchPicture) as raised:
+        picture(path, look=look, hdu=hdu)
+    assert raised.value.detail == (
+        f"hdu is '{hdu}', where this frame has no picture. It has 0 PRIMARY (no data), 1 SCI (60 x 40 pixels), 2 CAT "
+        "(a table). Name one with pixels by its number or name, for example hdu=1 or hdu=SCI"
     )
 
 

@@ -13,7 +13,7 @@ from mezcal.convert.fits.read import plane_readers
 from mezcal.convert.fits.read.astropy_planes import read_by_astropy
 from mezcal.convert.fits.read.plane_readers import open_plane
 from mezcal.convert.fits.thumbnail import draw
-from mezcal.errors import Undecodable
+from mezcal.errors import NoSuchPicture
 from mezcal.recipe import ThumbnailOptions
 from tests import DATA
 
@@ -60,5 +60,5 @@ def test_a_plane_that_a_cube_does_not_have_is_refused(tmp_path: Path) -> None:
     fits.PrimaryHDU(np.zeros((2, 5, 5))).writeto(tmp_path / "frame.fits")
     with (tmp_path / "frame.fits").open("rb") as file, fits.open(file, memmap=False) as hdus:
         assert open_plane(hdus[0], file, 1).shape == (5, 5)
-        with pytest.raises(Undecodable, match="no plane 3"):
+        with pytest.raises(NoSuchPicture, match="plane is 3"):
             open_plane(hdus[0], file, 2)
