@@ -14,6 +14,7 @@ from mezcal.errors import (
     StoreDown,
 )
 from tests.integration.origin import BIG, MASTER, downloads, fetch
+from tests.support.forked import exit_code, fork, in_forked_process
 from tests.support.waiting import until
 
 
@@ -129,33 +130,28 @@ def test_a_scratch_folder_that_cannot_be_made_is_the_store_s_failure(repository,
 
 def test_a_full_disk_is_the_store_s_failure(origin, repository):
     """A file size limit stands in for the full disk: the write fails in the same place."""
-    child = os.fork()
-    if child == 0:
-        os._exit(_with_small_files(repository))
-    assert os.waitpid(child, 0)[1] == 0
 
+    def fetch_with_small_files():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+        with pytest.raises(StoreDown):
+            fetch(repository())
 
-def _with_small_files(repository):
-    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
-    try:
-        fetch(repository())
-    except StoreDown:
-        return 0
-    return 1
+    in_forked_process(fetch_with_small_files)
 
 
 def test_a_killed_process_leaves_nothing_in_the_scratch_folder(origin, repository, scratch):
     origin.script("a.tif", hold_at=100_000)
     ready, tell = os.pipe()
-    child = os.fork()
-    if child == 0:
+
+    def read_slowly():
         with repository().open("a.tif") as master:
             os.write(tell, master.file.read(100))
             master.complete()
+
+    child = fork(read_slowly)
     assert os.read(ready, 100) == MASTER[:100]
     os.kill(child, signal.SIGKILL)
-    assert os.waitpid(child, 0)[1] == signal.SIGKILL
+    assert exit_code(child) == -signal.SIGKILL
     assert scratch.is_dir()
     assert not list(scratch.iterdir())
     os.close(ready)

@@ -11,6 +11,7 @@ from mezcal.errors import (
     UnusableResponse,
 )
 from tests.integration.origin import MASTER, fetch
+from tests.support.forked import in_forked_process
 
 
 def test_a_master_comes_whole_with_what_the_origin_says_about_it(origin, repository):
@@ -74,9 +75,10 @@ def test_a_master_of_unknown_length_comes_whole(origin, repository):
 def test_the_parent_s_connections_are_not_used_after_a_fork(origin, repository):
     origins = repository()
     fetch(origins)
-    child = os.fork()
-    if child == 0:
-        os._exit(0 if fetch(origins) == MASTER else 1)
-    assert os.waitpid(child, 0)[1] == 0
-    assert fetch(origins) == MASTER
+
+    def fetch_again():
+        assert fetch(origins) == MASTER
+
+    in_forked_process(fetch_again)
+    fetch_again()
     assert origin.connections == 2

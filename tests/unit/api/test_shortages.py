@@ -11,6 +11,7 @@ import pytest
 from api import create_app
 from api.responses import html
 from mezcal.settings import load
+from tests.support.forked import forked
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,11 +24,7 @@ opened: list[int] = []
 
 
 def open_until_no_descriptor_is_left() -> str:
-    """Lower the limit to the descriptors in use, and open until that fails. `ask` restores and closes.
-
-    The limit stays above the few descriptors that a thread polls: with fewer, the servers of other tests in this
-    process would fail in `poll` (EINVAL).
-    """
+    """Lower the limit to the descriptors in use, and open until that fails. `ask` restores and closes."""
     first_free = os.open(os.devnull, os.O_RDONLY)
     os.close(first_free)
     resource.setrlimit(resource.RLIMIT_NOFILE, (first_free, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
@@ -60,6 +57,7 @@ def ask(client: FlaskClient, path: str, accept: str = "*/*") -> TestResponse:
 
 
 @pytest.mark.parametrize("path", ["/no-descriptor", "/no-memory"])
+@forked
 def test_a_shortage_in_a_view_is_503(client: FlaskClient, path: str) -> None:
     answer = ask(client, path)
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "15")
@@ -68,6 +66,7 @@ def test_a_shortage_in_a_view_is_503(client: FlaskClient, path: str) -> None:
     assert answer.get_json()["type"] == "/problems/out-of-memory"
 
 
+@forked
 def test_a_browser_gets_json_if_the_page_cannot_be_read(client: FlaskClient) -> None:
     html._environment.cache_clear()
     answer = ask(client, "/no-descriptor", "text/html")

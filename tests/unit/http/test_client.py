@@ -26,6 +26,7 @@ from mezcal.http import (
     TooManyRedirects,
 )
 from mezcal.settings import WrongSetting
+from tests.support.forked import in_forked_process
 from tests.support.origin_server import OriginServer
 from tests.support.tls_front import certificates, tls_front
 
@@ -248,15 +249,16 @@ def test_the_outcome_of_each_request_is_observed(server: OriginServer) -> None:
 
 def test_connections_are_kept_and_not_shared_with_a_forked_child(server: OriginServer) -> None:
     shared = client()
-    for _ in range(2):
+
+    def get_body() -> None:
         assert get(server.url + "a", shared) == BODY
+
+    for _ in range(2):
+        get_body()
     assert server.connections == 1
-    child = os.fork()
-    if child == 0:
-        os._exit(0 if get(server.url + "a", shared) == BODY else 1)
-    assert os.waitpid(child, 0)[1] == 0
+    in_forked_process(get_body)
     assert server.connections == 2
-    assert get(server.url + "a", shared) == BODY
+    get_body()
     assert server.connections == 2
 
 

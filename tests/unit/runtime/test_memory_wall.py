@@ -19,6 +19,7 @@ from PIL import Image
 from mezcal.errors import OutOfMemory, Undecodable
 from mezcal.runtime import memory_wall
 from mezcal.runtime.memory_budget import MIB
+from tests.support.forked import forked
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -80,6 +81,14 @@ def soft() -> int:
     return resource.getrlimit(resource.RLIMIT_DATA)[0]
 
 
+def limit_to(more: int) -> int:
+    """Let this process have *more* bytes than it has now. Returns the limit in bytes."""
+    own = memory_wall.data_bytes() + more
+    resource.setrlimit(resource.RLIMIT_DATA, (own, resource.getrlimit(resource.RLIMIT_DATA)[1]))
+    return own
+
+
+@forked
 def test_the_limit_follows_the_grant_and_is_lifted() -> None:
     before, asked = soft(), []
     with memory_wall.memory_wall(asked.append) as reserve:
@@ -94,19 +103,16 @@ def test_the_limit_follows_the_grant_and_is_lifted() -> None:
     assert soft() == before
 
 
+@forked
 def test_no_limit_is_raised_above_the_one_that_was_set() -> None:
-    before = resource.getrlimit(resource.RLIMIT_DATA)
-    own = memory_wall.data_bytes() + 500 * MIB
-    resource.setrlimit(resource.RLIMIT_DATA, (own, before[1]))
-    try:
-        with memory_wall.memory_wall(lambda _: None) as reserve:
-            reserve(1000 * MIB)
-            assert soft() == own
+    own = limit_to(500 * MIB)
+    with memory_wall.memory_wall(lambda _: None) as reserve:
+        reserve(1000 * MIB)
         assert soft() == own
-    finally:
-        resource.setrlimit(resource.RLIMIT_DATA, before)
+    assert soft() == own
 
 
+@forked
 def test_what_goes_beyond_the_wall_is_refused_by_the_kernel() -> None:
     with memory_wall.memory_wall(lambda _: None), pytest.raises(OSError, match="Cannot allocate"):
         mmap.mmap(-1, 2**30, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
@@ -119,16 +125,14 @@ def damaged() -> None:
         raise Undecodable("broken data stream")
 
 
+@forked
 def test_a_damaged_master_is_called_damaged_where_the_system_has_what_was_granted() -> None:
     with pytest.raises(Undecodable, match="broken"):
         damaged()
 
 
+@forked
 def test_a_complaint_without_a_reason_counts_for_nothing_where_the_memory_is_missing() -> None:
-    before = resource.getrlimit(resource.RLIMIT_DATA)
-    resource.setrlimit(resource.RLIMIT_DATA, (memory_wall.data_bytes() + 100 * MIB, before[1]))
-    try:
-        with pytest.raises(OutOfMemory, match="broken"):
-            damaged()
-    finally:
-        resource.setrlimit(resource.RLIMIT_DATA, before)
+    limit_to(100 * MIB)
+    with pytest.raises(OutOfMemory, match="broken"):
+        damaged()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from mezcal.store.local import store as local_store
 from mezcal.store.local.files import rename
 from mezcal.store.local.store import LocalStore
 from mezcal.store.values import Sidecar
+from tests.support.forked import forked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -243,18 +245,15 @@ def test_a_sweep_between_making_and_locking_costs_only_another_try(
 @contextmanager
 def files_no_larger_than(size: int) -> Iterator[None]:
     """As on a full disk, every write beyond *size* bytes fails: the kernel refuses, no part of ours is replaced."""
-    import resource  # noqa: PLC0415 - not on every platform
-
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
     try:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
-        signal.signal(signal.SIGXFSZ, handler)
 
 
+@forked
 def test_a_store_that_takes_no_more_says_so_and_keeps_what_it_has(store: LocalStore) -> None:
     put(store)
     with files_no_larger_than(0), pytest.raises(StoreDown, match="cannot be used"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import threading
@@ -14,6 +13,7 @@ import pytest
 
 from mezcal.recipe import Mezzanine
 from mezcal.store.s3 import S3Store
+from tests.support.forked import in_forked_process
 from tests.support.store_contract import JPEG, RECIPE, content, put
 
 if TYPE_CHECKING:
@@ -86,11 +86,12 @@ def test_a_process_that_was_forked_has_its_own_connections(s3: S3Server, tmp_pat
     store = S3Store(s3.settings(s3.bucket(), tmp_path))
     put(store)
     parent = store.bucket._client._client("lookups")
-    pid = os.fork()
-    if pid == 0:
-        found = store.find(RECIPE) is not None and store.bucket._client._client("lookups") is not parent
-        os._exit(0 if found else 1)
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+
+    def find() -> None:
+        assert store.find(RECIPE) is not None
+        assert store.bucket._client._client("lookups") is not parent
+
+    in_forked_process(find)
     assert store.find(Mezzanine.parse("dc/2")) is None
 
 

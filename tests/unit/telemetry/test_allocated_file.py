@@ -10,6 +10,7 @@ from prometheus_client.mmap_dict import MmapedDict
 
 from mezcal.telemetry.allocated_file import INITIAL_BYTES, AllocatedFile
 from mezcal.telemetry.multiprocess import merge_dead
+from tests.support.forked import forked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,6 +45,7 @@ def test_a_file_has_its_space_before_it_is_mapped(tmp_path: Path) -> None:
     assert values(path) == dict(zip(MANY, map(float, range(2000)), strict=True))
 
 
+@forked
 def test_what_there_is_no_space_for_is_written_once_there_is_some(tmp_path: Path) -> None:
     path = tmp_path / "counter_1.db"
     with files_of_at_most(INITIAL_BYTES // 2):
@@ -62,6 +64,7 @@ def test_what_there_is_no_space_for_is_written_once_there_is_some(tmp_path: Path
     assert values(path) == dict.fromkeys(MANY, 3.0)
 
 
+@forked
 def test_files_of_dead_processes_stay_until_there_is_space_to_add_them_up(tmp_path: Path) -> None:
     dead = tmp_path / f"counter_{2**22 + 1}.db"
     file = AllocatedFile(str(dead))

@@ -25,6 +25,7 @@ from mezcal.errors import NoSuchPicture, NotAnImage, StoreDown, TooLarge, Undeco
 from mezcal.recipe import ThumbnailOptions
 from mezcal.runtime import memory_budget
 from tests import DATA
+from tests.support.forked import forked
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -347,16 +348,13 @@ def test_memory_is_reserved_for_large_pictures(
     assert reserved == [pytest.approx(needed, abs=3 * HEADERS)]
 
 
+@forked
 def test_a_frame_that_does_not_fit_on_the_disk_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A disk that is nearly full writes a part of the data, and returns how much without an error."""
     monkeypatch.setattr("mezcal.convert.fits.read.astropy_planes.WHOLE_MAX", 1)
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, hard))
-    try:
-        with pytest.raises(OSError, match="too large"):
-            SpilledPlane(ArrayPlane(ramp(100, 100)), tmp_path)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+    with pytest.raises(OSError, match="too large"):
+        SpilledPlane(ArrayPlane(ramp(100, 100)), tmp_path)
 
 
 def test_a_card_that_cannot_be_parsed_is_left_out(tmp_path: Path) -> None:
