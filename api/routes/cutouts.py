@@ -15,7 +15,7 @@ from flask import Blueprint, Response, jsonify, request
 
 from api.archive_answers import ArchiveAnswers, Question
 from api.context import context
-from api.responses.cutout_archive import tar_of
+from api.responses.cutout_archive import ARCHIVES, members_of
 from api.responses.preferences import disconnect_check
 from api.routes.thumbnails import BASENAME_MAX, ThumbnailRequest, read_options
 from api.security import body_limits
@@ -38,7 +38,6 @@ BODY_MAX = 1 << 20  # bytes
 ASKING_SECONDS = 60.0  # after which the archive is asked nothing more
 LOOKUP_SECONDS = ASKING_SECONDS + 30  # for which a place is held: the archive may take so long for its last answers
 RETRY_SECONDS = 2
-TAR = "application/x-tar"
 STATES = ("ready", "queued", "waiting", "failed")
 
 FrameName = int | str
@@ -162,13 +161,17 @@ def _find_by_frame(states: CutoutStates, asked: list[AskedCutout]) -> list[Found
 
 
 def _response(found: list[FoundCutout]) -> Response:
-    """Return 202 with all states while some are not ready; then 200, and a tar if the client asked for one."""
+    """Return 202 with all states while some are not ready; then 200, and a tar or zip if the client asked for one."""
     counts = {name: sum(each.state["state"] == name for each in found) for name in STATES}
     answer = {**counts, "cutouts": [each.state for each in found]}
     is_complete = not counts["queued"] + counts["waiting"]
-    if is_complete and request.accept_mimetypes.best_match(["application/json", TAR]) == TAR:
+    wanted = request.accept_mimetypes.best_match(["application/json", *ARCHIVES])
+    if is_complete and wanted in ARCHIVES:
         made = [(number, each.recipe) for number, each in enumerate(found) if each.recipe is not None]
-        return Response(tar_of(made, answer, context().store), mimetype=TAR)
+        name, pack = ARCHIVES[wanted]
+        response = Response(pack(members_of(made, answer, context().store)), mimetype=wanted)
+        response.headers.set("Content-Disposition", "attachment", filename=name)
+        return response
     response = jsonify(answer)
     if not is_complete:
         response.status_code = HTTPStatus.ACCEPTED

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import tarfile
+import zipfile
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -147,25 +148,35 @@ def test_what_a_frame_does_not_show_fails_alone(
     assert bad["detail"].endswith("arcsec away")
 
 
-def test_all_come_in_one_tar(observatory: Installation, archive: ArchiveServer, starry: Path) -> None:
+def unpacked(response: requests.Response) -> dict[str, bytes]:
+    """Returns the files in a tar or a zip."""
+    content = io.BytesIO(response.content)
+    if response.headers["Content-Type"] == "application/zip":
+        with zipfile.ZipFile(content) as file:
+            assert file.testzip() is None
+            return {name: file.read(name) for name in file.namelist()}
+    with tarfile.open(fileobj=content) as tar:
+        return {name: tar.extractfile(name).read() for name in tar.getnames()}  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("kind", ["x-tar", "zip"])
+def test_all_come_in_one_file(observatory: Installation, archive: ArchiveServer, starry: Path, kind: str) -> None:
     number = archive.add(starry, public=False)
     kinds: list[dict[str, Any]] = [{}, {"format": "fits"}, {"format": "png"}, {"ra": 20}]
     document = {**SKY, "cutouts": [{"frame": number, **kind} for kind in kinds]}
-    response = complete(observatory, document, Accept="application/x-tar", **OWN)
-    assert response.headers["Content-Type"] == "application/x-tar"
+    response = complete(observatory, document, Accept=f"application/{kind}", **OWN)
+    assert response.headers["Content-Type"] == f"application/{kind}"
+    assert response.headers["Content-Disposition"] == f"attachment; filename=cutouts.{kind.removeprefix('x-')}"
     assert response.headers["Cache-Control"] == "private, no-store"
-    with tarfile.open(fileobj=io.BytesIO(response.content)) as tar:
-        names = tar.getnames()
-        members = {name: tar.extractfile(name).read() for name in names}  # type: ignore[union-attr]
+    members = unpacked(response)
+    names = list(members)
     assert [name.rpartition(".")[2] for name in names] == ["json", "jpg", "fits", "png"]
     assert names[1].startswith("0000-frame")
     index = json.loads(members["index.json"])
     assert [each["state"] for each in index["cutouts"]] == ["ready", "ready", "ready", "failed"]
     with fits.open(io.BytesIO(members[names[2]]), checksum=True) as hdus:
         assert hdus[1].data.shape == (50, 50)
-    refused = complete(observatory, document, Accept="application/x-tar")
-    with tarfile.open(fileobj=io.BytesIO(refused.content)) as tar:
-        assert tar.getnames() == ["index.json"]
+    assert list(unpacked(complete(observatory, document, Accept=f"application/{kind}"))) == ["index.json"]
 
 
 @pytest.mark.parametrize(
