@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from mezcal.convert.fits.cutout.placement import coordinates_of
+from mezcal.convert.fits.cutout.frame_coordinates import coordinates_of
 from mezcal.convert.fits.draw.overlays.sky_view import SkyView
 
 if TYPE_CHECKING:
@@ -17,14 +17,23 @@ if TYPE_CHECKING:
     from mezcal.convert.fits.geometry import Geometry
     from mezcal.convert.fits.read.frame import FitsFrame
     from mezcal.convert.fits.read.planes import Pixels
+    from mezcal.recipe.cutout import Cutout
 
 CORNERS = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
 
 
-def view_of(frame: FitsFrame, geometry: Geometry, placed: PlacedCutout | None, final: Size, *, on_sky: bool) -> SkyView:
+def view_of(
+    frame: FitsFrame,
+    geometry: Geometry,
+    placed: PlacedCutout | None,
+    final: Size,
+    cutout: Cutout | None,
+    *,
+    on_sky: bool,
+) -> SkyView:
     """Returns the view of *frame* that a picture of *final* width and height shows; with *on_sky*, of the sky.
 
-    *placed* is the cutout that it is, None for the whole frame. Raises `NoSuchSection` if *on_sky* is asked of a frame
+    *placed* is where the *cutout* is, None for the whole frame. Raises `NoSuchSection` if *on_sky* is asked of a frame
     without coordinates.
     """
     start, right, down = _to_frame(CORNERS * final, geometry, placed)
@@ -32,7 +41,7 @@ def view_of(frame: FitsFrame, geometry: Geometry, placed: PlacedCutout | None, f
     middle: Pixels = np.array(final) / 2
     if placed is not None:
         middle = np.linalg.solve(matrix, np.array(placed.section.centre) + 0.5 - start)
-    coordinates = coordinates_of(frame) if on_sky else None
+    coordinates = coordinates_of(frame, cutout) if on_sky else None
     return SkyView(final, (float(middle[0]), float(middle[1])), matrix, start, coordinates)
 
 

@@ -77,7 +77,8 @@ def draw(
         image, aligned_by = _draw_frames(frames, geometry, options, context, cut)
         if options.overlays is not None:
             placed = None if cut is None else cut.placed
-            view = view_of(whole, geometry, placed, image.size, on_sky=options.overlays.need_sky)
+            on_sky = options.overlays.need_sky
+            view = view_of(whole, geometry, placed, image.size, options.cutout, on_sky=on_sky)
             draw_overlays(image, options.overlays, view, options.label)
     if options.label:
         draw_label(image, options.label, outlined=options.look != "lco")

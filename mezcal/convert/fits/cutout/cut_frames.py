@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mezcal.convert.fits.alignment import affine_between, fit_affine
-from mezcal.convert.fits.cutout.placement import PlacedCutout, coordinates_of, place_cutout
+from mezcal.convert.fits.cutout.frame_coordinates import coordinates_of
+from mezcal.convert.fits.cutout.placement import PlacedCutout, place_cutout
 from mezcal.convert.fits.cutout.section import MARGIN, Section, SectionPlane
 from mezcal.errors import NoSuchSection
 
@@ -43,7 +44,7 @@ def cut_frames(frames: list[FitsFrame], cutout: Cutout, options: ThumbnailOption
     cut = [_cut(first, placed.section)]
     alignments: list[Alignment] = [(None, "wcs")]
     for other in frames[1:]:
-        frame, alignment = _cut_other(first, other, placed.section)
+        frame, alignment = _cut_other(first, other, placed.section, cutout)
         cut.append(frame)
         alignments.append(alignment)
     return CutFrames(cut, placed, alignments)
@@ -53,9 +54,9 @@ def _cut(frame: FitsFrame, section: Section) -> FitsFrame:
     return replace(frame, plane=SectionPlane(frame.plane, section))
 
 
-def _cut_other(first: FitsFrame, other: FitsFrame, section: Section) -> tuple[FitsFrame, Alignment]:
+def _cut_other(first: FitsFrame, other: FitsFrame, section: Section, cutout: Cutout) -> tuple[FitsFrame, Alignment]:
     """Returns the part of *other* that shows the *section* of *first*, and the map between the two sections."""
-    affine, way = _local_affine(first, other, section)
+    affine, way = _local_affine(first, other, section, cutout)
     if affine is None:
         affine, way = affine_between(first, other)
     matrix, shift = affine if affine is not None else (np.eye(2), np.zeros(2))
@@ -70,12 +71,12 @@ def _cut_other(first: FitsFrame, other: FitsFrame, section: Section) -> tuple[Fi
     return _cut(other, part), ((matrix, shift + matrix @ section.corner - low), way)
 
 
-def _local_affine(first: FitsFrame, other: FitsFrame, section: Section) -> tuple[Affine | None, str]:
+def _local_affine(first: FitsFrame, other: FitsFrame, section: Section, cutout: Cutout) -> tuple[Affine | None, str]:
     """Returns the map from *first*'s pixels to *other*'s by the coordinates of both at the *section*."""
     across, along = np.linspace(0, section.width, POINTS), np.linspace(0, section.height, POINTS)
     points = np.stack(np.meshgrid(across, along), -1).reshape(-1, 2) + section.corner
     try:
-        here, there = coordinates_of(first), coordinates_of(other)
+        here, there = coordinates_of(first, cutout), coordinates_of(other, cutout)
         moved = np.array([there.to_pixel(*position) for position in here.to_sky(points - 0.5).tolist()]) + 0.5
     except NoSuchSection:
         return None, "none"

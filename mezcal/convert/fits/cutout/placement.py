@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from mezcal.convert.fits.coordinates import FrameCoordinates
+from mezcal.convert.fits.cutout.frame_coordinates import coordinates_of
 from mezcal.convert.fits.cutout.overlap import share_inside
 from mezcal.convert.fits.cutout.section import MARGIN, Section
 from mezcal.convert.fits.draw.north_up import Orientation, nearest_orientation, orientation_of
-from mezcal.convert.fits.read.mosaic import Mosaic
 from mezcal.errors import NoSuchSection
 
 if TYPE_CHECKING:
+    from mezcal.convert.fits.coordinates import FrameCoordinates
     from mezcal.convert.fits.draw.scaling import Size
     from mezcal.convert.fits.read.frame import FitsFrame
     from mezcal.convert.fits.read.planes import Pixels
@@ -86,7 +86,7 @@ def place_cutout(frame: FitsFrame, cutout: Cutout, options: ThumbnailOptions) ->
     """
     turned = options.orient == "exact"
     needs_sky = cutout.on_sky or not cutout.in_pixels or turned
-    coordinates = coordinates_of(frame) if needs_sky else None
+    coordinates = coordinates_of(frame, cutout) if needs_sky else None
     if coordinates is not None and cutout.on_sky:
         centre = coordinates.to_pixel(*cutout.centre)
     else:
@@ -99,16 +99,6 @@ def place_cutout(frame: FitsFrame, cutout: Cutout, options: ThumbnailOptions) ->
         raise NoSuchSection(_miss(placed.section, frame.plane.shape, cutout, coordinates))
     placed.section.check_size(frame.plane.shape, turned=turned)
     return placed
-
-
-def coordinates_of(frame: FitsFrame) -> FrameCoordinates:
-    """Returns the sky coordinates of *frame*. Raises `NoSuchSection` if it has none."""
-    if isinstance(frame.plane, Mosaic):
-        raise NoSuchSection(
-            "the frame's amplifiers are joined, and each has sky coordinates of its own: name the centre by x and y "
-            "and the size in px, or one amplifier by hdu"
-        )
-    return FrameCoordinates.of(frame.header.merged(), frame.plane.shape)
 
 
 def _upright(

@@ -151,7 +151,8 @@ def open_frame(file: BinaryIO, options: ThumbnailOptions, context: ConversionCon
         colours = colour_planes(picture, fits_file, reserve) if alone else ()
         plane = colours[0] if colours else _plane(parts, placed, fits_file, options, reserve)
         check_pixels(plane.shape, context.options.max_pixels)
-        header = FrameHeader(picture.header, hdus.primary.header)
+        own = plane.parts[0].header if isinstance(plane, Mosaic) else picture.header
+        header = FrameHeader(own, hdus.primary.header)
         yield FitsFrame(plane, header, hdus, table_bytes, colours, getattr(picture, "compression_type", None))
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
-from math import prod
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from mezcal.convert.fits.read.joined_header import joined_header
 from mezcal.convert.fits.read.planes import Plane
 
 if TYPE_CHECKING:
@@ -107,18 +108,29 @@ def _binned(
 def _is_compact(parts: list[PlacedPart]) -> bool:
     """Returns True if the mosaic is not mostly empty, as it would be with a wrong DETSEC."""
     right, top = max(part.target.right for part in parts), max(part.target.top for part in parts)
-    covered = sum(prod(_size(part.target)) for part in parts)
+    covered = sum(math.prod(_size(part.target)) for part in parts)
     return right * top <= EMPTY_MAX * covered
 
 
 @dataclass(frozen=True, slots=True)
 class MosaicPart:
-    """One amplifier's pixels: section *data* of its plane, section *target* of the detector. *bias* is subtracted."""
+    """One amplifier's pixels: section *data* of its plane, section *target* of the detector. *bias* is subtracted.
+
+    *header* is its own one, with the coordinates of the joined picture.
+    """
 
     plane: Plane
     data: DetectorSection
     target: DetectorSection
     bias: float
+    header: Any
+
+    def distance_to(self, x: float, y: float) -> float:
+        """Returns how many pixels *x* and *y*, counted from 0 in the joined picture, are outside of this amplifier."""
+        target = self.target
+        across = max(target.left - 0.5 - x, x - target.right + 0.5, 0.0)
+        along = max(target.bottom - 0.5 - y, y - target.top + 0.5, 0.0)
+        return math.hypot(across, along)
 
     def rows(self, start: int, stop: int) -> Pixels:
         """Returns the detector's rows from *start* to *stop*, in this part's columns."""
@@ -174,7 +186,8 @@ class Mosaic(Plane):
 
 def _part(placed: PlacedPart, plane: Plane) -> MosaicPart:
     overscan = parse_section(placed.hdu.header.get("BIASSEC", ""))
-    return MosaicPart(plane, placed.data, placed.target, _bias(plane, overscan))
+    header = joined_header(placed.hdu.header, placed.data, placed.target)
+    return MosaicPart(plane, placed.data, placed.target, _bias(plane, overscan), header)
 
 
 def _size(area: DetectorSection) -> tuple[int, int]:

@@ -51,3 +51,46 @@ def write(path: Path, pixels: np.ndarray, cards: fits.Header, **packed: Any) -> 
     hdu = fits.CompImageHDU(pixels, cards, name="SCI", **packed) if packed else fits.ImageHDU(pixels, cards, name="SCI")
     fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(path, overwrite=True)
     return path
+
+
+def amplifiers(path: Path, pixels: np.ndarray, cards: fits.Header, *, mirrored: bool = False) -> Path:
+    """Write a raw frame of four amplifiers with ten columns of overscan, each with the coordinates in *cards*.
+
+    If *mirrored*, the two on the right and the two at the top are read out from the other end.
+    """
+    half, parts = SIDE // 2, []
+    for x, y in ((0, 0), (1, 0), (0, 1), (1, 1)):
+        part, own = pixels[half * y : half * (y + 1), half * x : half * (x + 1)], cards.copy()
+        edges = [(half * place + 1, half * (place + 1)) for place in (x, y)]
+        for axis, place in enumerate((x, y)):
+            if f"CRPIX{axis + 1}" in own:
+                own[f"CRPIX{axis + 1}"] -= half * place
+            if mirrored and place:
+                part = np.flip(part, 1 - axis)
+                edges[axis] = edges[axis][::-1]
+                _mirror(own, axis, half)
+        sections = ",".join("{}:{}".format(*edge) for edge in edges)
+        own.update(
+            {
+                "DETSEC": f"[{sections}]",
+                "DATASEC": f"[1:{half},1:{half}]",
+                "BIASSEC": f"[{half + 1}:{half + 10},1:{half}]",
+            }
+        )
+        data = np.hstack([part, np.zeros((half, 10))]).astype("f4")
+        parts.append(fits.ImageHDU(data, own, name="SCI", ver=len(parts) + 1))
+    fits.HDUList([fits.PrimaryHDU(), *parts]).writeto(path, overwrite=True)
+    return path
+
+
+def _mirror(cards: fits.Header, axis: int, side: int) -> None:
+    """Describe the same sky with the pixels of *axis* counted from the other end."""
+    if f"CRPIX{axis + 1}" in cards:
+        cards[f"CRPIX{axis + 1}"] = side + 1 - cards[f"CRPIX{axis + 1}"]
+    for name in (f"CD1_{axis + 1}", f"CD2_{axis + 1}"):
+        if name in cards:
+            cards[name] *= -1
+    for name in [name for name in cards if name[:2] in {"A_", "B_"} and name[2].isdigit()]:
+        power = int(name[2 + 2 * axis])
+        own = name[0] == "AB"[axis]
+        cards[name] *= (-1) ** (power + own)

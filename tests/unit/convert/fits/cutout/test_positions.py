@@ -10,7 +10,6 @@ import pytest
 from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.nddata import Cutout2D
-from astropy.wcs import WCS
 
 from mezcal.convert import ConversionContext
 from mezcal.convert.fits.cutout.overlap import share_inside
@@ -18,7 +17,7 @@ from mezcal.convert.fits.cutout.placement import place_cutout
 from mezcal.convert.fits.read.frame import open_frame
 from mezcal.errors import NoSuchSection
 from mezcal.recipe import ThumbnailOptions
-from tests.unit.convert.fits.cutout.frames import SIDE, SIP, TPV, header, sky, write
+from tests.unit.convert.fits.cutout.frames import SIDE, header, sky, write
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,40 +30,6 @@ def placed(path: Path, **query: str) -> PlacedCutout:
     assert options.cutout is not None
     with path.open("rb") as file, open_frame(file, options, ConversionContext()) as frame:
         return place_cutout(frame, options.cutout, options)
-
-
-@pytest.mark.parametrize(
-    ("projection", "ra", "dec", "cards"),
-    [
-        ("TAN", 150.0, 2.0, {}),
-        ("TAN", 150.0, 2.0, SIP),
-        ("TPV", 150.0, 2.0, TPV),
-        ("ZEA", 10.0, -45.0, {}),
-        ("CAR", 10.0, 0.0, {}),
-        ("CAR", 200.0, 35.0, {}),
-        ("TAN", 0.0, 0.0, {}),
-        ("TAN", 359.99, 80.0, {}),
-        ("TAN", 45.0, 89.99, {}),
-        ("TAN", 45.0, -89.999, SIP),
-        ("ZEA", 0.001, 89.98, {}),
-        ("SIN", 80.0, -30.0, {"RADESYS": "FK5", "EQUINOX": 2000.0}),
-    ],
-)
-def test_the_section_is_that_of_cutout2d(
-    tmp_path: Path, projection: str, ra: float, dec: float, cards: dict[str, Any]
-) -> None:
-    described = header(projection, ra, dec, **cards)
-    pixels = np.arange(SIDE * SIDE, dtype="f4").reshape(SIDE, SIDE)
-    path, wcs = write(tmp_path / "frame.fits", pixels, described), WCS(described)
-    places = np.random.default_rng(1).uniform(25, SIDE - 26, (12, 2))
-    for x, y in places:
-        longitude, latitude = (float(angle) for angle in wcs.all_pix2world(x, y, 0))
-        found = placed(path, ra=repr(longitude % 360), dec=repr(latitude), size="41px")
-        assert found.section.centre == pytest.approx((x, y), abs=0.01)
-        wanted = Cutout2D(pixels, SkyCoord(longitude, latitude, unit="deg"), 41, wcs)
-        assert found.section.left == pytest.approx(wanted.xmin_original, abs=1)
-        assert found.section.bottom == pytest.approx(wanted.ymin_original, abs=1)
-        assert found.covered == 1
 
 
 @pytest.mark.parametrize(("x", "y", "size"), [(50, 60, 41), (50.4, 60.6, 40), (3, 297.5, 21), (150.49, 150.51, 1)])
