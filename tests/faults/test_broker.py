@@ -63,13 +63,17 @@ def test_while_the_broker_is_frozen_hits_are_served_and_misses_get_503(environme
     cold, _ = environment.master()
     assert environment.installation.ask(warm).status_code == 200
     with frozen(environment.broker()):
-        began = time.monotonic()
-        assert environment.installation.ask(warm).status_code == 200
-        assert time.monotonic() - began < 2, "a question to the broker is given up after 2 s"
+        until(lambda: seconds_of_hit(environment, warm) < 2, what="a hit that does not ask the broker, which takes 2 s")
         missed = environment.installation.ask(cold)
         assert (missed.status_code, missed.json()["type"]) == (503, "/problems/broker-down")
         assert missed.headers["Retry-After"].isdigit()
     environment.assert_recovered(cold, wait_for_image(environment.installation, cold), most=1)
+
+
+def seconds_of_hit(environment: FaultEnvironment, path: str) -> float:
+    began = time.monotonic()
+    assert environment.installation.ask(path).status_code == 200
+    return time.monotonic() - began
 
 
 def test_dropped_connections_make_nothing_run_twice(environment: FaultEnvironment) -> None:

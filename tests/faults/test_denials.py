@@ -36,8 +36,8 @@ def test_an_image_that_is_denied_while_it_is_made_is_never_shown(environment: Fa
         deny(environment, path)
         denied = time.monotonic()
         asked.result()
-        until(lambda path=path: environment.installation.stored(path) is None, 10, "its removal")
-        until(lambda denied=denied: time.monotonic() - denied > 2, 10, "a late publication")
+        until(lambda path=path: environment.installation.stored(path) is None, what="its removal")
+        until(lambda denied=denied: time.monotonic() - denied > 2, what="a late publication")
         assert environment.installation.stored(path) is None
         assert environment.installation.ask(path).status_code == 451
     environment.assert_clean()
@@ -53,7 +53,7 @@ def test_an_image_that_is_denied_while_it_is_served_is_shown_to_nobody_afterward
         deny(environment, path)
         answers = list(pool.map(lambda _: environment.installation.ask(path).status_code, range(40)))
     assert 200 not in answers
-    until(lambda: environment.installation.ask(path).status_code == 451, 10, "the denial")
+    until(lambda: environment.installation.ask(path).status_code == 451, what="the denial")
     problem = environment.installation.ask(path).json()
     assert problem["type"].endswith("denied")
 
@@ -63,7 +63,7 @@ def test_a_stored_image_that_another_host_denies_is_refused_within_seconds(envir
     path, _ = environment.master()
     wait_for_image(environment.installation, path)
     DenialList(open_store(environment.installation.settings).inventory).deny(Denial(path, time.time(), "another host"))
-    until(lambda: environment.installation.ask(path).status_code == 451, 10, "the denial")
+    until(lambda: environment.installation.ask(path).status_code == 451, what="the denial")
     for headers in ({}, {"Range": "bytes=0-9"}, {"If-None-Match": "*"}):
         assert environment.installation.ask(path, headers=headers).status_code == 451
     for target in (f"/mezzanine/{path}.jpg", f"/derivatives/pyramid/{path}.tif", f"/images/{path}?page=1"):

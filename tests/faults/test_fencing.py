@@ -74,7 +74,7 @@ def test_a_changed_master_is_converted_again_and_the_old_image_served_until_then
 
 def test_work_for_a_deleted_job_ends_early(environment: FaultEnvironment) -> None:
     """A forgotten job does not read its master to the end."""
-    path, _ = environment.master(grey_tiff(OLD, edge=2048), rate=400_000)
+    path, _ = environment.master(grey_tiff(OLD, edge=2048), rate=100_000)
     asked = environment.request_in_background(path, headers={"Prefer": "respond-async"})
     environment.wait_for_attempt(path)
     environment.installation.ask(path, "DELETE", headers=BEARER)
@@ -84,7 +84,7 @@ def test_work_for_a_deleted_job_ends_early(environment: FaultEnvironment) -> Non
         lambda: "superseded" in environment.installation.journal.read_text().rpartition(path)[2],
         what="the end of the work",
     )
-    assert time.monotonic() - began < 4, "the whole of it takes ten seconds"
+    assert time.monotonic() - began < 20, "the whole of it takes forty seconds"
     assert environment.installation.stored(path) is None
     environment.assert_clean()
 

@@ -37,9 +37,9 @@ def test_waiting_requests_are_limited_and_a_client_that_leaves_frees_its_place(e
     began = time.monotonic()
     assert environment.installation.ask(path).headers["Retry-After"].isdigit()
     assert environment.installation.ask(warm).status_code == 200
-    assert time.monotonic() - began < 5, "at once, not after WAIT_SECONDS (25), and hits as ever"
+    assert time.monotonic() - began < 20, "at once, not after WAIT_SECONDS (25), and hits as ever"
     clients[0].close()
-    asked = until(lambda: waits(environment, path), 10, "a free place")
+    asked = until(lambda: waits(environment, path), what="a free place")
     script.go.set()
     assert asked.result().status_code == 200
     clients[1].close()
@@ -75,7 +75,7 @@ def test_a_client_that_hangs_up_while_the_broker_is_away_frees_its_place(environ
     until(lambda: refused(environment.installation, path), what="all places to be taken")
     with frozen(environment.broker()):
         clients[0].close()
-    until(lambda: not refused(environment.installation, path), 3, "a free place")
+    until(lambda: not refused(environment.installation, path), what="a free place before WAIT_SECONDS (25)")
     script.go.set()
     clients[1].close()
     environment.assert_recovered(path, wait_for_image(environment.installation, path), most=1)

@@ -36,6 +36,7 @@ ONE_WORKER = (
     "--workers",
     "1",
 )  # an option: half the processor time of a start, for tests that convert one after the other
+START = 100  # seconds until it is ready, on a machine with much else to do
 MEZCAL = str(Path(sys.executable).with_name("mezcal"))
 
 
@@ -62,7 +63,7 @@ class Installation:
             self.process = subprocess.Popen(
                 command, env=self.environment, cwd=self.folder, stdout=stdout, stderr=journal
             )
-        line = until(lambda: out.read_text() or self.process_ended(), 60, "the ready line")
+        line = until(lambda: out.read_text() or self.process_ended(), START, "the ready line")
         assert isinstance(line, str), self.journal.read_text()
         self.url = line.removeprefix("mezcal is ready at ").strip().rstrip("/")
 

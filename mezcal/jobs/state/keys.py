@@ -144,6 +144,13 @@ class Keys:
         """
         return f"{self.prefix}held"
 
+    @property
+    def passed_over(self) -> str:
+        """String: how many of the interactive lane's jobs the reaper has passed over, because they are held back, when
+        there were more of them than it looks at in one sweep; expires. The next sweep goes on behind them.
+        """
+        return f"{self.prefix}passed"
+
     def reading(self, source: str) -> str:
         """Hash: the processes that have the masters of *source* open, and begin its queued jobs one after the other;
         expires. Fields: chain:<token of the first job> (when that began) for each, and of the newest: chain, key and
@@ -348,6 +355,7 @@ class Keys:
             "recent": self.recent,
             "items": self.items,
             "held_back": self.held_back,
+            "passed_over": self.passed_over,
         }
 
     def _prefixes(self) -> dict[str, str]:

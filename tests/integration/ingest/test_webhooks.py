@@ -279,7 +279,7 @@ def test_a_hundred_megabytes_are_refused_before_they_are_read(installation: Inst
         answer = exchange(installation, f"{auth}\r\nContent-Length: {100 << 20}")
         assert answer.startswith(b"HTTP/1.1 413 ")
         assert b"no-store" in answer
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 20
 
 
 def test_a_body_without_length_is_ended_where_it_is_too_long(installation: Installation) -> None:

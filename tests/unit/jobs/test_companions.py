@@ -191,10 +191,10 @@ def test_when_the_process_dies_all_jobs_of_the_master_get_their_messages(table: 
 
 def test_when_the_worker_dies_all_jobs_of_the_master_get_their_messages(table: JobTable) -> None:
     queue(table, *PAGES[:3])
-    short = with_policy(table, lease=0.03)
-    begun(short, PAGES[0])
+    begun(table, PAGES[0])
     table.begin(PAGES[1].key, "another")
-    messages = until(table.reap, what="the end of the lease")
+    table.redis.zadd(table.keys.running, {PAGES[0].key: 1})  # its lease ran out long ago
+    messages = table.reap()
     assert sorted(message.label for message in messages) == [page.label for page in PAGES[:2]]
     assert begun(table, PAGES[2]), "a dead process holds nothing back"
 
@@ -401,6 +401,23 @@ def test_a_lost_message_is_sent_however_many_jobs_are_held_back(table: JobTable)
     assert table.reap() == [Message(Lane.INTERACTIVE, OTHER.as_json())]
     waiting = [table.redis.zscore(queued, page.key) for page in pages[1:]]
     assert waiting == list(range(1, 151)), "how long the others have waited is still known"
+
+
+def test_a_lost_message_is_sent_if_more_jobs_are_held_back_than_a_sweep_looks_at(
+    table: JobTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mezcal.jobs.state.table.HELD_MOST", 10)
+    pages = [Mezzanine.parse("book.tif", page) for page in range(1, 27)]
+    queue(table, *pages, OTHER, lane=Lane.INTERACTIVE)
+    begun(table, pages[0])
+    queued = table.keys.queued(Lane.INTERACTIVE)
+    table.redis.zadd(queued, {page.key: number for number, page in enumerate([*pages[1:], OTHER], 1)})
+    sent = [Message(Lane.INTERACTIVE, OTHER.as_json())]
+    assert table.reap() + table.reap() == sent
+    for recipe in pages[20:]:
+        table.forget(recipe.key)
+    table.redis.zadd(queued, {OTHER.key: 1})
+    assert table.reap() + table.reap() == sent, "also if there are fewer now than were passed over"
 
 
 # --- changes, and time limits

@@ -87,10 +87,12 @@ local function lost_before(lane)
 end
 
 -- Messages that were lost. Jobs that are held back need none. In bulk they are passed over for this sweep and the next ones,
--- as if they had just been queued; the others keep their places, because clients see how long they have waited.
+-- as if they had just been queued; the others keep their places, because clients see how long they have waited. If there
+-- are more of them than a sweep may look at, the next sweep goes on behind them.
 for _, lane in ipairs({'interactive', 'bulk'}) do
-  local last, first, passed, found = lost_before(lane), -1, 0, 0
-  while passed > first and passed < held_limit and found < limit do  -- those that are passed over may fill many pages
+  local begin = lane == 'interactive' and tonumber(redis.call('GET', KEY.passed_over) or '0') or 0
+  local last, first, passed, found = lost_before(lane), begin - 1, begin, 0
+  while passed > first and passed - begin < held_limit and found < limit do  -- they may fill many pages
     first = passed
     local keys = redis.call('ZRANGEBYSCORE', queued_in(lane), '-inf', last, 'LIMIT', passed, limit - found)
     for _, key in ipairs(keys) do
@@ -106,6 +108,11 @@ for _, lane in ipairs({'interactive', 'bulk'}) do
         passed = passed + 1
       end
     end
+  end
+  if passed - begin >= held_limit then
+    redis.call('SET', KEY.passed_over, passed, 'EX', UNFINISHED_KEPT)
+  elseif lane == 'interactive' then
+    redis.call('DEL', KEY.passed_over)
   end
 end
 
