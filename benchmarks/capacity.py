@@ -1,8 +1,12 @@
-"""The simulation of `mezcal capacity` against a real installation: `python -m benchmarks.capacity` in the root folder.
+"""The simulation of `mezcal capacity` against a real installation.
 
-`mezcal up` with two processes stands in front of a repository that answers after a while, as a real one does. Clients
-ask for new images at random times. The work of a job comes from the metrics of the first, lowest load. Prints the waits
-of the clients and the images a second, measured and simulated, at three loads.
+    python -m benchmarks.capacity [--seconds 300] [--rounds 1] [--loads 0.3 0.6 0.85]
+
+`mezcal up` with two processes stands in front of a repository that answers after a while, as a real one does: each
+master after its own time, which is long for some. Clients ask for new images at random times. The simulation gets the
+same times and the same masters, and what a job takes besides from the metrics of a calm time before. Prints the images
+a second and the waits of the clients, measured and simulated, at three loads, and the processor time of each part of
+mezcal for one miss.
 """
 
 from __future__ import annotations
@@ -16,7 +20,9 @@ import sys
 import tempfile
 import threading
 import time
+from collections import defaultdict
 from contextlib import contextmanager
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from statistics import mean
@@ -24,10 +30,10 @@ from typing import TYPE_CHECKING
 
 import requests
 
-from mezcal.capacity.simulation import Simulation
+from mezcal.capacity.simulated import Simulation
 from mezcal.capacity.values import Load, Outcome, Site, Work
 from tests.support.installation import SAMPLES, running_installation
-from tests.support.waiting import until
+from tests.support.proc import command_line, descendants
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,19 +42,19 @@ if TYPE_CHECKING:
 
 MASTER = SAMPLES / "maps" / "valley.tif"
 LATENCY, SPREAD = 0.6, 0.5  # seconds of the repository, and their deviation divided by the mean
-LOADS = (0.3, 0.6, 0.85)  # of what two processes can do
-RUNS = 20  # of the simulation for each load, for other random times
+PROCESSES = 2
+PARTS = {"broker.sock": "Redis", "redis-server": "Redis", "valkey": "Redis", "nginx": "nginx", "gunicorn": "API"}
 
 
 class Repository(BaseHTTPRequestHandler):
-    """Serves one master at every path, each after a random time."""
+    """Serves one master at every path, each after the time of this path."""
 
+    protocol_version = "HTTP/1.1"
     body = MASTER.read_bytes()
 
     def do_GET(self) -> None:
         if self.command == "GET":
-            variance = math.log(1 + SPREAD**2)
-            time.sleep(random.lognormvariate(math.log(LATENCY) - variance / 2, math.sqrt(variance)))
+            time.sleep(latency(self.path.rpartition("/")[2].removesuffix(".tif")))
         self.send_response(200)
         self.send_header("Content-Type", "image/tiff")
         self.send_header("Content-Length", str(len(self.body)))
@@ -60,6 +66,12 @@ class Repository(BaseHTTPRequestHandler):
         self.do_GET()
 
     def log_message(self, *_: object) -> None: ...
+
+
+def latency(name: str) -> float:
+    """Returns the seconds after which the repository answers a request for the master *name*: always the same."""
+    variance = math.log(1 + SPREAD**2)
+    return random.Random(name).lognormvariate(math.log(LATENCY) - variance / 2, math.sqrt(variance))
 
 
 def serve() -> None:
@@ -79,38 +91,112 @@ def repository() -> Iterator[str]:
         server.terminate()
 
 
-def measured(installation: Installation, rate: float, seconds: float, name: str) -> Outcome:
-    """Ask for new images at random times, *rate* a second. Returns what the clients met."""
-    outcome, lock, threads = Outcome(seconds=seconds), threading.Lock(), []
+@dataclass(frozen=True, slots=True)
+class Requests:
+    """Requests for new images: when each is sent, in seconds from the beginning, and for what."""
 
-    def ask(number: int) -> None:
-        began = time.monotonic()
-        status = installation.ask(f"{name}/{number}.tif").status_code
+    times: tuple[float, ...]
+    names: tuple[str, ...]
+    seconds: float
+
+    @classmethod
+    def drawn(cls, rate: float, seconds: float, seed: str) -> Requests:
+        """Returns *rate* requests a second at random times: the same ones for the same *seed*."""
+        chosen, at, times = random.Random(seed), 0.0, []
+        while (at := at + chosen.expovariate(rate)) < seconds:
+            times.append(at)
+        return cls(tuple(times), tuple(f"{seed}-{number}" for number in range(len(times))), seconds)
+
+    @property
+    def latencies(self) -> tuple[float, ...]:
+        """Returns the repository's latency for each."""
+        return tuple(map(latency, self.names))
+
+
+def measured(installation: Installation, asked: Requests) -> Outcome:
+    """Send the requests at their times. Returns what the clients met."""
+    outcome, lock, threads = Outcome(seconds=asked.seconds), threading.Lock(), []
+    began, pause = time.monotonic(), threading.Event()
+
+    def ask(name: str, at: float) -> None:
+        status = installation.ask(f"{name}.tif").status_code
         with lock:
-            outcome.waits.append(time.monotonic() - began)
+            outcome.waits.append(time.monotonic() - began - at)
             outcome.made += status == 200
             outcome.expired += status != 200
 
-    began = time.monotonic()
-    for number, at in enumerate(times(rate, seconds, name)):
-        until(lambda at=at: time.monotonic() - began >= at, 60)
-        threads.append(threading.Thread(target=ask, args=(number,)))
+    for name, at in zip(asked.names, asked.times, strict=True):
+        pause.wait(max(began + at - time.monotonic(), 0))
+        threads.append(threading.Thread(target=ask, args=(name, at)))
         threads[-1].start()
     for thread in threads:
         thread.join()
     return outcome
 
 
-def times(rate: float, seconds: float, name: str) -> tuple[float, ...]:
-    """Returns random times of requests: the same ones for the same *name*."""
-    chosen, at, found = random.Random(name), 0.0, []
-    while (at := at + chosen.expovariate(rate)) < seconds:
-        found.append(at)
-    return tuple(found)
+def simulated(asked: Requests, job: float, besides: float) -> Outcome:
+    """Returns the outcome of the simulation. *job* and *besides* are what a miss takes but for the latency."""
+    site = Site(cores=64, processes=PROCESSES, memory=2**40, bandwidth=1e12, share=1)
+    load = Load(at=asked.times, latencies=asked.latencies, clients=1, seconds=asked.seconds + 60)
+    found = Simulation(site, Work(master=1, cpu=0, overhead=job), load).run()
+    found.waits = [wait + besides for wait in found.waits]
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
+    parser.add_argument("--seconds", type=float, default=300, help="of each load")
+    parser.add_argument("--rounds", type=int, default=1, help="of each load, with other requests in each")
+    parser.add_argument("--loads", type=float, nargs="+", default=[0.3, 0.6, 0.85], help="of what two processes can do")
+    options = parser.parse_args()
+    with (
+        tempfile.TemporaryDirectory() as name,
+        repository() as origin,
+        running_installation(Path(name), origin, WORKER_MEMORY="2GiB", CLIENT_SHARE="1") as up,
+    ):
+        compare(up, options)
+
+
+def compare(up: Installation, options: argparse.Namespace) -> None:
+    """Measure and simulate each load, and print both.
+
+    In a calm time none waits for another: what a job takes besides the repository's latency, and a request besides its
+    job. Both come from there for all loads.
+    """
+    measured(up, Requests.drawn(2, 5, "warm-up"))
+    calm, parts = Requests.drawn(0.3, 100, "calm"), Parts(up)
+    found, seconds = watched(up, calm)
+    job, besides = seconds - mean(calm.latencies), max(mean(found.waits) - seconds, 0.0)
+    print(f"a miss: {mean(calm.latencies):.2f} s of the repository, {job:.3f} s of its job, {besides:.3f} s besides")
+    print("load | load average | images/s | p50 | p95 (each measured, simulated) | others than 200 | seconds of a job")
+    requests = 0
+    for number in range(options.rounds):
+        for part in options.loads:
+            asked = Requests.drawn(part * PROCESSES / (LATENCY + job), options.seconds, f"load{part}-{number}")
+            found, seconds = watched(up, asked)
+            print_line(part, asked, found, simulated(asked, job, besides), seconds)
+            requests += len(asked.names)
+    parts.print(requests + len(calm.names))
+
+
+def print_line(part: float, asked: Requests, found: Outcome, expected: Outcome, seconds: float) -> None:
+    cells = [(found.made / asked.seconds, expected.made / asked.seconds)]
+    cells += [(found.wait(quantile), expected.wait(quantile)) for quantile in (0.5, 0.95)]
+    shown = " | ".join(f"{a:.2f} {b:.2f} ({b / a - 1:+.0%})" for a, b in cells)
+    taken = f"{seconds:.2f}, {mean(asked.latencies):.2f} of them latency"
+    print(f"{part:.0%} | {os.getloadavg()[0]:.0f} | {shown} | {found.expired} | {taken}", flush=True)
+
+
+def watched(up: Installation, asked: Requests) -> tuple[Outcome, float]:
+    """Returns what `measured` does, and the mean seconds of the jobs of this time, as the metrics have them."""
+    count, total = job_seconds(up)
+    outcome = measured(up, asked)
+    after_count, after_total = job_seconds(up)
+    return outcome, (after_total - total) / (after_count - count)
 
 
 def job_seconds(installation: Installation) -> tuple[float, float]:
-    """Returns how many jobs were made so far, and their seconds together, as the metrics have them."""
+    """Returns how many jobs were made so far, and their seconds together."""
     text = requests.get(f"{installation.url}/metrics", timeout=10).text
     names = ("mezcal_job_seconds_count", "mezcal_job_seconds_sum")
     count, total = (
@@ -119,56 +205,29 @@ def job_seconds(installation: Installation) -> tuple[float, float]:
     return count, total
 
 
-def simulated(work: Work, asked: tuple[float, ...], seconds: float) -> Outcome:
-    """Returns the outcome of several simulations together, for clients that ask at these times."""
-    site = Site(cores=64, processes=2, reserve=1, memory=2**40, bandwidth=1e12)
-    load = Load(at=asked, clients=1000, seconds=seconds + 60)
-    runs = [Simulation(site, work, load, seed).run() for seed in range(RUNS)]
-    return Outcome(
-        seconds=seconds, waits=[wait for run in runs for wait in run.waits], made=sum(r.made for r in runs) // RUNS
-    )
+class Parts:
+    """The processor time of each part of *installation* from now on."""
 
+    def __init__(self, installation: Installation) -> None:
+        self._installation = installation
+        self._before, self._began = self._seconds(), time.monotonic()
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
-    parser.add_argument("--seconds", type=float, default=180, help="of each load")
-    options = parser.parse_args()
-    with (
-        tempfile.TemporaryDirectory() as name,
-        repository() as origin,
-        running_installation(Path(name), origin, WORKER_MEMORY="2GiB") as up,
-    ):
-        compare(up, options.seconds)
+    def print(self, requests: int) -> None:
+        """Print what each part took for one of so many *requests*, and of all seconds."""
+        elapsed = time.monotonic() - self._began
+        for part, seconds in sorted(self._seconds().items()):
+            taken = seconds - self._before[part]
+            print(f"{part}: {taken / requests * 1000:.1f} ms a miss, {taken / elapsed:.1%} of a core")
 
-
-def compare(up: Installation, seconds: float) -> None:
-    """Measure and simulate each load for so many seconds, and print both.
-
-    What a job takes comes from the metrics of the same time, for other programs use these cores, too. What a request
-    takes besides its job comes from a calm time, in which none waits for another.
-    """
-    measured(up, 2, 5, "warm-up")
-    calm, taken = watched(up, 0.3, 60, "calm")
-    besides = max(mean(calm.waits) - taken, 0.0)
-    print(f"a job: {taken:.2f} s, and {besides:.3f} s besides")
-    print("load | load average | seconds a job | images/s | p50 | p95 (each measured, simulated)")
-    for part in LOADS:
-        rate = part * 2 / (taken + besides)
-        found, job = watched(up, rate, seconds, f"load{part}")
-        work = Work(master=1, cpu=0, latency=job, overhead=besides, spread=SPREAD * LATENCY / job)
-        expected = simulated(work, times(rate, seconds, f"load{part}"), seconds)
-        cells = [(found.made / seconds, expected.made / seconds)]
-        cells += [(found.wait(quantile), expected.wait(quantile)) for quantile in (0.5, 0.95)]
-        shown = " | ".join(f"{a:.2f} {b:.2f} ({b / a - 1:+.0%})" for a, b in cells)
-        print(f"{part:.0%} | {os.getloadavg()[0]:.0f} | {job:.2f} | {shown}", flush=True)
-
-
-def watched(up: Installation, rate: float, seconds: float, name: str) -> tuple[Outcome, float]:
-    """Returns what `measured` does, and the mean seconds of the jobs of this time."""
-    count, total = job_seconds(up)
-    outcome = measured(up, rate, seconds, name)
-    after_count, after_total = job_seconds(up)
-    return outcome, (after_total - total) / (after_count - count)
+    def _seconds(self) -> dict[str, float]:
+        found: dict[str, float] = defaultdict(float)
+        assert self._installation.process is not None
+        for pid in descendants(self._installation.process.pid):
+            line = command_line(pid)
+            part = next((part for word, part in PARTS.items() if word in line), "workers")
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            found[part] += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return found
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from mezcal.capacity.simulation import Simulation
+from mezcal.capacity.simulated import Simulation
 
 if TYPE_CHECKING:
     from mezcal.capacity.values import Load, Outcome, Site, Work
@@ -15,7 +15,7 @@ DAY = 86_400
 NGINX_HITS = 20_000  # a second and core
 REDIS_JOB_SECONDS = 0.0015  # of Redis' one core, for a job with its messages and its history
 REDIS_WORKER_SECONDS = 0.002  # in each second, for the heartbeats and the housekeeping of a worker
-FULL = 0.9  # of a part: beyond this, waits grow without end
+FULL = 0.95  # of a part: beyond this, waits grow without end
 WORKERS_MOST = 4096
 
 
@@ -31,8 +31,9 @@ class CapacityEstimate:
 
     @property
     def first(self) -> str:
-        """The part that gives way first as the load grows."""
-        return max(self.parts, key=lambda part: self.parts[part])
+        """The part that gives way first as the load grows: of those that are full, the one that holds up the others."""
+        full = (part for part, use in self.parts.items() if use > FULL)
+        return next(full, max(self.parts, key=lambda part: self.parts[part]))
 
 
 def estimate(site: Site, work: Work, load: Load, seed: int = 1) -> CapacityEstimate:
@@ -41,14 +42,15 @@ def estimate(site: Site, work: Work, load: Load, seed: int = 1) -> CapacityEstim
     made = outcome.made / outcome.seconds
     asked = load.asks * max(outcome.hits, 0) / max(outcome.hits + len(outcome.waits) + outcome.refused, 1)
     redis = made * REDIS_JOB_SECONDS + site.workers * REDIS_WORKER_SECONDS
-    parts = {
-        "processes of workers": outcome.busy["processes"],
-        "processes that take bulk jobs": outcome.busy["bulk"],
-        "cores of workers": outcome.busy["cores"],
-        "the repository's bandwidth": outcome.busy["repository"],
-        "waiting places of the API": outcome.most_waiting / site.waiters,
+    parts = {  # those come first that hold up the later ones
         "Redis": redis,
         "one core of nginx": asked / NGINX_HITS,
+        "the repository's bandwidth": outcome.busy["repository"],
+        "cores of workers": outcome.busy["cores"],
+        "memory of workers": outcome.busy["memory"],
+        "processes of workers": outcome.busy["processes"],
+        "processes that take bulk jobs": outcome.busy["bulk"],
+        "waiting places of the API": outcome.most_waiting / site.waiters,
     }
     return CapacityEstimate(outcome, parts, made, made * work.derivative * DAY, redis)
 

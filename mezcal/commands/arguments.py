@@ -11,6 +11,8 @@ from mezcal.errors import BrokerDown, WrongSetting
 from mezcal.runtime.up.remembered_options import settings_with_saved_options
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mezcal.settings import Settings
 
 PORT_MAX = 65_535
@@ -72,11 +74,26 @@ def positive_number(text: str) -> float:
     return number
 
 
-def number_from_zero(text: str) -> float:
-    """Parse a number that is not below 0."""
-    if (number := _number(text)) < 0:
-        raise argparse.ArgumentTypeError(f"{text} is less than 0")
-    return number
+def up_to(most: float, least: float = 0) -> Callable[[str], float]:
+    """Returns a parser of numbers from *least* to *most*."""
+
+    def parse(text: str) -> float:
+        if not least <= (number := _number(text)) <= most:
+            raise argparse.ArgumentTypeError(f"{text} is not from {least:g} to {most:,.0f}")
+        return number
+
+    return parse
+
+
+def whole_up_to(most: int, least: int = 0) -> Callable[[str], int]:
+    """Returns a parser of whole numbers from *least* to *most*."""
+
+    def parse(text: str) -> int:
+        if not least <= (number := _whole_number(text)) <= most:
+            raise argparse.ArgumentTypeError(f"{text} is not from {least} to {most:,}")
+        return number
+
+    return parse
 
 
 def fraction(text: str) -> float:

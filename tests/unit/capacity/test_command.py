@@ -68,15 +68,13 @@ def test_a_file_that_cannot_be_read_is_told(capsys: pytest.CaptureFixture[str]) 
 @pytest.mark.parametrize(
     ("option", "value", "wrong"),
     [
-        *(("--bandwidth", value, "is not above 0") for value in ("0", "-3")),
-        *(
-            (option, "0", "is not above 0")
-            for option in ("--cpu", "--master", "--cores", "--memory", "--minutes", "--wait")
-        ),
-        *(
-            (option, "-1", "is less than 0")
-            for option in ("--asks", "--bulk", "--images", "--backlog", "--reserve", "--places")
-        ),
+        *(("--bandwidth", value, "is not from 0.001 to 10,000,000") for value in ("0", "-3", "1e300")),
+        *((option, "0", "is not from ") for option in ("--cpu", "--master", "--cores", "--memory", "--minutes")),
+        *((option, "1e9", "is not from ") for option in ("--asks", "--bulk", "--cores", "--minutes", "--outage")),
+        *((option, "-1", "is not from 0 to 1,000,000") for option in ("--asks", "--bulk")),
+        *((option, "100000", "is not from 1 to ") for option in ("--workers", "--processes")),
+        *((option, "-1", "is less than 0") for option in ("--images", "--backlog", "--reserve", "--places")),
+        ("--wait", "0", "is not above 0"),
         *(("--hits", value, "is not from 0 to 1") for value in ("2", "-0.1")),
         *(("--asks", value, "is not a number") for value in ("inf", "nan", "many")),
     ],
@@ -88,6 +86,30 @@ def test_a_figure_without_meaning_is_refused(
         cli.parse(["capacity", option, value])
     assert refused.value.code == 2
     assert re.search(rf"argument {option}: '?{value}'? {wrong}", capsys.readouterr().err)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("--memory 50", "--memory 50 is less than one conversion needs (101 MB)"),
+        ("--asks 900000 --minutes 600", "--minutes 600 is too long for so many requests and jobs"),
+        ("--asks 1 --outage 9", "--outage 9 does not end within --minutes 10 -> it begins after a quarter of the time"),
+    ],
+)
+def test_options_that_cannot_be_simulated_are_refused(
+    words: str, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["capacity", *words.split()]) == 2
+    assert told in capsys.readouterr().err
+
+
+def test_an_outage_of_the_repository_and_a_backlog_are_reported(capsys: pytest.CaptureFixture[str]) -> None:
+    words = "--asks 2 --backlog 1000000 --outage 2 --minutes 10 --workers 4"
+    assert cli.main(["capacity", *words.split()]) == 0
+    out = capsys.readouterr().out
+    assert re.search(r"failures +\d+ clients got 502, \d+ got 503 because requests were paused", out)
+    assert re.search(r"images were made again \d+\.\d s after the outage", out)
+    assert re.search(r"backlog +done in \d+\.\d days", out)
 
 
 def test_the_classes_of_the_simulation_have_names_of_their_own() -> None:

@@ -8,8 +8,10 @@ from statistics import mean
 import pytest
 
 from mezcal.capacity.report import estimate, workers_needed
-from mezcal.capacity.simulation import Simulation
+from mezcal.capacity.simulated import Simulation, TooManyEvents, clock
+from mezcal.capacity.simulated.circuit import SimulatedCircuit
 from mezcal.capacity.values import MIB, Load, Outcome, Site, Work
+from mezcal.jobs.state.policy import JobPolicy
 
 PATIENT = {"wait_seconds": 1e9, "waiters": 10**9}  # nobody gives up
 ONE_SECOND = Work(master=1, cpu=1, latency=0, overhead=0, spread=0)
@@ -63,8 +65,11 @@ def test_many_clients_of_one_image_are_one_job() -> None:
 
 
 def test_a_bulk_job_that_a_client_asks_for_comes_next() -> None:
-    simulation = Simulation(TWO_PROCESSES, ONE_SECOND, Load(backlog=100, seconds=10))
-    simulation._clock.later(3.5, lambda: simulation._wait_for(-199, "client"))
+    simulation = Simulation(TWO_PROCESSES, ONE_SECOND, Load(seconds=10))
+    for _ in range(100):
+        simulation.context.jobs.start_bulk()
+    last = min(simulation.context.jobs.by_image)
+    simulation.context.clock.later(3.5, lambda: simulation.clients.ask(last, "client"))
     outcome = simulation.run()
     assert outcome.waits == [pytest.approx(1.5)], "the processes end their jobs at 4.0"
 
@@ -79,28 +84,99 @@ def test_clients_are_answered_503_after_their_time_and_refused_without_a_place()
 
 
 def test_a_client_with_a_thousand_images_does_not_hold_up_the_next_one() -> None:
-    simulation = Simulation(TWO_PROCESSES, ONE_SECOND, Load(seconds=100))
+    simulation = Simulation(TWO_PROCESSES, ONE_SECOND, Load(seconds=13))
     for image in range(1000):
-        simulation._clock.later(0, lambda image=image: (simulation._wait_for(image, "many"), simulation._dispatch()))
-    simulation._clock.later(10.5, lambda: (simulation._wait_for(5000, "one"), simulation._dispatch()))
-    asked = []
-    simulation._clock.later(10.6, lambda: asked.append(simulation._by_image[5000]))
-    simulation._clock.later(13, lambda: asked.append(simulation._by_image.get(5000)))
+        simulation.context.clock.later(0, lambda image=image: simulation.clients.ask(image, "many"))
+    simulation.context.clock.later(10.5, lambda: simulation.clients.ask(5000, "one"))
     simulation.run()
-    assert asked[0] is not None
-    assert asked[1] is None, "made within 2.5 seconds"
+    assert 5000 in simulation.context.jobs.stored, "made within 2.5 seconds"
 
 
 def test_memory_admits_as_many_conversions_as_fit() -> None:
     work = replace(ONE_SECOND, memory=600 * MIB)
     found = simulated(replace(TWO_PROCESSES, memory=1024 * MIB), work, Load(backlog=10, seconds=5.5))
     assert found.made == 5, "one at a time"
+    assert found.busy["memory"] == pytest.approx(1), "a second one has no room"
 
 
 def test_jobs_without_a_place_at_the_repository_come_again() -> None:
     found = simulated(replace(TWO_PROCESSES, places=1), ONE_SECOND, Load(backlog=4, seconds=60))
     assert found.made == 4
-    assert found.busy["processes"] == pytest.approx(4 / 120, rel=0.01)
+    assert 4 / 120 < found.busy["processes"] < 0.1, "those without a place hold their process for two seconds"
+
+
+FLAKY = Load(asks=2, bulk=0.2, seconds=1200, outage=(300, 600))
+
+
+def test_a_repository_that_fails_is_paused_and_hardly_asked() -> None:
+    """The breaker opens after five jobs; then one probe in half a minute is all that it gets."""
+    found = simulated(replace(TWO_PROCESSES, workers=4), ONE_SECOND, FLAKY)
+    assert 5 <= found.failed < 30
+    assert 450 < found.paused < 700, "of 600 that ask in the outage"
+    assert found.made_again is not None
+    assert found.made_again < 32, "a pause lasts 30 s at most"
+    assert found.failed_bulk == 0
+    assert found.made_bulk > 200, "those of the outage are made after it"
+
+
+def test_a_healthy_repository_that_fails_some_requests_is_not_paused() -> None:
+    found = simulated(TWO_PROCESSES, ONE_SECOND, Load(asks=0.5, seconds=1000, failing=0.1))
+    assert found.failed < 5, "a request is repeated twice"
+    assert found.paused == 0
+
+
+def test_the_breaker_follows_the_rules_of_the_job_table() -> None:
+    circuit = SimulatedCircuit(JobPolicy())
+    for job in (1, 1, 2, 3, 4):
+        circuit.report_failure(0, job)
+    assert circuit.is_suspect(0)
+    assert circuit.pause(0) == 0, "four jobs, one of them twice"
+    circuit.report_failure(0, 5)
+    assert (circuit.pause(0), circuit.admission_pause(14)) == (15, 1)
+    circuit.note_admitted(15)
+    assert circuit.admission_pause(16) == 29, "one job probes"
+    circuit.report_failure(17, 6)
+    assert circuit.pause(17) == 30, "twice as long"
+    circuit.report_failed_probe(50)
+    assert circuit.pause(50) == 30, "at most"
+    assert circuit.report_health(), "delayed jobs are tried again"
+    assert not circuit.is_suspect(50)
+
+
+def test_delayed_jobs_are_tried_soon_after_an_outage_and_lost_ones_counted() -> None:
+    load = Load(bulk=1, seconds=900, outage=(100, 200))
+    found = simulated(replace(TWO_PROCESSES, workers=2), ONE_SECOND, load)
+    assert found.delayed_at_end == found.failed_bulk == 0
+    assert found.made == pytest.approx(900, rel=0.15)
+
+
+def test_a_backlog_of_any_length_takes_no_memory_and_no_time() -> None:
+    found = simulated(TWO_PROCESSES, ONE_SECOND, Load(backlog=53_000_000, seconds=100))
+    assert (found.made, found.unfinished) == (200, 52_999_800)
+
+
+def test_a_client_has_its_share_of_processes_only_while_others_ask() -> None:
+    site = replace(TWO_PROCESSES, processes=8, cores=8, share=0.5)
+    simulation = Simulation(site, replace(ONE_SECOND, cpu=50), Load(seconds=4))
+    for image in range(20):
+        simulation.context.clock.later(1, lambda image=image: simulation.clients.ask(image, "many"))
+    simulation.context.clock.later(0.5, lambda: simulation.clients.ask(100, "one"))
+    simulation.run()
+    assert simulation.processes.running["many"] == 3, "half of its own and the free ones"
+    alone = Simulation(site, replace(ONE_SECOND, cpu=50), Load(seconds=4))
+    for image in range(20):
+        alone.context.clock.later(1, lambda image=image: alone.clients.ask(image, "many"))
+    alone.run()
+    assert alone.processes.running["many"] == 8
+
+
+def test_a_load_that_would_take_minutes_to_simulate_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clock, "EVENTS_MOST", 10_000)
+    with pytest.raises(TooManyEvents):
+        simulated(TWO_PROCESSES, ONE_SECOND, Load(asks=1e6, seconds=600))
+    with pytest.raises(TooManyEvents) as endless:
+        simulated(replace(TWO_PROCESSES, workers=64), replace(ONE_SECOND, cpu=0.0001), Load(backlog=10**9, seconds=1e6))
+    assert 0 < endless.value.seconds < 1
 
 
 def test_the_workers_that_are_needed_keep_waits_below_the_wish() -> None:
@@ -118,7 +194,9 @@ def test_the_part_that_is_used_most_is_named_first() -> None:
     slow = estimate(
         replace(TWO_PROCESSES, bandwidth=10), replace(ONE_SECOND, master=20, cpu=0.1), Load(backlog=50, seconds=60)
     )
-    assert slow.first in {"the repository's bandwidth", "processes that take bulk jobs", "processes of workers"}
+    assert slow.first == "the repository's bandwidth", "the processes are busy because they wait for it"
+    small = estimate(replace(TWO_PROCESSES, memory=100 * MIB), ONE_SECOND, Load(backlog=500, seconds=60))
+    assert small.first == "memory of workers"
     many = estimate(replace(TWO_PROCESSES, workers=600), ONE_SECOND, Load(asks=1, seconds=20))
     assert many.first == "Redis", "the heartbeats of 600 workers"
 

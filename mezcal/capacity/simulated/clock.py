@@ -7,9 +7,18 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mezcal.capacity.sharing import Shared
+    from mezcal.capacity.simulated.sharing import Shared
 
 Action = Callable[[], None]
+EVENTS_MOST = 1_000_000  # of one simulation: about five seconds
+
+
+class TooManyEvents(Exception):
+    """The simulation would take too long. *seconds* are those that it has simulated."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"{EVENTS_MOST:,} events in {seconds:g} s")
+        self.seconds = seconds
 
 
 class Clock:
@@ -26,10 +35,12 @@ class Clock:
         heapq.heappush(self._events, (self.now + seconds, self._order, action))
 
     def run(self, until: float) -> None:
-        """Run all actions up to the time *until*."""
+        """Run all actions up to the time *until*. Raises `TooManyEvents`."""
         while self._events and self._events[0][0] <= until:
             self.now, _, action = heapq.heappop(self._events)
             action()
+            if self._order > EVENTS_MOST:
+                raise TooManyEvents(self.now)
         self.now = until
 
 
