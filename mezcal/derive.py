@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 from mezcal.convert import ConversionContext, ConversionOptions, convert
 from mezcal.convert.context import no_memory_limit
 from mezcal.errors import (
+    MasterDamaged,
     MasterIncomplete,
     NoSuchPicture,
     NotAnImage,
@@ -38,6 +40,8 @@ if TYPE_CHECKING:
     from mezcal.recipe import Mezzanine, Recipe
     from mezcal.settings import Settings
     from mezcal.store import Store, Stored
+
+logger = logging.getLogger(__name__)
 
 PIPELINE = 2  # increased whenever the same options begin to give other pixels
 
@@ -79,6 +83,22 @@ def derive(
     stored = None if job.remake else store.find(recipe)
     if stored is not None:
         return stored
+    try:
+        return _make(recipe, origin, store, options, job)
+    except MasterDamaged as failure:
+        job.progress.differing += 1
+        logger.warning(
+            "%s is read once more, for it may have been damaged on its way: %s", recipe.label, failure.detail
+        )
+    try:
+        return _make(recipe, origin, store, options, job)
+    except MasterDamaged:
+        job.progress.differing += 1
+        raise
+
+
+def _make(recipe: Recipe, origin: Origin, store: Store, options: ConversionOptions, job: JobContext) -> Stored:
+    """Fetch the masters, convert them and store the derivative. Returns it."""
     with ExitStack() as stack:
         masters: list[Master] = []
         stack.enter_context(_noting_reading(masters))
@@ -201,7 +221,14 @@ def _sidecar(
         made=now,
         fresh=now,
         note=picture.note,
+        master_digest=_verified(masters),
     )
+
+
+def _verified(masters: list[Master]) -> str | None:
+    """Returns the digests that the origin declared of *masters*, None if one of them has none."""
+    digests = [master.verified_digest() for master in masters]
+    return None if None in digests else " ".join(map(str, digests))
 
 
 def _recipe_version(recipe: Mezzanine | Thumbnail, options: ConversionOptions) -> str:

@@ -192,6 +192,16 @@ class MasterIncomplete(Failure):
     retention = Retention.BRIEF
 
 
+class MasterDamaged(Failure):
+    """The master is not what its origin declares it to be: its digest differs, also after another download.
+
+    It is remembered briefly: who puts a good copy in its place need not tell mezcal.
+    """
+
+    slug, title, status = "master-damaged", "The master is damaged", 502
+    retention = Retention.BRIEF
+
+
 # --- the science archive -------------------------------------------------------------------------------------
 
 

@@ -163,6 +163,14 @@ TABLE = {
         "docs/http.md",
         retry=True,
     ),
+    "master-damaged": Explanation(
+        f"The file in the repository is damaged. {TELL}",
+        "The file {MASTER} is not the one that the repository declares: its digest differs, and differed again when it "
+        "was read once more.",
+        "Compare the file with its digest in the repository, and restore it from a good copy. If the digest is what is "
+        f"wrong, correct that, or see {{ORIGIN_DIGESTS}}. Then: {RETRY}",
+        "docs/fixity.md",
+    ),
     # --- the science archive
     "frame-unfit": Explanation(
         "No thumbnail is made of frames of this kind.",

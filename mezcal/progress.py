@@ -31,6 +31,7 @@ class Progress:
 
     def __init__(self) -> None:
         self.made: Sidecar | None = None
+        self.differing = 0  # downloads whose digest was not the one that the origin declares
         self._began = time.monotonic()
         self._masters: list[Master] = []
         self._converted = 0.0

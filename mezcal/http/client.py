@@ -116,12 +116,12 @@ class HttpResponse:
     raw: Any = field(repr=False)  # urllib3's response: requests declares no narrower type
     deadline: Deadline
 
-    def chunks(self) -> Iterator[bytes]:
-        """Yield the body as it arrives, with a content coding undone.
+    def chunks(self, add_coded: Callable[[bytes], None] | None = None) -> Iterator[bytes]:
+        """Yield the body as it arrives, with a content coding undone. *add_coded* gets the bytes as they were sent.
 
         Raises `RequestTimedOut`, `DeadlineExceeded`, or `RequestFailed` if the connection breaks before the end.
         """
-        for piece in decoded(self._raw_chunks(), self.headers.get("Content-Encoding", "")):
+        for piece in decoded(self._raw_chunks(add_coded), self.headers.get("Content-Encoding", "")):
             yield piece
             self.deadline.remaining()
 
@@ -140,8 +140,10 @@ class HttpResponse:
                 raise BodyTooLarge(f"sent more than {limit:,} bytes")
         return bytes(body)
 
-    def _raw_chunks(self) -> Iterator[bytes]:
+    def _raw_chunks(self, add_coded: Callable[[bytes], None] | None) -> Iterator[bytes]:
         while chunk := self._read_chunk():
+            if add_coded is not None:
+                add_coded(chunk)
             yield chunk
 
     def _read_chunk(self) -> bytes:

@@ -7,9 +7,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mezcal.errors import Failure
+from mezcal.errors import Failure, MasterDamaged
 from mezcal.explanations import explanation_of, filled
-from mezcal.notices.failure_growth import growing
+from mezcal.notices.failure_growth import growing, in_last_hour
 from mezcal.telemetry import DAMAGED_STATE_PREFIX
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ OUTAGES = "docs/operations-queue.md"
 CACHE = "docs/operations-cache.md"
 ALARMS = "docs/operating.md#alarms"
 DOWNSTREAM = "docs/downstream.md"
+FIXITY = "docs/fixity.md"
 THUMBNAILS = "docs/thumbnails.md"
 
 
@@ -61,6 +62,7 @@ def present(jobs: Jobs, store: DerivativeStore, settings: Settings, known: set[s
         *_of_store(store),
         *_of_space(store, settings, known),
         *_of_failures(jobs, known),
+        *_of_damage(jobs),
         *(_of_registrations(jobs) if settings.archive_bucket else ()),
         *_of_downstream(jobs, settings),
         *_of_broker_state(settings),
@@ -171,6 +173,17 @@ def _of_failures(jobs: Jobs, known: set[str]) -> Iterator[Condition]:
             f"Read the reasons under {growth.failure}. {filled(known_class.step)}",
             "failures",
             known_class.page,
+        )
+
+
+def _of_damage(jobs: Jobs) -> Iterator[Condition]:
+    if count := in_last_hour(jobs.minutes, MasterDamaged.slug):
+        yield Condition(
+            "masters-damaged",
+            f"{count:,} attempts in the last hour found a damaged master: it has another digest than is declared.",
+            "Search the log of the workers for master-damaged: it names them. Restore them from good copies.",
+            "failures",
+            FIXITY,
         )
 
 

@@ -25,6 +25,8 @@ OF_CLIENTS = {
     *("ticket-expired", "master-forbidden"),
 }
 PASSING = {"origin-paused", "superseded", "share-exceeded", "busy"}
+OF_OWN_CONDITION = {"master-damaged"}  # one is enough
+NEVER_GROWING = OF_CLIENTS | PASSING | OF_OWN_CONDITION
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +46,14 @@ def growing(counts: MinuteCounts, lasting: set[str], now: float | None = None) -
     attempts = sum(sum(minute.jobs.values()) for minute in minutes[HOUR:])
     for failure, count in sorted(hour.items()):
         grows = count >= LEAST and (count >= GROWTH * before[failure] or count >= SHARE * attempts)
-        if failure not in OF_CLIENTS | PASSING and (grows or (failure in lasting and count >= LEAST / 2)):
+        if failure not in NEVER_GROWING and (grows or (failure in lasting and count >= LEAST / 2)):
             yield Growth(failure, count, before[failure])
+
+
+def in_last_hour(counts: MinuteCounts, failure: str, now: float | None = None) -> int:
+    """Return how many attempts ended as *failure* in the last hour. Raises `BrokerDown`."""
+    last = int(time.time() if now is None else now) // 60
+    return _by_class(read_minutes(counts, range(last - HOUR + 1, last + 1)))[failure]
 
 
 def _by_class(minutes: list[Minute]) -> Counter[str]:

@@ -12,7 +12,7 @@ from mezcal.http import ignore_outcome
 from mezcal.origin import urls
 from mezcal.origin.folder import FolderOrigin, FolderPage, Unreadable
 from mezcal.origin.growing_file import FreeSpaceCallback, free_nothing
-from mezcal.origin.master import Master, MasterStatus
+from mezcal.origin.master import Master, MasterDescription, MasterStatus
 from mezcal.origin.repository import OriginRepository, web_access
 from mezcal.settings import WrongSetting
 
@@ -24,10 +24,12 @@ if TYPE_CHECKING:
     from mezcal.settings import Settings
 
 __all__ = [
+    "DescribesMasters",
     "FolderOrigin",
     "FolderPage",
     "ListingOrigin",
     "Master",
+    "MasterDescription",
     "MasterListing",
     "MasterStatus",
     "Origin",
@@ -69,6 +71,14 @@ class MasterListing(Protocol):
 
         What cannot be listed is yielded as `Unreadable`. Hidden names are left out.
         """
+
+
+@runtime_checkable
+class DescribesMasters(Protocol):
+    """An origin that describes a master without sending it."""
+
+    def describe(self, path: str, /) -> MasterDescription:
+        """Ask what the origin declares of the master at *path*: validators, size, digest. Raises as `Origin.open`."""
 
 
 @runtime_checkable

@@ -30,13 +30,17 @@ from mezcal.http import (
     server_of,
 )
 from mezcal.origin import urls
+from mezcal.origin.fixity.check import compare
+from mezcal.origin.fixity.digest import digest_of
+from mezcal.origin.fixity.headers import part_digest
 from mezcal.origin.retries import TransientFailure
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from mezcal.http import Observer
     from mezcal.origin.access import OriginAccess
+    from mezcal.origin.fixity import Digest
     from mezcal.origin.retries import RetryBudget
     from mezcal.settings import Settings
 
@@ -51,6 +55,7 @@ class OriginClient:
         self._access = access
         self._home = server_of(access.addresses.internal)
         self._allowed_hosts = frozenset(host.lower() for host in settings.origin_redirect_hosts)
+        self._digests = settings.origin_digests
         self._http = HttpClient(settings.origin_connect_timeout, settings.origin_read_timeout, observer=observer)
 
     def get(self, url: str, budget: RetryBudget, headers: Mapping[str, str] | None = None) -> HttpResponse:
@@ -59,6 +64,30 @@ class OriginClient:
         Raises `TransientFailure`, or the failure that the status means.
         """
         return self.send(HttpRequest(url, headers=headers or {}), budget)
+
+    @property
+    def asks_for_digests(self) -> bool:
+        """True if ORIGIN_DIGESTS says that the origin is asked for digests."""
+        return self._digests == "ask"
+
+    @property
+    def digest_request(self) -> Mapping[str, str]:
+        """The headers that ask for the digest of a whole master, none if ORIGIN_DIGESTS forbids it."""
+        return self._access.digest_request if self.asks_for_digests else {}
+
+    def digest_in(self, response: HttpResponse) -> Digest | None:
+        """Return the digest of the whole master that *response* declares, None if none is, or ORIGIN_DIGESTS is off.
+
+        None, too, if a proxy has changed the master (203; RFC 9110, 15.3.4).
+        """
+        ignored = self._digests == "off" or response.status == 203
+        return None if ignored else self._access.digest_in(response.headers)
+
+    def check_part(self, response: HttpResponse, data: bytes) -> None:
+        """Raise `MasterDamaged` if *response* declares another digest of the part *data* that it brought."""
+        declared = None if self._digests == "off" else part_digest(response.headers)
+        if declared is not None:
+            compare(declared, [digest_of(data, declared.algorithm)])
 
     def send(self, request: HttpRequest, budget: RetryBudget, accepted: frozenset[int] = frozenset()) -> HttpResponse:
         """Return the response to *request* as `get` does; the statuses in *accepted* are returned, too."""
@@ -85,10 +114,15 @@ class OriginClient:
         return urls.may_redirect(self._home, url, target, self._allowed_hosts)
 
 
-def read_chunks(response: HttpResponse, budget: RetryBudget) -> Iterator[bytes]:
-    """Yield the master's bytes as they arrive. Raises `TransientFailure` if they stop before the end."""
+def read_chunks(
+    response: HttpResponse, budget: RetryBudget, add_coded: Callable[[bytes], None] | None = None
+) -> Iterator[bytes]:
+    """Yield the master's bytes as they arrive. Raises `TransientFailure` if they stop before the end.
+
+    *add_coded* gets the bytes as they were sent, before a content coding is undone.
+    """
     try:
-        yield from response.chunks()
+        yield from response.chunks(add_coded)
     except RequestFailed as failed:
         raise _origin_failure(failed, budget) from failed
 

@@ -11,18 +11,22 @@ from typing import TYPE_CHECKING
 
 from mezcal.errors import Failure, MasterEmpty, MasterIncomplete, Unforeseen, UnusableResponse
 from mezcal.origin.client import read_chunks
+from mezcal.origin.fixity import FixityCheck
 from mezcal.origin.growing_file import FreeSpaceCallback, GrowingFile, ScratchFile
 from mezcal.origin.master import Master
 from mezcal.origin.responses import check_content, strong_etag, too_large
 from mezcal.origin.retries import RetryBudget, TransientFailure
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from mezcal.http import HttpResponse
     from mezcal.origin.client import OriginClient
+    from mezcal.origin.fixity import LateDigest
     from mezcal.settings import Settings
+
+    LateDigestOf = Callable[[HttpResponse], LateDigest | None]
 
 READ_BUFFER = 64 * 1024  # bytes: decoders read headers in small steps
 AHEAD_BYTES = 2 * 2**20  # from this distance on, another request is faster than waiting for the download
@@ -31,6 +35,11 @@ SPANS_MAX = 16  # a reader that jumps about must wait; each jump would cost the 
 JOIN_SECONDS = 0.5  # `cancel` waits so long for a thread that is connecting; the thread ends by itself later
 
 logger = logging.getLogger(__name__)
+
+
+def no_late_digest(_response: HttpResponse) -> LateDigest | None:
+    """Return None: no digest is asked for while the master arrives."""
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,24 +68,35 @@ class DownloadContext:
         return RetryBudget(self.retries, self.total_timeout)
 
 
-@contextmanager
-def open_download(client: OriginClient, url: str, public_url: str, context: DownloadContext) -> Iterator[Master]:
-    """Open the master at *url*. It can be read from its first byte on while the rest is arriving.
+@dataclass(frozen=True, slots=True)
+class MasterAddress:
+    """Where one master is requested.
 
-    Returns as soon as the response is known to bring a master. Leaving the context ends the download. *public_url*
-    is the URL that may be shown and stored: *url* itself may be signed.
+    *public* is the URL that may be shown and stored: *asked* itself may be signed. *late_digest_of* returns the digest
+    to be asked for while a response brings the master.
+    """
+
+    asked: str
+    public: str
+    late_digest_of: LateDigestOf = no_late_digest
+
+
+@contextmanager
+def open_download(client: OriginClient, address: MasterAddress, context: DownloadContext) -> Iterator[Master]:
+    """Open the master at *address*. It can be read from its first byte on while the rest is arriving.
+
+    Returns as soon as the response is known to bring a master. Leaving the context ends the download.
     """
     budget = context.new_budget()
-    response = budget.run(lambda: client.get(url, budget))
-    with receive_master(client, url, public_url, context, response, budget) as master:
+    response = budget.run(lambda: client.get(address.asked, budget, client.digest_request))
+    with receive_master(client, address, context, response, budget) as master:
         yield master
 
 
 @contextmanager
 def receive_master(
     client: OriginClient,
-    url: str,
-    public_url: str,
+    address: MasterAddress,
     context: DownloadContext,
     response: HttpResponse,
     budget: RetryBudget,
@@ -85,13 +105,13 @@ def receive_master(
     etag, last_modified = response.headers.get("ETag"), response.headers.get("Last-Modified")
     scratch = _create_scratch(response, budget, context)
     size = scratch.size  # as announced: the download sets it at its end in any case
-    download = Download(client, url, response, scratch, budget, context.max_bytes)
+    download = Download(client, address, response, scratch, budget, context.max_bytes)
     download.start()
     try:
         with closing(download.open_file()) as file:
             yield Master(
                 file=file,
-                source=public_url,
+                source=address.public,
                 etag=etag,
                 last_modified=last_modified,
                 size=size,
@@ -101,6 +121,7 @@ def receive_master(
                 completed_at=lambda: scratch.completed_at,
                 bytes_received=lambda: scratch.received,
                 open_again=download.open_file,
+                verified_digest=lambda: download.fixity.verified,
             )
     finally:
         download.cancel()
@@ -125,15 +146,16 @@ class Download:
     def __init__(
         self,
         client: OriginClient,
-        url: str,
+        address: MasterAddress,
         response: HttpResponse,
         scratch: ScratchFile,
         budget: RetryBudget,
         max_bytes: int,
     ) -> None:
-        self._client, self._url, self._scratch = client, url, scratch
+        self.fixity = FixityCheck(client.digest_in(response), address.late_digest_of(response))
+        self._client, self._url, self._scratch = client, address.asked, scratch
         self._budget, self._max_bytes = budget, max_bytes
-        self._logged_url = url.partition("?")[0]  # the query may be a signature, which is as good as a key
+        self._logged_url = self._url.partition("?")[0]  # the query may be a signature, which is as good as a key
         self._response: HttpResponse | None = response
         self._etag = strong_etag(response.headers.get("ETag"))
         self._ranges = _accepts_ranges(response) and self._etag is not None and scratch.size is not None
@@ -143,6 +165,7 @@ class Download:
 
     def start(self) -> None:
         """Start to read the body."""
+        self.fixity.start()
         self._thread.start()
 
     def open_file(self) -> io.BufferedReader:
@@ -152,6 +175,7 @@ class Download:
     def cancel(self) -> None:
         """Stop reading, close the connection, release the scratch file. Harmless if the master is complete."""
         self._budget.cancelled.set()
+        self.fixity.cancel()
         with self._lock:
             if self._response is not None:
                 self._response.shut_down()
@@ -161,6 +185,8 @@ class Download:
     def _run(self) -> None:
         try:
             self._budget.run(self._receive)
+            if self._scratch.received:
+                self.fixity.finish()
             self._scratch.end(None if self._scratch.received else MasterEmpty("the repository sent no byte"))
         except Failure as failure:
             self._scratch.end(failure)
@@ -189,10 +215,11 @@ class Download:
 
     def _write_body(self, response: HttpResponse) -> None:
         at = self._scratch.received if response.status == 206 else 0
-        for chunk in read_chunks(response, self._budget):
+        add_coded = self.fixity.coded_by(response.headers.get("Content-Encoding", ""))
+        for chunk in read_chunks(response, self._budget, add_coded):
             if at + len(chunk) > self._max_bytes:
                 raise too_large(self._max_bytes)
-            self._scratch.write(at, chunk)
+            self.fixity.add(self._scratch.write(at, chunk))
             at += len(chunk)
         if self._scratch.size is not None and at < self._scratch.size:
             raise TransientFailure(MasterIncomplete("the repository sent less than it announced"))

@@ -52,19 +52,27 @@ class ScratchFile:
         self.completed_at: float | None = None  # when the last byte arrived, on the monotonic clock
         self.size = size  # None until it is known
 
-    def write(self, at: int, chunk: bytes) -> None:
-        """Write *chunk* at the offset *at*, which is `received` or less.
+    def write(self, at: int, chunk: bytes) -> bytes:
+        """Write *chunk* at the offset *at*, which is `received` or less. Returns what of it has not arrived before.
 
-        Raises `MasterIncomplete` if bytes that have arrived before are different now.
+        Raises `MasterIncomplete` if bytes that have arrived before, or were fetched ahead, are different now.
         """
         known = max(0, min(len(chunk), self.received - at))
-        if known and os.pread(self._fd, known, at) != chunk[:known]:
-            raise MasterIncomplete("the master changed while it was read")
-        if known < len(chunk):
-            self._write(at + known, chunk[known:])
+        self._compare(at, chunk[:known])
+        new = chunk[known:]
+        if new:
+            for start, end in self._spans:  # a reader may have read them
+                first, last = max(start, at + known), min(end, at + len(chunk))
+                self._compare(first, chunk[first - at : last - at] if first < last else b"")
+            self._write(at + known, new)
             with self._changed:
                 self.received = at + len(chunk)
                 self._changed.notify_all()
+        return new
+
+    def _compare(self, at: int, known: bytes) -> None:
+        if known and os.pread(self._fd, len(known), at) != known:
+            raise MasterIncomplete("the master changed while it was read")
 
     def write_ahead(self, at: int, span: bytes) -> None:
         """Write *span* beyond the received bytes."""

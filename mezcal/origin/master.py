@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, BinaryIO
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from mezcal.origin.fixity import Digest
+
 
 def _is_complete() -> None:
     """Return at once: there is nothing to wait for."""
@@ -20,6 +22,10 @@ def _not_downloaded() -> None:
 
 def _none_received() -> int:
     return 0
+
+
+def _none_verified() -> None:
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +40,8 @@ class Master:
     *completed_at* returns when the last byte arrived, on the monotonic clock; None if it has not, or if nothing is
     downloaded. *bytes_received* returns how many bytes have arrived. *open_again* returns another file of the same
     bytes, with a position of its own; None if the master is not downloaded. *in_parts* is True if reading it may
-    request further parts, however long it has been open.
+    request further parts, however long it has been open. *verified_digest* returns the digest that the origin declares,
+    once the whole master was compared with it; None if it declares none.
     """
 
     file: BinaryIO
@@ -49,14 +56,26 @@ class Master:
     completed_at: Callable[[], float | None] = field(default=_not_downloaded, repr=False, compare=False)
     bytes_received: Callable[[], int] = field(default=_none_received, repr=False, compare=False)
     open_again: Callable[[], BinaryIO] | None = field(default=None, repr=False, compare=False)
+    verified_digest: Callable[[], Digest | None] = field(default=_none_verified, repr=False, compare=False)
 
     def complete(self) -> None:
         """Wait until the whole master has arrived.
 
-        Raises `OriginFailed`, `MasterIncomplete`, `OriginTimeout`, `TooLarge` or `StoreDown` if it did not. Call it
-        before a derivative is stored, and before a decoder's complaint is believed: a cut master looks damaged.
+        Raises `OriginFailed`, `MasterIncomplete`, `OriginTimeout`, `TooLarge` or `StoreDown` if it did not, and
+        `MasterDamaged` if it is not what the origin declares. Call it before a derivative is stored, and before a
+        decoder's complaint is believed: a cut master looks damaged.
         """
         self.wait_complete()
+
+
+@dataclass(frozen=True, slots=True)
+class MasterDescription:
+    """What an origin declares of a master that is not downloaded, None where it says nothing. *size* is in bytes."""
+
+    etag: str | None = None
+    last_modified: str | None = None
+    size: int | None = None
+    digest: Digest | None = None
 
 
 class MasterStatus(StrEnum):

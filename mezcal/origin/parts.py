@@ -8,7 +8,7 @@ import time
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
-from mezcal.errors import MasterIncomplete
+from mezcal.errors import MasterDamaged, MasterIncomplete
 from mezcal.origin.client import read_chunks
 from mezcal.origin.download import READ_BUFFER, open_download, receive_master
 from mezcal.origin.growing_file import GrowingFile, ScratchFile
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from mezcal.http import HttpResponse
     from mezcal.origin.client import OriginClient
-    from mezcal.origin.download import DownloadContext
+    from mezcal.origin.download import DownloadContext, MasterAddress
     from mezcal.origin.retries import RetryBudget
 
 FIRST_PART = 256 * 1024  # bytes: the headers of most frames, and the tables of their tiles
@@ -33,29 +33,28 @@ CONTENT_RANGE = re.compile(r"bytes\s+(\d+)-(\d+)/(\d+)", re.IGNORECASE)
 
 
 @contextmanager
-def open_parts(client: OriginClient, url: str, public_url: str, context: DownloadContext) -> Iterator[Master]:
-    """Open the master at *url*; only the parts that are read are requested. Else the same as `open_download`.
+def open_parts(client: OriginClient, address: MasterAddress, context: DownloadContext) -> Iterator[Master]:
+    """Open the master at *address*; only the parts that are read are requested. Else the same as `open_download`.
 
     The whole master is downloaded if the server sends no ranges or no strong entity tag, and if the file is compressed
     as a whole.
     """
     budget = context.new_budget()
-    response = budget.run(lambda: client.get(url, budget, {"Range": f"bytes=0-{FIRST_PART - 1}"}))
-    with _opened(client, url, public_url, context, response, budget) as master:
+    response = budget.run(lambda: client.get(address.asked, budget, {"Range": f"bytes=0-{FIRST_PART - 1}"}))
+    with _opened(client, address, context, response, budget) as master:
         yield master
 
 
 def _opened(
     client: OriginClient,
-    url: str,
-    public_url: str,
+    address: MasterAddress,
     context: DownloadContext,
     response: HttpResponse,
     budget: RetryBudget,
 ) -> AbstractContextManager[Master]:
     """Returns the master that *response* brings, or begins."""
     if response.status != 206:
-        return receive_master(client, url, public_url, context, response, budget)
+        return receive_master(client, address, context, response, budget)
     with closing(response):
         size, etag = _size_of(response, 0), strong_etag(response.headers.get("ETag"))
         check_no_page(response.headers)
@@ -63,8 +62,8 @@ def _opened(
             raise too_large(context.max_bytes, size)
         first = _first_part(response, budget, min(size, FIRST_PART)) if size and etag else b""
     if not first or first.startswith(WHOLE_FILES) or not size or not etag:
-        return open_download(client, url, public_url, context)
-    return MasterParts(client, url, etag, size, context).opened(first, public_url, response)
+        return open_download(client, address, context)
+    return MasterParts(client, address.asked, etag, size, context).opened(first, address.public, response)
 
 
 class MasterParts:
@@ -136,6 +135,10 @@ class MasterParts:
             data = _read(response, budget, stop - start)
         if len(data) < stop - start:
             raise TransientFailure(MasterIncomplete("the repository sent less than it announced"))
+        try:
+            self._client.check_part(response, data)
+        except MasterDamaged as failure:  # nobody has read it yet: it may be requested again
+            raise TransientFailure(failure) from None
         return data
 
     def _keep(self, at: int, data: bytes) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 from mezcal.errors import MasterMissing
@@ -10,9 +11,12 @@ from mezcal.http import HttpRequest, ignore_outcome, normalise_url
 from mezcal.origin import urls
 from mezcal.origin.access import Addresses, WebAccess
 from mezcal.origin.client import OriginClient
-from mezcal.origin.download import DownloadContext, open_download
+from mezcal.origin.download import DownloadContext, MasterAddress, open_download
+from mezcal.origin.fixity import strongest
+from mezcal.origin.fixity.digest_files import digest_files
+from mezcal.origin.fixity.requests import DigestRequests
 from mezcal.origin.growing_file import free_nothing
-from mezcal.origin.master import MasterStatus, compare_validators
+from mezcal.origin.master import MasterDescription, MasterStatus, compare_validators
 from mezcal.origin.responses import check_no_page
 from mezcal.settings import WrongSetting
 
@@ -48,6 +52,7 @@ class OriginRepository:
         self._no_head = NO_HEAD | access.explained_by_get
         self._client = OriginClient(access, settings, observer)
         self._context = DownloadContext.of(settings, free_space)
+        self._digests = DigestRequests(self._client, self.addresses, digest_files(settings), self._context.new_budget)
 
     def path_of(self, url: str) -> str | None:
         """Return the decoded path of *url* under the base, None if it is elsewhere."""
@@ -96,8 +101,23 @@ class OriginRepository:
         Returns as soon as the origin's response is known to bring a master. Leaving the context ends the download.
         """
         asked, public = self.addresses.url_of(path), urls.join(self.addresses.public, path)
-        with open_download(self._client, asked, public, self._context) as master:
+        address = MasterAddress(asked, public, partial(self._digests.late, path))
+        with open_download(self._client, address, self._context) as master:
             yield master
+
+    def describe(self, path: str) -> MasterDescription:
+        """Ask, by a HEAD, what the origin declares of the master at *path*. Raises the origin's failures."""
+        with closing(self._ask(self.addresses.url_of(path), self._client.digest_request)) as response:
+            check_no_page(response.headers)
+            headers, declared = response.headers, self._client.digest_in(response)
+            computes = self._digests.computes_digests(response)
+        budget = self._context.new_budget()
+        in_file = self._digests.in_file(path, budget)
+        computed = self._digests.computed(path, budget) if computes and in_file is None else None
+        known = [digest for digest in (in_file, declared, computed) if digest is not None]
+        length = headers.get("Content-Length", "")
+        size = int(length) if length.isascii() and length.isdigit() else None
+        return MasterDescription(headers.get("ETag"), headers.get("Last-Modified"), size, strongest(known))
 
 
 def web_access(settings: Settings) -> WebAccess:

@@ -20,6 +20,7 @@ from mezcal.settings.types import (
     AuthType,
     Bytes,
     CommandLine,
+    DigestPattern,
     DownstreamUrls,
     FilterSets,
     HostNames,
@@ -105,6 +106,17 @@ class SettingFields(BaseSettings):
     )
     origin_denied_status: Literal[502, 403] = Field(
         502, description="Status that a client gets if the repository answers 401 or 403."
+    )
+
+    origin_digests: Annotated[Literal["ask", "accept", "off"], LOWER] = Field(
+        "ask",
+        description="Digests with which masters are compared while they arrive: `ask` the repository for them, "
+        "`accept` those that it sends by itself, or `off`.",
+    )
+    origin_digest_file: DigestPattern = Field(
+        None,
+        description="Path of the file that has the digest of a master, as `{path}.sha256`, in the repository or the "
+        "folder. It ends with .sha512, .sha256, .sha1 or .md5.",
     )
 
     denied_status: Literal[451, 404] = Field(

@@ -27,6 +27,8 @@ HOST_NAME = re.compile(r"[A-Za-z0-9._-]+(:[0-9]+)?|\[[0-9A-Fa-f:.]+\](:[0-9]+)?|
 
 BUCKET_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]")
 
+DIGEST_PATTERN = re.compile(r"(?!/|.*//)(?!(?:.*/)?\.{1,2}/).+\.(?:sha512|sha256|sha1|md5)", re.IGNORECASE)
+
 THIS_MACHINE = {"localhost", "127.0.0.1", "::1"}
 
 
@@ -179,6 +181,14 @@ def _web_address(value: str | None) -> str | None:
     return value
 
 
+def _digest_pattern(value: str | None) -> str | None:
+    if value is None:
+        return None
+    if value.count("{path}") != 1 or not DIGEST_PATTERN.fullmatch(value.replace("{path}", "x")):
+        raise ValueError("must have {path} once and end with .sha512, .sha256, .sha1 or .md5, as {path}.sha256")
+    return value
+
+
 def _repository(value: str | None) -> str | None:
     if value is None or value.startswith(("http://", "https://", "file:///")):
         return value
@@ -206,6 +216,7 @@ MemoryBytes = Annotated[int, _parsed(_auto_or_bytes)]
 Seconds = Annotated[float, _parsed(seconds_of)]
 OptionalSeconds = Annotated[float | None, _parsed(_auto_or_seconds)]
 FilterSets = Annotated[str, AfterValidator(_sets_of_three)]
+DigestPattern = Annotated[str | None, AfterValidator(_digest_pattern)]
 JsonObject = Annotated[str, AfterValidator(_json_object)]
 NamedSizes = Annotated[str, AfterValidator(_named_sizes)]
 SigningKey = Annotated[SecretStr | None, AfterValidator(lambda value: _signing_keys((value,))[0] if value else None)]

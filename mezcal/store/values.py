@@ -66,7 +66,8 @@ class Opened:
 class Sidecar:
     """Where a derivative comes from and what it is, kept next to it as `image.json`.
 
-    Times are seconds since 1970; sizes are bytes, width and height pixels.
+    Times are seconds since 1970; sizes are bytes, width and height pixels. *master_digest* is the digest that the
+    origin declared and the master had, as `sha-256:` and hexadecimal digits; of several masters, all of them.
     """
 
     recipe: dict[str, Any]
@@ -83,6 +84,7 @@ class Sidecar:
     made: float
     fresh: float
     note: str | None = None
+    master_digest: str | None = None
 
     def as_bytes(self) -> bytes:
         """Returns the content of the sidecar's file."""

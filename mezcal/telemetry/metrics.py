@@ -124,6 +124,12 @@ class Metrics:
             *("kind", "phase"),
         )
         self.master_bytes = self._counter("mezcal_master_bytes", "Bytes of masters that were converted.", "kind")
+        self.master_digests = self._counter(
+            "mezcal_master_digests",
+            "Masters and the digests that their origin declares. outcome: matched, undeclared (it declares none), "
+            "differed (each master is read once more then).",
+            "outcome",
+        )
         self.shared_downloads = self._counter(
             "mezcal_shared_downloads",
             "Derivatives that were made from a download for another one of the same masters.",

@@ -118,6 +118,7 @@ class _Responses(BaseHTTPRequestHandler):
         headers |= {"Content-Type": kind or "application/octet-stream"} if kind != "" else {}
         headers |= {"ETag": etag} if etag else {}
         headers |= {"Accept-Ranges": "bytes"} if script.ranges else {}
+        headers |= script.computed if "Want-Digest" in self.headers else {}
         if etag and self.headers.get("If-None-Match") == etag:
             return self._plain(304, script, ETag=etag)
         start, end = self._range(script, etag, len(body))

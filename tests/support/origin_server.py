@@ -50,6 +50,7 @@ class Script:
     redirect: str | None = None  # the Location of a 302
     authorization: str | None = None  # the header a request must have; else 401
     headers: dict[str, str] = field(default_factory=dict)  # added to every response
+    computed: dict[str, str] = field(default_factory=dict)  # added to responses to requests with Want-Digest
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from PIL import Image
 
 from mezcal.convert import ConversionOptions
 from mezcal.derive import JobContext, derive, version
-from mezcal.errors import OriginFailed, StoreDown, Undecodable
+from mezcal.errors import MasterDamaged, OriginFailed, StoreDown, Undecodable
 from mezcal.origin import Master, open_origin
 from mezcal.recipe import Frame, Mezzanine, Thumbnail, ThumbnailOptions
 from mezcal.sample import FOLDER
@@ -170,3 +170,29 @@ def test_a_job_that_stops_does_not_wait_for_its_download(store: LocalStore) -> N
         derive(THUMBNAIL, origin, store, ConversionOptions(), JobContext(reserve_memory=no_memory))
     with pytest.raises(OriginFailed):
         derive(THUMBNAIL, origin, store, ConversionOptions())
+
+
+@dataclass
+class DamagingOrigin(FakeOrigin):
+    """An origin whose first *damaged* downloads differ from what it declares."""
+
+    damaged: int = 0
+
+    def end(self) -> None:
+        if self.opened <= self.damaged:
+            raise MasterDamaged("its sha-256 is 00, but the repository declares 01")
+
+
+def test_a_master_that_was_damaged_on_its_way_is_read_once_more(store: LocalStore) -> None:
+    origin, job = DamagingOrigin(AGAVE, damaged=1), JobContext()
+    assert derive(RECIPE, origin, store, ConversionOptions(), job) == store.find(RECIPE)
+    assert (origin.opened, job.progress.differing) == (2, 1)
+
+
+@pytest.mark.parametrize("content", [AGAVE, b"II*\0 no decoder takes this"])
+def test_a_damaged_master_is_refused_as_such_and_leaves_nothing(store: LocalStore, content: bytes) -> None:
+    origin, job = DamagingOrigin(content, damaged=9), JobContext()
+    with pytest.raises(MasterDamaged):
+        derive(RECIPE, origin, store, ConversionOptions(), job)
+    assert (origin.opened, job.progress.differing) == (2, 2)
+    assert left_behind(store) == []

@@ -20,7 +20,7 @@ STATUSES = {
     "frame-missing": 404, "archive-refused": 403, "archive-failed": 502, "archive-timeout": 504,
     "out-of-memory": 503, "ticket-expired": 403, "bad-event": 400,
     "master-outside": 404, "master-unreadable": 502, "profile-missing": 503,
-    "master-archived": 502, "origin-key-refused": 502,
+    "master-archived": 502, "master-damaged": 502, "origin-key-refused": 502,
 }  # fmt: skip
 
 

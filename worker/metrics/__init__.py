@@ -60,7 +60,9 @@ class JobAttempt:
             counters.phase_seconds.labels(kind, phase).observe(taken)
         if outcome == "made":
             counters.job_seconds.labels(kind, lane).observe(seconds)
+        counters.master_digests.labels("differed").inc(self.progress.differing)
         if self.progress.made is not None:
+            counters.master_digests.labels("matched" if self.progress.made.master_digest else "undeclared").inc()
             counters.master_bytes.labels(kind).inc(self.progress.made.master_size or 0)
             counters.shared_downloads.labels(kind).inc(int(self.shares_download))
             counters.derivative_bytes.labels(kind).inc(self.progress.made.size)

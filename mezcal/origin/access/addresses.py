@@ -9,7 +9,10 @@ from urllib.parse import urlsplit
 from mezcal.origin import urls
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from mezcal.http import HttpRequest, HttpResponse
+    from mezcal.origin.fixity import Digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,16 +47,23 @@ class Addresses:
 
 
 class OriginAccess(Protocol):
-    """Access to one origin. *explained_by_get* are the statuses of a HEAD whose reason only a GET's body has."""
+    """Access to one origin. *explained_by_get* are the statuses of a HEAD whose reason only a GET's body has.
+
+    *digest_request* are the headers that ask for the digest of a whole master.
+    """
 
     addresses: Addresses
     explained_by_get: frozenset[int]
+    digest_request: Mapping[str, str]
 
     def prepare(self, request: HttpRequest, /) -> HttpRequest:
         """Return *request*, which leads to the internal address, with all that this server alone may get.
 
         Raises a `Failure` if there is no credential.
         """
+
+    def digest_in(self, headers: Mapping[str, str], /) -> Digest | None:
+        """Return the digest of the whole master that the *headers* of a response declare, None if there is none."""
 
     def check(self, response: HttpResponse, /, *, ranged: bool) -> None:
         """Raise unless *response* brings a master, or a part of it if it is *ranged*: `TransientFailure`, `Failure`."""

@@ -7,11 +7,15 @@ from typing import TYPE_CHECKING
 
 from mezcal.http import trace_headers
 from mezcal.origin.access.credential import authorization
+from mezcal.origin.fixity.headers import WANT_REPR_DIGEST, http_digest
 from mezcal.origin.responses import check_status
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from mezcal.http import HttpRequest, HttpResponse
     from mezcal.origin.access.addresses import Addresses
+    from mezcal.origin.fixity import Digest
     from mezcal.settings import Settings
 
 
@@ -19,6 +23,7 @@ class WebAccess:
     """A web server with the credential of AUTH_TYPE."""
 
     explained_by_get: frozenset[int] = frozenset()
+    digest_request: Mapping[str, str] = WANT_REPR_DIGEST
 
     def __init__(self, addresses: Addresses, settings: Settings) -> None:
         self.addresses = addresses
@@ -33,3 +38,7 @@ class WebAccess:
     def check(self, response: HttpResponse, *, ranged: bool) -> None:
         """Raise unless the status of *response* is that of a master."""
         check_status(response.status, response.headers, ranged=ranged, denied=self._denied)
+
+    def digest_in(self, headers: Mapping[str, str]) -> Digest | None:
+        """Return the digest of the whole master that *headers* declare, None if there is none."""
+        return http_digest(headers)

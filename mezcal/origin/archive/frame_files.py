@@ -9,7 +9,7 @@ from mezcal.errors import MasterDenied, MasterForbidden, OriginRedirectRefused, 
 from mezcal.http import has_user, ignore_outcome, normalise_url, server_of
 from mezcal.origin.access import Addresses, WebAccess
 from mezcal.origin.client import OriginClient
-from mezcal.origin.download import DownloadContext, open_download
+from mezcal.origin.download import DownloadContext, MasterAddress, open_download
 from mezcal.origin.growing_file import free_nothing
 from mezcal.origin.master import MasterStatus
 from mezcal.origin.parts import open_parts
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from mezcal.origin.master import Master
     from mezcal.settings import Settings
 
-    OpenFile = Callable[[OriginClient, str, str, DownloadContext], AbstractContextManager[Master]]
+    OpenFile = Callable[[OriginClient, MasterAddress, DownloadContext], AbstractContextManager[Master]]
 
 READ_SECONDS = 60.0  # thumbnail-service's time-out between two reads of a file
 
@@ -81,7 +81,7 @@ class FrameOrigin:
         access = WebAccess(Addresses(url, url), self._settings)
         client = OriginClient(access, self._settings, self._observer)
         try:
-            with open_file(client, url, public_url, self._context) as master:
+            with open_file(client, MasterAddress(url, public_url), self._context) as master:
                 yield master
         except (MasterDenied, MasterForbidden) as refused:
             raise TicketExpired(f"the file of frame {path} was refused: {refused.detail}") from refused

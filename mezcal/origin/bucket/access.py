@@ -12,12 +12,16 @@ from mezcal.origin import urls
 from mezcal.origin.access import Addresses
 from mezcal.origin.bucket.refusals import BODY_MAX, failure_of
 from mezcal.origin.bucket.signing import RequestSigner
+from mezcal.origin.fixity.headers import CHECKSUM_MODE, s3_digest
 from mezcal.origin.repository import base_url_in
 from mezcal.s3_session import addressing_style
 from mezcal.settings import WrongSetting
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from mezcal.http import HttpRequest, HttpResponse
+    from mezcal.origin.fixity import Digest
     from mezcal.settings import Settings
 
 UNESCAPED = "~"  # S3 computes a signature from the key with all but the unreserved characters escaped (SigV4)
@@ -32,6 +36,8 @@ class BucketAccess:
 
     # A HEAD has no body with a code: the key, the bucket's name or the region may be wrong, and not the master's path.
     explained_by_get = frozenset({301, 307, 308, 401, 403, 404})
+
+    digest_request: Mapping[str, str] = CHECKSUM_MODE
 
     def __init__(self, settings: Settings) -> None:
         self.signer = RequestSigner(settings)
@@ -63,6 +69,10 @@ class BucketAccess:
         if response.status == 200 or (ranged and response.status == 206):
             return
         raise failure_of(response.status, response.headers, _beginning(response), self._denied)
+
+    def digest_in(self, headers: Mapping[str, str]) -> Digest | None:
+        """Return the checksum of the whole object that *headers* declare, None if there is none."""
+        return s3_digest(headers)
 
 
 def _aws_endpoint(region: str) -> str:

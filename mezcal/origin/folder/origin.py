@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from email.utils import formatdate
 from itertools import islice
 from pathlib import Path
@@ -23,9 +23,11 @@ from mezcal.errors import (
     OriginFailed,
 )
 from mezcal.origin import urls
+from mezcal.origin.fixity.digest_files import SIZE_MAX, digest_files
+from mezcal.origin.folder.hashing import FileHash
 from mezcal.origin.folder.listing import FolderListing, has_image_suffix
 from mezcal.origin.folder.opening import open_without_links
-from mezcal.origin.master import Master, MasterStatus, compare_validators
+from mezcal.origin.master import Master, MasterDescription, MasterStatus, compare_validators
 from mezcal.origin.responses import too_large
 from mezcal.recipe.path import plain_path
 from mezcal.settings import WrongSetting
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from mezcal.errors import Failure
+    from mezcal.origin.fixity import Digest
     from mezcal.settings import Settings
 
 ABSENT = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENXIO}
@@ -53,6 +56,7 @@ class FolderOrigin:
         self.listing = FolderListing(str(self._folder))
         self._limit = settings.origin_max_bytes
         self._denied = settings.origin_denied_status
+        self._digest_files = digest_files(settings)
 
     def path_of(self, url: str) -> str | None:
         """Return the decoded path of *url* under the folder, None if it is elsewhere."""
@@ -106,11 +110,17 @@ class FolderOrigin:
     @contextmanager
     def open(self, path: str) -> Iterator[Master]:
         """Open the master at *path* in place. Nothing is copied."""
-        with self._open_file(path) as file:
+        with self._open_file(path) as file, ExitStack() as stack:
             status = os.fstat(file.fileno())
             self._check(status)
+            expected = self._digest_in_file(path)
+            hashed = FileHash(file.fileno(), expected) if expected is not None else None
+            if hashed is not None:
+                stack.enter_context(hashed.running())
 
             def check_unchanged() -> None:
+                if hashed is not None:
+                    hashed.finish()
                 if _version(os.fstat(file.fileno())) != _version(status):
                     raise MasterIncomplete("the master changed while it was read")
 
@@ -122,7 +132,31 @@ class FolderOrigin:
                 size=status.st_size,
                 wait_complete=check_unchanged,
                 bytes_received=lambda: status.st_size,
+                verified_digest=lambda: hashed.verified if hashed is not None else None,
             )
+
+    def describe(self, path: str) -> MasterDescription:
+        """Return what the folder has of the master at *path*, without reading it. Raises as `open`."""
+        with self._open_file(path) as file:
+            status = os.fstat(file.fileno())
+        modified = formatdate(status.st_mtime, usegmt=True)
+        return MasterDescription(_etag(status), modified, status.st_size, self._digest_in_file(path))
+
+    def _digest_in_file(self, path: str) -> Digest | None:
+        """Return the digest in the file of the master at *path*, None if there is none."""
+        if self._digest_files is None:
+            return None
+        try:
+            with self._open_file(self._digest_files.path_for(path)) as file:
+                content = file.read(SIZE_MAX)
+        except (MasterMissing, MasterUnreadable, MasterForbidden) as failure:
+            if not isinstance(failure, MasterMissing):
+                logger.warning("the digest of %s is not known: %s", path, failure.detail)
+            return None
+        found = self._digest_files.read(content, path)
+        if found is None:
+            logger.warning("%s has no digest of %s", self._digest_files.path_for(path), path)
+        return found
 
     def _open_file(self, path: str) -> BinaryIO:
         try:

@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 
 EVICTED = "evicted"
 SIZE_MAX = 2048  # bytes of names and values together: S3's limit
-LEFT_OUT = ("source", "recipe", "note", "master_etag", "master_last_modified")  # in this order, if it is too much
-BLANK = {"source": "", "master_etag": None, "master_last_modified": None, "master_size": None, "note": None}
+# In this order, if it is too much.
+LEFT_OUT = ("source", "recipe", "note", "master_etag", "master_last_modified", "master_digest")
+OPTIONAL = ("master_etag", "master_last_modified", "master_size", "note", "master_digest")
+BLANK: dict[str, str | None] = {"source": "", **dict.fromkeys(OPTIONAL)}
 WHOLE = {"master_size", "size", "width", "height"}
 SECONDS = {"made", "fresh"}
 BASE_64 = "*"

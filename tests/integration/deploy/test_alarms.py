@@ -46,6 +46,7 @@ WELL: Series = {  # what an installation says that makes images and has nothing 
     'mezcal_jobs_total{outcome="process-died"}': f"3{HOURS}",
     "mezcal_quarantined_jobs": f"4{HOURS}",
     'mezcal_deliveries_total{format="s3", outcome="refused"}': f"4{HOURS}",
+    'mezcal_master_digests_total{outcome="differed"}': f"3{HOURS}",
     "mezcal_waiting_chunks": f"40{HOURS}",
     'mezcal_batch_items_total{outcome="done"}': "0+100x180",
     "mezcal_waiting_registrations": f"30{HOURS}",
@@ -76,6 +77,7 @@ ILL: dict[str, tuple[Series, int, dict[str, str]]] = {  # alarm: series that dif
     "MezcalJobsFail": ({'mezcal_jobs_total{outcome="failed"}': "0+30x180"}, 16, {}),
     "MezcalProcessesDie": ({'mezcal_jobs_total{outcome="process-died"}': "0+1x180"}, 21, {}),
     "MezcalQuarantine": ({"mezcal_quarantined_jobs": "4x20 5x160"}, 40, {}),
+    "MezcalMastersDamaged": ({'mezcal_master_digests_total{outcome="differed"}': "0+1x180"}, 5, {}),
     "MezcalEventsRefused": (
         {'mezcal_deliveries_total{format="s3", outcome="refused"}': "0+1x180"}, 20, {"format": "s3"},
     ),

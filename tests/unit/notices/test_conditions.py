@@ -72,6 +72,13 @@ def failed(jobs: Jobs, minutes_ago: int, failure: str, number: int) -> None:
     jobs.minutes.add(int(time.time()) // 60 - minutes_ago, {f"failure:{failure}": number, "jobs:failed": number})
 
 
+def test_one_damaged_master_needs_a_person(jobs: Jobs, settings: Settings) -> None:
+    failed(jobs, 70, "master-damaged", 50)
+    assert names(jobs, settings) == []
+    failed(jobs, 5, "master-damaged", 1)
+    assert names(jobs, settings) == ["masters-damaged"]
+
+
 def test_a_healthy_installation_needs_no_person(jobs: Jobs, settings: Settings) -> None:
     count(jobs, 5, jobs_made=1000)
     failed(jobs, 5, "undecodable", 19)

@@ -1,0 +1,126 @@
+"""Hashes one master while it arrives, and compares it with what its origin declares."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import TYPE_CHECKING
+
+from mezcal.errors import Failure, MasterDamaged, Unforeseen
+from mezcal.origin.fixity.digest import Digest, RunningDigest, strongest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mezcal.origin.retries import RetryBudget
+
+logger = logging.getLogger(__name__)
+
+
+class LateDigest:
+    """A digest that is asked for while the master arrives, on a thread of its own: in a file, or by another request.
+
+    *fetch* returns it, None if there is none, and raises the `Failure` that keeps the master from being checked.
+    """
+
+    def __init__(self, algorithm: str, fetch: Callable[[], Digest | None], budget: RetryBudget) -> None:
+        self.algorithm = algorithm
+        self._fetch, self._budget = fetch, budget
+        self._found: Digest | None = None
+        self._failure: Failure | None = None
+        self._thread = threading.Thread(target=self._run, name="origin-digest", daemon=True)
+
+    def start(self) -> None:
+        """Start to ask for it."""
+        self._thread.start()
+
+    def cancel(self) -> None:
+        """Do not ask again. A request that runs ends by itself."""
+        self._budget.cancelled.set()
+
+    def wait(self) -> Digest | None:
+        """Return the digest, None if there is none. Raises the failure of *fetch*, or `OriginTimeout`."""
+        self._thread.join(self._budget.time_left())
+        if self._thread.is_alive():
+            raise self._budget.too_slow()
+        if self._failure is not None:
+            raise self._failure
+        return self._found
+
+    def _run(self) -> None:
+        try:
+            self._found = self._fetch()
+        except Failure as failure:
+            self._failure = failure
+        except Exception:
+            logger.exception("asking for the digest of a master ended unexpectedly")
+            self._failure = Unforeseen("asking for the digest of the master ended unexpectedly")
+
+
+class FixityCheck:
+    """The digests of one master. *declared* came with it; a *late* one is asked for meanwhile.
+
+    Where the response has a content coding, `Repr-Digest` covers the coded bytes (RFC 9530, 2), but servers behind a
+    proxy that compresses, and files of digests, mean the file. A digest of either proves that the master is whole.
+    """
+
+    def __init__(self, declared: Digest | None = None, late: LateDigest | None = None) -> None:
+        self._declared, self._late = declared, late
+        algorithms = {one.algorithm for one in (declared, late) if one is not None}
+        self._file = {name: RunningDigest(name) for name in algorithms}
+        self._coded: dict[str, RunningDigest] = {}
+        self.verified: Digest | None = None
+
+    def start(self) -> None:
+        """Start to ask for the late digest."""
+        if self._late is not None:
+            self._late.start()
+
+    def cancel(self) -> None:
+        """Stop asking for the late digest."""
+        if self._late is not None:
+            self._late.cancel()
+
+    def coded_by(self, coding: str) -> Callable[[bytes], None] | None:
+        """Begin a response with the content *coding*, whose bytes come from their beginning.
+
+        Returns a function that adds its bytes as they were sent, None if that is not needed.
+        """
+        if not self._file or coding.strip().lower() in {"", "identity"}:
+            self._coded = {}
+            return None
+        self._coded = {name: RunningDigest(name) for name in self._file}
+        return self._add_coded
+
+    def _add_coded(self, data: bytes) -> None:
+        for running in self._coded.values():
+            running.update(data)
+
+    def add(self, data: bytes) -> None:
+        """Add the next bytes of the master."""
+        for running in self._file.values():
+            running.update(data)
+
+    def finish(self) -> None:
+        """Compare the digests of the whole master, and set `verified` to the strongest.
+
+        Raises `MasterDamaged` if one differs, or the failure for which the late one is not known.
+        """
+        late = self._late.wait() if self._late is not None else None
+        expected = [digest for digest in (self._declared, late) if digest is not None]
+        for digest in expected:
+            compare(digest, self._found(digest.algorithm))
+        self.verified = strongest(expected)
+
+    def _found(self, algorithm: str) -> list[Digest]:
+        running = self._file[algorithm], self._coded.get(algorithm)
+        return [one.result() for one in running if one is not None]
+
+
+def compare(expected: Digest, found: list[Digest]) -> None:
+    """Raise `MasterDamaged` unless the *expected* digest of a master is one of those *found*."""
+    if expected not in found:
+        raise MasterDamaged(
+            f"its {expected.algorithm} is {found[0].value.hex()}, but the repository declares {expected.value.hex()} "
+            f"({expected.source})"
+        )
