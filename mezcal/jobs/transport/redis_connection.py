@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote, urlsplit
 
 from redis import BlockingConnectionPool, ConnectionPool, Sentinel, SentinelConnectionPool
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from mezcal.errors import BrokerDown
 
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
 SENTINEL = "sentinel://"
 SENTINEL_PORT = 26379
+SENTINEL_SECONDS = 1.0  # for each of: to connect, to answer
 NO_PORT = "REDIS_URL cannot be read: it must be like redis://:PASSWORD@HOST:6379/0, with the password percent-encoded"
 SCHEMES = ("redis://", "rediss://", "redis+socket://", "unix://", SENTINEL)
 
@@ -115,8 +118,7 @@ def pool(settings: Settings, **options: Any) -> ConnectionPool:
         return BlockingConnectionPool.from_url(url, password=_text(settings.redis_password), **options, **secured)
     parsed = Sentinels.parse(url)
     transport = {"ssl": True, **secured} if secured else {}
-    waits = {name: options[name] for name in ("socket_timeout", "socket_connect_timeout") if name in options}
-    sentinels = Sentinel(parsed.hosts, sentinel_kwargs={**_of_sentinels(settings), **waits, **transport})
+    sentinels = Sentinel(parsed.hosts, sentinel_kwargs={**_of_sentinels(settings), **transport})
     return SentinelPool(
         settings.redis_master,
         sentinels,
@@ -180,8 +182,14 @@ def _named(host: str) -> str:
 
 
 def _of_sentinels(settings: Settings) -> dict[str, Any]:
+    """Return the options of redis-py's clients of sentinels.
+
+    Without them, one that is gone is tried for seconds, and one that is silent for minutes, for each new connection
+    before the others are asked: a worker needs several, one after the other.
+    """
+    waits = {"socket_timeout": SENTINEL_SECONDS, "socket_connect_timeout": SENTINEL_SECONDS}
     password = _text(settings.redis_sentinel_password)
-    return {"password": password} if password else {}
+    return {**waits, "retry": Retry(NoBackoff(), 0), **({"password": password} if password else {})}
 
 
 def _text(secret: SecretStr | None) -> str | None:

@@ -62,9 +62,19 @@ def test_both_passwords_reach_their_servers() -> None:
     )
     config = celery_app(given).conf
     assert config.broker_transport_options["master_name"] == "images"
-    assert config.broker_transport_options["sentinel_kwargs"] == {"password": "of-sentinels"}
+    assert config.broker_transport_options["sentinel_kwargs"]["password"] == "of-sentinels"
     assert "of-redis" in config.broker_url
     assert pool(given).connection_kwargs["password"] == "of-redis"
+
+
+def test_a_sentinel_that_is_gone_or_silent_is_not_waited_for() -> None:
+    """By default, redis-py tries it for seconds, and waits for minutes, before it asks the next one."""
+    given = settings("sentinel://a;b/0", redis_master="images")
+    of_celery = celery_app(given).conf.broker_transport_options["sentinel_kwargs"]
+    [of_jobs, _] = [each.get_connection_kwargs() for each in pool(given).sentinel_manager.sentinels]
+    for options in (of_celery, of_jobs):
+        assert options["retry"].get_retries() == 0
+        assert options["socket_connect_timeout"] == options["socket_timeout"] == 1
 
 
 def test_nothing_secret_is_shown() -> None:
