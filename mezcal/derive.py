@@ -6,7 +6,7 @@ import hashlib
 import json
 import logging
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from mezcal.convert import ConversionContext, ConversionOptions, convert
 from mezcal.convert.context import no_memory_limit
 from mezcal.errors import (
+    BrokerDown,
     MasterDamaged,
     MasterIncomplete,
     NoSuchPicture,
@@ -59,10 +60,11 @@ def _never(_seconds: float) -> bool:
 class JobContext:
     """What the job hands to `derive`. The defaults are for a derivative that is made without a job.
 
-    With *remake*, a stored derivative is replaced. *check_lease* is called just before publishing and raises
-    `Superseded` if another worker has taken over. *reserve_memory* gets the bytes that will be held, and returns when
-    they may be used. *progress* is kept up to date. *wait* waits some seconds while the store fails, and returns False
-    if there is no time left; it raises `Superseded` if another worker has taken over.
+    With *remake*, a stored derivative is replaced. *check_lease* is called just before publishing, when others may wait
+    to publish. It raises `Superseded` if another worker has taken over, and `BrokerDown` if that cannot be found out
+    now. *await_lease* waits until it can be, and raises `Superseded`, too. *reserve_memory* gets the bytes that
+    will be held, and returns when they may be used. *progress* is kept up to date. *wait* waits some seconds while the
+    store fails, and returns False if there is no time left; it raises `Superseded` if another worker has taken over.
     """
 
     remake: bool = False
@@ -70,6 +72,7 @@ class JobContext:
     reserve_memory: Callable[[int], None] = no_memory_limit
     progress: Progress = field(default_factory=Progress)
     wait: Callable[[float], bool] = _never
+    await_lease: Callable[[], None] = _no_lease
 
 
 def derive(
@@ -109,11 +112,26 @@ def _make(recipe: Recipe, origin: Origin, store: Store, options: ConversionOptio
                 masters.extend([stack.enter_context(open_master(name)) for name in _master_names(recipe)])
             sidecar = _convert(recipe, masters, draft, options, job)
             job.progress.drawn(sidecar)
-            stored = persist(partial(store.put, recipe, draft, sidecar, job.check_lease), job.wait)
+            stored = persist(partial(_publish, recipe, draft, sidecar, store, job), job.wait)
             job.progress.stored()
             return stored
 
         return write_draft(store, make)
+
+
+def _publish(recipe: Recipe, draft: Path, sidecar: Sidecar, store: Store, job: JobContext) -> Stored:
+    """Store *draft*, unless the same picture was stored meanwhile. Returns what is stored.
+
+    Workers with another queue may share the store: during an upgrade, those of the former version. While Redis cannot
+    be asked for the lease, no lock of the store is held: the worker that has the job by then would wait for it.
+    """
+    there = None if job.remake else store.describe(recipe)
+    if there is not None and there.sidecar is not None and there.sidecar.is_same_picture(sidecar):
+        return there.stored
+    while True:
+        job.await_lease()
+        with suppress(BrokerDown):
+            return store.put(recipe, draft, sidecar, job.check_lease)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from celery.exceptions import Retry
 
 from mezcal.derive import JobContext, derive
-from mezcal.errors import Failure, OutOfMemory, Superseded, Unavailable, Unforeseen, is_out_of_memory
+from mezcal.errors import BadRecipe, Failure, OutOfMemory, Superseded, Unavailable, Unforeseen, is_out_of_memory
 from mezcal.ingest.registration import size_name
 from mezcal.jobs import Lane
 from mezcal.jobs.guarded_origin import GuardedOrigin
@@ -28,6 +28,7 @@ from worker.app import app, context
 from worker.chores import CHORES
 from worker.companions import JobChain, serves_bulk
 from worker.metrics import JobAttempt
+from worker.newer_jobs import left_to_newer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,12 +73,13 @@ def make(self: Any, wanted: dict[str, Any] | None = None) -> str:
     except HeldBack:
         context().jobs.pipe.wake()
         return "held back"
-    if claim is None:
+    if claim is None or left_to_newer(claim, context().jobs.table):
         return "nothing to do"
     with JobChain(claim, self.request.id) as chain:
         end = _run(claim, chain)
         for companion in chain.companions():
-            _run(companion, chain)
+            if not left_to_newer(companion, context().jobs.table):
+                _run(companion, chain)
     if isinstance(end, Exception):
         raise end
     return end
@@ -85,7 +87,12 @@ def make(self: Any, wanted: dict[str, Any] | None = None) -> str:
 
 def _begin(wanted: dict[str, Any], message: str) -> Claim | None:
     ctx = context()
-    return persist(lambda: ctx.jobs.table.begin(from_json(wanted).key, ctx.name, message, bulk=serves_bulk()))
+    try:
+        key = from_json(wanted).key
+    except BadRecipe as failure:  # a newer version has sent it: the reaper sends it again, to any worker
+        log.warning("a message is left to a worker of a newer version: %s", failure.detail)
+        return None
+    return persist(lambda: ctx.jobs.table.begin(key, ctx.name, message, bulk=serves_bulk()))
 
 
 def _begin_next(message: str) -> Claim | None:
@@ -169,7 +176,7 @@ def _work(attempt: JobAttempt, lease: Lease, masters: KeptMasters) -> Stored:
                 lease.renew_or_raise()
                 ctx.denier.check_now(recipe)
 
-            job = JobContext(claim.remake, guard, reserve_memory, progress, lease.wait)
+            job = JobContext(claim.remake, guard, reserve_memory, progress, lease.wait, lease.await_confirmation)
             return derive(recipe, origin, ctx.store, ctx.options_of(recipe), job)
     except (Failure, JobDelayed):
         raise

@@ -10,7 +10,7 @@ from mezcal.checks import SETTING_HINT, Check, CheckFailed, Severity
 
 if TYPE_CHECKING:
     from mezcal.errors import BrokerDown
-    from mezcal.jobs import BrokerProbe, WorkerRegistry
+    from mezcal.jobs import BrokerProbe, FormerQueue, WorkerRegistry
     from mezcal.settings import Settings
 
 MEMORY_FRACTION = 0.9  # of maxmemory; with more in use the broker soon refuses jobs
@@ -47,6 +47,12 @@ def clock_check(probe: BrokerProbe) -> Check:
 def workers_check(registry: WorkerRegistry) -> Check:
     """Check that there are workers, and that all of them report."""
     return Check("workers", partial(_check_workers, registry), "start a worker: `mezcal up` starts one")
+
+
+def former_queue_check(queue: FormerQueue) -> Check:
+    """Check that no job is left in the queue of a former version, which only workers of that version see."""
+    hint = "keep a worker of that version running until they are made: docs/several-hosts.md"
+    return Check("former queue", partial(_check_former_queue, queue), hint)
 
 
 def _check_broker(probe: BrokerProbe) -> str:
@@ -98,3 +104,10 @@ def _check_workers(registry: WorkerRegistry) -> str:
         hint = "check the hosts of the workers that do not report"
         raise CheckFailed(f"{detail}; not reporting: {', '.join(silent[:3])}", hint, Severity.WARNING)
     return detail
+
+
+def _check_former_queue(queue: FormerQueue) -> str:
+    unfinished = queue.unfinished()
+    if unfinished:
+        raise CheckFailed(f"{unfinished} jobs of a former version are not made yet", level=Severity.WARNING)
+    return "empty"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from mezcal.checks import SETTING_HINT, Check, CheckFailed, Severity
 from mezcal.checks.broker import (
     clock_check,
+    former_queue_check,
     missing_broker_check,
     thorough_broker_check,
     unusable_broker_check,
@@ -25,7 +26,7 @@ from mezcal.checks.store import scratch_check, server_findings, thorough_store_c
 from mezcal.commands.arguments import add_data_dir, settings_of
 from mezcal.commands.terminal.exit_codes import OK, PROBLEMS
 from mezcal.errors import BrokerDown
-from mezcal.jobs import Jobs
+from mezcal.jobs import FormerQueue, Jobs
 from mezcal.settings.typos import find_typos, given_names
 from mezcal.store import open_store
 from mezcal.store.origin_note import OriginNote
@@ -126,6 +127,9 @@ def _check_jobs(settings: Settings) -> Iterator[Finding]:
     if broker.level is not Severity.FAILED:
         yield clock_check(jobs.broker).run()
         yield workers_check(jobs.workers).run()
+        former = former_queue_check(FormerQueue.of(settings)).run()
+        if former.level is not Severity.OK:
+            yield former
         if settings.archive_bucket is not None:
             yield registration_check(jobs.registrations, settings).run()
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from mezcal.jobs.bulk.batches import Batch, Note, Posted
 from mezcal.jobs.facade import Jobs
+from mezcal.jobs.former_queue import FormerQueue
 from mezcal.jobs.job import Job
 from mezcal.jobs.notices import NoticeState
 from mezcal.jobs.outages import persist
@@ -24,6 +25,7 @@ __all__ = [
     "BrokerProbe",
     "Claim",
     "DayCounts",
+    "FormerQueue",
     "Job",
     "JobState",
     "Jobs",

@@ -86,6 +86,11 @@ class Sidecar:
     note: str | None = None
     master_digest: str | None = None
 
+    def is_same_picture(self, other: Sidecar) -> bool:
+        """Returns True if *other* has the same bytes, made from the same version of the master."""
+        names = ("recipe_version", "source", "master_etag", "master_last_modified", "master_size", "sha256")
+        return all(getattr(self, name) == getattr(other, name) for name in names)
+
     def as_bytes(self) -> bytes:
         """Returns the content of the sidecar's file."""
         return json.dumps(asdict(self), indent=1, ensure_ascii=False).encode() + b"\n"

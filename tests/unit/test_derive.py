@@ -6,6 +6,7 @@ import hashlib
 import io
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,7 +14,7 @@ from PIL import Image
 
 from mezcal.convert import ConversionOptions
 from mezcal.derive import JobContext, derive, version
-from mezcal.errors import MasterDamaged, OriginFailed, StoreDown, Undecodable
+from mezcal.errors import BrokerDown, MasterDamaged, OriginFailed, StoreDown, Undecodable
 from mezcal.origin import Master, open_origin
 from mezcal.recipe import Frame, Mezzanine, Thumbnail, ThumbnailOptions
 from mezcal.sample import FOLDER
@@ -196,3 +197,44 @@ def test_a_damaged_master_is_refused_as_such_and_leaves_nothing(store: LocalStor
         derive(RECIPE, origin, store, ConversionOptions(), job)
     assert (origin.opened, job.progress.differing) == (2, 2)
     assert left_behind(store) == []
+
+
+@dataclass
+class RacedOrigin(FakeOrigin):
+    """An origin whose master another worker has read and stored in *race* before it has arrived here."""
+
+    race: LocalStore | None = None
+
+    def end(self) -> None:
+        assert self.race is not None
+        derive(RECIPE, FakeOrigin(self.content), self.race, ConversionOptions())
+
+
+@pytest.mark.parametrize("remake", [False, True])
+def test_the_same_picture_is_published_once_although_two_queues_have_its_job(store: LocalStore, remake: bool) -> None:
+    origin = RacedOrigin(AGAVE, race=store)
+    published: list[None] = []
+    job = JobContext(remake=remake, check_lease=lambda: published.append(None))
+    stored = derive(RECIPE, origin, store, ConversionOptions(), job)
+    assert len(published) == int(remake), "only a remake replaces it"
+    assert stored.etag == store.find(RECIPE).etag  # type: ignore[union-attr]
+    assert len(left_behind(store)) == 2, "the image and its sidecar"
+
+
+def test_no_lock_of_the_store_is_held_while_the_lease_cannot_be_confirmed(store: LocalStore) -> None:
+    own = store.path(RECIPE).relative_to(store.root)
+    answers = iter([BrokerDown("the queue cannot be reached"), None])
+    waited: list[bool] = []
+
+    def check_lease() -> None:
+        if (answer := next(answers)) is not None:
+            raise answer
+
+    def await_lease() -> None:
+        with store.publishing(PurePosixPath(own), patience=0):  # raises `StoreDown` if it is locked
+            waited.append(store.find(RECIPE) is None)
+
+    job = JobContext(check_lease=check_lease, await_lease=await_lease)
+    derive(RECIPE, FakeOrigin(AGAVE), store, ConversionOptions(), job)
+    assert waited == [True, True]
+    assert store.find(RECIPE) is not None

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from redis import RedisError
 
 from mezcal.errors import ORIGIN_AWAY, OriginKeyRefused, StoreDown, Superseded, TimedOut
-from mezcal.jobs.outages import persist
+from mezcal.jobs.outages import persist, raises_broker_down
 from mezcal.jobs.state.keys import Lane
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ BACK_OFF_MAX = 4 * 3600.0  # seconds
 OUTAGE_BACK_OFF_MAX = 40.0  # seconds, where mezcal's own parts failed, and an attempt costs little
 POLL_SECONDS = 0.2
 TIME_TO_STORE = 0.1  # of the job's time limit is left for the last attempt to store
+CONFIRMED_SECONDS = 0.5  # a lease that was confirmed in them is not asked for once more before it is needed
 LOST = "the job was forgotten or given to another worker"
 
 
@@ -43,6 +44,7 @@ class Lease:
         self._table = table
         self._released = threading.Event()
         self._lost = False
+        self._confirmed = time.monotonic()
         self._time_limit_at = (time.monotonic() if began is None else began) + table.policy.time_limit
 
     @contextmanager
@@ -60,7 +62,9 @@ class Lease:
         while not self._lost and not self._released.wait(self._table.policy.lease / 3):
             on_renewal = self.on_renewal
             try:
+                asked = time.monotonic()
                 self._lost = not self._table.renew(self.claim)
+                self._confirmed = asked
                 if on_renewal is not None:
                     on_renewal()
             except (RedisError, MemoryError) as error:  # the job may have used up the memory of its process
@@ -90,9 +94,23 @@ class Lease:
         return True
 
     def renew_or_raise(self) -> None:
-        """Renew the lease at once, before a derivative is published. Raises `Superseded` if the lease is lost."""
-        if not persist(lambda: self._table.renew(self.claim)):
+        """Renew the lease at once, before a derivative is published.
+
+        Raises `Superseded` if the lease is lost, `BrokerDown` if Redis cannot be reached now.
+        """
+        with raises_broker_down():
+            self._renew()
+
+    def await_confirmation(self) -> None:
+        """Wait until Redis confirms the lease, unless it did so a moment ago. Raises `Superseded` if it is lost."""
+        if time.monotonic() - self._confirmed > CONFIRMED_SECONDS:
+            persist(self._renew)
+
+    def _renew(self) -> None:
+        asked = time.monotonic()
+        if not self._table.renew(self.claim):
             raise Superseded(LOST)
+        self._confirmed = asked
 
     def finish(self) -> None:
         """Record that the derivative is stored."""

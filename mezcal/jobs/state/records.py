@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from mezcal.errors import Failure
+from mezcal.errors import BadRecipe, Failure
 from mezcal.jobs.state.keys import JobState, Lane
 from mezcal.recipe import from_json
 
@@ -186,8 +186,11 @@ class Message:
 
     @property
     def label(self) -> str:
-        """The job's name for people."""
-        return from_json(self.recipe).label
+        """The job's name for people. Of a recipe that only a newer version knows, it is that version's JSON."""
+        try:
+            return from_json(self.recipe).label
+        except BadRecipe:
+            return json.dumps(self.recipe)
 
 
 def messages_of(answer: list[str]) -> list[Message]:

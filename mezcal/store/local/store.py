@@ -256,8 +256,8 @@ class LocalStore:
     def publishing(self, own: PurePosixPath, patience: float | None = None) -> Iterator[None]:
         """Let one process at a time publish the derivative *own*, on all hosts that share the store.
 
-        Raises `StoreDown` after *patience* seconds, if given: a worker that cannot reach Redis may hold the lock for
-        two minutes.
+        Raises `StoreDown` after *patience* seconds, if given: a worker whose link to Redis has just broken may hold the
+        lock until its request times out.
         """
         descriptor = lock_file(self.locks, digest_of(own)[:2])
         try:

@@ -1,0 +1,61 @@
+"""Jobs of a newer version: its recipes are not known here, or would be read as others."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import fakeredis
+import pytest
+
+from mezcal.jobs import JobState, Lane, Message
+from mezcal.jobs.former_queue import FormerQueue
+from mezcal.jobs.state.keys import Keys
+from mezcal.jobs.state.policy import JobPolicy
+from mezcal.jobs.state.table import JobTable
+from mezcal.recipe import Mezzanine
+from worker.newer_jobs import left_to_newer
+
+PAGE = Mezzanine.parse("book.tif")
+NEWER = {"kind": "hologram", "path": "book.tif"}
+
+
+@pytest.fixture
+def table() -> JobTable:
+    redis: Any = fakeredis.FakeRedis(decode_responses=True)
+    return JobTable(redis, Keys("x:"), JobPolicy())
+
+
+@pytest.mark.parametrize("recipe", [NEWER, {"kind": "thumbnail"}, Mezzanine.parse("other.tif").as_json()])
+def test_a_job_whose_recipe_is_not_known_is_given_back_without_counting_the_attempt(
+    table: JobTable, recipe: dict[str, Any]
+) -> None:
+    table.ensure(PAGE, Lane.INTERACTIVE)
+    table.redis.hset(table.keys.job(PAGE.key), "recipe", json.dumps(recipe))
+    claim = table.begin(PAGE.key, "w")
+    assert claim is not None
+    assert left_to_newer(claim, table)
+    job = table.read(PAGE.key)
+    assert job is not None
+    assert (job.state, job.attempts) == (JobState.DELAYED, 0)
+
+
+def test_a_known_job_is_kept(table: JobTable) -> None:
+    table.ensure(PAGE, Lane.INTERACTIVE)
+    claim = table.begin(PAGE.key, "w")
+    assert claim is not None
+    assert not left_to_newer(claim, table)
+    assert table.renew(claim)
+
+
+def test_the_message_of_an_unknown_recipe_has_a_label() -> None:
+    assert "hologram" in Message(Lane.BULK, NEWER).label
+
+
+def test_the_jobs_of_a_queue_without_the_mark_of_its_origin_are_counted(table: JobTable) -> None:
+    former = FormerQueue(table.redis, "x:")
+    assert former.unfinished() == 0
+    table.ensure(PAGE, Lane.BULK)
+    table.ensure(Mezzanine.parse("other.tif"), Lane.INTERACTIVE)
+    assert former.unfinished() == 2
+    assert FormerQueue(table.redis, "x:0a1b2c3d:").unfinished() == 0

@@ -1,0 +1,35 @@
+"""Jobs that a newer version has queued during an upgrade, of recipes that this version does not know."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from mezcal.errors import BadRecipe
+from mezcal.jobs.state.leases import Lease
+from mezcal.recipe import from_json
+
+if TYPE_CHECKING:
+    from mezcal.jobs import Claim
+    from mezcal.jobs.state.table import JobTable
+
+log = logging.getLogger(__name__)
+
+LEFT_SECONDS = 2.0  # until a worker may begin the job again: a client may wait for it
+
+
+def left_to_newer(claim: Claim, table: JobTable) -> bool:
+    """Give the job back, without counting the attempt, if this version does not know its recipe. Returns True then.
+
+    A recipe is not known either if it is read as another one: this version would make the wrong derivative.
+    """
+    try:
+        known = from_json(claim.recipe).key == claim.key
+    except (BadRecipe, KeyError, TypeError, ValueError, AttributeError):
+        known = False
+    if known:
+        return False
+    log.warning("the job %s is left to a worker of a newer version: its recipe is not known here", claim.key)
+    with Lease(table, claim).kept() as lease:
+        lease.delay(LEFT_SECONDS)
+    return True
