@@ -76,6 +76,10 @@ test-iipimage: $(VENV)/dev.stamp ## Run the tests that need IIPImage (Debian: ii
 test-root: $(VENV)/dev.stamp ## Run the tests that need root: in networks of their own
 	$(BIN)/pytest -m root
 
+.PHONY: test-hosts
+test-hosts: $(VENV)/dev.stamp ## Run the tests of several hosts: need root and /dev/net/tun (SEED=1)
+	SEED=$(SEED) $(BIN)/pytest -m hosts -rs -s
+
 .PHONY: fuzz
 fuzz: install ## Convert damaged masters, for SECONDS=600 (SEED=n repeats a run)
 	$(BIN)/python -m tools.fuzz_masters --seconds $(or $(SECONDS),600) $(if $(SEED),--seed $(SEED))

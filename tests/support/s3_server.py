@@ -1,8 +1,8 @@
 """A real object store for tests: moto's server in a separate process, with its objects in memory.
 
-`python -m tests.support.s3_server PORT [OPTION ..]`. *plain* takes no notice of conditions on writes, as older servers
-do; *early* refuses those on deletions; *ceph* honours those of a plain PUT alone, and tags only without quotes; *lean*
-lists no multipart uploads; *closed* has no CORS rule. `S3Server.refuse` makes any of them refuse requests.
+`python -m tests.support.s3_server HOST PORT [OPTION ..]`. *plain* takes no notice of conditions on writes, as older
+servers do; *early* refuses those on deletions; *ceph* honours those of a plain PUT alone, and tags only without quotes;
+*lean* lists no multipart uploads; *closed* has no CORS rule. `S3Server.refuse` makes any of them refuse requests.
 """
 
 from __future__ import annotations
@@ -51,20 +51,20 @@ class SeenRequest:
 
 
 class S3Server:
-    """One server on a free port of loopback; what it held is gone when it is started again."""
+    """One server on a free port of *host*; what it held is gone when it is started again."""
 
-    def __init__(self, folder: Path, *options: str) -> None:
-        self._options = options
-        with socket.create_server(("127.0.0.1", 0)) as free:
+    def __init__(self, folder: Path, *options: str, host: str = "127.0.0.1") -> None:
+        self._options, self._host = options, host
+        with socket.create_server((host, 0)) as free:
             self.port = free.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"http://{host}:{self.port}"
         self.log = folder / f"s3-{self.port}.log"
         self.process: subprocess.Popen[bytes] | None = None
         self.keys: dict[str, dict[str, str]] = {}
 
     def start(self) -> None:
         """Start it and wait until it answers."""
-        command = [sys.executable, "-m", "tests.support.s3_server", str(self.port), *self._options]
+        command = [sys.executable, "-m", "tests.support.s3_server", self._host, str(self.port), *self._options]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
         until(self._answers, 30, "an object store")
@@ -146,9 +146,9 @@ class S3Server:
 
 
 @contextmanager
-def running_s3(folder: Path, *options: str) -> Iterator[S3Server]:
+def running_s3(folder: Path, *options: str, host: str = "127.0.0.1") -> Iterator[S3Server]:
     """A server with its log in *folder*, gone at the end."""
-    server = S3Server(folder, *options)
+    server = S3Server(folder, *options, host=host)
     server.start()
     try:
         yield server
@@ -180,7 +180,7 @@ class Refusals:
         return self._headers
 
 
-def serve(port: int, options: list[str]) -> None:
+def serve(host: str, port: int, options: list[str]) -> None:
     """Answer until killed."""
     from moto.server import DomainDispatcherApplication, create_backend_app  # noqa: PLC0415 - in its own process only
     from werkzeug.serving import WSGIRequestHandler, run_simple  # noqa: PLC0415
@@ -211,7 +211,7 @@ def serve(port: int, options: list[str]) -> None:
         return moto(environ, start_response)
 
     WSGIRequestHandler.protocol_version = "HTTP/1.1"  # connections are kept, as object stores keep them
-    run_simple("127.0.0.1", port, application, threaded=True)
+    run_simple(host, port, application, threaded=True)
 
 
 def as_seen(environ: dict[str, Any]) -> dict[str, Any]:
@@ -241,4 +241,4 @@ def lesser(environ: dict[str, Any], method: str, query: str, options: list[str])
 
 
 if __name__ == "__main__":
-    serve(int(sys.argv[1]), sys.argv[2:])
+    serve(sys.argv[1], int(sys.argv[2]), sys.argv[3:])
