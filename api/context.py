@@ -25,6 +25,8 @@ from mezcal.telemetry import tracing
 from mezcal.telemetry.gauges import Gauges
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from flask import Flask
 
     from mezcal.origin import Origin
@@ -64,7 +66,7 @@ class ApiContext:
             jobs=jobs,
             origin=origin,
             readiness=Readiness(jobs, store, OriginNote(settings, store)),
-            freshness=Freshness(settings.hit_fresh_seconds, jobs, store, origin, recipe_versions(settings)),
+            freshness=Freshness(_fresh_seconds(settings), jobs, store, origin, recipe_versions(settings)),
             archive=ArchiveClient(settings),
             signer=Signer(load_secret(settings)) if settings.archive_api_url else None,
             gauges=Gauges(jobs, store, settings.data_dir, settings.hooks),
@@ -75,6 +77,12 @@ class ApiContext:
             waiting_places=WaitingPlaces(settings.waiters_max, settings.client_share),
             denier=Denier(store, settings.denied_status),
         )
+
+
+def _fresh_seconds(settings: Settings) -> Callable[[str], float]:
+    """Return a function that returns for how long the image of a master counts as fresh, by the master's path."""
+    windows = tuple((origin.prefix, origin.settings.hit_fresh_seconds) for origin in settings.origins)
+    return lambda path: next((seconds for prefix, seconds in windows if path.startswith(prefix)), 0)
 
 
 def set_context(app: Flask, api_context: ApiContext) -> None:

@@ -22,7 +22,7 @@ from mezcal.recipe import Mezzanine
 from mezcal.store.local.layout import sidecar_name
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from mezcal.jobs import Jobs
     from mezcal.origin import Origin
@@ -42,16 +42,19 @@ CHANGED_ONCE_IN = 10  # seconds for which a changed file is not reported again
 class Freshness:
     """Knows the ages of stored derivatives by the times of their sidecars, and remembers them in memory.
 
-    *after* is REVALIDATE_AFTER, in seconds. *versions* are those of derivatives made with the settings of now, by the
-    names of their profiles.
+    *after* returns REVALIDATE_AFTER of a master's origin, in seconds, by the master's path. *versions* are those of
+    derivatives made with the settings of now, by the names of their profiles.
     """
 
-    def __init__(self, after: float, jobs: Jobs, store: Store, origin: Origin, versions: Mapping[str, str]) -> None:
+    def __init__(
+        self, after: Callable[[str], float], jobs: Jobs, store: Store, origin: Origin, versions: Mapping[str, str]
+    ) -> None:
         self._after = after
         self._versions = versions
         self._jobs = jobs
         self._store = store
-        self._folder = origin if isinstance(origin, FolderOrigin) else None
+        self._origin = origin
+        self._has_folders = any(isinstance(member.origin, FolderOrigin) for member in origin.members)
         self._known: dict[Stored, tuple[float, bool | None]] = {}  # valid until; whether it is stale, None for never
         self._requests: queue.Queue[tuple[Stored, Mezzanine]] = queue.Queue(REQUESTS_MAX)
         self._requested: dict[Stored, Mezzanine] = {}  # while fresh: to be compared when they no longer are
@@ -63,28 +66,29 @@ class Freshness:
         A thumbnail is never stale: its key has the versions of its frames. Neither is an image without a sidecar, as
         umd-lib/mezcal made them: nothing is known of its master at that time.
         """
-        if not self._after or not isinstance(recipe, Mezzanine):
+        after = self._after(recipe.path) if isinstance(recipe, Mezzanine) else 0
+        if not after or not isinstance(recipe, Mezzanine):
             return False
         now = time.time()
         valid_until, stale = self._known.get(stored, (0.0, False))
         if now >= valid_until:
-            valid_until, stale = self._check(stored, now)
+            valid_until, stale = self._check(stored, after, now)
             if len(self._known) >= KNOWN_MAX:
                 self._known.clear()
             self._known[stored] = valid_until, stale
             if stale:
                 self._request(stored, recipe)
-        if self._folder and stale is False and len(self._requested) < KNOWN_MAX:
+        if self._has_folders and stale is False and len(self._requested) < KNOWN_MAX:
             self._requested[stored] = recipe
             self._start_thread()
         return bool(stale)
 
-    def _check(self, stored: Stored, now: float) -> tuple[float, bool | None]:
+    def _check(self, stored: Stored, after: float, now: float) -> tuple[float, bool | None]:
         """Return until when the answer is valid, and whether *stored* is stale: None if it has no sidecar."""
         fresh = _last_fresh(stored)
         if fresh is None:
-            return now + self._after, None
-        fresh_until = fresh + self._after
+            return now + after, None
+        fresh_until = fresh + after
         return (fresh_until, False) if now < fresh_until else (now + STALE_SECONDS, True)
 
     def _request(self, stored: Stored, recipe: Mezzanine) -> None:
@@ -117,9 +121,9 @@ class Freshness:
 
     def _handle(self, stored: Stored, recipe: Mezzanine) -> None:
         try:
-            result = self._compare(self._folder, recipe) if self._folder else None
+            result = self._compare(recipe)
             if result is RevalidationResult.UNCHANGED:
-                self._known[stored] = time.time() + self._after, False
+                self._known[stored] = time.time() + self._after(recipe.path), False
             elif result is RevalidationResult.CHANGED:
                 self._jobs.request_revalidation(recipe, CHANGED_ONCE_IN, Lane.INTERACTIVE)
             else:  # after a change of the settings all images are outdated: they do not compete with clients who wait
@@ -128,15 +132,21 @@ class Freshness:
             log.warning("%s could not be revalidated: %s", recipe.label, error)
         except Failure as error:  # the folder is away: a line for each image would be too many
             log.debug("%s could not be revalidated: %s", recipe.label, error)
-            self._known[stored] = time.time() + self._after, True
+            self._known[stored] = time.time() + self._after(recipe.path), True
 
-    def _compare(self, folder: FolderOrigin, recipe: Mezzanine) -> RevalidationResult:
-        """Return whether the file or the settings have changed since; a file that is gone has changed."""
+    def _compare(self, recipe: Mezzanine) -> RevalidationResult | None:
+        """Return whether the file or the settings have changed since; a file that is gone has changed.
+
+        Returns None if the master is no file.
+        """
+        member, path = self._origin.of_path(recipe.path)
+        if not isinstance(member.origin, FolderOrigin):
+            return None
         time.sleep(FILE_SECONDS)
         sidecar = self._store.sidecar(recipe)
         if sidecar is None:
             return RevalidationResult.CHANGED
-        status = folder.revalidate(recipe.path, sidecar.master_etag, sidecar.master_last_modified)
+        status = member.origin.revalidate(path, sidecar.master_etag, sidecar.master_last_modified)
         if status is not MasterStatus.UNCHANGED:
             return RevalidationResult.CHANGED
         outdated = is_outdated(sidecar, self._versions.get(recipe.profile.name))

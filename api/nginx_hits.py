@@ -72,7 +72,7 @@ class NginxLogReader:
             _count(text)
             if self._log is not None:
                 self._log.write(_hits(text))
-            if self._context.settings.hit_fresh_seconds:
+            if self._context.settings.checks_hits:
                 self._revalidate_old({hit.path for hit in _hits(text)})
 
     def _revalidate_old(self, paths: set[str]) -> None:

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mezcal.convert import ConvertedImage
-    from mezcal.origin import Master, Origin
+    from mezcal.origin import Master, MasterSource
     from mezcal.recipe import Mezzanine, Recipe
     from mezcal.settings import Settings
     from mezcal.store import Store, Stored
@@ -76,7 +76,7 @@ class JobContext:
 
 
 def derive(
-    recipe: Recipe, origin: Origin, store: Store, options: ConversionOptions, job: JobContext | None = None
+    recipe: Recipe, origin: MasterSource, store: Store, options: ConversionOptions, job: JobContext | None = None
 ) -> Stored:
     """Make the derivative unless it is stored already. Safe to run twice, even at the same time.
 
@@ -100,7 +100,7 @@ def derive(
         raise
 
 
-def _make(recipe: Recipe, origin: Origin, store: Store, options: ConversionOptions, job: JobContext) -> Stored:
+def _make(recipe: Recipe, origin: MasterSource, store: Store, options: ConversionOptions, job: JobContext) -> Stored:
     """Fetch the masters, convert them and store the derivative. Returns it."""
     with ExitStack() as stack:
         masters: list[Master] = []
@@ -144,7 +144,7 @@ def _noting_reading(masters: list[Master]) -> Iterator[None]:
         raise
 
 
-def _opener(recipe: Recipe, origin: Origin) -> Callable[[str], AbstractContextManager[Master]]:
+def _opener(recipe: Recipe, origin: MasterSource) -> Callable[[str], AbstractContextManager[Master]]:
     """Returns how *origin* opens the masters of *recipe*: a cutout needs few bytes of its frames."""
     is_cutout = isinstance(recipe, Thumbnail) and recipe.options.cutout is not None
     opener: Callable[[str], AbstractContextManager[Master]] = getattr(origin, "open_parts", origin.open)

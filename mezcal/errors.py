@@ -110,6 +110,12 @@ class MasterOutside(MasterMissing):
     slug, title = "master-outside", "The path leads out of the folder of masters"
 
 
+class OriginUnknown(Failure):
+    """None of several origins has masters at such a path."""
+
+    slug, title, status = "origin-unknown", "No repository has masters at this path", 404
+
+
 class MasterDenied(Failure):
     """The origin refuses the master (401, 403). The credential is mezcal's, so the status is 502."""
 

@@ -84,6 +84,13 @@ TABLE = {
         "there now: mezcal failures --forget {JOB}",
         "docs/http.md",
     ),
+    "origin-unknown": Explanation(
+        "No repository of this service has files at {PATH}. Check the beginning of the path.",
+        "The path begins with none of the prefixes in {ORIGINS_FILE}.",
+        "Correct the link; or add an origin with that prefix, or one with an empty prefix for all other paths, and "
+        "start mezcal again.",
+        "docs/origins.md",
+    ),
     "master-outside": Explanation(
         "There is no such image here. Check the spelling.",
         "The path leads out of {REPO_BASE_URL}, by a link. mezcal opens only files in that folder.",

@@ -39,7 +39,7 @@ from worker.metrics import count_origin_response
 from worker.metrics.server import MetricsProcess
 
 if TYPE_CHECKING:
-    from mezcal.origin import Origin
+    from mezcal.origin import MasterSource, Origin
     from mezcal.recipe import Recipe
     from mezcal.store import DerivativeStore
 
@@ -102,7 +102,7 @@ class WorkerContext:
             )
         return ConversionOptions.of(self.settings, profile.name)
 
-    def origin_of(self, recipe: Recipe) -> Origin:
+    def origin_of(self, recipe: Recipe) -> MasterSource:
         """Return the origin of *recipe*'s masters: the repository, or the archive by the ticket that a client left."""
         if not isinstance(recipe, Thumbnail):
             return self.origin
@@ -117,7 +117,7 @@ def context() -> WorkerContext:
     given = settings()
     table = JobTable(connect(given, WORKER_SECONDS), Keys(given.redis_prefix), JobPolicy.of(given))
     store = open_store(given)
-    origin = open_origin(given, partial(count_origin_response, "repository"), free_space_for_masters(given, store))
+    origin = open_origin(given, count_origin_response, free_space_for_masters(given, store))
     return WorkerContext(
         settings=given,
         origin=origin,

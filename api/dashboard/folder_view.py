@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, cast
 
 from flask import request, url_for
 from werkzeug.exceptions import NotFound
@@ -15,14 +15,14 @@ from api.responses import html
 from mezcal.errors import BadRecipe, BrokerDown
 from mezcal.explanations import explanation_of
 from mezcal.jobs import JobState
-from mezcal.origin import FolderOrigin
+from mezcal.origin import FolderOrigin, FolderPage
 from mezcal.recipe import Mezzanine
 from mezcal.recipe.path import plain_path
 
 if TYPE_CHECKING:
     from api.context import ApiContext
     from mezcal.jobs import Record
-    from mezcal.origin import FolderPage
+    from mezcal.origin import OriginMember
     from mezcal.store import Described
 
 PAGE_SIZE = 60  # names
@@ -149,15 +149,33 @@ class KnownMasters:
 
 def has_folders(context: ApiContext) -> bool:
     """Return True if the origin is a folder, which can be listed."""
-    return isinstance(context.origin, FolderOrigin)
+    return any(isinstance(member.origin, FolderOrigin) for member in context.origin.members)
 
 
 def _listed(context: ApiContext, path: str, number: int) -> FolderPage:
-    """Return the names of the page *number*. Raises `NotFound`."""
-    if not isinstance(context.origin, FolderOrigin):
-        raise NotFound("the repository is not a folder, and has no list of its masters")
+    """Return the names of the page *number*, with the folders that lead to other origins. Raises `NotFound`."""
+    folder = f"{path}/" if path else ""
+    members = context.origin.members
+    owner = next((member for member in members if folder.startswith(member.prefix)), None)
+    below = [member for member in members if member.prefix.startswith(folder) and member.prefix != folder]
+    leading = {member.prefix.removeprefix(folder).partition("/")[0] for member in below if _is_folder(member)}
+    if owner is None or not _is_folder(owner):
+        if not leading:
+            raise NotFound("the repository is not a folder, and has no list of its masters")
+        return FolderPage(sorted(leading), [], len(leading))
+    listed = _page_of(cast("FolderOrigin", owner.origin), folder.removeprefix(owner.prefix).rstrip("/"), number)
+    new = sorted(leading - set(listed.folders)) if number == 1 else []
+    return FolderPage(new + listed.folders, listed.images, listed.total + len(leading))
+
+
+def _is_folder(member: OriginMember) -> bool:
+    return isinstance(member.origin, FolderOrigin)
+
+
+def _page_of(origin: FolderOrigin, path: str, number: int) -> FolderPage:
+    """Return the names of the page *number* of the folder at *path* of *origin*. Raises `NotFound`."""
     try:
-        listed = context.origin.listing.page(plain_path(path) if path else "", (number - 1) * PAGE_SIZE, PAGE_SIZE)
+        listed = origin.listing.page(plain_path(path) if path else "", (number - 1) * PAGE_SIZE, PAGE_SIZE)
     except OSError as error:
         raise NotFound(f"this folder cannot be listed: {error.strerror}") from error
     if number > 1 and not (listed.folders or listed.images):

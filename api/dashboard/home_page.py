@@ -145,9 +145,9 @@ def folders_url(context: ApiContext) -> str:
 
 
 def shown_base_url(context: ApiContext) -> str:
-    """Return the repository's base URL; empty for a folder unless an operator asks: others need not know its path."""
-    base_url = context.origin.base_url
-    return "" if base_url.startswith("file:") and not is_operator() else base_url
+    """Return the base URLs of the repositories, without folders unless an operator asks: others need not know them."""
+    bases = [member.origin.base_url for member in context.origin.members]
+    return " or ".join(base for base in bases if is_operator() or not base.startswith("file:"))
 
 
 def _recipes(context: ApiContext, listed: list[str]) -> list[Mezzanine]:

@@ -13,9 +13,8 @@ from flask import request
 
 from api.context import context
 from api.security.auth import is_operator
-from mezcal.errors import BrokerDown, Retention
+from mezcal.errors import BrokerDown, OriginUnknown, Retention
 from mezcal.explanations import TELL, Explanation, explanation_of, filled
-from mezcal.origin.urls import join
 
 if TYPE_CHECKING:
     from mezcal.errors import Failure
@@ -75,7 +74,13 @@ def _remembered_until(job: str) -> float | None:
     return None
 
 
+def _master_url(path: str) -> str | None:
+    with suppress(OriginUnknown):
+        return context().origin.of_path(path)[0].url_of(path)
+    return None
+
+
 def _for_operators(explained: Explanation, job: str | None, path: str | None) -> tuple[str, str]:
-    master = None if path is None else join(context().origin.base_url, path)
+    master = _master_url(path) if path else None
     settings = context().settings
     return filled(explained.operator, settings, master=master), filled(explained.step, settings, job=job, master=master)

@@ -20,13 +20,16 @@ from mezcal.origin.client import OriginClient
 from mezcal.origin.repository import addresses_of, web_access
 from mezcal.origin.retries import RetryBudget
 from mezcal.recipe import Mezzanine
-from mezcal.settings import AuthType
+from mezcal.settings import AuthType, WrongSetting
+from mezcal.settings.origins import REPOSITORY
+from mezcal.settings.origins.tables import in_words_of_the_file
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from mezcal.http import HttpResponse
     from mezcal.settings import Settings
+    from mezcal.settings.origins import NamedOrigin
 
 UNREADABLE_HINT = "let mezcal's user read the file (chmod o+r, or another owner) and enter its folders (chmod o+x)"
 REQUEST_SECONDS = 10.0  # for each request
@@ -35,10 +38,36 @@ CLOCK_SECONDS = 30.0  # by which the clocks may differ: signed tokens and URLs a
 EXPIRY_SECONDS = 86_400.0  # before a token's end from which its expiry is a warning
 
 
-def origin_check(settings: Settings) -> Check:
-    """Check that the repository answers and accepts the credential."""
+def origin_checks(settings: Settings) -> list[Check]:
+    """Check that each repository answers and accepts its credential."""
+    if not settings.origins:
+        return [Check("origin", _no_origin, "")]
+    return [_origin_check(named) for named in settings.origins]
+
+
+def _no_origin() -> str:
+    return "REPO_BASE_URL is not set, and no `mezcal up` with an --origin or with its samples runs here"
+
+
+def _origin_check(named: NamedOrigin) -> Check:
     hint = "check REPO_BASE_URL, and if this machine can reach that host"
-    return Check("origin", partial(_check_origin, settings), hint)
+    check = partial(_check_origin, named.settings)
+    if named.name == REPOSITORY:
+        return Check("origin", check, hint)
+    return Check(
+        f"origin {named.name}", partial(_in_its_words, check, named.name), in_words_of_the_file(hint, named.name)
+    )
+
+
+def _in_its_words(check: Callable[[], str], name: str) -> str:
+    """Run *check*. What it raises names the fields of ORIGINS_FILE instead of the settings."""
+    try:
+        return check()
+    except CheckFailed as failed:
+        hint = failed.hint and in_words_of_the_file(failed.hint, name)
+        raise CheckFailed(failed.detail, hint, failed.level) from failed
+    except WrongSetting as wrong:
+        raise WrongSetting(in_words_of_the_file(str(wrong), name)) from wrong
 
 
 def master_check(settings: Settings, path: str) -> Check:
@@ -52,12 +81,10 @@ def archive_check(settings: Settings) -> Check:
 
 
 def _check_origin(settings: Settings) -> str:
-    if settings.repo_base_url is None:
-        return "REPO_BASE_URL is not set, and no `mezcal up` with an --origin or with its samples runs here"
     origin = open_origin(settings)
     if isinstance(origin, FolderOrigin):
         return _check_folder(origin)
-    if settings.repo_base_url.startswith("s3://"):
+    if (settings.repo_base_url or "").startswith("s3://"):
         return check_bucket(settings)
     try:
         response = _request_head(settings)
@@ -145,7 +172,8 @@ def _check_master(settings: Settings, path: str) -> str:
     except MasterUnreadable as unreadable:
         raise CheckFailed(unreadable.detail, UNREADABLE_HINT) from unreadable
     except MasterDenied as denied:
-        raise CheckFailed(denied.detail, _credential_hint(settings)) from denied
+        named = settings.origin_of(recipe.path)
+        raise CheckFailed(denied.detail, _credential_hint(named.settings if named else settings)) from denied
     if not first_bytes:
         raise CheckFailed(f"{recipe.path} is empty")
     size = "unknown size" if master.size is None else f"{master.size:,} bytes"

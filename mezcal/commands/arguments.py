@@ -40,7 +40,7 @@ def settings_with_broker(options: argparse.Namespace) -> Settings:
         where = settings.data_dir.absolute()
         detail = f"REDIS_URL is not set, and no `mezcal up` runs in {where}"
         raise BrokerDown(f"{detail}: name the data folder of the one that runs with --data-dir")
-    if settings.repo_base_url is None:
+    if not settings.origins:
         raise WrongSetting("REPO_BASE_URL is not set: each origin has a queue of its own at REDIS_URL")
     return settings
 

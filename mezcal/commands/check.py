@@ -19,7 +19,7 @@ from mezcal.checks.broker import (
 from mezcal.checks.downstream import hook_check
 from mezcal.checks.local_machine import codecs_check, nginx_check, overcommit_check, secrets_check
 from mezcal.checks.notices import notice_check
-from mezcal.checks.origins import archive_check, master_check, origin_check
+from mezcal.checks.origins import archive_check, master_check, origin_checks
 from mezcal.checks.queues import queue_check
 from mezcal.checks.registration import registration_check
 from mezcal.checks.store import scratch_check, server_findings, thorough_store_check
@@ -105,7 +105,8 @@ def _describe(settings: Settings) -> str:
 
 def _check_origins(settings: Settings, path: str | None) -> Iterator[Finding]:
     yield secrets_check().run()
-    yield origin_check(settings).run()
+    for check in origin_checks(settings):
+        yield check.run()
     if path is not None:
         yield master_check(settings, path).run()
     if settings.archive_api_url:

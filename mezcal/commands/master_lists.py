@@ -39,7 +39,7 @@ def open_list(name: str) -> TextIO:
 
 def names_for(settings: Settings) -> MasterNames:
     """Returns what understands the names of masters for the origin of *settings*."""
-    return MasterNames(open_origin(settings) if settings.repo_base_url else None)
+    return MasterNames(open_origin(settings) if settings.origins else None)
 
 
 def _readable(name: str) -> str:

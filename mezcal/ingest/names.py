@@ -87,7 +87,12 @@ class MasterNames:
     def __init__(self, origin: Origin | None) -> None:
         self._origin = origin
         self._listing = origin.listing if isinstance(origin, ListingOrigin) else None
-        self._folder = origin.listing if isinstance(origin, FolderOrigin) else None
+        self._members = origin.members if origin else ()
+        self._folders = [
+            (member.prefix, member.origin.listing)
+            for member in self._members
+            if isinstance(member.origin, FolderOrigin)
+        ]
 
     def path_of_url(self, url: str) -> str | None:
         """Return the path of *url*, None if it is not one of the origin's."""
@@ -161,30 +166,46 @@ class MasterNames:
         return name
 
     def _path_of_url(self, url: str) -> str:
-        if self._origin is not None and self._listing and url.rstrip("/") + "/" == self._origin.base_url:
-            return ""
+        bases = {member.origin.base_url: member.prefix for member in self._members}
+        whole = bases.get(url.rstrip("/") + "/")
+        if whole is not None and self._listing:
+            return whole
         path = self.path_of_url(url)
-        if path is None and self._origin is not None and not self._folder:
-            raise BadRecipe(f"this URL is not in the repository: its URLs begin with {self._origin.base_url}")
+        if path is None and len(bases) > len(self._folders):
+            begin = " or ".join(base for base in bases if base.startswith(NETWORK))
+            raise BadRecipe(f"this URL is not in the repository: its URLs begin with {begin}")
         if path is None:
             raise BadRecipe(f"REPO_BASE_URL is no such URL: give the path relative to the repository, as {EXAMPLE}")
         return path
 
     def _path_of_absolute(self, path: str, name: str) -> str:
-        found = self._folder.path_of(path) if self._folder else None
+        found = self._in_a_folder(path)
         if found is not None:
             return found
-        if self._folder:
-            raise BadRecipe(f"it is not below the repository's folder, {self._folder.folder}")
+        if self._folders:
+            folders = " or ".join(folder.folder for _, folder in self._folders)
+            raise BadRecipe(f"it is not below the repository's folder, {folders}")
         shown = path.lstrip("/") if name.startswith("/") else EXAMPLE
         raise BadRecipe(f"give the path relative to the repository, without a leading slash: {shown or EXAMPLE}")
+
+    def _in_a_folder(self, absolute: str) -> str | None:
+        """Return the path of the file or folder that is *absolute* on this machine, None if no origin has it."""
+        for prefix, folder in self._folders:
+            found = folder.path_of(absolute)
+            if found is not None and self._is_of(prefix, prefix + found):
+                return prefix + found
+        return None
+
+    def _is_of(self, prefix: str, path: str) -> bool:
+        """Return True if *prefix* is the one that decides which origin has *path*."""
+        return next((member.prefix for member in self._members if path.startswith(member.prefix)), None) == prefix
 
     def _path_from_here(self, name: str) -> str:
         """Return the path of *name* seen from the current folder, if that leads into the repository's folder.
 
         Elsewhere `./` is dropped: the lines that `find .` prints in the repository's folder begin with it.
         """
-        found = self._folder.path_of(f"{Path.cwd()}/{name}") if self._folder else None
+        found = self._in_a_folder(f"{Path.cwd()}/{name}")
         if found is not None:
             return found
         if name.startswith("./") and (rest := LEADING_DOTS.sub("", name)):

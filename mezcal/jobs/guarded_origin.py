@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from mezcal.jobs.origin_guard import OriginGuard
     from mezcal.jobs.state.leases import Lease
-    from mezcal.origin import Master, MasterStatus
+    from mezcal.origin import Master
     from mezcal.origin.kept_masters import KeptMasters
 
 
@@ -23,20 +23,7 @@ class GuardedOrigin:
     """
 
     def __init__(self, origin: KeptMasters, guard: OriginGuard, lease: Lease, kind: str) -> None:
-        self.base_url = origin.base_url
         self._origin, self._guard, self._lease, self._kind = origin, guard, lease, kind
-
-    def path_of(self, url: str) -> str | None:
-        """Do the same as the method of the origin."""
-        return self._origin.path_of(url)
-
-    def list_paths(self, most: int) -> list[str]:
-        """Do the same as the method of the origin."""
-        return self._origin.list_paths(most)
-
-    def revalidate(self, path: str, etag: str | None, last_modified: str | None) -> MasterStatus:
-        """Do the same as the method of the origin, without limits: it is one small request."""
-        return self._origin.revalidate(path, etag, last_modified)
 
     @contextmanager
     def open(self, path: str) -> Iterator[Master]:

@@ -36,7 +36,7 @@ from mezcal.origin.fixity.headers import part_digest
 from mezcal.origin.retries import TransientFailure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from mezcal.http import Observer
     from mezcal.origin.access import OriginAccess
@@ -48,12 +48,20 @@ if TYPE_CHECKING:
 class OriginClient:
     """Sends requests to one origin. Threads may share it, and it may be created before a process forks.
 
-    What *access* adds is sent to the server of the internal address alone. *observer* gets the outcome of each request.
+    What *access* adds is sent to the server of the internal address alone, and no redirect may lead there below one of
+    the *foreign* URLs, which are those of other origins. *observer* gets the outcome of each request.
     """
 
-    def __init__(self, access: OriginAccess, settings: Settings, observer: Observer = ignore_outcome) -> None:
+    def __init__(
+        self,
+        access: OriginAccess,
+        settings: Settings,
+        observer: Observer = ignore_outcome,
+        foreign: Sequence[str] = (),
+    ) -> None:
         self._access = access
         self._home = server_of(access.addresses.internal)
+        self._foreign = tuple(foreign)
         self._allowed_hosts = frozenset(host.lower() for host in settings.origin_redirect_hosts)
         self._digests = settings.origin_digests
         self._http = HttpClient(settings.origin_connect_timeout, settings.origin_read_timeout, observer=observer)
@@ -111,7 +119,15 @@ class OriginClient:
             raise _origin_failure(failed, budget) from failed
 
     def _may_redirect(self, url: str, target: str) -> bool:
+        if server_of(target) == self._home and self._is_foreign(target):
+            return False
         return urls.may_redirect(self._home, url, target, self._allowed_hosts)
+
+    def _is_foreign(self, target: str) -> bool:
+        """Return True if *target* is a master of another origin on the same server: it must not get the credential."""
+        addresses = self._access.addresses
+        own = [len(base) for base in (addresses.public, addresses.internal) if urls.is_below(base, target)]
+        return any(urls.is_below(base, target) and len(base) > max(own, default=0) for base in self._foreign)
 
 
 def read_chunks(

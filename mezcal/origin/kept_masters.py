@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
-    from mezcal.origin import Master, MasterStatus, Origin
+    from mezcal.origin import Master, MasterSource
 
     OpenMaster = Callable[[str], AbstractContextManager[Master]]
 
@@ -27,8 +27,7 @@ class KeptMasters:
     may make another page of it. Unless *keep*, no master stays open: those of a folder are not downloaded.
     """
 
-    def __init__(self, origin: Origin, *, keep: bool) -> None:
-        self.base_url = origin.base_url
+    def __init__(self, origin: MasterSource, *, keep: bool) -> None:
         self._origin = origin
         self._keep = keep
         self._open = ExitStack()
@@ -49,18 +48,6 @@ class KeptMasters:
     def holds(self, path: str) -> bool:
         """Return True if opening and reading the master at *path* takes no further request: it is downloaded whole."""
         return path in self._masters and not self._masters[path].in_parts
-
-    def path_of(self, url: str) -> str | None:
-        """Do the same as the method of the origin."""
-        return self._origin.path_of(url)
-
-    def list_paths(self, most: int) -> list[str]:
-        """Do the same as the method of the origin."""
-        return self._origin.list_paths(most)
-
-    def revalidate(self, path: str, etag: str | None, last_modified: str | None) -> MasterStatus:
-        """Do the same as the method of the origin."""
-        return self._origin.revalidate(path, etag, last_modified)
 
     @contextmanager
     def open(self, path: str) -> Iterator[Master]:

@@ -17,11 +17,12 @@ from mezcal.origin.fixity.digest_files import digest_files
 from mezcal.origin.fixity.requests import DigestRequests
 from mezcal.origin.growing_file import free_nothing
 from mezcal.origin.master import MasterDescription, MasterStatus, compare_validators
+from mezcal.origin.members import OneOrigin
 from mezcal.origin.responses import check_no_page
 from mezcal.settings import WrongSetting
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from mezcal.http import HttpResponse, Observer
     from mezcal.origin.access import OriginAccess
@@ -34,10 +35,11 @@ NO_HEAD = frozenset({400, 405, 501})  # the answers of servers without HEAD; the
 NO_BODY = frozenset({204, 304})
 
 
-class OriginRepository:
+class OriginRepository(OneOrigin):
     """The masters under the public address of *access*, asked for at its internal one.
 
-    It connects when the first master is opened.
+    Redirects below one of the *foreign* URLs, those of other origins on the same server, are refused. It connects when
+    the first master is opened.
     """
 
     def __init__(
@@ -46,17 +48,14 @@ class OriginRepository:
         settings: Settings,
         observer: Observer = ignore_outcome,
         free_space: FreeSpaceCallback = free_nothing,
+        foreign: Sequence[str] = (),
     ) -> None:
         self.addresses = access.addresses
         self.base_url = self.addresses.public
         self._no_head = NO_HEAD | access.explained_by_get
-        self._client = OriginClient(access, settings, observer)
+        self._client = OriginClient(access, settings, observer, foreign)
         self._context = DownloadContext.of(settings, free_space)
         self._digests = DigestRequests(self._client, self.addresses, digest_files(settings), self._context.new_budget)
-
-    def path_of(self, url: str) -> str | None:
-        """Return the decoded path of *url* under the base, None if it is elsewhere."""
-        return urls.path_under(self.base_url, url)
 
     def list_paths(self, _most: int) -> list[str]:
         """Return nothing: a repository has no list of its masters."""

@@ -49,6 +49,12 @@ def path_under(base: str, url: str) -> str | None:
     return "/".join(path) or None
 
 
+def is_below(base: str, url: str) -> bool:
+    """Return True if *url* is *base* or below it, whatever its query."""
+    bare = url.partition("#")[0].partition("?")[0]
+    return path_under(base, bare.rstrip("/") + "/x") is not None
+
+
 def _authority(parts: SplitResult) -> tuple[str, str | None, int | None]:
     scheme, host, port = parts.scheme, parts.hostname, parts.port
     if scheme == "s3":

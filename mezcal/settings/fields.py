@@ -59,7 +59,13 @@ class SettingFields(BaseSettings):
     repo_base_url: Repository = Field(
         None,
         description="URL of the masters: `http(s)://host/path`, with or without a final slash, "
-        "`s3://bucket/prefix` or `file:///folder`. If unset, `mezcal up` serves its built-in samples.",
+        "`s3://bucket/prefix` or `file:///folder`. If it and ORIGINS_FILE are unset, `mezcal up` serves its built-in "
+        "samples.",
+    )
+    origins_file: Path | None = Field(
+        None,
+        description="File (TOML) with further origins, each for the paths that begin with its prefix. See "
+        "docs/origins.md. If unset, REPO_BASE_URL is the only one.",
     )
     repo_internal_url: WebAddress = Field(
         None,

@@ -7,7 +7,11 @@ import re
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote, urlsplit
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 SAMPLES = "samples"  # the repository of an installation without one: the built-in masters, wherever they are installed
 SAMPLES_FOLDER = Path(__file__).parent.parent / "sample"
@@ -19,34 +23,45 @@ SAFE = "/!$&'()*+,;=:@~"
 
 @dataclass(frozen=True, slots=True)
 class OriginIdentity:
-    """The addresses of the repository and of the science archive, None without one, in their normal forms.
+    """The addresses of all origins in their normal forms: the repository, the science archive, and the *others*.
 
-    An address without its credential is all that counts: two spellings of one address are one origin, and two
-    addresses of one repository are two. Links in the path of a folder are not followed: another host that mounts the
-    same masters may have other links.
+    The *others* are pairs of a prefix of paths and the address of their origin. The *repository* has all other paths;
+    it is empty if no origin has them. An address without its credential is all that counts: two spellings of one
+    address are one origin, and two addresses of one repository are two. Links in the path of a folder are not
+    followed: another host that mounts the same masters may have other links.
     """
 
     repository: str
     archive: str | None = None
+    others: tuple[tuple[str, str], ...] = ()
 
     @classmethod
-    def of(cls, repository: str | None, archive: str | None) -> OriginIdentity:
-        """Returns the identity of the origin at these URLs. Without a *repository* it is that of the samples."""
-        normal = SAMPLES if repository is None else normal_address(repository)
-        return cls(normal, normal_address(archive) if archive else None)
+    def of(cls, repository: str | None, archive: str | None, others: Mapping[str, str] | None = None) -> OriginIdentity:
+        """Returns the identity of the origins at these URLs, those of *others* by their prefixes.
+
+        Without a *repository* and *others* it is that of the samples.
+        """
+        normal = normal_address(repository) if repository else "" if others else SAMPLES
+        pairs = tuple(sorted((prefix, normal_address(url)) for prefix, url in (others or {}).items()))
+        return cls(normal, normal_address(archive) if archive else None, pairs)
 
     def __str__(self) -> str:
         repository = "the built-in samples" if self.repository == SAMPLES else self.repository
-        return f"{repository} and the archive {self.archive}" if self.archive else repository
+        others = [f"{address} for {prefix}" for prefix, address in self.others]
+        masters = ", ".join(filter(None, (repository, *others)))
+        return f"{masters} and the archive {self.archive}" if self.archive else masters
 
     @property
     def mark(self) -> str:
         """A short digest, for names of keys."""
-        return _digest("\n".join(filter(None, (self.repository, self.archive))))
+        others = (f"{prefix} {address}" for prefix, address in self.others)
+        return _digest("\n".join(filter(None, (self.repository, self.archive, *others))))
 
     @property
     def folder_name(self) -> str:
-        """The name of a folder for its cache, which is the same if an archive is added to a repository."""
+        """The name of a folder for its cache, which stays the same if an archive or other origins are added."""
+        if not self.repository:
+            return "cache-origins"
         main = self.archive if self.archive and self.repository == SAMPLES else self.repository
         if main == SAMPLES:
             return f"cache-{SAMPLES}"
@@ -55,15 +70,30 @@ class OriginIdentity:
         return f"cache-{re.sub(r'[^A-Za-z0-9.-]+', '_', name)[:64] or 'root'}-{_digest(main)}"
 
     def accepts(self, other: OriginIdentity) -> bool:
-        """Returns True if a store of this origin may be used for *other*. An archive may be added, or left out."""
-        both_archives = self.archive and other.archive
-        return self.repository == other.repository and (not both_archives or self.archive == other.archive)
+        """Returns True if a store of this origin may be used for *other*.
 
-    def has_master(self, source: str) -> bool:
-        """Returns True if the URL *source* is that of a master of the repository."""
-        if self.repository == SAMPLES:  # another version of mezcal may have been installed elsewhere
+        An archive, or an origin with a prefix, may be added or left out.
+        """
+        pairs = ((self.repository, other.repository), (self.archive, other.archive))
+        before, now = dict(self.others), dict(other.others)
+        same = all(before[prefix] == now[prefix] for prefix in before.keys() & now.keys())
+        return same and all(not (one and another) or one == another for one, another in pairs)
+
+    def extended_by(self, other: OriginIdentity) -> OriginIdentity:
+        """Returns this identity with all that *other* has in addition."""
+        others = tuple(sorted((dict(self.others) | dict(other.others)).items()))
+        return OriginIdentity(self.repository or other.repository, self.archive or other.archive, others)
+
+    def owner_of(self, path: str) -> str:
+        """Returns the address of the origin that has the master at *path*, "" if none has."""
+        return next((found for prefix, found in reversed(self.others) if path.startswith(prefix)), self.repository)
+
+    def has_master(self, source: str, path: str) -> bool:
+        """Returns True if the URL *source* is that of the master at *path*, as far as its origin tells."""
+        address = self.owner_of(path)
+        if address == SAMPLES:  # another version of mezcal may have been installed elsewhere
             return SAMPLES_PATH in source
-        return normal_address(source).startswith(self.repository)
+        return bool(address) and normal_address(source).startswith(address)
 
 
 def normal_address(url: str) -> str:

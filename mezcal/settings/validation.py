@@ -11,20 +11,22 @@ from mezcal.errors import WrongSetting
 from mezcal.settings.downstream.address import WEBHOOK, HookAddress
 from mezcal.settings.fields import SettingFields
 from mezcal.settings.origin_identity import OriginIdentity
+from mezcal.settings.origins import REPOSITORY, NamedOrigin, OriginTable, read_origins
+from mezcal.settings.origins.rules import check_repository, implied_auth_type
 from mezcal.settings.other_names import Implied, OtherNames
 from mezcal.settings.profiles import ProfileFields, read_profiles
 from mezcal.settings.rules import reason_of
 from mezcal.settings.secret_files import SecretFiles
-from mezcal.settings.types import DEFAULT_MAX_PIXELS, AuthType
+from mezcal.settings.types import DEFAULT_MAX_PIXELS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource
 
 # Without REVALIDATE_AFTER, for folders alone: comparing a file costs nearly nothing, and no folder sends events.
 FOLDER_HIT_SECONDS = 30  # and as long again until the next request: an edited master is shown within a minute
-BUCKET = "s3://"
 FOLDER_UNASKED_SECONDS = 20 * 3600  # the walk through a large store takes some hours: each image within a day
 
 
@@ -33,6 +35,7 @@ class Settings(SettingFields):
 
     model_config = SettingsConfigDict(defer_build=False)
     _profiles: dict[str, ProfileFields] = PrivateAttr(default_factory=dict)
+    _origin_tables: tuple[OriginTable, ...] = PrivateAttr(())
 
     @classmethod
     def settings_customise_sources(
@@ -61,14 +64,8 @@ class Settings(SettingFields):
     @model_validator(mode="before")
     @classmethod
     def _credential_implies_auth_type(cls, values: dict[str, Any]) -> dict[str, Any]:
-        """Choose AUTH_TYPE by the credential that is set. Of several, the order is that of umd-lib/mezcal."""
-        if not values.get("auth_type") and not str(values.get("repo_base_url")).startswith(BUCKET):
-            if values.get("jwt_secret"):
-                values["auth_type"] = AuthType.JWT_SECRET
-            elif values.get("jwt_token"):
-                values["auth_type"] = AuthType.JWT_TOKEN
-            elif values.get("repo_username") and values.get("repo_password"):
-                values["auth_type"] = AuthType.BASIC
+        if not values.get("auth_type") and (implied := implied_auth_type(values)):
+            values["auth_type"] = implied
         return values
 
     @model_validator(mode="before")
@@ -100,29 +97,13 @@ class Settings(SettingFields):
         return self
 
     @model_validator(mode="after")
-    def _check_internal_url(self) -> Self:
-        if self.repo_internal_url and not (self.repo_base_url or "").startswith(("http", BUCKET)):
-            raise ValueError(
-                "REPO_INTERNAL_URL needs REPO_BASE_URL, the http(s):// or s3:// URL by which others name the masters"
-            )
+    def _check_repository(self) -> Self:
+        check_repository(self)
         return self
 
     @model_validator(mode="after")
-    def _check_bucket_of_masters(self) -> Self:
-        base = self.repo_base_url or ""
-        if not base.startswith(BUCKET):
-            if self.repo_requester_pays:
-                raise ValueError("REPO_REQUESTER_PAYS needs a bucket: REPO_BASE_URL=s3://bucket/prefix")
-            return self
-        if "@" in base.removeprefix(BUCKET).partition("/")[0]:
-            raise ValueError("REPO_BASE_URL contains a key: set REPO_USERNAME and REPO_PASSWORD instead")
-        if "?" in base or "#" in base:
-            raise ValueError(f"REPO_BASE_URL is {base!r}: must be s3://bucket/prefix, with ? and # as %3F and %23")
-        if self.auth_type is not AuthType.NONE:
-            raise ValueError(
-                f"AUTH_TYPE is {self.auth_type}: requests to a bucket are signed, so remove it, and set the key by "
-                "REPO_USERNAME and REPO_PASSWORD"
-            )
+    def _read_origins(self) -> Self:
+        self._origin_tables = read_origins(self)
         return self
 
     @model_validator(mode="after")
@@ -165,6 +146,26 @@ class Settings(SettingFields):
         return tuple(HookAddress.parse(url.get_secret_value()) for url in self.downstream_urls)
 
     @property
+    def origins(self) -> tuple[NamedOrigin, ...]:
+        """All origins of masters, the longest prefix first; none if neither REPO_BASE_URL nor ORIGINS_FILE is set."""
+        named = [NamedOrigin(table.name, table.prefix, self._alone(table.values)) for table in self._tables]
+        if self.repo_base_url is not None:
+            named.append(NamedOrigin(REPOSITORY, "", self._alone({}) if named else self))
+        return tuple(sorted(named, key=lambda origin: len(origin.prefix), reverse=True))
+
+    def origin_of(self, path: str) -> NamedOrigin | None:
+        """The origin that has the masters whose paths begin as *path* does, None if none has."""
+        return next((origin for origin in self.origins if origin.has(path)), None)
+
+    @property
+    def _tables(self) -> tuple[OriginTable, ...]:
+        return self._origin_tables if self.origins_file else ()
+
+    def _alone(self, values: Mapping[str, Any]) -> Settings:
+        """These settings for one origin alone, to which *values* belong. The folders stay the same."""
+        return self.model_copy(update={**values, "origins_file": None, "tmp_dir": self.scratch_dir})
+
+    @property
     def cache_dir(self) -> Path:
         """The root folder of the store, as an absolute path. In DATA_DIR each origin has one of its own."""
         return (self.storage_dir or self.data_dir / self.origin_identity.folder_name).absolute()
@@ -172,7 +173,8 @@ class Settings(SettingFields):
     @property
     def origin_identity(self) -> OriginIdentity:
         """Which origin this installation is for."""
-        return OriginIdentity.of(self.repo_base_url, self.archive_api_url)
+        urls = {table.prefix: table.url for table in self._tables}
+        return OriginIdentity.of(self.repo_base_url or urls.pop("", None), self.archive_api_url, urls)
 
     @property
     def redis_prefix(self) -> str:
@@ -190,6 +192,11 @@ class Settings(SettingFields):
         if self.revalidate_after is not None:
             return self.revalidate_after
         return FOLDER_HIT_SECONDS if self.has_folder_origin else 0
+
+    @property
+    def checks_hits(self) -> bool:
+        """True if an image may become stale that clients ask for."""
+        return any(origin.settings.hit_fresh_seconds for origin in self.origins)
 
     @property
     def unasked_fresh_seconds(self) -> float:

@@ -18,17 +18,20 @@ from typing import TYPE_CHECKING, Any
 
 from mezcal.errors import CannotStart, Failure, StoreDown, WrongSetting
 from mezcal.recipe import Mezzanine
+from mezcal.settings import Layout
 from mezcal.settings.origin_identity import OriginIdentity
 from mezcal.store import open_store
 from mezcal.store.local.layout import OURS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from mezcal.settings import Settings
-    from mezcal.store import DerivativeStore
+    from mezcal.store import DerivativeStore, StoredEntry
 
 EXAMINED = 20  # derivatives of a store without a note: a request each at a bucket
+EXAMINE_SECONDS = 5.0  # that the derivatives of new origins are looked for
 CLAIM_SECONDS = 10.0  # that a start waits for a store
 CHECK_SECONDS = 5.0  # for which a note that was right is not read again
 ADOPT = "mezcal cache adopt"
@@ -51,7 +54,9 @@ class Note:
 
     def as_bytes(self) -> bytes:
         """Returns the content of the note's file."""
-        values = {"repository": self.origin.repository, "archive": self.origin.archive, "written": self.written}
+        values: dict[str, Any] = {"repository": self.origin.repository, "archive": self.origin.archive}
+        values |= {"others": dict(self.origin.others)} if self.origin.others else {}
+        values |= {"written": self.written}
         return json.dumps(values, indent=1, ensure_ascii=False).encode() + b"\n"
 
     @classmethod
@@ -59,7 +64,9 @@ class Note:
         """Returns the note in *data*, None if there is none that can be read."""
         try:
             values: dict[str, Any] = json.loads(data or b"")
-            return cls(OriginIdentity(str(values["repository"]), values.get("archive")), float(values["written"]))
+            others = tuple(sorted(dict(values.get("others", {})).items()))
+            origin = OriginIdentity(str(values["repository"]), values.get("archive"), others)
+            return cls(origin, float(values["written"]))
         except (ValueError, TypeError, KeyError, AttributeError):
             return None
 
@@ -70,8 +77,9 @@ class OriginNote:
     def __init__(self, settings: Settings, store: DerivativeStore) -> None:
         self._store = store
         self._origin = settings.origin_identity
-        self._named = settings.repo_base_url is not None
+        self._named = bool(settings.origins)
         self._place = place_of(settings)
+        self._by_path = settings.storage_layout is Layout.BASIC
         self._variable = "AWS_PREFIX" if settings.storage == "s3" else "STORAGE_DIR"
         self._lock = threading.Lock()
         self._right_until = 0.0
@@ -87,17 +95,19 @@ class OriginNote:
             self._right_until = time.monotonic() + CHECK_SECONDS
 
     def claim(self) -> str | None:
-        """Do the same as `check`, and write the note if there is none, or if it names no archive yet.
+        """Do the same as `check`, and write the note if there is none, or if it lacks one of the origins.
 
         Returns a line for the log if derivatives were adopted.
         """
         self.check()
         content = self._store.inventory.load_origin_note()
         note = Note.from_bytes(content)
-        if note is not None and (note.origin.archive or not self._origin.archive):
+        known = OriginIdentity("") if note is None else note.origin
+        named = known.extended_by(self._origin)
+        if note is not None and named == known:
             return None
-        adopted = note is None and self._examine()
-        if not self._write(replace=content is not None):  # damaged, or without an archive
+        adopted = self._examine(known) and note is None
+        if not self._write(named, replace=content is not None):  # damaged, or it lacks one
             self._right_until = 0.0
             self.check()  # another process was first
         elif adopted:
@@ -107,29 +117,48 @@ class OriginNote:
     def adopt(self) -> OriginIdentity | None:
         """Write the note, whatever there was. Returns the origin that it named."""
         note = self._read()
-        self._write(replace=True)
+        self._write(self._origin, replace=True)
         return note.origin if note else None
 
     def _read(self) -> Note | None:
         return Note.from_bytes(self._store.inventory.load_origin_note())
 
-    def _write(self, *, replace: bool) -> bool:
-        note = Note(self._origin, time.time())
+    def _write(self, origin: OriginIdentity, *, replace: bool) -> bool:
+        note = Note(origin, time.time())
         return self._store.inventory.save_origin_note(note.as_bytes(), replace=replace)
 
-    def _examine(self) -> bool:
-        """Returns True if there are derivatives. Raises `ForeignStore` if one of the first is of another origin."""
+    def _examine(self, known: OriginIdentity) -> bool:
+        """Returns True if there are derivatives of masters whose origin is not *known*.
+
+        Raises `ForeignStore` if one of the first of them is of another origin than its path says.
+        """
         entry = None
-        for entry in islice(self._store.entries(), EXAMINED):
+        for entry in islice(self._entries_of_new(known), EXAMINED):
             sidecar = entry.sidecar()
             if sidecar is None or sidecar.recipe.get("kind") != Mezzanine.kind:
                 continue
-            if not self._origin.has_master(sidecar.source):
+            path = str(sidecar.recipe.get("path", ""))
+            if known.owner_of(path) != self._origin.owner_of(path) and not self._origin.has_master(
+                sidecar.source, path
+            ):
                 raise self._refusal(f"has an image of {sidecar.source}, which is not of {self._origin}")
         return entry is not None
 
+    def _entries_of_new(self, known: OriginIdentity) -> Iterator[StoredEntry]:
+        """Yield the derivatives of origins that are not *known*, as far as the names of their folders tell.
+
+        Those after `EXAMINE_SECONDS` are not looked at: a store of millions does not hold up a start.
+        """
+        ends = time.monotonic() + EXAMINE_SECONDS
+        for entry in self._store.entries():
+            if not self._by_path or known.owner_of(entry.name) != self._origin.owner_of(entry.name):
+                yield entry
+            if time.monotonic() > ends:
+                return
+
     def _refusal(self, reason: str) -> ForeignStore:
-        origin = "" if self._origin.repository == "samples" else f" --origin '{self._origin.repository}'"
+        is_named = self._origin.repository not in {"", "samples"} and not self._origin.others
+        origin = f" --origin '{self._origin.repository}'" if is_named else ""
         same = "these are the same masters at a new address, or the former address was a mistake"
         remedy = f"set another {self._variable}; or, if {same}, run once: "
         return ForeignStore(f"the cache {self._place} {reason}", f"{remedy}{ADOPT}{origin}")
@@ -191,7 +220,7 @@ def adopt(settings: Settings, folder: Path | None = None) -> Adoption:
 
     Raises `WrongSetting`, `StoreDown`.
     """
-    if settings.repo_base_url is None:
+    if not settings.origins:
         raise WrongSetting("REPO_BASE_URL is not set: say by --origin where the masters are now")
     if folder is not None:
         _rename(folder.absolute(), settings)

@@ -73,6 +73,15 @@ def secrets_of(settings: Settings) -> Iterator[str]:
                 yield from _of_webhook(text)
             else:
                 yield (urlsplit(text).password or "") if "://" in text else text
+    for origin in settings.origins:
+        yield from _of_origin(origin.settings)
+
+
+def _of_origin(settings: Settings) -> Iterator[str]:
+    """Yield the credential of the one origin of *settings*."""
+    for secret in (settings.jwt_token, settings.jwt_secret, settings.repo_password):
+        if secret is not None:
+            yield secret.get_secret_value()
     if settings.repo_username and settings.repo_password:
         pair = f"{settings.repo_username}:{settings.repo_password.get_secret_value()}"
         yield b64encode(pair.encode()).decode()

@@ -10,6 +10,7 @@ from mezcal.errors import Failure, OutOfMemory, ProfileMissing, Retention, Unava
 
 STATUSES = {
     "bad-recipe": 400, "unauthorized": 401, "forbidden": 403, "denied": 451, "master-missing": 404,
+    "origin-unknown": 404,
     "master-denied": 502,
     "master-forbidden": 403, "origin-failed": 502, "origin-timeout": 504, "origin-redirect-refused": 502,
     "not-an-image": 415, "undecodable": 422, "too-large": 413, "timed-out": 504, "quarantined": 422, "unavailable": 503,

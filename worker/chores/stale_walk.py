@@ -18,6 +18,7 @@ from worker.app import context
 from worker.chores import chore
 
 if TYPE_CHECKING:
+    from mezcal.settings import Settings
     from mezcal.store import Sidecar
     from mezcal.store.inventory import Inventory, InventoryItem
 
@@ -33,7 +34,7 @@ def walk() -> None:
     Remove empty images, which umd-lib/mezcal left when its disk was full: nginx would serve them.
     """
     ctx = context()
-    inventory, after = ctx.store.inventory, ctx.settings.unasked_fresh_seconds
+    inventory, after = ctx.store.inventory, _shortest_fresh_seconds(ctx.settings)
     if not after and not isinstance(inventory, RemovesEmptyImages):
         return
     requests_left, sidecars_left = ctx.settings.revalidate_per_minute, inventory.sidecars_per_walk
@@ -49,6 +50,11 @@ def walk() -> None:
         if requests_left <= 0 or sidecars_left <= 0 or time.monotonic() > ends:
             break
     ctx.jobs.chores.save_cursor(items.cursor)
+
+
+def _shortest_fresh_seconds(settings: Settings) -> float:
+    """Returns for how long an image of any origin counts as fresh; 0 means always."""
+    return min(filter(None, (origin.settings.unasked_fresh_seconds for origin in settings.origins)), default=0)
 
 
 def _is_older(item: InventoryItem, than: float) -> bool:
@@ -71,9 +77,13 @@ def _changed_or_unknown(inventory: Inventory, item: InventoryItem) -> Mezzanine 
     """
     ctx, sidecar = context(), inventory.sidecar(item)
     recipe = from_json(sidecar.recipe) if sidecar is not None else None
-    if sidecar is None or not isinstance(recipe, Mezzanine):
+    origin = ctx.settings.origin_of(recipe.path) if isinstance(recipe, Mezzanine) else None
+    if sidecar is None or origin is None or not isinstance(recipe, Mezzanine):
         return None
-    if ctx.settings.has_folder_origin and _is_unchanged(recipe, sidecar):
+    after = origin.settings.unasked_fresh_seconds
+    if not after or not _is_older(item, time.time() - after):
+        return None
+    if origin.settings.has_folder_origin and _is_unchanged(recipe, sidecar):
         ctx.store.refresh(recipe, replace(sidecar, fresh=time.time()))
         return None
     return recipe

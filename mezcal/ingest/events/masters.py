@@ -7,10 +7,11 @@ from fnmatch import fnmatchcase, translate
 from mimetypes import MimeTypes
 from typing import TYPE_CHECKING, Any
 
-from mezcal.errors import BadRecipe
+from mezcal.errors import BadRecipe, OriginUnknown
 from mezcal.ingest.events.event import OBJECT, PATH, RECIPE, URL, EventKind
 from mezcal.origin import urls
 from mezcal.recipe import Mezzanine, from_json, profiles_of
+from mezcal.settings.origins import REPOSITORY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from mezcal.origin import Origin
     from mezcal.recipe import Recipe
     from mezcal.settings import Settings
+    from mezcal.settings.origins import NamedOrigin
 
 
 class EventIgnored(Exception):
@@ -30,14 +32,24 @@ class MasterResolver:
 
     def __init__(self, settings: Settings, origin: Origin) -> None:
         self.origin = origin
-        self._bases = [base.rstrip("/") + "/" for base in settings.webhook_base_urls]
-        own = urls.bucket_and_prefix(settings.repo_base_url or "")
-        self._buckets = [bucket.partition("/")[::2] for bucket in settings.webhook_buckets] + ([own] if own else [])
+        self._bases = [(base, "") for base in settings.webhook_base_urls]
+        self._buckets = [(bucket, "") for bucket in settings.webhook_buckets]
+        for named in settings.origins:
+            self._add_names_of(named, shared=named.name == REPOSITORY)
         self._paths = re.compile("|".join(map(translate, settings.webhook_paths)))
         self._types = settings.webhook_types
         self._profiles = profiles_of(settings)
         self._guess = MimeTypes(filenames=()).guess_type  # the same on every machine
         self._path_of: dict[str, Callable[[Any], str]] = {PATH: _text, URL: self._of_url, OBJECT: self._of_object}
+
+    def _add_names_of(self, origin: NamedOrigin, *, shared: bool) -> None:
+        """Add the URLs and buckets by which events name masters of *origin*, unless they are *shared* by all."""
+        if not shared:
+            self._bases += [(base, origin.prefix) for base in origin.settings.webhook_base_urls]
+            self._buckets += [(bucket, origin.prefix) for bucket in origin.settings.webhook_buckets]
+        own = urls.bucket_and_prefix(origin.base_url)
+        if own:
+            self._buckets.append(("/".join(own), origin.prefix))
 
     def resolve(self, event: Event) -> Recipe:
         """Return the recipe that *event* is about.
@@ -52,6 +64,7 @@ class MasterResolver:
             recipe = Mezzanine.parse(path)
         except BadRecipe as wrong:
             raise EventIgnored(wrong.detail) from wrong
+        self._of_origin("", path)
         if event.kind is EventKind.WANTED:  # the filters below are for events, not for lists
             return self._in_profile(recipe, event.profile)
         if not self._paths.match(path):
@@ -69,10 +82,10 @@ class MasterResolver:
 
     def _of_url(self, url: Any) -> str:
         text = _text(url)
-        for base in self._bases:
-            path = urls.path_under(base, text)
+        for base, prefix in self._bases:
+            path = urls.path_under(f"{base.rstrip('/')}/", text)
             if path is not None:
-                return path
+                return self._of_origin(prefix, path)
         path = self.origin.path_of(text)
         if path is None:
             raise EventIgnored("its URL begins neither with REPO_BASE_URL nor with one of WEBHOOK_BASE_URLS")
@@ -80,10 +93,25 @@ class MasterResolver:
 
     def _of_object(self, place: Any) -> str:
         bucket, key = place
-        for name, prefix in self._buckets:
-            if bucket == name and key.startswith(prefix):
-                return str(key).removeprefix(prefix)
+        for configured, prefix in self._buckets:
+            name, _, beginning = configured.partition("/")
+            if bucket == name and key.startswith(beginning):
+                return self._of_origin(prefix, str(key).removeprefix(beginning))
         raise EventIgnored("its bucket and key are neither below REPO_BASE_URL nor in WEBHOOK_BUCKETS")
+
+    def _of_origin(self, prefix: str, rest: str) -> str:
+        """Return the path of the master *rest* of the origin with this *prefix*; the empty one is shared by all.
+
+        Raises `EventIgnored` if another origin has that path.
+        """
+        path = prefix + rest
+        try:
+            member, _ = self.origin.of_path(path)
+        except OriginUnknown as unknown:
+            raise EventIgnored(unknown.detail) from unknown
+        if prefix not in {"", member.prefix}:
+            raise EventIgnored(f"the origin {member.name} has the masters at this path")
+        return path
 
     def _check_type(self, path: str, media: str | None) -> None:
         """Raise `EventIgnored` if the media type, or that of the file name, is not in WEBHOOK_TYPES."""

@@ -11,7 +11,6 @@ from mezcal.origin.access import Addresses, WebAccess
 from mezcal.origin.client import OriginClient
 from mezcal.origin.download import DownloadContext, MasterAddress, open_download
 from mezcal.origin.growing_file import free_nothing
-from mezcal.origin.master import MasterStatus
 from mezcal.origin.parts import open_parts
 from mezcal.origin.urls import is_listed
 from mezcal.settings import AuthType
@@ -46,18 +45,6 @@ class FrameOrigin:
         self._ticket = ticket
         self._observer = observer
         self._context = DownloadContext.of(settings, free_space)
-
-    def path_of(self, _url: str) -> str | None:
-        """Return None: frames are requested by their ids."""
-        return None
-
-    def list_paths(self, _most: int) -> list[str]:
-        """Return nothing."""
-        return []
-
-    def revalidate(self, _path: str, _etag: str | None, _last_modified: str | None) -> MasterStatus:
-        """Return UNCHANGED: another version of a frame has another recipe."""
-        return MasterStatus.UNCHANGED
 
     @contextmanager
     def open(self, path: str) -> Iterator[Master]:

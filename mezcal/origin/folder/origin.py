@@ -28,6 +28,7 @@ from mezcal.origin.folder.hashing import FileHash
 from mezcal.origin.folder.listing import FolderListing, has_image_suffix
 from mezcal.origin.folder.opening import open_without_links
 from mezcal.origin.master import Master, MasterDescription, MasterStatus, compare_validators
+from mezcal.origin.members import OneOrigin
 from mezcal.origin.responses import too_large
 from mezcal.recipe.path import plain_path
 from mezcal.settings import WrongSetting
@@ -47,7 +48,7 @@ LEFT_ALONE = {"lost+found"}  # of an empty disk
 logger = logging.getLogger(__name__)
 
 
-class FolderOrigin:
+class FolderOrigin(OneOrigin):
     """The regular files under a `file:///` folder. A link that leads out of it is not followed."""
 
     def __init__(self, settings: Settings) -> None:
@@ -57,10 +58,6 @@ class FolderOrigin:
         self._limit = settings.origin_max_bytes
         self._denied = settings.origin_denied_status
         self._digest_files = digest_files(settings)
-
-    def path_of(self, url: str) -> str | None:
-        """Return the decoded path of *url* under the folder, None if it is elsewhere."""
-        return urls.path_under(self.base_url, url)
 
     def list_paths(self, most: int) -> list[str]:
         """Return the first masters' paths in the order of their names. A large folder is not read to its end."""

@@ -142,7 +142,7 @@ def _log_hits(config: NginxConfig, profile: Profile) -> str:
 
 def _log_formats(settings: Settings) -> str:
     """Returns the formats of the log of hits and of CACHE_USE_LOG, for each profile: nginx knows it by the location."""
-    long = settings.access_log == "all" or bool(settings.hit_fresh_seconds)
+    long = settings.access_log == "all" or settings.checks_hits
     lines = []
     for profile in profiles_of(settings).values():
         lines.append(f"log_format mezcal_hit_{profile.name} '{hit_format(profile.name, long=long)}';")

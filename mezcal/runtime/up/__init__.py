@@ -93,7 +93,8 @@ def reserve_places(options: UpOptions, folder: Folder, stack: ExitStack) -> Plac
 def greet(journal: Journal, chosen: Settings, started: list[parts.Part]) -> None:
     """Log what is started, for which masters. It is the first line that a user sees."""
     samples = chosen.repo_base_url == sample.FOLDER.as_uri()
-    masters = "the built-in samples" if samples else str(chosen.repo_base_url)
+    urls = [f"{origin.prefix}: {origin.base_url}" if origin.prefix else origin.base_url for origin in chosen.origins]
+    masters = "the built-in samples" if samples else ", ".join(urls)
     archive = f"; frames: {chosen.archive_api_url}" if chosen.archive_api_url else ""
     cache = chosen.cache_dir if chosen.storage == "local" else f"the bucket {chosen.aws_bucket}"
     names = ", ".join(part.name for part in started)

@@ -24,7 +24,15 @@ if TYPE_CHECKING:
 
 # of the settings that say which installation it is
 REMEMBERED = (
-    *("repo_base_url", "repo_internal_url", "archive_api_url", "key_prefix", "storage", "storage_layout"),
+    *(
+        "repo_base_url",
+        "origins_file",
+        "repo_internal_url",
+        "archive_api_url",
+        "key_prefix",
+        "storage",
+        "storage_layout",
+    ),
     *("aws_bucket", "aws_prefix", "storage_url", "s3_addressing", "aws_default_region"),
     *("repo_region", "repo_requester_pays"),
 )
@@ -54,7 +62,7 @@ def settings_for(options: UpOptions, **more: Any) -> Settings:
     values = {"data_dir": options.data_dir, "repo_base_url": origin_url(options.origin)} | more
     overrides = {name: value for name, value in values.items() if value is not None}
     loaded = settings.load(**overrides)
-    if loaded.repo_base_url is None:
+    if not loaded.origins:
         loaded = settings.load(**overrides, repo_base_url=sample.FOLDER.as_uri())
     return loaded
 
@@ -66,6 +74,7 @@ def options_to_remember(chosen: Settings, sock: Path) -> dict[str, str]:
     *sock* is the socket of our own broker.
     """
     values: dict[str, object] = {name: getattr(chosen, name) for name in REMEMBERED} | {
+        "origins_file": chosen.origins_file and chosen.origins_file.absolute(),
         "storage_dir": chosen.cache_dir,
         "redis_url": f"redis+socket://{sock}" if chosen.redis_url is None else None,
         "cache_use_log": chosen.cache_use_log,

@@ -61,15 +61,17 @@ def settings_with_saved_options(**given: Any) -> settings.Settings:
     data = alone.data_dir.absolute()
     options, running = _read(data / "run")
     if not running:
-        if not options or alone.repo_base_url is not None or alone.storage_dir is not None:
+        if not options or alone.origins or alone.storage_dir is not None:
             return alone
         options = {name: value for name, value in options.items() if name not in OF_THE_QUEUE}
     in_environment = {name.upper().removesuffix("_FILE") for name, value in os.environ.items() if value}
     inherited = {name: value for name, value in options.items() if not in_environment.intersection(spelled(name))}
-    if "repo_base_url" not in inherited and inherited.get("storage_dir", "").startswith(f"{data}/"):
+    if not inherited.keys() & {"repo_base_url", "origins_file"} and inherited.get("storage_dir", "").startswith(
+        f"{data}/"
+    ):
         del inherited["storage_dir"]  # it is that of the other origin
     chosen = settings.load(**inherited | given)
-    if chosen.repo_base_url is None:
+    if not chosen.origins:
         chosen = settings.load(**inherited | given, repo_base_url=sample.FOLDER.as_uri())
     return chosen
 

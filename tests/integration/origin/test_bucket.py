@@ -11,7 +11,7 @@ from uuid import uuid4
 import pytest
 
 from mezcal.checks import Severity
-from mezcal.checks.origins import origin_check
+from mezcal.checks.origins import origin_checks
 from mezcal.errors import (
     Failure,
     MasterArchived,
@@ -219,7 +219,7 @@ def test_the_home_page_asks_for_a_list_once_a_minute(opened: Open, server: S3Ser
 def test_check_tells_what_the_key_may_do(opened: Open, server: S3Server) -> None:
     def check(who: str, **given: Any) -> Finding:
         place = {"repo_base_url": f"s3://{BUCKET}/pre fix", "repo_internal_url": server.url}
-        return origin_check(load(_env_file=None, **place | server.keys[who] | given)).run()
+        return origin_checks(load(_env_file=None, **place | server.keys[who] | given))[0].run()
 
     right = check("reader")
     assert (right.level, "can be listed" in right.detail) == (Severity.OK, True)

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from mezcal.checks.origins import origin_check
+from mezcal.checks.origins import origin_checks
 from mezcal.errors import OriginRedirectRefused
 from mezcal.origin import MasterStatus, open_origin
 from mezcal.settings import WrongSetting, load
@@ -87,7 +87,7 @@ def test_one_address_sends_no_forwarded_names(internal, settings):
 
 def test_the_check_asks_the_internal_address(internal, settings):
     internal.script("", body=b"")
-    assert origin_check(settings()).run().detail.startswith(internal.url)
+    assert origin_checks(settings())[0].run().detail.startswith(internal.url)
 
 
 def test_a_wrong_internal_address_is_named(settings):

@@ -66,7 +66,7 @@ def requests() -> Requests:
 def freshness(settings: Settings, store: LocalStore, requests: Requests, monkeypatch: pytest.MonkeyPatch) -> Freshness:
     """Without its thread: the tests do its work."""
     monkeypatch.setattr(Freshness, "_start_thread", lambda _: None)
-    return Freshness(WINDOW, requests, store, open_origin(settings), recipe_versions(settings))  # type: ignore[arg-type]
+    return Freshness(lambda _: WINDOW, requests, store, open_origin(settings), recipe_versions(settings))  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -119,7 +119,7 @@ def test_an_image_that_other_settings_made_is_made_again_behind_those_that_clien
     settings: Settings, store: LocalStore, freshness: Freshness, stored: Stored, requests: Requests
 ) -> None:
     versions = recipe_versions(load(mezzanine_quality=50))
-    freshness = Freshness(WINDOW, requests, store, open_origin(settings), versions)  # type: ignore[arg-type]
+    freshness = Freshness(lambda _: WINDOW, requests, store, open_origin(settings), versions)  # type: ignore[arg-type]
     grow_old(stored)
     assert freshness.is_stale(stored, MASTER)
     handle(freshness)

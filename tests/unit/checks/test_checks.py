@@ -17,7 +17,7 @@ import pytest
 from mezcal.checks import Check, CheckFailed, Severity, local_machine, origins
 from mezcal.checks.broker import broker_check, thorough_broker_check, workers_check
 from mezcal.checks.local_machine import codecs_check, nginx_check, overcommit_check, secrets_check
-from mezcal.checks.origins import archive_check, origin_check
+from mezcal.checks.origins import archive_check, origin_checks
 from mezcal.checks.store import scratch_check, store_check, thorough_store_check
 from mezcal.errors import OriginFailed, OriginRedirectRefused
 from mezcal.jobs import BrokerProbe, Worker, WorkerRegistry
@@ -46,7 +46,7 @@ def repository() -> Iterator[OriginServer]:
 
 def check_origin(server: OriginServer, **given: Any) -> tuple[str, str]:
     """Returns the finding of the origin check: its level, and its detail with the hint."""
-    finding = origin_check(load(_env_file=None, repo_base_url=server.url, **given)).run()
+    finding = origin_checks(load(_env_file=None, repo_base_url=server.url, **given))[0].run()
     return finding.level, f"{finding.detail} -> {finding.hint}"
 
 

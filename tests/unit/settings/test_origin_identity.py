@@ -55,7 +55,7 @@ def test_a_folder_is_one_origin_however_its_path_is_written() -> None:
 def test_the_samples_are_one_origin_wherever_they_are_installed() -> None:
     assert identity(None) == identity(FOLDER.as_uri())
     assert identity(None).folder_name == "cache-samples"
-    assert identity(None).has_master("file:///opt/old/site-packages/mezcal/sample/agave-p3.tif")
+    assert identity(None).has_master("file:///opt/old/site-packages/mezcal/sample/agave-p3.tif", "1.tif")
     assert identity(f"{FOLDER.as_uri()}/maps") != identity(None)
 
 
@@ -64,8 +64,8 @@ def test_an_address_that_is_none_is_left_to_the_origin() -> None:
 
 
 def test_masters_are_known_by_their_urls() -> None:
-    assert identity(HOME).has_master("https://repository.example.edu/rest/a%20b/1")
-    assert not identity(HOME).has_master("https://repository.example.edu/restricted/1")
+    assert identity(HOME).has_master("https://repository.example.edu/rest/a%20b/1", "1.tif")
+    assert not identity(HOME).has_master("https://repository.example.edu/restricted/1", "1.tif")
 
 
 def test_an_archive_may_be_added_to_a_repository_but_not_replaced() -> None:
@@ -111,7 +111,7 @@ def test_a_bucket_is_an_origin_by_its_name_and_prefix() -> None:
     assert str(bucket) == "s3://masters/a%20prefix/"
     assert bucket == identity("s3://masters/a prefix/")
     assert bucket.folder_name.startswith("cache-masters-")
-    assert bucket.has_master("s3://masters/a%20prefix/box/1.tif")
-    assert not bucket.has_master("s3://masters/another/1.tif")
+    assert bucket.has_master("s3://masters/a%20prefix/box/1.tif", "1.tif")
+    assert not bucket.has_master("s3://masters/another/1.tif", "1.tif")
     others = ("s3://masters/", "s3://Masters/a%20prefix", "https://masters/a%20prefix")
     assert bucket not in map(identity, others)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from mezcal.settings.origin_identity import OriginIdentity
     from mezcal.store import DerivativeStore
     from tests.support.s3_server import S3Server
 
@@ -72,9 +73,9 @@ def test_the_first_of_two_at_once_wins(store: DerivativeStore, monkeypatch: pyte
     late = note(store, TWO)
     examine = late._examine
 
-    def overtaken() -> bool:
+    def overtaken(known: OriginIdentity) -> bool:
         note(store).claim()
-        return examine()
+        return examine(known)
 
     monkeypatch.setattr(late, "_examine", overtaken)
     if not isinstance(store, S3Store) or store.capabilities().unchanged(None):
