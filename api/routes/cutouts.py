@@ -15,6 +15,7 @@ from flask import Blueprint, Response, jsonify, request
 
 from api.archive_answers import ArchiveAnswers, Question
 from api.context import context
+from api.responses.advice import shown_detail
 from api.responses.cutout_archive import ARCHIVES, members_of
 from api.responses.preferences import disconnect_check
 from api.routes.thumbnails import BASENAME_MAX, ThumbnailRequest, read_options
@@ -107,7 +108,7 @@ class CutoutStates:
         except (Busy, ShareExceeded):  # the archive was not asked, the queue is full, or the client has its share
             return FoundCutout({"frame": asked.frame, "state": "waiting"})
         except Failure as failure:
-            reason = {"status": failure.status, "detail": failure.detail}
+            reason = {"status": failure.status, "detail": shown_detail(failure)}
             return FoundCutout({"frame": asked.frame, "state": "failed", **reason})
 
     def _request(self, asked: AskedCutout) -> ThumbnailRequest:
@@ -131,6 +132,7 @@ class CutoutStates:
 
 def _state(wanted: ThumbnailRequest) -> dict[str, Any]:
     """Return the state of an item. Also a client with its share of the queue joins the jobs that there are."""
+    context().denier.check(wanted.recipe)
     if context().store.find(wanted.recipe) is not None:
         return {"state": "ready", **wanted.as_json()}
     return {"state": "queued", "job": wanted.start().recipe.key}

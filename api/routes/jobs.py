@@ -15,8 +15,9 @@ from api.responses import html
 from api.responses.jobs import accepted, job_json, polled
 from api.responses.preferences import prefers_page
 from api.routes import batches
-from api.security.auth import require_read_access, require_write_access
+from api.security.auth import is_operator, require_read_access, require_write_access
 from mezcal.jobs.bulk.batches import PREFIX
+from mezcal.recipe import Mezzanine, from_json
 
 jobs = Blueprint("jobs", __name__)
 LIST_MAX = 1000
@@ -26,12 +27,17 @@ ID = re.compile(rf"[0-9a-f]{{32}}|{PREFIX}[0-9a-f]{{24}}")  # anything else coul
 
 @jobs.get("/jobs")
 def failed() -> Response:
-    """List failed and quarantined jobs (`?state=failed`), those recorded longest first, at most `?limit=`."""
+    """List failed and quarantined jobs (`?state=failed`), those recorded longest first, at most `?limit=`.
+
+    Those of an archive's frames are listed to operators alone: the archive decides who may learn that a frame exists.
+    """
     require_read_access()
     if request.args.get("state") != "failed":
         raise BadRequest("only failed jobs can be listed: use /jobs?state=failed")
     limit = request.args.get("limit", 100, int)
     records = context().jobs.failures(min(max(limit, 1), LIST_MAX))
+    if not is_operator():
+        records = [record for record in records if isinstance(from_json(record.recipe), Mezzanine)]
     response = jsonify(jobs=[job_json(record) for record in records])
     response.headers["Cache-Control"] = "no-store"
     return response

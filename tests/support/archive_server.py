@@ -27,7 +27,10 @@ REGISTERED = ("basename", "extension", "frame_basename", "key", "size", "version
 
 
 class ArchiveServer:
-    """See the module. `url` is for ARCHIVE_API_URL; a frame that is not public is shown to `OWNER` alone."""
+    """See the module. `url` is for ARCHIVE_API_URL; a frame that is not public is shown to `OWNER` and to its viewers.
+
+    Viewers are values of Authorization: `frames[number]["viewers"]`.
+    """
 
     def __init__(self) -> None:
         self.frames: dict[int, dict[str, Any]] = {}
@@ -73,8 +76,13 @@ class ArchiveServer:
             "version_set": [{"md5": f"md5-{number}"}],
             **fields,
         }
-        self.frames[number] = {"record": record, "file": file, "public": public}
+        self.frames[number] = {"record": record, "file": file, "public": public, "viewers": set()}
         return number
+
+    def may_see(self, number: int, who: str | None) -> bool:
+        """Returns True if there is a frame with this id, and a client with the Authorization *who* may see it."""
+        frame = self.frames.get(number)
+        return frame is not None and (frame["public"] or who == OWNER or who in frame["viewers"])
 
     def expire_urls(self) -> None:
         """Refuse the URLs given out so far."""
@@ -133,11 +141,12 @@ class _Responses(BaseHTTPRequestHandler):
         query = {name: values[0] for name, values in parse_qs(parts.query).items()}
         if parts.path.startswith("/files/"):
             return self._file(archive, int(parts.path.split("/")[2]), query, who)
-        seen = [number for number, frame in archive.frames.items() if frame["public"] or who == OWNER]
         if parts.path == "/frames/":
-            return self._list([archive.shown(number) for number in seen], query)
+            return self._list(
+                [archive.shown(number) for number in archive.frames if archive.may_see(number, who)], query
+            )
         number = int(parts.path.strip("/").split("/")[1])
-        return self._json(archive.shown(number)) if number in seen else self._send(404, b"{}")
+        return self._json(archive.shown(number)) if archive.may_see(number, who) else self._send(404, b"{}")
 
     def do_POST(self) -> None:
         archive: ArchiveServer = self.server.archive  # type: ignore[attr-defined]
