@@ -8,7 +8,8 @@ import logging
 import time
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
+from importlib import metadata
 from typing import TYPE_CHECKING
 
 from mezcal.convert import ConversionContext, ConversionOptions, convert
@@ -240,7 +241,14 @@ def _sidecar(
         fresh=now,
         note=picture.note,
         master_digest=_verified(masters),
+        made_by=program(),
     )
+
+
+@cache
+def program() -> str:
+    """Returns the name and the version of this program."""
+    return f"mezcal {metadata.version('mezcal')}"
 
 
 def _verified(masters: list[Master]) -> str | None:

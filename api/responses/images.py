@@ -14,6 +14,7 @@ from werkzeug.wsgi import wrap_file
 
 from api.context import context
 from api.responses.conditions import nginx_agrees, other_server_agrees, select
+from api.responses.digests import repr_digest
 from api.responses.multipart import ByteRanges
 from api.responses.s3 import redirected, reopened, with_body, with_parts
 from mezcal.recipe import MEDIA_TYPES
@@ -111,6 +112,7 @@ def send(opened: Opened, cache_status: str = HIT, cache_control: str | None = No
         response = redirected(remote, context().settings.s3_url_seconds)
         response.headers["Cache-Status"] = cache_status
         return response
+    digest = repr_digest(request.environ, opened)
     try:
         selection = select(request.environ, opened.stored)
     except HTTPException:
@@ -126,6 +128,8 @@ def send(opened: Opened, cache_status: str = HIT, cache_control: str | None = No
             assert remote is not None
             return send(reopened(remote), cache_status, cache_control)
     response.headers["Cache-Status"] = cache_status
+    if digest is not None and selection.status != 304:
+        response.headers["Repr-Digest"] = digest
     return response
 
 

@@ -15,6 +15,7 @@ from api import create_app
 from api.context import EXTENSION
 from api.hit_lines import HitLine, count_hits, hit_log
 from api.responses.conditions import CONDITIONS
+from api.responses.digests import WANTED
 from api.responses.images import BLOCK, HIT, STALE, ImageHeaders
 from api.server.malformed import fault_of
 from mezcal.errors import Failure
@@ -56,8 +57,8 @@ class Hit(NamedTuple):
 class Hits:
     """Answers GET and HEAD of stored mezzanines as the Flask route does: headers, metrics, request id, log line.
 
-    Costs one `open`: no lock, no Redis. Flask answers a request with a query, a body or conditions, and any that is
-    not a hit.
+    Costs one `open`: no lock, no Redis. Flask answers a request with a query, a body or conditions, one that wants a
+    digest, and any that is not a hit.
     """
 
     def __init__(self, app: WSGIApplication, context: ApiContext) -> None:
@@ -65,7 +66,7 @@ class Hits:
         self._store, self._freshness, self._hosts = context.store, context.freshness, context.hosts
         self._denier = context.denier
         self._image_headers = ImageHeaders.of(context.settings)
-        self._for_flask = frozenset((*BODY, *CONDITIONS))
+        self._for_flask = frozenset((*BODY, *CONDITIONS, WANTED))
         self._log = hit_log(context.settings)
         self._headers = lru_cache(REMEMBERED)(self._headers_of)
         self._recipe_at = lru_cache(REMEMBERED)(context.image_urls.of_wsgi)

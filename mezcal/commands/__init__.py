@@ -29,6 +29,7 @@ COMMANDS = (  # in the order of --help
         "downstream", "mezcal.commands.operator.downstream", "list what caches downstream were not notified, retry it"
     ),
     Command("cache", "mezcal.commands.cache", "show the size of the cache, trim it, verify it, adopt it, hand it back"),
+    Command("audit", "mezcal.commands.operator.audit", "compare cache and masters with the records, as PREMIS events"),
     Command("check", "mezcal.commands.check", "check settings, repository, broker, workers and store"),
     Command("capacity", "mezcal.commands.capacity", "say how long clients will wait, and which part gives way first"),
     Command("api", "mezcal.commands.roles.api", "run only the API, for an installation on several machines"),

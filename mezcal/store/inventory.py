@@ -100,6 +100,9 @@ class Inventory(Protocol):
 class NotesOrigin(Inventory, KeepsDenials, Protocol):
     """The inventory of a whole store, which also keeps the note of the store's origin, and the denials."""
 
+    def sha256(self, item: InventoryItem) -> str | None:
+        """Return the SHA-256 of the image of *item* in hexadecimal digits, None if it is gone. This is no use of it."""
+
     def load_origin_note(self) -> bytes | None:
         """Returns the content of the store's note of its origin, None if there is none."""
 

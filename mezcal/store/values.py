@@ -33,6 +33,10 @@ class Stored:
 class RemoteDerivative(Protocol):
     """A derivative on another server, of which a client may need only a part, or only the address."""
 
+    @property
+    def sha256(self) -> str | None:
+        """The SHA-256 in its record, in hexadecimal digits; None if it has none."""
+
     def fetch(self, span: tuple[int, int] | None = None) -> BinaryIO:
         """Fetch the bytes, or those from the first to the last of *span*, into a file. Raises `Replaced`."""
 
@@ -67,7 +71,8 @@ class Sidecar:
     """Where a derivative comes from and what it is, kept next to it as `image.json`.
 
     Times are seconds since 1970; sizes are bytes, width and height pixels. *master_digest* is the digest that the
-    origin declared and the master had, as `sha-256:` and hexadecimal digits; of several masters, all of them.
+    origin declared and the master had, as `sha-256:` and hexadecimal digits; of several masters, all of them. *made_by*
+    is the program, with its version.
     """
 
     recipe: dict[str, Any]
@@ -85,6 +90,7 @@ class Sidecar:
     fresh: float
     note: str | None = None
     master_digest: str | None = None
+    made_by: str | None = None
 
     def is_same_picture(self, other: Sidecar) -> bool:
         """Returns True if *other* has the same bytes, made from the same version of the master."""

@@ -14,6 +14,7 @@ from mezcal.store.local.files import ABSENT, lock_file, os_errors_as_store_down,
 from mezcal.store.local.free_space import EmergencyEviction
 from mezcal.store.local.ownership import foreign_file, sidecar_of, sidecar_path
 from mezcal.store.local.trash import remove
+from mezcal.store.local.verify import sha256_of
 from mezcal.store.local.walk import FolderWalk
 
 if TYPE_CHECKING:
@@ -48,6 +49,10 @@ class LocalInventory:
     def sidecar(self, item: InventoryItem) -> Sidecar | None:
         """Returns the sidecar of *item*, None if there is none that can be read."""
         return sidecar_of(self.root / item.image)
+
+    def sha256(self, item: InventoryItem) -> str | None:
+        """Returns the SHA-256 of the image of *item*, None if it is gone. This is no use of it."""
+        return sha256_of(self.root / item.image)
 
     def owns(self, item: InventoryItem) -> bool:
         """Returns False if *item* is a file of another program. May read its sidecar."""

@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from mezcal.store.housekeeping.verify import Defect, VerifiedItem, choose_sample, is_cut
-from mezcal.store.local.files import ABSENT, open_image, os_errors_as_store_down, prune, remove_orphan
+from mezcal.store.local.files import ABSENT, as_store_down, open_image, os_errors_as_store_down, prune, remove_orphan
 from mezcal.store.local.layout import IMAGE, name_of
 from mezcal.store.local.ownership import foreign_file, sidecar_of, sidecar_path
 
@@ -107,6 +107,23 @@ class LocalVerifier:
             for path in self._store.scratch.iterdir():
                 if remove_orphan(path, dry_run=not self._mend):
                     yield VerifiedItem(str(path.relative_to(self._store.root)), Defect.DEAD_DRAFT, self._mend)
+
+
+def sha256_of(path: Path) -> str | None:
+    """Returns the SHA-256 of the image at *path*, None if it is gone. Reading does not change its time of last use."""
+    try:
+        descriptor = open_image(str(path), os.O_RDONLY)
+    except ABSENT:
+        return None
+    except OSError as error:
+        raise as_store_down(error) from error
+    before = os.fstat(descriptor)
+    try:
+        with os_errors_as_store_down():
+            return _read(descriptor)[0]
+    finally:
+        _restore_access_time(descriptor, before)
+        os.close(descriptor)
 
 
 def _is_irregular(path: Path) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO, cast
 from uuid import uuid4
 
 from mezcal.errors import StoreDown
@@ -15,6 +15,7 @@ from mezcal.store.inventory import InventoryItem
 from mezcal.store.local.layout import OURS
 from mezcal.store.s3.bucket import ObjectChanged, StoredObject
 from mezcal.store.s3.object_metadata import is_own_object
+from mezcal.store.s3.verify import ContentDigest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -75,6 +76,17 @@ class S3Inventory:
     def sidecar(self, item: InventoryItem) -> Sidecar | None:
         """Returns the sidecar of *item*, None if there is none."""
         return self._store.sidecar_at(str(item.image))
+
+    def sha256(self, item: InventoryItem) -> str | None:
+        """Returns the SHA-256 of the object of *item*, which is read whole; None if it is gone or was replaced."""
+        found, content = self._bucket.head(str(item.image)), ContentDigest()
+        if found is None:
+            return None
+        try:
+            self._bucket.download(found.name, found.etag, None, cast("BinaryIO", content))
+        except ObjectChanged:
+            return None
+        return content.hexdigest
 
     def evict(self, item: InventoryItem, before: float) -> int:
         """Mark *item* as evicted, unless it was written since *before*. Returns its bytes, or 0."""

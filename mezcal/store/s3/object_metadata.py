@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 EVICTED = "evicted"
 SIZE_MAX = 2048  # bytes of names and values together: S3's limit
 # In this order, if it is too much.
-LEFT_OUT = ("source", "recipe", "note", "master_etag", "master_last_modified", "master_digest")
-OPTIONAL = ("master_etag", "master_last_modified", "master_size", "note", "master_digest")
+LEFT_OUT = ("source", "recipe", "note", "master_etag", "master_last_modified", "made_by", "master_digest")
+OPTIONAL = ("master_etag", "master_last_modified", "master_size", "note", "master_digest", "made_by")
 BLANK: dict[str, str | None] = {"source": "", **dict.fromkeys(OPTIONAL)}
 WHOLE = {"master_size", "size", "width", "height"}
 SECONDS = {"made", "fresh"}

@@ -36,6 +36,11 @@ class S3File(RawIOBase):
         self._whole: BinaryIO | None = None
         self.reopen = reopen
 
+    @property
+    def sha256(self) -> str | None:
+        """The SHA-256 in the object's metadata, None if it is not one of ours."""
+        return self._found.metadata.get("sha256")
+
     def fetch(self, span: tuple[int, int] | None = None) -> BinaryIO:
         """Fetch the bytes, or those from the first to the last of *span*, into a file. Raises `Replaced`."""
         file = self._create(self._found.size if span is None else span[1] - span[0] + 1)

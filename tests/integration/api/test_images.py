@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
+from base64 import b64encode
 from concurrent.futures import ThreadPoolExecutor
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
@@ -113,6 +115,17 @@ def test_ranges_are_served_as_rfc_9110_says(
     else:
         assert response.content == whole.content[part]
         assert response.headers["ETag"] == whole.headers["ETag"]
+
+
+def test_a_client_that_wants_the_digest_of_an_image_gets_it(installation: Installation) -> None:
+    wanted = {"Want-Repr-Digest": "sha-256=10"}
+    whole = installation.ask("maps/valley.tif", headers=wanted)
+    digest = b64encode(hashlib.sha256(whole.content).digest()).decode()
+    assert whole.headers["Repr-Digest"] == f"sha-256=:{digest}:"
+    for method, more, status in (("HEAD", {}, 200), ("GET", {"Range": "bytes=2-9"}, 206)):
+        response = installation.ask("maps/valley.tif", method, headers=wanted | more)
+        assert (response.status_code, response.headers["Repr-Digest"]) == (status, f"sha-256=:{digest}:")
+    assert "Repr-Digest" not in installation.ask("maps/valley.tif").headers
 
 
 def test_conditions_are_honoured(installation: Installation) -> None:
@@ -227,6 +240,7 @@ def test_deleting_needs_a_token(installation: Installation, master: str, headers
         ({"status": 500, "fails": -1}, 502, "origin-failed"),
         ({"silent": 99}, 502, "origin-failed"),
         ({"body": VALLEY, "cut_at": 1000}, 502, "master-incomplete"),
+        ({"body": VALLEY, "headers": {"Repr-Digest": f"md5=:{'A' * 22}==:"}}, 502, "master-damaged"),
         ({"status": 400, "fails": -1}, 502, "unusable-response"),
         ({"redirect": "http://[nonsense"}, 502, "unusable-response"),
         ({"body": b"<html>gone</html>", "content_type": "text/html"}, 415, "page-instead"),
