@@ -62,7 +62,7 @@ class FrameCoordinates:
 
     def to_pixel(self, ra: float, dec: float) -> tuple[float, float]:
         """Returns x and y of a position, in degrees. Raises `NoSuchSection` if the coordinates do not reach it."""
-        target = _unit_vectors(self._in_frame_system(np.array([[ra, dec]])))[0]
+        target = unit_vectors(self._in_frame_system(np.array([[ra, dec]])))[0]
         found = self._by_wcslib(ra, dec, target)
         if found is None or not self._is_inside(found):
             near = self._by_refinement(target)
@@ -81,7 +81,7 @@ class FrameCoordinates:
 
     def distance_to(self, ra: float, dec: float) -> str:
         """Returns the distance of a position from the nearest part of the frame, in words."""
-        target = _unit_vectors(self._in_frame_system(np.array([[ra, dec]])))[0]
+        target = unit_vectors(self._in_frame_system(np.array([[ra, dec]])))[0]
         angles = _separation(self._grid[1], target)
         return f"{float(np.nanmin(angles)):,.1f} arcsec"
 
@@ -89,8 +89,8 @@ class FrameCoordinates:
         """Returns arcseconds east and north (rows) for a step of one pixel along x and y (columns) at *place*."""
         x, y = place
         points = np.array([[x, y], [x - 0.5, y], [x + 0.5, y], [x, y - 0.5], [x, y + 0.5]])
-        centre, *around = _unit_vectors(self._sky_of(points))
-        east, north = _directions(centre)
+        centre, *around = unit_vectors(self._sky_of(points))
+        east, north = directions(centre)
         steps = np.array([around[1] - around[0], around[3] - around[2]]).T
         matrix: Pixels = np.degrees(np.array([east, north]) @ steps) * ARCSEC
         if not np.isfinite(matrix).all() or abs(np.linalg.det(matrix)) < 1e-12:
@@ -139,7 +139,7 @@ class FrameCoordinates:
         across = np.linspace(-0.5, columns - 0.5, SIDE_POINTS)
         along = np.linspace(-0.5, rows - 0.5, SIDE_POINTS)
         points = np.stack(np.meshgrid(across, along), -1).reshape(-1, 2)
-        vectors = _unit_vectors(self._sky_of(points))
+        vectors = unit_vectors(self._sky_of(points))
         if not np.isfinite(vectors).all(axis=1).any():
             raise NoSuchSection(NO_COORDINATES)
         return points, vectors
@@ -180,10 +180,10 @@ class FrameCoordinates:
             matrix = self.derivative((float(place[0]), float(place[1])))
         except NoSuchSection:
             return None
-        here = _unit_vectors(self._sky_of(place[None, :]))[0]
+        here = unit_vectors(self._sky_of(place[None, :]))[0]
         if not np.dot(here, target) > 0:
             return None
-        east, north = _directions(here)
+        east, north = directions(here)
         offset = np.array([np.dot(east, target), np.dot(north, target)]) / np.dot(here, target)
         step: Pixels = np.linalg.solve(matrix, np.degrees(offset) * ARCSEC)
         return step if np.isfinite(step).all() else None
@@ -214,14 +214,14 @@ def _first_line(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0][:120]
 
 
-def _unit_vectors(sky: Pixels) -> Pixels:
+def unit_vectors(sky: Pixels) -> Pixels:
     """Returns directions of longitudes and latitudes in degrees."""
     longitude, latitude = np.radians(sky).T
     cos = np.cos(latitude)
     return np.stack([cos * np.cos(longitude), cos * np.sin(longitude), np.sin(latitude)], 1)
 
 
-def _directions(centre: Pixels) -> tuple[Pixels, Pixels]:
+def directions(centre: Pixels) -> tuple[Pixels, Pixels]:
     """Returns the directions of east and north at *centre*. At a pole, those of longitude 0."""
     longitude = np.arctan2(centre[1], centre[0])
     east = np.array([-np.sin(longitude), np.cos(longitude), 0.0])

@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from mezcal.convert.fits.alignment import affine_between, align_picture, move_plane, stars_of
+from mezcal.convert.fits.avm import WCS_ERRORS, SkyPlacement
 from mezcal.convert.fits.cutout.cut_frames import cut_frames
 from mezcal.convert.fits.cutout.placement import place_cutout
 from mezcal.convert.fits.cutout.section_file import write_section
@@ -26,6 +27,7 @@ from mezcal.convert.fits.draw.scaling import (
     shrink_levels,
     shrink_means,
 )
+from mezcal.convert.fits.encode import save_picture
 from mezcal.convert.fits.flux import flux_factors
 from mezcal.convert.fits.geometry import Geometry, enlarged
 from mezcal.convert.fits.picture_map import view_of
@@ -47,8 +49,7 @@ if TYPE_CHECKING:
     from mezcal.recipe import ThumbnailOptions
     from mezcal.recipe.cutout import Cutout
 
-PNG_LEVEL = 4  # of zlib: 6 takes twice the time for 2 % fewer bytes of a noisy sky
-WEBP_METHOD = 3  # of 6: the time for more than this is not made up for by bytes
+CARDS_MAX = 2_000  # of a header that is read for tags alone: a tenth of a millisecond each
 ALIGNED_BY = ("wcs", "catalog", "stars", "none", "no-overlap")  # from the best to the worst
 
 
@@ -75,17 +76,35 @@ def draw(
         needed = _memory_needed(frames, geometry, options)
         context.reserve_memory(max(memory_budget.STREAMING, memory_budget.SMALL + needed))
         image, aligned_by = _draw_frames(frames, geometry, options, context, cut)
-        if options.overlays is not None:
-            placed = None if cut is None else cut.placed
-            on_sky = options.overlays.need_sky
-            view = view_of(whole, geometry, placed, image.size, options.cutout, on_sky=on_sky)
-            draw_overlays(image, options.overlays, view, options.label)
+        placed = None if cut is None else cut.placed
+        xmp = None if options.look == "lco" else _annotate(image, whole, geometry, placed, options)
     if options.label:
         draw_label(image, options.label, outlined=options.look != "lco")
-    _save(image, target, options)
-    return ConvertedImage(
-        image.width, image.height, "fits", write_note(aligned_by, None if cut is None else cut.placed.description)
-    )
+    save_picture(image, target, options, xmp)
+    note = write_note(aligned_by, None if placed is None else placed.description)
+    return ConvertedImage(image.width, image.height, "fits", note)
+
+
+def _annotate(
+    image: Image.Image, frame: FitsFrame, geometry: Geometry, placed: PlacedCutout | None, options: ThumbnailOptions
+) -> bytes | None:
+    """Draw the overlays. Returns an XMP packet that says where on the sky *image* is, None if this is not known.
+
+    Raises `NoSuchSection` if overlays need coordinates that *frame* does not have.
+    """
+    overlays = options.overlays
+    need_sky = overlays is not None and overlays.need_sky
+    try:
+        on_sky = need_sky or len(frame.header) <= CARDS_MAX
+        view = view_of(frame, geometry, placed, image.size, options.cutout, on_sky=on_sky)
+    except WCS_ERRORS:
+        if need_sky:
+            raise
+        view = view_of(frame, geometry, placed, image.size, options.cutout, on_sky=False)
+    if overlays is not None:
+        draw_overlays(image, overlays, view, options.label)
+    placement = None if view.coordinates is None else SkyPlacement.of(view)
+    return None if placement is None else placement.packet()
 
 
 def _write_fits(
@@ -95,17 +114,6 @@ def _write_fits(
     write_section(frame, placed.section, target, context)
     section = placed.section
     return ConvertedImage(section.width, section.height, "fits", write_note(None, placed.description))
-
-
-def _save(image: Image.Image, target: Path, options: ThumbnailOptions) -> None:
-    """Write *image* in the format of *options*."""
-    if options.format == "png":
-        image.save(target, "PNG", compress_level=PNG_LEVEL)
-    elif options.format == "webp":
-        image.save(target, "WEBP", quality=options.quality, method=WEBP_METHOD)
-    else:  # thin coloured lines would fade if colours were shared by four pixels
-        sampling = {} if options.overlays is None else {"subsampling": "4:4:4"}
-        image.save(target, "JPEG", quality=options.quality, **sampling)
 
 
 def _memory_needed(frames: list[FitsFrame], geometry: Geometry, options: ThumbnailOptions) -> int:

@@ -50,6 +50,10 @@ class FrameHeader:
     def __contains__(self, name: str) -> bool:
         return name in self.own or name in self.primary
 
+    def __len__(self) -> int:
+        """Returns how many cards both have."""
+        return len(self.own) + (0 if self.own is self.primary else len(self.primary))
+
     def get(self, name: str, default: Any = None) -> Any:
         """Returns the value of a card, *default* if there is none or if it cannot be parsed."""
         try:
@@ -59,9 +63,10 @@ class FrameHeader:
 
     def merged(self) -> Any:
         """Returns both in one. With hundreds of cards this takes as long as reading them."""
-        header = self.own.copy()
-        header.extend(self.primary, unique=True, update=False)
-        return header
+        if self.own is self.primary:
+            return self.own.copy()
+        others = (card for card in self.primary.cards if card.keyword not in self.own)
+        return fits.Header([*self.own.cards, *others], copy=True)  # to extend one takes the square of its cards
 
 
 @dataclass(frozen=True, slots=True)
