@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from mezcal.errors import BadRecipe
+from mezcal.recipe.bands import BAND_PARAMETERS, VALUE_MAX, Bands, Lupton, parse_stretch
 from mezcal.recipe.cutout import Cutout, decimal
 from mezcal.recipe.overlays import Overlays
 from mezcal.recipe.parameters import Parameters
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 LOOKS = ("lco", "robust")
-STRETCHES = ("linear", "asinh", "sqrt", "log")
 LIMITS = ("zscale", "percentile", "minmax")
 COLORMAPS = ("gray", "viridis", "inferno", "heat", "ice")
 ORIENTS = ("snap", "exact")
@@ -22,18 +22,18 @@ WHOLE_MAX = 999_999_999  # more digits are no number of pixels
 ROBUST_ONLY = ("stretch", "limits", "invert", "colormap", "orient")
 NEW = (  # parameters that are drawn in the robust look, whatever the default look is
     *("ra", "dec", "x", "y", "size", "vmin", "vmax", "zoom", "resample"),
-    *("compass", "scalebar", "grid", "crosshair", "circle"),
+    *("compass", "scalebar", "grid", "crosshair", "circle", *BAND_PARAMETERS, "Q"),
 )
 FORMATS = ("jpeg", "png", "webp", "fits")
 PICTURES_ONLY = (  # parameters of pictures: a FITS file has the frame's own pixels
     *("width", "height", "label", "color", "median", "percentile", "quality", *ROBUST_ONLY),
-    *("vmin", "vmax", "zoom", "resample", "compass", "scalebar", "grid", "crosshair", "circle"),
+    *("vmin", "vmax", "zoom", "resample", "compass", "scalebar", "grid", "crosshair", "circle", *BAND_PARAMETERS, "Q"),
 )
 FITS_OPTIONS = ("look", "hdu", "plane", "format")  # that are in the recipe of a FITS file
 QUALITY = 80
+GROUPS = ("cutout", "overlays", "bands", "lupton")  # each written as parameters of its own
 RESAMPLES = ("smooth", "nearest")
 ZOOM_MAX = 32
-VALUE_MAX = 1e38  # of vmin and vmax: pixels are drawn as 32-bit floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +41,9 @@ class ThumbnailOptions:
     """All that decides a thumbnail's pixels, except its frames. *width* and *height* are pixels to fit inside.
 
     *hdu* and *plane* (from 1) are None for the first picture, *cutout* for the whole frame. *vmin* and *vmax* are the
-    pixel values of black and white, None for those by *limits*. *zoom* enlarges, above 1; *resample* is None for
-    smooth. Options that a look does not use always have the same value there, so that equal pictures have equal
-    recipes.
+    pixel values of black and white, None for those by *limits*; *bands* are those of each colour. *zoom* enlarges,
+    above 1; *resample* is None for smooth. *lupton* is None for the plain curve of *stretch*. Options that a look does
+    not use always have the same value there, so that equal pictures have equal recipes.
     """
 
     look: str = "robust"
@@ -67,6 +67,8 @@ class ThumbnailOptions:
     zoom: float | None = None
     resample: str | None = None
     overlays: Overlays | None = None
+    bands: Bands | None = None
+    lupton: Lupton | None = None
     format: str | None = None  # None is jpeg, the only one of before
 
     @classmethod
@@ -93,11 +95,11 @@ class ThumbnailOptions:
         Defaults are written out: they may change later, keys may not. Options that came later are left out where they
         are None, so that no key of before has changed.
         """
-        unused = {"cutout", "overlays", *(ROBUST_ONLY if self.look == "lco" else ())}
+        unused = {*GROUPS, *(ROBUST_ONLY if self.look == "lco" else ())}
         values = {name: value for name, value in asdict(self).items() if value is not None and name not in unused}
         if self.format == "fits":
             values = {name: value for name, value in values.items() if name in FITS_OPTIONS}
-        for group in (self.cutout, self.overlays):
+        for group in (self.cutout, self.overlays, self.bands, self.lupton):
             values |= {} if group is None else group.as_json()
         return values
 
@@ -145,6 +147,7 @@ def _robust(parameters: Parameters, max_edge: int) -> dict[str, Any]:
     zoom = _zoom(parameters)
     edge = 200 if cutout is None and zoom is None else max_edge  # a cutout is as large as its pixels
     vmin, vmax = _values(parameters)
+    stretch, lupton = parse_stretch(parameters)
     if cutout is not None and not cutout.on_sky and parameters.boolean("color"):
         raise BadRecipe("x and y are of one frame, and color=true has three: name the centre by ra and dec")
     return {
@@ -161,7 +164,9 @@ def _robust(parameters: Parameters, max_edge: int) -> dict[str, Any]:
         "quality": parameters.whole("quality", 80, 1, 100),
         "median": median,
         "percentile": percentile if limits == "percentile" else None,
-        "stretch": parameters.one_of("stretch", STRETCHES, "linear"),
+        "stretch": stretch,
+        "lupton": lupton,
+        "bands": Bands.parse(parameters),
         "limits": limits,
         "invert": parameters.boolean("invert"),
         "colormap": parameters.one_of("colormap", COLORMAPS, "gray"),

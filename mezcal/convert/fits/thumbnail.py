@@ -16,6 +16,7 @@ from mezcal.convert.fits.cutout.cut_frames import cut_frames
 from mezcal.convert.fits.cutout.placement import place_cutout
 from mezcal.convert.fits.cutout.section_file import write_section
 from mezcal.convert.fits.draw import lco, robust
+from mezcal.convert.fits.draw.composite import colour_levels
 from mezcal.convert.fits.draw.label import draw_label
 from mezcal.convert.fits.draw.limits import Limits
 from mezcal.convert.fits.draw.overlays import draw_overlays
@@ -224,8 +225,8 @@ def _draw_robust(
     placed: PlacedCutout | None,
 ) -> Image.Image:
     """Average each frame as floats and align it with the reference; then resample and stretch all of them together."""
-    planes = []
-    for frame, affine, factor in zip(frames, affines, flux_factors(frames, affines), strict=True):
+    planes, factors = [], flux_factors(frames, affines)
+    for frame, affine, factor in zip(frames, affines, factors, strict=True):
         small = shrink_means(frame.plane, geometry.orientation, geometry.box)
         frame.plane.release()
         if factor != 1:
@@ -244,7 +245,8 @@ def _draw_robust(
         scale = partial(resample, part=geometry.part, final=geometry.final, method=method)
     if len(planes) == 1:
         return robust.coloured(robust.grey_levels(planes[0], scale, options), options)
-    return robust.coloured(robust.colour_levels(planes, scale, options, finished=frames[0].is_finished), options)
+    picture = colour_levels(planes, scale, options, factors, finished=frames[0].is_finished)
+    return robust.coloured(picture, options)
 
 
 def _resampling(options: ThumbnailOptions) -> Image.Resampling:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mezcal.errors import BadRecipe
+from mezcal.recipe.cutout.rgb import BANDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -18,7 +19,8 @@ OLD = frozenset(
 )
 NEW = (
     *("ra", "dec", "x", "y", "size", "vmin", "vmax", "zoom", "resample"),
-    *("compass", "scalebar", "grid", "crosshair", "circle", "format", "red", "green", "blue"),
+    *("compass", "scalebar", "grid", "crosshair", "circle", "format", *BANDS, "Q"),
+    *(f"{band}_{what}" for what in ("weight", "vmin", "vmax") for band in BANDS),
 )
 ALIASES = {
     "ra": ("ra_deg", "radeg", "raj2000", "right_ascension"),
@@ -30,6 +32,9 @@ ALIASES = {
     "scalebar": ("scale_bar",),
     "crosshair": ("crosshairs",),
     "circle": ("circles",),
+    **{f"{band}_weight": (f"weight_{band}", f"{band}_scale") for band in BANDS},
+    **{f"{band}_vmin": (f"vmin_{band}", f"{band}_min") for band in BANDS},
+    **{f"{band}_vmax": (f"vmax_{band}", f"{band}_max") for band in BANDS},
 }
 OF_A_CUTOUT = frozenset({"ra", "dec", "x", "y", "size"})
 LETTERS_MIN = 4  # of a name that is compared by its letters: shorter ones are like many words
@@ -62,7 +67,7 @@ def _meant(name: str) -> str | None:
     """Returns the new parameter that *name* looks like, None if it looks like none."""
     small = name.strip().lower()
     for new in NEW:
-        if small == new or small in ALIASES.get(new, ()):
+        if small == new.lower() or small in ALIASES.get(new, ()):
             return new
     return next((new for new in NEW if len(new) >= LETTERS_MIN and _is_one_letter_off(small, new)), None)
 

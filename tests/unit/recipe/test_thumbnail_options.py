@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from mezcal.errors import BadRecipe
 from mezcal.recipe import Frame, Mezzanine, Thumbnail, ThumbnailOptions, from_json
+from mezcal.recipe.bands import STRETCHES
 from mezcal.recipe.thumbnail import PIPELINE
-from mezcal.recipe.thumbnail_options import COLORMAPS, LIMITS, STRETCHES
+from mezcal.recipe.thumbnail_options import COLORMAPS, LIMITS
 from mezcal.settings import Layout
 from mezcal.store.local.layout import StoreLayout
 

@@ -15,7 +15,8 @@ from mezcal.convert.fits.draw.label import draw_label
 from mezcal.convert.fits.draw.robust import ZSCALE_SAMPLES, limits
 from mezcal.convert.fits.thumbnail import draw
 from mezcal.recipe import ThumbnailOptions
-from mezcal.recipe.thumbnail_options import COLORMAPS, LIMITS, STRETCHES
+from mezcal.recipe.bands import STRETCHES
+from mezcal.recipe.thumbnail_options import COLORMAPS, LIMITS
 from tests import DATA
 
 FRAMES = DATA / "fits"
