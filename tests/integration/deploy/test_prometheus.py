@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import os
 import shutil
 import subprocess
+import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,28 +18,28 @@ import yaml
 from tests import ROOT
 from tests.integration.deploy.test_dashboard import PANELS
 from tests.support.installation import SAMPLES, running_installation
+from tests.support.origin_server import OriginServer
 from tests.support.roles import free_port
+from tests.support.signed import signed
 from tests.support.waiting import until
 from tools.alarms_table import ALARMS, rules
+from tools.screenshots.dashboard import take
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
 
     from tests.support.installation import Installation
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.timeout(300),
+    pytest.mark.timeout(900),
     pytest.mark.skipif(not shutil.which("prometheus"), reason="needs Prometheus: Debian's prometheus"),
 ]
 
 TOKEN = "scraped-with-this"
-# Panels that show nothing in an installation without failures, lists and events.
-MAY_BE_EMPTY = {
-    *("Failures by class", "Jobs that failed, by class", "Lists and events", "Events received", "Responses of origins"),
-    *("Circuit breaker", "Wait before a job starts", "Phases of a job, 19 of 20", "Time of misses"),
-}
+PICTURE = os.environ.get("DASHBOARD_PICTURE")  # a PNG file to draw the dashboard into
+TRAFFIC_SECONDS = float(os.environ.get("DASHBOARD_SECONDS", "0"))  # for so long at least, for a picture with lines
+SECRET = "whsec_" + base64.b64encode(bytes(24)).decode()
 
 
 class Prometheus:
@@ -85,8 +89,18 @@ class Prometheus:
 
 
 @pytest.fixture
-def installation(tmp_path: Path) -> Iterator[Installation]:
-    with running_installation(tmp_path, SAMPLES.as_uri(), METRICS_TOKEN=TOKEN) as up:
+def origin(tmp_path: Path) -> Iterator[OriginServer]:
+    shutil.copytree(SAMPLES, tmp_path / "masters")
+    with OriginServer(tmp_path / "masters") as server:
+        for number in range(100):
+            server.script(f"down/{number}.tif", fails=-1)
+        yield server
+
+
+@pytest.fixture
+def installation(tmp_path: Path, origin: OriginServer) -> Iterator[Installation]:
+    given = {"METRICS_TOKEN": TOKEN, "WEBHOOK_SECRETS": SECRET, "ORIGIN_RETRIES": "0", "BREAKER_SECONDS": "2"}
+    with running_installation(tmp_path, origin.url, **given) as up:
         yield up
 
 
@@ -103,18 +117,44 @@ def prometheus(installation: Installation, tmp_path: Path) -> Iterator[Prometheu
         server.process.wait(30)
 
 
+class Traffic:
+    """All that a dashboard can show: hits, misses, a repository that fails, a list, and an event that is refused."""
+
+    def __init__(self, installation: Installation) -> None:
+        self._installation, self._number = installation, 0
+
+    def send(self) -> None:
+        """Send some of each, new images among them."""
+        self._number += 1
+        failing = f"down/{self._number % 100}.tif"
+        for name in ("agave-p3.tif", "agave-p3.tif", "maps/valley.tif", "no-such.tif", failing):
+            self._installation.ask(name)
+        for name in ("agave-p3.tif", "maps/valley.tif"):
+            self._installation.ask(name, "DELETE")
+        self._installation.request("/jobs", "POST", json=["galaxy-16bit.tif"])
+        body = b'{"type": "Update", "object": {"id": "agave-p3.tif"}}'
+        self._installation.request("/webhooks/standard", "POST", data=body, headers=signed(body, SECRET))
+
+    def send_until(self, condition: Callable[[], object], seconds: float, what: str) -> None:
+        """Send until *condition* holds."""
+
+        def met() -> bool:
+            self.send()
+            return bool(condition())
+
+        until(met, seconds, what)
+
+
 def test_it_reads_the_metrics_shows_the_dashboard_and_raises_alarms(
     installation: Installation, prometheus: Prometheus
 ) -> None:
-    for name in ("agave-p3.tif", "maps/valley.tif", "agave-p3.tif"):
-        assert installation.ask(name).status_code == 200
-    until(lambda: prometheus.value("sum(rate(mezcal_requests_total[1m])) > 0"), 30, "requests in Prometheus")
+    traffic, ends = Traffic(installation), time.monotonic() + TRAFFIC_SECONDS
     for panel in PANELS:
         queries = [target["expr"] for target in panel["targets"]]
-        if panel["title"] in MAY_BE_EMPTY:
-            assert all(isinstance(prometheus.value(query), list) for query in queries)
-        else:
-            until(lambda queries=queries: all(map(prometheus.value, queries)), 30, panel["title"])
+        traffic.send_until(lambda queries=queries: all(map(prometheus.value, queries)), 120, panel["title"])
+    traffic.send_until(lambda: time.monotonic() > ends, TRAFFIC_SECONDS + 60, "the end of the traffic")
+    if PICTURE:
+        take(prometheus.url, Path(PICTURE), TRAFFIC_SECONDS or 60)
     until(lambda: len(prometheus.get("rules")["groups"][0]["rules"]) == len(rules()), 30, "the rules")
     assert "MezcalGone" not in prometheus.firing()
     assert "MezcalBrokerDown" not in prometheus.firing()
