@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.installation import SAMPLES, running_installation
+from tests.support.installation import ONE_WORKER, SAMPLES, running_installation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
 @pytest.fixture(scope="module")
 def trusted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     """An installation that trusts this machine, with one image made and some failed."""
-    with running_installation(tmp_path_factory.mktemp("trusted"), SAMPLES.as_uri()) as installation:
+    with running_installation(tmp_path_factory.mktemp("trusted"), SAMPLES.as_uri(), *ONE_WORKER) as installation:
         yield in_use(installation)
 
 

@@ -1,4 +1,4 @@
-"""One installation for the faults of each module, which is damaged and mends itself; some tests make their own."""
+"""An installation that faults damage and that mends itself. Modules with settings, and some tests, have their own."""
 
 from __future__ import annotations
 
@@ -27,10 +27,25 @@ def given() -> dict[str, str]:
     return {}
 
 
+@pytest.fixture(scope="package")
+def shared(repository: OriginServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultEnvironment]:
+    """The installation of all modules without settings of their own: each start takes five seconds of processor."""
+    with running_installation(tmp_path_factory.mktemp("shared"), repository.url, **QUICK) as installation:
+        environment = FaultEnvironment(installation, repository)
+        yield environment
+        environment.close()
+
+
 @pytest.fixture(scope="module")
 def damaged(
-    repository: OriginServer, tmp_path_factory: pytest.TempPathFactory, given: dict[str, str]
+    request: pytest.FixtureRequest,
+    repository: OriginServer,
+    tmp_path_factory: pytest.TempPathFactory,
+    given: dict[str, str],
 ) -> Iterator[FaultEnvironment]:
+    if not given:
+        yield request.getfixturevalue("shared")
+        return
     with running_installation(tmp_path_factory.mktemp("faults"), repository.url, **(QUICK | given)) as installation:
         environment = FaultEnvironment(installation, repository)
         yield environment

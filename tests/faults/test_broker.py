@@ -129,19 +129,28 @@ def test_damaged_state_is_put_aside_at_the_start(install: Callable[..., FaultEnv
     installation = environment.installation
     warm, _ = environment.master()
     assert installation.ask(warm).status_code == 200
-    data = installation.folder / "data"
-    for number, damage in enumerate((zeros_at_the_end, empty_manifest, no_base), 1):
-        installation.stop()
-        damage(data / "broker")
-        installation.start()
-        assert installation.ask(warm).status_code == 200
-        cold, _ = environment.master()
-        environment.assert_recovered(cold, wait_for_image(installation, cold), most=1)
-        asides = list(data.glob("broker.damaged-*"))
-        assert len(asides) == number, damage
-        assert list(asides[0].rglob("*.aof"))
-        assert installation.journal.read_text().count("THE BROKER'S STATE WAS DAMAGED") == number
-        assert total(scraped(installation), "mezcal_broker_damaged_states") == number
+    installation.stop()
+    zeros_at_the_end(installation.folder / "data" / "broker")
+    installation.start()
+    assert_put_aside(environment, warm, 1)
+    for number, damage in enumerate((empty_manifest, no_base), 2):
+        broker = environment.broker()
+        with frozen(broker):
+            damage(installation.folder / "data" / "broker")
+            environment.kill(broker)
+        assert_put_aside(environment, warm, number)
+
+
+def assert_put_aside(environment: FaultEnvironment, warm: str, number: int) -> None:
+    installation = environment.installation
+    assert installation.ask(warm).status_code == 200
+    cold, _ = environment.master()
+    environment.assert_recovered(cold, wait_for_image(installation, cold), most=1)
+    asides = list((installation.folder / "data").glob("broker.damaged-*"))
+    assert len(asides) == number
+    assert list(asides[0].rglob("*.aof"))
+    assert installation.journal.read_text().count("THE BROKER'S STATE WAS DAMAGED") == number
+    assert total(scraped(installation), "mezcal_broker_damaged_states") == number
 
 
 def zeros_at_the_end(state: Path) -> None:

@@ -36,6 +36,10 @@ FAULTS = [("full", name) for name in FOLDERS] + [
     ("read-only", name)
     for name in ("data", "data/cache", "masters", "home")  # others have files that are being written
 ]
+OFTEN = {"data", "data/cache", "data/broker", "masters", "/dev/shm"}  # the other folders are for the slow tests
+FAULTS_MARKED = [
+    pytest.param(*fault, id="-".join(fault), marks=[] if fault[1] in OFTEN else pytest.mark.slow) for fault in FAULTS
+]
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +86,7 @@ def assert_refuses_politely(environment: FaultEnvironment, cold: str) -> None:
             assert int(answer.headers["Retry-After"]) > 0
 
 
-@pytest.mark.parametrize(("fault", "name"), FAULTS, ids=map("-".join, FAULTS))
+@pytest.mark.parametrize(("fault", "name"), FAULTS_MARKED)
 def test_a_disk_takes_nothing_down(
     environment: FaultEnvironment, installation: VolumeInstallation, fault: str, name: str
 ) -> None:
@@ -129,7 +133,7 @@ def failing_disk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return library
 
 
-@pytest.mark.parametrize("name", ["data", "masters"])
+@pytest.mark.parametrize("name", ["data", pytest.param("masters", marks=pytest.mark.slow)])
 def test_a_disk_that_fails_takes_nothing_down(
     repository: OriginServer, tmp_path: Path, failing_disk: Path, name: str
 ) -> None:

@@ -52,11 +52,11 @@ def test_a_client_promotes_a_bulk_job_and_it_is_made_once(environment: FaultEnvi
 
 
 def test_bulk_jobs_follow_each_other_without_a_pause(environment: FaultEnvironment) -> None:
-    paths = [environment.master()[0] for _ in range(60)]
+    paths = [environment.master()[0] for _ in range(30)]
     began = time.monotonic()
     in_bulk(environment, *paths)
     until(lambda: all(environment.installation.stored(path) for path in paths), what="all of them")
-    assert time.monotonic() - began < 30, "a second between two of them would be a minute"
+    assert time.monotonic() - began < 25, "a second between two of them would be half a minute"
     environment.assert_clean()
 
 
@@ -71,10 +71,10 @@ def test_interactive_jobs_are_made_while_one_of_the_workers_is_away(environment:
 
 
 def test_a_bulk_request_is_spread_by_the_workers(environment: FaultEnvironment) -> None:
-    paths = [environment.master()[0] for _ in range(50)]
+    paths = [environment.master()[0] for _ in range(25)]
     recipes = [Mezzanine.parse(path) for path in paths]
-    assert environment.jobs().spread(recipes) == 50
+    assert environment.jobs().spread(recipes) == 25
     until(lambda: all(environment.installation.stored(path) for path in paths), what="all of them")
-    assert [environment.repository.count(path) for path in paths] == [1] * 50
+    assert [environment.repository.count(path) for path in paths] == [1] * 25
     assert environment.jobs().chunks.names() == []
     environment.assert_clean()

@@ -160,8 +160,9 @@ def test_a_worker_that_stops_leaves_the_other_pages_to_another(environment: Faul
     environment.repository.wait_for_requests(path, 1)
     record = until(lambda: running(environment, path), what="the running job")
     assert record is not None
+    before = environment.shutdowns()
     os.kill(parent_of(int(record.rpartition(":")[2])), signal.SIGTERM)
-    until(lambda: "Warm shutdown" in environment.installation.journal.read_text(), what="the shutdown")
+    until(lambda: environment.shutdowns() > before, what="the shutdown")
     script.go.set()
     assert [answer.result().status_code for answer in answers] == [200] * PAGES
     assert downloads(environment, path) == 2

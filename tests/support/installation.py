@@ -23,7 +23,7 @@ from mezcal.settings import Settings, load
 from mezcal.store import open_store
 from mezcal.telemetry.memory_folder import PREFIX, SHARED_MEMORY
 from tests.support.proc import command_line, descendants, parent_of
-from tests.support.waiting import until
+from tests.support.waiting import START, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,7 +36,6 @@ ONE_WORKER = (
     "--workers",
     "1",
 )  # an option: half the processor time of a start, for tests that convert one after the other
-START = 100  # seconds until it is ready, on a machine with much else to do
 MEZCAL = str(Path(sys.executable).with_name("mezcal"))
 
 

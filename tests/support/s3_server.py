@@ -22,7 +22,7 @@ import requests
 from botocore.session import Session
 
 from mezcal.settings import load
-from tests.support.waiting import until
+from tests.support.waiting import START, until
 
 if TYPE_CHECKING:
     import signal
@@ -67,7 +67,7 @@ class S3Server:
         command = [sys.executable, "-m", "tests.support.s3_server", self._host, str(self.port), *self._options]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
-        until(self._answers, 30, "an object store")
+        until(self._answers, START, "an object store")
 
     def bucket(self, name: str = "") -> str:
         """Create the bucket *name*, or one with a new name. Returns its name."""

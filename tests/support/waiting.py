@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 Value = TypeVar("Value")
+START = 100  # seconds until a server is ready, on a machine with much else to do
 
 
 def until(condition: Callable[[], Value], seconds: float = 20, what: str = "the condition") -> Value:

@@ -99,6 +99,10 @@ class FaultEnvironment:
         url = f"redis+socket://{self.installation.folder}/data/run/broker.sock"
         return Jobs.of(load(_env_file=None, redis_url=url, repo_base_url=self.repository.url))
 
+    def shutdowns(self) -> int:
+        """Returns how many workers have said that they stop."""
+        return self.installation.journal.read_text().count("Warm shutdown")
+
     # --- damage
 
     def pool(self) -> list[int]:

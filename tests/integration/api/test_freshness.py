@@ -30,7 +30,7 @@ OTHER = (SAMPLES / "agave-p3.tif").read_bytes()
 def ageing(repository: OriginServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     folder = tmp_path_factory.mktemp("ageing")
     given = {"REVALIDATE_AFTER": str(HOUR), "ORIGIN_RETRIES": "0"}
-    with running_installation(folder, repository.url, "--nginx", "never", **given) as up:
+    with running_installation(folder, repository.url, *ONE_WORKER, "--nginx", "never", **given) as up:
         yield up
 
 
@@ -150,6 +150,7 @@ def test_an_image_of_a_file_made_with_other_settings_is_made_again(files: Path, 
         until(lambda: up.ask("edited.tif").headers["Content-Length"] != before, 30, "the smaller image")
 
 
+@pytest.mark.slow
 def test_an_old_image_that_nginx_serves_is_asked_about_too(repository: OriginServer, tmp_path: Path) -> None:
     """The API reads the hit from nginx's log a second later; the walk through the store would come in a minute."""
     path = "served-by-nginx.tif"
@@ -184,7 +185,7 @@ def edit(master: Path) -> None:
     draft.replace(master)
 
 
-@pytest.mark.parametrize("nginx", ["never", "auto"])
+@pytest.mark.parametrize("nginx", [pytest.param("never", marks=pytest.mark.slow), "auto"])
 def test_an_edited_file_is_shown_after_one_request_which_may_come_at_once(
     files: Path, tmp_path: Path, nginx: str
 ) -> None:

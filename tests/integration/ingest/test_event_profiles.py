@@ -127,6 +127,7 @@ def test_a_pyramid_alone_is_made_of_new_masters_and_a_stored_mezzanine_is_made_a
         until(lambda: up.ask(grey).content != before, what="the new mezzanine")
 
 
+@pytest.mark.slow
 def test_a_message_of_a_queue_has_all_profiles_made_from_one_download(
     repository: OriginServer, grey: str, tmp_path: Path
 ) -> None:
@@ -159,22 +160,31 @@ def grow_old(installation: Installation, path: str, profile: Profile = PYRAMID) 
     os.utime(image.with_suffix(".json"), (0, time.time() - 2 * HOUR))
 
 
-@pytest.mark.parametrize("nginx", ["never", "auto"])
 def test_a_stale_pyramid_is_made_again_when_its_master_has_changed(
-    repository: OriginServer, grey: str, tmp_path: Path, nginx: str
+    both: Installation, repository: OriginServer, grey: str
 ) -> None:
     """With nginx the hit is known from its log alone."""
-    with running_installation(tmp_path, repository.url, *ONE_WORKER, "--nginx", nginx, **HEARS) as up:
-        up.table.redis.set(up.table.keys.chore("walk"), "another's", ex=HOUR)
-        pyramid = urls(grey)[1]
-        before = up.request(pyramid)
-        repository.script(grey, body=grey_tiff(220), etag='"second"')
-        grow_old(up, grey)
-        hit = up.request(pyramid)
-        assert (hit.status_code, hit.content) == (200, before.content), "the hit does not wait"
-        until(lambda: up.request(pyramid).content != before.content, 30, "the new pyramid")
+    assert_made_again(both, repository, grey)
 
 
+@pytest.mark.slow
+def test_so_it_is_without_nginx(repository: OriginServer, grey: str, tmp_path: Path) -> None:
+    with running_installation(tmp_path, repository.url, *ONE_WORKER, "--nginx", "never", **HEARS) as up:
+        assert_made_again(up, repository, grey)
+
+
+def assert_made_again(installation: Installation, repository: OriginServer, path: str) -> None:
+    installation.table.redis.set(installation.table.keys.chore("walk"), "another's", ex=HOUR)
+    pyramid = urls(path)[1]
+    before = installation.request(pyramid)
+    repository.script(path, body=grey_tiff(220), etag='"second"')
+    grow_old(installation, path)
+    hit = installation.request(pyramid)
+    assert (hit.status_code, hit.content) == (200, before.content), "the hit does not wait"
+    until(lambda: installation.request(pyramid).content != before.content, 30, "the new pyramid")
+
+
+@pytest.mark.slow
 def test_an_edited_file_has_its_pyramid_made_again(tmp_path: Path) -> None:
     master = tmp_path / "masters" / "edited.tif"
     master.parent.mkdir()

@@ -169,6 +169,7 @@ def test_commands_act_on_the_cache_that_up_serves_and_not_on_that_of_the_env_fil
 # --- caches from before
 
 
+@pytest.mark.slow
 def test_a_cache_in_the_data_folder_of_an_older_version_is_taken_over_once(
     tmp_path: Path, masters: dict[str, Path]
 ) -> None:

@@ -7,6 +7,7 @@ import mmap
 import resource
 import subprocess
 import sys
+from functools import cache
 from itertools import product
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ from mezcal.runtime.memory_budget import MIB
 from tests.support.forked import forked
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 pytestmark = pytest.mark.skipif(not memory_wall.STATM.exists(), reason="only Linux counts the data of a process")
@@ -65,14 +67,28 @@ MASTERS = {
 EDGE = 4000
 
 
+@pytest.fixture(scope="module")
+def large_master(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Makes a large master of a kind, with a small one beside it, once."""
+
+    @cache
+    def make(kind: str) -> Path:
+        folder = tmp_path_factory.mktemp("masters")
+        for name, edge in {"small": 32, "large": EDGE}.items():
+            (folder / f"{name}.{kind}").write_bytes(MASTERS[kind](edge))
+        return folder / f"large.{kind}"
+
+    return make
+
+
 @pytest.mark.parametrize(("kind", "by"), [
     *product(MASTERS, ["nobody", "system"]),
     *product(sorted(MASTERS.keys() - {"jp2"}), ["wall"]),  # OpenJPEG fails without a reason
 ])  # fmt: skip
-def test_a_master_that_gets_too_little_memory_is_not_called_damaged(kind: str, by: str, tmp_path: Path) -> None:
-    for name, edge in {"small": 32, "large": EDGE}.items():
-        (tmp_path / f"{name}.{kind}").write_bytes(MASTERS[kind](edge))
-    command = [sys.executable, "-m", "tests.unit.runtime.memory_wall_actor", str(tmp_path / f"large.{kind}"), by]
+def test_a_master_that_gets_too_little_memory_is_not_called_damaged(
+    kind: str, by: str, large_master: Callable[[str], Path]
+) -> None:
+    command = [sys.executable, "-m", "tests.unit.runtime.memory_wall_actor", str(large_master(kind)), by]
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
     assert ended.stdout.strip() == ("made" if by == "nobody" else "out-of-memory"), ended.stderr
 

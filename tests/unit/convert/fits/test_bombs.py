@@ -8,6 +8,7 @@ import struct
 import subprocess
 import sys
 import zlib
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,7 @@ def padded(data: bytes) -> bytes:
     return data + bytes(-len(data) % 2880)
 
 
+@cache
 def zeros(megabytes: int) -> bytes:
     """Returns a gzip stream of about a thousandth of what it inflates to."""
     stream = zlib.compressobj(9, zlib.DEFLATED, 31)
@@ -76,8 +78,8 @@ BOMBS = {
 
 
 def noise(planes: int) -> bytes:
-    """Returns a frame that gzip cannot compress, in one tile a plane."""
-    stream = gzip.compress(np.random.default_rng(1).bytes(4 * 3500 * 3500), 1)
+    """Returns a frame that gzip cannot compress, and does not try to, in one tile a plane."""
+    stream = gzip.compress(np.random.default_rng(1).bytes(4 * 3500 * 3500), 0)
     shape = (planes, 3500, 3500)[planes == 1 :]
     return compressed([stream] * planes, shape, (1, 3500, 3500)[planes == 1 :], ZBITPIX=32)
 

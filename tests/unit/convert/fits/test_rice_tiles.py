@@ -76,7 +76,7 @@ FRAMES = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=150)
+@settings(max_examples=50)
 @given(frame=FRAMES)
 def test_pixels_are_those_of_astropy(tmp_path_factory: pytest.TempPathFactory, frame: dict[str, Any]) -> None:
     path = tmp_path_factory.getbasetemp() / "frame.fits"
@@ -254,7 +254,7 @@ def test_damaged_tiles_end_as_they_do_for_astropy(tmp_path: Path, kind: str) -> 
     whole, start, width = sound(path, kind)
     heap = start + 60 * width
     random, errors = np.random.default_rng(3), 0
-    for number in range(120):
+    for number in range(45):
         damaged = bytearray(whole)
         place = int(random.integers(heap, heap + 2000))
         bit = bytes([whole[place] ^ 1 << number % 8])
@@ -265,7 +265,7 @@ def test_damaged_tiles_end_as_they_do_for_astropy(tmp_path: Path, kind: str) -> 
         errors += isinstance(wanted, str)
         assert np.array_equal(got, wanted, equal_nan=kind == "f4") if isinstance(wanted, np.ndarray) else got == wanted
         assert drawn(path) == isinstance(wanted, np.ndarray)
-    assert 20 < errors < 120
+    assert 7 < errors < 45
 
 
 @pytest.mark.parametrize("kind", ["f4", "u2", "u1"])
@@ -274,7 +274,7 @@ def test_damage_anywhere_ends_in_a_picture_or_with_a_reason(tmp_path: Path, kind
     path = tmp_path / "frame.fits"
     whole, start, width = sound(path, kind)
     random, ends = np.random.default_rng(11), set()
-    for number in range(150):
+    for number in range(60):
         damaged = bytearray(whole)
         reach = (start, start + 60 * width) if number % 3 == 0 else (start - 2880 * (number % 2), len(whole))
         for place in random.integers(*reach, 1 + number % 4):
