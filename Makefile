@@ -61,7 +61,7 @@ test-queues: $(VENV)/dev.stamp ## Run the tests that need ActiveMQ and RabbitMQ 
 	$(BIN)/pytest -m queues
 
 .PHONY: test-downstream
-test-downstream: $(VENV)/dev.stamp ## Run the tests that need Varnish (CHANGES=200)
+test-downstream: $(VENV)/dev.stamp ## Run the tests that need Varnish (CHANGES=200, or 1000)
 	$(BIN)/pytest -m downstream
 
 .PHONY: image-test

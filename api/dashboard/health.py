@@ -93,9 +93,11 @@ def _hook(context: ApiContext, hook: HookAddress) -> ComponentHealth:
     detail = f"{hook.shown}: {counted(status.waiting, 'change')} to be sent"
     if status.failed:
         detail += f"; {status.failed:,} given up"
+    if status.lost:
+        detail += f"; {status.lost:,} ended jobs lost"
     if status.fault:
         detail += f"; {status.fault}"
-    return ComponentHealth("Downstream", DEGRADED if status.fault or status.failed else HEALTHY, detail)
+    return ComponentHealth("Downstream", DEGRADED if status.fault or status.failed or status.lost else HEALTHY, detail)
 
 
 def _silent(statuses: list[WorkerStatus]) -> str:

@@ -6,7 +6,7 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from flask import Response, jsonify, request, url_for
-from werkzeug.exceptions import NotFound, RequestEntityTooLarge
+from werkzeug.exceptions import BadRequest, NotFound, RequestEntityTooLarge
 
 from api.context import context
 from api.request_log import note_event
@@ -24,6 +24,16 @@ if TYPE_CHECKING:
 JSON_BYTES_MAX = 4 << 20  # parsing JSON blocks all other threads; lists of lines are read in parts
 LINES = "text/plain"
 JSON_LINES = {"application/x-ndjson", "application/jsonl", "application/ndjson"}
+
+
+def callback() -> str:
+    """Return the name of the hook that the query calls, "" for none. A client names no URL: settings alone do that."""
+    name = request.args.get("callback", "")
+    known = sorted({hook.called for hook in context().settings.hooks} - {""})
+    if name and name not in known:
+        named = f"it may be {', '.join(known)}" if known else "no webhook of DOWNSTREAM_URLS has a name"
+        raise BadRequest(f"callback={name[:60]} is the name of no hook: {named}")
+    return name
 
 
 def read_list() -> Iterable[Event]:

@@ -45,10 +45,14 @@ def failed() -> Response:
 
 @jobs.post("/jobs")
 def bulk() -> Response:
-    """Make the listed derivatives unless they are cached. Returns 202 and a batch that shows the progress."""
+    """Make the listed derivatives unless they are cached. Returns 202 and a batch that shows the progress.
+
+    The hook that is called `?callback=` is notified of each job's end.
+    """
     note_event(LIST)
     require_write_access()
-    return batches.accepted(LIST, context().jobs.post(batches.read_list()))
+    callback = batches.callback()
+    return batches.accepted(LIST, context().jobs.post(batches.read_list(), callback=callback))
 
 
 @jobs.get("/jobs/<key>")

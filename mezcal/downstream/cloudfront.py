@@ -11,6 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from mezcal.downstream.hooks import HookFailed
 from mezcal.downstream.templates import filled
+from mezcal.recipe import Mezzanine
 
 if TYPE_CHECKING:
     from mezcal.jobs.bulk.downstream import Change
@@ -34,9 +35,10 @@ class CloudFrontHook:
     def notify(self, changes: list[Change]) -> None:
         """Create one invalidation. The same changes make the same one: a repeated call is the first one's."""
         templates = self._address.options.get("path", ("{url}",))
-        texts = (text for change in changes for template in templates for text in filled(template, change.recipe))
+        recipes = [change.recipe for change in changes if isinstance(change.recipe, Mezzanine)]
+        texts = (text for recipe in recipes for template in templates for text in filled(template, recipe))
         paths = list(dict.fromkeys(texts))
-        reference = hashlib.sha256("\n".join(change.key + change.version for change in changes).encode()).hexdigest()
+        reference = hashlib.sha256("\n".join(change.name + change.version for change in changes).encode()).hexdigest()
         batch = {"Paths": {"Quantity": len(paths), "Items": paths}, "CallerReference": f"mezcal-{reference[:32]}"}
         self._call("create_invalidation", DistributionId=self._address.url, InvalidationBatch=batch)
 

@@ -11,12 +11,12 @@ if TYPE_CHECKING:
 class HookFailed(Exception):
     """A hook did not accept a delivery. The text says why, for operators, and has no secret.
 
-    *unreachable* means that it would not accept another one now either.
+    *unreachable* means that it would not accept another one now either, nor for *pause* seconds.
     """
 
-    def __init__(self, reason: str, *, unreachable: bool = False) -> None:
+    def __init__(self, reason: str, *, unreachable: bool = False, pause: float = 0) -> None:
         super().__init__(reason)
-        self.reason, self.unreachable = reason, unreachable
+        self.reason, self.unreachable, self.pause = reason, unreachable, pause
 
 
 class Hook(Protocol):

@@ -1,30 +1,26 @@
-"""Hooks that are notified over HTTP: Cantaloupe, caches that know PURGE, and receivers of signed calls."""
+"""Hooks that are notified over HTTP: Cantaloupe, and caches that know PURGE."""
 
 from __future__ import annotations
 
 import json
-import time
 from base64 import b64encode
-from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mezcal.downstream.hooks import HookFailed
-from mezcal.downstream.templates import filled, url_paths
+from mezcal.downstream.templates import filled
 from mezcal.http import Deadline, HttpClient, HttpRequest, RequestFailed
-from mezcal.notices.delivery import signed_headers
+from mezcal.recipe import Mezzanine
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from pydantic import SecretStr
-
     from mezcal.jobs.bulk.downstream import Change
-    from mezcal.recipe import Mezzanine
     from mezcal.settings.downstream.address import HookAddress
 
 CONNECT_SECONDS = 3.0
 ANSWER_SECONDS = 10.0
+GONE = 410  # by Standard Webhooks: send no more. A person has to say which of the two is wrong
+GONE_SECONDS = 3600.0
+RESTS = {401, 403, GONE, 429, 503}  # it would answer the same to every other delivery
 NOT_CACHED = {404, 412}  # answers to PURGE by modules of nginx: it had no such entry
 PURGE_VERB = "PurgeItemFromCache"  # of Cantaloupe's tasks API
 
@@ -54,9 +50,8 @@ class HttpHook:
     def _accept(self, status: int, *others: int) -> None:
         if not 200 <= status < 300 and status not in others:
             redirects = ", and redirects are not followed" if 300 <= status < 400 else ""
-            raise HookFailed(
-                f"{self._address.shown} answered {status}{redirects}", unreachable=status in {401, 403, 503}
-            )
+            reason = f"{self._address.shown} answered {status}{redirects}"
+            raise HookFailed(reason, unreachable=status in RESTS, pause=GONE_SECONDS if status == GONE else 0)
 
     def _authorization(self) -> str | None:
         if self._address.user is None:
@@ -94,44 +89,15 @@ class PurgeHook(HttpHook):
                 self._accept(self._send(request), *NOT_CACHED)
 
 
-class WebhookHook(HttpHook):
-    """A receiver of calls that are signed as Standard Webhooks asks.
-
-    *is_stored* says whether there is a derivative now: a call says what is so now, and a late one nothing false.
-    """
-
-    def __init__(self, address: HookAddress, secret: SecretStr, is_stored: Callable[[Mezzanine], bool]) -> None:
-        super().__init__(address)
-        self._secret, self._is_stored = secret, is_stored
-
-    def notify(self, changes: list[Change]) -> None:
-        """Send one call for each change. A repeated call has the id of the first."""
-        for change in changes:
-            message = f"change_{change.key}_{change.version}"
-            body = json.dumps(self._call(change)).encode()
-            signed = signed_headers(self._secret, message, body, time.time())
-            headers = {"Content-Type": "application/json", **signed}
-            request = HttpRequest(self._address.url, "POST", {}, self._authorization, headers, body=body)
-            self._accept(self._send(request))
-
-    def _call(self, change: Change) -> dict[str, Any]:
-        recipe = change.recipe
-        return {
-            "type": "mezcal.derivative.replaced" if self._is_stored(recipe) else "mezcal.derivative.deleted",
-            "timestamp": datetime.fromtimestamp(change.since, UTC).isoformat(timespec="seconds"),
-            "data": {
-                "path": recipe.path,
-                "page": recipe.page,
-                "profile": recipe.profile.name,
-                "key": change.key,
-                "url": url_paths(recipe)[0],
-            },
-        }
-
-
 def _texts(templates: tuple[str, ...], changes: list[Change], *, raw: bool = False) -> list[str]:
     """Return the filled *templates* of *changes*, each once."""
     fill = partial(filled, raw=raw)
     return list(
-        dict.fromkeys(text for change in changes for template in templates for text in fill(template, change.recipe))
+        dict.fromkeys(
+            text
+            for change in changes
+            for template in templates
+            if isinstance(change.recipe, Mezzanine)
+            for text in fill(template, change.recipe)
+        )
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -24,18 +25,22 @@ class UndeliveredChange:
 
 @dataclass(frozen=True, slots=True)
 class HookReport:
-    """One hook: how many changes wait, the *fault* that keeps them waiting *since* then, and what was given up."""
+    """One hook: how many changes wait, the *fault* that keeps them waiting *since* then, and what was given up.
+
+    *lost* are the ended jobs that were not kept, because too many waited.
+    """
 
     hook: str
     waiting: int
     fault: str | None
     since: float | None
     failed: list[UndeliveredChange]
+    lost: int
 
     @property
     def is_well(self) -> bool:
         """True if it is notified of changes, and was notified of all."""
-        return not (self.fault or self.failed)
+        return not (self.fault or self.failed or self.lost)
 
     def as_json(self) -> dict[str, Any]:
         """Return it as the command prints it."""
@@ -55,8 +60,8 @@ def retry_all(jobs: Jobs, settings: Settings) -> int:
 def _report(jobs: Jobs, hook: HookAddress) -> HookReport:
     status = jobs.downstream.status(hook.name)
     failed = [
-        UndeliveredChange(from_json(each["recipe"]).label, each["reason"], each["at"] / 1000)
+        UndeliveredChange(from_json(json.loads(each["recipe"])).label, each["reason"], each["at"] / 1000)
         for each in jobs.downstream.failed(hook.name)
     ]
     since = status.since if status.fault else None
-    return HookReport(hook.shown, status.waiting, status.fault, since, failed)
+    return HookReport(hook.shown, status.waiting, status.fault, since, failed, status.lost)

@@ -214,10 +214,13 @@ class Jobs:
         kind = "changed" if changed else "wanted"
         return self.post((kind, "recipe", recipe.as_json()) for recipe in recipes).items
 
-    def post(self, items: Iterable[Any], delivery: str | None = None) -> Posted:
-        """Save *items* (`events.Event`) as a batch for the workers. A *delivery* repeated within a day adds nothing."""
+    def post(self, items: Iterable[Any], delivery: str | None = None, callback: str = "") -> Posted:
+        """Save *items* (`events.Event`) as a batch for the workers. A *delivery* repeated within a day adds nothing.
+
+        The hook that is called *callback* is notified of the ends of the jobs.
+        """
         with raises_broker_down("the queue cannot be reached, so nothing was recorded"):
-            posted = self.batches.post(items, delivery)
+            posted = self.batches.post(items, delivery, callback)
         with suppress(BrokerDown):  # the workers look for chunks whose messages are missing
             self.pipe.spread_all(posted.chunks[:SENT_AT_ONCE])
         return posted

@@ -214,7 +214,7 @@ def _of_downstream(jobs: Jobs, settings: Settings) -> Iterator[Condition]:
         if status.fault:
             yield Condition(
                 f"downstream-away:{hook.name}",
-                f"{hook.shown} is not notified of changes, and may show old images: {status.fault}.",
+                f"{hook.shown} is not notified, and may show what is old: {status.fault}.",
                 f"Repair it, and test it: mezcal check. What waits ({status.waiting:,}) is sent by itself.",
                 "downstream",
                 DOWNSTREAM,
@@ -225,6 +225,14 @@ def _of_downstream(jobs: Jobs, settings: Settings) -> Iterator[Condition]:
                 f"downstream-failed:{hook.name}",
                 f"{hook.shown} was not notified of {status.failed:,} changes within a day. It may show old images.",
                 "Run: mezcal downstream. It lists them with their reasons. Then: mezcal downstream --retry",
+                "downstream",
+                DOWNSTREAM,
+            )
+        if status.lost:
+            yield Condition(
+                f"downstream-lost:{hook.name}",
+                f"{hook.shown} was not notified of {status.lost:,} ended jobs: too many waited for it.",
+                "Repair it, and compare its records with the cache. Then: mezcal downstream --retry",
                 "downstream",
                 DOWNSTREAM,
             )

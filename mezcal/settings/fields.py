@@ -545,8 +545,9 @@ class SettingFields(BaseSettings):
     # --- caches downstream
     downstream_urls: DownstreamUrls = Field(
         (),
-        description="URLs of hooks, comma-separated, that are notified when a derivative was replaced or deleted: "
-        "`cantaloupe+https://`, `purge+http://`, `cloudfront://`, `webhook+https://`; see docs/downstream.md.",
+        description="URLs of hooks, comma-separated, that are notified when a derivative was replaced or deleted, or a "
+        "job has ended: `cantaloupe+https://`, `purge+http://`, `cloudfront://`, `webhook+https://`; see "
+        "docs/downstream.md and docs/callbacks.md.",
     )
     downstream_secret: SigningKey = Field(
         None, description="Key that signs what `webhook+https://` hooks get: `whsec_` and Base64, or any text."

@@ -70,11 +70,14 @@ REGISTRATION_UP = GaugeDefinition(
     "0 while attempts to register thumbnails with the science archive have failed for five minutes, else 1.",
 )
 DOWNSTREAM = GaugeDefinition(
-    "mezcal_waiting_changes", "Changed derivatives of which a hook downstream is still to be sent.", ("hook",)
+    "mezcal_waiting_changes",
+    "Changed derivatives and ended jobs of which a hook downstream is still to be sent.",
+    ("hook",),
 )
 GIVEN_UP = GaugeDefinition(
     "mezcal_undelivered_changes",
-    "Changed derivatives of which a hook downstream was not notified within a day: 1,000 are counted at most.",
+    "Changed derivatives and ended jobs of which a hook downstream was not notified within a day, 1,000 at most, and "
+    "ended jobs that were not kept, because too many waited.",
     ("hook",),
 )
 DOWNSTREAM_UP = GaugeDefinition(
@@ -171,11 +174,11 @@ class Gauges:
         if not self._hooks:
             return
         waiting, given_up, usable = DOWNSTREAM.family(), GIVEN_UP.family(), DOWNSTREAM_UP.family()
-        for hook in self._hooks:
-            status = self._jobs.downstream.status(hook.name)
-            waiting.add_metric([hook.shown], status.waiting)
-            given_up.add_metric([hook.shown], status.failed)
-            usable.add_metric([hook.shown], status.fault is None)
+        for shown in dict.fromkeys(hook.shown for hook in self._hooks):  # several may be at one host
+            found = [self._jobs.downstream.status(hook.name) for hook in self._hooks if hook.shown == shown]
+            waiting.add_metric([shown], sum(status.waiting for status in found))
+            given_up.add_metric([shown], sum(status.failed + status.lost for status in found))
+            usable.add_metric([shown], all(status.fault is None for status in found))
         yield from (waiting, given_up, usable)
 
     def _of_origins(self) -> Iterator[Metric]:

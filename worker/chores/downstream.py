@@ -1,4 +1,4 @@
-"""The chore that notifies hooks downstream of changed derivatives."""
+"""The chore that notifies hooks downstream of changed derivatives and ended jobs."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _due(ctx: WorkerContext) -> bool:
 
 @chore(every=NOTIFY_SECONDS, due=_due)
 def notify_downstream() -> None:
-    """Tell the hooks of the changes that wait, all hooks at the same time: a slow one delays no other."""
+    """Tell the hooks of what waits, all hooks at the same time: a slow one delays no other."""
     context().jobs.downstream.begun()
     deliveries = _deliveries()
     if deliveries:

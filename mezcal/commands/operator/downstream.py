@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from mezcal.downstream.report import HookReport
 
 DESCRIPTION = """\
-List the hooks of DOWNSTREAM_URLS: how many changed images each is still to be notified of, why that fails, and what
-was given up after a day.
+List the hooks of DOWNSTREAM_URLS: of how many changed images and ended jobs each is still to be notified, why that
+fails, what was given up after a day, and how many ended jobs were lost because too many waited.
 
 example: mezcal downstream --retry"""
 
-EXIT_CODES = "exit codes: 0 all hooks are notified of changes; 1 some hook is not; 2 could not be done."
+EXIT_CODES = "exit codes: 0 all hooks are notified; 1 some hook is not; 2 could not be done."
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -57,7 +57,8 @@ def _lines(report: HookReport) -> list[str]:
     given_up = [
         f"    {_local_time(each.at)}  {printable(each.label)}  {printable(each.reason)}" for each in report.failed
     ]
-    return [f"{report.hook}: {report.waiting:,} to be sent, {len(given_up):,} given up{fault}", *given_up]
+    lost = f", {report.lost:,} lost" if report.lost else ""
+    return [f"{report.hook}: {report.waiting:,} to be sent, {len(given_up):,} given up{lost}{fault}", *given_up]
 
 
 def _local_time(seconds: float) -> str:

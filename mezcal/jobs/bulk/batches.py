@@ -100,19 +100,22 @@ class Batches:
         self._table, self._chunks = table, chunks
 
     @raises_broker_down()
-    def post(self, items: Iterable[Any], delivery: str | None = None) -> Posted:
-        """Save *items* (small JSON, `events.Event`), all or none. A *delivery* repeated within a day saves nothing."""
+    def post(self, items: Iterable[Any], delivery: str | None = None, callback: str = "") -> Posted:
+        """Save *items* (small JSON, `events.Event`), all or none. A *delivery* repeated within a day saves nothing.
+
+        The hook that is called *callback* is notified of the ends of the jobs.
+        """
         name = PREFIX + uuid4().hex[:24]
         names, count = self._chunks.draft(items, name)
         digest = hashlib.sha256(delivery.encode("utf-8", "surrogatepass")).hexdigest() if delivery else ""
-        opened = self._open(name, names, count, digest)
+        opened = self._open(name, names, count, digest, callback)
         if opened != name:
             self._chunks.drop(names)
         if not opened:
             raise Busy("the list came too slowly: send it again")
         return Posted(opened, count, names if opened == name else [], again=opened != name)
 
-    def _open(self, name: str, chunks: list[str], items: int, digest: str) -> str:
+    def _open(self, name: str, chunks: list[str], items: int, digest: str, callback: str = "") -> str:
         args: Arguments = {
             "batch": name,
             "items": items,
@@ -120,6 +123,7 @@ class Batches:
             "bucket": int(digest[-4:] or "0", 16) % BUCKETS,
             "chunk_prefix": self._table.keys.chunk(""),
             "chunks": json.dumps(chunks),
+            "callback": callback,
         }
         return cast("str", self._table.scripts.run("bulk/open_batch", self._table.keys.of_batch(name), args))
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+HOOK_PARTS = ("due", "failed", "lost", "holder", "fault")  # of the keys of a hook
+
 
 class Lane(StrEnum):
     """Which jobs come first: `interactive` ones, for which a client waits, before `bulk` ones."""
@@ -188,10 +190,10 @@ class Keys:
     # --- bulk requests
 
     def batch(self, name: str) -> str:
-        """Hash: one batch; expires. Fields: items, asked, last (its last change), done, failed, forgotten, deleted,
-        ignored, repeated, entered (jobs that are or were open), extra (items that came from another: a frame
-        stands for several thumbnails). More under the same name: `:taken`, bits of the items that were taken;
-        `:open`, the jobs that have not ended; `:failed`, jobs; `:notes`, what was ignored and why.
+        """Hash: one batch; expires. Fields: items, callback (a hook's name), asked, last (its last change), done,
+        failed, forgotten, deleted, ignored, repeated, entered (jobs that are or were open), extra (items that came from
+        another: a frame stands for several thumbnails). More under the same name: `:taken`, bits of the items that were
+        taken; `:open`, the jobs that have not ended; `:failed`, jobs; `:notes`, what was ignored and why.
         """
         return f"{self.prefix}batch:{name}"
 
@@ -259,10 +261,11 @@ class Keys:
     # --- caches downstream
 
     def downstream(self, hook: str) -> str:
-        """Hash: the changed derivatives of which *hook* is to be sent, by their keys (JSON); expires. With `:due`, a
-        sorted set of them by when they are due; with `:failed`, a list of those that were given up (JSON); with
-        `:fault`, a hash about the failures since the last delivery that was accepted: reason, since, count, until
-        (when it is tried again).
+        """Hash: the changed derivatives of which *hook* is to be sent, by their keys (JSON), and the ended jobs, by
+        their keys and `:job`; expires. With `:due`, a sorted set of them by when they are due; with `:failed`, a list
+        of those that were given up (JSON); with `:lost`, a string, how many ended jobs were not kept; with `:holder`, a
+        string, the process that notifies it now; with `:fault`, a hash about the failures since the last delivery that
+        was accepted: reason, since, count, until (when it is tried again).
         """
         return f"{self.prefix}downstream:{hook}"
 
@@ -369,6 +372,7 @@ class Keys:
             "source_prefix": self.source(""),
             "reading_prefix": self.reading(""),
             "progress_prefix": self.progress(""),
+            "hook_prefix": self.downstream(""),
         }
 
     def of_origin(self, host: str) -> dict[str, str]:
@@ -398,7 +402,7 @@ class Keys:
     def of_hook(self, hook: str) -> dict[str, str]:
         """Returns the keys of the scripts in `lua/downstream`."""
         changes = self.downstream(hook)
-        return {"changes": changes, **{name: f"{changes}:{name}" for name in ("due", "failed", "fault")}}
+        return {"changes": changes, **{name: f"{changes}:{name}" for name in HOOK_PARTS}}
 
     def of_chunk(self, name: str) -> dict[str, str]:
         """Returns the keys of the scripts of chunks in `lua/bulk`."""

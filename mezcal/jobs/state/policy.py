@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -30,7 +31,9 @@ class JobPolicy:
     breaker_failures: int = 5  # jobs that fail before an origin is paused
     breaker_pause: float = 15  # the first pause
     time_limit: float = 900  # of one job
-    hooks: tuple[str, ...] = ()  # names of those that are notified of changed derivatives
+    hooks: tuple[str, ...] = ()  # names of all that are notified of something
+    changes_to: tuple[str, ...] = ()  # names of those that are notified of changed derivatives
+    ends_to: str = ""  # those that are notified of ended jobs, for the scripts: a JSON list, "" if there are none
 
     @classmethod
     def of(cls, settings: Settings) -> JobPolicy:
@@ -56,6 +59,8 @@ class JobPolicy:
             breaker_pause=settings.breaker_seconds,
             time_limit=settings.job_time_limit,
             hooks=tuple(hook.name for hook in settings.hooks),
+            changes_to=tuple(hook.name for hook in settings.hooks if hook.is_told_of_changes),
+            ends_to=_ends_to(settings),
         )
 
     def listed_seconds(self, failure: Failure) -> int:
@@ -68,3 +73,18 @@ class JobPolicy:
     def retention_seconds(self, retention: Retention) -> int:
         """Return how long failures of this class are remembered."""
         return self.retention.get(retention, 0)
+
+
+def _ends_to(settings: Settings) -> str:
+    told = [hook for hook in settings.hooks if hook.job_events]
+    wanted = [
+        {
+            "hook": hook.name,
+            "called": hook.called,
+            "events": dict.fromkeys(hook.job_events, True),
+            "profiles": hook.profiles,
+            "prefixes": hook.prefixes,
+        }
+        for hook in told
+    ]
+    return json.dumps(wanted) if wanted else ""

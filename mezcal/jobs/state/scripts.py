@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 Arguments = dict[str, str | float]
 
 FOLDER = "lua"
-COMMON = "common"
+COMMON = ("clock", "hooks", "common")  # these come before each script
 # A name that the caller does not pass is an error, not nil.
 STRICT = "{__index = function(_, name) error('the caller passes no ' .. name) end}"
 
@@ -39,7 +39,7 @@ class Scripts:
 @cache
 def source(name: str, keys: tuple[str, ...], args: tuple[str, ...]) -> str:
     """Return the text of the script *name* for calls with these *keys* and *args*, in this order."""
-    return f"{_names('KEY', 'KEYS', keys)}{_names('ARG', 'ARGV', args)}{_read(COMMON)}{_read(name)}"
+    return f"{_names('KEY', 'KEYS', keys)}{_names('ARG', 'ARGV', args)}{''.join(map(_read, (*COMMON, name)))}"
 
 
 def _names(table: str, values: str, names: Iterable[str]) -> str:

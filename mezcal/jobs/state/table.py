@@ -132,7 +132,7 @@ class JobTable(JobLookups):
         args |= {"origins": json.dumps(self.policy.origins), "client_share": self.policy.client_share}
         args |= {"silent_seconds": SILENT_SECONDS, "bulk": "1" if bulk else "", "window_ms": int(2000 * arrival)}
         args |= {"source": last.source if last else "", "chain": last.chain if last else ""}
-        answer = self._run("begin", key, args | self._quarantine | self._sharing)
+        answer = self._run("begin", key, args | self._quarantine | self._sharing | self._told)
         if answer == ["held"]:
             raise HeldBack
         return Claim.parse(answer) if answer else None
@@ -202,7 +202,7 @@ class JobTable(JobLookups):
     def reap(self) -> list[Message]:
         """Queue jobs again: of dead workers, after their delay, or without a message. Returns the messages to send."""
         args: Arguments = {"grace_ms": GRACE_MS, "limit": REAP_MOST, "held_limit": HELD_MOST}
-        return messages_of(self._run("reap", "", args | self._quarantine | self._sharing))
+        return messages_of(self._run("reap", "", args | self._quarantine | self._sharing | self._told))
 
     # --- the scripts
 
@@ -217,6 +217,7 @@ class JobTable(JobLookups):
             "batch": batch if request.counted else "",
             "place": "" if request.place is None else request.place,
             "more": "1" if request.more else "",
+            "ends_to": self.policy.ends_to if batch else "",
         }
         if not request.master_changed:
             headers = json.dumps(dict(request.headers or {}))
@@ -237,11 +238,12 @@ class JobTable(JobLookups):
             "kept_seconds": kept,
             "refused_seconds": self.policy.retention_seconds(failure.retention) if failure else 0,
             "origin_failed": "1" if isinstance(failure, ORIGIN_AWAY) else "",
+            "ends_to": self.policy.ends_to,
         }
         return bool(self._run("finish", claim.key, args, claim.recipe["kind"]))
 
     def _lost(self, message: str, cause: ProcessEnd, args: Arguments) -> LostAttempt | None:
-        answer = self._run("lost", "", {"message": message, "cause": cause, **args, **self._sharing})
+        answer = self._run("lost", "", {"message": message, "cause": cause, **args, **self._sharing, **self._told})
         if not answer:
             return None
         key, lane, recipe, *messages = answer
@@ -255,6 +257,11 @@ class JobTable(JobLookups):
     def _sharing(self) -> Arguments:
         """Half of the task's time limit is left to the last job that it begins."""
         return {"sharing_ms": int(self.policy.time_limit * 500)}
+
+    @property
+    def _told(self) -> Arguments:
+        """Which hooks are notified of ended jobs."""
+        return {"ends_to": self.policy.ends_to}
 
     @property
     def _remembered(self) -> int:

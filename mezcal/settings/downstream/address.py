@@ -15,18 +15,21 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 CANTALOUPE, PURGE, CLOUDFRONT, WEBHOOK = "cantaloupe", "purge", "cloudfront", "webhook"
-COMMON = frozenset({"profile", "again"})
+COMMON = frozenset({"profile", "prefix", "again"})
 # The options that the URL of each kind may have.
 OPTIONS: Mapping[str, frozenset[str]] = MappingProxyType(
     {
         CANTALOUPE: COMMON | {"identifier"},
         PURGE: COMMON | {"path", "host", "method"},
         CLOUDFRONT: COMMON | {"path", "endpoint", "region"},
-        WEBHOOK: COMMON,
+        WEBHOOK: COMMON | {"event", "name"},
     }
 )
 AGAIN_SECONDS = MappingProxyType({CANTALOUPE: 10, PURGE: 10, CLOUDFRONT: 0, WEBHOOK: 0})
 AGAIN_MAX = 3600
+CHANGE_EVENTS = ("replaced", "deleted")  # of derivatives: what a hook is notified of, if it does not say
+JOB_EVENTS = ("made", "failed", "quarantined")  # how jobs end
+CALLED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}")
 TEMPLATES = ("path", "identifier")  # the options that have placeholders
 TEMPLATES_MAX = 8
 PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
@@ -61,7 +64,10 @@ class HookAddress:
             raise WrongSetting("the URL of a hook cannot be read: write ? # @ and , in a password as %3F %23 %40 %2C")
         kind, _, scheme = parts.scheme.partition("+")
         if kind not in OPTIONS or not parts.hostname or (kind == CLOUDFRONT) != (scheme not in {"http", "https"}):
-            raise WrongSetting(f"the URL of a hook begins with {parts.scheme or 'no scheme'}: it may be {EXAMPLES}")
+            several = "" if parts.scheme else ". An option with several values is repeated: event=made&event=failed"
+            raise WrongSetting(
+                f"the URL of a hook begins with {parts.scheme or 'no scheme'}: it may be {EXAMPLES}{several}"
+            )
         host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
         authority = parts.netloc.rpartition("@")[2] if kind == CLOUDFRONT else f"{host}{port}"
         url = authority if kind == CLOUDFRONT else f"{scheme}://{authority}{parts.path}"
@@ -82,7 +88,22 @@ class HookAddress:
             raise WrongSetting(f"again={again} of a hook must be whole seconds up to {AGAIN_MAX}, 0 for never")
         if not METHOD.fullmatch(self.one("method") or PURGE.upper()):
             raise WrongSetting(f"method={self.one('method')} of a hook must be in capitals, as PURGE")
+        self._check_filters()
         self._check_templates()
+
+    def _check_filters(self) -> None:
+        if unknown := sorted(set(self.events) - {*CHANGE_EVENTS, *JOB_EVENTS}):
+            known = ", ".join((*CHANGE_EVENTS, *JOB_EVENTS))
+            raise WrongSetting(
+                f"event={unknown[0][:40]} of a hook must be one of {known}; for several, write event= once for each"
+            )
+        for prefix in self.prefixes:
+            if not prefix or prefix.startswith("/"):
+                raise WrongSetting(f"prefix={prefix[:60]} of a hook must be the beginning of a path, such as books/")
+        if not CALLED.fullmatch(self.one("name") or CHANGE_EVENTS[0]):
+            raise WrongSetting(f"name={self.called[:60]} of a hook may have up to 40 letters, digits, and . _ -")
+        if self.called and self.is_told_of_changes:
+            raise WrongSetting(f"a hook with a name can only have the events {', '.join(JOB_EVENTS)}: it is of lists")
 
     def _check_templates(self) -> None:
         templates = [template for name in TEMPLATES for template in self.options.get(name, ())]
@@ -108,6 +129,31 @@ class HookAddress:
         return float(AGAIN_SECONDS[self.kind] if given is None else given)
 
     @property
+    def events(self) -> tuple[str, ...]:
+        """What it is notified of, of `CHANGE_EVENTS` and `JOB_EVENTS`."""
+        return self.options.get("event", JOB_EVENTS if self.called else CHANGE_EVENTS)
+
+    @property
+    def is_told_of_changes(self) -> bool:
+        """True if it is notified of replaced or deleted derivatives."""
+        return not set(CHANGE_EVENTS).isdisjoint(self.events)
+
+    @property
+    def job_events(self) -> tuple[str, ...]:
+        """Those ends of jobs of which it is notified."""
+        return tuple(event for event in JOB_EVENTS if event in self.events)
+
+    @property
+    def called(self) -> str:
+        """The name by which a list calls it: it is notified of the jobs of such lists alone. "" if it has none."""
+        return self.one("name") or ""
+
+    @property
+    def prefixes(self) -> tuple[str, ...]:
+        """Beginnings of the paths of which it is notified; none means all."""
+        return self.options.get("prefix", ())
+
+    @property
     def profiles(self) -> tuple[str, ...]:
         """The profiles of which it is notified; none means all."""
         return self.options.get("profile", ())
@@ -122,7 +168,7 @@ class HookAddress:
     def shown(self) -> str:
         """It without user, password, path and options, for logs, pages and metrics."""
         place = self.url if self.kind == CLOUDFRONT else urlsplit(self.url).netloc
-        return f"{self.kind} {place}"
+        return f"{self.kind} {place} {self.called}".rstrip()
 
 
 def _options(query: str) -> dict[str, tuple[str, ...]]:

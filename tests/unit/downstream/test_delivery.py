@@ -15,23 +15,18 @@ from mezcal.checks import Severity
 from mezcal.checks.downstream import hook_check
 from mezcal.commands.operator import downstream as command
 from mezcal.downstream import delivery
-from mezcal.downstream.delivery import HookDelivery, open_hook
 from mezcal.ingest.purge import others_to_remake, purge
-from mezcal.jobs import Jobs
 from mezcal.notices.conditions import present
 from mezcal.recipe import PYRAMID, Mezzanine
-from mezcal.settings import load
-from mezcal.store import open_store
 from mezcal.telemetry.gauges import Gauges
 from tests.support.hook_server import HookServer, hook_server
 from tests.support.notice_receiver import SECRET
+from tests.unit.downstream.installed import Installed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from mezcal.settings import Settings
-    from tests.support.broker import Broker
 
 MASTER = Mezzanine("a b/1.tif")
 
@@ -40,29 +35,6 @@ MASTER = Mezzanine("a b/1.tif")
 def hook() -> Iterator[HookServer]:
     with hook_server() as server:
         yield server
-
-
-@pytest.fixture
-def settings_with(broker: Broker, tmp_path: Path) -> Callable[..., Settings]:
-    def make(*urls: str, **given: Any) -> Settings:
-        base = {"redis_url": broker.url, "key_prefix": f"{tmp_path.name}{time.time_ns()}:", "data_dir": tmp_path}
-        return load(_env_file=None, **(base | {"downstream_urls": ",".join(urls), "downstream_secret": SECRET} | given))
-
-    return make
-
-
-class Installed:
-    """An installation's queue and the delivery to its one hook."""
-
-    def __init__(self, settings: Settings) -> None:
-        self.settings, self.jobs, self.store = settings, Jobs.of(settings), open_store(settings)
-        (self.address,) = settings.hooks
-        hook = open_hook(self.address, settings, self.store)
-        self.delivery = HookDelivery(self.address, hook, self.jobs.downstream)
-
-    @property
-    def waiting(self) -> int:
-        return self.jobs.downstream.status(self.address.name).waiting
 
 
 def test_cantaloupe_is_told_to_drop_the_image_of_the_identifier(

@@ -61,7 +61,9 @@ def test_a_denied_master_is_removed_in_every_form_and_caches_are_notified(settin
             denier.check(form)
     denier.check(Mezzanine("a/2.tif"))
     (hook,) = jobs.downstream.hooks
-    assert {change.recipe for change in jobs.downstream.take(hook, 10, 60)} == set(forms)
+    holder = jobs.downstream.hold(hook, 60)
+    assert holder is not None
+    assert {change.recipe for change in jobs.downstream.take(hook, holder, 10)} == set(forms)
 
 
 def test_what_is_in_a_denied_folder_is_removed_by_a_worker(settings: Settings, jobs: Jobs) -> None:

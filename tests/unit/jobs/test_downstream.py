@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -13,7 +14,7 @@ from mezcal.settings import load
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
-    from mezcal.jobs.bulk.downstream import Downstream
+    from mezcal.jobs.bulk.downstream import Change, Downstream
     from tests.support.broker import Broker
 
 PAGE = Mezzanine("a/1.tif")
@@ -36,16 +37,28 @@ def hook(downstream: Downstream) -> str:
     return downstream.hooks[0]
 
 
+def take(downstream: Downstream, hook: str) -> list[Change]:
+    """Take what is due, as a process does that dies at once: it waits still."""
+    holder = downstream.hold(hook, 60)
+    assert holder is not None
+    changes = downstream.take(hook, holder, 10)
+    downstream.let_go(hook, holder)
+    return changes
+
+
 def taken(downstream: Downstream, hook: str) -> list[str]:
-    return [change.recipe.path for change in downstream.take(hook, 10, 60)]
+    """Deliver what is due. Returns the paths."""
+    changes = take(downstream, hook)
+    for change in changes:
+        downstream.delivered(hook, change, 0)
+    return [change.recipe.path for change in changes if isinstance(change.recipe, Mezzanine)]
 
 
 def test_each_hook_is_told_of_each_change_once(downstream: Downstream) -> None:
     downstream.add([PAGE, OTHER])
     for hook in downstream.hooks:
-        changes = downstream.take(hook, 10, 60)
+        changes = take(downstream, hook)
         assert [change.recipe for change in changes] == [PAGE, OTHER]
-        assert downstream.take(hook, 10, 60) == [], "another worker has them"
         for change in changes:
             downstream.delivered(hook, change, 0)
         assert downstream.status(hook).waiting == 0
@@ -61,20 +74,29 @@ def test_a_later_change_replaces_the_earlier_one(downstream: Downstream, hook: s
 def test_a_change_during_a_delivery_is_told_after_it(downstream: Downstream, hook: str) -> None:
     """In order: the earlier one cannot arrive after the later one, and does not take it along."""
     downstream.add([PAGE])
-    (first,) = downstream.take(hook, 10, 60)
+    (first,) = take(downstream, hook)
     downstream.add([PAGE])
-    assert downstream.take(hook, 10, 60) == []
     downstream.delivered(hook, first, 0)
-    (second,) = downstream.take(hook, 10, 60)
+    (second,) = take(downstream, hook)
     assert second.version != first.version
     downstream.delivered(hook, second, 0)
     assert downstream.status(hook).waiting == 0
 
 
-def test_what_a_dead_worker_has_taken_is_taken_again(downstream: Downstream, hook: str) -> None:
+def test_one_process_at_a_time_notifies_a_hook(broker: Broker) -> None:
+    downstream = downstream_of(broker, downstream_urls="purge+http://one")
+    (hook,) = downstream.hooks
     downstream.add([PAGE])
-    assert len(downstream.take(hook, 10, 0.05)) == 1
-    until(lambda: downstream.take(hook, 10, 60), 5, "the change")
+    holder = downstream.hold(hook, 60)
+    assert holder is not None
+    assert downstream.hold(hook, 60) is None
+    assert not downstream.any_due(), "nobody else is needed"
+    assert downstream.take(hook, "another", 10) == []
+    assert downstream.renew(hook, holder, 0.05), "then it dies"
+    assert until(lambda: downstream.hold(hook, 60), 5, "the end of the hold")
+    assert not downstream.renew(hook, holder, 60)
+    downstream.let_go(hook, holder)
+    assert downstream.hold(hook, 60) is None, "the new one's hold is not touched"
 
 
 def test_an_announced_deletion_is_told_of_even_if_nobody_says_that_it_has_happened(
@@ -91,7 +113,7 @@ def test_an_announced_deletion_is_told_of_even_if_nobody_says_that_it_has_happen
 
 def test_an_announcement_in_mid_delivery_is_not_told_of_at_once(downstream: Downstream, hook: str) -> None:
     downstream.add([PAGE])
-    (change,) = downstream.take(hook, 10, 60)
+    (change,) = take(downstream, hook)
     downstream.announce([PAGE])
     downstream.delivered(hook, change, 0)
     assert taken(downstream, hook) == [], "the derivative is still there"
@@ -100,9 +122,9 @@ def test_an_announcement_in_mid_delivery_is_not_told_of_at_once(downstream: Down
 
 def test_a_delivery_is_repeated_once_if_the_hook_wants_that(downstream: Downstream, hook: str) -> None:
     downstream.add([PAGE])
-    (change,) = downstream.take(hook, 10, 60)
+    (change,) = take(downstream, hook)
     downstream.delivered(hook, change, 0.05)
-    (again,) = until(lambda: downstream.take(hook, 10, 60), 5, "the second delivery")
+    (again,) = until(lambda: take(downstream, hook), 5, "the second delivery")
     downstream.delivered(hook, again, 0.05)
     assert downstream.status(hook).waiting == 0
 
@@ -110,7 +132,7 @@ def test_a_delivery_is_repeated_once_if_the_hook_wants_that(downstream: Downstre
 def test_a_hook_that_fails_rests_and_others_do_not(downstream: Downstream) -> None:
     one, two = downstream.hooks
     downstream.add([PAGE])
-    (change,) = downstream.take(one, 10, 60)
+    (change,) = take(downstream, one)
     assert downstream.rest(one, "one answered 503") == 2
     assert downstream.rest(one, "one answered 503") == 4, "doubled"
     downstream.delay(one, change, "one answered 503", 0)
@@ -124,12 +146,12 @@ def test_a_hook_that_fails_rests_and_others_do_not(downstream: Downstream) -> No
 
 def test_what_was_given_up_is_listed_and_told_again_by_a_retry(downstream: Downstream, hook: str) -> None:
     downstream.add([PAGE, OTHER])
-    first, second = downstream.take(hook, 10, 60)
+    first, second = take(downstream, hook)
     downstream.give_up(hook, first, "it answered 400")
     downstream.delay(hook, second, "it answered 400", 600)
     downstream.rest(hook, "it answered 400")
     (failed,) = downstream.failed(hook)
-    assert (failed["recipe"]["path"], failed["reason"]) == ("a/1.tif", "it answered 400")
+    assert (json.loads(failed["recipe"])["path"], failed["reason"]) == ("a/1.tif", "it answered 400")
     assert downstream.status(hook).failed == 1
     assert downstream.retry(hook) == 1
     assert sorted(taken(downstream, hook)) == ["a/1.tif", "a/2.tif"]
@@ -150,11 +172,13 @@ def test_thumbnails_are_left_out(downstream: Downstream, hook: str) -> None:
 
 def test_nothing_stays_for_ever(downstream: Downstream, hook: str) -> None:
     downstream.add([PAGE, OTHER])
-    (change, _) = downstream.take(hook, 10, 60)
+    (change, _) = take(downstream, hook)
     downstream.rest(hook, "away")
     downstream.give_up(hook, change, "away")
     downstream.send_once()
+    downstream.hold(hook, 60)
     redis, keys = downstream._redis, downstream._keys
+    redis.set(keys.of_hook(hook)["lost"], 1, ex=60)
     for key in (*keys.of_hook(hook).values(), keys.downstream_sent):
         assert redis.ttl(key) > 0, key
 

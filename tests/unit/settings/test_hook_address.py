@@ -31,6 +31,17 @@ def test_a_hook_is_named_by_one_url() -> None:
     assert HookAddress.parse("purge+http://[::1]:6081?again=0").again == 0
 
 
+def test_a_webhook_says_of_what_it_is_told() -> None:
+    plain, ends, called = (
+        HookAddress.parse(f"webhook+http://receiver/{options}")
+        for options in ("", "?event=made&event=deleted&prefix=books/", "?name=catalogue")
+    )
+    assert (plain.events, plain.job_events) == (("replaced", "deleted"), ())
+    assert (ends.job_events, ends.is_told_of_changes, ends.prefixes) == (("made",), True, ("books/",))
+    assert (called.job_events, called.is_told_of_changes) == (("made", "failed", "quarantined"), False)
+    assert called.shown == "webhook receiver catalogue"
+
+
 def test_neither_logs_nor_names_have_the_password() -> None:
     first, second = (HookAddress.parse(f"purge+http://user:{word}@varnish/") for word in ("one-secret", "another"))
     assert "one-secret" not in repr(first) + first.shown + first.name
@@ -51,6 +62,12 @@ def test_neither_logs_nor_names_have_the_password() -> None:
         ("purge+http://varnish/?again=soon", "whole seconds"),
         ("purge+http://varnish/?method=purge%0d", "in capitals"),
         ("cloudfront://a.b", "the id of a distribution"),
+        ("purge+http://varnish/?prefix=/books/", "the beginning of a path"),
+        ("purge+http://varnish/?event=made", "has the option event"),
+        ("webhook+http://receiver/?event=ended", "event=ended of a hook must be one of replaced, deleted, made"),
+        ("failed", "An option with several values is repeated: event=made&event=failed"),
+        ("webhook+http://receiver/?name=a/b", "up to 40 letters"),
+        ("webhook+http://receiver/?name=a&event=deleted", "can only have the events made, failed, quarantined"),
         ("purge+http://u:p@ss@varnish/?a=@", "write ? # @ and , in a password"),
         ("purge+http://varnish/?" + "path=/x&" * 9, "8 are allowed"),
     ],

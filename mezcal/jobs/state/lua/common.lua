@@ -1,8 +1,4 @@
--- Comes before every script. KEY and ARG, which scripts.py writes above this, name the keys and arguments of the call.
--- The server's clock is the only one: the clocks of workers may differ. Times are milliseconds since 1970.
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-
+-- Comes before every script, after clock.lua and hooks.lua.
 local UNFINISHED_KEPT = 90 * 86400  -- seconds for which a queued or running job is kept: no key stays for ever
 local DONE_KEPT = 60                -- seconds for which clients can still ask about a done job
 local BATCH_KEPT = 7 * 86400        -- seconds for which a batch is kept after its last change
@@ -74,6 +70,7 @@ local function enter_batch(record, key, batch, place, failed)
   if place ~= '' then redis.call('SETBIT', name .. ':taken', place, 1) end
   local names = redis.call('HGET', record, 'batches') or ''
   if failed then
+    note_end(record, key, redis.call('HGET', record, 'state'), redis.call('HGET', record, 'failure'), batch)
     list(name, ':failed', key)
     count(name, 'failed', 1)
   elseif #names > BATCH_NAMES_MAX or redis.call('SADD', name .. ':open', key) == 0 then
@@ -276,6 +273,7 @@ end
 -- Remember a failure for so many seconds. Clients are refused for refused_seconds of them, all by default.
 local function remember_failure(record, key, state, failure, seconds, refused_seconds)
   unindex(key)
+  note_end(record, key, state, failure)
   settle_in_batches(record, key, 'failed')
   delete_ticket(key)
   local refused_until = now + (refused_seconds or seconds) * 1000

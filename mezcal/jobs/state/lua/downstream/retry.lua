@@ -1,21 +1,17 @@
--- Have a hook notified at once of what was given up and, of at most `most` others that wait, of those that no worker holds.
+-- Have a hook notified at once of what was given up and, of at most `most` others that wait, of those that failed. What was
+-- lost is no longer counted.
 -- -> how many were given up
-local function add(key, recipe)
-  local entry = {recipe = recipe, version = time[1] .. time[2] .. '-retry', since = now, due = now, held = 0, attempts = 0,
-    again = true}
-  redis.call('HSET', KEY.changes, key, cjson.encode(entry))
-  redis.call('ZADD', KEY.due, now, key)
-end
 local given_up = redis.call('LRANGE', KEY.failed, 0, -1)
 for _, text in ipairs(given_up) do
   local failed = cjson.decode(text)
-  if redis.call('HEXISTS', KEY.changes, failed.key) == 0 then add(failed.key, failed.recipe) end
+  if redis.call('HEXISTS', KEY.changes, failed.name) == 0 then
+    put_entry(KEY.changes, failed.name, {recipe = failed.recipe, ended = failed.ended, again = not failed.ended}, 0)
+  end
 end
-for _, key in ipairs(redis.call('ZRANGEBYSCORE', KEY.due, '(' .. now, '+inf', 'LIMIT', 0, ARG.most)) do
-  local entry = cjson.decode(redis.call('HGET', KEY.changes, key) or '{}')
-  if entry.reason and entry.held <= now then redis.call('ZADD', KEY.due, now, key) end
+for _, name in ipairs(redis.call('ZRANGEBYSCORE', KEY.due, '(' .. now, '+inf', 'LIMIT', 0, ARG.most)) do
+  local entry = cjson.decode(redis.call('HGET', KEY.changes, name) or '{}')
+  if entry.reason then redis.call('ZADD', KEY.due, now, name) end
 end
-redis.call('DEL', KEY.failed, KEY.fault)
-redis.call('EXPIRE', KEY.changes, ARG.kept)
-redis.call('EXPIRE', KEY.due, ARG.kept)
+redis.call('DEL', KEY.failed, KEY.fault, KEY.lost)
+keep_hook(KEY.changes)
 return #given_up

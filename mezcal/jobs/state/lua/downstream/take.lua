@@ -1,19 +1,16 @@
--- Give a worker at most `most` changes that are due, for held_ms: nobody else gets them meanwhile.
--- -> {key, entry, key, entry ..}; {} while the hook rests after failures
+-- Read at most `most` entries that are due. -> {name, entry, name, entry ..}; {} while the hook rests after failures, or if
+-- it is not holder's turn any more
+if redis.call('GET', KEY.holder) ~= ARG.holder then return {} end
 local rests = redis.call('HGET', KEY.fault, 'until')
 if rests and time_left(redis.call('HGET', KEY.fault, 'at'), rests) > 0 then return {} end
 local taken = {}
-for _, key in ipairs(redis.call('ZRANGEBYSCORE', KEY.due, '-inf', now, 'LIMIT', 0, ARG.most)) do
-  local text = redis.call('HGET', KEY.changes, key)
+for _, name in ipairs(redis.call('ZRANGEBYSCORE', KEY.due, '-inf', now, 'LIMIT', 0, ARG.most)) do
+  local text = redis.call('HGET', KEY.changes, name)
   if text then
-    local entry = cjson.decode(text)
-    entry.held = now + tonumber(ARG.held_ms)
-    redis.call('HSET', KEY.changes, key, cjson.encode(entry))
-    redis.call('ZADD', KEY.due, entry.held, key)
-    table.insert(taken, key)
-    table.insert(taken, text)
+    taken[#taken + 1] = name
+    taken[#taken + 1] = text
   else
-    redis.call('ZREM', KEY.due, key)
+    redis.call('ZREM', KEY.due, name)
   end
 end
 return taken

@@ -28,6 +28,7 @@ end
 if outcome ~= 'untried' then redis.call('SREM', KEY.stalled, key) end
 if outcome == 'done' then
   unindex(key)
+  note_end(KEY.job, key, 'made')
   settle_in_batches(KEY.job, key, 'done')
   delete_ticket(key)
   redis.call('HSET', KEY.job, 'state', 'done', 'ended', now)
