@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import io
+import random
 from base64 import b64encode
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import pytest
+from PIL import Image
 
+from mezcal.convert import ConversionOptions
+from mezcal.derive import derive
 from mezcal.errors import MasterDamaged, MasterIncomplete, OriginFailed
 from mezcal.origin import open_origin
 from mezcal.origin.archive.frame_files import FrameOrigin
-from mezcal.settings import load
+from mezcal.recipe import Mezzanine
+from mezcal.settings import Layout, load
+from mezcal.store.local.store import LocalStore
 from tests.integration.origin import BIG, MASTER, fetch
 from tests.support.s3_server import KEYS
 
@@ -141,6 +148,27 @@ def test_parts_of_a_frame_are_compared_with_their_own_digests(origin: OriginServ
         master.file.seek(3_000_000)
         with pytest.raises(MasterDamaged):
             master.file.read(10)
+
+
+@pytest.mark.parametrize("count", [20, pytest.param(1000, marks=pytest.mark.slow)])
+def test_of_masters_with_one_flipped_bit_none_becomes_a_derivative(
+    origin: OriginServer, repository: Open, tmp_path: Path, count: int
+) -> None:
+    picture = io.BytesIO()
+    Image.effect_noise((40, 40), 90).save(picture, "TIFF")
+    master, store, chosen = picture.getvalue(), LocalStore(tmp_path / "cache", Layout.BASIC), random.Random(count)
+    opened = repository()
+    for bit in chosen.sample(range(8 * len(master)), count):
+        body = bytearray(master)
+        body[bit // 8] ^= 1 << bit % 8
+        origin.script(f"{bit}.tif", headers=repr_digest(master), body=bytes(body))
+        with pytest.raises(MasterDamaged):
+            derive(Mezzanine.parse(f"{bit}.tif"), opened, store, ConversionOptions())
+        assert origin.count(f"{bit}.tif") == 2
+    assert list(store.entries()) == []
+    origin.script("whole.tif", headers=repr_digest(master), body=master)
+    derive(Mezzanine.parse("whole.tif"), opened, store, ConversionOptions())
+    assert store.sidecar(Mezzanine.parse("whole.tif")).master_digest == f"sha-256:{hashlib.sha256(master).hexdigest()}"
 
 
 # --- a folder
