@@ -36,7 +36,9 @@ def deny() -> Response:
     require_write_access()
     body_limits.check(BYTES_MAX)
     denial = _denial(parse_json(body_limits.whole()))
-    _take_down().deny(denial)
+    take_down = _take_down()
+    take_down.deny(denial)
+    take_down.wait_until_known(denial)
     response = _no_store(jsonify(asdict(denial)))
     response.status_code = 201
     return response

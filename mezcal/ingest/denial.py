@@ -10,7 +10,7 @@ from mezcal.errors import BadRecipe, Denied, MasterMissing, StoreDown
 from mezcal.ingest.purge import purge
 from mezcal.recipe import Mezzanine, from_json
 from mezcal.recipe.path import plain_path
-from mezcal.store.denials import Denial, DenialList
+from mezcal.store.denials import CHECK_SECONDS, Denial, DenialList
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 REASON_MAX = 1000  # characters
+KNOWN_SECONDS = CHECK_SECONDS + 0.5  # in which each process has read the denials
 
 
 def denied_path(text: str) -> str:
@@ -39,6 +40,10 @@ def names_of(recipe: Recipe) -> list[str]:
     if isinstance(recipe, Mezzanine):
         return [recipe.path]
     return [name for frame in recipe.frames for name in dict.fromkeys((frame.name, frame.name.partition(".")[0]))]
+
+
+def _is_folder(denial: Denial) -> bool:
+    return denial.path.endswith("/")
 
 
 class Denier:
@@ -85,15 +90,18 @@ class TakeDown:
         self._denials, self._jobs, self._store = denials, jobs, store
 
     def deny(self, denial: Denial) -> None:
-        """Deny, then remove what there is. A worker removes what is in a folder: that reads the whole store.
+        """Deny, then remove what there is. A worker removes what is in a folder: that reads the whole store. nginx asks
+        the API until that is done.
 
         It is denied from the first step on, also if a later one fails.
         """
         self._denials.deny(denial)
+        if _is_folder(denial):
+            self._store.inventory.begin_removal()
         self._copy()
         log.warning("denied by %s: %s", denial.by, denial.path, extra={"fields": {"reason": denial.reason}})
         self._jobs.denials.request_removal()
-        if not denial.path.endswith("/"):
+        if not _is_folder(denial):
             purge(Mezzanine(denial.path), self._jobs, self._store)
 
     def lift(self, path: str, by: str) -> bool:
@@ -104,13 +112,27 @@ class TakeDown:
             log.warning("denial lifted by %s: %s", by, path)
         return lifted
 
+    def wait_until_known(self, denial: Denial) -> None:
+        """Wait until each process that shows images knows *denial*, if its files are not removed yet."""
+        if _is_folder(denial):
+            time.sleep(KNOWN_SECONDS)
+
     def remove_denied(self) -> int:
-        """Remove all that is stored and denied, here and downstream. Reads the whole store. Returns how much."""
-        removed = 0
-        for recipe in self._stored():
-            now = time.time()
-            if any(self._denials.current().find(name, now) for name in names_of(recipe)):
-                removed += purge(recipe, self._jobs, self._store)
+        """Remove all that is stored and denied, here and downstream. Reads the whole store. Returns how much.
+
+        Removes nothing while another process does.
+        """
+        inventory = self._store.inventory
+        with inventory.removing() as is_ours:
+            if not is_ours:
+                return 0
+            note, removed = inventory.removal(), 0
+            for recipe in self._stored():
+                now = time.time()
+                if any(self._denials.current().find(name, now) for name in names_of(recipe)):
+                    removed += purge(recipe, self._jobs, self._store)
+            if note is not None:
+                inventory.end_removal(note)
         return removed
 
     def restore(self) -> None:

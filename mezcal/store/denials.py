@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable
+    from contextlib import AbstractContextManager
 
 CHECK_SECONDS = 2.0  # for which the file is not looked at again
 DENIALS_MAX = 100_000
@@ -94,6 +95,18 @@ class KeepsDenials(Protocol):
 
     def change_denials(self, change: Callable[[bytes | None], bytes]) -> None:
         """Replace the content by what *change* makes of it, with nobody else's change in between."""
+
+    def begin_removal(self) -> None:
+        """Note that what is denied is to be removed. Until `end_removal`, nginx asks the API before it sends a file."""
+
+    def removal(self) -> str | None:
+        """Returns the note of the last `begin_removal`, None if nothing is to be removed. A bucket has none."""
+
+    def end_removal(self, note: str) -> None:
+        """Delete *note*, unless another removal has begun since."""
+
+    def removing(self) -> AbstractContextManager[bool]:
+        """Hold the lock of all processes that remove what is denied. Its value is False if another one holds it."""
 
 
 class DenialList:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import TYPE_CHECKING
+
+import requests
 
 from mezcal.store import open_store
 from mezcal.store.denials import Denial, DenialList
-from tests.faults.support.environment import BEARER, wait_for_image
+from tests.faults.support.environment import BEARER, frozen, wait_for_image
 from tests.faults.test_fencing import spin
 from tests.support.masters import grey_tiff
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
-    import requests
-
     from tests.faults.support.environment import FaultEnvironment
 
 
@@ -62,7 +64,9 @@ def test_a_stored_image_that_another_host_denies_is_refused_within_seconds(envir
     """Also by what answers plain hits before Flask does, and for ranges."""
     path, _ = environment.master()
     wait_for_image(environment.installation, path)
-    DenialList(open_store(environment.installation.settings).inventory).deny(Denial(path, time.time(), "another host"))
+    inventory = open_store(environment.installation.settings).inventory
+    DenialList(inventory).deny(Denial(path, time.time(), "another host"))
+    inventory.begin_removal()  # nginx serves the file, if it may read it, until it is told or the file is gone
     until(lambda: environment.installation.ask(path).status_code == 451, what="the denial")
     for headers in ({}, {"Range": "bytes=0-9"}, {"If-None-Match": "*"}):
         assert environment.installation.ask(path, headers=headers).status_code == 451
@@ -84,6 +88,43 @@ def test_a_denial_outlives_the_state_of_the_broker_and_is_lifted_by_one_request(
     lifted = environment.installation.request(f"/denials?path={path}", "DELETE", headers=BEARER)
     assert lifted.status_code == 204
     wait_for_image(environment.installation, path)
+
+
+def test_a_denied_folder_is_shown_by_nobody_while_its_files_are_still_there(environment: FaultEnvironment) -> None:
+    """nginx, which serves files by their paths, asks the API meanwhile. A broker that begins empty changes nothing."""
+    paths = [f"shown-folder/{number}.tif" for number in range(4)]
+    for path in paths:
+        environment.repository.script(path, body=grey_tiff(100))
+        wait_for_image(environment.installation, path)
+    assert environment.installation.pids("nginx"), "it serves the files"
+    ends, late = threading.Event(), []
+
+    def show(path: str) -> None:
+        while not ends.is_set():
+            asked = time.monotonic()
+            with suppress(requests.ConnectionError):
+                if environment.installation.ask(path).status_code == 200:
+                    late.append(asked)
+
+    with frozen(*environment.workers(), *environment.pool()), ThreadPoolExecutor(4) as viewers:
+        for path in paths:
+            viewers.submit(show, path)
+        try:
+            deny(environment, "shown-folder/")
+            denied = time.monotonic()
+            assert all(map(environment.installation.stored, paths)), "no worker has removed them"
+            environment.wipe_broker()
+            until(lambda: environment.installation.request("/readyz").status_code != 0, 60, "the API")
+            for path in paths * 5:
+                assert environment.installation.ask(path).status_code == 451
+        finally:
+            ends.set()
+    assert [asked for asked in late if asked > denied] == []
+    until(
+        lambda: not any(map(environment.installation.stored, paths)), 60, "the removal, which the broker has forgotten"
+    )
+    inventory = open_store(environment.installation.settings).inventory
+    until(lambda: inventory.removal() is None, 30, "the end of the removal")
 
 
 def test_a_folder_is_removed_and_bulk_requests_say_denied(environment: FaultEnvironment) -> None:

@@ -17,7 +17,8 @@ COPY_SECONDS = 30.0
 
 
 def _due(ctx: WorkerContext) -> bool:
-    return ctx.jobs.denials.removal_requested()
+    """Return True after a denial. A walk that died, or that the broker has forgotten, left its note in the store."""
+    return ctx.jobs.denials.removal_requested() or ctx.store.inventory.removal() is not None
 
 
 @chore(every=REMOVE_SECONDS, due=_due)

@@ -62,9 +62,11 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _deny(take_down: TakeDown, paths: list[str], options: argparse.Namespace) -> int:
-    for path in paths:
-        take_down.deny(Denial(path, time.time(), _who(), options.reason, options.until))
-        print(f"denied  {printable(path)}")
+    denials = [Denial(path, time.time(), _who(), options.reason, options.until) for path in paths]
+    for denial in denials:
+        take_down.deny(denial)
+        print(f"denied  {printable(denial.path)}")
+    take_down.wait_until_known(max(denials, key=lambda denial: denial.path.endswith("/")))
     return OK
 
 

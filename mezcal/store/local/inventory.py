@@ -7,6 +7,7 @@ import os
 import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 from mezcal.errors import StoreDown
 from mezcal.store.inventory import YOUNG_SECONDS, InventoryItem
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 STATE = "trim.json"
 ORIGIN = "origin.json"
 DENIALS = "denials.json"
+REMOVAL = "removal"  # nginx looks for it: mezcal/runtime/nginx/hits.conf
 
 
 class LocalInventory:
@@ -41,6 +43,7 @@ class LocalInventory:
         self._state_file = store.locks.parent / STATE
         self._origin_file = store.locks.parent / ORIGIN
         self._denials_file = store.locks.parent / DENIALS
+        self._removal_file = store.locks.parent / REMOVAL
 
     def walk(self, cursor: str = "") -> FolderWalk:
         """Returns a walk through the folders from *cursor* on."""
@@ -179,6 +182,29 @@ class LocalInventory:
                 draft.write_bytes(content)
                 sync(draft)
                 rename(draft, self._denials_file)
+
+    def begin_removal(self) -> None:
+        """Note that what is denied is to be removed: nginx asks the API about each file meanwhile."""
+        with self._locked("denials", wait=True), self._store.draft() as draft, os_errors_as_store_down():
+            draft.write_text(uuid4().hex)
+            sync(draft)
+            rename(draft, self._removal_file)
+
+    def removal(self) -> str | None:
+        """Returns the note, None if nothing is to be removed."""
+        with os_errors_as_store_down(), suppress(*ABSENT):
+            return self._removal_file.read_text()
+        return None
+
+    def end_removal(self, note: str) -> None:
+        """Delete *note*, unless another removal has begun since."""
+        with self._locked("denials", wait=True), os_errors_as_store_down():
+            if self.removal() == note:
+                self._removal_file.unlink()
+
+    def removing(self) -> AbstractContextManager[bool]:
+        """Hold the lock of all processes that remove what is denied. Its value is False if another one holds it."""
+        return self._locked("removal", wait=False)
 
 
 def _size(path: Path) -> int:

@@ -80,6 +80,27 @@ def test_what_is_in_a_denied_folder_is_removed_by_a_worker(settings: Settings, j
     assert store.find(THUMBNAIL) is None
 
 
+def test_the_files_of_a_denied_folder_are_noted_in_the_store_until_they_are_removed(
+    settings: Settings, jobs: Jobs
+) -> None:
+    """Nginx looks for the note, and a worker takes up the removal of one that died."""
+    take, denier, store = take_down(settings, jobs)
+    put(store, MASTER)
+    take.deny(denial("b.tif"))
+    assert store.inventory.removal() is None, "its files are gone already"
+    take.deny(denial("a/"))
+    note = store.inventory.removal()
+    assert note is not None
+    with store.inventory.removing() as is_ours:
+        assert is_ours
+        assert take.remove_denied() == 0, "another process does it"
+    take.deny(denial("c/"))
+    store.inventory.end_removal(note)
+    assert store.inventory.removal() not in {None, note}, "another folder was denied meanwhile"
+    assert TakeDown(denier.denials, jobs, store).remove_denied() == 1
+    assert store.inventory.removal() is None
+
+
 def test_a_thumbnail_is_denied_by_the_name_of_a_frame() -> None:
     assert names_of(THUMBNAIL) == ["night.fits.fz", "night"]
 
