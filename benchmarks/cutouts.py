@@ -1,4 +1,4 @@
-"""Compares cutouts of compressed frames with astropy's `Cutout2D` of the whole file: CPU, bytes fetched, latency.
+"""Compares cutouts of compressed frames with astropy's `Cutout2D` and with astrocut: CPU, bytes fetched, latency.
 
     .venv/bin/python -m benchmarks.cutouts [--positions 1000] [--frames 50]
 
@@ -37,8 +37,15 @@ from tests.support.archive_server import ArchiveServer
 from tests.support.installation import SAMPLES, running_installation
 from tests.support.origin_server import OriginServer
 
+try:
+    from astrocut import fits_cut
+except ImportError:
+    fits_cut = None
+
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    Cut = Callable[[Path, dict[str, str]], None]
 
 ROUNDS = 12
 SIDE = 256
@@ -57,14 +64,35 @@ def cutout(path: Path, query: dict[str, str]) -> None:
         draw([file], path.parent / "out", ThumbnailOptions.parse(query), ConversionContext(scratch=path.parent))
 
 
-def whole(source: Path | io.BytesIO, query: dict[str, str]) -> None:
+def by_cutout2d(path: Path, query: dict[str, str]) -> None:
     """Read the whole frame with astropy, cut it out, and write a JPEG between the same kind of limits."""
-    with fits.open(source, memmap=False) as hdus:
-        centre = SkyCoord(float(query["ra"]), float(query["dec"]), unit="deg")
-        found = Cutout2D(hdus[1].data, centre, SIDE, WCS(hdus[1].header), mode="partial", fill_value=np.nan)
-    low, high = np.nanpercentile(found.data, [0.5, 99.5])
-    levels = np.nan_to_num(np.clip((found.data - low) / (high - low), 0, 1)) * 255
+    with fits.open(path, memmap=False) as hdus:
+        found = Cutout2D(hdus[1].data, centre_of(query), side_of(query), WCS(hdus[1].header), mode="partial")
+    write_jpeg(found.data)
+
+
+def by_astrocut(path: Path, query: dict[str, str]) -> None:
+    """Do the same with astrocut."""
+    assert fits_cut is not None
+    (found,) = fits_cut([str(path)], centre_of(query), side_of(query), memory_only=True)
+    write_jpeg(found[1].data)
+
+
+def centre_of(query: dict[str, str]) -> SkyCoord:
+    return SkyCoord(float(query["ra"]), float(query["dec"]), unit="deg")
+
+
+def side_of(query: dict[str, str]) -> int:
+    return int(query["size"].removesuffix("px"))
+
+
+def write_jpeg(pixels: np.ndarray) -> None:
+    low, high = np.nanpercentile(pixels, [0.5, 99.5])
+    levels = np.nan_to_num(np.clip((pixels - low) / (high - low), 0, 1)) * 255
     Image.fromarray(levels[::-1].astype(np.uint8)).convert("RGB").save(io.BytesIO(), "JPEG", quality=80)
+
+
+OTHERS = {"Cutout2D": by_cutout2d} | ({} if fits_cut is None else {"astrocut": by_astrocut})
 
 
 def cpu(work: Callable[[], object]) -> float:
@@ -77,7 +105,7 @@ def compare(path: Path) -> None:
     tasks: dict[str, Callable[[], object]] = {
         name: lambda query=query: cutout(path, query) for name, query in WAYS.items()
     }
-    tasks["Cutout2D of the whole file"] = lambda: whole(path, CENTRE)
+    tasks |= {name: lambda cut=cut: cut(path, CENTRE) for name, cut in OTHERS.items()}
     for work in tasks.values():
         work()
     rounds = [{name: cpu(work) for name, work in tasks.items()} for _ in range(ROUNDS)]
@@ -123,10 +151,10 @@ def serve(folder: Path, count: int, frame_count: int) -> None:
                 report(f"mezcal, {'ranges' if ranges else 'whole files'}", times, seconds, sent, requests_sent)
                 numbers = [archive.add(path) for _ in range(frame_count)]
                 post(up, archive, positions(count, numbers), numbers)
-        numbers = [archive.add(path) for _ in range(frame_count)]
-        asked = positions(min(count, 100), numbers)
-        times, seconds = run(lambda each: download(archive, *each), asked)
-        report(f"download and Cutout2D ({len(asked)})", times, seconds, len(asked) * path.stat().st_size, len(asked))
+        for name, cut in OTHERS.items():
+            asked = positions(min(count, 100), [archive.add(path) for _ in range(frame_count)])
+            times, seconds = run(lambda each, cut=cut: download(archive, folder, cut, *each), asked)
+            report(f"download, {name} ({len(asked)})", times, seconds, len(asked) * path.stat().st_size, len(asked))
 
 
 def ask(up: Any, number: int, query: dict[str, str]) -> None:
@@ -148,9 +176,12 @@ def post(up: Any, archive: ArchiveServer, asked: list[tuple[int, dict[str, str]]
     print(f"  {name:30} {len(asked) / seconds:6.1f}/s  {sent / 1e6:33.1f} MB in {requests_sent} requests", flush=True)
 
 
-def download(archive: ArchiveServer, number: int, query: dict[str, str]) -> None:
+def download(archive: ArchiveServer, folder: Path, cut: Cut, number: int, query: dict[str, str]) -> None:
     data = requests.get(f"{archive.root}/files/{number}?X-Signature=secret-{archive.generation}", timeout=60).content
-    whole(io.BytesIO(data), query)
+    with tempfile.NamedTemporaryFile(dir=folder, suffix=".fits.fz") as file:
+        file.write(data)
+        file.flush()
+        cut(Path(file.name), query)
 
 
 def run(work: Callable[[Any], None], items: list[Any], clients: int = 8) -> tuple[list[float], float]:

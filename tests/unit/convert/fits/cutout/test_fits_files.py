@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
 import warnings
+from pathlib import Path
+from shutil import which
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,11 +17,12 @@ from mezcal.convert import ConversionContext
 from mezcal.convert.fits.thumbnail import draw
 from mezcal.errors import BadRecipe, NoSuchSection
 from mezcal.recipe import ThumbnailOptions
+from tests.support.wcs_tools import by_wcslib, needs_tools
 from tests.unit.convert.fits.cutout.frames import SIDE, SIP, TPV, header, sky, write
+from tests.unit.convert.fits.cutout.reference_positions import FRAMES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 INSIDE = {"x": "101", "y": "151", "size": "40x30px"}  # columns 81 to 120, rows 136 to 165
 ROWS, COLUMNS = slice(135, 165), slice(80, 120)
@@ -160,15 +164,53 @@ def test_frames_of_three_colours_need_a_plane(tmp_path: Path) -> None:
         assert found[0].data.shape == (30, 40)
 
 
-def test_cfitsio_reads_them(tmp_path: Path) -> None:
-    fitsio = pytest.importorskip("fitsio")
-    path = write(tmp_path / "a.fits", sky(), header(), quantize_level=16)
-    with fits.open(path) as frame, cut(path, **INSIDE):
-        wanted = frame[1].data[ROWS, COLUMNS]
-    with fitsio.FITS(str(tmp_path / "cutout.fits")) as found:
-        np.testing.assert_array_equal(found[1].read(), wanted)
-        checksums = found[1].verify_checksum() if hasattr(found[1], "verify_checksum") else None
-        assert checksums is None
+LAYOUTS: list[tuple[str, dict[str, Any], dict[str, str]]] = [
+    ("f4", {"quantize_level": 16}, INSIDE),
+    ("u2", {"tile_shape": (64, 64)}, INSIDE),
+    ("u2", {"compression_type": "GZIP_1"}, EDGE),
+    ("i4", {}, INSIDE),
+    ("f8", {}, EDGE),
+]
+
+
+@pytest.mark.parametrize(("kind", "packed", "query"), LAYOUTS)
+def test_cfitsio_reads_the_same_values(
+    tmp_path: Path, kind: str, packed: dict[str, Any], query: dict[str, str]
+) -> None:
+    fitsio = pytest.importorskip("fitsio", reason="it has no wheel for this Python")
+    path = write(tmp_path / "a.fits", sky().astype(kind), header(), **packed)
+    with cut(path, **query) as found:
+        wanted, cards = found[1].data, found[1].header
+    with fitsio.FITS(str(tmp_path / "cutout.fits")) as read:
+        for hdu in read:
+            hdu.verify_checksum()
+        np.testing.assert_array_equal(read[1].read(), wanted)
+        for name in ("CRPIX1", "CRPIX2", "CRVAL1", "CD1_2", "LTV1", "LTM2_2"):
+            assert read[1].read_header()[name] == cards[name]
+
+
+@pytest.mark.skipif(not which("fitsverify"), reason="needs fitsverify: apt-get install fitsverify")
+@pytest.mark.parametrize(("kind", "packed", "query"), LAYOUTS)
+def test_they_conform_to_the_standard(tmp_path: Path, kind: str, packed: dict[str, Any], query: dict[str, str]) -> None:
+    """Also the checksums are verified."""
+    cards = header(OBJECT="M 51", DATASEC="[1:300,1:300]", CRPIX1P=5.0)
+    cut(write(tmp_path / "a.fits", sky().astype(kind), cards, **packed), **query).close()
+    command = ["fitsverify", str(tmp_path / "cutout.fits")]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert "found 0 warning(s) and 0 error(s)" in ended.stdout, ended.stdout
+    assert not ended.returncode
+
+
+@needs_tools
+@pytest.mark.parametrize("name", ["TAN", "SIP", "TPV", "ZEA", "CAR"])
+@pytest.mark.parametrize("packed", [{}, {"quantize_level": 16}])
+def test_wcslib_finds_ten_stars_where_they_are_in_the_frame(tmp_path: Path, name: str, packed: dict[str, Any]) -> None:
+    path = write(tmp_path / "a.fits", sky(), FRAMES[name], **packed)
+    places = np.random.default_rng(1).uniform(1, 40, (10, 2))
+    positions = WCS(FRAMES[name]).all_pix2world(places + np.array([80, 135]), 1)
+    cut(path, **INSIDE).close()
+    found = by_wcslib(Path(f"{tmp_path / 'cutout.fits'}[1]"), [(float(ra), float(dec)) for ra, dec in positions])
+    np.testing.assert_allclose(found, places, rtol=0, atol=0.01)
 
 
 @pytest.mark.parametrize(
