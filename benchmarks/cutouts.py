@@ -101,11 +101,12 @@ def cpu(work: Callable[[], object]) -> float:
     return 1000 * (time.process_time() - began)
 
 
-def compare(path: Path) -> None:
+def compare(path: Path, *, integers: bool) -> None:
     tasks: dict[str, Callable[[], object]] = {
         name: lambda query=query: cutout(path, query) for name, query in WAYS.items()
     }
-    tasks |= {name: lambda cut=cut: cut(path, CENTRE) for name, cut in OTHERS.items()}
+    others = {name: cut for name, cut in OTHERS.items() if name != "astrocut" or not integers}  # astrocut 1.4 fails
+    tasks |= {name: lambda cut=cut: cut(path, CENTRE) for name, cut in others.items()}
     for work in tasks.values():
         work()
     rounds = [{name: cpu(work) for name, work in tasks.items()} for _ in range(ROUNDS)]
@@ -216,7 +217,7 @@ def main() -> None:
             path = folder / f"large-{kind}.fits.fz"
             frame(path, 4096, kind, packed=True)
             print(f"{SIDE} pixels of 4096 x 4096 {kind} .fz, CPU")
-            compare(path)
+            compare(path, integers=kind == "u2")
             fetched(path)
         print(f"{options.positions} positions on {options.frames} frames of 2048 x 2048, 8 clients")
         serve(folder, options.positions, options.frames)

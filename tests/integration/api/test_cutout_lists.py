@@ -217,3 +217,73 @@ def test_the_route_is_no_frame(observatory: Installation, archive: ArchiveServer
     before = len(archive.requests)
     assert observatory.request(path).status_code in {308, 404, 405}
     assert len(archive.requests) == before
+
+
+NUMBERS = (
+    *("nan", "-inf", "1e999", "9" * 5000, "0." + "0" * 300 + "1", "-0", "360", "-0.0000000000000001", "90.0000000001"),
+    *(
+        "%2B02:00:00",
+        "+02:00:00",
+        "24:00:00",
+        "12:34:56.7%00",
+        "%FF%FE",
+        "%D9%A1",
+        "1%2C5",
+        "1;2",
+        "%20",
+        "0x1p3",
+        "''",
+    ),
+)
+SIZES = (
+    "0",
+    "-1",
+    "nan",
+    "1e-9",
+    "9e99deg",
+    "65535px",
+    "1x648000",
+    "0.0010",
+    "1px1px",
+    "%CE%BCas",
+    "30%2B",
+    "x",
+    "5" * 4000,
+)
+
+
+def test_whatever_is_written_as_a_position_is_answered(
+    observatory: Installation, archive: ArchiveServer, starry: Path
+) -> None:
+    """By HEAD, which checks all that GET checks and makes no picture."""
+    number = archive.add(starry)
+    queries = [f"ra={value}&dec=2&size=5" for value in NUMBERS]
+    queries += [f"ra=150&dec={value}&size=5" for value in NUMBERS]
+    queries += [f"x={value}&y=3&size=5px" for value in NUMBERS]
+    queries += [f"ra=150&dec=2&size={value}" for value in SIZES]
+    queries += ["ra=150&ra=nan&dec=2&size=5", "ra[]=1&dec[]=2&size=5", "ra=150&dec=2&size=5&zoom=1e400&vmin=-1e400"]
+    for query in queries:
+        assert observatory.request(f"/{number}/?{query}", "HEAD").status_code in {200, 400}, query
+    assert archive.count(f"/files/{number}") == 0
+
+
+def listed(frame: str = "1", ra: str = "150", name: str = '"compass"') -> str:
+    """Returns a list with one item, whose frame, position and name of a parameter are JSON as it is sent."""
+    return f'{{"cutouts": [{{"frame": {frame}, "ra": {ra}, "dec": 2, "size": 3, {name}: 1}}]}}'
+
+
+SURROGATE = '"\\ud800"'
+BODIES = (
+    *(listed(ra=value) for value in ("NaN", "-Infinity", "1e999", "9" * 5000, "true", SURROGATE)),
+    *(listed(name=name) for name in (SURROGATE, '"size "', '"RA"', '"label"')),
+    *(listed(frame=frame) for frame in (SURROGATE, "1e3", "9" * 40, "{}", "-0", '".."')),
+    *('{"cutouts": [null]}', '{"cutouts": 5}', "[" * 100_000, '{"a":' * 50_000, "\ufeff{}", "", "nul"),
+    '{"cutouts": [' + "1," * 400_000 + "1]}",
+)
+
+
+def test_whatever_is_sent_as_a_list_is_answered(observatory: Installation) -> None:
+    for body in BODIES:
+        kind = {"Content-Type": "application/json"}
+        response = observatory.request("/cutouts", "POST", data=body.encode(), headers=kind)
+        assert response.status_code in {200, 202, 400}, (body[:200], response.status_code, response.text[:500])

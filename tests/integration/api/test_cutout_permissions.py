@@ -28,6 +28,8 @@ __all__ = ["archive", "observatory", "starry"]  # fixtures
 
 MISSING = 999_999_999  # the id of no frame
 THREADS = 4
+TRIES = 5
+LIST = 250  # items: the archive is asked for a list for a minute at most
 PLAIN = {**SKY, "size": "3"}
 QUERIES: tuple[dict[str, Any], ...] = (
     *({}, PLAIN, {**PLAIN, "image": "1"}, {**PLAIN, "format": "fits", "image": "1"}),
@@ -60,13 +62,24 @@ class Matrix:
         return self.installation.request(target, method, headers=headers, **options)
 
     def states(self, asker: str | None) -> dict[int, dict[str, Any]]:
-        """Returns the answer to a list of cutouts of all frames, and of one that does not exist."""
-        numbers = [*self.frames[:999], MISSING]
+        """Returns the answers to lists of cutouts of all frames, and of one that does not exist."""
+        numbers = [*self.frames, MISSING]
+        return {
+            each["frame"]: each
+            for part in range(0, len(numbers), LIST)
+            for each in self._list(asker, numbers[part : part + LIST])
+        }
+
+    def _list(self, asker: str | None, numbers: list[int]) -> list[dict[str, Any]]:
         document = {**PLAIN, "cutouts": [{"frame": number} for number in numbers]}
-        response = self.ask(asker, "/cutouts", "POST", json=document)
-        assert response.status_code in {200, 202}, response.text
-        self.requests["items"] += len(numbers)
-        return dict(zip(numbers, response.json()["cutouts"], strict=True))
+        for _ in range(TRIES):
+            response = self.ask(asker, "/cutouts", "POST", json=document)
+            assert response.status_code in {200, 202}, response.text
+            self.requests["items"] += len(numbers)
+            found: list[dict[str, Any]] = response.json()["cutouts"]
+            if all(each.get("status") != 504 for each in found):
+                break  # on a busy machine, the archive takes longer than it may
+        return found
 
 
 def matrix(installation: Installation, archive: ArchiveServer, file: Path, askers: int, frames: int) -> Matrix:
@@ -150,7 +163,7 @@ def test_no_asker_learns_of_a_frame_that_it_may_not_see(asked: Matrix) -> None:
         list(pool.map(lambda asker: check_list(asked, asker, warm=False), asked.askers))
         until(lambda: all_made(asked), 1200, "all cutouts")
         list(pool.map(lambda asker: check_list(asked, asker, warm=True), asked.askers))
-        part = random.Random(2).sample(asked.frames, 3 if len(asked.frames) < 100 else 20)
+        part = random.Random(2).sample(asked.frames, 3 if len(asked.frames) < 100 else 5)
         list(pool.map(lambda asker: check_requests(asked, asker, part), asked.askers))
         list(pool.map(lambda asker: check_composites(asked, asker, part), asked.askers))
     print(dict(asked.requests))
