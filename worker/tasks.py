@@ -5,12 +5,22 @@ from __future__ import annotations
 import logging
 import random
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from celery.exceptions import Retry
 
 from mezcal.derive import JobContext, derive
-from mezcal.errors import BadRecipe, Failure, OutOfMemory, Superseded, Unavailable, Unforeseen, is_out_of_memory
+from mezcal.errors import (
+    BadRecipe,
+    BrokerDown,
+    Failure,
+    OutOfMemory,
+    Superseded,
+    Unavailable,
+    Unforeseen,
+    is_out_of_memory,
+)
 from mezcal.ingest.registration import size_name
 from mezcal.jobs import Lane
 from mezcal.jobs.guarded_origin import GuardedOrigin
@@ -114,8 +124,19 @@ def _run(claim: Claim, chain: JobChain) -> str | NotMade | Retry:
     """Run one claimed job. Returns what Flower shows of it: a text, or the exception that says why it was not made."""
     of_task = None if claim.is_companion else tracing.current()
     tracing.set_current(tracing.from_message(claim.headers) or of_task)
-    with Lease(context().jobs.table, claim, chain.began).kept() as lease:
-        return _report(JobAttempt(from_json(claim.recipe), claim).trace(), lease, chain.masters)
+    try:
+        with Lease(context().jobs.table, claim, chain.began).kept() as lease:
+            return _report(JobAttempt(from_json(claim.recipe), claim).trace(), lease, chain.masters)
+    finally:
+        _wake_next_of_origin(claim)
+
+
+def _wake_next_of_origin(claim: Claim) -> None:
+    """Have the next job of the same origin begun, if a message was used up while this origin had no place for it."""
+    ctx = context()
+    if claim.lane is Lane.INTERACTIVE and ctx.jobs.table.policy.several:
+        with suppress(BrokerDown):  # the reaper sends its message
+            ctx.jobs.pipe.wake()
 
 
 def _report(attempt: JobAttempt, lease: Lease, masters: KeptMasters) -> str | NotMade | Retry:
@@ -160,7 +181,7 @@ def _again(seconds: float, reason: str) -> Retry:
 
 def _work(attempt: JobAttempt, lease: Lease, masters: KeptMasters) -> Stored:
     ctx, recipe = context(), attempt.recipe
-    origin = GuardedOrigin(masters, ctx.jobs.origin_guard, lease, recipe.kind)
+    origin = GuardedOrigin(masters, ctx.jobs.origin_guard, lease)
     claim = lease.claim
     try:
         if claim.lane is Lane.BULK:  # clients are told at once; the jobs of this lane would all be delayed, one by one

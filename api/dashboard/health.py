@@ -9,6 +9,7 @@ from api.responses.readable_text import counted
 from mezcal.checks import Severity
 from mezcal.errors import BrokerDown
 from mezcal.jobs import Lane
+from mezcal.settings.origins import REPOSITORY
 
 if TYPE_CHECKING:
     from api.context import ApiContext
@@ -105,15 +106,11 @@ def _silent(statuses: list[WorkerStatus]) -> str:
 
 
 def _origins(context: ApiContext) -> list[ComponentHealth]:
-    """Return what the circuit breakers of the repository and the archive say. No request is sent to them."""
-    origins = []
-    for kind, host in context.jobs.origins.items():
-        name = "Archive" if kind == "thumbnail" else "Repository"
-        if host:
-            origins.append(_origin(context, name, host))
-        elif kind == "mezzanine":
-            origins.append(ComponentHealth(name, HEALTHY, "a folder"))
-    return origins
+    """Return what the circuit breakers of the origins say. No request is sent to them."""
+    folders = [origin for origin in context.settings.origins if not origin.limits_name]
+    labels = ["Repository" if origin.name == REPOSITORY else f"Origin {origin.name}" for origin in folders]
+    limited = [_origin(context, label, name) for name, label in context.jobs.limited_origins.items()]
+    return [*limited, *(ComponentHealth(label, HEALTHY, "a folder") for label in labels)]
 
 
 def _origin(context: ApiContext, name: str, host: str) -> ComponentHealth:

@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from mezcal.errors import BrokerDown, Busy, ShareExceeded
+from mezcal.errors import BrokerDown, Busy, OriginUnknown, ShareExceeded
 from mezcal.jobs.bulk.batches import Batches, Posted
 from mezcal.jobs.bulk.chunks import Chunks
 from mezcal.jobs.bulk.denials import DenialCopy
@@ -116,6 +116,7 @@ class Jobs:
         *urls* are the signed URLs, by frame id, with which a worker may fetch a thumbnail's frames. They are in no
         message, log or job record, and are deleted when the job ends.
         """
+        self._check_origin(recipe)
         with raises_broker_down("the queue cannot be reached, and the derivative is not cached"):
             result = self.table.ensure(recipe, lane, urls=urls, client=client, headers=self.pipe.headers())
         if result.verdict is Verdict.FAILED:
@@ -127,6 +128,11 @@ class Jobs:
             raise ShareExceeded.of(f"{self.table.policy.client_max:,} of your images are queued already", result.pause)
         self._send(recipe, result)
         return Job(self, recipe, result.verdict is Verdict.JOINED, urls, client)
+
+    def _check_origin(self, recipe: Recipe) -> None:
+        """Raise `OriginUnknown` if no origin has the master of *recipe*: nothing is queued then."""
+        if self.table.policy.limits_of(recipe.as_json()) is None:
+            raise OriginUnknown("no origin has masters at this path: it begins with none of their prefixes")
 
     def changed(self, recipe: Recipe, lane: Lane = Lane.BULK) -> None:
         """Queue *recipe* to be made again from its changed master. The old derivative is served until then.
@@ -347,9 +353,9 @@ class Jobs:
         return progress.place(self.table, key)
 
     @property
-    def origins(self) -> dict[str, str]:
-        """The host of the masters of each kind of recipe, "" for a folder."""
-        return self.table.policy.origins
+    def limited_origins(self) -> dict[str, str]:
+        """The origins with limits: what they are called for people, by their names in Redis and in metrics."""
+        return self.table.policy.limited
 
     @raises_broker_down()
     def circuit(self, host: str) -> Circuit:

@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 
 class GuardedOrigin:
-    """*origin* within the limits of *guard*, for a job of this *kind*, as long as its *lease* is valid.
+    """*origin* within the limits of *guard*, for the job of *lease*, as long as that is valid.
 
     A master that is open already needs no place, unless it is read in parts: it sends no request.
     """
 
-    def __init__(self, origin: KeptMasters, guard: OriginGuard, lease: Lease, kind: str) -> None:
-        self._origin, self._guard, self._lease, self._kind = origin, guard, lease, kind
+    def __init__(self, origin: KeptMasters, guard: OriginGuard, lease: Lease) -> None:
+        self._origin, self._guard, self._lease = origin, guard, lease
 
     @contextmanager
     def open(self, path: str) -> Iterator[Master]:
@@ -39,7 +39,7 @@ class GuardedOrigin:
 
     @contextmanager
     def _opened(self, open_master: Callable[[str], AbstractContextManager[Master]], path: str) -> Iterator[Master]:
-        place = nullcontext() if self._origin.holds(path) else self._guard.admit(self._lease, self._kind)
+        place = nullcontext() if self._origin.holds(path) else self._guard.admit(self._lease)
         with place, open_master(path) as master:
             file = CheckedFile(master.file, self._lease.abandon_if_lost)
             yield replace(master, file=file)  # type: ignore[arg-type]  # it has what readers of a master use

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from mezcal.jobs.state.leases import Lease
+    from mezcal.jobs.state.policy import OriginLimits
     from mezcal.jobs.state.scripts import Arguments
     from mezcal.jobs.state.table import JobTable
 
@@ -127,23 +128,24 @@ class OriginGuard:
             refused = isinstance(failure, ORIGIN_AWAY if known else OriginKeyRefused)  # the key is refused for any path
             if health is OriginHealth.HEALTHY and refused:
                 health = OriginHealth.REFUSING
-        self._scripts.run("origin/report", self._keys.of_origin(host), self._report(health, probe="1"))
+        report = self._report(self._policy.limits_named(host), health, probe="1")
+        self._scripts.run("origin/report", self._keys.of_origin(host), report)
         return health
 
     @contextmanager
-    def admit(self, lease: Lease, kind: str) -> Iterator[None]:
-        """Hold a place at the origin of recipes of this *kind*, and report how it answered.
+    def admit(self, lease: Lease) -> Iterator[None]:
+        """Hold a place at the origin of the job's masters, and report how it answered.
 
         Raises `JobDelayed` if there is no place or the origin is paused; `OriginPaused` instead of the latter if a
         client waits for the job.
         """
-        host = self._policy.origins.get(kind, "")
-        if not host:  # a folder has no limits
+        limits = self._policy.limits_of(lease.claim.recipe)
+        if limits is None or not limits.name:  # a folder has no limits
             yield
             return
-        guarded = lease.claim.suspect or bool(self._policy.origin_places)
+        guarded = lease.claim.suspect or bool(limits.places)
         if guarded:
-            self._enter(host, lease)
+            self._enter(limits, lease)
         health = OriginHealth.UNKNOWN
         try:
             yield
@@ -153,15 +155,15 @@ class OriginGuard:
             raise
         finally:
             if guarded or health is OriginHealth.FAILING:  # a healthy origin without limits costs no round trip
-                self._leave(host, lease, health)
+                self._leave(limits, lease, health)
 
-    def _enter(self, host: str, lease: Lease) -> None:
-        """Wait for a place for `PLACE_SECONDS`."""
-        deadline = time.monotonic() + PLACE_SECONDS
+    def _enter(self, limits: OriginLimits, lease: Lease) -> None:
+        """Wait for a place for `PLACE_SECONDS`; not at all if the process may make derivatives of another origin."""
+        deadline = time.monotonic() + (0 if self._policy.several else PLACE_SECONDS)
         while True:
-            admission, pause = persist(lambda: self._ask(host, lease))
+            admission, pause = persist(lambda: self._ask(limits, lease))
             if admission is Admission.ADMITTED:
-                lease.on_renewal = lambda: self._renew_place(host, lease)
+                lease.on_renewal = lambda: self._renew_place(limits.name, lease)
                 return
             if admission is Admission.PAUSED:
                 raise _paused(pause, lease)
@@ -170,14 +172,14 @@ class OriginGuard:
             lease.abandon_if_lost()
             time.sleep(POLL_SECONDS)
 
-    def _ask(self, host: str, lease: Lease) -> tuple[Admission, float]:
+    def _ask(self, limits: OriginLimits, lease: Lease) -> tuple[Admission, float]:
         args: Arguments = {
             "token": lease.claim.token,
             "lease_ms": self._lease_ms,
-            "places": self._policy.origin_places,
+            "places": limits.places,
             "probe_ms": int(PROBE_SECONDS * 1000),
         }
-        answer = self._scripts.run("origin/admit", self._keys.of_origin(host), args)
+        answer = self._scripts.run("origin/admit", self._keys.of_origin(limits.name), args)
         return Admission(answer[0]), int(answer[1]) / 1000 if len(answer) > 1 else 0.0
 
     def _renew_place(self, host: str, lease: Lease) -> None:
@@ -186,25 +188,27 @@ class OriginGuard:
         ends = seconds * 1000 + microseconds // 1000 + self._lease_ms
         self._redis.zadd(self._keys.places(host), {lease.claim.token: ends}, xx=True)
 
-    def _leave(self, host: str, lease: Lease, health: OriginHealth) -> None:
-        lease.on_renewal = None
-        args = self._report(health, key=lease.claim.key, token=lease.claim.token)
+    def _leave(self, limits: OriginLimits, lease: Lease, health: OriginHealth) -> None:
+        lease.on_renewal, host = None, limits.name
+        args = self._report(limits, health, key=lease.claim.key, token=lease.claim.token)
         try:
             if self._scripts.run("origin/report", self._keys.of_origin(host), args):
                 log.warning("%s failed several jobs in a row: it gets no requests for a while", host)
         except RedisError as error:
             log.warning("the place at %s stays taken until its lease ends: %s", host, error)
 
-    def _report(self, health: OriginHealth, *, key: str = "", token: str = "", probe: str = "") -> Arguments:
+    def _report(
+        self, limits: OriginLimits, health: OriginHealth, *, key: str = "", token: str = "", probe: str = ""
+    ) -> Arguments:
         return {
             "outcome": health,
             "key": key,
             "token": token,
             "probe": probe,
-            "failures_max": self._policy.breaker_failures,
+            "failures_max": limits.breaker_failures,
             "window_seconds": WINDOW_SECONDS,
-            "pause_seconds": self._policy.breaker_pause,
-            "pause_max_seconds": max(PAUSE_MAX_SECONDS, self._policy.breaker_pause),
+            "pause_seconds": limits.breaker_pause,
+            "pause_max_seconds": max(PAUSE_MAX_SECONDS, limits.breaker_pause),
         }
 
     @property

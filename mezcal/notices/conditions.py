@@ -90,9 +90,9 @@ def _of_workers(jobs: Jobs) -> Iterator[Condition]:
 
 
 def _of_origins(jobs: Jobs) -> Iterator[Condition]:
-    for kind, host in jobs.origins.items():
-        if host and jobs.circuit(host).state != "closed":
-            name = "archive" if kind == "thumbnail" else "repository"
+    for host, label in jobs.limited_origins.items():
+        if jobs.circuit(host).state != "closed":
+            name = label.partition(" ")[0].lower()
             yield Condition(
                 f"origin-away:{host}",
                 f"The {name} {host} fails job after job. Images that are not cached cannot be made.",

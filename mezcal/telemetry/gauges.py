@@ -183,7 +183,7 @@ class Gauges:
 
     def _of_origins(self) -> Iterator[Metric]:
         state, active = CIRCUIT.family(), ACTIVE.family()
-        for host in sorted(set(self._jobs.origins.values()) - {""}):
+        for host in sorted(self._jobs.limited_origins):
             circuit = self._jobs.circuit(host)
             active.add_metric([host], circuit.places_taken)
             for name in CIRCUIT_STATES:

@@ -1,7 +1,9 @@
-"""The chore that finds out when the repository is back after an outage."""
+"""The chore that finds out when a repository is back after an outage."""
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING
 
 from mezcal.errors import ORIGIN_AWAY, Failure, OriginFailed, OriginTimeout
@@ -11,7 +13,8 @@ from worker.app import context
 from worker.chores import chore
 
 if TYPE_CHECKING:
-    from mezcal.origin import Origin
+    from mezcal.origin.members import SingleOrigin
+    from mezcal.settings.origins import NamedOrigin
     from worker.app import WorkerContext
 
 PROBE_SECONDS = 10.0
@@ -21,18 +24,39 @@ MASTERS_MAX = 3  # that a probe asks for: any one may be closed to us by now
 
 @raises_broker_down()
 def _due(ctx: WorkerContext) -> bool:
-    return ctx.jobs.origin_guard.probe_due(ctx.jobs.origins[Mezzanine.kind])
+    return bool(_failing(ctx))
+
+
+def _failing(ctx: WorkerContext) -> list[NamedOrigin]:
+    """Return the repositories that failed jobs lately, and get requests now. Raises `redis.RedisError`."""
+    named = [origin for origin in ctx.settings.origins if origin.limits_name]
+    return [origin for origin in named if ctx.jobs.origin_guard.probe_due(origin.limits_name)]
 
 
 @chore(every=PROBE_SECONDS, due=_due)
 def probe() -> None:
-    """Ask the repository for the headers of masters that were read lately, if it failed jobs that are delayed now."""
+    """Ask each repository for the headers of masters that were read lately, if it failed jobs that are delayed now."""
     ctx = context()
-    recent = (from_json(made) for made in ctx.jobs.recent.newest(RECENT_MAX) if made["kind"] == Mezzanine.kind)
-    paths = spread([recipe.path for recipe in recent if isinstance(recipe, Mezzanine)])
-    host = ctx.jobs.origins[Mezzanine.kind]
+    recent = [from_json(made) for made in ctx.jobs.recent.newest(RECENT_MAX) if made["kind"] == Mezzanine.kind]
+    made = [recipe.path for recipe in recent if isinstance(recipe, Mezzanine)]
+    with raises_broker_down():
+        failing = _failing(ctx)
+    paths = [spread([path for path in made if _has(ctx, origin, path)]) for origin in failing]
+    with ThreadPoolExecutor(len(failing) or 1) as pool:  # one that does not answer holds up no other
+        list(pool.map(partial(_probe, ctx), failing, paths))
+
+
+def _has(ctx: WorkerContext, origin: NamedOrigin, path: str) -> bool:
+    found = ctx.settings.origin_of(path)
+    return found is not None and found.prefix == origin.prefix
+
+
+def _probe(ctx: WorkerContext, origin: NamedOrigin, paths: list[str]) -> None:
+    member = next(member for member in ctx.origin.members if member.prefix == origin.prefix)
+    asked = [path.removeprefix(origin.prefix) for path in paths] or [""]
     with raises_broker_down():  # of the base, any answer will do
-        ctx.jobs.origin_guard.probe(host, lambda: ask(ctx.origin, paths or [""]), known=bool(paths))
+        request = partial(ask, member.origin, asked)
+        ctx.jobs.origin_guard.probe(origin.limits_name, request, known=bool(paths))
 
 
 def spread(paths: list[str]) -> list[str]:
@@ -41,7 +65,7 @@ def spread(paths: list[str]) -> list[str]:
     return once[:: -(-len(once) // MASTERS_MAX) or 1]
 
 
-def ask(origin: Origin, paths: list[str]) -> None:
+def ask(origin: SingleOrigin, paths: list[str]) -> None:
     """Ask *origin* for the masters at *paths*, until it has one of them. Raises the last one's failure.
 
     An origin that fails or does not answer is asked once.

@@ -4,15 +4,38 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from mezcal.errors import Retention
 from mezcal.recipe import Mezzanine, Thumbnail
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from mezcal.errors import Failure
     from mezcal.settings import Settings
+    from mezcal.settings.origins import NamedOrigin
+
+
+@dataclass(frozen=True, slots=True)
+class OriginLimits:
+    """The limits of one origin. *name* is that in Redis and in metrics, "" for a folder, which has none.
+
+    The paths of its masters begin with *prefix*. At most *places* jobs read from it at once; 0 is no bound.
+    """
+
+    name: str = ""
+    prefix: str = ""
+    places: int = 0
+    breaker_failures: int = 5  # jobs that fail before it is paused
+    breaker_pause: float = 15  # seconds of the first pause
+
+    @classmethod
+    def of(cls, origin: NamedOrigin) -> OriginLimits:
+        """Return the limits of *origin*."""
+        own = origin.settings
+        return cls(origin.limits_name, origin.prefix, own.origin_concurrency, own.breaker_failures, own.breaker_seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +50,7 @@ class JobPolicy:
     client_share: float = 1  # of the processes, that one client may have while others ask, too
     retention: dict[Retention, int] = field(default_factory=dict)
     origins: dict[str, str] = field(default_factory=dict)  # a recipe's kind -> the host of its masters
+    several: tuple[OriginLimits, ...] = ()  # of mezzanines, the longest prefix first, if they have several origins
     origin_places: int = 0  # jobs that may read from one origin at once; 0 is no bound
     breaker_failures: int = 5  # jobs that fail before an origin is paused
     breaker_pause: float = 15  # the first pause
@@ -54,6 +78,7 @@ class JobPolicy:
                 Mezzanine.kind: urlsplit(settings.repo_base_url or "").netloc.rpartition("@")[2],
                 Thumbnail.kind: urlsplit(settings.archive_api_url or "").netloc.rpartition("@")[2],
             },
+            several=tuple(map(OriginLimits.of, settings.origins)) if settings.origins_file else (),
             origin_places=settings.origin_concurrency,
             breaker_failures=settings.breaker_failures,
             breaker_pause=settings.breaker_seconds,
@@ -62,6 +87,25 @@ class JobPolicy:
             changes_to=tuple(hook.name for hook in settings.hooks if hook.is_told_of_changes),
             ends_to=_ends_to(settings),
         )
+
+    def limits_of(self, recipe: Mapping[str, Any]) -> OriginLimits | None:
+        """Return the limits of the origin of *recipe*, given as JSON; None if no origin has its master."""
+        if recipe["kind"] != Mezzanine.kind or not self.several:
+            return self.limits_named(self.origins.get(recipe["kind"], ""))
+        return next((limits for limits in self.several if recipe["path"].startswith(limits.prefix)), None)
+
+    def limits_named(self, name: str) -> OriginLimits:
+        """Return the limits of the origin *name*: its own, or those of all."""
+        common = OriginLimits(name, "", self.origin_places, self.breaker_failures, self.breaker_pause)
+        return next((limits for limits in self.several if limits.name == name), common)
+
+    @property
+    def limited(self) -> dict[str, str]:
+        """The origins that have limits: what they are called for people, by their names in Redis and in metrics."""
+        named = {limits.name: f"Origin {limits.name}" for limits in self.several}
+        archive, repository = self.origins.get(Thumbnail.kind, ""), self.origins.get(Mezzanine.kind, "")
+        others = {repository: "Repository"} | {archive: "Archive"}
+        return {name: label for name, label in (named | others).items() if name}
 
     def listed_seconds(self, failure: Failure) -> int:
         """Return how long the *failure* of a bulk job stays listed: longer than clients are refused.

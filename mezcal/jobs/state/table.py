@@ -130,6 +130,7 @@ class JobTable(JobLookups):
     ) -> Claim | None:
         args: Arguments = {"worker": worker, "message": message, "lease_ms": self._lease_ms}
         args |= {"origins": json.dumps(self.policy.origins), "client_share": self.policy.client_share}
+        args |= {"several": self._several}
         args |= {"silent_seconds": SILENT_SECONDS, "bulk": "1" if bulk else "", "window_ms": int(2000 * arrival)}
         args |= {"source": last.source if last else "", "chain": last.chain if last else ""}
         answer = self._run("begin", key, args | self._quarantine | self._sharing | self._told)
@@ -223,9 +224,9 @@ class JobTable(JobLookups):
             headers = json.dumps(dict(request.headers or {}))
             args |= {"ticket": ticket_text(request.urls), "client": digest(request.client), "headers": headers}
             args["client_max"] = self.policy.client_max
-            return self._run("ensure", recipe.key, args, recipe.kind, client)
+            return self._run("ensure", recipe.key, args, recipe.as_json(), client)
         args["remake"] = "1" if request.remake else ""
-        return self._run("change", recipe.key, args, recipe.kind, client)
+        return self._run("change", recipe.key, args, recipe.as_json(), client)
 
     def _finish(
         self, claim: Claim, outcome: AttemptOutcome, failure: Failure | None = None, *, delay: float = 0, kept: int = 0
@@ -240,7 +241,7 @@ class JobTable(JobLookups):
             "origin_failed": "1" if isinstance(failure, ORIGIN_AWAY) else "",
             "ends_to": self.policy.ends_to,
         }
-        return bool(self._run("finish", claim.key, args, claim.recipe["kind"]))
+        return bool(self._run("finish", claim.key, args, claim.recipe))
 
     def _lost(self, message: str, cause: ProcessEnd, args: Arguments) -> LostAttempt | None:
         answer = self._run("lost", "", {"message": message, "cause": cause, **args, **self._sharing, **self._told})
@@ -251,7 +252,13 @@ class JobTable(JobLookups):
 
     def source_of(self, recipe: Recipe) -> str:
         """Return the name of the masters of *recipe*; "" if they are not downloaded."""
-        return recipe.masters_key if self.policy.origins.get(recipe.kind) else ""
+        limits = self.policy.limits_of(recipe.as_json())
+        return recipe.masters_key if limits and limits.name else ""
+
+    @property
+    def _several(self) -> str:
+        """JSON of several origins, the longest prefix first: each one's prefix, name and places."""
+        return json.dumps([[limits.prefix, limits.name, limits.places] for limits in self.policy.several])
 
     @property
     def _sharing(self) -> Arguments:
@@ -278,8 +285,11 @@ class JobTable(JobLookups):
         failure = Quarantined(f"its worker died or fell silent {most} times while making it")
         return {"max_attempts": most, "failure": as_json(failure), "failure_seconds": QUARANTINE_SECONDS}
 
-    def _run(self, script: str, key: str, args: Arguments, kind: str = "", client: Any = None) -> Any:
-        keys = self.keys.of_job(key, self.policy.origins.get(kind, ""))
+    def _run(
+        self, script: str, key: str, args: Arguments, recipe: Mapping[str, Any] | None = None, client: Any = None
+    ) -> Any:
+        limits = self.policy.limits_of(recipe) if recipe else None
+        keys = self.keys.of_job(key, limits.name if limits else "")
         return self.scripts.run(f"jobs/{script}", keys, {"key": key, **args}, client)
 
 

@@ -71,6 +71,8 @@ INHERITED: Mapping[str, str] = MappingProxyType(
         "max_bytes": "origin_max_bytes",
         "retries": "origin_retries",
         "denied_status": "origin_denied_status",
+        "digests": "origin_digests",
+        "digest_file": "origin_digest_file",
         "concurrency": "origin_concurrency",
         "breaker_failures": "breaker_failures",
         "breaker_seconds": "breaker_seconds",

@@ -181,7 +181,7 @@ class CountingGuard:
         self.admitted = 0
 
     @contextmanager
-    def admit(self, _lease: object, _kind: str) -> Iterator[None]:
+    def admit(self, _lease: object) -> Iterator[None]:
         self.admitted += 1
         yield
 
@@ -202,7 +202,7 @@ def test_each_job_that_may_request_further_parts_takes_a_place_at_the_origin(
     guard: Any = CountingGuard()
     lease: Any = ValidLease()
     for position in (0, 1_000_000, 3_000_000):
-        with getattr(GuardedOrigin(kept, guard, lease, "thumbnail"), opener)("1") as master:
+        with getattr(GuardedOrigin(kept, guard, lease), opener)("1") as master:
             at(master, position, 1000)
             master.complete()
     kept.close()

@@ -65,7 +65,7 @@ def lease(table: JobTable, path: str, lane: Lane = Lane.INTERACTIVE) -> Lease:
 
 
 def fail(guard: OriginGuard, table: JobTable, path: str, failure: Exception | None = None) -> None:
-    with suppress(Failure), guard.admit(lease(table, path), KIND):
+    with suppress(Failure), guard.admit(lease(table, path)):
         raise failure or OriginFailed("503")
 
 
@@ -75,17 +75,17 @@ def opened(guard: OriginGuard, table: JobTable) -> None:
 
 
 def test_no_more_jobs_than_places_are_admitted(table: JobTable, guard: OriginGuard) -> None:
-    with guard.admit(lease(table, "a"), KIND), guard.admit(lease(table, "b"), KIND):
+    with guard.admit(lease(table, "a")), guard.admit(lease(table, "b")):
         assert guard.circuit(HOST).places_taken == 2
-        with pytest.raises(JobDelayed), guard.admit(lease(table, "c"), KIND):
+        with pytest.raises(JobDelayed), guard.admit(lease(table, "c")):
             pass
-    with guard.admit(lease(table, "c"), KIND):
+    with guard.admit(lease(table, "c")):
         assert guard.circuit(HOST).places_taken == 1
 
 
 def test_a_folder_has_no_limits(table: JobTable) -> None:
     guard = OriginGuard(JobTable(table.redis, table.keys, JobPolicy(origins={KIND: ""}, origin_places=1)))
-    with guard.admit(lease(table, "a"), KIND), guard.admit(lease(table, "b"), KIND):
+    with guard.admit(lease(table, "a")), guard.admit(lease(table, "b")):
         assert guard.circuit("").places_taken == 0
 
 
@@ -95,10 +95,10 @@ def test_failures_of_several_masters_open_the_circuit(table: JobTable, guard: Or
     assert guard.circuit(HOST).state == "open"
     assert table.ensure(Mezzanine.parse("new"), Lane.INTERACTIVE).verdict is Verdict.ORIGIN_PAUSED
     assert table.ensure(Mezzanine.parse("new"), Lane.BULK).verdict is Verdict.PUBLISH
-    with pytest.raises(OriginPaused) as paused, guard.admit(lease(table, "x"), KIND):
+    with pytest.raises(OriginPaused) as paused, guard.admit(lease(table, "x")):
         pass
     assert paused.value.retry_after == 1
-    with pytest.raises(JobDelayed) as delayed, guard.admit(lease(table, "y", Lane.BULK), KIND):
+    with pytest.raises(JobDelayed) as delayed, guard.admit(lease(table, "y", Lane.BULK)):
         pass
     assert delayed.value.seconds > 0
 
@@ -109,7 +109,7 @@ def test_a_success_or_a_master_at_fault_starts_the_count_again(
 ) -> None:
     for number in range(2):
         fail(guard, table, f"failing/{number}")
-    with suppress(Undecodable), guard.admit(lease(table, "healthy"), KIND):
+    with suppress(Undecodable), guard.admit(lease(table, "healthy")):
         if failure:
             raise failure
     fail(guard, table, "failing/2")
@@ -161,14 +161,14 @@ def test_the_same_master_and_faults_of_the_store_open_nothing(table: JobTable, g
 def test_after_the_pause_one_job_probes_the_origin(table: JobTable, guard: OriginGuard) -> None:
     opened(guard, table)
     until(lambda: guard.circuit(HOST).state == "half-open")
-    with suppress(OriginFailed), guard.admit(lease(table, "first"), KIND):
-        with pytest.raises(OriginPaused), guard.admit(lease(table, "second"), KIND):
+    with suppress(OriginFailed), guard.admit(lease(table, "first")):
+        with pytest.raises(OriginPaused), guard.admit(lease(table, "second")):
             pass
         raise OriginFailed("503")
     assert guard.circuit(HOST).state == "open"
     assert guard.circuit(HOST).seconds > PAUSE
     until(lambda: guard.circuit(HOST).state == "half-open")
-    with guard.admit(lease(table, "first"), KIND):
+    with guard.admit(lease(table, "first")):
         pass
     assert guard.circuit(HOST).state == "closed"
 
@@ -296,12 +296,12 @@ def test_a_job_that_ended_is_no_longer_stalled(table: JobTable, guard: OriginGua
 def test_a_place_is_renewed_with_its_lease_and_free_when_that_ran_out(table: JobTable) -> None:
     brief = JobTable(table.redis, table.keys, JobPolicy(lease=0.3, origins={KIND: HOST}, origin_places=1))
     guard = OriginGuard(brief)
-    left = guard.admit(lease(brief, "left"), KIND)
+    left = guard.admit(lease(brief, "left"))
     left.__enter__()
-    with guard.admit(lease(brief, "next"), KIND):
+    with guard.admit(lease(brief, "next")):
         assert guard.circuit(HOST).places_taken == 1
-    with lease(brief, "kept").kept() as held, guard.admit(held, KIND):
-        with pytest.raises(JobDelayed), guard.admit(lease(brief, "other"), KIND):
+    with lease(brief, "kept").kept() as held, guard.admit(held):
+        with pytest.raises(JobDelayed), guard.admit(lease(brief, "other")):
             pass
         assert held.on_renewal is not None
 
@@ -311,7 +311,7 @@ def test_every_key_of_the_guard_expires(table: JobTable, guard: OriginGuard) -> 
     changed_and_failed(table, "changed", times=1)
     guard.probe(HOST, away)
     expiring(table)
-    with guard.admit(lease(table, "one"), KIND):
+    with guard.admit(lease(table, "one")):
         for number in (1, 2):
             fail(guard, table, f"failing/{number}")
         expiring(table)
@@ -339,10 +339,10 @@ def test_after_the_clock_stepped_back_no_pause_lasts_longer(table: JobTable, gua
     assert guard.circuit(HOST).state == "half-open"
     assert table.ensure(Mezzanine.parse("new"), Lane.INTERACTIVE).verdict is Verdict.PUBLISH
     probe = lease(table, "probe.tif")
-    with guard.admit(probe, KIND):
+    with guard.admit(probe):
         table.redis.hincrby(circuit, "probe_at", 3_600_000)
         table.redis.hincrby(circuit, "probe_until", 3_600_000)
-        with guard.admit(lease(table, "second-probe.tif"), KIND):
+        with guard.admit(lease(table, "second-probe.tif")):
             pass
     assert guard.circuit(HOST).state == "closed"
 
@@ -350,9 +350,9 @@ def test_after_the_clock_stepped_back_no_pause_lasts_longer(table: JobTable, gua
 def test_after_the_clock_stepped_back_the_place_of_a_dead_job_ends_with_its_lease(table: JobTable) -> None:
     brief = JobTable(table.redis, table.keys, JobPolicy(lease=0.3, origins={KIND: HOST}, origin_places=1))
     guard = OriginGuard(brief)
-    left = guard.admit(lease(brief, "left"), KIND)
+    left = guard.admit(lease(brief, "left"))
     left.__enter__()
     ((token, ends),) = table.redis.zrange(table.keys.places(HOST), 0, -1, withscores=True)
     table.redis.zadd(table.keys.places(HOST), {token: ends + 3_600_000})
-    with guard.admit(lease(brief, "next"), KIND):
+    with guard.admit(lease(brief, "next")):
         assert guard.circuit(HOST).places_taken == 1

@@ -3,7 +3,8 @@
 -- it: the check and the change are one script.
 -- ARG.bulk is '1' if the process serves the bulk lane, too. ARG.window_ms is twice the time in which the masters arrived.
 -- ARG.failure is recorded for ARG.failure_seconds if no attempts are left. ARG.origins is JSON: the origin's host by the
--- kind of a recipe.
+-- kind of a recipe. ARG.several is JSON, too, empty for one origin of mezzanines: the prefix of the paths of each of several,
+-- its name, and how many jobs may read from it at once, 0 for no bound; the longest prefix comes first.
 -- -> {key, recipe, token, attempt, lane, remake, suspect, milliseconds in the queue, headers,
 --   failed attempts that do not count, source, chain}; {} if no such job is
 --   queued, or it is quarantined now, or is held back for another process; {'held'} if jobs are queued, but only of clients
@@ -52,19 +53,51 @@ local function clients_at_limit()
   return at_limit
 end
 
+local several = cjson.decode(ARG.several)
+
+-- Returns the name of the origin of a recipe's masters, '' if it has no limits.
+local function origin_of(recipe)
+  local wanted = cjson.decode(recipe)
+  if #several == 0 or wanted.kind ~= 'mezzanine' then return cjson.decode(ARG.origins)[wanted.kind] or '' end
+  for _, origin in ipairs(several) do
+    if string.sub(wanted.path, 1, #origin[1]) == origin[1] then return origin[2] end
+  end
+  return ''
+end
+
+-- Returns those of several origins that have as many running jobs as they may: their places; without a bound as many as
+-- leave a process for each other origin, but one at least. So no process waits for a slow origin that another one needs.
+local function origins_at_limit()
+  local running, at_limit = {}, {}
+  if #several == 0 then return at_limit end
+  for _, key in ipairs(redis.call('ZRANGE', KEY.running, 0, -1)) do
+    local recipe = redis.call('HGET', KEY.job_prefix .. key, 'recipe')
+    local name = recipe and origin_of(recipe) or ''
+    running[name] = (running[name] or 0) + 1
+  end
+  local unbounded = math.max(1, processes() - (#several - 1))
+  for _, origin in ipairs(several) do
+    local places = origin[3] > 0 and origin[3] or unbounded
+    at_limit[origin[2]] = origin[2] ~= '' and (running[origin[2]] or 0) >= places or nil
+  end
+  return at_limit
+end
+
 -- Returns the job whose turn it is, and if one was passed over because its client is at its limit; '' without a job. The
 -- third value is a job that lost its message if none is begun: it is held back for another process.
 local function job_by_turn()
   local at_limit, limited, held_back, first = clients_at_limit(), 0, {}, -1
+  local full = origins_at_limit()
   while limited + #held_back > first do  -- the jobs that are passed over may fill many pages
     first = limited + #held_back
     for _, key in ipairs(redis.call('ZRANGE', KEY.turns, first, first + LOOKED_AT - 1)) do
-      local state, lane, client = unpack(redis.call('HMGET', KEY.job_prefix .. key, 'state', 'lane', 'client'))
+      local state, lane, client, recipe =
+        unpack(redis.call('HMGET', KEY.job_prefix .. key, 'state', 'lane', 'client', 'recipe'))
       if state ~= 'queued' or lane ~= 'interactive' then
         redis.call('ZREM', KEY.turns, key)
       elseif at_limit[client or ''] then
         limited = limited + 1
-      elseif is_held_back(key, lane) then
+      elseif is_held_back(key, lane) or next(full) and full[origin_of(recipe)] then
         held_back[#held_back + 1] = key
       else
         note_turn(math.floor(tonumber(redis.call('ZSCORE', KEY.turns, key))))
@@ -157,7 +190,7 @@ if ARG.chain ~= '' then redis.call('HSET', record, 'companion', '1') end
 redis.call('HSET', record, 'state', 'running', 'attempts', attempts, 'token', token, 'started', now,
            'worker', ARG.worker, 'message', ARG.message)
 redis.call('ZADD', KEY.running, now + tonumber(ARG.lease_ms), key)
-local host = cjson.decode(ARG.origins)[cjson.decode(recipe).kind] or ''
+local host = origin_of(recipe)
 local failing = redis.call('EXISTS', KEY.circuit_prefix .. host, KEY.failing_prefix .. host) > 0  -- it has failed lately
 local source = source_of(key)
 local chain = source and note_chain(source, key, token) or ''
