@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from mezcal.jobs.outages import raises_broker_down
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from redis import Redis
 
     from mezcal.jobs.state.keys import Keys
@@ -21,9 +23,15 @@ class ChoreState:
         self._redis, self._keys = redis, keys
 
     @raises_broker_down()
-    def claim(self, name: str, worker: str, seconds: float) -> bool:
-        """Return True if *worker* is to do the chore *name* in this interval of so many *seconds*."""
-        return bool(self._redis.set(self._keys.chore(name), worker, nx=True, px=int(seconds * 1000)))
+    def claim(self, intervals: Mapping[str, float], worker: str) -> list[str]:
+        """Return the chores that *worker* is to do now; *intervals* are the seconds between two times, by their names.
+
+        It is one round trip, because the caller's event loop waits for it.
+        """
+        pipe = self._redis.pipeline(transaction=False)
+        for name, seconds in intervals.items():
+            pipe.set(self._keys.chore(name), worker, nx=True, px=int(seconds * 1000))
+        return [name for name, taken in zip(intervals, pipe.execute(), strict=True) if taken]
 
     @raises_broker_down()
     def postpone(self, name: str, seconds: float) -> None:

@@ -46,6 +46,5 @@ def chore(
 
 def claim_due(ctx: WorkerContext) -> list[str]:
     """Claim the chores that are due. Returns the names of those that this worker is to send. Raises `BrokerDown`."""
-    state = ctx.jobs.chores
-    due = [chore for chore in CHORES.values() if chore.due(ctx)]
-    return [chore.name for chore in due if state.claim(chore.name, ctx.name, chore.seconds)]
+    due = {chore.name: chore.seconds for chore in CHORES.values() if chore.due(ctx)}
+    return ctx.jobs.chores.claim(due, ctx.name)

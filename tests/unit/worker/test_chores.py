@@ -5,9 +5,12 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+import fakeredis
 import pytest
 
 from mezcal.errors import Failure, MasterDenied, OriginTimeout, StoreDown
+from mezcal.jobs.chores import ChoreState
+from mezcal.jobs.state.keys import Keys
 from mezcal.origin import MasterStatus
 from worker.chores import CHORES, Chore
 from worker.chores.origin_probe import ask, spread
@@ -65,3 +68,10 @@ def test_the_probe_chooses_masters_that_are_no_neighbours() -> None:
     assert spread(["a", "a"]) == ["a"]
     assert spread([f"{number}" for number in range(9)]) == ["0", "3", "6"]
     assert len(spread([f"{number}" for number in range(100)])) == 3
+
+
+def test_each_chore_has_one_worker_in_each_interval() -> None:
+    state = ChoreState(fakeredis.FakeRedis(decode_responses=True), Keys("x:"))
+    assert state.claim({"trim": 60, "probe": 10}, "one") == ["trim", "probe"]
+    assert state.claim({"trim": 60, "walk": 10}, "two") == ["walk"]
+    assert state.claim({}, "one") == []
