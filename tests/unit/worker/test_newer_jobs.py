@@ -8,6 +8,8 @@ from typing import Any
 import fakeredis
 import pytest
 
+from mezcal.checks import Severity
+from mezcal.checks.broker import former_queue_check
 from mezcal.jobs import JobState, Lane, Message
 from mezcal.jobs.former_queue import FormerQueue
 from mezcal.jobs.state.keys import Keys
@@ -55,7 +57,10 @@ def test_the_message_of_an_unknown_recipe_has_a_label() -> None:
 def test_the_jobs_of_a_queue_without_the_mark_of_its_origin_are_counted(table: JobTable) -> None:
     former = FormerQueue(table.redis, "x:")
     assert former.unfinished() == 0
+    assert former_queue_check(former).run().level is Severity.OK
     table.ensure(PAGE, Lane.BULK)
     table.ensure(Mezzanine.parse("other.tif"), Lane.INTERACTIVE)
     assert former.unfinished() == 2
+    finding = former_queue_check(former).run()
+    assert (finding.level, finding.detail) == (Severity.WARNING, "2 jobs of a former version are not made yet")
     assert FormerQueue(table.redis, "x:0a1b2c3d:").unfinished() == 0
