@@ -37,6 +37,8 @@ MASTER, REDIS, SENTINEL, API, NGINX = "images", 6379, 26379, 5000, 8080
 # before the new one gives its jobs to other workers.
 SENTINEL_SETTINGS = {"down-after-milliseconds": 5000, "failover-timeout": 30_000, "parallel-syncs": 1}
 REDIS_SETTINGS = {"min-replicas-to-write": 1, "min-replicas-max-lag": 5}
+# As an engine of containers does it: a busy machine may take longer for a start than mezcal waits.
+RESTARTED = "trap 'kill $child; wait $child; exit' TERM; until \"$@\" & child=$!; wait $child; do sleep 1; done"
 COMMAND = "import sys; from mezcal.cli import main; sys.exit(main(sys.argv[1:]))"
 
 
@@ -143,7 +145,8 @@ class Cluster:
 
     def mezcal(self, name: str, *words: str, env: dict[str, str], program: str = "") -> None:
         """Run `mezcal` with *words* on the host *name*."""
-        self.lan.start(name, program or words[0], sys.executable, "-P", "-c", COMMAND, *words, **env)
+        command = ("sh", "-c", RESTARTED, "sh", sys.executable, "-P", "-c", COMMAND, *words)
+        self.lan.start(name, program or words[0], *command, **env)
 
     def of(self, name: str, code: Path | None = None) -> dict[str, str]:
         """Returns the variables of the host *name*; *code* is a folder with another version of mezcal."""
