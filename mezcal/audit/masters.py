@@ -36,10 +36,10 @@ class Finding:
 class MasterAudit:
     """Asks *origin* about masters; with *full*, reads them whole.
 
-    *admit* is called before each request, and may wait.
+    *admit* is called with the path before each request. It may wait, or raise a `Failure` if the origin is paused.
     """
 
-    def __init__(self, origin: Origin, admit: Callable[[], None], *, full: bool = False) -> None:
+    def __init__(self, origin: Origin, admit: Callable[[str], None], *, full: bool = False) -> None:
         self._origin, self._admit, self._full = origin, admit, full
 
     def compare(self, path: str, record: Sidecar) -> Finding:
@@ -48,7 +48,7 @@ class MasterAudit:
         try:
             if self._full:
                 return self._read(path, record, recorded)
-            self._admit()
+            self._admit(path)
             if not isinstance(self._origin, DescribesMasters):
                 return Finding(Outcome.WARNING, "this origin describes no masters: use --full")
             return _compared(self._origin.describe(path), record, recorded)
@@ -62,7 +62,7 @@ class MasterAudit:
     def _read(self, path: str, record: Sidecar, recorded: Digest | None) -> Finding:
         """Read the whole master. One that differs is read once more: it may have been damaged on its way."""
         for attempt in range(2):
-            self._admit()
+            self._admit(path)
             try:
                 with self._origin.open(path) as master:
                     master.complete()

@@ -20,6 +20,7 @@ from mezcal.commands.terminal.progress_bar import progress_bar
 from mezcal.derive import program
 from mezcal.errors import BrokerDown, WrongSetting
 from mezcal.jobs import Jobs
+from mezcal.jobs.origin_guard import origin_paused
 from mezcal.origin import open_origin
 from mezcal.store.origin_note import own_store
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from mezcal.audit.premis import PremisEvent
     from mezcal.commands.terminal.progress_bar import ProgressBar
     from mezcal.settings import Settings
+    from mezcal.settings.origins import NamedOrigin
 
 DESCRIPTION = """\
 Compare each cached image with the SHA-256 in its record, and ask the repository whether its master is still the one
@@ -127,33 +129,37 @@ def _output(path: Path | None) -> Iterator[TextIO]:
 
 
 class Admission:
-    """Lets one request a time pass, at most *rate* a second, and none while the repository is paused or fully used."""
+    """Lets one request a time pass, at most *rate* a second, and none to an origin that is paused or fully used."""
 
     def __init__(self, settings: Settings, rate: float) -> None:
-        self._jobs = (
-            Jobs.of(settings) if settings.redis_url is not None and settings.repo_base_url is not None else None
-        )
-        self._places = settings.origin_concurrency
+        self._jobs = Jobs.of(settings) if settings.redis_url is not None and settings.origins else None
+        self._settings = settings
         self._pause = 1 / rate
         self._next = time.monotonic()
 
-    def __call__(self) -> None:
-        """Wait until a request may be sent."""
+    def __call__(self, path: str) -> None:
+        """Wait until a request for the master at *path* may be sent.
+
+        Raises `OriginPaused` if its origin is paused and there are others, which the audit goes on with.
+        """
         time.sleep(max(0.0, self._next - time.monotonic()))
-        while not self._is_free():
+        origin = self._settings.origin_of(path)
+        while origin is not None and not self._is_free(origin):
             time.sleep(POLL_SECONDS)
         self._next = time.monotonic() + self._pause
 
-    def _is_free(self) -> bool:
-        """Return True if the repository gets requests now. Without Redis that is unknown, and no job reads from it."""
-        host = self._jobs.origins.get("mezzanine", "") if self._jobs is not None else ""
-        if self._jobs is None or not host:
+    def _is_free(self, origin: NamedOrigin) -> bool:
+        """Return True if *origin* gets requests now. Without Redis that is unknown, and no job reads from it."""
+        if self._jobs is None or not origin.limits_name:
             return True
         try:
-            circuit = self._jobs.circuit(host)
+            circuit = self._jobs.circuit(origin.limits_name)
         except BrokerDown:
             return True
-        return circuit.state != "open" and not (self._places and circuit.places_taken >= self._places)
+        if circuit.state == "open" and self._settings.origins_file:
+            raise origin_paused(circuit.seconds)
+        places = origin.settings.origin_concurrency
+        return circuit.state != "open" and not (places and circuit.places_taken >= places)
 
 
 class AuditState:

@@ -191,7 +191,7 @@ def test_images_and_masters_in_buckets_are_audited(s3: S3Server, tmp_path: Path)
     origin = {"repo_base_url": f"s3://{masters}/", "repo_internal_url": s3.url}
     settings = s3.settings(bucket, tmp_path, **origin)
     fill(settings)
-    run = Audit(open_store(settings).inventory, MasterAudit(open_origin(settings), lambda: None), "mezcal 0")
+    run = Audit(open_store(settings).inventory, MasterAudit(open_origin(settings), lambda _: None), "mezcal 0")
     events = [event.as_json() for each in run.events() for event in each]
     assert (outcomes(events), run.counts.audited, run.counts.damaged) == (["success"] * 4, 2, 0)
     with closing(s3.client("s3", *KEYS.values())) as client:
