@@ -73,7 +73,7 @@ class PremisEvent:
         moment = datetime.fromtimestamp(self.at, UTC).isoformat(timespec="milliseconds")
         outcome: dict[str, Any] = {"eventOutcome": _term("eventOutcome", self.outcome, LABELS[self.outcome])}
         if self.note:
-            outcome["eventOutcomeDetailInformation"] = [{"eventOutcomeDetailNote": self.note}]
+            outcome["eventOutcomeDetail"] = [{"eventOutcomeDetailNote": self.note}]
         named = " ".join([self.kind, moment, *(each.value for each in self.objects)])
         return {
             "eventIdentifier": {"eventIdentifierType": "UUID", "eventIdentifierValue": str(uuid5(IDS, named))},

@@ -114,9 +114,14 @@ class OriginRepository(OneOrigin):
         in_file = self._digests.in_file(path, budget)
         computed = self._digests.computed(path, budget) if computes and in_file is None else None
         known = [digest for digest in (in_file, declared, computed) if digest is not None]
-        length = headers.get("Content-Length", "")
-        size = int(length) if length.isascii() and length.isdigit() else None
-        return MasterDescription(headers.get("ETag"), headers.get("Last-Modified"), size, strongest(known))
+        return MasterDescription(headers.get("ETag"), headers.get("Last-Modified"), _size_in(headers), strongest(known))
+
+
+def _size_in(headers: Mapping[str, str]) -> int | None:
+    """Return the size in the answer to a HEAD. Some servers send 0 there, and the coded size is another one."""
+    length = headers.get("Content-Length", "")
+    is_plain = headers.get("Content-Encoding", "identity").strip().lower() == "identity"
+    return int(length) or None if is_plain and length.isascii() and length.isdigit() else None
 
 
 def web_access(settings: Settings) -> WebAccess:

@@ -100,7 +100,7 @@ def test_a_sound_cache_is_audited_with_three_events_for_each_image(
     assert master["linkingObjectIdentifier"][0]["linkingObjectIdentifierValue"].startswith(
         settings.repo_base_url or "-"
     )
-    assert SHA256 in master["eventOutcomeInformation"][0]["eventOutcomeDetailInformation"][0]["eventOutcomeDetailNote"]
+    assert SHA256 in master["eventOutcomeInformation"][0]["eventOutcomeDetail"][0]["eventOutcomeDetailNote"]
     again = audit(tmp_path)[1]
     assert again[0]["eventIdentifier"] == creation["eventIdentifier"], "an event that is loaded twice is one"
 
