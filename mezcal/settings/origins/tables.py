@@ -172,7 +172,7 @@ def _table(name: str, given: dict[str, Any], settings: SettingFields) -> OriginT
         if not (values["repo_username"] or values["repo_password"]):
             raise ValueError(f"ORIGINS_FILE, [{name}]: {NO_KEY}")
         values |= dict.fromkeys(KEY_OF_THE_MACHINE)
-    return OriginTable(name, prefix, MappingProxyType(values))
+    return OriginTable(name, prefix, values)
 
 
 def _prefix(name: str, prefix: Any) -> str:
