@@ -4,9 +4,9 @@
 
 `mezcal up` with two processes stands in front of a repository that answers after a while, as a real one does: each
 master after its own time, which is long for some. Clients ask for new images at random times. The simulation gets the
-same times and the same masters, and what a job takes besides from the metrics of a calm time before. Prints the images
-a second and the waits of the clients, measured and simulated, at three loads, and the processor time of each part of
-mezcal for one miss.
+same times and the same masters, and what a job takes besides from the metrics of that time. Prints the images a second
+and the waits of the clients, measured and simulated, at three loads, and the processor time of each part of mezcal for
+one miss.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 MASTER = SAMPLES / "maps" / "valley.tif"
 LATENCY, SPREAD = 0.6, 0.5  # seconds of the repository, and their deviation divided by the mean
 PROCESSES = 2
+FULL = 60  # requests at once, of which the last is answered within WAIT_SECONDS
 PARTS = {"broker.sock": "Redis", "redis-server": "Redis", "valkey": "Redis", "nginx": "nginx", "gunicorn": "API"}
 
 
@@ -134,8 +135,21 @@ def measured(installation: Installation, asked: Requests) -> Outcome:
     return outcome
 
 
+def occupied(installation: Installation) -> float:
+    """Returns the seconds of a process for a job, from one job to the next, without the repository's latency.
+
+    All processes are busy all the time: more requests come at once than there are processes.
+    """
+    asked = Requests((0.0,) * FULL, tuple(f"full-{number}" for number in range(FULL)), 1)
+    found = measured(installation, asked)
+    return PROCESSES * max(found.waits) / FULL - mean(asked.latencies)
+
+
 def simulated(asked: Requests, job: float, besides: float) -> Outcome:
-    """Returns the outcome of the simulation. *job* and *besides* are what a miss takes but for the latency."""
+    """Returns the outcome of the simulation.
+
+    A job keeps its process for *job* seconds, and a client waits for *besides* seconds, both beside the latency.
+    """
     site = Site(cores=64, processes=PROCESSES, memory=2**40, bandwidth=1e12, share=1)
     load = Load(at=asked.times, latencies=asked.latencies, clients=1, seconds=asked.seconds + 60)
     found = Simulation(site, Work(master=1, cpu=0, overhead=job), load).run()
@@ -146,6 +160,7 @@ def simulated(asked: Requests, job: float, besides: float) -> Outcome:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
     parser.add_argument("--seconds", type=float, default=300, help="of each load")
+    parser.add_argument("--calm", type=float, default=90, help="seconds of the calm time")
     parser.add_argument("--rounds", type=int, default=1, help="of each load, with other requests in each")
     parser.add_argument("--loads", type=float, nargs="+", default=[0.3, 0.6, 0.85], help="of what two processes can do")
     options = parser.parse_args()
@@ -160,21 +175,25 @@ def main() -> None:
 def compare(up: Installation, options: argparse.Namespace) -> None:
     """Measure and simulate each load, and print both.
 
-    In a calm time none waits for another: what a job takes besides the repository's latency, and a request besides its
-    job. Both come from there for all loads.
+    A time in which all processes are busy says what a job takes of its process beside the seconds that the metrics
+    have; a calm time, in which none waits for another, what a request takes beside its job. The seconds of a job come
+    from the metrics of each load: they grow with it, because all share the cores.
     """
     measured(up, Requests.drawn(2, 5, "warm-up"))
-    calm, parts = Requests.drawn(0.3, 100, "calm"), Parts(up)
+    process, parts = occupied(up), Parts(up)
+    calm = Requests.drawn(0.4, options.calm, "calm")
     found, seconds = watched(up, calm)
-    job, besides = seconds - mean(calm.latencies), max(mean(found.waits) - seconds, 0.0)
-    print(f"a miss: {mean(calm.latencies):.2f} s of the repository, {job:.3f} s of its job, {besides:.3f} s besides")
+    job = seconds - mean(calm.latencies)
+    between, besides = max(process - job, 0.0), mean(found.waits) - seconds
+    print(f"beside the latency: a job {job:.3f} s, its process {between:.3f} s more, a request {besides:.3f} s")
     print("load | load average | images/s | p50 | p95 (each measured, simulated) | others than 200 | seconds of a job")
     requests = 0
     for number in range(options.rounds):
         for part in options.loads:
-            asked = Requests.drawn(part * PROCESSES / (LATENCY + job), options.seconds, f"load{part}-{number}")
+            asked = Requests.drawn(part * PROCESSES / (LATENCY + process), options.seconds, f"load{part}-{number}")
             found, seconds = watched(up, asked)
-            print_line(part, asked, found, simulated(asked, job, besides), seconds)
+            taken = seconds - mean(asked.latencies) + between
+            print_line(part, asked, found, simulated(asked, taken, besides - between), seconds)
             requests += len(asked.names)
     parts.print(requests + len(calm.names))
 

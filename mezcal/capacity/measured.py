@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from mezcal.capacity.values import Work
 
 DOWNLOAD_BOUND = 0.8  # a download that takes this part of the conversion's time held it up
+BETWEEN_JOBS = 0.05  # seconds of a process that no metric has: the end of a message, the next one, its claim
 PHASES = ("download", "convert", "store")
 
 
@@ -35,7 +36,7 @@ def work_of(text: str, default: Work) -> Work:
         master=sums["mezcal_master_bytes_total"] / jobs or default.master,
         derivative=sums["mezcal_derivative_bytes_total"] / jobs or default.derivative,
         cpu=default.cpu if held_up else phases["convert"],
-        overhead=max(sums["mezcal_job_seconds_sum"] / jobs - longest, 0.0),
+        overhead=max(sums["mezcal_job_seconds_sum"] / jobs - longest, 0.0) + BETWEEN_JOBS,
     )
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mezcal import cli
-from mezcal.capacity.measured import work_of
+from mezcal.capacity.measured import BETWEEN_JOBS, work_of
 from mezcal.capacity.values import Work
 from tests import ROOT
 
@@ -36,7 +36,7 @@ mezcal_derivative_bytes_total{kind="mezzanine"} 40000000
 def test_what_a_job_takes_is_read_from_metrics() -> None:
     work = work_of(METRICS.replace("DOWNLOAD", "5"), Work())
     assert (work.master, work.derivative, work.cpu) == (50e6, 4e6, 1.5)
-    assert work.overhead == pytest.approx(0.5)
+    assert work.overhead == pytest.approx(0.5 + BETWEEN_JOBS)
     assert work_of("", Work()) == Work()
 
 
