@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from mezcal.errors import Failure
+from mezcal.errors import Failure, StoreDown
 from mezcal.ingest.denial import TakeDown
 from worker.app import context
 from worker.chores import chore
@@ -18,7 +19,13 @@ COPY_SECONDS = 30.0
 
 def _due(ctx: WorkerContext) -> bool:
     """Return True after a denial. A walk that died, or that the broker has forgotten, left its note in the store."""
-    return ctx.jobs.denials.removal_requested() or ctx.store.inventory.removal() is not None
+    return ctx.jobs.denials.removal_requested() or _is_noted(ctx)
+
+
+def _is_noted(ctx: WorkerContext) -> bool:
+    with suppress(StoreDown):  # other chores are due, too
+        return ctx.store.inventory.removal() is not None
+    return False
 
 
 @chore(every=REMOVE_SECONDS, due=_due)

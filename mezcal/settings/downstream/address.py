@@ -100,7 +100,7 @@ class HookAddress:
         for prefix in self.prefixes:
             if not prefix or prefix.startswith("/"):
                 raise WrongSetting(f"prefix={prefix[:60]} of a hook must be the beginning of a path, such as books/")
-        if not CALLED.fullmatch(self.one("name") or CHANGE_EVENTS[0]):
+        if self.called and not CALLED.fullmatch(self.called):
             raise WrongSetting(f"name={self.called[:60]} of a hook may have up to 40 letters, digits, and . _ -")
         if self.called and self.is_told_of_changes:
             raise WrongSetting(f"a hook with a name can only have the events {', '.join(JOB_EVENTS)}: it is of lists")
