@@ -14,7 +14,7 @@ import statistics
 import tempfile
 import threading
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from uuid import uuid4
 
@@ -118,7 +118,8 @@ def ask_until(url: str, prefix: str, stop: threading.Event) -> None:
     with requests.Session() as session:
         session.trust_env = False
         while not stop.is_set():
-            session.get(f"{url}/images/{prefix}/{uuid4().hex}.tif", timeout=60)
+            with suppress(requests.RequestException):  # the installation ends
+                session.get(f"{url}/images/{prefix}/{uuid4().hex}.tif", timeout=60)
             stop.wait(0.2)
 
 

@@ -159,11 +159,17 @@ def _listed(context: ApiContext, path: str, number: int) -> FolderPage:
     owner = next((member for member in members if folder.startswith(member.prefix)), None)
     below = [member for member in members if member.prefix.startswith(folder) and member.prefix != folder]
     leading = {member.prefix.removeprefix(folder).partition("/")[0] for member in below if _is_folder(member)}
+    leads = FolderPage(sorted(leading), [], len(leading))
     if owner is None or not _is_folder(owner):
         if not leading:
             raise NotFound("the repository is not a folder, and has no list of its masters")
-        return FolderPage(sorted(leading), [], len(leading))
-    listed = _page_of(cast("FolderOrigin", owner.origin), folder.removeprefix(owner.prefix).rstrip("/"), number)
+        return leads
+    try:
+        listed = _page_of(cast("FolderOrigin", owner.origin), folder.removeprefix(owner.prefix).rstrip("/"), number)
+    except NotFound:
+        if not leading:
+            raise
+        return leads  # a folder of no origin, on the way to one
     new = sorted(leading - set(listed.folders)) if number == 1 else []
     return FolderPage(new + listed.folders, listed.images, listed.total + len(leading))
 
