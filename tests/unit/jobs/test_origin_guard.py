@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 HOST = "repository.example"
 KIND = Mezzanine.kind
-PAUSE = 1.0  # seconds, longer than a busy machine takes from one line of a test to the next
+PAUSE = 14.0  # seconds, longer than a busy machine takes for a test; `end_pause` ends it, and twice as long is allowed
 
 
 @pytest.fixture
@@ -69,6 +69,12 @@ def fail(guard: OriginGuard, table: JobTable, path: str, failure: Exception | No
         raise failure or OriginFailed("503")
 
 
+def end_pause(guard: OriginGuard, table: JobTable) -> None:
+    """Have the pause be over, as if its time had passed."""
+    table.redis.hset(table.keys.circuit(HOST), "paused_until", 1)
+    assert guard.circuit(HOST).state == "half-open"
+
+
 def opened(guard: OriginGuard, table: JobTable) -> None:
     for number in range(3):
         fail(guard, table, f"failing/{number}")
@@ -97,7 +103,7 @@ def test_failures_of_several_masters_open_the_circuit(table: JobTable, guard: Or
     assert table.ensure(Mezzanine.parse("new"), Lane.BULK).verdict is Verdict.PUBLISH
     with pytest.raises(OriginPaused) as paused, guard.admit(lease(table, "x")):
         pass
-    assert paused.value.retry_after == 1
+    assert 1 <= paused.value.retry_after <= PAUSE
     with pytest.raises(JobDelayed) as delayed, guard.admit(lease(table, "y", Lane.BULK)):
         pass
     assert delayed.value.seconds > 0
@@ -139,7 +145,7 @@ def test_a_probe_that_ends_in_such_a_failure_closes_the_circuit(
     table: JobTable, guard: OriginGuard, failure: Failure
 ) -> None:
     opened(guard, table)
-    until(lambda: guard.circuit(HOST).state == "half-open")
+    end_pause(guard, table)
     fail(guard, table, "odd", failure)
     assert guard.circuit(HOST).state == "closed"
 
@@ -160,14 +166,14 @@ def test_the_same_master_and_faults_of_the_store_open_nothing(table: JobTable, g
 
 def test_after_the_pause_one_job_probes_the_origin(table: JobTable, guard: OriginGuard) -> None:
     opened(guard, table)
-    until(lambda: guard.circuit(HOST).state == "half-open")
+    end_pause(guard, table)
     with suppress(OriginFailed), guard.admit(lease(table, "first")):
         with pytest.raises(OriginPaused), guard.admit(lease(table, "second")):
             pass
         raise OriginFailed("503")
     assert guard.circuit(HOST).state == "open"
     assert guard.circuit(HOST).seconds > PAUSE
-    until(lambda: guard.circuit(HOST).state == "half-open")
+    end_pause(guard, table)
     with guard.admit(lease(table, "first")):
         pass
     assert guard.circuit(HOST).state == "closed"
@@ -206,7 +212,7 @@ def test_after_an_outage_changed_masters_are_tried_at_once_and_their_pauses_begi
     """One changed master is too few to open the circuit: the chore finds out about the outage."""
     if paused:
         opened(guard, table)
-        until(lambda: guard.circuit(HOST).state == "half-open")
+        end_pause(guard, table)
     key = changed_and_failed(table, "changed", times=3)
     assert guard.probe_due(HOST)
     assert guard.probe(HOST, away) is OriginHealth.FAILING
@@ -244,7 +250,7 @@ def test_a_page_for_signing_in_or_an_expired_credential_is_an_outage_for_a_maste
 @pytest.mark.parametrize("answer", [PageInstead("text/html"), MasterDenied("403"), UnusableResponse("405")])
 def test_an_origin_that_answers_is_not_kept_paused(table: JobTable, guard: OriginGuard, answer: Failure) -> None:
     opened(guard, table)
-    until(lambda: guard.circuit(HOST).state == "half-open")
+    end_pause(guard, table)
 
     def answers() -> None:
         raise answer
@@ -279,9 +285,9 @@ def test_many_jobs_are_tried_one_after_the_other(table: JobTable, guard: OriginG
     keys = [changed_and_failed(table, f"changed/{number}", times=1) for number in range(100)]
     guard.probe(HOST, away)
     guard.probe(HOST, well)
-    due = [seconds_left(table, key) for key in keys]
+    due = [table.redis.zscore(table.keys.delayed, key) / 1000 for key in keys]
     assert max(due) - min(due) > 4
-    assert max(due) < 60
+    assert all(seconds_left(table, key) < 60 for key in keys)
 
 
 def test_a_job_that_ended_is_no_longer_stalled(table: JobTable, guard: OriginGuard) -> None:
