@@ -73,8 +73,8 @@ def secrets_of(settings: Settings) -> Iterator[str]:
                 yield from _of_webhook(text)
             else:
                 yield (urlsplit(text).password or "") if "://" in text else text
-    for origin in settings.origins:
-        yield from _of_origin(origin.settings)
+    for own in (settings, *(origin.settings for origin in settings.origins)):
+        yield from _of_origin(own)
 
 
 def _of_origin(settings: Settings) -> Iterator[str]:
