@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 TRUE, FALSE = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
-SWITCHES = frozenset({"color", "median", "invert", "compass", "scalebar", "grid"})
+SWITCHES = frozenset({"color", "median", "invert", "compass", "scalebar", "grid", "mosaic"})
 LABEL_MAX = 200  # characters: a longer text fits no thumbnail
 HDU_NAME_MAX = 68  # characters of a FITS string value
 

@@ -22,12 +22,13 @@ WHOLE_MAX = 999_999_999  # more digits are no number of pixels
 ROBUST_ONLY = ("stretch", "limits", "invert", "colormap", "orient")
 NEW = (  # parameters that are drawn in the robust look, whatever the default look is
     *("ra", "dec", "x", "y", "size", "vmin", "vmax", "zoom", "resample"),
-    *("compass", "scalebar", "grid", "crosshair", "circle", *BAND_PARAMETERS, "Q"),
+    *("compass", "scalebar", "grid", "crosshair", "circle", "mosaic", *BAND_PARAMETERS, "Q"),
 )
 FORMATS = ("jpeg", "png", "webp", "fits")
 PICTURES_ONLY = (  # parameters of pictures: a FITS file has the frame's own pixels
     *("width", "height", "label", "color", "median", "percentile", "quality", *ROBUST_ONLY),
-    *("vmin", "vmax", "zoom", "resample", "compass", "scalebar", "grid", "crosshair", "circle", *BAND_PARAMETERS, "Q"),
+    *("vmin", "vmax", "zoom", "resample", "compass", "scalebar", "grid", "crosshair", "circle", "mosaic"),
+    *(*BAND_PARAMETERS, "Q"),
 )
 FITS_OPTIONS = ("look", "hdu", "plane", "format")  # that are in the recipe of a FITS file
 QUALITY = 80
@@ -42,8 +43,9 @@ class ThumbnailOptions:
 
     *hdu* and *plane* (from 1) are None for the first picture, *cutout* for the whole frame. *vmin* and *vmax* are the
     pixel values of black and white, None for those by *limits*; *bands* are those of each colour. *zoom* enlarges,
-    above 1; *resample* is None for smooth. *lupton* is None for the plain curve of *stretch*. Options that a look does
-    not use always have the same value there, so that equal pictures have equal recipes.
+    above 1; *resample* is None for smooth. *lupton* is None for the plain curve of *stretch*. *mosaic* puts all chips
+    together. Options that a look does not use always have the same value there, so that equal pictures have equal
+    recipes.
     """
 
     look: str = "robust"
@@ -67,6 +69,7 @@ class ThumbnailOptions:
     zoom: float | None = None
     resample: str | None = None
     overlays: Overlays | None = None
+    mosaic: bool | None = None
     bands: Bands | None = None
     lupton: Lupton | None = None
     format: str | None = None  # None is jpeg, the only one of before
@@ -157,6 +160,7 @@ def _robust(parameters: Parameters, max_edge: int) -> dict[str, Any]:
         "zoom": zoom,
         "resample": "nearest" if parameters.one_of("resample", RESAMPLES, "smooth") == "nearest" else None,
         "overlays": Overlays.parse(parameters),
+        "mosaic": parameters.boolean("mosaic") or None,
         "width": parameters.whole("width", edge, 1, max_edge),
         "height": parameters.whole("height", edge, 1, max_edge),
         "label": parameters.label(),

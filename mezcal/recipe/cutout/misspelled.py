@@ -19,7 +19,7 @@ OLD = frozenset(
 )
 NEW = (
     *("ra", "dec", "x", "y", "size", "vmin", "vmax", "zoom", "resample"),
-    *("compass", "scalebar", "grid", "crosshair", "circle", "format", *BANDS, "Q"),
+    *("compass", "scalebar", "grid", "crosshair", "circle", "format", "mosaic", *BANDS, "Q"),
     *(f"{band}_{what}" for what in ("weight", "vmin", "vmax") for band in BANDS),
 )
 ALIASES = {

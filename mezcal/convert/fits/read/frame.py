@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from astropy.io import fits
 
+from mezcal.convert.fits.coordinates import FrameCoordinates
+from mezcal.convert.fits.read.chip_mosaic import Chip, join_chips, mosaic_header
 from mezcal.convert.fits.read.file.hdu_list import open_hdus
 from mezcal.convert.fits.read.file.inflate import inflated
 from mezcal.convert.fits.read.hdus import ABOUT_PIXELS, check_complete, check_pixels, choose_picture, is_named, pictures
@@ -19,7 +21,7 @@ from mezcal.convert.fits.read.layout import Layout
 from mezcal.convert.fits.read.mosaic import Mosaic, is_part, parts_of_one_detector
 from mezcal.convert.fits.read.plane_readers import colour_planes, first_with_data, open_plane
 from mezcal.convert.fits.read.tiles.tile_table import TILE_MEMORY, tile_count
-from mezcal.errors import OutOfMemory, StoreDown, Undecodable, is_disk_full, is_out_of_memory
+from mezcal.errors import NoSuchSection, OutOfMemory, StoreDown, Undecodable, is_disk_full, is_out_of_memory
 from mezcal.runtime import memory_budget
 
 if TYPE_CHECKING:
@@ -152,12 +154,14 @@ def open_frame(file: BinaryIO, options: ThumbnailOptions, context: ConversionCon
             check_pixels(Layout.of(hdu).plane_shape, context.options.max_pixels)
         table_bytes = _reserve_tables(parts, context)
         reserve = partial(_reserve_pixels, context, hdus.memory + table_bytes)
-        alone = options.plane is None and not options.color
+        alone = options.plane is None and not (options.color or options.mosaic)
         colours = colour_planes(picture, fits_file, reserve) if alone else ()
         plane = colours[0] if colours else _plane(parts, placed, fits_file, options, reserve)
-        check_pixels(plane.shape, context.options.max_pixels)
         own = plane.parts[0].header if isinstance(plane, Mosaic) else picture.header
         header = FrameHeader(own, hdus.primary.header)
+        if options.mosaic and not placed:
+            plane, header = _mosaic(hdus, picture, fits_file, options, context)
+        check_pixels(plane.shape, context.options.max_pixels)
         yield FitsFrame(plane, header, hdus, table_bytes, colours, getattr(picture, "compression_type", None))
 
 
@@ -172,6 +176,31 @@ def _plane(
     number = first_with_data(parts[0], file, reserve) if options.plane is None else options.plane - 1
     planes = [open_plane(part, file, number) for part in parts]
     return Mosaic.of(placed, planes, reserve) if placed else planes[0]
+
+
+def _mosaic(
+    hdus: HduList, picture: Any, file: BinaryIO, options: ThumbnailOptions, context: ConversionContext
+) -> tuple[Plane, FrameHeader]:
+    """Returns the chips that show light as *picture* does, put together by their sky coordinates, and a header.
+
+    Raises `NoSuchSection` if they have none.
+    """
+    in_sci = is_named(picture, "SCI")
+    found = [hdu for hdu in pictures(hdus, options.hdu) if len(hdu.shape) == 2 and _is_like(hdu, in_sci=in_sci)]
+    if not found:
+        raise NoSuchSection("mosaic=true puts pictures of two dimensions together, and the frame has none")
+    file_size = file.seek(0, io.SEEK_END)
+    for hdu in found:
+        check_complete(hdu, file_size)
+    _reserve_tables(found, context)
+    chips = []
+    for hdu in found:
+        plane = open_plane(hdu, file, 0)
+        merged = FrameHeader(hdu.header, hdus.primary.header).merged()
+        chips.append(Chip(plane, FrameCoordinates.of(merged, plane.shape)))
+    mosaic = join_chips(chips)
+    header = mosaic_header(mosaic, FrameHeader(picture.header, hdus.primary.header))
+    return mosaic, FrameHeader(header, header)
 
 
 def _reserve_tables(parts: list[Any], context: ConversionContext) -> int:
