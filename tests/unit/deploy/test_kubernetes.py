@@ -36,14 +36,14 @@ ROLES = {
 SECRETS = {
     "mezcal-redis": {"redis"},
     "mezcal-front": set(),
-    "mezcal-api": {"redis", "api", "store", "metrics"},
-    "mezcal-interactive": {"redis", "store", "worker", "metrics"},
-    "mezcal-bulk": {"redis", "store", "worker", "metrics"},
-    "mezcal-beat": {"redis", "store", "worker", "metrics"},
-    "mezcal-listen": {"redis", "store", "listen", "metrics"},
-    "mezcal-flower": {"redis", "flower"},
+    "mezcal-api": {"redis", "origins", "api", "store", "metrics"},
+    "mezcal-interactive": {"redis", "origins", "store", "worker", "metrics"},
+    "mezcal-bulk": {"redis", "origins", "store", "worker", "metrics"},
+    "mezcal-beat": {"redis", "origins", "store", "worker", "metrics"},
+    "mezcal-listen": {"redis", "origins", "store", "listen", "metrics"},
+    "mezcal-flower": {"redis", "origins", "flower"},
 }
-NOT_IN_EVERY_INSTALLATION = {"store", "worker"}  # a bucket, and a repository that asks for a credential
+NOT_IN_EVERY_INSTALLATION = {"store", "worker", "origins"}  # a bucket, a credential, several repositories
 OUTAGE_SECONDS = 60  # a broker is away for longer than that
 
 
