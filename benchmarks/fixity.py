@@ -1,11 +1,11 @@
 """What comparing masters with their digests costs, and that one flipped bit is always found.
 
-    python -m benchmarks.fixity [--rounds 7] [--only jpeg] [--flipped 1000]
+    python -m benchmarks.fixity [--rounds 7] [--only jpeg] [--mbit 1000] [--flipped 1000]
 
 The first table has the seconds from the request for a master until its derivative is stored, without a digest and with
 one of each algorithm, and the ratios to the time without: medians of interleaved rounds, so that other load on the
-machine meets all alike. Masters come from a server on loopback, in a separate process: a slower network leaves hashing
-more time. Then masters with one flipped bit each are asked for; each must be refused, and nothing may be stored.
+machine meets all alike. Masters come from a server on loopback, in a separate process, as fast as it can, or at so many
+Mbit/s. Then masters with one flipped bit each are asked for; each must be refused, and nothing may be stored.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from mezcal.store.local.store import LocalStore
 if TYPE_CHECKING:
     from mezcal.origin import Origin
 
-ALGORITHMS = ("none", "sha-256", "md5", "sha-512")
+ALGORITHMS = ("none", "sha-256", "crc64nvme", "md5", "sha-512")
 SMALL = "small"
 MASTERS: dict[str, tuple[int, dict[str, Any]]] = {  # megapixels, and how libvips writes them
     "plain 1 MP": (1, {}),
@@ -47,12 +47,23 @@ MASTERS: dict[str, tuple[int, dict[str, Any]]] = {  # megapixels, and how libvip
 }
 # /<algorithm>/<bit to flip, or whole>/<name>.tif
 SERVER = """
-import base64, hashlib, os, re, socket, sys, threading
-folder = sys.argv[2]
+import base64, hashlib, os, re, socket, sys, threading, time
+import anycrc
+folder, rate = sys.argv[2], float(sys.argv[3]) * 125_000
 files = {name: open(os.path.join(folder, name), "rb").read() for name in os.listdir(folder) if name.endswith(".tif")}
 names = {"sha-256": "sha256", "sha-512": "sha512", "md5": "md5"}
 digests = {(key, file): base64.b64encode(hashlib.new(value, data).digest()).decode()
            for key, value in names.items() for file, data in files.items()}
+crc = anycrc.Model("CRC64-NVME")
+digests |= {("crc64nvme", file): base64.b64encode(crc.calc(data).to_bytes(8, "big")).decode()
+            for file, data in files.items()}
+def send(line, data):
+    begun, step = time.perf_counter(), 65_536 if rate else len(data)
+    for at in range(0, len(data), step):
+        pause = begun + at / rate - time.perf_counter() if rate else 0
+        if pause > 0:
+            time.sleep(pause)
+        line.sendall(data[at:at + step])
 def serve(line):
     file = line.makefile("rb")
     while asked := file.readline():
@@ -75,7 +86,7 @@ def serve(line):
             head += f"Repr-Digest: {algorithm}=:{digests[algorithm, name]}:\\r\\n"
         line.sendall(head.encode() + b"\\r\\n")
         if method == "GET":
-            line.sendall(memoryview(data)[start:stop])
+            send(line, memoryview(data)[start:stop])
 with socket.create_server(("127.0.0.1", int(sys.argv[1])), backlog=128) as door:
     while True:
         line = door.accept()[0]
@@ -88,6 +99,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--only", default="", help="masters whose names begin so")
+    parser.add_argument("--mbit", type=float, default=0, help="Mbit/s of the server; 0: as fast as it can")
     parser.add_argument("--flipped", type=int, default=1000, help="masters with a flipped bit")
     options = parser.parse_args()
     logging.disable()  # each flipped bit is a warning
@@ -97,7 +109,7 @@ def main() -> None:
         for each in chosen:
             write_master(folder / file_of(each), *MASTERS[each])
         write_master(folder / f"{SMALL}.tif", 0.05, {})
-        with serving([sys.executable, "-c", SERVER, str(port), str(folder)], port, None, {}):
+        with serving([sys.executable, "-c", SERVER, str(port), str(folder), str(options.mbit)], port, None, {}):
             origin = open_origin(
                 load(_env_file=None, repo_base_url=f"http://127.0.0.1:{port}/", tmp_dir=folder / "tmp")
             )

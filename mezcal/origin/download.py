@@ -152,7 +152,7 @@ class Download:
         budget: RetryBudget,
         max_bytes: int,
     ) -> None:
-        self.fixity = FixityCheck(client.digest_in(response), address.late_digest_of(response))
+        self.fixity = FixityCheck(scratch.read_into, client.digest_in(response), address.late_digest_of(response))
         self._client, self._url, self._scratch = client, address.asked, scratch
         self._budget, self._max_bytes = budget, max_bytes
         self._logged_url = self._url.partition("?")[0]  # the query may be a signature, which is as good as a key
@@ -186,7 +186,7 @@ class Download:
         try:
             self._budget.run(self._receive)
             if self._scratch.received:
-                self.fixity.finish()
+                self.fixity.finish(self._scratch.received)
             self._scratch.end(None if self._scratch.received else MasterEmpty("the repository sent no byte"))
         except Failure as failure:
             self._scratch.end(failure)
@@ -194,6 +194,7 @@ class Download:
             logger.exception("the download of %s ended unexpectedly", self._logged_url)
             self._scratch.end(Unforeseen("the download ended unexpectedly"))
         finally:
+            self.fixity.close()
             self._scratch.release()
 
     def _receive(self) -> None:
@@ -219,7 +220,8 @@ class Download:
         for chunk in read_chunks(response, self._budget, add_coded):
             if at + len(chunk) > self._max_bytes:
                 raise too_large(self._max_bytes)
-            self.fixity.add(self._scratch.write(at, chunk))
+            self._scratch.write(at, chunk)
+            self.fixity.advance(self._scratch.received)
             at += len(chunk)
         if self._scratch.size is not None and at < self._scratch.size:
             raise TransientFailure(MasterIncomplete("the repository sent less than it announced"))

@@ -52,8 +52,8 @@ class ScratchFile:
         self.completed_at: float | None = None  # when the last byte arrived, on the monotonic clock
         self.size = size  # None until it is known
 
-    def write(self, at: int, chunk: bytes) -> bytes:
-        """Write *chunk* at the offset *at*, which is `received` or less. Returns what of it has not arrived before.
+    def write(self, at: int, chunk: bytes) -> None:
+        """Write *chunk* at the offset *at*, which is `received` or less; what of it has arrived before is compared.
 
         Raises `MasterIncomplete` if bytes that have arrived before, or were fetched ahead, are different now.
         """
@@ -68,7 +68,6 @@ class ScratchFile:
             with self._changed:
                 self.received = at + len(chunk)
                 self._changed.notify_all()
-        return new
 
     def _compare(self, at: int, known: bytes) -> None:
         if known and os.pread(self._fd, len(known), at) != known:

@@ -12,7 +12,7 @@ from mezcal.origin import urls
 from mezcal.origin.access import Addresses, WebAccess
 from mezcal.origin.client import OriginClient
 from mezcal.origin.download import DownloadContext, MasterAddress, open_download
-from mezcal.origin.fixity import strongest
+from mezcal.origin.fixity import preferred
 from mezcal.origin.fixity.digest_files import digest_files
 from mezcal.origin.fixity.requests import DigestRequests
 from mezcal.origin.growing_file import free_nothing
@@ -114,7 +114,7 @@ class OriginRepository(OneOrigin):
         in_file = self._digests.in_file(path, budget)
         computed = self._digests.computed(path, budget) if computes and in_file is None else None
         known = [digest for digest in (in_file, declared, computed) if digest is not None]
-        return MasterDescription(headers.get("ETag"), headers.get("Last-Modified"), _size_in(headers), strongest(known))
+        return MasterDescription(headers.get("ETag"), headers.get("Last-Modified"), _size_in(headers), preferred(known))
 
 
 def _size_in(headers: Mapping[str, str]) -> int | None:

@@ -7,11 +7,13 @@ import threading
 from typing import TYPE_CHECKING
 
 from mezcal.errors import Failure, MasterDamaged, Unforeseen
-from mezcal.origin.fixity.digest import Digest, RunningDigest, strongest
+from mezcal.origin.fixity.digest import Digest, RunningDigest, preferred
+from mezcal.origin.fixity.trailing_hash import TrailingHash
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from mezcal.origin.fixity.trailing_hash import ReadCallback
     from mezcal.origin.retries import RetryBudget
 
 logger = logging.getLogger(__name__)
@@ -58,16 +60,16 @@ class LateDigest:
 
 
 class FixityCheck:
-    """The digests of one master. *declared* came with it; a *late* one is asked for meanwhile.
+    """The digests of one master, which *read* returns. *declared* came with it; a *late* one is asked for meanwhile.
 
     Where the response has a content coding, `Repr-Digest` covers the coded bytes (RFC 9530, 2), but servers behind a
     proxy that compresses, and files of digests, mean the file. A digest of either proves that the master is whole.
     """
 
-    def __init__(self, declared: Digest | None = None, late: LateDigest | None = None) -> None:
+    def __init__(self, read: ReadCallback, declared: Digest | None, late: LateDigest | None) -> None:
         self._declared, self._late = declared, late
-        algorithms = {one.algorithm for one in (declared, late) if one is not None}
-        self._file = {name: RunningDigest(name) for name in algorithms}
+        self._algorithms = {one.algorithm for one in (declared, late) if one is not None}
+        self._hash = TrailingHash(self._algorithms, read)
         self._coded: dict[str, RunningDigest] = {}
         self.verified: Digest | None = None
 
@@ -77,44 +79,45 @@ class FixityCheck:
             self._late.start()
 
     def cancel(self) -> None:
-        """Stop asking for the late digest."""
+        """Stop to hash, and to ask for the late digest."""
+        self._hash.stop()
         if self._late is not None:
             self._late.cancel()
+
+    def close(self) -> None:
+        """Stop to hash, and return when the master is not read any more."""
+        self._hash.close()
 
     def coded_by(self, coding: str) -> Callable[[bytes], None] | None:
         """Begin a response with the content *coding*, whose bytes come from their beginning.
 
         Returns a function that adds its bytes as they were sent, None if that is not needed.
         """
-        if not self._file or coding.strip().lower() in {"", "identity"}:
+        if not self._algorithms or coding.strip().lower() in {"", "identity"}:
             self._coded = {}
             return None
-        self._coded = {name: RunningDigest(name) for name in self._file}
+        self._coded = {name: RunningDigest(name) for name in self._algorithms}
         return self._add_coded
 
     def _add_coded(self, data: bytes) -> None:
         for running in self._coded.values():
             running.update(data)
 
-    def add(self, data: bytes) -> None:
-        """Add the next bytes of the master."""
-        for running in self._file.values():
-            running.update(data)
+    def advance(self, received: int) -> None:
+        """Record that the first *received* bytes of the master have arrived."""
+        self._hash.advance(received)
 
-    def finish(self) -> None:
-        """Compare the digests of the whole master, and set `verified` to the strongest.
+    def finish(self, received: int) -> None:
+        """Compare the digests of the whole master of *received* bytes, and set `verified` to the preferred one.
 
         Raises `MasterDamaged` if one differs, or the failure for which the late one is not known.
         """
+        found = [*self._hash.finish(received), *(running.result() for running in self._coded.values())]
         late = self._late.wait() if self._late is not None else None
         expected = [digest for digest in (self._declared, late) if digest is not None]
         for digest in expected:
-            compare(digest, self._found(digest.algorithm))
-        self.verified = strongest(expected)
-
-    def _found(self, algorithm: str) -> list[Digest]:
-        running = self._file[algorithm], self._coded.get(algorithm)
-        return [one.result() for one in running if one is not None]
+            compare(digest, [one for one in found if one.algorithm == digest.algorithm])
+        self.verified = preferred(expected)
 
 
 def compare(expected: Digest, found: list[Digest]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from mezcal.origin.fixity.digest import Digest, strongest
+from mezcal.origin.fixity.digest import Digest, preferred
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -19,32 +19,38 @@ CHECKSUM_MODE = {"x-amz-checksum-mode": "ENABLED"}  # S3: GetObject, HeadObject
 MEMBER = re.compile(r"\s*([a-z*][a-z0-9_.*/-]*)\s*=\s*:([A-Za-z0-9+/=]*):\s*(?:;.*)?")  # of a dictionary of RFC 9651
 INSTANCE = re.compile(r"\s*(?:id-)?([a-z0-9/-]+)\s*=\s*([A-Za-z0-9+/=]+)\s*", re.IGNORECASE)
 OLD_NAMES = {"sha-1": "sha", "sha1": "sha", "sha256": "sha-256", "sha512": "sha-512"}
-S3_CHECKSUMS = {"x-amz-checksum-sha256": "sha-256", "x-amz-checksum-sha1": "sha", "x-amz-checksum-crc32": "crc32"}
+S3_CHECKSUMS = {
+    "x-amz-checksum-sha256": "sha-256",
+    "x-amz-checksum-sha1": "sha",
+    "x-amz-checksum-crc64nvme": "crc64nvme",  # what AWS adds to objects that were uploaded without a checksum
+    "x-amz-checksum-crc32c": "crc32c",
+    "x-amz-checksum-crc32": "crc32",
+}
 MD5_TAG = re.compile(r'"([0-9a-f]{32})"')
 NO_MD5 = ("aws:kms", "aws:kms:dsse")  # encryptions with which an entity tag is no MD5 of the object
 LDP_FILE = "http://www.w3.org/ns/ldp#NonRDFSource"  # the type that Fedora gives its files (LDP 1.0, 4.4)
 
 
 def http_digest(headers: Mapping[str, str]) -> Digest | None:
-    """Return the strongest digest that a web server declares, None if it declares none that is known.
+    """Return the preferred digest that a web server declares, None if it declares none that is known.
 
     In a response that brings the whole master, `Content-Digest` covers the same bytes as `Repr-Digest`.
     """
-    return strongest(_http_digests(headers))
+    return preferred(_http_digests(headers))
 
 
 def part_digest(headers: Mapping[str, str]) -> Digest | None:
-    """Return the strongest digest of the bytes of a response that brings a part of a master: `Content-Digest` alone."""
-    return strongest(_members(headers.get("Content-Digest", ""), MEMBER, "Content-Digest"))
+    """Return the preferred digest of the bytes of a response that brings a part of a master: `Content-Digest` alone."""
+    return preferred(_members(headers.get("Content-Digest", ""), MEMBER, "Content-Digest"))
 
 
 def s3_digest(headers: Mapping[str, str]) -> Digest | None:
-    """Return the strongest checksum of an object in S3, None if it has none of the whole object.
+    """Return the preferred checksum of an object in S3, None if it has none of the whole object.
 
     A checksum of checksums (COMPOSITE) is none of the object's bytes. An entity tag is the MD5 of an object that was
     uploaded in one part, unless a key of KMS or of the client encrypts it.
     """
-    return strongest([*_http_digests(headers), *_s3_checksums(headers), *_md5_tag(headers)])
+    return preferred([*_http_digests(headers), *_s3_checksums(headers), *_md5_tag(headers)])
 
 
 def is_of_ldp(headers: Mapping[str, str]) -> bool:

@@ -11,6 +11,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+import anycrc
 import pytest
 from PIL import Image
 
@@ -42,6 +43,10 @@ def repr_digest(data: bytes) -> dict[str, str]:
     return {"Repr-Digest": f"sha-256=:{b64encode(hashlib.sha256(data).digest()).decode()}:"}
 
 
+def crc(name: str, size: int) -> str:
+    return b64encode(anycrc.Model(name).calc(MASTER).to_bytes(size, "big")).decode()
+
+
 def flipped(data: bytes, at: int) -> bytes:
     return data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
 
@@ -60,12 +65,12 @@ def test_a_master_that_is_what_the_repository_declares_is_verified(origin: Origi
     assert verified(repository(), "big.tif") is None
 
 
-@pytest.mark.parametrize("at", [0, 150_000, len(MASTER) - 1])
-def test_one_flipped_bit_is_found(origin: OriginServer, repository: Open, at: int) -> None:
-    origin.script("a.tif", headers=repr_digest(MASTER), body=flipped(MASTER, at))
+@pytest.mark.parametrize(("master", "at"), [(MASTER, 0), (MASTER, len(MASTER) - 1), (BIG, 3_000_000)])
+def test_one_flipped_bit_is_found(origin: OriginServer, repository: Open, master: bytes, at: int) -> None:
+    origin.script("a.tif", headers=repr_digest(master), body=flipped(master, at))
     with pytest.raises(MasterDamaged, match=r"its sha-256 is \w{64}, .* \(Repr-Digest\)"):
         fetch(repository())
-    assert fetch(repository(origin_digests="off")) == flipped(MASTER, at)
+    assert fetch(repository(origin_digests="off")) == flipped(master, at)
 
 
 def test_what_is_asked_for_and_what_is_believed_are_settings(origin: OriginServer, repository: Open) -> None:
@@ -119,6 +124,17 @@ def test_fedora_is_asked_beside_the_download(origin: OriginServer, repository: O
     with pytest.raises(MasterDamaged):
         fetch(repository())
     assert verified(repository(origin_digests="accept")) is None
+
+
+def test_a_master_is_described_without_being_sent(origin: OriginServer, repository: Open) -> None:
+    value = hashlib.sha256(MASTER).hexdigest()
+    origin.script("a.tif", headers=LDP, computed={"Digest": f"sha-256={value}"})
+    described = repository().describe("a.tif")
+    assert (str(described.digest), described.size) == (f"sha-256:{value}", len(MASTER))
+    assert {seen.method for seen in origin.seen()} == {"HEAD"}
+    origin.script("b.tif", body=MASTER, length=0, headers=repr_digest(MASTER))
+    assert repository().describe("b.tif").size is None, "a server that says nothing true of it"
+    assert str(repository(origin_digest_file="{path}.sha1").describe("a.tif").digest) == f"sha-256:{value}"
 
 
 def test_a_file_beside_the_master_has_its_digest(origin: OriginServer, repository: Open) -> None:
@@ -189,16 +205,29 @@ def test_a_file_of_a_folder_is_compared_with_the_one_beside_it(tmp_path: Path) -
 # --- a bucket
 
 
-@pytest.mark.parametrize("algorithm", ["SHA256", "CRC32", None])
-def test_an_object_is_compared_with_its_checksum_or_its_md5(
-    s3: S3Server, tmp_path: Path, algorithm: str | None
-) -> None:
+CHECKSUMS: dict[str, dict[str, Any]] = {  # by the algorithm that is compared: how the object is uploaded
+    "sha-256": {"ChecksumAlgorithm": "SHA256"},
+    "crc64nvme": {"ChecksumAlgorithm": "CRC64NVME", "ChecksumCRC64NVME": crc("CRC64-NVME", 8)},
+    "md5": {"ChecksumAlgorithm": "CRC32"},
+}
+
+
+@pytest.mark.parametrize("algorithm", CHECKSUMS)
+def test_an_object_is_compared_with_its_checksum_or_its_md5(s3: S3Server, tmp_path: Path, algorithm: str) -> None:
+    opened = bucket_with(s3, tmp_path, MASTER, CHECKSUMS[algorithm])
+    assert (verified(opened) or "").startswith(f"{algorithm}:")
+
+
+def test_an_object_that_differs_from_its_checksum_is_refused(s3: S3Server, tmp_path: Path) -> None:
+    with pytest.raises(MasterDamaged, match="x-amz-checksum-crc64nvme"):
+        fetch(bucket_with(s3, tmp_path, flipped(MASTER, 5), CHECKSUMS["crc64nvme"]))
+
+
+def bucket_with(s3: S3Server, folder: Path, content: bytes, options: dict[str, Any]) -> Origin:
+    """An origin whose bucket has *content* as `a.tif`."""
     bucket = f"m-{uuid4().hex[:8]}"
     s3.bucket(bucket)
-    options: dict[str, Any] = {"ChecksumAlgorithm": algorithm} if algorithm else {}
     with closing(s3.client("s3", *KEYS.values())) as client:
-        client.put_object(Bucket=bucket, Key="a.tif", Body=MASTER, **options)
-    place = {"repo_base_url": f"s3://{bucket}/", "repo_internal_url": s3.url, "tmp_dir": tmp_path}
-    opened = open_origin(load(_env_file=None, **place, repo_username="id", repo_password="secret"))
-    name = {"SHA256": "sha-256", "CRC32": "md5", None: "md5"}[algorithm]
-    assert (verified(opened) or "").startswith(f"{name}:")
+        client.put_object(Bucket=bucket, Key="a.tif", Body=content, **options)
+    place = {"repo_base_url": f"s3://{bucket}/", "repo_internal_url": s3.url, "tmp_dir": folder}
+    return open_origin(load(_env_file=None, **place, repo_username="id", repo_password="secret"))

@@ -17,6 +17,7 @@ DATA = b"II*\0 a master"
 MD5, SHA1 = hashlib.md5(DATA).digest(), hashlib.sha1(DATA).digest()
 SHA256, SHA512 = hashlib.sha256(DATA).digest(), hashlib.sha512(DATA).digest()
 CRC32 = zlib.crc32(DATA).to_bytes(4, "big")
+CRC64 = b"\xae\x8b\x14\x86\x0a\x79\x98\x88"  # of the digits from 1 to 9: the check value in the CRC catalogue
 
 
 def b64(value: bytes) -> str:
@@ -26,7 +27,8 @@ def b64(value: bytes) -> str:
 @pytest.mark.parametrize(("headers", "expected"), [
     ({"Repr-Digest": f"sha-256=:{b64(SHA256)}:"}, ("sha-256", SHA256)),
     ({"Repr-Digest": f"md5=:{b64(MD5)}:, unixsum=:AAA=:,sha-512=:{b64(SHA512)}:, sha-256=:{b64(SHA256)}:"},
-     ("sha-512", SHA512)),
+     ("sha-256", SHA256)),
+    ({"Repr-Digest": f"md5=:{b64(MD5)}:,sha-512=:{b64(SHA512)}:"}, ("sha-512", SHA512)),
     ({"Content-Digest": f"sha-256=:{b64(SHA256)}:;note=1"}, ("sha-256", SHA256)),
     ({"Content-Digest": f"sha=:{b64(SHA1)}:", "Repr-Digest": f"md5=:{b64(MD5)}:"}, ("sha", SHA1)),
     ({"Digest": f"SHA-256={b64(SHA256)}"}, ("sha-256", SHA256)),
@@ -36,11 +38,11 @@ def b64(value: bytes) -> str:
     ({"Repr-Digest": f"sha-256={b64(SHA256)}"}, None),  # no byte sequence
     ({"Repr-Digest": "sha-256=:AAAA:"}, None),  # of another length
     ({"Repr-Digest": "sha-256=:****:"}, None),
-    ({"Digest": "crc32c=AAAAAA==, sha-256"}, None),
+    ({"Digest": "adler32=AAAAAA==, sha-256"}, None),
     ({"ETag": f'"{MD5.hex()}"'}, None),  # only S3 says that it is an MD5
     ({}, None),
 ])  # fmt: skip
-def test_the_strongest_digest_of_a_web_server_counts(
+def test_the_preferred_digest_of_a_web_server_counts(
     headers: dict[str, str], expected: tuple[str, bytes] | None
 ) -> None:
     assert http_digest(headers) == (Digest(*expected) if expected else None)
@@ -55,6 +57,10 @@ MULTIPART = {"ETag": f'"{MD5.hex()}-3"'}
     ({"x-amz-checksum-sha1": b64(SHA1)} | TAG, ("sha", SHA1)),
     ({"x-amz-checksum-crc32": b64(CRC32)} | MULTIPART, ("crc32", CRC32)),
     ({"x-amz-checksum-crc32": b64(CRC32)} | TAG, ("md5", MD5)),
+    ({"x-amz-checksum-crc32c": b64(CRC32)} | MULTIPART, ("crc32c", CRC32)),
+    ({"x-amz-checksum-crc64nvme": b64(CRC64), "x-amz-checksum-type": "FULL_OBJECT"} | TAG, ("crc64nvme", CRC64)),
+    ({"x-amz-checksum-crc64nvme": f"{b64(CRC64)}-2"} | MULTIPART, None),
+    ({"x-amz-checksum-crc32c": b64(CRC32), "x-amz-checksum-type": "COMPOSITE"} | MULTIPART, None),
     ({"x-amz-checksum-sha256": b64(SHA256), "x-amz-checksum-type": "COMPOSITE"} | MULTIPART, None),
     ({"x-amz-checksum-sha256": f"{b64(SHA256)}-3"} | MULTIPART, None),
     (TAG, ("md5", MD5)),
@@ -105,6 +111,16 @@ def test_another_file_has_no_digest(content: str) -> None:
 def test_a_pattern_that_is_none_is_refused_at_the_start(pattern: str) -> None:
     with pytest.raises(WrongSetting, match=r"ORIGIN_DIGEST_FILE .*\{path\}\.sha256"):
         load(_env_file=None, origin_digest_file=pattern)
+
+
+@pytest.mark.parametrize(("algorithm", "of_the_digits"), [
+    ("crc64nvme", CRC64.hex()), ("crc32c", "e3069283"), ("crc32", "cbf43926"),
+])  # fmt: skip
+def test_a_crc_has_the_check_value_of_its_catalogue(algorithm: str, of_the_digits: str) -> None:
+    running = RunningDigest(algorithm)
+    for part in (b"1234", memoryview(b"56789"), b""):
+        running.update(part)
+    assert running.result().value.hex() == of_the_digits
 
 
 def test_a_digest_is_recorded_as_text_and_read_back() -> None:
