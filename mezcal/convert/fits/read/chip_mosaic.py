@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
 CELL = 64  # rows and columns in which coordinates are linear
 EDGE_POINTS = 17  # a side of a chip, that say where it is
 EMPTY_MAX = 8  # times the area of all chips, that a mosaic may have
+FINER_MAX = 16  # pixels of a chip in one of the first chip: more would be read for a picture that does not show them
 MARGIN = 2  # pixels around what is interpolated
 TURNED = 0.5  # of a chip's rows: where a block needs more, the chip is kept in memory
 KEPT_MAX = 2 * WHOLE_MAX  # bytes of chips that are kept
@@ -32,7 +32,10 @@ KEPT_CARDS = ("OBSTYPE", "BUNIT", "EXPTIME", "EXPOSURE", "WCSERR")
 
 @dataclass(frozen=True, slots=True)
 class Chip:
-    """One chip: its plane, its sky coordinates, and its first and last column and row in the mosaic."""
+    """One chip: its plane, its sky coordinates, and its first and last column and row in the mosaic.
+
+    *rows_each* are those of its rows that are needed for `CELL` rows of the mosaic.
+    """
 
     plane: Plane
     coordinates: FrameCoordinates
@@ -40,6 +43,12 @@ class Chip:
     right: int = 0
     bottom: int = 0
     top: int = 0
+    rows_each: int = 0
+
+    @property
+    def window_bytes(self) -> int:
+        """The bytes of a window for `CELL` rows of the mosaic, as floats."""
+        return 4 * self.plane.shape[1] * self.rows_each
 
 
 @dataclass(frozen=True)
@@ -56,9 +65,10 @@ class ChipMosaic(Plane):
 
     @property
     def decoding_bytes(self) -> int:
-        """Those of all chips, and of those that may be kept."""
+        """Those of all chips, of those that may be kept, and of a window of one chip with its copy."""
         kept = sum(4 * math.prod(chip.plane.shape) for chip in self.chips)
-        return sum(chip.plane.decoding_bytes for chip in self.chips) + min(kept, KEPT_MAX)
+        window = 2 * max(chip.window_bytes for chip in self.chips)
+        return sum(chip.plane.decoding_bytes for chip in self.chips) + min(kept, KEPT_MAX) + window
 
     @property
     def row_pixels(self) -> int:
@@ -91,23 +101,26 @@ class ChipMosaic(Plane):
         return block
 
     def _interpolated(self, number: int, rows: tuple[int, int], columns: tuple[int, int]) -> Pixels:
-        """Returns a rectangle of the mosaic with the pixels of one chip. NaN is where it has none."""
+        """Returns a rectangle of the mosaic with the pixels of one chip. NaN is where it has none.
+
+        A polynomial may have no inverse far outside of its chip: cells with such a corner show nothing of it.
+        """
         chip, across = self.chips[number], np.unique([*range(*columns, CELL), columns[1]])
         edges = np.array([[x, y] for y in rows for x in across], float)
         found = chip.coordinates.to_pixels(self.coordinates.to_sky(edges - 0.5)) + 0.5
         size = columns[1] - columns[0], rows[1] - rows[0]
         height, width = chip.plane.shape
-        if not np.isfinite(found).all():
-            return np.full(size[::-1], np.nan, np.float32)
-        (first, last), (begin, end) = (_reach(found[:, axis], most) for axis, most in ((1, height), (0, width)))
-        if first >= last or begin >= end:
+        finite: Pixels = np.isfinite(found.sum(axis=1))
+        edges_known = finite[: len(across)] & finite[len(across) :]
+        cells = np.flatnonzero(edges_known[:-1] & edges_known[1:]).tolist()
+        known = found[finite]
+        (first, last), (begin, end) = (_reach(known[:, axis], most) for axis, most in ((1, height), (0, width)))
+        if not cells or first >= last or begin >= end:
             return np.full(size[::-1], np.nan, np.float32)
         source = Image.fromarray(self._pixels(number, (first, last), (begin, end)))
         low, high = (found - [begin, first]).reshape(2, len(across), 2)
-        mesh = [
-            ((int(x) - columns[0], 0, int(end_x) - columns[0], size[1]), (*low[i], *high[i], *high[i + 1], *low[i + 1]))
-            for i, (x, end_x) in enumerate(pairwise(across.tolist()))
-        ]
+        places = (across - columns[0]).tolist()
+        mesh = [((places[i], 0, places[i + 1], size[1]), (*low[i], *high[i], *high[i + 1], *low[i + 1])) for i in cells]
         nan = float("nan")
         shown = source.transform(size, Image.Transform.MESH, mesh, Image.Resampling.BILINEAR, fillcolor=nan)
         return np.asarray(shown)
@@ -128,16 +141,24 @@ class ChipMosaic(Plane):
 
 
 def _reach(places: Pixels, most: int) -> tuple[int, int]:
-    """Returns the first and last pixel, of *most*, that interpolation at *places* needs."""
+    """Returns the first and last pixel, of *most*, that interpolation at *places* needs; nothing if there are none."""
+    if not len(places):
+        return 0, 0
     return max(0, math.floor(places.min()) - MARGIN), min(most, math.ceil(places.max()) + MARGIN)
 
 
 def join_chips(chips: list[Chip]) -> ChipMosaic:
-    """Returns the mosaic of *chips*. Raises `NoSuchSection` if they are far from each other on the sky."""
+    """Returns the mosaic of *chips*.
+
+    Raises `NoSuchSection` if they are far from each other on the sky, or if their pixels have very different sizes.
+    """
     first = chips[0].coordinates
     rows, columns = first.shape
     middle = columns / 2 - 0.5, rows / 2 - 0.5
     (centre,) = first.to_sky(np.array([middle]))
+    steps = [_steps(first, chip.coordinates) for chip in chips]
+    if max(abs(np.linalg.det(step)) for step in steps) > FINER_MAX:
+        raise NoSuchSection("the frame's chips have pixels of very different sizes: name one by hdu instead of mosaic")
     plane = _plane_at(centre, first.derivative(middle) / 3600, middle)
     outlines = [_outline(chip.coordinates, plane) for chip in chips]
     low = np.floor(np.min([outline.min(axis=0) for outline in outlines], axis=0) + 0.5).astype(int)
@@ -147,16 +168,25 @@ def join_chips(chips: list[Chip]) -> ChipMosaic:
     if not (np.isfinite([low, high]).all() and width * height <= EMPTY_MAX * area):
         raise NoSuchSection("the frame's chips are far from each other on the sky: name one by hdu instead of mosaic")
     moved = _plane_at(centre, first.derivative(middle) / 3600, (middle[0] - low[0], middle[1] - low[1]))
-    placed = [_placed(chip, outline - low) for chip, outline in zip(chips, outlines, strict=True)]
+    placed = [_placed(*each) for each in zip(chips, [outline - low for outline in outlines], steps, strict=True)]
     return ChipMosaic(tuple(placed), (height, width), FrameCoordinates.of(moved, (height, width)))
 
 
-def _placed(chip: Chip, outline: Pixels) -> Chip:
+def _steps(first: FrameCoordinates, other: FrameCoordinates) -> Pixels:
+    """Returns how many pixels of *other*, x and y (rows), a step of one pixel of *first* along x and y (columns) is."""
+    here, there = (each.derivative((each.shape[1] / 2 - 0.5, each.shape[0] / 2 - 0.5)) for each in (first, other))
+    steps: Pixels = np.linalg.solve(there, here)
+    return steps
+
+
+def _placed(chip: Chip, outline: Pixels, steps: Pixels) -> Chip:
     (left, bottom), (right, top) = (
         np.floor(outline.min(axis=0) + 0.5).astype(int).tolist(),
         np.ceil(outline.max(axis=0) + 0.5).astype(int).tolist(),
     )
-    return Chip(chip.plane, chip.coordinates, left, right, bottom, top)
+    needed = abs(steps[1, 0]) * (right - left) + abs(steps[1, 1]) * CELL + 2 * MARGIN
+    rows_each = min(chip.plane.shape[0], math.ceil(needed))
+    return Chip(chip.plane, chip.coordinates, left, right, bottom, top, rows_each)
 
 
 def _outline(coordinates: FrameCoordinates, plane: Any) -> Pixels:

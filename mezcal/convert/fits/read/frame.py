@@ -160,7 +160,7 @@ def open_frame(file: BinaryIO, options: ThumbnailOptions, context: ConversionCon
         own = plane.parts[0].header if isinstance(plane, Mosaic) else picture.header
         header = FrameHeader(own, hdus.primary.header)
         if options.mosaic and not placed:
-            plane, header = _mosaic(hdus, picture, fits_file, options, context)
+            plane, header, table_bytes = _mosaic(hdus, picture, fits_file, options, context)
         check_pixels(plane.shape, context.options.max_pixels)
         yield FitsFrame(plane, header, hdus, table_bytes, colours, getattr(picture, "compression_type", None))
 
@@ -180,10 +180,11 @@ def _plane(
 
 def _mosaic(
     hdus: HduList, picture: Any, file: BinaryIO, options: ThumbnailOptions, context: ConversionContext
-) -> tuple[Plane, FrameHeader]:
-    """Returns the chips that show light as *picture* does, put together by their sky coordinates, and a header.
+) -> tuple[Plane, FrameHeader, int]:
+    """Returns the chips that show light as *picture* does, put together by their sky coordinates.
 
-    Raises `NoSuchSection` if they have none.
+    Also returns their header, and the bytes of their tables of tiles. Raises `NoSuchSection` if they have no
+    coordinates, `TooLarge` if one of them has too many pixels.
     """
     in_sci = is_named(picture, "SCI")
     found = [hdu for hdu in pictures(hdus, options.hdu) if len(hdu.shape) == 2 and _is_like(hdu, in_sci=in_sci)]
@@ -192,7 +193,8 @@ def _mosaic(
     file_size = file.seek(0, io.SEEK_END)
     for hdu in found:
         check_complete(hdu, file_size)
-    _reserve_tables(found, context)
+        check_pixels(Layout.of(hdu).plane_shape, context.options.max_pixels)
+    table_bytes = _reserve_tables(found, context)
     chips = []
     for hdu in found:
         plane = open_plane(hdu, file, 0)
@@ -200,7 +202,7 @@ def _mosaic(
         chips.append(Chip(plane, FrameCoordinates.of(merged, plane.shape)))
     mosaic = join_chips(chips)
     header = mosaic_header(mosaic, FrameHeader(picture.header, hdus.primary.header))
-    return mosaic, FrameHeader(header, header)
+    return mosaic, FrameHeader(header, header), table_bytes
 
 
 def _reserve_tables(parts: list[Any], context: ConversionContext) -> int:

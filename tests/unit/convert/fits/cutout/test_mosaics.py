@@ -9,10 +9,11 @@ import pytest
 from astropy.io import fits
 from astropy.wcs import WCS
 
-from mezcal.convert import ConversionContext
+from mezcal.convert import ConversionContext, ConversionOptions
+from mezcal.convert.fits.coordinates import FrameCoordinates
 from mezcal.convert.fits.read.chip_mosaic import ChipMosaic
 from mezcal.convert.fits.read.frame import open_frame
-from mezcal.errors import BadRecipe, NoSuchSection
+from mezcal.errors import BadRecipe, NoSuchSection, TooLarge
 from mezcal.recipe import ThumbnailOptions
 from tests.unit.convert.fits.cutout.frames import SIP, add_star, header
 from tests.unit.convert.fits.cutout.test_avm import distances, drawn, tags
@@ -128,6 +129,50 @@ def test_chips_that_are_far_apart_or_without_coordinates_are_refused(tmp_path: P
     path, _ = exposure(tmp_path, [CHIPS[0], {"WCSERR": 4}])
     with pytest.raises(NoSuchSection, match="no sky coordinates"):
         drawn(path, mosaic="true")
+
+
+def test_chips_with_far_smaller_pixels_or_too_many_are_refused(tmp_path: Path) -> None:
+    """All their pixels would be read, and held, for a picture that does not show them."""
+    fine = header(turn=0)
+    for name in ("CD1_1", "CD1_2", "CD2_1", "CD2_2"):
+        fine[name] /= 5
+    path, _ = exposure(tmp_path, [CHIPS[0], dict(fine)])
+    with pytest.raises(NoSuchSection, match="very different sizes"):
+        drawn(path, mosaic="true")
+    path, _ = exposure(tmp_path)
+    options = ThumbnailOptions.parse({"mosaic": "true", "hdu": "SCI"})
+    context = ConversionContext(options=ConversionOptions(max_pixels=ROWS * COLUMNS - 1))
+    with path.open("rb") as file, pytest.raises(TooLarge), open_frame(file, options, context):
+        pass
+
+
+def test_memory_is_reserved_for_the_rows_that_a_turned_chip_needs(tmp_path: Path) -> None:
+    path, _ = exposure(tmp_path)
+    options = ThumbnailOptions.parse({"mosaic": "true"})
+    with path.open("rb") as file, open_frame(file, options, ConversionContext()) as frame:
+        assert isinstance(frame.plane, ChipMosaic)
+        upright, flipped, sideways = frame.plane.chips
+        assert upright.rows_each < 80 > flipped.rows_each
+        assert sideways.rows_each == ROWS
+        assert frame.plane.decoding_bytes >= 4 * 3 * ROWS * COLUMNS + 2 * sideways.window_bytes
+
+
+def test_a_position_without_an_inverse_costs_the_cells_around_it_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, _ = exposure(tmp_path, CHIPS[:1])
+    options, find = ThumbnailOptions.parse({"mosaic": "true"}), FrameCoordinates.to_pixels
+
+    def found(coordinates: FrameCoordinates, sky: np.ndarray) -> np.ndarray:
+        places = find(coordinates, sky)
+        places[(places[:, 0] < 5) & (places[:, 1] < 5)] = np.nan
+        return places
+
+    with path.open("rb") as file, open_frame(file, options, ConversionContext()) as frame:
+        monkeypatch.setattr(FrameCoordinates, "to_pixels", found)
+        shown = np.isfinite(frame.plane.rows(0, 64))
+    assert not shown[:, :60].any()
+    assert shown[5:, 70:140].all()
 
 
 @pytest.mark.parametrize("query", [{"look": "lco"}, {"format": "fits", "x": "1", "y": "1", "size": "5px"}])
