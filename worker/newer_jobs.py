@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from typing import TYPE_CHECKING
 
 from mezcal.errors import BadRecipe
@@ -15,7 +16,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-LEFT_SECONDS = 2.0  # until a worker may begin the job again: a client may wait for it
+LEFT_SECONDS = 2.0  # until a worker may begin the job again, at least: a client may wait for it
+LEFT_SECONDS_MAX = 60.0  # at most
+LEFT_SHARE = 0.1  # of the job's age: after a return to the older version, such jobs must not keep its workers busy
 
 
 def left_to_newer(claim: Claim, table: JobTable) -> bool:
@@ -29,7 +32,9 @@ def left_to_newer(claim: Claim, table: JobTable) -> bool:
         known = False
     if known:
         return False
+    record = table.read(claim.key)
+    age = 0.0 if record is None else time.time() - record.asked
     log.warning("the job %s is left to a worker of a newer version: its recipe is not known here", claim.key)
     with Lease(table, claim).kept() as lease:
-        lease.delay(LEFT_SECONDS)
+        lease.delay(min(max(LEFT_SECONDS, LEFT_SHARE * age), LEFT_SECONDS_MAX))
     return True

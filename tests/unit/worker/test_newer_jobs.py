@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import fakeredis
@@ -40,6 +41,21 @@ def test_a_job_whose_recipe_is_not_known_is_given_back_without_counting_the_atte
     job = table.read(PAGE.key)
     assert job is not None
     assert (job.state, job.attempts) == (JobState.DELAYED, 0)
+
+
+@pytest.mark.parametrize(("age", "seconds"), [(1, 2), (300, 30), (90_000, 60)])
+def test_old_jobs_of_a_version_that_was_taken_back_come_again_rarely(
+    table: JobTable, age: float, seconds: float
+) -> None:
+    table.ensure(PAGE, Lane.BULK)
+    asked = int((time.time() - age) * 1000)
+    table.redis.hset(table.keys.job(PAGE.key), mapping={"recipe": json.dumps(NEWER), "asked": asked})
+    claim = table.begin(PAGE.key, "w")
+    assert claim is not None
+    before = time.time()
+    assert left_to_newer(claim, table)
+    [(_, due)] = table.redis.zrange(table.keys.delayed, 0, -1, withscores=True)
+    assert before + seconds - 1 < due / 1000 < time.time() + seconds + 1
 
 
 def test_a_known_job_is_kept(table: JobTable) -> None:
