@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mezcal.audit.premis import EventType, Outcome
+from mezcal.audit.premis import EventOutcome, EventType
 from mezcal.errors import Failure, MasterDamaged, MasterMissing
 from mezcal.origin import DescribesMasters, MasterDescription, MasterStatus
 from mezcal.origin.fixity import Digest, digest_of_file
@@ -27,7 +27,7 @@ class Finding:
     *unanswered* says that the repository failed when it was asked.
     """
 
-    outcome: Outcome
+    outcome: EventOutcome
     note: str
     kind: EventType = EventType.FIXITY_CHECK
     unanswered: bool = False
@@ -50,14 +50,14 @@ class MasterAudit:
                 return self._read(path, record, recorded)
             self._admit(path)
             if not isinstance(self._origin, DescribesMasters):
-                return Finding(Outcome.WARNING, "this origin describes no masters: use --full")
+                return Finding(EventOutcome.WARNING, "this origin describes no masters: use --full")
             return _compared(self._origin.describe(path), record, recorded)
         except MasterMissing as failure:
-            return Finding(Outcome.FAIL, f"the master is missing: {failure.detail}")
+            return Finding(EventOutcome.FAIL, f"the master is missing: {failure.detail}")
         except MasterDamaged as failure:
-            return Finding(Outcome.FAIL, failure.detail)
+            return Finding(EventOutcome.FAIL, failure.detail)
         except Failure as failure:
-            return Finding(Outcome.WARNING, f"not compared: {failure.slug}: {failure.detail}", unanswered=True)
+            return Finding(EventOutcome.WARNING, f"not compared: {failure.slug}: {failure.detail}", unanswered=True)
 
     def _read(self, path: str, record: Sidecar, recorded: Digest | None) -> Finding:
         """Read the whole master. One that differs is read once more: it may have been damaged on its way."""
@@ -75,7 +75,7 @@ class MasterAudit:
                     raise
                 continue
             finding = _compared(described, record, recorded or declared)
-            if finding.outcome is not Outcome.FAIL or attempt:
+            if finding.outcome is not EventOutcome.FAIL or attempt:
                 break
         return finding
 
@@ -87,19 +87,19 @@ def _compared(master: MasterDescription, record: Sidecar, recorded: Digest | Non
         record.master_last_modified,
     )
     if status is MasterStatus.CHANGED:
-        return Finding(Outcome.WARNING, "the master was replaced since: its ETag or date is another one")
+        return Finding(EventOutcome.WARNING, "the master was replaced since: its ETag or date is another one")
     if master.size is not None and record.master_size not in {None, master.size}:
-        return Finding(Outcome.FAIL, f"the master has {master.size} bytes, and had {record.master_size}")
+        return Finding(EventOutcome.FAIL, f"the master has {master.size} bytes, and had {record.master_size}")
     if master.digest is None:
-        return Finding(Outcome.WARNING, "the repository declares no digest of the master")
+        return Finding(EventOutcome.WARNING, "the repository declares no digest of the master")
     return _compared_digests(master.digest, recorded)
 
 
 def _compared_digests(found: Digest, recorded: Digest | None) -> Finding:
     if recorded is None:
-        return Finding(Outcome.SUCCESS, f"{found}; none was recorded", EventType.DIGEST_CALCULATION)
+        return Finding(EventOutcome.SUCCESS, f"{found}; none was recorded", EventType.DIGEST_CALCULATION)
     if recorded.algorithm != found.algorithm:
-        return Finding(Outcome.WARNING, f"the master is {found}, and {recorded} was recorded: not to be compared")
+        return Finding(EventOutcome.WARNING, f"the master is {found}, and {recorded} was recorded: not to be compared")
     if recorded != found:
-        return Finding(Outcome.FAIL, f"the master is {found}, and was {recorded}")
-    return Finding(Outcome.SUCCESS, str(found))
+        return Finding(EventOutcome.FAIL, f"the master is {found}, and was {recorded}")
+    return Finding(EventOutcome.SUCCESS, str(found))

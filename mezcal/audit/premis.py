@@ -20,7 +20,7 @@ class EventType(StrEnum):
     DIGEST_CALCULATION = "mes"
 
 
-class Outcome(StrEnum):
+class EventOutcome(StrEnum):
     """The outcomes of events, by their codes in the vocabulary `eventOutcome`."""
 
     SUCCESS = "suc"
@@ -32,9 +32,9 @@ LABELS = {
     EventType.CREATION: "creation",
     EventType.FIXITY_CHECK: "fixity check",
     EventType.DIGEST_CALCULATION: "message digest calculation",
-    Outcome.SUCCESS: "success",
-    Outcome.FAIL: "fail",
-    Outcome.WARNING: "warning",
+    EventOutcome.SUCCESS: "success",
+    EventOutcome.FAIL: "fail",
+    EventOutcome.WARNING: "warning",
 }
 
 
@@ -65,7 +65,7 @@ class PremisEvent:
     agent: str
     detail: str
     objects: tuple[PremisObject, ...]
-    outcome: Outcome = Outcome.SUCCESS
+    outcome: EventOutcome = EventOutcome.SUCCESS
     note: str = ""
 
     def as_json(self) -> dict[str, Any]:

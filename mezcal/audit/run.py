@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from mezcal.audit.masters import Finding
-from mezcal.audit.premis import EventType, Outcome, PremisEvent, PremisObject
+from mezcal.audit.premis import EventOutcome, EventType, PremisEvent, PremisObject
 from mezcal.errors import BadRecipe, StoreDown
 from mezcal.recipe import Mezzanine, from_json
 from mezcal.store.local.layout import IMAGE
@@ -89,13 +89,13 @@ class Audit:
             found = self.inventory.sha256(item)
         except StoreDown as failure:
             self.inventory.sidecar(item)  # raises if a bucket fails, and not only this object
-            return Finding(Outcome.FAIL, f"the image cannot be read: {failure.reason}")
+            return Finding(EventOutcome.FAIL, f"the image cannot be read: {failure.reason}")
         if found == record.sha256:
-            return Finding(Outcome.SUCCESS, f"sha-256:{found}")
+            return Finding(EventOutcome.SUCCESS, f"sha-256:{found}")
         now = self.inventory.sidecar(item)
         if found is None or now is None or now.made != record.made:
             return None
-        return Finding(Outcome.FAIL, f"the image is sha-256:{found}, and was sha-256:{record.sha256}")
+        return Finding(EventOutcome.FAIL, f"the image is sha-256:{found}, and was sha-256:{record.sha256}")
 
     def _compare_master(self, record: Sidecar) -> Finding | None:
         """Return what is found about the master, None for frames: the tickets with their addresses have expired."""
@@ -115,9 +115,9 @@ class Audit:
 
     def _count(self, image: Finding, master: Finding | None) -> None:
         self.counts.audited += 1
-        self.counts.damaged += Outcome.FAIL in {image.outcome, master.outcome if master else None}
+        self.counts.damaged += EventOutcome.FAIL in {image.outcome, master.outcome if master else None}
         if master is not None:
-            self.counts.not_compared += master.outcome is Outcome.WARNING
+            self.counts.not_compared += master.outcome is EventOutcome.WARNING
             self.counts.unanswered += master.unanswered
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests import ROOT
-from tests.support.installation import ONE_WORKER, SAMPLES, Installation, running_installation
+from tests.support.installation import SAMPLES, Installation, running_installation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,7 +44,7 @@ RUN = {page: blocks(page) for page in PAGES if blocks(page)}
 
 @pytest.fixture(scope="module")
 def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
-    with running_installation(tmp_path_factory.mktemp("pages"), SAMPLES.as_uri(), *ONE_WORKER) as running:
+    with running_installation(tmp_path_factory.mktemp("pages"), SAMPLES.as_uri()) as running:
         (running.folder / ".venv").symlink_to(Path(sys.prefix))
         running.ask("agave-p3.tif")
         yield running

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from mezcal.audit import Audit, AuditCounts, MasterAudit
-from mezcal.audit.premis import Outcome
+from mezcal.audit.premis import EventOutcome
 from mezcal.commands.arguments import add_data_dir, positive_number, settings_of
 from mezcal.commands.terminal.exit_codes import INTERRUPTED, OK, PROBLEMS
 from mezcal.commands.terminal.interrupts import Interrupts
@@ -104,7 +104,7 @@ def _write(audit: Audit, file: TextIO, bar: ProgressBar, state: AuditState) -> N
 def _report(events: list[PremisEvent]) -> None:
     """Print what is damaged beside the progress."""
     for event in events:
-        if event.outcome is Outcome.FAIL:
+        if event.outcome is EventOutcome.FAIL:
             print(printable(f"damaged  {event.objects[0].value}: {event.note}", 500), file=sys.stderr)
 
 

@@ -7,6 +7,7 @@ from mezcal.settings import load
 from tests.integration.origin import BIG, MASTER, downloads
 from tests.support.origin_server import OriginServer
 from tests.support.proc import open_files
+from tests.support.waiting import until
 
 
 @pytest.fixture
@@ -21,12 +22,12 @@ def origin(tmp_path):
 
 @pytest.fixture
 def scratch(tmp_path):
-    """The scratch folder. After each test it must be empty."""
+    """The scratch folder. After each test it must be empty, as soon as the download's thread has ended."""
     folder = tmp_path / "scratch"
     yield folder
+    until(lambda: not downloads(), what="the end of the download")
     assert not folder.exists() or not list(folder.iterdir())
-    assert not [file for file in open_files().values() if str(folder) in str(file)]
-    assert not downloads()
+    until(lambda: not [file for file in open_files().values() if str(folder) in str(file)], what="closed files")
 
 
 @pytest.fixture
