@@ -15,7 +15,7 @@ from mezcal.checks.bucket import check_bucket
 from mezcal.errors import Failure, MasterDenied, MasterUnreadable, OriginRedirectRefused
 from mezcal.http import Deadline, HttpClient, HttpRequest, RequestFailed
 from mezcal.ingest.names import MasterNames
-from mezcal.origin import FolderOrigin, open_origin
+from mezcal.origin import FolderOrigin, foreign_urls, open_origin
 from mezcal.origin.client import OriginClient
 from mezcal.origin.repository import addresses_of, web_access
 from mezcal.origin.retries import RetryBudget
@@ -25,7 +25,7 @@ from mezcal.settings.origins import REPOSITORY
 from mezcal.settings.origins.tables import in_words_of_the_file
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from mezcal.http import HttpResponse
     from mezcal.settings import Settings
@@ -42,16 +42,16 @@ def origin_checks(settings: Settings) -> list[Check]:
     """Check that each repository answers and accepts its credential."""
     if not settings.origins:
         return [Check("origin", _no_origin, "")]
-    return [_origin_check(named) for named in settings.origins]
+    return [_origin_check(named, foreign_urls(named, settings)) for named in settings.origins]
 
 
 def _no_origin() -> str:
     return "REPO_BASE_URL is not set, and no `mezcal up` with an --origin or with its samples runs here"
 
 
-def _origin_check(named: NamedOrigin) -> Check:
+def _origin_check(named: NamedOrigin, foreign: Sequence[str]) -> Check:
     hint = "check REPO_BASE_URL, and if this machine can reach that host"
-    check = partial(_check_origin, named.settings)
+    check = partial(_check_origin, named.settings, foreign)
     if named.name == REPOSITORY:
         return Check("origin", check, hint)
     return Check(
@@ -80,14 +80,14 @@ def archive_check(settings: Settings) -> Check:
     return Check("archive", partial(_check_archive, settings), "check ARCHIVE_API_URL")
 
 
-def _check_origin(settings: Settings) -> str:
+def _check_origin(settings: Settings, foreign: Sequence[str]) -> str:
     origin = open_origin(settings)
     if isinstance(origin, FolderOrigin):
         return _check_folder(origin)
     if (settings.repo_base_url or "").startswith("s3://"):
         return check_bucket(settings)
     try:
-        response = _request_head(settings)
+        response = _request_head(settings, foreign)
     except Failure as failure:
         raise CheckFailed(failure.detail, _unreachable_hint(failure)) from failure
     with closing(response):
@@ -113,10 +113,10 @@ def _check_folder(origin: FolderOrigin) -> str:
     return f"{origin.base_url} can be read"
 
 
-def _request_head(settings: Settings) -> HttpResponse:
+def _request_head(settings: Settings, foreign: Sequence[str] = ()) -> HttpResponse:
     access, budget = web_access(settings), RetryBudget(0, REQUEST_SECONDS)
     head = HttpRequest(access.addresses.internal, "HEAD")
-    return budget.run(lambda: OriginClient(access, settings).send(head, budget, ANY_STATUS))
+    return budget.run(lambda: OriginClient(access, settings, foreign=foreign).send(head, budget, ANY_STATUS))
 
 
 def _check_status(status: int, settings: Settings) -> None:

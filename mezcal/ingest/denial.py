@@ -90,19 +90,23 @@ class TakeDown:
         self._denials, self._jobs, self._store = denials, jobs, store
 
     def deny(self, denial: Denial) -> None:
-        """Deny, then remove what there is. A worker removes what is in a folder: that reads the whole store. nginx asks
-        the API until that is done.
+        """Deny, then remove what there is. A worker removes what is in a folder: that reads the whole store.
 
-        It is denied from the first step on, also if a later one fails.
+        nginx asks the API until all is removed, also if a step fails or this process dies: a worker ends it then.
         """
+        inventory = self._store.inventory
+        alone = inventory.removal() is None
+        note = inventory.begin_removal()  # before the denial: nothing else would find out that files of it are here
         self._denials.deny(denial)
         if _is_folder(denial):
-            self._store.inventory.begin_removal()
+            inventory.begin_removal()  # another note: a walk that began before the denial does not end this one
         self._copy()
         log.warning("denied by %s: %s", denial.by, denial.path, extra={"fields": {"reason": denial.reason}})
         self._jobs.denials.request_removal()
         if not _is_folder(denial):
             purge(Mezzanine(denial.path), self._jobs, self._store)
+            if alone and note is not None:
+                inventory.end_removal(note)
 
     def lift(self, path: str, by: str) -> bool:
         """Lift the denial of *path*. Returns False if there is none."""

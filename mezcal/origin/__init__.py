@@ -44,6 +44,7 @@ __all__ = [
     "Origin",
     "OriginMember",
     "Unreadable",
+    "foreign_urls",
     "open_origin",
     "urls",
 ]
@@ -131,14 +132,18 @@ def open_origin(
     return OriginRouter([OriginMember(named.name, named.prefix, origin) for named, origin in opened])
 
 
+def foreign_urls(named: NamedOrigin, settings: Settings) -> list[str]:
+    """Return the web addresses of all origins of *settings* but *named*: they must not get its credential."""
+    others = [other.settings for other in settings.origins if other.name != named.name]
+    given = [url for other in others for url in (other.repo_base_url, other.repo_internal_url)]
+    return [f"{url.rstrip('/')}/" for url in given if url and url.startswith("http")]
+
+
 def _open_named(
     named: NamedOrigin, settings: Settings, observer: OriginObserver, free_space: FreeSpaceCallback
 ) -> AnyOrigin:
-    others = [other.settings for other in settings.origins if other.name != named.name]
-    given = [url for other in others for url in (other.repo_base_url, other.repo_internal_url)]
-    foreign = [f"{url.rstrip('/')}/" for url in given if url and url.startswith("http")]
     try:
-        return _open(named.settings, partial(observer, named.name), free_space, foreign)
+        return _open(named.settings, partial(observer, named.name), free_space, foreign_urls(named, settings))
     except WrongSetting as wrong:
         if named.name == REPOSITORY:
             raise

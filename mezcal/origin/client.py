@@ -124,10 +124,19 @@ class OriginClient:
         return urls.may_redirect(self._home, url, target, self._allowed_hosts)
 
     def _is_foreign(self, target: str) -> bool:
-        """Return True if *target* is a master of another origin on the same server: it must not get the credential."""
-        addresses = self._access.addresses
-        own = [len(base) for base in (addresses.public, addresses.internal) if urls.is_below(base, target)]
-        return any(urls.is_below(base, target) and len(base) > max(own, default=0) for base in self._foreign)
+        """Return True if *target* may be a master of another origin on the same server.
+
+        It must not get the credential. So it counts how the server reads the URL, and that is not known.
+        """
+        own = (self._access.addresses.public, self._access.addresses.internal)
+        simplified = [urls.simplified(url) for url in (target, *own, *self._foreign)]
+        return _is_nearer(target, own, self._foreign) or _is_nearer(simplified[0], simplified[1:3], simplified[3:])
+
+
+def _is_nearer(url: str, own: Sequence[str], foreign: Sequence[str]) -> bool:
+    """Return True if *url* is below one of *foreign*, and that is longer than those of *own* that it is below."""
+    longest = max((len(base) for base in own if urls.is_below(base, url)), default=0)
+    return any(urls.is_below(base, url) and len(base) > longest for base in foreign)
 
 
 def read_chunks(

@@ -55,6 +55,27 @@ def is_below(base: str, url: str) -> bool:
     return path_under(base, bare.rstrip("/") + "/x") is not None
 
 
+def simplified(url: str) -> str:
+    """Return *url* with its path as the most tolerant server reads it.
+
+    Such a server decodes a path again and again, ends a segment at `;`, takes a backslash for a slash, removes `.`,
+    `..` and empty segments, and does not tell upper from lower case.
+    """
+    parts = urlsplit(url)
+    path, decoded = parts.path, unquote(parts.path)
+    while decoded != path:
+        path, decoded = decoded, unquote(decoded)
+    kept: list[str] = []
+    for segment in path.replace("\\", "/").split("/"):
+        name = segment.partition(";")[0].casefold()
+        if name == "..":
+            del kept[-1:]
+        elif name not in {"", "."}:
+            kept.append(name)
+    ending = "/" if path.endswith("/") and kept else ""
+    return parts._replace(path="/" + quote("/".join(kept)) + ending).geturl()
+
+
 def _authority(parts: SplitResult) -> tuple[str, str | None, int | None]:
     scheme, host, port = parts.scheme, parts.hostname, parts.port
     if scheme == "s3":

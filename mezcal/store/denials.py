@@ -96,8 +96,11 @@ class KeepsDenials(Protocol):
     def change_denials(self, change: Callable[[bytes | None], bytes]) -> None:
         """Replace the content by what *change* makes of it, with nobody else's change in between."""
 
-    def begin_removal(self) -> None:
-        """Note that what is denied is to be removed. Until `end_removal`, nginx asks the API before it sends a file."""
+    def begin_removal(self) -> str | None:
+        """Note that what is denied is to be removed. Returns the note; a bucket has none.
+
+        Until `end_removal`, nginx asks the API before it sends a file.
+        """
 
     def removal(self) -> str | None:
         """Returns the note of the last `begin_removal`, None if nothing is to be removed. A bucket has none."""

@@ -14,7 +14,7 @@ from mezcal.recipe import Mezzanine, from_json, profiles_of
 from mezcal.settings.origins import REPOSITORY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from mezcal.ingest.events.event import Event
     from mezcal.origin import Origin
@@ -32,8 +32,8 @@ class MasterResolver:
 
     def __init__(self, settings: Settings, origin: Origin) -> None:
         self.origin = origin
-        self._bases = [(base, "") for base in settings.webhook_base_urls]
-        self._buckets = [(bucket, "") for bucket in settings.webhook_buckets]
+        self._bases: list[tuple[str, str | None]] = [(base, None) for base in settings.webhook_base_urls]
+        self._buckets: list[tuple[str, str | None]] = [(bucket, None) for bucket in settings.webhook_buckets]
         for named in settings.origins:
             self._add_names_of(named, shared=named.name == REPOSITORY)
         self._paths = re.compile("|".join(map(translate, settings.webhook_paths)))
@@ -64,7 +64,7 @@ class MasterResolver:
             recipe = Mezzanine.parse(path)
         except BadRecipe as wrong:
             raise EventIgnored(wrong.detail) from wrong
-        self._of_origin("", path)
+        self._of_origin(None, path)
         if event.kind is EventKind.WANTED:  # the filters below are for events, not for lists
             return self._in_profile(recipe, event.profile)
         if not self._paths.match(path):
@@ -82,34 +82,51 @@ class MasterResolver:
 
     def _of_url(self, url: Any) -> str:
         text = _text(url)
-        for base, prefix in self._bases:
-            path = urls.path_under(f"{base.rstrip('/')}/", text)
-            if path is not None:
-                return self._of_origin(prefix, path)
-        path = self.origin.path_of(text)
+        found = ((prefix, urls.path_under(f"{base.rstrip('/')}/", text)) for base, prefix in self._bases)
+        path = self._first_of_origin((prefix, rest) for prefix, rest in found if rest is not None)
+        path = self.origin.path_of(text) if path is None else path
         if path is None:
             raise EventIgnored("its URL begins neither with REPO_BASE_URL nor with one of WEBHOOK_BASE_URLS")
         return path
 
     def _of_object(self, place: Any) -> str:
         bucket, key = place
-        for configured, prefix in self._buckets:
-            name, _, beginning = configured.partition("/")
-            if bucket == name and key.startswith(beginning):
-                return self._of_origin(prefix, str(key).removeprefix(beginning))
-        raise EventIgnored("its bucket and key are neither below REPO_BASE_URL nor in WEBHOOK_BUCKETS")
+        known = ((prefix, *configured.partition("/")) for configured, prefix in self._buckets)
+        path = self._first_of_origin(
+            (prefix, str(key).removeprefix(beginning))
+            for prefix, name, _, beginning in known
+            if bucket == name and key.startswith(beginning)
+        )
+        if path is None:
+            raise EventIgnored("its bucket and key are neither below REPO_BASE_URL nor in WEBHOOK_BUCKETS")
+        return path
 
-    def _of_origin(self, prefix: str, rest: str) -> str:
-        """Return the path of the master *rest* of the origin with this *prefix*; the empty one is shared by all.
+    def _first_of_origin(self, named: Iterable[tuple[str | None, str]]) -> str | None:
+        """Return the first of the paths *named*, as in `_of_origin`, that its origin has; None if none is named.
+
+        Raises the first `EventIgnored` if other origins have all of them.
+        """
+        ignored = None
+        for prefix, rest in named:
+            try:
+                return self._of_origin(prefix, rest)
+            except EventIgnored as reason:
+                ignored = ignored or reason
+        if ignored is not None:
+            raise ignored
+        return None
+
+    def _of_origin(self, prefix: str | None, rest: str) -> str:
+        """Return the path of the master *rest* of the origin with this *prefix*; with None, of any origin.
 
         Raises `EventIgnored` if another origin has that path.
         """
-        path = prefix + rest
+        path = (prefix or "") + rest
         try:
             member, _ = self.origin.of_path(path)
         except OriginUnknown as unknown:
             raise EventIgnored(unknown.detail) from unknown
-        if prefix not in {"", member.prefix}:
+        if prefix not in {None, member.prefix}:
             raise EventIgnored(f"the origin {member.name} has the masters at this path")
         return path
 

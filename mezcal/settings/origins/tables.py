@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from functools import cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, get_args
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError, create_model
 
@@ -106,6 +107,7 @@ def read_origins(settings: SettingFields) -> tuple[OriginTable, ...]:
     if settings.origins_file is None:
         return ()
     tables = tuple(_table(name, dict(table), settings) for name, table in _read(settings.origins_file).items())
+    _check_hosts(tables, {"REPO_BASE_URL": settings.repo_base_url, "ARCHIVE_API_URL": settings.archive_api_url})
     prefixes = {"": "REPO_BASE_URL"} if settings.repo_base_url else {}
     addresses = {normal_address(settings.repo_base_url): "REPO_BASE_URL"} if settings.repo_base_url else {}
     for table in tables:
@@ -122,6 +124,14 @@ def read_origins(settings: SettingFields) -> tuple[OriginTable, ...]:
             )
         prefixes[table.prefix] = f"[{table.name}]"
     return tables
+
+
+def _check_hosts(tables: tuple[OriginTable, ...], urls: Mapping[str, str | None]) -> None:
+    """Raise `ValueError` if a table has the name of a host of *urls*: both would have one circuit breaker."""
+    for variable, url in urls.items():
+        host = urlsplit(url or "").netloc.rpartition("@")[2]
+        if host in {table.name for table in tables}:
+            raise ValueError(f"ORIGINS_FILE, [{host}]: that is the host of {variable}: give the origin another name")
 
 
 def with_fields(text: str) -> str:

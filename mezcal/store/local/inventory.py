@@ -183,12 +183,14 @@ class LocalInventory:
                 sync(draft)
                 rename(draft, self._denials_file)
 
-    def begin_removal(self) -> None:
-        """Note that what is denied is to be removed: nginx asks the API about each file meanwhile."""
+    def begin_removal(self) -> str:
+        """Note that what is denied is to be removed: nginx asks the API about each file meanwhile. Returns the note."""
+        note = uuid4().hex
         with self._locked("denials", wait=True), self._store.draft() as draft, os_errors_as_store_down():
-            draft.write_text(uuid4().hex)
+            draft.write_text(note)
             sync(draft)
             rename(draft, self._removal_file)
+        return note
 
     def removal(self) -> str | None:
         """Returns the note, None if nothing is to be removed."""

@@ -190,7 +190,7 @@ class S3Inventory:
         raise StoreDown("the denials are being changed by others all the time: try again")
 
     def begin_removal(self) -> None:
-        """Do nothing: nginx serves no files of a bucket."""
+        """Returns None, and notes nothing: nginx serves no files of a bucket."""
 
     def removal(self) -> None:
         """Returns None: the queue alone knows what is to be removed."""

@@ -10,7 +10,7 @@ import pytest
 
 from mezcal.errors import Failure, MasterMissing, OriginRedirectRefused, OriginUnknown
 from mezcal.ingest.events import MasterResolver
-from mezcal.ingest.events.event import URL, Event, EventKind
+from mezcal.ingest.events.event import OBJECT, URL, Event, EventKind
 from mezcal.ingest.events.masters import EventIgnored
 from mezcal.ingest.manifests import Skipped
 from mezcal.ingest.manifests.paths import ManifestPaths
@@ -125,6 +125,52 @@ def test_on_one_server_no_name_and_no_redirect_leads_to_the_other_origin(
                 fetch(origin, path)
         assert fetch(origin, "b/1.tif") == OF_B
         assert {request.headers.get("authorization") for request in a.seen("b/1.tif")} == {"Bearer token-of-b"}
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["/rest/a/%2e%2e/b/1.tif", "/rest//b/1.tif", "/rest/b;x/1.tif", "/rest/a/..%2Fb/1.tif", "/rest/a/..;/b/1.tif"],
+)
+def test_a_redirect_that_some_server_may_read_as_one_to_another_origin_is_refused(
+    a: OriginServer, settings: Callable[..., Settings], target: str
+) -> None:
+    a.script("a/moved.tif", redirect=target)
+    a.script("a/here.tif", redirect="/rest/a/1.tif")
+    a.script("a/1.tif", body=OF_A)
+    origin = open_origin(settings(f"{a.url}a/", f"{a.url}b/"))
+    with pytest.raises(OriginRedirectRefused):
+        fetch(origin, "a/moved.tif")
+    assert fetch(origin, "a/here.tif") == OF_A
+
+
+def test_an_event_about_an_object_finds_the_origin_that_has_it(tmp_path: Path) -> None:
+    file = tmp_path / "origins.toml"
+    key = 'username = "id"\npassword = "key"\n'
+    file.write_text(
+        f'[all]\nprefix = "archive"\nurl = "s3://masters/"\n{key}'
+        f'[maps]\nprefix = "m"\nurl = "s3://masters/maps/"\n{key}'
+    )
+    given = load(
+        _env_file=None,
+        origins_file=file,
+        repo_base_url="s3://home/",
+        repo_username="id",
+        repo_password="key",
+        repo_region="us-east-1",
+        aws_default_region="us-east-1",
+    )
+    resolver = MasterResolver(given, open_origin(given))
+    found = {
+        place: resolver.resolve(Event(EventKind.CHANGED, OBJECT, place))
+        for place in (("masters", "1.tif"), ("masters", "maps/1.tif"), ("home", "1.tif"))
+    }
+    assert [recipe.path for recipe in found.values() if isinstance(recipe, Mezzanine)] == [
+        "archive/1.tif",
+        "m/1.tif",
+        "1.tif",
+    ]
+    with pytest.raises(EventIgnored, match="the origin maps has the masters at this path"):
+        resolver.resolve(Event(EventKind.DELETED, OBJECT, ("home", "m/1.tif")))
 
 
 def test_events_manifests_and_names_find_the_origin_by_url_and_never_another(

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from mezcal.commands.operator import deny as command
-from mezcal.errors import BadRecipe, Denied, MasterMissing, StoreDown
+from mezcal.errors import BadRecipe, BrokerDown, Denied, MasterMissing, StoreDown
 from mezcal.ingest.denial import Denier, TakeDown, denied_path, names_of
+from mezcal.jobs.bulk.denials import DenialCopy
 from mezcal.recipe import PYRAMID, Frame, Mezzanine, Thumbnail, ThumbnailOptions
 from mezcal.store import open_store
-from mezcal.store.denials import Denial
+from mezcal.store.denials import Denial, DenialList
 from mezcal.store.values import Sidecar
 
 if TYPE_CHECKING:
@@ -99,6 +100,32 @@ def test_the_files_of_a_denied_folder_are_noted_in_the_store_until_they_are_remo
     assert store.inventory.removal() not in {None, note}, "another folder was denied meanwhile"
     assert TakeDown(denier.denials, jobs, store).remove_denied() == 1
     assert store.inventory.removal() is None
+
+
+def test_a_denial_that_is_cut_short_leaves_a_note_so_that_nginx_shows_nothing_and_a_worker_ends_it(
+    settings: Settings, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take, denier, store = take_down(settings, jobs)
+    put(store, MASTER)
+    with monkeypatch.context() as patched:
+        patched.setattr(DenialCopy, "save_copy", _broker_down)
+        with pytest.raises(BrokerDown):
+            take.deny(denial(MASTER.path))
+    assert store.find(MASTER) is not None
+    assert store.inventory.removal() is not None
+    assert TakeDown(denier.denials, jobs, store).remove_denied() == 1
+    assert store.inventory.removal() is None
+    with monkeypatch.context() as patched:
+        patched.setattr(DenialList, "deny", _broker_down)
+        with pytest.raises(BrokerDown):
+            take.deny(denial("a/"))
+    assert store.inventory.removal() is not None, "noted before it is denied"
+    take.deny(denial("b.tif"))
+    assert store.inventory.removal() is not None, "the end of one removal ends no other"
+
+
+def _broker_down(*_: object) -> None:
+    raise BrokerDown("away")
 
 
 def test_a_thumbnail_is_denied_by_the_name_of_a_frame() -> None:

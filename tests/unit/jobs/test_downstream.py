@@ -158,6 +158,16 @@ def test_what_was_given_up_is_listed_and_told_again_by_a_retry(downstream: Downs
     assert downstream.failed(hook) == []
 
 
+def test_what_a_former_version_gave_up_is_told_again_by_a_retry(
+    broker: Broker, downstream: Downstream, hook: str
+) -> None:
+    given_up = {"key": PAGE.key, "recipe": json.dumps(PAGE.as_json()), "reason": "it was away", "at": 1}
+    broker.client().lpush(downstream._keys.of_hook(hook)["failed"], json.dumps(given_up))
+    assert downstream.retry(hook) == 1
+    assert taken(downstream, hook) == [PAGE.path]
+    assert downstream.failed(hook) == []
+
+
 def test_without_hooks_nothing_is_kept_and_redis_is_not_asked(broker: Broker) -> None:
     downstream = downstream_of(broker, redis_url="redis://127.0.0.1:1/0")
     downstream.add([PAGE])

@@ -133,6 +133,13 @@ def test_a_mistake_is_one_line_that_names_it(read: Callable[..., Settings], text
     assert "\n" not in str(wrong.value)
 
 
+def test_a_name_that_is_the_host_of_another_origin_is_refused(read: Callable[..., Settings]) -> None:
+    """Limits, circuit breakers and metrics of REPO_BASE_URL and of the archive have the names of their hosts."""
+    for variable in ("repo_base_url", "archive_api_url"):
+        with pytest.raises(WrongSetting, match=rf"\[maps\]: that is the host of {variable.upper()}: give the origin"):
+            read(MAPS, **{variable: "http://maps/rest/"})
+
+
 def test_two_origins_for_all_other_paths_are_refused(read: Callable[..., Settings]) -> None:
     with pytest.raises(WrongSetting, match=r"\[a\]: prefix is '', and that is the prefix of REPO_BASE_URL"):
         read('[a]\nurl = "https://a/"\n', repo_base_url=HOME)

@@ -4,8 +4,9 @@
 local given_up = redis.call('LRANGE', KEY.failed, 0, -1)
 for _, text in ipairs(given_up) do
   local failed = cjson.decode(text)
-  if redis.call('HEXISTS', KEY.changes, failed.name) == 0 then
-    put_entry(KEY.changes, failed.name, {recipe = failed.recipe, ended = failed.ended, again = not failed.ended}, 0)
+  local name = failed.name or failed.key  -- as a former version listed it
+  if redis.call('HEXISTS', KEY.changes, name) == 0 then
+    put_entry(KEY.changes, name, {recipe = failed.recipe, ended = failed.ended, again = not failed.ended}, 0)
   end
 end
 for _, name in ipairs(redis.call('ZRANGEBYSCORE', KEY.due, '(' .. now, '+inf', 'LIMIT', 0, ARG.most)) do

@@ -97,7 +97,7 @@ local function job_by_turn()
         redis.call('ZREM', KEY.turns, key)
       elseif at_limit[client or ''] then
         limited = limited + 1
-      elseif is_held_back(key, lane) or next(full) and full[origin_of(recipe)] then
+      elseif next(full) and full[origin_of(recipe)] or is_held_back(key, lane) then
         held_back[#held_back + 1] = key
       else
         note_turn(math.floor(tonumber(redis.call('ZSCORE', KEY.turns, key))))
