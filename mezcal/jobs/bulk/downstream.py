@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 from uuid import uuid4
 
+from mezcal.errors import BadRecipe
 from mezcal.jobs.outages import raises_broker_down
 from mezcal.recipe import Mezzanine, Recipe, from_json
 
@@ -22,6 +23,7 @@ FIRST_REST, LONGEST_REST = 2.0, 60.0  # seconds for which a hook is left alone a
 SENT_SECONDS = 10  # for which a chore that was sent is waited for, before another one is sent
 AT_ONCE = 500  # changes in one call of a script
 RETRIED_MOST = 10_000  # of those that wait
+UNKNOWN_MS = 10_000  # for which a change is left to workers of a newer version
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,21 +151,31 @@ class Downstream:
 
     @raises_broker_down()
     def take(self, hook: str, holder: str, most: int) -> list[Change]:
-        """Return at most so many changes that are due, the oldest first. They wait until they are settled."""
+        """Return at most so many changes that are due, the oldest first. They wait until they are settled.
+
+        Those of recipes that only a newer version knows are delayed: a worker of that version takes them.
+        """
         answer = cast("list[str]", self._run("take", hook, {"most": most, "holder": holder}))
-        return [_change(name, json.loads(text)) for name, text in zip(answer[::2], answer[1::2], strict=True)]
+        changes = []
+        for name, text in zip(answer[::2], answer[1::2], strict=True):
+            entry = json.loads(text)
+            try:
+                changes.append(_change(name, entry))
+            except BadRecipe as unknown:
+                self._settle(hook, name, entry["version"], "delayed", reason=unknown.detail, pause_ms=UNKNOWN_MS)
+        return changes
 
     def delivered(self, hook: str, change: Change, again: float) -> None:
         """Forget *change*, or have it repeated once in *again* seconds; 0 for never."""
-        self._settle(hook, change, "delivered", again_ms=again * 1000)
+        self._settle(hook, change.name, change.version, "delivered", again_ms=again * 1000)
 
     def delay(self, hook: str, change: Change, reason: str, seconds: float) -> None:
         """Have *change* tried again in so many *seconds*."""
-        self._settle(hook, change, "delayed", reason=reason, pause_ms=seconds * 1000)
+        self._settle(hook, change.name, change.version, "delayed", reason=reason, pause_ms=seconds * 1000)
 
     def give_up(self, hook: str, change: Change, reason: str) -> None:
         """Try *change* no more, and list it."""
-        self._settle(hook, change, "given-up", reason=reason)
+        self._settle(hook, change.name, change.version, "given-up", reason=reason)
 
     @raises_broker_down()
     def rest(self, hook: str, reason: str, least: float = 0) -> float:
@@ -202,8 +214,8 @@ class Downstream:
         return int(self._run("retry", hook, {"most": RETRIED_MOST}))
 
     @raises_broker_down()
-    def _settle(self, hook: str, change: Change, outcome: str, **given: float | str) -> None:
-        args: Arguments = {"name": change.name, "version": change.version, "outcome": outcome}
+    def _settle(self, hook: str, name: str, version: str, outcome: str, **given: float | str) -> None:
+        args: Arguments = {"name": name, "version": version, "outcome": outcome}
         args |= {"reason": "", "again_ms": 0, "pause_ms": 0, "listed": FAILED_MOST, "listed_seconds": FAILED_KEPT}
         self._run("settle", hook, args | given)
 

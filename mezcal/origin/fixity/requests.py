@@ -96,12 +96,15 @@ class DigestRequests:
                 raise TransientFailure(UnusableResponse(f"the repository {error}")) from None
 
     def computed(self, path: str, budget: RetryBudget) -> Digest | None:
-        """Return the digest that the server computes of the master at *path*, None if it does not."""
+        """Return the digest that the server computes of the master at *path*, None if it does not.
+
+        It is asked once: the server reads the whole file each time, and the job waits for it.
+        """
         request = HttpRequest(self._addresses.url_of(path), "HEAD", WANT_DIGEST)
         try:
-            with closing(budget.run(lambda: self._client.send(request, budget))) as response:
+            with closing(self._client.send(request, budget)) as response:
                 found = self._client.digest_in(response)
-        except Failure as failure:
-            logger.info("the repository computes no digest of %s: %s", path, failure.detail)
+        except (Failure, TransientFailure) as failure:
+            logger.info("the repository computes no digest of %s: %s", path, failure)
             return None
         return found if found is not None and found.algorithm == WANTED else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from uuid import uuid4
 
 import pytest
@@ -166,6 +166,17 @@ def test_what_a_former_version_gave_up_is_told_again_by_a_retry(
     assert downstream.retry(hook) == 1
     assert taken(downstream, hook) == [PAGE.path]
     assert downstream.failed(hook) == []
+
+
+def test_a_change_of_a_newer_version_holds_up_no_other(broker: Broker, downstream: Downstream, hook: str) -> None:
+    downstream.add([PAGE])
+    changes = downstream._keys.of_hook(hook)["changes"]
+    ((name, text),) = cast("dict[str, str]", broker.client().hgetall(changes)).items()
+    broker.client().hset(changes, name, text.replace("mezzanine", "hologram"))
+    downstream.add([OTHER])
+    assert taken(downstream, hook) == [OTHER.path]
+    assert take(downstream, hook) == [], "it is delayed"
+    assert downstream.status(hook).waiting == 1, "it is kept for a worker that knows it"
 
 
 def test_without_hooks_nothing_is_kept_and_redis_is_not_asked(broker: Broker) -> None:

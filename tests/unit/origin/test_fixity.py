@@ -5,13 +5,21 @@ from __future__ import annotations
 import base64
 import hashlib
 import zlib
+from typing import TYPE_CHECKING, NoReturn, cast
 
 import pytest
 
+from mezcal.errors import OriginFailed
+from mezcal.origin.access import Addresses
 from mezcal.origin.fixity import Digest, RunningDigest
 from mezcal.origin.fixity.digest_files import DigestFiles
 from mezcal.origin.fixity.headers import http_digest, is_of_ldp, part_digest, s3_digest
+from mezcal.origin.fixity.requests import DigestRequests
+from mezcal.origin.retries import RetryBudget, TransientFailure
 from mezcal.settings import WrongSetting, load
+
+if TYPE_CHECKING:
+    from mezcal.origin.client import OriginClient
 
 DATA = b"II*\0 a master"
 MD5, SHA1 = hashlib.md5(DATA).digest(), hashlib.sha1(DATA).digest()
@@ -129,3 +137,23 @@ def test_a_digest_is_recorded_as_text_and_read_back() -> None:
     assert str(running.result()) == f"crc32:{CRC32.hex()}"
     assert Digest.parse(f"crc32:{CRC32.hex()}") == running.result()
     assert Digest.parse("whirlpool:00") is None
+
+
+def test_a_server_that_fails_to_compute_a_digest_is_not_asked_again() -> None:
+    """It reads the whole file each time, and the master can be converted without."""
+
+    class Failing:
+        sent = 0
+
+        def send(self, *_: object) -> NoReturn:
+            self.sent += 1
+            raise TransientFailure(OriginFailed("503"))
+
+    client = Failing()
+    requests = DigestRequests(cast("OriginClient", client), Addresses("http://a/", "http://a/"), None, _budget)
+    assert requests.computed("1.tif", _budget()) is None
+    assert client.sent == 1
+
+
+def _budget() -> RetryBudget:
+    return RetryBudget(2, 60)
