@@ -42,7 +42,8 @@ def limits(small: Pixels, options: ThumbnailOptions) -> Limits:
     found = limits_by_rule(small, options)
     black = found.black if options.vmin is None else options.vmin
     if options.lupton is not None and options.lupton.white is not None:
-        return Limits(black, black + options.lupton.white)
+        white = black + options.lupton.white
+        return Limits(black, white if white > black else black + smallest_step(black))
     white = found.white if options.vmax is None else options.vmax
     if white > black:
         return Limits(black, white)

@@ -97,6 +97,15 @@ def test_weights_change_the_colours_of_stars_and_not_that_of_the_sky(tmp_path: P
     assert star(drawn(paths, red_weight="0"), "red")[0] < 80
 
 
+@pytest.mark.parametrize("stretch", ["1e-99", "1e-30", "1e38"])
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_stretch_of_any_length_gives_a_picture(tmp_path: Path, count: int, stretch: str) -> None:
+    paths = frames(tmp_path)[0][:count]
+    colour = {"color": "true"} if count == 3 else {}
+    for q in ("0.01", "100"):
+        assert drawn(paths, stretch=stretch, Q=q, **colour).size
+
+
 def test_q_softens_the_curve_between_the_same_limits(tmp_path: Path) -> None:
     paths, _ = frames(tmp_path)
     limits = {"vmin": "100", "vmax": "1500"}
