@@ -8,7 +8,7 @@ from flask import Response, jsonify, request, url_for
 
 from api.responses.advice import shown_detail
 from api.security.auth import is_operator
-from mezcal.errors import Failure
+from mezcal.errors import BadRecipe, Failure
 from mezcal.recipe import MEZZANINE, Mezzanine, from_json
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def job_json(record: Record, estimate: Estimate | None = None) -> dict[str, Any]
 
     The worker of an attempt (`host:pid`) names machines of the internal network, so only operators see it.
     """
-    image, fields = image_path(from_json(record.recipe)), record.as_json()
+    image, fields = _image_of(record), record.as_json()
     if record.failure is not None:
         fields["failure"]["detail"] = shown_detail(record.failure)
     if not is_operator():
@@ -43,6 +43,14 @@ def job_json(record: Record, estimate: Estimate | None = None) -> dict[str, Any]
         "links": {"self": url_for("jobs.job", key=record.key), "image": image},
         **(estimate.as_json() if estimate else {}),
     }
+
+
+def _image_of(record: Record) -> str | None:
+    """Return the URL path of the derivative, None too if another version has queued a recipe that is not valid here."""
+    try:
+        return image_path(from_json(record.recipe))
+    except BadRecipe:
+        return None
 
 
 def _without_internals(attempt: dict[str, Any]) -> dict[str, Any]:

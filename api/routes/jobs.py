@@ -17,7 +17,7 @@ from api.responses.preferences import prefers_page
 from api.routes import batches
 from api.security.auth import is_operator, require_read_access, require_write_access
 from mezcal.jobs.bulk.batches import PREFIX
-from mezcal.recipe import Mezzanine, from_json
+from mezcal.recipe import Mezzanine
 
 jobs = Blueprint("jobs", __name__)
 LIST_MAX = 1000
@@ -37,7 +37,7 @@ def failed() -> Response:
     limit = request.args.get("limit", 100, int)
     records = context().jobs.failures(min(max(limit, 1), LIST_MAX))
     if not is_operator():
-        records = [record for record in records if isinstance(from_json(record.recipe), Mezzanine)]
+        records = [record for record in records if record.recipe.get("kind") == Mezzanine.kind]
     response = jsonify(jobs=[job_json(record) for record in records])
     response.headers["Cache-Control"] = "no-store"
     return response

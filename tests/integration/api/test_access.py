@@ -366,6 +366,16 @@ def test_the_worker_of_a_job_is_shown_only_to_clients_that_may_change_state(
         assert ("inner-host" in response.text) is shown
 
 
+@pytest.mark.parametrize("trusted", [True, False])
+def test_jobs_of_recipes_of_another_version_are_listed(app_with: Callable[..., Flask], *, trusted: bool) -> None:
+    app = app_with(loopback_trusted=trusted)
+    key = failed_job(app, "host:1")
+    table = app.extensions["mezcal"].jobs.table
+    table.redis.hset(table.keys.job(key), "recipe", '{"kind": "mezzanine", "path": "../x.tif"}')
+    response = app.test_client().get("/jobs?state=failed", base_url="http://127.0.0.1:5000")
+    assert [job["image"] for job in response.get_json()["jobs"]] == [None]
+
+
 def test_caches_know_that_a_job_depends_on_the_authorization(app_with: Callable[..., Flask]) -> None:
     app = app_with(api_tokens="one")
     target, client = f"/jobs/{failed_job(app, 'inner-host:4242')}", app.test_client()
