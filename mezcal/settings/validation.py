@@ -148,9 +148,12 @@ class Settings(SettingFields):
     @property
     def origins(self) -> tuple[NamedOrigin, ...]:
         """All origins of masters, the longest prefix first; none if neither REPO_BASE_URL nor ORIGINS_FILE is set."""
-        named = [NamedOrigin(table.name, table.prefix, self._alone(table.values)) for table in self._tables]
+        if not self._tables:
+            return () if self.repo_base_url is None else (NamedOrigin(REPOSITORY, "", self),)
+        scratch = self.scratch_dir  # found out once: it depends on all origins
+        named = [NamedOrigin(table.name, table.prefix, self._alone(table.values, scratch)) for table in self._tables]
         if self.repo_base_url is not None:
-            named.append(NamedOrigin(REPOSITORY, "", self._alone({}) if named else self))
+            named.append(NamedOrigin(REPOSITORY, "", self._alone({}, scratch)))
         return tuple(sorted(named, key=lambda origin: len(origin.prefix), reverse=True))
 
     def origin_of(self, path: str) -> NamedOrigin | None:
@@ -161,9 +164,9 @@ class Settings(SettingFields):
     def _tables(self) -> tuple[OriginTable, ...]:
         return self._origin_tables if self.origins_file else ()
 
-    def _alone(self, values: Mapping[str, Any]) -> Settings:
-        """These settings for one origin alone, to which *values* belong. The folders stay the same."""
-        return self.model_copy(update={**values, "origins_file": None, "tmp_dir": self.scratch_dir})
+    def _alone(self, values: Mapping[str, Any], scratch: Path) -> Settings:
+        """These settings for one origin alone, to which *values* belong. The folder *scratch* is that of all."""
+        return self.model_copy(update={**values, "origins_file": None, "tmp_dir": scratch})
 
     @property
     def cache_dir(self) -> Path:
