@@ -143,6 +143,7 @@ class TakeDown:
         """Keep the copy in Redis up to date, or write it to a store that has none, as a new one has."""
         copy = self._jobs.denials.copy()
         if copy and self._store.inventory.denials_version() is None:
+            self._store.inventory.begin_removal()  # of what was published while there were no denials
             self._store.inventory.change_denials(lambda data: data if data is not None else copy)
             log.warning("the store had no denials: they were restored from the queue")
         self._copy()

@@ -150,7 +150,7 @@ def test_a_lifted_denial_is_over_and_survives_nothing(settings: Settings, jobs: 
 
 
 def test_denials_survive_a_broker_and_a_store_that_begin_empty(settings: Settings, jobs: Jobs) -> None:
-    take, denier, _ = take_down(settings, jobs)
+    take, denier, store = take_down(settings, jobs)
     take.deny(denial(MASTER.path))
     jobs.denials._redis.delete(jobs.denials._keys.denials)
     with pytest.raises(Denied):
@@ -160,10 +160,13 @@ def test_denials_survive_a_broker_and_a_store_that_begin_empty(settings: Setting
     file = settings.cache_dir / ".mezcal" / "denials.json"
     file.unlink()
     denier.check_now(MASTER)
+    put(store, MASTER)
     take.restore()
     assert b"a/1.tif" in file.read_bytes()
     with pytest.raises(Denied):
         denier.check_now(MASTER)
+    assert store.inventory.removal() is not None, "nginx asks the API until a worker has removed it"
+    assert take.remove_denied() == 1
 
 
 def test_a_damaged_file_of_denials_shows_nothing(settings: Settings, jobs: Jobs) -> None:
