@@ -23,6 +23,7 @@ INDEX = "index.json"
 TAR, ZIP = "application/x-tar", "application/zip"
 DOS_EPOCH = 315_532_800  # 1980, before which a zip knows no time
 READABLE = 0o644 << 16  # the mode of a file
+ZIP64_BYTES = 2_000_000_000  # members above this size have lengths of 64 bits
 
 
 class Member(NamedTuple):
@@ -61,19 +62,6 @@ def tar_of(members: Iterator[Member]) -> Iterator[bytes]:
     yield b"\0" * 2 * BLOCK
 
 
-class StreamedEntry(zipfile.ZipInfo):
-    """One file of a zip, which is deflated without being made smaller.
-
-    Programs that read a zip while it arrives find the end of a member only if it is deflated. Pictures would not get
-    smaller: to try takes 30 s of a core for a gigabyte.
-    """
-
-    def __init__(self, member: Member) -> None:
-        super().__init__(member.name, time.gmtime(max(member.modified, DOS_EPOCH))[:6])
-        self.compress_type, self.file_size, self.external_attr = zipfile.ZIP_DEFLATED, member.size, READABLE
-        self._compresslevel = 0
-
-
 class Outbox:
     """A file for `zipfile`, which cannot seek: what is written waits until it is taken."""
 
@@ -96,14 +84,21 @@ class Outbox:
 
 
 def zip_of(members: Iterator[Member]) -> Iterator[bytes]:
-    """Yield a zip of *members*, in the ZIP64 format if it is larger than 4 GB."""
+    """Yield a zip of *members*, in the ZIP64 format if it is larger than 4 GB.
+
+    They are deflated without being made smaller. Programs that read a zip while it arrives find the end of a member
+    only if it is deflated; pictures would not get smaller, and to try takes 30 s of a core for a gigabyte.
+    """
     outbox = Outbox()
-    with zipfile.ZipFile(outbox, "w") as archive:  # type: ignore[call-overload]  # it needs no more than these methods
+    with zipfile.ZipFile(outbox, "w", zipfile.ZIP_DEFLATED, compresslevel=0) as archive:  # type: ignore[call-overload]  # it needs no more than these methods
         for member in members:
-            with archive.open(StreamedEntry(member), "w") as target:
+            with archive.open(member.name, "w", force_zip64=member.size > ZIP64_BYTES) as target:
                 for piece in member.pieces:
                     target.write(piece)
                     yield outbox.take()
+            entry = archive.infolist()[-1]  # it is written once more at the end of the zip, where programs look
+            entry.date_time = time.gmtime(max(member.modified, DOS_EPOCH))[:6]
+            entry.external_attr = READABLE
     yield outbox.take()
 
 
