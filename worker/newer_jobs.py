@@ -6,9 +6,8 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
-from mezcal.errors import BadRecipe
 from mezcal.jobs.state.leases import Lease
-from mezcal.recipe import from_json
+from mezcal.recipe import known_recipe
 
 if TYPE_CHECKING:
     from mezcal.jobs import Claim
@@ -26,11 +25,8 @@ def left_to_newer(claim: Claim, table: JobTable) -> bool:
 
     A recipe is not known either if it is read as another one: this version would make the wrong derivative.
     """
-    try:
-        known = from_json(claim.recipe).key == claim.key
-    except (BadRecipe, KeyError, TypeError, ValueError, AttributeError):
-        known = False
-    if known:
+    recipe = known_recipe(claim.recipe)
+    if recipe is not None and recipe.key == claim.key:
         return False
     record = table.read(claim.key)
     age = 0.0 if record is None else time.time() - record.asked

@@ -11,7 +11,6 @@ from flask import url_for
 from api.dashboard.estimate import fraction_done
 from mezcal.errors import BrokerDown, Failure, kinds
 from mezcal.explanations import explanation_of, filled
-from mezcal.recipe import from_json
 
 if TYPE_CHECKING:
     from api.context import ApiContext
@@ -106,7 +105,7 @@ def running_jobs(context: ApiContext) -> list[JobProgress]:
 
 def _job_progress(record: Record, done: float | None) -> JobProgress:
     return JobProgress(
-        label=from_json(record.recipe).label,
+        label=record.label,
         href=url_for("operator.job", key=record.key),
         lane=str(record.lane),
         attempt=record.attempts,
@@ -148,4 +147,4 @@ def _failure_class(settings: Settings, slug: str, records: list[Record]) -> Fail
 
 def _failed_job(record: Record) -> FailedJob:
     detail = record.failure.detail if record.failure else "no reason was recorded"
-    return FailedJob(record.key, from_json(record.recipe).label, detail, record.ended)
+    return FailedJob(record.key, record.label, detail, record.ended)

@@ -12,7 +12,7 @@ from api.responses import html
 from api.responses.advice import Advice
 from api.responses.jobs import job_json
 from mezcal.jobs import JobState
-from mezcal.recipe import Mezzanine, from_json
+from mezcal.recipe import Mezzanine, known_recipe
 
 if TYPE_CHECKING:
     from api.dashboard.estimate import Estimate
@@ -49,16 +49,16 @@ class JobPage:
     @classmethod
     def of(cls, record: Record, estimate: Estimate | None = None, csrf_token: str | None = None) -> Self:
         """Collect what the page shows of *record*."""
-        recipe, failure = from_json(record.recipe), record.failure
+        recipe, failure = known_recipe(record.recipe), record.failure
         path = recipe.path if isinstance(recipe, Mezzanine) else None
         return cls(
-            label=recipe.label,
+            label=record.label,
             state=STATES[record.state],
             job=job_json(record, estimate),
             title=failure.title if failure else None,
             advice=Advice.of(failure, record.key, path) if failure else None,
             unfinished=record.state in UNFINISHED,
-            is_shown=recipe.file_name.rpartition(".")[2] in SHOWN,
+            is_shown=recipe is not None and recipe.file_name.rpartition(".")[2] in SHOWN,
             csrf_token=csrf_token,
         )
 

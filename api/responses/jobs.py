@@ -8,8 +8,8 @@ from flask import Response, jsonify, request, url_for
 
 from api.responses.advice import shown_detail
 from api.security.auth import is_operator
-from mezcal.errors import BadRecipe, Failure
-from mezcal.recipe import MEZZANINE, Mezzanine, from_json
+from mezcal.errors import Failure
+from mezcal.recipe import MEZZANINE, Mezzanine, known_recipe
 
 if TYPE_CHECKING:
     from api.dashboard.estimate import Estimate
@@ -47,10 +47,8 @@ def job_json(record: Record, estimate: Estimate | None = None) -> dict[str, Any]
 
 def _image_of(record: Record) -> str | None:
     """Return the URL path of the derivative, None too if another version has queued a recipe that is not valid here."""
-    try:
-        return image_path(from_json(record.recipe))
-    except BadRecipe:
-        return None
+    recipe = known_recipe(record.recipe)
+    return image_path(recipe) if recipe else None
 
 
 def _without_internals(attempt: dict[str, Any]) -> dict[str, Any]:

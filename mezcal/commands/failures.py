@@ -14,7 +14,7 @@ from mezcal.commands.terminal.next_steps import print_steps
 from mezcal.commands.terminal.printable import printable
 from mezcal.jobs import Jobs
 from mezcal.jobs.failure_report import all_keys, as_json, keys_below
-from mezcal.recipe import Mezzanine, from_json
+from mezcal.recipe import Mezzanine
 
 if TYPE_CHECKING:
     import argparse
@@ -84,7 +84,7 @@ def _lines(records: Iterable[Record], *, full: bool = False) -> list[str]:
     for record in records:
         reason = f"{record.failure.slug}: {record.failure.detail}" if record.failure else "no reason was recorded"
         attempts = f"{record.attempts} attempt{'' if record.attempts == 1 else 's'}"
-        label = printable(from_json(record.recipe).label)
+        label = printable(record.label)
         printed.append(f"{record.key}  {record.state:11}  {attempts}  {label}  {printable(reason, REASON_MAX)}")
         if full:
             printed += [

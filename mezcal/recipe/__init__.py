@@ -1,6 +1,6 @@
 """What a client can ask for, as frozen values: equal requests give equal recipes, and equal recipes have equal keys."""
 
-from mezcal.recipe.message import Recipe, from_json
+from mezcal.recipe.message import Recipe, from_json, known_recipe
 from mezcal.recipe.mezzanine import Mezzanine
 from mezcal.recipe.path import PATH_MAX
 from mezcal.recipe.profile import MEDIA_TYPES, MEZZANINE, OF_FRAMES, PYRAMID, Profile, chosen_profiles, profiles_of
@@ -22,5 +22,6 @@ __all__ = [
     "ThumbnailOptions",
     "chosen_profiles",
     "from_json",
+    "known_recipe",
     "profiles_of",
 ]

@@ -20,3 +20,11 @@ def from_json(data: dict[str, Any]) -> Recipe:
             return Thumbnail.from_json(data)
         case other:
             raise BadRecipe(f"there is no recipe of the kind {other!r}")
+
+
+def known_recipe(data: dict[str, Any]) -> Recipe | None:
+    """Returns the recipe in a job, None if it is of another version and not valid in this one."""
+    try:
+        return from_json(data)
+    except (BadRecipe, KeyError, TypeError, ValueError, AttributeError):
+        return None

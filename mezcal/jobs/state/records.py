@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from mezcal.errors import BadRecipe, Failure
+from mezcal.errors import Failure
 from mezcal.jobs.state.keys import JobState, Lane
-from mezcal.recipe import from_json
+from mezcal.recipe import known_recipe
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,6 +32,12 @@ class Record:
     worker: str | None
     failure: Failure | None
     history: list[dict[str, Any]]
+
+    @property
+    def label(self) -> str:
+        """The job's name for people. A recipe that is not valid in this version is shown as JSON."""
+        recipe = known_recipe(self.recipe)
+        return recipe.label if recipe else f"of another version: {json.dumps(self.recipe)}"
 
     def as_json(self) -> dict[str, Any]:
         """Return the job without its recipe; times are seconds since 1970."""
@@ -187,10 +193,8 @@ class Message:
     @property
     def label(self) -> str:
         """The job's name for people. Of a recipe that only a newer version knows, it is that version's JSON."""
-        try:
-            return from_json(self.recipe).label
-        except BadRecipe:
-            return json.dumps(self.recipe)
+        recipe = known_recipe(self.recipe)
+        return recipe.label if recipe else json.dumps(self.recipe)
 
 
 def messages_of(answer: list[str]) -> list[Message]:

@@ -15,6 +15,7 @@ from werkzeug.http import parse_date
 from api import create_app
 from mezcal.errors import MasterMissing, OriginFailed, StoreDown
 from mezcal.jobs import Jobs, Lane, Worker
+from mezcal.jobs.failure_report import keys_below
 from mezcal.recipe import Frame, Mezzanine, Thumbnail, ThumbnailOptions
 from mezcal.settings import load
 from mezcal.store import open_store
@@ -251,6 +252,19 @@ def test_without_tokens_and_trusted_loopback_the_page_is_closed(settings_with: C
     app = create_app(settings_with())
     assert client(app).get("/ops", base_url=LOCAL).status_code == 403
     assert client(app).get("/ops/previews/x.jpg", base_url=LOCAL).status_code == 403
+
+
+# --- jobs of another version
+
+
+@pytest.mark.parametrize("recipe", ['{"kind": "hologram", "path": "a.tif"}', '{"kind": "mezzanine", "path": "../x"}'])
+def test_a_failed_job_of_another_version_is_shown_and_named_so(settings: Settings, recipe: str) -> None:
+    key, table = failed(settings, "a.tif", MasterMissing("none")), Jobs.of(settings).table
+    table.redis.hset(table.keys.job(key), "recipe", recipe)
+    browser = signed_in(settings)
+    for path in ("/ops", f"/ops/jobs/{key}"):
+        assert f"of another version: {recipe}" in html.unescape(browser.get(path).text), path
+    assert keys_below(Jobs.of(settings), lambda _: True) == []
 
 
 # --- forms
