@@ -20,6 +20,7 @@ from mezcal.origin.master import MasterDescription, MasterStatus, compare_valida
 from mezcal.origin.members import OneOrigin
 from mezcal.origin.responses import check_no_page
 from mezcal.settings import WrongSetting
+from mezcal.settings.rules import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -144,5 +145,5 @@ def base_url_in(given: str, variable: str) -> str:
         )
     base = normalise_url(given)
     if base is None or "?" in base or "#" in base:
-        raise WrongSetting(f"{variable} is {given!r}: it may be http(s)://host/path without query or fragment")
+        raise WrongSetting(f"{variable} is {shown(given)}: it may be http(s)://host/path without query or fragment")
     return base.rstrip("/") + "/"

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 HEX_COLOR = r"^#[0-9a-fA-F]{6}$"
 FORMS = {HEX_COLOR: "must be #rrggbb in quotes, as '#ffffff' for white"}  # by patterns that few people can read
+BEFORE_HOST = re.compile(r"^(\s*[^:/@]*:/+)?.*@", re.DOTALL)  # a password may have any character, also a slash
+NOT_SHOWN = "a value that is not shown"
 RULES = {  # by pydantic's types of errors, with the names of their contexts
     **dict.fromkeys(("int_parsing", "int_parsing_size", "int_from_float", "int_type"), "must be a whole number"),
     **dict.fromkeys(("float_parsing", "float_type", "finite_number"), "must be a number"),
@@ -28,3 +31,10 @@ def reason_of(problem: Any) -> str:
     if problem["type"] in RULES:
         return RULES[problem["type"]].format(**problem.get("ctx", {}))
     return str(problem["msg"].removeprefix("Value error, "))
+
+
+def shown(value: Any) -> str:
+    """Returns *value* as an error may show it: of a URL, user and password are left out."""
+    if "@" not in repr(value):
+        return repr(value)
+    return repr(BEFORE_HOST.sub(r"\1..@", value)) if isinstance(value, str) else NOT_SHOWN

@@ -15,7 +15,7 @@ from mezcal.settings.origins import REPOSITORY, NamedOrigin, OriginTable, read_o
 from mezcal.settings.origins.rules import check_repository, implied_auth_type
 from mezcal.settings.other_names import Implied, OtherNames
 from mezcal.settings.profiles import ProfileFields, read_profiles
-from mezcal.settings.rules import reason_of
+from mezcal.settings.rules import NOT_SHOWN, reason_of, shown
 from mezcal.settings.secret_files import SecretFiles
 from mezcal.settings.types import DEFAULT_MAX_PIXELS
 
@@ -257,5 +257,5 @@ def _explain(problem: Any) -> str:
     name = str(problem["loc"][0]).upper()
     field = Settings.model_fields.get(name.lower())
     secret = field is not None and "SecretStr" in str(field.annotation)
-    holds = "a value that is not shown" if secret else repr(problem.get("input"))
+    holds = NOT_SHOWN if secret else shown(problem.get("input"))
     return f"{name} is {holds}: {reason}"

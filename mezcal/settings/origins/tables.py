@@ -25,7 +25,7 @@ from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError, create_m
 from mezcal.settings.fields import SettingFields
 from mezcal.settings.origin_identity import normal_address
 from mezcal.settings.origins.rules import BUCKET, check_repository, implied_auth_type
-from mezcal.settings.rules import reason_of
+from mezcal.settings.rules import NOT_SHOWN, reason_of, shown
 from mezcal.settings.secret_files import secret_in
 
 if TYPE_CHECKING:
@@ -260,5 +260,5 @@ def _explain(name: str, problem: Any) -> str:
     """Returns what is wrong with the origin *name*, in one line."""
     field = str(problem["loc"][0])
     secret = SecretStr in get_args(_annotation(FIELDS[field]))
-    holds = "a value that is not shown" if secret else repr(problem.get("input"))
+    holds = NOT_SHOWN if secret else shown(problem.get("input"))
     return f"ORIGINS_FILE, [{name}]: {field} is {holds}: {reason_of(problem)}"

@@ -105,6 +105,8 @@ def test_one_origin_with_an_empty_prefix_is_the_same_installation(read: Callable
         ('[archive]\nurl = "https://a/"\n', r"has the origin 'archive': a name .* none of archive, repository"),
         ('[a]\nprefix = "x"\n', r"\[a\]: url is missing: http\(s\)://.., s3://bucket/prefix or file:///folder"),
         ('[a]\nurl = "ftp://a/"\n', r"\[a\]: url is 'ftp://a/': must begin with http://, https://, s3:// or file"),
+        ('[a]\nurl = "htps://me:hush@a/"\n', r"\[a\]: url is 'htps://\.\.@a/': must begin with http://"),
+        ('[a]\nurl = "https://a/"\nretries = ["u:hush@a"]\n', r"\[a\]: retries is a value that is not shown: must be"),
         ('[a]\nurl = "https://a/"\nprefix = "../x"\n', r"\[a\]: prefix is '../x': must be the first folders of paths"),
         ('[a]\nurl = "https://a/"\nprefix = "/x"\n', r"\[a\]: prefix is '/x': must be the first folders of paths"),
         ('[a]\nurl = "https://a/"\nretries = 11\n', r"\[a\]: retries is 11: must be at most 10"),

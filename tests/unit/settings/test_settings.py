@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from mezcal.origin.repository import base_url_in
 from mezcal.settings import AuthType, Layout, Settings, WrongSetting, load
 from mezcal.settings.types import DEFAULT_MAX_PIXELS
 from mezcal.settings.typos import find_typos, given_names
@@ -132,6 +134,31 @@ def test_an_error_names_the_variable_its_value_and_the_allowed_values(
     assert message.startswith(f"{name} is {value!r}: ")
     assert allowed in message
     assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "shown"),
+    [
+        ("REPO_BASE_URL", "htps://me:hush@repository/rest/", "htps://..@repository/rest/"),
+        ("REPO_BASE_URL", "me:hush@repository/rest/", "..@repository/rest/"),
+        ("REPO_BASE_URL", "s3://KEY:hu/hush@masters/a", "s3://..@masters/a"),
+        ("REPO_INTERNAL_URL", "http:/me:hush@inside/", "http:/..@inside/"),
+        ("ARCHIVE_API_URL", "htps://me:hu@hush@archive/", "htps://..@archive/"),
+        ("PUBLIC_URL", "me:hush@images", "..@images"),
+    ],
+)
+def test_an_error_shows_no_password_of_a_url(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, shown: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(WrongSetting, match=f"^{name} is '{re.escape(shown)}': must ") as caught:
+        load()
+    assert "hush" not in str(caught.value)
+
+
+def test_an_origin_that_cannot_be_requested_shows_no_password() -> None:
+    with pytest.raises(WrongSetting, match=r"^REPO_BASE_URL is 'https://\.\.@repository/': it may be"):
+        base_url_in("https://me:hu/hush@repository/", "REPO_BASE_URL")
 
 
 def test_secrets_are_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
