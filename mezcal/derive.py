@@ -16,6 +16,7 @@ from mezcal.convert import ConversionContext, ConversionOptions, convert
 from mezcal.convert.context import no_memory_limit
 from mezcal.errors import (
     BrokerDown,
+    Failure,
     MasterDamaged,
     MasterIncomplete,
     NoSuchPicture,
@@ -184,11 +185,20 @@ def _draw_thumbnail(
 
     try:
         picture = draw([master.file for master in masters], draft, recipe.options, context)
-    except (NoSuchPicture, NotAnImage, Undecodable):  # others end at once, without waiting for the rest of the download
-        _complete(masters)
+    except Failure as failure:  # most end at once, without waiting for the rest of the download
+        if isinstance(failure, (NoSuchPicture, NotAnImage, Undecodable)) or _may_be_of_damage(failure, masters):
+            _complete(masters)
         raise
     _complete(masters)
     return picture
+
+
+def _may_be_of_damage(failure: Failure, masters: list[Master]) -> bool:
+    """Return True if *failure* would be remembered, and a digest can tell whether damage of *masters* is its cause.
+
+    One flipped bit makes a small picture too large.
+    """
+    return not failure.retryable and any(master.declares_digest for master in masters)
 
 
 def _complete(masters: list[Master]) -> None:
@@ -207,8 +217,11 @@ def _convert_master(master: Master, draft: Path, context: ConversionContext) -> 
             raise MasterIncomplete(detail) from None
         failure.validators = master.etag, master.last_modified
         raise
-    except TooLarge as failure:
-        failure.validators = master.etag, master.last_modified
+    except Failure as failure:
+        if _may_be_of_damage(failure, [master]):
+            _complete([master])
+        if isinstance(failure, TooLarge):
+            failure.validators = master.etag, master.last_modified
         raise
     except OSError as error:  # failures to read are a `Failure`, so this one is of writing: mostly a full disk
         if is_out_of_memory(error):

@@ -117,6 +117,7 @@ def receive_master(
                 size=size,
                 delimited=response.is_delimited,
                 content_type=response.headers.get("Content-Type"),
+                declares_digest=download.fixity.compares,
                 wait_complete=scratch.wait_complete,
                 completed_at=lambda: scratch.completed_at,
                 bytes_received=lambda: scratch.received,

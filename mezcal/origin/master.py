@@ -41,7 +41,8 @@ class Master:
     downloaded. *bytes_received* returns how many bytes have arrived. *open_again* returns another file of the same
     bytes, with a position of its own; None if the master is not downloaded. *in_parts* is True if reading it may
     request further parts, however long it has been open. *verified_digest* returns the digest that the origin declares,
-    once the whole master was compared with it; None if it declares none.
+    once the whole master was compared with it; None if it declares none. *declares_digest* is True if `complete`
+    compares one.
     """
 
     file: BinaryIO
@@ -52,6 +53,7 @@ class Master:
     delimited: bool = True
     content_type: str | None = None
     in_parts: bool = False
+    declares_digest: bool = False
     wait_complete: Callable[[], object] = field(default=_is_complete, repr=False, compare=False)
     completed_at: Callable[[], float | None] = field(default=_not_downloaded, repr=False, compare=False)
     bytes_received: Callable[[], int] = field(default=_none_received, repr=False, compare=False)

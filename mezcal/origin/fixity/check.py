@@ -73,6 +73,11 @@ class FixityCheck:
         self._coded: dict[str, RunningDigest] = {}
         self.verified: Digest | None = None
 
+    @property
+    def compares(self) -> bool:
+        """True if a digest is known, or asked for."""
+        return bool(self._algorithms)
+
     def start(self) -> None:
         """Start to ask for the late digest."""
         if self._late is not None:

@@ -129,6 +129,7 @@ class FolderOrigin(OneOrigin):
                 size=status.st_size,
                 wait_complete=check_unchanged,
                 bytes_received=lambda: status.st_size,
+                declares_digest=hashed is not None,
                 verified_digest=lambda: hashed.verified if hashed is not None else None,
             )
 

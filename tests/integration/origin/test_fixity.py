@@ -17,7 +17,7 @@ from PIL import Image
 
 from mezcal.convert import ConversionOptions
 from mezcal.derive import derive
-from mezcal.errors import MasterDamaged, MasterIncomplete, OriginFailed
+from mezcal.errors import MasterDamaged, MasterIncomplete, OriginFailed, TooLarge
 from mezcal.origin import open_origin
 from mezcal.origin.archive.frame_files import FrameOrigin
 from mezcal.recipe import Mezzanine
@@ -185,6 +185,19 @@ def test_of_masters_with_one_flipped_bit_none_becomes_a_derivative(
     origin.script("whole.tif", headers=repr_digest(master), body=master)
     derive(Mezzanine.parse("whole.tif"), opened, store, ConversionOptions())
     assert store.sidecar(Mezzanine.parse("whole.tif")).master_digest == f"sha-256:{hashlib.sha256(master).hexdigest()}"
+
+
+def test_a_size_is_believed_only_of_a_master_that_is_not_damaged(
+    origin: OriginServer, repository: Open, tmp_path: Path
+) -> None:
+    picture = io.BytesIO()
+    Image.new("L", (40, 40)).save(picture, "TIFF")
+    master, store = picture.getvalue(), LocalStore(tmp_path / "cache", Layout.BASIC)
+    script = origin.script("a.tif", headers=repr_digest(master), body=master)
+    for failure, body in ((TooLarge, master), (MasterDamaged, flipped(master, len(master) - 1))):
+        script.body = body
+        with pytest.raises(failure):
+            derive(Mezzanine.parse("a.tif"), repository(), store, ConversionOptions(max_pixels=1))
 
 
 # --- a folder
