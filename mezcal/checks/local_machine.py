@@ -9,6 +9,7 @@ from pathlib import Path
 from mezcal.checks import Check, CheckFailed, Severity
 from mezcal.runtime.nginx import HOW_TO_GET, nginx
 from mezcal.settings import Settings
+from mezcal.settings.origins.tables import files_with_secrets
 from mezcal.settings.validation import variables_in_file
 
 OVERCOMMIT = Path("/proc/sys/vm/overcommit_memory")
@@ -56,12 +57,13 @@ def _check_nginx(settings: Settings) -> str:
 
 
 def _check_secrets() -> str:
-    files = _secret_files()
-    for name, file in files.items():
+    files, of_origins = _secret_files(), _files_of_origins()
+    for name, file in ({f"{name}_FILE": file for name, file in files.items()} | of_origins).items():
         if Path(file).stat().st_mode & stat.S_IROTH:
-            detail = f"{name}_FILE names {file}, which all users may read"
+            detail = f"{name} names {file}, which has a secret and which all users may read"
             raise CheckFailed(detail, f"chmod o= {file}", Severity.WARNING)
-    return f"{', '.join(files)} from files" if files else "none come from files"
+    names = [*files, *(["those of ORIGINS_FILE"] if of_origins else [])]
+    return f"{', '.join(names)} from files" if names else "none come from files"
 
 
 def _secret_files() -> dict[str, str]:
@@ -78,6 +80,12 @@ def _secret_files() -> dict[str, str]:
             elif file:
                 files[name] = file
     return files
+
+
+def _files_of_origins() -> dict[str, str]:
+    """Return the files that have secrets of the origins in ORIGINS_FILE, by what names them."""
+    file = os.environ.get("ORIGINS_FILE") or variables_in_file().get("ORIGINS_FILE")
+    return files_with_secrets(Path(file)) if file else {}
 
 
 def _check_codecs() -> str:

@@ -134,6 +134,23 @@ def _check_hosts(tables: tuple[OriginTable, ...], urls: Mapping[str, str | None]
             raise ValueError(f"ORIGINS_FILE, [{host}]: that is the host of {variable}: give the origin another name")
 
 
+def files_with_secrets(file: Path) -> dict[str, str]:
+    """Returns the files with secrets of the origins in *file*, by what names them; *file* itself if it has secrets.
+
+    Raises `ValueError` if *file* cannot be used.
+    """
+    secrets = [field for field, setting in FIELDS.items() if SecretStr in get_args(_annotation(setting))]
+    tables = _read(file)
+    own = any(table.get(field) for table in tables.values() for field in secrets)
+    named = {
+        f"ORIGINS_FILE, [{name}]: {field}_file": str(table[f"{field}_file"])
+        for name, table in tables.items()
+        for field in secrets
+        if table.get(f"{field}_file")
+    }
+    return ({"ORIGINS_FILE": str(file)} if own else {}) | named
+
+
 def with_fields(text: str) -> str:
     """Returns *text* with the fields of a table instead of the settings that they stand for."""
     for field, setting in FIELDS.items():

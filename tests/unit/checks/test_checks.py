@@ -169,6 +169,29 @@ def test_the_files_of_secrets_that_env_names_are_checked(tmp_path: Path, monkeyp
     assert secrets_check().run().detail == "none come from files", "the environment overrides .env"
 
 
+@pytest.mark.parametrize(
+    ("field", "modes", "expected"),
+    [
+        ('password = "one"', (0o600, 0o600), "those of ORIGINS_FILE from files"),
+        ('password = "one"', (0o644, 0o600), "ORIGINS_FILE names {}/origins.toml, which has a secret"),
+        ('password_file = "{}/secret"', (0o644, 0o600), "those of ORIGINS_FILE from files"),
+        ('password_file = "{}/secret"', (0o644, 0o644), "ORIGINS_FILE, [maps]: password_file names {}/secret, which"),
+    ],
+)
+def test_the_files_with_secrets_of_origins_are_checked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, field: str, modes: tuple[int, int], expected: str
+) -> None:
+    origins_file, secret = tmp_path / "origins.toml", tmp_path / "secret"
+    origins_file.write_text(f'[maps]\nurl = "https://maps/"\nusername = "u"\n{field.format(tmp_path)}\n')
+    secret.write_text("one")
+    for file, mode in zip((origins_file, secret), modes, strict=True):
+        file.chmod(mode)
+    monkeypatch.setenv("ORIGINS_FILE", str(origins_file))
+    finding = secrets_check().run()
+    level = "warning" if "names" in expected else "ok"
+    assert (finding.level, expected.format(tmp_path) in finding.detail) == (level, True)
+
+
 def test_a_secret_that_is_set_twice_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "secret"
     file.write_text("secret")
