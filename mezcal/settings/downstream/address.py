@@ -81,6 +81,8 @@ class HookAddress:
         if unknown := sorted(set(self.options) - OPTIONS[self.kind]):
             allowed = ", ".join(sorted(OPTIONS[self.kind]))
             raise WrongSetting(f"a hook of the kind {self.kind} has the option {unknown[0]}: it may have {allowed}")
+        if empty := sorted(name for name, values in self.options.items() if not all(values)):
+            raise WrongSetting(f"the option {empty[0]} of a hook is empty: give it a value, or leave {empty[0]}= out")
         if self.kind == CLOUDFRONT and not DISTRIBUTION.fullmatch(self.url):
             raise WrongSetting("the URL of a CloudFront hook must be cloudfront:// and the id of a distribution")
         again = self.one("again")
