@@ -35,7 +35,8 @@ if TYPE_CHECKING:
 NAME = re.compile(r"[a-z0-9](?:[a-z0-9_-]{0,30}[a-z0-9])?")  # a value in metrics
 RESERVED = frozenset({"repository", "archive"})  # the names of the others in metrics
 ORIGINS_MAX = 50
-SEGMENT = re.compile(r"(?!\.+$)[^/\\%;\s\x00-\x1f\x7f]+")  # no server may read it as `.`, `..` or as two
+UNUSABLE = re.compile(r"[\\%;\s\x00-\x1f\x7f]")  # in a prefix: a server may read it as two folders
+SEGMENT = re.compile(r"(?!\.+$).+")  # no server may read it as `.` or `..`
 WEB_ONLY = frozenset({"auth_type", "jwt_token", "jwt_secret", "redirect_hosts"})
 BUCKET_ONLY = frozenset({"region", "requester_pays", "addressing", "machine_key", "event_buckets"})
 REQUESTS = frozenset(
@@ -205,6 +206,11 @@ def _table(name: str, given: dict[str, Any], settings: SettingFields) -> OriginT
 def _prefix(name: str, prefix: Any) -> str:
     """Returns *prefix* with its final slash. Raises `ValueError` if no path can begin so."""
     plain = prefix.removesuffix("/") if isinstance(prefix, str) else "/"
+    if wrong := UNUSABLE.search(plain):
+        raise ValueError(
+            f"ORIGINS_FILE, [{name}]: prefix is {prefix!r}, which has {wrong[0]!r}: it may have no space, control "
+            f"character, %, \\ or ;. The origin never sees it, so choose another, as {UNUSABLE.sub('-', plain) + '/'!r}"
+        )
     if plain and not all(map(SEGMENT.fullmatch, plain.split("/"))):
         raise ValueError(
             f"ORIGINS_FILE, [{name}]: prefix is {prefix!r}: must be the first folders of paths, as 'maps/', or '' for "

@@ -109,6 +109,12 @@ def test_one_origin_with_an_empty_prefix_is_the_same_installation(read: Callable
         ('[a]\nurl = "https://a/"\nretries = ["u:hush@a"]\n', r"\[a\]: retries is a value that is not shown: must be"),
         ('[a]\nurl = "https://a/"\nprefix = "../x"\n', r"\[a\]: prefix is '../x': must be the first folders of paths"),
         ('[a]\nurl = "https://a/"\nprefix = "/x"\n', r"\[a\]: prefix is '/x': must be the first folders of paths"),
+        (
+            '[a]\nurl = "https://a/"\nprefix = "old maps/x"\n',
+            r"\[a\]: prefix is 'old maps/x', which has ' ': it may have no space, .* choose another, as 'old-maps/x/'",
+        ),
+        ('[a]\nurl = "https://a/"\nprefix = "a;b/"\n', r"\[a\]: prefix is 'a;b/', which has ';': .* as 'a-b/'"),
+        ('[a]\nurl = "https://a/"\nprefix = 7\n', r"\[a\]: prefix is 7: must be the first folders of paths"),
         ('[a]\nurl = "https://a/"\nretries = 11\n', r"\[a\]: retries is 11: must be at most 10"),
         ('[a]\nurl = "https://a/"\nretry = 1\n', r"\[a\]: retry is no part of an origin; it may have prefix, url, "),
         ('[a]\nurl = "https://a/"\npassword = 12\n', r"\[a\]: password is a value that is not shown: must be text"),
