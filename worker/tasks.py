@@ -12,7 +12,6 @@ from celery.exceptions import Retry
 
 from mezcal.derive import JobContext, derive
 from mezcal.errors import (
-    BadRecipe,
     BrokerDown,
     Failure,
     OutOfMemory,
@@ -30,7 +29,7 @@ from mezcal.jobs.state.leases import Lease
 from mezcal.jobs.state.progress import progress_reported
 from mezcal.jobs.state.table import HeldBack
 from mezcal.jobs.transport.celery_pipe import CHORE, CHORE_SECONDS, MAKE
-from mezcal.recipe import from_json
+from mezcal.recipe import from_json, key_of, known_recipe
 from mezcal.runtime.memory_wall import memory_wall
 from mezcal.store.outages import wait_for_store
 from mezcal.telemetry import tracing
@@ -96,12 +95,8 @@ def make(self: Any, wanted: dict[str, Any] | None = None) -> str:
 
 
 def _begin(wanted: dict[str, Any], message: str) -> Claim | None:
-    ctx = context()
-    try:
-        key = from_json(wanted).key
-    except BadRecipe as failure:  # a newer version has sent it: the reaper sends it again, to any worker
-        log.warning("a message is left to a worker of a newer version: %s", failure.detail)
-        return None
+    ctx, recipe = context(), known_recipe(wanted)
+    key = recipe.key if recipe else key_of(wanted)  # a job of a newer version is begun to be given back
     return persist(lambda: ctx.jobs.table.begin(key, ctx.name, message, bulk=serves_bulk()))
 
 

@@ -1,5 +1,6 @@
 """What a client can ask for, as frozen values: equal requests give equal recipes, and equal recipes have equal keys."""
 
+from mezcal.recipe.key import key_of
 from mezcal.recipe.message import Recipe, from_json, known_recipe
 from mezcal.recipe.mezzanine import Mezzanine
 from mezcal.recipe.path import PATH_MAX
@@ -22,6 +23,7 @@ __all__ = [
     "ThumbnailOptions",
     "chosen_profiles",
     "from_json",
+    "key_of",
     "known_recipe",
     "profiles_of",
 ]

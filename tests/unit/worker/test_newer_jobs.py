@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import fakeredis
 import pytest
@@ -16,7 +17,8 @@ from mezcal.jobs.former_queue import FormerQueue
 from mezcal.jobs.state.keys import Keys
 from mezcal.jobs.state.policy import JobPolicy
 from mezcal.jobs.state.table import JobTable
-from mezcal.recipe import Mezzanine
+from mezcal.recipe import Mezzanine, key_of
+from worker import tasks
 from worker.newer_jobs import left_to_newer
 
 PAGE = Mezzanine.parse("book.tif")
@@ -56,6 +58,24 @@ def test_old_jobs_of_a_version_that_was_taken_back_come_again_rarely(
     assert left_to_newer(claim, table)
     [(_, due)] = table.redis.zrange(table.keys.delayed, 0, -1, withscores=True)
     assert before + seconds - 1 < due / 1000 < time.time() + seconds + 10  # it grows while a busy machine stands still
+
+
+def test_a_message_of_an_unknown_recipe_has_its_job_given_back(
+    table: JobTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Left in the queue, it would be sent again at each sweep."""
+    wanted = SimpleNamespace(key=key_of(NEWER), masters_key="", kind="hologram", as_json=lambda: NEWER)
+    table.ensure(cast("Any", wanted), Lane.BULK)
+    monkeypatch.setattr(tasks, "context", lambda: SimpleNamespace(jobs=SimpleNamespace(table=table), name="w"))
+    monkeypatch.setattr(tasks, "serves_bulk", lambda: True)
+    tasks.make.push_request(id="a message")
+    try:
+        assert tasks.make.run(NEWER) == "nothing to do"
+    finally:
+        tasks.make.pop_request()
+    job = table.read(wanted.key)
+    assert job is not None
+    assert (job.state, job.attempts) == (JobState.DELAYED, 0)
 
 
 def test_a_known_job_is_kept(table: JobTable) -> None:
