@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 
 from mezcal.checks import Check, CheckFailed, Finding, Severity
 from mezcal.errors import StoreDown
-from mezcal.store.origin_note import ForeignStore
+from mezcal.store.origin_note import ADOPT, ForeignStore
 from mezcal.store.protocols import DependsOnServer, PublishesByRename
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from mezcal.settings import Settings
     from mezcal.store import DerivativeStore, Store
     from mezcal.store.origin_note import OriginNote
@@ -46,6 +48,15 @@ def server_findings(store: DerivativeStore) -> list[Finding]:
 def scratch_check(settings: Settings) -> Check:
     """Check that masters can be written while they are downloaded."""
     return Check("scratch", partial(_check_scratch, settings), "check the folder of TMP_DIR: its disk, its owner")
+
+
+def left_behind_check(folder: Path) -> Check:
+    """Warn of the cache *folder*, which is not used since REPO_BASE_URL was added."""
+
+    def test() -> str:
+        raise CheckFailed(f"{folder} is not used since REPO_BASE_URL was added", level=Severity.WARNING)
+
+    return Check("cache", test, f"stop mezcal and run once `{ADOPT} {folder}`, or remove the folder")
 
 
 def _hint(store: object) -> str:

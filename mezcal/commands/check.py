@@ -22,14 +22,14 @@ from mezcal.checks.notices import notice_check
 from mezcal.checks.origins import archive_check, master_check, origin_checks
 from mezcal.checks.queues import queue_check
 from mezcal.checks.registration import registration_check
-from mezcal.checks.store import scratch_check, server_findings, thorough_store_check
+from mezcal.checks.store import left_behind_check, scratch_check, server_findings, thorough_store_check
 from mezcal.commands.arguments import add_data_dir, settings_of
 from mezcal.commands.terminal.exit_codes import OK, PROBLEMS
 from mezcal.errors import BrokerDown
 from mezcal.jobs import FormerQueue, Jobs
 from mezcal.settings.typos import find_typos, given_names
 from mezcal.store import open_store
-from mezcal.store.origin_note import OriginNote
+from mezcal.store.origin_note import OriginNote, cache_left_behind
 
 if TYPE_CHECKING:
     import argparse
@@ -146,6 +146,8 @@ def _check_machine(settings: Settings) -> Iterator[Finding]:
     yield writable
     if writable.level is not Severity.FAILED:
         yield from server_findings(store)
+    if (folder := cache_left_behind(settings)) is not None:
+        yield left_behind_check(folder).run()
     yield scratch_check(settings).run()
     yield codecs_check().run()
     if settings.redis_url is not None and settings.redis_url.get_secret_value().startswith(ON_THIS_MACHINE):

@@ -59,7 +59,10 @@ class OriginIdentity:
 
     @property
     def folder_name(self) -> str:
-        """The name of a folder for its cache, which stays the same if an archive or other origins are added."""
+        """The name of a folder for its cache.
+
+        It stays the same if an archive or origins with prefixes are added; not if the first without a prefix is.
+        """
         if not self.repository:
             return "cache-origins"
         main = self.archive if self.archive and self.repository == SAMPLES else self.repository

@@ -228,6 +228,18 @@ def adopt(settings: Settings, folder: Path | None = None) -> Adoption:
     return Adoption(place_of(settings), str(former) if former else None, str(settings.origin_identity))
 
 
+def cache_left_behind(settings: Settings) -> Path | None:
+    """Returns the cache in DATA_DIR of an installation that had only origins with a prefix, if it is not used now.
+
+    An origin for all other paths, as REPO_BASE_URL, gives the cache another name.
+    """
+    former = settings.data_dir.absolute() / OriginIdentity("").folder_name
+    is_named_by_origin = settings.storage == "local" and settings.storage_dir is None
+    if not is_named_by_origin or not settings.origin_identity.others or former == settings.cache_dir:
+        return None
+    return former if former.is_dir() else None
+
+
 def _rename(folder: Path, settings: Settings) -> None:
     target = settings.cache_dir
     if settings.storage != "local" or settings.storage_dir is not None:

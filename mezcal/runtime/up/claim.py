@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mezcal.errors import CannotStart
-from mezcal.store.origin_note import ForeignStore, claim_store, remove_unused_cache
+from mezcal.store.origin_note import ADOPT, ForeignStore, cache_left_behind, claim_store, remove_unused_cache
 from mezcal.telemetry.memory_folder import memory_folder
 
 if TYPE_CHECKING:
@@ -93,8 +93,16 @@ def _holder(descriptor: int) -> str:
 
 def claim_cache(settings: Settings) -> list[str]:
     """Claim the cache for the origin of *settings*. Returns lines for the log. Raises `ForeignStore`, `CannotStart`."""
-    lines = [_take_former_cache(settings), claim_store(settings)]
+    lines = [_take_former_cache(settings), _left_behind(settings), claim_store(settings)]
     return [line for line in lines if line]
+
+
+def _left_behind(settings: Settings) -> str | None:
+    folder = cache_left_behind(settings)
+    if folder is None:
+        return None
+    remedy = f"to keep its images, stop mezcal and run once: {ADOPT} {folder}"
+    return f"the cache {folder} is not used since REPO_BASE_URL was added; {remedy}"
 
 
 def _take_former_cache(settings: Settings) -> str | None:

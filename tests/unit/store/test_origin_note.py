@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from mezcal import cli
+from mezcal.checks.store import left_behind_check
 from mezcal.errors import StoreDown, WrongSetting
 from mezcal.recipe import Mezzanine
+from mezcal.runtime.up.claim import claim_cache
 from mezcal.settings import Layout, Settings, load
 from mezcal.store import LocalStore
-from mezcal.store.origin_note import ForeignStore, OriginNote, adopt, claim_store
+from mezcal.store.origin_note import ForeignStore, OriginNote, adopt, cache_left_behind, claim_store
 from mezcal.store.s3 import S3Store
 from tests.support.store_contract import OBJECTS, RECIPE, opened, put, sidecar
 
@@ -197,3 +199,22 @@ def test_the_cache_of_a_folder_that_was_moved_is_taken_along(
     (new / "a.tif" / "image.jpg").write_bytes(b"\xff\xd8\xff\xd9")
     assert cli.main(words) == 2, "nothing is overwritten"
     assert "exists" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("_bare")
+def test_the_cache_before_repo_base_url_was_added_is_named_and_can_be_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "origins.toml").write_text('[maps]\nprefix = "maps"\nurl = "http://maps.example/"\n')
+    monkeypatch.setenv("ORIGINS_FILE", str(tmp_path / "origins.toml"))
+    monkeypatch.setenv("DATA_DIR", str(tmp_path))
+    before, now = settings(None), settings(ONE)
+    assert claim_cache(before) == []
+    assert cache_left_behind(before) is None
+    (line,) = claim_cache(now)
+    assert line.endswith(f"stop mezcal and run once: mezcal cache adopt {before.cache_dir}")
+    warned = left_behind_check(before.cache_dir).run()
+    assert (warned.level, f"mezcal cache adopt {before.cache_dir}" in warned.hint) == ("warning", True)
+    monkeypatch.setenv("REPO_BASE_URL", ONE)
+    assert cli.main(["cache", "adopt", str(before.cache_dir)]) == 0
+    assert (cache_left_behind(now), now.cache_dir.is_dir(), before.cache_dir.exists()) == (None, True, False)
