@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 from flask import Blueprint, Response, jsonify, request
 from werkzeug.exceptions import BadRequest, NotFound
@@ -19,8 +20,13 @@ from api.security.auth import is_operator, require_read_access, require_write_ac
 from mezcal.jobs.bulk.batches import PREFIX
 from mezcal.recipe import Mezzanine
 
+if TYPE_CHECKING:
+    from mezcal.jobs import Record
+
 jobs = Blueprint("jobs", __name__)
 LIST_MAX = 1000
+PAGE = 100  # failed jobs that are read at once, at least
+LOOKED_AT = 5 * LIST_MAX  # failed jobs, of which most may be those of frames
 LIST = "list"  # the name of a list in the metrics, next to the formats of events
 ID = re.compile(rf"[0-9a-f]{{32}}|{PREFIX}[0-9a-f]{{24}}")  # anything else could name another kind of key in Redis
 
@@ -35,12 +41,23 @@ def failed() -> Response:
     if request.args.get("state") != "failed":
         raise BadRequest("only failed jobs can be listed: use /jobs?state=failed")
     limit = request.args.get("limit", 100, int)
-    records = context().jobs.failures(min(max(limit, 1), LIST_MAX))
-    if not is_operator():
-        records = [record for record in records if record.recipe.get("kind") == Mezzanine.kind]
+    limit = min(max(limit, 1), LIST_MAX)
+    records = context().jobs.failures(limit) if is_operator() else _failed_masters(limit)
     response = jsonify(jobs=[job_json(record) for record in records])
     response.headers["Cache-Control"] = "no-store"
     return response
+
+
+def _failed_masters(limit: int) -> list[Record]:
+    """Return the failed jobs of masters, at most *limit*, out of the first `LOOKED_AT` of all."""
+    found: list[Record] = []
+    page = max(limit, PAGE)
+    for skipped in range(0, LOOKED_AT, page):
+        records = context().jobs.failures(page, skipped)
+        found += [record for record in records if record.recipe.get("kind") == Mezzanine.kind]
+        if not records or len(found) >= limit:
+            break
+    return found[:limit]
 
 
 @jobs.post("/jobs")

@@ -290,9 +290,9 @@ class Jobs:
         return failed and self.table.forget(key)
 
     @raises_broker_down()
-    def failures(self, most: int = 100) -> list[Record]:
-        """Return the failed and quarantined jobs; those that are remembered longest come first."""
-        return self.table.failures(most)
+    def failures(self, most: int = 100, skipped: int = 0) -> list[Record]:
+        """Return the failed and quarantined jobs after *skipped* others; those remembered longest come first."""
+        return self.table.failures(most, skipped)
 
     def listed_seconds(self, failure: Failure) -> int:
         """Return for how long `failures` has the *failure* of a bulk job."""

@@ -36,9 +36,10 @@ class JobLookups:
         until = self.redis.zscore(self.keys.failed, key)
         return None if until is None or math.isinf(until) else until / 1000
 
-    def failures(self, most: int = 100) -> list[Record]:
-        """Return the failed and quarantined jobs; those that are remembered longest come first."""
-        return self.records(cast("list[str]", self.redis.zrange(self.keys.failed, 0, most - 1, desc=True)))
+    def failures(self, most: int = 100, skipped: int = 0) -> list[Record]:
+        """Return the failed and quarantined jobs after *skipped* others; those remembered longest come first."""
+        keys = self.redis.zrange(self.keys.failed, skipped, skipped + most - 1, desc=True)
+        return self.records(cast("list[str]", keys))
 
     def running(self, most: int) -> list[Record]:
         """Return at most so many of the running jobs; those whose leases end first come first."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -374,6 +375,24 @@ def test_jobs_of_recipes_of_another_version_are_listed(app_with: Callable[..., F
     table.redis.hset(table.keys.job(key), "recipe", '{"kind": "mezzanine", "path": "../x.tif"}')
     response = app.test_client().get("/jobs?state=failed", base_url="http://127.0.0.1:5000")
     assert [job["image"] for job in response.get_json()["jobs"]] == [None]
+
+
+def test_failed_masters_are_listed_behind_failed_frames(
+    app_with: Callable[..., Flask], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.routes.jobs.PAGE", 1)
+    app = app_with(api_tokens="one")
+    table = app.extensions["mezcal"].jobs.table
+    for name, kind in (("a.tif", "mezzanine"), ("b.tif", "thumbnail"), ("c.tif", "thumbnail")):
+        recipe = Mezzanine.parse(name)
+        table.ensure(recipe, Lane.BULK)
+        table.fail(table.begin(recipe.key, "host:1"), Undecodable("no strip can be read"))
+        table.redis.hset(table.keys.job(recipe.key), "recipe", json.dumps(recipe.as_json() | {"kind": kind}))
+        table.redis.zadd(table.keys.failed, {recipe.key: time.time() * 1000 + 1e6 * ord(name[0])})
+    stranger, operator = of_stranger_and_operator(app, "/jobs?state=failed&limit=1")
+    masters, everything = (response.get_json()["jobs"] for response in (stranger, operator))
+    assert [job["id"] for job in masters] == [Mezzanine.parse("a.tif").key]
+    assert [job["id"] for job in everything] == [Mezzanine.parse("c.tif").key]
 
 
 def test_caches_know_that_a_job_depends_on_the_authorization(app_with: Callable[..., Flask]) -> None:
