@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from mezcal.convert.fits.coordinates import FrameCoordinates
 from mezcal.convert.fits.read.frame import FrameHeader
+from mezcal.convert.fits.read.joined_header import lacks_matrix
 from mezcal.convert.fits.read.mosaic import Mosaic
 from mezcal.errors import NoSuchSection
 
@@ -33,7 +34,12 @@ def coordinates_of(frame: FitsFrame, cutout: Cutout | None) -> FrameCoordinates:
 
 
 def _of_part(frame: FitsFrame, part: MosaicPart) -> FrameCoordinates:
-    """Returns the coordinates of the joined picture by those of one amplifier."""
+    """Returns the coordinates of the joined picture by those of one amplifier. Raises `NoSuchSection` without any."""
+    if lacks_matrix(part.header, part.data, part.target):
+        raise NoSuchSection(
+            "an amplifier that is read out from the other end has CRPIX but no matrix (CD, PC or CDELT) of its own, "
+            "so its axes on the sky are not known: use x and y"
+        )
     return FrameCoordinates.of(FrameHeader(part.header, frame.header.primary).merged(), frame.plane.shape)
 
 

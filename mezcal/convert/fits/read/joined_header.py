@@ -31,8 +31,22 @@ def joined_header(own: Any, data: DetectorSection, target: DetectorSection) -> A
         return own
 
 
+def lacks_matrix(own: Any, data: DetectorSection, target: DetectorSection) -> bool:
+    """Returns True if an amplifier with a CRPIX was read out from the other end and has no matrix of its own.
+
+    That of the primary header may be along the axes of the amplifier, or along those of the joined picture.
+    """
+    has_place = "CRPIX1" in own and "CRPIX2" in own
+    return has_place and _signs(data, target) != (1, 1) and sky_matrix(own) is None
+
+
+def _signs(data: DetectorSection, target: DetectorSection) -> tuple[int, int]:
+    """Returns -1 for each axis, x and y, along which *data* is mirrored in *target*, else 1."""
+    return -1 if target.flip_columns != data.flip_columns else 1, -1 if target.flip_rows != data.flip_rows else 1
+
+
 def _moved(header: Any, data: DetectorSection, target: DetectorSection) -> Any:
-    signs = -1 if target.flip_columns != data.flip_columns else 1, -1 if target.flip_rows != data.flip_rows else 1
+    signs = _signs(data, target)
     firsts = (data.left, target.left, data.right), (data.bottom, target.bottom, data.top)
     for axis, (sign, (first, place, end)) in enumerate(zip(signs, firsts, strict=True), 1):
         reference = float(header[f"CRPIX{axis}"])

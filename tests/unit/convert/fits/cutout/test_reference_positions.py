@@ -15,6 +15,7 @@ from astropy.wcs import WCS
 from mezcal.convert import ConversionContext
 from mezcal.convert.fits.cutout.placement import place_cutout
 from mezcal.convert.fits.read.frame import open_frame
+from mezcal.errors import NoSuchSection
 from mezcal.recipe import ThumbnailOptions
 from tests.support.wcs_tools import needs_tools
 from tests.unit.convert.fits.cutout.frames import SIDE, amplifiers, header, sky, write
@@ -86,6 +87,26 @@ def test_coordinates_in_the_primary_header_alone_are_of_the_joined_picture(tmp_p
         hdus[0].header.update(FRAMES["TAN"])
     found = places(path, TABLE["TAN"])
     np.testing.assert_allclose(centres(found), [each.wcslib for each in TABLE["TAN"]], rtol=0, atol=WCSLIB_WITHIN)
+
+
+def without_matrix(path: Path) -> Path:
+    """Move the matrix of all amplifiers to the primary header."""
+    with fits.open(path, mode="update") as hdus:
+        for name in ("CD1_1", "CD1_2", "CD2_1", "CD2_2"):
+            hdus[0].header[name] = header()[name]
+            for hdu in hdus[1:]:
+                hdu.header.remove(name)
+    return path
+
+
+def test_a_mirrored_amplifier_without_a_matrix_of_its_own_has_no_positions(tmp_path: Path) -> None:
+    """Which axes that of the primary header has is not known."""
+    path = without_matrix(amplifiers(tmp_path / "raw.fits", sky(), header(), mirrored=True))
+    options = ThumbnailOptions.parse({"x": 250, "y": 250, "size": "5arcsec"})
+    with path.open("rb") as file, open_frame(file, options, ConversionContext()) as frame:
+        assert options.cutout is not None
+        with pytest.raises(NoSuchSection, match="no matrix"):
+            place_cutout(frame, options.cutout, options)
 
 
 def test_an_amplifier_is_where_its_own_coordinates_say(tmp_path: Path) -> None:
