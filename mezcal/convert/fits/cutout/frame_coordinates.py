@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from mezcal.convert.fits.coordinates import FrameCoordinates
+from mezcal.convert.fits.coordinates import NO_COORDINATES, FrameCoordinates
 from mezcal.convert.fits.read.frame import FrameHeader
 from mezcal.convert.fits.read.joined_header import lacks_matrix
 from mezcal.convert.fits.read.mosaic import Mosaic
@@ -51,16 +51,22 @@ def _at_pixel(frame: FitsFrame, mosaic: Mosaic, place: tuple[float, float]) -> F
 def _at_position(frame: FitsFrame, mosaic: Mosaic, centre: tuple[float, float]) -> FrameCoordinates:
     """Returns the coordinates of the amplifier that shows *centre*, else of the one nearest to it.
 
-    In a gap between amplifiers, their coordinates may differ by the error of DETSEC.
+    In a gap between amplifiers, their coordinates may differ by the error of DETSEC. Amplifiers without coordinates are
+    passed over. Raises `NoSuchSection` if none has them.
     """
-    best, nearest = None, math.inf
+    best, nearest, refused = None, math.inf, NoSuchSection(NO_COORDINATES)
     for part in mosaic.parts:
-        coordinates = _of_part(frame, part)
+        try:
+            coordinates = _of_part(frame, part)
+        except NoSuchSection as failure:
+            refused = failure
+            continue
         try:
             distance = part.distance_to(*coordinates.to_pixel(*centre))
         except NoSuchSection:
             distance = math.inf
         if best is None or distance < nearest:
             best, nearest = coordinates, distance
-    assert best is not None, "a mosaic has parts"
+    if best is None:
+        raise refused
     return best

@@ -109,6 +109,16 @@ def test_a_mirrored_amplifier_without_a_matrix_of_its_own_has_no_positions(tmp_p
             place_cutout(frame, options.cutout, options)
 
 
+def test_an_amplifier_without_coordinates_is_passed_over(tmp_path: Path) -> None:
+    """Only the first of four amplifiers is not mirrored."""
+    path = without_matrix(amplifiers(tmp_path / "raw.fits", sky(), header(), mirrored=True))
+    ra, dec = WCS(header()).all_pix2world([[60, 70]], 0)[0].tolist()
+    options = ThumbnailOptions.parse({"ra": ra, "dec": dec, "size": "9px"})
+    with path.open("rb") as file, open_frame(file, options, ConversionContext()) as frame:
+        assert options.cutout is not None
+        assert place_cutout(frame, options.cutout, options).section.centre == pytest.approx((60, 70), abs=0.01)
+
+
 def test_an_amplifier_is_where_its_own_coordinates_say(tmp_path: Path) -> None:
     """DETSEC leaves out the gap between two chips, which the coordinates have."""
     path = amplifiers(tmp_path / "raw.fits", sky(), header())
