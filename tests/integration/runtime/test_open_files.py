@@ -15,7 +15,7 @@ from api.server.open_files import FILES_MOST, limits
 from tests.support.installation import SAMPLES, Installation
 from tests.support.masters import grey_tiff
 from tests.support.origin_server import OriginServer
-from tests.support.waiting import until
+from tests.support.waiting import START, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -91,7 +91,7 @@ def no_more_threads(pid: int) -> Iterator[int]:
 def test_requests_wait_for_a_thread_where_none_can_be_started(installation: Installation, origin: OriginServer) -> None:
     processes = installation.pids("gunicorn")
     origin.script("threads.tif", body=grey_tiff(200))
-    until(lambda: installation.ask("threads.tif").status_code == 200, what="an image")
+    until(lambda: installation.ask("threads.tif").status_code == 200, START, "an image")
     port = int(installation.url.rpartition(":")[2])
     with no_more_threads(processes[-1]) as threads, ExitStack() as silent:
         for _ in range(threads):
