@@ -57,7 +57,7 @@ class Algorithm:
 
 
 # By their names in the registry of RFC 9530 (crc32 and crc64nvme are only in S3), the preferred first: the SHA that
-# repositories keep, then what takes less time; a CRC of 32 bits last. That somebody deceives is not what they are for.
+# repositories keep, then what takes less time; a CRC of 32 bits last. They find damage, not fraud.
 ALGORITHMS: Mapping[str, Algorithm] = {
     "sha-256": Algorithm(hashlib.sha256, 32),
     "sha-512": Algorithm(hashlib.sha512, 64),
