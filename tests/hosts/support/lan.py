@@ -8,6 +8,7 @@ import subprocess
 import sys
 from contextlib import contextmanager, suppress
 from functools import cache
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 HERE = "here"  # the host of the test itself: clients, and what is asked for the state
 MTU = "9000"
+NUMBERS = count()  # of the networks: one process may have several at the same time
 
 
 class Lan:
@@ -28,9 +30,10 @@ class Lan:
     def __init__(self, folder: Path, names: list[str], seed: int) -> None:
         self.folder = folder
         self.hosts = [HERE, *names]
-        self._third = os.getpid() % 250
+        number = next(NUMBERS)
+        self._third = (os.getpid() + number) % 250
         self._seed = seed
-        self._namespaces = {name: f"mezcal-{os.getpid()}-{name}" for name in names}
+        self._namespaces = {name: f"mezcal-{os.getpid()}-{number}-{name}" for name in names}
         self._processes: list[tuple[str, subprocess.Popen[bytes]]] = []
 
     def __enter__(self) -> Self:
