@@ -61,6 +61,11 @@ class Progress:
         self._moments["stored"] = time.monotonic()
 
     @property
+    def shares_download(self) -> bool:
+        """True if all masters were downloaded by another process."""
+        return bool(self._masters) and all(master.shared for master in self._masters)
+
+    @property
     def stage(self) -> Stage:
         """The present progress."""
         if not self._masters:

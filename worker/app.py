@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import socket
+import time
 from dataclasses import dataclass
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ from mezcal.convert import ConversionOptions
 from mezcal.errors import ProfileMissing
 from mezcal.ingest.denial import Denier
 from mezcal.ingest.events import MasterResolver
-from mezcal.jobs import Jobs
+from mezcal.jobs import Jobs, Lane
 from mezcal.jobs.outages import persist
 from mezcal.jobs.state.keys import Keys
 from mezcal.jobs.state.policy import JobPolicy
@@ -24,10 +25,12 @@ from mezcal.jobs.state.table import JobTable
 from mezcal.jobs.transport.celery_pipe import WORKER_SECONDS, CeleryPipe, configure, connect
 from mezcal.origin import open_origin
 from mezcal.origin.archive import FrameOrigin
-from mezcal.recipe import MEZZANINE, Mezzanine, Thumbnail, profiles_of
+from mezcal.origin.archive.shared_frames import FrameSharing, SharedFrames
+from mezcal.recipe import MEZZANINE, Mezzanine, Thumbnail, from_json, profiles_of
 from mezcal.runtime.memory_budget import MIB, MemoryBudget, budget
 from mezcal.runtime.parent_death import follow_parent
 from mezcal.runtime.processes import PARTNER
+from mezcal.runtime.shared_files import SharedFiles
 from mezcal.settings import Settings, load
 from mezcal.settings.typos import find_typos, given_names
 from mezcal.store import open_store
@@ -39,6 +42,7 @@ from worker.metrics import count_origin_response
 from worker.metrics.server import MetricsProcess
 
 if TYPE_CHECKING:
+    from mezcal.jobs import Claim
     from mezcal.origin import MasterSource, Origin
     from mezcal.recipe import Recipe
     from mezcal.store import DerivativeStore
@@ -86,6 +90,7 @@ class WorkerContext:
     jobs: Jobs
     masters: MasterResolver
     memory: MemoryBudget
+    frames: SharedFrames | None
     name: str
     denier: Denier
 
@@ -102,13 +107,22 @@ class WorkerContext:
             )
         return ConversionOptions.of(self.settings, profile.name)
 
-    def origin_of(self, recipe: Recipe) -> MasterSource:
-        """Return the origin of *recipe*'s masters: the repository, or the archive by the ticket that a client left."""
+    def origin_of(self, claim: Claim) -> MasterSource:
+        """Return the origin of a job's masters: the repository, or the archive by the ticket that a client left."""
+        recipe = from_json(claim.recipe)
         if not isinstance(recipe, Thumbnail):
             return self.origin
         ticket = persist(lambda: self.jobs.ticket(recipe))
         free_space = free_space_for_masters(self.settings, self.store)
-        return FrameOrigin(self.settings, ticket, partial(count_origin_response, "archive"), free_space)
+        observer = partial(count_origin_response, "archive")
+        return FrameOrigin(self.settings, ticket, observer, free_space, self._sharing(recipe, claim))
+
+    def _sharing(self, recipe: Thumbnail, claim: Claim) -> FrameSharing:
+        """Return how the job shares files of frames: those of before a change are not used, and none for a remake."""
+        versions = {str(frame.id): frame.version for frame in recipe.frames}
+        age = 0.0 if claim.remake else claim.masters_age
+        since = 0 if age is None else time.monotonic_ns() - int(age * 1e9)
+        return FrameSharing(self.frames, versions, since, evicts=claim.lane is Lane.INTERACTIVE)
 
 
 @cache
@@ -125,6 +139,7 @@ def context() -> WorkerContext:
         jobs=Jobs(table, CeleryPipe(app, tracing.message_headers)),
         masters=MasterResolver(given, origin),
         memory=memory(),
+        frames=frames(),
         name=f"{socket.gethostname()}:{os.getpid()}",
         denier=Denier(store, given.denied_status),
     )
@@ -139,6 +154,13 @@ def memory() -> MemoryBudget:
     return MemoryBudget.inherited() or MemoryBudget(
         settings().worker_memory or budget(app.conf.worker_concurrency or 1)
     )
+
+
+@cache
+def frames() -> SharedFrames | None:
+    """Return the files of frames that this worker's processes share. They are made before the first fork."""
+    files = SharedFiles.inherited() or SharedFiles.create(settings())
+    return SharedFrames(files) if files is not None else None
 
 
 def has_partner() -> bool:
@@ -168,6 +190,7 @@ def _before_first_fork(sender: Any, **_: Any) -> None:
     """Make what the main process shares with its pool."""
     app.conf.worker_concurrency = sender.concurrency
     memory()
+    frames()
     stop_flag.share()
     multiprocess.start_sharing("worker")
     serve_metrics()

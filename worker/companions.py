@@ -11,7 +11,6 @@ from redis import RedisError
 from mezcal.errors import BrokerDown
 from mezcal.jobs import Lane
 from mezcal.origin.kept_masters import KeptMasters
-from mezcal.recipe import from_json
 from mezcal.runtime.memory_wall import resident_bytes
 from worker.app import app, context
 from worker.stop_flag import is_stopping
@@ -35,7 +34,7 @@ class JobChain:
     """
 
     def __init__(self, first: Claim, message: str) -> None:
-        self.masters = KeptMasters(context().origin_of(from_json(first.recipe)), keep=bool(first.source))
+        self.masters = KeptMasters(context().origin_of(first), keep=bool(first.source))
         self.began = time.monotonic()
         self._last, self._message = first, message
 

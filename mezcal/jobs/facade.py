@@ -180,7 +180,7 @@ class Jobs:
 
         A worker that runs the job will publish nothing.
         """
-        self.table.forget(recipe.key, self.table.source_of(recipe))
+        self.table.forget(recipe.key, self.table.source_of(recipe), recipe.kind)
         self.recent.remove([recipe])
 
     @raises_broker_down("the queue cannot be reached, and the derivative is not cached")

@@ -117,6 +117,7 @@ def receive_master(
                 size=size,
                 delimited=response.is_delimited,
                 content_type=response.headers.get("Content-Type"),
+                sends_parts=download.sends_parts,
                 declares_digest=download.fixity.compares,
                 wait_complete=scratch.wait_complete,
                 completed_at=lambda: scratch.completed_at,
@@ -142,7 +143,10 @@ def _create_scratch(response: HttpResponse, budget: RetryBudget, context: Downlo
 
 
 class Download:
-    """One master that is arriving: `start` it, read its scratch file, and `cancel` it in every case."""
+    """One master that is arriving: `start` it, read its scratch file, and `cancel` it in every case.
+
+    *sends_parts* is True if its server promises parts of the same version.
+    """
 
     def __init__(
         self,
@@ -159,8 +163,8 @@ class Download:
         self._logged_url = self._url.partition("?")[0]  # the query may be a signature, which is as good as a key
         self._response: HttpResponse | None = response
         self._etag = strong_etag(response.headers.get("ETag"))
-        self._ranges = _accepts_ranges(response) and self._etag is not None and scratch.size is not None
-        self._spans_left = SPANS_MAX if self._ranges else 0
+        self.sends_parts = _accepts_ranges(response) and self._etag is not None and scratch.size is not None
+        self._spans_left = SPANS_MAX if self.sends_parts else 0
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="origin-download", daemon=True)
 
@@ -231,7 +235,7 @@ class Download:
 
     def _resume(self) -> HttpResponse:
         """Request the missing rest if the origin promises the same bytes, else the whole master, to compare them."""
-        if self._ranges and self._scratch.received:
+        if self.sends_parts and self._scratch.received:
             response = self._request_range(self._scratch.received, None)
         else:
             response = self._client.get(self._url, self._budget)

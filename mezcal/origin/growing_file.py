@@ -8,7 +8,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from mezcal.errors import MasterIncomplete, StoreDown, is_disk_full
 
@@ -150,10 +150,25 @@ def _create_unnamed(folder: Path) -> IO[bytes]:
         raise StoreDown(f"the scratch folder cannot be used: {error.strerror}") from error
 
 
+class ScratchBytes(Protocol):
+    """The bytes of a `ScratchFile`, for reading. *size* is None until it is known."""
+
+    size: int | None
+
+    def available(self, at: int) -> int:
+        """Return how many bytes can be read from the offset *at* on without waiting."""
+
+    def read_into(self, at: int, buffer: memoryview) -> int:
+        """Fill *buffer* from the offset *at* on; wait for the first byte. Returns the number of bytes, 0 at the end."""
+
+    def wait_complete(self) -> int:
+        """Wait until all bytes have arrived and return their number."""
+
+
 class GrowingFile(io.RawIOBase):
     """A scratch file for reading, as if it had already arrived. Wrap it in a BufferedReader."""
 
-    def __init__(self, scratch: ScratchFile, fetch_ahead: Callable[[int], None]) -> None:
+    def __init__(self, scratch: ScratchBytes, fetch_ahead: Callable[[int], None]) -> None:
         self._scratch = scratch
         self._fetch_ahead = fetch_ahead
         self._position = 0

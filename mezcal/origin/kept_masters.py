@@ -47,7 +47,10 @@ class KeptMasters:
 
     def holds(self, path: str) -> bool:
         """Return True if opening and reading the master at *path* takes no further request: it is downloaded whole."""
-        return path in self._masters and not self._masters[path].in_parts
+        if path in self._masters:
+            return not self._masters[path].in_parts
+        shared: Callable[[str], bool] | None = getattr(self._origin, "holds", None)
+        return shared is not None and shared(path)
 
     @contextmanager
     def open(self, path: str) -> Iterator[Master]:

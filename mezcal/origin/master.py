@@ -40,9 +40,10 @@ class Master:
     *completed_at* returns when the last byte arrived, on the monotonic clock; None if it has not, or if nothing is
     downloaded. *bytes_received* returns how many bytes have arrived. *open_again* returns another file of the same
     bytes, with a position of its own; None if the master is not downloaded. *in_parts* is True if reading it may
-    request further parts, however long it has been open. *verified_digest* returns the digest that the origin declares,
-    once the whole master was compared with it; None if it declares none. *declares_digest* is True if `complete`
-    compares one.
+    request further parts, however long it has been open. *sends_parts* is True if it is downloaded whole although its
+    server sends parts, too. *shared* is True if it was downloaded for another job. *verified_digest* returns the digest
+    that the origin declares, once the whole master was compared with it; None if it declares none. *declares_digest* is
+    True if `complete` compares one.
     """
 
     file: BinaryIO
@@ -53,6 +54,8 @@ class Master:
     delimited: bool = True
     content_type: str | None = None
     in_parts: bool = False
+    sends_parts: bool = False
+    shared: bool = False
     declares_digest: bool = False
     wait_complete: Callable[[], object] = field(default=_is_complete, repr=False, compare=False)
     completed_at: Callable[[], float | None] = field(default=_not_downloaded, repr=False, compare=False)

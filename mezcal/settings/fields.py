@@ -273,6 +273,12 @@ class SettingFields(BaseSettings):
         "unset, workers download from any host that the archive names, including hosts of your own "
         "network.",
     )
+    frames_kept_bytes: Bytes = Field(
+        512 * 2**20,
+        ge=0,
+        description="Space in TMP_DIR, for each worker, where whole files of frames stay for five minutes, so that "
+        "other thumbnails and cutouts of them need no download; in bytes or as `2GiB`. 0 keeps none.",
+    )
     archive_bucket: str | None = Field(
         None,
         description="Bucket of the science archive. If set, thumbnails of THUMBNAIL_SIZES are put there and registered "

@@ -6,6 +6,7 @@ with ArchiveServer() as archive:
     archive.expire_urls()            # URLs given out so far are refused from now on
     archive.script("/frames/1/", status=503)
     archive.ranges = True            # files are sent in parts, too
+    archive.halfway.clear()          # whole files stop in the middle until it is set
     assert [thumbnail["size"] for thumbnail in archive.thumbnails] == ["small"]
     assert archive.count("/files/1") == 1
 """
@@ -37,6 +38,8 @@ class ArchiveServer:
         self.requests: list[tuple[str, str | None]] = []  # path with query, Authorization
         self.hold = threading.Event()  # files are sent while it is set
         self.hold.set()
+        self.halfway = threading.Event()
+        self.halfway.set()
         self.generation = 0
         self.ranges = False
         self.sent: dict[int, int] = {}  # bytes of each file
@@ -57,6 +60,7 @@ class ArchiveServer:
 
     def __exit__(self, *_: object) -> None:
         self.hold.set()
+        self.halfway.set()
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
@@ -171,21 +175,26 @@ class _Responses(BaseHTTPRequestHandler):
             return self._send(403, b"expired")
         archive.hold.wait(20)
         body, wanted = archive.frames[number]["file"].read_bytes(), self.headers.get("Range")
+        headers = {"ETag": f'"{number}-{len(body)}"', "Accept-Ranges": "bytes"} if archive.ranges else {}
         if not archive.ranges or wanted is None:
             archive.note_sent(number, len(body))
-            return self._send(200, body, "application/octet-stream")
-        first, last = (int(place) for place in wanted.removeprefix("bytes=").split("-"))
-        part = body[first : last + 1]
+            return self._send(200, body, "application/octet-stream", headers, archive.halfway)
+        first, _, last = wanted.removeprefix("bytes=").partition("-")
+        part = body[int(first) : int(last or len(body) - 1) + 1]
         archive.note_sent(number, len(part))
-        place = f"bytes {first}-{first + len(part) - 1}/{len(body)}"
-        tag = f'"{number}-{len(body)}"'
-        return self._send(206, part, "application/octet-stream", {"Content-Range": place, "ETag": tag})
+        headers["Content-Range"] = f"bytes {first}-{int(first) + len(part) - 1}/{len(body)}"
+        return self._send(206, part, "application/octet-stream", headers)
 
     def _json(self, answer: dict[str, Any]) -> None:
         self._send(200, json.dumps(answer).encode())
 
     def _send(
-        self, status: int, body: bytes, kind: str = "application/json", headers: dict[str, str] | None = None
+        self,
+        status: int,
+        body: bytes,
+        kind: str = "application/json",
+        headers: dict[str, str] | None = None,
+        halfway: threading.Event | None = None,
     ) -> None:
         self.send_response(status)
         for name, value in (headers or {}).items():
@@ -193,6 +202,10 @@ class _Responses(BaseHTTPRequestHandler):
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
+        if halfway is not None:
+            self.wfile.write(body[: len(body) // 2])
+            halfway.wait(20)
+            body = body[len(body) // 2 :]
         self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:

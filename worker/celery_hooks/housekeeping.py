@@ -20,7 +20,7 @@ from mezcal.jobs import Worker
 from mezcal.jobs.transport.celery_pipe import CHORES
 from mezcal.jobs.transport.probe import REPLICA
 from mezcal.telemetry.history import MinuteRecorder, job_recorder
-from worker.app import context, has_partner, serve_metrics
+from worker.app import context, frames, has_partner, serve_metrics
 from worker.chores import claim_due
 
 log = logging.getLogger(__name__)
@@ -81,6 +81,8 @@ class HousekeepingStep(bootsteps.StartStopStep):  # type: ignore[misc]  # celery
     def _sweep(self) -> None:
         touch_heartbeat()
         serve_metrics()
+        if (shared := frames()) is not None:
+            shared.expire()
         try:
             self._worker = describe(self._consumer)
             context().jobs.workers.heartbeat(self._worker)

@@ -44,7 +44,7 @@ class JobAttempt:
     @property
     def shares_download(self) -> bool:
         """True if the derivative was made from masters that were downloaded for another job."""
-        return self.claim.is_companion and self.progress.made is not None
+        return (self.claim.is_companion or self.progress.shares_download) and self.progress.made is not None
 
     def end(self, outcome: str, failure: Failure | None = None) -> None:
         """Count and log the attempt. *outcome* is a value of the label `outcome` of `mezcal_jobs_total`."""

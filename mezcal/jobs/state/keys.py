@@ -157,7 +157,8 @@ class Keys:
         """Hash: the processes that have the masters of *source* open, and begin its queued jobs one after the other;
         expires. Fields: chain:<token of the first job> (when that began) for each, and of the newest: chain, key and
         token (of its running job), since, window (milliseconds for which it holds back jobs with a waiting client; set
-        with its second job), bulk ('1' if it serves that lane), ended (when its last job did).
+        with its second job), bulk ('1' if it serves that lane), ended (when its last job did). Of frames also: changed
+        (when they did last: files that were downloaded before are not used).
         """
         return f"{self.prefix}reading:{source}"
 

@@ -107,6 +107,7 @@ class Claim:
     uncounted: int = 0  # failed attempts that do not count, because the master has changed and must be read
     source: str = ""  # `masters_key` of the recipe; "" if its masters are not downloaded
     chain: str = ""  # the token of the first job that was made from the same download
+    masters_age: float | None = None  # seconds since frames changed: files of before are not used; None if long ago
 
     @property
     def is_companion(self) -> bool:
@@ -116,7 +117,7 @@ class Claim:
     @classmethod
     def parse(cls, answer: list[str]) -> Claim:
         """Read the *answer* of `begin.lua`."""
-        key, recipe, token, attempt, lane, remake, suspect, queued, headers, uncounted, source, chain = answer
+        key, recipe, token, attempt, lane, remake, suspect, queued, headers, uncounted, source, chain, age = answer
         return cls(
             key=key,
             recipe=json.loads(recipe),
@@ -130,6 +131,7 @@ class Claim:
             uncounted=int(uncounted),
             source=source,
             chain=chain,
+            masters_age=float(age) / 1000 if age else None,
         )
 
 

@@ -79,12 +79,13 @@ class JobTable(JobLookups):
         """
         return _message(self._run("retry", key, {"lane": lane, "ticket": ticket_text(urls)}))
 
-    def forget(self, key: str, source: str = "") -> bool:
+    def forget(self, key: str, source: str = "", kind: str = "") -> bool:
         """Delete the job *key*. A worker that runs it loses its lease. Returns True if the job existed.
 
-        No job of *source* that is queued from now on is made from masters that are open already.
+        No job of *source* that is queued from now on is made from masters that are open already. *kind* is that of its
+        recipe.
         """
-        return bool(self._run("forget", key, {"source": source}))
+        return bool(self._run("forget", key, {"source": source, "kind": kind}))
 
     def withdraw(self, keys: list[str], since: float) -> int:
         """Delete those of the bulk jobs *keys* that were first asked for after *since* (seconds of Redis' clock) and
@@ -225,7 +226,7 @@ class JobTable(JobLookups):
             args |= {"ticket": ticket_text(request.urls), "client": digest(request.client), "headers": headers}
             args["client_max"] = self.policy.client_max
             return self._run("ensure", recipe.key, args, recipe.as_json(), client)
-        args["remake"] = "1" if request.remake else ""
+        args |= {"remake": "1" if request.remake else "", "kind": recipe.kind}
         return self._run("change", recipe.key, args, recipe.as_json(), client)
 
     def _finish(

@@ -2,6 +2,7 @@
 
 `client.py` sends requests to its API, with the credential of the client that asks mezcal. `frame_selection.py` selects
 the frames of a thumbnail. `frame_files.py` fetches their files, in a worker, by the signed URLs of a ticket.
+`shared_frames.py` shares whole files between the processes of a worker.
 """
 
 from mezcal.origin.archive.client import ArchiveClient, FrameRecord

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 from mezcal.errors import MasterDenied, MasterForbidden, OriginRedirectRefused, TicketExpired
 from mezcal.http import has_user, ignore_outcome, normalise_url, server_of
 from mezcal.origin.access import Addresses, WebAccess
+from mezcal.origin.archive.shared_frames import FrameSharing
 from mezcal.origin.client import OriginClient
 from mezcal.origin.download import DownloadContext, MasterAddress, open_download
 from mezcal.origin.growing_file import free_nothing
@@ -30,7 +31,10 @@ READ_SECONDS = 60.0  # thumbnail-service's time-out between two reads of a file
 
 
 class FrameOrigin:
-    """An origin whose paths are the ids of a ticket's frames. The ticket maps each id to the signed URL of its file."""
+    """An origin whose paths are the ids of a ticket's frames. The ticket maps each id to the signed URL of its file.
+
+    Whole files are shared with other processes by *sharing*.
+    """
 
     def __init__(
         self,
@@ -38,13 +42,15 @@ class FrameOrigin:
         ticket: Mapping[str, str],
         observer: Observer = ignore_outcome,
         free_space: FreeSpaceCallback = free_nothing,
+        sharing: FrameSharing | None = None,
     ) -> None:
         self.base_url = (settings.archive_api_url or "").rstrip("/") + "/"
         self._settings = settings.model_copy(update={"auth_type": AuthType.NONE, "origin_read_timeout": READ_SECONDS})
         self._allowed_hosts = frozenset(host.lower() for host in settings.archive_file_hosts)
         self._ticket = ticket
         self._observer = observer
-        self._context = DownloadContext.of(settings, free_space)
+        self._sharing = sharing or FrameSharing()
+        self._context = DownloadContext.of(settings, self._sharing.frees_first(free_space))
 
     @contextmanager
     def open(self, path: str) -> Iterator[Master]:
@@ -61,10 +67,32 @@ class FrameOrigin:
         with self._open(open_parts, path) as master:
             yield master
 
+    def holds(self, path: str) -> bool:
+        """Return True if opening and reading the file of the frame *path* takes no request: it is there already."""
+        return self._sharing.has(path)
+
     @contextmanager
     def _open(self, open_file: OpenFile, path: str) -> Iterator[Master]:
         url = self._checked_url(path)
         public_url = f"{self.base_url}frames/{path}/"  # the signed URL is as good as a key: it is stored nowhere
+        slot = self._sharing.take(path, in_parts=open_file is open_parts)
+        if slot is None:
+            with self._download(open_file, path, url, public_url) as master:
+                yield master
+            return
+        with closing(slot):
+            if slot.is_whole:
+                with closing((master := slot.master(public_url)).file):
+                    yield master
+                return
+            with (
+                self._download(open_file, path, url, public_url) as master,
+                slot.keeping(master, by_choice=open_file is open_download, evicts=self._sharing.evicts),
+            ):
+                yield master
+
+    @contextmanager
+    def _download(self, open_file: OpenFile, path: str, url: str, public_url: str) -> Iterator[Master]:
         access = WebAccess(Addresses(url, url), self._settings)
         client = OriginClient(access, self._settings, self._observer)
         try:

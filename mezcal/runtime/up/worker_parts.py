@@ -9,8 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mezcal.runtime.memory_budget import INHERITED, MemoryBudget, budget
+from mezcal.runtime import memory_budget, shared_files
+from mezcal.runtime.memory_budget import MemoryBudget, budget
 from mezcal.runtime.processes import LANES, PARTNER, worker
+from mezcal.runtime.shared_files import SharedFiles
 from mezcal.runtime.up.parts import CLOSING_SECONDS, Part
 from mezcal.telemetry import METRICS_FOLDER_VARIABLE
 
@@ -50,24 +52,29 @@ class WorkerParts:
         """Describe the workers for *processes* pool processes in all."""
         shares = split(processes, self.settings.interactive_reserve)
         memory = MemoryBudget(self.settings.worker_memory or budget(processes, workers=len(shares)))
-        return [self._part(lanes, count, memory) for lanes, count in shares.items()]
+        files = SharedFiles.create(self.settings)
+        handed_on = {memory_budget.INHERITED: memory.handed_on()}
+        if files is not None:
+            handed_on[shared_files.INHERITED] = files.handed_on()
+        inherits = (memory.fileno(), *(files.descriptors if files is not None else ()))
+        return [self._part(lanes, count, handed_on, inherits) for lanes, count in shares.items()]
 
-    def _part(self, lanes: str, processes: int, memory: MemoryBudget) -> Part:
+    def _part(self, lanes: str, processes: int, handed_on: Mapping[str, str], inherits: tuple[int, ...]) -> Part:
         """Returns one worker. It is ready when its event loop has touched its heartbeat file."""
         heartbeat = self.folder / f"{NAMES[lanes]}.alive"
-        own = {INHERITED: memory.handed_on(), "WORKER_HEARTBEAT": str(heartbeat)}
         return Part(
             name=NAMES[lanes],
             argv=worker(LANES[lanes], processes, f"{lanes}{self.suffix}", self.settings.log_level),
             env={
                 METRICS_FOLDER_VARIABLE: str(self.folder / METRICS),
                 **self.env,
-                **own,
+                **handed_on,
+                "WORKER_HEARTBEAT": str(heartbeat),
                 **({} if lanes == "all" else {PARTNER: "1"}),
             },
             cwd=self.folder,
             ready=heartbeat.exists,
             grace=self.settings.drain_seconds + CLOSING_SECONDS,
             leftovers=(heartbeat,),
-            inherits=(memory.fileno(),),
+            inherits=inherits,
         )

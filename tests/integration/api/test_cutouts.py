@@ -170,6 +170,48 @@ def test_forty_clients_share_one_download(observatory: Installation, archive: Ar
     assert archive.count(f"/files/{number}") == 1
 
 
+def test_all_that_is_made_of_a_frame_at_once_shares_one_download(
+    observatory: Installation, archive: ArchiveServer, starry: Path
+) -> None:
+    """Twenty positions, a thumbnail and a composite; the server sends no ranges."""
+    number, green, blue = (archive.add(starry) for _ in range(3))
+    asked: list[dict[str, Any]] = [{"x": 20 + place, "y": 20, "size": "9px"} for place in range(20)]
+    asked += [{}, {**SKY, "red": number, "green": green, "blue": blue}]
+    archive.hold.clear()
+    with ThreadPoolExecutor(len(asked)) as pool:
+        asking = [pool.submit(observatory.request, f"/{number}/", params=query) for query in asked]
+        until(lambda: archive.count(f"/frames/{number}/") >= len(asked), what="all requests")
+        archive.hold.set()
+        urls = {thumbnail_json(one.result())["url"] for one in asking}
+    assert len(urls) == len(asked)
+    assert [archive.count(f"/files/{frame}") for frame in (number, green, blue)] == [1, 1, 1]
+
+
+def test_what_is_made_of_a_frame_one_after_the_other_shares_one_download(
+    observatory: Installation, archive: ArchiveServer, starry: Path
+) -> None:
+    number, other = archive.add(starry, public=False), archive.add(starry)
+    composite = {**SKY, "red": number, "green": number, "blue": other}
+    for query in (SKY, {**SKY, "size": "21"}, {**SKY, "format": "fits"}, {}, {"width": "50"}, composite):
+        thumbnail_json(observatory.request(f"/{number}/", params=query, headers=OWN))
+    assert message(observatory.request(f"/{number}/", params={**SKY, "size": "22"}), 404) == "Not found"
+    assert [archive.count(f"/files/{frame}") for frame in (number, other)] == [1, 1]
+    shared = [line for line in observatory.journal.read_text().splitlines() if "shared_download" in line]
+    assert sum(f"frame{number}-" in line for line in shared) == 4, "the composite's other frame was downloaded"
+
+
+def test_a_frame_that_was_replaced_is_downloaded_again(
+    observatory: Installation, archive: ArchiveServer, starry: Path, tmp_path: Path
+) -> None:
+    number = archive.add(starry)
+    before = picture(observatory, thumbnail_json(observatory.request(f"/{number}/", params=SKY))["url"])
+    archive.frames[number]["file"] = write(tmp_path / "other.fits.fz", sky(), header(), quantize_level=16)
+    archive.frames[number]["record"]["version_set"] = [{"md5": "another"}]
+    after = picture(observatory, thumbnail_json(observatory.request(f"/{number}/", params=SKY))["url"])
+    assert after != before, "the star is gone"
+    assert archive.count(f"/files/{number}") == 2
+
+
 @pytest.mark.parametrize(
     ("query", "text"),
     [

@@ -101,6 +101,28 @@ def test_a_cutout_shares_no_download_with_thumbnails_because_it_fetches_parts() 
     assert Thumbnail(frames, cutout).masters_key != Thumbnail(frames, ThumbnailOptions.parse({})).masters_key
 
 
+def test_a_job_of_a_frame_knows_how_long_ago_it_changed(table: JobTable) -> None:
+    """Files that were downloaded before are not used: for a retry, they may have been damaged on their way."""
+    one, other = (Thumbnail((Frame(17, "a.fits", "v1"),), ThumbnailOptions.parse({"width": width})) for width in "12")
+    queue(table, one)
+    claim = begun(table, one)
+    assert claim.masters_age is None
+    table.fail(claim, Undecodable("damaged"))
+    table.retry(one.key)
+    retried = begun(table, one)
+    age = retried.masters_age
+    assert age is not None
+    assert 0 <= age < 60
+    table.finish(retried)
+    for change in (lambda: table.change(one, Lane.BULK), lambda: table.forget(one.key, claim.source, one.kind)):
+        table.redis.delete(table.keys.reading(claim.source))
+        change()
+        queue(table, other)
+        assert begun(table, other).masters_age is not None
+        assert table.redis.ttl(table.keys.reading(claim.source)) > 300
+        table.forget(other.key)
+
+
 def test_bulk_jobs_of_one_master_are_begun_by_the_process_that_has_it_open(table: JobTable) -> None:
     queue(table, *PAGES, OTHER)
     first = begun(table, PAGES[0])

@@ -138,6 +138,7 @@ end
 local CHAIN_FIELDS = {'chain', 'key', 'token', 'since', 'window', 'bulk', 'ended'}
 local WINDOW_MS = 5000    -- for so long at least jobs with a waiting client are held back, from the opening of a chain
 local HANDOVER_MS = 2000  -- for so long a chain whose job has ended may begin its next one
+local CHANGE_KEPT = 600   -- seconds: files of frames are kept for less (`KEPT_SECONDS` of mezcal/origin/archive)
 local COMPANIONS = 100    -- queued jobs of one source that are looked at
 
 local function source_of(key)
@@ -204,9 +205,18 @@ local function add_held_messages(source, messages)
   end
 end
 
+-- Jobs of the source that begin from now on need a new download: the files of frames stay open for a while.
+local function note_changed(source, kind)
+  if not source or source == '' or kind ~= 'thumbnail' then return end
+  local reading = KEY.reading_prefix .. source
+  redis.call('HSET', reading, 'changed', now)
+  if redis.call('TTL', reading) < CHANGE_KEPT then redis.call('EXPIRE', reading, CHANGE_KEPT) end
+end
+
 -- The masters of the source have changed: jobs that are queued from now on are made from none that was opened before.
-local function close_chains(source)
+local function close_chains(source, kind)
   if source ~= '' then redis.call('DEL', KEY.reading_prefix .. source) end
+  note_changed(source, kind)
 end
 
 -- Remove a job from every index. It is in those of one state at most, whatever its next state is.

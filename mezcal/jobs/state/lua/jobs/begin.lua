@@ -6,7 +6,7 @@
 -- kind of a recipe. ARG.several is JSON, too, empty for one origin of mezzanines: the prefix of the paths of each of several,
 -- its name, and how many jobs may read from it at once, 0 for no bound; the longest prefix comes first.
 -- -> {key, recipe, token, attempt, lane, remake, suspect, milliseconds in the queue, headers,
---   failed attempts that do not count, source, chain}; {} if no such job is
+--   failed attempts that do not count, source, chain, milliseconds since its masters changed}; {} if no such job is
 --   queued, or it is quarantined now, or is held back for another process; {'held'} if jobs are queued, but only of clients
 --   that have all processes that they may have
 local LOOKED_AT = 200  -- jobs that are read at once
@@ -152,7 +152,7 @@ local function note_chain(source, key, token)
     redis.call('HDEL', reading, 'ended')
     redis.call('HSET', reading, 'key', key, 'token', token, 'window', math.max(WINDOW_MS, tonumber(ARG.window_ms)))
   end
-  redis.call('PEXPIRE', reading, 2 * tonumber(ARG.sharing_ms))
+  redis.call('PEXPIRE', reading, math.max(2 * tonumber(ARG.sharing_ms), 1000 * CHANGE_KEPT))
   return ARG.chain == '' and token or ARG.chain
 end
 
@@ -194,6 +194,7 @@ local host = origin_of(recipe)
 local failing = redis.call('EXISTS', KEY.circuit_prefix .. host, KEY.failing_prefix .. host) > 0  -- it has failed lately
 local source = source_of(key)
 local chain = source and note_chain(source, key, token) or ''
+local changed = source and age_of(redis.call('HGET', KEY.reading_prefix .. source, 'changed'))
 local waited = math.max(now - queued, 0)  -- the clock may have stepped back
 return {key, recipe, token, tostring(attempts), lane, remake or '', failing and '1' or '', tostring(waited),
-        headers or '', uncounted or '0', source or '', chain}
+        headers or '', uncounted or '0', source or '', chain, changed and tostring(changed) or ''}

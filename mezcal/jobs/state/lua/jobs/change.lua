@@ -4,7 +4,7 @@
 -- A worker that runs the job loses its lease, because it may have read the old master. A queued job has read nothing.
 local lane = ARG.lane
 if is_taken(ARG.batch, ARG.place) then return {'joined'} end
-close_chains(ARG.source)
+close_chains(ARG.source, ARG.kind)
 local state, before = unpack(redis.call('HMGET', KEY.job, 'state', 'lane'))
 
 if state == 'queued' and is_indexed(ARG.key, state, before) then

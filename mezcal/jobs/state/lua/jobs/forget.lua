@@ -4,7 +4,7 @@
 settle_in_batches(KEY.job, ARG.key, 'forgotten')
 unindex(ARG.key)
 local existed = redis.call('DEL', KEY.job)
-close_chains(ARG.source)
+close_chains(ARG.source, ARG.kind)
 delete_ticket(ARG.key)
 redis.call('PUBLISH', KEY.ended, ARG.key)
 return existed

@@ -7,4 +7,6 @@ redis.call('HSET', KEY.job, 'attempts', 0)
 redis.call('HDEL', KEY.job, 'started', 'ended')
 enqueue(KEY.job, ARG.key, ARG.lane)
 save_ticket(ARG.key, ARG.ticket)
-return {ARG.lane, redis.call('HGET', KEY.job, 'recipe')}
+local recipe = redis.call('HGET', KEY.job, 'recipe')
+note_changed(source_of(ARG.key), cjson.decode(recipe).kind)  -- its masters may have been damaged on their way
+return {ARG.lane, recipe}
