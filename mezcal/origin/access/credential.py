@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import base64
 import re
-import time
+from importlib import import_module
 from typing import TYPE_CHECKING
-
-import jwt
 
 from mezcal.settings import AuthType, WrongSetting
 
@@ -18,8 +16,7 @@ if TYPE_CHECKING:
 
     from mezcal.settings import Settings
 
-LIFETIME = 3600  # seconds for which a signed token is valid
-RENEW = 600  # seconds before a token's end when the next one is signed: the repository's clock may differ
+SIGNING = "mezcal.origin.access.signed_token"  # imported where it is needed: cryptography takes 60 ms and 10 MB
 
 
 def authorization(settings: Settings) -> Callable[[], str | None]:
@@ -30,13 +27,18 @@ def authorization(settings: Settings) -> Callable[[], str | None]:
         case AuthType.JWT_TOKEN:
             return _constant(_bearer(settings))
         case AuthType.JWT_SECRET:
-            return SignedToken(_required(settings.jwt_secret, "JWT_SECRET", settings))
+            return _signed(_required(settings.jwt_secret, "JWT_SECRET", settings))
         case _:
             return _constant(None)
 
 
 def _constant(value: str | None) -> Callable[[], str | None]:
     return lambda: value
+
+
+def _signed(secret: str) -> Callable[[], str | None]:
+    token: Callable[[], str] = import_module(SIGNING).SignedToken(secret)
+    return token
 
 
 def _bearer(settings: Settings) -> str:
@@ -60,26 +62,3 @@ def _required(secret: SecretStr | None, variable: str, settings: Settings) -> st
         hint = f"set {variable}, or name a file that has it by {variable}_FILE"
         raise WrongSetting(f"{variable} is not set: AUTH_TYPE={settings.auth_type} needs it", hint)
     return value
-
-
-class SignedToken:
-    """HS256 tokens with the claims that umd-lib/mezcal sends. Each is used until shortly before it expires."""
-
-    def __init__(self, secret: str, clock: Callable[[], float] = time.time) -> None:
-        self._secret = secret
-        self._clock = clock
-        # The header and when to renew it. One tuple, so that another thread sees both or neither.
-        self._current = ("", 0.0)
-
-    def __call__(self) -> str:
-        """Return the header's value. A new token is signed when the last one has less than `RENEW` seconds left."""
-        header, renew_at = self._current
-        now = self._clock()
-        if now >= renew_at:
-            header = f"Bearer {self._sign(int(now))}"
-            self._current = header, now + LIFETIME - RENEW
-        return header
-
-    def _sign(self, now: int) -> str:
-        claims = {"sub": "mezcal", "iss": "fcrepo", "role": "fedoraAdmin", "iat": now, "exp": now + LIFETIME}
-        return jwt.encode(claims, self._secret, algorithm="HS256")

@@ -6,7 +6,7 @@ import jwt
 import pytest
 
 from mezcal.origin import open_origin
-from mezcal.origin.access.credential import LIFETIME, RENEW, SignedToken
+from mezcal.origin.access.signed_token import LIFETIME, RENEW, SignedToken
 from mezcal.settings import WrongSetting, load
 
 SECRET = "0123456789abcdef0123456789abcdef"

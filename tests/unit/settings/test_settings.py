@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from mezcal.origin.repository import base_url_in
 from mezcal.settings import AuthType, Layout, Settings, WrongSetting, load
 from mezcal.settings.types import DEFAULT_MAX_PIXELS
-from mezcal.settings.typos import find_typos, given_names
+from mezcal.settings.typos import SIMILAR, find_typos, given_names, nearest
 
 ORDINARY = """
 PATH HOME HOSTNAME USER LOGNAME SHELL LANG LC_ALL TERM COLORTERM COLORS COLUMNS PWD OLDPWD SHLVL TZ TMPDIR TEMP TMP
@@ -186,6 +187,15 @@ def test_every_setting_has_a_description() -> None:
 )
 def test_a_typo_is_reported_with_the_name_of_the_setting(typo: str, setting: str) -> None:
     assert find_typos([typo]) == [f"{typo} is not a setting of mezcal; did you mean {setting}?"]
+
+
+@pytest.mark.parametrize("setting", sorted(Settings.model_fields)[::8])
+def test_the_names_that_are_left_out_first_are_none_that_difflib_finds(setting: str) -> None:
+    known = sorted(name.upper() for name in Settings.model_fields)
+    name = setting.upper()
+    wrong = [name[1:], name[:-2], f"{name}S", f"X_{name}", name.replace("E", "I"), name.replace("_", ""), name[::-1]]
+    letters = {other: frozenset(other) for other in known}
+    assert [nearest(typo, letters) for typo in wrong] == [get_close_matches(typo, known, 1, SIMILAR) for typo in wrong]
 
 
 def test_names_of_mezcal_and_of_other_programs_are_no_typos() -> None:
