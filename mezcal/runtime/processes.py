@@ -67,10 +67,10 @@ class HealthSign:
             Path(place).write_text("\n".join(lines))
 
     @classmethod
-    def read(cls) -> HealthSign | None:
+    def read(cls, environ: Mapping[str, str] = os.environ) -> HealthSign | None:
         """Return what the role of this container wrote; None if there is nothing."""
         try:
-            kind, *values = Path(os.environ[SIGN]).read_text().splitlines()
+            kind, *values = Path(environ[SIGN]).read_text().splitlines()
         except (KeyError, OSError, ValueError):
             return None
         return cls(heartbeats=tuple(map(Path, values))) if kind == "heartbeats" else cls(url=values[0])
