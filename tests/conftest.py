@@ -26,8 +26,9 @@ FILES = 16_384  # open at once: tests with a thousand clients; an ordinary login
 
 
 def pytest_configure() -> None:
-    """Raise the soft limit of open files, as far as the system allows it. Let processes keep their compiled modules."""
+    """Raise the soft limit of open files, as far as the system allows it. Let processes start fast."""
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # hundreds are started, and each would compile all of mezcal
+    os.environ["PYDANTIC_DISABLE_PLUGINS"] = "1"  # each would search the metadata of all packages for one
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     most = FILES if hard == resource.RLIM_INFINITY else min(FILES, hard)
     if soft != resource.RLIM_INFINITY and soft < most:

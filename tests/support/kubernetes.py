@@ -44,7 +44,7 @@ def rendered(folder: Path, program: str) -> str:
 
 def objects(text: str) -> list[Manifest]:
     """Returns the objects of a stream of YAML documents."""
-    return [made for made in yaml.safe_load_all(text) if made]
+    return [made for made in yaml.load_all(text, yaml.CSafeLoader) if made]
 
 
 def of_kind(made: list[Manifest], *kinds: str) -> list[Manifest]:

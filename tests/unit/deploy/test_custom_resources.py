@@ -16,7 +16,7 @@ from tests import DATA
 from tests.support.kubernetes import FOLDER, of_kind
 from tests.unit.deploy.test_kubernetes import PODS, WHOLE, chosen_by, size_of
 
-SCHEMAS = yaml.safe_load((DATA / "custom_resources.yaml").read_text())
+SCHEMAS = yaml.load((DATA / "custom_resources.yaml").read_text(), yaml.CSafeLoader)
 CUSTOM = of_kind(WHOLE, *SCHEMAS)
 SCALED = of_kind(WHOLE, "ScaledObject")
 SECRETS = {made["metadata"]["name"]: set(made["stringData"]) for made in of_kind(WHOLE, "Secret")}
