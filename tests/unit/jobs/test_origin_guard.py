@@ -89,6 +89,22 @@ def test_no_more_jobs_than_places_are_admitted(table: JobTable, guard: OriginGua
         assert guard.circuit(HOST).places_taken == 1
 
 
+def test_a_job_with_several_masters_has_one_place(table: JobTable, guard: OriginGuard) -> None:
+    mosaic = lease(table, "a")
+    with guard.admit(lease(table, "b")), guard.admit(mosaic), guard.admit(mosaic):
+        assert guard.circuit(HOST).places_taken == 2
+    assert guard.circuit(HOST).places_taken == 0
+
+
+def test_a_job_with_several_masters_ends_a_pause(table: JobTable, guard: OriginGuard) -> None:
+    opened(guard, table)
+    end_pause(guard, table)
+    mosaic = lease(table, "a")
+    with guard.admit(mosaic), guard.admit(mosaic):
+        pass
+    assert guard.circuit(HOST).state == "closed"
+
+
 def test_a_folder_has_no_limits(table: JobTable) -> None:
     guard = OriginGuard(JobTable(table.redis, table.keys, JobPolicy(origins={KIND: ""}, origin_places=1)))
     with guard.admit(lease(table, "a")), guard.admit(lease(table, "b")):

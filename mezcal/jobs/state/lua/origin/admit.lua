@@ -1,5 +1,7 @@
 -- Let a job read from its origin, if there is a free place and the origin is not paused.
 -- -> {'admitted'}, {'full'}, or {'paused', milliseconds left}
+local held_until = redis.call('ZSCORE', KEY.places, ARG.token)
+if held_until and tonumber(held_until) > now then return {'admitted'} end  -- it opens one more of its masters
 local paused_at, paused_until, probe_at, probe_until =
   unpack(redis.call('HMGET', KEY.circuit, 'paused_at', 'paused_until', 'probe_at', 'probe_until'))
 if paused_until then
