@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from contextlib import suppress
 from dataclasses import asdict, fields
@@ -26,6 +27,7 @@ BLANK: dict[str, str | None] = {"source": "", **dict.fromkeys(OPTIONAL)}
 WHOLE = {"master_size", "size", "width", "height"}
 SECONDS = {"made", "fresh"}
 BASE_64 = "*"
+COMPRESSED = "**"  # zlib, and base 64: a mosaic names up to 17 frames
 UNQUOTED = "!\"#$&'()+,-./:;<=>?@[]^_`{|}~"  # of ASCII, all but the percent sign, the asterisk and space
 
 
@@ -40,14 +42,24 @@ def is_own_object(found: StoredObject) -> bool:
 
 
 def as_metadata(sidecar: Sidecar) -> dict[str, str]:
-    """Returns *sidecar* as the metadata of an object. Of one larger than SIZE_MAX, parts are left out."""
+    """Returns *sidecar* as the metadata of an object.
+
+    Of one larger than SIZE_MAX, the recipe is compressed. If it is still too large, parts are left out.
+    """
     values = {name: value for name, value in asdict(sidecar).items() if value is not None}
     metadata = {_name(name): _text(value) for name, value in values.items()}
-    for name in LEFT_OUT:
-        if sum(len(name) + len(value) for name, value in metadata.items()) <= SIZE_MAX:
+    if not _fits(metadata):
+        metadata["recipe"] = min(metadata["recipe"], _compressed(sidecar.recipe), key=len)
+    several = " " in (sidecar.master_digest or "")  # then it is longer than the recipe
+    for name in (LEFT_OUT[0], "master_digest", *LEFT_OUT[1:]) if several else LEFT_OUT:
+        if _fits(metadata):
             break
         metadata.pop(_name(name), None)
     return metadata
+
+
+def _fits(metadata: Mapping[str, str]) -> bool:
+    return sum(len(name) + len(value) for name, value in metadata.items()) <= SIZE_MAX
 
 
 def from_metadata(metadata: Mapping[str, str], recipe: dict[str, Any] | None = None) -> Sidecar | None:
@@ -56,7 +68,7 @@ def from_metadata(metadata: Mapping[str, str], recipe: dict[str, Any] | None = N
     *recipe* is what was asked for. It is used if the object has no recipe, which is left out where there is no space.
     """
     values: dict[str, Any] = {**BLANK, "recipe": recipe}
-    with suppress(ValueError):
+    with suppress(ValueError, zlib.error):
         for field in fields(Sidecar):
             text = metadata.get(_name(field.name))
             if text is not None:
@@ -85,12 +97,22 @@ def _text(value: Any) -> str:
     """
     if isinstance(value, (int, float)):
         return repr(value)
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    text = value if isinstance(value, str) else _json(value)
     packed = BASE_64 + urlsafe_b64encode(text.encode()).decode()
     return min(quote(text, safe=UNQUOTED), packed, key=len)
 
 
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def _compressed(value: Any) -> str:
+    return COMPRESSED + urlsafe_b64encode(zlib.compress(_json(value).encode(), 9)).decode()
+
+
 def _unquoted(text: str) -> str:
+    if text.startswith(COMPRESSED):
+        return zlib.decompress(urlsafe_b64decode(text.removeprefix(COMPRESSED))).decode()
     if text.startswith(BASE_64):
         return urlsafe_b64decode(text[1:]).decode()
     return unquote(text)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import socket
+import string
 import threading
 import time
 import tracemalloc
@@ -18,7 +20,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from mezcal.errors import StoreDown, Superseded
-from mezcal.recipe import Mezzanine
+from mezcal.recipe import Frame, Mezzanine, Thumbnail, ThumbnailOptions, from_json
 from mezcal.settings import Layout, WrongSetting, load
 from mezcal.store import LocalStore, Replaced, open_store
 from mezcal.store.housekeeping.trim import Bounds, Trim
@@ -217,11 +219,38 @@ def test_a_full_scratch_disk_is_not_reported_as_a_store_that_is_down(store: S3St
 
 
 def test_a_sidecar_that_is_too_long_loses_what_can_be_spared() -> None:
-    long = replace(sidecar(), source="http://x/" + "s" * 3000, recipe=Mezzanine.parse("p" * 2048).as_json())
+    path = "".join(random.Random(1).choices(string.ascii_letters, k=2048))
+    long = replace(sidecar(), source="http://x/" + "s" * 3000, recipe=Mezzanine.parse(path).as_json())
     metadata = as_metadata(long)
     assert sum(len(name) + len(value) for name, value in metadata.items()) <= 2048
     assert from_metadata(metadata, long.recipe) == replace(long, source="")
     assert from_metadata(metadata) is None
+
+
+def test_the_recipe_of_the_largest_mosaic_is_kept_with_its_picture() -> None:
+    """A take-down finds by it what shows a frame."""
+    dice = random.Random(2)
+    frames = [
+        Frame(40_000_000 + number, f"cpt1m010-fa16-20261128-{number:04}-e91.fits.fz", f"{dice.getrandbits(128):032x}")
+        for number in range(17)
+    ]
+    recipe = Thumbnail(tuple(frames), ThumbnailOptions.parse({"mosaic": "true", "ra": "10", "dec": "2", "size": "9"}))
+    source = " ".join(f"https://archive.example.edu/frames/{frame.id}/" for frame in frames)
+    digest = " ".join(f"sha-256:{dice.getrandbits(256):064x}" for _ in frames)
+    for master_digest in (None, digest):
+        long = replace(sidecar(), recipe=recipe.as_json(), source=source, master_digest=master_digest, note="covered=1")
+        metadata = as_metadata(long)
+        assert sum(len(name) + len(value) for name, value in metadata.items()) <= 2048
+        found = from_metadata(metadata)
+        assert found is not None
+        assert from_json(found.recipe) == recipe
+        assert found.note == "covered=1"
+
+
+def test_a_damaged_recipe_in_the_metadata_is_none() -> None:
+    metadata = as_metadata(sidecar())
+    for text in ("**AAAA", "**!", "*%"):
+        assert from_metadata({**metadata, "recipe": text}) is None
 
 
 def test_objects_of_others_are_served_but_nothing_is_known_of_them(s3: S3Server, store: S3Store) -> None:
