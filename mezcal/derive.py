@@ -183,8 +183,9 @@ def _draw_thumbnail(
     """Draw *masters*, which may still be arriving. Never returns a picture of frames that did not arrive whole."""
     from mezcal.convert.fits.thumbnail import draw  # noqa: PLC0415 - astropy takes half a second and 40 MB to import
 
+    names = [f"frame {frame.id}" for frame in recipe.frames]
     try:
-        picture = draw([master.file for master in masters], draft, recipe.options, context)
+        picture = draw([master.file for master in masters], draft, recipe.options, context, names)
     except Failure as failure:  # most end at once, without waiting for the rest of the download
         if isinstance(failure, (NoSuchPicture, NotAnImage, Undecodable)) or _may_be_of_damage(failure, masters):
             _complete(masters)

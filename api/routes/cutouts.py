@@ -30,11 +30,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mezcal.recipe import Thumbnail, ThumbnailOptions
-    from mezcal.recipe.cutout import RgbFrames
+    from mezcal.recipe.cutout import NamedFrames
 
 cutouts = Blueprint("cutouts", __name__)
 
 ITEMS_MAX = 1_000
+FRAMES_MAX = 4_000  # that the archive is asked for: their records are held together
 BODY_MAX = 1 << 20  # bytes
 ASKING_SECONDS = 60.0  # after which the archive is asked nothing more
 LOOKUP_SECONDS = ASKING_SECONDS + 30  # for which a place is held: the archive may take so long for its last answers
@@ -46,11 +47,16 @@ FrameName = int | str
 
 @dataclass(frozen=True, slots=True)
 class AskedCutout:
-    """One item of a request: the frame that it names, and what is drawn of it."""
+    """One item of a request: the frame that it names, further ones, and what is drawn of them."""
 
     frame: FrameName
     options: ThumbnailOptions
-    rgb: RgbFrames | None = None
+    named: NamedFrames | None = None
+
+    @property
+    def frames(self) -> tuple[FrameName, ...]:
+        """All frames that the archive is asked for."""
+        return (self.frame, *(() if self.named is None else self.named.ids))
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +76,9 @@ class CutoutStates:
 
     authorization: str | None
     answers: ArchiveAnswers
-    _composites: dict[tuple[FrameName, str, RgbFrames | None], ThumbnailRequest | Failure] = field(default_factory=dict)
+    _composites: dict[tuple[FrameName, str, NamedFrames | None], ThumbnailRequest | Failure] = field(
+        default_factory=dict
+    )
 
     def ask_archive(self, items: list[AskedCutout], gone: Callable[[], bool]) -> None:
         """Ask the archive for the frames of *items*, and then for the requests whose frames make composites.
@@ -78,9 +86,8 @@ class CutoutStates:
         What it is not asked for in time, or because the client has left, is `waiting`.
         """
         deadline = time.monotonic() + ASKING_SECONDS
-        names: list[FrameName] = [name for each in items for name in (each.frame, *(each.rgb or ()))]
-        self.answers.ask(map(Question.of_frame, names), deadline, gone)
-        composed = {each.frame: each for each in items if each.options.color and each.rgb is None}
+        self.answers.ask((Question.of_frame(name) for each in items for name in each.frames), deadline, gone)
+        composed = {each.frame: each for each in items if each.options.color and each.named is None}
         requests = filter(None, map(self._request_of, composed))
         self.answers.ask((Question("request", name) for name in requests), deadline, gone)
 
@@ -114,7 +121,7 @@ class CutoutStates:
     def _request(self, asked: AskedCutout) -> ThumbnailRequest:
         if not asked.options.color:
             return self._select(asked)
-        key = asked.frame, asked.options.look, asked.rgb
+        key = asked.frame, asked.options.look, asked.named
         if key not in self._composites:  # to select three of a request's thousands of frames takes its time
             try:
                 self._composites[key] = self._select(asked)
@@ -127,7 +134,7 @@ class CutoutStates:
 
     def _select(self, asked: AskedCutout) -> ThumbnailRequest:
         frame = self.answers.find(asked.frame)
-        return ThumbnailRequest.of_record(frame, asked.options, asked.rgb, self.authorization, self.answers)
+        return ThumbnailRequest.of_record(frame, asked.options, asked.named, self.authorization, self.answers)
 
 
 def _state(wanted: ThumbnailRequest) -> dict[str, Any]:
@@ -192,7 +199,10 @@ def _read() -> list[AskedCutout]:
     if len(items) > ITEMS_MAX:
         raise BadRecipe(f"cutouts has {len(items):,} items: it may have {ITEMS_MAX:,}. Send the others afterwards")
     shared = {name: value for name, value in document.items() if name != "cutouts"}
-    return [_read_item(number, item, shared) for number, item in enumerate(items)]
+    asked = [_read_item(number, item, shared) for number, item in enumerate(items)]
+    if len({name for each in asked for name in each.frames}) > FRAMES_MAX:
+        raise BadRecipe(f"the cutouts name more than {FRAMES_MAX:,} frames: send some of them afterwards")
+    return asked
 
 
 def _read_item(number: int, item: Any, shared: dict[str, Any]) -> AskedCutout:
@@ -210,7 +220,7 @@ def _asked(given: dict[str, Any]) -> AskedCutout:
         raise BadRecipe("frame is missing: it may be a frame's id, a number, or its basename, a text")
     if any(not isinstance(value, str | int | float) and value is not None for value in given.values()):
         raise BadRecipe("each parameter must be a text, a number, true or false")
-    options, rgb = read_options(given)
+    options, named = read_options(given)
     if options.cutout is None:
         raise BadRecipe("the position is missing: it may be ra and dec, or x and y, with size")
-    return AskedCutout(frame, options, rgb)
+    return AskedCutout(frame, options, named)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from flask import Blueprint, Response, current_app, jsonify, redirect, request, url_for
 from werkzeug.exceptions import NotFound
 
+from api.archive_answers import ArchiveAnswers, Question
 from api.context import context
 from api.request_log import note_cache_status, note_recipe
 from api.responses import html
@@ -27,9 +28,9 @@ from api.security.hosts import base_url
 from api.security.shares import limited_client
 from mezcal.errors import BadRecipe, TicketExpired
 from mezcal.jobs import Lane
-from mezcal.origin.archive import check_suitable, make_recipe, select_frames
+from mezcal.origin.archive import check_suitable, make_recipe, put_together, select_frames
 from mezcal.recipe import OF_FRAMES, ThumbnailOptions
-from mezcal.recipe.cutout import check_names, parse_rgb, read_note, without_ignored
+from mezcal.recipe.cutout import check_names, parse_named, read_note, without_ignored
 from mezcal.store import SignsUrls
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     from mezcal.jobs import Job
     from mezcal.origin.archive import FrameFinder, FrameRecord
     from mezcal.recipe import Thumbnail
-    from mezcal.recipe.cutout import RgbFrames
+    from mezcal.recipe.cutout import NamedFrames
 
     FindFrame = Callable[[str | None], FrameRecord]  # asks the archive with an Authorization header
 
@@ -49,6 +50,7 @@ thumbnails = Blueprint("thumbnails", __name__)
 
 ROBOTS = "User-agent: *\nDisallow: /\n"  # each request of a crawler could start a download and a conversion
 BASENAME_MAX = 255
+ASKING_SECONDS = 20.0  # after which the archive is asked for no further frame of one picture
 FILES = {name.rpartition(".")[2]: name for name in OF_FRAMES.values()}  # by their extensions
 
 
@@ -76,8 +78,8 @@ def _own_names() -> set[str]:
 def _thumbnail(find: FindFrame) -> AnyResponse:
     """Return the URL of the thumbnail of the frame that *find* finds. If it is not stored, wait until it is made."""
     settings = context().settings
-    options, rgb = read_options(request.args)
-    wanted = ThumbnailRequest.of(find, options, rgb)
+    options, named = read_options(request.args)
+    wanted = ThumbnailRequest.of(find, options, named)
     note_recipe(wanted.recipe)
     context().denier.check(wanted.recipe)
     if context().store.find(wanted.recipe) is not None:
@@ -91,28 +93,28 @@ def _thumbnail(find: FindFrame) -> AnyResponse:
         return accepted(wanted.start().recipe.key)
     seconds = min(preferences.wait_seconds, settings.wait_seconds)
     with context().waiting_places.hold(limited_client(), seconds):
-        joined = _make(wanted, find, rgb, time.monotonic() + seconds)
+        joined = _make(wanted, find, named, time.monotonic() + seconds)
     note_cache_status(JOINED if joined else MISS)
     return wanted.response()
 
 
-def read_options(given: Mapping[str, Any]) -> tuple[ThumbnailOptions, RgbFrames | None]:
-    """Return the options in *given*, and the three frames of a composite if they are named.
+def read_options(given: Mapping[str, Any]) -> tuple[ThumbnailOptions, NamedFrames | None]:
+    """Return the options in *given*, and the frames of a composite or a mosaic if they are named.
 
     Raises `BadRecipe`, also for misspelled names.
     """
     settings = context().settings
     check_names(given)
-    rgb = parse_rgb(given)
-    look = settings.thumbnail_look if rgb is None else "robust"
-    named = {} if rgb is None else {"color": "true"}
+    named = parse_named(given)
+    look = settings.thumbnail_look if named is None else "robust"
+    switch = {} if named is None else named.switch
     options = ThumbnailOptions.parse(
-        {**without_ignored(given), **named}, default=look, max_edge=settings.thumbnail_max_edge
+        {**without_ignored(given), **switch}, default=look, max_edge=settings.thumbnail_max_edge
     )
-    return options, rgb
+    return options, named
 
 
-def _make(wanted: ThumbnailRequest, find: FindFrame, rgb: RgbFrames | None, deadline: float) -> bool:
+def _make(wanted: ThumbnailRequest, find: FindFrame, named: NamedFrames | None, deadline: float) -> bool:
     """Wait until the thumbnail is made. Returns True if its job existed before.
 
     If the URLs of the frames' files have expired, the archive is asked for new ones, once.
@@ -121,7 +123,7 @@ def _make(wanted: ThumbnailRequest, find: FindFrame, rgb: RgbFrames | None, dead
     try:
         job.wait(deadline - time.monotonic(), disconnect_check(request))
     except TicketExpired:
-        renewed = ThumbnailRequest.of(find, wanted.recipe.options, rgb)
+        renewed = ThumbnailRequest.of(find, wanted.recipe.options, named)
         context().jobs.retry(renewed.recipe.key, Lane.INTERACTIVE, renewed.urls)
         renewed.start().wait(deadline - time.monotonic(), disconnect_check(request))
     return job.joined
@@ -136,29 +138,37 @@ class ThumbnailRequest:
     recipe: Thumbnail
 
     @classmethod
-    def of(cls, find: FindFrame, options: ThumbnailOptions, rgb: RgbFrames | None) -> ThumbnailRequest:
+    def of(cls, find: FindFrame, options: ThumbnailOptions, named: NamedFrames | None) -> ThumbnailRequest:
         """Ask the archive with the Authorization of this request. Raises the archive's refusal."""
-        authorization = authorization_for_archive()
-        return cls.of_record(find(authorization), options, rgb, authorization, context().archive)
+        authorization, archive = authorization_for_archive(), context().archive
+        frame = find(authorization)
+        if named is None:
+            return cls.of_record(frame, options, None, authorization, archive)
+        answers = ArchiveAnswers(archive, authorization)
+        questions = map(Question.of_frame, named.ids)
+        answers.ask(questions, time.monotonic() + ASKING_SECONDS, disconnect_check(request))
+        return cls.of_record(frame, options, named, authorization, answers)
 
     @classmethod
     def of_record(
         cls,
         frame: FrameRecord,
         options: ThumbnailOptions,
-        rgb: RgbFrames | None,
+        named: NamedFrames | None,
         authorization: str | None,
         archive: FrameFinder,
     ) -> ThumbnailRequest:
         """Do the same with the record of the *frame* that the archive has just shown to this client.
 
-        *rgb* are the frames that are red, green and blue, None for those of the frame's request. *archive* finds them.
+        *named* are the frames of a composite, or further chips of a mosaic; None for those that mezcal chooses.
+        *archive* finds them.
         """
         settings = context().settings
-        if rgb is None:
+        if named is None:
             inputs = select_frames(frame, options, archive, settings, authorization)
         else:
-            inputs = [archive.find_frame(number, authorization) for number in rgb]
+            inputs = [archive.find_frame(number, authorization) for number in named.ids]
+            inputs = put_together(frame, inputs, settings) if named.mosaic else inputs
             for each in (frame, *inputs):
                 check_suitable(each, settings, color=False)
         return cls(frame, inputs, make_recipe(inputs, options))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from mezcal.errors import BadRecipe
 from mezcal.recipe.cutout import decimal
 from mezcal.recipe.cutout.angles import parse_number
-from mezcal.recipe.cutout.rgb import BANDS
+from mezcal.recipe.cutout.named_frames import BANDS
 
 if TYPE_CHECKING:
     from mezcal.recipe.parameters import Parameters

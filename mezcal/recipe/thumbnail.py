@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from mezcal.errors import BadRecipe
+from mezcal.recipe.cutout import CHIPS_NAMED_MAX
 from mezcal.recipe.key import key_of
 from mezcal.recipe.profile import OF_FRAMES
 from mezcal.recipe.thumbnail_options import ThumbnailOptions
 
 PIPELINE = 2  # increased whenever the same options and frames begin to give other pixels
 FRAME_NAME_MAX = 255  # characters
+LABEL_NAMES = 3  # in a label: a mosaic has up to 17
 EDGE_MAX = 65_535  # pixels: messages are checked less strictly than requests, because settings may have changed
 
 
@@ -26,7 +28,10 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Thumbnail:
-    """A small picture of one frame, or of three as red, visual and blue. *pipeline* is the version of the drawing."""
+    """A small picture of one frame, of three as red, visual and blue, or of several as one mosaic.
+
+    *pipeline* is the version of the drawing.
+    """
 
     frames: tuple[Frame, ...]
     options: ThumbnailOptions
@@ -41,9 +46,17 @@ class Thumbnail:
             options, pipeline = dict(data["look"]), int(data["pipeline"])
         except (KeyError, TypeError, ValueError) as error:
             raise BadRecipe("the message holds no thumbnail's recipe") from error
-        if len(frames) not in {1, 3} or any(len(frame.name) > FRAME_NAME_MAX for frame in frames):
-            raise BadRecipe("a thumbnail has one frame or three")
-        return cls(frames, ThumbnailOptions.parse(options, max_edge=EDGE_MAX), pipeline)
+        if any(len(frame.name) > FRAME_NAME_MAX for frame in frames):
+            raise BadRecipe("the name of a frame is too long")
+        thumbnail = cls(frames, ThumbnailOptions.parse(options, max_edge=EDGE_MAX), pipeline)
+        if len(frames) not in {1, 3} and not (thumbnail.is_mosaic and len(frames) <= CHIPS_NAMED_MAX + 1):
+            raise BadRecipe("a thumbnail has one frame or three, or is a mosaic of several")
+        return thumbnail
+
+    @property
+    def is_mosaic(self) -> bool:
+        """True if several frames are put together as chips of one exposure."""
+        return self.options.puts_together and len(self.frames) > 1
 
     @property
     def key(self) -> str:
@@ -62,7 +75,9 @@ class Thumbnail:
     @property
     def label(self) -> str:
         """The recipe as people read it, in logs and in Flower."""
-        return f"thumbnail of {'+'.join(frame.name for frame in self.frames)}"
+        names = [frame.name for frame in self.frames]
+        others = f" and {len(names) - LABEL_NAMES} more" if len(names) > LABEL_NAMES else ""
+        return f"thumbnail of {'+'.join(names[:LABEL_NAMES])}{others}"
 
     @property
     def profile_name(self) -> str:

@@ -92,6 +92,11 @@ class ThumbnailOptions:
             own["quality"] = QUALITY  # without loss, whatever is asked for
         return cls(look, hdu=parameters.hdu(), plane=plane, format=None if kind == "jpeg" else kind, **own)
 
+    @property
+    def puts_together(self) -> bool:
+        """True if all frames are chips of one picture. With *color*, each is a colour and may have chips of its own."""
+        return bool(self.mosaic) and not self.color
+
     def as_json(self) -> dict[str, Any]:
         """Returns small JSON, of which `parse` makes the same options again.
 

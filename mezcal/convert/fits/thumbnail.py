@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -29,10 +28,11 @@ from mezcal.convert.fits.draw.scaling import (
     shrink_means,
 )
 from mezcal.convert.fits.encode import save_picture
+from mezcal.convert.fits.exposure import open_frames
 from mezcal.convert.fits.flux import flux_factors
 from mezcal.convert.fits.geometry import Geometry, enlarged
 from mezcal.convert.fits.picture_map import view_of
-from mezcal.convert.fits.read.frame import FitsFrame, frame_errors_as_undecodable, open_frame
+from mezcal.convert.fits.read.frame import FitsFrame, frame_errors_as_undecodable
 from mezcal.convert.fits.read.planes import WHOLE_MAX
 from mezcal.convert.options import ConvertedImage
 from mezcal.recipe.cutout import write_note
@@ -55,24 +55,25 @@ ALIGNED_BY = ("wcs", "catalog", "stars", "none", "no-overlap")  # from the best 
 
 
 def draw(
-    files: Sequence[BinaryIO], target: Path, options: ThumbnailOptions, context: ConversionContext
+    files: Sequence[BinaryIO],
+    target: Path,
+    options: ThumbnailOptions,
+    context: ConversionContext,
+    names: Sequence[str] | None = None,
 ) -> ConvertedImage:
-    """Write the thumbnail of *files* (one frame, or red, visual and blue) to *target* as JPEG.
+    """Write the thumbnail of *files* (one frame, red, visual and blue, or the chips of a mosaic) to *target* as JPEG.
 
-    Returns what was written. Raises `NotAnImage`, `Undecodable`, `TooLarge`, and the exceptions of reading the files.
-    *target* may hold anything after a failure.
+    Returns what was written. Raises `NotAnImage`, `Undecodable`, `TooLarge`, and the exceptions of reading the files;
+    their details call the frames by *names*. *target* may hold anything after a failure.
     """
-    with frame_errors_as_undecodable(), ExitStack() as stack:
-        frames: list[FitsFrame] = []
-        for file in files:
-            frames.append(stack.enter_context(open_frame(file, options, context)))
-            if len(files) > 1:
-                frames[-1].plane.release()  # memory is reserved for one frame, until all are open
+    names = names or [f"file {number}" for number, _ in enumerate(files, 1)]
+    with frame_errors_as_undecodable(), open_frames(files, names, options, context) as opened:
         if options.format == "fits" and options.cutout is not None:
-            return _write_fits(frames[0], options.cutout, target, options, context)
-        frames = frames[0].of_each_colour() if frames[0].colours else frames
+            return _write_fits(opened[0], options.cutout, target, options, context)
+        frames = opened[0].of_each_colour() if opened[0].colours else opened
         cut = None if options.cutout is None else cut_frames(frames, options.cutout, options)
-        whole, frames = frames[0], frames if cut is None else cut.frames
+        whole = frames[0]
+        frames = frames if cut is None else cut.frames
         geometry = Geometry.of(frames[0], options, None if cut is None else cut.placed)
         needed = _memory_needed(frames, geometry, options)
         context.reserve_memory(max(memory_budget.STREAMING, memory_budget.SMALL + needed))

@@ -7,7 +7,13 @@ the frames of a thumbnail. `frame_files.py` fetches their files, in a worker, by
 
 from mezcal.origin.archive.client import ArchiveClient, FrameRecord
 from mezcal.origin.archive.frame_files import FrameOrigin
-from mezcal.origin.archive.frame_selection import FrameFinder, check_suitable, make_recipe, select_frames
+from mezcal.origin.archive.frame_selection import (
+    FrameFinder,
+    check_suitable,
+    make_recipe,
+    put_together,
+    select_frames,
+)
 
 __all__ = [
     "ArchiveClient",
@@ -16,5 +22,6 @@ __all__ = [
     "FrameRecord",
     "check_suitable",
     "make_recipe",
+    "put_together",
     "select_frames",
 ]

@@ -66,6 +66,26 @@ def select_frames(
     raise FrameMissing("RVB frames not found")
 
 
+def put_together(frame: FrameRecord, others: list[FrameRecord], settings: Settings) -> list[FrameRecord]:
+    """Return *frame* and *others* as chips of one mosaic: each once, by their ids, whichever the client named first.
+
+    Raises `FrameUnfit` if one of them is not suitable, or if they have not the same filter.
+    """
+    chips = [record for _, record in sorted({each.id: each for each in (frame, *others)}.items())]
+    for each in chips:
+        try:
+            check_suitable(each, settings, color=False)
+        except FrameUnfit as failure:
+            raise FrameUnfit(f"frame {each.id}: {failure.detail}") from failure
+    filters = [(name, each.id) for each in chips if (name := each.text("primary_optical_element"))]
+    for name, number in filters:
+        first, other = filters[0]
+        if name != first:
+            what = f"frame {other} has the filter {first}, and frame {number} has {name}"
+            raise FrameUnfit(f"a mosaic is of one exposure: {what}")
+    return chips
+
+
 def _select_band(
     frames: list[FrameRecord], filters: list[str], named: FrameRecord, *, strict: bool
 ) -> FrameRecord | None:

@@ -2,7 +2,17 @@
 
 from mezcal.recipe.cutout.cutout import Cutout, decimal
 from mezcal.recipe.cutout.misspelled import check_names, without_ignored
+from mezcal.recipe.cutout.named_frames import CHIPS_NAMED_MAX, NamedFrames, parse_named
 from mezcal.recipe.cutout.notes import read_note, write_note
-from mezcal.recipe.cutout.rgb import RgbFrames, parse_rgb
 
-__all__ = ["Cutout", "RgbFrames", "check_names", "decimal", "parse_rgb", "read_note", "without_ignored", "write_note"]
+__all__ = [
+    "CHIPS_NAMED_MAX",
+    "Cutout",
+    "NamedFrames",
+    "check_names",
+    "decimal",
+    "parse_named",
+    "read_note",
+    "without_ignored",
+    "write_note",
+]

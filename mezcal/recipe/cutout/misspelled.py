@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mezcal.errors import BadRecipe
-from mezcal.recipe.cutout.rgb import BANDS
+from mezcal.recipe.cutout.named_frames import BANDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

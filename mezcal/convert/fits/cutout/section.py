@@ -73,7 +73,8 @@ class SectionPlane(Plane):
 
     def __init__(self, plane: Plane, section: Section) -> None:
         self.shape = section.height, section.width
-        self._plane = plane.for_rows(max(0, section.bottom), section.bottom + section.height)
+        rows = max(0, section.bottom), section.bottom + section.height
+        self._plane = plane.for_window(rows, (max(0, section.left), section.left + section.width))
         self._section = section
         self._whole = section.covered(plane.shape) == 1
 

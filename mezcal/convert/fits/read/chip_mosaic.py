@@ -6,7 +6,7 @@ The plane has the scale and the axes of the first chip. Its pixels are interpola
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,6 +27,8 @@ FINER_MAX = 16  # pixels of a chip in one of the first chip: more would be read 
 MARGIN = 2  # pixels around what is interpolated
 TURNED = 0.5  # of a chip's rows: where a block needs more, the chip is kept in memory
 KEPT_MAX = 2 * WHOLE_MAX  # bytes of chips that are kept
+NEAR = 2 * CELL  # rows of the mosaic that a block of rows may reach over
+FAR = "are far from each other on the sky"
 KEPT_CARDS = ("OBSTYPE", "BUNIT", "EXPTIME", "EXPOSURE", "WCSERR")
 
 
@@ -34,7 +36,8 @@ KEPT_CARDS = ("OBSTYPE", "BUNIT", "EXPTIME", "EXPOSURE", "WCSERR")
 class Chip:
     """One chip: its plane, its sky coordinates, and its first and last column and row in the mosaic.
 
-    *rows_each* are those of its rows that are needed for `CELL` rows of the mosaic.
+    *rows_each* are those of its rows that are needed for `CELL` rows of the mosaic. *name* is that of its frame, empty
+    if all chips are in one file.
     """
 
     plane: Plane
@@ -44,6 +47,7 @@ class Chip:
     bottom: int = 0
     top: int = 0
     rows_each: int = 0
+    name: str = ""
 
     @property
     def window_bytes(self) -> int:
@@ -65,10 +69,19 @@ class ChipMosaic(Plane):
 
     @property
     def decoding_bytes(self) -> int:
-        """Those of all chips, of those that may be kept, and of a window of one chip with its copy."""
-        kept = sum(4 * math.prod(chip.plane.shape) for chip in self.chips)
-        window = 2 * max(chip.window_bytes for chip in self.chips)
-        return sum(chip.plane.decoding_bytes for chip in self.chips) + min(kept, KEPT_MAX) + window
+        """Those of the chips next to each other, of those that may be kept, and of a window with its copy.
+
+        Chips above each other are not read at the same time.
+        """
+        bottom, top, decoding, kept, windows = np.array(
+            [
+                (chip.bottom, chip.top, chip.plane.decoding_bytes, 4 * math.prod(chip.plane.shape), chip.window_bytes)
+                for chip in self.chips
+            ]
+            or [(0, 0, 0, 0, 0)]
+        ).T
+        together = (bottom < bottom[:, None] + NEAR) & (top > bottom[:, None] - NEAR)
+        return int((together @ decoding + np.minimum(together @ kept, KEPT_MAX)).max() + 2 * windows.max())
 
     @property
     def row_pixels(self) -> int:
@@ -88,6 +101,7 @@ class ChipMosaic(Plane):
     def window(self, rows: tuple[int, int], columns: tuple[int, int]) -> Pixels:
         """Returns *rows* and *columns* of the mosaic."""
         block = np.full((rows[1] - rows[0], columns[1] - columns[0]), np.nan, np.float32)
+        self._release_others(rows)
         for number, chip in enumerate(self.chips):
             low, high = max(rows[0], chip.bottom), min(rows[1], chip.top)
             left, right = max(columns[0], chip.left), min(columns[1], chip.right)
@@ -96,9 +110,33 @@ class ChipMosaic(Plane):
                 for start, stop in blocks(high - low, CELL):
                     shown = self._interpolated(number, (low + start, low + stop), (left, right))
                     np.copyto(part[start:stop], shown, where=np.isnan(part[start:stop]))
-            elif self._kept.pop(number, None) is not None or chip.top <= rows[0] or chip.bottom >= rows[1]:
-                chip.plane.release()
         return block
+
+    def _release_others(self, rows: tuple[int, int]) -> None:
+        """Free the memory of the chips that have no pixels in *rows*."""
+        for number, chip in enumerate(self.chips):
+            if chip.top <= rows[0] or chip.bottom >= rows[1]:
+                self._kept.pop(number, None)
+                chip.plane.release()
+
+    def for_window(self, rows: tuple[int, int], columns: tuple[int, int]) -> Plane:
+        """Returns the mosaic with only the chips in the window. Their files are told which bytes will be read."""
+        chips = []
+        for chip in self.chips:
+            low, high = max(rows[0], chip.bottom), min(rows[1], chip.top)
+            left, right = max(columns[0], chip.left), min(columns[1], chip.right)
+            if low < high and left < right:
+                needed = self._rows_needed(chip, (low, high), (left, right))
+                chips.append(replace(chip, plane=chip.plane.for_rows(*needed)) if needed else chip)
+        return ChipMosaic(tuple(chips), self.shape, self.coordinates)
+
+    def _rows_needed(self, chip: Chip, rows: tuple[int, int], columns: tuple[int, int]) -> tuple[int, int] | None:
+        """Returns the first and last row of *chip* that is read for a window. None if its edges show none of it."""
+        across, along = np.linspace(*columns, EDGE_POINTS), np.linspace(*rows, EDGE_POINTS)
+        points = np.stack(np.meshgrid(across, along), -1).reshape(-1, 2)
+        found = chip.coordinates.to_pixels(self.coordinates.to_sky(points - 0.5)) + 0.5
+        first, last = _reach(found[np.isfinite(found[:, 1]), 1], chip.plane.shape[0])
+        return (first, last) if first < last else None
 
     def _interpolated(self, number: int, rows: tuple[int, int], columns: tuple[int, int]) -> Pixels:
         """Returns a rectangle of the mosaic with the pixels of one chip. NaN is where it has none.
@@ -157,16 +195,18 @@ def join_chips(chips: list[Chip]) -> ChipMosaic:
     middle = columns / 2 - 0.5, rows / 2 - 0.5
     (centre,) = first.to_sky(np.array([middle]))
     steps = [_steps(first, chip.coordinates) for chip in chips]
-    if max(abs(np.linalg.det(step)) for step in steps) > FINER_MAX:
-        raise NoSuchSection("the frame's chips have pixels of very different sizes: name one by hdu instead of mosaic")
+    finer = [abs(np.linalg.det(step)) for step in steps]
+    if max(finer) > FINER_MAX:
+        raise _unlike(chips[0], chips[int(np.argmax(finer))], "have pixels of very different sizes")
     plane = _plane_at(centre, first.derivative(middle) / 3600, middle)
-    outlines = [_outline(chip.coordinates, plane) for chip in chips]
+    outlines = [_outline(chip, chips[0], plane) for chip in chips]
     low = np.floor(np.min([outline.min(axis=0) for outline in outlines], axis=0) + 0.5).astype(int)
     high = np.ceil(np.max([outline.max(axis=0) for outline in outlines], axis=0) + 0.5).astype(int)
     width, height = (high - low).tolist()
     area = sum(math.prod(chip.plane.shape) for chip in chips)
     if not (np.isfinite([low, high]).all() and width * height <= EMPTY_MAX * area):
-        raise NoSuchSection("the frame's chips are far from each other on the sky: name one by hdu instead of mosaic")
+        far = np.argmax([np.hypot(*(outline.mean(axis=0) - middle)) for outline in outlines])
+        raise _unlike(chips[0], chips[int(far)], FAR)
     moved = _plane_at(centre, first.derivative(middle) / 3600, (middle[0] - low[0], middle[1] - low[1]))
     placed = [_placed(*each) for each in zip(chips, [outline - low for outline in outlines], steps, strict=True)]
     return ChipMosaic(tuple(placed), (height, width), FrameCoordinates.of(moved, (height, width)))
@@ -186,17 +226,28 @@ def _placed(chip: Chip, outline: Pixels, steps: Pixels) -> Chip:
     )
     needed = abs(steps[1, 0]) * (right - left) + abs(steps[1, 1]) * CELL + 2 * MARGIN
     rows_each = min(chip.plane.shape[0], math.ceil(needed))
-    return Chip(chip.plane, chip.coordinates, left, right, bottom, top, rows_each)
+    return replace(chip, left=left, right=right, bottom=bottom, top=top, rows_each=rows_each)
 
 
-def _outline(coordinates: FrameCoordinates, plane: Any) -> Pixels:
-    """Returns where the edges of a chip are on the *plane*, whose header this is, in pixels from 0."""
+def _unlike(first: Chip, other: Chip, what: str) -> NoSuchSection:
+    """Returns the failure of chips that do not fit together. *what* says why."""
+    if first.name == other.name:
+        return NoSuchSection(f"the frame's chips {what}: name one by hdu instead of mosaic")
+    return NoSuchSection(f"the chips of {first.name} and {other.name} {what}: a mosaic is of one exposure")
+
+
+def _outline(chip: Chip, first: Chip, plane: Any) -> Pixels:
+    """Returns where the edges of a chip are on the *plane*, whose header this is, in pixels from 0.
+
+    Raises `NoSuchSection` if the plane does not reach it; *first* is the chip that it touches.
+    """
+    coordinates = chip.coordinates
     rows, columns = coordinates.shape
     across, along = np.linspace(-0.5, columns - 0.5, EDGE_POINTS), np.linspace(-0.5, rows - 0.5, EDGE_POINTS)
     points = np.stack(np.meshgrid(across, along), -1).reshape(-1, 2)
     found = FrameCoordinates.of(plane, coordinates.shape).to_pixels(coordinates.to_sky(points))
     if not np.isfinite(found).all():
-        raise NoSuchSection("the frame's chips are far from each other on the sky: name one by hdu instead of mosaic")
+        raise _unlike(first, chip, FAR)
     return found
 
 

@@ -52,6 +52,10 @@ class Plane(ABC):
         """Returns the plane that is best for reading only the rows from *start* to before *stop*."""
         return self
 
+    def for_window(self, rows: tuple[int, int], _columns: tuple[int, int]) -> Plane:
+        """Returns the plane that is best for reading only a window."""
+        return self.for_rows(*rows)
+
     @property
     def decoding_bytes(self) -> int:
         """Bytes that decoding takes, however few rows are read: a tile may be as high as the frame."""
