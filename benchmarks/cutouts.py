@@ -4,8 +4,8 @@
 
 The first part is one process without HTTP: CPU milliseconds for 256 x 256 pixels, the best of some rounds in turns, and
 the bytes and requests of the frame's file by ranges. The second part is a running installation and an archive with 50
-frames of 2048 x 2048: positions all over them, each asked for once, beside a process that downloads the whole frame and
-cuts it with `Cutout2D`.
+frames of 2048 x 2048: positions all over them, each asked for once, beside an installation that keeps no frames, and a
+process that downloads the whole frame and cuts it with `Cutout2D`.
 """
 
 from __future__ import annotations
@@ -145,17 +145,25 @@ def serve(folder: Path, count: int, frame_count: int) -> None:
             for ranges in (True, False):
                 archive.ranges = ranges
                 numbers = [archive.add(path) for _ in range(frame_count)]
-                asked = positions(count, numbers)
-                times, seconds = run(lambda each: ask(up, *each), asked)
-                sent = sum(archive.sent.get(number, 0) for number in numbers)
-                requests_sent = sum(archive.count(f"/files/{number}") for number in numbers)
-                report(f"mezcal, {'ranges' if ranges else 'whole files'}", times, seconds, sent, requests_sent)
+                get(up, archive, positions(count, numbers), numbers, "ranges" if ranges else "whole files")
                 numbers = [archive.add(path) for _ in range(frame_count)]
                 post(up, archive, positions(count, numbers), numbers)
+        (folder / "none").mkdir()
+        with running_installation(folder / "none", SAMPLES.as_uri(), **given, FRAMES_KEPT_BYTES="0") as up:
+            numbers = [archive.add(path) for _ in range(frame_count)]
+            get(up, archive, positions(count, numbers), numbers, "whole files, none kept")
         for name, cut in OTHERS.items():
             asked = positions(min(count, 100), [archive.add(path) for _ in range(frame_count)])
             times, seconds = run(lambda each, cut=cut: download(archive, folder, cut, *each), asked)
             report(f"download, {name} ({len(asked)})", times, seconds, len(asked) * path.stat().st_size, len(asked))
+
+
+def get(up: Any, archive: ArchiveServer, asked: list[Any], numbers: list[int], name: str) -> None:
+    """Ask for each position by itself."""
+    times, seconds = run(lambda each: ask(up, *each), asked)
+    sent = sum(archive.sent.get(number, 0) for number in numbers)
+    requests_sent = sum(archive.count(f"/files/{number}") for number in numbers)
+    report(f"GET, {name}", times, seconds, sent, requests_sent)
 
 
 def ask(up: Any, number: int, query: dict[str, str]) -> None:
@@ -169,6 +177,7 @@ def post(up: Any, archive: ArchiveServer, asked: list[tuple[int, dict[str, str]]
     document = {"cutouts": [{"frame": number, **query} for number, query in asked]}
     while (response := up.request("/cutouts", "POST", json=document)).status_code == 202:
         time.sleep(0.5)
+    assert response.status_code == 200, response.text[:500]
     assert response.json()["ready"] == len(asked), response.text[:500]
     seconds = time.monotonic() - began
     sent = sum(archive.sent.get(number, 0) for number in numbers)

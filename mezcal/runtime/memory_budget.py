@@ -81,7 +81,7 @@ class MemoryBudget:
 
     def __init__(self, total: int, file: int | None = None) -> None:
         self.total = total
-        self._file = _nameless() if file is None else file
+        self._file = nameless() if file is None else file
         os.ftruncate(self._file, ROWS * ROW.size)
         self._mine: tuple[int, int] | None = None  # the process, for a fork copies this too, and its row
 
@@ -200,7 +200,7 @@ class MemoryBudget:
         os.pwrite(self._file, ROW.pack(*row), at * ROW.size)
 
 
-def _nameless() -> int:
+def nameless() -> int:
     """Open a file that ends with its last process; in memory if the system has such files."""
     if hasattr(os, "memfd_create"):
         return os.memfd_create("mezcal-memory")

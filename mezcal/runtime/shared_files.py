@@ -11,6 +11,8 @@ import tempfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
+from mezcal.runtime.memory_budget import nameless
+
 if TYPE_CHECKING:
     from mezcal.settings import Settings
 
@@ -38,11 +40,11 @@ class SharedFiles:
             return None
         try:
             settings.scratch_dir.mkdir(parents=True, exist_ok=True)
-            table, *files = [_nameless(settings) for _ in range(FILES + 1)]
+            files = [_nameless(settings) for _ in range(FILES)]
         except OSError as error:
             log.warning("no frame is kept for further cutouts of it: the scratch folder is not usable (%s)", error)
             return None
-        return cls(settings.frames_kept_bytes, table, tuple(files))
+        return cls(settings.frames_kept_bytes, nameless(), tuple(files))  # a full disk does not concern the table
 
     @classmethod
     def inherited(cls) -> Self | None:

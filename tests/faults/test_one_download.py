@@ -218,6 +218,28 @@ def test_all_sizes_of_an_announced_frame_come_from_one_download(
         until(lambda: installation.journal.read_text().count("shared_download") == 2 * count, what="the log")
 
 
+def test_processes_that_are_killed_cost_a_frame_one_more_download(repository: OriginServer, tmp_path: Path) -> None:
+    """One process downloads the frame for a cutout or a thumbnail, and the other one waits for it."""
+    with (
+        ArchiveServer() as archive,
+        running_installation(tmp_path, repository.url, ARCHIVE_API_URL=archive.url) as installation,
+        ThreadPoolExecutor() as pool,
+    ):
+        frame = archive.add(MONO)
+        archive.hold.clear()
+        queries = ({"x": "10", "y": "10", "size": "9px"}, {})
+        answers = [pool.submit(installation.request, f"/{frame}/", params=query) for query in queries]
+        until(lambda: installation.table.depths()["running"] == 2, what="both jobs")
+        until(lambda: archive.count(f"/files/{frame}"), what="the download")
+        for process in installation.pool():
+            os.kill(process, signal.SIGKILL)
+        until(lambda: archive.count(f"/files/{frame}") == 2, what="the second download")
+        archive.hold.set()
+        assert [answer.result().status_code for answer in answers] == [200, 200]
+        assert archive.count(f"/files/{frame}") == 2
+        assert installation.scratch() == [], "the files have no names"
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_nothing_is_lost_while_processes_are_killed_at_random(environment: FaultEnvironment) -> None:

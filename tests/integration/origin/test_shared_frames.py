@@ -339,6 +339,18 @@ def read_part(given: Settings, archive: ArchiveServer, number: int, frames: Shar
         assert master.in_parts
 
 
+def test_a_frame_for_which_the_disk_has_no_space_is_not_kept(
+    given: Settings, archive: ArchiveServer, frames: SharedFrames, files: SharedFiles, number: int
+) -> None:
+    full = os.open("/dev/full", os.O_RDWR)
+    for descriptor in files.files:
+        os.dup2(full, descriptor)
+    os.close(full)
+    for _ in range(2):
+        reader(given, archive, number, frames)()
+    assert archive.count("/files/") == 2
+
+
 def test_a_full_disk_frees_the_shared_files_first(
     given: Settings, archive: ArchiveServer, frames: SharedFrames, files: SharedFiles, number: int
 ) -> None:
