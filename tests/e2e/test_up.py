@@ -40,6 +40,7 @@ PARTS = {
     "nginx": ["nginx: "],
 }
 START, STOP = 90, 40  # seconds, on a busy machine
+ONE_WORKER = ("--workers", "1")  # a quarter less of a start, for tests that say nothing about the lanes
 
 
 class Running:
@@ -275,7 +276,7 @@ def test_hits_go_on_while_the_api_is_killed_and_started_again(mezcal: Running) -
 
 
 def test_without_nginx_the_api_has_the_port_itself(tmp_path: Path) -> None:
-    with running(tmp_path / "data", "--nginx", "never") as alone:
+    with running(tmp_path / "data", *ONE_WORKER, "--nginx", "never") as alone:
         assert alone.ready().image().status_code == 200
         assert not alone.of("nginx: ")
         assert alone.image().headers["Server"] == "gunicorn"
@@ -284,7 +285,7 @@ def test_without_nginx_the_api_has_the_port_itself(tmp_path: Path) -> None:
 
 
 def test_another_server_that_sends_the_files_is_left_to_do_so(tmp_path: Path) -> None:
-    with running(tmp_path / "data", SENDFILE_HEADER="X-Sendfile") as alone:
+    with running(tmp_path / "data", *ONE_WORKER, SENDFILE_HEADER="X-Sendfile") as alone:
         assert alone.ready().image().headers["X-Sendfile"].endswith(f"{MASTER}/image.jpg")
         assert not alone.of("nginx: ")
         assert alone.stderr.count("nginx is not started: SENDFILE_HEADER=X-Sendfile") == 1
@@ -309,7 +310,7 @@ def test_a_stop_leaves_nothing_but_what_the_next_start_goes_on_with(tmp_path: Pa
         assert not any(map(runs, family))
         assert {path.name for path in (data / "run").iterdir()} == {"up.lock", "parts.lock", "options.json"}
         assert not (data / "run" / "up.lock").read_text()
-    with running(data) as second:
+    with running(data, *ONE_WORKER) as second:
         answer = second.ready().image()
         assert (answer.status_code, answer.headers["ETag"]) == (200, etag)
         assert second.broker.get("kept") == "yes"
@@ -323,7 +324,7 @@ def test_kill_9_ends_every_process_and_the_folder_can_be_used_at_once(tmp_path: 
         family = first.family()
         assert len(family) >= 8, family
         first.process.kill()
-        with running(data) as second:
+        with running(data, *ONE_WORKER) as second:
             assert second.ready().image().status_code == 200
             assert second.broker.get("kept") == "yes"
             assert not any(map(runs, family))
@@ -335,7 +336,7 @@ def test_a_folder_is_an_origin_and_folders_may_have_any_name(tmp_path: Path) -> 
     shutil.copy(SAMPLES / MASTER, masters / "eins zwei.tif")
     data = tmp_path / ("long and spaced " * 8) / "dätà"
     data.parent.mkdir()
-    with running(data, "--origin", str(masters)) as mezcal:
+    with running(data, *ONE_WORKER, "--origin", str(masters)) as mezcal:
         assert mezcal.ready().image("eins%20zwei.tif").status_code == 200
         assert mezcal.output_of("check", "eins zwei.tif").count("\nok ") > 8, "with a socket in another folder"
         private = Path(re.findall(r"unixsocket:(\S+)", " ".join(mezcal.family().values()))[0])
@@ -347,7 +348,7 @@ def test_a_folder_is_an_origin_and_folders_may_have_any_name(tmp_path: Path) -> 
 
 def test_other_commands_use_the_options_of_the_running_one(tmp_path: Path) -> None:
     data = tmp_path / "data"
-    with OriginServer() as origin, running(data, "--origin", origin.url) as mezcal:
+    with OriginServer() as origin, running(data, *ONE_WORKER, "--origin", origin.url) as mezcal:
         mezcal.ready()
         origin.script("a/one.tif", body=(SAMPLES / MASTER).read_bytes())
         origin.script("two.tif", body=(SAMPLES / MASTER).read_bytes())
@@ -367,7 +368,7 @@ def test_settings_of_the_folder_it_is_started_in_reach_every_part(tmp_path: Path
         "STORAGE_LAYOUT=md5_encoded\nSTORAGE_DIR=elsewhere\nAPI_PROCESSES=1\nWAIT_SECOND=4321\n"
     )
     (tmp_path / "worker.py").write_text("raise SystemExit('the wrong worker')")
-    with running(tmp_path / "data", "--workers", "1", cwd=tmp_path) as mezcal:
+    with running(tmp_path / "data", *ONE_WORKER, cwd=tmp_path) as mezcal:
         assert mezcal.ready().image().status_code == 200
         named = hashlib.md5(MASTER.encode()).hexdigest()
         assert (tmp_path / "elsewhere" / named / "image.jpg").exists()
@@ -379,7 +380,7 @@ def test_settings_of_the_folder_it_is_started_in_reach_every_part(tmp_path: Path
 
 def test_a_broker_that_is_given_is_waited_for_and_used(tmp_path: Path) -> None:
     given = Broker(tmp_path)
-    with running(tmp_path / "data", REDIS_URL=given.url) as mezcal:
+    with running(tmp_path / "data", *ONE_WORKER, REDIS_URL=given.url) as mezcal:
         until(lambda: f"waiting for {given.url}" in mezcal.stderr, what="word of the waiting")
         given.start()
         try:

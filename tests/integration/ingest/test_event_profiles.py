@@ -43,7 +43,7 @@ def both(repository: OriginServer, tmp_path_factory: pytest.TempPathFactory) -> 
     folder = tmp_path_factory.mktemp("both")
     (folder / "profiles.toml").write_text(SMALL)
     given = HEARS | {"EVENT_PROFILES": "mezzanine,pyramid", "PROFILES_FILE": str(folder / "profiles.toml")}
-    with running_installation(folder, repository.url, **given) as up:
+    with running_installation(folder, repository.url, *ONE_WORKER, **given) as up:
         yield up
 
 

@@ -51,7 +51,7 @@ def _installed() -> None:
 @pytest.fixture(scope="module")
 def proxied(repository: OriginServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     with running_installation(
-        tmp_path_factory.mktemp("nginx"), repository.url, "--nginx", "always", API_TOKENS=TOKEN
+        tmp_path_factory.mktemp("nginx"), repository.url, *ONE_WORKER, "--nginx", "always", API_TOKENS=TOKEN
     ) as up:
         yield up
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from api.server.open_files import FILES_MOST, limits
-from tests.support.installation import SAMPLES, Installation
+from tests.support.installation import ONE_WORKER, SAMPLES, Installation
 from tests.support.masters import grey_tiff
 from tests.support.origin_server import OriginServer
 from tests.support.waiting import START, until
@@ -35,7 +35,7 @@ def origin() -> Iterator[OriginServer]:
 
 @pytest.fixture(scope="module")
 def installation(origin: OriginServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
-    running = Installation(tmp_path_factory.mktemp("files"), origin.url, "--nginx", "never")
+    running = Installation(tmp_path_factory.mktemp("files"), origin.url, *ONE_WORKER, "--nginx", "never")
     running.command = ("prlimit", f"--nofile={FILES}:{FILES}", *running.command)
     running.start()
     yield running
