@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import pty
 import struct
 import subprocess
+import sys
 import termios
 from contextlib import contextmanager
 from fcntl import ioctl
+from importlib import import_module
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from mezcal import cli
+from mezcal.commands import COMMANDS
+from tests.support.forked import exit_code, fork
 from tests.support.installation import MEZCAL
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
     from tests.support.installation import Installation
 
@@ -24,10 +32,55 @@ SIZE = struct.pack("HHHH", 24, 100, 0, 0)  # rows and columns
 def run(installation: Installation, *words: str, **options: Any) -> subprocess.CompletedProcess[str]:
     """Run `mezcal` with *words* in *installation*'s folder and environment; *options* are those of `subprocess.run`."""
     env = installation.environment | options.pop("env", {})
+    return as_process(words, env, installation.folder, **options)
+
+
+def run_in_fork(
+    installation: Installation, *words: str, env: Mapping[str, str] | None = None, typed: str = ""
+) -> subprocess.CompletedProcess[str]:
+    """Run the same in a forked process; *typed* is its standard input."""
+    return in_fork(words, installation.environment | (env or {}), installation.folder, typed)
+
+
+def as_process(
+    words: Sequence[str], env: Mapping[str, str], folder: Path, **options: Any
+) -> subprocess.CompletedProcess[str]:
+    """Run `mezcal` with *words* in *folder*, with the variables *env*."""
     given: dict[str, Any] = {"capture_output": True, "text": True, "timeout": 60} | options
     if "input" not in given:
         given["stdin"] = subprocess.DEVNULL
-    return subprocess.run([MEZCAL, *words], check=False, cwd=installation.folder, env=env, **given)
+    return subprocess.run([MEZCAL, *words], check=False, cwd=folder, env=dict(env), **given)
+
+
+def in_fork(
+    words: Sequence[str], env: Mapping[str, str], folder: Path, typed: str = ""
+) -> subprocess.CompletedProcess[str]:
+    """Run the same command line in a forked process, which has imported everything: a start takes half a second."""
+    for module in ("mezcal.origin", "mezcal.jobs", *(command.module for command in COMMANDS)):
+        import_module(module)
+    with TemporaryDirectory() as made:
+        files = [Path(made, name) for name in ("stdin", "stdout", "stderr")]
+        files[0].write_text(typed)
+        code = exit_code(fork(lambda: _command(words, env, folder, files)))
+        return subprocess.CompletedProcess(words, code, files[1].read_text(), files[2].read_text())
+
+
+def _command(words: Sequence[str], env: Mapping[str, str], folder: Path, files: list[Path]) -> None:
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(env)
+    logging.getLogger().handlers.clear()  # those of pytest
+    for descriptor, (file, mode) in enumerate(zip(files, "rww", strict=True)):
+        with file.open(mode) as opened:
+            os.dup2(opened.fileno(), descriptor)
+        setattr(sys, file.name, os.fdopen(descriptor, mode, closefd=False))
+    try:
+        code = cli.main(words)
+    except SystemExit as wrong_option:
+        code = int(wrong_option.code or 0)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 @contextmanager

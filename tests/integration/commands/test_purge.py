@@ -10,7 +10,7 @@ import pytest
 from mezcal.recipe import PYRAMID, Mezzanine
 from mezcal.settings import Layout
 from mezcal.store import open_store
-from tests.support.commands import on_a_terminal, run
+from tests.support.commands import on_a_terminal, run, run_in_fork
 from tests.support.installation import SAMPLES
 
 if TYPE_CHECKING:
@@ -50,15 +50,15 @@ def test_a_purged_image_is_made_again(installation: Installation, repository: Or
 
 
 def test_a_list_of_masters_is_purged(installation: Installation, folder: str) -> None:
-    done = run(installation, "purge", "--from", "-", input=f"{folder}/1.tif\n{folder}/2.tif\n")
+    done = run_in_fork(installation, "purge", "--from", "-", typed=f"{folder}/1.tif\n{folder}/2.tif\n")
     assert (done.returncode, last(done)) == (0, "2 purged")
 
 
 def test_a_prefix_purges_all_that_begins_so_and_nothing_else(installation: Installation, folder: str) -> None:
-    done = run(installation, "purge", "--prefix", f"{folder}/2")
+    done = run_in_fork(installation, "purge", "--prefix", f"{folder}/2")
     assert (done.returncode, last(done)) == (0, "2 purged")
     assert [bool(installation.stored(f"{folder}/{number}.tif")) for number in (1, 2, 20)] == [True, False, False]
-    again = run(installation, "purge", "--prefix", f"{folder}/2")
+    again = run_in_fork(installation, "purge", "--prefix", f"{folder}/2")
     assert (again.returncode, last(again)) == (0, "none of it is stored")
 
 
@@ -68,7 +68,7 @@ def test_other_pages_go_with_the_prefix(installation: Installation, repository: 
     assert installation.request(f"/images/{path}?page=1").status_code == 200
     page = Mezzanine(path, 1)
     assert open_store(installation.settings).find(page)
-    assert run(installation, "purge", "--prefix", path).returncode == 0
+    assert run_in_fork(installation, "purge", "--prefix", path).returncode == 0
     assert open_store(installation.settings).find(page) is None
 
 
@@ -78,12 +78,12 @@ def test_a_remembered_failure_is_forgotten(installation: Installation, repositor
     assert installation.ask(path).status_code == 415
     repository.script(path, body=SMALL)
     assert installation.ask(path).status_code == 415
-    run(installation, "purge", path)
+    run_in_fork(installation, "purge", path)
     assert installation.ask(path).status_code == 200
 
 
 def test_a_dry_run_purges_nothing(installation: Installation, folder: str) -> None:
-    done = run(installation, "purge", "--dry-run", f"{folder}/1.tif", "--prefix", f"{folder}/2")
+    done = run_in_fork(installation, "purge", "--dry-run", f"{folder}/1.tif", "--prefix", f"{folder}/2")
     assert sorted(done.stdout.splitlines()) == sorted(
         [*(f"would be purged  {folder}/{number}.tif" for number in (1, 2, 20)), "3 would be purged"]
     )
@@ -104,14 +104,14 @@ def test_on_a_terminal_it_asks_before_it_purges_by_prefix(
 
 
 def test_what_names_no_master_is_refused_and_the_rest_purged(installation: Installation, folder: str) -> None:
-    done = run(installation, "purge", "../x", f"{folder}/1.tif")
+    done = run_in_fork(installation, "purge", "../x", f"{folder}/1.tif")
     assert (done.returncode, last(done)) == (1, "1 purged, 1 refused")
     assert "refused  ../x: it leads out of the repository" in done.stdout
 
 
 def test_nothing_named_is_exit_code_2(installation: Installation) -> None:
-    assert run(installation, "purge").returncode == 2
-    assert run(installation, "purge", "--prefix", "").returncode == 2
+    assert run_in_fork(installation, "purge").returncode == 2
+    assert run_in_fork(installation, "purge", "--prefix", "").returncode == 2
 
 
 def test_where_only_sidecars_tell_the_paths_they_are_asked(
@@ -131,7 +131,7 @@ def test_where_only_sidecars_tell_the_paths_they_are_asked(
         assert sidecar is not None
         if known:
             target.with_name("image.json").write_bytes(sidecar.as_bytes())
-    done = run(installation, "purge", "--prefix", folder, env=layout)
+    done = run_in_fork(installation, "purge", "--prefix", folder, env=layout)
     assert (done.returncode, last(done)) == (1, "1 purged, 1 skipped, since their paths are not known")
     assert [theirs.find(Mezzanine(f"{folder}/{number}.tif")) is not None for number in (1, 2)] == [False, True]
 
@@ -153,15 +153,17 @@ def pyramids(installation: Installation, folder: str) -> list[bool]:
 
 def test_one_profile_is_purged_alone(installation: Installation, with_pyramids: str) -> None:
     named = f"{with_pyramids}/1.tif"
-    rehearsed = run(installation, "purge", "--profile", "pyramid", "--dry-run", named, f"{with_pyramids}/20.tif")
+    rehearsed = run_in_fork(
+        installation, "purge", "--profile", "pyramid", "--dry-run", named, f"{with_pyramids}/20.tif"
+    )
     assert rehearsed.stdout.splitlines()[:2] == [
         f"would be purged  {named} as pyramid",
         f"not stored  {with_pyramids}/20.tif as pyramid",
     ]
-    done = run(installation, "purge", "--profile", "pyramid", named)
+    done = run_in_fork(installation, "purge", "--profile", "pyramid", named)
     assert (done.returncode, last(done)) == (0, "1 purged")
     assert pyramids(installation, with_pyramids) == [False, True, False]
-    done = run(installation, "purge", "--profile", "pyramid", f"{with_pyramids}/")
+    done = run_in_fork(installation, "purge", "--profile", "pyramid", f"{with_pyramids}/")
     assert (done.returncode, last(done)) == (0, "1 purged")
     assert pyramids(installation, with_pyramids) == [False] * 3
     assert all(installation.stored(f"{with_pyramids}/{number}.tif") for number in (1, 2, 20))
@@ -170,13 +172,13 @@ def test_one_profile_is_purged_alone(installation: Installation, with_pyramids: 
 def test_a_purged_folder_loses_all_profiles_and_each_master_is_counted_once(
     installation: Installation, with_pyramids: str
 ) -> None:
-    done = run(installation, "purge", f"{with_pyramids}/")
+    done = run_in_fork(installation, "purge", f"{with_pyramids}/")
     assert (done.returncode, last(done)) == (0, "3 purged")
     assert pyramids(installation, with_pyramids) == [False] * 3
 
 
 def test_an_unknown_profile_purges_nothing(installation: Installation, folder: str) -> None:
-    done = run(installation, "purge", "--profile", "large", f"{folder}/1.tif")
+    done = run_in_fork(installation, "purge", "--profile", "large", f"{folder}/1.tif")
     assert done.returncode == 2
     assert "it may be mezzanine, pyramid" in done.stderr
     assert installation.stored(f"{folder}/1.tif")

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.support.commands import on_a_terminal, run, started
+from tests.support.commands import on_a_terminal, run, run_in_fork, started
 from tests.support.installation import SAMPLES
 from tests.support.waiting import until
 
@@ -51,7 +51,7 @@ def test_what_is_missing_is_queued_and_made(installation: Installation, masters:
     done = run(installation, "warm", *masters)
     assert (done.returncode, last(done)) == (0, "3 named: 3 queued")
     until(lambda: all(installation.stored(path) for path in masters), what="the images")
-    again = run(installation, "warm", *masters)
+    again = run_in_fork(installation, "warm", *masters)
     assert (again.returncode, last(again)) == (0, "3 named: 3 cached")
 
 
@@ -59,29 +59,29 @@ def test_an_image_that_other_settings_made_is_outdated_and_made_again(
     installation: Installation, masters: list[str]
 ) -> None:
     first, second, _ = masters
-    assert run(installation, "warm", "--wait", first, second).returncode == 0
+    assert run_in_fork(installation, "warm", "--wait", first, second).returncode == 0
     stored = installation.stored(first)
     assert stored is not None
     file = stored.path.with_name("image.json")
     made = json.loads(file.read_text())
     file.write_text(json.dumps(made | {"recipe_version": "of-other-settings"}))
-    rehearsed = run(installation, "warm", "--dry-run", *masters)
+    rehearsed = run_in_fork(installation, "warm", "--dry-run", *masters)
     assert rehearsed.stdout.splitlines()[:2] == [f"outdated  {first}", f"cached  {second}"]
     assert last(rehearsed) == "3 named: 1 cached, 1 missing; 1 outdated"
-    done = run(installation, "warm", "--wait", first, second)
+    done = run_in_fork(installation, "warm", "--wait", first, second)
     assert (done.returncode, last(done)) == (0, "2 named: 1 cached, 1 made; 1 outdated")
     until(lambda: json.loads(file.read_text())["recipe_version"] == made["recipe_version"], what="the new image")
 
 
 def test_wait_follows_to_the_end(installation: Installation, repository: OriginServer, masters: list[str]) -> None:
-    done = run(installation, "warm", "--wait", *masters)
+    done = run_in_fork(installation, "warm", "--wait", *masters)
     assert (done.returncode, last(done)) == (0, "3 named: 3 made")
     assert all(installation.stored(path) for path in masters)
     assert [repository.count(path) for path in masters] == [1, 1, 1]
 
 
 def test_elsewhere_than_on_a_terminal_progress_is_plain_lines(installation: Installation, masters: list[str]) -> None:
-    done = run(installation, "warm", "--wait", *masters)
+    done = run_in_fork(installation, "warm", "--wait", *masters)
     assert re.fullmatch(r"warm: 100% 3/3 \[.*images/s, 00:00 left\]", done.stderr.splitlines()[-1])
     assert "\r" not in done.stdout + done.stderr
 
@@ -100,7 +100,7 @@ def test_failures_are_listed_with_their_reasons(
 ) -> None:
     broken = f"{uuid4().hex}.tif"
     repository.script(broken, body=b"no image at all")
-    done = run(installation, "warm", "--wait", masters[0], broken)
+    done = run_in_fork(installation, "warm", "--wait", masters[0], broken)
     assert (done.returncode, last(done)) == (1, "2 named: 1 made, 1 failed")
     assert re.search(rf"^failed  [0-9a-f]{{32}}  {broken}  not-an-image: ", done.stdout, re.MULTILINE)
     assert "\nnot-an-image: Look at the file." in done.stderr
@@ -111,14 +111,14 @@ def test_a_list_comes_from_a_file_or_from_stdin(
 ) -> None:
     file = installation.folder / f"{uuid4().hex}.txt"
     file.write_text(f"{masters[0]}\n\n{repository.url}{masters[1]}\n")
-    done = run(
-        installation, "warm", "--wait", "--from", str(file), "--from", "-", input=f"{masters[2]}\r\n{masters[2]}\n"
+    done = run_in_fork(
+        installation, "warm", "--wait", "--from", str(file), "--from", "-", typed=f"{masters[2]}\r\n{masters[2]}\n"
     )
     assert (done.returncode, last(done)) == (0, "3 named: 3 made")
 
 
 def test_what_names_no_master_is_passed_over_and_the_rest_made(installation: Installation, masters: list[str]) -> None:
-    done = run(installation, "warm", "--wait", masters[0], "../secret", "https://elsewhere.example/x.tif")
+    done = run_in_fork(installation, "warm", "--wait", masters[0], "../secret", "https://elsewhere.example/x.tif")
     assert (done.returncode, last(done)) == (1, "1 named: 1 made; 2 skipped")
     assert "skipped  ../secret: it leads out of the repository" in done.stdout
     assert installation.stored(masters[0])
@@ -126,7 +126,7 @@ def test_what_names_no_master_is_passed_over_and_the_rest_made(installation: Ins
 
 def test_a_dry_run_asks_for_nothing(installation: Installation, repository: OriginServer, masters: list[str]) -> None:
     installation.ask(masters[0])
-    done = run(installation, "warm", "--dry-run", *masters)
+    done = run_in_fork(installation, "warm", "--dry-run", *masters)
     expected = [f"cached  {masters[0]}", f"missing  {masters[1]}", f"missing  {masters[2]}"]
     assert done.stdout.splitlines() == [*expected, "3 named: 1 cached, 2 missing"]
     assert done.returncode == 0
@@ -153,7 +153,7 @@ def test_the_masters_of_a_manifest_are_made(
     document = json.dumps({"type": "Manifest", "items": canvases}).encode()
     repository.script(name, body=document, content_type="application/json")
     url = repository.url + name
-    done = run(installation, "warm", "--wait", "--manifest", url, "--service-prefix", "https://iiif.example/")
+    done = run_in_fork(installation, "warm", "--wait", "--manifest", url, "--service-prefix", "https://iiif.example/")
     assert (done.returncode, last(done)) == (1, "2 named: 2 made; 1 skipped")
     assert re.search(r"^skipped  https://elsewhere.example/x.jpg: its URL does not begin", done.stdout, re.MULTILINE)
     assert all(installation.stored(path) for path in masters[:2])
@@ -200,9 +200,9 @@ def test_ctrl_c_with_cancel_withdraws_jobs_that_have_not_started(
 
 
 def test_nothing_named_or_no_broker_is_exit_code_2(installation: Installation) -> None:
-    assert run(installation, "warm").returncode == 2
-    assert run(installation, "warm", "--from", "no-such-file").returncode == 2
-    away = run(installation, "warm", "a.tif", env={"REDIS_URL": "redis://127.0.0.1:1/0"})
+    assert run_in_fork(installation, "warm").returncode == 2
+    assert run_in_fork(installation, "warm", "--from", "no-such-file").returncode == 2
+    away = run_in_fork(installation, "warm", "a.tif", env={"REDIS_URL": "redis://127.0.0.1:1/0"})
     assert away.returncode == 2
     why = "mezcal: the broker cannot be reached: it refuses connections: it is down -> start `mezcal up`, or check"
     assert away.stderr.splitlines()[-1].startswith(why)
@@ -217,18 +217,18 @@ def state(installation: Installation, path: str) -> str | None:
 def test_profiles_are_made_from_one_download(
     installation: Installation, repository: OriginServer, masters: list[str]
 ) -> None:
-    done = run(installation, "warm", "--wait", "--profile", "pyramid", "--profile", "mezzanine", *masters)
+    done = run_in_fork(installation, "warm", "--wait", "--profile", "pyramid", "--profile", "mezzanine", *masters)
     assert (done.returncode, last(done)) == (0, "6 named: 6 made")
     assert [repository.count(path) for path in masters] == [1, 1, 1]
     for path in masters:
         answer = installation.request(f"/derivatives/pyramid/{path}.tif")
         assert answer.headers["Cache-Status"] == "mezcal; hit"
-    rehearsed = run(installation, "warm", "--dry-run", "--profile", "pyramid", masters[0], f"{uuid4().hex}.tif")
+    rehearsed = run_in_fork(installation, "warm", "--dry-run", "--profile", "pyramid", masters[0], f"{uuid4().hex}.tif")
     assert rehearsed.stdout.splitlines()[0] == f"cached  {masters[0]} as pyramid"
     assert last(rehearsed) == "2 named: 1 cached, 1 missing"
 
 
 def test_an_unknown_profile_is_refused_with_those_there_are(installation: Installation, masters: list[str]) -> None:
-    done = run(installation, "warm", "--profile", "large", *masters)
+    done = run_in_fork(installation, "warm", "--profile", "large", *masters)
     assert (done.returncode, done.stdout) == (2, "")
     assert "there is no profile 'large': it may be mezzanine, pyramid" in done.stderr

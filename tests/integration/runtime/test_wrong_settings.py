@@ -6,18 +6,12 @@ imported everything already.
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from importlib import import_module
 from typing import TYPE_CHECKING
 
 import pytest
 
-from mezcal import cli
-from mezcal.commands import COMMANDS
-from tests.support.forked import exit_code, fork
-from tests.support.roles import MEZCAL, bare_environment, free_port
+from tests.support.commands import as_process, in_fork
+from tests.support.roles import bare_environment, free_port
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,33 +49,6 @@ def test_a_wrong_setting_ends_the_role_with_one_line(
     port = ("--port", str(free_port())) if words[0] in {"api", "flower", "up"} else ()
     for number, (name, (given, line)) in enumerate(cases.items()):
         run = in_fork if number else as_process
-        code, output, errors = run([*words, *port], env | given, tmp_path)
-        assert (code, output, errors.count("\n")) == (2, "", 1), (name, errors)
-        assert errors.startswith(f"mezcal: {line}"), (name, errors)
-
-
-def as_process(words: list[str], env: dict[str, str], folder: Path) -> tuple[int, str, str]:
-    """Returns the exit code of `mezcal` with *words*, and what it wrote to stdout and stderr."""
-    done = subprocess.run(
-        [MEZCAL, *words], env=env, cwd=folder, capture_output=True, text=True, timeout=60, check=False
-    )
-    return done.returncode, done.stdout, done.stderr
-
-
-def in_fork(words: list[str], env: dict[str, str], folder: Path) -> tuple[int, str, str]:
-    """Returns the same of the command line in a forked process."""
-    for module in ("mezcal.origin", "mezcal.jobs", *(command.module for command in COMMANDS)):
-        import_module(module)
-
-    def command() -> None:
-        os.chdir(folder)
-        os.environ.clear()
-        os.environ.update(env)
-        for descriptor, stream in ((1, "stdout"), (2, "stderr")):
-            with (folder / stream).open("wb") as file:
-                os.dup2(file.fileno(), descriptor)
-            setattr(sys, stream, os.fdopen(descriptor, "w", buffering=1, closefd=False))
-        os._exit(cli.main(words))
-
-    code = exit_code(fork(command))
-    return code, (folder / "stdout").read_text(), (folder / "stderr").read_text()
+        done = run([*words, *port], env | given, tmp_path)
+        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1), (name, done.stderr)
+        assert done.stderr.startswith(f"mezcal: {line}"), (name, done.stderr)

@@ -62,7 +62,7 @@ def proxy(
 ) -> Iterator[Installation]:
     own = {"ARCHIVE_API_URL": archive.url, "ARCHIVE_TOKEN": OWNER, "ARCHIVE_BUCKET": s3.bucket(ARCHIVES)}
     given = s3.environment(bucket, API_PROCESSES="2", **own, **QUICK)
-    with running_installation(tmp_path_factory.mktemp("proxy"), repository.url, **given) as up:
+    with running_installation(tmp_path_factory.mktemp("proxy"), repository.url, *ONE_WORKER, **given) as up:
         yield up
 
 
