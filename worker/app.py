@@ -108,10 +108,13 @@ class WorkerContext:
         return ConversionOptions.of(self.settings, profile.name)
 
     def origin_of(self, claim: Claim) -> MasterSource:
-        """Return the origin of a job's masters: the repository, or the archive by the ticket that a client left."""
+        """Return the origin of a job's masters: the repository, or the archive by the ticket that a client left.
+
+        If the repository failed another job lately, a request that timed out is not repeated.
+        """
         recipe = from_json(claim.recipe)
         if not isinstance(recipe, Thumbnail):
-            return self.origin
+            return self.origin.impatient() if claim.suspect else self.origin
         ticket = persist(lambda: self.jobs.ticket(recipe))
         free_space = free_space_for_masters(self.settings, self.store)
         observer = partial(count_origin_response, "archive")
@@ -137,7 +140,7 @@ def context() -> WorkerContext:
         origin=origin,
         store=store,
         jobs=Jobs(table, CeleryPipe(app, tracing.message_headers)),
-        masters=MasterResolver(given, origin),
+        masters=MasterResolver(given, origin.impatient()),
         memory=memory(),
         frames=frames(),
         name=f"{socket.gethostname()}:{os.getpid()}",

@@ -21,13 +21,15 @@ log = logging.getLogger(__name__)
 def revalidate(wanted: dict[str, Any], lane: str = Lane.BULK) -> str:
     """Ask the origin whether the master of a stored derivative, or of a failure, has changed. Act on the answer.
 
-    A derivative is made again in *lane*.
+    A derivative is made again in *lane*. An origin that is paused is not asked, and no request is repeated that timed
+    out: the derivative stays stale until it is requested again.
     """
     recipe = from_json(wanted)
     if not isinstance(recipe, Mezzanine):
         return "not needed: the key of a thumbnail holds the versions of its frames"
     try:
-        outcome = str(_revalidation(recipe).run(recipe, context().store.describe(recipe), Lane(lane)))
+        with context().jobs.origin_guard.watch(recipe.as_json(), recipe.key):
+            outcome = str(_revalidation(recipe).run(recipe, context().store.describe(recipe), Lane(lane)))
         count_revalidation(outcome)
     except Failure as failure:  # the stored derivative stays (stale-if-error, RFC 5861)
         outcome = f"{failure.slug}: {failure.detail}"
@@ -38,4 +40,4 @@ def revalidate(wanted: dict[str, Any], lane: str = Lane.BULK) -> str:
 
 def _revalidation(recipe: Mezzanine) -> Revalidation:
     ctx = context()
-    return Revalidation(ctx.origin, ctx.jobs, ctx.store, version(ctx.options_of(recipe)))
+    return Revalidation(ctx.origin.impatient(), ctx.jobs, ctx.store, version(ctx.options_of(recipe)))

@@ -13,7 +13,7 @@ from api.responses.images import HIT, JOINED, MISS, STALE, send
 from api.responses.jobs import accepted
 from api.responses.preferences import RequestOptions, disconnect_check, is_page_view
 from api.security.auth import require_read_access, require_write_access
-from api.security.shares import limited_client
+from api.security.shares import limited_client, limited_origin
 from mezcal.errors import BadRecipe, StillWorking
 from mezcal.ingest.purge import purge
 from mezcal.recipe import MEZZANINE, Mezzanine
@@ -45,7 +45,7 @@ def image(source: str, profile: Profile = MEZZANINE) -> Response:
     if options.respond_async:
         return accepted(context().jobs.ask(recipe, client=client).recipe.key)
     seconds = _wait_seconds(options)
-    with context().waiting_places.hold(client, seconds):
+    with context().waiting_places.hold(client, seconds, limited_origin(recipe.path)):
         job = context().jobs.ask(recipe, client=client)
         job.wait(seconds, disconnect_check(request))
     return send(_open_made(recipe), JOINED if job.joined else MISS)

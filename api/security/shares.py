@@ -1,4 +1,4 @@
-"""Which client a request counts for in CLIENT_SHARE."""
+"""Which client, and which of several origins, a request that waits counts for."""
 
 from __future__ import annotations
 
@@ -19,6 +19,13 @@ def limited_client() -> str:
     if client == UNKNOWN or _is_exempt(client) or is_operator():
         return UNLIMITED
     return read_token_digest() or client
+
+
+def limited_origin(path: str) -> str:
+    """Return the name of the origin of the master at *path*; `UNLIMITED` for a folder, or if there is one origin."""
+    settings = context().settings
+    named = settings.origin_of(path) if settings.origins_file else None
+    return named.limits_name if named else UNLIMITED
 
 
 def _is_exempt(client: str) -> bool:

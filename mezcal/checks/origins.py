@@ -85,7 +85,8 @@ def _check_origin(settings: Settings, foreign: Sequence[str]) -> str:
     if isinstance(origin, FolderOrigin):
         return _check_folder(origin)
     if (settings.repo_base_url or "").startswith("s3://"):
-        return check_bucket(settings)
+        once = {"origin_retries": 0, "origin_total_timeout": REQUEST_SECONDS}
+        return check_bucket(settings.model_copy(update=once))
     try:
         response = _request_head(settings, foreign)
     except Failure as failure:
@@ -162,7 +163,7 @@ def _check_token_expiry(settings: Settings) -> None:
 
 
 def _check_master(settings: Settings, path: str) -> str:
-    origin = open_origin(settings)
+    origin = open_origin(settings).impatient()
     recipe = MasterNames(origin).parse(path)
     if not isinstance(recipe, Mezzanine):
         raise CheckFailed(f"{path} names a folder or a pattern", "name one master")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -105,8 +106,9 @@ def _describe(settings: Settings) -> str:
 
 def _check_origins(settings: Settings, path: str | None) -> Iterator[Finding]:
     yield secrets_check().run()
-    for check in origin_checks(settings):
-        yield check.run()
+    checks = origin_checks(settings)
+    with ThreadPoolExecutor(len(checks)) as pool:  # an origin that does not answer holds up no other
+        yield from pool.map(Check.run, checks)
     if path is not None:
         yield master_check(settings, path).run()
     if settings.archive_api_url:

@@ -150,7 +150,8 @@ class ChunkRun:
         validators = {(sidecar.master_etag or "W/", sidecar.master_last_modified) for sidecar in sidecars if sidecar}
         if None in sidecars or any(etag.startswith("W/") for etag, _ in validators):
             return False
-        statuses = {self._masters.origin.revalidate(main.path, *each) for each in validators}
+        with self._jobs.origin_guard.watch(main.as_json(), main.key):
+            statuses = {self._masters.origin.revalidate(main.path, *each) for each in validators}
         return statuses == {MasterStatus.UNCHANGED}
 
     def _queue_masters(self) -> int:

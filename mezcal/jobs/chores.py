@@ -39,6 +39,11 @@ class ChoreState:
         self._redis.set(self._keys.chore(name), "", px=int(seconds * 1000))
 
     @raises_broker_down()
+    def release(self, name: str) -> None:
+        """Let the chore *name* run again at once."""
+        self._redis.delete(self._keys.chore(name))
+
+    @raises_broker_down()
     def cursor(self) -> str:
         """Return the folder or object up to which the walk through the store has come, "" at its beginning."""
         return str(self._redis.get(self._keys.cursor) or "")

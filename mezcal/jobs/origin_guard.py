@@ -11,7 +11,7 @@ import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from redis import RedisError
 
@@ -26,11 +26,11 @@ from mezcal.errors import (
     Unavailable,
     Unforeseen,
 )
-from mezcal.jobs.outages import persist
+from mezcal.jobs.outages import persist, raises_broker_down
 from mezcal.jobs.state.keys import Lane
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from mezcal.jobs.state.leases import Lease
     from mezcal.jobs.state.policy import OriginLimits
@@ -131,6 +131,34 @@ class OriginGuard:
         report = self._report(self._policy.limits_named(host), health, probe="1")
         self._scripts.run("origin/report", self._keys.of_origin(host), report)
         return health
+
+    @contextmanager
+    def watch(self, recipe: Mapping[str, Any], key: str) -> Iterator[None]:
+        """Report how the origin of *recipe*, whose key is *key*, answers a request that no job makes: a revalidation.
+
+        Raises `OriginPaused` if its circuit is not closed, and `BrokerDown`. It holds no place.
+        """
+        limits = self._policy.limits_of(recipe)
+        if limits is None or not limits.name:
+            yield
+            return
+        with raises_broker_down():
+            circuit = self.circuit(limits.name)
+        if circuit.state != "closed":
+            raise origin_paused(circuit.seconds)
+        try:
+            yield
+        except (OriginFailed, OriginTimeout):
+            self._note(limits, OriginHealth.FAILING, key)
+            raise
+        with raises_broker_down():
+            failed_lately = self._redis.exists(self._keys.failing(limits.name))
+        if failed_lately:
+            self._note(limits, OriginHealth.HEALTHY, key)
+
+    @raises_broker_down()
+    def _note(self, limits: OriginLimits, health: OriginHealth, key: str) -> None:
+        self._scripts.run("origin/report", self._keys.of_origin(limits.name), self._report(limits, health, key=key))
 
     @contextmanager
     def admit(self, lease: Lease) -> Iterator[None]:

@@ -7,7 +7,7 @@ is still arriving. `several/` makes several origins one.
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, Self, runtime_checkable
 
 from mezcal.origin import urls
 from mezcal.origin.folder import FolderOrigin, FolderPage, Unreadable
@@ -66,6 +66,9 @@ class Origin(MasterSource, Protocol):
     @property
     def members(self) -> Sequence[OriginMember]:
         """The origins that it consists of."""
+
+    def impatient(self) -> Self:
+        """Return the same origin, whose requests are not repeated after a time-out: it failed others lately."""
 
     def of_path(self, path: str, /) -> tuple[OriginMember, str]:
         """Return the origin of the master at *path*, and the master's path there. Raises `OriginUnknown`."""

@@ -163,6 +163,8 @@ def _origin_failure(failed: RequestFailed, budget: RetryBudget) -> Failure | Tra
             )
         case TooManyRedirects() | InvalidUrl():
             return UnusableResponse(detail)
+        case RequestTimedOut() if not budget.repeats_timeouts:
+            return OriginTimeout(detail)
     return TransientFailure(_failure_after_retries(failed)(detail))
 
 

@@ -51,6 +51,7 @@ class DownloadContext:
     max_bytes: int
     scratch_dir: Path
     free_space: FreeSpaceCallback
+    repeats_timeouts: bool = True
 
     @classmethod
     def of(cls, settings: Settings, free_space: FreeSpaceCallback) -> DownloadContext:
@@ -65,7 +66,7 @@ class DownloadContext:
 
     def new_budget(self) -> RetryBudget:
         """Return the retries and the time of one master."""
-        return RetryBudget(self.retries, self.total_timeout)
+        return RetryBudget(self.retries, self.total_timeout, repeats_timeouts=self.repeats_timeouts)
 
 
 @dataclass(frozen=True, slots=True)

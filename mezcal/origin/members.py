@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, Self
 
 from mezcal.origin import urls
 from mezcal.settings.origins import REPOSITORY
@@ -18,6 +18,9 @@ class SingleOrigin(Protocol):
     """The masters under one `base_url`, which ends with a slash. Each *path* is relative to it."""
 
     base_url: str
+
+    def impatient(self) -> Self:
+        """Return the same origin, whose requests are not repeated after a time-out: it failed others lately."""
 
     def open(self, path: str, /) -> AbstractContextManager[Master]:
         """Open the master at *path*. Raises the origin's failures of `errors`."""
@@ -65,6 +68,10 @@ class OneOrigin:
     def of_path(self: SingleOrigin, path: str) -> tuple[OriginMember, str]:
         """Return this origin, and *path*."""
         return OriginMember(REPOSITORY, "", self), path
+
+    def impatient(self) -> Self:
+        """Return the origin itself: a folder has no time-outs."""
+        return self
 
     def path_of(self, url: str) -> str | None:
         """Return the decoded path of *url* under the base, None if it is elsewhere."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from contextlib import closing, contextmanager
+from copy import copy
+from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from mezcal.errors import MasterMissing
 from mezcal.http import HttpRequest, ignore_outcome, normalise_url
@@ -55,8 +57,14 @@ class OriginRepository(OneOrigin):
         self.base_url = self.addresses.public
         self._no_head = NO_HEAD | access.explained_by_get
         self._client = OriginClient(access, settings, observer, foreign)
-        self._context = DownloadContext.of(settings, free_space)
-        self._digests = DigestRequests(self._client, self.addresses, digest_files(settings), self._context.new_budget)
+        self.downloads = DownloadContext.of(settings, free_space)
+        self._digests = DigestRequests(self._client, self.addresses, digest_files(settings), self.downloads.new_budget)
+
+    def impatient(self) -> Self:
+        """Return the same origin, with the same connections, whose requests are not repeated after a time-out."""
+        impatient = copy(self)
+        impatient.downloads = replace(self.downloads, repeats_timeouts=False)
+        return impatient
 
     def list_paths(self, _most: int) -> list[str]:
         """Return nothing: a repository has no list of its masters."""
@@ -83,7 +91,7 @@ class OriginRepository(OneOrigin):
         return {name: value for name, value in headers.items() if value}
 
     def _ask(self, url: str, headers: Mapping[str, str]) -> HttpResponse:
-        budget = self._context.new_budget()
+        budget = self.downloads.new_budget()
         head = HttpRequest(url, "HEAD", headers)
         response = self._send(head, budget, NO_BODY | self._no_head)
         if response.status not in self._no_head:
@@ -102,7 +110,7 @@ class OriginRepository(OneOrigin):
         """
         asked, public = self.addresses.url_of(path), urls.join(self.addresses.public, path)
         address = MasterAddress(asked, public, partial(self._digests.late, path))
-        with open_download(self._client, address, self._context) as master:
+        with open_download(self._client, address, self.downloads) as master:
             yield master
 
     def describe(self, path: str) -> MasterDescription:
@@ -111,7 +119,7 @@ class OriginRepository(OneOrigin):
             check_no_page(response.headers)
             headers, declared = response.headers, self._client.digest_in(response)
             computes = self._digests.computes_digests(response)
-        budget = self._context.new_budget()
+        budget = self.downloads.new_budget()
         in_file = self._digests.in_file(path, budget)
         computed = self._digests.computed(path, budget) if computes and in_file is None else None
         known = [digest for digest in (in_file, declared, computed) if digest is not None]

@@ -39,10 +39,12 @@ class TransientFailure(Exception):
 class RetryBudget:
     """The retries and the seconds allowed for one master, over all the requests that are made for it.
 
-    Set `cancelled` to end a pause early; the request is not repeated then.
+    Unless *repeats_timeouts*, a request that timed out is not repeated. Set `cancelled` to end a pause early; the
+    request is not repeated then.
     """
 
-    def __init__(self, retries: int, total_timeout: float) -> None:
+    def __init__(self, retries: int, total_timeout: float, *, repeats_timeouts: bool = True) -> None:
+        self.repeats_timeouts = repeats_timeouts
         self._retries_left = retries
         self._next_pause = FIRST_PAUSE
         self.deadline = Deadline.after(total_timeout)

@@ -35,15 +35,31 @@ def _failing(ctx: WorkerContext) -> list[NamedOrigin]:
 
 @chore(every=PROBE_SECONDS, due=_due)
 def probe() -> None:
-    """Ask each repository for the headers of masters that were read lately, if it failed jobs that are delayed now."""
+    """Ask each repository for the headers of masters that were read lately, if it failed jobs that are delayed now.
+
+    One that does not answer holds up no other, and no more than one process: it is not asked again meanwhile.
+    """
     ctx = context()
     recent = [from_json(made) for made in ctx.jobs.recent.newest(RECENT_MAX) if made["kind"] == Mezzanine.kind]
     made = [recipe.path for recipe in recent if isinstance(recipe, Mezzanine)]
     with raises_broker_down():
-        failing = _failing(ctx)
+        failing = [
+            origin for origin in _failing(ctx) if ctx.jobs.chores.claim({_turn(origin): _longest(origin)}, ctx.name)
+        ]
     paths = [spread([path for path in made if _has(ctx, origin, path)]) for origin in failing]
-    with ThreadPoolExecutor(len(failing) or 1) as pool:  # one that does not answer holds up no other
+    with ThreadPoolExecutor(len(failing) or 1) as pool:
         list(pool.map(partial(_probe, ctx), failing, paths))
+
+
+def _turn(origin: NamedOrigin) -> str:
+    """Return the name under which the probe of *origin* is claimed."""
+    return f"{probe.__name__} {origin.limits_name}"
+
+
+def _longest(origin: NamedOrigin) -> float:
+    """Return the seconds after which a probe of *origin* has ended: a HEAD and a GET for each master."""
+    own = origin.settings
+    return 2 * MASTERS_MAX * (own.origin_connect_timeout + own.origin_read_timeout)
 
 
 def _has(ctx: WorkerContext, origin: NamedOrigin, path: str) -> bool:
@@ -54,9 +70,12 @@ def _has(ctx: WorkerContext, origin: NamedOrigin, path: str) -> bool:
 def _probe(ctx: WorkerContext, origin: NamedOrigin, paths: list[str]) -> None:
     member = next(member for member in ctx.origin.members if member.prefix == origin.prefix)
     asked = [path.removeprefix(origin.prefix) for path in paths] or [""]
-    with raises_broker_down():  # of the base, any answer will do
-        request = partial(ask, member.origin, asked)
-        ctx.jobs.origin_guard.probe(origin.limits_name, request, known=bool(paths))
+    request = partial(ask, member.origin.impatient(), asked)
+    try:
+        with raises_broker_down():  # of the base, any answer will do
+            ctx.jobs.origin_guard.probe(origin.limits_name, request, known=bool(paths))
+    finally:
+        ctx.jobs.chores.release(_turn(origin))
 
 
 def spread(paths: list[str]) -> list[str]:

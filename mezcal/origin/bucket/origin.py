@@ -34,7 +34,7 @@ class BucketOrigin(OriginRepository):
     ) -> None:
         access = BucketAccess(settings)
         super().__init__(access, settings, observer, free_space)
-        self.listing = BucketListing(access, self._client, self._context.new_budget)
+        self.listing = BucketListing(access, self._client, self.downloads.new_budget)
         self._quick_listing = BucketListing(access, self._client, lambda: RetryBudget(0, LIST_SECONDS))
         self._shown: tuple[list[str], float] = [], 0.0  # the first masters, and until when they are shown
 

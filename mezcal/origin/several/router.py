@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -45,6 +46,10 @@ class OriginRouter:
         self._by_url = sorted(self.members, key=lambda member: len(member.origin.base_url), reverse=True)
         self.listing = RoutedListing(self)
 
+    def impatient(self) -> OriginRouter:
+        """Return the same origins, whose requests are not repeated after a time-out."""
+        return OriginRouter([replace(member, origin=member.origin.impatient()) for member in self.members])
+
     def of_path(self, path: str) -> tuple[OriginMember, str]:
         """Return the origin of the master at *path*, and the path of the master there. Raises `OriginUnknown`."""
         for member in self.members:
@@ -77,13 +82,11 @@ class OriginRouter:
 
     def list_paths(self, most: int) -> list[str]:
         """Return up to *most* masters, about as many of each origin that has a list."""
+        with ThreadPoolExecutor(len(self.members)) as pool:  # a bucket that does not answer holds up no other
+            listed = list(pool.map(lambda member: member.origin.list_paths(most), self.members))
         shown = [
-            [
-                path
-                for path in (member.prefix + rest for rest in member.origin.list_paths(most))
-                if self.has(member, path)
-            ]
-            for member in self.members
+            [path for path in (member.prefix + rest for rest in paths) if self.has(member, path)]
+            for member, paths in zip(self.members, listed, strict=True)
         ]
         longest = max(map(len, shown), default=0)
         in_turn = [paths[place] for place in range(longest) for paths in shown if place < len(paths)]

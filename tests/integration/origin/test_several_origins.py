@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
+from threading import Barrier
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,7 +17,8 @@ from mezcal.ingest.manifests import Skipped
 from mezcal.ingest.manifests.paths import ManifestPaths
 from mezcal.ingest.manifests.presentation import ManifestImage
 from mezcal.ingest.names import MasterNames
-from mezcal.origin import MasterStatus, Origin, open_origin
+from mezcal.origin import MasterStatus, Origin, OriginMember, open_origin
+from mezcal.origin.several import OriginRouter
 from mezcal.recipe import Mezzanine
 from mezcal.settings import Settings, load
 from mezcal.telemetry.redaction import Redactor
@@ -208,6 +210,22 @@ def test_a_url_whose_path_another_origin_has_names_no_master(
     origin = open_origin(settings(a.url, b.url, repo_base_url="http://127.0.0.1:9/rest/"))
     assert origin.path_of("http://127.0.0.1:9/rest/box/1.tif") == "box/1.tif"
     assert origin.path_of("http://127.0.0.1:9/rest/b/1.tif") is None
+
+
+def test_no_list_waits_for_that_of_another_origin() -> None:
+    """The home page waits for two buckets that do not answer as long as for one."""
+    both_asked = Barrier(2)
+
+    class Bucket:
+        def __init__(self, name: str) -> None:
+            self.base_url = f"s3://{name}/"
+
+        def list_paths(self, _most: int) -> list[str]:
+            both_asked.wait(60)
+            return ["1.tif", "2.tif"]
+
+    members = [OriginMember(name, f"{name}/", Bucket(name)) for name in "ab"]  # type: ignore[arg-type]
+    assert OriginRouter(members).list_paths(3) == ["a/1.tif", "b/1.tif", "a/2.tif"]
 
 
 def test_logs_hide_the_secrets_of_all_origins(settings: Callable[..., Settings]) -> None:

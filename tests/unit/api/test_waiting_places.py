@@ -26,9 +26,9 @@ class Room:
         self.places = WaitingPlaces(MOST, share, lambda: self.now)
         self.held: dict[str, list[ExitStack]] = {}
 
-    def take(self, client: str, seconds: float = WAIT) -> None:
+    def take(self, client: str, seconds: float = WAIT, origin: str = UNLIMITED) -> None:
         stack = ExitStack()
-        stack.enter_context(self.places.hold(client, seconds))
+        stack.enter_context(self.places.hold(client, seconds, origin))
         self.held.setdefault(client, []).append(stack)
 
     def take_all(self, client: str) -> int:
@@ -87,6 +87,22 @@ def test_a_client_without_a_place_gets_one_while_any_is_free(asked: list[str]) -
         for stack in stacks:
             stack.close()
     assert Room().take_all("a") == room.take_all("z") == 12
+
+
+def test_those_who_wait_for_one_origin_leave_places_to_others(room: Room) -> None:
+    """A IIIF server is an exempt client: all its readers may want images of an origin that does not answer."""
+    for _ in range(12):
+        room.take(UNLIMITED, origin="slow")
+    with pytest.raises(Busy, match="12 requests wait for images of this origin already"):
+        room.take(UNLIMITED, origin="slow")
+    with pytest.raises(Busy):
+        room.take("a client of its own", origin="slow")
+    for _ in range(3):
+        room.take(UNLIMITED, origin="fast")
+    room.take(UNLIMITED, origin="third")
+    for _ in range(3):
+        room.free(UNLIMITED)
+    room.take(UNLIMITED, origin="fast")
 
 
 def test_without_a_share_one_client_may_hold_all(room: Room) -> None:

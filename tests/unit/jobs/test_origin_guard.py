@@ -172,6 +172,32 @@ def test_slow_answers_open_the_circuit(table: JobTable, guard: OriginGuard) -> N
     assert guard.circuit(HOST).state == "open"
 
 
+def test_revalidations_open_the_circuit_too_and_wait_for_no_paused_origin(table: JobTable, guard: OriginGuard) -> None:
+    for number in range(3):
+        recipe = Mezzanine.parse(f"stale/{number}")
+        with pytest.raises(OriginTimeout), guard.watch(recipe.as_json(), recipe.key):
+            raise OriginTimeout("the repository did not answer")
+    assert guard.circuit(HOST).state == "open"
+    asked: list[str] = []
+    recipe = Mezzanine.parse("stale/3")
+    with pytest.raises(OriginPaused), guard.watch(recipe.as_json(), recipe.key):
+        asked.append("the origin")
+    end_pause(guard, table)
+    with pytest.raises(OriginPaused), guard.watch(recipe.as_json(), recipe.key):
+        asked.append("the origin, which a job or the chore probes")
+    assert asked == []
+
+
+def test_a_revalidation_that_is_answered_starts_the_count_again(table: JobTable, guard: OriginGuard) -> None:
+    for number in range(4):
+        fail(guard, table, f"failing/{number}")
+        recipe = Mezzanine.parse("stale")
+        with suppress(MasterMissing), guard.watch(recipe.as_json(), recipe.key):
+            if number == 2:
+                raise MasterMissing("404")
+    assert guard.circuit(HOST).state == "closed"
+
+
 def test_the_same_master_and_faults_of_the_store_open_nothing(table: JobTable, guard: OriginGuard) -> None:
     for _ in range(5):
         fail(guard, table, "failing")

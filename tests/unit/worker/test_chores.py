@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import logging
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 import fakeredis
 import pytest
 
 from mezcal.errors import Failure, MasterDenied, OriginTimeout, StoreDown
+from mezcal.jobs import Jobs
 from mezcal.jobs.chores import ChoreState
 from mezcal.jobs.state.keys import Keys
-from mezcal.origin import MasterStatus
-from worker.chores import CHORES, Chore
+from mezcal.origin import MasterStatus, open_origin
+from mezcal.settings import load
+from tests.support.origin_server import OriginServer
+from worker.chores import CHORES, Chore, origin_probe
 from worker.chores.origin_probe import ask, spread
 from worker.tasks import run_chore
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from tests.support.broker import Broker
 
 
 def test_a_chore_that_the_store_prevents_is_one_line_in_the_log(
@@ -75,3 +83,27 @@ def test_each_chore_has_one_worker_in_each_interval() -> None:
     assert state.claim({"trim": 60, "probe": 10}, "one") == ["trim", "probe"]
     assert state.claim({"trim": 60, "walk": 10}, "two") == ["walk"]
     assert state.claim({}, "one") == []
+    state.release("walk")
+    assert state.claim({"trim": 60, "walk": 10}, "one") == ["walk"]
+
+
+def test_a_probe_that_waits_for_an_answer_has_no_second_one_beside_it(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ten seconds later the chore is due again: each one would hold a process until its time-out."""
+    with OriginServer() as server:
+        held = server.script("", delay=3600)
+        settings = load(_env_file=None, repo_base_url=server.url, redis_url=broker.url, key_prefix=f"{uuid4().hex}:")
+        ctx = SimpleNamespace(settings=settings, origin=open_origin(settings), jobs=Jobs.of(settings), name="w")
+        monkeypatch.setattr(origin_probe, "context", lambda: ctx)
+        [named] = settings.origins
+        ctx.jobs.table.redis.hset(ctx.jobs.table.keys.circuit(named.limits_name), "paused_until", 1)
+        with ThreadPoolExecutor(1) as pool:
+            first = pool.submit(origin_probe.probe)
+            server.wait_for_requests("", 1)
+            origin_probe.probe()
+            assert (server.count(), first.done()) == (1, False)
+            held.delay = 0
+            server.leaving.set()
+            first.result(60)
+        assert ctx.jobs.circuit(named.limits_name).state == "closed"
