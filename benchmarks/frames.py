@@ -68,7 +68,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
     parser.add_argument("frames", type=int, nargs="?", default=2000)
     parser.add_argument("--every", type=float, default=1.0, help="seconds between two announcements")
-    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--workers", type=int, default=3)
     return parser.parse_args()
 
 
