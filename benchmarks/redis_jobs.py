@@ -1,7 +1,9 @@
 """How many jobs one Redis can begin and end in a second: `python -m benchmarks.redis_jobs` in the root folder.
 
 Clients in processes of their own ask for a job, begin it and finish it, through the job table, without a message and
-without any work. Prints the jobs a second, the commands of one job, and the processor time that Redis used.
+without any work. Prints the jobs a second, the commands of one job, and the processor time that Redis used. With
+`--passed-over`, measures instead what a begin costs while so many earlier jobs have to wait: for a place at another
+origin, for their client's share of the processes, or for the process that downloads their master.
 """
 
 from __future__ import annotations
@@ -11,19 +13,23 @@ import multiprocessing
 import os
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from redis import Redis
 
-from mezcal.jobs import Lane
+from mezcal.jobs import Lane, Worker, WorkerRegistry
 from mezcal.jobs.state.keys import Keys
-from mezcal.jobs.state.policy import JobPolicy
-from mezcal.jobs.state.table import JobTable
+from mezcal.jobs.state.policy import JobPolicy, OriginLimits
+from mezcal.jobs.state.table import HeldBack, JobTable
 from mezcal.recipe import Mezzanine
 from tests.support.broker import running_broker
 
 CLIENTS = (1, 2, 4, 8)
 TRANSITIONS = 3  # of a job: queued, running, done
+PASSED_OVER = (0, 1000, 10_000, 100_000)
+BEGUN = 20  # jobs that are begun while those are passed over
+SLOW, FAST = OriginLimits("slow", "slow/", places=1), OriginLimits("fast", "fast/")
 
 
 def work(socket: str, name: str, seconds: float, done: multiprocessing.Queue[int]) -> None:
@@ -65,6 +71,54 @@ def measure(folder: Path, clients: int, seconds: float) -> None:
         )
 
 
+def measure_passing(folder: Path, reason: str, jobs: int) -> None:
+    """Print what a begin costs while so many earlier jobs have to wait for the same *reason*."""
+    with running_broker(folder) as broker, broker.client() as redis:
+        table = table_with_waiting(redis, reason, jobs)
+        for number in range(BEGUN + 1):
+            table.ensure(Mezzanine.parse(f"fast/{number}.tif"), Lane.INTERACTIVE)
+        costs = [cost_of_begin(table, f"fast/{number}.tif") for number in range(BEGUN + 1)]
+        commands, seconds = costs[0]
+        later_commands, later_seconds = (sum(values) / BEGUN for values in zip(*costs[1:], strict=True))
+        print(
+            f"{jobs:7} passed over for {reason:6}: {commands:7.0f} commands, {seconds * 1e3:8.2f} ms of Redis for the "
+            f"first begin, {later_commands:7.0f} and {later_seconds * 1e3:8.2f} ms for each of the next {BEGUN}",
+            flush=True,
+        )
+
+
+def table_with_waiting(redis: Redis, reason: str, jobs: int) -> JobTable:
+    """Return a table in which a job runs, and so many others that wait for the same *reason* come before all else."""
+    policies = {
+        "origin": JobPolicy(several=(SLOW, FAST)),
+        "client": JobPolicy(client_share=0.5),
+        "master": JobPolicy(origins={"mezzanine": "repository.example"}),
+    }
+    table, client = JobTable(redis, Keys("mezcal:"), policies[reason]), "a" if reason == "client" else ""
+    WorkerRegistry(redis, table.keys).heartbeat(Worker("w", 2, ("interactive", "bulk")))
+    for number in range(jobs + 1):
+        slow = Mezzanine.parse("slow/1.tif", number + 1) if reason == "master" else f"slow/{number}.tif"
+        table.ensure(slow if isinstance(slow, Mezzanine) else Mezzanine.parse(slow), Lane.INTERACTIVE, client=client)
+    assert table.begin_next("w") is not None
+    redis.hset(table.keys.round, "turn", jobs)  # the others have asked when that client had its jobs queued
+    return table
+
+
+def cost_of_begin(table: JobTable, expected: str) -> tuple[int, float]:
+    """Begin the next job, and end it. Returns the commands and the processor seconds of Redis for the begin."""
+    redis = table.redis
+    redis.config_resetstat()
+    before, claim = used(redis), None
+    while claim is None:
+        with suppress(HeldBack):  # it is asked again
+            claim = table.begin_next("w")
+    seconds = used(redis) - before
+    commands = sum(stats["calls"] for stats in redis.info("commandstats").values())
+    assert claim.recipe["path"] == expected
+    table.finish(claim)
+    return commands, seconds
+
+
 def used(redis: Redis) -> float:
     """Returns the processor time of Redis in seconds."""
     found = redis.info("cpu")
@@ -74,8 +128,14 @@ def used(redis: Redis) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
     parser.add_argument("--seconds", type=float, default=10)
+    parser.add_argument("--passed-over", choices=("origin", "client", "master"))
     options = parser.parse_args()
     print(f"load average {os.getloadavg()[0]:.0f}, {os.cpu_count()} cores")
+    if options.passed_over:
+        for jobs in PASSED_OVER:
+            with tempfile.TemporaryDirectory() as name:
+                measure_passing(Path(name), options.passed_over, jobs)
+        return
     for clients in CLIENTS:
         with tempfile.TemporaryDirectory() as name:
             measure(Path(name), clients, options.seconds)

@@ -46,7 +46,8 @@ class Keys:
         refused_until (when clients may start a failed job again; it may be listed for longer), history (JSON list of
         how attempts ended), batches (names of those that wait for it), expired_token (of a lease that ran out), client
         (that it was queued for, as in `clients`), headers (JSON: the ids of the client's request), source (as in
-        `source`), companion ('1' if it shares its task with other jobs), alone ('1' if it must not).
+        `source`), companion ('1' if it shares its task with other jobs), alone ('1' if it must not), origin (the queue
+        of its origin's turns, if there are several), turns (the queue of its turn, if that is not in `turns` itself).
         """
         return f"{self.prefix}job:{key}"
 
@@ -56,8 +57,17 @@ class Keys:
 
     @property
     def turns(self) -> str:
-        """Sorted set: the jobs queued in the interactive lane, by their turns."""
+        """Sorted set: the jobs queued in the interactive lane, by their turns. Those that may have to wait for the same
+        thing are in a queue of their own (`lua/turns.lua`): under the same name and `:<queue>`.
+        """
         return f"{self.prefix}turns"
+
+    @property
+    def turn_queues(self) -> str:
+        """Sorted set: the names of those queues, by turns not after those of their first jobs. Under the same name and
+        `:<queue>`: the queues in one of them.
+        """
+        return f"{self.prefix}turns:queues"
 
     @property
     def clients(self) -> str:
@@ -345,6 +355,7 @@ class Keys:
             **self._prefixes(),
             "begun_bulk": self.begun_bulk,
             "turns": self.turns,
+            "turn_queues": self.turn_queues,
             "clients": self.clients,
             "askers": self.askers,
             "workers": self.workers,

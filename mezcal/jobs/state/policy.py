@@ -94,6 +94,19 @@ class JobPolicy:
             return self.limits_named(self.origins.get(recipe["kind"], ""))
         return next((limits for limits in self.several if recipe["path"].startswith(limits.prefix)), None)
 
+    def turn_queue(self, recipe: Mapping[str, Any]) -> str:
+        """Return the queue of turns for the origin of *recipe*, given as JSON; "" unless it is one of several.
+
+        It is named by the prefix: the name of an origin may change while jobs are queued.
+        """
+        limits = self.limits_of(recipe)
+        return f"origin={limits.prefix}" if limits in self.several and limits.name else ""
+
+    @property
+    def several_as_json(self) -> str:
+        """Several origins for the scripts, the longest prefix first: each one's prefix, name and places."""
+        return json.dumps([[limits.prefix, limits.name, limits.places] for limits in self.several])
+
     def limits_named(self, name: str) -> OriginLimits:
         """Return the limits of the origin *name*: its own, or those of all."""
         common = OriginLimits(name, "", self.origin_places, self.breaker_failures, self.breaker_pause)

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, cast
 
 from redis import RedisError
 
-from mezcal.jobs.state.keys import Lane
 from mezcal.progress import Stage
 
 if TYPE_CHECKING:
@@ -68,11 +67,5 @@ def place(table: JobTable, key: str) -> int | None:
 
     It is an estimate: interactive jobs come first, by their turns, then bulk jobs, by when they were queued.
     """
-    pipe = table.redis.pipeline(transaction=False)
-    pipe.zrank(table.keys.turns, key)
-    pipe.zrank(table.keys.queued(Lane.BULK), key)
-    pipe.zcard(table.keys.queued(Lane.INTERACTIVE))
-    interactive, bulk, first = pipe.execute()
-    if interactive is not None:
-        return int(interactive) + 1
-    return None if bulk is None else int(first) + int(bulk) + 1
+    found = table.scripts.run("jobs/place", table.keys.of_job(key, ""), {"key": key})
+    return int(found) or None

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 Arguments = dict[str, str | float]
 
 FOLDER = "lua"
-COMMON = ("clock", "hooks", "common")  # these come before each script
+COMMON = ("clock", "hooks", "turns", "common")  # these come before each script
 # A name that the caller does not pass is an error, not nil.
 STRICT = "{__index = function(_, name) error('the caller passes no ' .. name) end}"
 

@@ -108,7 +108,8 @@ class JobTable(JobLookups):
     def begin_next(self, worker: str, message: str = "", *, bulk: bool = True) -> Claim | None:
         """Claim the queued job of the interactive lane whose turn it is, as `begin` does.
 
-        Raises `HeldBack` if such jobs are queued, but their clients have all processes that they may have now.
+        Raises `HeldBack` if such jobs are queued, but the clients of those that were looked at have all processes that
+        they may have now.
         """
         return self._begin("", worker, message, bulk)
 
@@ -131,7 +132,7 @@ class JobTable(JobLookups):
     ) -> Claim | None:
         args: Arguments = {"worker": worker, "message": message, "lease_ms": self._lease_ms}
         args |= {"origins": json.dumps(self.policy.origins), "client_share": self.policy.client_share}
-        args |= {"several": self._several}
+        args |= {"several": self.policy.several_as_json}
         args |= {"silent_seconds": SILENT_SECONDS, "bulk": "1" if bulk else "", "window_ms": int(2000 * arrival)}
         args |= {"source": last.source if last else "", "chain": last.chain if last else ""}
         answer = self._run("begin", key, args | self._quarantine | self._sharing | self._told)
@@ -215,6 +216,7 @@ class JobTable(JobLookups):
             "lane": lane,
             "recipe": json.dumps(recipe.as_json()),
             "source": self.source_of(recipe),
+            "origin": self.policy.turn_queue(recipe.as_json()),
             "queue_max": self.policy.queue_max,
             "batch": batch if request.counted else "",
             "place": "" if request.place is None else request.place,
@@ -255,11 +257,6 @@ class JobTable(JobLookups):
         """Return the name of the masters of *recipe*; "" if they are not downloaded."""
         limits = self.policy.limits_of(recipe.as_json())
         return recipe.masters_key if limits and limits.name else ""
-
-    @property
-    def _several(self) -> str:
-        """JSON of several origins, the longest prefix first: each one's prefix, name and places."""
-        return json.dumps([[limits.prefix, limits.name, limits.places] for limits in self.policy.several])
 
     @property
     def _sharing(self) -> Arguments:

@@ -1,5 +1,4 @@
--- Comes before every script, after clock.lua and hooks.lua.
-local UNFINISHED_KEPT = 90 * 86400  -- seconds for which a queued or running job is kept: no key stays for ever
+-- Comes before every script, after clock.lua, hooks.lua and turns.lua.
 local DONE_KEPT = 60                -- seconds for which clients can still ask about a done job
 local BATCH_KEPT = 7 * 86400        -- seconds for which a batch is kept after its last change
 local TICKET_KEPT = 47 * 3600       -- seconds for which a ticket is kept at most: the archive signs URLs for 48 hours
@@ -93,36 +92,6 @@ local function settle_in_batches(record, key, outcome)
   redis.call('HDEL', record, 'batches')
 end
 
--- The interactive lane is dealt by turns, so that a client with many jobs cannot hold up the others. Each queued job has
--- the number of a turn: a client's next job gets the number after that of its last one, and a client without queued jobs
--- the number after that of the job begun last. The lowest number is begun next. A job without a client is dealt with as
--- if it were the only one of its client. The numbers begin again when the lane is empty.
-
--- A number's fraction, the time, keeps jobs of one turn in the order of their queueing. It begins again every 71 minutes,
--- which may change the order in one turn.
-local microseconds = time[1] * 1000000 + time[2]
-local fraction = microseconds % 2 ^ 32 / 2 ^ 32
-
-local function current_turn() return tonumber(redis.call('HGET', KEY.round, 'turn') or '0') end
-
-local function next_turn(client)
-  if redis.call('EXISTS', KEY.turns) == 0 then redis.call('DEL', KEY.clients, KEY.round) end
-  local last = client ~= '' and redis.call('ZSCORE', KEY.clients, client) or 0
-  return math.max(tonumber(last), current_turn()) + 1
-end
-
--- Give the job the client's next turn, unless it has an earlier one: then another client that waits for it has paid.
-local function take_turn(key, client)
-  local turn, before = next_turn(client), redis.call('ZSCORE', KEY.turns, key)
-  if before and math.floor(tonumber(before)) <= turn then return end
-  redis.call('ZADD', KEY.turns, turn + fraction, key)
-  redis.call('EXPIRE', KEY.turns, UNFINISHED_KEPT)
-  if client ~= '' then
-    redis.call('ZADD', KEY.clients, turn, client)
-    redis.call('EXPIRE', KEY.clients, UNFINISHED_KEPT)
-  end
-end
-
 -- Clients that have asked within this time count as present: none of the others may take all processes.
 local PRESENT_MS = 5000
 
@@ -146,16 +115,10 @@ local function source_of(key)
   return source and source ~= '' and source or nil
 end
 
-local function remove_from_source(key)
-  local source = source_of(key)
-  if source then redis.call('ZREM', KEY.source_prefix .. source, key) end
-end
-
 -- Interactive jobs come first, by their turns, which are small numbers; then bulk jobs, by the time.
-local function add_to_source(key)
-  local source = source_of(key)
-  if not source then return end
-  redis.call('ZADD', KEY.source_prefix .. source, redis.call('ZSCORE', KEY.turns, key) or now, key)
+local function add_to_source(source, key, turn)
+  if not source or source == '' then return end
+  redis.call('ZADD', KEY.source_prefix .. source, turn or now, key)
   redis.call('EXPIRE', KEY.source_prefix .. source, UNFINISHED_KEPT)
 end
 
@@ -183,14 +146,19 @@ local function window_of(chain)
   return type(arrived) == 'number' and math.max(WINDOW_MS, 2000 * arrived) or math.huge
 end
 
--- True if the queued job waits for the process that has its masters open.
-local function is_held_back(key, lane)
-  local source = source_of(key)
-  if not source or redis.call('HGET', KEY.job_prefix .. key, 'alone') == '1' then return false end
+-- True if a process that has the masters open holds back the jobs of the source in this lane.
+local function is_source_held(source, lane, key)
   local chain = open_chain(source)
   if not chain or chain.key == key then return false end
   if lane == 'bulk' then return chain.bulk == '1' end
   return chain.age < window_of(chain)
+end
+
+-- True if the queued job waits for the process that has its masters open.
+local function is_held_back(key, lane)
+  local source = source_of(key)
+  if not source or redis.call('HGET', KEY.job_prefix .. key, 'alone') == '1' then return false end
+  return is_source_held(source, lane, key)
 end
 
 -- Add the messages of the source's jobs that lost theirs while they were held back, unless a chain will begin them.
@@ -221,10 +189,11 @@ end
 
 -- Remove a job from every index. It is in those of one state at most, whatever its next state is.
 local function unindex(key)
-  remove_from_source(key)
+  local source, queue = unpack(redis.call('HMGET', KEY.job_prefix .. key, 'source', 'turns'))
+  if source and source ~= '' then redis.call('ZREM', KEY.source_prefix .. source, key) end
+  remove_turn(key, queue or '')
   redis.call('ZREM', KEY.held_back, key)
   redis.call('ZREM', KEY.queued_interactive, key)
-  redis.call('ZREM', KEY.turns, key)
   redis.call('ZREM', KEY.queued_bulk, key)
   redis.call('ZREM', KEY.running, key)
   redis.call('ZREM', KEY.delayed, key)
@@ -237,21 +206,40 @@ local function is_indexed(key, state, lane)
   return not indexes[state] or redis.call('ZSCORE', indexes[state], key) and true
 end
 
-local function give_turn(record, key) take_turn(key, redis.call('HGET', record, 'client') or '') end
+-- Make sure that a queued job has a turn, or an earlier one if its client's next turn is.
+local function give_turn(record, key)
+  local client, queue = unpack(redis.call('HMGET', record, 'client', 'turns'))
+  take_turn(key, client or '', queue or '')
+end
+
+-- Add a job to the indexes of its lane. It is in none now.
+local function enter_lane(record, key, lane)
+  redis.call('HDEL', record, 'token', 'message', 'expired_token', 'failure', 'refused_until', 'companion', 'turns')
+  redis.call('HSET', record, 'state', 'queued', 'lane', lane, 'queued', now)
+  redis.call('EXPIRE', record, UNFINISHED_KEPT)
+  redis.call('ZADD', queued_in(lane), now, key)
+  local client, source, origin = unpack(redis.call('HMGET', record, 'client', 'source', 'origin'))
+  local turn = nil
+  if lane == 'interactive' then
+    if origin then redis.call('HSET', record, 'turns', origin) end
+    turn = take_turn(key, client or '', origin or '')
+  end
+  add_to_source(source, key, turn)
+end
 
 local function enqueue(record, key, lane)
   unindex(key)
-  redis.call('HSET', record, 'state', 'queued', 'lane', lane, 'queued', now)
-  redis.call('HDEL', record, 'token', 'message', 'expired_token', 'failure', 'refused_until', 'companion')
-  redis.call('EXPIRE', record, UNFINISHED_KEPT)
-  redis.call('ZADD', queued_in(lane), now, key)
-  if lane == 'interactive' then give_turn(record, key) end
-  add_to_source(key)
+  enter_lane(record, key, lane)
 end
 
 -- Note the client that the job is queued for, and the headers of its request, for logs. Either may be empty.
 local function note_client(record, client, headers)
   redis.call('HSET', record, 'client', client, 'headers', headers)
+end
+
+-- Note the queue of the turns of the job's origin. It is empty if there are not several.
+local function note_origin(record, origin)
+  if origin ~= '' then redis.call('HSET', record, 'origin', origin) end
 end
 
 -- Save the signed URLs of the frames of a job. They go with the job's end; a delayed job keeps them.
@@ -269,15 +257,17 @@ end
 
 -- Queue a job without attempts or history. If a job that had not ended was to replace an outdated derivative, the new
 -- one is, too; and the batches that waited for it wait for the new one.
-local function start(record, key, lane, recipe, source, remake, client, headers)
+local function start(record, key, lane, recipe, source, origin, remake, client, headers)
   local state, before, batches = unpack(redis.call('HMGET', record, 'state', 'remake', 'batches'))
   if state and state ~= 'done' and before == '1' then remake = '1' end
+  unindex(key)
   redis.call('DEL', record)
   redis.call('HSET', record, 'recipe', recipe, 'attempts', 0, 'asked', now, 'remake', remake)
   if source ~= '' then redis.call('HSET', record, 'source', source) end
   if client then note_client(record, client, headers) end
   if batches then redis.call('HSET', record, 'batches', batches) end
-  enqueue(record, key, lane)
+  note_origin(record, origin)
+  enter_lane(record, key, lane)
 end
 
 -- Remember a failure for so many seconds. Clients are refused for refused_seconds of them, all by default.

@@ -8,8 +8,10 @@
 -- -> {key, recipe, token, attempt, lane, remake, suspect, milliseconds in the queue, headers,
 --   failed attempts that do not count, source, chain, milliseconds since its masters changed}; {} if no such job is
 --   queued, or it is quarantined now, or is held back for another process; {'held'} if jobs are queued, but only of clients
---   that have all processes that they may have
-local LOOKED_AT = 200  -- jobs that are read at once
+--   that have all processes that they may have, or if further ones were not looked at: ask again soon
+local LOOKED_AT = 20   -- jobs that are read at once
+local MOVED_MAX = 500  -- jobs that are moved to other queues at once, which takes some 10 µs each
+local NO_JOB = {turn = math.huge}
 
 -- Begin the next turn. The time from one to the next is smoothed: in each, a client with many jobs gets one begun.
 local function note_turn(turn)
@@ -53,20 +55,21 @@ local function clients_at_limit()
   return at_limit
 end
 
-local several = cjson.decode(ARG.several)
+local several, hosts = cjson.decode(ARG.several), cjson.decode(ARG.origins)
 
--- Returns the name of the origin of a recipe's masters, '' if it has no limits.
+-- Returns the name of the origin of a recipe's masters, '' if it has no limits; and the prefix, if it is one of several.
 local function origin_of(recipe)
   local wanted = cjson.decode(recipe)
-  if #several == 0 or wanted.kind ~= 'mezzanine' then return cjson.decode(ARG.origins)[wanted.kind] or '' end
+  if #several == 0 or wanted.kind ~= 'mezzanine' then return hosts[wanted.kind] or '', nil end
   for _, origin in ipairs(several) do
-    if string.sub(wanted.path, 1, #origin[1]) == origin[1] then return origin[2] end
+    if string.sub(wanted.path, 1, #origin[1]) == origin[1] then return origin[2], origin[1] end
   end
-  return ''
+  return '', nil
 end
 
--- Returns those of several origins that have as many running jobs as they may: their places; without a bound as many as
--- leave a process for each other origin, but one at least. So no process waits for a slow origin that another one needs.
+-- Returns the prefixes of those of several origins that have as many running jobs as they may: their places; without a
+-- bound as many as leave a process for each other origin, but one at least. So no process waits for a slow origin that
+-- another one needs.
 local function origins_at_limit()
   local running, at_limit = {}, {}
   if #several == 0 then return at_limit end
@@ -78,44 +81,117 @@ local function origins_at_limit()
   local unbounded = math.max(1, processes() - (#several - 1))
   for _, origin in ipairs(several) do
     local places = origin[3] > 0 and origin[3] or unbounded
-    at_limit[origin[2]] = origin[2] ~= '' and (running[origin[2]] or 0) >= places or nil
+    at_limit[origin[1]] = origin[2] ~= '' and (running[origin[2]] or 0) >= places or nil
   end
   return at_limit
 end
 
--- Returns the job whose turn it is, and if one was passed over because its client is at its limit; '' without a job. The
--- third value is a job that lost its message if none is begun: it is held back for another process.
-local function job_by_turn()
-  local at_limit, limited, held_back, first = clients_at_limit(), 0, {}, -1
-  local full = origins_at_limit()
-  while limited + #held_back > first do  -- the jobs that are passed over may fill many pages
-    first = limited + #held_back
-    for _, key in ipairs(redis.call('ZRANGE', KEY.turns, first, first + LOOKED_AT - 1)) do
-      local state, lane, client, recipe =
-        unpack(redis.call('HMGET', KEY.job_prefix .. key, 'state', 'lane', 'client', 'recipe'))
-      if state ~= 'queued' or lane ~= 'interactive' then
-        redis.call('ZREM', KEY.turns, key)
-      elseif at_limit[client or ''] then
-        limited = limited + 1
-      elseif next(full) and full[origin_of(recipe)] or is_held_back(key, lane) then
-        held_back[#held_back + 1] = key
-      else
-        note_turn(math.floor(tonumber(redis.call('ZSCORE', KEY.turns, key))))
-        return key, limited > 0
-      end
-    end
+local busy_clients, full_origins  -- as the two functions above return them
+local moved, limited = 0, false   -- how many jobs were moved; if one was passed over because its client is at its limit
+local held_queues = {}            -- the others that were passed over
+
+-- True if all jobs of a queue have to wait now, for what its name says. Those of outer queues are looked at before.
+local function has_to_wait(queue)
+  local what, name = string.match(queue, '(%l+)=([^;]*)$')
+  if what == 'client' then
+    limited = limited or busy_clients[name] or false
+    return busy_clients[name]
   end
-  return '', limited > 0, held_back
+  local waits = what == 'origin' and full_origins[name] or what == 'source' and is_source_held(name, 'interactive')
+  if waits then held_queues[#held_queues + 1] = queue end
+  return waits
 end
 
--- Note that a message was used up for one of these jobs, which are held back.
-local function note_held(keys)
-  for _, key in ipairs(keys) do
-    if redis.call('ZADD', KEY.held_back, 'NX', now, key) == 1 then
-      redis.call('EXPIRE', KEY.held_back, UNFINISHED_KEPT)
-      return
+-- Returns the name of the queue of the jobs that wait for the same thing as this one; nil if it may be begun.
+local function waits_in(key, client, recipe)
+  if busy_clients[client] then return 'client=' .. client end
+  local prefix = next(full_origins) and select(2, origin_of(recipe))
+  if prefix and full_origins[prefix] then return 'origin=' .. prefix end
+  return is_held_back(key, 'interactive') and 'source=' .. source_of(key) or nil
+end
+
+-- Move a job to an inner queue.
+local function move(record, key, turn, queue, inner)
+  local name = queue == '' and inner or queue .. ';' .. inner
+  redis.call('ZREM', jobs_of(queue), key)
+  redis.call('HSET', record, 'turns', name)
+  add_turn(key, name, turn)
+end
+
+-- Returns {key, turn} of the first job of a queue, without its inner ones, that may be begun; nil if it does not come before
+-- the best one. The jobs before it that have to wait are moved to inner queues.
+local function first_job(queue, best)
+  while moved < MOVED_MAX do
+    local found = redis.call('ZRANGE', jobs_of(queue), 0, LOOKED_AT - 1, 'WITHSCORES')
+    if #found == 0 then return nil end
+    for place = 1, #found, 2 do
+      local key, turn = found[place], tonumber(found[place + 1])
+      if best and turn >= best.turn then return nil end
+      local record = KEY.job_prefix .. key
+      local state, lane, client, recipe = unpack(redis.call('HMGET', record, 'state', 'lane', 'client', 'recipe'))
+      if state ~= 'queued' or lane ~= 'interactive' then
+        redis.call('ZREM', jobs_of(queue), key)
+      else
+        local inner = waits_in(key, client or '', recipe)
+        if not inner then return {key = key, turn = turn} end
+        move(record, key, turn, queue, inner)
+      end
+      moved = moved + 1
     end
   end
+end
+
+-- Correct the turn of an inner queue, which jobs may have left. Returns true if it was right.
+local function has_turn(queue, turn)
+  local first = nil
+  for _, set in ipairs({jobs_of(queue), queues_in(queue)}) do
+    local score = tonumber(redis.call('ZRANGE', set, 0, 0, 'WITHSCORES')[2])
+    if score and (not first or score < first) then first = score end
+  end
+  local queues = queues_in(outer_of(queue))
+  if not first then
+    redis.call('ZREM', queues, queue)
+  elseif first ~= turn then
+    redis.call('ZADD', queues, first, queue)
+  end
+  return first == turn
+end
+
+-- Returns {key, turn} of the first job of a queue and its inner ones that may be begun; the best one, which may be nil, if
+-- that comes before it. The cost grows with the clients and origins at their limits and with the masters that are open,
+-- not with the jobs that wait for them.
+local function earliest(queue, best)
+  best = first_job(queue, best) or best
+  local rank = 0
+  while true do
+    local inner, turn = unpack(redis.call('ZRANGE', queues_in(queue), rank, rank, 'WITHSCORES'))
+    if not inner or best and tonumber(turn) >= best.turn then return best end
+    if has_to_wait(inner) then
+      rank = rank + 1
+    else
+      best = earliest(inner, best)
+      if has_turn(inner, tonumber(turn)) then rank = rank + 1 end
+    end
+  end
+end
+
+-- Returns the job whose turn it is, as `earliest` does.
+local function next_job()
+  busy_clients, full_origins = busy_clients or clients_at_limit(), origins_at_limit()
+  return earliest('', nil)
+end
+
+-- Note that a message was used up for one of these jobs, which are held back. Returns true if it was one.
+local function note_held(keys)
+  if #keys == 0 then return false end
+  for place, noted in ipairs(redis.call('ZMSCORE', KEY.held_back, unpack(keys))) do
+    if not noted then
+      redis.call('ZADD', KEY.held_back, now, keys[place])
+      redis.call('EXPIRE', KEY.held_back, UNFINISHED_KEPT)
+      return true
+    end
+  end
+  return false
 end
 
 -- Returns the next job of the source for a process with open masters; '' without one. It may come before its turn, or
@@ -124,18 +200,23 @@ local function companion()
   local began = redis.call('HGET', KEY.reading_prefix .. ARG.source, 'chain:' .. ARG.chain)
   local age = age_of(began)
   if not age or age >= tonumber(ARG.sharing_ms) then return '' end
-  local early, at_limit = age < tonumber(ARG.window_ms) / 2 + WINDOW_MS, clients_at_limit()  -- after the arrival
+  local early = age < tonumber(ARG.window_ms) / 2 + WINDOW_MS  -- after the arrival
+  local best = nil  -- of the jobs that another process may begin
+  busy_clients = clients_at_limit()
   for _, key in ipairs(redis.call('ZRANGE', KEY.source_prefix .. ARG.source, 0, COMPANIONS - 1)) do
     local record = KEY.job_prefix .. key
     local state, lane, client, alone = unpack(redis.call('HMGET', record, 'state', 'lane', 'client', 'alone'))
     if state ~= 'queued' then
       redis.call('ZREM', KEY.source_prefix .. ARG.source, key)
-    elseif not alone and lane == 'interactive' and not at_limit[client or ''] then
-      local is_next = redis.call('ZRANK', KEY.turns, key) == 0
-      if is_next then note_turn(math.floor(tonumber(redis.call('ZSCORE', KEY.turns, key)))) end
+    elseif not alone and lane == 'interactive' and not busy_clients[client or ''] then
+      best = best or next_job() or NO_JOB
+      local turn = turn_of(key)
+      local is_next = turn and turn <= best.turn
+      if is_next then note_turn(math.floor(turn)) end
       if early or is_next then return key end
     elseif not alone and lane == 'bulk' and ARG.bulk == '1' then
-      if early or redis.call('ZCARD', KEY.queued_interactive) == 0 then return key end
+      best = best or not early and next_job() or NO_JOB
+      if best == NO_JOB then return key end
     end
   end
   return ''
@@ -156,14 +237,21 @@ local function note_chain(source, key, token)
   return ARG.chain == '' and token or ARG.chain
 end
 
-local key, limited, held_back = ARG.key, false, {}
+local key = ARG.key
 if ARG.chain ~= '' then
   key = companion()
 elseif key == '' then
-  key, limited, held_back = job_by_turn()
+  local job = next_job()
+  if job then
+    note_turn(math.floor(job.turn))
+    key = job.key
+  elseif limited or moved >= MOVED_MAX then
+    return {'held'}
+  end
+  for _, queue in ipairs(job and {} or held_queues) do
+    if note_held(redis.call('ZRANGE', jobs_of(queue), 0, COMPANIONS - 1)) then break end
+  end
 end
-if key == '' and limited then return {'held'} end
-if key == '' then note_held(held_back or {}) end
 local record = KEY.job_prefix .. key
 local fields = redis.call('HMGET', record, 'state', 'lane', 'attempts', 'queued', 'recipe', 'remake', 'headers',
                           'uncounted')

@@ -1,5 +1,5 @@
 -- Start the job, or join it. ARG.ticket is saved for it; empty if it needs none. ARG.client asks for it, '' is no client;
--- it may have ARG.client_max jobs queued.
+-- it may have ARG.client_max jobs queued. ARG.origin is the queue of its origin's turns, empty if there are not several.
 -- -> {'publish'}: the caller sends the message; {'joined'}; {'full'}; {'failed', the failure};
 --   {'origin-paused', milliseconds for which the origin gets no request};
 --   {'over-share', milliseconds until the client's next job is begun, '' if that is not known}
@@ -14,8 +14,8 @@ end
 
 local function decide()
   local lane = ARG.lane
-  local state, before, ended, refused_until =
-    unpack(redis.call('HMGET', KEY.job, 'state', 'lane', 'ended', 'refused_until'))
+  local state, before, ended, refused_until, queue =
+    unpack(redis.call('HMGET', KEY.job, 'state', 'lane', 'ended', 'refused_until', 'turns'))
   if (state == 'failed' or state == 'quarantined') and time_left(ended, refused_until) > 0 then
     return {'failed', redis.call('HGET', KEY.job, 'failure')}
   end
@@ -30,7 +30,7 @@ local function decide()
   end
   local promoted = lane == 'interactive' and before == 'bulk'
   if state == 'queued' and not promoted and not lost then
-    if lane == 'interactive' then take_turn(ARG.key, ARG.client) end  -- the client need not wait for another's turn
+    if lane == 'interactive' then take_turn(ARG.key, ARG.client, queue or '') end  -- it need not wait for another's turn
     return {'joined'}
   end
   if state == 'delayed' and lane == 'bulk' and not lost then return {'joined'} end
@@ -39,13 +39,14 @@ local function decide()
   if state == 'queued' or state == 'delayed' or lost then  -- a client waits for it now
     local token = redis.call('HGET', KEY.job, 'token')
     note_client(KEY.job, ARG.client, ARG.headers)
+    note_origin(KEY.job, ARG.origin)
     enqueue(KEY.job, ARG.key, lane)
     if token then redis.call('HSET', KEY.job, 'expired_token', token) end  -- a worker that runs it takes it back
     return {'publish'}
   end
 
   if redis.call('ZCARD', queued_in(lane)) >= tonumber(ARG.queue_max) then return {'full'} end
-  start(KEY.job, ARG.key, lane, ARG.recipe, ARG.source, '', ARG.client, ARG.headers)
+  start(KEY.job, ARG.key, lane, ARG.recipe, ARG.source, ARG.origin, '', ARG.client, ARG.headers)
   return {'publish'}
 end
 
