@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import replace
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from uuid import uuid4
 
 import pytest
@@ -86,8 +86,9 @@ def queues(table: JobTable) -> dict[str, dict[str, float]]:
     names, found = [""], {}
     for name in names:
         suffix = f":{name}" if name else ""
-        names += table.redis.zrange(f"{table.keys.turn_queues}{suffix}", 0, -1)
-        found[name] = dict(table.redis.zrange(f"{table.keys.turns}{suffix}", 0, -1, withscores=True))
+        names += cast("list[str]", table.redis.zrange(f"{table.keys.turn_queues}{suffix}", 0, -1))
+        turns = table.redis.zrange(f"{table.keys.turns}{suffix}", 0, -1, withscores=True)
+        found[name] = dict(cast("list[tuple[str, float]]", turns))
     return found
 
 
