@@ -92,7 +92,9 @@ class Thumbnail:
     def as_json(self) -> dict[str, Any]:
         """Returns small JSON for messages. `from_json` is its inverse.
 
-        The options are under `look`, as in stored thumbnails: another name would change every key.
+        The options are under `look`, as in stored thumbnails: another name would change every key. A mosaic of several
+        frames says so: former versions leave a recipe with that word alone. They would draw three chips as colours.
         """
         frames = [[frame.id, frame.name, frame.version] for frame in self.frames]
-        return {"kind": self.kind, "frames": frames, "look": self.options.as_json(), "pipeline": self.pipeline}
+        named = {"together": True} if self.is_mosaic else {}
+        return {"kind": self.kind, "frames": frames, "look": self.options.as_json(), "pipeline": self.pipeline, **named}

@@ -8,7 +8,7 @@ import pytest
 
 from mezcal.errors import BadRecipe, FrameUnfit
 from mezcal.origin.archive import FrameRecord, make_recipe, put_together
-from mezcal.recipe import Frame, Thumbnail, ThumbnailOptions, from_json
+from mezcal.recipe import Frame, Thumbnail, ThumbnailOptions, from_json, key_of
 from mezcal.recipe.cutout import CHIPS_NAMED_MAX, NamedFrames, parse_named
 from mezcal.settings import load
 
@@ -100,6 +100,16 @@ def test_messages_carry_mosaics(count: int) -> None:
     assert isinstance(again, Thumbnail)
     assert again.is_mosaic
     assert again.masters_key == recipe.masters_key
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_former_versions_leave_mosaics_of_frames_to_workers_of_this_one(count: int) -> None:
+    """They take three frames for three colours. A recipe that they read as another one, they do not make."""
+    recipe = Thumbnail(frames(count), OPTIONS)
+    as_read_by_them = {name: recipe.as_json()[name] for name in ("kind", "frames", "look", "pipeline")}
+    assert key_of(as_read_by_them) != recipe.key
+    composite = Thumbnail(frames(3), ThumbnailOptions.parse({"mosaic": "1", "color": "1"}))
+    assert set(composite.as_json()) == set(as_read_by_them)
 
 
 @pytest.mark.parametrize(("count", "query"), [(18, {"mosaic": "1"}), (2, {}), (2, {"mosaic": "1", "color": "1"})])
