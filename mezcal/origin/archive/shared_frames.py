@@ -81,7 +81,7 @@ class SharedFrames:
             for number in self._by_arrival(rows) if evicts else ():
                 if used + row.bytes <= self.most_bytes:
                     break
-                used -= rows[number].bytes if self._clear_unused(number) else 0
+                used -= rows[number].bytes if self._clear_unused(number, rows[number]) else 0
             fits = alone and used + row.bytes <= self.most_bytes
             if fits:
                 self._table.write(at, row)
@@ -99,11 +99,14 @@ class SharedFrames:
         with self._table.changing() as alone:
             rows = self._table.rows() if alone else []
             ended = [at for at, row in enumerate(rows) if row.state != FrameState.FREE and row.arrived < moment]
-            return sum(self._clear_unused(at) for at in ended) > 0
+            return sum(self._clear_unused(at, rows[at]) for at in ended) > 0
 
     def _claim(self, wanted: WantedFrame) -> FrameSlot | None:
-        """Do what `take` does. Raises `FrameArriving` if it has to wait."""
-        for at, row in enumerate(self._table.rows()):
+        """Do what `take` does. Raises `FrameArriving` if it has to wait.
+
+        Of two files of a frame, the newer one counts: a retry did not trust the other.
+        """
+        for at, row in sorted(enumerate(self._table.rows()), key=lambda each: -each[1].began):
             if not _suits(row, wanted):
                 continue
             if self._table.holds(at):  # the job has the frame open: it would wait for itself
@@ -111,7 +114,7 @@ class SharedFrames:
             if row.state == FrameState.WHOLE:
                 if self._table.lock(at, shared=True):
                     return self._slot(at, row)
-            elif not self._clear_unused(at):
+            elif not self._clear_unused(at, row):
                 if wanted.in_parts and row.state == FrameState.BY_CHOICE:
                     return None
                 raise FrameArriving
@@ -138,9 +141,15 @@ class SharedFrames:
         whole = [at for at, row in enumerate(rows) if row.state == FrameState.WHOLE]
         return sorted(whole, key=lambda at: rows[at].arrived)
 
-    def _clear_unused(self, at: int) -> bool:
-        """Free the file *at* unless a process reads or fills it. Returns True if it is free."""
+    def _clear_unused(self, at: int, row: FrameRow) -> bool:
+        """Free the file *at* unless a process reads or fills it, or has done so since it had *row*.
+
+        Returns True if it is free.
+        """
         if not self._table.lock(at):
+            return False
+        if self._table.rows()[at] != row:  # it has arrived meanwhile
+            self._table.unlock(at)
             return False
         self.give_back(at)
         return True

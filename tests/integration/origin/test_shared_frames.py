@@ -13,7 +13,8 @@ import pytest
 
 from mezcal.errors import OriginFailed
 from mezcal.origin.archive import FrameOrigin, shared_frames
-from mezcal.origin.archive.shared_frames import FrameSharing, SharedFrames
+from mezcal.origin.archive.frame_table import FrameRow, FrameState, FrameTable
+from mezcal.origin.archive.shared_frames import FrameSharing, SharedFrames, WantedFrame
 from mezcal.origin.kept_masters import KeptMasters
 from mezcal.runtime.shared_files import FILES, SharedFiles
 from mezcal.settings import load
@@ -176,6 +177,49 @@ def test_what_was_downloaded_before_a_change_is_not_used(
     for _ in range(2):
         reader(given, archive, number, frames, since=changed)()
     assert archive.count("/files/") == 2
+
+
+def test_a_file_that_a_retry_did_not_trust_serves_no_other_job_either(
+    given: Settings, archive: ArchiveServer, frames: SharedFrames, tmp_path: Path
+) -> None:
+    number = add(archive, tmp_path, b"damaged on its way")
+    with opened(given, archive, number, sharing_of(frames, number)) as master:
+        assert master.file.read() != CONTENT
+    (tmp_path / "0.fits").write_bytes(CONTENT)
+    for since in (time.monotonic_ns(), 0):
+        reader(given, archive, number, frames, since=since)()
+    assert archive.count("/files/") == 2
+
+
+def test_a_frame_that_arrives_just_now_is_not_taken_for_one_of_a_killed_process(
+    frames: SharedFrames, files: SharedFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arriving = FrameRow(FrameState.ARRIVING, b"sixteen letters.")
+    table, (is_locked, locked), (may_end, end) = FrameTable(files.table, FILES), os.pipe(), os.pipe()
+
+    def fill() -> None:
+        assert table.lock(0)
+        table.write(0, arriving)
+        os.write(locked, b" ")
+        os.read(may_end, 1)
+        table.write(0, arriving._replace(state=FrameState.WHOLE))
+
+    process = fork(fill)
+    os.read(is_locked, 1)
+
+    def read_before_the_arrival(_table: FrameTable) -> list[FrameRow]:
+        rows = read(table)
+        monkeypatch.undo()
+        os.write(end, b" ")
+        assert exit_code(process) == 0
+        return rows
+
+    read = FrameTable.rows
+    monkeypatch.setattr(FrameTable, "rows", read_before_the_arrival)
+    slot = frames.take(WantedFrame(arriving.name))
+    assert slot is not None
+    assert slot.is_whole
+    slot.close()
 
 
 def test_a_process_that_is_killed_leaves_nothing_and_another_downloads_the_frame(
