@@ -24,7 +24,7 @@ def limited_client() -> str:
 def limited_origin(path: str) -> str:
     """Return the name of the origin of the master at *path*; `UNLIMITED` for a folder, or if there is one origin."""
     settings = context().settings
-    named = settings.origin_of(path) if settings.origins_file else None
+    named = settings.origin_of(path) if len(settings.origins) > 1 else None
     return named.limits_name if named else UNLIMITED
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from api import create_app
 from api.security.clients import client_of
-from api.security.shares import limited_client
+from api.security.shares import limited_client, limited_origin
 from api.security.waiting_places import UNLIMITED
 from mezcal.errors import WrongSetting
 from mezcal.settings import load
@@ -123,3 +123,18 @@ def test_a_token_is_a_client_from_any_address_and_operators_have_no_share(tmp_pa
     assert "first" not in names[0]
     assert limited(tmp_path, CLIENT, "wrong", **given) == CLIENT
     assert limited(tmp_path, CLIENT, "operator", **given) == UNLIMITED
+
+
+@pytest.mark.parametrize(("prefixes", "limited"), [(("",), UNLIMITED), (("maps",), UNLIMITED), (("maps", ""), "o0")])
+def test_an_origin_without_others_may_have_all_waiting_places(
+    tmp_path: Path, prefixes: tuple[str, ...], limited: str
+) -> None:
+    file = tmp_path / "origins.toml"
+    tables = (
+        f'[o{number}]\nprefix = "{prefix}"\nurl = "http://o{number}.example/"\n'
+        for number, prefix in enumerate(prefixes)
+    )
+    file.write_text("".join(tables))
+    given = {"redis_url": "redis://127.0.0.1:1/0", "data_dir": tmp_path, "origins_file": file}
+    with create_app(load(_env_file=None, **given)).test_request_context():
+        assert limited_origin("maps/1.tif") == limited
