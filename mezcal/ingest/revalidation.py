@@ -55,7 +55,7 @@ class Revalidation:
         if sidecar is None:
             self.jobs.changed(recipe)
             return RevalidationResult.OUTDATED
-        status = self.origin.revalidate(recipe.path, sidecar.master_etag, sidecar.master_last_modified)
+        status = self._ask(recipe, sidecar.master_etag, sidecar.master_last_modified)
         if status is MasterStatus.GONE:
             purge(recipe.main(), self.jobs, self.store)
             return RevalidationResult.GONE
@@ -68,12 +68,18 @@ class Revalidation:
         self.store.refresh(recipe, replace(sidecar, fresh=time.time()))
         return RevalidationResult.UNCHANGED
 
+    def _ask(self, recipe: Mezzanine, etag: str | None, last_modified: str | None) -> MasterStatus:
+        """Ask the origin. Its breaker counts masters: one that does not answer may have hundreds of pages."""
+        main = recipe.main()
+        with self.jobs.origin_guard.watch(main.as_json(), main.key):
+            return self.origin.revalidate(recipe.path, etag, last_modified)
+
     def _has_failed(self, recipe: Mezzanine) -> bool:
         """Return True if a failure is remembered of the very master that the origin has now."""
         record = self.jobs.read(recipe.key)
         if record is None or record.failure is None or not any(record.failure.validators):
             return False
-        return self.origin.revalidate(recipe.path, *record.failure.validators) is MasterStatus.UNCHANGED
+        return self._ask(recipe, *record.failure.validators) is MasterStatus.UNCHANGED
 
     def _look_again(self, recipe: Mezzanine) -> RevalidationResult:
         """Ask the origin about the master of a remembered failure. If it has changed or is gone, forget the failure.
@@ -83,7 +89,7 @@ class Revalidation:
         record = self.jobs.read(recipe.key)
         if record is None or record.failure is None or not _may_look_again(record):
             return RevalidationResult.UNCHANGED
-        status = self.origin.revalidate(recipe.path, *record.failure.validators)
+        status = self._ask(recipe, *record.failure.validators)
         if status is MasterStatus.GONE:
             self.jobs.forget_failure(recipe.key)
             return RevalidationResult.GONE

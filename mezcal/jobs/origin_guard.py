@@ -136,7 +136,8 @@ class OriginGuard:
     def watch(self, recipe: Mapping[str, Any], key: str) -> Iterator[None]:
         """Report how the origin of *recipe*, whose key is *key*, answers a request that no job makes: a revalidation.
 
-        Raises `OriginPaused` if its circuit is not closed, and `BrokerDown`. It holds no place.
+        The origin has to be asked within it: an end without a failure counts as its answer. Raises `OriginPaused` if
+        its circuit is not closed, and `BrokerDown`. It holds no place.
         """
         limits = self._policy.limits_of(recipe)
         if limits is None or not limits.name:
@@ -148,16 +149,15 @@ class OriginGuard:
             raise origin_paused(circuit.seconds)
         try:
             yield
-        except (OriginFailed, OriginTimeout):
-            self._note(limits, OriginHealth.FAILING, key)
+        except Failure as failure:
+            self._note(limits, _health(failure), key)
             raise
-        with raises_broker_down():
-            failed_lately = self._redis.exists(self._keys.failing(limits.name))
-        if failed_lately:
-            self._note(limits, OriginHealth.HEALTHY, key)
+        self._note(limits, OriginHealth.HEALTHY, key)
 
     @raises_broker_down()
     def _note(self, limits: OriginLimits, health: OriginHealth, key: str) -> None:
+        if health is OriginHealth.HEALTHY and not self._redis.exists(self._keys.failing(limits.name)):
+            return
         self._scripts.run("origin/report", self._keys.of_origin(limits.name), self._report(limits, health, key=key))
 
     @contextmanager

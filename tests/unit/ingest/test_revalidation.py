@@ -14,6 +14,7 @@ from mezcal.jobs import Jobs, JobState, Lane
 from mezcal.origin import open_origin
 from mezcal.recipe import PYRAMID, Mezzanine
 from mezcal.store import Sidecar
+from tests.support.roles import free_port
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -206,3 +207,36 @@ def test_a_changed_master_has_the_stale_pyramid_made_again_and_not_the_mezzanine
     assert claim is not None
     assert claim.remake
     assert jobs.read(MASTER.key) is None
+
+
+DEAD = {"repo_base_url": f"http://127.0.0.1:{free_port()}/", "origin_retries": 0, "breaker_failures": 2}
+
+
+def ask_in_vain(revalidation: Revalidation, store: Store, *recipes: Mezzanine) -> None:
+    for recipe in recipes:
+        with pytest.raises(OriginFailed):
+            revalidation.run(recipe, stored(store, recipe))
+
+
+@pytest.mark.parametrize("given", [DEAD])
+def test_all_pages_of_one_master_count_once_for_the_circuit_breaker(
+    settings: Settings, jobs: Jobs, store: Store, revalidation: Revalidation
+) -> None:
+    [named] = settings.origins
+    ask_in_vain(revalidation, store, *(Mezzanine.parse("a.tif", page) for page in (1, 2, 3)))
+    assert jobs.circuit(named.limits_name).state == "closed"
+    ask_in_vain(revalidation, store, Mezzanine.parse("b.tif"))
+    assert jobs.circuit(named.limits_name).state == "open"
+
+
+@pytest.mark.parametrize("given", [DEAD])
+def test_a_revalidation_that_asks_for_nothing_does_not_say_that_the_origin_is_well(
+    settings: Settings, jobs: Jobs, store: Store, revalidation: Revalidation
+) -> None:
+    [named] = settings.origins
+    ask_in_vain(revalidation, store, MASTER)
+    other = Mezzanine.parse("b.tif")
+    assert revalidation.run(other, None) is RevalidationResult.UNCHANGED
+    assert revalidation.run(other, replace(stored(store, other), sidecar=None)) is RevalidationResult.OUTDATED
+    ask_in_vain(revalidation, store, other)
+    assert jobs.circuit(named.limits_name).state == "open"
