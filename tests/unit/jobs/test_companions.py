@@ -123,6 +123,28 @@ def test_a_job_of_a_frame_knows_how_long_ago_it_changed(table: JobTable) -> None
         table.forget(other.key)
 
 
+def test_after_the_clock_stepped_back_no_file_of_a_frame_is_used_that_may_be_of_before_a_change(table: JobTable) -> None:
+    recipe = Thumbnail((Frame(17, "a.fits", "v1"),), ThumbnailOptions.parse({}))
+    table.change(recipe, Lane.BULK)
+    table.redis.hincrby(table.keys.reading(recipe.masters_key), "changed", 3_600_000)
+    assert begun(table, recipe).masters_age == 0
+
+
+def test_a_retry_is_made_from_no_frame_that_is_open_already(table: JobTable) -> None:
+    failed, other = (
+        Thumbnail((Frame(17, "a.fits", "v1"),), ThumbnailOptions.parse({"width": width})) for width in "12"
+    )
+    queue(table, failed, other)
+    first = begun(table, failed)
+    table.fail(first, Undecodable("damaged"))
+    second = next_of(table, first)
+    assert second is not None
+    table.retry(failed.key)
+    assert next_of(table, second) is None
+    table.let_go(second)
+    assert begun(table, failed).masters_age is not None
+
+
 def test_bulk_jobs_of_one_master_are_begun_by_the_process_that_has_it_open(table: JobTable) -> None:
     queue(table, *PAGES, OTHER)
     first = begun(table, PAGES[0])

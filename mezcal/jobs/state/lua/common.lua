@@ -173,18 +173,15 @@ local function add_held_messages(source, messages)
   end
 end
 
--- Jobs of the source that begin from now on need a new download: the files of frames stay open for a while.
-local function note_changed(source, kind)
-  if not source or source == '' or kind ~= 'thumbnail' then return end
-  local reading = KEY.reading_prefix .. source
-  redis.call('HSET', reading, 'changed', now)
-  if redis.call('TTL', reading) < CHANGE_KEPT then redis.call('EXPIRE', reading, CHANGE_KEPT) end
-end
-
--- The masters of the source have changed: jobs that are queued from now on are made from none that was opened before.
+-- The masters of the source have changed: jobs that are queued from now on are made from none that was opened before. Files
+-- of frames stay open for a while: jobs that begin from now on need a new download.
 local function close_chains(source, kind)
-  if source ~= '' then redis.call('DEL', KEY.reading_prefix .. source) end
-  note_changed(source, kind)
+  if source == '' then return end
+  local reading = KEY.reading_prefix .. source
+  redis.call('DEL', reading)
+  if kind ~= 'thumbnail' then return end
+  redis.call('HSET', reading, 'changed', now)
+  redis.call('EXPIRE', reading, CHANGE_KEPT)
 end
 
 -- Remove a job from every index. It is in those of one state at most, whatever its next state is.

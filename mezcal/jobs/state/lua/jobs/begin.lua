@@ -282,7 +282,8 @@ local host = origin_of(recipe)
 local failing = redis.call('EXISTS', KEY.circuit_prefix .. host, KEY.failing_prefix .. host) > 0  -- it has failed lately
 local source = source_of(key)
 local chain = source and note_chain(source, key, token) or ''
-local changed = source and age_of(redis.call('HGET', KEY.reading_prefix .. source, 'changed'))
+local changed = source and redis.call('HGET', KEY.reading_prefix .. source, 'changed')
+local changed_ago = changed and (age_of(changed) or 0)  -- after the clock stepped back no file is known to be newer
 local waited = math.max(now - queued, 0)  -- the clock may have stepped back
 return {key, recipe, token, tostring(attempts), lane, remake or '', failing and '1' or '', tostring(waited),
-        headers or '', uncounted or '0', source or '', chain, changed and tostring(changed) or ''}
+        headers or '', uncounted or '0', source or '', chain, changed_ago and tostring(changed_ago) or ''}

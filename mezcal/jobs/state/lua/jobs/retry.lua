@@ -8,5 +8,6 @@ redis.call('HDEL', KEY.job, 'started', 'ended')
 enqueue(KEY.job, ARG.key, ARG.lane)
 save_ticket(ARG.key, ARG.ticket)
 local recipe = redis.call('HGET', KEY.job, 'recipe')
-note_changed(source_of(ARG.key), cjson.decode(recipe).kind)  -- its masters may have been damaged on their way
+local kind = cjson.decode(recipe).kind
+if kind == 'thumbnail' then close_chains(source_of(ARG.key) or '', kind) end  -- frames may be damaged on their way
 return {ARG.lane, recipe}
