@@ -123,7 +123,7 @@ def test_a_job_of_a_frame_knows_how_long_ago_it_changed(table: JobTable) -> None
         table.forget(other.key)
 
 
-def test_after_the_clock_stepped_back_no_file_of_a_frame_is_used_that_may_be_of_before_a_change(table: JobTable) -> None:
+def test_after_the_clock_stepped_back_no_file_of_before_a_change_is_used(table: JobTable) -> None:
     recipe = Thumbnail((Frame(17, "a.fits", "v1"),), ThumbnailOptions.parse({}))
     table.change(recipe, Lane.BULK)
     table.redis.hincrby(table.keys.reading(recipe.masters_key), "changed", 3_600_000)
