@@ -38,10 +38,13 @@ class SharedFiles:
         """
         if settings.archive_api_url is None or not settings.frames_kept_bytes:
             return None
+        files: list[int] = []
         try:
             settings.scratch_dir.mkdir(parents=True, exist_ok=True)
-            files = [_nameless(settings) for _ in range(FILES)]
+            files.extend(_nameless(settings) for _ in range(FILES))
         except OSError as error:
+            for file in files:
+                os.close(file)
             log.warning("no frame is kept for further cutouts of it: the scratch folder is not usable (%s)", error)
             return None
         return cls(settings.frames_kept_bytes, nameless(), tuple(files))  # a full disk does not concern the table

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from mezcal.runtime.shared_files import FILES, INHERITED, SharedFiles
 from mezcal.settings import load
+from tests.support.forked import exit_code, fork
 
 if TYPE_CHECKING:
     from mezcal.settings import Settings
@@ -37,3 +39,13 @@ def test_other_programs_inherit_the_files(given: Settings, monkeypatch: pytest.M
 )
 def test_without_an_archive_or_space_no_files_are_made(given: Settings, changes: dict[str, Any]) -> None:
     assert SharedFiles.create(given.model_copy(update=changes)) is None
+
+
+def test_files_that_are_too_many_for_the_process_are_closed_again(given: Settings) -> None:
+    def create() -> None:
+        before = sum(1 for _ in Path("/dev/fd").iterdir())
+        resource.setrlimit(resource.RLIMIT_NOFILE, (before + FILES // 2, before + FILES // 2))
+        assert SharedFiles.create(given) is None
+        assert sum(1 for _ in Path("/dev/fd").iterdir()) == before
+
+    assert exit_code(fork(create)) == 0
