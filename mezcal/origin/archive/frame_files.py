@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from mezcal.http import Observer
+    from mezcal.origin.archive.frame_slot import FrameSlot
     from mezcal.origin.growing_file import FreeSpaceCallback
     from mezcal.origin.master import Master
     from mezcal.settings import Settings
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     OpenFile = Callable[[OriginClient, MasterAddress, DownloadContext], AbstractContextManager[Master]]
 
 READ_SECONDS = 60.0  # thumbnail-service's time-out between two reads of a file
+# For the downloads of other processes, for all frames together. After that this one downloads them itself.
+WAIT_SECONDS = 30.0
 
 
 class FrameOrigin:
@@ -50,6 +54,7 @@ class FrameOrigin:
         self._ticket = ticket
         self._observer = observer
         self._sharing = sharing or FrameSharing()
+        self._patience = WAIT_SECONDS
         self._context = DownloadContext.of(settings, self._sharing.frees_first(free_space))
 
     @contextmanager
@@ -75,7 +80,7 @@ class FrameOrigin:
     def _open(self, open_file: OpenFile, path: str) -> Iterator[Master]:
         url = self._checked_url(path)
         public_url = f"{self.base_url}frames/{path}/"  # the signed URL is as good as a key: it is stored nowhere
-        slot = self._sharing.take(path, in_parts=open_file is open_parts)
+        slot = self._take(path, in_parts=open_file is open_parts)
         if slot is None:
             with self._download(open_file, path, url, public_url) as master:
                 yield master
@@ -90,6 +95,13 @@ class FrameOrigin:
                 slot.keeping(master, by_choice=open_file is open_download, evicts=self._sharing.evicts),
             ):
                 yield master
+
+    def _take(self, path: str, *, in_parts: bool) -> FrameSlot | None:
+        """Return the shared file of the frame *path*. The time that this waits counts for all frames."""
+        began = time.monotonic()
+        slot = self._sharing.take(path, began + self._patience, in_parts=in_parts)
+        self._patience -= time.monotonic() - began
+        return slot
 
     @contextmanager
     def _download(self, open_file: OpenFile, path: str, url: str, public_url: str) -> Iterator[Master]:

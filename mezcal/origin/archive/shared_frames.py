@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from mezcal.runtime.shared_files import SharedFiles
 
 KEPT_SECONDS = 300.0  # from the arrival of a file
-WAIT_SECONDS = 30.0  # for the download of another process; after that this one downloads the file itself
 POLL_SECONDS = 0.02
 
 
@@ -51,20 +50,21 @@ class SharedFrames:
         self.most_bytes, self._files = files.most_bytes, files.files
         self._table = FrameTable(files.table, len(files.files))
 
-    def take(self, wanted: WantedFrame) -> FrameSlot | None:
+    def take(self, wanted: WantedFrame, deadline: float) -> FrameSlot | None:
         """Return the file of the frame *wanted*: it has the frame, or this process is to download it.
 
-        Waits while another process downloads it. Returns None if the file cannot be shared: that takes too long, all
-        files are in use, or the other process downloads all of a frame whose server sends parts, which will do here.
+        Waits while another process downloads it, until *deadline* of the monotonic clock. Returns None if the file
+        cannot be shared: that takes too long, all files are in use, or the other process downloads all of a frame whose
+        server sends parts, which will do here.
         """
-        deadline = time.monotonic() + WAIT_SECONDS
-        while time.monotonic() < deadline:
+        while True:
             try:
                 with self._table.changing() as alone:
                     return self._claim(wanted) if alone else None
             except FrameArriving:
+                if time.monotonic() >= deadline:
+                    return None
                 time.sleep(POLL_SECONDS)
-        return None
 
     def has(self, wanted: WantedFrame) -> bool:
         """Return True if the frame *wanted* has arrived whole, and is kept."""
@@ -177,10 +177,10 @@ class FrameSharing:
     since: int = 0
     evicts: bool = True
 
-    def take(self, frame_id: str, *, in_parts: bool) -> FrameSlot | None:
+    def take(self, frame_id: str, deadline: float, *, in_parts: bool) -> FrameSlot | None:
         """Return the shared file of a frame, as `SharedFrames.take` does. Files without a version are not shared."""
         wanted = self._wanted(frame_id, in_parts=in_parts)
-        return self.frames.take(wanted) if self.frames is not None and wanted is not None else None
+        return self.frames.take(wanted, deadline) if self.frames is not None and wanted is not None else None
 
     def has(self, frame_id: str) -> bool:
         """Return True if the whole file of a frame is there."""

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import time
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pytest
 
 from mezcal.errors import OriginFailed
-from mezcal.origin.archive import FrameOrigin, shared_frames
+from mezcal.origin.archive import FrameOrigin, frame_files, shared_frames
 from mezcal.origin.archive.frame_table import FrameRow, FrameState, FrameTable
 from mezcal.origin.archive.shared_frames import FrameSharing, SharedFrames, WantedFrame
 from mezcal.origin.kept_masters import KeptMasters
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mezcal.origin import Master
+    from mezcal.origin.archive.frame_slot import FrameSlot
     from mezcal.settings import Settings
 
 SIZE = 3_000_000
@@ -216,7 +217,7 @@ def test_a_frame_that_arrives_just_now_is_not_taken_for_one_of_a_killed_process(
 
     read = FrameTable.rows
     monkeypatch.setattr(FrameTable, "rows", read_before_the_arrival)
-    slot = frames.take(WantedFrame(arriving.name))
+    slot = frames.take(WantedFrame(arriving.name), time.monotonic() + 60)
     assert slot is not None
     assert slot.is_whole
     slot.close()
@@ -257,7 +258,7 @@ def test_a_download_that_fails_leaves_nothing_and_fails_for_its_own_job_alone(
 def test_a_process_that_is_stopped_holds_up_no_other_for_long(
     given: Settings, archive: ArchiveServer, frames: SharedFrames, number: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shared_frames, "WAIT_SECONDS", 0.2)
+    monkeypatch.setattr(frame_files, "WAIT_SECONDS", 0.2)
     archive.hold.clear()
     first = fork(reader(given, archive, number, frames))
     until(lambda: archive.count("/files/"), what="the download")
@@ -267,6 +268,41 @@ def test_a_process_that_is_stopped_holds_up_no_other_for_long(
     os.kill(first, signal.SIGCONT)
     assert exit_code(first) == 0
     assert archive.count("/files/") == 2
+
+
+class NotedSharing(FrameSharing):
+    """Notes the seconds for which a job may wait for each frame."""
+
+    patience: ClassVar[list[float]] = []
+
+    def take(self, frame_id: str, deadline: float, *, in_parts: bool) -> FrameSlot | None:
+        self.patience.append(deadline - time.monotonic())
+        return super().take(frame_id, deadline, in_parts=in_parts)
+
+
+def test_a_job_of_many_frames_does_not_wait_for_each_of_them(
+    given: Settings, archive: ArchiveServer, frames: SharedFrames, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(frame_files, "WAIT_SECONDS", 0.2)
+    ticket = {str(number): archive.shown(number)["url"] for number in (add(archive, tmp_path) for _ in range(2))}
+    archive.hold.clear()
+
+    def read_all() -> None:
+        origin = FrameOrigin(given, ticket, sharing=NotedSharing(frames, dict.fromkeys(ticket, "v1")))
+        with ExitStack() as stack:
+            for path in ticket:
+                stack.enter_context(origin.open(path)).complete()
+
+    stopped = [fork(reader(given, archive, int(path), frames)) for path in ticket]
+    until(lambda: archive.count("/files/") == 2, what="the downloads")
+    for process in stopped:
+        os.kill(process, signal.SIGSTOP)
+    archive.hold.set()
+    read_all()
+    assert NotedSharing.patience[0] > 0 > NotedSharing.patience[1]
+    for process in stopped:
+        os.kill(process, signal.SIGCONT)
+        assert exit_code(process) == 0
 
 
 def test_files_are_kept_for_some_minutes(
