@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mezcal.convert.fits.read.frame import FitsFrame
     from mezcal.recipe import ThumbnailOptions
 
+CHIPS_MAX = 1_000  # of a mosaic, as in one file: each is compared with each other one
 OF_ONE_FILE = (NoSuchPicture, NoSuchSection, NotAnImage, TooLarge, Undecodable)
 
 
@@ -64,11 +65,13 @@ def _about(name: str | None) -> Iterator[None]:
 
 
 def _put_together(frames: list[FitsFrame], names: Sequence[str], context: ConversionContext) -> FitsFrame:
-    """Returns the chips of all *frames* as one. Raises `NoSuchSection`, and `TooLarge` for too many pixels."""
+    """Returns the chips of all *frames* as one. Raises `NoSuchSection`, and `TooLarge` for too many chips or pixels."""
     chips: list[Chip] = []
     for frame, name in zip(frames, names, strict=True):
         with _about(name):
             chips += [replace(chip, name=name) for chip in _chips_of(frame)]
+    if len(chips) > CHIPS_MAX:
+        raise TooLarge(f"the frames have {len(chips):,} chips: a mosaic may have {CHIPS_MAX:,}")
     mosaic = join_chips(chips)
     check_pixels(mosaic.shape, context.options.max_pixels)
     header = mosaic_header(mosaic, frames[0].header)

@@ -13,6 +13,7 @@ from astropy.wcs import WCS
 from PIL import Image
 
 from mezcal.convert import ConversionContext, ConversionOptions
+from mezcal.convert.fits import exposure as fits_exposure
 from mezcal.convert.fits.coordinates import FrameCoordinates
 from mezcal.convert.fits.exposure import open_frames
 from mezcal.convert.fits.read.chip_mosaic import ChipMosaic
@@ -162,6 +163,14 @@ class WatchedFile(io.FileIO):
         data = super().read(size) or b""
         self.places |= {place} if data else set()
         return data
+
+
+def test_there_is_a_most_of_chips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    chips = split(exposure(tmp_path)[0])
+    monkeypatch.setattr(fits_exposure, "CHIPS_MAX", 2)
+    assert drawn(chips[:2])
+    with pytest.raises(TooLarge, match="the frames have 3 chips: a mosaic may have 2"):
+        drawn(chips)
 
 
 @pytest.mark.parametrize("packed", [{}, {"quantize_level": 32}])
