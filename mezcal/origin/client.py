@@ -116,6 +116,8 @@ class OriginClient:
         try:
             return self._http.send(request, budget.deadline)
         except RequestFailed as failed:
+            if isinstance(failed, RequestTimedOut) and not budget.repeats_timeouts:
+                raise OriginTimeout(f"the repository {failed}") from failed
             raise _origin_failure(failed, budget) from failed
 
     def _may_redirect(self, url: str, target: str) -> bool:
@@ -163,8 +165,6 @@ def _origin_failure(failed: RequestFailed, budget: RetryBudget) -> Failure | Tra
             )
         case TooManyRedirects() | InvalidUrl():
             return UnusableResponse(detail)
-        case RequestTimedOut() if not budget.repeats_timeouts:
-            return OriginTimeout(detail)
     return TransientFailure(_failure_after_retries(failed)(detail))
 
 

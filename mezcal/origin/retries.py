@@ -39,8 +39,8 @@ class TransientFailure(Exception):
 class RetryBudget:
     """The retries and the seconds allowed for one master, over all the requests that are made for it.
 
-    Unless *repeats_timeouts*, a request that timed out is not repeated. Set `cancelled` to end a pause early; the
-    request is not repeated then.
+    Unless *repeats_timeouts*, a request whose answer did not begin in time is not repeated. Set `cancelled` to end a
+    pause early; the request is not repeated then.
     """
 
     def __init__(self, retries: int, total_timeout: float, *, repeats_timeouts: bool = True) -> None:

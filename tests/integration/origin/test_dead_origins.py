@@ -114,3 +114,18 @@ def test_an_impatient_origin_repeats_no_request_that_timed_out(tmp_path: Path, *
         with pytest.raises(OriginTimeout):
             patient.impatient().revalidate(f"{prefix}slow.tif", None, None)
         assert server.count("slow.tif") == 4
+
+
+def test_an_impatient_origin_goes_on_with_a_master_whose_bytes_pause(tmp_path: Path) -> None:
+    """It answers, so it is not dead: what has arrived of a large master is not thrown away."""
+    body = b"x" * 200_000
+    with OriginServer() as server:
+        script = server.script("large.tif", body=body, hold_at=100_000)
+        settings = load(
+            _env_file=None, repo_base_url=server.url, tmp_dir=tmp_path, origin_read_timeout=0.5, origin_retries=5
+        )
+        with open_origin(settings).impatient().open("large.tif") as master:
+            server.wait_for_requests("large.tif", 2)
+            script.go.set()
+            assert master.file.read() == body
+        assert "bytes=100000-" in server.seen("large.tif")[1].headers["range"]
