@@ -42,6 +42,7 @@ class ArchiveServer:
         self.halfway.set()
         self.generation = 0
         self.ranges = False
+        self.digests: dict[int, str] = {}  # the Repr-Digest of a frame's file
         self.sent: dict[int, int] = {}  # bytes of each file
         self.thumbnails: list[dict[str, Any]] = []  # as they were registered
         self.registered_at: list[tuple[float, dict[str, Any]]] = []
@@ -176,6 +177,8 @@ class _Responses(BaseHTTPRequestHandler):
         archive.hold.wait(20)
         body, wanted = archive.frames[number]["file"].read_bytes(), self.headers.get("Range")
         headers = {"ETag": f'"{number}-{len(body)}"', "Accept-Ranges": "bytes"} if archive.ranges else {}
+        if number in archive.digests:
+            headers["Repr-Digest"] = archive.digests[number]
         if not archive.ranges or wanted is None:
             archive.note_sent(number, len(body))
             return self._send(200, body, "application/octet-stream", headers, archive.halfway)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import os
 import signal
 import time
@@ -11,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import pytest
 
-from mezcal.errors import OriginFailed
+from mezcal.errors import MasterDamaged, OriginFailed
 from mezcal.origin.archive import FrameOrigin, frame_files, shared_frames
 from mezcal.origin.archive.frame_table import FrameRow, FrameState, FrameTable
 from mezcal.origin.archive.shared_frames import FrameSharing, SharedFrames, WantedFrame
@@ -154,10 +156,15 @@ def test_the_jobs_of_one_process_need_no_place_for_a_frame_that_is_there(
 def test_a_job_that_opens_a_frame_twice_does_not_wait_for_itself(
     given: Settings, archive: ArchiveServer, frames: SharedFrames, number: int
 ) -> None:
-    for _ in range(2):
-        with opened(given, archive, number, sharing_of(frames, number)):
-            reader(given, archive, number, frames)()
-    assert archive.count("/files/") == 3, "only what has arrived is shared"
+    archive.halfway.clear()
+    once = opened(given, archive, number, sharing_of(frames, number))
+    with once as master, opened(given, archive, number, sharing_of(frames, number)):
+        assert archive.count("/files/") == 2, "only what has arrived is shared"
+        archive.halfway.set()
+        master.complete()
+    with opened(given, archive, number, sharing_of(frames, number)):
+        reader(given, archive, number, frames)()
+    assert archive.count("/files/") == 3
 
 
 @pytest.mark.parametrize("version", ["v2", ""])
@@ -253,6 +260,21 @@ def test_a_download_that_fails_leaves_nothing_and_fails_for_its_own_job_alone(
     archive.script(f"/files/{number}")
     reader(given, archive, number, frames)()
     assert archive.count("/files/") == 2
+
+
+def test_a_file_that_differs_from_its_digest_is_never_shared(
+    given: Settings, archive: ArchiveServer, frames: SharedFrames, files: SharedFiles, number: int
+) -> None:
+    archive.digests[number] = f"sha-256=:{base64.b64encode(hashlib.sha256(b'another file').digest()).decode()}:"
+    for attempt in (1, 2):
+        with pytest.raises(MasterDamaged):
+            reader(given, archive, number, frames)()
+        assert on_disk(files) == 0
+        assert archive.count("/files/") == attempt
+    archive.digests[number] = f"sha-256=:{base64.b64encode(hashlib.sha256(CONTENT).digest()).decode()}:"
+    for _ in range(2):
+        reader(given, archive, number, frames)()
+    assert archive.count("/files/") == 3
 
 
 def test_a_process_that_is_stopped_holds_up_no_other_for_long(
