@@ -15,7 +15,8 @@ from mezcal.jobs.transport.celery_pipe import connect
 from mezcal.jobs.transport.connection_faults import describe
 from mezcal.jobs.transport.probe import BrokerProbe
 from mezcal.settings import load
-from tests.support.roles import MEZCAL, bare_environment, free_port, server
+from tests.support.commands import as_process, in_fork
+from tests.support.roles import bare_environment, free_port, server
 from tests.support.tls_front import Certificates, certificates, tls_front
 from tests.support.waiting import until
 
@@ -131,13 +132,13 @@ def test_every_role_refuses_a_cluster_in_one_line_and_says_what_else_is_wrong(tm
     env = bare_environment() | {"REPO_BASE_URL": tmp_path.as_uri(), "DATA_DIR": str(tmp_path / "data")}
     with redis_server(tmp_path / "cluster", "--cluster-enabled", "yes") as port:
         env["REDIS_URL"] = f"redis://127.0.0.1:{port}/0"
-        roles = ["worker --concurrency 2", "beat", "api", "flower", "up --port 0"]
-        started = [subprocess.Popen([MEZCAL, *role.split()], env=env, stderr=-1, text=True) for role in roles]
-        ends = [(process.communicate(timeout=60)[1], process.returncode) for process in started]
-    for said, code in ends:
-        assert code == 2, said
-        assert said.count("\n") == 1, said
-        assert "Redis Cluster" in said
+        roles = ["beat", "api", "flower", "up --port 0"]
+        ends = [as_process(["worker", "--concurrency", "2"], env, tmp_path)]
+        ends += [in_fork(role.split(), env, tmp_path) for role in roles]
+    for ended in ends:
+        assert ended.returncode == 2, ended
+        assert ended.stderr.count("\n") == 1, ended
+        assert "Redis Cluster" in ended.stderr
 
 
 def test_a_role_says_why_it_starts_without_its_broker(tmp_path: Path, plain: int) -> None:
