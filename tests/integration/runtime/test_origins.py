@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,8 +11,8 @@ import pytest
 from mezcal.recipe import Mezzanine
 from mezcal.settings import load
 from mezcal.store import open_store
-from tests.support.commands import run
-from tests.support.installation import MEZCAL, ONE_WORKER, SAMPLES, Installation, running_installation
+from tests.support.commands import as_process, in_fork, run
+from tests.support.installation import ONE_WORKER, SAMPLES, Installation, running_installation
 from tests.support.roles import bare_environment
 
 if TYPE_CHECKING:
@@ -44,11 +43,10 @@ def size_in(up: Installation) -> int:
 
 
 def mezcal(folder: Path, *words: str, **given: str) -> tuple[int, list[str]]:
-    """Run `mezcal` with *words*. Returns the exit code and the lines on stderr."""
-    ended = subprocess.run(
-        [MEZCAL, *words], check=False, cwd=folder, env=bare_environment() | given, capture_output=True, timeout=60
-    )
-    return ended.returncode, ended.stderr.decode().splitlines()
+    """Run `mezcal` with *words*, `up` as a process of its own. Returns the exit code and the lines on stderr."""
+    start = as_process if words[0] == "up" else in_fork
+    ended = start(words, bare_environment() | given, folder)
+    return ended.returncode, ended.stderr.splitlines()
 
 
 def test_another_origin_in_the_same_data_folder_gets_none_of_the_former_ones_pictures_and_failures(
@@ -147,15 +145,9 @@ def test_commands_act_on_the_cache_that_up_serves_and_not_on_that_of_the_env_fil
     env = bare_environment()
 
     def typed(*words: str) -> str:
-        ended = subprocess.run(
-            [MEZCAL, *words, "--data-dir", "data"],
-            check=True,
-            cwd=tmp_path,
-            env=env,
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
+        start = as_process if words[:2] == ("cache", "trim") else in_fork
+        ended = start([*words, "--data-dir", "data"], env, tmp_path)
+        assert ended.returncode == 0, ended.stderr
         return ended.stdout
 
     assert json.loads(typed("cache", "stats", "--count", "--json"))["derivatives"] == 1
