@@ -185,6 +185,7 @@ def test_a_job_that_waited_for_two_things_is_begun_in_its_turn(table: JobTable) 
     both.finish(claims[0])
     both.finish(claims[1])
     assert rest(both) == ["other/1"], "there is no place for the other one"
+    assert both.redis.zrange(both.keys.held_back, 0, -1) == [Mezzanine.parse("slow/1").key], "its message was used up"
     both.finish(claims[2])
     assert rest(both) == ["slow/1"]
     assert not has_turns(both)

@@ -181,6 +181,13 @@ local function next_job()
   return earliest('', nil)
 end
 
+-- Returns the first jobs of a queue; if it has none of its own, of the first queue in it.
+local function first_jobs(queue)
+  local jobs = redis.call('ZRANGE', jobs_of(queue), 0, COMPANIONS - 1)
+  local inner = #jobs == 0 and redis.call('ZRANGE', queues_in(queue), 0, 0)[1]
+  return inner and first_jobs(inner) or jobs
+end
+
 -- Note that a message was used up for one of these jobs, which are held back. Returns true if it was one.
 local function note_held(keys)
   if #keys == 0 then return false end
@@ -249,7 +256,7 @@ elseif key == '' then
     return {'held'}
   end
   for _, queue in ipairs(job and {} or held_queues) do
-    if note_held(redis.call('ZRANGE', jobs_of(queue), 0, COMPANIONS - 1)) then break end
+    if note_held(first_jobs(queue)) then break end
   end
 end
 local record = KEY.job_prefix .. key
