@@ -12,7 +12,7 @@ from mezcal.jobs import Jobs
 from mezcal.settings import load
 from mezcal.store import open_store
 from mezcal.store.origin_note import OriginNote
-from tests.support.commands import run
+from tests.support.commands import run, run_in_fork
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,7 +25,7 @@ NAMES = ["settings", "secrets", "origin", "broker", "clock", "workers", "store",
 
 def lines(installation: Installation, *words: str, **given: str) -> dict[str, list[str]]:
     """The lines of `mezcal check` by the name of the check: level, and detail with hint."""
-    done = run(installation, "check", *words, env=given)
+    done = run_in_fork(installation, "check", *words, env=given)
     findings = {
         name: [level, rest] for level, name, rest in (line.split(maxsplit=2) for line in done.stdout.splitlines())
     }
