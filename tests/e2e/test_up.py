@@ -22,6 +22,7 @@ from redis import Redis
 from mezcal import sample
 from mezcal.runtime.up.remembered_options import saved_options
 from tests.support.broker import Broker
+from tests.support.commands import as_process, in_fork
 from tests.support.origin_server import OriginServer
 from tests.support.proc import command_line, descendants, runs
 from tests.support.waiting import until
@@ -122,11 +123,10 @@ def running(data: Path, *options: str, cwd: Path | None = None, **env: str) -> I
         until(lambda: not any(map(runs, family)), what="the end of every process")
 
 
-def refused(*options: Any, **env: str) -> str:
+def refused(*options: str, **env: str) -> str:
     """Start a `mezcal` that must refuse: exit code 2, nothing on stdout. Returns its one line on stderr."""
-    ended = subprocess.run(
-        [MEZCAL, *options], env=os.environ | env, capture_output=True, text=True, timeout=START, check=False
-    )
+    start = as_process if options[0] == "up" else in_fork
+    ended = start(options, os.environ | env, Path.cwd())
     assert (ended.returncode, ended.stdout) == (2, ""), ended
     assert ended.stderr.count("\n") == 1, ended.stderr
     return ended.stderr
@@ -235,13 +235,13 @@ def test_the_first_line_is_ours_and_none_is_of_what_nobody_can_act_on(mezcal: Ru
 
 def test_a_port_in_use_is_one_line(mezcal: Running, tmp_path: Path) -> None:
     port = mezcal.url.rstrip("/").rpartition(":")[2]
-    error = refused("--port", port, "--data-dir", tmp_path / "data")
+    error = refused("--port", port, "--data-dir", str(tmp_path / "data"))
     assert port in error
     assert "in use" in error
 
 
 def test_a_data_folder_in_use_is_one_line(mezcal: Running) -> None:
-    error = refused("--port", "0", "--data-dir", mezcal.data)
+    error = refused("--port", "0", "--data-dir", str(mezcal.data))
     assert str(mezcal.data) in error
     assert str(mezcal.process.pid) in error, "the process to stop"
     assert mezcal.image().status_code == 200
@@ -415,5 +415,5 @@ def test_what_cannot_work_is_said_in_one_line_before_anything_starts(
 def test_a_dashboard_at_a_port_in_use_is_one_line(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        error = refused("--port", "0", "--flower", "--flower-port", str(port), "--data-dir", tmp_path / "data")
+        error = refused("--port", "0", "--flower", "--flower-port", str(port), "--data-dir", str(tmp_path / "data"))
     assert str(port) in error
