@@ -124,14 +124,16 @@ def _make(recipe: Recipe, origin: MasterSource, store: Store, options: Conversio
 def _publish(recipe: Recipe, draft: Path, sidecar: Sidecar, store: Store, job: JobContext) -> Stored:
     """Store *draft*, unless the same picture was stored meanwhile. Returns what is stored.
 
-    Workers with another queue may share the store: during an upgrade, those of the former version. While Redis cannot
-    be asked for the lease, no lock of the store is held: the worker that has the job by then would wait for it.
+    Two workers may have the job: with another queue, those of the former version during an upgrade; with a primary of
+    Redis that was cut off, those on its side. So the store is looked at once the lease is confirmed: until then the
+    other one may have published. While Redis cannot be asked for the lease, no lock of the store is held: the worker
+    that has the job by then would wait for it.
     """
-    there = None if job.remake else store.describe(recipe)
-    if there is not None and there.sidecar is not None and there.sidecar.is_same_picture(sidecar):
-        return there.stored
     while True:
         job.await_lease()
+        there = None if job.remake else store.describe(recipe)
+        if there is not None and there.sidecar is not None and there.sidecar.is_same_picture(sidecar):
+            return there.stored
         with suppress(BrokerDown):
             return store.put(recipe, draft, sidecar, job.check_lease)
 

@@ -221,6 +221,21 @@ def test_the_same_picture_is_published_once_although_two_queues_have_its_job(sto
     assert len(left_behind(store)) == 2, "the image and its sidecar"
 
 
+def test_a_picture_that_was_stored_while_the_lease_could_not_be_confirmed_is_not_stored_again(
+    store: LocalStore,
+) -> None:
+    """A worker that is cut off with the old primary of Redis may publish before the new primary confirms this lease."""
+    checked: list[None] = []
+
+    def await_lease() -> None:
+        derive(RECIPE, FakeOrigin(AGAVE), store, ConversionOptions())
+
+    job = JobContext(check_lease=lambda: checked.append(None), await_lease=await_lease)
+    stored = derive(RECIPE, FakeOrigin(AGAVE), store, ConversionOptions(), job)
+    assert checked == [], "it is published by the other worker alone"
+    assert stored.etag == store.find(RECIPE).etag  # type: ignore[union-attr]
+
+
 def test_no_lock_of_the_store_is_held_while_the_lease_cannot_be_confirmed(store: LocalStore) -> None:
     own = store.path(RECIPE).relative_to(store.root)
     answers = iter([BrokerDown("the queue cannot be reached"), None])
