@@ -4,11 +4,21 @@ from mezcal.recipe.key import key_of
 from mezcal.recipe.message import Recipe, from_json, known_recipe
 from mezcal.recipe.mezzanine import Mezzanine
 from mezcal.recipe.path import PATH_MAX
-from mezcal.recipe.profile import MEDIA_TYPES, MEZZANINE, OF_FRAMES, PYRAMID, Profile, chosen_profiles, profiles_of
+from mezcal.recipe.profile import (
+    EXTENSIONS,
+    MEDIA_TYPES,
+    MEZZANINE,
+    OF_FRAMES,
+    PYRAMID,
+    Profile,
+    chosen_profiles,
+    profiles_of,
+)
 from mezcal.recipe.thumbnail import FRAME_NAME_MAX, Frame, Thumbnail
 from mezcal.recipe.thumbnail_options import ThumbnailOptions
 
 __all__ = [
+    "EXTENSIONS",
     "FRAME_NAME_MAX",
     "MEDIA_TYPES",
     "MEZZANINE",

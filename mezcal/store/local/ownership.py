@@ -14,7 +14,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from mezcal.errors import StoreDown
-from mezcal.recipe import OF_FRAMES, Mezzanine, Thumbnail
+from mezcal.recipe import EXTENSIONS, OF_FRAMES, Mezzanine, Thumbnail
 from mezcal.store.local.files import open_image
 from mezcal.store.local.layout import IMAGE, OURS, FileNames, sidecar_name
 from mezcal.store.values import Sidecar
@@ -75,6 +75,22 @@ def refuse_foreign_file(root: Path, own: PurePosixPath) -> None:
     if foreign is not None:
         name = foreign.relative_to(root)
         raise StoreDown(f"{name} in the cache folder is another program's file, or has no record", FOREIGN_HINT)
+
+
+def remove_former_format(root: Path, own: PurePosixPath) -> bool:
+    """Remove what the profile of the derivative *own* made in another format, before its settings changed.
+
+    Its record is in the place of that of *own*, and it is served no more: a profile has one format. Returns True if
+    there was one.
+    """
+    image = root / own
+    others = [image.with_suffix(f".{extension}") for extension in EXTENSIONS.values()] if needs_record(own) else []
+    former = next((other for other in others if other != image and sidecar_of(other) is not None), None)
+    if former is None:
+        return False
+    former.unlink(missing_ok=True)  # before its record: without that it would count as another program's
+    sidecar_path(former).unlink(missing_ok=True)
+    return True
 
 
 def remove_old_folder(folder: Path, names: FileNames) -> None:

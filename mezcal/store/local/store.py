@@ -39,6 +39,7 @@ from mezcal.store.local.ownership import (
     has_record,
     needs_record,
     refuse_foreign_file,
+    remove_former_format,
     remove_old_folder,
     sidecar_of,
     sidecar_path,
@@ -200,6 +201,7 @@ class LocalStore:
             sync(draft)
             with self.publishing(own):
                 guard()
+                remove_former_format(self.root, own)
                 refuse_foreign_file(self.root, own)
                 ensure_new_etag(draft, path)
                 stored = described(path, draft.stat())  # now, because it may be deleted right after
@@ -240,13 +242,12 @@ class LocalStore:
         path = self.root / own
         with os_errors_as_store_down(), self.publishing(own):
             self.trash.forget(own)
+            existed = remove_former_format(self.root, own)
             if foreign_file(self.root, own) is not None:
-                return False
-            try:
+                return existed
+            with suppress(*ABSENT):
                 path.unlink()
                 existed = True
-            except ABSENT:
-                existed = False
             with suppress(*ABSENT):
                 sidecar_path(path).unlink()
             prune(path.parent, self.root)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mezcal.errors import StoreDown
-from mezcal.recipe import PYRAMID, Mezzanine
+from mezcal.recipe import PYRAMID, Mezzanine, Profile
 from mezcal.settings import Layout
 from mezcal.store import LocalStore
 from mezcal.store.housekeeping.hand_back import HandBack
@@ -88,6 +88,22 @@ def test_a_pyramid_does_not_come_back_over_another_programs_record(store: LocalS
     keep(store.root / "box/pyramid.json", b"{}")
     assert content(store, PYRAMID_OF_BOX) is None
     assert (store.root / "box/pyramid.json").read_bytes() == b"{}"
+
+
+@pytest.mark.parametrize("then", ["put", "delete"])
+def test_what_a_profile_made_in_another_format_gives_way(store: LocalStore, then: str) -> None:
+    """The format of a profile was changed in PROFILES_FILE: both formats have one place for their records."""
+    before, after = (BOX.in_profile(Profile("small", extension)) for extension in ("webp", "jpg"))
+    put(store, PICTURE, recipe=before)
+    if then == "put":
+        put(store, JPEG, recipe=after)
+        assert content(store, after) == JPEG
+        assert store.describe(after) is not None
+    else:
+        assert store.delete(after)
+    assert store.find(before) is None
+    left = {path.name for path in store.root.glob("box/*")}
+    assert left == ({"small.jpg", "small.json"} if then == "put" else set())
 
 
 # --- the master `box/pyramid.tif` of an old cache
