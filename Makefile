@@ -50,7 +50,7 @@ check: $(VENV)/dev.stamp ## Check lint, types, import contracts and container fi
 
 .PHONY: test
 test: check ## Run the checks and all tests except the slow ones
-	$(BIN)/pytest -m "not slow" --numprocesses 3 --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest -m "not slow" --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: test-slow
 test-slow: $(VENV)/dev.stamp ## Run the slow tests
