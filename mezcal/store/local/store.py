@@ -169,9 +169,10 @@ class LocalStore:
         """
         if not isinstance(recipe, Mezzanine):
             return []
-        pictures = [recipe.main(), *pages_in(self.root, recipe.path)]
-        each = (picture.in_profile(Profile.of_file(name)) for picture in pictures for name in self.names.of_masters)
-        return [other for other in each if other != recipe and self._can_be_opened(self._own(other))]
+        with os_errors_as_store_down():
+            pictures = [recipe.main(), *pages_in(self.root, recipe.path)]
+            each = (picture.in_profile(Profile.of_file(name)) for picture in pictures for name in self.names.of_masters)
+            return [other for other in each if other != recipe and self._can_be_opened(self._own(other))]
 
     def _can_be_opened(self, own: PurePosixPath) -> bool:
         image = self.root / own

@@ -14,7 +14,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from mezcal.errors import DISK_FULL, StoreDown
-from mezcal.store.local.files import ABSENT, rename
+from mezcal.store.local.files import ABSENT, os_errors_as_store_down, rename
 from mezcal.store.local.ownership import sidecar_path
 
 if TYPE_CHECKING:
@@ -53,8 +53,9 @@ class Trash:
         return self.root / str((int(time.time() + self.seconds) // step + 1) * step)
 
     def has(self, own: PurePosixPath) -> bool:
-        """Returns True if the derivative *own* is in the trash. Reads a few names."""
-        return any(place.exists() for place in self._places(own))
+        """Returns True if the derivative *own* is in the trash. Reads a few names. Raises `StoreDown`."""
+        with os_errors_as_store_down():
+            return any(place.exists() for place in self._places(own))
 
     def take_back(self, own: PurePosixPath, image: Path) -> None:
         """Move the derivative *own* back to *image*, if it is in the trash and nothing is there.

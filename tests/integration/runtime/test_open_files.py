@@ -5,13 +5,11 @@ from __future__ import annotations
 import resource
 import socket
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
-from functools import partial
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-import requests
 
 from api.server.open_files import FILES_MOST, limits
 from tests.support.installation import ONE_WORKER, SAMPLES, Installation
@@ -21,6 +19,8 @@ from tests.support.waiting import START, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    import requests
 
 FILES = 60
 CLIENTS = 64
@@ -49,17 +49,6 @@ def is_clean(answer: requests.Response) -> bool:
     return answer.status_code == 503 and int(answer.headers["Retry-After"]) > 0 and answer.json()["status"] == 503
 
 
-def asked(installation: Installation, path: str) -> requests.Response:
-    """Ask for the image of *path*, once more if the connection is closed without an answer.
-
-    On a busy machine the API closes one in some hundred connections so, before it has read their request; a client may
-    repeat a GET then (RFC 9110, section 9.2.2).
-    """
-    with suppress(requests.ConnectionError):
-        return installation.ask(path)
-    return installation.ask(path)
-
-
 def test_many_clients_get_whole_answers_or_503(installation: Installation, origin: OriginServer) -> None:
     processes = installation.pids("gunicorn")
     origin.script("warm.tif", body=grey_tiff(200, edge=3000))
@@ -69,7 +58,7 @@ def test_many_clients_get_whole_answers_or_503(installation: Installation, origi
         origin.script(path, body=grey_tiff(200))
     paths = [path for number in range(300) for path in (["warm.tif", "warm.tif?x=1", cold[number % 20]][number % 3],)]
     with ThreadPoolExecutor(CLIENTS) as pool:
-        answers = list(pool.map(partial(asked, installation), paths))
+        answers = list(pool.map(installation.ask, paths))
     assert [answer.text for answer in answers if not is_clean(answer)] == []
     assert sum(answer.status_code == 200 for answer in answers) > 100
     assert installation.pids("gunicorn") == processes

@@ -367,6 +367,16 @@ def test_a_process_that_dies_between_the_renames_of_an_image_leaves_one_that_is_
     assert described.sidecar is not None
 
 
+def test_a_trash_that_cannot_be_read_is_a_failure_of_the_store(tmp_path: Path) -> None:
+    """The API answers only failures with 503: at any other error the server closed the connection without an answer."""
+    store = LocalStore(tmp_path, Layout.BASIC)
+    store.trash.root.parent.mkdir(parents=True, exist_ok=True)
+    store.trash.root.symlink_to(store.trash.root.name)  # a loop
+    for look in (store.open, store.others):
+        with pytest.raises(StoreDown):
+            look(RECIPE)
+
+
 def test_a_process_that_dies_while_it_takes_back_an_image_leaves_it_in_the_trash(
     store: LocalStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
